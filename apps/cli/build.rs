@@ -1,4 +1,4 @@
-//! Tells the program which commit it was built from, where there is git to ask.
+//! Passes the commit to the program, where git is available.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ fn main() {
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=MZ_COMMIT={commit}");
     println!("cargo::rerun-if-changed=build.rs");
-    // The log of HEAD changes with every commit; a path that is not there would build this anew each time.
+    // The log of HEAD changes with every commit; a path that is not there would rebuild each time.
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
         && Path::new(&log).exists()
     {

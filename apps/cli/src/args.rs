@@ -1,4 +1,4 @@
-//! What can be typed, and how a command line that cannot be read is answered.
+//! The command line, and the errors of one that cannot be parsed.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::commands::Command;
 use crate::failure::{EXIT_CODES, Failure};
-use crate::global::Global;
+use crate::global_args::GlobalArgs;
 use crate::output;
 
 /// Programs that find and call each other over the network, with nothing to configure.
@@ -26,11 +26,11 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) global: GlobalArgs,
 }
 
 impl Cli {
-    /// The command line without what is hidden: completions and man pages would show it.
+    /// Returns the command line without its hidden parts, which completions and man pages would show.
     pub(crate) fn shown() -> clap::Command {
         let whole = Self::command();
         let visible = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
@@ -43,21 +43,21 @@ impl Cli {
     }
 }
 
-/// Reads the command line. What cannot be read, and a wish for help, is answered here.
+/// Parses the command line. Errors and requests for help are answered here.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
     Cli::try_parse().map_err(|error| {
         if error.kind() == ErrorKind::ValueValidation {
-            // clap would print the value as it is, with whatever it would do to a terminal.
+            // clap would print the value as it is, with all its effects on a terminal.
             let failure = Failure::Usage(invalid_value(&error));
             output::report_now(&failure);
             return failure.exit_code();
         }
         let printed = error.print().and_then(|()| io::stdout().flush());
         match printed {
-            // Nobody is left to tell if even an error cannot be printed.
+            // There is nowhere to report that even an error cannot be printed.
             _ if error.use_stderr() => ExitCode::from(2),
             Ok(()) => ExitCode::SUCCESS,
-            // Whoever reads no more, as `head` does, has read enough.
+            // A reader that closes the pipe, as `head` does, has read enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(error) => {
                 let failure = output::unwritable(&error);

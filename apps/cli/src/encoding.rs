@@ -1,37 +1,37 @@
-//! Text as other programs write it: with a byte order mark, or in UTF-16.
+//! Text encodings of other programs: UTF-8 with a byte order mark, and UTF-16.
 
-/// What stands before UTF-8 that some editors write, and PowerShell.
+/// The byte order mark that some editors and PowerShell write before UTF-8.
 const MARK: &str = "\u{feff}";
 
-/// The reason why bytes are not text; it goes on where their name stands.
+/// An error of bytes that are not text; the sentence continues after their name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoText {
+pub(crate) enum EncodingError {
     /// There is no mark of UTF-16, and it is not UTF-8. Lines and bytes are counted from 1.
     #[error(
-        "is not UTF-8: byte {place} of line {line} is {byte:#04x}; save it as UTF-8, or as UTF-16 with a byte order mark"
+        "is not UTF-8: byte {position} of line {line} is {byte:#04x}; save it as UTF-8, or as UTF-16 with a byte order mark"
     )]
     Unknown {
-        /// The line with the first byte that is wrong.
+        /// The line of the first wrong byte.
         line: usize,
-        /// The place of the byte in its line.
-        place: usize,
+        /// The position of the byte in its line.
+        position: usize,
         /// The byte.
         byte: u8,
     },
-    /// It has the mark of UTF-16, and is not that.
-    #[error("begins as UTF-16 and is not valid UTF-16 from byte {place} on; save it as UTF-8")]
+    /// There is the mark of UTF-16, and the rest is not UTF-16.
+    #[error("begins as UTF-16 and is not valid UTF-16 from byte {position} on; save it as UTF-8")]
     Utf16 {
-        /// The place of the first byte that is wrong, counted from 1.
-        place: usize,
+        /// The position of the first wrong byte, counted from 1.
+        position: usize,
     },
 }
 
-/// The text in these bytes: UTF-8, or UTF-16 where a byte order mark says so, as in what PowerShell writes into a file. The
-/// mark is no part of it.
+/// Decodes text: UTF-8, or UTF-16 where a byte order mark says so, as PowerShell writes it into files. The mark is
+/// removed.
 ///
 /// # Errors
-/// [`NoText`].
-pub(crate) fn read(bytes: &[u8]) -> Result<String, NoText> {
+/// [`EncodingError`].
+pub(crate) fn decode(bytes: &[u8]) -> Result<String, EncodingError> {
     let text = match encoding(bytes) {
         Encoding::Utf8 => match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
@@ -41,7 +41,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<String, NoText> {
             let (units, rest) = bytes.as_chunks();
             let text = utf16(units.iter().copied().map(unit))?;
             if !rest.is_empty() {
-                return Err(NoText::Utf16 { place: bytes.len() });
+                return Err(EncodingError::Utf16 { position: bytes.len() });
             }
             text
         }
@@ -49,25 +49,25 @@ pub(crate) fn read(bytes: &[u8]) -> Result<String, NoText> {
     Ok(without_mark(&text).to_owned())
 }
 
-/// The error of bytes that are UTF-8 up to `end`.
-fn unknown(bytes: &[u8], end: usize) -> NoText {
+/// Returns the error of bytes that are UTF-8 up to `end`.
+fn unknown(bytes: &[u8], end: usize) -> EncodingError {
     let (before, byte) = (&bytes[..end], bytes[end]);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    NoText::Unknown { line, place: end - start + 1, byte }
+    EncodingError::Unknown { line, position: end - start + 1, byte }
 }
 
-fn utf16(units: impl Iterator<Item = u16>) -> Result<String, NoText> {
+fn utf16(units: impl Iterator<Item = u16>) -> Result<String, EncodingError> {
     let mut before = 0;
     let characters = char::decode_utf16(units).map(|character| {
-        let character = character.map_err(|_| NoText::Utf16 { place: before * 2 + 1 })?;
+        let character = character.map_err(|_| EncodingError::Utf16 { position: before * 2 + 1 })?;
         before += character.len_utf16();
         Ok(character)
     });
     characters.collect()
 }
 
-/// The text behind the byte order mark, if there is one.
+/// Returns the text without its byte order mark.
 pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
 }
@@ -77,8 +77,8 @@ pub(crate) fn may_have_utf16_mark(start: &[u8]) -> bool {
     matches!(start, [] | [0xff | 0xfe]) || matches!(encoding(start), Encoding::Utf16(_))
 }
 
-/// Returns whether a text that begins with these bytes is UTF-16: it has the mark, and a half that is zero, as every space and line
-/// end of UTF-16 has one. The mark alone may stand in bytes of any kind.
+/// Returns whether a text that begins with these bytes is UTF-16: it has the mark and a zero byte, as every space and
+/// line end of UTF-16 has one. The mark alone may begin bytes of any kind.
 pub(crate) fn is_utf16(start: &[u8]) -> bool {
     matches!(encoding(start), Encoding::Utf16(_)) && start.contains(&0)
 }
@@ -113,27 +113,27 @@ mod tests {
             utf16(u16::to_le_bytes),
             utf16(u16::to_be_bytes),
         ] {
-            assert_eq!(read(&bytes), Ok(text.to_owned()), "{bytes:?}");
+            assert_eq!(decode(&bytes), Ok(text.to_owned()), "{bytes:?}");
         }
     }
 
     #[test]
     fn only_the_mark_is_left_out() {
-        assert_eq!(read(b"a\rb\r\r\nc\n\r\n"), Ok("a\rb\r\r\nc\n\r\n".to_owned()));
-        assert_eq!(read("a\u{feff}b".as_bytes()), Ok("a\u{feff}b".to_owned()));
-        assert_eq!(read("\u{feff}\u{feff}".as_bytes()), Ok("\u{feff}".to_owned()));
-        assert_eq!(read(b""), Ok(String::new()));
+        assert_eq!(decode(b"a\rb\r\r\nc\n\r\n"), Ok("a\rb\r\r\nc\n\r\n".to_owned()));
+        assert_eq!(decode("a\u{feff}b".as_bytes()), Ok("a\u{feff}b".to_owned()));
+        assert_eq!(decode("\u{feff}\u{feff}".as_bytes()), Ok("\u{feff}".to_owned()));
+        assert_eq!(decode(b""), Ok(String::new()));
     }
 
     #[test]
     fn what_is_no_text_says_where() {
-        let unknown = |line, place, byte| Err(NoText::Unknown { line, place, byte });
-        assert_eq!(read(&[0xff]), unknown(1, 1, 0xff));
-        assert_eq!(read(b"a\xff\n"), unknown(1, 2, 0xff));
-        assert_eq!(read(b"one\r\n\nna\xefve"), unknown(3, 3, 0xef));
-        // A character that is cut off begins where it is wrong.
-        assert_eq!(read(b"\n\xe2\x82"), unknown(2, 1, 0xe2));
-        assert_eq!(read(&[0xff, 0xfe, b'a']), Err(NoText::Utf16 { place: 3 }));
-        assert_eq!(read(&[0xff, 0xfe, b'a', 0, 0x00, 0xd8]), Err(NoText::Utf16 { place: 5 }));
+        let unknown = |line, position, byte| Err(EncodingError::Unknown { line, position, byte });
+        assert_eq!(decode(&[0xff]), unknown(1, 1, 0xff));
+        assert_eq!(decode(b"a\xff\n"), unknown(1, 2, 0xff));
+        assert_eq!(decode(b"one\r\n\nna\xefve"), unknown(3, 3, 0xef));
+        // A truncated character is wrong at its beginning.
+        assert_eq!(decode(b"\n\xe2\x82"), unknown(2, 1, 0xe2));
+        assert_eq!(decode(&[0xff, 0xfe, b'a']), Err(EncodingError::Utf16 { position: 3 }));
+        assert_eq!(decode(&[0xff, 0xfe, b'a', 0, 0x00, 0xd8]), Err(EncodingError::Utf16 { position: 5 }));
     }
 }

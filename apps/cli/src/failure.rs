@@ -1,4 +1,4 @@
-//! What can go wrong, and the exit code that says so to scripts.
+//! The failures of commands, and their exit codes.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -9,116 +9,119 @@ use meshzero::{
     PublishError, SubscribeError,
 };
 
-use crate::absence::Absence;
-use crate::parse::time;
-use crate::stop::Signal;
+use crate::not_found::NotFound;
+use crate::render;
+use crate::signals::Signal;
 
-/// The exit codes as people read them, in help and man pages.
+/// The exit codes as help and man pages list them.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    nobody there: no such service, or nothing to list; or a message that was
+  1    not found: no such service, or nothing to list; or a message that was
        certainly not handled, or a line of standard input that was left out
-  2    the command line, a setting or a message cannot be read
+  2    the command line, a setting or a message is not valid
   3    no reply in time, or the connection was lost: the message
        may have been handled; or accepted messages were not finished at the end
-  4    the service refused, and said why
+  4    the service refused, and the error says why
   5    this machine: an address in use, an address of --at that it does not
        have, a file that cannot be written
   6    another program offers a service of the name (--fail-if-exists)
   130  interrupted by Ctrl-C before it was done (129: by the end of the
        terminal, 131: by Ctrl-\\, 143: terminated)
 
-On each of these signals it says goodbye, finishes the messages that it has accepted, for 5 s at most, \
-and names on standard error those that it did not. Then the exit code is 3 where it is 0 otherwise. A \
-second signal, 0.3 s later or more, ends it at once, with 130 or its like. A signal that was ignored \
-when it was started, as under nohup, stays ignored.";
+On each of these signals it withdraws its services, finishes accepted messages, for 5 s at most, and \
+reports unfinished ones on standard error. Then the exit code is 3 where it is 0 otherwise. A second \
+signal, 0.3 s later or more, ends it at once, with 130 or its like. A signal that was ignored at its start, \
+as under nohup, stays ignored.";
 
-/// Why a command did not do what it was asked to.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Nobody is there, or nothing was found.
+    /// The service is gone, or nothing was found.
     #[error("{0}")]
-    Nobody(String),
-    /// Nobody is there, and why.
+    Unavailable(String),
+    /// The service was not found, with a diagnosis.
     #[error("{}", .0.text)]
-    Absent(Box<Absence>),
-    /// The command line, or a setting, cannot be read.
+    NotFound(Box<NotFound>),
+    /// The command line or a setting is not valid.
     #[error("{0}")]
     Usage(String),
-    /// Nobody knows whether the message was handled.
+    /// The outcome is unknown: the message may have been handled.
     #[error("{0}")]
-    Uncertain(String),
-    /// The service said no.
+    OutcomeUnknown(String),
+    /// The service refused.
     #[error("{0}")]
     Refused(String),
-    /// This machine does not let it.
+    /// A problem of this machine.
     #[error("{0}")]
-    Machine(String),
-    /// Another program has the name, which was to be its own.
+    Local(String),
+    /// Another program offers a service of the name, which was to be unique.
     #[error("{0}")]
-    Taken(String),
-    /// The program was told to stop before it was done.
+    NameTaken(String),
+    /// A signal stopped the command before it was done.
     #[error("{0}")]
-    Stopped(Signal),
-    /// Lines of standard input were left out. They have been named.
+    Signalled(Signal),
+    /// Lines of standard input were left out, and reported.
     #[error("lines of standard input were left out")]
-    LeftOut,
-    /// A service of this program has not finished what it had accepted. It has been named.
+    LinesLeftOut,
+    /// A service of this program has not finished the messages it accepted, which is reported.
     #[error("not everything was finished in time")]
     Unfinished,
-    /// Whoever read the output reads no more, as `head` does; that is no failure.
-    #[error("nobody reads the output any more")]
+    /// The reader of the output has closed it, as `head` does; that is not a failure.
+    #[error("the output has been closed")]
     OutputClosed,
 }
 
 impl Failure {
-    /// The system gives no word of signals.
+    /// The program cannot listen for signals.
     pub(crate) fn no_signals(error: std::io::Error) -> Self {
-        Self::Machine(format!("cannot listen for signals: {error}"))
+        Self::Local(format!("cannot listen for signals: {error}"))
     }
 
-    /// It was there and has not answered in the time that was asked for.
+    /// The service did not answer within the given time.
     pub(crate) fn no_answer(whom: &impl Display, wait: Duration) -> Self {
-        Self::Uncertain(format!("{whom}: no answer within {}; a longer --wait may bring one", time(wait)))
+        Self::OutcomeUnknown(format!(
+            "{whom}: no answer within {}; try a longer --wait",
+            render::duration(wait)
+        ))
     }
 
-    fn absent(absence: Option<Absence>, text: String) -> Self {
+    fn absent(absence: Option<NotFound>, text: String) -> Self {
         match absence {
-            Some(absence) => Self::Absent(Box::new(absence)),
-            None => Self::Nobody(text),
+            Some(absence) => Self::NotFound(Box::new(absence)),
+            None => Self::Unavailable(text),
         }
     }
 
-    /// The same failure, with what the text that was looked for has been besides.
+    /// Adds to the text why the other interpretation of the target failed.
     pub(crate) fn and(self, other: &Self) -> Self {
         match self {
-            Self::Absent(mut absence) => {
+            Self::NotFound(mut absence) => {
                 absence.text = format!("{}; {other}", absence.text);
-                Self::Absent(absence)
+                Self::NotFound(absence)
             }
-            Self::Nobody(text) => Self::Nobody(format!("{text}; {other}")),
+            Self::Unavailable(text) => Self::Unavailable(format!("{text}; {other}")),
             certain => certain,
         }
     }
 
-    /// The number of the exit code.
+    /// Returns the exit code as a number.
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
-            Self::Nobody(_) | Self::Absent(_) | Self::LeftOut => 1,
+            Self::Unavailable(_) | Self::NotFound(_) | Self::LinesLeftOut => 1,
             Self::Usage(_) => 2,
-            Self::Uncertain(_) | Self::Unfinished => 3,
+            Self::OutcomeUnknown(_) | Self::Unfinished => 3,
             Self::Refused(_) => 4,
-            Self::Machine(_) => 5,
-            Self::Taken(_) => 6,
-            Self::Stopped(signal) => 128 + signal.number(),
+            Self::Local(_) => 5,
+            Self::NameTaken(_) => 6,
+            Self::Signalled(signal) => 128 + signal.number(),
         }
     }
 
-    /// Returns whether nothing has to be said about it any more.
-    pub(crate) fn is_told(&self) -> bool {
-        matches!(self, Self::OutputClosed | Self::Unfinished | Self::LeftOut)
+    /// Returns whether the failure has been reported already, or need not be.
+    pub(crate) fn is_reported(&self) -> bool {
+        matches!(self, Self::OutputClosed | Self::Unfinished | Self::LinesLeftOut)
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -134,7 +137,7 @@ impl From<JoinError> for Failure {
             | JoinError::Interfaces(InterfacesError::Unreadable { .. } | InterfacesError::Empty { .. }) => {
                 Self::Usage(error.to_string())
             }
-            _ => Self::Machine(error.to_string()),
+            _ => Self::Local(error.to_string()),
         }
     }
 }
@@ -147,7 +150,7 @@ impl From<AdvertiseError> for Failure {
                 OfferError::AddressAsName(_)
                 | OfferError::Place(PlaceError::Unreadable { .. } | PlaceError::Zone(_)),
             ) => Self::Usage(error.to_string()),
-            _ => Self::Machine(error.to_string()),
+            _ => Self::Local(error.to_string()),
         }
     }
 }
@@ -156,7 +159,7 @@ impl From<DiscoverError> for Failure {
     fn from(error: DiscoverError) -> Self {
         match &error {
             DiscoverError::Name(_) | DiscoverError::Address(_) => Self::Usage(error.to_string()),
-            _ => Self::absent(Absence::of_discover(&error), error.to_string()),
+            _ => Self::absent(NotFound::of_discover(&error), error.to_string()),
         }
     }
 }
@@ -164,8 +167,8 @@ impl From<DiscoverError> for Failure {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match &error {
-            CallError::NotSent { .. } => Self::absent(Absence::of_call(&error), error.to_string()),
-            CallError::Unknown { .. } => Self::Uncertain(error.to_string()),
+            CallError::NotSent { .. } => Self::absent(NotFound::of_call(&error), error.to_string()),
+            CallError::Unknown { .. } => Self::OutcomeUnknown(error.to_string()),
             CallError::Refused { .. } | CallError::BadReply { .. } => Self::Refused(error.to_string()),
         }
     }
@@ -175,7 +178,7 @@ impl From<SubscribeError> for Failure {
     fn from(error: SubscribeError) -> Self {
         match &error {
             SubscribeError::Name(_) => Self::Usage(error.to_string()),
-            _ => Self::absent(Absence::of_subscribe(&error), error.to_string()),
+            _ => Self::absent(NotFound::of_subscribe(&error), error.to_string()),
         }
     }
 }
@@ -184,7 +187,7 @@ impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         match &error {
             PublishError::Topic(_) | PublishError::Item(_) => Self::Usage(error.to_string()),
-            _ => Self::Machine(error.to_string()),
+            _ => Self::Local(error.to_string()),
         }
     }
 }
@@ -206,16 +209,16 @@ mod tests {
     fn every_code_is_documented() {
         let failures = [
             Failure::OutputClosed,
-            Failure::Nobody(String::new()),
-            Failure::Absent(Box::new(Absence::of_list(Diagnosis::default(), Duration::ZERO))),
-            Failure::LeftOut,
+            Failure::Unavailable(String::new()),
+            Failure::NotFound(Box::new(NotFound::of_list(Diagnosis::default(), Duration::ZERO))),
+            Failure::LinesLeftOut,
             Failure::Usage(String::new()),
-            Failure::Uncertain(String::new()),
+            Failure::OutcomeUnknown(String::new()),
             Failure::Refused(String::new()),
-            Failure::Machine(String::new()),
-            Failure::Taken(String::new()),
+            Failure::Local(String::new()),
+            Failure::NameTaken(String::new()),
             Failure::Unfinished,
-            Failure::Stopped(Signal::Interrupt),
+            Failure::Signalled(Signal::Interrupt),
         ];
         for failure in failures {
             let line = format!("\n  {:<5}", failure.code());

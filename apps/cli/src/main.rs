@@ -1,28 +1,29 @@
 //! `mz`, the command line of meshzero: advertise, discover, call, publish and listen, from a shell.
 //!
-//! `args` and `global` are what can be typed, `commands` has one file for each command with its arguments and what it
-//! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `target` the service
-//! that they are about, `programs` those that run for messages, `stdin` what is read, `encoding` how it may be written, `input` what
-//! becomes a message, `output` all that is printed, `failure` what can go wrong and the exit code for it, `stop` how it ends
-//! early, `apart` what may never return.
+//! `args` and `global_args` define the command line; `commands` has one file for each command; `demo` is the scenario of
+//! `mz demo`, `bench` the measurements of `mz bench`. Below them: `session` (the mesh and the output of one run), `target`
+//! (the service that a command is about), `child_programs` (programs run by `--exec`), `message`, `template`,
+//! `schema`, `stdin`, `encoding` and `parse` (input), `output` and `render` (output), `failure` and `not_found`
+//! (errors and exit codes), `signals`, and `detached` (system calls that may never return).
 
-mod absence;
-mod apart;
 mod args;
 mod bench;
+mod child_programs;
 mod commands;
 mod demo;
+mod detached;
 mod encoding;
 mod failure;
-mod global;
-mod input;
+mod global_args;
+mod message;
+mod not_found;
 mod output;
 mod parse;
-mod programs;
+mod render;
 mod schema;
 mod session;
+mod signals;
 mod stdin;
-mod stop;
 mod target;
 mod template;
 
@@ -32,14 +33,14 @@ use crate::args::Cli;
 use crate::failure::Failure;
 use crate::output::{ClosedTerminal, Output, Writers};
 use crate::session::Session;
-use crate::stop::{Ignored, Signal, Stop};
+use crate::signals::{IgnoredSignals, Signal, StopSignals};
 
 fn main() -> ExitCode {
     let cli = match args::parse() {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let ignored = Ignored::at_start();
+    let ignored = IgnoredSignals::at_start();
     let closed_terminal = if ignored.contains(Signal::Hangup.number()) {
         ClosedTerminal::IsIgnored
     } else {
@@ -50,25 +51,25 @@ fn main() -> ExitCode {
     actix::System::new().block_on(run(cli, ignored, out, writers))
 }
 
-/// Does what was asked for, and sees that all that it said is written.
-async fn run(cli: Cli, ignored: Ignored, out: Output, mut writers: Writers) -> ExitCode {
-    let mut stop = match Stop::listen(ignored) {
+/// Runs the command, and waits until its output is written.
+async fn run(cli: Cli, ignored: IgnoredSignals, out: Output, mut writers: Writers) -> ExitCode {
+    let mut stop = match StopSignals::listen(ignored) {
         Ok(stop) => stop,
         Err(error) => return fail(&Failure::no_signals(error), &out, &mut writers).await,
     };
     let result = perform(cli, &out, &mut stop).await;
     if let Err(failure) = &result
-        && !failure.is_told()
+        && !failure.is_reported()
     {
         out.errors.report(failure);
     }
-    let written = if stop.has_come() {
-        // A reader that does not read holds up nobody who was told to stop.
-        writers.last_words(&out).await
+    let written = if stop.has_stopped() {
+        // A reader that does not read must not delay a stop.
+        writers.finish_output_briefly(&out).await
     } else {
         tokio::select! {
             written = writers.finish() => written,
-            signal = stop.signal() => Err(Failure::Stopped(signal)),
+            signal = stop.signal() => Err(Failure::Signalled(signal)),
         }
     };
     match (result, written) {
@@ -78,30 +79,30 @@ async fn run(cli: Cli, ignored: Ignored, out: Output, mut writers: Writers) -> E
     }
 }
 
-/// Reports a failure to write, or to begin at all. It may be that standard error cannot be written either.
+/// Reports a failure to write, or to start at all. Standard error may not be writable either.
 async fn fail(failure: &Failure, out: &Output, writers: &mut Writers) -> ExitCode {
     out.errors.report(failure);
-    writers.last_errors().await;
+    writers.finish_errors_briefly().await;
     failure.exit_code()
 }
 
-/// Runs the command, until it is done or the program is told to stop, and leaves the mesh.
-async fn perform(cli: Cli, out: &Output, stop: &mut Stop) -> Result<(), Failure> {
+/// Runs the command until it is done or a signal stops it, and leaves the mesh.
+async fn perform(cli: Cli, out: &Output, stop: &mut StopSignals) -> Result<(), Failure> {
     let session = Session::new(&cli.global, out.clone());
-    let itself = cli.command.stops_itself();
+    let itself = cli.command.handles_signals();
     let result = tokio::select! {
         biased;
-        signal = stop.signal(), if !itself => Err(Failure::Stopped(signal)),
+        signal = stop.signal(), if !itself => Err(Failure::Signalled(signal)),
         () = out.closed(), if !itself => Err(Failure::OutputClosed),
         result = cli.command.run(&session, Cli::shown) => result,
     };
-    // What was accepted is finished, unless somebody insists.
+    // Accepted messages are finished, unless a second signal arrives.
     let all_finished = tokio::select! {
         all_finished = session.leave() => all_finished,
-        signal = stop.signal() => return Err(Failure::Stopped(signal)),
+        signal = stop.signal() => return Err(Failure::Signalled(signal)),
     };
     match result {
-        Err(Failure::Stopped(_)) if session.is_endless() => all_finished,
+        Err(Failure::Signalled(_)) if session.is_endless() => all_finished,
         Err(Failure::OutputClosed) | Ok(()) => all_finished,
         failed => failed,
     }

@@ -1,13 +1,13 @@
-//! Reading what people type for durations and rates.
+//! Parsers of durations, rates and sizes on the command line.
 
 use std::time::Duration;
 
-/// The longest time that makes sense to wait: a year.
+/// The longest duration: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// `5s`, `500ms`, `2m`, `1.5h`, `2d`, or seconds without a unit; a year at most.
+/// Parses a duration: `5s`, `500ms`, `2m`, `1.5h`, `2d`, or seconds without a unit; a year at most.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time; write 5s, 500ms, 2m, 1h or 2d; 365d is the longest");
+    let wrong = || format!("{text:?} is not a duration; write 5s, 500ms, 2m, 1h or 2d; 365d is the longest");
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -24,12 +24,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     time.ok_or_else(|| format!("{text:?} is too long; 365d is the longest"))
 }
 
-/// A time as it is shown.
-pub(crate) fn time(time: Duration) -> String {
-    if time.is_zero() { "0s".to_owned() } else { format!("{time:?}") }
-}
-
-/// A time in which something can be done, so not none.
+/// Parses a time limit, 1 ms at least.
 pub(crate) fn limit(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         short if short < Duration::from_millis(1) => {
@@ -39,9 +34,9 @@ pub(crate) fn limit(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// How often a second; the time from one to the next is what is returned.
+/// Parses a rate per second. Returns the interval.
 pub(crate) fn rate(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no rate; write how often a second, such as 50 or 0.5, up to 100000");
+    let wrong = || format!("{text:?} is not a rate; write items per second, such as 50 or 0.5, up to 100000");
     let rate: f64 = text.trim().parse().map_err(|_| wrong())?;
     if !(rate > 0.0 && rate <= 100_000.0) {
         return Err(wrong());
@@ -49,29 +44,29 @@ pub(crate) fn rate(text: &str) -> Result<Duration, String> {
     Ok(Duration::try_from_secs_f64(1.0 / rate).unwrap_or(LONGEST).min(LONGEST))
 }
 
-/// How long something is measured: long enough to mean anything.
+/// Parses the time of a measurement: 50 ms to 24 h.
 pub(crate) fn run_time(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if (Duration::from_millis(50)..=Duration::from_secs(86_400)).contains(&time) {
         Ok(time)
     } else {
-        Err(format!("{text:?} is no time to measure for; write 50ms to 24h, such as 3s"))
+        Err(format!("{text:?} is not a measuring time; write 50ms to 24h, such as 3s"))
     }
 }
 
-/// A time to look for bytes before sleeping, in whole microseconds.
+/// Parses a spin time in whole microseconds.
 pub(crate) fn spin(text: &str) -> Result<Duration, String> {
     let number = text.trim().strip_suffix("us").or_else(|| text.trim().strip_suffix("µs"));
     let micros = number.and_then(|number| number.trim().parse().ok()).filter(|micros| *micros <= 10_000);
     micros
         .map(Duration::from_micros)
-        .ok_or_else(|| format!("{text:?} is no time to spin; write 50us, up to 10000us"))
+        .ok_or_else(|| format!("{text:?} is not a spin time; write 50us, up to 10000us"))
 }
 
-/// Messages a second: `500`, `20k`, `1.5M`.
+/// Parses a rate of messages per second: `500`, `20k`, `1.5M`.
 pub(crate) fn per_second(text: &str) -> Result<f64, String> {
     let wrong =
-        || format!("{text:?} is no rate; write messages a second, such as 500, 20k or 1.5M, up to 100M");
+        || format!("{text:?} is not a rate; write messages per second, such as 500, 20k or 1.5M, up to 100M");
     let text = text.trim();
     let (number, unit) = match text.strip_suffix(['k', 'K']) {
         Some(number) => (number, 1e3),
@@ -81,9 +76,9 @@ pub(crate) fn per_second(text: &str) -> Result<f64, String> {
     if rate > 0.0 && rate <= 100e6 { Ok(rate) } else { Err(wrong()) }
 }
 
-/// A number of bytes: `64`, `4KiB`, `1MiB`; `kB` and `MB` are thousands, `k` and `M` alone as `KiB` and `MiB`.
+/// Parses a number of bytes: `64`, `4KiB`, `1MiB`; `kB` and `MB` are thousands, `k` and `M` alone as `KiB` and `MiB`.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no number of bytes; write 64, 4KiB or 1MiB");
+    let wrong = || format!("{text:?} is not a number of bytes; write 64, 4KiB or 1MiB");
     let digits = text.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(text.trim().len());
     let (number, unit) = text.trim().split_at(digits);
     let unit = match unit.trim() {
@@ -121,7 +116,6 @@ mod tests {
         for huge in ["9".repeat(400), format!("{}h", u64::MAX), "9000h".to_owned(), "365.1d".to_owned()] {
             assert!(duration(&huge).expect_err(&huge).contains("365d is the longest"), "{huge}");
         }
-        assert_eq!([time(Duration::ZERO), time(Duration::from_millis(1_500))], ["0s", "1.5s"]);
         assert_eq!(duration("0.0000000001"), Ok(Duration::ZERO));
         assert_eq!(limit("1ms"), Ok(Duration::from_millis(1)));
         assert!(limit("0").expect_err("none at all").contains("1ms"));

@@ -1,20 +1,20 @@
-//! JSON schemas in short, for people: `{joint: "base" | "elbow", degrees: number}`.
+//! JSON schemas in a short form for people: `{joint: "base" | "elbow", degrees: number}`.
 
 use meshzero::Value;
 use serde_json::Value as Json;
 
-/// How deep a schema is followed before it is cut short.
+/// The depth at which a schema is cut off.
 const DEPTH: usize = 6;
 
-/// What stands in a schema and allows or forbids nothing.
+/// The keywords that neither allow nor forbid anything.
 const SAYS_NOTHING: [&str; 5] = ["$schema", "$defs", "title", "description", "format"];
 
-/// A schema in the manner of a type, on one line. What it does not know is shown as JSON, and nothing at all as `?`.
+/// Formats a schema like a type, on one line. Unknown schemas are shown as JSON, and a missing one as `?`.
 pub(crate) fn short(schema: &Json) -> String {
     Short { root: schema }.of(schema, DEPTH)
 }
 
-/// The message that fits a schema of something that has nothing in it: a unit, or a struct without fields.
+/// Returns the message for a schema without content: a unit, or a struct without fields.
 pub(crate) fn nothing(schema: &Json) -> Option<Value> {
     let schema = match schema.get("$ref").and_then(Json::as_str) {
         Some(path) => schema.pointer(path.strip_prefix('#')?)?,
@@ -35,7 +35,7 @@ pub(crate) fn nothing(schema: &Json) -> Option<Value> {
     }
 }
 
-/// Returns whether a schema allows whatever there is.
+/// Returns whether a schema allows anything.
 pub(crate) fn takes_anything(schema: &Json) -> bool {
     match schema {
         Json::Bool(allows) => *allows,
@@ -44,7 +44,7 @@ pub(crate) fn takes_anything(schema: &Json) -> bool {
     }
 }
 
-/// Returns whether an object may have fields that its schema does not name, as a map has.
+/// Returns whether an object may have fields beyond those in its schema, as a map has.
 fn takes_more(schema: &Json) -> bool {
     schema.get("additionalProperties").is_some_and(|more| *more != Json::Bool(false))
 }
@@ -102,7 +102,7 @@ impl Short<'_> {
 
     fn object(&self, schema: &Json, depth: usize) -> String {
         let required = schema.get("required").and_then(Json::as_array);
-        // In the order of the type, which the properties have not.
+        // Required fields keep the order of the type, which properties do not have.
         let required: Vec<&str> = required.into_iter().flatten().filter_map(Json::as_str).collect();
         let Some(properties) = schema.get("properties").and_then(Json::as_object) else {
             return match schema.get("additionalProperties") {

@@ -1,4 +1,4 @@
-//! One run of the program: the mesh, joined when it is first needed and left at the end, and the output.
+//! The session of one command: the mesh, joined on first use and left at the end, and the output.
 
 use std::cell::Cell;
 
@@ -10,24 +10,24 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::child_programs::ChildPrograms;
 use crate::failure::Failure;
-use crate::global::Global;
+use crate::global_args::GlobalArgs;
 use crate::output::Output;
-use crate::programs::Programs;
 
-/// One run of the program.
+/// The session of one command.
 pub(crate) struct Session {
-    /// Where everything is printed.
+    /// The output of the command.
     pub(crate) out: Output,
     join: Join,
     mesh: OnceCell<Mesh>,
     endless: Cell<bool>,
-    /// The programs that run for messages of this one.
-    pub(crate) programs: Programs,
+    /// The running programs of `--exec`.
+    pub(crate) programs: ChildPrograms,
 }
 
 impl Session {
-    pub(crate) fn new(global: &Global, out: Output) -> Self {
+    pub(crate) fn new(global: &GlobalArgs, out: Output) -> Self {
         let mut join = Mesh::join();
         if let Some(mesh) = &global.mesh {
             join = join.mesh(mesh);
@@ -38,63 +38,63 @@ impl Session {
         if let Some(peers) = &global.peers {
             join = join.peers(peers.iter().map(String::as_str));
         }
-        Self { out, join, mesh: OnceCell::new(), endless: Cell::new(false), programs: Programs::new() }
+        Self { out, join, mesh: OnceCell::new(), endless: Cell::new(false), programs: ChildPrograms::new() }
     }
 
-    /// The mesh.
+    /// Returns the mesh, joined on first use.
     pub(crate) async fn mesh(&self) -> Result<&Mesh, Failure> {
         self.mesh_as(|join| join).await
     }
 
-    /// The mesh, joined with what `change` makes of the settings. Before anything else has joined it.
+    /// Returns the mesh, joined with settings changed by `change` unless it has been joined before.
     pub(crate) async fn mesh_as(&self, change: impl FnOnce(Join) -> Join) -> Result<&Mesh, Failure> {
         self.mesh.get_or_try_init(async || self.join_as(change).await).await
     }
 
-    /// Joins once more, as a node of its own, with what `change` makes of the settings.
+    /// Joins the mesh again as a separate node, with settings changed by `change`.
     pub(crate) async fn join_as(&self, change: impl FnOnce(Join) -> Join) -> Result<Mesh, Failure> {
         let mesh = change(self.join.clone()).await?;
         tracing::info!(mesh = %mesh.name(), node = %mesh.node(), "joined");
         for interface in mesh.awaited_interfaces() {
-            self.out.errors.awaits(interface);
+            self.out.errors.awaited_interface(interface);
         }
         Ok(mesh)
     }
 
-    /// From here on the command has no end of its own, so that stopping it is no failure.
-    pub(crate) fn begin_endless(&self) {
+    /// Marks the command as endless: stopping it is not a failure from here on.
+    pub(crate) fn set_endless(&self) {
         self.endless.set(true);
     }
 
-    /// Returns whether the command has done what it was asked to, and goes on until it is stopped.
+    /// Returns whether the command runs until it is stopped.
     pub(crate) fn is_endless(&self) -> bool {
         self.endless.get()
     }
 
-    /// Says goodbye, finishes what services of this program have accepted, and tells what they did not.
+    /// Leaves the mesh: withdraws services, finishes accepted messages, and reports unfinished ones.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`], which has been told.
+    /// [`Failure::Unfinished`], which has been reported.
     pub(crate) async fn leave(&self) -> Result<(), Failure> {
         let mut result = Ok(());
         if let Some(mesh) = self.mesh.get() {
-            self.programs.leave(mesh.limits().drain);
+            self.programs.begin_drain(mesh.limits().drain);
             for abandoned in mesh.close().await {
-                result = Err(self.abandon(&abandoned));
+                result = Err(self.report_unfinished(&abandoned));
             }
         }
-        self.programs.end().await;
+        self.programs.shut_down().await;
         result
     }
 
-    /// Tells what a service of this program did not finish.
-    pub(crate) fn abandon(&self, abandoned: &Abandoned) -> Failure {
-        self.out.errors.abandon(abandoned);
+    /// Reports a service of this program that did not finish everything.
+    pub(crate) fn report_unfinished(&self, abandoned: &Abandoned) -> Failure {
+        self.out.errors.report_unfinished(abandoned);
         Failure::Unfinished
     }
 }
 
-/// Tells on standard error what goes on: what keeps others from being found, what is worth knowing, or everything.
+/// Sets up logging to standard error: problems of discovery only, or more by verbosity.
 pub(crate) fn log_to_stderr(verbose: u8, out: &Output) {
     let level = match verbose {
         0 => return warn_of_the_network(out),
@@ -110,7 +110,7 @@ pub(crate) fn log_to_stderr(verbose: u8, out: &Output) {
         .init();
 }
 
-/// Logs what keeps this program from being found. Without this it would wait silently for what cannot come.
+/// Logs problems that keep this program from being found. Otherwise it would wait silently for something impossible.
 fn warn_of_the_network(out: &Output) {
     let network = Targets::new()
         .with_target("meshzero_actors::discovery", Level::WARN)

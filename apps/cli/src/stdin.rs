@@ -1,4 +1,4 @@
-//! Standard input, as a whole and line by line, whichever system wrote it.
+//! Standard input, as a whole and line by line, in the conventions of every system.
 
 use std::io::{self, BufRead, Read, stdin};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::apart::apart;
+use crate::detached::run_detached;
 use crate::encoding;
 use crate::failure::Failure;
 
@@ -18,44 +18,44 @@ const LONGEST: usize = 64 << 20;
 const QUEUE: usize = 16;
 const QUEUE_BYTES: u32 = 1 << 20;
 
-/// All of standard input, as a message.
+/// Reads all of standard input as a message.
 ///
 /// # Errors
-/// [`Failure::Machine`]: it cannot be read. [`Failure::Usage`]: it is no text, or is longer than any message.
+/// [`Failure::Local`]: it cannot be read. [`Failure::Usage`]: it is not text, or is longer than any message.
 ///
 /// # Cancel safety
-/// Dropping the future loses what was read.
+/// This function is not cancel safe: dropping the future loses the input read so far.
 pub(crate) async fn whole() -> Result<String, Failure> {
-    // It may never see the end.
-    let read = apart(|| {
+    // The end of the input may never come.
+    let read = run_detached(|| {
         let mut bytes = Vec::new();
         stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut bytes).map(|_| bytes)
     });
-    let unread = |why: String| Failure::Machine(format!("cannot read standard input: {why}"));
+    let unread = |why: String| Failure::Local(format!("cannot read standard input: {why}"));
     let bytes = read
         .await
-        .ok_or_else(|| unread("there is no thread for it".to_owned()))?
+        .ok_or_else(|| unread("no thread could be started".to_owned()))?
         .map_err(|error| unread(error.to_string()))?;
     if bytes.len() > LONGEST {
-        let problem = format!("standard input is longer than {LONGEST} bytes, which no message may be");
+        let problem = format!("standard input is longer than {LONGEST} bytes, the limit of a message");
         return Err(Failure::Usage(problem));
     }
-    encoding::read(&bytes).map_err(|error| Failure::Usage(format!("standard input {error}")))
+    encoding::decode(&bytes).map_err(|error| Failure::Usage(format!("standard input {error}")))
 }
 
 /// A line of standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum StdinLine {
     /// As it was written.
     Text(String),
-    /// It was not UTF-8. What was not stands there as U+FFFD.
+    /// It was not UTF-8. Invalid bytes are replaced by U+FFFD.
     Replaced(String),
-    /// It has so many bytes, and was passed over.
+    /// A line that was too long and skipped, with its length in bytes.
     TooLong(u64),
 }
 
-impl Line {
-    /// The bytes of its text.
+impl StdinLine {
+    /// Returns the length of its text in bytes.
     fn bytes(&self) -> usize {
         match self {
             Self::Text(text) | Self::Replaced(text) => text.len(),
@@ -66,28 +66,27 @@ impl Line {
 
 /// The lines of standard input, in a queue that is bounded in bytes.
 #[derive(Debug)]
-pub(crate) struct StdinLines(mpsc::Receiver<(Result<Line, Failure>, OwnedSemaphorePermit)>);
+pub(crate) struct StdinLines(mpsc::Receiver<(Result<StdinLine, Failure>, OwnedSemaphorePermit)>);
 
 impl StdinLines {
-    /// The next line; `None` after the last one.
+    /// Returns the next line; `None` after the last one.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<Result<Line, Failure>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<StdinLine, Failure>> {
         self.0.recv().await.map(|(line, _)| line)
     }
 }
 
-/// The lines of standard input of at most `longest` bytes each, read by a thread that nobody has to wait for: it may never see
-/// another one.
+/// Reads lines of standard input of at most `longest` bytes each, on a detached thread: the next line may never come.
 ///
 /// # Panics
-/// Outside of a runtime of tokio.
+/// Outside of a tokio runtime.
 pub(crate) fn lines(longest: usize) -> StdinLines {
     let (lines, read) = mpsc::channel(QUEUE);
     let (runtime, room) = (Handle::current(), Arc::new(Semaphore::new(QUEUE_BYTES as usize)));
-    let queue = move |line: Result<Line, Failure>| {
-        let bytes = line.as_ref().map_or(0, Line::bytes);
+    let queue = move |line: Result<StdinLine, Failure>| {
+        let bytes = line.as_ref().map_or(0, StdinLine::bytes);
         let cost = u32::try_from(bytes).unwrap_or(QUEUE_BYTES).min(QUEUE_BYTES);
         runtime.block_on(async {
             // It is never closed.
@@ -97,7 +96,7 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
     };
     thread::spawn(move || {
         let mut input = stdin().lock();
-        let unread = |why: &str| Failure::Machine(format!("cannot read standard input: {why}"));
+        let unread = |why: &str| Failure::Local(format!("cannot read standard input: {why}"));
         let start = match first_bytes(&mut input, longest) {
             Ok(start) if encoding::is_utf16(&start) => {
                 let problem = "standard input is UTF-16, and lines are read as UTF-8; save it as UTF-8";
@@ -110,11 +109,11 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
                 return;
             }
         };
-        let mut input = Lines { input: io::Cursor::new(start).chain(input), longest, is_first: true };
+        let mut input = LineReader { input: io::Cursor::new(start).chain(input), longest, is_first: true };
         while let Some(line) = input.next().transpose() {
             let line = line.map_err(|error| unread(&error.to_string()));
             let is_last = line.is_err();
-            // Without anybody to take them, nothing more is read.
+            // Without a receiver nothing more is read.
             if !queue(line) || is_last {
                 return;
             }
@@ -123,9 +122,9 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
     StdinLines(read)
 }
 
-/// Reads as many bytes as tell whether the input is UTF-16: none more than one unless it may have the mark, then up to a zero, or up to
-/// and with the byte behind the first line's end, which is the other half of that in UTF-16, or a line too long. However few come
-/// at a time: a mark may come alone.
+/// Reads as many bytes as decide whether the input is UTF-16: one unless it may have the mark, else up to a zero byte,
+/// or up to and including the byte after the first line end, which is its other half in UTF-16, or up to a line too
+/// long. This holds for any size of reads: the mark may arrive alone.
 fn first_bytes(input: &mut impl BufRead, longest: usize) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
     for byte in input.bytes() {
@@ -139,16 +138,16 @@ fn first_bytes(input: &mut impl BufRead, longest: usize) -> io::Result<Vec<u8>> 
     Ok(start)
 }
 
-/// Lines as they are read, each in no more memory than one may take.
-struct Lines<R> {
+/// A reader of lines, each in bounded memory.
+struct LineReader<R> {
     input: R,
     longest: usize,
     is_first: bool,
 }
 
-impl<R: BufRead> Lines<R> {
-    /// The next line, without its end; `None` after the last one. An end of the input ends a line as well.
-    fn next(&mut self) -> io::Result<Option<Line>> {
+impl<R: BufRead> LineReader<R> {
+    /// Reads the next line, without its end; `None` after the last one. The end of the input ends a line as well.
+    fn next(&mut self) -> io::Result<Option<StdinLine>> {
         let mut bytes = Vec::new();
         // With room for the line's end.
         let most = self.longest as u64 + 2;
@@ -166,17 +165,17 @@ impl<R: BufRead> Lines<R> {
         }
         let is_first = std::mem::replace(&mut self.is_first, false);
         if bytes.len() > self.longest {
-            return Ok(Some(Line::TooLong(bytes.len() as u64 + passed_over)));
+            return Ok(Some(StdinLine::TooLong(bytes.len() as u64 + passed_over)));
         }
         let text =
             |text: &str| if is_first { encoding::without_mark(text).to_owned() } else { text.to_owned() };
         Ok(Some(match std::str::from_utf8(&bytes) {
-            Ok(line) => Line::Text(text(line)),
-            Err(_) => Line::Replaced(text(&String::from_utf8_lossy(&bytes))),
+            Ok(line) => StdinLine::Text(text(line)),
+            Err(_) => StdinLine::Replaced(text(&String::from_utf8_lossy(&bytes))),
         }))
     }
 
-    /// Reads on to the end of the line, and returns how many bytes stood before that.
+    /// Skips the rest of the line, and returns the number of bytes skipped.
     fn pass_over(&mut self) -> io::Result<u64> {
         let mut passed_over = 0;
         loop {
@@ -200,13 +199,13 @@ impl<R: BufRead> Lines<R> {
 mod tests {
     use super::*;
 
-    fn all(input: impl BufRead, longest: usize) -> Vec<Line> {
-        let mut lines = Lines { input, longest, is_first: true };
+    fn all(input: impl BufRead, longest: usize) -> Vec<StdinLine> {
+        let mut lines = LineReader { input, longest, is_first: true };
         std::iter::from_fn(|| lines.next().expect("memory can be read")).collect()
     }
 
-    fn text(text: &str) -> Line {
-        Line::Text(text.to_owned())
+    fn text(text: &str) -> StdinLine {
+        StdinLine::Text(text.to_owned())
     }
 
     #[test]
@@ -221,9 +220,9 @@ mod tests {
     fn a_line_that_cannot_be_sent_costs_no_other() {
         let input =
             [b"ok\n".as_slice(), b"a\xff\xfeb\n", &[b'x'; 13], b"\n", &[b'y'; 10], b"\r\nend"].concat();
-        let replaced = Line::Replaced("a\u{fffd}\u{fffd}b".to_owned());
-        let expected = [text("ok"), replaced, Line::TooLong(13), text(&"y".repeat(10)), text("end")];
-        // However much of it is read at a time.
+        let replaced = StdinLine::Replaced("a\u{fffd}\u{fffd}b".to_owned());
+        let expected = [text("ok"), replaced, StdinLine::TooLong(13), text(&"y".repeat(10)), text("end")];
+        // For any size of reads.
         for capacity in [1, 3, 7, 1_000] {
             assert_eq!(all(io::BufReader::with_capacity(capacity, &input[..]), 10), expected, "{capacity}");
         }
@@ -245,9 +244,9 @@ mod tests {
                 assert!(start(&utf16(text, u16::to_le_bytes)).0, "{text} {capacity}");
                 assert!(start(&utf16(text, u16::to_be_bytes)).0, "{text} {capacity}");
             }
-            let replaced = Line::Replaced("\u{fffd}\u{fffd} bad".to_owned());
+            let replaced = StdinLine::Replaced("\u{fffd}\u{fffd} bad".to_owned());
             assert_eq!(start(b"\xff\xfe bad\nok\0\n"), (false, 8, vec![replaced, text("ok\0")]));
-            // Nothing is waited for where there is no mark.
+            // Without the mark nothing more is read.
             assert_eq!(start(b"\nok"), (false, 1, vec![text(""), text("ok")]));
             assert_eq!(start("\u{feff}one\n".as_bytes()), (false, 1, vec![text("one")]));
             assert_eq!(start(b""), (false, 0, vec![]));
@@ -258,6 +257,6 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_passed_over() {
         let endless = io::BufReader::new(io::repeat(b'x').take(50_000_000));
-        assert_eq!(all(endless, 1_000), [Line::TooLong(50_000_000)]);
+        assert_eq!(all(endless, 1_000), [StdinLine::TooLong(50_000_000)]);
     }
 }

@@ -1,28 +1,27 @@
-//! The service that a command is about: its name, or its address as text.
+//! The target of a command: a service's name, or its address.
 
 mod host;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use meshzero::naming::{self, InvalidAddress, Meaning};
-use meshzero::zero::Address;
 use meshzero::{InvalidName, Mesh, OfferError, ServiceName, ServiceRef, check_name};
 use tokio::time::{Instant, sleep_until};
 
-use self::host::{Host, NoService};
+use self::host::{Host, HostError};
 use crate::failure::Failure;
 
-/// The head start of the likelier meaning where a text may be a service's name and a host with a port.
+/// The head start of the likelier interpretation of a text that may be a service's name or a host with a port.
 const HEAD_START: Duration = Duration::from_millis(500);
 
 /// A service's name, an `ip:port` or a `host:port`.
 ///
-/// A text that may be a service's name and a host with a port is looked for as both, one of them half a second before the other.
-/// Whatever has a dot before the colon, such as `lab.local:9000`, is first the host, and a bare word such as `room:7` first the
-/// service of that very name. `localhost:9000` is always this host, so it can be no service's name, as `ip:port` can be none.
+/// A text that may be a service's name or a host with a port is looked up as both, one of them half a second before
+/// the other. With a dot before the colon, as in `lab.local:9000`, the host is first, and a bare word such as `room:7`
+/// is first the service of that name. `localhost:9000` is always this host, so it cannot be a service's name, nor can
+/// an `ip:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     text: ServiceName,
@@ -30,7 +29,7 @@ pub(crate) struct Target {
     host: Option<Host>,
 }
 
-/// The reason why a text is neither.
+/// The reason why a text is not a target.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidTarget {
     #[error(transparent)]
@@ -51,7 +50,7 @@ impl FromStr for Target {
         let (is_address, host) = match naming::read(text) {
             Ok(Meaning::Name) => (false, None),
             Ok(Meaning::Host(host)) => (false, Some(Host::from(host))),
-            // Whoever goes there is told what is wrong with a zone.
+            // An invalid zone is reported by the attempt to connect.
             Ok(Meaning::Address(_)) | Err(InvalidAddress::Zone(_)) => (true, None),
             Err(InvalidAddress::Url { text, example }) => return Err(InvalidTarget::Url { text, example }),
             Err(invalid) => return Err(InvalidTarget::Address(invalid)),
@@ -60,29 +59,24 @@ impl FromStr for Target {
     }
 }
 
-/// Reads the name of a service that is to be advertised.
+/// Parses the name of a service that is to be advertised.
 ///
 /// # Errors
-/// [`InvalidTarget`]: nobody could name it as a [`Target`].
+/// [`InvalidTarget`]: no [`Target`] could name it.
 pub(crate) fn advertised(text: &str) -> Result<ServiceName, InvalidTarget> {
     let name = ServiceName::new(text)?;
     check_name(&name)?;
     Ok(name)
 }
 
-/// An address as it is shown, and as it can be typed in: the zone of a link-local one goes by the name of its interface.
-pub(crate) fn shown(address: SocketAddr) -> String {
-    Address::from(address).to_string()
-}
-
 impl Target {
-    /// Finds it and connects to it.
+    /// Discovers the service and connects to it.
     ///
     /// # Errors
-    /// [`Failure`]: nobody is there in time.
+    /// [`Failure`]: it was not found in time.
     ///
     /// # Cancel safety
-    /// Dropping the future looks no further.
+    /// This method is cancel safe: dropping the future ends the search.
     pub(crate) async fn discover(&self, mesh: &Mesh, wait: Duration) -> Result<ServiceRef, Failure> {
         let begun = Instant::now();
         let by_name = async {
@@ -106,25 +100,26 @@ impl Target {
             }
         };
         Err(match at_host {
-            NoService::Unreachable(failure) => failure,
-            NoService::Unknown(failure) if host.is_likely() => {
-                Failure::Nobody(format!("{failure}; there is no service of that name either"))
+            HostError::Unreachable(failure) => failure,
+            HostError::Unknown(failure) if host.is_likely() => {
+                Failure::Unavailable(format!("{failure}; nor is there a service of that name"))
             }
             // Then it is a name like any other, unless the host was meant and its name is misspelt.
-            NoService::Unknown(failure) => Failure::from(named).and(&failure),
+            HostError::Unknown(failure) => Failure::from(named).and(&failure),
         })
     }
 
-    /// Returns whether `service`, which was found by this, has it as its name: then there may be others.
+    /// Returns whether the target is the name of `service`, so that there may be other instances.
     pub(crate) fn is_name_of(&self, service: &ServiceRef) -> bool {
         !self.is_address && service.name() == self.text.as_str()
     }
 }
 
-/// Waits for `first`, and from `head_start` on, or once it has failed, for `second` as well. Returns the earliest success.
+/// Waits for `first`, and after `head_start`, or once it has failed, for `second` as well. Returns the earliest
+/// success.
 ///
 /// # Errors
-/// Both.
+/// Both errors.
 async fn first_or_second<T, E, F>(
     first: impl Future<Output = Result<T, E>>,
     second: impl Future<Output = Result<T, F>>,

@@ -1,27 +1,27 @@
-//! Replies and commands with `{}` in them, where the message goes.
+//! Templates of replies and commands, with `{}` for the message.
 
 use meshzero::Value;
 
-use crate::input::{self, NoMessage, ReadAs};
+use crate::message::{self, InvalidMessage, MessageFormat};
 
-/// The place of the message.
-const HOLE: &str = "{}";
+/// The placeholder of the message.
+const PLACEHOLDER: &str = "{}";
 
-/// A reply with places for the message.
+/// A reply with placeholders for the message.
 ///
-/// A template that is JSON stays that whatever the message says: `{"got": {}}` replies a map, with the message as it is
-/// under `got`. Any other template is text.
+/// A JSON template keeps its structure, whatever the message is: `{"got": {}}` replies a map with the message under
+/// `got`. Any other template is text.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Template(Value);
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
-    /// [`NoMessage`]. One that begins with the message's place, such as `{} is late`, is text all the same.
-    pub(crate) fn new(text: &str, read_as: ReadAs) -> Result<Self, NoMessage> {
-        match input::value(text, read_as) {
-            Err(_) if text.trim_start().starts_with(HOLE) => Ok(Self(Value::from(text))),
+    /// [`InvalidMessage`]. A template that begins with the placeholder, such as `{} is late`, is text all the same.
+    pub(crate) fn new(text: &str, message_format: MessageFormat) -> Result<Self, InvalidMessage> {
+        match message::parse(text, message_format) {
+            Err(_) if text.trim_start().starts_with(PLACEHOLDER) => Ok(Self(Value::from(text))),
             read => read.map(Self),
         }
     }
@@ -43,21 +43,21 @@ fn fill(template: &Value, message: &Value) -> Value {
     }
 }
 
-/// A text with the message in its places.
+/// Replaces the placeholders in a text.
 pub(crate) fn fill_text(text: &str, message: &str) -> String {
-    text.replace(HOLE, message)
+    text.replace(PLACEHOLDER, message)
 }
 
-/// A message as a program reads it: text as it is, anything else as JSON.
+/// Converts a message for a program: text as it is, anything else as JSON.
 pub(crate) fn as_text(message: &Value) -> String {
     message.as_str().map_or_else(|| message.to_string(), str::to_owned)
 }
 
-/// The words of a command, as a shell would split them, with quotes and backslashes, and nothing else of a shell: the
-/// message is filled into the words afterwards, so it can never become another word, or a command.
+/// Splits a command into words as a shell would, with quotes and backslashes and nothing else of a shell: the message
+/// is filled into the words afterwards, so it can never become another word, or a command.
 ///
-/// A backslash takes away the meaning of what a shell gives one to, and stays before anything else, as in `C:\dir`.
-pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
+/// A backslash escapes the characters that are special in a shell, and is kept before any other, as in `C:\dir`.
+pub(crate) fn split_words(command: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
@@ -77,13 +77,13 @@ pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
         }
     }
     if quote.is_some() {
-        return Err(format!("the command {command:?} has a quote without its end"));
+        return Err(format!("the command {command:?} has an unclosed quote"));
     }
     words.extend(word);
     if words.is_empty() { Err("the command is empty".to_owned()) } else { Ok(words) }
 }
 
-/// Returns whether a backslash before `character` takes away its meaning, outside of quotes or between double ones.
+/// Returns whether a backslash escapes `character`, outside of quotes or between double ones.
 fn is_escaped(character: char, quote: Option<char>) -> bool {
     match character {
         '\\' | '"' | '$' | '`' => true,
@@ -97,14 +97,17 @@ mod tests {
     use super::*;
 
     fn new(text: &str) -> Template {
-        Template::new(text, ReadAs::JsonOrText).expect(text)
+        Template::new(text, MessageFormat::JsonOrText).expect(text)
     }
 
     #[test]
     fn text_is_filled() {
         assert_eq!(new("{} is {}").fill(&"a".into()), Value::from("a is a"));
-        assert!(Template::new("{\"got\": {}", ReadAs::JsonOrText).is_err());
-        assert_eq!(Template::new("[{}", ReadAs::Text).expect("text").fill(&1.into()), Value::from("[1"));
+        assert!(Template::new("{\"got\": {}", MessageFormat::JsonOrText).is_err());
+        assert_eq!(
+            Template::new("[{}", MessageFormat::Text).expect("text").fill(&1.into()),
+            Value::from("[1")
+        );
         assert_eq!(new("hello {}, {}!").fill(&"you".into()), Value::from("hello you, you!"));
         assert_eq!(new("got {}").fill(&Value::list([1, 2])), Value::from("got [1,2]"));
         assert_eq!(new("42").fill(&"you".into()), Value::from(42));
@@ -123,18 +126,18 @@ mod tests {
 
     #[test]
     fn commands_are_split_into_words() {
-        let split = |text| words(text).expect("words");
+        let split = |text| split_words(text).expect("words");
         assert_eq!(split("cat -n"), ["cat", "-n"]);
         assert_eq!(split(r#"sh -c 'echo "$1"' sh {}"#), ["sh", "-c", "echo \"$1\"", "sh", "{}"]);
         assert_eq!(split(r#"echo "" a\ b C:\dir"#), ["echo", "", "a b", "C:\\dir"]);
         assert_eq!(split(r#"echo "it's \"so\"""#), ["echo", "it's \"so\""]);
-        // As a shell has it between double quotes, where an inner shell is to see the dollar.
+        // As in a shell's double quotes, where an inner shell is to see the dollar.
         assert_eq!(
             split(r#"sh -c "echo \$HOME \`id\` \\ \n \' \ ""#),
             ["sh", "-c", r"echo $HOME `id` \ \n \' \ "]
         );
         assert_eq!(split(r"echo \$HOME it\'s '\$'"), ["echo", "$HOME", "it's", r"\$"]);
-        assert!(words("echo 'open").is_err());
-        assert!(words("  ").is_err());
+        assert!(split_words("echo 'open").is_err());
+        assert!(split_words("  ").is_err());
     }
 }

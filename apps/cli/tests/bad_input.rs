@@ -1,4 +1,4 @@
-//! What cannot be: names, addresses, options. Each is an exit code and a sentence, at once.
+//! Invalid names, addresses and options. Each gives an exit code and a sentence, at once.
 
 use crate::support::{Ran, Room, bare};
 

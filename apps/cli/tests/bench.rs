@@ -11,7 +11,7 @@ use crate::support::{children, exists};
 /// As short as a measurement can be, so that the suite stays quick.
 const SHORT: [&str; 4] = ["--duration", "100ms", "--warm-up", "20ms"];
 
-/// What a run tells as JSON.
+/// Runs a benchmark and returns its JSON.
 #[track_caller]
 fn bench(room: &Room, arguments: &[&str]) -> Value {
     let mut all = vec!["bench"];
@@ -68,7 +68,7 @@ fn has_floors(case: &Value, wanted: &[&str]) {
     assert_eq!(floors.len(), wanted.len(), "{floors:?}");
 }
 
-/// What each side spent is told, where the platform tells it.
+/// Checks that the resources of each side are reported, where the platform does.
 #[track_caller]
 fn has_sides(measured: &Value, sides: &[&str]) {
     for side in sides {
@@ -112,7 +112,7 @@ fn latency_is_told_with_its_floors() {
 }
 
 #[test]
-fn a_timetable_is_kept_account_of() {
+fn a_schedule_is_accounted_for() {
     let told = bench(&Room::new(), &["latency", "--rate", "200", "--transport", "inproc"]);
     let measured = &told["run"]["measured"];
     is_whole(measured, 1.0);
@@ -156,7 +156,7 @@ fn throughput_loses_nothing_whatever_is_sent() {
 
     let told = bench(&room, &["throughput", "--rate", "1k"]);
     is_whole(&told["run"]["measured"], 1.0);
-    assert!(told["run"]["floors"][0]["per_second_ratio"].is_null(), "a timetable made the rate: {told}");
+    assert!(told["run"]["floors"][0]["per_second_ratio"].is_null(), "a schedule made the rate: {told}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What cannot be measured: each is an exit code and a sentence that says what to do, before anything is measured.
+//! Input that cannot be measured: each gives an exit code and a helpful sentence, before anything is measured.
 
 use crate::support::{Room, SOON};
 
@@ -11,7 +11,7 @@ fn options_that_cannot_be_read_say_what_to_write() {
         (&["latency", "--size", "big"], &["4KiB"]),
         (&["latency", "--rate", "0"], &["20k"]),
         (&["latency", "--rate", "1G"], &["100M"]),
-        (&["latency", "--rate", "0.5"], &["less than 10 messages", "--duration"]),
+        (&["latency", "--rate", "0.5"], &["fewer than 10 messages", "--duration"]),
         (&["latency", "--duration", "1ms"], &["50ms"]),
         (&["latency", "--find-max", "p98<5ms"], &["'p99<5ms'", "p99.9"]),
         (&["latency", "--find-max", "quick"], &["'p99<5ms'"]),
@@ -36,7 +36,7 @@ fn a_service_that_is_not_there_or_serves_something_else_is_told() {
     let (_greeter, address) = room.advertise(&["greeter", "--echo"]);
     for transport in ["greeter", &address] {
         room.run(&["bench", "latency", "--transport", transport])
-            .failed(4, &["no server of measurements", "Value", "mz bench serve"]);
+            .failed(4, &["not a measurement service", "Value", "mz bench serve"]);
     }
 }
 
@@ -62,9 +62,9 @@ fn files_are_looked_at_before_anything_is_measured() {
     let long = ["bench", "latency", "--duration", "1h"];
     let run = |option: &str, file: &str| room.run(&[&long[..], &[option, file]].concat());
     run("--compare", &file("none.json")).failed(2, &["cannot read", "none.json"]);
-    run("--compare", &file("text.json")).failed(2, &["text.json is no saved run", "--json >"]);
-    run("--compare", &file("other.json")).failed(2, &["format 99", "format 1", "measure anew"]);
-    run("--compare", &file("half.json")).failed(2, &["half.json is no complete saved run"]);
+    run("--compare", &file("text.json")).failed(2, &["text.json is not a saved run", "--json >"]);
+    run("--compare", &file("other.json")).failed(2, &["format 99", "format 1", "measure again"]);
+    run("--compare", &file("half.json")).failed(2, &["half.json is not a complete saved run"]);
     run("--html", &file("no-such-folder/page.html")).failed(5, &["cannot write", "page.html"]);
     run("--html", folder.to_str().expect("UTF-8")).failed(5, &["cannot write"]);
 

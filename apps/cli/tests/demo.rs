@@ -24,8 +24,8 @@ fn it_shows_everything_and_ends_by_itself() {
         "kill -9",
         "robot/arm is gone",
         "safe to repeat",
-        "calls a second",
-        "news a second, 0 missed",
+        "calls per second",
+        "news per second, 0 missed",
         " ms\n",
     ] {
         assert!(shown.contains(part), "no {part:?} in\n{shown}");
@@ -69,7 +69,7 @@ fn it_needs_no_network() {
     }
     let lan = meshzero_testing::Lan::loopback_only();
     let shown = Process::start(lan.host(0).command(binary("mz")).arg("demo")).succeed(DEMO);
-    assert!(shown.contains("news a second"), "{shown}");
+    assert!(shown.contains("news per second"), "{shown}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn mz(host: &Host, arguments: &[&str]) -> Process {
     Process::start(host.command(binary("mz")).args(arguments))
 }
 
-/// What `mz` prints when it ends by itself.
+/// The output of `mz` when it ends by itself.
 fn answer(host: &Host, arguments: &[&str]) -> String {
     mz(host, arguments).succeed(PATIENCE)
 }

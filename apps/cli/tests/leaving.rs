@@ -1,4 +1,4 @@
-//! How it ends: on signals with a goodbye, and quietly when nobody reads any more.
+//! Shutdown: on signals gracefully, and quietly when the output has been closed.
 
 #![cfg(unix)]
 
@@ -156,15 +156,15 @@ fn callers_that_give_up_while_it_ends_are_shown_and_not_waited_for() {
     service.terminate();
     room.refused_as_closing(address);
     given_up.interrupt();
-    service.expect_line("given up  ->  no reply: the caller had given up before it was run", SOON);
-    service.expect_line("late  ->  no reply: the caller had given up before it was run", SOON);
+    service.expect_line("given up  ->  no reply: the caller gave up before the program was run", SOON);
+    service.expect_line("late  ->  no reply: the caller gave up before the program was run", SOON);
     running.interrupt();
-    service.expect_line("running  ->  no reply: the caller has given up, and it was ended", SOON);
+    service.expect_line("running  ->  no reply: the caller gave up, and the program was ended", SOON);
     // Nothing is left to be waited for, or to be named.
     assert_eq!(service.wait(SOON).code(), Some(0));
     assert_eq!(service.stderr(), "");
     assert_eq!([&mut given_up, &mut running].map(|caller| caller.wait(SOON).code()), [Some(130); 2]);
-    // Whoever notices first that its time is over.
+    // Either side may notice first that its time is over.
     let code = late.wait(SOON).code();
     assert!(matches!(code, Some(1 | 3)), "{code:?}");
 }

@@ -165,7 +165,7 @@ fn help_that_cannot_be_written_is_a_failure() {
     for arguments in [&["--help"][..], &["-h"], &["--version"], &["send", "--help"], &["help", "send"]] {
         let ran = Ran::from(bare(arguments).stdout(full()).output().expect("mz runs"));
         ran.failed(5, &["mz: cannot write to standard output", "No space left"]);
-        // Whoever reads no more has read enough.
+        // A reader that closes the pipe has read enough.
         let (reader, writer) = std::io::pipe().expect("there is room for a pipe");
         drop(reader);
         let ran = Ran::from(bare(arguments).stdout(writer).output().expect("mz runs"));

@@ -224,7 +224,7 @@ fn a_message_whose_caller_has_given_up_while_it_waited_is_not_run() {
     assert_eq!(unfinished(&room, &address, 2), 2);
     second.interrupt();
     assert_eq!(second.wait(SOON).code(), Some(130));
-    // Whoever notices first that its time is over.
+    // Either side may notice first that its time is over.
     let third = room.run(&["send", &address, "third", "--wait", "200ms"]);
     assert!(matches!(third.code, Some(1 | 3)), "{third:?}");
     let mut fourth = room.start(&["send", &address, "fourth", "--wait", "1m"]);
@@ -254,15 +254,17 @@ fn a_program_whose_caller_has_given_up_is_ended() {
             assert_eq!(caller.wait(SOON).code(), Some(3));
         }
         mark.eventually(0);
-        service.expect_line("the caller has given up, and it was ended", SOON);
+        service.expect_line("the caller gave up, and the program was ended", SOON);
         assert_eq!(room.run(&["send", &address, "quick", "--wait", "25s"]).succeeded().trim(), "done");
     }
     let help = room.run(&["advertise", "--help"]).succeeded();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    for said in ["not run if their callers have given up", "If the caller gives up", "the program is ended"] {
+    for said in
+        ["not run if their callers give up meanwhile", "If the caller gives up", "the program is ended"]
+    {
         assert!(help.contains(said), "{help}");
     }
-    // Whoever is killed says nothing.
+    // A killed program says nothing.
     let mut caller = room.start(&["send", &address, "slow", "--wait", "1h"]);
     mark.eventually(2);
     caller.kill();

@@ -101,7 +101,7 @@ fn no_reply_in_time_is_an_exit_code_of_its_own() {
     // As long as was asked for, and not what discovery had left of it.
     room.run(&["send", "slow", "x", "--wait", "500ms"])
         .failed(3, &["slow: no reply within 500ms; it may have been handled"]);
-    // Whoever does not wait for a reply does not hinder others.
+    // A caller that does not wait for a reply does not hinder others.
     room.run(&["describe", "slow"]).succeeded();
 }
 
@@ -114,7 +114,7 @@ fn a_peer_of_another_protocol_is_not_waited_for_without_an_end() {
         for connection in other.incoming().flatten() {
             use std::io::Write as _;
             let mut connection = connection;
-            // Whoever asked may be gone already.
+            // The caller may be gone already.
             let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n\x1b[2J");
         }
     });

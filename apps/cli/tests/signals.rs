@@ -71,7 +71,7 @@ fn every_signal_that_ends_a_program_says_goodbye() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_message_from_standard_input_that_never_ends_holds_up_no_signal() {
-    /// What a process has handlers for.
+    /// The signals for which a process has handlers.
     fn caught(process: &Process) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).expect("it runs");
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("Linux tells it");

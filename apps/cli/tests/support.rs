@@ -74,7 +74,7 @@ pub(crate) fn bare(arguments: &[&str]) -> Command {
     command
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -93,14 +93,14 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// What it printed, after it ended well.
+    /// Returns the output after a success.
     #[track_caller]
     pub(crate) fn succeeded(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.stdout
     }
 
-    /// What it printed, as one JSON object, after it ended well.
+    /// Returns the output as one JSON object, after a success.
     #[track_caller]
     pub(crate) fn object(self) -> Value {
         json(&self.succeeded())
@@ -133,7 +133,7 @@ pub(crate) fn children(of: &Process) -> Vec<u32> {
     listed.split_whitespace().map(|pid| pid.parse().expect("it is a number")).collect()
 }
 
-/// Whether a process runs.
+/// Returns whether a process runs.
 #[cfg(target_os = "linux")]
 pub(crate) fn exists(pid: u32) -> bool {
     // A process that has ended and waits to be reaped by others is no longer there for our purposes.

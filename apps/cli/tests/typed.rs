@@ -80,7 +80,7 @@ fn a_message_with_nothing_in_it_needs_only_its_type() {
     assert_eq!(room.run(&["send", "counter", "Get"]).succeeded(), "0\n");
     room.run(&["send", "counter", "Get", "--text"]).failed(4, &["Add", "Get", "say which type"]);
     room.run(&["send", "counter", "get"])
-        .failed(4, &["get is none of its types", "Add", "Get", "say which type"]);
+        .failed(4, &["get is not one of its types", "Add", "Get", "say which type"]);
 }
 
 #[test]

@@ -1,54 +1,27 @@
-//! Measuring: two sides, of which one sends and the other receives and counts.
+//! Measuring: one side sends numbered packets, the other receives and counts them.
 //!
-//! `transport` starts or finds the other side (`child` is a second process), `serve` is what it offers, `serving` the
-//! actor behind it and `subscriber` those that listen to news; `protocol` is what they say to each other, `packet` what is
-//! sent and `tally` how it is counted. `plan` says what a measurement is to do, `measure` does it with `load` (as fast as
-//! it goes), `pace` (by a timetable) and `way` (without a reply), and `measured` is what came of it, by
-//! `account`: times are `percentiles`, `usage` and `wire` what it took, `bottleneck` who held it up. `floor` is the same without a mesh.
-//! `runs` and `discovery` put measurements together, `find_max` searches a rate. A `report` is the whole, about a
-//! `machine`; `show` is it for people, `html` as a page, `compare` beside another one; `progress` is what is seen meanwhile.
+//! From the ground up: `traffic` and `gauge` hold what is sent and how it is gauged, `baseline` does the same without a
+//! mesh, `peer` is the receiving side and the way to it, `load` generates packets, `measure` takes one measurement,
+//! `report` holds, renders and compares results, and `runs` composes measurements into reports.
 
-mod account;
-mod bottleneck;
-mod child;
-mod compare;
-mod comparison;
-mod discovery;
-mod figures;
-mod find_max;
-mod floor;
-mod html;
+mod baseline;
+mod gauge;
 mod load;
-mod machine;
 mod measure;
-mod measured;
-mod pace;
-mod packet;
-mod percentiles;
-mod plan;
-mod progress;
-mod protocol;
+mod peer;
 mod report;
 mod runs;
-mod serve;
-mod serving;
-mod show;
-mod subscriber;
-mod tally;
-mod transport;
-mod usage;
-mod way;
-mod wire;
+mod traffic;
 
-pub(crate) use compare::compare;
-pub(crate) use discovery::discovery;
-pub(crate) use find_max::Bound;
-pub(crate) use html::Page;
-pub(crate) use pace::be_punctual;
-pub(crate) use packet::{LONGEST, SHORTEST};
-pub(crate) use plan::{Kind, Plan};
-pub(crate) use protocol::{MOST_SUBSCRIBERS, NAME};
-pub(crate) use report::{Report, Subject};
-pub(crate) use runs::{WAITING, single, sweep};
-pub(crate) use serve::serve;
-pub(crate) use transport::{Far, Transport, roomy};
+pub(crate) use load::open_loop::reduce_timer_slack;
+pub(crate) use measure::plan::{MessageKind, Plan};
+pub(crate) use peer::serve::serve;
+pub(crate) use peer::transport::{Peer, Transport, with_room};
+pub(crate) use report::compare::compare;
+pub(crate) use report::document::{Benchmark, Report};
+pub(crate) use report::html::HtmlPage;
+pub(crate) use runs::discovery::discovery;
+pub(crate) use runs::find_max::LatencyBound;
+pub(crate) use runs::messages::{SCHEDULED_CALLS, single, sweep};
+pub(crate) use traffic::packet::{LONGEST, SHORTEST};
+pub(crate) use traffic::protocol::{MAX_SUBSCRIBERS, NAME};

@@ -1,4 +1,4 @@
-//! `mz advertise`: a service made of nothing but a way to reply.
+//! `mz advertise`: a service that replies to any message.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -11,22 +11,23 @@ use meshzero::{Call, Service, ServiceName, Value, trace};
 use serde::{Serialize, Serializer};
 use tokio::time;
 
-use super::exec::{Exec, NoOutput, Program};
-use super::namesakes::{self, Look};
+use super::exec::{Exec, ExecError, Program};
+use super::namesakes::{self, NameCheck};
 use crate::failure::Failure;
-use crate::input::ReadAs;
+use crate::message::MessageFormat;
 use crate::output::{BAD, FAINT, GOOD, Output, line, message};
 use crate::parse;
+use crate::render;
 use crate::session::Session;
-use crate::target::{self, shown};
+use crate::target;
 use crate::template::Template;
 
-/// The pause before it is looked again at where the service is.
+/// The interval between two checks of the service's address.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Advertises a service, prints the messages that come, and replies
+/// Advertises a service, prints incoming messages, and replies
 ///
-/// Without --reply, --echo or --exec the reply is null. It runs until Ctrl-C.
+/// Without --reply, --echo or --exec the reply is null. Runs until Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -35,48 +36,50 @@ Examples:
   mz advertise sensor --reply '{\"you said\": {}, \"celsius\": 21.5}'
   mz advertise counter --exec 'wc -w' --at 9000")]
 pub(crate) struct Advertise {
-    /// The name that others find it by, such as robot/arm
+    /// Name of the service, such as robot/arm
     #[arg(value_parser = target::advertised)]
     name: ServiceName,
     #[command(flatten)]
-    answer: Answer,
-    /// Takes TEMPLATE, and what CMD prints, as text, whatever it looks like
+    answer: ReplyArgs,
+    /// Takes TEMPLATE, and the output of CMD, as text, even if it looks like JSON
     #[arg(long)]
     text: bool,
-    /// Programs that --exec runs at once; further messages wait, and are not run if their callers have given up by then
+    /// Limit of concurrent programs of --exec; further messages wait, and are not run if their callers give up
+    /// meanwhile
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     jobs: u16,
-    /// How long a program of --exec may take
+    /// Time limit of a program of --exec
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::limit)]
     limit: Duration,
-    /// Ends with code 6 if another program offers a service of this name: if one is found within a second, or is started at the
-    /// same time and has the smaller instance id
+    /// Exits with code 6 if another program offers a service of this name: if one is found within a second, or is
+    /// started at the same time and has the smaller instance id
     #[arg(long)]
     fail_if_exists: bool,
-    /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
+    /// Address to listen at: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port
+    /// everywhere]
     #[arg(long, value_name = "ADDR")]
     at: Option<String>,
 }
 
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-struct Answer {
-    /// Replies this, as JSON if it is JSON, else as text; {} is the message
+struct ReplyArgs {
+    /// Replies with TEMPLATE, as JSON if it is JSON, else as text; {} is the message
     #[arg(long, value_name = "TEMPLATE")]
     reply: Option<String>,
-    /// Replies the message itself
+    /// Replies with the message itself
     #[arg(long)]
     echo: bool,
-    /// Runs this program for each message and replies what it prints; if it fails, the caller gets an error. The message is on its
-    /// standard input, and in place of {} among its arguments (there is no shell, so a message is never a command). If the caller
-    /// gives up, by Ctrl-C or because its time is over, the program is ended as after --limit: asked to end, and killed half a second
-    /// later
-    #[arg(long, value_name = "CMD", value_parser = crate::template::words)]
+    /// Runs CMD for each message and replies with its output; if it fails, the caller gets an error. The message is on
+    /// its standard input, and in place of {} among its arguments (there is no shell, so a message is never a
+    /// command). If the caller gives up, by Ctrl-C or by its timeout, the program is ended as after --limit:
+    /// terminated, and killed half a second later
+    #[arg(long, value_name = "CMD", value_parser = crate::template::split_words)]
     // clap takes a plain `Vec` for an option that may be repeated; this is one command of several words.
     exec: Option<std::vec::Vec<String>>,
 }
 
-/// How a message is answered.
+/// The way to answer a message.
 enum Reply {
     Null,
     Echo,
@@ -102,18 +105,18 @@ impl Handler<Call<Value>> for Responder {
         let trace = call.trace();
         let work = async move {
             let outcome = reply.to(&call).await;
-            let was_not_run = matches!(outcome, Err(NoOutput::NotRun));
+            let was_not_run = matches!(outcome, Err(ExecError::NotRun));
             let outcome = match outcome {
-                // It has been named, with all others that were not finished.
-                Err(NoOutput::Closing) => return,
-                Err(NoOutput::NotRun) => Err("the caller had given up before it was run".to_owned()),
-                Err(NoOutput::Ended) => Err("the caller has given up, and it was ended".to_owned()),
-                _ if call.is_abandoned() => Err("the caller has given up".to_owned()),
+                // It has been reported, with all other unfinished messages.
+                Err(ExecError::Closing) => return,
+                Err(ExecError::NotRun) => Err("the caller gave up before the program was run".to_owned()),
+                Err(ExecError::Ended) => Err("the caller gave up, and the program was ended".to_owned()),
+                _ if call.is_abandoned() => Err("the caller gave up".to_owned()),
                 Ok(reply) => Ok(reply),
-                Err(NoOutput::Failed(failure)) => Err(failure),
+                Err(ExecError::Failed(failure)) => Err(failure),
             };
-            // A screen that is paused holds up no reply.
-            out.offer(&Answered::new(call.message(), &outcome));
+            // A paused terminal delays no reply.
+            out.offer(&MessageRecord::new(call.message(), &outcome));
             match outcome {
                 Ok(reply) => call.reply(&reply),
                 Err(_) if was_not_run => call.expire(),
@@ -128,7 +131,7 @@ impl Handler<Call<Value>> for Responder {
 }
 
 impl Reply {
-    async fn to(&self, call: &Call<Value>) -> Result<Value, NoOutput> {
+    async fn to(&self, call: &Call<Value>) -> Result<Value, ExecError> {
         let message = call.message();
         Ok(match self {
             Self::Null => Value::Null,
@@ -141,26 +144,27 @@ impl Reply {
 
 impl Advertise {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let read_as = ReadAs::chosen(self.text);
+        let message_format = MessageFormat::chosen(self.text);
         let reply = Arc::new(match &self.answer {
-            Answer { reply: Some(template), .. } => {
-                let template = Template::new(template, read_as);
+            ReplyArgs { reply: Some(template), .. } => {
+                let template = Template::new(template, message_format);
                 Reply::Template(template.map_err(|error| Failure::Usage(format!("--reply: {error}")))?)
             }
-            Answer { exec: Some(words), .. } => {
-                let program = Program { words: words.clone(), jobs: self.jobs, limit: self.limit, read_as };
+            ReplyArgs { exec: Some(words), .. } => {
+                let program =
+                    Program { words: words.clone(), jobs: self.jobs, limit: self.limit, message_format };
                 let exec = Exec::new(program, session.programs.clone(), session.out.errors.clone());
                 exec.warn();
                 Reply::Exec(exec)
             }
-            Answer { echo: true, .. } => Reply::Echo,
+            ReplyArgs { echo: true, .. } => Reply::Echo,
             _ => Reply::Null,
         });
         let out = session.out.clone();
         let responder = move || Responder { reply: Arc::clone(&reply), out: out.clone() };
         let mesh = session.mesh().await?;
         if self.fail_if_exists {
-            namesakes::refuse(mesh, &self.name).await?;
+            namesakes::ensure_unused(mesh, &self.name).await?;
         }
         let mut advertise = mesh.advertise(&self.name, responder).handles_calls::<Value>();
         if let Some(place) = &self.at {
@@ -168,19 +172,19 @@ impl Advertise {
         }
         let service = advertise.await?;
         if self.fail_if_exists {
-            Look::new(mesh, &self.name).give_way(service.instance()).await?;
+            NameCheck::new(mesh, &self.name).give_way(service.instance()).await?;
         }
-        session.begin_endless();
-        session.out.show(&Advertised::new(&self.name, service.address())).await?;
+        session.set_endless();
+        session.out.show(&AdvertisedRecord::new(&self.name, service.address())).await?;
         tokio::select! {
-            failed = follow(&self.name, &service, session) => match failed? {},
-            never = Look::new(mesh, &self.name).tell(session) => match never {},
+            failed = report_moves(&self.name, &service, session) => match failed? {},
+            never = NameCheck::new(mesh, &self.name).tell(session) => match never {},
         }
     }
 }
 
-/// Says where a service is whenever that has changed: addresses come and go.
-pub(crate) async fn follow<A>(
+/// Prints the address of a service whenever it changes.
+pub(crate) async fn report_moves<A>(
     name: &ServiceName,
     service: &Service<A>,
     session: &Session,
@@ -191,68 +195,71 @@ where
     let mut shown = service.address();
     loop {
         time::sleep(LOOK).await;
-        // A cable that is out is no move.
+        // A disconnected cable is not a move.
         if let Some(now) = service.address_now()
             && now != shown
         {
             shown = now;
-            session.out.show(&Advertised { event: "moved", ..Advertised::new(name, now) }).await?;
+            session
+                .out
+                .show(&AdvertisedRecord { event: "moved", ..AdvertisedRecord::new(name, now) })
+                .await?;
         }
     }
 }
 
-/// The service is there.
+/// The record of an advertised service.
 #[derive(Debug, Serialize)]
-pub(crate) struct Advertised {
+pub(crate) struct AdvertisedRecord {
     event: &'static str,
     service: ServiceName,
     address: String,
 }
 
-impl Advertised {
+impl AdvertisedRecord {
     pub(crate) fn new(name: &ServiceName, address: std::net::SocketAddr) -> Self {
         let address = match address.ip().is_unspecified() {
-            // As a place is written that is not an address yet.
+            // A pattern, as --at takes it.
             true => format!("*:{}", address.port()),
-            false => shown(address),
+            false => render::address(address),
         };
         Self { event: "advertised", service: name.clone(), address }
     }
 }
 
-impl fmt::Display for Advertised {
+impl fmt::Display for AdvertisedRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service, address, .. } = self;
         match self.event {
             "moved" => write!(f, "{GOOD}{}{GOOD:#} is now at {address}", line(service)),
             _ => {
-                write!(f, "{GOOD}{}{GOOD:#} is at {address}  {FAINT}(Ctrl-C ends it){FAINT:#}", line(service))
+                write!(f, "{GOOD}{}{GOOD:#} is at {address}  {FAINT}(Ctrl-C to stop){FAINT:#}", line(service))
             }
         }
     }
 }
 
-/// A message came, and has its reply or none.
+/// The record of a message with its reply or error.
 #[derive(Debug, Serialize)]
-struct Answered<'a> {
+struct MessageRecord<'a> {
     event: &'static str,
     #[serde(serialize_with = "as_json")]
     message: &'a Value,
     #[serde(serialize_with = "as_json_if_any", skip_serializing_if = "Option::is_none")]
     reply: Option<&'a Value>,
-    /// The reason why there is no reply.
+    /// The reason for the missing reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
 
-impl<'a> Answered<'a> {
+impl<'a> MessageRecord<'a> {
     fn new(message: &'a Value, outcome: &'a Result<Value, String>) -> Self {
         let (reply, error) = (outcome.as_ref().ok(), outcome.as_ref().err().map(String::as_str));
         Self { event: "message", message, reply, error }
     }
 }
 
-impl fmt::Display for Answered<'_> {
+impl fmt::Display for MessageRecord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&message(self.message))?;
         match (self.reply, self.error) {
@@ -267,7 +274,7 @@ fn as_json_if_any<S: Serializer>(value: &Option<&Value>, serializer: S) -> Resul
     value.map(Value::to_json).serialize(serializer)
 }
 
-/// A value as JSON has it, where keys are texts.
+/// Serialises a value as JSON, where keys are texts.
 pub(crate) fn as_json<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
     value.to_json().serialize(serializer)
 }

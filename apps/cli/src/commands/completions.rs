@@ -1,4 +1,4 @@
-//! `mz completions`: what a shell needs to complete the command line.
+//! `mz completions`: completions of the command line for shells.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// Prints the completions of a shell
+/// Prints the completions for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -17,7 +17,7 @@ Examples:
   mz completions zsh > ~/.zfunc/_mz
   mz completions fish > ~/.config/fish/completions/mz.fish")]
 pub(crate) struct Completions {
-    /// Which shell
+    /// Shell to complete in
     shell: Shell,
 }
 
@@ -26,17 +26,17 @@ impl Completions {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut shown, "mz", &mut script);
         let script = String::from_utf8_lossy(&script).trim_end().to_owned();
-        session.out.show(&Script { script }).await
+        session.out.show(&ScriptRecord { script }).await
     }
 }
 
-/// What the shell is to read, as it is.
+/// The record of a script.
 #[derive(Debug, Serialize)]
-struct Script {
+struct ScriptRecord {
     script: String,
 }
 
-impl fmt::Display for Script {
+impl fmt::Display for ScriptRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.script.fmt(f)
     }

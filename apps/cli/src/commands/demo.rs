@@ -1,16 +1,16 @@
-//! `mz demo`, and the parts that its processes play.
+//! `mz demo`, and its processes.
 
 use clap::Args;
 
-use crate::demo::{Role, play};
+use crate::demo::{Role, run_demo};
 use crate::failure::Failure;
 use crate::session::Session;
-use crate::stop::{Ignored, Stop};
+use crate::signals::{IgnoredSignals, StopSignals};
 
-/// Shows what the mesh does, with separate processes on this machine only
+/// Demonstrates the mesh with separate processes on this machine only
 ///
-/// A robot's arm, a weather station and two clients find each other, call, publish and listen; one is killed and missed.
-/// It ends by itself in under 15 s.
+/// A robot's arm, a weather station and two clients find each other, call, publish and subscribe; one is killed, and
+/// detected as gone. Ends by itself in under 15 s.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,9 +20,9 @@ pub(crate) struct Demo {}
 
 impl Demo {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        // Those that were ignored at the start have not been listened for since.
-        let mut stop = Stop::listen(Ignored::at_start()).map_err(Failure::no_signals)?;
-        play(&session.out, &mut stop).await
+        // Signals ignored at the start have not been listened for since.
+        let mut stop = StopSignals::listen(IgnoredSignals::at_start()).map_err(Failure::no_signals)?;
+        run_demo(&session.out, &mut stop).await
     }
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct DemoPart {
 
 impl DemoPart {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        session.begin_endless();
-        self.role.perform(session).await
+        session.set_endless();
+        self.role.run(session).await
     }
 }

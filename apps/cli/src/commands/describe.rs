@@ -1,4 +1,4 @@
-//! `mz describe`: what a service handles and publishes.
+//! `mz describe`: the messages and topics of a service.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use crate::schema::short;
 use crate::session::Session;
 use crate::target::Target;
 
-/// The longest message and reply that are shown on one line.
+/// The longest message and reply shown on one line.
 const ON_ONE_LINE: usize = 70;
 
-/// Tells what a service handles and publishes
+/// Describes the messages and topics of a service
 ///
-/// For people in short; with --json as the JSON schemas of its messages, replies and topics.
+/// Prints a short form for people; with --json the JSON schemas of messages, replies and topics.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   mz describe robot/arm
   mz describe 192.168.1.7:9000 --json | jq .messages")]
 pub(crate) struct Describe {
-    /// The service's name, its ip:port or its host:port
+    /// Name, ip:port or host:port of the service
     name: Target,
-    /// How long to wait for it and its answer together
+    /// Time to wait for the service and its answer together
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
 }
@@ -41,14 +41,14 @@ impl Describe {
         let service = self.name.discover(mesh, self.wait).await?;
         let described = timeout_at(deadline, service.describe()).await;
         let described = described.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
-        session.out.show(&Described(described)).await
+        session.out.show(&DescriptionRecord(described)).await
     }
 }
 
 #[derive(Debug, Serialize)]
-struct Described(Description);
+struct DescriptionRecord(Description);
 
-impl fmt::Display for Described {
+impl fmt::Display for DescriptionRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Description { service, messages, topics } = &self.0;
         let name = if service.is_empty() { "a service without a name" } else { service };

@@ -1,4 +1,4 @@
-//! `mz discover`: where a service is.
+//! `mz discover`: the addresses of a service.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -10,19 +10,20 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::failure::Failure;
-use crate::output::{line, millis};
+use crate::output::line;
 use crate::parse;
+use crate::render::{self, millis};
 use crate::session::Session;
-use crate::target::{Target, shown};
+use crate::target::Target;
 
-/// How long other instances of the name are given to answer, once the first has: a hundred times what they need.
+/// The time for other instances of the name to answer after the first: a hundred times the usual.
 const OTHERS: Duration = Duration::from_millis(30);
-/// How long other addresses of an instance on this computer are given to answer.
+/// The timeout of the other addresses of an instance on this host.
 const OTHER_ADDRESSES: Duration = Duration::from_millis(300);
 
 /// Prints the addresses of a service
 ///
-/// Every address printed has answered just now. If nobody is found in time, the exit code is 1.
+/// Every printed address has just answered. If no instance is found in time, the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,9 +31,9 @@ Examples:
   mz discover robot/arm --wait 30s && echo it is there
   mz discover 192.168.1.7:9000")]
 pub(crate) struct Discover {
-    /// The service's name, its ip:port or its host:port
+    /// Name, ip:port or host:port of the service
     name: Target,
-    /// How long to wait for it
+    /// Time to wait for the service
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
 }
@@ -44,13 +45,13 @@ impl Discover {
         let ms = millis(took);
         for mut instance in instances {
             keep_those_that_answer(mesh, &mut instance).await;
-            session.out.show(&Found { listed: Listed::new(&instance), ms }).await?;
+            session.out.show(&DiscoverRecord { listed: InstanceRecord::new(&instance), ms }).await?;
         }
         Ok(())
     }
 }
 
-/// The instances of a service, one at least, by their addresses, and how long it took to find the first.
+/// Finds the instances of a service, at least one, sorted by address. Returns the time until the first as well.
 pub(crate) async fn find(
     mesh: &Mesh,
     name: &Target,
@@ -65,13 +66,13 @@ pub(crate) async fn find(
     let mut instances = service.instances();
     instances.sort_by_key(Instance::address);
     if instances.is_empty() {
-        return Err(Failure::Nobody(format!("{name} was there, and is gone again")));
+        return Err(Failure::Unavailable(format!("{name} was found, and has disappeared")));
     }
     Ok((instances, took))
 }
 
-/// Leaves an instance the address at which it was reached. Where it is on this computer, that may be of use here only, and the
-/// others are asked, because people pass on what they are shown.
+/// Keeps the address at which an instance was reached, and those that answer. An instance on this host may have been
+/// reached at an address of use here only, but people pass on what they see.
 async fn keep_those_that_answer(mesh: &Mesh, instance: &mut Instance) {
     let is_here = instance.addresses.iter().any(|address| address.ip().is_loopback());
     let others = instance.addresses.split_off(instance.addresses.len().min(1));
@@ -92,9 +93,9 @@ async fn keep_those_that_answer(mesh: &Mesh, instance: &mut Instance) {
     instance.addresses.splice(0..0, answered.into_iter().map(|(_, address, _)| address));
 }
 
-/// An instance of a service, for programs.
+/// The record of an instance, for programs.
 #[derive(Debug, Serialize)]
-pub(crate) struct Listed {
+pub(crate) struct InstanceRecord {
     pub(crate) service: String,
     pub(crate) address: Option<String>,
     addresses: Vec<String>,
@@ -102,27 +103,27 @@ pub(crate) struct Listed {
     instance: String,
 }
 
-impl Listed {
+impl InstanceRecord {
     pub(crate) fn new(instance: &Instance) -> Self {
         Self {
             service: instance.service.to_string(),
-            address: instance.address().map(shown),
-            addresses: instance.addresses.iter().copied().map(shown).collect(),
+            address: instance.address().map(render::address),
+            addresses: instance.addresses.iter().copied().map(render::address).collect(),
             node: instance.node.to_string(),
             instance: instance.id.to_string(),
         }
     }
 }
 
-/// An instance that was looked for.
+/// The record of a discovered instance.
 #[derive(Debug, Serialize)]
-struct Found {
+struct DiscoverRecord {
     #[serde(flatten)]
-    listed: Listed,
+    listed: InstanceRecord,
     ms: f64,
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for DiscoverRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(self.listed.address.as_deref().unwrap_or("?")).fmt(f)
     }

@@ -1,4 +1,4 @@
-//! `mz gateway`: brings the mesh together with other worlds.
+//! `mz gateway`: gateways to programs of other protocols.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::{BAD, FAINT, GOOD, line};
 use crate::session::Session;
 
-/// Brings the mesh together with programs of another kind
+/// Connects the mesh with programs of other protocols
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -18,17 +18,17 @@ Examples:
   mz gateway help networkzero")]
 pub(crate) struct Gateway {
     #[command(subcommand)]
-    to: To,
+    to: GatewayKind,
 }
 
 #[derive(Debug, Subcommand)]
-enum To {
-    /// Python's NetworkZero: each side finds the other's services by name
+enum GatewayKind {
+    /// NetworkZero for Python: each side finds the other's services by name
     ///
-    /// It hears and speaks the beacon (UDP port 9999), or asks the one that another process of this machine has (port 9998 on
-    /// loopback). What the mesh offers is advertised, and called directly: every endpoint speaks ZeroMQ. What programs of
-    /// NetworkZero advertise becomes a service of the mesh while they can be reached. A name that both sides have stays where it
-    /// is. Prints what crosses, until Ctrl-C.
+    /// Acts as the beacon (UDP port 9999), or uses that of another process on this machine (port 9998 on loopback).
+    /// Services of the mesh are advertised in NetworkZero, and called directly: every endpoint speaks ZeroMQ. Services
+    /// of NetworkZero become services of the mesh while they are reachable. A name that both sides have is not
+    /// bridged. Prints each change, until Ctrl-C.
     #[command(after_help = "\
 Examples:
   mz gateway networkzero
@@ -40,13 +40,13 @@ impl Gateway {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let mesh = session.mesh().await?;
         match self.to {
-            To::Networkzero => {
+            GatewayKind::Networkzero => {
                 let mut gateway =
-                    mesh.networkzero().await.map_err(|error| Failure::Machine(error.to_string()))?;
-                session.begin_endless();
+                    mesh.networkzero().await.map_err(|error| Failure::Local(error.to_string()))?;
+                session.set_endless();
                 while let Some(crossing) = gateway.next().await {
-                    if let Some(crossed) = Crossed::of(crossing) {
-                        // What crosses does not wait for a screen.
+                    if let Some(crossed) = CrossingRecord::of(crossing) {
+                        // Changes do not wait for the terminal.
                         session.out.offer(&crossed);
                     }
                 }
@@ -56,9 +56,9 @@ impl Gateway {
     }
 }
 
-/// One thing that crossed.
+/// The record of a change.
 #[derive(Debug, Serialize)]
-struct Crossed {
+struct CrossingRecord {
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
@@ -68,8 +68,8 @@ struct Crossed {
     count: Option<u64>,
 }
 
-impl Crossed {
-    /// `None` for what a later version may tell.
+impl CrossingRecord {
+    /// Returns the record; `None` for changes of a later version.
     fn of(crossing: Crossing) -> Option<Self> {
         let mut missed = None;
         let (event, service, address) = match crossing {
@@ -89,7 +89,7 @@ impl Crossed {
     }
 }
 
-impl fmt::Display for Crossed {
+impl fmt::Display for CrossingRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let service = self.service.as_deref().map(line).map(|line| line.to_string()).unwrap_or_default();
         let address = self.address.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `mz list`: what services there are, once or as they come and go.
+//! `mz list`: the services of a mesh, once or continuously.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use meshzero::{Instance, Mesh, ServiceName, WatchEvent};
 use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::discover::Listed;
-use crate::absence::Absence;
+use super::discover::InstanceRecord;
 use crate::failure::Failure;
+use crate::not_found::NotFound;
 use crate::output::{BAD, FAINT, Format, GOOD, Table, line};
 use crate::parse;
 use crate::session::Session;
 
-/// The time between two looks at how many services are hidden from a watch.
+/// The interval between two checks for hidden services.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How many services that do not answer are named.
+/// The limit of unanswering services that are named.
 const SHOWN: usize = 4;
 
 /// Lists the services of the mesh
 ///
-/// With --watch it goes on to tell of those that come, move and go, until Ctrl-C. Otherwise the exit code is 1 if there
-/// is nothing to list.
+/// With --watch, goes on to report services that appear, move and disappear, until Ctrl-C. Otherwise the exit code is
+/// 1 if the list is empty.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,16 +33,16 @@ Examples:
   mz list --group robot
   mz list --watch --json")]
 pub(crate) struct List {
-    /// Goes on to tell what comes, moves and goes
+    /// Goes on to report services that appear, move and disappear
     #[arg(long)]
     watch: bool,
-    /// Only the members of a group: robot lists robot/arm and robot/leg
+    /// Lists only the members of a group: robot lists robot/arm and robot/leg
     #[arg(long, value_name = "G")]
     group: Option<String>,
-    /// What stands between group and member
+    /// Separator between group and member
     #[arg(long, value_name = "TEXT", default_value = "/")]
     separator: String,
-    /// How long to wait for the first service
+    /// Time to wait for the first service
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse::duration)]
     wait: Duration,
 }
@@ -64,8 +64,8 @@ impl List {
         };
         let prefix = self.prefix();
         if instances.is_empty() {
-            let absence = Absence::of_list(mesh.diagnose(&prefix).await, self.wait);
-            return Err(Failure::Absent(Box::new(absence)));
+            let absence = NotFound::of_list(mesh.diagnose(&prefix).await, self.wait);
+            return Err(Failure::NotFound(Box::new(absence)));
         }
         let answering = mesh.answering(&prefix).await;
         tell(&answering.unanswering, session);
@@ -75,9 +75,9 @@ impl List {
         instances.sort_by(|a, b| (&a.service, a.address()).cmp(&(&b.service, b.address())));
         let entry = |instance: &Instance| {
             let answers = answering.answers(instance.id);
-            Entry { listed: Listed::new(instance), answers }
+            ListRecord { listed: InstanceRecord::new(instance), answers }
         };
-        let listed: Vec<Entry> = instances.iter().map(entry).collect();
+        let listed: Vec<ListRecord> = instances.iter().map(entry).collect();
         match session.out.format() {
             Format::Json => {
                 for instance in &listed {
@@ -85,11 +85,11 @@ impl List {
                 }
                 Ok(())
             }
-            Format::People => session.out.line(table(&listed).to_string()).await,
+            Format::Human => session.out.line(table(&listed).to_string()).await,
         }
     }
 
-    /// What the names of those that are listed begin with.
+    /// Returns the prefix of the names that are listed.
     fn prefix(&self) -> String {
         self.group.as_ref().map(|group| format!("{group}{}", self.separator)).unwrap_or_default()
     }
@@ -97,8 +97,8 @@ impl List {
     async fn follow(&self, mesh: &Mesh, session: &Session) -> Result<(), Failure> {
         let prefix = self.prefix();
         let mut watch = mesh.watch(&prefix);
-        session.begin_endless();
-        let (mut looks, mut unlisted) = (time::interval(LOOK), Unlisted::default());
+        session.set_endless();
+        let (mut looks, mut unlisted) = (time::interval(LOOK), HiddenCount::default());
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
@@ -115,9 +115,11 @@ impl List {
             };
             let Some(event) = event else { break };
             let change = match event {
-                WatchEvent::Up(instance) => Change::new("up", &instance, None),
-                WatchEvent::Moved(instance) => Change::new("moved", &instance, None),
-                WatchEvent::Down { instance, why } => Change::new("down", &instance, Some(why.to_string())),
+                WatchEvent::Up(instance) => ChangeRecord::new("up", &instance, None),
+                WatchEvent::Moved(instance) => ChangeRecord::new("moved", &instance, None),
+                WatchEvent::Down { instance, why } => {
+                    ChangeRecord::new("down", &instance, Some(why.to_string()))
+                }
             };
             session.out.show(&change).await?;
         }
@@ -125,44 +127,44 @@ impl List {
     }
 }
 
-/// The number of services that a limit hides while others are watched: it is said when it has settled, and when it is another.
+/// The number of services that a limit hides from a watch. It is reported once it has settled, and when it changes.
 #[derive(Debug, Default)]
-struct Unlisted {
+struct HiddenCount {
     before: usize,
     said: usize,
 }
 
-impl Unlisted {
-    /// Returns whether it is to be said that so many `services` are hidden now.
+impl HiddenCount {
+    /// Returns whether the number of hidden `services` is to be reported now.
     fn is_news(&mut self, services: usize) -> bool {
         let has_settled = std::mem::replace(&mut self.before, services) == services;
         has_settled && std::mem::replace(&mut self.said, services) != services
     }
 }
 
-/// Says which services are announced and do not answer: a list without them looks as if they were not there.
+/// Reports services that are announced and do not answer: without them they would seem not to exist.
 fn tell(unanswering: &[Unanswering], session: &Session) {
     for silent in unanswering.iter().take(SHOWN) {
         session.out.errors.unanswering(silent);
     }
     let more = unanswering.len().saturating_sub(SHOWN);
-    if more > 0 && session.out.format() == Format::People {
+    if more > 0 && session.out.format() == Format::Human {
         session.out.errors.remark(&format!("and {more} more that do not answer"));
     }
 }
 
-/// A service as it is listed.
+/// The record of a listed service.
 #[derive(Debug, Serialize)]
-struct Entry {
+struct ListRecord {
     #[serde(flatten)]
-    listed: Listed,
-    /// Whether it has answered at one of its addresses, or a link vouches for it; null if it was not asked.
+    listed: InstanceRecord,
+    /// True if it has answered at one of its addresses, or has a link; null if it was not asked.
     answers: Option<bool>,
 }
 
-fn table(listed: &[Entry]) -> Table<3> {
+fn table(listed: &[ListRecord]) -> Table<3> {
     let mut table = Table::new(["SERVICE", "ADDRESS", "NODE"]);
-    for Entry { listed: Listed { service, address, node, .. }, answers } in listed {
+    for ListRecord { listed: InstanceRecord { service, address, node, .. }, answers } in listed {
         let node = node.get(..8).unwrap_or(node);
         let node = match answers {
             Some(true) => node.to_owned(),
@@ -174,23 +176,23 @@ fn table(listed: &[Entry]) -> Table<3> {
     table
 }
 
-/// A service came, moved or went.
+/// The record of a service that appeared, moved or disappeared.
 #[derive(Debug, Serialize)]
-struct Change {
+struct ChangeRecord {
     event: &'static str,
     #[serde(flatten)]
-    instance: Listed,
+    instance: InstanceRecord,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
 }
 
-impl Change {
+impl ChangeRecord {
     fn new(event: &'static str, instance: &Instance, why: Option<String>) -> Self {
-        Self { event, instance: Listed::new(instance), why }
+        Self { event, instance: InstanceRecord::new(instance), why }
     }
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for ChangeRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let style = match self.event {
             "up" => GOOD,

@@ -1,4 +1,4 @@
-//! `mz listen`: the news of a service.
+//! `mz listen`: subscribes to the news of a service.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::target::Target;
 
 /// Prints the news of a service
 ///
-/// It goes on with whoever advertises the name, until Ctrl-C or so many items. Items that did not come are counted on
-/// standard error with the reason, or as objects of their own and in the fields `skipped` and `thinned` with --json.
+/// Follows the name from one instance to the next, until Ctrl-C or --count. Missed items are reported on standard
+/// error with the reason; with --json as separate objects, and in the fields `skipped` and `thinned`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,31 +28,31 @@ Examples:
   mz listen chat room/ --last 10
   mz listen shop order --lossless")]
 pub(crate) struct Listen {
-    /// The service's name, its ip:port or its host:port
+    /// Name, ip:port or host:port of the service
     name: Target,
-    /// Only topics that begin like this
+    /// Prefix of the topics to print
     #[arg(default_value = "", hide_default_value = true)]
     prefix: Topic,
-    /// Ends after so many items
+    /// Exits after N items
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Only the newest item of each topic matters; older ones may be left out
+    /// Prints the newest item of each topic; older ones may be left out
     #[arg(long, conflicts_with_all = ["last", "lossless"])]
     latest: bool,
-    /// Only the newest N items of each topic matter; older ones may be left out
+    /// Prints the newest N items of each topic; older ones may be left out
     #[arg(long, value_name = "N", conflicts_with = "lossless", value_parser = clap::value_parser!(u32).range(1..))]
     last: Option<u32>,
-    /// Every item matters: the publisher waits while too many of them are kept
+    /// Misses nothing: the publisher waits when its backlog for this listener is full
     #[arg(long)]
     lossless: bool,
-    /// No more than so many items of each topic a second, the newest of each period
+    /// Prints at most N items of each topic per second, the newest of each period
     #[arg(long, value_name = "N", value_parser = parse::rate)]
     rate: Option<Duration>,
-    /// How many items the publisher keeps while this listener is busy [default: 1024, with --latest and --last as many
-    /// as the publisher allows]
+    /// Items that the publisher keeps while this listener is busy [default: 1024, with --latest and --last the limit
+    /// of the publisher]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
-    /// How long to wait for the service to appear
+    /// Time to wait for the service to appear
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
 }
@@ -62,21 +62,21 @@ impl Listen {
         let service = self.name.discover(session.mesh().await?, self.wait).await?;
         let mut news = self.subscribe(&service).await?;
         if self.count.is_none() {
-            session.begin_endless();
+            session.set_endless();
         }
-        let (mut heard, mut left_out) = (0, LeftOut::new(&session.out));
+        let (mut heard, mut left_out) = (0, OmittedCounts::new(&session.out));
         while self.count.is_none_or(|count| heard < count)
             && let Some(item) = news.next().await
         {
             match item {
                 Ok(item) => {
                     left_out.add(&item);
-                    session.out.show(&Heard::new(item)).await?;
+                    session.out.show(&ItemRecord::new(item)).await?;
                     heard += 1;
                 }
                 Err(trouble) => match session.out.format() {
-                    Format::Json => session.out.object(&Trouble::new(&trouble)).await?,
-                    Format::People => session.out.errors.remark(&trouble.to_string()),
+                    Format::Json => session.out.object(&ErrorRecord::new(&trouble)).await?,
+                    Format::Human => session.out.errors.remark(&trouble.to_string()),
                 },
             }
         }
@@ -100,40 +100,40 @@ impl Listen {
     }
 }
 
-/// The items that were left out as was asked for. People are told how many when this is dropped, as it also is where the command is
-/// stopped; programs are told with each item.
-struct LeftOut<'a> {
+/// The counts of items left out on request. They are printed for people when this is dropped, which covers a stopped
+/// command too; programs get them with each item.
+struct OmittedCounts<'a> {
     out: &'a Output,
     skipped: u64,
     thinned: u64,
 }
 
-impl<'a> LeftOut<'a> {
+impl<'a> OmittedCounts<'a> {
     fn new(out: &'a Output) -> Self {
         Self { out, skipped: 0, thinned: 0 }
     }
 
-    /// Adds those that were left out before an item.
+    /// Adds the items left out before `item`.
     fn add(&mut self, item: &News<Value>) {
         self.skipped += item.skipped;
         self.thinned += item.thinned;
     }
 }
 
-impl Drop for LeftOut<'_> {
+impl Drop for OmittedCounts<'_> {
     fn drop(&mut self) {
         let counts = [(self.skipped, GapReason::Superseded), (self.thinned, GapReason::Rate)];
         let counts = counts.into_iter().filter(|(count, _)| *count > 0);
         let counts: Vec<_> = counts.map(|(count, reason)| format!("{count} left out: {reason}")).collect();
-        if self.out.format() == Format::People && !counts.is_empty() {
+        if self.out.format() == Format::Human && !counts.is_empty() {
             self.out.errors.remark(&counts.join(", "));
         }
     }
 }
 
-/// One item.
+/// The record of an item.
 #[derive(Debug, Serialize)]
-struct Heard {
+struct ItemRecord {
     event: &'static str,
     topic: String,
     #[serde(serialize_with = "as_json")]
@@ -150,22 +150,22 @@ pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-impl Heard {
+impl ItemRecord {
     fn new(news: News<Value>) -> Self {
         let News { topic, item, from, skipped, thinned } = news;
         Self { event: "news", topic: topic.to_string(), item, from: from.to_string(), skipped, thinned }
     }
 }
 
-impl fmt::Display for Heard {
+impl fmt::Display for ItemRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{FAINT}{}{FAINT:#}  {}", line(&self.topic), message(&self.item))
     }
 }
 
-/// Something that came in place of an item.
+/// The record of an error in place of an item.
 #[derive(Debug, Serialize)]
-struct Trouble {
+struct ErrorRecord {
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
@@ -174,7 +174,7 @@ struct Trouble {
     problem: String,
 }
 
-impl Trouble {
+impl ErrorRecord {
     fn new(error: &NewsError) -> Self {
         let (event, missed) = match error {
             NewsError::Missed { count, reason, .. } => ("missed", Some((*count, reason.as_str()))),

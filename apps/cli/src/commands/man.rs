@@ -16,28 +16,28 @@ use crate::session::Session;
 Examples:
   mz man ~/.local/share/man/man1")]
 pub(crate) struct Man {
-    /// The folder; it is made if it is not there
+    /// Folder to write to; it is created if it does not exist
     dir: PathBuf,
 }
 
 impl Man {
     pub(crate) async fn run(&self, session: &Session, shown: clap::Command) -> Result<(), Failure> {
         let cannot = |error: std::io::Error| {
-            Failure::Machine(format!("cannot write man pages into {}: {error}", self.dir.display()))
+            Failure::Local(format!("cannot write man pages into {}: {error}", self.dir.display()))
         };
         std::fs::create_dir_all(&self.dir).map_err(cannot)?;
         clap_mangen::generate_to(shown, &self.dir).map_err(cannot)?;
-        session.out.show(&Written { folder: self.dir.display().to_string() }).await
+        session.out.show(&ManRecord { folder: self.dir.display().to_string() }).await
     }
 }
 
-/// The pages are there.
+/// The record of the written pages.
 #[derive(Debug, Serialize)]
-struct Written {
+struct ManRecord {
     folder: String,
 }
 
-impl fmt::Display for Written {
+impl fmt::Display for ManRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "man pages are in {}", line(&self.folder))
     }

@@ -1,4 +1,4 @@
-//! The commands, each in a file with its arguments and what it does with them.
+//! The commands: one file per command, with its arguments and its execution.
 
 mod advertise;
 mod bench;
@@ -21,7 +21,7 @@ use clap::Subcommand;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What `mz` can be told to do.
+/// A command of `mz`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Demo),
@@ -42,7 +42,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it. `shown` is the whole command line, for those commands that write about it.
+    /// Runs the command. `shown` is the whole command line, for completions and man pages.
     pub(crate) async fn run(&self, session: &Session, shown: fn() -> clap::Command) -> Result<(), Failure> {
         match self {
             Self::Demo(demo) => demo.run(session).await,
@@ -62,8 +62,8 @@ impl Command {
         }
     }
 
-    /// Returns whether the command listens for signals itself, because it has more to do then than to leave.
-    pub(crate) fn stops_itself(&self) -> bool {
+    /// Returns whether the command handles signals itself, because its shutdown is more than leaving the mesh.
+    pub(crate) fn handles_signals(&self) -> bool {
         matches!(self, Self::Demo(_))
     }
 }

@@ -1,7 +1,7 @@
-//! Other services of a name that this program advertises.
+//! Other programs that offer a service of the same name.
 //!
-//! A mesh lets several programs offer one name, and callers reach one of them: that is meant for robots in a fleet, and is a
-//! trap for somebody who has forgotten a program in another window.
+//! A mesh lets several programs offer one name, and a call reaches one of them: that is intended for fleets of robots,
+//! and a trap for a user who has forgotten a program in another window.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,41 +10,41 @@ use meshzero::{DiscoverError, Instance, Mesh, ServiceName};
 use serde_json::json;
 use tokio::time;
 
-use super::discover::Listed;
+use super::discover::InstanceRecord;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// The time in which others are looked for. Those that can be reached answer in milliseconds.
+/// The time in which others are searched for. Reachable ones answer within milliseconds.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The pause before it is looked again who has answered.
+/// The pause between two looks at the answers.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// A look at who else offers a name.
-pub(super) struct Look<'a> {
+/// A search for other programs that offer a name.
+pub(super) struct NameCheck<'a> {
     mesh: &'a Mesh,
     name: &'a ServiceName,
 }
 
-impl<'a> Look<'a> {
-    /// At a name that this program offers itself.
+impl<'a> NameCheck<'a> {
+    /// Creates a search for a name that this program offers itself.
     pub(super) fn new(mesh: &'a Mesh, name: &'a ServiceName) -> Self {
         Self { mesh, name }
     }
 
-    /// Tells which others there are; then it looks no further.
+    /// Reports the others once; then it waits forever.
     pub(super) async fn tell(self, session: &Session) -> Infallible {
         let name = self.name;
         let others = self.others(|_| false).await;
         if let Some(first) = others.first() {
-            let listed: Vec<Listed> = others.iter().map(Listed::new).collect();
+            let listed: Vec<InstanceRecord> = others.iter().map(InstanceRecord::new).collect();
             let count = match others.len() {
                 1 => "another program offers".to_owned(),
                 count => format!("{count} other programs offer"),
             };
             session.out.errors.note(
                 &format!(
-                    "{count} {name:?} as well, at {}: callers reach either (--fail-if-exists refuses that)",
+                    "{count} {name:?} as well, at {}: callers reach either (--fail-if-exists prevents that)",
                     address(first)
                 ),
                 &json!({ "also": name, "instances": listed }),
@@ -53,10 +53,10 @@ impl<'a> Look<'a> {
         std::future::pending().await
     }
 
-    /// Gives way to another that was advertised at the same time: of two, the one with the smaller instance id stays.
+    /// Gives way to a service advertised at the same time: of two, the one with the smaller instance id stays.
     ///
     /// # Errors
-    /// [`Failure::Taken`].
+    /// [`Failure::NameTaken`].
     pub(super) async fn give_way(self, own: &Instance) -> Result<(), Failure> {
         let name = self.name;
         let goes_first = |other: &Instance| other.id < own.id;
@@ -66,10 +66,9 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The instances of other programs that answer, and those that come within a second after that, or until there is one that is
-    /// `enough`.
+    /// Returns the instances of other programs that answer within a second, or once one is `enough`.
     async fn others(self, enough: impl Fn(&Instance) -> bool) -> Vec<Instance> {
-        // This program's own is found at once, and all that come are connected from here on.
+        // This program's own is found at once, and all that appear are connected from here on.
         let Ok(service) = self.mesh.discover(self.name).within(LOOK).await else { return Vec::new() };
         // The network is asked, whatever is known.
         let asked = self.mesh.discover_all().named(self.name.clone()).within(LOOK).await;
@@ -89,11 +88,11 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Makes sure that nobody offers the name yet, as far as that can be seen within a second.
+/// Checks that no other program offers the name yet, as far as that shows within a second.
 ///
 /// # Errors
-/// [`Failure::Taken`].
-pub(super) async fn refuse(mesh: &Mesh, name: &ServiceName) -> Result<(), Failure> {
+/// [`Failure::NameTaken`].
+pub(super) async fn ensure_unused(mesh: &Mesh, name: &ServiceName) -> Result<(), Failure> {
     match mesh.discover(name).within(LOOK).await {
         Ok(service) => match service.instances().first() {
             Some(other) => Err(taken(name, other)),
@@ -106,12 +105,12 @@ pub(super) async fn refuse(mesh: &Mesh, name: &ServiceName) -> Result<(), Failur
 }
 
 fn taken(name: &ServiceName, other: &Instance) -> Failure {
-    Failure::Taken(format!(
-        "another program offers {name:?} already, at {}; end that, take another name, or leave out --fail-if-exists",
+    Failure::NameTaken(format!(
+        "another program offers {name:?} already, at {}; stop it, choose another name, or omit --fail-if-exists",
         address(other)
     ))
 }
 
 fn address(instance: &Instance) -> String {
-    Listed::new(instance).address.unwrap_or_else(|| "an address that is not known".to_owned())
+    InstanceRecord::new(instance).address.unwrap_or_else(|| "an unknown address".to_owned())
 }

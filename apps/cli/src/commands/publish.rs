@@ -1,4 +1,4 @@
-//! `mz publish`: news from a shell, once, again and again, or line by line.
+//! `mz publish`: news from a shell, once, repeatedly, or line by line.
 
 mod lines;
 
@@ -11,26 +11,26 @@ use meshzero::{PublishError, Publisher, ServiceName, Topic, Value};
 use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
 
-use self::lines::{Counts, Unpublished};
-use super::advertise::{Advertised, follow};
+use self::lines::{LineCounts, LineError};
+use super::advertise::{AdvertisedRecord, report_moves};
 use super::listen::is_zero;
-use super::namesakes::{self, Look};
+use super::namesakes::{self, NameCheck};
 use crate::failure::Failure;
-use crate::input::{self, NoMessage, ReadAs};
+use crate::message::{self, InvalidMessage, MessageFormat};
 use crate::output::FAINT;
 use crate::parse;
 use crate::session::Session;
 use crate::target;
 
-/// The pause before the subscribers are counted again.
+/// The pause between two counts of the subscribers.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Publishes news under a name that it advertises while it runs
 ///
-/// DATA alone is published once and kept for those who listen later, until Ctrl-C. With --rate or --count it is
-/// published again and again. Without DATA, or when it is -, each line of standard input is published. A line that cannot be
-/// sent, because it is longer than a message or broken JSON, is left out, with the reason on standard error, and the exit
-/// code is 1 in the end; what is not UTF-8 in a line is replaced.
+/// DATA alone is published once and retained for later subscribers, until Ctrl-C. With --rate or --count it is
+/// published repeatedly. Without DATA, or when it is -, each line of standard input is published. A line that cannot
+/// be sent, because it is too long for a message or broken JSON, is left out, with the reason on standard error, and
+/// the exit code is 1 in the end; invalid UTF-8 in a line is replaced.
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -42,53 +42,54 @@ Examples:
   tail -f log.txt | mz publish logs line --text"
 )]
 pub(crate) struct Publish {
-    /// The name that others find it by
+    /// Name of the service
     #[arg(value_parser = target::advertised)]
     name: ServiceName,
-    /// What the news are about; subscribers name its beginning
+    /// Topic of the news; subscribers select topics by prefix
     topic: Topic,
     /// JSON if it is JSON, else text; - or nothing reads lines from standard input
     data: Option<String>,
-    /// Takes DATA, or each line, as text, whatever it looks like
+    /// Takes DATA, or each line, as text, even if it looks like JSON
     #[arg(long)]
     text: bool,
-    /// How often a second [default with --count: 1]
+    /// Items per second [default with --count: 1]
     #[arg(long, value_name = "N", value_parser = parse::rate)]
     rate: Option<Duration>,
-    /// Ends after so many
+    /// Exits after N items
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Begins only when so many subscribe
+    /// Waits for N subscribers before the first item
     #[arg(long, value_name = "N", default_value_t = 0)]
     subscribers: usize,
-    /// Keeps the last item for those who listen later
+    /// Retains the last item for later subscribers
     #[arg(long)]
     retain: bool,
-    /// Ends with code 6 if another program offers a service of this name, as with `mz advertise`
+    /// Exits with code 6 if another program offers a service of this name, as with `mz advertise`
     #[arg(long)]
     fail_if_exists: bool,
-    /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
+    /// Address to listen at: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port
+    /// everywhere]
     #[arg(long, value_name = "ADDR")]
     at: Option<String>,
 }
 
 /// The actor behind the name: it handles nothing.
-struct Silent;
+struct PublisherActor;
 
-impl Actor for Silent {
+impl Actor for PublisherActor {
     type Context = Context<Self>;
 }
 
 impl Publish {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        // What cannot be sent is told before anybody finds the name.
+        // Invalid data is reported before the name is advertised.
         let item = self.data().map(|data| self.value(data)).transpose();
         let item = item.map_err(|error| Failure::Usage(format!("DATA: {error}")))?.unwrap_or_default();
         let mesh = session.mesh().await?;
         if self.fail_if_exists {
-            namesakes::refuse(mesh, &self.name).await?;
+            namesakes::ensure_unused(mesh, &self.name).await?;
         }
-        let mut advertise = mesh.advertise(&self.name, || Silent).publishes::<Value>(&self.topic);
+        let mut advertise = mesh.advertise(&self.name, || PublisherActor).publishes::<Value>(&self.topic);
         if self.retain || self.is_endless() {
             advertise = advertise.retains(&self.topic);
         }
@@ -97,12 +98,12 @@ impl Publish {
         }
         let service = advertise.await?;
         if self.fail_if_exists {
-            Look::new(mesh, &self.name).give_way(service.instance()).await?;
+            NameCheck::new(mesh, &self.name).give_way(service.instance()).await?;
         }
         if self.is_endless() {
-            session.begin_endless();
+            session.set_endless();
         }
-        session.out.show(&Advertised::new(&self.name, service.address())).await?;
+        session.out.show(&AdvertisedRecord::new(&self.name, service.address())).await?;
         let publisher = service.publisher();
         let publishing = async {
             while publisher.subscribers() < self.subscribers {
@@ -115,22 +116,22 @@ impl Publish {
         };
         let told = tokio::select! {
             told = publishing => told?,
-            failed = follow(&self.name, &service, session) => match failed? {},
-            never = Look::new(mesh, &self.name).tell(session) => match never {},
+            failed = report_moves(&self.name, &service, session) => match failed? {},
+            never = NameCheck::new(mesh, &self.name).tell(session) => match never {},
         };
-        // Closing waits until subscribers have what was published.
+        // Closing waits until subscribers have the published items.
         if let Some(abandoned) = service.close().await {
-            return Err(session.abandon(&abandoned));
+            return Err(session.report_unfinished(&abandoned));
         }
         session.out.show(&told).await?;
         match told.left_out {
             0 => Ok(()),
-            // Each has been told, and so has the number of them.
-            _ => Err(Failure::LeftOut),
+            // Each has been reported, and so has their number.
+            _ => Err(Failure::LinesLeftOut),
         }
     }
 
-    /// Returns whether it keeps a single item until it is stopped, or repeats it without an end.
+    /// Returns whether it retains or repeats a single item until it is stopped.
     fn is_endless(&self) -> bool {
         self.data().is_some() && self.count.is_none()
     }
@@ -139,11 +140,11 @@ impl Publish {
         self.data.as_deref().filter(|data| *data != "-")
     }
 
-    fn value(&self, text: &str) -> Result<Value, NoMessage> {
-        input::value(text, ReadAs::chosen(self.text))
+    fn value(&self, text: &str) -> Result<Value, InvalidMessage> {
+        message::parse(text, MessageFormat::chosen(self.text))
     }
 
-    async fn repeatedly(&self, publisher: &Publisher, item: &Value) -> Result<Published, Failure> {
+    async fn repeatedly(&self, publisher: &Publisher, item: &Value) -> Result<PublishedRecord, Failure> {
         let pause = match (self.rate, self.count) {
             (Some(pause), _) => pause,
             (None, Some(_)) => Duration::from_secs(1),
@@ -153,33 +154,33 @@ impl Publish {
             }
         };
         let mut ticks = ticks(pause);
-        let mut counts = Counts::default();
+        let mut counts = LineCounts::default();
         while self.count.is_none_or(|count| counts.published < count) {
             ticks.tick().await;
             self.publish(publisher, item).await?;
             counts.published += 1;
         }
-        Ok(Published::new(counts))
+        Ok(PublishedRecord::new(counts))
     }
 
-    async fn lines(&self, publisher: &Publisher, session: &Session) -> Result<Published, Failure> {
+    async fn lines(&self, publisher: &Publisher, session: &Session) -> Result<PublishedRecord, Failure> {
         let mut ticks = self.rate.map(ticks);
         let publish = async |line: &str| {
-            let item = self.value(line).map_err(|error| Unpublished::Line(error.to_string()))?;
+            let item = self.value(line).map_err(|error| LineError::Line(error.to_string()))?;
             if let Some(ticks) = &mut ticks {
                 ticks.tick().await;
             }
             self.publish(publisher, &item).await.map_err(|error| match error {
-                PublishError::Item(error) => Unpublished::Line(error.to_string()),
-                error => Unpublished::Everything(error.into()),
+                PublishError::Item(error) => LineError::Line(error.to_string()),
+                error => LineError::Everything(error.into()),
             })
         };
         let message_bytes = session.mesh().await?.limits().message_bytes;
         let counts = lines::publish(self.count, message_bytes, &session.out.errors, publish).await?;
-        Ok(Published::new(counts))
+        Ok(PublishedRecord::new(counts))
     }
 
-    /// Publishes an item. Nobody is waited for but a listener that insists on every item.
+    /// Publishes an item. Only lossless subscribers are waited for.
     async fn publish(&self, publisher: &Publisher, item: &Value) -> Result<(), PublishError> {
         match publisher.publish(&self.topic, item) {
             Err(PublishError::Full) => publisher.publish_all(&self.topic, item).await,
@@ -195,26 +196,26 @@ fn ticks(pause: Duration) -> time::Interval {
     ticks
 }
 
-/// The outcome.
+/// The record of the published items.
 #[derive(Debug, Serialize)]
-struct Published {
+struct PublishedRecord {
     event: &'static str,
     published: u64,
     /// Lines of standard input in which characters were replaced.
     #[serde(skip_serializing_if = "is_zero")]
     replaced: u64,
-    /// Lines of standard input that were not published.
+    /// Lines of standard input that were left out.
     #[serde(skip_serializing_if = "is_zero")]
     left_out: u64,
 }
 
-impl Published {
-    fn new(Counts { published, replaced, left_out }: Counts) -> Self {
+impl PublishedRecord {
+    fn new(LineCounts { published, replaced, left_out }: LineCounts) -> Self {
         Self { event: "published", published, replaced, left_out }
     }
 }
 
-impl fmt::Display for Published {
+impl fmt::Display for PublishedRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { published, replaced, left_out, .. } = *self;
         write!(f, "{FAINT}published {published}")?;

@@ -11,18 +11,19 @@ use tokio::time::timeout_at;
 
 use super::advertise::as_json;
 use crate::failure::Failure;
-use crate::input::{self, ReadAs};
-use crate::output::{millis, text};
+use crate::message::{self, MessageFormat};
+use crate::output::text;
 use crate::parse;
+use crate::render::{self, millis};
 use crate::schema;
 use crate::session::Session;
 use crate::stdin;
-use crate::target::{Target, shown};
+use crate::target::Target;
 
 /// Sends a message to a service and prints its reply
 ///
-/// Without TYPE the message goes to the service's handler of plain values or, if it has none and one message type only,
-/// to that. A type whose messages have nothing in them needs no MESSAGE.
+/// Without TYPE the message goes to the service's handler of plain values or, if it has none and one message type
+/// only, to that. A type without fields needs no MESSAGE.
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -38,26 +39,26 @@ Examples:
   mz send robot/arm Move '{\"joint\": \"Elbow\", \"degrees\": 30}' --trace"
 )]
 pub(crate) struct Send {
-    /// The service's name, its ip:port or its host:port. A word with a dot before the colon is looked for as a host first, and
+    /// Name, ip:port or host:port of the service. A word with a dot before the colon is looked up as a host first, and
     /// any other, such as room:7, as a name first; localhost is always this host
     name: Target,
-    /// The message type, which may be left out, as `mz describe NAME` lists them; and the message: JSON if it is JSON, else
-    /// text; - reads it from standard input, in UTF-8, or in UTF-16 with a byte order mark. After -- it may begin with a dash
+    /// Optional message type, as listed by `mz describe NAME`, and the message: JSON if it is JSON, else text; - reads
+    /// it from standard input, in UTF-8, or in UTF-16 with a byte order mark. After -- it may begin with a dash
     #[arg(value_name = "[TYPE] MESSAGE", required = true, num_args = 1..=2)]
     words: Vec<String>,
-    /// Takes MESSAGE as text, whatever it looks like
+    /// Takes MESSAGE as text, even if it looks like JSON
     #[arg(long)]
     text: bool,
-    /// How long to wait for the service and its reply together
+    /// Time to wait for the service and its reply together
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
-    /// Sends the message as part of a trace, which standard error names: a new one, or that of a W3C traceparent
+    /// Sends the message as part of a trace, printed to standard error: a new one, or that of a W3C traceparent
     #[arg(long, value_name = "TRACEPARENT", num_args = 0..=1, require_equals = true)]
     trace: Option<Option<TraceContext>>,
 }
 
-/// The message, as it was typed.
-struct Typed {
+/// The message to send.
+struct OutgoingMessage {
     message_type: Option<TypeName>,
     message: Value,
 }
@@ -72,15 +73,15 @@ impl Send {
         let mesh = session.mesh().await?;
         let deadline = Instant::now() + self.wait;
         let service = self.name.discover(mesh, self.wait).await?;
-        let call = Call { service: &service, context, wait: self.wait, deadline };
+        let call = CallSettings { service: &service, context, wait: self.wait, deadline };
         let started = Instant::now();
         let (reply, by) = self.call(&call, typed).await?;
         let ms = millis(started.elapsed());
         let by = by.as_ref().map(Replier::new);
-        session.out.show(&Replied { service: self.name.to_string(), by, reply, ms }).await
+        session.out.show(&ReplyRecord { service: self.name.to_string(), by, reply, ms }).await
     }
 
-    async fn typed(&self) -> Result<Typed, Failure> {
+    async fn typed(&self) -> Result<OutgoingMessage, Failure> {
         let (message_type, message) = match self.words.as_slice() {
             [message] => (None, message.as_str()),
             [message_type, message] => {
@@ -99,15 +100,15 @@ impl Send {
         } else {
             message.to_owned()
         };
-        let message = input::value(&message, ReadAs::chosen(self.text));
+        let message = message::parse(&message, MessageFormat::chosen(self.text));
         let message = message.map_err(|error| unreadable(error.to_string()))?;
-        Ok(Typed { message_type, message })
+        Ok(OutgoingMessage { message_type, message })
     }
 
     async fn call(
         &self,
-        call: &Call<'_>,
-        Typed { message_type, message }: Typed,
+        call: &CallSettings<'_>,
+        OutgoingMessage { message_type, message }: OutgoingMessage,
     ) -> Result<(Value, Option<Instance>), Failure> {
         if message_type.is_some() {
             return Ok(call.send(message, message_type).await?);
@@ -134,18 +135,18 @@ impl Send {
         }
     }
 
-    /// The message of a type that has nothing in it.
+    /// Returns the message of a type without fields.
     ///
     /// # Errors
-    /// [`Failure::Refused`]: it has something in it. The command that has a place for that is told.
-    async fn nothing(&self, call: &Call<'_>, message_type: &TypeName) -> Result<Value, Failure> {
+    /// [`Failure::Refused`]: the type has fields. The error shows the command with a place for them.
+    async fn nothing(&self, call: &CallSettings<'_>, message_type: &TypeName) -> Result<Value, Failure> {
         let described = timeout_at(call.deadline.into(), call.service.describe()).await;
         let description = described.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
         let described = description.messages.iter().find(|message| message.name == message_type.as_str());
         let schema = described.map_or(&serde_json::Value::Null, |described| &described.message);
         schema::nothing(schema).ok_or_else(|| {
             let (name, takes) = (shell_word(self.name.as_ref()), schema::short(schema));
-            // A method of a service in Python takes whatever there is, also where it has no parameters.
+            // A method of a service in Python takes anything, also where it has no parameters.
             let such_as = if schema::takes_anything(schema) { ", such as null for no parameters" } else { "" };
             Failure::Refused(format!(
                 "{message_type} is a type of {}, and its message is missing: mz send {name} {} MESSAGE, where MESSAGE is \
@@ -156,12 +157,12 @@ impl Send {
         })
     }
 
-    /// The reason why `message` is for none of these types.
+    /// Returns the failure that `message` is for none of these types.
     fn which(&self, types: &[String], message: &Value) -> Failure {
         let name = &self.name;
-        // A word may have been meant for a type that has another name.
+        // A word may have been meant as a type, with a wrong name.
         let word = message.as_str().filter(|word| !self.text && TypeName::new(word).is_ok());
-        let no_type = word.map(|word| format!(", and {word} is none of its types")).unwrap_or_default();
+        let no_type = word.map(|word| format!(", and {word} is not one of its types")).unwrap_or_default();
         Failure::Refused(match types {
             [] => format!("{name} handles no messages; it may publish news: mz listen {name}"),
             types => format!(
@@ -172,22 +173,22 @@ impl Send {
     }
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// The service, and the settings of its calls.
-struct Call<'a> {
+struct CallSettings<'a> {
     service: &'a ServiceRef,
     context: Option<TraceContext>,
-    /// The time that was asked for, and when it is over.
+    /// The requested time to wait, and its end.
     wait: Duration,
     deadline: Instant,
 }
 
-impl Call<'_> {
+impl CallSettings<'_> {
     async fn send(
         &self,
         message: Value,
@@ -203,7 +204,7 @@ impl Call<'_> {
         }
         match (&mut request).await {
             Ok(reply) => Ok((reply, request.replied_by())),
-            // What was asked for, and not what was left of it.
+            // The requested time, not the rest of it.
             Err(CallError::Unknown { service, why: Uncertain::TimedOut { .. }, tries }) => {
                 let why = Uncertain::TimedOut { after: self.wait };
                 Err(CallError::Unknown { service, why, tries })
@@ -213,9 +214,9 @@ impl Call<'_> {
     }
 }
 
-/// The reply.
+/// The record of a reply.
 #[derive(Debug, Serialize)]
-struct Replied {
+struct ReplyRecord {
     service: String,
     #[serde(flatten)]
     by: Option<Replier>,
@@ -235,14 +236,14 @@ struct Replier {
 impl Replier {
     fn new(instance: &Instance) -> Self {
         Self {
-            address: instance.address().map(shown),
+            address: instance.address().map(render::address),
             node: instance.node.to_string(),
             instance: instance.id.to_string(),
         }
     }
 }
 
-impl fmt::Display for Replied {
+impl fmt::Display for ReplyRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reply.as_str() {
             Some(reply) => text(reply).fmt(f),

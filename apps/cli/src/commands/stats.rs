@@ -1,4 +1,4 @@
-//! `mz stats`: the counts of the programs behind a service.
+//! `mz stats`: the statistics of the programs behind a service.
 
 mod tables;
 
@@ -12,14 +12,15 @@ use super::discover::find;
 use crate::failure::Failure;
 use crate::output::{Format, text};
 use crate::parse;
+use crate::render;
 use crate::session::Session;
-use crate::target::{Target, shown};
+use crate::target::Target;
 
-/// Tells what the programs behind a service have counted
+/// Prints the statistics of the programs behind a service
 ///
-/// Everything that was refused, dropped, tried again, restarted or resumed, and how each link is now, of every program that
-/// offers the service. For people in short, as tables; with --json all of it, one object for each program; with --prometheus
-/// all of it as text for Prometheus (OpenMetrics 1.0).
+/// Counts of everything refused, dropped, retried, restarted or resumed, and the state of each link, for every program
+/// that offers the service. Prints tables for people; with --json everything, one object per program; with
+/// --prometheus everything as text for Prometheus (OpenMetrics 1.0).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,12 +28,12 @@ Examples:
   mz stats robot/arm --prometheus
   mz stats robot/arm --json | jq '.services[] | {service, messages, restarts}'")]
 pub(crate) struct Stats {
-    /// The service's name, its ip:port or its host:port
+    /// Name, ip:port or host:port of the service
     name: Target,
-    /// How long to wait for it and its answer together
+    /// Time to wait for the service and its answer together
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
-    /// Prints it as text for Prometheus
+    /// Prints text for Prometheus
     #[arg(long, conflicts_with = "json")]
     prometheus: bool,
 }
@@ -45,7 +46,7 @@ impl Stats {
         let mut nodes: Vec<meshzero::Stats> = Vec::new();
         for address in instances.iter().filter_map(Instance::address) {
             let left = deadline.saturating_duration_since(Time::now());
-            let service = mesh.discover(shown(address)).within(left).await?;
+            let service = mesh.discover(render::address(address)).within(left).await?;
             let asked = timeout_at(deadline, service.ask_stats()).await;
             let stats = asked.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
             // A program may offer the service more than once.
@@ -60,10 +61,10 @@ impl Stats {
                 }
                 Ok(())
             }
-            Format::People if self.prometheus => {
+            Format::Human if self.prometheus => {
                 session.out.line(text(meshzero::prometheus::text(nodes).trim_end()).to_string()).await
             }
-            Format::People => session.out.line(tables::of(&nodes).to_string()).await,
+            Format::Human => session.out.line(tables::of(&nodes).to_string()).await,
         }
     }
 }

@@ -3,11 +3,11 @@
 use actix::prelude::*;
 use meshzero::Mesh;
 
-use super::cue::{Prompt, Told};
 use super::messages::{Joint, Move, OutOfReach, Pose};
+use super::protocol::{DemoChannel, DemoEvent};
 use crate::failure::Failure;
 
-/// The name it is found by.
+/// The name of the service.
 pub(crate) const NAME: &str = "robot/arm";
 
 #[derive(Default)]
@@ -36,9 +36,11 @@ impl Handler<Move> for Arm {
     }
 }
 
-pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure> {
+pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Failure> {
     let arm = mesh.advertise(NAME, Arm::default).handles::<Move>().await?;
-    prompt.tell(Told::Advertises { service: NAME.to_owned(), address: arm.address().to_string() }).await?;
-    while prompt.next().await?.is_some() {}
+    channel
+        .send_event(DemoEvent::Advertises { service: NAME.to_owned(), address: arm.address().to_string() })
+        .await?;
+    while channel.next().await?.is_some() {}
     Ok(())
 }

@@ -1,14 +1,14 @@
-//! The messages and news of the demo: what its services take, reply and publish.
+//! The messages and news of the demo's services.
 
 use std::fmt;
 
 use actix::Message;
 use serde::{Deserialize, Serialize};
 
-/// The topic of the readings that were asked for.
+/// The topic of requested readings.
 pub(crate) const HISTORY: &str = "history";
 
-/// Turns a joint of the arm. The reply is the new pose, or why the joint does not turn so far.
+/// Turns a joint of the arm. The reply is the new pose, or an error when the joint does not turn so far.
 #[derive(Debug, Clone, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<Pose, OutOfReach>")]
 pub(crate) struct Move {
@@ -35,14 +35,14 @@ pub(crate) struct OutOfReach {
     pub(crate) limit: f64,
 }
 
-/// What the weather station publishes, under `city/` and the name of one.
+/// A reading that the weather station publishes under `city/` and a city's name.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reading {
     pub(crate) celsius: f64,
     pub(crate) wind: u32,
 }
 
-/// Asks the weather station for so many readings of the past, published under [`HISTORY`].
+/// Asks the weather station for a number of past readings, published under [`HISTORY`].
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 pub(crate) struct Replay(pub(crate) u32);

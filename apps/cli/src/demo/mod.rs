@@ -1,19 +1,20 @@
-//! The demo: separate processes on this machine that find each other, talk, die and are missed.
+//! The demo: separate processes on this machine that find and call each other, and detect a crash.
 //!
-//! `messages` is what the services take and publish; `arm`, `weather`, `pilot` and `display` are programs as a user would
-//! write them, each in a process of its own, and `role` names them; `cue` is what the play tells them to do and what they
-//! tell of it; `cast` starts, kills and reaps them; `play` is the order of scenes, and `transcript` how they are told.
+//! `arm`, `weather`, `pilot` and `display` are programs as a user would write them, each in a process of its own, and
+//! `messages` are their messages and news. `role` selects the program of a process. `protocol` is how the parent
+//! controls its processes, `processes` starts and reaps them, `scenario` is the order of scenes, and `transcript` prints
+//! them.
 
 mod arm;
-mod cast;
-mod cue;
 mod display;
 mod messages;
 mod pilot;
-mod play;
+mod processes;
+mod protocol;
 mod role;
+mod scenario;
 mod transcript;
 mod weather;
 
-pub(crate) use play::play;
 pub(crate) use role::Role;
+pub(crate) use scenario::run_demo;

@@ -1,4 +1,4 @@
-//! A client that calls the arm, and hears when it comes and goes.
+//! A client that calls the arm and watches it.
 
 use std::time::{Duration, Instant};
 
@@ -6,25 +6,25 @@ use meshzero::{CallError, Mesh, ServiceRef, WatchEvent};
 use tokio::task::JoinSet;
 
 use super::arm;
-use super::cue::{Cue, Outcome, Prompt, Told, millis};
 use super::messages::{Joint, Move};
+use super::protocol::{CallOutcome, DemoChannel, DemoCommand, DemoEvent, millis};
 use crate::failure::Failure;
 
-/// How long a call may take; short, because one of them is for an arm that is dead.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// The timeout of a call; short, because one of them is to an arm that has crashed.
+const TIMEOUT: Duration = Duration::from_millis(250);
 
-/// How long is measured.
+/// The measured time.
 const MEASURED: Duration = Duration::from_millis(600);
 
-/// Calls under way at once when as many as possible are wanted.
+/// The number of concurrent calls.
 const UNDER_WAY: usize = 64;
 
-pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure> {
+pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Failure> {
     let started = Instant::now();
     let arm = mesh.discover(arm::NAME).await?;
     let ms = millis(started);
     let address = arm.address().map(|address| address.to_string()).unwrap_or_default();
-    prompt.tell(Told::Found { service: arm::NAME.to_owned(), address, ms }).await?;
+    channel.send_event(DemoEvent::Found { service: arm::NAME.to_owned(), address, ms }).await?;
 
     let mut watch = mesh.watch(arm::NAME);
     loop {
@@ -32,49 +32,49 @@ pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure>
             event = watch.next() => {
                 let Some(event) = event else { return Ok(()) };
                 if let Some(told) = told(event) {
-                    prompt.tell(told).await?;
+                    channel.send_event(told).await?;
                 }
             }
-            cue = prompt.next() => {
-                let told = match cue? {
-                    Some(Cue::Send(message)) => send(&arm, message).await,
-                    Some(Cue::Measure) => measure(&arm).await?,
+            command = channel.next() => {
+                let told = match command? {
+                    Some(DemoCommand::Send(message)) => send(&arm, message).await,
+                    Some(DemoCommand::Measure) => measure(&arm).await?,
                     None => return Ok(()),
                 };
-                prompt.tell(told).await?;
+                channel.send_event(told).await?;
             }
         }
     }
 }
 
-fn told(event: WatchEvent) -> Option<Told> {
+fn told(event: WatchEvent) -> Option<DemoEvent> {
     match event {
-        WatchEvent::Up(arm) => Some(Told::Up {
+        WatchEvent::Up(arm) => Some(DemoEvent::Up {
             service: arm.service.to_string(),
             address: arm.address().map(|address| address.to_string()).unwrap_or_default(),
         }),
         WatchEvent::Down { instance: arm, why } => {
-            Some(Told::Down { service: arm.service.to_string(), why: why.to_string() })
+            Some(DemoEvent::Down { service: arm.service.to_string(), why: why.to_string() })
         }
         WatchEvent::Moved(_) => None,
     }
 }
 
-async fn send(arm: &ServiceRef, message: Move) -> Told {
+async fn send(arm: &ServiceRef, message: Move) -> DemoEvent {
     let text = message.to_string();
     let started = Instant::now();
-    let outcome = match arm.send(message).timeout(PATIENCE).await {
-        Ok(Ok(pose)) => Outcome::Done(pose.to_string()),
-        Ok(Err(out_of_reach)) => Outcome::Declined(out_of_reach.to_string()),
+    let outcome = match arm.send(message).timeout(TIMEOUT).await {
+        Ok(Ok(pose)) => CallOutcome::Done(pose.to_string()),
+        Ok(Err(out_of_reach)) => CallOutcome::Declined(out_of_reach.to_string()),
         Err(error) if error.is_safe_to_repeat() => {
-            Outcome::Failed("not sent, so it is safe to repeat".to_owned())
+            CallOutcome::Failed("not sent, so it is safe to repeat".to_owned())
         }
-        Err(error) => Outcome::Failed(error.to_string()),
+        Err(error) => CallOutcome::Failed(error.to_string()),
     };
-    Told::Replied { message: text, outcome, ms: millis(started) }
+    DemoEvent::Replied { message: text, outcome, ms: millis(started) }
 }
 
-async fn measure(arm: &ServiceRef) -> Result<Told, CallError> {
+async fn measure(arm: &ServiceRef) -> Result<DemoEvent, CallError> {
     let one_by_one = calls(arm.clone()).await?;
     let started = Instant::now();
     let mut callers = JoinSet::new();
@@ -87,7 +87,7 @@ async fn measure(arm: &ServiceRef) -> Result<Told, CallError> {
         together += caller.unwrap_or(Ok(0))?;
     }
     let together = f64::from(together) / started.elapsed().as_secs_f64();
-    Ok(Told::Calls { one_by_one, together, under_way: UNDER_WAY })
+    Ok(DemoEvent::Calls { one_by_one, together, under_way: UNDER_WAY })
 }
 
 async fn calls(arm: ServiceRef) -> Result<f64, CallError> {

@@ -1,13 +1,13 @@
-//! The parts of the demo, and how one process plays its own.
+//! The roles of the demo's processes.
 
 use clap::ValueEnum;
 
-use super::cue::Prompt;
+use super::protocol::DemoChannel;
 use super::{arm, display, pilot, weather};
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What one process of the demo is.
+/// The role of one process of the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
     /// A service with typed messages.
@@ -16,7 +16,7 @@ pub(crate) enum Role {
     Weather,
     /// A client that calls the arm.
     Pilot,
-    /// A client that listens to the weather.
+    /// A client that subscribes to the weather.
     Display,
 }
 
@@ -30,15 +30,15 @@ impl Role {
         }
     }
 
-    /// Plays the part until the cues end.
-    pub(crate) async fn perform(self, session: &Session) -> Result<(), Failure> {
-        let mut prompt = Prompt::new(session.out.clone());
+    /// Runs the role until there are no more commands.
+    pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let mut channel = DemoChannel::new(session.out.clone());
         let mesh = session.mesh().await?;
         match self {
-            Self::Arm => arm::run(mesh, &mut prompt).await,
-            Self::Weather => weather::run(mesh, &mut prompt).await,
-            Self::Pilot => pilot::run(mesh, &mut prompt).await,
-            Self::Display => display::run(mesh, &mut prompt).await,
+            Self::Arm => arm::run(mesh, &mut channel).await,
+            Self::Weather => weather::run(mesh, &mut channel).await,
+            Self::Pilot => pilot::run(mesh, &mut channel).await,
+            Self::Display => display::run(mesh, &mut channel).await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How the demo is told: a heading for each scene, and lines of when, who and what.
+//! The output of the demo: a heading for each scene, and lines with time, process and event.
 
 use std::fmt;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::output::{FAINT, Output, STRONG, line};
 
-/// The transcript of one demo.
+/// The transcript of one run of the demo.
 pub(crate) struct Transcript<'a> {
     out: &'a Output,
     started: Instant,
@@ -19,34 +19,34 @@ impl<'a> Transcript<'a> {
         Self { out, started: Instant::now() }
     }
 
-    /// Seconds since the beginning.
+    /// Returns the seconds since the beginning.
     pub(crate) fn seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// A scene begins.
+    /// Begins a scene.
     pub(crate) async fn scene(&self, heading: &str) -> Result<(), Failure> {
         self.out.show(&Scene { scene: heading.to_owned() }).await
     }
 
-    /// Something to know, or to try.
+    /// Prints a note.
     pub(crate) async fn note(&self, note: &str) -> Result<(), Failure> {
         self.out.show(&Note { note: note.to_owned() }).await
     }
 
-    /// `who` did something.
-    pub(crate) async fn tell(&self, who: &'static str, what: impl Into<String>) -> Result<(), Failure> {
-        self.out.show(&Told { seconds: self.seconds(), who, what: what.into(), ms: None }).await
+    /// Prints an event of the process `who`.
+    pub(crate) async fn event(&self, who: &'static str, what: impl Into<String>) -> Result<(), Failure> {
+        self.out.show(&TranscriptLine { seconds: self.seconds(), who, what: what.into(), ms: None }).await
     }
 
-    /// `who` did something, which took so many milliseconds.
-    pub(crate) async fn timed(
+    /// Prints an event of the process `who` with its duration in milliseconds.
+    pub(crate) async fn timed_event(
         &self,
         who: &'static str,
         what: impl Into<String>,
         ms: f64,
     ) -> Result<(), Failure> {
-        self.out.show(&Told { seconds: self.seconds(), who, what: what.into(), ms: Some(ms) }).await
+        self.out.show(&TranscriptLine { seconds: self.seconds(), who, what: what.into(), ms: Some(ms) }).await
     }
 }
 
@@ -73,7 +73,7 @@ impl fmt::Display for Note {
 }
 
 #[derive(Serialize)]
-struct Told {
+struct TranscriptLine {
     seconds: f64,
     who: &'static str,
     what: String,
@@ -81,7 +81,7 @@ struct Told {
     ms: Option<f64>,
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for TranscriptLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seconds, who, what, ms } = self;
         let what = line(what).to_string();
@@ -93,7 +93,7 @@ impl fmt::Display for Told {
     }
 }
 
-/// Milliseconds with as many digits as mean something.
+/// Formats milliseconds to the digits that are significant.
 fn shown(ms: f64) -> String {
     match ms {
         ms if ms < 10.0 => format!("{ms:.2} ms"),
@@ -102,7 +102,7 @@ fn shown(ms: f64) -> String {
     }
 }
 
-/// A number with its thousands set apart: `12,345`.
+/// Formats a number with commas: `12,345`.
 pub(crate) fn thousands(number: f64) -> String {
     let digits = format!("{:.0}", number.max(0.0));
     let mut shown = String::new();

@@ -1,15 +1,15 @@
-//! A weather station: an actor that publishes news by itself, ten times a second, and as many as it is asked for.
+//! A weather station: an actor that publishes news ten times per second, and more on request.
 
 use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero::{Mesh, Publisher};
 
-use super::cue::{Prompt, Told};
 use super::messages::{HISTORY, Reading, Replay};
+use super::protocol::{DemoChannel, DemoEvent};
 use crate::failure::Failure;
 
-/// The name it is found by.
+/// The name of the service.
 pub(crate) const NAME: &str = "weather";
 
 const CITIES: [(&str, f64); 3] = [("oslo", -4.0), ("lima", 19.5), ("cairo", 31.0)];
@@ -55,15 +55,18 @@ impl Handler<Replay> for Station {
     }
 }
 
-pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure> {
+pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Failure> {
     let station = mesh
         .advertise_with(NAME, |news| Station { news, readings: 0 })
         .handles::<Replay>()
         .publishes::<Reading>(HISTORY)
         .await?;
-    prompt
-        .tell(Told::Advertises { service: NAME.to_owned(), address: station.address().to_string() })
+    channel
+        .send_event(DemoEvent::Advertises {
+            service: NAME.to_owned(),
+            address: station.address().to_string(),
+        })
         .await?;
-    while prompt.next().await?.is_some() {}
+    while channel.next().await?.is_some() {}
     Ok(())
 }

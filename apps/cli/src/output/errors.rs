@@ -1,4 +1,4 @@
-//! Standard error: the reason why a command failed, and everything beside the output proper.
+//! Standard error: failures, and everything beside the output proper.
 
 use std::io::{self, Write};
 
@@ -13,11 +13,11 @@ use super::stream::Stream;
 use super::style::{BAD, FAINT};
 use crate::failure::Failure;
 
-/// Standard error as the log writes to it, an event at a time.
+/// A writer of the log to standard error, one event at a time.
 #[derive(Debug, Clone)]
-pub(crate) struct ErrorLines(Stream);
+pub(crate) struct LogWriter(Stream);
 
-impl Write for ErrorLines {
+impl Write for LogWriter {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         self.0.offer(|| String::from_utf8_lossy(event).into_owned());
         Ok(event.len())
@@ -28,63 +28,63 @@ impl Write for ErrorLines {
     }
 }
 
-/// Standard error. Cheap to clone; it holds up nobody.
+/// Standard error. Cheap to clone; it never blocks.
 #[derive(Debug, Clone)]
-pub(crate) struct Errors {
+pub(crate) struct ErrorOutput {
     format: Format,
     stream: Stream,
 }
 
-impl Errors {
+impl ErrorOutput {
     pub(super) fn new(format: Format, stream: Stream) -> Self {
         Self { format, stream }
     }
 
-    /// The lines of the log.
-    pub(crate) fn log(&self) -> ErrorLines {
-        ErrorLines(self.stream.clone())
+    /// Returns a writer for the log.
+    pub(crate) fn log(&self) -> LogWriter {
+        LogWriter(self.stream.clone())
     }
 
     /// Reports the failure of the program.
     pub(crate) fn report(&self, failure: &Failure) {
-        self.say(written(failure, self.format));
+        self.print(written(failure, self.format));
     }
 
     /// Reports a service of this program that did not finish everything.
-    pub(crate) fn abandon(&self, abandoned: &Abandoned) {
+    pub(crate) fn report_unfinished(&self, abandoned: &Abandoned) {
         let Abandoned { service, messages, others, connections, .. } = abandoned;
         match self.format {
-            Format::People => {
-                self.say(format!("{BAD}mz:{BAD:#} not finished in time: {}", text(&abandoned.to_string())));
+            Format::Human => {
+                self.print(format!("{BAD}mz:{BAD:#} not finished in time: {}", text(&abandoned.to_string())));
             }
-            Format::Json => self.say_object(&json!({
+            Format::Json => self.print_object(&json!({
                 "abandoned": service, "messages": messages, "others": others, "connections": connections,
             })),
         }
     }
 
-    /// Says that an interface cannot be used yet.
-    pub(crate) fn awaits(&self, interface: &AwaitedInterface) {
+    /// Reports that an interface cannot be used yet.
+    pub(crate) fn awaited_interface(&self, interface: &AwaitedInterface) {
         match self.format {
-            Format::People => self.remark(&interface.to_string()),
+            Format::Human => self.remark(&interface.to_string()),
             Format::Json => {
-                self.say_object(&json!({ "waiting_for": interface.chosen, "why": interface.to_string() }));
+                self.print_object(&json!({ "waiting_for": interface.chosen, "why": interface.to_string() }));
             }
         }
     }
 
-    /// Says that a service does not answer, and why.
+    /// Reports that a service does not answer, and why.
     pub(crate) fn unanswering(&self, unanswering: &Unanswering) {
         let Unanswering { service, finding, .. } = unanswering;
         match self.format {
-            Format::People => self.remark(&format!("does not answer: {finding}")),
-            Format::Json => self.say_object(&json!({
+            Format::Human => self.remark(&format!("does not answer: {finding}")),
+            Format::Json => self.print_object(&json!({
                 "unanswering": service, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
             })),
         }
     }
 
-    /// Says how many services a limit keeps from being listed.
+    /// Reports how many services a limit keeps from being listed.
     pub(crate) fn hidden(&self, hidden: &Hidden) {
         let Hidden { services, finding, .. } = hidden;
         self.note(
@@ -95,7 +95,7 @@ impl Errors {
         );
     }
 
-    /// As [`hidden`](Self::hidden), also when there are none any more.
+    /// Reports hidden services as [`hidden`](Self::hidden) does, and also that there are none any more.
     pub(crate) fn hidden_now(&self, hidden: Option<&Hidden>) {
         match hidden {
             Some(hidden) => self.hidden(hidden),
@@ -103,44 +103,44 @@ impl Errors {
         }
     }
 
-    /// Says which trace a message is part of.
+    /// Prints the trace of a message.
     pub(crate) fn trace(&self, context: &TraceContext) {
         let (trace_id, traceparent) = (context.trace_id().to_string(), context.to_string());
         match self.format {
-            Format::People => self.remark(&format!("trace {trace_id}")),
-            Format::Json => self.say_object(&json!({ "trace_id": trace_id, "traceparent": traceparent })),
+            Format::Human => self.remark(&format!("trace {trace_id}")),
+            Format::Json => self.print_object(&json!({ "trace_id": trace_id, "traceparent": traceparent })),
         }
     }
 
-    /// Says that the last records were not read.
+    /// Reports that the last records were not read.
     pub(crate) fn unread(&self, lines: u64) {
         match self.format {
-            Format::People => {
+            Format::Human => {
                 let lines = if lines == 1 { "1 line was".to_owned() } else { format!("{lines} lines were") };
                 self.remark(&format!("the last {lines} not printed, because the output was not read"));
             }
-            Format::Json => self.say_object(&json!({ "event": "unread", "lines": lines })),
+            Format::Json => self.print_object(&json!({ "event": "unread", "lines": lines })),
         }
     }
 
-    /// Says something that is beside the output proper, to people.
+    /// Prints a remark for people.
     pub(crate) fn remark(&self, remark: &str) {
-        self.say(format!("{FAINT}{}{FAINT:#}", text(remark)));
+        self.print(format!("{FAINT}{}{FAINT:#}", text(remark)));
     }
 
-    /// Says it to people as a remark, and to programs as an object.
+    /// Prints a remark for people, or an object for programs.
     pub(crate) fn note(&self, remark: &str, object: &Json) {
         match self.format {
-            Format::People => self.remark(remark),
-            Format::Json => self.say_object(object),
+            Format::Human => self.remark(remark),
+            Format::Json => self.print_object(object),
         }
     }
 
-    fn say_object(&self, object: &Json) {
-        self.say(escape::json(&object.to_string()));
+    fn print_object(&self, object: &Json) {
+        self.print(escape::json(&object.to_string()));
     }
 
-    fn say(&self, mut line: String) {
+    fn print(&self, mut line: String) {
         line.push('\n');
         self.stream.offer(|| line);
     }
@@ -148,16 +148,16 @@ impl Errors {
 
 /// Reports on standard error, at once, that a command line cannot be read: nothing else has been started yet.
 pub(crate) fn report_now(failure: &Failure) {
-    // There is nowhere else to say it.
-    let _ = writeln!(anstream::stderr(), "{}", written(failure, Format::People));
+    // There is nowhere else to report it.
+    let _ = writeln!(anstream::stderr(), "{}", written(failure, Format::Human));
 }
 
 fn written(failure: &Failure, format: Format) -> String {
     match format {
-        Format::People => format!("{BAD}mz:{BAD:#} {}", text(&failure.to_string())),
+        Format::Human => format!("{BAD}mz:{BAD:#} {}", text(&failure.to_string())),
         Format::Json => {
             let mut object = json!({ "error": failure.to_string(), "exit": failure.code() });
-            if let Failure::Absent(absence) = failure {
+            if let Failure::NotFound(absence) = failure {
                 for (name, value) in absence.fields() {
                     object[name] = value;
                 }

@@ -1,10 +1,10 @@
-//! Showing text from the network as it is, whatever it would like to do to a terminal.
+//! Escaping of text from the network, so that it has no effect on a terminal.
 
 use std::fmt::{self, Write};
 
 use meshzero::Value;
 
-/// Returns whether a character acts on a terminal, or hides, instead of being shown.
+/// Returns whether a character controls a terminal, or is invisible.
 fn acts(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -13,11 +13,11 @@ fn acts(character: char) -> bool {
         )
 }
 
-/// Text in which nothing acts on the terminal but the newlines and tabs of a whole answer.
+/// Text without control characters, except for newlines and tabs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text<'a>(&'a str);
 
-/// Text on one line in which nothing acts on the terminal.
+/// Text on one line without control characters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line<'a>(&'a str);
 
@@ -29,7 +29,7 @@ pub(crate) fn line(text: &str) -> Line<'_> {
     Line(text)
 }
 
-/// A message for people, on one line: text as it is, anything else as JSON.
+/// Formats a message for people, on one line: text as it is, anything else as JSON.
 pub(crate) fn message(value: &Value) -> String {
     match value.as_str() {
         Some(text) => line(text).to_string(),
@@ -62,7 +62,7 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     }
 }
 
-/// JSON that says the same with nothing in it that acts on a terminal. Such characters stand only inside of its texts.
+/// Escapes control characters in JSON, which stand only inside of its strings. The meaning stays the same.
 pub(crate) fn json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {

@@ -1,10 +1,10 @@
-//! The form of what is printed.
+//! The output format.
 
-/// The reader of the output.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// People: aligned, coloured on a terminal.
-    People,
-    /// Programs: one JSON object a line.
+    /// For people: aligned, coloured on a terminal.
+    Human,
+    /// For programs: one JSON object per line.
     Json,
 }

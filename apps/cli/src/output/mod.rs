@@ -1,7 +1,7 @@
-//! All that is printed: records, one a line, for people or as JSON, written by a thread of its own.
+//! The output: records for people or as JSON, one per line, written by a separate thread.
 //!
-//! A reader that does not read must not hold up the mesh, or Ctrl-C: so lines go through a bounded queue to a thread
-//! that waits in their stead. What a service prints while it serves is left out where that queue is full.
+//! A reader that does not read must not block the mesh, or Ctrl-C: lines go through a bounded queue to a thread that
+//! waits for the reader. A service leaves out records while that queue is full.
 
 mod errors;
 mod escape;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::timeout;
 
-pub(crate) use errors::{Errors, report_now};
+pub(crate) use errors::{ErrorOutput, report_now};
 pub(crate) use escape::{line, message, text};
 pub(crate) use format::Format;
 pub(crate) use style::{BAD, FAINT, GOOD, STRONG};
@@ -32,20 +32,20 @@ pub(crate) struct Output {
     format: Format,
     out: Stream,
     /// Standard error.
-    pub(crate) errors: Errors,
+    pub(crate) errors: ErrorOutput,
 }
 
-/// The threads that write, to be waited for at the end.
+/// The writing threads, to be waited for at the end.
 #[derive(Debug)]
 pub(crate) struct Writers {
     out: StreamWriter,
     errors: StreamWriter,
 }
 
-/// The time that the last lines may take to be written where their reader need not read.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// The time in which the last lines are written, if their reader does not read.
+const FINAL_WRITES: Duration = Duration::from_millis(200);
 
-/// The effect of a terminal that is closed while the program runs.
+/// The effect of closing the terminal while the program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClosedTerminal {
     /// The program ends.
@@ -55,10 +55,10 @@ pub(crate) enum ClosedTerminal {
 }
 
 impl Output {
-    /// Starts the threads that write.
+    /// Starts the writing threads.
     pub(crate) fn start(format: Format, closed_terminal: ClosedTerminal) -> (Self, Writers) {
         let notice = match format {
-            Format::People => |count| format!("{FAINT}{}{FAINT:#}\n", left_out(count)),
+            Format::Human => |count| format!("{FAINT}{}{FAINT:#}\n", left_out(count)),
             Format::Json => |count| format!("{{\"event\":\"left_out\",\"lines\":{count}}}\n"),
         };
         let lost = match closed_terminal {
@@ -68,7 +68,7 @@ impl Output {
         let (out, out_writer) = Stream::start(anstream::stdout, notice, lost);
         let (err, err_writer) = Stream::start(anstream::stderr, notice, lost);
         (
-            Self { format, out, errors: Errors::new(format, err) },
+            Self { format, out, errors: ErrorOutput::new(format, err) },
             Writers { out: out_writer, errors: err_writer },
         )
     }
@@ -77,18 +77,18 @@ impl Output {
         self.format
     }
 
-    /// Prints a record: what it displays for people, what it serialises to for programs.
+    /// Prints a record: its `Display` for people, its JSON for programs.
     pub(crate) async fn show<R: Serialize + Display>(&self, record: &R) -> Result<(), Failure> {
         self.line(self.written(record)?).await
     }
 
-    /// Prints a record of something that must not wait for a reader. If there is no room for it, it is left out and counted.
+    /// Prints a record without waiting. If there is no room for it, it is left out and counted.
     pub(crate) fn offer<R: Serialize + Display>(&self, record: &R) {
         // A record that cannot be written as JSON is as good as left out.
         self.out.offer(|| self.written(record).map(|line| line + "\n").unwrap_or_default());
     }
 
-    /// Prints a line for people; it is escaped and styled already.
+    /// Prints a line for people, already escaped and styled.
     pub(crate) async fn line(&self, mut line: String) -> Result<(), Failure> {
         line.push('\n');
         self.out.line(line).await.map_err(|Closed| Failure::OutputClosed)
@@ -99,14 +99,14 @@ impl Output {
         self.line(json(record)?).await
     }
 
-    /// Waits until nobody reads any more.
+    /// Waits until the reader has closed the output.
     pub(crate) async fn closed(&self) {
         self.out.closed().await;
     }
 
     fn written<R: Serialize + Display>(&self, record: &R) -> Result<String, Failure> {
         match self.format {
-            Format::People => Ok(record.to_string()),
+            Format::Human => Ok(record.to_string()),
             Format::Json => json(record),
         }
     }
@@ -116,7 +116,7 @@ impl Writers {
     /// Waits until everything is written.
     ///
     /// # Errors
-    /// [`Failure::Machine`]: standard output cannot be written. There is nowhere to say that of standard error.
+    /// [`Failure::Local`]: standard output cannot be written. There is nowhere to report that of standard error.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -125,37 +125,32 @@ impl Writers {
         out.map_err(|error| unwritable(&error))
     }
 
-    /// Waits for a moment until everything is written. Records that nobody has read by then are counted on standard error.
+    /// Waits for a moment until everything is written. Records not read by then are counted on standard error.
     ///
     /// # Errors
-    /// As those of [`finish`](Self::finish).
-    pub(crate) async fn last_words(&mut self, out: &Output) -> Result<(), Failure> {
-        let written = match timeout(LAST_WORDS, self.out.finish()).await {
+    /// The same as those of [`finish`](Self::finish).
+    pub(crate) async fn finish_output_briefly(&mut self, out: &Output) -> Result<(), Failure> {
+        let written = match timeout(FINAL_WRITES, self.out.finish()).await {
             Ok(written) => written.map_err(|error| unwritable(&error)),
             Err(_) => {
                 out.errors.unread(self.out.unwritten());
                 Ok(())
             }
         };
-        self.last_errors().await;
+        self.finish_errors_briefly().await;
         written
     }
 
     /// Waits for a moment until everything is written to standard error.
-    pub(crate) async fn last_errors(&mut self) {
-        // There is nowhere to say that it cannot be.
-        let _ = timeout(LAST_WORDS, self.errors.finish()).await;
+    pub(crate) async fn finish_errors_briefly(&mut self) {
+        // There is nowhere to report that it cannot be.
+        let _ = timeout(FINAL_WRITES, self.errors.finish()).await;
     }
 }
 
-/// The failure to write to standard output.
+/// Returns the failure to write to standard output.
 pub(crate) fn unwritable(error: &io::Error) -> Failure {
-    Failure::Machine(format!("cannot write to standard output: {error}"))
-}
-
-/// A time in milliseconds, for JSON. It has no more digits than the clock: a nanosecond is the last.
-pub(crate) fn millis(time: Duration) -> f64 {
-    time.as_nanos() as f64 / 1e6
+    Failure::Local(format!("cannot write to standard output: {error}"))
 }
 
 fn left_out(count: u64) -> String {
@@ -165,20 +160,6 @@ fn left_out(count: u64) -> String {
 
 fn json<R: Serialize>(record: &R) -> Result<String, Failure> {
     let text = serde_json::to_string(record)
-        .map_err(|error| Failure::Machine(format!("this cannot be written as JSON: {error}")))?;
+        .map_err(|error| Failure::Local(format!("this cannot be written as JSON: {error}")))?;
     Ok(escape::json(&text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_no_more_digits_than_a_clock() {
-        for (nanos, json) in [(231_104, "0.231104"), (1, "1e-6"), (0, "0.0"), (5_000_000_001, "5000.000001")]
-        {
-            let shown = serde_json::to_string(&millis(Duration::from_nanos(nanos))).expect("a number");
-            assert_eq!(shown, json);
-        }
-    }
 }

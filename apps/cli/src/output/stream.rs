@@ -1,6 +1,6 @@
-//! A stream of this process, written by a thread of its own behind a queue that is bounded in bytes.
+//! A standard stream of this process, written by a separate thread behind a queue that is bounded in bytes.
 //!
-//! A reader that does not read, be it a paused terminal or a pipe, holds up that thread and nobody else.
+//! A reader that does not read, be it a paused terminal or a pipe, blocks that thread and nothing else.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -9,71 +9,71 @@ use std::thread;
 
 use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
 
-/// Bytes that wait for a slow reader. Beyond that, lines wait or are left out.
+/// The size of the queue in bytes. Beyond that, lines wait or are left out.
 const QUEUE: u32 = 4 << 20;
 
-/// Bytes that a line costs beside its text.
+/// The overhead of a line in bytes.
 const LINE: usize = 64;
 
-/// Bytes that are written at once.
+/// The size of a write in bytes.
 const BATCH: usize = 64 * 1024;
 
-/// The error of a terminal that has been closed, on every Unix.
+/// The error of a closed terminal, on every Unix.
 const EIO: i32 = 5;
 
 /// The queue of lines in front of a stream. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Stream {
-    queue: mpsc::UnboundedSender<Entry>,
+    queue: mpsc::UnboundedSender<QueueEntry>,
     /// The room in the queue, in bytes.
     room: Arc<Semaphore>,
-    counts: Arc<Counts>,
+    counts: Arc<LineCounters>,
     notice: fn(u64) -> String,
 }
 
-/// The lines of a stream that nobody has got so far.
+/// The counts of lines that have not been written.
 #[derive(Debug, Default)]
-struct Counts {
-    /// Those that are queued, or being written.
+struct LineCounters {
+    /// Lines that are queued, or being written.
     queued: AtomicU64,
-    /// Those that were left out and not told yet.
+    /// Lines that were left out and not reported yet.
     left_out: AtomicU64,
 }
 
-/// The reader's end, as it shows when a write fails with EIO: that of a terminal which has been closed.
+/// The treatment of EIO, the error of a closed terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LostTerminal {
     /// An error like any other.
     Fails,
-    /// The lines are left out, for the program goes on without its terminal, as under `nohup`.
+    /// The lines are left out: the program goes on without its terminal, as under `nohup`.
     LeavesOut,
 }
 
-/// The thread that writes.
+/// The writing thread.
 #[derive(Debug)]
 pub(super) struct StreamWriter {
-    queue: mpsc::WeakUnboundedSender<Entry>,
-    counts: Arc<Counts>,
-    /// `None` once it is known.
+    queue: mpsc::WeakUnboundedSender<QueueEntry>,
+    counts: Arc<LineCounters>,
+    /// The result of the thread; `None` once it is known.
     ended: Option<oneshot::Receiver<io::Result<()>>>,
 }
 
 #[derive(Debug)]
-enum Entry {
+enum QueueEntry {
     Line {
         text: String,
         cost: u32,
     },
-    /// Everything before this has been written.
+    /// Completed when everything before it has been written.
     Mark(oneshot::Sender<()>),
 }
 
-/// Nobody reads the stream any more.
+/// The reader has closed the stream.
 #[derive(Debug)]
 pub(super) struct Closed;
 
 impl Stream {
-    /// Starts the thread that writes to `out`. `notice` is the line that says how many were left out.
+    /// Starts a thread that writes to the result of `open`. `notice` formats the line about lines left out.
     pub(super) fn start<W: Write>(
         open: impl FnOnce() -> W + Send + 'static,
         notice: fn(u64) -> String,
@@ -81,17 +81,17 @@ impl Stream {
     ) -> (Self, StreamWriter) {
         let (queue, waiting) = mpsc::unbounded_channel();
         let (end, ended) = oneshot::channel();
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(LineCounters::default());
         let writer =
             StreamWriter { queue: queue.downgrade(), counts: Arc::clone(&counts), ended: Some(ended) };
         let room = Arc::new(Semaphore::new(QUEUE as usize));
         let this = Self { queue, room: Arc::clone(&room), counts: Arc::clone(&counts), notice };
         thread::spawn(move || {
-            let writing = Writing { waiting, room: &room, counts: &counts, notice, lost_terminal };
+            let writing = StreamThread { waiting, room: &room, counts: &counts, notice, lost_terminal };
             let result = writing.run(&mut open());
-            // Whoever waits for room need not wait any longer.
+            // Lines need not wait for room any longer.
             room.close();
-            // When the program does not wait for the end, it does not ask how it went.
+            // When the program does not wait for the end, it does not ask for the result.
             let _ = end.send(result);
         });
         (this, writer)
@@ -104,8 +104,8 @@ impl Stream {
         self.push(text, cost)
     }
 
-    /// Queues a line if there is room for it, and counts it otherwise. Once lines were left out, half of the room must be free
-    /// before there are others, and the first says how many are missing.
+    /// Queues a line if there is room for it, and counts it otherwise. Once lines were left out, half of the queue
+    /// must be free before there are others, and the first reports how many are missing.
     pub(super) fn offer(&self, text: impl FnOnce() -> String) {
         let is_behind = self.counts.left_out.load(Ordering::Relaxed) > 0;
         if is_behind && self.room.available_permits() < QUEUE as usize / 2 {
@@ -119,7 +119,7 @@ impl Stream {
         match self.room.try_acquire_many(cost) {
             Ok(room) => {
                 room.forget();
-                // Nobody reads any more: the program is about to end.
+                // The reader is gone: the program is about to end.
                 let _ = self.push(text, cost);
             }
             Err(TryAcquireError::Closed) => {}
@@ -150,14 +150,14 @@ impl Stream {
         }
     }
 
-    /// Waits until nobody reads any more.
+    /// Waits until the reader has closed the stream.
     pub(super) async fn closed(&self) {
         self.queue.closed().await;
     }
 
     fn push(&self, text: String, cost: u32) -> Result<(), Closed> {
         self.counts.queued.fetch_add(1, Ordering::Relaxed);
-        self.queue.send(Entry::Line { text, cost }).map_err(|_| Closed)
+        self.queue.send(QueueEntry::Line { text, cost }).map_err(|_| Closed)
     }
 }
 
@@ -166,22 +166,22 @@ fn cost(text: &str) -> u32 {
 }
 
 impl StreamWriter {
-    /// The number of lines that have not been written, those that were left out included.
+    /// Returns the number of lines not written, including those left out.
     pub(super) fn unwritten(&self) -> u64 {
-        let Counts { queued, left_out } = &*self.counts;
+        let LineCounters { queued, left_out } = &*self.counts;
         queued.load(Ordering::Relaxed).saturating_add(left_out.load(Ordering::Relaxed))
     }
 
-    /// Waits until all that was queued before has been written.
+    /// Waits until everything queued before has been written.
     ///
     /// # Errors
-    /// Why it cannot be written, but for a reader that has gone.
+    /// The stream cannot be written; a closed reader is not an error.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
     pub(super) async fn finish(&mut self) -> io::Result<()> {
         let (tell, told) = oneshot::channel();
-        let marked = self.queue.upgrade().is_some_and(|queue| queue.send(Entry::Mark(tell)).is_ok());
+        let marked = self.queue.upgrade().is_some_and(|queue| queue.send(QueueEntry::Mark(tell)).is_ok());
         if marked && told.await.is_ok() {
             return Ok(());
         }
@@ -195,27 +195,27 @@ impl StreamWriter {
     }
 }
 
-/// The state of the thread that writes.
-struct Writing<'a> {
-    waiting: mpsc::UnboundedReceiver<Entry>,
+/// The state of the writing thread.
+struct StreamThread<'a> {
+    waiting: mpsc::UnboundedReceiver<QueueEntry>,
     room: &'a Semaphore,
-    counts: &'a Counts,
+    counts: &'a LineCounters,
     notice: fn(u64) -> String,
     lost_terminal: LostTerminal,
 }
 
-impl Writing<'_> {
+impl StreamThread<'_> {
     fn run(mut self, out: &mut impl Write) -> io::Result<()> {
         while let Some(mut entry) = self.waiting.blocking_recv() {
             let (mut lines, mut count, mut costs, mut mark) = (String::new(), 0, 0, None);
             loop {
                 match entry {
-                    Entry::Line { text, cost } => {
+                    QueueEntry::Line { text, cost } => {
                         lines.push_str(&text);
                         count += 1;
                         costs += cost as usize;
                     }
-                    Entry::Mark(tell) => mark = Some(tell),
+                    QueueEntry::Mark(tell) => mark = Some(tell),
                 }
                 if lines.len() >= BATCH || mark.is_some() {
                     break;
@@ -232,20 +232,20 @@ impl Writing<'_> {
                 self.tell_left_out(out)?;
             }
             if let Some(tell) = mark {
-                // Whoever asked may have given up waiting.
+                // The receiver may have given up waiting.
                 let _ = tell.send(());
             }
         }
         Ok(())
     }
 
-    /// Says how many lines were left out where no other line is there to say it.
+    /// Reports how many lines were left out, where no other line reports it.
     fn tell_left_out(&self, out: &mut impl Write) -> io::Result<()> {
         let count = self.counts.left_out.swap(0, Ordering::Relaxed);
         if count > 0 { self.write(out, &(self.notice)(count), count) } else { Ok(()) }
     }
 
-    /// Writes this, which stands for so many lines.
+    /// Writes text, which stands for `lines` lines.
     fn write(&self, out: &mut impl Write, text: &str, lines: u64) -> io::Result<()> {
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if self.lost_terminal == LostTerminal::LeavesOut && is_lost_terminal(&error) => {
@@ -257,7 +257,7 @@ impl Writing<'_> {
     }
 }
 
-/// Returns whether this is what writing to a terminal that has been closed comes to.
+/// Returns whether this is the error of a closed terminal.
 fn is_lost_terminal(error: &io::Error) -> bool {
     cfg!(unix) && error.raw_os_error() == Some(EIO)
 }

@@ -1,4 +1,4 @@
-//! Columns of equal width.
+//! Tables with aligned columns.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         Self { headings, rows: Vec::new() }
     }
 
-    /// Adds a row; the cells may come from anywhere.
+    /// Adds a row; cells are escaped.
     pub(crate) fn row(&mut self, cells: [&str; COLUMNS]) {
         self.rows.push(cells.map(|cell| line(cell).to_string()));
     }
@@ -41,8 +41,8 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
     }
 }
 
-/// The number of columns that a text takes on a terminal, as nearly as can be told without a table of Unicode: one for each
-/// character, two for those of East Asia and for pictures.
+/// Returns the width of a text on a terminal, as nearly as possible without a table of Unicode: one for each
+/// character, two for East Asian ones and pictograms.
 pub(crate) fn width(text: &str) -> usize {
     text.chars()
         .map(|character| match character {

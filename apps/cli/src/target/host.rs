@@ -1,4 +1,4 @@
-//! A host's name with a port, and the service that is there.
+//! A host name with a port, and the search for a service there.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use meshzero::{Mesh, ServiceRef};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::apart::apart;
+use crate::detached::run_detached;
 use crate::failure::Failure;
 
-/// The most addresses of a host that are tried.
+/// The limit of addresses of a host that are tried.
 const MOST: usize = 16;
 
-/// A name as hosts have it, and a port.
+/// A host name and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Host {
     name: String,
@@ -24,17 +24,17 @@ pub(super) struct Host {
     is_likely: bool,
 }
 
-/// The reason why there is no service at a host.
+/// The reason why no service was found at a host.
 #[derive(Debug)]
-pub(super) enum NoService {
-    /// There is no such host.
+pub(super) enum HostError {
+    /// The host name cannot be resolved.
     Unknown(Failure),
-    /// The host is known, and no service answers there.
+    /// The host is known, but no service answers there.
     Unreachable(Failure),
 }
 
-impl From<NoService> for Failure {
-    fn from((NoService::Unknown(failure) | NoService::Unreachable(failure)): NoService) -> Self {
+impl From<HostError> for Failure {
+    fn from((HostError::Unknown(failure) | HostError::Unreachable(failure)): HostError) -> Self {
         failure
     }
 }
@@ -47,25 +47,25 @@ impl From<HostPort<'_>> for Host {
 }
 
 impl Host {
-    /// Returns whether it is a host and nothing else.
+    /// Returns whether it can only be a host.
     pub(super) fn is_certain(&self) -> bool {
         self.is_certain
     }
 
-    /// Returns whether it is rather a host than a service's name with a number behind it.
+    /// Returns whether it is more likely a host than a service's name with a number.
     pub(super) fn is_likely(&self) -> bool {
         self.is_likely
     }
 
-    /// The service at one of the host's addresses: that which answers first.
+    /// Returns the service at one of the host's addresses: the first that answers.
     ///
     /// # Errors
-    /// [`NoService`].
+    /// [`HostError`].
     ///
     /// # Cancel safety
-    /// Dropping the future looks no further.
-    pub(super) async fn discover(&self, mesh: &Mesh, deadline: Instant) -> Result<ServiceRef, NoService> {
-        let addresses = self.resolve(deadline).await.map_err(NoService::Unknown)?;
+    /// This method is cancel safe: dropping the future ends the search.
+    pub(super) async fn discover(&self, mesh: &Mesh, deadline: Instant) -> Result<ServiceRef, HostError> {
+        let addresses = self.resolve(deadline).await.map_err(HostError::Unknown)?;
         let mut asking = JoinSet::new();
         for address in addresses {
             let mesh = mesh.clone();
@@ -84,16 +84,16 @@ impl Host {
             }
         }
         Err(match failure {
-            Some(failure) => NoService::Unreachable(failure),
-            None => NoService::Unknown(self.unknown("it has no address")),
+            Some(failure) => HostError::Unreachable(failure),
+            None => HostError::Unknown(self.unknown("it has no address")),
         })
     }
 
     async fn resolve(&self, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
-        // Whoever does not wait at all still gets what the system knows by itself.
+        // Even without any time to wait the system may know the name.
         let deadline = deadline.max(Instant::now() + Duration::from_millis(100));
         let (name, port) = (self.name.clone(), self.port);
-        let looked_up = apart(move || (name.as_str(), port).to_socket_addrs());
+        let looked_up = run_detached(move || (name.as_str(), port).to_socket_addrs());
         match timeout_at(deadline, looked_up).await {
             Ok(Some(Ok(addresses))) => Ok(addresses.take(MOST).collect()),
             Ok(Some(Err(error))) => Err(self.unknown(&error.to_string())),
@@ -104,7 +104,7 @@ impl Host {
 
     fn unknown(&self, why: &str) -> Failure {
         let Self { name, port, .. } = self;
-        Failure::Nobody(format!(
+        Failure::Unavailable(format!(
             "the host name {name:?} could not be resolved ({why}); write its IP address, such as 192.168.1.7:{port}, or the service's \
              name"
         ))

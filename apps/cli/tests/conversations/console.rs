@@ -1,4 +1,4 @@
-//! What the console of Windows tells its programs, each of which is to be an end with a goodbye.
+//! Console events of Windows, each of which ends a program gracefully.
 
 use crate::goodbye;
 use crate::speaker::Speaker;

@@ -32,7 +32,7 @@ impl Speaker {
         (!words.is_empty()).then(|| Self::new("a console", words))
     }
 
-    /// What it says about itself.
+    /// The line in which it announces itself.
     pub(crate) fn version(&self) -> String {
         Process::start(self.program().arg("--version")).succeed(FIRST).trim().to_owned()
     }
@@ -70,7 +70,7 @@ fn common() -> [String; 4] {
     ["--mesh".to_owned(), format!("talk-{}", std::process::id()), "--interfaces".to_owned(), "lo".to_owned()]
 }
 
-/// Where a service is, as the line says that tells of it.
+/// Returns the address of a service from its line.
 pub(crate) fn address(line: &str) -> String {
     let rest = line.split(" is at ").nth(1).expect("an address stands there");
     rest.split_whitespace().next().expect("an address stands there").to_owned()

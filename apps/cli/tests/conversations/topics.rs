@@ -1,9 +1,9 @@
-//! What two systems can do with each other.
+//! Conversations between two systems.
 
 use crate::goodbye;
 use crate::speaker::{SOON, Speaker, address};
 
-/// What a server and a caller do.
+/// The parts of a server and a caller.
 pub(crate) struct Topic {
     pub(crate) said: &'static str,
     pub(crate) talk: fn(&Speaker, &Speaker),

@@ -34,7 +34,7 @@ fn wait_until_called(slow: &Process) {
     eventually(PATIENCE, "the request is being handled", || (!children(slow).is_empty()).then_some(()));
 }
 
-/// What `program` prints on a host.
+/// The output of `program` on a host.
 #[track_caller]
 fn printed(host: &Host, program: &str, arguments: &[&str]) -> String {
     Process::start(host.command(program).args(arguments)).succeed(PATIENCE)

@@ -1,4 +1,4 @@
-//! What a mesh puts on the air: how many questions, and what is heard although an announcement was lost.
+//! The multicast traffic of a mesh: the number of questions, and recovery from a lost announcement.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use meshzero_testing::{Host, Lan, Metered, Process, eventually, require};
 
 use super::{PATIENCE, answer, mz, serve};
 
-/// What is counted as quiet: RFC 6762's records of two minutes have to be refreshed in it by whoever wants that.
+/// The quiet period: RFC 6762's records of two minutes have to be refreshed within it by those that want that.
 const QUIET: Duration = Duration::from_secs(185);
 /// A lost announcement is repeated in nine seconds, and watchers ask after ten; a machine may be busy. Their second question comes
 /// after a minute, which is too late.

@@ -4,7 +4,7 @@ use meshzero_testing::{Host, Lan, eventually, require};
 
 use super::{PATIENCE, advertise, answer, failure};
 
-/// Whether somebody listens at an address: `None` if nothing comes back from it.
+/// Returns whether an address is listened at: `None` if nothing comes back from it.
 fn listens(host: &Host, address: &str) -> Option<bool> {
     let (code, said) = failure(host, &["send", address, "x", "--wait", "2s"]);
     match code {
@@ -31,7 +31,7 @@ fn nobody_listens_on_an_interface_that_was_not_chosen() {
     for other in ["10.78.0.1:9000", "[fd78::1]:9000"] {
         assert_eq!(listens(caller, other), Some(false), "{other}");
     }
-    // Whoever knows both networks is told of one.
+    // A client that knows both networks is told of one.
     let listed = answer(caller, &["discover", "robot", "--json", "--wait", "20s"]);
     assert!(listed.contains("10.77.0.1:9000") && !listed.contains("10.78.0.1"), "{listed}");
     // An address that comes later is that of its interface as well.

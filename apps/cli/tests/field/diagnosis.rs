@@ -1,4 +1,4 @@
-//! What `mz` says first when it finds or reaches nobody, on networks where the cause is known.
+//! The first sentence of `mz` when it finds or reaches no service, on networks where the cause is known.
 
 use meshzero_testing::{Host, Lan, Process, eventually, require};
 use serde_json::Value;
@@ -18,7 +18,7 @@ fn endpoint(host: &Host) -> String {
     format!("{}:{PORT}", host.address())
 }
 
-/// What `mz` says on standard error when it ends without having found anybody.
+/// The standard error of `mz` when it ends without a service.
 #[derive(Debug)]
 struct Told {
     code: String,
@@ -289,7 +289,7 @@ fn a_host_with_many_addresses_prints_a_short_line() {
     expect(&nothing, "nothing-heard", &["eth0 (10.77.0.1)"]);
 }
 
-/// What needs the counts of questions and of what is heard back.
+/// Checks that need the counts of questions and answers.
 mod counted {
     use super::*;
 

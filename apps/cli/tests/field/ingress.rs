@@ -5,7 +5,7 @@ use meshzero_testing::{Host, Lan, eventually, require};
 
 use super::{PATIENCE, advertise, answer, failure};
 
-/// Whether a service answers at an address; if not, nothing at all must come back.
+/// Returns whether a service answers at an address; if not, nothing at all must come back.
 fn answers(host: &Host, address: &str) -> bool {
     let (code, said) = failure(host, &["send", address, "x", "--wait", "2s"]);
     assert!(code == Some(0) || said.contains("no answer after"), "a refusal means a dead process: {said}");

@@ -32,13 +32,13 @@ fn mz(host: &Host, arguments: &[&str]) -> Process {
     Process::start(host.command(binary("mz")).args(arguments))
 }
 
-/// What `mz` prints when it ends by itself.
+/// The output of `mz` when it ends by itself.
 #[track_caller]
 fn answer(host: &Host, arguments: &[&str]) -> String {
     mz(host, arguments).succeed(PATIENCE).trim().to_owned()
 }
 
-/// What `mz` prints, however it ends.
+/// The output of `mz`, whatever its exit code.
 #[track_caller]
 fn output(host: &Host, arguments: &[&str]) -> String {
     let mut mz = mz(host, arguments);

@@ -1,11 +1,11 @@
-//! What `mz` says of silence: of hosts that may be off, and where only this host's own services are heard.
+//! The diagnosis of silence: hosts that may be off, and networks where only this host's own services are heard.
 
 use meshzero_testing::{Host, Lan, eventually, require};
 use serde_json::Value;
 
 use super::{PATIENCE, mz, serve};
 
-/// What `mz --json` says on standard error when it finds nobody.
+/// The standard error of `mz --json` when it finds no service.
 #[track_caller]
 fn told(host: &Host, arguments: &[&str]) -> Value {
     let mut process = mz(host, &[&["--json"], arguments].concat());

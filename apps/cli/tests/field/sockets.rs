@@ -87,7 +87,8 @@ fn a_program_that_has_the_port_of_mdns_for_itself_is_told_of_and_waited_for() {
     service.expect_error_line("has UDP port 5353 for itself", PATIENCE);
     let mut search = mz(lan.host(1), &["discover", "greeter", "--wait", "1s"]);
     assert!(!search.wait(PATIENCE).success());
-    // Here as well: whoever holds the port is asked, and nobody else. It takes no longer than it may, and is said once.
+    // Here as well: the holder of the port is asked, and nobody else. It takes no longer than it may, and is said
+    // once.
     let begun = Instant::now();
     let (code, said) = failure(lan.host(0), &["list", "--wait", "500ms"]);
     assert_eq!(code, Some(1));

@@ -1,4 +1,4 @@
-//! Where a service is known by other addresses than those that lead to it: behind a tunnel, and behind published ports.
+//! Services known by other addresses than those that lead to them: behind a tunnel, and behind published ports.
 
 use meshzero_testing::{Host, Lan, require};
 
@@ -18,7 +18,7 @@ fn tunnel(lan: &Lan) {
     }
 }
 
-/// What `mz discover` prints, line by line, after it was seen that each address answers.
+/// The output of `mz discover`, line by line, after each address was seen to answer.
 #[track_caller]
 fn discovered(host: &Host, peers: &[&str], name: &str) -> Vec<String> {
     let found = answer(host, &[peers, &["discover", name, "--wait", "20s"]].concat());

@@ -17,10 +17,10 @@ use super::multicast::{advert, announce};
 use super::stranger::{framed, node, packed};
 use crate::support::Room;
 
-/// How long `mz` may take to see that this leads nowhere, when it waits for half a second itself.
+/// The time for `mz` to notice that this leads nowhere, when it waits for half a second itself.
 const SEEN: Duration = Duration::from_secs(20);
 
-/// What an endpoint answers to whoever connects.
+/// The answer of an endpoint to any connection.
 fn answers() -> Vec<(&'static str, Vec<u8>)> {
     let welcome = hello::encode_answer(&Answer::Welcome(Welcome {
         node: node(),

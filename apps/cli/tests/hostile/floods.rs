@@ -8,7 +8,7 @@ use meshzero_proto::hello::Purpose;
 use super::stranger::{MESSAGE, framed, packed, request, reset, say, say_on};
 use super::victim::Attack;
 
-/// What may wait for a client that does not read: the queue, what it has not acknowledged, and what is on the way.
+/// The limit of what waits for a client that does not read: the queue, unacknowledged data, and data on the way.
 const UNREAD: usize = 32 << 20;
 
 pub(super) fn attacks() -> Vec<Attack> {

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 
 use super::victim::Attack;
 
-/// Where multicast DNS is spoken.
+/// The address of multicast DNS.
 const GROUP: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5_353);
 
 const PTR: u16 = 12;

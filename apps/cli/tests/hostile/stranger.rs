@@ -11,7 +11,7 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::name::MeshName;
 use serde::Serialize;
 
-/// How long a stranger waits for anything.
+/// The time that a stranger waits for anything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of an honest message at most.
@@ -89,7 +89,7 @@ impl Stranger<'_> {
         Vec::new()
     }
 
-    /// How a hello is turned away.
+    /// The rejection of a hello.
     #[track_caller]
     pub(super) fn is_rejected(self, hello: &Hello) -> Rejection {
         let mut stream = self.says(&hello::encode_hello(hello));

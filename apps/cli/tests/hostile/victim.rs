@@ -9,18 +9,18 @@ use meshzero_testing::Process;
 use super::stranger::{Caller, Stranger};
 use crate::support::{Room, SOON, exists};
 
-/// How long another client may have to wait. It takes a millisecond where nobody attacks, and a tenth of this where the
-/// machine has nothing else to do.
+/// The longest wait of another client. It takes a millisecond without an attack, and a tenth of this where the machine
+/// has nothing else to do.
 const SERVED: Duration = Duration::from_secs(10);
 
-/// What an attack may cost unless it says otherwise: bytes of memory in use at once, beyond what was before.
+/// The cost of an attack unless it says otherwise: bytes of memory in use at once, beyond those before.
 const LITTLE: usize = 8 << 20;
 
-/// What it may have grown by at most when all is over. The allocator keeps what it has once had, so that what an attack
-/// costs would not show after a larger one.
+/// The largest growth after an attack. The allocator keeps what it has once had, so that the cost of an attack would
+/// not show after a larger one.
 const ALL: usize = 160 << 20;
 
-/// What a stranger does.
+/// The actions of a stranger.
 pub(super) struct Attack {
     pub(super) name: &'static str,
     /// Bytes that the process may grow by while it lasts.
@@ -81,7 +81,7 @@ impl Victim {
         grown
     }
 
-    /// Whether it answers those who were there before and those who come now.
+    /// Checks that it answers earlier clients and new ones.
     #[track_caller]
     fn serves(&mut self, attack: &str, when: &str) {
         assert!(exists(self.process.pid()), "{attack}: it has ended");
@@ -106,7 +106,7 @@ impl Victim {
         assert!(!complained.contains("panicked"), "{complained}");
     }
 
-    /// Lets the system measure the peak anew.
+    /// Resets the peak of memory.
     fn forget_peak(&self) {
         fs::write(format!("/proc/{}/clear_refs", self.process.pid()), "5").expect("its peak can be reset");
     }

@@ -44,7 +44,7 @@ fn native_services(host: &Host, ip: &str) -> Process {
     serves
 }
 
-/// What NetworkZero on `host` finds of the mesh.
+/// The services of the mesh that NetworkZero on `host` finds.
 fn natives_see_the_mesh(host: &Host) {
     let said = python::start_on(host, include_str!("asks.py"), &["mesh/greeter", "mesh/weather", "mesh"])
         .succeed(PATIENCE);
@@ -58,7 +58,7 @@ fn natives_see_the_mesh(host: &Host) {
     assert_eq!(said, expected);
 }
 
-/// What the mesh on `host` finds of NetworkZero.
+/// The services of NetworkZero that the mesh on `host` finds.
 fn the_mesh_sees_natives(host: &Host) {
     let reply = mz(host, &["send", "native/hello", "[1]", "--wait", "40s"]).succeed(PATIENCE);
     assert_eq!(json(reply.trim()), json!({ "hello": [1] }));

@@ -1,4 +1,4 @@
-//! `mz bench`: how fast the mesh is here, beside what the machine allows without it.
+//! `mz bench`: measurements of the mesh, compared with baselines without it.
 
 mod options;
 
@@ -7,18 +7,18 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use meshzero::ServiceName;
 
-use self::options::{Common, Place, Size, Timetable};
-use super::advertise::Advertised;
-use crate::bench::{self, Far, Kind, MOST_SUBSCRIBERS, NAME, Plan, Subject, Transport};
+use self::options::{RateArgs, RunArgs, SizeArgs, TimedArgs};
+use super::advertise::AdvertisedRecord;
+use crate::bench::{self, Benchmark, MAX_SUBSCRIBERS, MessageKind, NAME, Peer, Plan, Transport};
 use crate::failure::Failure;
 use crate::parse;
 use crate::session::Session;
 use crate::stdin;
 
-/// Measures how fast messages go, beside what bare TCP and actix do in the same run
+/// Measures messages through the mesh, compared with bare TCP and actix in the same run
 ///
-/// One side sends packets that are numbered and checked, the other counts what arrives. Beside each figure stands the
-/// floor: bare TCP over the same transport and actix in this process, and the ratio to it.
+/// One side sends numbered and checked packets, the other counts them. Each result is compared with its baselines:
+/// bare TCP over the same transport, and actix in this process.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -35,11 +35,11 @@ Examples:
 )]
 pub(crate) struct Bench {
     #[command(subcommand)]
-    what: What,
+    what: BenchCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum BenchCommand {
     Latency(Latency),
     Throughput(Throughput),
     Fanout(Fanout),
@@ -48,7 +48,7 @@ enum What {
     Serve(Serve),
 }
 
-/// Measures round trips: one at a time, several at once, or on a timetable
+/// Measures round trips: one at a time, several at once, or on a schedule
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -58,20 +58,20 @@ Examples:
   mz bench latency --find-max 'p99<5ms'")]
 struct Latency {
     #[command(flatten)]
-    common: Common,
+    common: TimedArgs,
     #[command(flatten)]
-    size: Size,
+    size: SizeArgs,
     #[command(flatten)]
-    timetable: Timetable,
-    /// Calls that wait for their reply at once [default: 1; with a timetable 1024, and those beyond are late]
+    schedule: RateArgs,
+    /// Concurrent calls [default: 1; with a schedule 1024, and calls beyond that are late]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: Option<u32>,
 }
 
-/// Measures how many messages go through in a second, none of them lost
+/// Measures messages per second, none of them lost
 ///
-/// Tells unless --calls or --news is given: messages without a reply. The round trip is that of calls that are made now
-/// and then beside them.
+/// Sends tells, messages without a reply, unless --calls or --news is given. The round trip is that of occasional
+/// calls beside them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -82,23 +82,23 @@ Examples:
   mz bench throughput --transport inproc")]
 struct Throughput {
     #[command(flatten)]
-    common: Common,
+    common: TimedArgs,
     #[command(flatten)]
-    size: Size,
+    size: SizeArgs,
     #[command(flatten)]
-    timetable: Timetable,
-    /// Sends calls, whose replies are awaited
+    schedule: RateArgs,
+    /// Sends calls and awaits their replies
     #[arg(long, conflicts_with = "news")]
     calls: bool,
     /// Publishes news to one subscriber
     #[arg(long)]
     news: bool,
-    /// Calls that wait for their reply at once [default: 64; with a timetable 1024]
+    /// Concurrent calls [default: 64; with a schedule 1024]
     #[arg(long, value_name = "N", requires = "calls", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: Option<u32>,
 }
 
-/// Measures one publisher with several subscribers in the other process, none of whom may lose anything
+/// Measures one publisher with several subscribers in the other process, without any loss
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -107,13 +107,13 @@ Examples:
   mz bench fanout --rate 10k")]
 struct Fanout {
     #[command(flatten)]
-    common: Common,
+    common: TimedArgs,
     #[command(flatten)]
-    size: Size,
+    size: SizeArgs,
     #[command(flatten)]
-    timetable: Timetable,
-    /// How many subscribe
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=MOST_SUBSCRIBERS as i64))]
+    schedule: RateArgs,
+    /// Number of subscribers
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=MAX_SUBSCRIBERS as i64))]
     subscribers: u16,
 }
 
@@ -125,10 +125,10 @@ Examples:
   mz bench sweep --duration 5s --json > report.json")]
 struct Sweep {
     #[command(flatten)]
-    common: Common,
+    common: TimedArgs,
 }
 
-/// Measures how soon a service is found: by a watcher, and by a node that has just come
+/// Measures the time until a service is found: by a watcher, and by a new node
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -136,29 +136,30 @@ Examples:
   mz bench discovery --transport bench --rounds 100")]
 struct Discovery {
     #[command(flatten)]
-    place: Place,
-    /// How often
+    run_args: RunArgs,
+    /// Number of rounds
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
 }
 
-/// Serves measurements that are made from another host, until Ctrl-C
+/// Serves measurements from other hosts, until Ctrl-C
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   mz bench serve
   mz bench serve lab/bench --at 9000")]
 struct Serve {
-    /// The name that --transport says
+    /// Name for --transport on the other host
     #[arg(default_value = NAME)]
     name: ServiceName,
-    /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
+    /// Address to listen at: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port
+    /// everywhere]
     #[arg(long, value_name = "ADDR")]
     at: Option<String>,
-    /// Lets connections look for bytes for so long before they sleep, such as 50us
+    /// Lets connections spin for this time before they sleep, such as 50us
     #[arg(long, value_name = "TIME", value_parser = parse::spin)]
     spin: Option<Duration>,
-    /// Ends with standard input
+    /// Exits at the end of standard input
     #[arg(long, hide = true)]
     attached: bool,
 }
@@ -166,68 +167,69 @@ struct Serve {
 impl Bench {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         match &self.what {
-            What::Latency(latency) => latency.run(session).await,
-            What::Throughput(throughput) => throughput.run(session).await,
-            What::Fanout(fanout) => fanout.run(session).await,
-            What::Sweep(Sweep { common }) => {
-                let Common { place, duration, warm_up } = common;
-                place
-                    .report(session, Subject::Sweep, async |far| {
-                        bench::sweep(far, &place.transport, *duration, *warm_up).await
+            BenchCommand::Latency(latency) => latency.run(session).await,
+            BenchCommand::Throughput(throughput) => throughput.run(session).await,
+            BenchCommand::Fanout(fanout) => fanout.run(session).await,
+            BenchCommand::Sweep(Sweep { common }) => {
+                let TimedArgs { run_args, duration, warm_up } = common;
+                run_args
+                    .report(session, Benchmark::Sweep, async |peer| {
+                        bench::sweep(peer, &run_args.transport, *duration, *warm_up).await
                     })
                     .await
             }
-            What::Discovery(Discovery { place, rounds }) => {
-                if place.transport == Transport::Inproc {
+            BenchCommand::Discovery(Discovery { run_args, rounds }) => {
+                if run_args.transport == Transport::Inproc {
                     return Err(Failure::Usage(
-                        "discovery takes two processes: --transport loopback, or the name of a service"
+                        "discovery needs two processes: --transport loopback, or the name of a service"
                             .to_owned(),
                     ));
                 }
-                let run = async |far: &Far| bench::discovery(session, far, &place.transport, *rounds).await;
-                place.report(session, Subject::Discovery, run).await
+                let run =
+                    async |peer: &Peer| bench::discovery(session, peer, &run_args.transport, *rounds).await;
+                run_args.report(session, Benchmark::Discovery, run).await
             }
-            What::Serve(serve) => serve.run(session).await,
+            BenchCommand::Serve(serve) => serve.run(session).await,
         }
     }
 }
 
 impl Latency {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let plan = self.timetable.plan(&self.common, &self.size, Kind::Calls, self.in_flight, 1)?;
-        self.timetable.report(session, &self.common, Subject::Latency, plan).await
+        let plan = self.schedule.plan(&self.common, &self.size, MessageKind::Calls, self.in_flight, 1)?;
+        self.schedule.report(session, &self.common, Benchmark::Latency, plan).await
     }
 }
 
 impl Throughput {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
         let kind = match self {
-            Self { calls: true, .. } => Kind::Calls,
-            Self { news: true, .. } => Kind::News,
-            _ => Kind::Tells,
+            Self { calls: true, .. } => MessageKind::Calls,
+            Self { news: true, .. } => MessageKind::News,
+            _ => MessageKind::Tells,
         };
-        let plan = self.timetable.plan(&self.common, &self.size, kind, self.in_flight, 64)?;
-        self.timetable.report(session, &self.common, Subject::Throughput, plan).await
+        let plan = self.schedule.plan(&self.common, &self.size, kind, self.in_flight, 64)?;
+        self.schedule.report(session, &self.common, Benchmark::Throughput, plan).await
     }
 }
 
 impl Fanout {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let plan = self.timetable.plan(&self.common, &self.size, Kind::News, None, 1)?;
+        let plan = self.schedule.plan(&self.common, &self.size, MessageKind::News, None, 1)?;
         let plan = Plan { subscribers: self.subscribers, ..plan };
-        self.timetable.report(session, &self.common, Subject::Fanout, plan).await
+        self.schedule.report(session, &self.common, Benchmark::Fanout, plan).await
     }
 }
 
-/// Bytes of a line of standard input, which is only waited for.
+/// The limit of a line of standard input, which is only waited for.
 const LINE: usize = 1 << 10;
 
 impl Serve {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let mesh = session.mesh_as(|join| bench::roomy(join, self.spin)).await?;
+        let mesh = session.mesh_as(|join| bench::with_room(join, self.spin)).await?;
         let (service, _peer) = bench::serve(mesh, &self.name, self.at.as_deref()).await?;
-        session.begin_endless();
-        session.out.show(&Advertised::new(&self.name, service.address())).await?;
+        session.set_endless();
+        session.out.show(&AdvertisedRecord::new(&self.name, service.address())).await?;
         if self.attached {
             let mut lines = stdin::lines(LINE);
             while lines.next().await.is_some() {}

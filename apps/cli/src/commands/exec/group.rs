@@ -1,4 +1,5 @@
-//! A program with all that it starts: a process group on Unix, with what has left it on Linux, and a tree of processes on Windows.
+//! A program with all its descendants: a process group on Unix, with processes that have left it on Linux, and a
+//! process tree on Windows.
 
 use std::io;
 use std::process::ExitStatus;
@@ -9,50 +10,50 @@ use std::time::Duration;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{self, Instant};
 
-use super::mark::Mark;
-use crate::apart::apart;
+use super::mark::EnvironmentMark;
+use crate::detached::run_detached;
 
-/// The time between the request to end and the end by force.
+/// The time between termination and killing.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// The time that a look for what has left the group may take. The system need not answer: to read the environment of a process
-/// takes a lock that the process may hold for ever.
+/// The timeout of the search for processes outside of the group. It may block: reading the environment of a process
+/// takes a lock that the process may hold forever.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The pause before it is looked again whether all that were killed are gone.
+/// The pause between two searches for survivors.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A program that runs, and what it has started. Dropping it kills all of them.
+/// A running program and its descendants. Dropping it kills all of them.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct ProcessGroup {
     child: Child,
-    /// The number of the program, and of its group; `None` once the program has been waited for: from then on the number may be
-    /// somebody else's, and what is left of the group is its own affair.
+    /// The id of the program and of its group; `None` once the program has been reaped: from then on the id may be
+    /// reused, and the rest of the group is left alone.
     id: Option<u32>,
-    mark: Mark,
+    mark: EnvironmentMark,
 }
 
-impl Group {
+impl ProcessGroup {
     /// Starts the program in a group of its own.
     pub(super) fn start(command: &mut Command) -> io::Result<Self> {
         #[cfg(unix)]
         command.process_group(0);
-        // So that Ctrl-C in the console reaches this program alone, which lets them finish.
+        // Ctrl-C in the console reaches this program alone, which lets them finish.
         #[cfg(windows)]
         command.creation_flags(windows::NEW_PROCESS_GROUP);
-        let mark = Mark::new();
+        let mark = EnvironmentMark::new();
         mark.set(command);
         let child = command.kill_on_drop(true).spawn()?;
         let id = child.id();
         Ok(Self { child, id, mark })
     }
 
-    /// Its standard input and output, once.
+    /// Takes its standard input and output.
     pub(super) fn streams(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>) {
         (self.child.stdin.take(), self.child.stdout.take())
     }
 
-    /// Waits until the program itself has ended. What it has left in the background goes on.
+    /// Waits until the program itself has ended. Its background processes go on.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -62,14 +63,14 @@ impl Group {
         Ok(status)
     }
 
-    /// Asks all of them to end, and kills those that have not after a moment, or once `gone` says that nobody is left.
+    /// Terminates all of them, and kills those that are left after a moment, or once `gone` completes.
     ///
     /// # Cancel safety
-    /// Dropping the future and this kills them at once.
+    /// This method is cancel safe. Dropping the group as well kills them at once.
     pub(super) async fn end(&mut self, gone: impl Future<Output = ()>) {
         let Some(id) = self.id else { return };
-        // The program is not waited for before all have been killed: until then its number is nobody else's.
-        // Its group is signalled before the look for the others, which may take long.
+        // The program is reaped only after all have been killed: until then its id is not reused.
+        // Its group is signalled before the search for the others, which may take long.
         ask_to_end(id).await;
         self.reach(move |process| ask_outside(id, process)).await;
         // Either will do.
@@ -82,7 +83,7 @@ impl Group {
         self.kill_rest().await;
     }
 
-    /// Kills what others have started while they were killed, until nobody is left.
+    /// Kills processes that were started meanwhile, until none is left.
     async fn kill_rest(&self) {
         let end = Instant::now() + GRACE;
         while self.reach(kill_one).await > 0 && Instant::now() <= end {
@@ -90,27 +91,29 @@ impl Group {
         }
     }
 
-    /// Signals all that have the mark. Returns their number, or 0 if that is not known in time; then they are signalled later.
+    /// Signals all processes with the mark. Returns their number, or 0 if that is not known in time; then they are
+    /// signalled later.
     async fn reach(&self, signal: impl Fn(u32) + Send + 'static) -> usize {
         let mark = self.mark.clone();
-        // Where there is no room for a thread, those are left that have left the group.
-        let reached = time::timeout(LOOK, apart(move || mark.reach(signal))).await;
+        // Without room for a thread, those outside of the group are left.
+        let reached = time::timeout(LOOK, run_detached(move || mark.reach(signal))).await;
         reached.ok().flatten().unwrap_or_default()
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         let Some(id) = self.id else { return };
         kill(id);
         let (mark, (tell, told)) = (self.mark.clone(), mpsc::channel());
         let started = thread::Builder::new().spawn(move || {
             mark.reach(kill_one);
-            // Nobody may wait any more.
+            // The receiver may be gone.
             let _ = tell.send(());
         });
         if started.is_ok() {
-            // This thread waits: nothing else is done any more, and the other might not come to it before the end of the process.
+            // This thread waits: it has nothing else to do, and the other might not finish before the end of the
+            // process.
             let _ = told.recv_timeout(LOOK);
         }
     }
@@ -124,12 +127,12 @@ mod unix {
     use nix::sys::signal::{Signal, kill as signal_one, killpg};
     use nix::unistd::{Pid, getpgid};
 
-    /// Asks the group with this number to end.
+    /// Terminates the group with this id.
     pub(super) async fn ask_to_end(group: u32) {
         signal_group(group, Signal::SIGTERM);
     }
 
-    /// Asks a process to end, unless it is in that group, which has been asked: a second time may mean at once.
+    /// Terminates a process unless it is in that group, which has been terminated: a second signal may mean at once.
     pub(super) fn ask_outside(group: u32, process: u32) {
         let is_inside = pid(process).is_some_and(|process| getpgid(Some(process)).ok() == pid(group));
         if !is_inside {
@@ -137,7 +140,7 @@ mod unix {
         }
     }
 
-    /// Kills the group with this number.
+    /// Kills the group with this id.
     pub(super) fn kill(group: u32) {
         signal_group(group, Signal::SIGKILL);
     }
@@ -148,7 +151,7 @@ mod unix {
 
     fn signal_group(group: u32, signal: Signal) {
         if let Some(group) = pid(group) {
-            // Nobody may be left.
+            // The group may be empty.
             let _ = killpg(group, signal);
         }
     }
@@ -160,7 +163,7 @@ mod unix {
         }
     }
 
-    /// 0 would be this program's own group, and 1 everybody.
+    /// Converts an id. 0 would be this program's own group, and 1 every process.
     fn pid(number: u32) -> Option<Pid> {
         i32::try_from(number).ok().filter(|number| *number > 1).map(Pid::from_raw)
     }
@@ -173,17 +176,17 @@ use windows::{ask_outside, ask_to_end, kill, kill_one};
 mod windows {
     use std::process::{Command, Stdio};
 
-    /// `CREATE_NEW_PROCESS_GROUP`.
+    /// The flag `CREATE_NEW_PROCESS_GROUP`.
     pub(super) const NEW_PROCESS_GROUP: u32 = 0x200;
 
-    /// A program without a window cannot be asked: it is ended, with all that descends from it. That goes by the numbers of
-    /// parents, so what was started by one that has ended already is left.
+    /// Ends a program with its descendants. A program without a window cannot be asked to end. Descendants are found
+    /// by the ids of parents, so those of a parent that has ended already are left.
     pub(super) async fn ask_to_end(id: u32) {
-        // Where it is missing, the program itself is killed all the same.
+        // Without taskkill, the program itself is killed all the same.
         let _ = tokio::process::Command::from(taskkill(id)).status().await;
     }
 
-    /// Does so without waiting for it.
+    /// Ends them without waiting.
     pub(super) fn kill(id: u32) {
         // As above.
         let _ = taskkill(id).spawn();

@@ -1,18 +1,18 @@
-//! The look for a program, as the system does it when the program is run.
+//! The search for a program, as the system does it to run one.
 
 use std::env::{self, consts::EXE_SUFFIX};
 use std::path::{Path, is_separator};
 
-/// Returns whether the program can be found: at its path if it has one, else in the folders of `PATH`.
+/// Returns whether the program exists: at its path if it has one, else in the folders of `PATH`.
 pub(super) fn is_there(program: &str) -> bool {
     if program.contains(is_separator) {
         return is_program(Path::new(program));
     }
-    // Without the variable the system has folders of its own.
+    // Without the variable the system has default folders.
     env::var_os("PATH").is_none_or(|path| env::split_paths(&path).any(|dir| is_program(&dir.join(program))))
 }
 
-/// Returns whether a file is there that can be run, with the ending that programs have on this system or as it is.
+/// Returns whether a file is executable, with the system's suffix of programs or as it is.
 fn is_program(path: &Path) -> bool {
     let mut with_suffix = path.as_os_str().to_owned();
     with_suffix.push(EXE_SUFFIX);

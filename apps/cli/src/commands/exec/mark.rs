@@ -1,5 +1,6 @@
-//! A mark in the environment of a program, by which all that it has started is found on Linux. It is inherited by what leaves the
-//! program's process group, as `timeout`, `setsid` and the jobs of a shell do, and by a daemon that leaves its parent as well.
+//! A mark in the environment of a program, by which its descendants are found on Linux. It is inherited by processes
+//! that leave the program's process group, as `timeout`, `setsid` and shell jobs do, and by daemons that leave their
+//! parent.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -11,25 +12,25 @@ const NAME: &str = "MESHZERO_EXEC";
 
 /// The mark of one program.
 #[derive(Debug, Clone)]
-pub(super) struct Mark(String);
+pub(super) struct EnvironmentMark(String);
 
-impl Mark {
-    /// A mark that nothing else has.
+impl EnvironmentMark {
+    /// Creates a unique mark.
     pub(super) fn new() -> Self {
         // Its keys are random.
         let [one, other] = [(); 2].map(|()| RandomState::new().hash_one(std::process::id()));
         Self(format!("{one:016x}{other:016x}"))
     }
 
-    /// Sets it in the environment of a program that is about to begin.
+    /// Sets it in the environment of a program about to start.
     pub(super) fn set(&self, command: &mut Command) {
         command.env(NAME, &self.0);
     }
 
-    /// Signals each process that has it, right after it was seen to have it: its number may be another's later. Returns how many there
-    /// were; none where the system does not tell, or they are another user's.
+    /// Signals each process that has the mark, right after reading it: its id may be reused later. Returns their
+    /// number; 0 where the system does not tell, or they belong to another user.
     ///
-    /// It takes as long as there are processes on this machine, and as long as the system takes to tell of each.
+    /// It takes time proportional to the number of processes on this machine, and the system's time for each.
     #[cfg(target_os = "linux")]
     pub(super) fn reach(&self, signal: impl Fn(u32)) -> usize {
         let Ok(all) = std::fs::read_dir("/proc") else { return 0 };
@@ -37,7 +38,7 @@ impl Mark {
         numbers.filter(|number| self.is_in(*number)).inspect(|number| signal(*number)).count()
     }
 
-    /// As above.
+    /// Returns 0: the system does not tell.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn reach(&self, _: impl Fn(u32)) -> usize {
         0
@@ -45,7 +46,7 @@ impl Mark {
 
     #[cfg(target_os = "linux")]
     fn is_in(&self, process: u32) -> bool {
-        // One that has ended has no environment any more.
+        // A process that has ended has no environment any more.
         let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
         let marked = format!("{NAME}={}", self.0);
         environment.split(|byte| *byte == 0).any(|variable| variable == marked.as_bytes())

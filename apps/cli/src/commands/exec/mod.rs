@@ -1,4 +1,4 @@
-//! Running a program for each message: a few at once, for so long, with so much output, and only while somebody waits for it.
+//! Running a program for each message, with limits on concurrency, time and output, and only while its caller waits.
 
 mod caller;
 mod group;
@@ -16,51 +16,51 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{self, Instant};
 
-use self::group::Group;
-use crate::input::ReadAs;
-use crate::output::Errors;
-use crate::programs::{Ending, Programs};
+use self::group::ProcessGroup;
+use crate::child_programs::{ChildPrograms, ProgramGuard};
+use crate::message::MessageFormat;
+use crate::output::ErrorOutput;
 use crate::template::{as_text, fill_text};
 
-/// The longest reply; a message may be no longer by default either.
+/// The longest reply; the default limit of messages is the same.
 const LONGEST_OUTPUT: usize = 1 << 20;
 
-/// The time after the end of a program in which what it printed is read, where others hold its output open.
+/// The time after the end of a program in which its output is read, where other processes hold it open.
 const REST: Duration = Duration::from_millis(50);
 
-/// Bytes that a pipe holds: a program that has ended may have printed so many that have not been read.
+/// The capacity of a pipe in bytes: a program that has ended may have left so much unread.
 const PIPE: usize = 64 * 1024;
 
 /// A program that is run for each message.
 pub(crate) struct Exec {
     program: Arc<Program>,
     jobs: Arc<Semaphore>,
-    programs: Programs,
-    read_as: ReadAs,
-    errors: Errors,
+    programs: ChildPrograms,
+    message_format: MessageFormat,
+    errors: ErrorOutput,
 }
 
-/// A program, and its limits.
+/// A program and its limits.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
-    /// The program and its arguments, with places for the message.
+    /// The program and its arguments, with placeholders for the message.
     pub(crate) words: Vec<String>,
-    /// The most that run at once.
+    /// The limit of concurrent runs.
     pub(crate) jobs: u16,
-    /// The time that each may take.
+    /// The time limit of each run.
     pub(crate) limit: Duration,
-    /// The form of its output.
-    pub(crate) read_as: ReadAs,
+    /// The format of its output.
+    pub(crate) message_format: MessageFormat,
 }
 
 impl Exec {
-    /// The programs that run are among `programs`, and their failures are reported to `errors`.
-    pub(crate) fn new(program: Program, programs: Programs, errors: Errors) -> Self {
-        let (jobs, read_as) = (Arc::new(Semaphore::new(program.jobs.into())), program.read_as);
-        Self { program: Arc::new(program), jobs, programs, read_as, errors }
+    /// Creates a runner whose programs are registered in `programs`, and whose failures are reported to `errors`.
+    pub(crate) fn new(program: Program, programs: ChildPrograms, errors: ErrorOutput) -> Self {
+        let (jobs, message_format) = (Arc::new(Semaphore::new(program.jobs.into())), program.message_format);
+        Self { program: Arc::new(program), jobs, programs, message_format, errors }
     }
 
-    /// Says if the program is not there yet. That is no failure: each call tells as well.
+    /// Warns if the program does not exist yet. That is not a failure: each call reports it as well.
     pub(crate) fn warn(&self) {
         let program = &self.program.words[0];
         if !lookup::is_there(program) {
@@ -71,20 +71,20 @@ impl Exec {
         }
     }
 
-    /// Runs the program for the message of `call`, once there is room for it. Returns its output, as JSON if it is JSON. Once nobody
-    /// waits for that any more, the program is not run, or is ended: its place is for those who do.
+    /// Runs the program for the message of `call`, once there is room. Returns its output, as JSON if it is JSON. Once
+    /// the caller gives up, the program is not run, or is ended: its place is for callers that wait.
     ///
     /// # Errors
-    /// [`NoOutput`]; a failure has been reported.
+    /// [`ExecError`]; a failure has been reported.
     ///
     /// # Cancel safety
-    /// Dropping the future ends the program.
-    pub(crate) async fn run(&self, call: &Call<Value>) -> Result<Value, NoOutput> {
+    /// This method is cancel safe: dropping the future ends the program.
+    pub(crate) async fn run(&self, call: &Call<Value>) -> Result<Value, ExecError> {
         let output = self.output(call).await;
         match &output {
-            Err(NoOutput::Failed(failure)) => self.errors.remark(failure),
-            // Until then it counts as unfinished, so that it is named.
-            Err(NoOutput::Closing) => self.programs.over().await,
+            Err(ExecError::Failed(failure)) => self.errors.remark(failure),
+            // Until then it counts as unfinished, so that it is reported.
+            Err(ExecError::Closing) => self.programs.wait_for_shutdown().await,
             _ => {}
         }
         output.map(|output| self.reply(output))
@@ -93,39 +93,40 @@ impl Exec {
     async fn output(&self, call: &Call<Value>) -> Outcome {
         let permit = tokio::select! {
             biased;
-            () = caller::over(call) => return Err(self.unwanted(call, NoOutput::NotRun)),
-            permit = Arc::clone(&self.jobs).acquire_owned() => permit.map_err(|_| NoOutput::Closing)?,
+            () = caller::over(call) => return Err(self.unwanted(call, ExecError::NotRun)),
+            permit = Arc::clone(&self.jobs).acquire_owned() => permit.map_err(|_| ExecError::Closing)?,
         };
-        // Since the last look the caller may have given up.
+        // The caller may have given up since the last check.
         if caller::is_over(call) {
-            return Err(self.unwanted(call, NoOutput::NotRun));
+            return Err(self.unwanted(call, ExecError::NotRun));
         }
-        let ending = self.programs.ending().ok_or(NoOutput::Closing)?;
+        let ending = self.programs.register().ok_or(ExecError::Closing)?;
         let (tell, told) = oneshot::channel();
         let program = Arc::clone(&self.program);
-        // A task of its own: however the caller ends, the program is ended with all that it has started, and until then it
+        // A separate task: however the caller ends, the program is ended with its descendants, and until then it
         // counts as one of the jobs.
         actix::spawn(program.run(as_text(call.message()), tell, ending, permit));
         tokio::select! {
             biased;
-            output = told => output.unwrap_or(Err(NoOutput::Closing)),
-            () = caller::gave_up(call) => Err(self.unwanted(call, NoOutput::Ended)),
+            output = told => output.unwrap_or(Err(ExecError::Closing)),
+            () = caller::gave_up(call) => Err(self.unwanted(call, ExecError::Ended)),
         }
     }
 
-    /// The reason why there is no output, where nobody waits for it: it may be that this command has ended the caller's link itself.
-    fn unwanted(&self, call: &Call<Value>, otherwise: NoOutput) -> NoOutput {
-        if call.is_abandoned() && self.programs.are_cut_off() { NoOutput::Closing } else { otherwise }
+    /// Returns the reason for the missing output when the caller is gone: this command may have closed the link
+    /// itself.
+    fn unwanted(&self, call: &Call<Value>, otherwise: ExecError) -> ExecError {
+        if call.is_abandoned() && self.programs.has_closed_links() { ExecError::Closing } else { otherwise }
     }
 
-    /// A program was not asked for JSON, so whatever it prints is a reply.
+    /// Converts output to a reply. A program was not asked for JSON, so any output is a reply.
     fn reply(&self, output: Vec<u8>) -> Value {
         match String::from_utf8(output) {
             Ok(text) => {
                 let text = text.trim_end_matches(['\r', '\n']);
-                match self.read_as {
-                    ReadAs::Text => Value::from(text),
-                    ReadAs::JsonOrText => Value::from_text_or_json(text),
+                match self.message_format {
+                    MessageFormat::Text => Value::from(text),
+                    MessageFormat::JsonOrText => Value::from_text_or_json(text),
                 }
             }
             Err(error) => Value::Bytes(error.into_bytes()),
@@ -133,55 +134,55 @@ impl Exec {
     }
 }
 
-/// The reason why a program has no output that would be a reply.
+/// The reason why a program has no output for a reply.
 #[derive(Debug)]
-pub(crate) enum NoOutput {
-    /// It failed, or was ended because of a limit.
+pub(crate) enum ExecError {
+    /// It failed, or exceeded a limit.
     Failed(String),
-    /// The caller had given up before there was room for it.
+    /// The caller gave up before there was room for it.
     NotRun,
-    /// The caller has given up, and it was ended.
+    /// The caller gave up, and it was ended.
     Ended,
-    /// The service has ended, and with it the program. Nobody gets a reply any more.
+    /// The service has closed, and ended the program. There is no reply any more.
     Closing,
 }
 
-type Outcome = Result<Vec<u8>, NoOutput>;
+type Outcome = Result<Vec<u8>, ExecError>;
 
 impl Program {
-    /// Runs it to its end, whoever may bring that about.
+    /// Runs it to its end, or until it has to end.
     async fn run(
         self: Arc<Self>,
         message: String,
         mut tell: oneshot::Sender<Outcome>,
-        mut ending: Ending,
+        mut ending: ProgramGuard,
         permit: OwnedSemaphorePermit,
     ) {
         let mut group = match self.start(&message) {
             Ok(group) => group,
             Err(error) => {
-                // Nobody is left to be told.
-                let _ = tell.send(Err(NoOutput::Failed(error)));
+                // The caller may be gone.
+                let _ = tell.send(Err(ExecError::Failed(error)));
                 return;
             }
         };
         let (stdin, stdout) = group.streams();
-        let mut output = Reader::new(stdout);
+        let mut output = OutputReader::new(stdout);
         let ended = tokio::select! {
             biased;
-            () = ending.begun() => Err(NoOutput::Closing),
-            () = tell.closed() => Err(NoOutput::Closing),
+            () = ending.shutdown() => Err(ExecError::Closing),
+            () = tell.closed() => Err(ExecError::Closing),
             ended = time::timeout(self.limit, self.end_of(&mut group, &mut output, feed(stdin, &message))) => {
                 let ended = ended
                     .unwrap_or_else(|_| Err(format!("{} took longer than {:?}", self.words[0], self.limit)));
-                ended.map_err(NoOutput::Failed)
+                ended.map_err(ExecError::Failed)
             }
         };
         let outcome = match ended {
-            // It has ended by itself, and in time. What it has left in the background is its own affair.
+            // It has ended by itself, and in time. Its background processes are left alone.
             Ok(status) => {
                 output.rest().await;
-                self.outcome(status, output.bytes).map_err(NoOutput::Failed)
+                self.outcome(status, output.bytes).map_err(ExecError::Failed)
             }
             Err(error) => {
                 group.end(output.closed()).await;
@@ -193,22 +194,22 @@ impl Program {
         let _ = tell.send(outcome);
     }
 
-    fn start(&self, message: &str) -> Result<Group, String> {
+    fn start(&self, message: &str) -> Result<ProcessGroup, String> {
         let program = &self.words[0];
         let arguments = self.words[1..].iter().map(|word| fill_text(word, message));
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        Group::start(&mut command).map_err(|error| format!("cannot run {program}: {error}"))
+        ProcessGroup::start(&mut command).map_err(|error| format!("cannot run {program}: {error}"))
     }
 
     /// Waits until it ends, and reads its output meanwhile.
     async fn end_of(
         &self,
-        group: &mut Group,
-        output: &mut Reader,
+        group: &mut ProcessGroup,
+        output: &mut OutputReader,
         feeding: impl Future<Output = ()>,
     ) -> Result<ExitStatus, String> {
-        let cannot_talk = |error| format!("cannot talk to {}: {error}", self.words[0]);
+        let cannot_talk = |error| format!("cannot communicate with {}: {error}", self.words[0]);
         let (mut feeding, mut is_fed) = (std::pin::pin!(feeding), false);
         loop {
             tokio::select! {
@@ -245,13 +246,13 @@ async fn feed(stdin: Option<ChildStdin>, message: &str) {
     }
 }
 
-/// The output of a program so far.
-struct Reader {
+/// A reader of a program's output.
+struct OutputReader {
     stdout: Option<ChildStdout>,
     bytes: Vec<u8>,
 }
 
-impl Reader {
+impl OutputReader {
     fn new(stdout: Option<ChildStdout>) -> Self {
         Self { stdout, bytes: Vec::new() }
     }
@@ -269,12 +270,12 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads the last output of a program that has ended, as much as a pipe may hold of it. It need not end: whatever was started
-    /// in the background may hold it open, and print on.
+    /// Reads the last output of a program that has ended, up to the capacity of a pipe. The output need not end:
+    /// background processes may hold it open, and print on.
     async fn rest(&mut self) {
         let (most, end) = (self.bytes.len() + PIPE, Instant::now() + REST);
         while !self.has_ended() && self.bytes.len() < most {
-            // What is there already is read also when the time is over. What was read counts whatever ends it.
+            // Pending output is read even after the deadline. Output read so far counts in any case.
             match time::timeout_at(end, self.read()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => break,
@@ -283,8 +284,8 @@ impl Reader {
         self.bytes.truncate(most);
     }
 
-    /// Waits until nobody holds the output any more, so that it can be told that all who might write to it have ended. Where the
-    /// program has closed it before, that cannot be told.
+    /// Waits until the output is closed by all processes that might write to it. If the program has closed it before,
+    /// this waits forever.
     async fn closed(mut self) {
         if self.has_ended() {
             return std::future::pending().await;

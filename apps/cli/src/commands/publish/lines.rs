@@ -1,55 +1,55 @@
-//! Each line of standard input as an item. One that cannot be sent is left out and reported; the others are published.
+//! Lines of standard input as items. A line that cannot be sent is left out and reported; the others are published.
 
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::Errors;
-use crate::stdin::{self, Line};
+use crate::output::ErrorOutput;
+use crate::stdin::{self, StdinLine};
 
-/// The number of lines of a kind that are reported one by one. All are counted.
-const TOLD: u64 = 5;
+/// The number of lines of each kind that are reported one by one. All are counted.
+const REPORTED: u64 = 5;
 
-/// The most bytes of JSON for a byte of the message that it becomes: `\u0061` is one. Spaces come on top, and are not planned
+/// The largest number of JSON bytes per byte of the message: `\u0061` is one. Spaces come on top, and are not planned
 /// for.
 const JSON: usize = 6;
 
-/// The lines so far.
+/// The counts of lines so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Counts {
+pub(super) struct LineCounts {
     pub(super) published: u64,
-    /// Those of them in which characters were replaced.
+    /// Published lines in which characters were replaced.
     pub(super) replaced: u64,
-    /// Those that were not published.
+    /// Lines that were left out.
     pub(super) left_out: u64,
 }
 
 /// The reason why a line was not published.
 #[derive(Debug)]
-pub(super) enum Unpublished {
-    /// It cannot be sent; others can.
+pub(super) enum LineError {
+    /// This line cannot be sent; others can.
     Line(String),
     /// Nothing can be published any more.
     Everything(Failure),
 }
 
-/// Publishes line after line until there are no more, or `most` are published. No message is longer than `message_bytes`.
+/// Publishes line after line until the end, or until `most` are published. No message is longer than `message_bytes`.
 pub(super) async fn publish(
     most: Option<u64>,
     message_bytes: usize,
-    errors: &Errors,
-    mut publish: impl AsyncFnMut(&str) -> Result<(), Unpublished>,
-) -> Result<Counts, Failure> {
+    errors: &ErrorOutput,
+    mut publish: impl AsyncFnMut(&str) -> Result<(), LineError>,
+) -> Result<LineCounts, Failure> {
     let longest = message_bytes.saturating_mul(JSON);
     let mut lines = stdin::lines(longest);
-    let (mut counts, mut number) = (Counts::default(), 0_u64);
+    let (mut counts, mut number) = (LineCounts::default(), 0_u64);
     while most.is_none_or(|most| counts.published < most)
         && let Some(line) = lines.next().await
     {
         number += 1;
         let (text, is_replaced) = match line? {
-            Line::Text(text) => (text, false),
-            Line::Replaced(text) => (text, true),
-            Line::TooLong(bytes) => {
+            StdinLine::Text(text) => (text, false),
+            StdinLine::Replaced(text) => (text, true),
+            StdinLine::TooLong(bytes) => {
                 let why = format!("it has {bytes} bytes; a message has {message_bytes} at most");
                 leave_out(&mut counts, number, &why, errors);
                 continue;
@@ -62,25 +62,25 @@ pub(super) async fn publish(
                     replaced(&mut counts, number, errors);
                 }
             }
-            Err(Unpublished::Line(why)) => leave_out(&mut counts, number, &why, errors),
-            Err(Unpublished::Everything(failure)) => return Err(failure),
+            Err(LineError::Line(why)) => leave_out(&mut counts, number, &why, errors),
+            Err(LineError::Everything(failure)) => return Err(failure),
         }
     }
     Ok(counts)
 }
 
-fn replaced(counts: &mut Counts, number: u64, errors: &Errors) {
+fn replaced(counts: &mut LineCounts, number: u64, errors: &ErrorOutput) {
     counts.replaced += 1;
-    if counts.replaced <= TOLD {
-        let remark = format!("line {number} is not UTF-8: what is not was replaced by \u{fffd}");
+    if counts.replaced <= REPORTED {
+        let remark = format!("line {number} is not UTF-8: invalid bytes were replaced by \u{fffd}");
         errors.note(&remark, &json!({ "line": number, "replaced": "it is not UTF-8" }));
     }
 }
 
-fn leave_out(counts: &mut Counts, number: u64, why: &str, errors: &Errors) {
+fn leave_out(counts: &mut LineCounts, number: u64, why: &str, errors: &ErrorOutput) {
     counts.left_out += 1;
-    if counts.left_out <= TOLD {
-        let more = if counts.left_out == TOLD { "; others like it are only counted" } else { "" };
+    if counts.left_out <= REPORTED {
+        let more = if counts.left_out == REPORTED { "; further ones are only counted" } else { "" };
         errors.note(
             &format!("line {number} is left out: {why}{more}"),
             &json!({ "line": number, "left_out": why }),

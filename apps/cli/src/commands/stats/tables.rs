@@ -1,4 +1,4 @@
-//! Statistics for people: tables of the services, calls and subscriptions of programs.
+//! Statistics as tables for people: services, calls and subscriptions of programs.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use meshzero::{LinkStats, RouteStats, ServiceStats, Stats, SubscriptionStats};
 
 use crate::output::Table;
 
-/// Characters of a node's identity that tell it from others.
+/// The number of characters of a node's identity that are shown.
 const NODE: usize = 8;
 
-/// The counts of programs. A table without rows is left out.
+/// Creates the tables of programs. A table without rows is left out.
 pub(super) fn of(nodes: &[Stats]) -> Tables {
     let mut tables = Tables { services: None, calls: None, subscriptions: None };
     for stats in nodes {
@@ -97,7 +97,7 @@ fn add_subscription(table: &mut Table<6>, node: &str, subscription: &Subscriptio
     ]);
 }
 
-/// A total, with what it is made of: `4 (3 busy, 1 expired)`.
+/// Formats a total with its parts: `4 (3 busy, 1 expired)`.
 fn by_reason(counts: &[(&str, u64)]) -> String {
     let total = counts.iter().fold(0_u64, |total, (_, count)| total.saturating_add(*count));
     let parts: Vec<String> = counts
@@ -108,7 +108,7 @@ fn by_reason(counts: &[(&str, u64)]) -> String {
     if parts.is_empty() { total.to_string() } else { format!("{total} ({})", parts.join(", ")) }
 }
 
-/// The number of links, and what is the matter with them.
+/// Formats the number of links, and their problems.
 fn links_of(links: &[LinkStats]) -> String {
     let sum =
         |count: fn(&LinkStats) -> u64| links.iter().fold(0_u64, |sum, link| sum.saturating_add(count(link)));

@@ -4,13 +4,13 @@ use std::sync::{Condvar, Mutex};
 
 use super::*;
 
-/// A reader that takes nothing until it is let.
+/// A reader that takes nothing until it is resumed.
 #[derive(Clone, Default)]
 struct Paused(Arc<Terminal>);
 
 #[derive(Default)]
 struct Terminal {
-    /// The permission to take anything, and all that was taken.
+    /// Whether it is resumed, and the text written.
     state: Mutex<(bool, Vec<u8>)>,
     resumed: Condvar,
 }
@@ -83,10 +83,10 @@ async fn a_terminal_that_was_lost_ends_no_program_that_outlives_it() {
     for (lost_terminal, left_out) in [(LostTerminal::LeavesOut, Some(2)), (LostTerminal::Fails, None)] {
         let (stream, mut writer) = Stream::start(|| Lost(false), |count| format!("{count}\n"), lost_terminal);
         for line in ["one\n", "two\n", "three\n"] {
-            // It ends meanwhile where that is an error.
+            // The stream ends meanwhile where that is an error.
             let _ = stream.line(line.to_owned()).await;
             let (tell, told) = oneshot::channel();
-            let _ = stream.queue.send(Entry::Mark(tell));
+            let _ = stream.queue.send(QueueEntry::Mark(tell));
             let _ = told.await;
         }
         match left_out {

@@ -1,0 +1,31 @@
+//! Senders of packets without a reply: as messages to a service, or as lossless news to all subscribers.
+
+use meshzero::{PublishError, Publisher, ServiceRef};
+
+use crate::bench::traffic::packet::{OneWay, Packet};
+use crate::bench::traffic::protocol::TOPIC;
+use crate::failure::Failure;
+
+/// A sender of packets without a reply. Cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub(crate) enum OneWaySender {
+    /// Tells a service.
+    Tell(ServiceRef),
+    /// Publishes to all subscribers.
+    Publish(Publisher),
+}
+
+impl OneWaySender {
+    /// Sends a packet, waiting until there is room.
+    pub(crate) async fn send(&self, packet: Packet) -> Result<(), Failure> {
+        match self {
+            Self::Tell(service) => Ok(service.tell(OneWay(packet)).await?),
+            Self::Publish(publisher) => Ok(publish(publisher, packet).await?),
+        }
+    }
+}
+
+/// Publishes a packet, waiting until every subscriber has room.
+pub(crate) async fn publish(publisher: &Publisher, packet: Packet) -> Result<(), PublishError> {
+    publisher.publish_all(TOPIC, &packet).await
+}

@@ -1,0 +1,225 @@
+//! The state that the senders of one measurement share, and closed-loop senders.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use meshzero::{CallError, Refusal, ServiceRef, Uncertain};
+use tokio::sync::Notify;
+
+use super::one_way::{self, OneWaySender};
+use crate::bench::gauge::percentiles::DurationHistogram;
+use crate::bench::traffic::packet::{Echo, OneWay, Packet, Pattern};
+use crate::failure::Failure;
+
+/// The packets, or their bytes, after which a sender yields to other tasks of its thread even if there is always room.
+const TURN_PACKETS: u64 = 8_192;
+const TURN_BYTES: u64 = 8 << 20;
+
+/// The state that the senders of one measurement share.
+pub(crate) struct LoadState {
+    pub(crate) pattern: Pattern,
+    pub(crate) stream: u32,
+    pub(crate) size: usize,
+    /// The number of packets taken for sending, which is the next packet's number.
+    sent: AtomicU64,
+    /// Nanoseconds that one-way senders waited for room.
+    waited: AtomicU64,
+    /// Calls that ended without a reply and do not end the measurement.
+    failed: AtomicU64,
+    /// Replies with wrong bytes.
+    damaged: AtomicU64,
+    has_ended: AtomicBool,
+    is_recording: AtomicBool,
+    times: Mutex<DurationHistogram>,
+    late: Mutex<DurationHistogram>,
+    failure: Mutex<Option<Failure>>,
+    /// Notified at the end of the load.
+    pub(crate) ended_notify: Notify,
+}
+
+impl LoadState {
+    pub(crate) fn new(pattern: Pattern, stream: u32, size: usize) -> Arc<Self> {
+        Arc::new(Self {
+            pattern,
+            stream,
+            size,
+            sent: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            damaged: AtomicU64::new(0),
+            has_ended: AtomicBool::new(false),
+            is_recording: AtomicBool::new(false),
+            times: Mutex::default(),
+            late: Mutex::default(),
+            failure: Mutex::default(),
+            ended_notify: Notify::new(),
+        })
+    }
+
+    /// Takes the next packet.
+    pub(crate) fn next(&self) -> Packet {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        self.pattern.packet(self.stream, number, self.size)
+    }
+
+    /// Takes back the last packet, which was not sent. For a load with a single sender.
+    pub(crate) fn take_back(&self) {
+        self.sent.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.load(Ordering::Relaxed))
+    }
+
+    /// Starts recording times.
+    pub(crate) fn record(&self) {
+        self.is_recording.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes the round trips recorded since the last call.
+    pub(crate) fn take_times(&self) -> DurationHistogram {
+        lock(&self.times).take()
+    }
+
+    /// Takes the recorded lateness of packets.
+    pub(crate) fn take_late(&self) -> DurationHistogram {
+        lock(&self.late).take()
+    }
+
+    /// Returns whether senders have to end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    /// Ends the senders.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.ended_notify.notify_waiters();
+        // Also wakes a sender that is just about to wait.
+        self.ended_notify.notify_one();
+    }
+
+    /// Takes the failure that ended a sender, if there is one.
+    pub(crate) fn take_failure(&self) -> Option<Failure> {
+        lock(&self.failure).take()
+    }
+
+    /// Ends the load with a failure of a sender.
+    pub(crate) fn fail(&self, failure: Failure) {
+        lock(&self.failure).get_or_insert(failure);
+        self.end();
+    }
+
+    /// Records the lateness of a packet.
+    pub(crate) fn record_late(&self, late: Duration) {
+        if self.is_recording.load(Ordering::Relaxed) {
+            lock(&self.late).record(late);
+        }
+    }
+
+    /// Records the time of a call beside packets without a reply.
+    pub(crate) fn record_probe(&self, time: Duration) {
+        if self.is_recording.load(Ordering::Relaxed) {
+            lock(&self.times).record(time);
+        }
+    }
+
+    /// Records a round trip, or a call without a reply.
+    pub(crate) fn record_reply(&self, number: u64, time: Duration, reply: Result<Packet, CallError>) {
+        match reply {
+            Ok(reply) => {
+                if reply.number != number || !self.pattern.is_intact(&reply, self.size) {
+                    self.damaged.fetch_add(1, Ordering::Relaxed);
+                }
+                self.record_probe(time);
+            }
+            Err(error) if is_overload(&error) => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    /// Makes one call after another until the load ends.
+    pub(crate) async fn call(self: Arc<Self>, service: ServiceRef) {
+        while !self.has_ended() {
+            let packet = self.next();
+            let (number, started) = (packet.number, Instant::now());
+            let reply = service.send(Echo(packet)).await;
+            self.record_reply(number, started.elapsed(), reply);
+        }
+    }
+
+    /// Sends packets without a reply until the load ends.
+    pub(crate) async fn stream(self: Arc<Self>, way: OneWaySender) {
+        // Each kind has its own loop: a future around both would be copied for every packet.
+        let ended = match way {
+            OneWaySender::Tell(service) => self.repeat(|packet| service.tell(OneWay(packet))).await,
+            OneWaySender::Publish(publisher) => {
+                self.repeat(|packet| one_way::publish(&publisher, packet)).await
+            }
+        };
+        if let Err(failure) = ended {
+            self.fail(failure);
+        }
+    }
+
+    /// Sends packets with `send` until the load ends.
+    async fn repeat<S, E>(&self, send: impl Fn(Packet) -> S) -> Result<(), Failure>
+    where
+        S: Future<Output = Result<(), E>>,
+        E: Into<Failure>,
+    {
+        let turn = (TURN_BYTES / self.size.max(1) as u64).clamp(1, TURN_PACKETS);
+        while !self.has_ended() {
+            for _ in 0..turn {
+                self.measure_wait(send(self.next())).await.map_err(Into::into)?;
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Awaits `sending` and adds the time it is pending to the time waited.
+    pub(crate) async fn measure_wait<T>(&self, sending: impl Future<Output = T>) -> T {
+        let mut sending = pin!(sending);
+        if let Poll::Ready(sent) = std::future::poll_fn(|task| Poll::Ready(sending.as_mut().poll(task))).await
+        {
+            return sent;
+        }
+        let since = Instant::now();
+        let sent = sending.await;
+        self.waited.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        sent
+    }
+}
+
+/// Returns whether a call failed because the service was overloaded, which is counted and does not end the
+/// measurement.
+fn is_overload(error: &CallError) -> bool {
+    matches!(
+        error,
+        CallError::Refused { why: Refusal::Busy, .. }
+            // Its deadline passed while it waited.
+            | CallError::NotSent { tries: 1.., .. }
+            | CallError::Unknown { why: Uncertain::TimedOut { .. }, .. }
+    )
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

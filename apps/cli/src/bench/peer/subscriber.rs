@@ -1,0 +1,78 @@
+//! A subscriber of published packets: an actor that counts them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use actix::{Actor, ActorContext, Addr, Context, Handler, Message, StreamHandler};
+use meshzero::{News, NewsError, ServiceRef, Subscription};
+
+use crate::bench::traffic::counter::PacketCounter;
+use crate::bench::traffic::packet::{Packet, Pattern};
+use crate::bench::traffic::protocol::TOPIC;
+
+/// Counts the packets of one subscription. It stops when its publisher is lost, or on request.
+pub(crate) struct Subscriber {
+    size: usize,
+    pattern: Pattern,
+    counter: Rc<RefCell<PacketCounter>>,
+}
+
+/// Stops the subscriber.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct StopCounting;
+
+/// Hands over the subscription.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct StartCounting(Subscription<Packet>);
+
+impl Subscriber {
+    /// Starts a subscriber for packets of `size` bytes. Returns its counter as well.
+    pub(crate) fn start_counting(size: usize, pattern: Pattern) -> (Addr<Self>, Rc<RefCell<PacketCounter>>) {
+        let counter = Rc::<RefCell<PacketCounter>>::default();
+        let subscriber = Self { size, pattern, counter: Rc::clone(&counter) };
+        (subscriber.start(), counter)
+    }
+
+    /// Subscribes it, confirmed by the publisher.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    pub(crate) async fn subscribe(addr: &Addr<Self>, publisher: &ServiceRef) -> Result<(), String> {
+        let subscription = publisher.subscribe(TOPIC).await.map_err(|error| error.to_string())?;
+        addr.send(StartCounting(subscription)).await.map_err(|error| error.to_string())
+    }
+}
+
+impl Actor for Subscriber {
+    type Context = Context<Self>;
+}
+
+impl Handler<StartCounting> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, StartCounting(subscription): StartCounting, context: &mut Context<Self>) {
+        subscription.add_to(context);
+    }
+}
+
+impl Handler<StopCounting> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, _: StopCounting, context: &mut Context<Self>) {
+        context.stop();
+    }
+}
+
+impl StreamHandler<Result<News<Packet>, NewsError>> for Subscriber {
+    fn handle(&mut self, news: Result<News<Packet>, NewsError>, context: &mut Context<Self>) {
+        match news {
+            Ok(news) => self.counter.borrow_mut().count(&news.item, self.size, &self.pattern),
+            // The measuring side is gone.
+            Err(NewsError::Lost { .. }) => context.stop(),
+            // Missed and undecodable items are not counted, so they show as lost.
+            Err(_) => {}
+        }
+    }
+}
