@@ -61,6 +61,16 @@ impl Metadata {
         self.packages.values().filter(|package| package.is_member)
     }
 
+    /// The members of the workspace with their folders below the project's, with `/` between folders.
+    pub(crate) fn member_folders(&self) -> Vec<(String, String)> {
+        let folder = |member: &Package| {
+            let below = member.folder.strip_prefix(&self.root).unwrap_or(&member.folder);
+            let parts = below.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+            parts.collect::<Vec<_>>().join("/")
+        };
+        self.members().map(|member| (member.name.clone(), folder(member))).collect()
+    }
+
     /// All packages that are shipped with `package`, itself included.
     pub(crate) fn shipped_with<'a>(&'a self, package: &'a Package) -> Vec<&'a Package> {
         let mut seen = BTreeSet::new();

@@ -111,5 +111,32 @@ pub(crate) const WORDINGS: &[Wording] = &[
     },
 ];
 
-/// Lines from which on a file is reported as long.
-pub(crate) const LONG_FILE: usize = 400;
+/// The floors inside a crate, from the ground up.
+pub(crate) struct FolderFloors {
+    /// The folder of the crate's root.
+    pub(crate) source: &'static str,
+    /// Every module directly below the root, a folder or a file. It may import from floors below its own only.
+    pub(crate) floors: &'static [&'static [&'static str]],
+}
+
+/// The crates whose folders have an order.
+pub(crate) const FOLDERS: &[FolderFloors] = &[];
+
+/// The lines that a Rust or Python file may have at most, a module of tests at its end not counted.
+pub(crate) const LONGEST_FILE: usize = 500;
+
+/// The lines that a file of tests may have at most.
+pub(crate) const LONGEST_TESTS: usize = 700;
+
+/// Words that a doc comment is not to begin with: a noun phrase or a verb says sooner what it is about.
+pub(crate) const QUESTION_WORDS: &[&str] = &["How", "What", "Where", "Whether", "Who", "Whom", "Whose"];
+
+/// The share of a crate's doc comments that may begin so nevertheless.
+pub(crate) const QUESTIONS_PERCENT: usize = 5;
+
+/// Phrases that are not plain technical English, in lower case, and what to say instead.
+pub(crate) const BANNED_PHRASES: &[(&str, &str)] = &[
+    ("anew", "say again, or restarted"),
+    ("as many as may", "name the limit"),
+    ("for ever", "say forever, or without a limit"),
+];

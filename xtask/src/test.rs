@@ -10,7 +10,7 @@ use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
-use crate::{cross, dependencies, hostile, hygiene, policy, python, setup, stair};
+use crate::{cross, dependencies, folders, hostile, hygiene, policy, python, setup, sizes, stair};
 
 /// How much of it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,18 +196,17 @@ fn check_dependencies(metadata: &Metadata) -> Outcome {
 fn check_stair(metadata: &Metadata) -> Outcome {
     let mut found = stair::violations(metadata);
     found.extend(stair::foreign_words(&metadata.root)?);
+    found.extend(folders::violations(policy::FOLDERS, &hygiene::rust_files(&metadata.root)?));
     none_of(&found)
 }
 
 fn check_hygiene(metadata: &Metadata) -> Outcome {
-    let files = hygiene::rust_files(&metadata.root)?;
-    for long in hygiene::long_files(&files) {
-        println!("long file, is it still one idea? {long}");
-    }
-    none_of(&hygiene::violations(&files))
+    let mut found = hygiene::violations(&hygiene::rust_files(&metadata.root)?);
+    found.extend(sizes::violations(&hygiene::files(&metadata.root, &[".rs", ".py", ".pyi"])?));
+    none_of(&found)
 }
 
-fn none_of(violations: &[String]) -> Outcome {
+pub(crate) fn none_of(violations: &[String]) -> Outcome {
     if violations.is_empty() { Ok(()) } else { Err(Failure(violations.join("\n"))) }
 }
 
