@@ -1,18 +1,34 @@
-//! Tells the program which commit it was built from, where there is git to ask.
+//! Tells the program which commit it was built from, where there is a package's own account of it or git to ask.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
+    let packaged = fs::read_to_string(PACKAGED_FROM).ok();
+    if let Some(commit) = packaged.as_deref().and_then(commit_in) {
+        println!("cargo::rustc-env=MZ_COMMIT={commit}");
+        println!("cargo::rerun-if-changed={PACKAGED_FROM}");
+        return;
+    }
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=MZ_COMMIT={commit}");
     println!("cargo::rerun-if-changed=build.rs");
-    // The log of HEAD changes with every commit; a path that is not there would build this anew each time.
+    // The log of HEAD changes with every commit. A path that does not exist would run this script in every build.
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
         && Path::new(&log).exists()
     {
         println!("cargo::rerun-if-changed={log}");
     }
+}
+
+/// The file in which `cargo package` notes the commit.
+const PACKAGED_FROM: &str = ".cargo_vcs_info.json";
+
+/// The first digits of the commit in `{"git": {"sha1": "…"}}`.
+fn commit_in(packaged_from: &str) -> Option<&str> {
+    let after = packaged_from.split_once("\"sha1\"")?.1;
+    after.split('"').nth(1)?.get(..12)
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

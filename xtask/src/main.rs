@@ -1,7 +1,7 @@
 //! The project's own tasks, started as `cargo xtask NAME`.
 //!
 //! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel and tries it under the [`interpreters`] that there are, [`stair`], [`folders`], [`dependencies`],
-//! [`sizes`], [`words`] and [`hygiene`] read the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
+//! [`publishing`], [`sizes`], [`words`] and [`hygiene`] read the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
 //! [`cross`] tries other systems, and [`mod@test`] puts them in order. [`soak`] is for an evening.
 
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
@@ -17,6 +17,7 @@ mod licence;
 mod metadata;
 mod policy;
 mod process;
+mod publishing;
 mod python;
 mod report;
 mod sandbox;

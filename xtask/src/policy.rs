@@ -62,6 +62,9 @@ pub(crate) const FLOORS: &[&[&str]] = &[
 /// Members beside the stair: no floor may ship them, and they may not depend on a floor.
 pub(crate) const BESIDE: &[&str] = &["meshzero-testing", "xtask"];
 
+/// The crates that are published, each after those that it depends on.
+pub(crate) const PUBLISHED: &[&str] = &["meshzero-proto", "meshzero-actors", "meshzero", "meshzero-cli"];
+
 /// What a crate must not bring along, not even through others: the crate, what is foreign to it, and why.
 pub(crate) const FOREIGN: &[(&str, &[&str], &str)] = &[(
     "meshzero-proto",

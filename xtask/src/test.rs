@@ -10,7 +10,9 @@ use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
-use crate::{cross, dependencies, folders, hostile, hygiene, policy, python, setup, sizes, stair};
+use crate::{
+    cross, dependencies, folders, hostile, hygiene, policy, publishing, python, setup, sizes, stair,
+};
 
 /// How much of it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,10 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     report.step("dependencies", || check_dependencies(&metadata))?;
     report.step("the stair", || check_stair(&metadata))?;
     report.step("hygiene", || check_hygiene(&metadata))?;
+    report.step("packages", || {
+        none_of(&publishing::violations(&metadata))?;
+        publishing::package()
+    })?;
     report.step("clippy", || {
         cargo(&[
             "clippy",
