@@ -142,6 +142,7 @@ impl FolderFloors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::FOLDERS;
 
     /// Files of the made-up crate in `a/src`.
     pub(super) fn files(made_up: &[(&str, &str)]) -> Vec<SourceFile> {
@@ -256,6 +257,29 @@ mod tests {
             &violations(&[FLOORS], &sources),
             "a/src/link/low/deep.rs:1 imports crate::link::Link of a/src/link/run.rs",
         );
+    }
+
+    #[test]
+    fn each_row_of_the_policy_lets_imports_go_down_only() {
+        for floors in FOLDERS {
+            let modules: Vec<&str> = floors.floors.iter().copied().flatten().copied().collect();
+            let with = |from: &str, to: &str| {
+                let text = |module: &&str| {
+                    if *module == from { format!("use crate::{to}::Name;") } else { String::new() }
+                };
+                let module = |module: &&str| SourceFile {
+                    path: format!("{}/{module}.rs", floors.source),
+                    text: text(module) + "pub struct Name;",
+                };
+                let mut sources: Vec<SourceFile> = modules.iter().map(module).collect();
+                sources.push(SourceFile { path: format!("{}/lib.rs", floors.source), text: String::new() });
+                of_crate(floors, &sources)
+            };
+            for pair in floors.floors.windows(2) {
+                assert_eq!(with(pair[1][0], pair[0][0]), Vec::<String>::new());
+                assert_only(&with(pair[0][0], pair[1][0]), "imports go down only");
+            }
+        }
     }
 
     #[test]
