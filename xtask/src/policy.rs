@@ -123,7 +123,21 @@ pub(crate) struct FolderFloors {
 }
 
 /// The crates whose folders have an order.
-pub(crate) const FOLDERS: &[FolderFloors] = &[];
+pub(crate) const FOLDERS: &[FolderFloors] = &[
+    FolderFloors {
+        source: "src",
+        floors: &[
+            &["block_on", "diagnosis", "error", "prometheus", "trace", "watch"],
+            &["request", "service", "subscribe", "value"],
+            &["advertise", "recipient"],
+            &["service_ref"],
+            &["discover"],
+            &["mesh"],
+            &["join", "networkzero"],
+            &["zero"],
+        ],
+    },
+];
 
 /// The lines that a Rust or Python file may have at most, a module of tests at its end not counted.
 pub(crate) const LONGEST_FILE: usize = 500;
