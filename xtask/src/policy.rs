@@ -137,6 +137,20 @@ pub(crate) const FOLDERS: &[FolderFloors] = &[
             &["zero"],
         ],
     },
+    FolderFloors {
+        source: "apps/cli/src",
+        floors: &[
+            &["child_programs", "detached", "encoding", "parse", "render", "schema", "signals"],
+            &["message", "not_found"],
+            &["failure", "template"],
+            &["output", "stdin", "target"],
+            &["global_args"],
+            &["session"],
+            &["bench", "demo"],
+            &["commands"],
+            &["args"],
+        ],
+    },
 ];
 
 /// The lines that a Rust or Python file may have at most, a module of tests at its end not counted.
