@@ -125,6 +125,21 @@ pub(crate) struct FolderFloors {
 /// The crates whose folders have an order.
 pub(crate) const FOLDERS: &[FolderFloors] = &[
     FolderFloors {
+        source: "proto/src",
+        floors: &[
+            &["buffer", "few", "id", "limits", "name", "rounded", "trace"],
+            &["codec"],
+            &["zmtp"],
+            &["wire"],
+            &["stream"],
+            &["call"],
+            &["news"],
+            &["discovery"],
+            &["diagnosis"],
+            &["networkzero"],
+        ],
+    },
+    FolderFloors {
         source: "src",
         floors: &[
             &["block_on", "diagnosis", "error", "prometheus", "trace", "watch"],
