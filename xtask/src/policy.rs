@@ -140,6 +140,24 @@ pub(crate) const FOLDERS: &[FolderFloors] = &[
         ],
     },
     FolderFloors {
+        source: "actors/src",
+        floors: &[
+            &["runtime"],
+            &["telemetry"],
+            &["net"],
+            &["config"],
+            &["message"],
+            &["link"],
+            &["discovery"],
+            &["server"],
+            &["context"],
+            &["diagnosis"],
+            &["client"],
+            &["node"],
+            &["networkzero"],
+        ],
+    },
+    FolderFloors {
         source: "src",
         floors: &[
             &["block_on", "diagnosis", "error", "prometheus", "trace", "watch"],
