@@ -1,13 +1,12 @@
-//! The project's source as text: which files there are, which of their lines are shipped, and what must not
-//! be left in them.
+//! The project's files as text: Rust, Python and Markdown, which of their lines are shipped, and marks that must not be left
+//! in them.
 
 use std::fs;
 use std::path::Path;
 
-use crate::policy::LONG_FILE;
 use crate::process::{Failure, Outcome};
 
-/// A Rust file of the project.
+/// A file of the project.
 pub(crate) struct SourceFile {
     /// Where it lies below the project's folder, with `/` between folders.
     pub(crate) path: String,
@@ -17,8 +16,13 @@ pub(crate) struct SourceFile {
 
 /// Every Rust file of the project, in order.
 pub(crate) fn rust_files(root: &Path) -> Outcome<Vec<SourceFile>> {
+    files(root, &[".rs"])
+}
+
+/// Every file of the project whose name ends so, in order.
+pub(crate) fn files(root: &Path, endings: &[&str]) -> Outcome<Vec<SourceFile>> {
     let mut files = Vec::new();
-    collect(root, "", &mut files)?;
+    collect(root, "", endings, &mut files)?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
@@ -28,42 +32,45 @@ pub(crate) fn violations(files: &[SourceFile]) -> Vec<String> {
     files.iter().flat_map(left_behind).collect()
 }
 
-/// Files that have grown long, which is worth a look and no failure.
-pub(crate) fn long_files(files: &[SourceFile]) -> Vec<String> {
-    let lengths = files.iter().map(|file| (file.text.lines().count(), &file.path));
-    lengths
-        .filter(|(lines, _)| *lines > LONG_FILE)
-        .map(|(lines, path)| format!("{path}: {lines} lines"))
-        .collect()
-}
-
 impl SourceFile {
-    /// The lines that are shipped, with their numbers: not comments, and nothing from a module of tests on,
-    /// which is the last item of its file (clippy sees to it).
+    /// Whether nothing of it is shipped.
+    pub(crate) fn is_test(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or(&self.path);
+        name == "tests.rs" || name.starts_with("test_") || self.path.split('/').any(|part| part == "tests")
+    }
+
+    /// The lines that are shipped, with their numbers: not comments, and nothing of a file or a module of tests.
     pub(crate) fn shipped_lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let shipped = if self.is_test() { 0 } else { self.lines_before_tests() };
+        let numbered = self.text.lines().take(shipped).enumerate();
+        numbered.map(|(index, line)| (index + 1, line.trim())).filter(|(_, line)| !line.starts_with("//"))
+    }
+
+    /// The number of its lines without a module of tests, which is the last item of its file (clippy sees to it).
+    pub(crate) fn lines_before_tests(&self) -> usize {
         let lines: Vec<&str> = self.text.lines().map(str::trim).collect();
-        let opens_tests =
-            |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].contains("mod ") && pair[1].ends_with('{');
-        let end = match lines.windows(2).position(opens_tests) {
-            _ if self.path.split('/').any(|part| part == "tests" || part == "tests.rs") => 0,
-            Some(tests) => tests,
-            None => lines.len(),
+        let opens_tests = |place: &usize| {
+            let is_for_tests =
+                lines[*place] == "#[cfg(test)]" || lines[*place].starts_with("#[cfg(all(test,");
+            let item = lines[*place..].iter().find(|line| !line.starts_with("#["));
+            is_for_tests && item.is_some_and(|item| item.contains("mod ") && item.ends_with('{'))
         };
-        let numbered = lines.into_iter().take(end).enumerate().map(|(index, line)| (index + 1, line));
-        numbered.filter(|(_, line)| !line.starts_with("//"))
+        (0..lines.len()).find(opens_tests).unwrap_or(lines.len())
     }
 }
 
-fn collect(folder: &Path, path: &str, files: &mut Vec<SourceFile>) -> Outcome {
+fn collect(folder: &Path, path: &str, endings: &[&str], files: &mut Vec<SourceFile>) -> Outcome {
     let unreadable = |error: std::io::Error| Failure(format!("cannot read {}: {error}", folder.display()));
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
         let kind = entry.file_type().map_err(unreadable)?;
-        if kind.is_dir() && name != "target" && !name.starts_with('.') {
-            collect(&entry.path(), &below, files)?;
-        } else if kind.is_file() && name.ends_with(".rs") {
+        // Cargo's folder of that name, and not a module's.
+        let is_built = name == "target" && !below.split('/').any(|part| part == "src");
+        if kind.is_dir() && !is_built && !name.starts_with('.') {
+            collect(&entry.path(), &below, endings, files)?;
+        } else if kind.is_file() && endings.iter().any(|ending| name.ends_with(ending)) {
             let text = fs::read_to_string(entry.path()).map_err(unreadable)?;
             files.push(SourceFile { path: below, text });
         }
@@ -99,9 +106,24 @@ mod tests {
     }
 
     #[test]
-    fn long_files_are_reported_from_the_first_line_over() {
-        assert!(long_files(&[file("x\n".repeat(LONG_FILE))]).is_empty());
-        assert_eq!(long_files(&[file("x\n".repeat(LONG_FILE + 1))]).len(), 1);
+    fn a_module_of_tests_ends_what_is_shipped() {
+        let shipped = |text: &str| file(text.into()).lines_before_tests();
+        assert_eq!(shipped("fn f() {}\n\n#[cfg(test)]\nmod tests {\n    fn g() {}\n}\n"), 2);
+        assert_eq!(shipped("fn f() {}\n#[cfg(all(test, unix))]\n#[allow(x)]\nmod tests {\n}\n"), 1);
+        assert_eq!(shipped("#[cfg(test)]\nmod tests;\nfn f() {}\n"), 3);
+        assert_eq!(shipped("#[cfg(not(test))]\nmod real {\n}\n"), 3);
+    }
+
+    #[test]
+    fn files_of_tests_are_known_by_their_paths() {
+        let is_test = |path: &str| SourceFile { path: path.into(), text: String::new() }.is_test();
+        assert!(
+            ["a/src/b/tests.rs", "a/src/tests/c.rs", "tests/d.rs", "apps/python/tests/test_e.py"]
+                .map(is_test)
+                .iter()
+                .all(|is| *is)
+        );
+        assert!(!is_test("a/src/testing.rs"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The project's own tasks, started as `cargo xtask NAME`.
 //!
-//! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel and tries it under the [`interpreters`] that there are, [`stair`], [`dependencies`] and [`hygiene`] read
-//! the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
+//! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel and tries it under the [`interpreters`] that there are, [`stair`], [`folders`], [`dependencies`],
+//! [`publishing`], [`sizes`], [`words`] and [`hygiene`] read the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
 //! [`cross`] tries other systems, and [`mod@test`] puts them in order. [`soak`] is for an evening.
 
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
@@ -9,6 +9,7 @@
 mod capability;
 mod cross;
 mod dependencies;
+mod folders;
 mod hostile;
 mod hygiene;
 mod interpreters;
@@ -16,13 +17,16 @@ mod licence;
 mod metadata;
 mod policy;
 mod process;
+mod publishing;
 mod python;
 mod report;
 mod sandbox;
 mod setup;
+mod sizes;
 mod soak;
 mod stair;
 mod test;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +40,8 @@ use crate::sandbox::Sandbox;
 
 const HELP: &str = "\
 Usage: cargo xtask test [--quick]
+       cargo xtask folders
+       cargo xtask words
        cargo xtask soak --minutes N [--seed N]
        cargo xtask fuzz [TARGET] [--seconds N]
        cargo xtask asan
@@ -45,6 +51,8 @@ Usage: cargo xtask test [--quick]
 
   test          set up what the tests need, as far as your rights allow, then run every check and every test
   test --quick  the same without setting anything up, without the documentation and without hostile bytes
+  folders       list the floors of folders inside each crate, with what each folder imports from, and what goes up
+  words         count the doc comments of each crate that begin with a question word, and list phrases to reword
   fuzz          make up bytes for TARGET, or for one after the other, for N seconds each [default: 60]
   asan          run the protocol's tests under the address sanitizer
   cross         check it all for Windows, macOS and ARM, and let `mz` of Windows, under Wine, and of ARM, under QEMU, talk with
@@ -61,6 +69,8 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         ["test"] => test::start(test::Scope::Full),
         ["test", "--quick"] => test::start(test::Scope::Quick),
+        ["folders"] => ended(folders_of_crates()),
+        ["words"] => ended(words_of_crates()),
         ["soak", options @ ..] => soak::start(options),
         ["fuzz", rest @ ..] => ended(fuzz(rest)),
         ["asan"] => ended(Metadata::load().and_then(|found| hostile::sanitize(&found.target))),
@@ -105,6 +115,21 @@ fn other_systems() -> Outcome {
     let outcome = cross::build_native(&mut report).and_then(|()| cross::all(&mut report, &found, sandbox));
     println!("{}", report.summary());
     outcome
+}
+
+fn folders_of_crates() -> Outcome {
+    let sources = hygiene::rust_files(&Metadata::load()?.root)?;
+    print!("{}", folders::listing(policy::FOLDERS, &sources));
+    test::none_of(&folders::violations(policy::FOLDERS, &sources))
+}
+
+fn words_of_crates() -> Outcome {
+    let found = Metadata::load()?;
+    let sources = hygiene::rust_files(&found.root)?;
+    for (name, comments) in words::count(&found.member_folders(), &sources.iter().collect::<Vec<_>>()) {
+        println!("{name}: {comments}");
+    }
+    test::none_of(&words::violations(&found)?)
 }
 
 fn wheel_tests() -> Outcome {

@@ -24,6 +24,8 @@ pub(crate) struct Metadata {
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
+    /// All that cargo tells of its manifest.
+    pub(crate) manifest: Value,
     /// The licence expression of its manifest.
     pub(crate) licence: Option<String>,
     /// The registry or repository it comes from; none for a folder.
@@ -59,6 +61,16 @@ impl Metadata {
     /// The members of the workspace.
     pub(crate) fn members(&self) -> impl Iterator<Item = &Package> {
         self.packages.values().filter(|package| package.is_member)
+    }
+
+    /// The members of the workspace with their folders below the project's, with `/` between folders.
+    pub(crate) fn member_folders(&self) -> Vec<(String, String)> {
+        let folder = |member: &Package| {
+            let below = member.folder.strip_prefix(&self.root).unwrap_or(&member.folder);
+            let parts = below.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+            parts.collect::<Vec<_>>().join("/")
+        };
+        self.members().map(|member| (member.name.clone(), folder(member))).collect()
     }
 
     /// All packages that are shipped with `package`, itself included.
@@ -105,6 +117,7 @@ impl Package {
         Some(Self {
             name: json["name"].as_str()?.to_owned(),
             version: json["version"].as_str()?.to_owned(),
+            manifest: json.clone(),
             licence: json["license"].as_str().map(str::to_owned),
             source: json["source"].as_str().map(str::to_owned),
             folder: manifest.parent()?.to_owned(),
@@ -134,6 +147,7 @@ pub(crate) mod tests {
         let package = |name: &str, dependencies: &[&str], is_member: bool| Package {
             name: name.to_owned(),
             version: "1.0.0".to_owned(),
+            manifest: Value::Null,
             licence: Some("MIT OR Apache-2.0".to_owned()),
             source: (!is_member).then(|| crate::policy::REGISTRY.to_owned()),
             folder: PathBuf::from("/project").join(name),

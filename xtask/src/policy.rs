@@ -62,6 +62,9 @@ pub(crate) const FLOORS: &[&[&str]] = &[
 /// Members beside the stair: no floor may ship them, and they may not depend on a floor.
 pub(crate) const BESIDE: &[&str] = &["meshzero-testing", "xtask"];
 
+/// The crates that are published, each after those that it depends on.
+pub(crate) const PUBLISHED: &[&str] = &["meshzero-proto", "meshzero-actors", "meshzero", "meshzero-cli"];
+
 /// What a crate must not bring along, not even through others: the crate, what is foreign to it, and why.
 pub(crate) const FOREIGN: &[(&str, &[&str], &str)] = &[(
     "meshzero-proto",
@@ -111,5 +114,93 @@ pub(crate) const WORDINGS: &[Wording] = &[
     },
 ];
 
-/// Lines from which on a file is reported as long.
-pub(crate) const LONG_FILE: usize = 400;
+/// The floors inside a crate, from the ground up.
+pub(crate) struct FolderFloors {
+    /// The folder of the crate's root.
+    pub(crate) source: &'static str,
+    /// Every module directly below the root, a folder or a file. It may import from floors below its own only.
+    pub(crate) floors: &'static [&'static [&'static str]],
+}
+
+/// The crates whose folders have an order.
+pub(crate) const FOLDERS: &[FolderFloors] = &[
+    FolderFloors {
+        source: "proto/src",
+        floors: &[
+            &["buffer", "few", "id", "limits", "name", "rounded", "trace"],
+            &["codec"],
+            &["zmtp"],
+            &["wire"],
+            &["stream"],
+            &["call"],
+            &["news"],
+            &["discovery"],
+            &["diagnosis"],
+            &["networkzero"],
+        ],
+    },
+    FolderFloors {
+        source: "actors/src",
+        floors: &[
+            &["runtime"],
+            &["telemetry"],
+            &["net"],
+            &["config"],
+            &["message"],
+            &["link"],
+            &["discovery"],
+            &["server"],
+            &["context"],
+            &["diagnosis"],
+            &["client"],
+            &["node"],
+            &["networkzero"],
+        ],
+    },
+    FolderFloors {
+        source: "src",
+        floors: &[
+            &["block_on", "diagnosis", "error", "prometheus", "trace", "watch"],
+            &["request", "service", "subscribe", "value"],
+            &["advertise", "recipient"],
+            &["service_ref"],
+            &["discover"],
+            &["mesh"],
+            &["join", "networkzero"],
+            &["zero"],
+        ],
+    },
+    FolderFloors {
+        source: "apps/cli/src",
+        floors: &[
+            &["child_programs", "detached", "encoding", "parse", "render", "schema", "signals"],
+            &["message", "not_found"],
+            &["failure", "template"],
+            &["output", "stdin", "target"],
+            &["global_args"],
+            &["session"],
+            &["bench", "demo"],
+            &["commands"],
+            &["args"],
+        ],
+    },
+];
+
+/// The lines that a Rust or Python file may have at most, a module of tests at its end not counted.
+pub(crate) const LONGEST_FILE: usize = 500;
+
+/// The lines that a file of tests may have at most.
+pub(crate) const LONGEST_TESTS: usize = 700;
+
+/// Words that a doc comment is not to begin with: a noun phrase or a verb says sooner what it is about.
+pub(crate) const QUESTION_WORDS: &[&str] = &["How", "What", "Where", "Whether", "Who", "Whom", "Whose"];
+
+/// The share of a crate's doc comments that may begin so nevertheless.
+pub(crate) const QUESTIONS_PERCENT: usize = 5;
+
+/// Phrases that are not plain technical English, in lower case, and what to say instead.
+pub(crate) const BANNED_PHRASES: &[(&str, &str)] = &[
+    ("anew", "say again, or restarted"),
+    ("as many as may", "name the limit"),
+    ("for ever", "say forever, or without a limit"),
+];

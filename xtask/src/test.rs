@@ -10,7 +10,9 @@ use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
-use crate::{cross, dependencies, hostile, hygiene, policy, python, setup, stair};
+use crate::{
+    cross, dependencies, folders, hostile, hygiene, policy, publishing, python, setup, sizes, stair,
+};
 
 /// How much of it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,10 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     report.step("dependencies", || check_dependencies(&metadata))?;
     report.step("the stair", || check_stair(&metadata))?;
     report.step("hygiene", || check_hygiene(&metadata))?;
+    report.step("packages", || {
+        none_of(&publishing::violations(&metadata))?;
+        publishing::package()
+    })?;
     report.step("clippy", || {
         cargo(&[
             "clippy",
@@ -196,18 +202,17 @@ fn check_dependencies(metadata: &Metadata) -> Outcome {
 fn check_stair(metadata: &Metadata) -> Outcome {
     let mut found = stair::violations(metadata);
     found.extend(stair::foreign_words(&metadata.root)?);
+    found.extend(folders::violations(policy::FOLDERS, &hygiene::rust_files(&metadata.root)?));
     none_of(&found)
 }
 
 fn check_hygiene(metadata: &Metadata) -> Outcome {
-    let files = hygiene::rust_files(&metadata.root)?;
-    for long in hygiene::long_files(&files) {
-        println!("long file, is it still one idea? {long}");
-    }
-    none_of(&hygiene::violations(&files))
+    let mut found = hygiene::violations(&hygiene::rust_files(&metadata.root)?);
+    found.extend(sizes::violations(&hygiene::files(&metadata.root, &[".rs", ".py", ".pyi"])?));
+    none_of(&found)
 }
 
-fn none_of(violations: &[String]) -> Outcome {
+pub(crate) fn none_of(violations: &[String]) -> Outcome {
     if violations.is_empty() { Ok(()) } else { Err(Failure(violations.join("\n"))) }
 }
 
