@@ -73,9 +73,10 @@ impl Premises {
         self.hello.node
     }
 
-    /// The bounds.
+    /// The limits.
     pub fn limits(&self) -> &Arc<Limits> {
-        &self.config.limits
+        // The same as in the configuration, and nearer: calls look here.
+        &self.carrying.limits
     }
 
     /// Returns the hello of a connection for `purpose`, to a certain instance or to any.
