@@ -97,13 +97,13 @@ pub use error::{
 pub use join::Join;
 pub use listening::SubscriptionGuard;
 pub use mesh::Mesh;
-pub use meshzero_actors::NetMessage;
 pub use meshzero_actors::called::Call;
 pub use meshzero_actors::feed::FeedError;
 pub use meshzero_actors::home::Gone;
 pub use meshzero_actors::interfaces::{Awaited as AwaitedInterface, InterfacesError, Lack};
 pub use meshzero_actors::naming::InvalidAddress;
 pub use meshzero_actors::node::StartError;
+pub use meshzero_actors::{Handles, NetMessage};
 // For `mz`, so that there is one rule.
 #[doc(hidden)]
 pub use meshzero_actors::naming;

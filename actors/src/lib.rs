@@ -124,4 +124,4 @@ mod written;
 mod zmtp;
 pub mod zone;
 
-pub use message::NetMessage;
+pub use message::{Handles, NetMessage};
