@@ -32,7 +32,11 @@ impl Handler<Average> for Station {
 
     fn handle(&mut self, Average { last }: Average, _: &mut Context<Self>) -> Self::Result {
         let taken: Vec<f32> = self.kept.iter().rev().take(last).copied().collect();
-        if taken.is_empty() { Err(NoMeasurements) } else { Ok(taken.iter().sum::<f32>() / taken.len() as f32) }
+        if taken.is_empty() {
+            Err(NoMeasurements)
+        } else {
+            Ok(taken.iter().sum::<f32>() / taken.len() as f32)
+        }
     }
 }
 
