@@ -2,11 +2,12 @@
 //!
 //! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel and tries it under the [`interpreters`] that there are, [`stair`], [`dependencies`] and [`hygiene`] read
 //! the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
-//! [`cross`] tries other systems, and [`mod@test`] puts them in order. [`soak`] is for an evening.
+//! [`compiler`] reads what the compiler tells users, [`cross`] tries other systems, and [`mod@test`] puts them in order. [`soak`] is for an evening.
 
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
 
 mod capability;
+mod compiler;
 mod cross;
 mod dependencies;
 mod hostile;

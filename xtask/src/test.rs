@@ -10,7 +10,7 @@ use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
-use crate::{cross, dependencies, hostile, hygiene, policy, python, setup, stair};
+use crate::{compiler, cross, dependencies, hostile, hygiene, policy, python, setup, stair};
 
 /// How much of it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,9 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     })?;
     report
         .step("build", || cargo(&["build", "--workspace", "--all-targets", ALL_FEATURES, LOCKED, OFFLINE]))?;
+    report.step("the compiler's explanations", || {
+        compiler::check(&metadata, &["--workspace", "--all-targets", ALL_FEATURES, LOCKED, OFFLINE])
+    })?;
     let tested = report.step("tests", || scene.run_tests());
     scene.collect_skips(report)?;
     tested?;
