@@ -1,18 +1,16 @@
-//! A chat room: the hub tells everybody what one of them says, speakers talk to it or to each other, and status shows
-//! who is there.
+//! A chat room: the hub passes on what one speaker says to all, speakers can whisper to each other, and status shows who
+//! is present.
 //!
 //! ```text
-//! all of it, ended by itself      cargo run --example chat -- demo
-//! or each on a terminal or        cargo run --example chat -- hub
-//! machine of its own              cargo run --example chat -- status
-//!                                 cargo run --example chat -- speaker ada
-//!                                 cargo run --example chat -- speaker bob
+//! all of it, played by itself      cargo run --example demo -- chat
+//! or each in a terminal or on      cargo run --example chat -- hub
+//! a machine of its own             cargo run --example chat -- status
+//!                                  cargo run --example chat -- speaker ada
+//!                                  cargo run --example chat -- speaker bob
 //! ```
 //!
-//! What a speaker types everybody reads; `@ada how are you?` only Ada does; `?` tells who else is there. Ctrl-D or
+//! All speakers read what one of them types; only Ada reads `@ada how are you?`; `?` lists who else is present. Ctrl-D or
 //! Ctrl-C leaves.
-
-mod demo;
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -22,13 +20,13 @@ use std::{env, io, thread};
 use actix::prelude::*;
 use meshzero::{Instance, Mesh, News, Publisher, ServiceRef, WatchEvent};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use demo::{Demo, Result, stopped};
+type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
 const HUB: &str = "chat/hub";
 
-/// Says something to everybody. The reply is how many hear it.
+/// A line for all speakers. The reply is the number of them.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Result<usize, String>")]
 struct Say {
@@ -36,7 +34,7 @@ struct Say {
     text: String,
 }
 
-/// Says something to one speaker alone.
+/// A line for one speaker only.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Whisper {
@@ -79,15 +77,12 @@ impl Handler<Whisper> for Speaker {
 async fn main() -> Result {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if arguments == ["demo"] {
-        return play();
-    }
     let mesh = Mesh::join().await?;
     match arguments[..] {
         ["hub"] => hub(&mesh).await?,
         ["status"] => status(&mesh).await?,
         ["speaker", who] => speaker(&mesh, who).await?,
-        _ => return Err("say: chat demo, chat hub, chat status, or chat speaker NAME".into()),
+        _ => return Err("usage: chat hub | status | speaker NAME".into()),
     }
     mesh.close().await;
     Ok(())
@@ -154,7 +149,7 @@ async fn speaker(mesh: &Mesh, who: &str) -> Result {
     }
 }
 
-async fn speak(mesh: &Mesh, hub: &ServiceRef, who: &str, line: &str) -> Result<(), Box<dyn Error>> {
+async fn speak(mesh: &Mesh, hub: &ServiceRef, who: &str, line: &str) -> Result {
     if line == "?" {
         let me = format!("chat/{who}");
         let others = mesh.discover_group("chat").except([HUB, &me]).within(Duration::from_secs(1)).await;
@@ -170,7 +165,7 @@ async fn speak(mesh: &Mesh, hub: &ServiceRef, who: &str, line: &str) -> Result<(
     Ok(())
 }
 
-/// The lines that are typed; it ends with them.
+/// The lines of standard input. The channel closes at its end.
 fn typed() -> mpsc::Receiver<String> {
     let (typed, lines) = mpsc::channel(16);
     thread::spawn(move || {
@@ -183,31 +178,16 @@ fn typed() -> mpsc::Receiver<String> {
     lines
 }
 
-fn play() -> Result {
-    let demo = Demo::new();
-    let hub = demo.start("hub", &["hub"])?;
-    let status = demo.start("status", &["status"])?;
-    let mut ada = demo.start("ada", &["speaker", "ada"])?;
-    let mut bob = demo.start("bob", &["speaker", "bob"])?;
-    status.says("here: ada, bob, hub")?;
-
-    ada.hears("?")?;
-    ada.says("(with you: bob)")?;
-    ada.hears("hello, everybody")?;
-    bob.says("ada: hello, everybody")?;
-    bob.hears("hello, Ada")?;
-    ada.says("bob: hello, Ada")?;
-    bob.hears("@ada shall we go?")?;
-    ada.says("bob whispers: shall we go?")?;
-
-    bob.leaves()?;
-    status.says("here: ada, hub")?;
-    let eve = demo.start("eve", &["speaker", "eve"])?;
-    status.says("here: ada, eve, hub")?;
-    eve.dies()?;
-    status.says("here: ada, hub")?;
-
-    ada.leaves()?;
-    hub.leaves()?;
-    status.leaves()
+/// Waits for Ctrl-C, or for the end of standard input.
+async fn stopped() {
+    let (ended, input) = oneshot::channel();
+    thread::spawn(move || {
+        // An error ends the input as well. The other end is gone if Ctrl-C came first.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = ended.send(());
+    });
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = input => {}
+    }
 }

@@ -1,28 +1,28 @@
-//! A game whose server alone decides what happens: 30 times a second it moves everybody as they last asked, and tells
-//! how things stand. Players join, steer and leave by request; of the snapshots each gets the latest it has time for.
+//! A game with an authoritative server: 30 times a second it moves each player as the player last asked, and publishes a
+//! snapshot. Players join, steer and leave by calls; each receives the latest snapshot that it has time for.
 //!
 //! ```text
-//! all of it, ended by itself      cargo run --example game_server -- demo
-//! or each on a terminal or        cargo run --example game_server -- server
-//! machine of its own              cargo run --example game_server -- bot ada
-//!                                 cargo run --example game_server -- bot bob 300
+//! all of it, played by itself      cargo run --example demo -- game_server
+//! or each in a terminal or on      cargo run --example game_server -- server
+//! a machine of its own             cargo run --example game_server -- bot ada
+//!                                  cargo run --example game_server -- bot bob 300
 //! ```
 //!
-//! A number after a bot's name is how many milliseconds it thinks about each snapshot.
+//! A number after a bot's name is the time in milliseconds that it thinks about each snapshot. Ctrl-D or Ctrl-C leaves.
 
-mod demo;
-
-use std::env;
+use std::error::Error;
 use std::time::Duration;
+use std::{env, io, thread};
 
 use actix::prelude::*;
 use meshzero::{CallError, Mesh, Publisher};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
-use demo::{Demo, Result, stopped};
+type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
 const TICKS_A_SECOND: u32 = 30;
-/// A player who does not steer for so many ticks has gone.
+/// A player that has not steered for this many ticks is removed.
 const PATIENCE: u64 = 20 * TICKS_A_SECOND as u64;
 const PLAYERS: usize = 8;
 const COINS: usize = 5;
@@ -34,14 +34,14 @@ struct Place {
     y: i16,
 }
 
-/// Takes part. The reply is the key to steer with, which nobody else learns.
+/// Joins the game. The reply is the key to steer with, which no other player receives.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Result<u64, String>")]
 struct Join {
     name: String,
 }
 
-/// Steers towards a place, from the next tick on. The reply is the tick that has just been.
+/// Steers towards a place from the next tick on. The reply is the current tick.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Result<u64, String>")]
 struct Input {
@@ -49,14 +49,14 @@ struct Input {
     towards: Place,
 }
 
-/// Leaves. The reply is the score.
+/// Leaves the game. The reply is the score.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Result<u32, String>")]
 struct Leave {
     key: u64,
 }
 
-/// How things stand after a tick.
+/// The state of the game after a tick.
 #[derive(Default, Serialize, Deserialize)]
 struct Snapshot {
     tick: u64,
@@ -172,7 +172,7 @@ impl Place {
     }
 
     fn step(self, towards: Place) -> Self {
-        // Players may steer to where there is no field.
+        // Players may steer beyond the field.
         let step = |from: i16, to: i16| from + i16::from(from < to) - i16::from(from > to);
         let (x, y) = (step(self.x, towards.x), step(self.y, towards.y));
         Self { x: x.clamp(0, FIELD.x - 1), y: y.clamp(0, FIELD.y - 1) }
@@ -183,15 +183,12 @@ impl Place {
 async fn main() -> Result {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if arguments == ["demo"] {
-        return play();
-    }
     let mesh = Mesh::join().await?;
     match arguments[..] {
         ["server"] => server(&mesh).await?,
         ["bot", name] => bot(&mesh, name, Duration::ZERO).await?,
         ["bot", name, think] => bot(&mesh, name, Duration::from_millis(think.parse()?)).await?,
-        _ => return Err("say: game_server demo, game_server server, or game_server bot NAME [MS]".into()),
+        _ => return Err("usage: game_server server | bot NAME [MS]".into()),
     }
     mesh.close().await;
     Ok(())
@@ -227,7 +224,7 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
         let snapshot = news.item;
         (seen, missed) = (seen + 1, missed + news.skipped);
         let Some(me) = snapshot.players.iter().find(|player| player.name == name) else { continue };
-        // Any coin, for two who went for the nearest would soon walk in one another's steps.
+        // Any coin: two bots that chose the nearest would soon follow each other.
         goal = goal.filter(|coin| snapshot.coins.contains(coin));
         goal = goal.or_else(|| fastrand::choice(&snapshot.coins).copied());
         let now = match game.send(Input { key, towards: goal.unwrap_or(me.at) }).await {
@@ -253,17 +250,16 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
     Ok(())
 }
 
-fn play() -> Result {
-    let demo = Demo::new();
-    let server = demo.start("server", &["server"])?;
-    let ada = demo.start("ada", &["bot", "ada"])?;
-    let bob = demo.start("bob", &["bot", "bob"])?;
-    let slow = demo.start("slow", &["bot", "slow", "300"])?;
-    for _ in 0..5 {
-        slow.says("tick")?;
+/// Waits for Ctrl-C, or for the end of standard input.
+async fn stopped() {
+    let (ended, input) = oneshot::channel();
+    thread::spawn(move || {
+        // An error ends the input as well. The other end is gone if Ctrl-C came first.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = ended.send(());
+    });
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = input => {}
     }
-    slow.leaves()?;
-    bob.leaves()?;
-    ada.leaves()?;
-    server.leaves()
 }

@@ -1,21 +1,20 @@
-//! A fleet: each robot is an actor in a process of its own, and a coordinator sends them to waypoints by request. The
-//! reply comes when the robot has arrived; its pose it tells all the time, as news. When a robot dies, its waypoint is
-//! given to another, because driving to it twice does no harm.
+//! A fleet: each robot is an actor in a process of its own, and a coordinator sends the robots to waypoints by calls. The
+//! reply comes when the robot has arrived; its pose is published continuously. When a robot dies, its waypoint is given to
+//! another, because driving there twice does no harm.
 //!
 //! ```text
-//! all of it, ended by itself      cargo run --example robots -- demo
-//! or each on a terminal or        cargo run --example robots -- robot a
-//! machine of its own              cargo run --example robots -- robot b
-//!                                 cargo run --example robots -- coordinator
+//! all of it, played by itself      cargo run --example demo -- robots
+//! or each in a terminal or on      cargo run --example robots -- robot a
+//! a machine of its own             cargo run --example robots -- robot b
+//!                                  cargo run --example robots -- coordinator
 //! ```
 //!
-//! A number after a robot's name is its speed in metres a second.
-
-mod demo;
+//! A number after a robot's name is its speed in metres per second. Ctrl-D or Ctrl-C leaves.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
 use std::time::{Duration, Instant};
-use std::{env, fmt, process};
+use std::{env, fmt, io, process, thread};
 
 use actix::prelude::*;
 use meshzero::{Mesh, News, Publisher, ServiceName, WatchEvent};
@@ -23,17 +22,17 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use demo::{Demo, Result, Role, stopped};
+type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// Robots move, and tell their pose, 50 times a second.
+/// Robots move, and publish their pose, 50 times a second.
 const TICK: Duration = Duration::from_millis(20);
-/// How far a robot drives in a second, in metres, if nothing else is said.
+/// The default speed of a robot in metres per second.
 const SPEED: f32 = 8.0;
-/// How far away a place may be, in metres.
+/// The greatest distance of a place from a robot, in metres.
 const REACH: f32 = 1_000.0;
-/// No drive takes longer.
+/// The timeout of a drive.
 const LONGEST: Duration = Duration::from_secs(60);
-/// How long a robot that was there a moment ago is looked for.
+/// The timeout for finding a robot that was up a moment ago.
 const NEARBY: Duration = Duration::from_secs(1);
 
 const WAYPOINTS: [(&str, Point); 9] = [
@@ -55,19 +54,19 @@ struct Point {
     y: f32,
 }
 
-/// Drives there. The reply is where the robot arrived.
+/// Drives to a place. The reply is the place at which the robot arrived.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Result<Point, Declined>")]
 struct Go {
     to: Point,
 }
 
-/// Why a robot does not go.
+/// The reason for which a robot refuses a drive.
 #[derive(Debug, Serialize, Deserialize)]
 enum Declined {
-    /// It is on its way to somewhere else.
+    /// It is driving to another place.
     Busy,
-    /// The place is out of its reach, or is none.
+    /// The place is out of its reach, or is not a number.
     TooFar,
 }
 
@@ -98,7 +97,7 @@ impl Handler<Go> for Robot {
         if self.drive.is_some() {
             return Box::pin(async { Err(Declined::Busy) });
         }
-        // Anybody may send: what is no number is not within reach either, and would be driven to for ever.
+        // Anybody may send: a place that is not a number is not within reach either; the robot would drive forever.
         let within_reach = self.at.distance(to) <= REACH;
         if !within_reach {
             return Box::pin(async { Err(Declined::TooFar) });
@@ -119,7 +118,7 @@ impl Robot {
         if let Some(drive) = self.drive.take() {
             self.at = self.at.towards(drive.to, self.speed * TICK.as_secs_f32());
             if self.at == drive.to {
-                // Whoever sent the robot may have gone.
+                // The caller may have gone.
                 let _ = drive.arrived.send(self.at);
             } else {
                 self.drive = Some(drive);
@@ -166,15 +165,12 @@ impl fmt::Display for Declined {
 async fn main() -> Result {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if arguments == ["demo"] {
-        return play();
-    }
     let mesh = Mesh::join().await?;
     match arguments[..] {
         ["robot", name] => robot(&mesh, name, SPEED).await?,
         ["robot", name, speed] => robot(&mesh, name, speed.parse()?).await?,
         ["coordinator"] => coordinator(&mesh).await?,
-        _ => return Err("say: robots demo, robots coordinator, or robots robot NAME [SPEED]".into()),
+        _ => return Err("usage: robots coordinator | robot NAME [SPEED]".into()),
     }
     mesh.close().await;
     Ok(())
@@ -192,7 +188,7 @@ async fn robot(mesh: &Mesh, name: &str, speed: f32) -> Result {
     Ok(())
 }
 
-/// What the coordinator knows of a robot.
+/// The coordinator's record of a robot.
 #[derive(Default)]
 struct Record {
     reached: usize,
@@ -253,7 +249,7 @@ async fn coordinator(mesh: &Mesh) -> Result {
                         records.entry(robot.clone()).or_default().reached += 1;
                         idle.push_back(robot);
                     }
-                    // It is not sent anywhere again, unless it comes back.
+                    // The robot gets no further waypoint, unless it comes up again.
                     Err(error) => {
                         say(&robot, format!("gives back {place}: {error}"));
                         todo.push_front((place, to));
@@ -282,22 +278,16 @@ async fn go(mesh: &Mesh, robot: &ServiceName, to: Point) -> Result<Point, String
     arrival.map_err(|declined| declined.to_string())
 }
 
-fn play() -> Result {
-    let demo = Demo::new();
-    let coordinator = demo.start("coordinator", &["coordinator"])?;
-    let mut robots = ["a", "b", "c"]
-        .into_iter()
-        .map(|name| Ok((name, demo.start(name, &["robot", name])?)))
-        .collect::<Result<BTreeMap<_, _>>>()?;
-
-    let line = coordinator.says("goes to")?;
-    let first = robots.keys().copied().find(|name| line.contains(&format!("robot/{name} ")));
-    let robot = first.and_then(|name| robots.remove(name)).ok_or("a stranger goes")?;
-    robot.says("drives to")?;
-    println!("{:>11} | (process {} is killed)", "demo", robot.pid());
-    robot.dies()?;
-    coordinator.says("gives back")?;
-    coordinator.says("9 of 9 waypoints reached")?;
-    coordinator.ends()?;
-    robots.into_values().try_for_each(Role::leaves)
+/// Waits for Ctrl-C, or for the end of standard input.
+async fn stopped() {
+    let (ended, input) = oneshot::channel();
+    thread::spawn(move || {
+        // An error ends the input as well. The other end is gone if Ctrl-C came first.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = ended.send(());
+    });
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = input => {}
+    }
 }

@@ -1,55 +1,55 @@
-//! How many calls and news a second go from one process to another, beside what bare TCP does with bytes of the same
-//! length in the same minute. Only what has arrived counts, and what was lost is told.
+//! Calls and news per second from one process to another, beside bare TCP with bytes of the same length in the same
+//! minute. Only messages that have arrived count, and lost ones are reported.
 //!
 //! ```text
-//! both processes, on loopback     cargo run --release --example throughput
-//! or each on a terminal or        cargo run --release --example throughput -- server
-//! machine of its own              cargo run --release --example throughput -- client
+//! both processes, on loopback      cargo run --release --example demo -- throughput
+//! or each in a terminal or on      cargo run --release --example throughput -- server
+//! a machine of its own             cargo run --release --example throughput -- client
 //! ```
 
-mod demo;
-
-use std::env;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use std::{env, io, thread};
 
 use actix::prelude::*;
 use meshzero::{Mesh, News, NewsError, Publisher, ServiceRef};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use demo::{Demo, Result, stopped};
+type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// What a call carries each way, and an item of news.
+/// The payload of a call each way, and of an item of news.
 type Payload = [u64; 8];
 const BYTES: usize = size_of::<Payload>();
 const PAYLOAD: Payload = [0x0123_4567_89ab_cdef; 8];
 
-/// Calls under way at once.
+/// Calls in flight.
 const WINDOW: usize = 64;
-/// Items that are asked for at once, and how many such requests are under way. Together they are fewer than a publisher
-/// keeps for a subscriber, so that none need be lost.
+/// Items per request for news, and such requests in flight. Together they are fewer than a publisher buffers for a
+/// subscriber, so that none need be lost.
 const BATCH: u64 = 128;
 const BATCHES: u64 = 4;
-/// How long the last items may take.
+/// The timeout for the last items.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What is read and written of bare TCP at a time.
+/// The size of reads and writes of bare TCP.
 const BUFFER: usize = 64 << 10;
-/// How long each measurement takes.
+/// The length of each measurement.
 const TIME: Duration = Duration::from_millis(500);
 
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Payload")]
 struct Echo(Payload);
 
-/// Publishes so many items. The reply is how many have been published in all.
+/// Publishes a number of items. The reply is the total number of published items.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Result<u64, String>")]
 struct Publish(u64);
 
-/// Where bare TCP is served: one address sends back what comes, the other sends without end. Told as news.
+/// The addresses of the bare TCP servers: one echoes, the other sends without end. Published as news.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Bare {
     echo: SocketAddr,
@@ -89,14 +89,11 @@ impl Handler<Publish> for Server {
 async fn main() -> Result {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if arguments.is_empty() {
-        return play();
-    }
     let mesh = Mesh::join().await?;
     match arguments[..] {
         ["server"] => server(&mesh).await?,
         ["client"] => client(&mesh).await?,
-        _ => return Err("say nothing more, or: throughput server, throughput client".into()),
+        _ => return Err("usage: throughput server | client".into()),
     }
     mesh.close().await;
     Ok(())
@@ -141,7 +138,7 @@ async fn serve_bulk(listener: TcpListener) -> Result {
     }
 }
 
-/// What one line of the table says.
+/// One figure of the table.
 #[derive(Default)]
 struct Measured {
     arrived: u64,
@@ -184,7 +181,7 @@ async fn client(mesh: &Mesh) -> Result {
     if lost > 0 { Err(format!("{lost} were lost").into()) } else { Ok(()) }
 }
 
-/// Calls, with so many under way at once.
+/// Calls, `window` of them in flight.
 async fn calls(server: &ServiceRef, window: usize) -> Result<Measured> {
     let started = Instant::now();
     let mut callers = JoinSet::new();
@@ -211,7 +208,7 @@ async fn calls(server: &ServiceRef, window: usize) -> Result<Measured> {
     Ok(measured)
 }
 
-/// News, asked for as fast as they arrive.
+/// News, requested as fast as it arrives.
 async fn news(server: &ServiceRef) -> Result<Measured> {
     let mut items = server.subscribe::<Payload>("item").await?;
     let before = server.send(Publish(0)).await??;
@@ -250,7 +247,7 @@ impl Measured {
     }
 }
 
-/// Messages of the same length over TCP, with so many under way at once.
+/// Messages of the same length echoed over TCP, `window` of them in flight.
 async fn bare_echo(address: SocketAddr, window: usize) -> Result<Measured> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
@@ -258,7 +255,7 @@ async fn bare_echo(address: SocketAddr, window: usize) -> Result<Measured> {
     let (mut bytes, started) = (0, Instant::now());
     stream.write_all(&buffer[..window * BYTES]).await?;
     while started.elapsed() < TIME {
-        // One at a time is whole messages in any case; of more, whatever has come is answered at once.
+        // One at a time is a whole message in any case; with more, all bytes that have arrived are echoed at once.
         let length = stream.read(&mut buffer).await?;
         bytes += length;
         stream.write_all(&buffer[..length]).await?;
@@ -266,7 +263,7 @@ async fn bare_echo(address: SocketAddr, window: usize) -> Result<Measured> {
     Ok(Measured::of_bytes(bytes, started))
 }
 
-/// Messages of the same length over TCP one way, as many as fit into each piece that is read.
+/// Messages of the same length over TCP one way, as many as fit into each read.
 async fn bare_bulk(address: SocketAddr) -> Result<Measured> {
     let mut stream = TcpStream::connect(address).await?;
     let mut buffer = vec![0; BUFFER];
@@ -291,9 +288,16 @@ fn grouped(number: f64) -> String {
     digits.chars().enumerate().map(|(place, digit)| format!("{}{digit}", commas(place))).collect()
 }
 
-fn play() -> Result {
-    let demo = Demo::new();
-    let server = demo.start("server", &["server"])?;
-    demo.start("client", &["client"])?.ends()?;
-    server.leaves()
+/// Waits for Ctrl-C, or for the end of standard input.
+async fn stopped() {
+    let (ended, input) = oneshot::channel();
+    thread::spawn(move || {
+        // An error ends the input as well. The other end is gone if Ctrl-C came first.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = ended.send(());
+    });
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = input => {}
+    }
 }

@@ -4,12 +4,13 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use actix::{Actor, ArbiterHandle, Context, Handler};
-use meshzero_actors::NetMessage;
+use actix::{Actor, ArbiterHandle, Context};
 use meshzero_actors::called::Call;
 #[cfg(feature = "schemars")]
 use meshzero_actors::handler::Documented;
 use meshzero_actors::handler::Registration;
+use meshzero_actors::{Handles, NetMessage};
+
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, Declared, Offer, Only, Source};
 use meshzero_actors::place::Place;
@@ -84,7 +85,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// Registers the handler of messages of type `M`, under the type's own name without its module: `arm::Move` is `Move`.
     pub fn handles<M: NetMessage>(self) -> Self
     where
-        A: Handler<M>,
+        A: Handles<M>,
     {
         self.handles_as::<M>(type_info::<M>().name())
     }
@@ -126,7 +127,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// ```
     pub fn handles_as<M: NetMessage>(self, name: impl AsRef<str>) -> Self
     where
-        A: Handler<M>,
+        A: Handles<M>,
     {
         self.change(|offer| {
             offer.handlers.push(Registration::of::<M>(TypeName::new(name)?));
@@ -159,7 +160,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     #[cfg(feature = "schemars")]
     pub fn handles_documented<M>(self) -> Self
     where
-        A: Handler<M>,
+        A: Handles<M>,
         M: NetMessage<Result: schemars::JsonSchema> + schemars::JsonSchema,
     {
         self.change(|offer| {
@@ -192,7 +193,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// ```
     pub fn handles_values(self) -> Self
     where
-        A: Handler<Value>,
+        A: Handles<Value>,
     {
         self.handles::<Value>()
     }
@@ -229,7 +230,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// ```
     pub fn handles_calls<M: NetMessage>(self) -> Self
     where
-        A: Handler<Call<M>>,
+        A: Handles<Call<M>>,
     {
         self.change(|offer| {
             offer.handlers.push(Registration::calls::<M>(TypeName::new(type_info::<M>().name())?));

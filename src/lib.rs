@@ -1,18 +1,33 @@
-//! Actors that find and call each other over a network with nothing to configure.
+//! Actors that find and call each other over a local network with nothing to configure.
 //!
 //! A program joins a [`Mesh`], advertises [`actix`] actors under names, and discovers those of others. Any actix message
-//! that serde knows can be sent to them; there is nothing of ours to derive.
+//! that serde can encode can be sent to them; there is no trait or macro of this crate to derive.
+//!
+//! # A service
+//!
+//! [`Mesh::advertise`] takes a factory, because an actor that panics is restarted. [`Mesh::advertise_with`] also gives
+//! the factory the [`Publisher`] of the service, for actors that publish news. An item of news is any type that serde can
+//! encode.
 //!
 //! ```no_run
 //! use actix::prelude::*;
-//! use meshzero::Mesh;
+//! use meshzero::{Mesh, Publisher};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Message, Serialize, Deserialize)]
 //! #[rtype(result = "String")]
 //! struct Hello(String);
 //!
-//! struct Greeter;
+//! #[derive(Debug, Serialize, Deserialize)]
+//! struct Greeted {
+//!     name: String,
+//!     times: u32,
+//! }
+//!
+//! struct Greeter {
+//!     news: Publisher,
+//!     times: u32,
+//! }
 //!
 //! impl Actor for Greeter {
 //!     type Context = Context<Self>;
@@ -22,6 +37,11 @@
 //!     type Result = String;
 //!
 //!     fn handle(&mut self, Hello(name): Hello, _: &mut Context<Self>) -> String {
+//!         self.times += 1;
+//!         let item = Greeted { name: name.clone(), times: self.times };
+//!         if let Err(error) = self.news.publish("greeted", &item) {
+//!             eprintln!("not published: {error}");
+//!         }
 //!         format!("Hello, {name}!")
 //!     }
 //! }
@@ -29,14 +49,59 @@
 //! #[actix::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let mesh = Mesh::join().await?;
-//!     let _service = mesh.advertise("greeter", || Greeter).handles::<Hello>().await?;
-//!
-//!     // In this program or in any other on the network:
-//!     let greeter = mesh.discover("greeter").await?;
-//!     println!("{}", greeter.send(Hello("mesh".into())).await?);
+//!     let greeter = mesh
+//!         .advertise_with("greeter", |news| Greeter { news, times: 0 })
+//!         .handles::<Hello>()
+//!         .publishes::<Greeted>("greeted")
+//!         .await?;
+//!     println!("greeter is at {}", greeter.address());
+//!     // The service is withdrawn when `greeter` is dropped.
+//!     println!("{}", greeter.ended().await);
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # A caller
+//!
+//! [`Mesh::discover`] returns a [`ServiceRef`], which stays usable while instances of the service come and go. In this
+//! program or in any other on the network:
+//!
+//! ```no_run
+//! # use actix::prelude::*;
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Message, Serialize, Deserialize)]
+//! # #[rtype(result = "String")]
+//! # struct Hello(String);
+//! # #[derive(Debug, Serialize, Deserialize)]
+//! # struct Greeted { name: String, times: u32 }
+//! use meshzero::{CallError, Mesh};
+//!
+//! #[actix::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mesh = Mesh::join().await?;
+//!     let greeter = mesh.discover("greeter").await?;
+//!     let mut greeted = greeter.subscribe::<Greeted>("greeted").await?;
+//!
+//!     match greeter.send(Hello("World".into())).await {
+//!         Ok(reply) => println!("{reply}"),
+//!         // Nobody has handled it: safe to repeat.
+//!         Err(error @ CallError::NotSent { .. }) => println!("{error}"),
+//!         // No reply in time, or a lost connection: it may have been handled.
+//!         Err(error @ CallError::Unknown { .. }) => println!("{error}"),
+//!         // The service answered that it has no reply: no such handler, a panic, a full queue.
+//!         Err(error @ CallError::Refused { .. }) => println!("{error}"),
+//!         // It was handled, and its reply is not a `String`: the programs disagree about the type.
+//!         Err(error @ CallError::BadReply { .. }) => println!("{error}"),
+//!     }
+//!     if let Some(news) = greeted.next().await.transpose()? {
+//!         println!("{} has greeted {:?}", news.from, news.item);
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Two programs that are built separately put their messages into a crate that both depend on; the example `weather` of the
+//! repository is one. The types need not be identical: fields that a `#[serde(default)]` covers may be missing.
 //!
 //! # Where to look
 //!
@@ -46,18 +111,20 @@
 //! | offer an actor | [`Mesh::advertise`], [`Advertise`], [`Service`] |
 //! | find services, list them, watch them come and go | [`Mesh::discover`], [`Mesh::discover_all`], [`Mesh::discover_group`], [`Mesh::watch`] |
 //! | call an actor | [`ServiceRef::send`], [`Request`], [`CallError`] |
-//! | publish news, and listen to them | [`Service::publish`], [`Publisher`], [`ServiceRef::subscribe`], [`Subscription`] |
+//! | publish news, and subscribe to it | [`Mesh::advertise_with`], [`Service::publish`], [`Publisher`], [`ServiceRef::subscribe`], [`Subscription`] |
 //! | send and receive without Rust types | [`Value`], [`Advertise::handles_values`], [`Request::named`] |
-//! | see what was refused, dropped, retried, restarted and resumed | [`Mesh::stats`], [`ServiceRef::ask_stats`], [`Stats`] |
-//! | see which call caused which, through several programs | [`trace`] |
+//! | count what was refused, dropped, retried, restarted and resumed | [`Mesh::stats`], [`ServiceRef::ask_stats`], [`Stats`] |
+//! | follow a call through several programs | [`trace`] |
 //! | write a program without async or actors | [`zero`] |
 //!
-//! Everything works under `#[actix::main]`, under `#[tokio::main]`, and in a plain `fn main` with [`block_on`]. What happens
-//! out of sight, such as a connection that is refused, is told to [`tracing`](https://docs.rs/tracing).
+//! Everything works under `#[actix::main]`, under `#[tokio::main]`, and in a plain `fn main` with [`block_on`]. Events that no
+//! caller sees, such as a refused connection, are recorded with [`tracing`](https://docs.rs/tracing).
+//!
+//! Nothing is encrypted yet, and everybody on the network can join a mesh: use it on networks that you trust.
 //!
 //! # Features
 //!
-//! `prometheus`, off by default: what a program has counted as text for Prometheus.
+//! `prometheus`, off by default: the statistics of a program as text for Prometheus.
 //!
 //! `schemars`, off by default: `Advertise::handles_documented` describes messages with the JSON schemas that schemars
 //! derives, and with their documentation.
@@ -94,13 +161,13 @@ pub use error::{
 };
 pub use join::Join;
 pub use mesh::Mesh;
-pub use meshzero_actors::NetMessage;
 pub use meshzero_actors::called::Call;
 pub use meshzero_actors::feed::FeedError;
 pub use meshzero_actors::home::Gone;
 pub use meshzero_actors::interfaces::{Awaited as AwaitedInterface, InterfacesError, Lack};
 pub use meshzero_actors::naming::InvalidAddress;
 pub use meshzero_actors::node::StartError;
+pub use meshzero_actors::{Handles, NetMessage};
 // For `mz`, so that there is one rule.
 #[doc(hidden)]
 pub use meshzero_actors::naming;
@@ -132,3 +199,14 @@ pub use service_ref::ServiceRef;
 pub use subscribe::{News, Subscribe, SubscribeTo, Subscription, SubscriptionGuard};
 pub use value::Value;
 pub use watch::Watch;
+
+/// The examples of the README and of `docs/`, which are tested as documentation.
+#[cfg(doctest)]
+mod documentation {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/guide.md")]
+    mod guide {}
+    #[doc = include_str!("../docs/blocking.md")]
+    mod blocking {}
+}

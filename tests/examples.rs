@@ -149,7 +149,7 @@ fn a_player_that_is_stopped_holds_up_nobody_and_sees_the_latest_when_it_goes_on(
 
 #[test]
 fn throughput_counts_what_arrived_and_loses_nothing() {
-    let output = Cast::of("throughput").start(&[]).succeed(PATIENCE);
+    let output = Cast::of("demo").start(&["throughput"]).succeed(PATIENCE);
     for what in ["calls, one at a time", "calls, 64 in flight", "news "] {
         let row = output.split(what).nth(1).unwrap_or_else(|| panic!("no row {what:?}:\n{output}"));
         let columns: Vec<&str> = row.lines().next().unwrap_or(row).split_whitespace().collect();
@@ -164,15 +164,15 @@ fn every_demo_ends_by_itself() {
     let finished =
         [("chat", "here: ada, hub"), ("robots", "9 of 9 waypoints"), ("game_server", "leaves with")];
     for (name, line) in finished {
-        let output = Cast::of(name).start(&["demo"]).succeed(PATIENCE);
+        let output = Cast::of("demo").start(&[name]).succeed(PATIENCE);
         assert!(output.contains(line), "{name} without {line:?}:\n{output}");
     }
 }
 
 #[test]
 fn the_roles_of_a_demo_that_is_killed_end_as_well() {
-    let cast = Cast::of("robots");
-    let mut demo = cast.start(&["demo"]);
+    let cast = Cast::of("demo");
+    let mut demo = cast.start(&["robots"]);
     let line = demo.expect_line("robot/a is process", PATIENCE);
     let pid = number_before(&line, " at ");
     demo.kill();

@@ -138,4 +138,4 @@ mod written;
 mod zmtp;
 pub mod zone;
 
-pub use message::NetMessage;
+pub use message::{Handles, NetMessage};

@@ -25,4 +25,42 @@ use meshzero_proto::codec::Wire;
 )]
 pub trait NetMessage: actix::Message<Result: Wire> + Wire {}
 
+#[diagnostic::do_not_recommend]
 impl<M> NetMessage for M where M: actix::Message<Result: Wire> + Wire {}
+
+/// An actor that handles messages of type `M`: one that implements actix's `Handler<M>`.
+///
+/// There is nothing to implement. The trait exists so that a missing handler is one sentence from the compiler, and not a
+/// list of every handler that it knows.
+///
+/// ```compile_fail,E0277
+/// use actix::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Message, Serialize, Deserialize)]
+/// #[rtype(result = "u32")]
+/// struct Add(u32, u32);
+///
+/// struct Idle;
+///
+/// impl Actor for Idle {
+///     type Context = Context<Self>;
+/// }
+///
+/// fn handles<M: Message, A: meshzero_actors::Handles<M>>() {}
+/// handles::<Add, Idle>();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "the actor `{Self}` does not handle `{M}`",
+    label = "`impl Handler<{M}> for {Self}` is missing",
+    note = "a service takes the messages that its actor has a handler for: implement `actix::Handler<{M}>` for `{Self}`"
+)]
+pub trait Handles<M: actix::Message>: actix::Handler<M> {}
+
+#[diagnostic::do_not_recommend]
+impl<A, M> Handles<M> for A
+where
+    A: actix::Handler<M>,
+    M: actix::Message,
+{
+}

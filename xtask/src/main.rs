@@ -1,12 +1,13 @@
 //! The project's own tasks, started as `cargo xtask NAME`.
 //!
 //! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel and tries it under the [`interpreters`] that there are, [`stair`], [`folders`], [`dependencies`],
-//! [`publishing`], [`sizes`], [`words`] and [`hygiene`] read the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
+//! [`publishing`], [`sizes`] and [`hygiene`] read the project, [`compiler`] reads what the compiler tells users, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
 //! [`cross`] tries other systems, and [`mod@test`] puts them in order. [`soak`] is for an evening.
 
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
 
 mod capability;
+mod compiler;
 mod cross;
 mod dependencies;
 mod folders;

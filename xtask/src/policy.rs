@@ -56,7 +56,7 @@ pub(crate) const FLOORS: &[&[&str]] = &[
     &["meshzero-proto"],
     &["meshzero-actors", "meshzero-interleavings"],
     &["meshzero"],
-    &["meshzero-cli", "meshzero-python", "meshzero-simulation"],
+    &["meshzero-cli", "meshzero-python", "meshzero-simulation", "weather"],
 ];
 
 /// Members beside the stair: no floor may ship them, and they may not depend on a floor.

@@ -96,6 +96,7 @@ mod tests {
         ("meshzero-cli", &["meshzero"]),
         ("meshzero-python", &["meshzero"]),
         ("meshzero-simulation", &["meshzero", "meshzero-actors"]),
+        ("weather", &["meshzero"]),
         ("meshzero-interleavings", &["meshzero-proto"]),
         ("meshzero-testing", &[]),
         ("xtask", &[]),

@@ -11,7 +11,7 @@ use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
 use crate::{
-    cross, dependencies, folders, hostile, hygiene, policy, publishing, python, setup, sizes, stair,
+    compiler, cross, dependencies, folders, hostile, hygiene, policy, publishing, python, setup, sizes, stair,
 };
 
 /// How much of it is wanted.
@@ -77,6 +77,9 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     })?;
     report
         .step("build", || cargo(&["build", "--workspace", "--all-targets", ALL_FEATURES, LOCKED, OFFLINE]))?;
+    report.step("the compiler's explanations", || {
+        compiler::check(&metadata, &["--workspace", "--all-targets", ALL_FEATURES, LOCKED, OFFLINE])
+    })?;
     let tested = report.step("tests", || scene.run_tests());
     scene.collect_skips(report)?;
     tested?;

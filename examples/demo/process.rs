@@ -1,45 +1,24 @@
-//! What the demos of the examples share, and what has nothing to do with the mesh: a program starts itself again in
-//! other roles, shows what each of them prints, and lets none of them outlive it.
+//! The processes of a demo: each runs an example, its lines are shown with its name, and none outlives the demo.
 //!
-//! `MESHZERO_MESH` and `MESHZERO_INTERFACES` give every demo a mesh of its own, on this machine alone.
+//! `MESHZERO_MESH` and `MESHZERO_INTERFACES` give every demo a mesh of its own, on this machine only.
 
-// Every example uses a part of it.
-#![allow(dead_code)]
-
-use std::fmt;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::env;
+use std::error::Error;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
-use tokio::sync::oneshot;
+pub(crate) type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
-pub(crate) type Result<T = (), E = Failure> = std::result::Result<T, E>;
-
-/// Anything that went wrong, which `main` shows as the sentence that it is.
-pub(crate) struct Failure(String);
-
-impl<E: fmt::Display> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl fmt::Debug for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// How long a demo may take. It ends by itself long before, unless something is wrong.
+/// The timeout of a demo, which ends long before unless something is wrong.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Tells a role that it is part of a demo.
-const PART: &str = "PART_OF_A_DEMO";
-
-/// A play of several processes.
+/// Several processes of one example.
 pub(crate) struct Demo {
+    program: PathBuf,
     mesh: String,
     end: Instant,
 }
@@ -54,18 +33,23 @@ pub(crate) struct Role {
 }
 
 impl Demo {
-    pub(crate) fn new() -> Self {
-        Self { mesh: format!("demo-{:08x}", fastrand::u32(..)), end: Instant::now() + LONGEST }
+    /// Finds the example beside this program, and builds it if it is not there.
+    pub(crate) fn of(example: &str) -> Result<Self> {
+        let program = env::current_exe()?.with_file_name(format!("{example}{}", env::consts::EXE_SUFFIX));
+        if !program.exists() {
+            build(example)?;
+        }
+        let mesh = format!("demo-{:08x}", fastrand::u32(..));
+        Ok(Self { program, mesh, end: Instant::now() + LONGEST })
     }
 
-    /// Starts this program again with other arguments; `name` stands before its lines.
+    /// Starts the example with these arguments; its lines are shown after `name`.
     pub(crate) fn start(&self, name: &str, arguments: &[&str]) -> Result<Role> {
-        let mut child = Command::new(env::current_exe()?)
+        let mut child = Command::new(&self.program)
             .args(arguments)
             .env("MESHZERO_MESH", &self.mesh)
             .env("MESHZERO_INTERFACES", "lo")
             .env_remove("MESHZERO_PEERS")
-            .env(PART, "yes")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -75,7 +59,7 @@ impl Demo {
             thread::spawn(move || {
                 for line in BufReader::new(output).lines().map_while(io::Result::ok) {
                     println!("{prefix:>11} | {line}");
-                    // The demo may not wait for lines any more; they are shown all the same.
+                    // The demo may have stopped waiting for lines; they are shown all the same.
                     let _ = show.send(line);
                 }
             });
@@ -83,6 +67,16 @@ impl Demo {
         let input = child.stdin.take();
         Ok(Role { name: name.to_owned(), child, input, lines, end: self.end })
     }
+}
+
+fn build(example: &str) -> Result {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--example", example]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    if build.status()?.success() { Ok(()) } else { Err(format!("cannot build the example {example}").into()) }
 }
 
 impl Role {
@@ -112,12 +106,12 @@ impl Role {
         Ok(writeln!(input, "{line}")?)
     }
 
-    /// Waits until it has ended by itself, and well.
+    /// Waits until it has ended by itself, with success.
     pub(crate) fn ends(mut self) -> Result {
         while Instant::now() < self.end {
             match self.child.try_wait()? {
                 Some(status) if status.success() => {
-                    // All it said is shown before the demo goes on.
+                    // All its lines are shown before the demo goes on.
                     while self.lines.recv().is_ok() {}
                     return Ok(());
                 }
@@ -128,13 +122,13 @@ impl Role {
         Err(format!("{} did not end in time", self.name).into())
     }
 
-    /// Lets it leave as a user would who is done, and waits until it has.
+    /// Ends its input, on which it leaves, and waits until it has left.
     pub(crate) fn leaves(mut self) -> Result {
         self.input = None;
         self.ends()
     }
 
-    /// Kills it without any warning.
+    /// Kills it.
     pub(crate) fn dies(mut self) -> Result {
         self.child.kill()?;
         self.child.wait()?;
@@ -144,24 +138,8 @@ impl Role {
 
 impl Drop for Role {
     fn drop(&mut self) {
-        // Both fail for a process alone that has ended already.
+        // Both fail only for a process that has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Waits for Ctrl-C or, in a role of a demo, for the end of its input: that also comes when the demo is killed.
-pub(crate) async fn stopped() {
-    let (tell, told) = oneshot::channel();
-    if env::var_os(PART).is_some() {
-        thread::spawn(move || {
-            // However reading ends, there is nobody any more who might write.
-            let _ = io::stdin().read_to_end(&mut Vec::new());
-            let _ = tell.send(());
-        });
-        // A demo's Ctrl-C ends the demo, and with it this.
-        let _ = told.await;
-    } else if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
     }
 }
