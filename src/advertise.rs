@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use actix::{Actor, ArbiterHandle, Context};
+use meshzero_actors::Handles;
+use meshzero_actors::NetMessage;
 use meshzero_actors::called::Call;
 #[cfg(feature = "schemars")]
 use meshzero_actors::handler::Documented;
 use meshzero_actors::handler::Registration;
-use meshzero_actors::{Handles, NetMessage};
 
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, Declared, Offer, Only, Source};

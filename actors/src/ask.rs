@@ -8,11 +8,11 @@ use meshzero_proto::description::Description;
 
 use crate::attempt;
 use crate::caller::Caller;
+use crate::client::link::{Ended, Question, Unsent};
 use crate::describe;
 use crate::fault::Fault;
 use crate::home::Gone;
 use crate::inbound::Outcome;
-use crate::link::{Ended, Question, Unsent};
 use crate::payload::Payload;
 use crate::route::Member;
 use crate::service::Service;

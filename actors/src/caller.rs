@@ -8,10 +8,10 @@ use meshzero_proto::codec::DecodeLimits;
 
 use crate::alarms::Alarm;
 use crate::blocking;
+use crate::client::link::Ended;
 use crate::clock;
 use crate::fault::Fault;
 use crate::inbound::Outcome;
-use crate::link::Ended;
 use crate::message::NetMessage;
 use crate::premises::{Membership, Premises};
 use crate::route::{Member, Route};

@@ -19,9 +19,10 @@ use crate::guests::Guests;
 use crate::handshake::{Seat, Welcomed, greet};
 use crate::listeners::Listeners;
 use crate::service::Service;
+use crate::session;
 use crate::unfinished::Abandoned;
+use crate::zmtp;
 use crate::zone::Named;
-use crate::{session, zmtp};
 
 /// The pause after the system refused to accept, for example because no file descriptor is left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);

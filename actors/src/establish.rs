@@ -172,7 +172,8 @@ pub async fn establish(
     let mut pauses = PAUSES;
     let mut last = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
     while let Some(known) = target.known(context, until).await {
-        let attempt = subscriber::subscribe(context, &name, target.publishers(), known, subscribe.clone()).await;
+        let attempt =
+            subscriber::subscribe(context, &name, target.publishers(), known, subscribe.clone()).await;
         let fault = match attempt {
             Ok(established) => return Ok(established),
             Err(fault) => fault,

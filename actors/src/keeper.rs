@@ -14,10 +14,10 @@ use meshzero_proto::directory::Instance;
 use meshzero_proto::hello::Hello;
 use tokio::time::{self, Instant};
 
+use crate::client::link::Link;
 use crate::dial::{self, DialError, Listed};
 use crate::discovery::{Failed, Proved, Verdict};
 use crate::follow::LONGEST_PAUSE;
-use crate::link::Link;
 use crate::premises::Premises;
 use crate::redial::Redial;
 use crate::route::{Member, Route};

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use meshzero_proto::diagnosis::Neighbour;
 
-use crate::{routers, zone};
+use crate::routers;
+use crate::zone;
 
 #[cfg(target_os = "linux")]
 mod netlink;

@@ -10,11 +10,11 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::outlier::Outliers;
 use tokio::sync::Notify;
 
+use crate::client::link::Link;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::health::Health;
 use crate::line::{Line, Turn};
-use crate::link::Link;
 use crate::premises::Premises;
 use crate::service::Service;
 use crate::stats::{self, RouteStats};

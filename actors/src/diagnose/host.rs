@@ -11,7 +11,8 @@ use crate::host::{self, local_address};
 use crate::interfaces::Interfaces;
 use crate::neighbours::{self, Entry};
 use crate::premises::Premises;
-use crate::{routers, zone};
+use crate::routers;
+use crate::zone;
 
 /// The state of this host. What could not be looked at is `None` or missing.
 #[derive(Debug, Clone, Default)]

@@ -5,6 +5,7 @@ use meshzero_proto::directory::{Changes, Source};
 use meshzero_proto::hello::Purpose;
 
 use crate::clock;
+use crate::discovery::PeerArrived;
 use crate::discovery::effect::Effect;
 use crate::discovery::handing_on::Tried;
 use crate::discovery::interest::Interest;
@@ -14,7 +15,6 @@ use crate::discovery::reaching::Verdict;
 use crate::discovery::static_peers::Standing;
 use crate::discovery::verification::Asked;
 use crate::discovery::{Discovery, multicast};
-use crate::discovery::PeerArrived;
 use crate::mdns::channel::Use;
 use crate::socket::PROBES;
 

@@ -1,0 +1,3 @@
+//! TODO header of client.
+
+pub mod link;
