@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use meshzero_actors::blocking::Scope;
+use meshzero_actors::runtime::blocking::Scope;
 
 /// Blocks this thread until `future` completes, for programs with a plain `fn main`.
 ///

@@ -163,10 +163,10 @@ pub use join::Join;
 pub use mesh::Mesh;
 pub use meshzero_actors::called::Call;
 pub use meshzero_actors::feed::FeedError;
-pub use meshzero_actors::home::Gone;
 pub use meshzero_actors::interfaces::{Awaited as AwaitedInterface, InterfacesError, Lack};
 pub use meshzero_actors::naming::InvalidAddress;
 pub use meshzero_actors::node::StartError;
+pub use meshzero_actors::runtime::executor::Gone;
 pub use meshzero_actors::{Handles, NetMessage};
 // For `mz`, so that there is one rule.
 #[doc(hidden)]

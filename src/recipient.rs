@@ -21,7 +21,7 @@ use actix::{Actor, ActorContext, ActorState, Addr, Handler, Recipient};
 use futures_core::Stream;
 use meshzero_actors::NetMessage;
 use meshzero_actors::caller::Caller;
-use meshzero_actors::events;
+use meshzero_actors::runtime::events;
 
 use crate::error::CallError;
 use crate::request::Request;

@@ -12,8 +12,8 @@ use crate::environment::Environment;
 use crate::foreign::Foreign;
 use crate::handler::Registration;
 use crate::hosted::{Factory, Hosted};
-use crate::panic::Panicked;
 use crate::restart::Restart;
+use crate::runtime::panic::Panicked;
 
 /// The handle with which a service reaches its actor.
 pub(crate) struct Entrance {

@@ -11,10 +11,10 @@ use meshzero_proto::refusal::Refusal;
 use meshzero_proto::stream::PIECE_BYTES;
 
 use crate::counts::RequestCounters;
-use crate::events;
 use crate::expiry::Expiry;
 use crate::outbox::{Outbox, Pace, Reply, Room};
 use crate::owed::{NEVER, Owed};
+use crate::runtime::events;
 
 /// The replies that one connection owes its caller. Shared by whoever may answer, on any thread.
 pub struct Answers {

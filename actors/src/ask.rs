@@ -11,10 +11,10 @@ use crate::caller::Caller;
 use crate::client::link::{Ended, Question, Unsent};
 use crate::describe;
 use crate::fault::Fault;
-use crate::home::Gone;
 use crate::inbound::Outcome;
 use crate::payload::Payload;
 use crate::route::Member;
+use crate::runtime::executor::Gone;
 use crate::service::Service;
 use crate::stats::{AskStats, Stats};
 

@@ -16,9 +16,7 @@ use meshzero_proto::retry::Repeats;
 use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
-use crate::alarms::Alarm;
 use crate::balancer::Chosen;
-use crate::blocking;
 use crate::caller::{Caller, conclude, decode};
 use crate::client::link::{Ended, Link, Reply, Unsent};
 use crate::door::{Door, Entered, Entering, Inlet};
@@ -31,8 +29,10 @@ use crate::offload::SetOut;
 use crate::outward::{Deadline, Outward};
 use crate::packed;
 use crate::premises::Premises;
-use crate::quota::Taken;
 use crate::route::Member;
+use crate::runtime::blocking;
+use crate::runtime::semaphore::Taken;
+use crate::runtime::timer::Alarm;
 use crate::service::Service;
 use crate::tries::Tries;
 

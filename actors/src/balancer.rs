@@ -7,9 +7,9 @@ use std::sync::Arc;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::outlier::Finding;
 
-use crate::clock;
-use crate::events;
 use crate::route::{Member, Members, Route};
+use crate::runtime::clock;
+use crate::runtime::events;
 
 /// An instance for one call.
 pub(crate) struct Chosen {

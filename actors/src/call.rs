@@ -12,9 +12,7 @@ use meshzero_proto::retry::{Repeats, Tried};
 use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
-use crate::alarms::Alarm;
 use crate::attempt::{self, Order};
-use crate::blocking::BlockingCheck;
 use crate::caller::{Caller, conclude, deadline_in};
 use crate::client::link::Reply;
 use crate::door::{Door, Entered, Entering, Inlet};
@@ -24,6 +22,8 @@ use crate::message::NetMessage;
 use crate::offload::{Offload, SetOut};
 use crate::outward::{Deadline, Outward};
 use crate::route::Member;
+use crate::runtime::blocking::BlockingCheck;
+use crate::runtime::timer::Alarm;
 use crate::service::Service;
 use crate::trace::Part;
 

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use meshzero_proto::calls::Fate;
 use meshzero_proto::codec::DecodeLimits;
 
-use crate::alarms::Alarm;
-use crate::blocking;
 use crate::client::link::Ended;
-use crate::clock;
 use crate::fault::Fault;
 use crate::inbound::Outcome;
 use crate::message::NetMessage;
 use crate::premises::{Membership, Premises};
 use crate::route::{Member, Route};
+use crate::runtime::blocking;
+use crate::runtime::clock;
+use crate::runtime::timer::Alarm;
 
 /// A caller of what a route leads to.
 pub struct Caller {

@@ -8,8 +8,8 @@ use meshzero_proto::refusal::Refusal;
 
 use crate::counts::RequestCounters;
 use crate::due::Due;
-use crate::events;
 use crate::in_progress::Begun;
+use crate::runtime::events;
 
 /// How the messages of a service are decoded.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use meshzero_proto::trace::{TRACE_BYTES, TraceContext};
 use crate::answers::Answers;
 use crate::due::Due;
 use crate::inbound::Inbound;
-use crate::quota::Taken;
+use crate::runtime::semaphore::Taken;
 use crate::trace;
 
 /// Bytes of a request before its message: the time that remains for it.

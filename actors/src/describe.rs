@@ -12,7 +12,7 @@ use bytes::Bytes;
 use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 use tokio::sync::watch;
 
-use crate::events;
+use crate::runtime::events;
 use crate::service::Service;
 
 /// The description of one service, as it was when somebody asked last.

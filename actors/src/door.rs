@@ -10,10 +10,10 @@ use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::handled::{Handled, dispatch};
-use crate::home::Home;
 use crate::inbox::{Inbox, Job, Ticket};
 use crate::message::NetMessage;
-use crate::quota::Taken;
+use crate::runtime::executor::Home;
+use crate::runtime::semaphore::Taken;
 use crate::trace::{self, Handling};
 
 /// A [`Door`] whose message type is known by whoever asks for it.

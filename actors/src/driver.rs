@@ -10,8 +10,6 @@ use actix::fut::ActorFuture;
 use actix::{Actor, AsyncContext, Context};
 use meshzero_proto::name::TypeName;
 
-use crate::blocking;
-use crate::clock;
 use crate::decoding::{Decoding, Known};
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
@@ -19,6 +17,8 @@ use crate::handler::{Calls, Registration};
 use crate::in_progress::{Begun, Tally};
 use crate::inbox::{Inbox, Job, Next};
 use crate::run::Run;
+use crate::runtime::blocking;
+use crate::runtime::clock;
 use crate::trace::Handling;
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.

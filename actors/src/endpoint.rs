@@ -11,13 +11,13 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
-use crate::clock;
 use crate::connection::Connection;
 use crate::discovery::PeerArrived;
 use crate::drain::{self, LAST_ANSWERS};
 use crate::guests::Guests;
 use crate::handshake::{Seat, Welcomed, greet};
 use crate::listeners::Listeners;
+use crate::runtime::clock;
 use crate::service::Service;
 use crate::session;
 use crate::unfinished::Abandoned;

@@ -8,9 +8,9 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;
 
-use crate::alarms::Alarms;
-use crate::home::Home;
 use crate::publisher::Publisher;
+use crate::runtime::executor::Home;
+use crate::runtime::timer::Alarms;
 use crate::stats::AskStats;
 use crate::traffic::Carrying;
 

@@ -9,15 +9,15 @@ use meshzero_proto::name::InvalidName;
 use meshzero_proto::news::Subscribe;
 
 use crate::arrivals::Arrivals;
-use crate::backoff::Backoff;
 use crate::caller::deadline_in;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::discovery::List;
 use crate::feed::FeedError;
-use crate::home::Gone;
 use crate::premises::Premises;
 use crate::route::Route;
+use crate::runtime::backoff::Backoff;
+use crate::runtime::executor::Gone;
 use crate::subscribed::Subscribed;
 use crate::subscriber::{self, Publishers, SubscribeFault};
 use crate::target::Target;

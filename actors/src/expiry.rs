@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::clock;
 use crate::owed::NEVER;
+use crate::runtime::clock;
 
 /// When the requests of one connection that wait are looked at.
 #[derive(Debug)]

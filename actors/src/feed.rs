@@ -20,7 +20,6 @@ use tokio::time;
 
 use crate::arrivals::Sink;
 use crate::carry::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
-use crate::clock;
 use crate::connection::Connection;
 use crate::dial;
 use crate::encoded::whole;
@@ -29,6 +28,7 @@ use crate::outbox::{Outbox, Pace, Room};
 use crate::progress::Progress;
 use crate::publisher;
 use crate::redial::Redial;
+use crate::runtime::clock;
 use crate::service::Service;
 use crate::subscribed::{FeedLink, Subscribed};
 use crate::traffic::Carrying;

@@ -9,9 +9,9 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::watch;
 use tokio::time;
 
-use crate::backoff::Backoff;
 use crate::dial::Listed;
 use crate::discovery::{Addresses, Discovery, Seek, Watch, Watcher};
+use crate::runtime::backoff::Backoff;
 
 /// The pauses before an endpoint is dialled again.
 pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);

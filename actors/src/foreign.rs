@@ -8,15 +8,15 @@ use actix::{Actor, Addr, Context};
 use meshzero_proto::name::TypeName;
 use tokio::sync::{Notify, oneshot};
 
-use crate::clock;
 use crate::decoding::{Decoding, Known};
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
 use crate::entry::Entry;
 use crate::handler::{Hold, Post, Registration};
-use crate::home::Home;
 use crate::in_progress::{Begun, Tally};
 use crate::inbound::Inbound;
+use crate::runtime::clock;
+use crate::runtime::executor::Home;
 
 /// The entry to an actor that the user runs.
 pub struct Foreign<A: Actor> {

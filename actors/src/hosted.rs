@@ -11,9 +11,6 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context};
 use tokio::sync::oneshot;
 
-use crate::backoff::{Backoff, Jitter};
-use crate::blocking;
-use crate::clock;
 use crate::decoding::Decoding;
 use crate::delivery::Delivery;
 use crate::driver::Driver;
@@ -22,8 +19,11 @@ use crate::handler::Registration;
 use crate::in_progress::Tally;
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job};
-use crate::panic::Panicked;
 use crate::restart::{Restart, Restarts};
+use crate::runtime::backoff::{Backoff, Jitter};
+use crate::runtime::blocking;
+use crate::runtime::clock;
+use crate::runtime::panic::Panicked;
 
 /// The delays before an actor is restarted: none after a first panic, and these while no message is handled in between.
 const PAUSES: Backoff =

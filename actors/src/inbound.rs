@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::answers::{self, Answers};
 use crate::outbox::Pace;
 use crate::payload::Payload;
-use crate::quota::Taken;
+use crate::runtime::semaphore::Taken;
 
 /// A message that waits for its handler, still encoded.
 pub struct Inbound {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::waking;
+use crate::runtime::waking;
 
 /// The line.
 #[derive(Debug, Default)]

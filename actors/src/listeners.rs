@@ -14,11 +14,11 @@ use tokio::sync::watch;
 
 use self::wanted::Wanted;
 use crate::bound::Bound;
-use crate::clock;
 use crate::connection::Connection;
 use crate::ingress::Ingress;
 use crate::interfaces::{ChosenAddresses, Interfaces};
 use crate::network::Listener;
+use crate::runtime::clock;
 use crate::socket::{self, Reserved};
 use crate::zone::Named;
 

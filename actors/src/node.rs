@@ -9,20 +9,20 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::alarms::{Alarms, Ringing};
-use crate::allocator;
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
-use crate::ending::{Ending, Last, ShutdownHandles};
-use crate::enduring;
 use crate::environment::Environment;
-use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::{Awaited, InterfacesError};
 use crate::own::Own;
 use crate::premises::{Membership, Premises};
 use crate::route::Route;
 use crate::router::{Close, Router};
+use crate::runtime::allocator;
+use crate::runtime::control_actor;
+use crate::runtime::executor::{Gone, Home, Lodging};
+use crate::runtime::shutdown::{Ending, Last, ShutdownHandles};
+use crate::runtime::timer::{Alarms, Ringing};
 use crate::stats::{AskStats, Stats};
 use crate::traffic::Carrying;
 use crate::unfinished::Abandoned;
@@ -130,7 +130,7 @@ impl Node {
                 ending,
             });
             let router = Router::new(Arc::clone(&premises));
-            let router = enduring::start(|_| router);
+            let router = control_actor::start(|_| router);
             let lodging = Mutex::new(Some(lodging));
             tracing::debug!(node = %id, mesh = %premises.hello.mesh, "joined");
             Ok(Arc::new(Self { awaited, premises, lodging, router }))

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::sync::oneshot;
 
-use crate::blocking;
-use crate::home::Home;
+use crate::runtime::blocking;
+use crate::runtime::executor::Home;
 
 /// The note that a message has set out. Until then it may be in a queue in which others are behind it.
 #[derive(Debug, Clone, Default)]

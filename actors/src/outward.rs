@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::trace::TraceContext;
 
-use crate::clock;
+use crate::runtime::clock;
 
 /// Of the time that a caller allows, so much at most is kept for the way back, in milliseconds.
 const LONGEST_WAY_BACK: u64 = 50;

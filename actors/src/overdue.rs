@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 use tokio::time;
 
 use crate::answers::Answers;
-use crate::clock;
 use crate::owed::NEVER;
+use crate::runtime::clock;
 
 /// The shortest time between two looks at what waits, in milliseconds: each looks at all of it.
 const TICK: u64 = 2;

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::runtime::sync::atomic::{AtomicU64, Ordering};
 
 /// Places that are made at a time: most callers have few requests under way.
 const CHUNK: usize = 64;

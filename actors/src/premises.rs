@@ -9,13 +9,13 @@ use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
 use tokio::sync::Semaphore;
 
-use crate::alarms::Alarms;
 use crate::config::Config;
 use crate::discovery::Discovery;
-use crate::ending::{Ending, ShutdownHandles};
 use crate::environment::Environment;
-use crate::home::{Gone, Home};
 use crate::own::Own;
+use crate::runtime::executor::{Gone, Home};
+use crate::runtime::shutdown::{Ending, ShutdownHandles};
+use crate::runtime::timer::Alarms;
 use crate::stats::AskStats;
 use crate::subscriptions::Subscriptions;
 use crate::traffic::Carrying;

@@ -16,13 +16,13 @@ use tokio::sync::watch;
 
 use self::draft::{Draft, Guesses};
 pub use self::feed::Feed;
-use crate::alarms::{Alarm, Alarms};
-use crate::clock;
 use crate::readers::{InTheWay, Readers, Slow};
+use crate::runtime::clock;
+use crate::runtime::timer::{Alarm, Alarms};
+use crate::runtime::waking;
 use crate::stats::NewsTotals;
 use crate::topics::{Known, Topics};
 use crate::waiters::Ticket;
-use crate::waking;
 
 mod draft;
 mod feed;

@@ -12,10 +12,10 @@ use meshzero_proto::hello::{self, Hello};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::backoff::Backoff;
-use crate::clock;
 use crate::dial::{self, DialError, Dialled};
 use crate::network::Network;
+use crate::runtime::backoff::Backoff;
+use crate::runtime::clock;
 
 /// The most dials under way for one link. Older ones have had several round trips by then.
 const UNDER_WAY: usize = 3;

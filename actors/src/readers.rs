@@ -11,8 +11,8 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Missed, Next, Read, Subscribe};
 
-use crate::clock;
 use crate::encoded::FrameRef;
+use crate::runtime::clock;
 use crate::shelf::{Backlog, Kept, Shelf};
 use crate::waiters::{Ticket, Waiters};
 

@@ -13,12 +13,12 @@ use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
 pub(crate) use self::liveness_probe::Doubt;
-use crate::backoff::Backoff;
 use crate::carry::{Onward, Way};
-use crate::clock;
 use crate::dial::{self, DialError, Dialled};
 use crate::network::Network;
 use crate::race::{Dials, Racer};
+use crate::runtime::backoff::Backoff;
+use crate::runtime::clock;
 use crate::traffic::Carrying;
 use crate::trail::Record;
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use meshzero_proto::advert::MAX_HEARD_ADDRESSES;
 
-use crate::detached::detached;
+use crate::runtime::detached::detached;
 
 /// Resolves a host's name with the system's resolver, on a thread of its own: name servers that do not answer take many seconds.
 ///

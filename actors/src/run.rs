@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use crate::blocking;
-use crate::clock;
 use crate::decoding::Known;
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
+use crate::runtime::blocking;
+use crate::runtime::clock;
 use crate::trace::Handling;
 
 /// The messages of a delivery, as runs of the same type, as many as there are turns for.

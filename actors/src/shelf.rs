@@ -6,7 +6,7 @@ use meshzero_proto::codec::Fingerprint;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{Cursor, GapReason, Keep, Log, Missed, Policy, Queue, Subscribe};
 
-use crate::clock;
+use crate::runtime::clock;
 
 /// Those who want the same.
 pub(crate) struct Shelf {

@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use crate::arrivals::{self, Arrivals, Sink};
 use crate::dial::Listed;
 use crate::discovery::Watcher;
-use crate::ending::Ending;
 use crate::feed::{Feed, FeedError};
 use crate::follow::{Followed, Next, follow, watch_listings};
-use crate::home::Gone;
 use crate::premises::Premises;
 use crate::route::Route;
+use crate::runtime::executor::Gone;
+use crate::runtime::shutdown::Ending;
 use crate::subscribed::Subscribed;
 
 /// The publishers that a subscription is for.

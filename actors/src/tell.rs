@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use meshzero_proto::trace::TraceContext;
 
 use crate::attempt;
-use crate::blocking;
 use crate::caller::{Caller, deadline_in};
 use crate::client::link::Unsent;
 use crate::door::{Door, Entering};
@@ -18,8 +17,9 @@ use crate::line;
 use crate::message::NetMessage;
 use crate::offload::{Offload, SetOut};
 use crate::outward::Outward;
-use crate::quota::Taken;
 use crate::route::Member;
+use crate::runtime::blocking;
+use crate::runtime::semaphore::Taken;
 use crate::service::Service;
 use crate::trace::{Outgoing, Part};
 

@@ -7,13 +7,13 @@ use meshzero_proto::outlier::Finding;
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::{self, Cost, Next, Others, Repeats, Tried};
 
-use crate::alarms::Alarm;
 use crate::balancer::{Chosen, Probe};
-use crate::blocking;
 use crate::caller::Caller;
-use crate::clock;
 use crate::fault::{Failed, Fault};
 use crate::line::Turn;
+use crate::runtime::blocking;
+use crate::runtime::clock;
+use crate::runtime::timer::Alarm;
 
 /// The tries of one call.
 pub(crate) struct Tries<'a> {

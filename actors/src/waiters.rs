@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::clock;
+use crate::runtime::clock;
 
 /// The time for which one who was woken has its turn without looking.
 const GRACE: Duration = Duration::from_millis(50);

@@ -9,12 +9,12 @@ use meshzero_proto::stall::{Expects, Stall, Step};
 use tokio::{task, time};
 
 use crate::carry::Way;
-use crate::clock;
 use crate::dial::{DialError, Dialled};
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::race::Dials;
 use crate::redial::{Doubt, Redial};
+use crate::runtime::clock;
 use crate::traffic::Carrying;
 
 /// The number of times that the other host is found to be there before the endpoint is asked.

@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
-use meshzero_actors::alarms::Alarm;
-use meshzero_actors::backoff::Backoff;
 use meshzero_actors::caller::deadline_in;
+use meshzero_actors::runtime::backoff::Backoff;
+use meshzero_actors::runtime::timer::Alarm;
 use meshzero_proto::codec::Wire;
 use tokio::sync::oneshot;
 

@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use meshzero_actors::events;
 use meshzero_actors::offer::OfferError;
 use meshzero_actors::place;
+use meshzero_actors::runtime::events;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::name::ServiceName;
 use tokio::sync::oneshot;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use meshzero_proto::diagnosis::{InterfaceSeen, Surroundings};
 
 use super::{network, surroundings};
-use crate::detached::detached;
 use crate::host::{self, local_address};
 use crate::interfaces::Interfaces;
 use crate::neighbours::{self, Entry};
 use crate::premises::Premises;
 use crate::routers;
+use crate::runtime::detached::detached;
 use crate::zone;
 
 /// The state of this host. What could not be looked at is `None` or missing.

@@ -16,12 +16,12 @@ use meshzero_proto::directory::Filter;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 
-use crate::clock;
 use crate::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
 use crate::discovery::{Ask, AskHidden, AskReplied, Prove, Proving};
 use crate::neighbours;
 use crate::premises::Premises;
 use crate::report::Report;
+use crate::runtime::clock;
 use crate::zone::Named;
 use host::{Host, gather};
 

@@ -19,9 +19,9 @@ use tokio::sync::Semaphore;
 
 use super::effect::Effect;
 use super::reaching::with_slot;
-use crate::backoff::Backoff;
 use crate::dial;
 use crate::network::Network;
+use crate::runtime::backoff::Backoff;
 
 /// The time within which an endpoint of this host answers.
 const ANSWER: Duration = Duration::from_secs(5);

@@ -49,10 +49,10 @@ use meshzero_proto::id::NodeId;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
-use crate::enduring;
 use crate::host_changes::HostChanges;
 use crate::mdns::Mdns;
 use crate::mdns::nics::Nics;
+use crate::runtime::control_actor;
 use crate::traffic;
 pub use finding::{AskAgain, Seek};
 pub use lists::List;
@@ -124,7 +124,7 @@ impl Discovery {
             false => None,
         };
         let config = Arc::clone(config);
-        Ok(enduring::start(|ctx| {
+        Ok(control_actor::start(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             let is_system = config.network.has_multicast();
             let changes = if is_system { HostChanges::watch() } else { HostChanges::none() };

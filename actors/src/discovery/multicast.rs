@@ -12,10 +12,10 @@ use meshzero_proto::diagnosis::MulticastObservations;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::query::{Families, Question};
 
-use crate::clock;
 use crate::interfaces::Interface;
 use crate::mdns::channel::Use;
 use crate::mdns::nics::{Nic, Nics};
+use crate::runtime::clock;
 use crate::socket::Family;
 use errors::note_error;
 use faults::SocketFaults;

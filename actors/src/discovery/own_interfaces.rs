@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use crate::clock;
 use crate::host_changes::HostChanges;
 use crate::ingress::MAX_INTERFACES;
 use crate::interfaces::{ChosenAddresses, Interface, Interfaces, InterfacesError, Listing};
 use crate::listeners::Addresses;
+use crate::runtime::clock;
 
 /// The interval at which they are read where the system does not tell of changes.
 const READ: Duration = Duration::from_secs(2);

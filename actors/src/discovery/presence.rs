@@ -17,8 +17,8 @@ use super::effect::{Effect, Timer};
 use super::peer_dial::{Dials, Need, Permit, Undialled};
 use super::reaching::Verdict;
 use super::verification::GOODBYE_ARRIVES;
-use crate::backoff::{Backoff, Jitter};
-use crate::clock;
+use crate::runtime::backoff::{Backoff, Jitter};
+use crate::runtime::clock;
 
 /// First connections are spread over this time, so that nodes that started together do not storm each other, and
 /// that of two nodes which want each other one finds the connection made.

@@ -15,13 +15,13 @@ use tokio::time;
 
 use super::Discovery;
 use super::link::{Linked, Way, carry, ends};
-use crate::backoff::{Backoff, Jitter};
-use crate::clock;
 use crate::connection::Connection;
 use crate::dial::dial_listed;
 use crate::network::Network;
 use crate::report::Unconnected;
 use crate::resolve::resolve;
+use crate::runtime::backoff::{Backoff, Jitter};
+use crate::runtime::clock;
 use crate::trail::Record;
 use crate::zone;
 

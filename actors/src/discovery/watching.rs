@@ -8,7 +8,7 @@ use actix::prelude::*;
 use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Pending};
 use meshzero_proto::name::ServiceName;
 
-use crate::waking;
+use crate::runtime::waking;
 
 /// Watches the services that `filter` names: the watcher first receives all that are known.
 ///

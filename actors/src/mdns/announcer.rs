@@ -16,7 +16,7 @@ use super::Shared;
 use super::daemon::Daemon;
 use super::port::{self, Held};
 use super::records::record;
-use crate::backoff::{Backoff, Jitter};
+use crate::runtime::backoff::{Backoff, Jitter};
 
 /// The delays before a daemon that died is replaced.
 const REVIVE: Backoff =

@@ -10,9 +10,9 @@ use super::crossing::{self, Crossing, Crossings};
 use super::sides::Sides;
 use super::working::{self, CLOSING, Working};
 use crate::discovery::{Addresses, Watch};
-use crate::ending::ShutdownHandle;
-use crate::home::{Gone, Home};
 use crate::node::Node;
+use crate::runtime::executor::{Gone, Home};
+use crate::runtime::shutdown::ShutdownHandle;
 
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]

@@ -16,10 +16,10 @@ use super::import::Brought;
 use super::orders::Orders;
 use super::other_beacon::{OtherBeacon, OtherBeaconError};
 use super::sides::Sides;
-use crate::clock;
 use crate::discovery::Watcher;
-use crate::ending::Ending;
 use crate::interfaces::Interfaces;
+use crate::runtime::clock;
+use crate::runtime::shutdown::Ending;
 
 /// How often adverts are looked through for those whose time is over, and commands for those that have waited long enough.
 const GLANCE: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@ use meshzero_proto::frame::Kind;
 use meshzero_proto::stream::NotThere;
 
 use super::{Outbox, Pace};
-use crate::sync::atomic::Ordering;
+use crate::runtime::sync::atomic::Ordering;
 
 /// The numbers that an outbox is shown by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Outbox, Pace, State};
-use crate::sync::MutexGuard;
+use crate::runtime::sync::MutexGuard;
 
 impl Outbox {
     /// Lets a whole frame, the reply to the request `id`, leave in pieces. Others may leave between them. A closed connection

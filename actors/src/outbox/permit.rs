@@ -3,7 +3,7 @@
 use meshzero_proto::buffer::Buffer;
 
 use super::{Outbox, Pace, Placed, PushError};
-use crate::sync::atomic::Ordering;
+use crate::runtime::sync::atomic::Ordering;
 use crate::written::Written;
 
 /// Senders that can wait do so while as much waits for the socket: more only costs memory and cache.

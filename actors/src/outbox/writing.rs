@@ -7,8 +7,8 @@ use meshzero_proto::stream::{NotThere, Outgoing, SLICES};
 
 use super::{Outbox, State};
 use crate::connection::Writer;
-use crate::sync::atomic::Ordering;
-use crate::sync::{Arc, MutexGuard};
+use crate::runtime::sync::atomic::Ordering;
+use crate::runtime::sync::{Arc, MutexGuard};
 
 impl Outbox {
     /// Writes what nobody else writes, until the outbox is closed and written or the connection fails.

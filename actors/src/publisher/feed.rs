@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Shared, Until};
 use crate::readers::Reading;
-use crate::waking;
+use crate::runtime::waking;
 
 /// The publisher's side of one subscription. Dropping it ends the subscription.
 pub struct Feed {

@@ -13,12 +13,12 @@ use super::refusals::Refusals;
 use super::{SessionError, tell};
 use crate::answers::Answers;
 use crate::carry::{Conversation, Stop, keep_up};
-use crate::clock;
 use crate::delivery::{self, Delivery};
 use crate::incoming::Incoming;
 use crate::outbox::Outbox;
 use crate::overdue;
-use crate::quota::{Quota, Taken};
+use crate::runtime::clock;
+use crate::runtime::semaphore::{Quota, Taken};
 use crate::service::Service;
 
 /// Nothing more is taken from a connection while as many bytes of messages that it brought have not been handled. The number

@@ -11,7 +11,7 @@ use tracing::Span;
 use tracing::span::EnteredSpan;
 
 use super::{Scope, TARGET, current};
-use crate::events;
+use crate::runtime::events;
 
 /// As long as it lives, its thread handles a message that is part of a trace.
 pub(crate) struct Handling {

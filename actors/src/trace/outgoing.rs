@@ -8,7 +8,7 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::trace::{SpanId, TraceContext};
 
 use super::{TARGET, current, span_id};
-use crate::events;
+use crate::runtime::events;
 
 /// A message that is sent as part of a trace: the span that it is. It records how it ended, also where it is dropped.
 pub struct Outgoing {

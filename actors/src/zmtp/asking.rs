@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::{Wire, WireError, is_gone, value};
 use crate::inbound::{Inbound, Outcome, ReplyTo};
-use crate::quota::Taken;
+use crate::runtime::semaphore::Taken;
 use crate::service::Service;
 
 /// The session of a socket that sends requests.

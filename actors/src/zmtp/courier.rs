@@ -15,11 +15,11 @@ use tokio::time;
 
 use super::value::Value;
 use super::{Wire, WireError};
-use crate::clock;
 use crate::handler::Encoded;
 use crate::inbound::{Inbound, ReplyTo};
 use crate::network::Network;
 use crate::publisher::{PublishError, Publisher};
+use crate::runtime::clock;
 
 /// The interval at which questions are dropped whose callers have given up.
 const GLANCE: Duration = Duration::from_secs(1);

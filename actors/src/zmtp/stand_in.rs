@@ -14,8 +14,8 @@ use crate::environment::Environment;
 use crate::handler::Registration;
 use crate::hosted::Factory;
 use crate::identity::Identity;
-use crate::panic::Panicked;
 use crate::restart::Restart;
+use crate::runtime::panic::Panicked;
 use crate::service::Service;
 
 /// An error that keeps a proxy from starting.

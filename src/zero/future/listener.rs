@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use meshzero_actors::waking;
+use meshzero_actors::runtime::waking;
 use meshzero_proto::codec::Packed;
 
 use super::super::address::Address;

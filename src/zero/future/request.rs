@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use meshzero_actors::handler::Encoded;
 use meshzero_actors::inbound::ReplyTo;
-use meshzero_actors::quota;
+use meshzero_actors::runtime::semaphore;
 use meshzero_proto::codec::{self, DecodeLimits, Packed};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
@@ -132,7 +132,7 @@ pub struct Request {
 struct ReplyPath {
     reply: Option<ReplyTo>,
     /// Released when the message is finished.
-    _permit: quota::Taken,
+    _permit: semaphore::Taken,
 }
 
 impl Request {

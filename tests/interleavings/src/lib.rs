@@ -4,7 +4,7 @@
 //! each access the test decides which thread goes on. What can wait for ever is found as a deadlock. The checks are a library,
 //! and not tests themselves, because the library's own unit tests would be compiled with them.
 
-/// What takes the place of `meshzero_actors::sync`.
+/// What takes the place of `meshzero_actors::runtime::sync`.
 mod sync {
     pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard, atomic};
 }

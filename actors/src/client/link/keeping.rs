@@ -19,7 +19,7 @@ use crate::incoming::Incoming;
 use crate::outbox::Outbox;
 use crate::payload::Payload;
 use crate::redial::Redial;
-use crate::waking;
+use crate::runtime::waking;
 use crate::watchdog::{Watchdog, Watched};
 
 /// One link's task.

@@ -6,7 +6,6 @@ use actix::prelude::*;
 use meshzero_proto::directory::{Changes, DirectoryEvent, Instance, Source, Why};
 use meshzero_proto::id::InstanceId;
 
-use crate::clock;
 use crate::discovery::Discovery;
 use crate::discovery::asking::{question, question_for};
 use crate::discovery::effect::Effect;
@@ -16,6 +15,7 @@ use crate::discovery::link::LinkId;
 use crate::discovery::presence::Presence;
 use crate::discovery::verification::settle;
 use crate::neighbours;
+use crate::runtime::clock;
 
 impl Discovery {
     /// Distributes changes. `origin` is the link that brought them, if one did.

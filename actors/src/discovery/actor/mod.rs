@@ -23,8 +23,8 @@ use super::reaching::Verdict;
 use super::static_peers::keep_connected;
 use super::telling::Telling;
 use super::verification::judge;
-use crate::clock;
 use crate::mdns::nics::Nics;
+use crate::runtime::clock;
 
 /// The interval of the work that no event triggers.
 const TICK: Duration = Duration::from_millis(250);

@@ -4,7 +4,6 @@ use actix::prelude::*;
 use meshzero_proto::directory::{Changes, Source};
 use meshzero_proto::hello::Purpose;
 
-use crate::clock;
 use crate::discovery::PeerArrived;
 use crate::discovery::effect::Effect;
 use crate::discovery::handing_on::Tried;
@@ -16,6 +15,7 @@ use crate::discovery::static_peers::Standing;
 use crate::discovery::verification::Asked;
 use crate::discovery::{Discovery, multicast};
 use crate::mdns::channel::Use;
+use crate::runtime::clock;
 use crate::socket::PROBES;
 
 impl Handler<multicast::Heard> for Discovery {

@@ -9,7 +9,6 @@ use meshzero_proto::hello::Purpose;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::query::{Manner, Question};
 
-use crate::clock;
 use crate::discovery::Discovery;
 use crate::discovery::asking::{Round, known_answers};
 use crate::discovery::effect::{Effect, Timer};
@@ -19,6 +18,7 @@ use crate::discovery::presence::endpoints;
 use crate::discovery::reaching::Verdict;
 use crate::discovery::verification::{Probe, conclude};
 use crate::mdns::channel::Use;
+use crate::runtime::clock;
 
 impl Discovery {
     /// Carries effects out, in order.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use actix::prelude::*;
 use meshzero_proto::directory::Filter;
 
-use crate::clock;
 use crate::discovery::Discovery;
 use crate::discovery::asking::{question, question_for};
 use crate::discovery::effect::Effect;
@@ -18,6 +17,7 @@ use crate::discovery::status::{Ask, AskDiscoveryStats, AskHidden, AskReplied, is
 use crate::discovery::verification::{Failed, Proved};
 use crate::discovery::watching::Watch;
 use crate::report::{Report, Unanswered};
+use crate::runtime::clock;
 use crate::stats::DiscoveryStats;
 
 /// The time for which leaving waits for links to say goodbye.

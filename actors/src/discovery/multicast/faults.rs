@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::backoff::Backoff;
 use crate::mdns::channel::Use;
+use crate::runtime::backoff::Backoff;
 
 /// The pause before a socket that failed is opened again: the first, and the longest.
 const REOPEN_FIRST: Duration = Duration::from_secs(2);

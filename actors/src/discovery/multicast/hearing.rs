@@ -10,8 +10,8 @@ use meshzero_proto::advert::Advert;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::query::{Asked, Replied, Replies};
 
-use crate::clock;
 use crate::mdns::channel::{Channel, Use};
+use crate::runtime::clock;
 use crate::socket::MDNS_PORT;
 
 /// The most datagrams of one socket that travel to the actor in one message.

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-use crate::events;
+use crate::runtime::events;
 
 /// Wakes all, also those after one whose waker panics. Not to be called under a lock.
 #[inline(always)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Supervised};
 
-use crate::panic::Panicked;
+use crate::runtime::panic::Panicked;
 
 /// The pause after a panic, so that one that comes back at once leaves the thread to others.
 const PAUSE: Duration = Duration::from_millis(20);

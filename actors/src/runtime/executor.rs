@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task;
 
-use crate::blocking;
-use crate::ending::{Ending, Last};
+use crate::runtime::blocking;
+use crate::runtime::shutdown::{Ending, Last};
 
 /// The turns that a caller who joins leaves to others before the System of its thread counts as not running. In a System that
 /// runs, the first turn is enough unless thousands of tasks are ready.

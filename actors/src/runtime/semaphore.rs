@@ -5,8 +5,8 @@
 
 use tokio::sync::Notify;
 
-use crate::sync::Arc;
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::runtime::sync::Arc;
+use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A fair semaphore: a number of places, and those of them that are free.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
-use crate::home::Home;
+use crate::runtime::executor::Home;
 
 thread_local! {
     /// The number of what this thread is in the middle of; 0 if it is not in the middle of anything.

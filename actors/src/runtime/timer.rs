@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use meshzero_proto::deadline_queue::{DeadlineQueue, EntryId};
 use tokio::sync::Notify;
 
-use crate::clock;
-use crate::events;
-use crate::waking;
+use crate::runtime::clock;
+use crate::runtime::events;
+use crate::runtime::waking;
 
 /// The alarms of one node.
 pub struct Alarms {

@@ -1,0 +1,16 @@
+//! TODO header of runtime.
+
+pub(crate) mod allocator;
+pub mod backoff;
+pub mod blocking;
+pub(crate) mod clock;
+pub(crate) mod control_actor;
+pub(crate) mod detached;
+pub mod events;
+pub mod executor;
+pub(crate) mod panic;
+pub mod semaphore;
+pub mod shutdown;
+pub(crate) mod sync;
+pub mod timer;
+pub mod waking;
