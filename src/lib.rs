@@ -177,7 +177,7 @@ pub use meshzero_actors::offer::check_name;
 pub use meshzero_actors::place::PlaceError;
 pub use meshzero_actors::restart::Restart;
 pub use meshzero_actors::service::ServiceEnd;
-pub use meshzero_actors::stats::{
+pub use meshzero_actors::telemetry::stats::{
     CallCounts, Carries, ConnectionCounts, DiscoveryStats, LinkStats, NewsTotals, RequestCounts, RouteStats,
     ServiceStats, Stats, SubscriptionStats, Traffic,
 };

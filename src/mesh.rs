@@ -11,7 +11,7 @@ use meshzero_actors::interfaces::Awaited as AwaitedInterface;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::Source;
 use meshzero_actors::runtime::executor::Gone;
-use meshzero_actors::stats::{Stats, Traffic};
+use meshzero_actors::telemetry::stats::{Stats, Traffic};
 use meshzero_actors::unfinished::Abandoned;
 use meshzero_proto::directory::Filter;
 use meshzero_proto::id::NodeId;

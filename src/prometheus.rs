@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use meshzero_actors::stats::{Carries, LinkStats, RouteStats, ServiceStats, Stats, SubscriptionStats};
+use meshzero_actors::telemetry::stats::{
+    Carries, LinkStats, RouteStats, ServiceStats, Stats, SubscriptionStats,
+};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;

@@ -11,7 +11,7 @@ use meshzero_actors::offer::{Offered, Only};
 use meshzero_actors::place::address_of;
 use meshzero_actors::publisher;
 use meshzero_actors::service::ServiceEnd;
-use meshzero_actors::stats::{NewsTotals, ServiceStats};
+use meshzero_actors::telemetry::stats::{NewsTotals, ServiceStats};
 use meshzero_actors::unfinished::Abandoned;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::Instance;

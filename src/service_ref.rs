@@ -13,7 +13,7 @@ use meshzero_actors::fault::Fault;
 use meshzero_actors::node::Node;
 use meshzero_actors::route::{Member, Route};
 use meshzero_actors::runtime::events;
-use meshzero_actors::stats::{RouteStats, Stats};
+use meshzero_actors::telemetry::stats::{RouteStats, Stats};
 use meshzero_actors::tell::{self, Untold};
 use meshzero_proto::codec::Wire;
 use meshzero_proto::description::Description;

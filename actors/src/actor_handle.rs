@@ -4,7 +4,6 @@ use std::sync::{Arc, Weak};
 
 use actix::{Actor, Addr, Context};
 
-use crate::counts::RequestCounters;
 use crate::decoding::Decoding;
 use crate::door::AnyDoor;
 use crate::entry::{Entry, ServiceEnd};
@@ -14,6 +13,7 @@ use crate::handler::Registration;
 use crate::hosted::{Factory, Hosted};
 use crate::restart::Restart;
 use crate::runtime::panic::Panicked;
+use crate::telemetry::counters::RequestCounters;
 
 /// The handle with which a service reaches its actor.
 pub(crate) struct Entrance {

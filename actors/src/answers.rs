@@ -10,11 +10,11 @@ use meshzero_proto::frame::{self, Header, Kind, Writing};
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::stream::PIECE_BYTES;
 
-use crate::counts::RequestCounters;
 use crate::expiry::Expiry;
 use crate::outbox::{Outbox, Pace, Reply, Room};
 use crate::owed::{NEVER, Owed};
 use crate::runtime::events;
+use crate::telemetry::counters::RequestCounters;
 
 /// The replies that one connection owes its caller. Shared by whoever may answer, on any thread.
 pub struct Answers {

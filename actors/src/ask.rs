@@ -16,7 +16,7 @@ use crate::payload::Payload;
 use crate::route::Member;
 use crate::runtime::executor::Gone;
 use crate::service::Service;
-use crate::stats::{AskStats, Stats};
+use crate::telemetry::stats::{AskStats, Stats};
 
 /// Asks one instance for its description.
 ///

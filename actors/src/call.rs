@@ -25,7 +25,7 @@ use crate::route::Member;
 use crate::runtime::blocking::BlockingCheck;
 use crate::runtime::timer::Alarm;
 use crate::service::Service;
-use crate::trace::Part;
+use crate::telemetry::trace::Part;
 
 /// A message under way to an instance behind a route, and its reply. Nothing happens before the first poll.
 ///

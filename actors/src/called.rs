@@ -40,7 +40,7 @@ impl<M: NetMessage> Call<M> {
     }
 
     /// The trace that the message belongs to. The handler works for it, and what goes on after the handler does not by itself: run that
-    /// with [`in_scope`](crate::trace::in_scope), or wrap it in [`carry`](crate::trace::carry). `None` if it belongs to no trace, or has
+    /// with [`in_scope`](crate::telemetry::trace::in_scope), or wrap it in [`carry`](crate::telemetry::trace::carry). `None` if it belongs to no trace, or has
     /// passed the mailbox of an actor that was advertised by its `Addr`.
     pub fn trace(&self) -> Option<TraceContext> {
         self.inbound.trace.as_deref().copied()

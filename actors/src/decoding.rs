@@ -6,10 +6,10 @@ use meshzero_proto::codec::{DecodeError, DecodeLimits};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 
-use crate::counts::RequestCounters;
 use crate::due::Due;
 use crate::in_progress::Begun;
 use crate::runtime::events;
+use crate::telemetry::counters::RequestCounters;
 
 /// How the messages of a service are decoded.
 #[derive(Debug, Clone)]

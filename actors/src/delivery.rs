@@ -13,7 +13,7 @@ use crate::answers::Answers;
 use crate::due::Due;
 use crate::inbound::Inbound;
 use crate::runtime::semaphore::Taken;
-use crate::trace;
+use crate::telemetry::trace;
 
 /// Bytes of a request before its message: the time that remains for it.
 const WITHIN_BYTES: usize = 4;

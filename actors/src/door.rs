@@ -14,7 +14,7 @@ use crate::inbox::{Inbox, Job, Ticket};
 use crate::message::NetMessage;
 use crate::runtime::executor::Home;
 use crate::runtime::semaphore::Taken;
-use crate::trace::{self, Handling};
+use crate::telemetry::trace::{self, Handling};
 
 /// A [`Door`] whose message type is known by whoever asks for it.
 pub(crate) type AnyDoor = Box<dyn Any + Send + Sync>;

@@ -19,7 +19,7 @@ use crate::inbox::{Inbox, Job, Next};
 use crate::run::Run;
 use crate::runtime::blocking;
 use crate::runtime::clock;
-use crate::trace::Handling;
+use crate::telemetry::trace::Handling;
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
 const TURN: u64 = 128;

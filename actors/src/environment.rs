@@ -11,7 +11,7 @@ use meshzero_proto::name::MeshName;
 use crate::publisher::Publisher;
 use crate::runtime::executor::Home;
 use crate::runtime::timer::Alarms;
-use crate::stats::AskStats;
+use crate::telemetry::stats::AskStats;
 use crate::traffic::Carrying;
 
 /// The settings and resources with which every service of a node is made.

@@ -25,7 +25,7 @@ use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Inbox;
 use crate::message::NetMessage;
 use crate::run::Run;
-use crate::trace;
+use crate::telemetry::trace;
 
 /// A message type that actor `A` handles, with everything that needs to know the type.
 pub struct Registration<A: Actor> {

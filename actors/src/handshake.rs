@@ -14,7 +14,7 @@ use crate::dial;
 use crate::guests::{Guests, Place};
 use crate::readmit::Connections;
 use crate::service::Service;
-use crate::stats::Carries;
+use crate::telemetry::stats::Carries;
 use crate::zmtp::{self, Visitor, WireError};
 
 /// The place of one connection among the guests, if it has one.

@@ -8,7 +8,7 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::outlier::{Outliers, Rules};
 use meshzero_proto::retry::Budget;
 
-use crate::counts::CallCounters;
+use crate::telemetry::counters::CallCounters;
 
 /// The health of the instances of one route. As long as all is well it is not touched but for one flag.
 pub(crate) struct Health {

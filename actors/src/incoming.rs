@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 use tokio::task;
 
 use crate::connection::Reader;
-use crate::counts::Meter;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
+use crate::telemetry::counters::Meter;
 use crate::traffic::Carrying;
 
 /// Bytes asked of the socket at a time: at first, so that a thousand quiet connections cost little, and at most. One

@@ -21,7 +21,7 @@ use crate::follow::LONGEST_PAUSE;
 use crate::premises::Premises;
 use crate::redial::Redial;
 use crate::route::{Member, Route};
-use crate::stats::AskStats;
+use crate::telemetry::stats::AskStats;
 
 /// The longest that one attempt to connect may take.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use meshzero_proto::id::NodeId;
 
 use crate::outbox::{Outbox, QueueStats};
-use crate::stats::{Carries, LinkStats};
+use crate::telemetry::stats::{Carries, LinkStats};
 
 /// Returns the statistics of a link to or from `node` at `address`, whose frames leave by `outbox`.
 pub(crate) fn link_stats(outbox: &Outbox, node: NodeId, address: SocketAddr, carries: Carries) -> LinkStats {

@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::link_stats::link_stats;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
-use crate::stats::{self, Carries, LinkStats};
+use crate::telemetry::stats::{self, Carries, LinkStats};
 
 /// The links of one service.
 #[derive(Debug, Default)]

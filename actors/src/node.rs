@@ -23,7 +23,7 @@ use crate::runtime::control_actor;
 use crate::runtime::executor::{Gone, Home, Lodging};
 use crate::runtime::shutdown::{Ending, Last, ShutdownHandles};
 use crate::runtime::timer::{Alarms, Ringing};
-use crate::stats::{AskStats, Stats};
+use crate::telemetry::stats::{AskStats, Stats};
 use crate::traffic::Carrying;
 use crate::unfinished::Abandoned;
 

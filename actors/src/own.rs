@@ -9,7 +9,7 @@ use meshzero_proto::id::InstanceId;
 
 use crate::bound::Bound;
 use crate::service::Service;
-use crate::stats::ServiceStats;
+use crate::telemetry::stats::ServiceStats;
 use crate::zone::Named;
 
 /// The services of one node.

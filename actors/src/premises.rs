@@ -16,8 +16,8 @@ use crate::own::Own;
 use crate::runtime::executor::{Gone, Home};
 use crate::runtime::shutdown::{Ending, ShutdownHandles};
 use crate::runtime::timer::Alarms;
-use crate::stats::AskStats;
-use crate::subscriptions::Subscriptions;
+use crate::telemetry::stats::AskStats;
+use crate::telemetry::subscriptions::Subscriptions;
 use crate::traffic::Carrying;
 
 /// The membership of a node in its mesh, as it is held by what needs the node to stay joined: the node leaves when the last is dropped.

@@ -20,7 +20,7 @@ use crate::readers::{InTheWay, Readers, Slow};
 use crate::runtime::clock;
 use crate::runtime::timer::{Alarm, Alarms};
 use crate::runtime::waking;
-use crate::stats::NewsTotals;
+use crate::telemetry::stats::NewsTotals;
 use crate::topics::{Known, Topics};
 use crate::waiters::Ticket;
 

@@ -14,7 +14,7 @@ use crate::links::Arrival;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::service::Service;
-use crate::stats::Carries;
+use crate::telemetry::stats::Carries;
 use crate::traffic;
 
 /// The connections of one link. Dropping it gives the link up.

@@ -17,8 +17,8 @@ use crate::health::Health;
 use crate::line::{Line, Turn};
 use crate::premises::Premises;
 use crate::service::Service;
-use crate::stats::{self, RouteStats};
 use crate::target::Target;
+use crate::telemetry::stats::{self, RouteStats};
 use crate::trail::{Record, Records};
 
 /// One instance that can be called now.

@@ -19,8 +19,8 @@ use crate::keeper::Keeper;
 use crate::premises::Premises;
 use crate::route::Route;
 use crate::service::Service;
-use crate::stats::{AskStats, DiscoveryStats, Stats};
 use crate::target::Target;
+use crate::telemetry::stats::{AskStats, DiscoveryStats, Stats};
 use crate::unfinished::Abandoned;
 
 /// The time that the closing of an endpoint may take beyond its work.

@@ -7,7 +7,7 @@ use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
 use crate::runtime::blocking;
 use crate::runtime::clock;
-use crate::trace::Handling;
+use crate::telemetry::trace::Handling;
 
 /// The messages of a delivery, as runs of the same type, as many as there are turns for.
 pub(crate) struct Run<'a> {

@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 
 use crate::actor_handle::Entrance;
 use crate::answers::Answers;
-use crate::counts::{ConnectionCounters, Counter, RequestCounters};
 use crate::delivery::{self, Delivery};
 use crate::describe::Described;
 use crate::entry::Entry;
@@ -26,7 +25,8 @@ use crate::runtime::events;
 use crate::runtime::executor::Home;
 use crate::runtime::semaphore::{Quota, Taken, Turn};
 use crate::runtime::shutdown::Ending;
-use crate::stats::{AskStats, ServiceStats};
+use crate::telemetry::counters::{ConnectionCounters, Counter, RequestCounters};
+use crate::telemetry::stats::{AskStats, ServiceStats};
 use crate::traffic::Carrying;
 
 /// One service that this node offers.

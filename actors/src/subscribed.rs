@@ -7,11 +7,11 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{GapReason, Missed};
 
-use crate::counts::Counter;
 use crate::link_stats::link_stats;
 use crate::outbox::Outbox;
-use crate::stats::{self, Carries, LinkStats, SubscriptionStats};
-use crate::subscriptions::SubscriptionSource;
+use crate::telemetry::counters::Counter;
+use crate::telemetry::stats::{self, Carries, LinkStats, SubscriptionStats};
+use crate::telemetry::subscriptions::SubscriptionSource;
 
 /// The counters of one subscription.
 #[derive(Debug)]

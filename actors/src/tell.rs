@@ -21,7 +21,7 @@ use crate::route::Member;
 use crate::runtime::blocking;
 use crate::runtime::semaphore::Taken;
 use crate::service::Service;
-use crate::trace::{Outgoing, Part};
+use crate::telemetry::trace::{Outgoing, Part};
 
 /// A message without a reply on its way to an instance behind a route: it ends when the message is among those that leave
 /// next, or in the inbox of a service of this process. Nothing happens before the first poll.

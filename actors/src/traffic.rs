@@ -8,9 +8,9 @@ use meshzero_proto::stall::Allowance;
 use meshzero_proto::stream::Spares;
 
 use crate::connection::Writer;
-use crate::counts::Meter;
 use crate::network::Network;
 use crate::outbox::Outbox;
+use crate::telemetry::counters::Meter;
 
 /// The settings, counters and memory that the message connections of a node share.
 #[derive(Debug, Clone, Default)]

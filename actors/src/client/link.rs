@@ -26,7 +26,7 @@ use crate::redial::Redial;
 use crate::runtime::clock;
 use crate::runtime::shutdown::Ending;
 use crate::runtime::waking;
-use crate::stats::{Carries, LinkStats};
+use crate::telemetry::stats::{Carries, LinkStats};
 use crate::traffic::Carrying;
 use crate::watchdog::Watchdog;
 

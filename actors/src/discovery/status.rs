@@ -8,7 +8,7 @@ use meshzero_proto::directory::Filter;
 use meshzero_proto::id::InstanceId;
 
 use crate::report::Report;
-use crate::stats::DiscoveryStats;
+use crate::telemetry::stats::DiscoveryStats;
 
 /// An endpoint that has been silent for this time does not answer; an answer takes a millisecond.
 const SILENT: Duration = Duration::from_millis(200);

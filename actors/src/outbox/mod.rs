@@ -23,9 +23,9 @@ use tokio::sync::Notify;
 pub use self::acks::QueueStats;
 pub use self::permit::{Closed, Room, Turn};
 use crate::connection::Writer;
-use crate::counts::Meter;
 use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::sync::{Arc, Mutex, MutexGuard};
+use crate::telemetry::counters::Meter;
 use crate::written::Written;
 
 /// A gathered batch of this length is written by whoever filled it. Measured: with a quarter of it large messages reach

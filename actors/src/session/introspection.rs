@@ -14,7 +14,7 @@ use crate::answers::Answers;
 use crate::describe;
 use crate::outbox::Outbox;
 use crate::service::Service;
-use crate::stats::AskStats;
+use crate::telemetry::stats::AskStats;
 
 /// Answers one client's questions about the service.
 pub(super) struct Introspection {

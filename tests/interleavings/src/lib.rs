@@ -9,7 +9,7 @@ mod sync {
     pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard, atomic};
 }
 
-/// What takes the place of `meshzero_actors::counts`, as far as the outbox knows it.
+/// What takes the place of `meshzero_actors::telemetry::counters`, as far as the outbox knows it.
 mod counts {
     #[derive(Debug, Default)]
     pub(crate) struct Meter;

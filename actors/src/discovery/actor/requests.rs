@@ -18,7 +18,7 @@ use crate::discovery::verification::{Failed, Proved};
 use crate::discovery::watching::Watch;
 use crate::report::{Report, Unanswered};
 use crate::runtime::clock;
-use crate::stats::DiscoveryStats;
+use crate::telemetry::stats::DiscoveryStats;
 
 /// The time for which leaving waits for links to say goodbye.
 const FAREWELL: Duration = Duration::from_millis(100);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::stats::SubscriptionStats;
+use crate::telemetry::stats::SubscriptionStats;
 
 /// A subscription that can be asked for its counters.
 pub trait SubscriptionSource: Send + Sync {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use meshzero_proto::refusal::Refusal;
 
-use crate::stats::{CallCounts, ConnectionCounts, RequestCounts, Traffic};
+use crate::telemetry::stats::{CallCounts, ConnectionCounts, RequestCounts, Traffic};
 
 /// Counts up.
 #[derive(Debug, Default)]
