@@ -12,9 +12,9 @@ use meshzero_actors::called::Call;
 use meshzero_actors::handler::Documented;
 use meshzero_actors::handler::Registration;
 
+use meshzero_actors::net::bind::Place;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, Declared, Offer, Only, Source};
-use meshzero_actors::place::Place;
 use meshzero_actors::restart::Restart;
 use meshzero_proto::codec::{TypeInfo, Wire, type_info};
 use meshzero_proto::name::{ServiceName, Topic, TypeName};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use meshzero_actors::caller::deadline_in;
 use meshzero_actors::discovery::List;
-use meshzero_actors::naming::{self, Meaning};
+use meshzero_actors::net::naming::{self, Meaning};
 use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
 use meshzero_actors::router::Follow;

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
-use meshzero_actors::bound::Bound;
+use meshzero_actors::net::bind::address_of;
+use meshzero_actors::net::bound_addresses::Bound;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{Offered, Only};
-use meshzero_actors::place::address_of;
 use meshzero_actors::publisher;
 use meshzero_actors::service::ServiceEnd;
 use meshzero_actors::telemetry::stats::{NewsTotals, ServiceStats};

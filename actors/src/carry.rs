@@ -6,8 +6,8 @@ use meshzero_proto::frame::{Header, Kind};
 use meshzero_proto::pieces::PiecesError;
 use meshzero_proto::stream::NotThere;
 
-use crate::connection::Connection;
 use crate::incoming::{Incoming, IncomingError};
+use crate::net::connection::Connection;
 use crate::outbox::Outbox;
 
 /// The protocol of one end of a link: its handling of what arrives.

@@ -9,8 +9,8 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;
 
-use crate::interfaces::Interfaces;
-use crate::network::Network;
+use crate::net::interfaces::Interfaces;
+use crate::net::network::Network;
 
 /// The configuration of a node.
 #[derive(Debug, Clone, Default)]

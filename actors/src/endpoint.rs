@@ -11,18 +11,18 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
-use crate::connection::Connection;
 use crate::discovery::PeerArrived;
 use crate::drain::{self, LAST_ANSWERS};
 use crate::guests::Guests;
 use crate::handshake::{Seat, Welcomed, greet};
-use crate::listeners::Listeners;
+use crate::net::connection::Connection;
+use crate::net::listeners::Listeners;
+use crate::net::zone::Named;
 use crate::runtime::clock;
 use crate::service::Service;
 use crate::session;
 use crate::unfinished::Abandoned;
 use crate::zmtp;
-use crate::zone::Named;
 
 /// The pause after the system refused to accept, for example because no file descriptor is left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);

@@ -20,10 +20,10 @@ use tokio::time;
 
 use crate::arrivals::Sink;
 use crate::carry::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
-use crate::connection::Connection;
 use crate::dial;
 use crate::encoded::whole;
 use crate::incoming::{Incoming, IncomingError};
+use crate::net::connection::Connection;
 use crate::outbox::{Outbox, Pace, Room};
 use crate::progress::Progress;
 use crate::publisher;

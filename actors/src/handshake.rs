@@ -9,9 +9,9 @@ use meshzero_proto::id::{LinkId, NodeId};
 use meshzero_proto::protocol::{self, Protocol};
 use tokio::io::AsyncReadExt;
 
-use crate::connection::Connection;
 use crate::dial;
 use crate::guests::{Guests, Place};
+use crate::net::connection::Connection;
 use crate::readmit::Connections;
 use crate::service::Service;
 use crate::telemetry::stats::Carries;

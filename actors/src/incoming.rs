@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task;
 
-use crate::connection::Reader;
+use crate::net::connection::Reader;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::telemetry::counters::Meter;

@@ -9,8 +9,8 @@ use meshzero_proto::id::{LinkId, NodeId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::connection::Connection;
 use crate::link_stats::link_stats;
+use crate::net::connection::Connection;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::telemetry::stats::{self, Carries, LinkStats};

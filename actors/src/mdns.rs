@@ -20,8 +20,8 @@ use tokio::sync::oneshot;
 
 use self::announcer::Announcer;
 use self::nics::Nics;
-use crate::host;
-use crate::interfaces::Interfaces;
+use crate::net::host::interfaces;
+use crate::net::interfaces::Interfaces;
 
 mod announcer;
 pub(crate) mod channel;
@@ -166,7 +166,7 @@ impl Shared {
         if !self.interfaces.includes(name, ip) {
             return false;
         }
-        let nic = host::without_label(name);
+        let nic = interfaces::without_label(name);
         let is_surplus = {
             let chosen = self.chosen();
             if chosen.left_out.contains(nic) || ip.is_ipv6() && chosen.ipv4_only.contains(nic) {

@@ -13,7 +13,7 @@ use crate::caller::Caller;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
 use crate::environment::Environment;
-use crate::interfaces::{Awaited, InterfacesError};
+use crate::net::interfaces::{Awaited, InterfacesError};
 use crate::own::Own;
 use crate::premises::{Membership, Premises};
 use crate::route::Route;

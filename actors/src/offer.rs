@@ -15,7 +15,6 @@ use meshzero_proto::name::{ServiceName, Topic, TypeName};
 use tokio::sync::oneshot;
 
 use crate::actor_handle::Entrance;
-use crate::bound::Bound;
 use crate::discovery::{Announce, FollowAddresses, List, Relocated, Withdraw};
 use crate::endpoint;
 use crate::entry::ServiceEnd;
@@ -24,10 +23,12 @@ use crate::foreign::Foreign;
 use crate::handler::Registration;
 use crate::hosted::{Factory, Hosted};
 use crate::identity::Identity;
-use crate::listeners::Listeners;
-use crate::naming;
+use crate::net::bind::{Listening, Place, PlaceError};
+use crate::net::bound_addresses::Bound;
+use crate::net::listeners::Listeners;
+use crate::net::naming;
+use crate::net::zone::Named;
 use crate::node::{Node, StartError};
-use crate::place::{Listening, Place, PlaceError};
 use crate::publisher::Publisher;
 use crate::restart::Restart;
 use crate::router::{Delist, Enlist, Router};
@@ -37,7 +38,6 @@ use crate::runtime::panic::Panicked;
 use crate::service::Service;
 use crate::traffic;
 use crate::unfinished::Abandoned;
-use crate::zone::Named;
 
 /// How long is looked for another instance of a name that must be new.
 const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);

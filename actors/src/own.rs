@@ -7,10 +7,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use meshzero_proto::id::InstanceId;
 
-use crate::bound::Bound;
+use crate::net::bound_addresses::Bound;
+use crate::net::zone::Named;
 use crate::service::Service;
 use crate::telemetry::stats::ServiceStats;
-use crate::zone::Named;
 
 /// The services of one node.
 #[derive(Default)]

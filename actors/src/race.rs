@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::dial::{self, DialError, Dialled};
-use crate::network::Network;
+use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock;
 

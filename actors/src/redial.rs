@@ -15,7 +15,7 @@ use tokio::time::{self, Instant};
 pub(crate) use self::liveness_probe::Doubt;
 use crate::carry::{Onward, Way};
 use crate::dial::{self, DialError, Dialled};
-use crate::network::Network;
+use crate::net::network::Network;
 use crate::race::{Dials, Racer};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock;

@@ -12,10 +12,10 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{self, Instant};
 
-use crate::bound::Bound;
 use crate::discovery::{AskDiscoveryStats, Discovery, Withdraw};
 use crate::entry::ServiceEnd;
 use crate::keeper::Keeper;
+use crate::net::bound_addresses::Bound;
 use crate::premises::Premises;
 use crate::route::Route;
 use crate::service::Service;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use meshzero_proto::diagnosis::Sought;
 use meshzero_proto::name::ServiceName;
 
-use crate::zone::Named;
+use crate::net::zone::Named;
 
 /// The target of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -7,8 +7,8 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::stall::Allowance;
 use meshzero_proto::stream::Spares;
 
-use crate::connection::Writer;
-use crate::network::Network;
+use crate::net::connection::Writer;
+use crate::net::network::Network;
 use crate::outbox::Outbox;
 use crate::telemetry::counters::Meter;
 
@@ -44,7 +44,7 @@ impl Carrying {
 /// The time for which an endpoint keeps a link that has lost its connection. The client's own time begins when it notices the loss,
 /// which may take as long as the keep-alive takes to detect a silent host.
 pub(crate) fn resume_window(limits: &Limits) -> Duration {
-    let detection = limits.keep_alive.saturating_mul(crate::socket::PROBES + 1);
+    let detection = limits.keep_alive.saturating_mul(crate::net::socket::PROBES + 1);
     limits.reconnect.saturating_add(detection)
 }
 

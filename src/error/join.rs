@@ -1,6 +1,6 @@
 //! Errors of joining a mesh and of advertising a service.
 
-use meshzero_actors::interfaces::InterfacesError;
+use meshzero_actors::net::interfaces::InterfacesError;
 use meshzero_actors::networkzero::GatewayError;
 use meshzero_actors::node::StartError;
 use meshzero_actors::offer::OfferError;

@@ -9,9 +9,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use meshzero_actors::config::Config;
-use meshzero_actors::interfaces::Interfaces;
+use meshzero_actors::net::interfaces::Interfaces;
+use meshzero_actors::net::zone;
 use meshzero_actors::node::Node;
-use meshzero_actors::zone;
 use meshzero_proto::codec::type_info;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;

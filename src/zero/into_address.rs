@@ -3,8 +3,8 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-use meshzero_actors::naming;
-use meshzero_actors::zone;
+use meshzero_actors::net::naming;
+use meshzero_actors::net::zone;
 
 use super::address::Address;
 use super::error::ZeroError;

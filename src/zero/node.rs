@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use meshzero_actors::net::bind;
 use meshzero_actors::offer::OfferError;
-use meshzero_actors::place;
 use meshzero_actors::runtime::events;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::name::ServiceName;
@@ -102,7 +102,7 @@ impl Node {
         if let Some(endpoint) = at.and_then(|at| self.endpoint_there(at)) {
             return Ok(endpoint.address);
         }
-        let place = at.map_or(Ok(Default::default()), str::parse::<place::Place>).map_err(OfferError::from);
+        let place = at.map_or(Ok(Default::default()), str::parse::<bind::Place>).map_err(OfferError::from);
         let place = place.map_err(AdvertiseError::from)?;
         let config = self.mesh.node.config();
         let (interfaces, ports) = (config.interfaces.clone(), config.ports.clone().unwrap_or(DYNAMIC_PORTS));

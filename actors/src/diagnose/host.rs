@@ -6,13 +6,13 @@ use std::sync::Arc;
 use meshzero_proto::diagnosis::{InterfaceSeen, Surroundings};
 
 use super::{network, surroundings};
-use crate::host::{self, local_address};
-use crate::interfaces::Interfaces;
-use crate::neighbours::{self, Entry};
+use crate::net::host::interfaces::{self, local_address};
+use crate::net::host::neighbours::{self, Entry};
+use crate::net::host::routers;
+use crate::net::interfaces::Interfaces;
+use crate::net::zone;
 use crate::premises::Premises;
-use crate::routers;
 use crate::runtime::detached::detached;
-use crate::zone;
 
 /// The state of this host. What could not be looked at is `None` or missing.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +27,7 @@ pub(super) struct Host {
 
 /// The name of the interface that is the zone of an address, if it has one.
 pub(super) fn zone_name(address: SocketAddr) -> Option<String> {
-    Some(zone::of(address)).filter(|zone| *zone != 0).and_then(host::name_of)
+    Some(zone::of(address)).filter(|zone| *zone != 0).and_then(interfaces::name_of)
 }
 
 /// Looks at this host, once at a time; `None` if the system gives no thread.

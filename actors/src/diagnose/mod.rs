@@ -18,11 +18,11 @@ use meshzero_proto::name::ServiceName;
 
 use crate::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
 use crate::discovery::{Ask, AskHidden, AskReplied, Prove, Proving};
-use crate::neighbours;
+use crate::net::host::neighbours;
+use crate::net::zone::Named;
 use crate::premises::Premises;
 use crate::report::Report;
 use crate::runtime::clock;
-use crate::zone::Named;
 use host::{Host, gather};
 
 /// The longest time that a caller whose deadline has passed is kept for the diagnosis; a millisecond is usual.

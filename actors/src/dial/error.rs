@@ -8,7 +8,7 @@ use meshzero_proto::diagnosis::{Attempt, Outcome};
 use meshzero_proto::hello::{HelloError, Rejection};
 use meshzero_proto::rounded::Rounded;
 
-use crate::zone::Named;
+use crate::net::zone::Named;
 
 /// Errors of dialling: an endpoint could not be reached, or did not accept.
 #[derive(Debug, thiserror::Error)]

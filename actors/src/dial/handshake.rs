@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 use super::DialError;
-use crate::connection::Connection;
+use crate::net::connection::Connection;
 
 /// A connection that has shaken hands.
 #[derive(Debug)]

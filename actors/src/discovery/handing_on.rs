@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use super::effect::Effect;
 use super::reaching::with_slot;
 use crate::dial;
-use crate::network::Network;
+use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
 
 /// The time within which an endpoint of this host answers.

@@ -49,9 +49,9 @@ use meshzero_proto::id::NodeId;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
-use crate::host_changes::HostChanges;
 use crate::mdns::Mdns;
 use crate::mdns::nics::Nics;
+use crate::net::host::changes::HostChanges;
 use crate::runtime::control_actor;
 use crate::traffic;
 pub use finding::{AskAgain, Seek};

@@ -12,11 +12,11 @@ use meshzero_proto::diagnosis::MulticastObservations;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::query::{Families, Question};
 
-use crate::interfaces::Interface;
 use crate::mdns::channel::Use;
 use crate::mdns::nics::{Nic, Nics};
+use crate::net::interfaces::Interface;
+use crate::net::socket::Family;
 use crate::runtime::clock;
-use crate::socket::Family;
 use errors::note_error;
 use faults::SocketFaults;
 pub(super) use hearing::Heard;

@@ -10,12 +10,12 @@ use meshzero_proto::directory::Why;
 use meshzero_proto::id::InstanceId;
 
 use super::effect::Effect;
-use crate::bound::Bound;
-use crate::interfaces::Interface;
-use crate::kind;
 use crate::mdns::Mdns;
 use crate::mdns::nics::Nics;
-use crate::serving::serving;
+use crate::net::bound_addresses::Bound;
+use crate::net::host::kind;
+use crate::net::host::serving::serving;
+use crate::net::interfaces::Interface;
 
 /// The services of this node, and what announces them.
 pub(super) struct Offering {

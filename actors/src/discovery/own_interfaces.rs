@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use crate::host_changes::HostChanges;
-use crate::ingress::MAX_INTERFACES;
-use crate::interfaces::{ChosenAddresses, Interface, Interfaces, InterfacesError, Listing};
-use crate::listeners::Addresses;
+use crate::net::host::changes::HostChanges;
+use crate::net::ingress::MAX_INTERFACES;
+use crate::net::interfaces::{ChosenAddresses, Interface, Interfaces, InterfacesError, Listing};
+use crate::net::listeners::Addresses;
 use crate::runtime::clock;
 
 /// The interval at which they are read where the system does not tell of changes.
@@ -146,7 +146,7 @@ mod tests {
     use meshzero_proto::addresses::OwnAddress;
 
     use super::*;
-    use crate::ingress::Ingress;
+    use crate::net::ingress::Ingress;
 
     fn interface(ip: &str) -> Interface {
         let address = OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 };

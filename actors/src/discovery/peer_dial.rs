@@ -14,7 +14,7 @@ use super::Discovery;
 use super::link::{Linked, Way, carry, ends};
 use super::reaching::{Sought, Verdict, reach, with_slot};
 use crate::dial::Dialled;
-use crate::network::Network;
+use crate::net::network::Network;
 use crate::trail::Record;
 
 /// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 
 use super::link::{Admitted, Heard, LinkId, Linked, Way};
 use super::telling::{Peer, Telling};
-use crate::connection::Connection;
-use crate::zone;
+use crate::net::connection::Connection;
+use crate::net::zone;
 
 /// A connection that another node opened to tell this one about the mesh.
 #[derive(Debug, Message)]

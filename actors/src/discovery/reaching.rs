@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::dial::{DialError, Dialled, Listed, dial_listed};
-use crate::network::Network;
+use crate::net::network::Network;
 use crate::trail::Record;
 
 /// The number of connections that are begun at once, and the time for which one may keep others waiting.

@@ -15,15 +15,15 @@ use tokio::time;
 
 use super::Discovery;
 use super::link::{Linked, Way, carry, ends};
-use crate::connection::Connection;
 use crate::dial::dial_listed;
-use crate::network::Network;
+use crate::net::connection::Connection;
+use crate::net::network::Network;
+use crate::net::resolve::resolve;
+use crate::net::zone;
 use crate::report::Unconnected;
-use crate::resolve::resolve;
 use crate::runtime::backoff::{Backoff, Jitter};
 use crate::runtime::clock;
 use crate::trail::Record;
-use crate::zone;
 
 /// The time within which a static peer is resolved, and the time within which it answers.
 const RESOLVE: Duration = Duration::from_secs(5);

@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::*;
-use crate::bound::Bound;
 use crate::dial::read_greeting;
-use crate::interfaces::Interfaces;
+use crate::net::bound_addresses::Bound;
+use crate::net::interfaces::Interfaces;
 
 mod panics;
 mod services;

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::effect::{Effect, Timer};
 use super::reaching::{Sought, Verdict, reach, with_slot};
-use crate::network::Network;
+use crate::net::network::Network;
 use crate::trail::Record;
 
 /// The time for which a goodbye is left alone when a link to its node stands: an update over the link may come first.

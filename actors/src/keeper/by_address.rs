@@ -9,9 +9,9 @@ use tokio::time;
 
 use super::{GLANCE, Held, Keeper, Known};
 use crate::follow::PAUSES;
+use crate::net::zone::Named;
 use crate::route::Member;
 use crate::service::Service;
-use crate::zone::Named;
 
 impl Keeper {
     /// Keeps the route to the one endpoint at `address`, or to the socket of ZeroMQ that listens there.

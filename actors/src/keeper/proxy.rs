@@ -7,10 +7,10 @@ use meshzero_proto::directory::Instance;
 use tokio::time::{self, Instant};
 
 use super::{Held, Keeper, PATIENCE};
-use crate::bound::Bound;
+use crate::net::bound_addresses::Bound;
+use crate::net::zone::Named;
 use crate::route::Member;
 use crate::zmtp::{self, StandIn};
-use crate::zone::Named;
 
 impl Keeper {
     /// A service that stands in for the socket of ZeroMQ at `address`.

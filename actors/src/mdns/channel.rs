@@ -11,7 +11,7 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use super::nics::Nic;
-use crate::socket::{self, Family};
+use crate::net::socket::{self, Family};
 
 /// The longest datagram of mDNS, in bytes (RFC 6762 §17).
 const DATAGRAM_BYTES: usize = 9_000;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::interfaces::{Interface, default_route_address};
-use crate::kind;
-use crate::serving::{Network, serving};
-use crate::socket::Family;
-use crate::sysfs;
+use crate::net::host::kind;
+use crate::net::host::serving::{Network, serving};
+use crate::net::host::sysfs;
+use crate::net::interfaces::{Interface, default_route_address};
+use crate::net::socket::Family;
 
 /// The most interfaces that are used. Linux lets one socket join a group on 20 interfaces, and the mDNS daemon has one socket
 /// for all of them; some room is left for those that come while others go.

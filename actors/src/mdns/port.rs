@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 
-use crate::socket::{self, Family};
+use crate::net::socket::{self, Family};
 
 const V4: Family = Family::V4(Ipv4Addr::UNSPECIFIED);
 

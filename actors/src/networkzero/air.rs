@@ -7,7 +7,7 @@ use meshzero_proto::networkzero::{BEACON_PORT, MAX_ADVERT_BYTES};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use crate::interfaces::{Interface, Interfaces};
+use crate::net::interfaces::{Interface, Interfaces};
 
 /// The port that the beacon of this machine has.
 pub(super) struct Air {

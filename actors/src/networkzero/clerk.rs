@@ -10,10 +10,10 @@ use meshzero_proto::networkzero::{COMMAND_PORT, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::handler::Registration;
-use crate::interfaces::Interfaces;
+use crate::net::bind::{Place, PlaceError};
+use crate::net::interfaces::Interfaces;
 use crate::node::Node;
 use crate::offer::{Offer, OfferError, Offered, Only, Source, offer};
-use crate::place::{Place, PlaceError};
 use crate::restart::Restart;
 use crate::zmtp::{VALUE, Value};
 

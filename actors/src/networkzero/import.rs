@@ -9,9 +9,9 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::mpsc;
 use tokio::time;
 
+use crate::net::bind::Place;
 use crate::node::Node;
 use crate::offer::{Offer, OfferError, Only, Source, offer};
-use crate::place::Place;
 use crate::restart::Restart;
 use crate::runtime::backoff::Backoff;
 use crate::zmtp::{self, Courier, ProxyActor, Reached};

@@ -9,7 +9,7 @@ use meshzero_proto::networkzero::{COMMAND_PORT, LIFETIME};
 use serde_json::{Value, json};
 use tokio::time;
 
-use crate::network::Network;
+use crate::net::network::Network;
 use crate::zmtp::{self, Reached, WireError};
 
 /// How long an answer may take: the beacon serves one program after the other, each for half a second at most.

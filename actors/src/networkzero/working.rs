@@ -17,7 +17,7 @@ use super::orders::Orders;
 use super::other_beacon::{OtherBeacon, OtherBeaconError};
 use super::sides::Sides;
 use crate::discovery::Watcher;
-use crate::interfaces::Interfaces;
+use crate::net::interfaces::Interfaces;
 use crate::runtime::clock;
 use crate::runtime::shutdown::Ending;
 

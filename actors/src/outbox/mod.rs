@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 pub use self::acks::QueueStats;
 pub use self::permit::{Closed, Room, Turn};
-use crate::connection::Writer;
+use crate::net::connection::Writer;
 use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::sync::{Arc, Mutex, MutexGuard};
 use crate::telemetry::counters::Meter;

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::connection::Connection;
+use crate::net::connection::Connection;
 
 fn bytes(count: usize) -> impl FnOnce(&mut Buffer) -> Result<(), Infallible> {
     move |out| {

@@ -6,7 +6,7 @@ use meshzero_proto::news;
 use meshzero_proto::stream::{NotThere, Outgoing, SLICES};
 
 use super::{Outbox, State};
-use crate::connection::Writer;
+use crate::net::connection::Writer;
 use crate::runtime::sync::atomic::Ordering;
 use crate::runtime::sync::{Arc, MutexGuard};
 

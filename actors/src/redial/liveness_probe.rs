@@ -7,7 +7,7 @@ use meshzero_proto::hello::Hello;
 use tokio::time;
 
 use crate::dial;
-use crate::network::Network;
+use crate::net::network::Network;
 
 /// The test of a connection on which nothing arrives any more, although it should.
 pub(crate) struct Doubt {

@@ -8,7 +8,7 @@ use meshzero_proto::limits::Limits;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::connection::Connection;
+use crate::net::connection::Connection;
 
 fn hello() -> Hello {
     Hello { purpose: Purpose::News, ..dial::tests::hello() }

@@ -17,7 +17,7 @@ use super::value::Value;
 use super::{Wire, WireError};
 use crate::handler::Encoded;
 use crate::inbound::{Inbound, ReplyTo};
-use crate::network::Network;
+use crate::net::network::Network;
 use crate::publisher::{PublishError, Publisher};
 use crate::runtime::clock;
 

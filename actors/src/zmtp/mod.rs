@@ -16,7 +16,7 @@ pub(crate) use self::courier::{Courier, Reached, reach};
 pub(crate) use self::stand_in::{ProxyActor, StandIn};
 pub(crate) use self::value::{NAME as VALUE, Value};
 pub(crate) use self::wire::{Wire, WireError};
-use crate::connection::Connection;
+use crate::net::connection::Connection;
 use crate::service::Service;
 
 /// A ZeroMQ socket that has shaken hands.

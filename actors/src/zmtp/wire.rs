@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use meshzero_proto::zmtp::{self, Conversation, Event, SocketType, ZmtpError};
 use tokio::io::AsyncReadExt;
 
-use crate::connection::{Connection, Reader, Writer};
+use crate::net::connection::{Connection, Reader, Writer};
 
 /// Room for one read.
 const READ_BYTES: usize = 16 << 10;

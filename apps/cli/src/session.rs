@@ -114,7 +114,7 @@ pub(crate) fn log_to_stderr(verbose: u8, out: &Output) {
 fn warn_of_the_network(out: &Output) {
     let network = Targets::new()
         .with_target("meshzero_actors::discovery", Level::WARN)
-        .with_target("meshzero_actors::listeners", Level::WARN)
+        .with_target("meshzero_actors::net::listeners", Level::WARN)
         .with_target("meshzero_actors::mdns", Level::WARN);
     let lines = out.errors.log();
     let lines =

@@ -1,4 +1,4 @@
-//! What takes the place of `meshzero_actors::connection`: a connection that takes few bytes at a time, and can be cut.
+//! What takes the place of `meshzero_actors::net::connection`: a connection that takes few bytes at a time, and can be cut.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::task::{Context, Poll, Waker};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use meshzero_actors::connection::{Connection, ReadHalf, Reader, WriteHalf, Writer};
+use meshzero_actors::net::connection::{Connection, ReadHalf, Reader, WriteHalf, Writer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::TcpStream;
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};

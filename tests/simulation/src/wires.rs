@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fastrand::Rng;
-use meshzero_actors::connection::Connection;
-use meshzero_actors::network::{Accept, Eventually, Network, Transport};
+use meshzero_actors::net::connection::Connection;
+use meshzero_actors::net::network::{Accept, Eventually, Network, Transport};
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::connection::{End, connection};

@@ -14,7 +14,7 @@ use crate::discovery::interest::Interest;
 use crate::discovery::link::LinkId;
 use crate::discovery::presence::Presence;
 use crate::discovery::verification::settle;
-use crate::neighbours;
+use crate::net::host::neighbours;
 use crate::runtime::clock;
 
 impl Discovery {

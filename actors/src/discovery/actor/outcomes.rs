@@ -15,8 +15,8 @@ use crate::discovery::static_peers::Standing;
 use crate::discovery::verification::Asked;
 use crate::discovery::{Discovery, multicast};
 use crate::mdns::channel::Use;
+use crate::net::socket::PROBES;
 use crate::runtime::clock;
-use crate::socket::PROBES;
 
 impl Handler<multicast::Heard> for Discovery {
     type Result = ();

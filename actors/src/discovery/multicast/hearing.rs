@@ -11,8 +11,8 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::query::{Asked, Replied, Replies};
 
 use crate::mdns::channel::{Channel, Use};
+use crate::net::socket::MDNS_PORT;
 use crate::runtime::clock;
-use crate::socket::MDNS_PORT;
 
 /// The most datagrams of one socket that travel to the actor in one message.
 const BATCH: usize = 64;

@@ -17,7 +17,7 @@ use super::faults::{SocketFaults, SocketKey, Word};
 use super::hearing::{Heard, read};
 use crate::mdns::channel::{Channel, Use};
 use crate::mdns::nics::{Nic, Nics};
-use crate::socket::{self, Family};
+use crate::net::socket::{self, Family};
 
 /// One socket, until it is dropped.
 pub(super) struct Open {

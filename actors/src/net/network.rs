@@ -12,11 +12,11 @@ use meshzero_proto::addresses::OwnAddress;
 use meshzero_proto::diagnosis::InterfaceKind;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::connection::Connection;
-use crate::ingress::Ingress;
-use crate::interfaces::{Interface, Interfaces};
-use crate::kind;
-use crate::socket;
+use crate::net::connection::Connection;
+use crate::net::host::kind;
+use crate::net::ingress::Ingress;
+use crate::net::interfaces::{Interface, Interfaces};
+use crate::net::socket;
 
 /// The network in which a node connects and listens. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::socket;
+use crate::net::socket;
 
 /// A connection between two nodes: bytes in order, both ways.
 #[derive(Debug)]

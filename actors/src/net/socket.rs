@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) use self::multicast::{Family, MDNS_PORT, check_mdns_port, is_port_held, multicast, one_shot};
-use crate::ingress::Ingress;
+use crate::net::ingress::Ingress;
 
 mod multicast;
 

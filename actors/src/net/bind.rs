@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 pub use self::error::PlaceError;
 pub use self::listen::{Listening, address_of};
-use crate::interfaces::Pattern;
-use crate::zone::{self, Named};
+use crate::net::interfaces::Pattern;
+use crate::net::zone::{self, Named};
 
 mod error;
 mod listen;
@@ -104,8 +104,8 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::interfaces::Interfaces;
-    use crate::network::Network;
+    use crate::net::interfaces::Interfaces;
+    use crate::net::network::Network;
 
     #[test]
     fn places_are_read_and_written() {

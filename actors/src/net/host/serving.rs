@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use meshzero_proto::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
 
-use crate::host::Interface;
+use crate::net::host::interfaces::Interface;
 
 /// The addresses of `list` by which others reach this host, those first that others need most.
 ///

@@ -2,7 +2,7 @@ use meshzero_proto::addresses::OwnAddress;
 use tokio::time;
 
 use super::*;
-use crate::host::Interface;
+use crate::net::host::interfaces::Interface;
 
 /// Another loopback address. On Linux and Windows all of 127.0.0.0/8 is this host's; other systems have one more, of IPv6.
 const SECOND: &str = if cfg!(any(target_os = "linux", windows)) { "127.0.0.2" } else { "::1" };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::interfaces::Interfaces;
+use crate::net::interfaces::Interfaces;
 
 /// The addresses that an endpoint listens at. Cheap to clone; all clones see the same ones.
 #[derive(Debug, Clone)]

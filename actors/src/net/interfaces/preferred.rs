@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use meshzero_proto::diagnosis::InterfaceKind;
 
-use crate::host::{self, Interface};
-use crate::kind;
+use crate::net::host::interfaces::{self, Interface};
+use crate::net::host::kind;
 
 /// Returns the interface whose address others most likely reach.
 pub(super) fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) -> Option<&Interface> {
@@ -30,5 +30,5 @@ pub(super) fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) ->
 
 /// Returns the source address of the default route. The destination is an address that is reserved for documentation (RFC 5737).
 pub(crate) fn default_route_address() -> Option<IpAddr> {
-    host::local_address((Ipv4Addr::new(192, 0, 2, 1), 9).into())
+    interfaces::local_address((Ipv4Addr::new(192, 0, 2, 1), 9).into())
 }

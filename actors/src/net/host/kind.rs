@@ -5,7 +5,7 @@ use std::path::Path;
 
 use meshzero_proto::diagnosis::InterfaceKind;
 
-use crate::sysfs::{self, number};
+use crate::net::host::sysfs::{self, number};
 
 /// Types of interfaces, as ARP numbers them.
 const ARPHRD_PPP: u32 = 512;

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::zone::{ZoneError, parse, parse_port};
+use crate::net::zone::{ZoneError, parse, parse_port};
 
 /// The meaning of a text that stands where a service's name or an address may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

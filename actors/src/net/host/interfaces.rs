@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use if_addrs::IfAddr;
 use meshzero_proto::addresses::OwnAddress;
 
-use crate::sysfs;
+use crate::net::host::sysfs;
 
 /// One address of one interface of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,14 +13,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use self::wanted::Wanted;
-use crate::bound::Bound;
-use crate::connection::Connection;
-use crate::ingress::Ingress;
-use crate::interfaces::{ChosenAddresses, Interfaces};
-use crate::network::Listener;
+use crate::net::bound_addresses::Bound;
+use crate::net::connection::Connection;
+use crate::net::ingress::Ingress;
+use crate::net::interfaces::{ChosenAddresses, Interfaces};
+use crate::net::network::Listener;
+use crate::net::socket::{self, Reserved};
+use crate::net::zone::Named;
 use crate::runtime::clock;
-use crate::socket::{self, Reserved};
-use crate::zone::Named;
 
 mod wanted;
 

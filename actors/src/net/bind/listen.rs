@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener
 use std::ops::RangeInclusive;
 
 use super::{Host, Place, PlaceError};
-use crate::bound::Bound;
-use crate::host;
-use crate::interfaces::{ChosenAddresses, Interfaces};
-use crate::listeners::{Chosen, Listeners};
-use crate::network::{Listener, Network};
-use crate::resolve::resolve;
+use crate::net::bound_addresses::Bound;
+use crate::net::host::interfaces;
+use crate::net::interfaces::{ChosenAddresses, Interfaces};
+use crate::net::listeners::{Chosen, Listeners};
+use crate::net::network::{Listener, Network};
+use crate::net::resolve::resolve;
 
 impl Place {
     /// Listens there. Without a port, one is taken from `ports`, or from the system where that is `None`.
@@ -131,7 +131,7 @@ fn in_turn(range: &RangeInclusive<u16>) -> Vec<u16> {
 fn zoned(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
-            SocketAddrV6::new(*v6.ip(), v6.port(), 0, host::zone_of(*v6.ip()).unwrap_or(0)).into()
+            SocketAddrV6::new(*v6.ip(), v6.port(), 0, interfaces::zone_of(*v6.ip()).unwrap_or(0)).into()
         }
         other => other,
     }

@@ -1,5 +1,7 @@
 //! Which network interfaces a node uses, and what its own addresses are, on every system.
 
+pub(crate) mod pending;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -9,10 +11,10 @@ pub use self::error::InterfacesError;
 pub use self::pattern::Pattern;
 pub(crate) use self::preferred::default_route_address;
 use self::preferred::prefer;
-pub use crate::awaited::{Awaited, Lack};
-pub use crate::host::Interface;
-use crate::host::{self, Listed};
-use crate::ingress::Ingress;
+pub use crate::net::host::interfaces::Interface;
+use crate::net::host::interfaces::{self, Listed};
+use crate::net::ingress::Ingress;
+pub use crate::net::interfaces::pending::{Awaited, Lack};
 
 mod choice;
 mod error;
@@ -70,7 +72,9 @@ impl Interfaces {
     pub(crate) fn list_all(&self) -> Result<Listing, InterfacesError> {
         let mut listing = Listing::default();
         let mut all = Vec::new();
-        for Listed { label, is_running, interface } in host::list().map_err(InterfacesError::Unlisted)? {
+        for Listed { label, is_running, interface } in
+            interfaces::list().map_err(InterfacesError::Unlisted)?
+        {
             if self.includes(&label, interface.address.ip) {
                 if is_running {
                     listing.connected.push(interface.clone());
@@ -90,7 +94,7 @@ impl Interfaces {
     /// # Errors
     /// As [`Interfaces::list`].
     pub fn awaited(&self) -> Result<Vec<Awaited>, InterfacesError> {
-        let all = host::list().map_err(InterfacesError::Unlisted)?;
+        let all = interfaces::list().map_err(InterfacesError::Unlisted)?;
         let mut awaited = Vec::new();
         for choice in &self.choices {
             let fits = |listed: &&Listed| choice.includes(&listed.label, listed.interface.address.ip);
@@ -149,7 +153,9 @@ impl Interfaces {
         fitting.retain(|interface| pattern.fits(interface.address.ip));
         match prefer(&fitting, default_route_address()) {
             Some(interface) => Ok(interface.address.ip),
-            None => Err(no_such(&pattern.to_string(), &host::list().map_err(InterfacesError::Unlisted)?)),
+            None => {
+                Err(no_such(&pattern.to_string(), &interfaces::list().map_err(InterfacesError::Unlisted)?))
+            }
         }
     }
 
@@ -202,7 +208,7 @@ fn existing(all: &[Listed]) -> Vec<String> {
             existing.push(interface.to_string());
         }
     }
-    let without_address = host::names().into_iter().filter(|name| !names.contains(&name.as_str()));
+    let without_address = interfaces::names().into_iter().filter(|name| !names.contains(&name.as_str()));
     existing.extend(without_address.map(|name| format!("{name} (no address)")));
     existing
 }

@@ -4,8 +4,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use crate::interfaces::InterfacesError;
-use crate::zone::{Named, ZoneError};
+use crate::net::interfaces::InterfacesError;
+use crate::net::zone::{Named, ZoneError};
 
 /// Why there is no endpoint.
 ///

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use meshzero_proto::addresses::is_link_local;
 
-use crate::host::{self, Interface};
+use crate::net::host::interfaces::{self, Interface};
 
 /// The most interfaces that a socket's filter can name: it has 4,096 instructions at most, and each takes two.
 pub(crate) const MAX_INTERFACES: usize = 1_024;
@@ -38,7 +38,7 @@ impl Ingress {
         for interface in chosen.iter().chain(all.iter().filter(is_in)) {
             // What arrives at a port of a bond or a bridge, or in a VRF, arrives at that.
             if numbers.insert(interface.index) {
-                numbers.insert(host::master_of(&interface.name));
+                numbers.insert(interfaces::master_of(&interface.name));
             }
         }
         Self::Only(numbers.into_iter().flatten().collect())

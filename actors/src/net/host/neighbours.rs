@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use meshzero_proto::diagnosis::Neighbour;
 
-use crate::routers;
-use crate::zone;
+use crate::net::host::routers;
+use crate::net::zone;
 
 #[cfg(target_os = "linux")]
 mod netlink;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use meshzero_proto::addresses::needs_zone;
 use meshzero_proto::name::ServiceName;
 
-use crate::host;
+use crate::net::host::interfaces;
 
 /// An address as people read it, and [`parse`] as well: `192.168.1.7:9000`, `[fe80::1%eth0]:9000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let SocketAddr::V6(address) = self.0
             && address.scope_id() != 0
-            && let Some(name) = host::name_of(address.scope_id()).filter(|name| is_short(name))
+            && let Some(name) = interfaces::name_of(address.scope_id()).filter(|name| is_short(name))
         {
             return f.pad(&format!("[{}%{name}]:{}", address.ip(), address.port()));
         }
@@ -144,8 +144,8 @@ fn with_zone(text: &str, ip: Ipv6Addr, zone: Option<&str>, port: u16) -> Result<
 }
 
 fn index_of(zone: &str) -> Option<u32> {
-    let by_number = || zone.parse().ok().filter(|index| host::name_of(*index).is_some());
-    host::index_of(zone).or_else(by_number)
+    let by_number = || zone.parse().ok().filter(|index| interfaces::name_of(*index).is_some());
+    interfaces::index_of(zone).or_else(by_number)
 }
 
 fn unknown(text: &str, zone: &str) -> ZoneError {
@@ -160,7 +160,7 @@ fn links() -> Vec<String> {
 
 fn names(include: impl Fn(IpAddr) -> bool) -> Vec<String> {
     let mut names = Vec::new();
-    for listed in host::list().unwrap_or_default() {
+    for listed in interfaces::list().unwrap_or_default() {
         if include(listed.interface.address.ip) && !names.contains(&listed.interface.name) {
             names.push(listed.interface.name);
         }
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     fn loopback() -> (String, u32) {
-        let list = host::list().expect("listable");
+        let list = interfaces::list().expect("listable");
         let mut interfaces = list.into_iter().map(|listed| listed.interface);
         let one = interfaces.find(|one| one.address.ip.is_loopback()).expect("every host has one");
         (one.name, one.index.expect("interfaces have numbers"))

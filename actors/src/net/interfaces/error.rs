@@ -2,7 +2,7 @@
 
 use meshzero_proto::few::at_most;
 
-use crate::awaited::NAMED;
+use crate::net::interfaces::pending::NAMED;
 
 /// The reason for which a choice of interfaces cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,7 @@ use meshzero_proto::addresses::OwnAddress;
 
 use super::error::InterfacesError;
 use super::pattern::{NamePattern, Pattern};
-use crate::host;
+use crate::net::host::interfaces;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Choice {
@@ -26,7 +26,7 @@ impl Choice {
     pub(super) fn includes(&self, name: &str, ip: IpAddr) -> bool {
         match self {
             Self::Loopback => ip.is_loopback(),
-            Self::Name(_) | Self::Names(_) => self.names(name) || self.names(host::without_label(name)),
+            Self::Name(_) | Self::Names(_) => self.names(name) || self.names(interfaces::without_label(name)),
             Self::Address(chosen) => *chosen == ip,
             Self::Network(network) => network.shares_network_with(ip),
             Self::Pattern(pattern) => pattern.fits(ip),
@@ -45,8 +45,8 @@ impl Choice {
     /// Returns whether it names an interface that this host has, whatever addresses that has.
     pub(super) fn exists(&self) -> bool {
         match self {
-            Self::Name(name) => host::has_interface(host::without_label(name)),
-            Self::Names(_) => host::names().iter().any(|name| self.names(name)),
+            Self::Name(name) => interfaces::has_interface(interfaces::without_label(name)),
+            Self::Names(_) => interfaces::names().iter().any(|name| self.names(name)),
             Self::Loopback | Self::Address(_) | Self::Network(_) | Self::Pattern(_) => false,
         }
     }

@@ -1,0 +1,9 @@
+//! TODO header of net/host.
+
+pub(crate) mod changes;
+pub(crate) mod interfaces;
+pub(crate) mod kind;
+pub(crate) mod neighbours;
+pub(crate) mod routers;
+pub(crate) mod serving;
+pub(crate) mod sysfs;

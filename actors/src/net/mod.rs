@@ -1,0 +1,14 @@
+//! TODO header of net.
+
+pub mod bind;
+pub mod bound_addresses;
+pub mod connection;
+pub mod host;
+pub(crate) mod ingress;
+pub mod interfaces;
+pub mod listeners;
+pub mod naming;
+pub mod network;
+pub(crate) mod resolve;
+pub mod socket;
+pub mod zone;
