@@ -12,7 +12,7 @@ use crate::client::link::{Ended, Question, Unsent};
 use crate::describe;
 use crate::fault::Fault;
 use crate::inbound::Outcome;
-use crate::payload::Payload;
+use crate::message::payload::Payload;
 use crate::route::Member;
 use crate::runtime::executor::Gone;
 use crate::service::Service;

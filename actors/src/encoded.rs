@@ -7,7 +7,7 @@ use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
 use meshzero_proto::frame;
 use meshzero_proto::news::{self, Log};
 
-use crate::written::{Spare, Written, give_back, take_spare};
+use crate::message::written::{Spare, Written, give_back, take_spare};
 
 /// The encodings in which an item is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

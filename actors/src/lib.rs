@@ -70,9 +70,7 @@ pub mod outward;
 mod overdue;
 pub mod owed;
 pub mod own;
-pub mod packed;
 pub mod passages;
-pub mod payload;
 pub mod premises;
 mod progress;
 pub mod publisher;
@@ -101,7 +99,6 @@ mod tries;
 pub mod unfinished;
 mod waiters;
 mod watchdog;
-mod written;
 mod zmtp;
 
 pub use message::{Handles, NetMessage};

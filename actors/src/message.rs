@@ -1,5 +1,9 @@
 //! What makes a type a message of the mesh: actix's `Message` and serde, nothing of ours.
 
+pub mod packed;
+pub mod payload;
+pub(crate) mod written;
+
 use meshzero_proto::codec::Wire;
 
 /// An actix message that can travel: it and its result implement serde's `Serialize` and `DeserializeOwned`.

@@ -22,11 +22,11 @@ use tokio::sync::Notify;
 
 pub use self::acks::QueueStats;
 pub use self::permit::{Closed, Room, Turn};
+use crate::message::written::Written;
 use crate::net::connection::Writer;
 use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::sync::{Arc, Mutex, MutexGuard};
 use crate::telemetry::counters::Meter;
-use crate::written::Written;
 
 /// A gathered batch of this length is written by whoever filled it. Measured: with a quarter of it large messages reach
 /// less than half the throughput, and more gains nothing.

@@ -3,8 +3,8 @@
 use meshzero_proto::buffer::Buffer;
 
 use super::{Outbox, Pace, Placed, PushError};
+use crate::message::written::Written;
 use crate::runtime::sync::atomic::Ordering;
-use crate::written::Written;
 
 /// Senders that can wait do so while as much waits for the socket: more only costs memory and cache.
 const AHEAD_BYTES: usize = 2 << 20;

@@ -22,7 +22,7 @@
 mod listener;
 mod request;
 
-use meshzero_actors::packed;
+use meshzero_actors::message::packed;
 use meshzero_proto::codec::Packed;
 
 use super::address::Address;

@@ -13,11 +13,11 @@ use meshzero_proto::frame::{self, Header, Kind, Writing};
 
 use super::{Link, Reply, Waiting};
 use crate::message::NetMessage;
+use crate::message::packed;
+use crate::message::written::Written;
 use crate::outbox::{Pace, Placed, PushError, Room, Turn};
 use crate::outward::{Deadline, Outward};
-use crate::packed;
 use crate::passages;
-use crate::written::Written;
 
 /// What an endpoint tells about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
