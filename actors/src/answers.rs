@@ -11,7 +11,7 @@ use meshzero_proto::refusal::Refusal;
 use meshzero_proto::stream::PIECE_BYTES;
 
 use crate::expiry::Expiry;
-use crate::outbox::{Outbox, Pace, Reply, Room};
+use crate::link::send_queue::{Outbox, Pace, Reply, Room};
 use crate::owed::{NEVER, Owed};
 use crate::runtime::events;
 use crate::telemetry::counters::RequestCounters;

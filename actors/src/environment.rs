@@ -8,11 +8,11 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;
 
+use crate::link::config::Carrying;
 use crate::publisher::Publisher;
 use crate::runtime::executor::Home;
 use crate::runtime::timer::Alarms;
 use crate::telemetry::stats::AskStats;
-use crate::traffic::Carrying;
 
 /// The settings and resources with which every service of a node is made.
 #[derive(Clone)]

@@ -19,20 +19,20 @@ use tokio::sync::watch;
 use tokio::time;
 
 use crate::arrivals::Sink;
-use crate::carry::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
-use crate::dial;
 use crate::encoded::whole;
-use crate::incoming::{Incoming, IncomingError};
+use crate::link::config::Carrying;
+use crate::link::dial;
+use crate::link::progress::Progress;
+use crate::link::reader::{Incoming, IncomingError};
+use crate::link::reconnect::Redial;
+use crate::link::run::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
+use crate::link::send_queue::{Outbox, Pace, Room};
+use crate::link::trail::Record;
 use crate::net::connection::Connection;
-use crate::outbox::{Outbox, Pace, Room};
-use crate::progress::Progress;
 use crate::publisher;
-use crate::redial::Redial;
 use crate::runtime::clock;
 use crate::service::Service;
 use crate::subscribed::{FeedLink, Subscribed};
-use crate::traffic::Carrying;
-use crate::trail::Record;
 use crate::watchdog::{Watchdog, Watched};
 
 /// How long it may take to reach a publisher and have the subscription confirmed.

@@ -9,8 +9,8 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::watch;
 use tokio::time;
 
-use crate::dial::Listed;
 use crate::discovery::{Addresses, Discovery, Seek, Watch, Watcher};
+use crate::link::dial::Listed;
 use crate::runtime::backoff::Backoff;
 
 /// The pauses before an endpoint is dialled again.

@@ -9,8 +9,8 @@ use meshzero_proto::id::{LinkId, NodeId};
 use meshzero_proto::protocol::{self, Protocol};
 use tokio::io::AsyncReadExt;
 
-use crate::dial;
 use crate::guests::{Guests, Place};
+use crate::link::dial;
 use crate::net::connection::Connection;
 use crate::readmit::Connections;
 use crate::service::Service;

@@ -10,8 +10,8 @@ use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::answers::{self, Answers};
+use crate::link::send_queue::Pace;
 use crate::message::payload::Payload;
-use crate::outbox::Pace;
 use crate::runtime::semaphore::Taken;
 
 /// A message that waits for its handler, still encoded.

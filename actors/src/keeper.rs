@@ -15,11 +15,11 @@ use meshzero_proto::hello::Hello;
 use tokio::time::{self, Instant};
 
 use crate::client::link::Link;
-use crate::dial::{self, DialError, Listed};
 use crate::discovery::{Failed, Proved, Verdict};
 use crate::follow::LONGEST_PAUSE;
+use crate::link::dial::{self, DialError, Listed};
+use crate::link::reconnect::Redial;
 use crate::premises::Premises;
-use crate::redial::Redial;
 use crate::route::{Member, Route};
 use crate::telemetry::stats::AskStats;
 

@@ -9,10 +9,10 @@ use meshzero_proto::id::{LinkId, NodeId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::link_stats::link_stats;
+use crate::link::progress::Progress;
+use crate::link::send_queue::Outbox;
+use crate::link::stats::link_stats;
 use crate::net::connection::Connection;
-use crate::outbox::Outbox;
-use crate::progress::Progress;
 use crate::telemetry::stats::{self, Carries, LinkStats};
 
 /// The links of one service.

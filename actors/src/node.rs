@@ -13,6 +13,7 @@ use crate::caller::Caller;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
 use crate::environment::Environment;
+use crate::link::config::Carrying;
 use crate::net::interfaces::{Awaited, InterfacesError};
 use crate::own::Own;
 use crate::premises::{Membership, Premises};
@@ -24,7 +25,6 @@ use crate::runtime::executor::{Gone, Home, Lodging};
 use crate::runtime::shutdown::{Ending, Last, ShutdownHandles};
 use crate::runtime::timer::{Alarms, Ringing};
 use crate::telemetry::stats::{AskStats, Stats};
-use crate::traffic::Carrying;
 use crate::unfinished::Abandoned;
 
 /// The longest wait of a program for the goodbye when it drops its mesh at the end.

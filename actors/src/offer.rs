@@ -23,6 +23,7 @@ use crate::foreign::Foreign;
 use crate::handler::Registration;
 use crate::hosted::{Factory, Hosted};
 use crate::identity::Identity;
+use crate::link::config;
 use crate::net::bind::{Listening, Place, PlaceError};
 use crate::net::bound_addresses::Bound;
 use crate::net::listeners::Listeners;
@@ -36,7 +37,6 @@ use crate::runtime::clock;
 use crate::runtime::executor::{Gone, Home};
 use crate::runtime::panic::Panicked;
 use crate::service::Service;
-use crate::traffic;
 use crate::unfinished::Abandoned;
 
 /// How long is looked for another instance of a name that must be new.
@@ -353,7 +353,7 @@ where
     if let Listeners::Chosen(chosen) = &mut listeners {
         let addresses = node.ask_discovery(FollowAddresses).await?;
         let discovery = node.discovery().clone();
-        chosen.follow(addresses, traffic::resume_window(&limits), move || discovery.do_send(Relocated(id)));
+        chosen.follow(addresses, config::resume_window(&limits), move || discovery.do_send(Relocated(id)));
     }
     let router = node.router().clone();
     let withdraw = move |end| router.do_send(Delist { instance: id, end });

@@ -12,13 +12,13 @@ use tokio::sync::Semaphore;
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::environment::Environment;
+use crate::link::config::Carrying;
 use crate::own::Own;
 use crate::runtime::executor::{Gone, Home};
 use crate::runtime::shutdown::{Ending, ShutdownHandles};
 use crate::runtime::timer::Alarms;
 use crate::telemetry::stats::AskStats;
 use crate::telemetry::subscriptions::Subscriptions;
-use crate::traffic::Carrying;
 
 /// The membership of a node in its mesh, as it is held by what needs the node to stay joined: the node leaves when the last is dropped.
 pub trait Membership: Send + Sync {

@@ -9,13 +9,13 @@ use meshzero_proto::rounded::Rounded;
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
-use crate::carry::{Onward, Way};
+use crate::link::config;
+use crate::link::progress::Progress;
+use crate::link::run::{Onward, Way};
+use crate::link::send_queue::Outbox;
 use crate::links::Arrival;
-use crate::outbox::Outbox;
-use crate::progress::Progress;
 use crate::service::Service;
 use crate::telemetry::stats::Carries;
-use crate::traffic;
 
 /// The connections of one link. Dropping it gives the link up.
 pub(crate) struct Connections {
@@ -63,7 +63,7 @@ impl Connections {
         if let Some(arrived) = self.arrived.take() {
             return Ok(arrived);
         }
-        let window = traffic::resume_window(self.service.limits());
+        let window = config::resume_window(self.service.limits());
         match time::timeout(window, self.arrivals.recv()).await {
             Ok(Some(arrival)) => Ok(arrival),
             Ok(None) => Err("others needed its place".to_owned()),

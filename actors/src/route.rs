@@ -15,11 +15,11 @@ use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::health::Health;
 use crate::line::{Line, Turn};
+use crate::link::trail::{Record, Records};
 use crate::premises::Premises;
 use crate::service::Service;
 use crate::target::Target;
 use crate::telemetry::stats::{self, RouteStats};
-use crate::trail::{Record, Records};
 
 /// One instance that can be called now.
 #[derive(Clone)]

@@ -18,6 +18,7 @@ use crate::handler::Registration;
 use crate::identity::Identity;
 use crate::in_progress::Tally;
 use crate::inbound::Inbound;
+use crate::link::config::Carrying;
 use crate::links::Links;
 use crate::message_types::MessageTypes;
 use crate::publisher::Publisher;
@@ -27,7 +28,6 @@ use crate::runtime::semaphore::{Quota, Taken, Turn};
 use crate::runtime::shutdown::Ending;
 use crate::telemetry::counters::{ConnectionCounters, Counter, RequestCounters};
 use crate::telemetry::stats::{AskStats, ServiceStats};
-use crate::traffic::Carrying;
 
 /// One service that this node offers.
 pub struct Service {

@@ -7,8 +7,8 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{GapReason, Missed};
 
-use crate::link_stats::link_stats;
-use crate::outbox::Outbox;
+use crate::link::send_queue::Outbox;
+use crate::link::stats::link_stats;
 use crate::telemetry::counters::Counter;
 use crate::telemetry::stats::{self, Carries, LinkStats, SubscriptionStats};
 use crate::telemetry::subscriptions::SubscriptionSource;

@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::arrivals::{self, Arrivals, Sink};
-use crate::dial::Listed;
 use crate::discovery::Watcher;
 use crate::feed::{Feed, FeedError};
 use crate::follow::{Followed, Next, follow, watch_listings};
+use crate::link::dial::Listed;
 use crate::premises::Premises;
 use crate::route::Route;
 use crate::runtime::executor::Gone;

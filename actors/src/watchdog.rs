@@ -8,14 +8,14 @@ use meshzero_proto::hello::Rejection;
 use meshzero_proto::stall::{Expects, Stall, Step};
 use tokio::{task, time};
 
-use crate::carry::Way;
-use crate::dial::{DialError, Dialled};
-use crate::outbox::Outbox;
-use crate::progress::Progress;
-use crate::race::Dials;
-use crate::redial::{Doubt, Redial};
+use crate::link::config::Carrying;
+use crate::link::dial::{DialError, Dialled};
+use crate::link::progress::Progress;
+use crate::link::race::Dials;
+use crate::link::reconnect::{Doubt, Redial};
+use crate::link::run::Way;
+use crate::link::send_queue::Outbox;
 use crate::runtime::clock;
-use crate::traffic::Carrying;
 
 /// The number of times that the other host is found to be there before the endpoint is asked.
 const SILENCES: u32 = 2;

@@ -10,7 +10,7 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::watch;
 
 use super::reaching::Sought;
-use crate::trail::{Record, Records};
+use crate::link::trail::{Record, Records};
 
 /// The number of goodbyes that are remembered.
 const MAX_LEFT: usize = 64;

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::effect::Effect;
 use super::reaching::with_slot;
-use crate::dial;
+use crate::link::dial;
 use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
 

@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use tokio::time;
 
 use super::Discovery;
-use crate::incoming::{Incoming, IncomingError};
+use crate::link::config::Carrying;
+use crate::link::reader::{Incoming, IncomingError};
 use crate::net::connection::{Connection, Writer};
 use crate::net::zone;
-use crate::traffic::Carrying;
 
 /// The time for which one update may wait for a peer that does not read.
 const WRITE: Duration = Duration::from_secs(10);

@@ -49,11 +49,11 @@ use meshzero_proto::id::NodeId;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
+use crate::link::config;
 use crate::mdns::Mdns;
 use crate::mdns::nics::Nics;
 use crate::net::host::changes::HostChanges;
 use crate::runtime::control_actor;
-use crate::traffic;
 pub use finding::{AskAgain, Seek};
 pub use lists::List;
 pub use offering::{Announce, Leave, Relocated, Withdraw};
@@ -128,7 +128,7 @@ impl Discovery {
             ctx.set_mailbox_capacity(MAILBOX);
             let is_system = config.network.has_multicast();
             let changes = if is_system { HostChanges::watch() } else { HostChanges::none() };
-            let keep = traffic::resume_window(&config.limits);
+            let keep = config::resume_window(&config.limits);
             let own_interfaces = OwnInterfaces::new(config.interfaces.clone(), keep, changes);
             let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),

@@ -13,9 +13,9 @@ use tokio::time;
 use super::Discovery;
 use super::link::{Linked, Way, carry, ends};
 use super::reaching::{Sought, Verdict, reach, with_slot};
-use crate::dial::Dialled;
+use crate::link::dial::Dialled;
+use crate::link::trail::Record;
 use crate::net::network::Network;
-use crate::trail::Record;
 
 /// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others
 /// have their turn when the actor looks after its nodes again.

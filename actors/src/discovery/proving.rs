@@ -8,7 +8,7 @@ use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::id::{InstanceId, NodeId};
 
 use super::effect::Effect;
-use crate::trail;
+use crate::link::trail;
 
 /// The most endpoints that are asked without waiting for the first of each node to answer.
 const AT_ONCE: usize = 32;

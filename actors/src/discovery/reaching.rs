@@ -12,9 +12,9 @@ use meshzero_proto::hello::{Hello, Rejection, Welcome};
 use tokio::sync::Semaphore;
 use tokio::time;
 
-use crate::dial::{DialError, Dialled, Listed, dial_listed};
+use crate::link::dial::{DialError, Dialled, Listed, dial_listed};
+use crate::link::trail::Record;
 use crate::net::network::Network;
-use crate::trail::Record;
 
 /// The number of connections that are begun at once, and the time for which one may keep others waiting.
 const SLOTS: usize = 8;

@@ -15,7 +15,8 @@ use tokio::time;
 
 use super::Discovery;
 use super::link::{Linked, Way, carry, ends};
-use crate::dial::dial_listed;
+use crate::link::dial::dial_listed;
+use crate::link::trail::Record;
 use crate::net::connection::Connection;
 use crate::net::network::Network;
 use crate::net::resolve::resolve;
@@ -23,7 +24,6 @@ use crate::net::zone;
 use crate::report::Unconnected;
 use crate::runtime::backoff::{Backoff, Jitter};
 use crate::runtime::clock;
-use crate::trail::Record;
 
 /// The time within which a static peer is resolved, and the time within which it answers.
 const RESOLVE: Duration = Duration::from_secs(5);

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::*;
-use crate::dial::read_greeting;
+use crate::link::dial::read_greeting;
 use crate::net::bound_addresses::Bound;
 use crate::net::interfaces::Interfaces;
 

@@ -13,8 +13,8 @@ use tokio::sync::Semaphore;
 
 use super::effect::{Effect, Timer};
 use super::reaching::{Sought, Verdict, reach, with_slot};
+use crate::link::trail::Record;
 use crate::net::network::Network;
-use crate::trail::Record;
 
 /// The time for which a goodbye is left alone when a link to its node stands: an update over the link may come first.
 const LINK_TELLS: Duration = Duration::from_millis(30);

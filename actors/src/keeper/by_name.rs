@@ -7,8 +7,8 @@ use meshzero_proto::hello::Purpose;
 use meshzero_proto::name::ServiceName;
 
 use super::{Held, Keeper, Known};
-use crate::dial::Listed;
 use crate::follow::{Followed, Next, follow, watch_listings};
+use crate::link::dial::Listed;
 use crate::route::Member;
 
 impl Keeper {

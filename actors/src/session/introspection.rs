@@ -12,7 +12,7 @@ use super::refusals::Refusals;
 use super::{SessionError, tell};
 use crate::answers::Answers;
 use crate::describe;
-use crate::outbox::Outbox;
+use crate::link::send_queue::Outbox;
 use crate::service::Service;
 use crate::telemetry::stats::AskStats;
 

@@ -14,10 +14,10 @@ use meshzero_proto::stream::NotThere;
 
 use self::news::News;
 use self::requests::Requests;
-use crate::carry::{Carried, Conversation as _, carry, keep_up};
-use crate::incoming::{Incoming, IncomingError};
+use crate::link::reader::{Incoming, IncomingError};
+use crate::link::run::{Carried, Conversation as _, carry, keep_up};
+use crate::link::send_queue::{Outbox, Pace, Room};
 use crate::net::connection::Connection;
-use crate::outbox::{Outbox, Pace, Room};
 use crate::readmit::Connections;
 use crate::service::Service;
 

@@ -6,9 +6,9 @@ use meshzero_proto::frame::{Frame, Header, Kind};
 use meshzero_proto::news::{Keep, Subscribe};
 
 use super::{SessionError, tell};
-use crate::carry::{Conversation, Stop, keep_up};
-use crate::incoming::Incoming;
-use crate::outbox::Outbox;
+use crate::link::reader::Incoming;
+use crate::link::run::{Conversation, Stop, keep_up};
+use crate::link::send_queue::Outbox;
 use crate::publisher::Feed;
 use crate::service::Service;
 

@@ -7,7 +7,7 @@ use meshzero_proto::refusal::Refusal;
 
 use super::SessionError;
 use crate::answers::Answers;
-use crate::outbox::Outbox;
+use crate::link::send_queue::Outbox;
 
 /// The bytes of refusals that a client may still ask for while its send queue is full.
 const UNREAD_BYTES: usize = 256 << 10;

@@ -13,12 +13,12 @@ use meshzero_proto::stall::Expects;
 
 use super::calling::{Expected, Waiting};
 use super::{Ended, Link};
-use crate::carry::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
 use crate::inbound::Outcome;
-use crate::incoming::Incoming;
+use crate::link::reader::Incoming;
+use crate::link::reconnect::Redial;
+use crate::link::run::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
+use crate::link::send_queue::Outbox;
 use crate::message::payload::Payload;
-use crate::outbox::Outbox;
-use crate::redial::Redial;
 use crate::runtime::waking;
 use crate::watchdog::{Watchdog, Watched};
 

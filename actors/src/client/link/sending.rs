@@ -12,10 +12,10 @@ use meshzero_proto::codec::{EncodeError, Encoding};
 use meshzero_proto::frame::{self, Header, Kind, Writing};
 
 use super::{Link, Reply, Waiting};
+use crate::link::send_queue::{Pace, Placed, PushError, Room, Turn};
 use crate::message::NetMessage;
 use crate::message::packed;
 use crate::message::written::Written;
-use crate::outbox::{Pace, Placed, PushError, Room, Turn};
 use crate::outward::{Deadline, Outward};
 use crate::passages;
 

@@ -7,9 +7,9 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::stall::Allowance;
 use meshzero_proto::stream::Spares;
 
+use crate::link::send_queue::Outbox;
 use crate::net::connection::Writer;
 use crate::net::network::Network;
-use crate::outbox::Outbox;
 use crate::telemetry::counters::Meter;
 
 /// The settings, counters and memory that the message connections of a node share.

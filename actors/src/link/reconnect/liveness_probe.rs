@@ -6,7 +6,7 @@ use std::time::Duration;
 use meshzero_proto::hello::Hello;
 use tokio::time;
 
-use crate::dial;
+use crate::link::dial;
 use crate::net::network::Network;
 
 /// The test of a connection on which nothing arrives any more, although it should.

@@ -6,9 +6,9 @@ use meshzero_proto::frame::{Header, Kind};
 use meshzero_proto::pieces::PiecesError;
 use meshzero_proto::stream::NotThere;
 
-use crate::incoming::{Incoming, IncomingError};
+use crate::link::reader::{Incoming, IncomingError};
+use crate::link::send_queue::Outbox;
 use crate::net::connection::Connection;
-use crate::outbox::Outbox;
 
 /// The protocol of one end of a link: its handling of what arrives.
 pub(crate) trait Conversation {

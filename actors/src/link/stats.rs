@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use meshzero_proto::id::NodeId;
 
-use crate::outbox::{Outbox, QueueStats};
+use crate::link::send_queue::{Outbox, QueueStats};
 use crate::telemetry::stats::{Carries, LinkStats};
 
 /// Returns the statistics of a link to or from `node` at `address`, whose frames leave by `outbox`.

@@ -13,14 +13,14 @@ use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
 pub(crate) use self::liveness_probe::Doubt;
-use crate::carry::{Onward, Way};
-use crate::dial::{self, DialError, Dialled};
+use crate::link::config::Carrying;
+use crate::link::dial::{self, DialError, Dialled};
+use crate::link::race::{Dials, Racer};
+use crate::link::run::{Onward, Way};
+use crate::link::trail::Record;
 use crate::net::network::Network;
-use crate::race::{Dials, Racer};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock;
-use crate::traffic::Carrying;
-use crate::trail::Record;
 
 mod liveness_probe;
 

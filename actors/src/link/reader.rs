@@ -14,11 +14,11 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task;
 
+use crate::link::config::Carrying;
+use crate::link::progress::Progress;
+use crate::link::send_queue::Outbox;
 use crate::net::connection::Reader;
-use crate::outbox::Outbox;
-use crate::progress::Progress;
 use crate::telemetry::counters::Meter;
-use crate::traffic::Carrying;
 
 /// Bytes asked of the socket at a time: at first, so that a thousand quiet connections cost little, and at most. One
 /// read is handled in one go, and more of it would keep others on the thread waiting.

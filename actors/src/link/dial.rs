@@ -16,9 +16,9 @@ use tokio::time::{self, Instant};
 pub use self::error::DialError;
 pub use self::handshake::Dialled;
 pub(crate) use self::handshake::{GreetingError, greet, read_greeting};
+use crate::link::trail::{Record, Trail};
 use crate::net::network::Network;
 use crate::runtime::clock;
-use crate::trail::{Record, Trail};
 
 mod error;
 mod handshake;

@@ -12,7 +12,7 @@ use meshzero_proto::hello::{self, Hello};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::dial::{self, DialError, Dialled};
+use crate::link::dial::{self, DialError, Dialled};
 use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock;
