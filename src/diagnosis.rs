@@ -4,7 +4,7 @@
 //! that the operating system does not allow counts as unknown, and supports no cause.
 
 pub use meshzero_actors::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
-pub use meshzero_actors::report::{Report, Unanswered, Unconnected};
+pub use meshzero_actors::discovery::report::{Report, Unanswered, Unconnected};
 pub use meshzero_proto::diagnosis::{
     Attempt, Code, Finding, MulticastObservations, Neighbour, Outcome, SendError, Tried,
 };

@@ -6,7 +6,7 @@ use std::fmt;
 use meshzero_proto::diagnosis::{Finding, Tried, evidence_of, heard_instead, paragraph};
 use meshzero_proto::id::InstanceId;
 
-use crate::report::Report;
+use crate::discovery::report::Report;
 
 /// The reason why something was not found or not reached, with evidence. It displays as one paragraph: the likeliest cause, what to
 /// do about it, and the evidence.

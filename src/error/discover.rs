@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use meshzero_actors::diagnosis::Diagnosis;
+use meshzero_actors::discovery::report::Report;
 use meshzero_actors::net::naming::InvalidAddress;
 use meshzero_actors::net::zone::Named;
-use meshzero_actors::report::Report;
 use meshzero_actors::runtime::executor::Gone;
 use meshzero_proto::diagnosis::{
     Finding, MulticastObservations, Tried, evidence_of, heard_instead, paragraph,

@@ -17,11 +17,11 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 
 use crate::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
+use crate::discovery::report::Report;
 use crate::discovery::{Ask, AskHidden, AskReplied, Prove, Proving};
 use crate::net::host::neighbours;
 use crate::net::zone::Named;
 use crate::premises::Premises;
-use crate::report::Report;
 use crate::runtime::clock;
 use host::{Host, gather};
 

@@ -12,6 +12,9 @@
 //! nothing else does. Sockets are held by plain tasks, each with at most one message to the actor under way, so that its
 //! mailbox is bounded by their number.
 
+pub mod mdns;
+pub mod report;
+
 mod actor;
 mod asking;
 mod dialling;
@@ -49,9 +52,9 @@ use meshzero_proto::id::NodeId;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
+use crate::discovery::mdns::Mdns;
+use crate::discovery::mdns::nics::Nics;
 use crate::link::config;
-use crate::mdns::Mdns;
-use crate::mdns::nics::Nics;
 use crate::net::host::changes::HostChanges;
 use crate::runtime::control_actor;
 pub use finding::{AskAgain, Seek};

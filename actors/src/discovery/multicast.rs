@@ -12,8 +12,8 @@ use meshzero_proto::diagnosis::MulticastObservations;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::query::{Families, Question};
 
-use crate::mdns::channel::Use;
-use crate::mdns::nics::{Nic, Nics};
+use crate::discovery::mdns::channel::Use;
+use crate::discovery::mdns::nics::{Nic, Nics};
 use crate::net::interfaces::Interface;
 use crate::net::socket::Family;
 use crate::runtime::clock;

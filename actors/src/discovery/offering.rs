@@ -10,8 +10,8 @@ use meshzero_proto::directory::Why;
 use meshzero_proto::id::InstanceId;
 
 use super::effect::Effect;
-use crate::mdns::Mdns;
-use crate::mdns::nics::Nics;
+use crate::discovery::mdns::Mdns;
+use crate::discovery::mdns::nics::Nics;
 use crate::net::bound_addresses::Bound;
 use crate::net::host::kind;
 use crate::net::host::serving::serving;

@@ -15,13 +15,13 @@ use tokio::time;
 
 use super::Discovery;
 use super::link::{Linked, Way, carry, ends};
+use crate::discovery::report::Unconnected;
 use crate::link::dial::dial_listed;
 use crate::link::trail::Record;
 use crate::net::connection::Connection;
 use crate::net::network::Network;
 use crate::net::resolve::resolve;
 use crate::net::zone;
-use crate::report::Unconnected;
 use crate::runtime::backoff::{Backoff, Jitter};
 use crate::runtime::clock;
 

@@ -7,7 +7,7 @@ use meshzero_proto::diagnosis::{Attempt, Outcome};
 use meshzero_proto::directory::Filter;
 use meshzero_proto::id::InstanceId;
 
-use crate::report::Report;
+use crate::discovery::report::Report;
 use crate::telemetry::stats::DiscoveryStats;
 
 /// An endpoint that has been silent for this time does not answer; an answer takes a millisecond.

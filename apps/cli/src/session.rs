@@ -115,7 +115,7 @@ fn warn_of_the_network(out: &Output) {
     let network = Targets::new()
         .with_target("meshzero_actors::discovery", Level::WARN)
         .with_target("meshzero_actors::net::listeners", Level::WARN)
-        .with_target("meshzero_actors::mdns", Level::WARN);
+        .with_target("meshzero_actors::discovery::mdns", Level::WARN);
     let lines = out.errors.log();
     let lines =
         fmt::layer().without_time().with_target(false).with_ansi(false).with_writer(move || lines.clone());

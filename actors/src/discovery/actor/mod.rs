@@ -23,7 +23,7 @@ use super::reaching::Verdict;
 use super::static_peers::keep_connected;
 use super::telling::Telling;
 use super::verification::judge;
-use crate::mdns::nics::Nics;
+use crate::discovery::mdns::nics::Nics;
 use crate::runtime::clock;
 
 /// The interval of the work that no event triggers.

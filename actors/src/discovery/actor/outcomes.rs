@@ -9,12 +9,12 @@ use crate::discovery::effect::Effect;
 use crate::discovery::handing_on::Tried;
 use crate::discovery::interest::Interest;
 use crate::discovery::link::{Ending, Heard, LinkEnded, Linked, Way, carry, ends};
+use crate::discovery::mdns::channel::Use;
 use crate::discovery::peer_dial::Undialled;
 use crate::discovery::reaching::Verdict;
 use crate::discovery::static_peers::Standing;
 use crate::discovery::verification::Asked;
 use crate::discovery::{Discovery, multicast};
-use crate::mdns::channel::Use;
 use crate::net::socket::PROBES;
 use crate::runtime::clock;
 

@@ -13,11 +13,11 @@ use crate::discovery::Discovery;
 use crate::discovery::asking::{Round, known_answers};
 use crate::discovery::effect::{Effect, Timer};
 use crate::discovery::handing_on::Attempt;
+use crate::discovery::mdns::channel::Use;
 use crate::discovery::peer_dial::PeerDial;
 use crate::discovery::presence::endpoints;
 use crate::discovery::reaching::Verdict;
 use crate::discovery::verification::{Probe, conclude};
-use crate::mdns::channel::Use;
 use crate::runtime::clock;
 
 impl Discovery {

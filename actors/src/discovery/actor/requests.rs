@@ -13,10 +13,10 @@ use crate::discovery::lists::{Later, List};
 use crate::discovery::offering::{Announce, Host, Leave, Relocated, Withdraw};
 use crate::discovery::own_interfaces::FollowAddresses;
 use crate::discovery::proving::{Prove, Proving};
+use crate::discovery::report::{Report, Unanswered};
 use crate::discovery::status::{Ask, AskDiscoveryStats, AskHidden, AskReplied, is_recent};
 use crate::discovery::verification::{Failed, Proved};
 use crate::discovery::watching::Watch;
-use crate::report::{Report, Unanswered};
 use crate::runtime::clock;
 use crate::telemetry::stats::DiscoveryStats;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::mdns::channel::Use;
+use crate::discovery::mdns::channel::Use;
 use crate::runtime::backoff::Backoff;
 
 /// The pause before a socket that failed is opened again: the first, and the longest.

@@ -10,7 +10,7 @@ use meshzero_proto::advert::Advert;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::query::{Asked, Replied, Replies};
 
-use crate::mdns::channel::{Channel, Use};
+use crate::discovery::mdns::channel::{Channel, Use};
 use crate::net::socket::MDNS_PORT;
 use crate::runtime::clock;
 

@@ -15,8 +15,8 @@ use super::Multicast;
 use super::errors::note_error;
 use super::faults::{SocketFaults, SocketKey, Word};
 use super::hearing::{Heard, read};
-use crate::mdns::channel::{Channel, Use};
-use crate::mdns::nics::{Nic, Nics};
+use crate::discovery::mdns::channel::{Channel, Use};
+use crate::discovery::mdns::nics::{Nic, Nics};
 use crate::net::socket::{self, Family};
 
 /// One socket, until it is dropped.

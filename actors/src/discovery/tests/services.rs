@@ -3,7 +3,7 @@
 use meshzero_proto::query::Replies;
 
 use super::*;
-use crate::mdns::channel::{Channel, Use};
+use crate::discovery::mdns::channel::{Channel, Use};
 
 #[actix::test]
 async fn a_watcher_hears_what_comes_and_goes() {
