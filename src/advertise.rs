@@ -7,15 +7,15 @@ use std::sync::Arc;
 use actix::{Actor, ArbiterHandle, Context};
 use meshzero_actors::Handles;
 use meshzero_actors::NetMessage;
-use meshzero_actors::called::Call;
 #[cfg(feature = "schemars")]
-use meshzero_actors::handler::Documented;
-use meshzero_actors::handler::Registration;
+use meshzero_actors::server::actor::handler::Documented;
+use meshzero_actors::server::actor::handler::Registration;
+use meshzero_actors::server::request::incoming_call::Call;
 
 use meshzero_actors::net::bind::Place;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, Declared, Offer, Only, Source};
-use meshzero_actors::restart::Restart;
+use meshzero_actors::server::actor::restart::Restart;
 use meshzero_proto::codec::{TypeInfo, Wire, type_info};
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
 

@@ -161,12 +161,12 @@ pub use error::{
 };
 pub use join::Join;
 pub use mesh::Mesh;
-pub use meshzero_actors::called::Call;
 pub use meshzero_actors::feed::FeedError;
 pub use meshzero_actors::net::interfaces::{Awaited as AwaitedInterface, InterfacesError, Lack};
 pub use meshzero_actors::net::naming::InvalidAddress;
 pub use meshzero_actors::node::StartError;
 pub use meshzero_actors::runtime::executor::Gone;
+pub use meshzero_actors::server::request::incoming_call::Call;
 pub use meshzero_actors::{Handles, NetMessage};
 // For `mz`, so that there is one rule.
 pub use meshzero_actors::net::bind::PlaceError;
@@ -176,13 +176,13 @@ pub use meshzero_actors::net::zone::ZoneError;
 pub use meshzero_actors::offer::OfferError;
 #[doc(hidden)]
 pub use meshzero_actors::offer::check_name;
-pub use meshzero_actors::restart::Restart;
-pub use meshzero_actors::service::ServiceEnd;
+pub use meshzero_actors::server::actor::restart::Restart;
+pub use meshzero_actors::server::drain_report::Abandoned;
+pub use meshzero_actors::server::service::ServiceEnd;
 pub use meshzero_actors::telemetry::stats::{
     CallCounts, Carries, ConnectionCounts, DiscoveryStats, LinkStats, NewsTotals, RequestCounts, RouteStats,
     ServiceStats, Stats, SubscriptionStats, Traffic,
 };
-pub use meshzero_actors::unfinished::Abandoned;
 pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 pub use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};

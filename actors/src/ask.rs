@@ -9,13 +9,13 @@ use meshzero_proto::description::Description;
 use crate::attempt;
 use crate::caller::Caller;
 use crate::client::link::{Ended, Question, Unsent};
-use crate::describe;
 use crate::fault::Fault;
-use crate::inbound::Outcome;
 use crate::message::payload::Payload;
 use crate::route::Member;
 use crate::runtime::executor::Gone;
-use crate::service::Service;
+use crate::server::describe;
+use crate::server::request::inbound::Outcome;
+use crate::server::service::Service;
 use crate::telemetry::stats::{AskStats, Stats};
 
 /// Asks one instance for its description.

@@ -19,10 +19,7 @@ use tokio::sync::oneshot;
 use crate::balancer::Chosen;
 use crate::caller::{Caller, conclude, decode};
 use crate::client::link::{Ended, Link, Reply, Unsent};
-use crate::door::{Door, Entered, Entering, Inlet};
 use crate::fault::{Failed, Fault};
-use crate::inbound::{Inbound, ReplyTo};
-use crate::inbox::Ticket;
 use crate::line::{self, Turn};
 use crate::message::NetMessage;
 use crate::message::packed;
@@ -33,7 +30,10 @@ use crate::route::Member;
 use crate::runtime::blocking;
 use crate::runtime::semaphore::Taken;
 use crate::runtime::timer::Alarm;
-use crate::service::Service;
+use crate::server::actor::inbox::Ticket;
+use crate::server::actor::local::{Door, Entered, Entering, Inlet};
+use crate::server::request::inbound::{Inbound, ReplyTo};
+use crate::server::service::Service;
 use crate::tries::Tries;
 
 /// The options of a call, and whom to tell of its progress.

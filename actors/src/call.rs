@@ -15,16 +15,16 @@ use tokio::sync::oneshot;
 use crate::attempt::{self, Order};
 use crate::caller::{Caller, conclude, deadline_in};
 use crate::client::link::Reply;
-use crate::door::{Door, Entered, Entering, Inlet};
 use crate::fault::{Failed, Fault};
-use crate::inbox::Ticket;
 use crate::message::NetMessage;
 use crate::offload::{Offload, SetOut};
 use crate::outward::{Deadline, Outward};
 use crate::route::Member;
 use crate::runtime::blocking::BlockingCheck;
 use crate::runtime::timer::Alarm;
-use crate::service::Service;
+use crate::server::actor::inbox::Ticket;
+use crate::server::actor::local::{Door, Entered, Entering, Inlet};
+use crate::server::service::Service;
 use crate::telemetry::trace::Part;
 
 /// A message under way to an instance behind a route, and its reply. Nothing happens before the first poll.

@@ -8,13 +8,13 @@ use meshzero_proto::codec::DecodeLimits;
 
 use crate::client::link::Ended;
 use crate::fault::Fault;
-use crate::inbound::Outcome;
 use crate::message::NetMessage;
 use crate::premises::{Membership, Premises};
 use crate::route::{Member, Route};
 use crate::runtime::blocking;
 use crate::runtime::clock;
 use crate::runtime::timer::Alarm;
+use crate::server::request::inbound::Outcome;
 
 /// A caller of what a route leads to.
 pub struct Caller {

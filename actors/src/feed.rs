@@ -19,7 +19,6 @@ use tokio::sync::watch;
 use tokio::time;
 
 use crate::arrivals::Sink;
-use crate::encoded::whole;
 use crate::link::config::Carrying;
 use crate::link::dial;
 use crate::link::progress::Progress;
@@ -29,9 +28,10 @@ use crate::link::run::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, k
 use crate::link::send_queue::{Outbox, Pace, Room};
 use crate::link::trail::Record;
 use crate::net::connection::Connection;
-use crate::publisher;
 use crate::runtime::clock;
-use crate::service::Service;
+use crate::server::publisher;
+use crate::server::publisher::encoded::whole;
+use crate::server::service::Service;
 use crate::subscribed::{FeedLink, Subscribed};
 use crate::watchdog::{Watchdog, Watched};
 

@@ -12,10 +12,8 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
-use crate::environment::Environment;
 use crate::link::config::Carrying;
 use crate::net::interfaces::{Awaited, InterfacesError};
-use crate::own::Own;
 use crate::premises::{Membership, Premises};
 use crate::route::Route;
 use crate::router::{Close, Router};
@@ -24,8 +22,10 @@ use crate::runtime::control_actor;
 use crate::runtime::executor::{Gone, Home, Lodging};
 use crate::runtime::shutdown::{Ending, Last, ShutdownHandles};
 use crate::runtime::timer::{Alarms, Ringing};
+use crate::server::drain_report::Abandoned;
+use crate::server::registry::Own;
+use crate::server::service::environment::Environment;
 use crate::telemetry::stats::{AskStats, Stats};
-use crate::unfinished::Abandoned;
 
 /// The longest wait of a program for the goodbye when it drops its mesh at the end.
 const GOODBYE: Duration = Duration::from_millis(800);

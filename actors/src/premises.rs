@@ -11,12 +11,12 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::discovery::Discovery;
-use crate::environment::Environment;
 use crate::link::config::Carrying;
-use crate::own::Own;
 use crate::runtime::executor::{Gone, Home};
 use crate::runtime::shutdown::{Ending, ShutdownHandles};
 use crate::runtime::timer::Alarms;
+use crate::server::registry::Own;
+use crate::server::service::environment::Environment;
 use crate::telemetry::stats::AskStats;
 use crate::telemetry::subscriptions::Subscriptions;
 

@@ -17,7 +17,7 @@ use crate::health::Health;
 use crate::line::{Line, Turn};
 use crate::link::trail::{Record, Records};
 use crate::premises::Premises;
-use crate::service::Service;
+use crate::server::service::Service;
 use crate::target::Target;
 use crate::telemetry::stats::{self, RouteStats};
 

@@ -13,15 +13,15 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{self, Instant};
 
 use crate::discovery::{AskDiscoveryStats, Discovery, Withdraw};
-use crate::entry::ServiceEnd;
 use crate::keeper::Keeper;
 use crate::net::bound_addresses::Bound;
 use crate::premises::Premises;
 use crate::route::Route;
-use crate::service::Service;
+use crate::server::actor::entry::ServiceEnd;
+use crate::server::drain_report::Abandoned;
+use crate::server::service::Service;
 use crate::target::Target;
 use crate::telemetry::stats::{AskStats, DiscoveryStats, Stats};
-use crate::unfinished::Abandoned;
 
 /// The time that the closing of an endpoint may take beyond its work.
 const CLOSING: Duration = Duration::from_millis(300);

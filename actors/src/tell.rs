@@ -11,7 +11,6 @@ use meshzero_proto::trace::TraceContext;
 use crate::attempt;
 use crate::caller::{Caller, deadline_in};
 use crate::client::link::Unsent;
-use crate::door::{Door, Entering};
 use crate::fault::Fault;
 use crate::line;
 use crate::message::NetMessage;
@@ -20,7 +19,8 @@ use crate::outward::Outward;
 use crate::route::Member;
 use crate::runtime::blocking;
 use crate::runtime::semaphore::Taken;
-use crate::service::Service;
+use crate::server::actor::local::{Door, Entering};
+use crate::server::service::Service;
 use crate::telemetry::trace::{Outgoing, Part};
 
 /// A message without a reply on its way to an instance behind a route: it ends when the message is among those that leave

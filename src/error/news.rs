@@ -1,7 +1,7 @@
 //! Errors of publishing and subscribing, and the errors that a subscription yields in place of items.
 
 pub use meshzero_actors::establish::SubscribeError;
-pub use meshzero_actors::publisher::PublishError;
+pub use meshzero_actors::server::publisher::PublishError;
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::GapReason;
 

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use meshzero_actors::handler::Registration;
 use meshzero_actors::offer::Only;
+use meshzero_actors::server::actor::handler::Registration;
 use meshzero_proto::name::{ServiceName, TypeName};
 
 use super::address::Address;

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use actix::{Actor, Context, Handler};
-use meshzero_actors::handler::Encoded;
-use meshzero_actors::inbound::Inbound;
 use meshzero_actors::runtime::timer::Alarm;
+use meshzero_actors::server::actor::handler::Encoded;
+use meshzero_actors::server::request::inbound::Inbound;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::Notify;
 

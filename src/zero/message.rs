@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use meshzero_actors::NetMessage;
-use meshzero_actors::inbound::Inbound;
+use meshzero_actors::server::request::inbound::Inbound;
 use meshzero_proto::codec;
 use meshzero_proto::refusal::Refusal;
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use meshzero_actors::inbound::Inbound;
+use meshzero_actors::server::request::inbound::Inbound;
 use meshzero_proto::refusal::Refusal;
 
 use super::address::Address;

@@ -11,7 +11,7 @@ use super::{GLANCE, Held, Keeper, Known};
 use crate::follow::PAUSES;
 use crate::net::zone::Named;
 use crate::route::Member;
-use crate::service::Service;
+use crate::server::service::Service;
 
 impl Keeper {
     /// Keeps the route to the one endpoint at `address`, or to the socket of ZeroMQ that listens there.

@@ -10,7 +10,7 @@ use super::{Held, Keeper, PATIENCE};
 use crate::net::bound_addresses::Bound;
 use crate::net::zone::Named;
 use crate::route::Member;
-use crate::zmtp::{self, StandIn};
+use crate::server::zmtp::{self, StandIn};
 
 impl Keeper {
     /// A service that stands in for the socket of ZeroMQ at `address`.

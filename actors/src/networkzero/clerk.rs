@@ -9,13 +9,13 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::networkzero::{COMMAND_PORT, Command};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::handler::Registration;
 use crate::net::bind::{Place, PlaceError};
 use crate::net::interfaces::Interfaces;
 use crate::node::Node;
 use crate::offer::{Offer, OfferError, Offered, Only, Source, offer};
-use crate::restart::Restart;
-use crate::zmtp::{VALUE, Value};
+use crate::server::actor::handler::Registration;
+use crate::server::actor::restart::Restart;
+use crate::server::zmtp::{VALUE, Value};
 
 /// The ports from which NetworkZero chooses (`DYNAMIC_PORTS`).
 const PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;

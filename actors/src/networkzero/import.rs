@@ -12,9 +12,9 @@ use tokio::time;
 use crate::net::bind::Place;
 use crate::node::Node;
 use crate::offer::{Offer, OfferError, Only, Source, offer};
-use crate::restart::Restart;
 use crate::runtime::backoff::Backoff;
-use crate::zmtp::{self, Courier, ProxyActor, Reached};
+use crate::server::actor::restart::Restart;
+use crate::server::zmtp::{self, Courier, ProxyActor, Reached};
 
 /// Before a program is reached for again.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));

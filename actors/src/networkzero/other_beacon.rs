@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time;
 
 use crate::net::network::Network;
-use crate::zmtp::{self, Reached, WireError};
+use crate::server::zmtp::{self, Reached, WireError};
 
 /// How long an answer may take: the beacon serves one program after the other, each for half a second at most.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use meshzero_actors::handler::Encoded;
-use meshzero_actors::inbound::ReplyTo;
 use meshzero_actors::runtime::semaphore;
+use meshzero_actors::server::actor::handler::Encoded;
+use meshzero_actors::server::request::inbound::ReplyTo;
 use meshzero_proto::codec::{self, DecodeLimits, Packed};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;

@@ -10,7 +10,7 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::pieces::{Pieces, PiecesError};
 
 use super::Link;
-use crate::inbound::Outcome;
+use crate::server::request::inbound::Outcome;
 
 /// A call that waits for its end, or for its caller to take note of it.
 pub(super) struct Waiting {

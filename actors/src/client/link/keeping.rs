@@ -13,13 +13,13 @@ use meshzero_proto::stall::Expects;
 
 use super::calling::{Expected, Waiting};
 use super::{Ended, Link};
-use crate::inbound::Outcome;
 use crate::link::reader::Incoming;
 use crate::link::reconnect::Redial;
 use crate::link::run::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
 use crate::link::send_queue::Outbox;
 use crate::message::payload::Payload;
 use crate::runtime::waking;
+use crate::server::request::inbound::Outcome;
 use crate::watchdog::{Watchdog, Watched};
 
 /// One link's task.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use meshzero_proto::calls::CallId;
 
 use super::Ended;
-use crate::inbound::Outcome;
+use crate::server::request::inbound::Outcome;
 
 /// Memory of a result besides its bytes.
 const OVERHEAD: usize = 128;

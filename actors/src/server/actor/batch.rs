@@ -1,0 +1,93 @@
+//! Messages of one type that arrived one after the other, for a handler that takes them in one go.
+
+use std::time::Instant;
+
+use crate::runtime::blocking;
+use crate::runtime::clock;
+use crate::server::actor::decoding::Known;
+use crate::server::request::delivery::{Arrived, Delivery};
+use crate::server::request::reply::Batch;
+use crate::telemetry::trace::Handling;
+
+/// The messages of a delivery, as runs of the same type, as many as there are turns for.
+pub(crate) struct Run<'a> {
+    /// The name of the service.
+    service: &'a str,
+    delivery: &'a mut Delivery,
+    batch: Batch<'a>,
+    /// Messages that have been taken up, and as many as may be.
+    handled: &'a mut u64,
+    turn: u64,
+    slot: usize,
+    now: Instant,
+    is_first: bool,
+    /// The message that is being handled, if it is part of a trace.
+    handling: Option<Handling>,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        service: &'a str,
+        delivery: &'a mut Delivery,
+        batch: Batch<'a>,
+        handled: &'a mut u64,
+        turn: u64,
+    ) -> Self {
+        Self {
+            service,
+            delivery,
+            batch,
+            handled,
+            turn,
+            slot: 0,
+            now: clock::now(),
+            is_first: true,
+            handling: None,
+        }
+    }
+
+    /// Goes on to the next run: the number of its handler; `None` when the turn is over, or nothing is left.
+    pub(crate) fn slot(&mut self) -> Option<usize> {
+        self.slot = self.delivery.slot().filter(|_| *self.handled < self.turn)?;
+        Some(self.slot)
+    }
+
+    /// The next message of this run, which is being handled from now on, until this is called again.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, known: &Known<'_>) -> Option<Arrived<'_>> {
+        if self.handling.is_some() {
+            self.leave();
+        }
+        if *self.handled >= self.turn {
+            return None;
+        }
+        // Requests have deadlines, and each handler may have taken a while.
+        if self.delivery.has_requests() && !std::mem::take(&mut self.is_first) {
+            self.now = clock::now();
+        }
+        let (service, handling) = (self.service, &mut self.handling);
+        let out = self.batch.frames(self.now);
+        let arrived = self.delivery.next(Some(self.slot), self.now, out, |context| {
+            *handling = Some(Handling::begin(context, service, known.name));
+        })?;
+        *self.handled += 1;
+        blocking::handles(*self.handled);
+        Some(arrived)
+    }
+
+    /// Passes over the messages of this run.
+    #[cold]
+    pub(crate) fn skip(&mut self) {
+        while *self.handled < self.turn
+            && self.delivery.next(Some(self.slot), self.now, self.batch.frames(self.now), |_| {}).is_some()
+        {
+            *self.handled += 1;
+        }
+    }
+
+    /// Nothing is being handled any more.
+    #[cold]
+    fn leave(&mut self) {
+        self.handling = None;
+    }
+}

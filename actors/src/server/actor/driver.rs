@@ -1,0 +1,210 @@
+//! The driver of an actor that the mesh runs: it takes messages from the inbox, and calls the handlers in the actor's own context.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use actix::fut::ActorFuture;
+use actix::{Actor, AsyncContext, Context};
+use meshzero_proto::name::TypeName;
+
+use crate::runtime::blocking;
+use crate::runtime::clock;
+use crate::server::actor::batch::Run;
+use crate::server::actor::decoding::{Decoding, Known};
+use crate::server::actor::handler::{Calls, Registration};
+use crate::server::actor::inbox::{Inbox, Job, Next};
+use crate::server::request::delivery::{Arrived, Delivery};
+use crate::server::request::in_progress::{Begun, Tally};
+use crate::server::request::reply::Batch;
+use crate::telemetry::trace::Handling;
+
+/// Messages handled in one go before the actor's mailbox and timers have their turn.
+const TURN: u64 = 128;
+
+/// A future in the actor's context that calls its handlers for the messages in the inbox. Clones share the messages in progress.
+pub(crate) struct Driver<A: Actor> {
+    inbox: Arc<Inbox<A>>,
+    table: Arc<[Row<A>]>,
+    decoding: Decoding,
+    work: Rc<RefCell<Work>>,
+}
+
+/// The handler of one message type.
+struct Row<A: Actor> {
+    name: TypeName,
+    calls: Calls<A>,
+    begun: Begun,
+}
+
+/// Messages in progress. They outlive the actor: after a panic the next one goes on with the rest.
+struct Work {
+    delivery: Option<Delivery>,
+    /// The number of the message that was taken up last.
+    handled: u64,
+    /// Memory for answers.
+    answers: Vec<u8>,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self { delivery: None, handled: blocking::first_number(), answers: Vec::new() }
+    }
+}
+
+impl<A: Actor> Clone for Driver<A> {
+    fn clone(&self) -> Self {
+        Self {
+            inbox: Arc::clone(&self.inbox),
+            table: Arc::clone(&self.table),
+            decoding: self.decoding.clone(),
+            work: Rc::clone(&self.work),
+        }
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Driver<A> {
+    /// A driver of actors with these `handlers`, one after the other.
+    pub(crate) fn new(inbox: Arc<Inbox<A>>, handlers: &[Registration<A>], decoding: Decoding) -> Self {
+        let table = handlers.iter().map(|handler| Row {
+            name: handler.name.clone(),
+            calls: handler.calls,
+            begun: Begun::default(),
+        });
+        Self { inbox, table: table.collect(), decoding, work: Rc::default() }
+    }
+
+    /// Returns the number of the message that was taken up last.
+    pub(crate) fn handled(&self) -> u64 {
+        self.work.borrow().handled
+    }
+
+    /// Turns away what no handler has begun. Tells whoever asked for it the number of those messages and of those in progress, by type.
+    #[cold]
+    pub(crate) fn abandon(&self) {
+        let (jobs, tell) = self.inbox.take_abandoned();
+        let delivery = self.work.borrow_mut().delivery.take();
+        let mut tally = Tally::new();
+        let mut add = |name: &str, count: usize| {
+            if count > 0 {
+                *tally.entry(name.to_owned()).or_default() += count;
+            }
+        };
+        let mut add_slot = |slot: usize| self.table.get(slot).into_iter().for_each(|row| add(&row.name, 1));
+        for job in &jobs {
+            match job {
+                Job::Delivery(delivery) => delivery.count(&mut add_slot),
+                Job::Alone(slot, _) => add_slot(*slot),
+                Job::Local(..) => {}
+            }
+        }
+        if let Some(delivery) = &delivery {
+            delivery.count(&mut add_slot);
+        }
+        for job in &jobs {
+            if let Job::Local(name, _) = job {
+                add(name, 1);
+            }
+        }
+        self.table.iter().for_each(|row| add(&row.name, row.begun.count()));
+        if let Some(tell) = tell {
+            // Nobody waits any more when this fails.
+            let _ = tell.send(tally);
+        }
+        drop(delivery);
+        jobs.into_iter().for_each(Job::turn_away);
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut A,
+        context: &mut A::Context,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        let mut work = self.work.borrow_mut();
+        let _scope = blocking::Scope::enter();
+        let turn = work.handled + TURN;
+        // Set once the inbox is going to call the waker.
+        let mut is_asleep = false;
+        while work.handled < turn {
+            if work.delivery.is_none() {
+                if is_asleep {
+                    return Poll::Pending;
+                }
+                let next = self.inbox.next(task.waker());
+                is_asleep = matches!(next, Next::Last(_));
+                match next {
+                    Next::Job(job) | Next::Last(job) => self.take_up(job, &mut work, actor, context),
+                    Next::Empty => return Poll::Pending,
+                    Next::Closed => return Poll::Ready(()),
+                }
+            }
+            self.go_on(&mut work, turn, actor, context);
+            // A handler may have made the context wait (`AtomicResponse`) or stop; the rest comes afterwards.
+            if context.waiting() {
+                return Poll::Pending;
+            }
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Driver<A> {
+    /// Handles what one connection brought, and lets the answers leave together.
+    fn go_on(&self, work: &mut Work, turn: u64, actor: &mut A, context: &mut A::Context) {
+        let Work { delivery: Some(delivery), handled, answers } = work else { return };
+        let batch = Batch::new(delivery.answers(), answers);
+        let mut run = Run::new(self.inbox.service(), delivery, batch, handled, turn);
+        while !context.waiting()
+            && let Some(slot) = run.slot()
+        {
+            // The session leaves unknown slots to nobody, but a table is looked up with care all the same.
+            match self.table.get(slot) {
+                Some(row) => (row.calls.run)(actor, context, &mut run, &self.known(row)),
+                None => run.skip(),
+            }
+        }
+        drop(run);
+        drop(delivery.places());
+        if delivery.left() == 0 {
+            work.delivery = None;
+        }
+    }
+
+    fn known<'a>(&'a self, row: &'a Row<A>) -> Known<'a> {
+        Known { name: &row.name, decoding: &self.decoding, begun: &row.begun }
+    }
+
+    /// Handles what came alone, or makes ready what came together.
+    fn take_up(&self, job: Job<A>, work: &mut Work, actor: &mut A, context: &mut A::Context) {
+        match job {
+            Job::Delivery(delivery) => work.delivery = Some(delivery),
+            Job::Local(_, call) => {
+                work.handled += 1;
+                blocking::handles(work.handled);
+                call(actor, context);
+            }
+            Job::Alone(slot, mut inbound) => {
+                work.handled += 1;
+                blocking::handles(work.handled);
+                if let Some(row) = self.table.get(slot)
+                    && inbound.is_due(clock::now())
+                {
+                    let payload = std::mem::take(&mut inbound.payload);
+                    let trace = inbound.trace.take();
+                    let _handling =
+                        trace.map(|context| Handling::begin(*context, self.inbox.service(), &row.name));
+                    let arrived = Arrived::alone(slot, &payload, *inbound);
+                    (row.calls.alone)(actor, context, arrived, &self.known(row));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! An actor that the user runs, known by its address: messages enter through its mailbox.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use actix::{Actor, Addr, Context};
+use meshzero_proto::name::TypeName;
+use tokio::sync::{Notify, oneshot};
+
+use crate::runtime::clock;
+use crate::runtime::executor::Home;
+use crate::server::actor::decoding::{Decoding, Known};
+use crate::server::actor::entry::Entry;
+use crate::server::actor::handler::{Hold, Post, Registration};
+use crate::server::request::delivery::{Arrived, Delivery};
+use crate::server::request::in_progress::{Begun, Tally};
+use crate::server::request::inbound::Inbound;
+use crate::server::request::reply::Batch;
+
+/// The entry to an actor that the user runs.
+pub struct Foreign<A: Actor> {
+    addr: Addr<A>,
+    table: Box<[Way<A>]>,
+    decoding: Decoding,
+    /// The thread on which handled messages are finished.
+    home: Home,
+    closed: AtomicBool,
+    /// Told when a message found the actor gone.
+    found_gone: Notify,
+}
+
+/// The interval at which an actor that nobody calls is checked: actix does not report that an actor has stopped.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
+
+/// The functions that put messages of one type into the mailbox.
+struct Way<A: Actor> {
+    name: TypeName,
+    begun: Begun,
+    post: Post<A>,
+    hold: Hold<A>,
+}
+
+impl<A: Actor<Context = Context<A>>> Foreign<A> {
+    pub(crate) fn new(addr: Addr<A>, handlers: &[Registration<A>], decoding: Decoding, home: Home) -> Self {
+        let table = handlers.iter().map(|handler| Way {
+            name: handler.name.clone(),
+            begun: Begun::default(),
+            post: handler.post,
+            hold: handler.hold,
+        });
+        let table = table.collect();
+        Self { addr, table, decoding, home, closed: AtomicBool::new(false), found_gone: Notify::new() }
+    }
+
+    /// Waits until the actor has stopped, and runs `stopped` then: at once if a message finds it gone, else within a tenth
+    /// of a second. Returns without running it when the service is closed.
+    pub(crate) async fn look_after(this: Weak<Self>, stopped: impl FnOnce()) {
+        while let Some(foreign) = this.upgrade()
+            && !foreign.closed.load(Ordering::Acquire)
+        {
+            if !foreign.addr.connected() {
+                tracing::warn!(
+                    actor = std::any::type_name::<A>(),
+                    "an advertised actor has stopped: withdrawn"
+                );
+                return stopped();
+            }
+            // Told or not, it is looked at again.
+            let _ = tokio::time::timeout(LOOK_AFTER, foreign.found_gone.notified()).await;
+        }
+    }
+
+    /// Returns whether messages can enter, and wakes the check if the actor has stopped.
+    fn takes(&self) -> bool {
+        if !self.addr.connected() {
+            self.found_gone.notify_one();
+            return false;
+        }
+        !self.closed.load(Ordering::Acquire)
+    }
+
+    /// The actor's address.
+    pub fn addr(&self) -> Addr<A> {
+        self.addr.clone()
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
+    fn deliver(&self, mut delivery: Delivery) {
+        if !self.takes() {
+            return;
+        }
+        // A mailbox is first in, first out: when the last tell has been handled, so have those before it. It is decoded
+        // first, so that there is one, and only then are the others sent without hearing of them again.
+        let mut last = delivery.last_tell(|slot, payload, encoding| {
+            self.table.get(slot).and_then(|way| (way.hold)(payload, encoding, &self.decoding.limits))
+        });
+        let answers = Arc::clone(delivery.answers());
+        let mut frames = Vec::new();
+        let mut batch = Batch::new(&answers, &mut frames);
+        let now = clock::now();
+        // A trace ends here: there is no place for it in an actor's own mailbox.
+        while let Some(arrived) = delivery.next(None, now, batch.frames(now), |_| {}) {
+            let after = arrived.after;
+            if let Some((_, held)) = last.take_if(|(last, _)| *last == after) {
+                actix::spawn(held(&self.addr, arrived.place.keep_all(after)));
+            } else if let Some(Way { name, begun, post, .. }) = self.table.get(arrived.slot) {
+                let finish = post(&self.addr, arrived, &Known { name, decoding: &self.decoding, begun });
+                finish.map(actix::spawn);
+            }
+        }
+    }
+
+    fn deliver_alone(&self, slot: usize, mut inbound: Inbound) {
+        if !self.takes() {
+            return inbound.turn_away();
+        }
+        if let Some(Way { name, begun, post, .. }) = self.table.get(slot)
+            && inbound.is_due(clock::now())
+        {
+            let payload = std::mem::take(&mut inbound.payload);
+            let arrived = Arrived::alone(slot, &payload, inbound);
+            if let Some(finish) = post(&self.addr, arrived, &Known { name, decoding: &self.decoding, begun })
+            {
+                // With the thread the reply goes, and the caller is told.
+                let _ = self.home.spawn(move || finish);
+            }
+        }
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Messages in the mailbox stay there: it is the program's.
+    fn abandon(&self, tell: oneshot::Sender<Tally>) {
+        self.close();
+        let begun = self.table.iter().map(|way| (way.name.to_string(), way.begun.count()));
+        // Nobody waits any more when this fails.
+        let _ = tell.send(begun.filter(|(_, count)| *count > 0).collect());
+    }
+
+    fn is_alive(&self) -> bool {
+        !self.closed.load(Ordering::Acquire) && self.addr.connected()
+    }
+
+    fn restarts(&self) -> u64 {
+        0
+    }
+}

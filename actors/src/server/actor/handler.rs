@@ -1,0 +1,363 @@
+//! One message type of one actor: how its bytes become a call of the handler, and the handler's result bytes again.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix::dev::{MessageResponse, ToEnvelope};
+use actix::fut::ActorFutureExt;
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture};
+use bytes::Bytes;
+use meshzero_proto::catalogue::MessageEntry;
+use meshzero_proto::codec::{self, DecodeLimits, Encoding, TypeInfo};
+use meshzero_proto::name::TypeName;
+use meshzero_proto::refusal::Refusal;
+use tokio::sync::oneshot;
+
+use crate::message::NetMessage;
+use crate::server::actor::batch::Run;
+use crate::server::actor::decoding::Known;
+use crate::server::actor::dispatch::{Handled, dispatch};
+use crate::server::actor::inbox::Inbox;
+use crate::server::actor::local::{AnyDoor, Door, Mailbox, inbox_door};
+use crate::server::request::delivery::{Arrived, Kept, Place};
+use crate::server::request::in_progress::Begun;
+use crate::server::request::inbound::{Inbound, ReplyTo};
+use crate::server::request::incoming_call::Call;
+use crate::server::request::reply::Due;
+use crate::telemetry::trace;
+
+/// A message type that actor `A` handles, with everything that needs to know the type.
+pub struct Registration<A: Actor> {
+    pub(crate) name: TypeName,
+    pub(crate) message: &'static TypeInfo,
+    pub(crate) reply: &'static TypeInfo,
+    pub(crate) documented: Option<Documented>,
+    /// Decodes and handles inside the actor's own context.
+    pub(crate) calls: Calls<A>,
+    /// Decodes and sends through the mailbox of an actor that is not ours.
+    pub(crate) post: Post<A>,
+    /// Decodes a message without a reply, to be sent so that one hears when it has been handled.
+    pub(crate) hold: Hold<A>,
+    /// The entrance for callers in this process, through the inbox.
+    pub(crate) inbox_door: fn(&Arc<Inbox<A>>) -> AnyDoor,
+    /// The entrance for callers in this process, through the mailbox.
+    pub(crate) mailbox_door: fn(&Addr<A>) -> AnyDoor,
+}
+
+/// What decodes messages and calls their handler, until the context waits.
+pub(crate) struct Calls<A: Actor> {
+    /// For all that arrived together. Called once for many, so that the compiler sees the whole way of a message.
+    pub(crate) run: fn(&mut A, &mut A::Context, &mut Run<'_>, &Known<'_>),
+    /// For one that arrived alone.
+    pub(crate) alone: fn(&mut A, &mut A::Context, Arrived<'_>, &Known<'_>),
+}
+
+impl<A: Actor> Clone for Calls<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: Actor> Copy for Calls<A> {}
+
+/// What decodes a message and puts it into the actor's mailbox.
+pub(crate) type Post<A> = fn(&Addr<A>, Arrived<'_>, &Known<'_>) -> Option<Finish>;
+
+/// What is left to be done for a message in a mailbox, on the service's thread: it ends when the message has been handled.
+pub(crate) type Finish = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What decodes a message without a reply. It is sent with places among the service's unfinished messages, which are
+/// given back when it has been handled.
+pub(crate) type Hold<A> = fn(&[u8], Encoding, &DecodeLimits) -> Option<Held<A>>;
+
+/// A decoded message, see [`Hold`].
+pub(crate) type Held<A> = Box<dyn FnOnce(&Addr<A>, Option<Kept>) -> Finish>;
+
+/// JSON schemas that the user's types bring along, with documentation and constraints.
+#[derive(Debug, Clone)]
+pub struct Documented {
+    /// Of the message.
+    pub message: serde_json::Value,
+    /// Of the reply.
+    pub reply: serde_json::Value,
+}
+
+/// A message as it came, for an actor that decodes it later, or on another thread. Whoever takes it owes the reply.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Encoded {
+    /// The name that it was sent under.
+    pub name: TypeName,
+    /// The message and the way back.
+    pub inbound: Inbound,
+}
+
+impl<A: Actor<Context = Context<A>>> Registration<A> {
+    /// Registers `M` under `name`.
+    pub fn of<M: NetMessage>(name: TypeName) -> Self
+    where
+        A: Handler<M>,
+    {
+        Self {
+            name,
+            message: codec::type_info::<M>(),
+            reply: codec::type_info::<M::Result>(),
+            documented: None,
+            calls: Calls { run: run::<A, M>, alone: call::<A, M> },
+            post: post::<A, M>,
+            hold: hold::<A, M>,
+            inbox_door: inbox_door::<A, M>,
+            mailbox_door: |addr| Box::new(Door::<M>::Mailbox(Mailbox::new(addr.clone().recipient()))),
+        }
+    }
+
+    /// Describes the message and its reply with these JSON schemas instead of those made from the trace.
+    pub fn documented(mut self, schemas: Documented) -> Self {
+        self.documented = Some(schemas);
+        self
+    }
+
+    /// Registers an actor that takes messages called `name` still encoded. `M` is what they are described as.
+    pub fn encoded<M: NetMessage>(name: TypeName) -> Self
+    where
+        A: Handler<Encoded>,
+    {
+        Self::owing::<M, Encoded>(name)
+    }
+
+    /// Registers an actor that gets messages called `name` with the way back for the reply.
+    pub fn calls<M: NetMessage>(name: TypeName) -> Self
+    where
+        A: Handler<Call<M>>,
+    {
+        Self::owing::<M, Call<M>>(name)
+    }
+
+    fn owing<M: NetMessage, T: Owing>(name: TypeName) -> Self
+    where
+        A: Handler<T>,
+    {
+        Self {
+            name,
+            message: codec::type_info::<M>(),
+            reply: codec::type_info::<M::Result>(),
+            documented: None,
+            calls: Calls {
+                run: |actor, context, run, known| {
+                    while !context.waiting()
+                        && let Some(arrived) = run.next(known)
+                    {
+                        hand_over::<A, T>(actor, context, arrived, known);
+                    }
+                },
+                alone: hand_over::<A, T>,
+            },
+            post: |addr, arrived, known| {
+                if let Some(message) = T::of(arrived, known) {
+                    addr.do_send(message);
+                }
+                None
+            },
+            hold: |_, _, _| None,
+            // Not a door of any type, so that callers in this process encode as well.
+            inbox_door: |_| Box::new(()),
+            mailbox_door: |_| Box::new(()),
+        }
+    }
+
+    /// What the catalogue says of this type.
+    pub(crate) fn entry(&self) -> MessageEntry {
+        MessageEntry {
+            name: self.name.clone(),
+            message: self.message.fingerprint(),
+            reply: self.reply.fingerprint(),
+        }
+    }
+}
+
+/// A message for an actor that sees to the reply itself.
+pub(crate) trait Owing: Message<Result = ()> + Send + Sized + 'static {
+    /// The message that arrived; `None` if it cannot be had, which its caller has been told.
+    fn of(arrived: Arrived<'_>, known: &Known<'_>) -> Option<Self>;
+}
+
+impl Owing for Encoded {
+    fn of(arrived: Arrived<'_>, known: &Known<'_>) -> Option<Self> {
+        Some(Self { name: known.name.clone(), inbound: arrived.into_inbound()? })
+    }
+}
+
+impl<M: NetMessage> Owing for Call<M> {
+    fn of(arrived: Arrived<'_>, known: &Known<'_>) -> Option<Self> {
+        let Arrived { payload, encoding, source, .. } = arrived;
+        match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
+            Ok(message) => {
+                let inbound = Inbound { payload: Bytes::new(), ..arrived.into_inbound()? };
+                Some(Self::new(message, inbound, known.begun.clone()))
+            }
+            Err(error) => {
+                known.undecodable(&error, arrived.due);
+                None
+            }
+        }
+    }
+}
+
+fn hand_over<A, T>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>, known: &Known<'_>)
+where
+    A: Actor<Context = Context<A>> + Handler<T>,
+    T: Owing,
+{
+    if let Some(message) = T::of(arrived, known) {
+        <A as Handler<T>>::handle(actor, message, context).handle(context, None);
+    }
+}
+
+fn run<A, M>(actor: &mut A, context: &mut A::Context, run: &mut Run<'_>, known: &Known<'_>)
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: NetMessage,
+{
+    while !context.waiting()
+        && let Some(arrived) = run.next(known)
+    {
+        call::<A, M>(actor, context, arrived, known);
+    }
+}
+
+#[inline(always)]
+fn call<A, M>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>, known: &Known<'_>)
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: NetMessage,
+{
+    let Arrived { payload, encoding, due, place, source, .. } = arrived;
+    let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
+        Ok(message) => message,
+        Err(error) => return known.undecodable(&error, due),
+    };
+    match dispatch(actor, context, message) {
+        Handled::Now(result) => {
+            if let Some(due) = due {
+                due.send(&result);
+            }
+        }
+        Handled::Future(future) => answer_later(due, place, known.begun.clone(), future),
+        Handled::ActorFuture(future) => {
+            let future = trace::keep_with_actor(future);
+            let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), known.begun.clone()));
+            let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
+                answer(reply, &result);
+                drop(unfinished);
+            });
+            context.spawn(answered);
+        }
+        Handled::Told(mut told) => match told.try_recv() {
+            Ok(result) => {
+                if let Some(due) = due {
+                    due.send(&result);
+                }
+            }
+            Err(oneshot::error::TryRecvError::Closed) => drop(due),
+            Err(oneshot::error::TryRecvError::Empty) => {
+                let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), known.begun.clone()));
+                actix::spawn(async move {
+                    if let Ok(result) = told.await {
+                        answer(reply, &result);
+                    }
+                    drop(unfinished);
+                });
+            }
+        },
+    }
+}
+
+fn answer_later<R: codec::Wire>(
+    due: Option<Due<'_>>,
+    place: Place<'_>,
+    begun: Begun,
+    future: ResponseFuture<R>,
+) {
+    let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), begun));
+    let future = trace::keep(future);
+    actix::spawn(async move {
+        answer(reply, &future.await);
+        drop(unfinished);
+    });
+}
+
+fn post<A, M>(addr: &Addr<A>, arrived: Arrived<'_>, known: &Known<'_>) -> Option<Finish>
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: NetMessage,
+{
+    let Arrived { payload, encoding, due, place, source, .. } = arrived;
+    let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
+        Ok(message) => message,
+        Err(error) => {
+            known.undecodable(&error, due);
+            return None;
+        }
+    };
+    let (reply, place) = match (due, place) {
+        (Some(due), place) => (due.later(), place.keep()),
+        (None, Place::Own(place)) => (None, Some(place)),
+        (None, Place::Shared(..)) => {
+            // Given back with that of the last tell that arrived with it, which the actor handles later.
+            addr.do_send(message);
+            return None;
+        }
+    };
+    Some(enter(addr, message, reply, (place.map(Kept::from), known.begun.clone())))
+}
+
+fn hold<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<Held<A>>
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: NetMessage,
+{
+    let message: M = codec::decode(payload, encoding, limits).ok()?;
+    Some(Box::new(|addr, places| enter(addr, message, None, (places, Begun::default()))))
+}
+
+/// Sends a message through the mailbox. What it returns sees to its reply when it has been handled; until then it is unfinished.
+fn enter<A, M>(
+    addr: &Addr<A>,
+    message: M,
+    reply: Option<ReplyTo>,
+    unfinished: (Option<Kept>, Begun),
+) -> Finish
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: NetMessage,
+{
+    // A clone has a place in the mailbox of its own: an address that has sent more than the mailbox holds is held up, and what
+    // it sends next would be overtaken by messages without a reply, which are not.
+    let request = addr.clone().send(message);
+    Box::pin(async move {
+        finish(reply, request.await);
+        drop(unfinished);
+    })
+}
+
+fn finish<R: codec::Wire>(reply: Option<ReplyTo>, result: Result<R, MailboxError>) {
+    match result {
+        Ok(result) => answer(reply, &result),
+        Err(MailboxError::Closed) => drop(reply),
+        Err(MailboxError::Timeout) => {
+            if let Some(reply) = reply {
+                reply.refuse(Refusal::Expired);
+            }
+        }
+    }
+}
+
+fn answer<R: codec::Wire>(reply: Option<ReplyTo>, result: &R) {
+    if let Some(reply) = reply {
+        reply.send(result);
+    }
+}

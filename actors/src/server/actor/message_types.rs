@@ -1,0 +1,88 @@
+//! The message types that a service handles: their names, descriptions and local entries, by name and by number.
+
+use actix::{Actor, Context};
+use meshzero_proto::catalogue::Catalogue;
+use meshzero_proto::codec::TypeInfo;
+use meshzero_proto::name::TypeName;
+
+use crate::message::NetMessage;
+use crate::server::actor::handler::{Documented, Registration};
+use crate::server::actor::local::{AnyDoor, Door};
+
+/// The message types that a service handles, in the order of their numbers.
+pub(crate) struct MessageTypes {
+    catalogue: Catalogue,
+    types: Vec<MessageType>,
+}
+
+/// A message type that a service handles.
+pub(crate) struct MessageType {
+    /// The name it is known by.
+    pub(crate) name: TypeName,
+    /// The message.
+    pub(crate) message: &'static TypeInfo,
+    /// The reply.
+    pub(crate) reply: &'static TypeInfo,
+    /// Schemas that the types bring along.
+    pub(crate) documented: Option<Documented>,
+    /// The entry for callers in this process.
+    door: AnyDoor,
+    /// Set if the name is the Rust type's own.
+    has_own_name: bool,
+}
+
+impl MessageTypes {
+    /// The types of `handlers`, each with the entry for callers in this process.
+    pub(crate) fn new<A: Actor<Context = Context<A>>>(
+        handlers: &[Registration<A>],
+        doors: Vec<AnyDoor>,
+    ) -> Self {
+        let catalogue = Catalogue::new(handlers.iter().map(Registration::entry).collect());
+        let types = handlers.iter().zip(doors).map(|(handler, door)| MessageType {
+            name: handler.name.clone(),
+            message: handler.message,
+            reply: handler.reply,
+            documented: handler.documented.clone(),
+            door,
+            has_own_name: *handler.name == *handler.message.name(),
+        });
+        Self { catalogue, types: types.collect() }
+    }
+
+    /// The catalogue that a client is sent.
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// All types.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &MessageType> {
+        self.types.iter()
+    }
+
+    /// The names of all types.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.catalogue.names()
+    }
+
+    /// Returns whether a type has this number.
+    pub(crate) fn has(&self, slot: u16) -> bool {
+        self.catalogue.entry(usize::from(slot)).is_some()
+    }
+
+    /// Returns the number of the type `name`.
+    pub(crate) fn slot(&self, name: &str) -> Option<usize> {
+        self.types.iter().position(|known| &*known.name == name)
+    }
+
+    /// Returns the local entry for messages of type `M` that are known as `name`, or by the type's own name.
+    pub(crate) fn door<M: NetMessage>(&self, name: Option<&TypeName>) -> Option<&Door<M>> {
+        self.types.iter().find_map(|known| {
+            let door = known.door.downcast_ref()?;
+            let is_meant = match name {
+                Some(name) => known.name == *name,
+                None => known.has_own_name,
+            };
+            is_meant.then_some(door)
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! The supervision of an actor that the mesh runs: made by a factory, and restarted after a panic until it panics too often.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context};
+use tokio::sync::oneshot;
+
+use crate::runtime::backoff::{Backoff, Jitter};
+use crate::runtime::blocking;
+use crate::runtime::clock;
+use crate::runtime::panic::Panicked;
+use crate::server::actor::decoding::Decoding;
+use crate::server::actor::driver::Driver;
+use crate::server::actor::entry::{Entry, ServiceEnd};
+use crate::server::actor::handler::Registration;
+use crate::server::actor::inbox::{Inbox, Job};
+use crate::server::actor::restart::{Restart, Restarts};
+use crate::server::request::delivery::Delivery;
+use crate::server::request::in_progress::Tally;
+use crate::server::request::inbound::Inbound;
+
+/// The delays before an actor is restarted: none after a first panic, and these while no message is handled in between.
+const PAUSES: Backoff =
+    Backoff::new(Duration::from_millis(10), Duration::from_secs(5)).with_jitter(Jitter::None).at_once_first();
+
+/// A function that makes the actor: once at first, and again after each panic.
+pub type Factory<A> = Box<dyn FnMut() -> A + Send>;
+
+/// The entry to an actor that the mesh runs.
+pub struct Hosted<A: Actor> {
+    inbox: Arc<Inbox<A>>,
+    addr: Arc<Mutex<Addr<A>>>,
+    restarted: Arc<AtomicU64>,
+}
+
+impl<A: Actor<Context = Context<A>>> Hosted<A> {
+    /// Starts the actor on the current arbiter. `ended` is called there with the reason when it will not be restarted.
+    ///
+    /// # Errors
+    /// [`Panicked`]: the factory did.
+    pub(crate) fn start(
+        factory: Factory<A>,
+        service: String,
+        handlers: &[Registration<A>],
+        decoding: Decoding,
+        mailbox: usize,
+        restart: Restart,
+        ended: impl FnOnce(ServiceEnd) + 'static,
+    ) -> Result<Self, Panicked> {
+        let inbox = Arc::new(Inbox::new(service));
+        let restarted = Arc::new(AtomicU64::new(0));
+        let mut host = Host {
+            factory,
+            inbox: Arc::clone(&inbox),
+            driver: Driver::new(Arc::clone(&inbox), handlers, decoding),
+            mailbox,
+            restarts: Restarts::new(restart),
+            restarted: Arc::clone(&restarted),
+        };
+        let (addr, first) = host.make()?;
+        let addr = Arc::new(Mutex::new(addr));
+        // Weak, because an actor lives as long as somebody has its address.
+        let shared = Arc::downgrade(&addr);
+        let ending = Ending { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, ended: Some(ended) };
+        actix::spawn(async move {
+            let mut ending = ending;
+            ending.end = host.keep(first, &shared).await;
+        });
+        Ok(Self { inbox, addr, restarted })
+    }
+
+    pub(crate) fn inbox(&self) -> &Arc<Inbox<A>> {
+        &self.inbox
+    }
+
+    /// The current address of the actor; after a panic it is another.
+    pub fn addr(&self) -> Addr<A> {
+        self.addr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl<A: Actor> Entry for Hosted<A> {
+    fn deliver(&self, delivery: Delivery) {
+        self.inbox.push(Job::Delivery(delivery));
+    }
+
+    fn deliver_alone(&self, slot: usize, inbound: Inbound) {
+        self.inbox.push(Job::Alone(slot, Box::new(inbound)));
+    }
+
+    fn close(&self) {
+        self.inbox.close();
+    }
+
+    fn abandon(&self, tell: oneshot::Sender<Tally>) {
+        self.inbox.ask_to_abandon(tell);
+    }
+
+    fn is_alive(&self) -> bool {
+        !self.inbox.is_closed()
+    }
+
+    fn restarts(&self) -> u64 {
+        self.restarted.load(Ordering::Relaxed)
+    }
+}
+
+/// Turns away what waits and tells that the actor is not restarted, when its task ends: also when the thread does on which it ran.
+struct Ending<A: Actor, F: FnOnce(ServiceEnd)> {
+    inbox: Arc<Inbox<A>>,
+    end: ServiceEnd,
+    ended: Option<F>,
+}
+
+impl<A: Actor, F: FnOnce(ServiceEnd)> Drop for Ending<A, F> {
+    fn drop(&mut self) {
+        self.inbox.abandon();
+        if let Some(ended) = self.ended.take() {
+            ended(self.end.clone());
+        }
+    }
+}
+
+type Life = Pin<Box<dyn Future<Output = ()>>>;
+
+struct Host<A: Actor> {
+    factory: Factory<A>,
+    inbox: Arc<Inbox<A>>,
+    /// A clone of it runs in the context of each actor.
+    driver: Driver<A>,
+    mailbox: usize,
+    restarts: Restarts,
+    /// The number of restarts so far.
+    restarted: Arc<AtomicU64>,
+}
+
+impl<A: Actor<Context = Context<A>>> Host<A> {
+    /// Makes the actor and its context, with the driver in it. It runs when the future is polled.
+    fn make(&mut self) -> Result<(Addr<A>, Life), Panicked> {
+        let actor = {
+            let _scope = blocking::Scope::block();
+            catch_unwind(AssertUnwindSafe(&mut self.factory)).map_err(Panicked::new)?
+        };
+        let mut context = Context::new();
+        context.set_mailbox_capacity(self.mailbox);
+        context.spawn(self.driver.clone());
+        let addr = context.address();
+        Ok((addr, Box::pin(context.into_future(actor))))
+    }
+
+    /// Runs one actor after the other until one ends without a panic, or too many have panicked.
+    async fn keep(&mut self, first: Life, shared: &Weak<Mutex<Addr<A>>>) -> ServiceEnd {
+        let actor = std::any::type_name::<A>();
+        let mut life = Ok(first);
+        let mut pauses = PAUSES;
+        loop {
+            let before = self.driver.handled();
+            let ended = match life {
+                Ok(life) => self.run_to_end(life).await,
+                Err(panicked) => Err(panicked),
+            };
+            let Err(Panicked(panic)) = ended else { return ServiceEnd::Stopped };
+            let restarts = self.restarted.load(Ordering::Relaxed);
+            if !self.restarts.allow(clock::now()) {
+                tracing::error!(actor, panic, restarts, "an actor panicked too often: its service ends");
+                return ServiceEnd::GaveUp { restarts, panic };
+            }
+            tracing::error!(actor, panic, restarts, "an actor panicked and is made anew");
+            if self.driver.handled() > before {
+                pauses.reset();
+            }
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(pauses.pause()) => {}
+                () = poll_fn(|task| self.inbox.poll_abandoning(task.waker())) => self.driver.abandon(),
+            }
+            if self.inbox.is_closed() {
+                return ServiceEnd::Closed;
+            }
+            self.restarted.store(restarts + 1, Ordering::Relaxed);
+            life = self.make().map(|(addr, life)| {
+                if let Some(shared) = shared.upgrade() {
+                    *shared.lock().unwrap_or_else(PoisonError::into_inner) = addr;
+                }
+                life
+            });
+        }
+    }
+
+    async fn run_to_end(&self, mut life: Life) -> Result<(), Panicked> {
+        let end = poll_fn(|task| {
+            let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(task)));
+            if self.inbox.is_abandoning() {
+                self.driver.abandon();
+            }
+            match polled {
+                Ok(poll) => poll.map(Ok),
+                Err(payload) => Poll::Ready(Err(Panicked::new(payload))),
+            }
+        })
+        .await;
+        // actix polls a context once more when it is dropped alive, and then a handler may panic again.
+        match catch_unwind(AssertUnwindSafe(|| drop(life))) {
+            Ok(()) => end,
+            Err(payload) => end.and(Err(Panicked::new(payload))),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The endpoint of one service: it accepts connections, and serves each from its handshake to the end of its session.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Recipient;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{self, Instant};
+
+use crate::discovery::PeerArrived;
+use crate::net::connection::Connection;
+use crate::net::listeners::Listeners;
+use crate::net::zone::Named;
+use crate::runtime::clock;
+use crate::server::admission::Guests;
+use crate::server::drain::{self, LAST_ANSWERS};
+use crate::server::drain_report::Abandoned;
+use crate::server::handshake::{Seat, Welcomed, greet};
+use crate::server::service::Service;
+use crate::server::session;
+use crate::server::zmtp;
+
+/// The pause after the system refused to accept, for example because no file descriptor is left.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// The longest time for draining: later is beyond what a clock may be able to tell.
+const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// Serves `service` on `listeners` until `closing` is told, then lets accepted work finish for as long as that says, or as
+/// the limits say where it is dropped. Meanwhile new messages and new connections are told that it drains. Returns what
+/// was not finished. Connections of peers go to `peers`.
+pub(crate) async fn run(
+    mut listeners: Listeners,
+    service: Arc<Service>,
+    peers: Recipient<PeerArrived>,
+    closing: oneshot::Receiver<Duration>,
+) -> Option<Abandoned> {
+    let guests = Rc::new(Guests::new(service.limits()));
+    let mut sessions = JoinSet::new();
+    let mut work = pin!(async {
+        let within = closing.await.unwrap_or(service.limits().drain);
+        let deadline = Instant::now() + within.min(LONGEST_DRAIN);
+        let left = drain::finish(&service, deadline).await;
+        // What was answered or published is still on its way out.
+        (deadline.max(Instant::now() + LAST_ANSWERS), left)
+    });
+    let mut ended = None;
+    // Links may go on over new connections to the end.
+    while ended.is_none() || guests.served() > 0 {
+        tokio::select! {
+            biased;
+            // Those who come one after the other do not keep it from what else there is.
+            () = clock::sleep_until(ended.as_ref().map(|(deadline, _)| *deadline)) => break,
+            Some(_) = sessions.join_next() => {}
+            done = &mut work, if ended.is_none() => {
+                service.close();
+                ended = Some(done);
+            }
+            accepted = listeners.accept() => match accepted {
+                Ok((connection, from)) => {
+                    let visit = visit(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
+                    sessions.spawn_local(visit);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection; trying again");
+                    time::sleep(ACCEPT_AGAIN).await;
+                }
+            },
+        }
+    }
+    let (messages, unfinished) = ended.and_then(|(_, left)| left).unwrap_or_default();
+    let connections = guests.served();
+    if unfinished == 0 && connections == 0 {
+        return None;
+    }
+    let others = unfinished.saturating_sub(messages.values().sum());
+    let shown = service.identity.name.clone().or_else(|| Some(Named(listeners.summary()?).into()))?;
+    let abandoned = Abandoned { service: shown, messages, others, connections };
+    tracing::warn!(%abandoned, "closed with work left");
+    Some(abandoned)
+}
+
+/// Serves one connection from its first byte to its last.
+async fn visit(
+    connection: Connection,
+    from: SocketAddr,
+    service: Arc<Service>,
+    peers: Recipient<PeerArrived>,
+    guests: Rc<Guests>,
+) {
+    let mut seat = Seat::new(&guests, from.ip().to_canonical());
+    let greeted = {
+        let mut handshake = guests.shake_hands(from.ip().to_canonical());
+        let greeting = greet(connection, from, &service, &mut seat);
+        tokio::select! {
+            greeted = time::timeout(service.limits().handshake, greeting) => greeted,
+            () = handshake.is_displaced() => {
+                service.connections.speechless.count();
+                return tracing::debug!(%from, "others needed its place to shake hands");
+            }
+        }
+    };
+    let welcomed = match greeted {
+        Ok(Ok(welcomed)) => welcomed,
+        Ok(Err(error)) => {
+            service.connections.speechless.count();
+            return tracing::debug!(%from, %error, "a connection that never said hello");
+        }
+        Err(_) => {
+            service.connections.speechless.count();
+            return tracing::debug!(%from, "a connection that did not say hello in time");
+        }
+    };
+    match welcomed {
+        Welcomed::Nobody => {}
+        Welcomed::Peer(connection, hello) => {
+            if peers.try_send(PeerArrived { connection, hello }).is_err() {
+                tracing::debug!(%from, "closed a peer's connection: too many arrive at once");
+            }
+        }
+        Welcomed::Client(connection, hello, connections) => {
+            let _served = guests.serve();
+            if let Err(error) = session::serve(connection, &hello, Arc::clone(&service), connections).await {
+                if error.is_given_up() {
+                    service.connections.given_up.count();
+                }
+                tracing::debug!(%from, %error, "a link ended");
+            }
+        }
+        Welcomed::Back(connection, node, resume) => {
+            if service.links.go_on(node, resume, connection, from).is_err() {
+                tracing::debug!(%from, "a link ended just as its client came back");
+            }
+        }
+        Welcomed::Zmtp(visitor) => {
+            let _served = guests.serve();
+            if let Err(error) = zmtp::serve(visitor, service).await {
+                tracing::debug!(%from, %error, "a socket of ZeroMQ was given up");
+            }
+        }
+    }
+    drop(seat);
+}

@@ -1,0 +1,183 @@
+//! The handshake of a connection at an endpoint: its protocol, the service that it wants, and the answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use meshzero_proto::hello::{self, Answer, Hello, LinkState, Purpose, Rejection, Resume, Welcome};
+use meshzero_proto::id::{LinkId, NodeId};
+use meshzero_proto::protocol::{self, Protocol};
+use tokio::io::AsyncReadExt;
+
+use crate::link::dial;
+use crate::net::connection::Connection;
+use crate::server::admission::{Guests, Place};
+use crate::server::service::Service;
+use crate::server::session::resume::Connections;
+use crate::server::zmtp::{self, Visitor, WireError};
+use crate::telemetry::stats::Carries;
+
+/// The place of one connection among the guests, if it has one.
+pub(crate) struct Seat {
+    guests: Rc<Guests>,
+    address: IpAddr,
+    place: Option<Place>,
+}
+
+impl Seat {
+    /// Takes a place for a connection from `address`, if one is free.
+    pub(crate) fn new(guests: &Rc<Guests>, address: IpAddr) -> Self {
+        Self { guests: Rc::clone(guests), address, place: guests.enter(address) }
+    }
+
+    /// Returns whether there is a place, if need be that of a link which waits for its client to come back. Only for connections that
+    /// need a place of their own: a client that resumes its link has one.
+    async fn is_taken(&mut self, service: &Service) -> bool {
+        if self.place.is_none() && service.links.give_up_one() {
+            // It gives its place back when it has its turn.
+            tokio::task::yield_now().await;
+            self.place = self.guests.enter(self.address);
+        }
+        self.place.is_some()
+    }
+}
+
+/// The outcome of a handshake.
+pub(crate) enum Welcomed {
+    /// The connection is done: it only asked who is there, or was turned away with a reason.
+    Nobody,
+    /// A node that shares its knowledge of the mesh.
+    Peer(Connection, Hello),
+    /// A client that begins a link.
+    Client(Connection, Hello, Connections),
+    /// A client that resumes a link, whose session answers its hello.
+    Back(Connection, NodeId, Resume),
+    /// A ZeroMQ socket.
+    Zmtp(Visitor),
+}
+
+/// Shakes hands in the protocol of the connection's other end, and answers it unless a session does.
+///
+/// # Errors
+/// [`GreetError`]: the other end broke the protocol, or left.
+pub(crate) async fn greet(
+    mut connection: Connection,
+    from: SocketAddr,
+    service: &Arc<Service>,
+    seat: &mut Seat,
+) -> Result<Welcomed, GreetError> {
+    connection.keep_alive(service.limits().keep_alive);
+    let mut first = [0; protocol::FIRST_BYTES];
+    let read = connection.reader.read(&mut first).await.map_err(dial::GreetingError::Io)?;
+    if read == 0 {
+        return Err(GreetError::Silent);
+    }
+    let first = &first[..read];
+    match protocol::recognise(first).map_err(dial::GreetingError::Hello)? {
+        Protocol::Meshzero => greet_client(connection, first, from, service, seat).await,
+        Protocol::Zmtp => {
+            let has_place = seat.is_taken(service).await;
+            let visitor = zmtp::greet(connection, first, service, has_place).await?;
+            Ok(visitor.map_or(Welcomed::Nobody, Welcomed::Zmtp))
+        }
+    }
+}
+
+/// Shakes hands with a client of this protocol, whose `first` bytes have been read.
+async fn greet_client(
+    mut connection: Connection,
+    first: &[u8],
+    from: SocketAddr,
+    service: &Arc<Service>,
+    seat: &mut Seat,
+) -> Result<Welcomed, GreetError> {
+    let hello = dial::read_greeting(&mut connection.reader, first, hello::parse_hello).await?;
+    let identity = &service.identity;
+    let rejection = if hello.mesh != identity.mesh {
+        Some(Rejection::OtherMesh { theirs: identity.mesh.clone() })
+    } else if hello.instance.is_some_and(|wanted| wanted != identity.instance) {
+        Some(Rejection::OtherInstance)
+    } else if let Some(link) = hello.standby {
+        match service.links.state(hello.node, link) {
+            Some(state) => return stand_by(connection, &hello, link, state, service).await,
+            None => Some(Rejection::UnknownLink),
+        }
+    } else if let Some(resume) = hello.resume {
+        if service.links.knows(hello.node, resume.link) {
+            return Ok(Welcomed::Back(connection, hello.node, resume));
+        }
+        Some(Rejection::UnknownLink)
+    } else if !service.is_alive() {
+        Some(Rejection::Draining)
+    } else if !seat.is_taken(service).await {
+        Some(Rejection::Full)
+    } else {
+        None
+    };
+    let (welcome, connections) = match (rejection, hello.purpose) {
+        (Some(rejection), _) => {
+            service.connections.rejected.count();
+            tracing::debug!(%from, ?rejection, "turned a connection away");
+            answer(&connection, &Answer::Rejected(rejection)).await?;
+            return Ok(Welcomed::Nobody);
+        }
+        (None, Purpose::Probe | Purpose::Peer { .. }) => (service.welcome(), None),
+        (None, purpose @ (Purpose::Requests | Purpose::News)) => {
+            let carries = if purpose == Purpose::News { Carries::News } else { Carries::Requests };
+            let connections = Connections::begin(service, hello.node, from, carries)?;
+            (Welcome { link: Some(connections.link()), ..service.welcome() }, Some(connections))
+        }
+    };
+    answer(&connection, &Answer::Welcome(welcome)).await?;
+    Ok(match (hello.purpose, connections) {
+        (_, Some(connections)) => Welcomed::Client(connection, hello, connections),
+        (Purpose::Peer { .. }, None) => Welcomed::Peer(connection, hello),
+        (_, None) => Welcomed::Nobody,
+    })
+}
+
+/// Keeps a connection on standby for a link, until its client resumes the link over it or closes it: there may be others, and the
+/// old one may carry again.
+async fn stand_by(
+    mut connection: Connection,
+    hello: &Hello,
+    link: LinkId,
+    state: LinkState,
+    service: &Service,
+) -> Result<Welcomed, GreetError> {
+    let welcome = Welcome { link: Some(link), standby: Some(state), ..service.welcome() };
+    answer(&connection, &Answer::Welcome(welcome)).await?;
+    let next = match dial::read_greeting(&mut connection.reader, &[], hello::parse_hello).await {
+        Err(dial::GreetingError::Io(_)) => return Ok(Welcomed::Nobody),
+        next => next?,
+    };
+    match next.resume {
+        Some(resume) if next.node == hello.node && resume.link == link => {
+            if service.links.knows(hello.node, link) {
+                return Ok(Welcomed::Back(connection, hello.node, resume));
+            }
+            answer(&connection, &Answer::Rejected(Rejection::UnknownLink)).await?;
+            Ok(Welcomed::Nobody)
+        }
+        _ => Err(GreetError::OtherLink),
+    }
+}
+
+async fn answer(connection: &Connection, answer: &Answer) -> Result<(), dial::GreetingError> {
+    Ok(connection.writer.write_all(&hello::encode_answer(answer)).await?)
+}
+
+/// An error of a handshake.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GreetError {
+    #[error(transparent)]
+    Greeting(#[from] dial::GreetingError),
+    #[error(transparent)]
+    Zmtp(#[from] WireError),
+    #[error("it left without a word")]
+    Silent,
+    #[error("it stood by for one link and asked for something else")]
+    OtherLink,
+    #[error("the system has no randomness: {0}")]
+    Random(#[from] getrandom::Error),
+}

@@ -1,0 +1,16 @@
+//! TODO header of server.
+
+pub mod actor;
+pub(crate) mod admission;
+pub mod describe;
+pub(crate) mod drain;
+pub mod drain_report;
+pub mod endpoint;
+pub(crate) mod handshake;
+pub mod publisher;
+pub mod registry;
+pub mod request;
+pub mod service;
+pub(crate) mod session;
+pub(crate) mod session_table;
+pub(crate) mod zmtp;

@@ -1,0 +1,476 @@
+//! The news of one service: the logs that its subscribers read, and the items it retains.
+
+pub(crate) mod encoded;
+pub(crate) mod group;
+pub(crate) mod subscribers;
+pub(crate) mod topics;
+pub(crate) mod waiters;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+use meshzero_proto::catalogue::agreed;
+use meshzero_proto::codec::{EncodeError, TypeInfo, Wire};
+use meshzero_proto::limits::Limits;
+use meshzero_proto::name::{InvalidName, Topic};
+use meshzero_proto::news::Subscribe;
+use tokio::sync::watch;
+
+use self::draft::{Draft, Guesses};
+pub use self::feed::Feed;
+use crate::runtime::clock;
+use crate::runtime::timer::{Alarm, Alarms};
+use crate::runtime::waking;
+use crate::server::publisher::subscribers::{InTheWay, Readers, Slow};
+use crate::server::publisher::topics::{Known, Topics};
+use crate::server::publisher::waiters::Ticket;
+use crate::telemetry::stats::NewsTotals;
+
+mod draft;
+mod feed;
+
+/// Items that are published in a loop, without having to wait, before others on the thread have their turn: without
+/// subscribers, or with one who has stopped, nobody else would ever have it. More than are usually kept for a subscriber, so
+/// that otherwise what leaves together is not divided.
+const TURN: u64 = 4_096;
+
+/// The number of them as which a large one counts.
+const LARGE_TURN: u64 = 64;
+
+/// Publishes the news of one service. Cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    limits: Limits,
+    alarms: Arc<Alarms>,
+    guesses: Guesses,
+    /// The number of subscribers, for a source that is asked for news only while somebody wants them.
+    demand: watch::Sender<usize>,
+}
+
+struct State {
+    readers: Readers,
+    topics: Topics,
+    published: u64,
+    refused: u64,
+    /// When publishers that wait for room are to look again, though nobody has made any.
+    look: Until,
+    /// The number of items published when those who publish in a loop let others have their turn.
+    turn: u64,
+    closed: bool,
+}
+
+/// The result of an attempt to publish an item.
+enum Published {
+    Now,
+    /// There is no room for it yet, or it is another publisher's turn.
+    Later(Box<InTheWay>),
+    /// It has to be encoded in other encodings first, or its type looked at.
+    NotYet,
+}
+
+/// An alarm for an instant, where one is needed.
+type Until = Option<(Instant, Alarm)>;
+
+/// A topic as `describe` tells it.
+#[derive(Debug, Clone)]
+pub struct TopicInfo {
+    /// The topic.
+    pub topic: Topic,
+    /// The type of its items; `None` until something was published.
+    pub item: Option<&'static TypeInfo>,
+    /// Set if its last item reaches those who subscribe later.
+    pub retained: bool,
+}
+
+/// The reason why an item was not published. No subscriber has received it.
+// Small, because it is a part of each result.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The topic is not valid.
+    #[error(transparent)]
+    Topic(Box<InvalidName>),
+    /// The item cannot be encoded, or is longer than the mesh allows.
+    #[error(transparent)]
+    Item(Box<EncodeError>),
+    /// A subscriber that has to be waited for (`Subscribe::wait`) has no room, or other publishers wait for that room already.
+    /// `publish_all` waits in turn.
+    #[error("a subscriber that wants every item has no room for another one")]
+    Full,
+    /// The service has been closed.
+    #[error("the service is closed")]
+    Closed,
+}
+
+/// The sentence itself, because that is what Rust prints when `main` returns an error.
+impl fmt::Debug for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<InvalidName> for PublishError {
+    #[cold]
+    fn from(invalid: InvalidName) -> Self {
+        Self::Topic(Box::new(invalid))
+    }
+}
+
+impl From<EncodeError> for PublishError {
+    #[cold]
+    fn from(error: EncodeError) -> Self {
+        Self::Item(Box::new(error))
+    }
+}
+
+impl Publisher {
+    /// A publisher without subscribers. `alarms` end its waiting.
+    pub fn new(limits: &Limits, alarms: &Arc<Alarms>) -> Self {
+        let state = Mutex::new(State {
+            readers: Readers::new(limits),
+            topics: Topics::default(),
+            published: 0,
+            refused: 0,
+            look: None,
+            turn: TURN,
+            closed: false,
+        });
+        let (limits, alarms, demand) = (limits.clone(), Arc::clone(alarms), watch::Sender::new(0));
+        let guesses = Guesses::default();
+        Self { shared: Arc::new(Shared { state, limits, alarms, guesses, demand }) }
+    }
+
+    /// Declares a topic, so that it is described, or retained, before anything is published.
+    pub fn declare(&self, topic: Topic, item: Option<&'static TypeInfo>, retains: bool) {
+        let mut state = self.shared.lock();
+        let most = self.shared.limits.topics;
+        if let Ok(Some(known)) = state.topics.know(&topic, most) {
+            known.retains |= retains;
+            known.item = item.or(known.item.take());
+        }
+    }
+
+    /// Hands `item` to every subscriber whose prefix `topic` begins with. Never waits.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nobody has received the item.
+    pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
+        let mut draft = Draft::new(&self.shared.guesses, topic, None);
+        let mut woken = Vec::new();
+        let published = loop {
+            draft.make(item, self.shared.limits.message_bytes);
+            let mut state = self.shared.lock();
+            let published =
+                state.publish::<T>(&self.shared, topic, &mut draft, Slow::Insisting, None, &mut woken);
+            drop(state);
+            match published {
+                Ok(Published::Now) => break Ok(()),
+                Ok(Published::NotYet) => draft.look_at_type::<T>(),
+                Ok(Published::Later(_)) => break Err(self.shared.refuse()),
+                Err(fault) => break Err(fault),
+            }
+        };
+        draft.item.end();
+        waking::wake_all(woken);
+        published
+    }
+
+    /// As [`Publisher::publish`], once there is room for the item at every subscriber who would otherwise miss an older
+    /// one. Who has taken nothing for as long as [`Limits::news_patience`] is not waited for until it has caught up. Of several that
+    /// wait for the same subscribers, whoever began first is first.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nobody has received the item.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it has ended publishes nothing.
+    pub async fn publish_all<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
+        // Kept while it waits, so that the item is encoded once.
+        let mut kept = None;
+        let mut place = Place { shared: &self.shared, ticket: None };
+        poll_fn(|task| {
+            let mut draft = Draft::new(&self.shared.guesses, topic, kept.take());
+            let published = self.poll_publish_all(task, topic, item, &mut draft, &mut place);
+            match published {
+                Poll::Pending => kept = Some(draft.item),
+                Poll::Ready(_) => draft.item.end(),
+            }
+            published
+        })
+        .await
+    }
+
+    #[inline(always)]
+    fn poll_publish_all<T: Wire>(
+        &self,
+        task: &mut Context<'_>,
+        topic: &str,
+        item: &T,
+        draft: &mut Draft<'_>,
+        place: &mut Place<'_>,
+    ) -> Poll<Result<(), PublishError>> {
+        let mut woken = Vec::new();
+        let published = loop {
+            draft.make(item, self.shared.limits.message_bytes);
+            let mut state = self.shared.lock();
+            if state.published >= state.turn {
+                state.yield_turn(task);
+                return Poll::Pending;
+            }
+            let ticket = place.ticket;
+            let published = state.publish::<T>(&self.shared, topic, draft, Slow::Any, ticket, &mut woken);
+            match published {
+                Ok(Published::Now) => break Poll::Ready(Ok(())),
+                Ok(Published::NotYet) => {
+                    drop(state);
+                    draft.look_at_type::<T>();
+                }
+                Ok(Published::Later(in_the_way)) => {
+                    let (ticket, _replaced) =
+                        state.wait(&self.shared, task.waker(), ticket, *in_the_way, &mut woken);
+                    drop(state);
+                    place.ticket = Some(ticket);
+                    break Poll::Pending;
+                }
+                Err(fault) => break Poll::Ready(Err(fault)),
+            }
+        };
+        waking::wake_all(woken);
+        published
+    }
+
+    /// Adds a subscriber, whose feed begins with the retained items of its topics; `None` if there are as many
+    /// as may be, or the service is closed.
+    pub fn subscribe(&self, subscribe: &Subscribe) -> Option<Feed> {
+        let limits = &self.shared.limits;
+        let mut state = self.shared.lock();
+        if state.closed || state.readers.len() >= limits.subscriptions {
+            return None;
+        }
+        let State { readers, topics, .. } = &mut *state;
+        let retained = topics.known.iter().filter_map(|known| {
+            let info = known.last.item.filter(|_| known.topic.starts_with(subscribe.prefix.as_str()))?;
+            let frame = known.last.frame(agreed(info.fingerprint(), subscribe.fingerprint))?;
+            Some((&known.topic, frame))
+        });
+        let mut retained: Vec<_> = retained.collect();
+        retained.sort_by_key(|(topic, _)| *topic);
+        let policy = subscribe.policy.within(limits);
+        let id = readers.join(&Subscribe { policy, ..subscribe.clone() }, retained);
+        drop(state);
+        self.shared.tell_demand();
+        Some(Feed::new(Arc::clone(&self.shared), id))
+    }
+
+    /// Returns the number of subscribers at the moment.
+    pub fn subscribers(&self) -> usize {
+        self.shared.lock().readers.len()
+    }
+
+    /// The number of subscribers, as it changes, for one who waits for it.
+    pub(crate) fn demand(&self) -> watch::Receiver<usize> {
+        self.shared.demand.subscribe()
+    }
+
+    /// Returns what became of the items published so far.
+    pub fn totals(&self) -> NewsTotals {
+        let state = self.shared.lock();
+        NewsTotals {
+            published: state.published,
+            refused: state.refused,
+            delivered: state.readers.delivered(),
+            missed: state.readers.missed(),
+            given_up: state.readers.given_up(),
+            subscribers: state.readers.len(),
+        }
+    }
+
+    /// Shows `each` topic: the type of its items, and whether the last one is retained, in the order in which they became known.
+    pub(crate) fn each_topic(&self, mut each: impl FnMut(Option<&'static TypeInfo>, bool)) {
+        self.shared.lock().topics.known.iter().for_each(|known| each(known.item, known.retains));
+    }
+
+    /// The topics that were declared or published, in alphabetical order.
+    pub fn topics(&self) -> Vec<TopicInfo> {
+        let state = self.shared.lock();
+        let topics = state.topics.known.iter().map(|known| TopicInfo {
+            topic: known.topic.clone(),
+            item: known.item,
+            retained: known.retains,
+        });
+        let mut topics: Vec<_> = topics.collect();
+        topics.sort_by(|one, other| one.topic.cmp(&other.topic));
+        topics
+    }
+
+    /// Publishes nothing more. Subscriptions end when they have had what was published.
+    pub fn close(&self) {
+        let woken = {
+            let mut state = self.shared.lock();
+            state.closed = true;
+            state.readers.wake_all()
+        };
+        waking::wake_all(woken);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Not to be called under the lock: whoever is woken may end, and its subscriptions with it.
+    fn tell_demand(&self) {
+        self.demand.send_if_modified(|told| {
+            let now = self.lock().readers.len();
+            std::mem::replace(told, now) != now
+        });
+    }
+
+    #[cold]
+    fn leave(&self, ticket: Ticket) {
+        let mut woken = Vec::new();
+        let _gone = self.lock().readers.leave_waiting(ticket, &mut woken);
+        waking::wake_all(woken);
+    }
+
+    #[cold]
+    fn refuse(&self) -> PublishError {
+        self.lock().refused += 1;
+        PublishError::Full
+    }
+}
+
+/// The place of a publisher among those who wait, which is given up when this is dropped.
+struct Place<'a> {
+    shared: &'a Shared,
+    /// Set once it waits.
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Place<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.shared.leave(ticket);
+        }
+    }
+}
+
+/// Wakes the publishers that wait for room: somebody may have been waited for long enough.
+struct RoomWaker(Weak<Shared>);
+
+impl Wake for RoomWaker {
+    fn wake(self: Arc<Self>) {
+        let Some(shared) = self.0.upgrade() else { return };
+        let woken = {
+            let mut state = shared.lock();
+            state.look = None;
+            state.readers.take_waiting()
+        };
+        waking::wake_all(woken);
+    }
+}
+
+impl State {
+    #[cold]
+    fn yield_turn(&mut self, task: &mut Context<'_>) {
+        self.turn = self.published + TURN;
+        task.waker().wake_by_ref();
+    }
+
+    /// Has `publisher` woken when there may be room, and at the instant until which somebody is waited for. Returns its place among
+    /// those who wait, and a waker to be dropped once nothing is locked.
+    #[cold]
+    fn wait(
+        &mut self,
+        shared: &Arc<Shared>,
+        publisher: &Waker,
+        ticket: Option<Ticket>,
+        in_the_way: InTheWay,
+        woken: &mut Vec<Waker>,
+    ) -> (Ticket, Option<Waker>) {
+        let InTheWay { until, shelves } = in_the_way;
+        let waiting = self.readers.wake_when_there_is_room(ticket, shelves, publisher, woken);
+        self.turn = self.published + TURN;
+        // One that rings too early does no harm, and is set once for many short waits.
+        if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
+            let look = Waker::from(Arc::new(RoomWaker(Arc::downgrade(shared))));
+            let mut alarm = shared.alarms.at(Some(until));
+            if Pin::new(&mut alarm).poll(&mut Context::from_waker(&look)).is_pending() {
+                self.look = Some((until, alarm));
+            }
+        }
+        waiting
+    }
+
+    /// Publishes an item, only if nobody is to be waited for of those who are `slow`, and it has been encoded as it is wanted.
+    #[inline(always)]
+    fn publish<T: Wire>(
+        &mut self,
+        shared: &Shared,
+        topic: &str,
+        draft: &mut Draft<'_>,
+        slow: Slow,
+        ticket: Option<Ticket>,
+        woken: &mut Vec<Waker>,
+    ) -> Result<Published, PublishError> {
+        let Self { readers, topics, published, turn, closed, .. } = self;
+        if *closed {
+            return Err(PublishError::Closed);
+        }
+        let mut unknown;
+        let known = match topics.know(topic, shared.limits.topics) {
+            Ok(Some(known)) => known,
+            Ok(None) => {
+                unknown = Known::new(Topic::new(topic)?);
+                &mut unknown
+            }
+            Err(invalid) => return Err(invalid.into()),
+        };
+        let Some(info) = known.find_takers::<T>(readers, draft.info) else {
+            return Ok(Published::NotYet);
+        };
+        if !readers.has_room(&known.takers, slow)
+            && let Some(in_the_way) = readers.wait_for(&known.takers, slow, ticket, clock::now(), woken)
+        {
+            return Ok(Published::Later(Box::new(in_the_way)));
+        }
+        let wanted = known.wanted(info);
+        if wanted != draft.wanted {
+            shared.guesses.note(topic, wanted);
+            draft.wanted = wanted;
+        }
+        let item = &draft.item;
+        if !item.has(wanted) {
+            draft.info = Some(info);
+            return Ok(Published::NotYet);
+        }
+        // Before anything is handed out, so that an error means that nobody has it.
+        if let Some(error) = item.error(wanted) {
+            return Err(error.clone().into());
+        }
+        known.item = Some(info);
+        if known.retains {
+            known.last = item.retain(info);
+        }
+        if item.is_large() {
+            *turn = turn.saturating_sub(LARGE_TURN);
+        }
+        readers.append(&known.takers, &known.topic, |encoding| item.frame(encoding), woken);
+        *published += 1;
+        Ok(Published::Now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

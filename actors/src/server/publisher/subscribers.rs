@@ -1,0 +1,429 @@
+//! The subscribers of one service, and the items that each has not got yet.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use meshzero_proto::catalogue::agreed;
+use meshzero_proto::codec::{Encoding, Fingerprint};
+use meshzero_proto::limits::Limits;
+use meshzero_proto::name::Topic;
+use meshzero_proto::news::{self, Missed, Next, Read, Subscribe};
+
+use crate::runtime::clock;
+use crate::server::publisher::encoded::FrameRef;
+use crate::server::publisher::group::{Backlog, Kept, Shelf};
+use crate::server::publisher::waiters::{Ticket, Waiters};
+
+/// Bytes that one subscriber takes at a time: of a log, as many as one system call moves well, and of a queue, few, because
+/// what it has taken is replaced no more.
+const LOG_BYTES: usize = 640 << 10;
+const QUEUE_BYTES: usize = 64 << 10;
+
+/// The subscribers of one publisher: those who want the same stand at one shelf.
+pub(crate) struct Readers {
+    shelves: Vec<Shelf>,
+    readers: BTreeMap<u64, Reader>,
+    next_id: u64,
+    /// Changes whenever [`Takers`] do.
+    version: u64,
+    /// The number of those who insist on being waited for.
+    insisting: usize,
+    /// Publishers that wait for room.
+    waiting: Waiters,
+    limits: Bounds,
+    delivered: u64,
+    /// The items that were missed by those who have left, and those that are told of the logs.
+    missed: Missed,
+    given_up: u64,
+}
+
+/// The limits that matter here.
+struct Bounds {
+    /// Bytes for all together.
+    all_bytes: u64,
+    /// The most that one is granted.
+    bytes: u64,
+    /// The part of the former for one as it is now.
+    share: u64,
+    patience: Duration,
+}
+
+struct Reader {
+    /// The place of its shelf.
+    shelf: usize,
+    backlog: Backlog,
+    /// Frames that come before the backlog.
+    first: VecDeque<Bytes>,
+    waker: Option<Waker>,
+    /// Says how far its connection has got, in whatever unit.
+    progress: Option<Progress>,
+}
+
+pub(crate) type Progress = Box<dyn Fn() -> u64 + Send>;
+
+/// The readers of one topic and one type, as of one version of all readers.
+pub(crate) type Takers = Vec<Taker>;
+
+/// Readers who want an item alike.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taker {
+    shelf: usize,
+    /// The encoding in which they want it.
+    pub(crate) encoding: Encoding,
+}
+
+/// The readers that are to be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slow {
+    /// Whoever would miss an older item.
+    Any,
+    /// Those of them who insist on it.
+    Insisting,
+}
+
+/// The obstacle to publishing an item.
+pub(crate) struct InTheWay {
+    /// The instant until which it is waited for.
+    pub(crate) until: Instant,
+    /// The identities of the shelves at which it is.
+    pub(crate) shelves: Vec<u64>,
+}
+
+/// The result of a read.
+pub(crate) enum Reading {
+    /// Whole frames.
+    Frames(Vec<Bytes>),
+    /// Nothing yet. There may be something at this instant without anything being published.
+    Nothing(Option<Instant>),
+    /// Nothing, ever.
+    Over,
+}
+
+impl Readers {
+    /// No subscribers.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let all_bytes = limits.news_bytes as u64;
+        let bytes = limits.backlog_bytes as u64;
+        Self {
+            shelves: Vec::new(),
+            readers: BTreeMap::new(),
+            next_id: 0,
+            version: 0,
+            insisting: 0,
+            waiting: Waiters::default(),
+            limits: Bounds { all_bytes, bytes, share: all_bytes, patience: limits.news_patience },
+            delivered: 0,
+            missed: Missed::default(),
+            given_up: 0,
+        }
+    }
+
+    /// The number of subscribers.
+    pub(crate) fn len(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// The number of items handed to subscribers, each counted once for each of them.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// The number of times that a subscriber was waited for in vain.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    /// The items that subscribers have missed, whether they have been told or not.
+    pub(crate) fn missed(&self) -> Missed {
+        let mut missed = self.missed;
+        for reader in self.readers.values() {
+            missed += self.shelves[reader.shelf].missed(&reader.backlog);
+        }
+        missed
+    }
+
+    /// Adds a subscriber, who gets `first` before whatever is published from now on, and returns its number. What is wanted
+    /// has been brought within the limits.
+    pub(crate) fn join(&mut self, wanted: &Subscribe, first: Vec<(&Topic, Bytes)>) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.version += 1;
+        let place = self.shelves.iter().position(|shelf| shelf.is_for(wanted)).unwrap_or_else(|| {
+            // The first of its readers gives it the identity.
+            self.shelves.push(Shelf::new(id, wanted));
+            self.shelves.len() - 1
+        });
+        let shelf = &mut self.shelves[place];
+        let backlog = shelf.join(id, first.iter().map(|(topic, _)| *topic));
+        let first = first.into_iter().map(|(_, frame)| frame).collect();
+        self.insisting += usize::from(shelf.insists());
+        self.readers.insert(id, Reader { shelf: place, backlog, first, waker: None, progress: None });
+        self.divide();
+        id
+    }
+
+    /// The subscriber is gone. Returns whom to wake.
+    pub(crate) fn leave(&mut self, id: u64) -> Vec<Waker> {
+        let Some(reader) = self.readers.remove(&id) else { return Vec::new() };
+        self.version += 1;
+        let shelf = &mut self.shelves[reader.shelf];
+        self.missed += shelf.missed(&reader.backlog);
+        self.insisting -= usize::from(shelf.insists());
+        shelf.leave(id, &reader.backlog);
+        if shelf.readers.is_empty() {
+            self.shelves.swap_remove(reader.shelf);
+            // Another shelf may have taken its place.
+            for moved in self.shelves.get(reader.shelf).into_iter().flat_map(|shelf| &shelf.readers) {
+                if let Some(moved) = self.readers.get_mut(moved) {
+                    moved.shelf = reader.shelf;
+                }
+            }
+        }
+        self.divide();
+        self.take_waiting()
+    }
+
+    /// All who wait are to be woken, for items or for room.
+    pub(crate) fn wake_all(&mut self) -> Vec<Waker> {
+        let asleep = self.readers.values_mut().filter_map(|reader| reader.waker.take());
+        self.waiting.wake_all(clock::now()).into_iter().chain(asleep).collect()
+    }
+
+    /// Divides the bytes that there are for all.
+    fn divide(&mut self) {
+        let backlogs = self.shelves.iter().map(Shelf::backlogs).sum::<usize>().max(1) as u64;
+        let Bounds { all_bytes, bytes, share: before, .. } = self.limits;
+        let share = all_bytes / backlogs;
+        self.limits.share = share;
+        if share.min(before) >= bytes {
+            // Nobody has more.
+            return;
+        }
+        for shelf in &mut self.shelves {
+            if let Kept::Log(log) = &mut shelf.kept {
+                log.set_bytes(shelf.policy.bytes.min(share));
+            }
+        }
+        for reader in self.readers.values_mut() {
+            if let Backlog::Queue(queue) = &mut reader.backlog {
+                queue.set_bytes(self.shelves[reader.shelf].policy.bytes.min(share));
+            }
+        }
+    }
+
+    /// Changes whenever [`Readers::takers`] may say something else.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The readers of items of `topic` whose type has this fingerprint.
+    pub(crate) fn takers(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Takers {
+        let takers = self.shelves.iter().enumerate();
+        let takers = takers.filter(|(_, shelf)| topic.starts_with(shelf.prefix.as_str()));
+        let takers = takers.map(|(index, shelf)| {
+            let encoding = agreed(fingerprint, shelf.fingerprint);
+            Taker { shelf: index, encoding }
+        });
+        takers.collect()
+    }
+
+    /// Returns whether an item can certainly be published without anybody missing an older one.
+    #[inline]
+    pub(crate) fn has_room(&self, takers: &Takers, slow: Slow) -> bool {
+        match slow {
+            Slow::Any => {
+                self.waiting.is_empty() && takers.iter().all(|taker| self.shelves[taker.shelf].has_room())
+            }
+            Slow::Insisting => self.insisting == 0 || self.has_insisted_room(takers),
+        }
+    }
+
+    #[inline(never)]
+    fn has_insisted_room(&self, takers: &Takers) -> bool {
+        let mut shelves = takers.iter().map(|taker| &self.shelves[taker.shelf]);
+        shelves.all(|shelf| !shelf.insists() || (self.waiting.is_empty() && shelf.has_room()))
+    }
+
+    /// Returns what the publisher of an item has to wait for: somebody who would miss an older one, or a publisher that began to wait for
+    /// the same before; `None` if it need not wait. `ticket` is its own place among those. Adds to `woken` those who are to look first.
+    #[cold]
+    pub(crate) fn wait_for(
+        &mut self,
+        takers: &Takers,
+        slow: Slow,
+        ticket: Option<Ticket>,
+        now: Instant,
+        woken: &mut Vec<Waker>,
+    ) -> Option<InTheWay> {
+        let mut earliest = None::<Instant>;
+        let mut shelves = Vec::new();
+        for taker in takers {
+            let shelf = &mut self.shelves[taker.shelf];
+            if slow == Slow::Insisting && !shelf.insists() {
+                continue;
+            }
+            let has_room = shelf.has_room();
+            if has_room {
+                // A log wakes them only when half of it is free.
+                self.waiting.wake_before(ticket, shelf.id, now, woken);
+            }
+            let mut until = self.waiting.turn_of_others(ticket, shelf.id, now, self.limits.patience);
+            if until.is_none() && !has_room {
+                for at in 0..shelf.readers.len() {
+                    let Some(reader) = self.readers.get_mut(&shelf.readers[at]) else { continue };
+                    let was_given_up = shelf.is_given_up(&reader.backlog);
+                    let progress = reader.progress.as_ref().map_or(0, |progress| progress());
+                    let patience = self.limits.patience;
+                    let slowest = shelf.wait_for(&mut reader.backlog, now, patience, progress);
+                    self.given_up += u64::from(!was_given_up && shelf.is_given_up(&reader.backlog));
+                    until = until.into_iter().chain(slowest).min();
+                }
+            }
+            if let Some(until) = until {
+                shelves.push(shelf.id);
+                earliest = earliest.into_iter().chain([until]).min();
+            }
+        }
+        earliest.map(|until| InTheWay { until, shelves })
+    }
+
+    /// `publisher` is woken when there may be room, or it may have its turn, as [`Waiters::wait`] says.
+    pub(crate) fn wake_when_there_is_room(
+        &mut self,
+        ticket: Option<Ticket>,
+        shelves: Vec<u64>,
+        publisher: &Waker,
+        woken: &mut Vec<Waker>,
+    ) -> (Ticket, Option<Waker>) {
+        self.waiting.wait(ticket, shelves, publisher, clock::now(), woken)
+    }
+
+    /// A publisher waits no more. Adds whom to wake to `woken`; returns what to drop once nothing is locked.
+    pub(crate) fn leave_waiting(&mut self, ticket: Ticket, woken: &mut Vec<Waker>) -> impl Sized + use<> {
+        self.waiting.leave(ticket, clock::now(), woken)
+    }
+
+    /// The publishers that wait for room.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
+        self.waiting.wake_all(clock::now())
+    }
+
+    /// Hands an item to all who take it, as the frame of each encoding, and tells whom to wake.
+    #[inline(always)]
+    pub(crate) fn append<'a>(
+        &mut self,
+        takers: &Takers,
+        topic: &Topic,
+        frame: impl Fn(Encoding) -> FrameRef<'a>,
+        woken: &mut Vec<Waker>,
+    ) {
+        for taker in takers {
+            let (shelf, frame) = (&mut self.shelves[taker.shelf], frame(taker.encoding));
+            match &mut shelf.kept {
+                Kept::Log(log) => {
+                    match frame {
+                        FrameRef::Small(frame) => log.append(frame),
+                        FrameRef::Large(pieces) => log.append_shared(pieces.iter().cloned()),
+                    }
+                    for id in shelf.asleep.drain(..) {
+                        woken.extend(self.readers.get_mut(&id).and_then(|reader| reader.waker.take()));
+                    }
+                }
+                Kept::Queues => self.push(taker.shelf, topic, &frame.to_bytes(), woken),
+            }
+        }
+    }
+
+    /// Hands an item to all at a shelf who have queues.
+    fn push(&mut self, shelf: usize, topic: &Topic, frame: &Bytes, woken: &mut Vec<Waker>) {
+        let shelf = &self.shelves[shelf];
+        let now = shelf.policy.every.map(|_| clock::now());
+        for id in &shelf.readers {
+            let Some(Reader { backlog: Backlog::Queue(queue), waker, .. }) = self.readers.get_mut(id) else {
+                continue;
+            };
+            match now {
+                Some(now) => queue.push_at(topic, frame.clone(), now),
+                None => queue.push(topic, frame.clone()),
+            }
+            if queue.is_ready() {
+                woken.extend(waker.take());
+            }
+        }
+    }
+
+    /// From now on `progress` says how far the subscriber's connection has got: while that changes, it is waited for.
+    pub(crate) fn watch(&mut self, id: u64, progress: Progress) {
+        if let Some(reader) = self.readers.get_mut(&id) {
+            reader.progress = Some(progress);
+        }
+    }
+
+    /// Nothing is held back any more for a subscriber that asked for a rate: nothing will be published.
+    pub(crate) fn release_all(&mut self, id: u64) {
+        if let Some(Reader { backlog: Backlog::Queue(queue), .. }) = self.readers.get_mut(&id) {
+            queue.release_all();
+        }
+    }
+
+    /// Takes what comes next for one subscriber. If that is nothing, `waker` is called when it is something.
+    pub(crate) fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> Reading {
+        let Some(reader) = self.readers.get_mut(&id) else { return Reading::Over };
+        if !reader.first.is_empty() {
+            return Reading::Frames(reader.first.drain(..).collect());
+        }
+        let shelf = &mut self.shelves[reader.shelf];
+        let mut due = None;
+        let has_made_room;
+        let frames = match (&mut reader.backlog, &mut shelf.kept) {
+            (Backlog::Log(cursor), Kept::Log(log)) => {
+                let was_full = log.is_full(2);
+                let Read { missing, items, mut frames } = log.read(cursor, LOG_BYTES);
+                has_made_room = was_full && !log.is_full(2);
+                self.delivered += items;
+                if missing > 0 {
+                    self.missed += shelf.fallen(missing);
+                    frames.insert(0, news::gap(missing, shelf.reason()).into());
+                }
+                frames
+            }
+            (Backlog::Queue(queue), _) => {
+                if shelf.policy.every.is_some() {
+                    queue.release(clock::now());
+                }
+                let mut frames = Vec::new();
+                let mut bytes = 0;
+                while bytes < QUEUE_BYTES
+                    && let Some(next) = queue.pop()
+                {
+                    let frame = match next {
+                        Next::Gap(count, reason) => news::gap(count, reason).into(),
+                        Next::Item(item) => {
+                            self.delivered += 1;
+                            item
+                        }
+                    };
+                    bytes += frame.len();
+                    frames.push(frame);
+                }
+                due = queue.next_due();
+                has_made_room = !frames.is_empty() && shelf.policy.is_waited_for();
+                frames
+            }
+            (Backlog::Log(_), Kept::Queues) => return Reading::Over,
+        };
+        if has_made_room && !self.waiting.is_empty() {
+            woken.append(&mut self.waiting.wake_all(clock::now()));
+        }
+        if !frames.is_empty() {
+            return Reading::Frames(frames);
+        }
+        if reader.waker.is_none() && matches!(shelf.kept, Kept::Log(_)) {
+            shelf.asleep.push(id);
+        }
+        reader.waker = Some(waker.clone());
+        Reading::Nothing(due)
+    }
+}

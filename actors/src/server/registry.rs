@@ -1,0 +1,92 @@
+//! The services that this node offers: a table that the router writes, and that connections and callers read without
+//! asking it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use meshzero_proto::id::InstanceId;
+
+use crate::net::bound_addresses::Bound;
+use crate::net::zone::Named;
+use crate::server::service::Service;
+use crate::telemetry::stats::ServiceStats;
+
+/// The services of one node.
+#[derive(Default)]
+pub struct Own {
+    services: ArcSwap<Vec<(Arc<Service>, Bound)>>,
+}
+
+impl Own {
+    /// The service with this identity.
+    pub fn get(&self, instance: InstanceId) -> Option<Arc<Service>> {
+        let services = self.services.load();
+        let mut services = services.iter();
+        services
+            .find(|(service, _)| service.identity.instance == instance)
+            .map(|(service, _)| Arc::clone(service))
+    }
+
+    /// The service whose endpoint is meant by `address`.
+    pub fn at(&self, address: SocketAddr) -> Option<Arc<Service>> {
+        let services = self.services.load();
+        let mut services = services.iter();
+        services.find(|(_, bound)| bound.is_meant_by(address)).map(|(service, _)| Arc::clone(service))
+    }
+
+    /// The number of those that are announced.
+    pub fn listed(&self) -> usize {
+        self.services.load().iter().filter(|(service, _)| service.identity.name.is_some()).count()
+    }
+
+    /// The statistics of each, in the order of their names. One without a name goes by its address.
+    pub(crate) fn stats(&self) -> Vec<ServiceStats> {
+        let services = self.services.load();
+        let mut stats: Vec<_> = services
+            .iter()
+            .map(|(service, bound)| {
+                let stats = service.stats();
+                match stats.service.is_empty() {
+                    true => ServiceStats { service: Named(bound.summary()).to_string(), ..stats },
+                    false => stats,
+                }
+            })
+            .collect();
+        stats.sort_by(|one, other| one.service.cmp(&other.service));
+        stats
+    }
+
+    pub(crate) fn add(&self, service: &Arc<Service>, bound: Bound) {
+        self.change(|services| services.push((Arc::clone(service), bound.clone())));
+    }
+
+    /// As [`Own::add`], until the returned guard is dropped.
+    pub(crate) fn list(&self, service: &Arc<Service>, bound: Bound) -> impl Drop {
+        struct Listed<'a>(&'a Own, InstanceId);
+        impl Drop for Listed<'_> {
+            fn drop(&mut self) {
+                self.0.remove(self.1);
+            }
+        }
+        self.add(service, bound);
+        Listed(self, service.identity.instance)
+    }
+
+    /// Closes all of them: when the node ends without having left.
+    pub(crate) fn close(&self) {
+        self.services.load().iter().for_each(|(service, _)| service.close());
+    }
+
+    pub(crate) fn remove(&self, instance: InstanceId) {
+        self.change(|services| services.retain(|(service, _)| service.identity.instance != instance));
+    }
+
+    fn change(&self, change: impl Fn(&mut Vec<(Arc<Service>, Bound)>)) {
+        self.services.rcu(|services| {
+            let mut services = Vec::clone(services);
+            change(&mut services);
+            services
+        });
+    }
+}

@@ -1,0 +1,296 @@
+//! Messages that arrived together, on their way into a service.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use meshzero_proto::codec::Encoding;
+use meshzero_proto::frame::{self, Frames, Header, Kind};
+use meshzero_proto::refusal::Refusal;
+use meshzero_proto::trace::{TRACE_BYTES, TraceContext};
+
+use crate::runtime::semaphore::Taken;
+use crate::server::request::inbound::Inbound;
+use crate::server::request::reply::Due;
+use crate::server::request::responder::Answers;
+use crate::telemetry::trace;
+
+/// Bytes of a request before its message: the time that remains for it.
+const WITHIN_BYTES: usize = 4;
+
+/// Whole frames as one connection brought them, with a place among the service's unfinished messages for each message
+/// that is left in them. What was taken out is not seen again, even if its handler panics.
+pub struct Delivery {
+    frames: Bytes,
+    /// Where the next frame begins.
+    at: usize,
+    /// Messages that are left.
+    left: usize,
+    has_requests: bool,
+    arrived: Instant,
+    answers: Arc<Answers>,
+    places: Taken,
+    /// Room for these bytes on their way from the connection to the service.
+    room: Arc<Taken>,
+}
+
+/// Whether a frame carries a message for a handler.
+pub(crate) fn is_message(header: &Header) -> bool {
+    matches!(header.kind, Kind::Request | Kind::Tell)
+}
+
+/// Divides the payload of a request, without its trace: the time that remains for it, and the message. `None` if it is too
+/// short.
+pub(crate) fn request(payload: &[u8]) -> Option<(Option<Duration>, &[u8])> {
+    let (within, message) = payload.split_first_chunk::<WITHIN_BYTES>()?;
+    let within = u32::from_le_bytes(*within);
+    Some(((within > 0).then(|| Duration::from_millis(within.into())), message))
+}
+
+impl Delivery {
+    /// The messages in `frames`, as many as there are places.
+    pub(crate) fn new(
+        frames: Bytes,
+        arrived: Instant,
+        has_requests: bool,
+        answers: Arc<Answers>,
+        places: Taken,
+        room: &Arc<Taken>,
+    ) -> Self {
+        let (left, room) = (places.count(), Arc::clone(room));
+        Self { frames, at: 0, left, has_requests, arrived, answers, places, room }
+    }
+
+    /// Whether some of the messages have deadlines and want answers.
+    pub(crate) fn has_requests(&self) -> bool {
+        self.has_requests
+    }
+
+    /// The number of the handler of the next message; `None` when none is left.
+    #[inline(always)]
+    pub(crate) fn slot(&self) -> Option<usize> {
+        let mut frames = Frames::new(&self.frames[self.at..]);
+        frames.find(|(header, _)| is_message(header)).map(|(header, _)| usize::from(header.slot))
+    }
+
+    /// The next message that should be handled, if it is one for the handler `of`, or for any. Those that nobody waits for
+    /// any more are passed over, and those whose time has run out are refused. An answer is appended to `out`. `trace` is told
+    /// of which trace it is a part, if it is.
+    #[inline(always)]
+    pub(crate) fn next<'a>(
+        &'a mut self,
+        of: Option<usize>,
+        now: Instant,
+        out: &'a mut Vec<u8>,
+        trace: impl FnOnce(TraceContext),
+    ) -> Option<Arrived<'a>> {
+        loop {
+            let begin = self.at;
+            let mut frames = Frames::new(&self.frames[self.at..]);
+            let (header, mut payload) = frames.next()?;
+            let slot = usize::from(header.slot);
+            let end = self.frames.len() - frames.left();
+            if is_message(&header) {
+                if of.is_some_and(|of| of != slot) {
+                    return None;
+                }
+                self.left -= 1;
+            }
+            self.at = end;
+            let is_traced = header.flags & frame::TRACED != 0;
+            if is_traced {
+                // The session lets none in that is too short.
+                payload = payload.get(TRACE_BYTES..).unwrap_or_default();
+            }
+            let (length, due, deadline) = match header.kind {
+                Kind::Tell => (payload.len(), None, None),
+                Kind::Request => match self.wanted(header.id, payload, now) {
+                    Some((deadline, message)) => (message.len(), Some(header.id), deadline),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            if is_traced && let Some(context) = self.trace_at(begin) {
+                trace(context);
+            }
+            let preferred = frame::encoding(header.flags, frame::REPLY_BINCODE);
+            return Some(Arrived {
+                slot,
+                payload: &self.frames[end - length..end],
+                encoding: frame::encoding(header.flags, frame::BINCODE),
+                due: due.map(|id| Due::new(&self.answers, id, preferred, out)),
+                deadline,
+                place: Place::Shared(&mut self.places, &self.room),
+                after: self.left,
+                source: &self.frames,
+            });
+        }
+    }
+
+    /// The trace that the message which begins at `at` is a part of.
+    #[cold]
+    fn trace_at(&self, at: usize) -> Option<TraceContext> {
+        let (header, payload) = Frames::new(&self.frames[at..]).next()?;
+        frame::divide(header.flags, payload)?.0
+    }
+
+    /// Divides the payload of a request that is about to be handled, if it is still wanted.
+    fn wanted<'a>(&self, id: u64, payload: &'a [u8], now: Instant) -> Option<(Option<Instant>, &'a [u8])> {
+        let (within, message) = request(payload)?;
+        let deadline = within.map(|within| self.arrived + within);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            self.answers.expire(id);
+            return None;
+        }
+        self.answers.owed.begin(id).then_some((deadline, message))
+    }
+
+    /// How many messages are left.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Counts the messages that are left by the numbers of their handlers.
+    pub(crate) fn count(&self, mut count: impl FnMut(usize)) {
+        let frames = Frames::new(&self.frames[self.at..]);
+        frames
+            .filter(|(header, _)| is_message(header))
+            .take(self.left)
+            .for_each(|(header, _)| count(header.slot.into()));
+    }
+
+    /// The last tell for which `find` has something, with how many messages come after it. `find` is given the number of
+    /// the handler, the message and its encoding.
+    pub(crate) fn last_tell<T>(
+        &self,
+        find: impl Fn(usize, &[u8], Encoding) -> Option<T>,
+    ) -> Option<(usize, T)> {
+        let messages: Vec<_> =
+            Frames::new(&self.frames[self.at..]).filter(|(header, _)| is_message(header)).collect();
+        messages.iter().rev().enumerate().filter(|(_, (header, _))| header.kind == Kind::Tell).find_map(
+            |(after, (header, payload))| {
+                let encoding = frame::encoding(header.flags, frame::BINCODE);
+                let (_, message) = frame::divide(header.flags, payload)?;
+                Some((after, find(usize::from(header.slot), message, encoding)?))
+            },
+        )
+    }
+
+    /// Where answers go.
+    pub(crate) fn answers(&self) -> &Arc<Answers> {
+        &self.answers
+    }
+
+    /// Takes the places of the messages that have been taken out and did not keep their own.
+    pub(crate) fn places(&mut self) -> Option<Taken> {
+        let taken_out = self.places.count().saturating_sub(self.left);
+        self.places.split(taken_out)
+    }
+}
+
+impl Drop for Delivery {
+    /// Tells those whose requests nobody will take any more, because the service has closed or its actor has stopped.
+    fn drop(&mut self) {
+        if self.left > 0 {
+            refuse_all(&self.frames[self.at..], &self.answers);
+        }
+    }
+}
+
+/// Refuses the requests in `frames` that are owed an answer, and says how many there were: they have not been handled.
+pub(crate) fn refuse_all(frames: &[u8], answers: &Answers) -> usize {
+    let mut refused = 0;
+    for (header, _) in Frames::new(frames) {
+        if header.kind == Kind::Request && answers.owed.forget(header.id) {
+            answers.refuse(header.id, &Refusal::Draining);
+            refused += 1;
+        }
+    }
+    refused
+}
+
+/// One message on its way into its handler, still encoded.
+pub struct Arrived<'a> {
+    /// The number of its handler.
+    pub slot: usize,
+    /// The encoded message.
+    pub payload: &'a [u8],
+    /// Its encoding.
+    pub encoding: Encoding,
+    /// The way back; `None` for a tell.
+    pub due: Option<Due<'a>>,
+    /// When it is no use handling it any more.
+    pub deadline: Option<Instant>,
+    /// Its place among the service's unfinished messages.
+    pub place: Place<'a>,
+    /// How many messages that arrived with it come after it.
+    pub after: usize,
+    /// What arrived together, of which the message is a part.
+    pub source: &'a Bytes,
+}
+
+/// A message's place among the service's unfinished messages.
+pub enum Place<'a> {
+    /// Given back together with those of the messages that arrived with it.
+    Shared(&'a mut Taken, &'a Arc<Taken>),
+    /// Its own.
+    Own(Taken),
+}
+
+/// Places of messages that are finished later.
+pub(crate) struct Kept {
+    _places: Taken,
+    /// Room for the bytes of all that arrived together.
+    _room: Option<Arc<Taken>>,
+}
+
+impl From<Taken> for Kept {
+    fn from(places: Taken) -> Self {
+        Self { _places: places, _room: None }
+    }
+}
+
+impl Place<'_> {
+    /// The place of a message that is finished later.
+    pub(crate) fn keep(self) -> Option<Taken> {
+        match self {
+            Self::Shared(places, _) => places.split(1),
+            Self::Own(place) => Some(place),
+        }
+    }
+
+    /// The place of this message, and those of all that arrived before it and did not keep their own, with the room for
+    /// their bytes. `after` come after it.
+    pub(crate) fn keep_all(self, after: usize) -> Option<Kept> {
+        match self {
+            Self::Shared(places, room) => {
+                let places = places.split(places.count().saturating_sub(after))?;
+                Some(Kept { _places: places, _room: Some(Arc::clone(room)) })
+            }
+            Self::Own(place) => Some(place.into()),
+        }
+    }
+}
+
+impl<'a> Arrived<'a> {
+    /// A message that arrived alone, for the handler `slot`.
+    /// `payload` has been taken out of `inbound`.
+    pub(crate) fn alone(slot: usize, payload: &'a Bytes, inbound: Inbound) -> Self {
+        let Inbound { encoding, reply, deadline, place, .. } = inbound;
+        let due = reply.map(Due::from);
+        Self { slot, payload, encoding, due, deadline, place: Place::Own(place), after: 0, source: payload }
+    }
+
+    /// The message to be kept, whatever becomes of those that arrived with it, as a part of the trace that this thread works
+    /// for.
+    pub(crate) fn into_inbound(self) -> Option<Inbound> {
+        Some(Inbound {
+            payload: self.source.slice_ref(self.payload),
+            encoding: self.encoding,
+            reply: self.due.and_then(Due::later),
+            deadline: self.deadline,
+            place: self.place.keep()?,
+            trace: trace::current().map(Box::new),
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! One message on its way into a service that somebody keeps, and the way back for its reply.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use meshzero_proto::codec::{self, Encoding, Wire};
+use meshzero_proto::refusal::Refusal;
+use meshzero_proto::trace::TraceContext;
+use tokio::sync::oneshot;
+
+use crate::link::send_queue::Pace;
+use crate::message::payload::Payload;
+use crate::runtime::semaphore::Taken;
+use crate::server::request::responder::{self, Answers};
+
+/// A message that waits for its handler, still encoded.
+pub struct Inbound {
+    /// The encoded message.
+    pub payload: Bytes,
+    /// Its encoding.
+    pub encoding: Encoding,
+    /// The way back; `None` for a tell.
+    pub reply: Option<ReplyTo>,
+    /// When it is no use handling it any more.
+    pub deadline: Option<Instant>,
+    /// One place among the service's unfinished messages, given back when it is finished.
+    pub place: Taken,
+    /// The trace that it is part of.
+    pub trace: Option<Box<TraceContext>>,
+}
+
+impl Inbound {
+    /// Whether the handler should still run. If not, the caller has been told why.
+    pub fn is_due(&mut self, now: Instant) -> bool {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            if let Some(reply) = self.reply.take() {
+                reply.refuse(Refusal::Expired);
+            }
+            return false;
+        }
+        self.reply.as_ref().is_none_or(ReplyTo::is_open)
+    }
+}
+
+impl Inbound {
+    /// Drops the message because nobody will handle it, and tells the caller that it may send it elsewhere.
+    pub(crate) fn turn_away(self) {
+        if let Some(reply) = self.reply {
+            reply.refuse(Refusal::Draining);
+        }
+    }
+}
+
+/// What a request ends in.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The encoded reply.
+    Reply(Encoding, Payload),
+    /// No reply, and why.
+    Refused(Refusal),
+}
+
+enum Way {
+    Wire { answers: Arc<Answers>, id: u64 },
+    Local { waiting: oneshot::Sender<Outcome>, max_bytes: usize },
+}
+
+/// The way back for one reply. Dropped without an answer it says that the handler panicked.
+pub struct ReplyTo {
+    way: Option<Way>,
+    preferred: Encoding,
+}
+
+impl ReplyTo {
+    /// To the request `id` of a connection, which must be owed there.
+    pub fn wire(answers: Arc<Answers>, id: u64, preferred: Encoding) -> Self {
+        Self { way: Some(Way::Wire { answers, id }), preferred }
+    }
+
+    /// To a caller in this process.
+    pub fn local(waiting: oneshot::Sender<Outcome>, max_bytes: usize) -> Self {
+        Self { way: Some(Way::Local { waiting, max_bytes }), preferred: Encoding::MessagePack }
+    }
+
+    /// Returns whether somebody still waits for the reply and can be reached.
+    pub fn is_wanted(&self) -> bool {
+        match &self.way {
+            Some(Way::Wire { answers, id }) => answers.is_wanted(*id),
+            Some(Way::Local { .. }) | None => self.is_open(),
+        }
+    }
+
+    /// Returns whether nobody has answered, and the caller has not cancelled.
+    fn is_open(&self) -> bool {
+        match &self.way {
+            Some(Way::Wire { answers, id }) => answers.owed.is_owed(*id),
+            Some(Way::Local { waiting, .. }) => !waiting.is_closed(),
+            None => false,
+        }
+    }
+
+    /// Sends the reply, with whatever else leaves next on the connection.
+    pub fn send<R: Wire>(self, reply: &R) {
+        self.send_at(Pace::Gathered, reply);
+    }
+
+    /// Sends the reply from this thread. For who has taken one message and does nothing else meanwhile: waking the
+    /// connection's thread would take longer.
+    pub fn send_at_once<R: Wire>(self, reply: &R) {
+        self.send_at(Pace::AtOnce, reply);
+    }
+
+    fn send_at<R: Wire>(mut self, pace: Pace, reply: &R) {
+        if let Some(Way::Wire { answers, id }) = &self.way {
+            // Before the way is taken: should the reply's `Serialize` panic, the caller hears of it.
+            answers.answer(*id, self.preferred, pace, reply);
+        }
+        if let Some(Way::Local { waiting, max_bytes }) = self.way.take() {
+            let mut bytes = Vec::new();
+            let outcome = match codec::encode_preferring(reply, self.preferred, max_bytes, &mut bytes) {
+                Ok(encoding) => Outcome::Reply(encoding, bytes.into()),
+                Err(error) => Outcome::Refused(responder::refusal(error)),
+            };
+            // A caller that dropped its request does not miss the reply.
+            let _ = waiting.send(outcome);
+        }
+    }
+
+    /// Sends the reason why there is no reply.
+    pub fn refuse(mut self, why: Refusal) {
+        self.end(why);
+    }
+
+    fn end(&mut self, why: Refusal) {
+        match self.way.take() {
+            Some(Way::Wire { answers, id }) if answers.owed.forget(id) => answers.refuse(id, &why),
+            Some(Way::Local { waiting, .. }) => {
+                let _ = waiting.send(Outcome::Refused(why));
+            }
+            Some(Way::Wire { .. }) | None => {}
+        }
+    }
+}
+
+impl Drop for ReplyTo {
+    fn drop(&mut self) {
+        self.end(Refusal::Panicked);
+    }
+}

@@ -1,0 +1,254 @@
+//! A service of this node as connections and callers see it, whatever its actor's type is.
+
+pub(crate) mod actor_handle;
+pub(crate) mod environment;
+pub(crate) mod identity;
+
+use std::sync::{Arc, OnceLock};
+
+use actix::{Actor, Context, WeakRecipient};
+use meshzero_proto::hello::Welcome;
+use meshzero_proto::limits::Limits;
+use tokio::sync::oneshot;
+
+use crate::link::config::Carrying;
+use crate::runtime::events;
+use crate::runtime::executor::Home;
+use crate::runtime::semaphore::{Quota, Taken, Turn};
+use crate::runtime::shutdown::Ending;
+use crate::server::actor::entry::Entry;
+pub use crate::server::actor::entry::ServiceEnd;
+use crate::server::actor::handler::Registration;
+use crate::server::actor::message_types::MessageTypes;
+use crate::server::describe::Described;
+use crate::server::publisher::Publisher;
+use crate::server::request::delivery::{self, Delivery};
+use crate::server::request::in_progress::Tally;
+use crate::server::request::inbound::Inbound;
+use crate::server::request::responder::Answers;
+use crate::server::service::actor_handle::Entrance;
+use crate::server::service::environment::Environment;
+use crate::server::service::identity::Identity;
+use crate::server::session_table::Links;
+use crate::telemetry::counters::{ConnectionCounters, Counter, RequestCounters};
+use crate::telemetry::stats::{AskStats, ServiceStats};
+
+/// One service that this node offers.
+pub struct Service {
+    /// Its identity.
+    pub identity: Identity,
+    /// Its news.
+    pub publisher: Publisher,
+    /// The message types that it handles.
+    pub(crate) types: MessageTypes,
+    entry: Arc<dyn Entry>,
+    places: Arc<Quota>,
+    ending: Ending,
+    /// The links to its callers and subscribers.
+    pub(crate) links: Links,
+    /// Counters of requests that were not handled.
+    pub(crate) counters: Arc<RequestCounters>,
+    /// Its description, once somebody has asked for it.
+    pub(crate) described: Described,
+    /// Set when it begins to end.
+    end: OnceLock<ServiceEnd>,
+    /// Messages that came over connections and were handed to the actor.
+    pub(crate) messages_in: Counter,
+    /// Counters of the connections to its endpoint.
+    pub(crate) connections: ConnectionCounters,
+    /// The settings of its connections, the limits among them.
+    pub(crate) carrying: Carrying,
+    /// The thread of its actor's entry and of its connections.
+    pub(crate) home: Home,
+    /// The source of the node's statistics; its services do not keep it alive.
+    pub(crate) node_stats: WeakRecipient<AskStats>,
+}
+
+impl Service {
+    /// A service whose actor is reached with `entrance` and handles this. No endpoint leads to it yet.
+    pub(crate) fn new<A: Actor<Context = Context<A>>>(
+        environment: &Environment,
+        identity: Identity,
+        publisher: Publisher,
+        handlers: &[Registration<A>],
+        entrance: Entrance,
+    ) -> Self {
+        let Environment { home, carrying, node_stats, .. } = environment.clone();
+        let Entrance { entry, doors, counters } = entrance;
+        let places = Quota::new(carrying.limits.mailbox);
+        Self {
+            identity,
+            publisher,
+            types: MessageTypes::new(handlers, doors),
+            entry,
+            places,
+            ending: Ending::default(),
+            links: Links::default(),
+            counters,
+            described: Described::default(),
+            end: OnceLock::new(),
+            messages_in: Counter::default(),
+            connections: ConnectionCounters::default(),
+            carrying,
+            home,
+            node_stats,
+        }
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> &Limits {
+        &self.carrying.limits
+    }
+
+    /// The answer of its endpoint to the hello of a connection that carries no link.
+    pub(crate) fn welcome(&self) -> Welcome {
+        Welcome {
+            node: self.identity.node,
+            instance: self.identity.instance,
+            service: self.identity.name.clone(),
+            message_bytes: u32::try_from(self.limits().message_bytes).unwrap_or(u32::MAX),
+            link: None,
+            received: 0,
+            standby: None,
+        }
+    }
+
+    /// Waits for a place among the unfinished messages; those who wait are served in order. `None` if the
+    /// service closes meanwhile.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: dropping the future gives up the place in the queue.
+    pub async fn place(&self) -> Option<Taken> {
+        self.places.take(1).await
+    }
+
+    /// As [`Service::place`], and nobody who came later gets a place before this one's message has entered.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: dropping the future gives up the place in the queue.
+    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
+        self.places.turn(1).await
+    }
+
+    /// Waits for a place as [`Service::place`] does, and takes as many more as are free at once, `wanted` in all at most.
+    /// For messages that were accepted: they also get places while the service drains.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: dropping the future gives up the place in the queue.
+    pub async fn places(&self, wanted: usize) -> Option<Taken> {
+        self.places.take_accepted(wanted).await
+    }
+
+    /// A place among the unfinished messages, if one is free and nobody waits for it.
+    #[inline]
+    pub fn try_place(&self) -> Option<Taken> {
+        self.places.try_take()
+    }
+
+    /// Its statistics.
+    pub fn stats(&self) -> ServiceStats {
+        ServiceStats {
+            service: self.identity.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+            messages: self.messages_in.get(),
+            unfinished: self.unfinished() as u64,
+            restarts: self.restarts(),
+            requests: self.counters.counts(),
+            news: self.publisher.totals(),
+            connections: self.connections.counts(self.links.open()),
+            links: self.links.stats(),
+        }
+    }
+
+    /// The number of unfinished messages.
+    pub fn unfinished(&self) -> usize {
+        self.places.taken()
+    }
+
+    /// Hands over the messages that arrived together on one connection. To be called on the service's thread.
+    pub(crate) fn deliver(&self, delivery: Delivery) {
+        self.messages_in.add(delivery.left());
+        self.entry.deliver(delivery);
+    }
+
+    /// Hands over an encoded message by itself. It is not counted as one that came over a link: a session that has it from a connection does that.
+    pub fn deliver_alone(&self, slot: usize, inbound: Inbound) {
+        self.entry.deliver_alone(slot, inbound);
+    }
+
+    /// Accepts no more messages; what was accepted is still handled.
+    pub fn drain(&self) {
+        self.places.drain();
+    }
+
+    /// Returns whether new messages are refused because the service is about to close, or has.
+    #[inline]
+    pub fn is_draining(&self) -> bool {
+        self.places.is_draining()
+    }
+
+    /// Waits until every message that was accepted is finished. To be called when [`Service::drain`] has been.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub async fn drained(&self) {
+        self.places.all_free().await;
+    }
+
+    /// Refuses what a connection brought while the service drains.
+    #[cold]
+    pub(crate) fn turn_away(&self, frames: &[u8], answers: &Answers, messages: usize) {
+        events::record(|| {
+            tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
+        });
+        let refused = delivery::refuse_all(frames, answers);
+        // Nobody waits for an answer to the others, and they are dropped.
+        self.counters.draining.add(messages - refused);
+    }
+
+    /// Takes no more messages and turns away what no handler has begun. Returns what was unfinished by type, as far as
+    /// that is known.
+    pub(crate) async fn abandon(&self) -> Tally {
+        let (tell, told) = oneshot::channel();
+        self.entry.abandon(tell);
+        // An actor that has ended has nothing left.
+        told.await.unwrap_or_default()
+    }
+
+    /// Takes no more messages and publishes nothing more; subscribers still get what was published.
+    pub fn close(&self) {
+        self.places.drain();
+        self.entry.close();
+        self.publisher.close();
+        self.places.close();
+        self.ending.tell();
+    }
+
+    /// Waits until the service has been closed.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub async fn closed(&self) {
+        self.ending.come().await;
+    }
+
+    /// Notes why it ends; the first reason counts.
+    pub(crate) fn note_end(&self, end: ServiceEnd) {
+        // A later reason is a consequence of the first.
+        let _ = self.end.set(end);
+    }
+
+    /// The reason why it has ended, or is about to; `None` as long as it is offered.
+    pub fn end(&self) -> Option<&ServiceEnd> {
+        self.end.get()
+    }
+
+    /// The number of times that its actor was restarted after a panic.
+    pub fn restarts(&self) -> u64 {
+        self.entry.restarts()
+    }
+
+    /// Returns whether it still takes messages.
+    pub fn is_alive(&self) -> bool {
+        !self.is_draining() && self.entry.is_alive()
+    }
+}

@@ -1,0 +1,46 @@
+//! The settings and resources with which every service of a node is made.
+
+use std::sync::Arc;
+
+use actix::WeakRecipient;
+use meshzero_proto::codec::DecodeLimits;
+use meshzero_proto::id::NodeId;
+use meshzero_proto::limits::Limits;
+use meshzero_proto::name::MeshName;
+
+use crate::link::config::Carrying;
+use crate::runtime::executor::Home;
+use crate::runtime::timer::Alarms;
+use crate::server::publisher::Publisher;
+use crate::telemetry::stats::AskStats;
+
+/// The settings and resources with which every service of a node is made.
+#[derive(Clone)]
+pub(crate) struct Environment {
+    /// The mesh that the node belongs to.
+    pub(crate) mesh: MeshName,
+    /// The node.
+    pub(crate) node: NodeId,
+    /// The thread of the service's actor and connections.
+    pub(crate) home: Home,
+    /// The node's timers.
+    pub(crate) alarms: Arc<Alarms>,
+    /// The settings of connections, the limits among them.
+    pub(crate) carrying: Carrying,
+    /// The limits of decoding a message of a Rust type.
+    pub(crate) decode_limits: DecodeLimits,
+    /// The source of the node's statistics; its services do not keep it alive.
+    pub(crate) node_stats: WeakRecipient<AskStats>,
+}
+
+impl Environment {
+    /// The limits.
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.carrying.limits
+    }
+
+    /// A publisher without topics and subscribers.
+    pub(crate) fn publisher(&self) -> Publisher {
+        Publisher::new(self.limits(), &self.alarms)
+    }
+}

@@ -1,0 +1,90 @@
+//! Answers about the service itself: its description, and the statistics of its node.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use meshzero_proto::frame::Kind;
+use meshzero_proto::refusal::Refusal;
+use tokio::task::JoinHandle;
+
+use super::refusals::Refusals;
+use super::{SessionError, tell};
+use crate::link::send_queue::Outbox;
+use crate::server::describe;
+use crate::server::request::responder::Answers;
+use crate::server::service::Service;
+use crate::telemetry::stats::AskStats;
+
+/// Answers one client's questions about the service.
+pub(super) struct Introspection {
+    service: Arc<Service>,
+    answers: Arc<Answers>,
+    outbox: Arc<Outbox>,
+    /// Requests for a description that is being put together.
+    describing: Rc<RefCell<Vec<u64>>>,
+    /// The task that puts together the statistics.
+    reporting: Option<JoinHandle<()>>,
+}
+
+impl Introspection {
+    pub(super) fn new(service: Arc<Service>, answers: Arc<Answers>, outbox: Arc<Outbox>) -> Self {
+        Self { service, answers, outbox, describing: Rc::default(), reporting: None }
+    }
+
+    /// Answers with the description of the service, as soon as that has been put together.
+    ///
+    /// # Errors
+    /// [`SessionError::DoesNotRead`].
+    pub(super) fn describe(&mut self, id: u64, refusals: &mut Refusals) -> Result<(), SessionError> {
+        if !refusals.are_read() {
+            return refusals.refuse(id, Refusal::Busy);
+        }
+        if let Some(description) = describe::encoded_already(&self.service) {
+            tell(&self.outbox, Kind::Reply, id, &description);
+            return Ok(());
+        }
+        let limit = self.service.limits().requests_in_flight;
+        let mut describing = self.describing.borrow_mut();
+        if describing.len() >= limit {
+            return refusals.refuse(id, Refusal::Busy);
+        }
+        describing.push(id);
+        if describing.len() == 1 {
+            let (service, outbox) = (Arc::clone(&self.service), Arc::clone(&self.outbox));
+            let describing = Rc::clone(&self.describing);
+            actix::spawn(async move {
+                let description = describe::encoded(&service).await;
+                for id in describing.take() {
+                    tell(&outbox, Kind::Reply, id, &description);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Answers with the statistics of the node, as soon as they have been put together: one question at a time.
+    ///
+    /// # Errors
+    /// [`SessionError::DoesNotRead`].
+    pub(super) fn report(&mut self, id: u64, refusals: &mut Refusals) -> Result<(), SessionError> {
+        let is_reporting = self.reporting.as_ref().is_some_and(|reporting| !reporting.is_finished());
+        if is_reporting || !refusals.are_read() {
+            return refusals.refuse(id, Refusal::Busy);
+        }
+        let (node, answers, outbox) =
+            (self.service.node_stats.clone(), Arc::clone(&self.answers), Arc::clone(&self.outbox));
+        self.reporting = Some(actix::spawn(async move {
+            let stats = match node.upgrade() {
+                Some(node) => node.send(AskStats).await.ok(),
+                None => None,
+            };
+            match stats {
+                Some(stats) => tell(&outbox, Kind::Reply, id, &stats.to_bytes()),
+                // The node has left.
+                None => answers.refuse(id, &Refusal::Draining),
+            }
+        }));
+        Ok(())
+    }
+}

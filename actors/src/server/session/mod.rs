@@ -1,0 +1,137 @@
+//! The endpoint's side of one link: requests go to the service, answers and news come back.
+
+pub(crate) mod resume;
+
+mod introspection;
+mod news;
+mod refusals;
+mod requests;
+
+use std::io;
+use std::sync::Arc;
+
+use meshzero_proto::frame::{self, Frame, Header, Kind};
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::stream::NotThere;
+
+use self::news::News;
+use self::requests::Requests;
+use crate::link::reader::{Incoming, IncomingError};
+use crate::link::run::{Carried, Conversation as _, carry, keep_up};
+use crate::link::send_queue::{Outbox, Pace, Room};
+use crate::net::connection::Connection;
+use crate::server::service::Service;
+use crate::server::session::resume::Connections;
+
+/// An error that ended a session; a peer that just leaves is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Incoming(#[from] IncomingError),
+    #[error(transparent)]
+    NotThere(#[from] NotThere),
+    #[error("the connection was lost: {0}")]
+    Lost(String),
+    #[error("a frame of the kind {0:?} does not belong on this connection")]
+    OutOfPlace(Kind),
+    #[error("a {kind:?} frame that does not decode: {problem}")]
+    Invalid { kind: Kind, problem: String },
+    #[error("it asks on and on, and does not read the answers")]
+    DoesNotRead,
+    #[error("it asked for a second subscription on one connection")]
+    SecondSubscription,
+    #[error("as many subscribe as may")]
+    TooManySubscribers,
+}
+
+impl SessionError {
+    /// Returns whether the link was given up, and did not just end with the last bytes unwritten.
+    pub(crate) fn is_given_up(&self) -> bool {
+        !matches!(self, Self::Io(_))
+    }
+}
+
+/// Serves a link, which begins on a connection that has shaken hands, until either end ends it.
+pub(crate) async fn serve(
+    connection: Connection,
+    hello: &Hello,
+    service: Arc<Service>,
+    mut connections: Connections,
+) -> Result<(), SessionError> {
+    let Connection { reader, writer } = connection;
+    let carrying = service.carrying.clone();
+    let outbox = Arc::new(carrying.outbox(writer));
+    let incoming = Incoming::new(reader, service.limits().message_bytes, &carrying);
+    connections.carry(&outbox, incoming.progress());
+    let _letting_go = LettingGo(Arc::clone(&outbox));
+    match hello.purpose {
+        Purpose::Requests => {
+            let mut requests = Requests::new(service, incoming, &outbox, hello);
+            let carried = carry(&mut requests, &outbox, &mut connections).await;
+            // What was taken is handled, whether or not anybody will hear of it.
+            requests.deliver().await;
+            end(carried, &outbox, requests.incoming()).await
+        }
+        Purpose::News => {
+            let mut news = News::new(service, incoming, &outbox);
+            let carried = carry(&mut news, &outbox, &mut connections).await;
+            end(carried, &outbox, &mut news.into_incoming()).await
+        }
+        Purpose::Peer { .. } | Purpose::Probe => Ok(()),
+    }
+}
+
+/// Closes a link that is over, and writes what is left.
+async fn end(
+    carried: Carried<SessionError>,
+    outbox: &Outbox,
+    incoming: &mut Incoming,
+) -> Result<(), SessionError> {
+    outbox.close();
+    match carried {
+        Carried::Over => {}
+        Carried::Lost(why) => return Err(SessionError::Lost(why)),
+        Carried::Broken(error) => return Err(error),
+    }
+    let read_to_the_end = async {
+        let ended = read_acknowledgements(outbox, incoming).await;
+        // There will be none. Writing shows whether the other end still reads.
+        outbox.lift_window();
+        ended
+    };
+    tokio::select! {
+        biased;
+        written = outbox.keep_writing() => Ok(written?),
+        Err(error) = read_to_the_end => Err(error),
+    }
+}
+
+/// Reads acknowledgements until the other end has closed: without them only so much may be written. All else comes too late.
+async fn read_acknowledgements(outbox: &Outbox, incoming: &mut Incoming) -> Result<(), SessionError> {
+    while let Some(Frame { header, .. }) = incoming.next().await? {
+        if header.kind.is_upkeep() {
+            keep_up(header, incoming, outbox)?;
+        }
+    }
+    Ok(())
+}
+
+/// Closes a link's connection when its session ends, whatever ends it: replies that are still owed then do not keep it.
+struct LettingGo(Arc<Outbox>);
+
+impl Drop for LettingGo {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.detach();
+    }
+}
+
+fn tell(outbox: &Outbox, kind: Kind, id: u64, payload: &[u8]) {
+    // Once the connection is closed nobody listens, and the reader is about to find out.
+    let _ = outbox.push::<std::convert::Infallible>(Room::Any, Pace::Gathered, |out| {
+        frame::write(out, Header::new(kind, id), payload);
+        Ok(())
+    });
+}

@@ -1,0 +1,97 @@
+//! The session of a link for news: one subscription, and the items that are published for it.
+
+use std::sync::Arc;
+
+use meshzero_proto::frame::{Frame, Header, Kind};
+use meshzero_proto::news::{Keep, Subscribe};
+
+use super::{SessionError, tell};
+use crate::link::reader::Incoming;
+use crate::link::run::{Conversation, Stop, keep_up};
+use crate::link::send_queue::Outbox;
+use crate::server::publisher::Feed;
+use crate::server::service::Service;
+
+/// News wait in the subscriber's backlog, where they can be dropped or replaced, until fewer bytes than this wait
+/// for the socket.
+const AHEAD_BYTES: usize = 64 << 10;
+
+/// The session of a link for news.
+pub(super) struct News {
+    service: Arc<Service>,
+    outbox: Arc<Outbox>,
+    incoming: Incoming,
+    /// The items for the client, once it has subscribed.
+    feed: Option<Feed>,
+}
+
+impl News {
+    /// Serves a client that has not subscribed yet.
+    pub(super) fn new(service: Arc<Service>, incoming: Incoming, outbox: &Arc<Outbox>) -> Self {
+        Self { service, outbox: Arc::clone(outbox), incoming, feed: None }
+    }
+
+    /// Ends the subscription.
+    pub(super) fn into_incoming(self) -> Incoming {
+        self.incoming
+    }
+
+    fn subscribe(&self, id: u64, payload: &[u8]) -> Result<Feed, SessionError> {
+        let subscribe = Subscribe::from_bytes(payload)
+            .map_err(|problem| SessionError::Invalid { kind: Kind::Subscribe, problem })?;
+        let feed = self.service.publisher.subscribe(&subscribe).ok_or(SessionError::TooManySubscribers)?;
+        let outbox = Arc::clone(&self.outbox);
+        feed.watch(move || outbox.acknowledged());
+        if let Keep::Last { items } = subscribe.policy.within(self.service.limits()).keep {
+            self.outbox.keep_newest(items);
+        }
+        tell(&self.outbox, Kind::Subscribed, id, b"");
+        Ok(feed)
+    }
+
+    /// Handles a frame, and returns whether it ends the subscription.
+    fn look_at(&mut self, frame: Frame) -> Result<bool, SessionError> {
+        let Frame { header: Header { kind, id, .. }, payload } = frame;
+        match kind {
+            Kind::Subscribe if self.feed.is_none() => self.feed = Some(self.subscribe(id, &payload)?),
+            Kind::Subscribe => return Err(SessionError::SecondSubscription),
+            kind if kind.is_upkeep() => return Ok(keep_up(frame.header, &mut self.incoming, &self.outbox)?),
+            other => return Err(SessionError::OutOfPlace(other)),
+        }
+        Ok(false)
+    }
+}
+
+impl Conversation for News {
+    type Error = SessionError;
+    const LINGERS: bool = false;
+
+    fn incoming(&mut self) -> &mut Incoming {
+        &mut self.incoming
+    }
+
+    async fn run(&mut self) -> Result<(), Stop<SessionError>> {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                frame = self.incoming.next() => frame?,
+                () = pump(self.feed.as_ref(), &self.outbox) => return Ok(()),
+            };
+            let Some(frame) = frame else {
+                return Err(Stop::Lost(std::io::ErrorKind::UnexpectedEof.into()));
+            };
+            if self.look_at(frame).map_err(Stop::Broken)? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Moves news from the backlog to the connection as fast as that takes them; returns when there will be none.
+async fn pump(feed: Option<&Feed>, outbox: &Outbox) {
+    let Some(feed) = feed else { return std::future::pending().await };
+    while outbox.room(AHEAD_BYTES).await.is_ok()
+        && let Some(frames) = feed.next().await
+        && outbox.share(frames).is_ok()
+    {}
+}

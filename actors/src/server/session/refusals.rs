@@ -1,0 +1,54 @@
+//! Refusals of requests that are owed nothing: any number of them, as long as the client reads.
+
+use std::sync::Arc;
+
+use meshzero_proto::frame;
+use meshzero_proto::refusal::Refusal;
+
+use super::SessionError;
+use crate::link::send_queue::Outbox;
+use crate::server::request::responder::Answers;
+
+/// The bytes of refusals that a client may still ask for while its send queue is full.
+const UNREAD_BYTES: usize = 256 << 10;
+
+/// The refusals of one link. Nothing bounds them but the client's reading them, so a client that keeps asking and does not read is
+/// given up.
+pub(super) struct Refusals {
+    answers: Arc<Answers>,
+    outbox: Arc<Outbox>,
+    /// The bytes that may wait for a client that reads.
+    send_queue_bytes: usize,
+    /// Bytes of refusals since the client was last seen to read.
+    unread: usize,
+}
+
+impl Refusals {
+    pub(super) fn new(answers: Arc<Answers>, outbox: Arc<Outbox>, send_queue_bytes: usize) -> Self {
+        Self { answers, outbox, send_queue_bytes, unread: 0 }
+    }
+
+    /// Returns whether the client reads what it is sent, as far as can be seen.
+    pub(super) fn are_read(&mut self) -> bool {
+        let are_read = self.outbox.waiting() < self.send_queue_bytes as u64;
+        if are_read {
+            self.unread = 0;
+        }
+        are_read
+    }
+
+    /// Refuses a request that is not owed an answer.
+    ///
+    /// # Errors
+    /// [`SessionError::DoesNotRead`].
+    #[cold]
+    pub(super) fn refuse(&mut self, id: u64, refusal: Refusal) -> Result<(), SessionError> {
+        let refusal = if self.are_read() { refusal } else { Refusal::Busy };
+        if self.unread > UNREAD_BYTES {
+            return Err(SessionError::DoesNotRead);
+        }
+        self.unread += frame::HEADER_BYTES + refusal.to_bytes().len();
+        self.answers.refuse(id, &refusal);
+        Ok(())
+    }
+}

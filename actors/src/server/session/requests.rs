@@ -1,0 +1,249 @@
+//! The session of a link for requests: messages go to the service, as many at a time as that has room for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use meshzero_proto::frame::{self, Contents, Frames, Header, Kind};
+use meshzero_proto::hello::Hello;
+use meshzero_proto::refusal::Refusal;
+
+use super::introspection::Introspection;
+use super::refusals::Refusals;
+use super::{SessionError, tell};
+use crate::link::reader::Incoming;
+use crate::link::run::{Conversation, Stop, keep_up};
+use crate::link::send_queue::Outbox;
+use crate::runtime::clock;
+use crate::runtime::semaphore::{Quota, Taken};
+use crate::server::request::delivery::{self, Delivery};
+use crate::server::request::reaper;
+use crate::server::request::responder::Answers;
+use crate::server::service::Service;
+
+/// Nothing more is taken from a connection while as many bytes of messages that it brought have not been handled. The number
+/// of messages is bounded for the whole service; this bounds the memory of large ones.
+const AHEAD_BYTES: usize = 64 << 10;
+
+/// The session of a link for requests.
+pub(super) struct Requests {
+    service: Arc<Service>,
+    outbox: Arc<Outbox>,
+    answers: Arc<Answers>,
+    incoming: Incoming,
+    /// Room for bytes that have not been handled.
+    ahead: Arc<Quota>,
+    /// Messages that have arrived and were not handed over yet.
+    arrived: Option<Arrived>,
+    /// Set once the client has said that it sends no more.
+    is_over: bool,
+    /// Tells that nothing handles.
+    dropped: u64,
+    refusals: Refusals,
+    introspection: Introspection,
+}
+
+impl Drop for Requests {
+    fn drop(&mut self) {
+        self.answers.cut_off();
+    }
+}
+
+/// Messages for the service.
+struct Arrived {
+    frames: Bytes,
+    messages: usize,
+    has_requests: bool,
+    at: Instant,
+    /// Room for their bytes, once there is some.
+    room: Option<Arc<Taken>>,
+}
+
+impl Requests {
+    /// Serves a client that has just said `hello`.
+    pub(super) fn new(
+        service: Arc<Service>,
+        incoming: Incoming,
+        outbox: &Arc<Outbox>,
+        hello: &Hello,
+    ) -> Self {
+        let max_reply = service.limits().message_bytes.min(hello.message_bytes as usize);
+        let (in_flight, counters) = (service.limits().requests_in_flight, Arc::clone(&service.counters));
+        let mut answers = Answers::new(Arc::clone(outbox), in_flight, max_reply, counters);
+        if hello.pieces {
+            answers = answers.in_pieces();
+        }
+        let answers = Arc::new(answers);
+        tell(outbox, Kind::Catalogue, 0, &service.types.catalogue().to_bytes());
+        let most = service.limits().send_queue_bytes;
+        let refusals = Refusals::new(Arc::clone(&answers), Arc::clone(outbox), most);
+        let introspection =
+            Introspection::new(Arc::clone(&service), Arc::clone(&answers), Arc::clone(outbox));
+        Self {
+            service,
+            outbox: Arc::clone(outbox),
+            answers,
+            incoming,
+            ahead: Quota::new(AHEAD_BYTES),
+            arrived: None,
+            is_over: false,
+            dropped: 0,
+            refusals,
+            introspection,
+        }
+    }
+
+    /// Handles frames that do not need the service's actor, and finds the messages for it. A request whose cancellation arrived with it is
+    /// not handled.
+    fn look_through(&mut self, frames: Bytes, contents: Contents) -> Result<(), SessionError> {
+        let at = clock::now();
+        let (mut messages, mut has_requests) = (contents.tells, false);
+        let are_tells = contents.tells == contents.frames && contents.flags & frame::TRACED == 0;
+        if !are_tells || !self.has_slot(contents.highest_slot) {
+            messages = 0;
+            let at = self.answers.expiry.millis(at);
+            for (header, payload) in Frames::new(&frames) {
+                messages += usize::from(delivery::is_message(&header));
+                has_requests |= header.kind == Kind::Request;
+                self.look_at(header, payload, at)?;
+            }
+        }
+        if messages > 0 && self.service.is_draining() {
+            self.service.turn_away(&frames, &self.answers, messages);
+        } else if messages > 0 {
+            self.arrived = Some(Arrived { frames, messages, has_requests, at, room: None });
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, header: Header, payload: &[u8], at: u64) -> Result<(), SessionError> {
+        match header.kind {
+            Kind::Request => {
+                let Some((within, _)) = untraced(header, payload).and_then(delivery::request) else {
+                    return Err(too_short(Kind::Request));
+                };
+                if !reaper::owe(&self.answers, header.id, at, within) {
+                    self.refusals.refuse(header.id, Refusal::Busy)?;
+                } else if let Some(message) = self.unknown(header)
+                    && self.answers.owed.forget(header.id)
+                {
+                    let handles = self.service.types.names();
+                    self.refusals.refuse(header.id, Refusal::NoHandler { message, handles })?;
+                }
+            }
+            Kind::Tell => {
+                if untraced(header, payload).is_none() {
+                    return Err(too_short(Kind::Tell));
+                }
+                if let Some(message) = self.unknown(header) {
+                    self.service.counters.no_handler.count();
+                    self.dropped += 1;
+                    // Once: a log is no place for a stranger to write to as it likes.
+                    if self.dropped == 1 {
+                        tracing::warn!(%message, "dropped a message that nothing handles, the first of this link");
+                    }
+                }
+            }
+            Kind::Cancel => self.answers.cancel(header.id),
+            Kind::Describe => self.introspection.describe(header.id, &mut self.refusals)?,
+            Kind::Stats => self.introspection.report(header.id, &mut self.refusals)?,
+            kind if kind.is_upkeep() => {
+                self.is_over |= keep_up(header, &mut self.incoming, &self.outbox)?;
+            }
+            other => return Err(SessionError::OutOfPlace(other)),
+        }
+        Ok(())
+    }
+
+    fn has_slot(&self, slot: u16) -> bool {
+        self.service.types.has(slot)
+    }
+
+    /// The text for a message type that the service does not have.
+    fn unknown(&self, header: Header) -> Option<String> {
+        (!self.has_slot(header.slot)).then(|| format!("message type number {}", header.slot))
+    }
+
+    /// Hands messages to the service, as many at a time as that has room for. Until then nothing more is read, which
+    /// holds up the sender.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: messages that were not handed over are kept.
+    pub(super) async fn deliver(&mut self) {
+        while let Some(arrived) = &mut self.arrived {
+            let room = match &arrived.room {
+                Some(room) => room,
+                None => match self.ahead.take(arrived.frames.len()).await {
+                    Some(room) => arrived.room.insert(Arc::new(room)),
+                    // It is never closed.
+                    None => return,
+                },
+            };
+            let Some(places) = self.service.places(arrived.messages).await else {
+                delivery::refuse_all(&arrived.frames, &self.answers);
+                self.arrived = None;
+                return;
+            };
+            let rest = match arrived.messages - places.count() {
+                0 => Bytes::new(),
+                _ => arrived.frames.split_off(end(&arrived.frames, places.count())),
+            };
+            let frames = std::mem::replace(&mut arrived.frames, rest);
+            arrived.messages -= places.count();
+            let (answers, at, has_requests) = (Arc::clone(&self.answers), arrived.at, arrived.has_requests);
+            self.service.deliver(Delivery::new(frames, at, has_requests, answers, places, room));
+            if arrived.messages == 0 {
+                self.arrived = None;
+            }
+        }
+    }
+}
+
+impl Conversation for Requests {
+    type Error = SessionError;
+    const LINGERS: bool = false;
+
+    fn incoming(&mut self) -> &mut Incoming {
+        &mut self.incoming
+    }
+
+    async fn run(&mut self) -> Result<(), Stop<SessionError>> {
+        loop {
+            self.deliver().await;
+            if self.is_over {
+                return Ok(());
+            }
+            let (frames, contents) = tokio::select! {
+                biased;
+                frames = self.incoming.batch(&self.outbox) => frames?,
+                // What has been answered is still written.
+                () = self.service.closed() => {
+                    self.answers.turn_away();
+                    return Ok(());
+                }
+            };
+            self.look_through(frames, contents).map_err(Stop::Broken)?;
+        }
+    }
+}
+
+/// The payload of a message without its trace; `None` if it is too short for one.
+fn untraced(header: Header, payload: &[u8]) -> Option<&[u8]> {
+    frame::divide(header.flags, payload).map(|(_, rest)| rest)
+}
+
+fn too_short(kind: Kind) -> SessionError {
+    SessionError::Invalid { kind, problem: "it ends before its message begins".to_owned() }
+}
+
+/// Returns the position in `frames` at which the first `messages` messages end.
+fn end(frames: &[u8], messages: usize) -> usize {
+    let mut rest = Frames::new(frames);
+    let mut seen = 0;
+    while seen < messages
+        && let Some((header, _)) = rest.next()
+    {
+        seen += usize::from(delivery::is_message(&header));
+    }
+    frames.len() - rest.left()
+}

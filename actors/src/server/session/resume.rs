@@ -1,0 +1,114 @@
+//! The server side of resuming a link: the next connection that its client opens.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use meshzero_proto::hello::{self, Answer, Welcome};
+use meshzero_proto::id::{LinkId, NodeId};
+use meshzero_proto::rounded::Rounded;
+use tokio::sync::mpsc;
+use tokio::time::{self, Instant};
+
+use crate::link::config;
+use crate::link::progress::Progress;
+use crate::link::run::{Onward, Way};
+use crate::link::send_queue::Outbox;
+use crate::server::service::Service;
+use crate::server::session_table::Arrival;
+use crate::telemetry::stats::Carries;
+
+/// The connections of one link. Dropping it gives the link up.
+pub(crate) struct Connections {
+    link: LinkId,
+    service: Arc<Service>,
+    arrivals: mpsc::Receiver<Arrival>,
+    /// A connection that has arrived and is not used yet.
+    arrived: Option<Arrival>,
+}
+
+impl Connections {
+    /// Those of a new link of `node`, which comes from an address and is for something.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub(crate) fn begin(
+        service: &Arc<Service>,
+        node: NodeId,
+        from: SocketAddr,
+        carries: Carries,
+    ) -> Result<Self, getrandom::Error> {
+        let link = LinkId::from_random(service.carrying.network.random()?);
+        let arrivals = service.links.add(link, node, from, carries);
+        service.connections.begun.count();
+        Ok(Self { link, service: Arc::clone(service), arrivals, arrived: None })
+    }
+
+    /// The link.
+    pub(crate) fn link(&self) -> LinkId {
+        self.link
+    }
+
+    /// Notes what is on its way to the client, and what has arrived.
+    pub(crate) fn carry(&self, outbox: &Arc<Outbox>, progress: &Arc<Progress>) {
+        self.service.links.carry(self.link, outbox, progress);
+    }
+
+    fn note_back(&self, from: SocketAddr) {
+        self.service.links.note_back(self.link, from);
+        self.service.connections.resumed.count();
+        tracing::debug!(%from, "a client has come back to its link");
+    }
+
+    async fn arrive(&mut self) -> Result<Arrival, String> {
+        if let Some(arrived) = self.arrived.take() {
+            return Ok(arrived);
+        }
+        let window = config::resume_window(self.service.limits());
+        match time::timeout(window, self.arrivals.recv()).await {
+            Ok(Some(arrival)) => Ok(arrival),
+            Ok(None) => Err("others needed its place".to_owned()),
+            Err(_) => Err(format!("the client did not come back within {}", Rounded(window))),
+        }
+    }
+}
+
+impl Way for Connections {
+    async fn watch(&mut self) {
+        if self.arrived.is_none() {
+            match self.arrivals.recv().await {
+                Some(arrival) => self.arrived = Some(arrival),
+                // Only a link without a connection is given up.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn next(&mut self, has: u64) -> Result<Onward, String> {
+        if !self.service.links.note_lost(self.link, Instant::now()) {
+            return Err("others needed its place".to_owned());
+        }
+        loop {
+            let Arrival { connection, from, received, is_latest } = self.arrive().await?;
+            let answer = hello::encode_answer(&Answer::Welcome(Welcome {
+                link: Some(self.link),
+                received: has,
+                ..self.service.welcome()
+            }));
+            let handshake = self.service.limits().handshake;
+            match time::timeout(handshake, connection.writer.write_all(&answer)).await {
+                Ok(Ok(())) => {
+                    self.note_back(from);
+                    return Ok(Onward { connection, from: received, is_latest });
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),
+                Err(_) => tracing::debug!("a client did not read the answer to its hello"),
+            }
+        }
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.service.links.remove(self.link);
+    }
+}

@@ -1,0 +1,210 @@
+//! A REQ or a DEALER at an endpoint: its JSON becomes a message of the service, and the replies go back in the order in which
+//! it asked.
+//!
+//! NetworkZero and its like have no form for an error, and a REQ socket that gets no reply blocks forever. So a message without a reply is
+//! answered with `{"error": "…"}`, and the reason.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use meshzero_proto::codec::{self, DecodeLimits, EncodeError, Encoding, Json};
+use meshzero_proto::refusal::Refusal;
+use meshzero_proto::zmtp::{self, Event, Question};
+use tokio::sync::oneshot;
+
+use super::{Wire, WireError, is_gone, value};
+use crate::runtime::semaphore::Taken;
+use crate::server::request::inbound::{Inbound, Outcome, ReplyTo};
+use crate::server::service::Service;
+
+/// The session of a socket that sends requests.
+struct Asking {
+    wire: Wire,
+    service: Arc<Service>,
+    limits: DecodeLimits,
+    /// Requests that are not answered yet, in order.
+    asked: VecDeque<Asked>,
+    /// The last request, while the service has no room for it. Nothing else is read meanwhile.
+    placing: Option<Placing>,
+}
+
+struct Asked {
+    /// The first frames of the reply.
+    envelope: Vec<Bytes>,
+    reply: Reply,
+}
+
+enum Reply {
+    /// From the service's actor.
+    Coming(oneshot::Receiver<Outcome>),
+    /// There is none, and why.
+    Wrong(String),
+}
+
+/// A message that waits for its place.
+struct Placing {
+    envelope: Vec<Bytes>,
+    message: Message,
+    place: Pin<Box<dyn Future<Output = Option<Taken>>>>,
+}
+
+/// A message on its way to the service.
+struct Message {
+    slot: usize,
+    payload: Bytes,
+}
+
+/// Serves it until it leaves or the service closes; then what was asked is still answered.
+pub(super) async fn serve(wire: Wire, service: Arc<Service>) -> Result<(), WireError> {
+    let limits = DecodeLimits::untyped(service.limits());
+    let mut asking = Asking { wire, limits, service, asked: VecDeque::new(), placing: None };
+    match asking.run().await {
+        Err(error) if is_gone(&error) => Ok(()),
+        ended => ended,
+    }
+}
+
+impl Asking {
+    async fn run(&mut self) -> Result<(), WireError> {
+        let service = Arc::clone(&self.service);
+        let most = service.limits().requests_in_flight;
+        let mut closed = pin!(service.closed());
+        let mut is_closing = false;
+        while !is_closing || !self.asked.is_empty() || self.placing.is_some() || !self.wire.voice.is_silent()
+        {
+            let Self { wire: Wire { ear, voice }, asked, placing, .. } = self;
+            let has_room = voice.has_room();
+            let hears = has_room && placing.is_none() && asked.len() < most && !is_closing;
+            tokio::select! {
+                biased;
+                said = voice.say() => said?,
+                outcome = next(asked), if has_room => self.answer(outcome),
+                place = placed(placing) => self.placed(place),
+                () = &mut closed, if !is_closing => is_closing = true,
+                event = ear.next(), if hears => match event? {
+                    Event::Message(frames) => self.ask(frames),
+                    Event::Ping(context) => voice.pong(&context),
+                    // A socket that asks has nothing else to say.
+                    Event::Subscribe(_) | Event::Cancel(_) | Event::Ready { .. } => {}
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a question, for which the service may have room.
+    fn ask(&mut self, frames: Vec<Bytes>) {
+        let Some(Question { envelope, body }) = zmtp::divide(frames) else {
+            return tracing::debug!("dropped a message of ZeroMQ that has several frames and no envelope");
+        };
+        match message(&self.service, body, &self.limits) {
+            Ok(message) => match self.service.try_place() {
+                Some(place) => self.hand_over(envelope, message, place),
+                None => {
+                    let service = Arc::clone(&self.service);
+                    let place = Box::pin(async move { service.place().await });
+                    self.placing = Some(Placing { envelope, message, place });
+                }
+            },
+            Err(problem) => self.asked.push_back(Asked { envelope, reply: Reply::Wrong(problem) }),
+        }
+    }
+
+    /// Hands over the question that has waited.
+    fn placed(&mut self, place: Option<Taken>) {
+        let Some(Placing { envelope, message, .. }) = self.placing.take() else { return };
+        match place {
+            Some(place) => self.hand_over(envelope, message, place),
+            None => {
+                let reply = Reply::Wrong(Refusal::Draining.to_string());
+                self.asked.push_back(Asked { envelope, reply });
+            }
+        }
+    }
+
+    fn hand_over(&mut self, envelope: Vec<Bytes>, Message { slot, payload }: Message, place: Taken) {
+        let (tell, told) = oneshot::channel();
+        let reply = Some(ReplyTo::local(tell, self.service.limits().message_bytes));
+        let encoding = Encoding::MessagePack;
+        let inbound = Inbound { payload, encoding, reply, deadline: None, place, trace: None };
+        self.service.messages_in.count();
+        self.service.deliver_alone(slot, inbound);
+        self.asked.push_back(Asked { envelope, reply: Reply::Coming(told) });
+    }
+
+    /// Answers the question that was asked first.
+    fn answer(&mut self, outcome: Result<Outcome, String>) {
+        let Some(Asked { envelope, .. }) = self.asked.pop_front() else { return };
+        let json = match outcome {
+            Ok(Outcome::Reply(encoding @ Encoding::MessagePack, payload)) => payload
+                .decode::<Json>(encoding, &self.limits)
+                .map(|json| json.text().clone())
+                .map_err(|error| error.to_string()),
+            Ok(Outcome::Reply(Encoding::Bincode, _)) => {
+                Err("its reply has no form without its type".to_owned())
+            }
+            Ok(Outcome::Refused(why)) => Err(why.to_string()),
+            Err(problem) => Err(problem),
+        };
+        let json = json.unwrap_or_else(|problem| serde_json::json!({ "error": problem }).to_string().into());
+        let frames = envelope.iter().map(|frame| &frame[..]).chain([&json[..]]);
+        zmtp::write_message(self.wire.voice.add(), frames);
+    }
+}
+
+/// Waits for the place of the request that needs one; forever if none does.
+///
+/// # Cancel safety
+/// This function is cancel safe: it loses neither the place nor the turn.
+async fn placed(placing: &mut Option<Placing>) -> Option<Taken> {
+    match placing {
+        Some(placing) => (&mut placing.place).await,
+        None => pending().await,
+    }
+}
+
+/// Returns the outcome of the first request; waits forever if there is none.
+///
+/// # Cancel safety
+/// This function is cancel safe.
+async fn next(asked: &mut VecDeque<Asked>) -> Result<Outcome, String> {
+    match asked.front_mut() {
+        Some(Asked { reply: Reply::Coming(told), .. }) => {
+            Ok(told.await.unwrap_or(Outcome::Refused(Refusal::Panicked)))
+        }
+        Some(Asked { reply: Reply::Wrong(problem), .. }) => Err(std::mem::take(problem)),
+        None => pending().await,
+    }
+}
+
+/// The message for the service that is made of `body`: a message without a type, if it takes those; else of the type that is named by
+/// the one key of a map, or of the one type that it takes.
+fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<Message, String> {
+    let (mut bytes, most) = (Vec::new(), service.limits().message_bytes);
+    codec::encode(&Json::new(body, limits), Encoding::MessagePack, most, &mut bytes).map_err(|error| {
+        match error {
+            EncodeError::Refused { problem } => format!("this is no JSON that can be taken: {problem}"),
+            error @ EncodeError::TooLarge { .. } => error.to_string(),
+        }
+    })?;
+    if let Some(slot) = service.types.slot(value::NAME) {
+        return Ok(Message { slot, payload: bytes.into() });
+    }
+    let bytes = Bytes::from(bytes);
+    if let Some((name, payload)) = codec::single_entry(&bytes)
+        && let Some(slot) = service.types.slot(name)
+    {
+        return Ok(Message { slot, payload: bytes.slice_ref(payload) });
+    }
+    match &service.types.names()[..] {
+        [_] => Ok(Message { slot: 0, payload: bytes }),
+        handles => Err(format!(
+            "say which message it is, as in {{\"{}\": …}}: it handles {}",
+            handles.first().map_or("Name", String::as_str),
+            if handles.is_empty() { "nothing".to_owned() } else { handles.join(", ") },
+        )),
+    }
+}

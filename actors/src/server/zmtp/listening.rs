@@ -1,0 +1,148 @@
+//! A SUB at an endpoint: the topics it subscribes to come as two frames, the topic and its JSON. Bytes come as they are.
+//!
+//! Items are filtered here, not at the publisher, so that they come in their order however many prefixes there are and
+//! however they change. A socket that is too slow loses the oldest items, as every subscriber by default;
+//! ZMTP has no words to tell it how many.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use meshzero_proto::codec::{self, DecodeLimits, Encoding, Json};
+use meshzero_proto::frame::{Frames, Kind};
+use meshzero_proto::name::Topic;
+use meshzero_proto::news::{self, Policy, Subscribe};
+use meshzero_proto::zmtp::{self, Event};
+
+use super::{Wire, WireError, is_gone};
+use crate::server::publisher::Feed;
+use crate::server::publisher::encoded::whole;
+use crate::server::service::Service;
+
+/// The session of a socket that subscribes.
+struct Listening<'a> {
+    wire: Wire,
+    service: &'a Service,
+    limits: DecodeLimits,
+    prefixes: HashSet<Bytes>,
+    /// The items of the publisher, once it has subscribed to anything.
+    feed: Option<Feed>,
+    /// Bytes that have been written.
+    written: Arc<AtomicU64>,
+}
+
+/// Serves it until it leaves or the service has closed.
+pub(super) async fn serve(wire: Wire, service: &Service) -> Result<(), WireError> {
+    let mut listening = Listening {
+        wire,
+        service,
+        limits: DecodeLimits::untyped(service.limits()),
+        prefixes: HashSet::new(),
+        feed: None,
+        written: Arc::default(),
+    };
+    match listening.run().await {
+        Err(error) if is_gone(&error) => Ok(()),
+        ended => ended,
+    }
+}
+
+impl Listening<'_> {
+    async fn run(&mut self) -> Result<(), WireError> {
+        loop {
+            let Self { wire: Wire { ear, voice }, service, feed, .. } = self;
+            let has_room = voice.has_room();
+            let is_over = tokio::select! {
+                biased;
+                said = voice.say() => {
+                    said?;
+                    self.written.store(voice.total(), Ordering::Relaxed);
+                    false
+                }
+                event = ear.next(), if has_room => {
+                    self.look_at(event?)?;
+                    false
+                }
+                frames = published(feed.as_ref()), if has_room => match frames {
+                    Some(frames) => {
+                        self.pass_on(frames);
+                        false
+                    }
+                    None => true,
+                },
+                () = service.closed(), if feed.is_none() => true,
+            };
+            if is_over {
+                return self.wire.voice.say_all().await;
+            }
+        }
+    }
+
+    fn look_at(&mut self, event: Event) -> Result<(), WireError> {
+        match event {
+            Event::Subscribe(prefix) => {
+                let most = self.service.limits().subscriptions;
+                // Its own memory, and not a part of what arrived with it.
+                self.prefixes.insert(Bytes::copy_from_slice(&prefix));
+                if self.prefixes.len() > most {
+                    return Err(WireError::TooManyPrefixes(most));
+                }
+                self.begin()?;
+            }
+            Event::Cancel(prefix) => {
+                self.prefixes.remove(&prefix);
+            }
+            Event::Ping(context) => self.wire.voice.pong(&context),
+            // A socket that listens has nothing else to say.
+            Event::Message(_) | Event::Ready { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), WireError> {
+        if self.feed.is_none() {
+            let prefix = Topic::new("").expect("the empty topic is one");
+            let all = Subscribe { prefix, fingerprint: None, policy: Policy::default() };
+            let feed = self.service.publisher.subscribe(&all).ok_or(WireError::TooManySubscribers)?;
+            let written = Arc::clone(&self.written);
+            feed.watch(move || written.load(Ordering::Relaxed));
+            self.feed = Some(feed);
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self, frames: Vec<Bytes>) {
+        for frames in whole(frames) {
+            for (header, payload) in Frames::new(&frames) {
+                if let Some((topic, item)) = news::read_item(payload)
+                    && header.kind == Kind::News
+                    && self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
+                {
+                    self.add(topic, item);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, topic: &[u8], item: &[u8]) {
+        let out = self.wire.voice.add();
+        if let Some(bytes) = codec::whole_bytes(item) {
+            return zmtp::write_message(out, [topic, bytes]);
+        }
+        match codec::decode::<Json>(item, Encoding::MessagePack, &self.limits) {
+            Ok(json) => zmtp::write_message(out, [topic, json.text()]),
+            Err(error) => {
+                tracing::warn!(%error, "an item has no form in JSON, and does not reach a SUB socket")
+            }
+        }
+    }
+}
+
+/// Waits for the next items; forever if it has subscribed to nothing.
+async fn published(feed: Option<&Feed>) -> Option<Vec<Bytes>> {
+    match feed {
+        Some(feed) => feed.next().await,
+        None => std::future::pending().await,
+    }
+}

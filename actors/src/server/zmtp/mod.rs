@@ -1,0 +1,77 @@
+//! ZeroMQ sockets at an endpoint, where REQ and DEALER send requests and SUB subscribes; and those that listen elsewhere, for which
+//! a proxy service stands in.
+
+mod asking;
+mod courier;
+mod listening;
+mod stand_in;
+mod value;
+mod wire;
+
+use std::sync::Arc;
+
+use meshzero_proto::zmtp::{self, SocketType, ZmtpError};
+
+pub(crate) use self::courier::{Courier, Reached, reach};
+pub(crate) use self::stand_in::{ProxyActor, StandIn};
+pub(crate) use self::value::{NAME as VALUE, Value};
+pub(crate) use self::wire::{Wire, WireError};
+use crate::net::connection::Connection;
+use crate::server::service::Service;
+
+/// A ZeroMQ socket that has shaken hands.
+pub(crate) struct Visitor {
+    wire: Wire,
+    socket: SocketType,
+}
+
+/// Shakes hands with a ZeroMQ socket, whose `first` bytes have been read; `None` if it was turned away, and told why.
+///
+/// # Errors
+/// [`WireError`].
+pub(crate) async fn greet(
+    connection: Connection,
+    first: &[u8],
+    service: &Service,
+    has_place: bool,
+) -> Result<Option<Visitor>, WireError> {
+    let mut wire = Wire::new(connection, first, service.limits().message_bytes);
+    wire.voice.add().extend_from_slice(&zmtp::greeting());
+    let (socket, _) = wire.ready().await?;
+    let answer = match socket {
+        _ if !service.is_alive() => Err("it is closing"),
+        _ if !has_place => Err("it has as many connections as it allows"),
+        SocketType::Req => Ok(SocketType::Rep),
+        SocketType::Dealer => Ok(SocketType::Router),
+        SocketType::Sub | SocketType::XSub => Ok(SocketType::Pub),
+        SocketType::Rep | SocketType::Router | SocketType::Pub | SocketType::XPub => {
+            Err("connect a REQ, a DEALER or a SUB: this is a service, which answers and publishes")
+        }
+    };
+    match answer {
+        Ok(answer) => zmtp::write_ready(wire.voice.add(), answer, true),
+        Err(reason) => {
+            service.connections.rejected.count();
+            zmtp::write_error(wire.voice.add(), reason);
+        }
+    }
+    wire.voice.say_all().await?;
+    Ok(answer.is_ok().then_some(Visitor { wire, socket }))
+}
+
+/// Serves a socket until either end ends it.
+///
+/// # Errors
+/// [`WireError`], when it did not just leave.
+pub(crate) async fn serve(visitor: Visitor, service: Arc<Service>) -> Result<(), WireError> {
+    let Visitor { wire, socket } = visitor;
+    match socket {
+        SocketType::Sub | SocketType::XSub => listening::serve(wire, &service).await,
+        _ => asking::serve(wire, service).await,
+    }
+}
+
+/// The end of a conversation that the other end does not go on with.
+fn is_gone(error: &WireError) -> bool {
+    matches!(error, WireError::Gone | WireError::Io(_) | WireError::Zmtp(ZmtpError::GivenUp(_)))
+}

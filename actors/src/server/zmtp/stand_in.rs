@@ -1,0 +1,111 @@
+//! A service of this process that stands in for a ZeroMQ socket: callers and subscribers use it as any other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use meshzero_proto::limits::Limits;
+use meshzero_proto::name::TypeName;
+use tokio::sync::mpsc;
+
+use super::courier::{Courier, Intake, Questions, Reached, Role};
+use super::value::{self, Value};
+use crate::runtime::panic::Panicked;
+use crate::server::actor::handler::Registration;
+use crate::server::actor::restart::Restart;
+use crate::server::actor::supervised::Factory;
+use crate::server::service::Service;
+use crate::server::service::actor_handle::Entrance;
+use crate::server::service::environment::Environment;
+use crate::server::service::identity::Identity;
+
+/// An error that keeps a proxy from starting.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProxyError {
+    /// The system gave no randomness for its identity.
+    #[error("the system gave no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    /// Its actor panicked.
+    #[error("its actor panicked: {0}")]
+    Panicked(String),
+}
+
+/// The actor of a proxy for a socket, and the handlers of that: not started yet.
+pub(crate) struct ProxyActor {
+    pub(crate) factory: Factory<Intake>,
+    pub(crate) handlers: Vec<Registration<Intake>>,
+}
+
+impl ProxyActor {
+    /// The actor of a proxy for a socket with this role, and the questions that it takes for the socket.
+    pub(crate) fn new(role: Role, limits: &Limits) -> (Self, Questions) {
+        let (ask, asked) = mpsc::channel(limits.mailbox.max(1));
+        let handlers = match role {
+            Role::Answers => {
+                let name = TypeName::new(value::NAME).expect("it is a name");
+                vec![Registration::encoded::<Value>(name)]
+            }
+            Role::Publishes => Vec::new(),
+        };
+        (Self { factory: Box::new(move || Intake::new(ask.clone())), handlers }, Questions::new(asked))
+    }
+}
+
+/// A service that stands in for a socket, and the connection to that.
+pub(crate) struct StandIn {
+    service: Arc<Service>,
+    courier: Courier,
+    reached: Reached,
+}
+
+impl StandIn {
+    /// Stands in for the socket that was reached at `address`. No endpoint leads here: only this process uses it.
+    ///
+    /// # Errors
+    /// [`ProxyError`].
+    pub(crate) fn open(
+        environment: &Environment,
+        address: SocketAddr,
+        reached: Reached,
+    ) -> Result<Self, ProxyError> {
+        let identity = Identity::new(environment, None)?;
+        let publisher = environment.publisher();
+        let (ProxyActor { factory, handlers }, questions) =
+            ProxyActor::new(reached.role, environment.limits());
+        let (_, entrance) = Entrance::start(
+            environment,
+            address.to_string(),
+            factory,
+            &handlers,
+            Restart::default(),
+            |end| tracing::debug!(%end, "a proxy for a ZeroMQ socket ended"),
+        )
+        .map_err(|Panicked(panic)| ProxyError::Panicked(panic))?;
+        let courier = Courier::new(questions, publisher.clone(), environment.limits());
+        let service = Service::new(environment, identity, publisher, &handlers, entrance);
+        Ok(Self { service: Arc::new(service), courier, reached })
+    }
+
+    /// The service.
+    pub(crate) fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Carries messages until the connection ends, and returns the reason. Then, or when this is dropped, the service is closed.
+    pub(crate) async fn run(self) -> String {
+        let Self { service, mut courier, reached } = self;
+        let _closing = Closing(service);
+        match courier.run(reached).await {
+            Ok(()) => "nobody asks any more".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+/// Closes the service when the connection has ended.
+struct Closing(Arc<Service>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
