@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshzero_actors::caller::deadline_in;
+use meshzero_actors::client::caller::deadline_in;
+use meshzero_actors::client::route::Route;
+use meshzero_actors::client::route::target::Target;
 use meshzero_actors::discovery::List;
 use meshzero_actors::net::naming::{self, Meaning};
 use meshzero_actors::node::Node;
-use meshzero_actors::route::Route;
 use meshzero_actors::router::Follow;
 use meshzero_actors::runtime::executor::Gone;
-use meshzero_actors::target::Target;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::name::{InvalidName, ServiceName};

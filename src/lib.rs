@@ -161,7 +161,7 @@ pub use error::{
 };
 pub use join::Join;
 pub use mesh::Mesh;
-pub use meshzero_actors::feed::FeedError;
+pub use meshzero_actors::client::subscription::feed::FeedError;
 pub use meshzero_actors::net::interfaces::{Awaited as AwaitedInterface, InterfacesError, Lack};
 pub use meshzero_actors::net::naming::InvalidAddress;
 pub use meshzero_actors::node::StartError;

@@ -20,7 +20,7 @@ use actix::dev::{Envelope, EnvelopeProxy, MessageResponse, OneshotSender, ToEnve
 use actix::{Actor, ActorContext, ActorState, Addr, Handler, Recipient};
 use futures_core::Stream;
 use meshzero_actors::NetMessage;
-use meshzero_actors::caller::Caller;
+use meshzero_actors::client::caller::Caller;
 use meshzero_actors::runtime::events;
 
 use crate::error::CallError;

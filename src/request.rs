@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use meshzero_actors::NetMessage;
-use meshzero_actors::call::Call;
-use meshzero_actors::caller::Caller;
-use meshzero_actors::fault::Fault;
-use meshzero_actors::tell;
+use meshzero_actors::client::call::Call;
+use meshzero_actors::client::caller::Caller;
+use meshzero_actors::client::error::Fault;
+use meshzero_actors::client::tell;
 use meshzero_proto::codec::type_info;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::name::{InvalidName, TypeName};

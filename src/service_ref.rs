@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use actix::Recipient;
 use meshzero_actors::NetMessage;
-use meshzero_actors::ask;
-use meshzero_actors::caller::{Caller, deadline_in};
-use meshzero_actors::fault::Fault;
+use meshzero_actors::client::caller::{Caller, deadline_in};
+use meshzero_actors::client::error::Fault;
+use meshzero_actors::client::introspect;
+use meshzero_actors::client::route::{Member, Route};
+use meshzero_actors::client::tell::{self, Untold};
 use meshzero_actors::node::Node;
-use meshzero_actors::route::{Member, Route};
 use meshzero_actors::runtime::events;
 use meshzero_actors::telemetry::stats::{RouteStats, Stats};
-use meshzero_actors::tell::{self, Untold};
 use meshzero_proto::codec::Wire;
 use meshzero_proto::description::Description;
 use meshzero_proto::directory::Instance;
@@ -264,7 +264,7 @@ impl ServiceRef {
         let this = self.clone();
         async move {
             let timeout = this.node.limits().request_timeout;
-            ask::description(&this.caller, deadline_in(timeout))
+            introspect::description(&this.caller, deadline_in(timeout))
                 .await
                 .map_err(|fault| CallError::new(&this.name, fault, 1, timeout))
         }
@@ -292,7 +292,7 @@ impl ServiceRef {
         let this = self.clone();
         async move {
             let timeout = this.node.limits().request_timeout;
-            ask::stats(&this.caller, deadline_in(timeout))
+            introspect::stats(&this.caller, deadline_in(timeout))
                 .await
                 .map_err(|fault| CallError::new(&this.name, fault, 1, timeout))
         }

@@ -9,13 +9,13 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::caller::Caller;
+use crate::client::caller::Caller;
+use crate::client::route::Route;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
 use crate::link::config::Carrying;
 use crate::net::interfaces::{Awaited, InterfacesError};
 use crate::premises::{Membership, Premises};
-use crate::route::Route;
 use crate::router::{Close, Router};
 use crate::runtime::allocator;
 use crate::runtime::control_actor;

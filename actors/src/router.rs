@@ -12,15 +12,15 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{self, Instant};
 
+use crate::client::route::Route;
+use crate::client::route::connector::Keeper;
+use crate::client::route::target::Target;
 use crate::discovery::{AskDiscoveryStats, Discovery, Withdraw};
-use crate::keeper::Keeper;
 use crate::net::bound_addresses::Bound;
 use crate::premises::Premises;
-use crate::route::Route;
 use crate::server::actor::entry::ServiceEnd;
 use crate::server::drain_report::Abandoned;
 use crate::server::service::Service;
-use crate::target::Target;
 use crate::telemetry::stats::{AskStats, DiscoveryStats, Stats};
 
 /// The time that the closing of an endpoint may take beyond its work.

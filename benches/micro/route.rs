@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
+use meshzero_actors::client::route::Route;
+use meshzero_actors::client::route::target::Target;
 use meshzero_actors::config::Config;
 use meshzero_actors::node::Node;
-use meshzero_actors::route::Route;
 use meshzero_actors::router::Follow;
-use meshzero_actors::target::Target;
 use meshzero_proto::name::{MeshName, ServiceName};
 
 use crate::message::Echoes;

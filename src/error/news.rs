@@ -1,6 +1,6 @@
 //! Errors of publishing and subscribing, and the errors that a subscription yields in place of items.
 
-pub use meshzero_actors::establish::SubscribeError;
+pub use meshzero_actors::client::subscription::establish::SubscribeError;
 pub use meshzero_actors::server::publisher::PublishError;
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::GapReason;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Recipient;
-use meshzero_actors::establish::{SubscriptionTarget, establish};
+use meshzero_actors::client::route::Route;
+use meshzero_actors::client::subscription::establish::{SubscriptionTarget, establish};
 use meshzero_actors::node::Node;
-use meshzero_actors::route::Route;
 use meshzero_proto::codec::{Wire, type_info};
 use meshzero_proto::directory::Filter;
 use meshzero_proto::name::Topic;

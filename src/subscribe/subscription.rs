@@ -10,9 +10,9 @@ use std::task::{Context, Poll, ready};
 
 use actix::Message;
 use futures_core::Stream;
-use meshzero_actors::arrivals::{Arrivals, Event};
+use meshzero_actors::client::subscription::queue::{Arrivals, Event};
+use meshzero_actors::client::subscription::stats::Subscribed;
 use meshzero_actors::node::Node;
-use meshzero_actors::subscribed::Subscribed;
 use meshzero_actors::telemetry::stats::SubscriptionStats;
 use meshzero_actors::telemetry::subscriptions::SubscriptionSource;
 use meshzero_proto::codec::{self, DecodeLimits, Wire};

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
-use meshzero_actors::caller::deadline_in;
+use meshzero_actors::client::caller::deadline_in;
 use meshzero_actors::runtime::backoff::Backoff;
 use meshzero_actors::runtime::timer::Alarm;
 use meshzero_proto::codec::Wire;

@@ -1,5 +1,9 @@
 //! A link: the caller's side of the conversation with one endpoint.
 
+pub mod negotiated;
+pub mod outgoing;
+pub(crate) mod watchdog;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +20,8 @@ pub use self::calling::{Ended, Reply};
 use self::keeping::Keeping;
 pub use self::sending::{Question, Unsent};
 use self::unread::Unread;
+use crate::client::link::negotiated::Passages;
+use crate::client::link::watchdog::Watchdog;
 use crate::link::config::Carrying;
 use crate::link::dial::Dialled;
 use crate::link::reader::{Incoming, IncomingError};
@@ -23,12 +29,10 @@ use crate::link::reconnect::Redial;
 use crate::link::send_queue::{Outbox, Pace, Room};
 use crate::link::stats::link_stats;
 use crate::net::connection::Connection;
-use crate::passages::Passages;
 use crate::runtime::clock;
 use crate::runtime::shutdown::Ending;
 use crate::runtime::waking;
 use crate::telemetry::stats::{Carries, LinkStats};
-use crate::watchdog::Watchdog;
 
 mod calling;
 mod keeping;

@@ -1,3 +1,16 @@
 //! TODO header of client.
 
+pub(crate) mod attempt;
+pub mod call;
+pub mod caller;
+pub mod error;
+pub(crate) mod follow;
+pub mod introspect;
+pub(crate) mod line;
+pub(crate) mod offload;
+pub(crate) mod retry;
+pub mod route;
+pub mod subscription;
+pub mod tell;
+
 pub mod link;

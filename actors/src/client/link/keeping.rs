@@ -13,6 +13,7 @@ use meshzero_proto::stall::Expects;
 
 use super::calling::{Expected, Waiting};
 use super::{Ended, Link};
+use crate::client::link::watchdog::{Watchdog, Watched};
 use crate::link::reader::Incoming;
 use crate::link::reconnect::Redial;
 use crate::link::run::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
@@ -20,7 +21,6 @@ use crate::link::send_queue::Outbox;
 use crate::message::payload::Payload;
 use crate::runtime::waking;
 use crate::server::request::inbound::Outcome;
-use crate::watchdog::{Watchdog, Watched};
 
 /// One link's task.
 pub(super) struct Keeping {

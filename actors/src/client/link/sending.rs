@@ -12,12 +12,12 @@ use meshzero_proto::codec::{EncodeError, Encoding};
 use meshzero_proto::frame::{self, Header, Kind, Writing};
 
 use super::{Link, Reply, Waiting};
+use crate::client::link::negotiated;
+use crate::client::link::outgoing::{Deadline, Outward};
 use crate::link::send_queue::{Pace, Placed, PushError, Room, Turn};
 use crate::message::NetMessage;
 use crate::message::packed;
 use crate::message::written::Written;
-use crate::outward::{Deadline, Outward};
-use crate::passages;
 
 /// What an endpoint tells about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl Link {
     fn passage<M: NetMessage>(&self, message: &Outward<'_, M>) -> Result<Passage, Unsent> {
         let passage = match message.name {
             None => self.passages.of::<M>(&self.catalogue),
-            Some(name) => passages::find::<M>(&self.catalogue, name),
+            Some(name) => negotiated::find::<M>(&self.catalogue, name),
         };
         passage.ok_or(Unsent::NoHandler)
     }

@@ -18,7 +18,9 @@ use meshzero_proto::stall::Expects;
 use tokio::sync::watch;
 use tokio::time;
 
-use crate::arrivals::Sink;
+use crate::client::link::watchdog::{Watchdog, Watched};
+use crate::client::subscription::queue::Sink;
+use crate::client::subscription::stats::{FeedLink, Subscribed};
 use crate::link::config::Carrying;
 use crate::link::dial;
 use crate::link::progress::Progress;
@@ -32,8 +34,6 @@ use crate::runtime::clock;
 use crate::server::publisher;
 use crate::server::publisher::encoded::whole;
 use crate::server::service::Service;
-use crate::subscribed::{FeedLink, Subscribed};
-use crate::watchdog::{Watchdog, Watched};
 
 /// How long it may take to reach a publisher and have the subscription confirmed.
 const PATIENCE: Duration = Duration::from_secs(3);

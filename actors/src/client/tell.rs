@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use meshzero_proto::trace::TraceContext;
 
-use crate::attempt;
-use crate::caller::{Caller, deadline_in};
+use crate::client::attempt;
+use crate::client::caller::{Caller, deadline_in};
+use crate::client::error::Fault;
+use crate::client::line;
 use crate::client::link::Unsent;
-use crate::fault::Fault;
-use crate::line;
+use crate::client::link::outgoing::Outward;
+use crate::client::offload::{Offload, SetOut};
+use crate::client::route::Member;
 use crate::message::NetMessage;
-use crate::offload::{Offload, SetOut};
-use crate::outward::Outward;
-use crate::route::Member;
 use crate::runtime::blocking;
 use crate::runtime::semaphore::Taken;
 use crate::server::actor::local::{Door, Entering};

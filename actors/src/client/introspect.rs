@@ -6,12 +6,12 @@ use std::time::Instant;
 use meshzero_proto::codec::DecodeError;
 use meshzero_proto::description::Description;
 
-use crate::attempt;
-use crate::caller::Caller;
+use crate::client::attempt;
+use crate::client::caller::Caller;
+use crate::client::error::Fault;
 use crate::client::link::{Ended, Question, Unsent};
-use crate::fault::Fault;
+use crate::client::route::Member;
 use crate::message::payload::Payload;
-use crate::route::Member;
 use crate::runtime::executor::Gone;
 use crate::server::describe;
 use crate::server::request::inbound::Outcome;

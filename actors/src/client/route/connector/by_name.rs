@@ -7,9 +7,9 @@ use meshzero_proto::hello::Purpose;
 use meshzero_proto::name::ServiceName;
 
 use super::{Held, Keeper, Known};
-use crate::follow::{Followed, Next, follow, watch_listings};
+use crate::client::follow::{Followed, Next, follow, watch_listings};
+use crate::client::route::Member;
 use crate::link::dial::Listed;
-use crate::route::Member;
 
 impl Keeper {
     /// Keeps the route to all instances of a name, as discovery tells of them.

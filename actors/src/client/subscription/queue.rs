@@ -16,7 +16,7 @@ use meshzero_proto::news::{self, GapReason, Keep, Policy};
 use tokio::sync::mpsc;
 use tokio::task;
 
-use crate::newest::{Newest, Of};
+use crate::client::subscription::latest::{Newest, Of};
 
 /// Batches that wait for the subscriber before its feeds are held up: so few that what is taken is still in the processor's
 /// cache. The publishers' backlogs begin behind them.

@@ -16,17 +16,18 @@ use meshzero_proto::retry::Repeats;
 use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
-use crate::balancer::Chosen;
-use crate::caller::{Caller, conclude, decode};
+use crate::client::caller::{Caller, conclude, decode};
+use crate::client::error::{Failed, Fault};
+use crate::client::line::{self, Turn};
+use crate::client::link::outgoing::{Deadline, Outward};
 use crate::client::link::{Ended, Link, Reply, Unsent};
-use crate::fault::{Failed, Fault};
-use crate::line::{self, Turn};
+use crate::client::offload::SetOut;
+use crate::client::retry::Tries;
+use crate::client::route::Member;
+use crate::client::route::balancer::Chosen;
 use crate::message::NetMessage;
 use crate::message::packed;
-use crate::offload::SetOut;
-use crate::outward::{Deadline, Outward};
 use crate::premises::Premises;
-use crate::route::Member;
 use crate::runtime::blocking;
 use crate::runtime::semaphore::Taken;
 use crate::runtime::timer::Alarm;
@@ -34,7 +35,6 @@ use crate::server::actor::inbox::Ticket;
 use crate::server::actor::local::{Door, Entered, Entering, Inlet};
 use crate::server::request::inbound::{Inbound, ReplyTo};
 use crate::server::service::Service;
-use crate::tries::Tries;
 
 /// The options of a call, and whom to tell of its progress.
 pub(crate) struct Order<'a> {

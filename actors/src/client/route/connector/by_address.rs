@@ -8,9 +8,9 @@ use meshzero_proto::hello::{Purpose, Welcome};
 use tokio::time;
 
 use super::{GLANCE, Held, Keeper, Known};
-use crate::follow::PAUSES;
+use crate::client::follow::PAUSES;
+use crate::client::route::Member;
 use crate::net::zone::Named;
-use crate::route::Member;
 use crate::server::service::Service;
 
 impl Keeper {

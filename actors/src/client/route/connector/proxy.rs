@@ -7,9 +7,9 @@ use meshzero_proto::directory::Instance;
 use tokio::time::{self, Instant};
 
 use super::{Held, Keeper, PATIENCE};
+use crate::client::route::Member;
 use crate::net::bound_addresses::Bound;
 use crate::net::zone::Named;
-use crate::route::Member;
 use crate::server::zmtp::{self, StandIn};
 
 impl Keeper {

@@ -14,13 +14,13 @@ use meshzero_proto::directory::Instance;
 use meshzero_proto::hello::Hello;
 use tokio::time::{self, Instant};
 
+use crate::client::follow::LONGEST_PAUSE;
 use crate::client::link::Link;
+use crate::client::route::{Member, Route};
 use crate::discovery::{Failed, Proved, Verdict};
-use crate::follow::LONGEST_PAUSE;
 use crate::link::dial::{self, DialError, Listed};
 use crate::link::reconnect::Redial;
 use crate::premises::Premises;
-use crate::route::{Member, Route};
 use crate::telemetry::stats::AskStats;
 
 /// The longest that one attempt to connect may take.

@@ -7,10 +7,10 @@ use meshzero_proto::outlier::Finding;
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::{self, Cost, Next, Others, Repeats, Tried};
 
-use crate::balancer::{Chosen, Probe};
-use crate::caller::Caller;
-use crate::fault::{Failed, Fault};
-use crate::line::Turn;
+use crate::client::caller::Caller;
+use crate::client::error::{Failed, Fault};
+use crate::client::line::Turn;
+use crate::client::route::balancer::{Chosen, Probe};
 use crate::runtime::blocking;
 use crate::runtime::clock;
 use crate::runtime::timer::Alarm;

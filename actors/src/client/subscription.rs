@@ -1,5 +1,11 @@
 //! A subscription as its owner sees it: it follows a name, a group or an address, through publishers that come and go.
 
+pub mod establish;
+pub mod feed;
+pub(crate) mod latest;
+pub mod queue;
+pub mod stats;
+
 use std::sync::Arc;
 
 use meshzero_proto::directory::{DirectoryEvent, Filter, Instance};
@@ -8,16 +14,16 @@ use meshzero_proto::news::Subscribe;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::arrivals::{self, Arrivals, Sink};
+use crate::client::follow::{Followed, Next, follow, watch_listings};
+use crate::client::route::Route;
+use crate::client::subscription::feed::{Feed, FeedError};
+use crate::client::subscription::queue::{Arrivals, Sink};
+use crate::client::subscription::stats::Subscribed;
 use crate::discovery::Watcher;
-use crate::feed::{Feed, FeedError};
-use crate::follow::{Followed, Next, follow, watch_listings};
 use crate::link::dial::Listed;
 use crate::premises::Premises;
-use crate::route::Route;
 use crate::runtime::executor::Gone;
 use crate::runtime::shutdown::Ending;
-use crate::subscribed::Subscribed;
 
 /// The publishers that a subscription is for.
 #[derive(Clone)]
@@ -65,7 +71,7 @@ pub async fn subscribe(
     known: Vec<Instance>,
     subscribe: Subscribe,
 ) -> Result<(Arrivals, Arc<Subscribed>), SubscribeFault> {
-    let (sink, arrivals) = arrivals::pair(subscribe.policy);
+    let (sink, arrivals) = queue::pair(subscribe.policy);
     let subscribed = Arc::new(Subscribed::new(service.to_owned(), subscribe.prefix.clone()));
     let known_by = match publishers {
         Publishers::Follow(_) => KnownBy::Identity,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::outlier::Finding;
 
-use crate::route::{Member, Members, Route};
+use crate::client::route::{Member, Members, Route};
 use crate::runtime::clock;
 use crate::runtime::events;
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use meshzero_proto::calls::Fate;
 use meshzero_proto::codec::DecodeLimits;
 
+use crate::client::error::Fault;
 use crate::client::link::Ended;
-use crate::fault::Fault;
+use crate::client::route::{Member, Route};
 use crate::message::NetMessage;
 use crate::premises::{Membership, Premises};
-use crate::route::{Member, Route};
 use crate::runtime::blocking;
 use crate::runtime::clock;
 use crate::runtime::timer::Alarm;

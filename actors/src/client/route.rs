@@ -1,5 +1,10 @@
 //! A route: the instances that answer for one name, as far as this node is connected to them right now.
 
+pub(crate) mod balancer;
+pub(crate) mod connector;
+pub(crate) mod health;
+pub mod target;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,15 +15,15 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::outlier::Outliers;
 use tokio::sync::Notify;
 
+use crate::client::line::{Line, Turn};
 use crate::client::link::Link;
+use crate::client::route::health::Health;
+use crate::client::route::target::Target;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::health::Health;
-use crate::line::{Line, Turn};
 use crate::link::trail::{Record, Records};
 use crate::premises::Premises;
 use crate::server::service::Service;
-use crate::target::Target;
 use crate::telemetry::stats::{self, RouteStats};
 
 /// One instance that can be called now.

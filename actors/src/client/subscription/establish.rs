@@ -8,19 +8,19 @@ use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::name::InvalidName;
 use meshzero_proto::news::Subscribe;
 
-use crate::arrivals::Arrivals;
-use crate::caller::deadline_in;
+use crate::client::caller::deadline_in;
+use crate::client::route::Route;
+use crate::client::route::target::Target;
+use crate::client::subscription::feed::FeedError;
+use crate::client::subscription::queue::Arrivals;
+use crate::client::subscription::stats::Subscribed;
+use crate::client::subscription::{self, Publishers, SubscribeFault};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::discovery::List;
-use crate::feed::FeedError;
 use crate::premises::Premises;
-use crate::route::Route;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::executor::Gone;
-use crate::subscribed::Subscribed;
-use crate::subscriber::{self, Publishers, SubscribeFault};
-use crate::target::Target;
 
 /// The longest wait for a publisher that is not connected yet, or is about to go or to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -173,7 +173,7 @@ pub async fn establish(
     let mut last = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
     while let Some(known) = target.known(context, until).await {
         let attempt =
-            subscriber::subscribe(context, &name, target.publishers(), known, subscribe.clone()).await;
+            subscription::subscribe(context, &name, target.publishers(), known, subscribe.clone()).await;
         let fault = match attempt {
             Ok(established) => return Ok(established),
             Err(fault) => fault,
