@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
-use meshzero_actors::diagnose;
-use meshzero_actors::diagnosis::{Answering, Diagnosis, Hidden};
+use meshzero_actors::diagnosis::diagnose;
+use meshzero_actors::diagnosis::diagnosis::{Answering, Diagnosis, Hidden};
 use meshzero_actors::net::interfaces::Awaited as AwaitedInterface;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::Source;

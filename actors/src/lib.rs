@@ -10,7 +10,6 @@
 
 pub mod client;
 pub mod config;
-pub mod diagnose;
 pub mod diagnosis;
 pub mod discovery;
 pub mod link;

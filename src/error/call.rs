@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use meshzero_actors::client::error::Fault;
-use meshzero_actors::diagnosis::Diagnosis;
+use meshzero_actors::diagnosis::diagnosis::Diagnosis;
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::rounded::Rounded;
 

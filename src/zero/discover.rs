@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use meshzero_actors::diagnosis::Diagnosis;
+use meshzero_actors::diagnosis::diagnosis::Diagnosis;
 use meshzero_proto::directory::Instance;
 
 use super::address::Address;

@@ -4,7 +4,7 @@ use meshzero_proto::codec::{DecodeError, EncodeError};
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::Tried;
 
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::diagnosis::Diagnosis;
 
 /// Why a call has no reply.
 #[derive(Debug)]

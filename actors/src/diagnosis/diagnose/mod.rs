@@ -16,7 +16,7 @@ use meshzero_proto::directory::Filter;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 
-use crate::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
+use crate::diagnosis::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
 use crate::discovery::report::Report;
 use crate::discovery::{Ask, AskHidden, AskReplied, Prove, Proving};
 use crate::net::host::neighbours;

@@ -1,0 +1,4 @@
+//! TODO header of diagnosis.
+
+pub mod diagnose;
+pub mod diagnosis;
