@@ -14,7 +14,7 @@ use meshzero_actors::server::request::incoming_call::Call;
 
 use meshzero_actors::net::bind::Place;
 use meshzero_actors::node::Node;
-use meshzero_actors::offer::{self, Declared, Offer, Only, Source};
+use meshzero_actors::node::advertise::{self, Declared, Offer, Only, Source};
 use meshzero_actors::server::actor::restart::Restart;
 use meshzero_proto::codec::{TypeInfo, Wire, type_info};
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
@@ -244,12 +244,12 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// (`"192.168.1.7:9000"`).
     pub fn at(self, address: impl AsRef<str>) -> Self {
         self.change(|offer| {
-            offer.place = address.as_ref().parse().map_err(offer::OfferError::Place)?;
+            offer.place = address.as_ref().parse().map_err(advertise::OfferError::Place)?;
             Ok(())
         })
     }
 
-    /// Fails with [`OfferError::Exists`](offer::OfferError::Exists) if the name is advertised already, after a search of 0.6 s. Two
+    /// Fails with [`OfferError::Exists`](advertise::OfferError::Exists) if the name is advertised already, after a search of 0.6 s. Two
     /// programs that start at the same moment may both succeed.
     ///
     /// ```no_run
@@ -377,7 +377,7 @@ impl<A: Actor<Context = Context<A>>> IntoFuture for Advertise<A> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let offered = offer::offer(&self.node, self.offer?).await?;
+            let offered = advertise::offer(&self.node, self.offer?).await?;
             Ok(Service::new(self.node, offered))
         })
     }

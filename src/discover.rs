@@ -11,7 +11,7 @@ use meshzero_actors::client::route::target::Target;
 use meshzero_actors::discovery::List;
 use meshzero_actors::net::naming::{self, Meaning};
 use meshzero_actors::node::Node;
-use meshzero_actors::router::Follow;
+use meshzero_actors::node::router::Follow;
 use meshzero_actors::runtime::executor::Gone;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::{Filter, Instance};

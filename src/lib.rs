@@ -173,9 +173,9 @@ pub use meshzero_actors::net::bind::PlaceError;
 #[doc(hidden)]
 pub use meshzero_actors::net::naming;
 pub use meshzero_actors::net::zone::ZoneError;
-pub use meshzero_actors::offer::OfferError;
+pub use meshzero_actors::node::advertise::OfferError;
 #[doc(hidden)]
-pub use meshzero_actors::offer::check_name;
+pub use meshzero_actors::node::advertise::check_name;
 pub use meshzero_actors::server::actor::restart::Restart;
 pub use meshzero_actors::server::drain_report::Abandoned;
 pub use meshzero_actors::server::service::ServiceEnd;

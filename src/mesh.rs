@@ -9,7 +9,7 @@ use meshzero_actors::diagnosis::diagnose;
 use meshzero_actors::diagnosis::diagnosis::{Answering, Diagnosis, Hidden};
 use meshzero_actors::net::interfaces::Awaited as AwaitedInterface;
 use meshzero_actors::node::Node;
-use meshzero_actors::offer::Source;
+use meshzero_actors::node::advertise::Source;
 use meshzero_actors::runtime::executor::Gone;
 use meshzero_actors::server::drain_report::Abandoned;
 use meshzero_actors::telemetry::stats::{Stats, Traffic};

@@ -8,7 +8,7 @@ use actix::{Actor, Addr, Context};
 use meshzero_actors::net::bind::address_of;
 use meshzero_actors::net::bound_addresses::Bound;
 use meshzero_actors::node::Node;
-use meshzero_actors::offer::{Offered, Only};
+use meshzero_actors::node::advertise::{Offered, Only};
 use meshzero_actors::server::drain_report::Abandoned;
 use meshzero_actors::server::publisher;
 use meshzero_actors::server::service::ServiceEnd;

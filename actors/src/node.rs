@@ -1,5 +1,8 @@
 //! A node: one process's membership of a mesh, with the actors that make it work.
 
+pub mod advertise;
+pub mod router;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,8 +18,8 @@ use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
 use crate::link::config::Carrying;
 use crate::net::interfaces::{Awaited, InterfacesError};
+use crate::node::router::{Close, Router};
 use crate::premises::{Membership, Premises};
-use crate::router::{Close, Router};
 use crate::runtime::allocator;
 use crate::runtime::control_actor;
 use crate::runtime::executor::{Gone, Home, Lodging};

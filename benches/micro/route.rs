@@ -8,7 +8,7 @@ use meshzero_actors::client::route::Route;
 use meshzero_actors::client::route::target::Target;
 use meshzero_actors::config::Config;
 use meshzero_actors::node::Node;
-use meshzero_actors::router::Follow;
+use meshzero_actors::node::router::Follow;
 use meshzero_proto::name::{MeshName, ServiceName};
 
 use crate::message::Echoes;

@@ -3,7 +3,7 @@
 use meshzero_actors::net::interfaces::InterfacesError;
 use meshzero_actors::networkzero::GatewayError;
 use meshzero_actors::node::StartError;
-use meshzero_actors::offer::OfferError;
+use meshzero_actors::node::advertise::OfferError;
 use meshzero_proto::name::InvalidName;
 
 /// The error of a program that did not join a mesh. Nothing is left running.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use meshzero_actors::offer::Only;
+use meshzero_actors::node::advertise::Only;
 use meshzero_actors::server::actor::handler::Registration;
 use meshzero_proto::name::{ServiceName, TypeName};
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use meshzero_actors::net::bind;
-use meshzero_actors::offer::OfferError;
+use meshzero_actors::node::advertise::OfferError;
 use meshzero_actors::runtime::events;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::name::ServiceName;

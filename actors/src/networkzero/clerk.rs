@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::net::bind::{Place, PlaceError};
 use crate::net::interfaces::Interfaces;
 use crate::node::Node;
-use crate::offer::{Offer, OfferError, Offered, Only, Source, offer};
+use crate::node::advertise::{Offer, OfferError, Offered, Only, Source, offer};
 use crate::server::actor::handler::Registration;
 use crate::server::actor::restart::Restart;
 use crate::server::zmtp::{VALUE, Value};

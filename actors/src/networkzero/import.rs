@@ -11,7 +11,7 @@ use tokio::time;
 
 use crate::net::bind::Place;
 use crate::node::Node;
-use crate::offer::{Offer, OfferError, Only, Source, offer};
+use crate::node::advertise::{Offer, OfferError, Only, Source, offer};
 use crate::runtime::backoff::Backoff;
 use crate::server::actor::restart::Restart;
 use crate::server::zmtp::{self, Courier, ProxyActor, Reached};
