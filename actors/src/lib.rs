@@ -13,7 +13,7 @@ pub mod config;
 pub mod diagnosis;
 pub mod discovery;
 pub mod link;
-mod message;
+pub mod message;
 pub mod net;
 pub mod networkzero;
 pub mod node;

@@ -102,7 +102,7 @@ pub(crate) const WORDINGS: &[Wording] = &[
     },
     Wording {
         folder: "actors/src",
-        except: &["actors/src/mdns.rs", "actors/src/mdns/"],
+        except: &["actors/src/discovery/mdns.rs", "actors/src/discovery/mdns/"],
         words: &["mdns_sd"],
         why: "only the mdns module knows the mDNS library",
     },

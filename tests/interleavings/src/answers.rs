@@ -4,7 +4,7 @@ use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::thread;
 
-use crate::owed::{NEVER, Owed};
+use crate::server::request::pending::{NEVER, Owed};
 
 /// Interleavings of each test.
 const HISTORIES: usize = 2_000;

@@ -14,8 +14,8 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::{future, thread};
 
-use crate::connection::{Reader, connection};
-use crate::outbox::{Closed, Outbox, Pace, PushError, Room};
+use crate::link::send_queue::{Closed, Outbox, Pace, PushError, Room};
+use crate::net::connection::{Reader, connection};
 
 /// Interleavings of each check.
 const HISTORIES: usize = 2_000;

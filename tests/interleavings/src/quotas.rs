@@ -4,7 +4,7 @@ use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::{future, thread};
 
-use crate::quota::Quota;
+use crate::runtime::semaphore::Quota;
 
 /// Interleavings of each test.
 const HISTORIES: usize = 2_000;

@@ -1,0 +1,3 @@
+//! The stand-in for `meshzero_actors::net`.
+
+pub(crate) mod connection;

@@ -1,0 +1,3 @@
+//! The part of `meshzero_actors::server` that several threads share.
+
+pub(crate) mod request;
