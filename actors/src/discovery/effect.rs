@@ -8,7 +8,7 @@ use meshzero_proto::directory::Why;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::query::Question;
 
-use super::reaching::Verdict;
+use crate::discovery::probe::Verdict;
 
 /// One effect.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use meshzero_proto::directory::{Directory, Instance};
 use meshzero_proto::id::InstanceId;
 
-use super::finding::Finding;
-use super::presence::Presence;
-use super::watching::Watchers;
+use crate::discovery::liveness::nodes::Presence;
+use crate::discovery::search::searches::Finding;
+use crate::discovery::search::watch::Watchers;
 
 /// The parts that would notice if an instance came or went.
 #[derive(Clone, Copy)]

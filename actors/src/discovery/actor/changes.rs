@@ -7,24 +7,19 @@ use meshzero_proto::directory::{Changes, DirectoryEvent, Instance, Source, Why};
 use meshzero_proto::id::InstanceId;
 
 use crate::discovery::Discovery;
-use crate::discovery::asking::{question, question_for};
 use crate::discovery::effect::Effect;
-use crate::discovery::evidence::Evidence;
 use crate::discovery::interest::Interest;
-use crate::discovery::link::LinkId;
-use crate::discovery::presence::Presence;
-use crate::discovery::verification::settle;
+use crate::discovery::liveness::evidence::Evidence;
+use crate::discovery::liveness::nodes::Presence;
+use crate::discovery::liveness::verification::settle;
+use crate::discovery::peers::link::LinkId;
+use crate::discovery::search::query::{question, question_for};
 use crate::net::host::neighbours;
 use crate::runtime::clock;
 
 impl Discovery {
     /// Distributes changes. `origin` is the link that brought them, if one did.
-    pub(in crate::discovery) fn apply(
-        &mut self,
-        changes: Changes,
-        origin: Option<LinkId>,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(crate) fn apply(&mut self, changes: Changes, origin: Option<LinkId>, ctx: &mut Context<Self>) {
         if !changes.events.is_empty() {
             self.lists.changed(clock::now());
         }
@@ -110,7 +105,7 @@ impl Discovery {
     }
 
     /// Does [`Self::try_for_peers`] for all instances that are known.
-    pub(in crate::discovery) fn try_all_for_peers(&mut self, only: Option<LinkId>, ctx: &mut Context<Self>) {
+    pub(crate) fn try_all_for_peers(&mut self, only: Option<LinkId>, ctx: &mut Context<Self>) {
         if self.links.are_on_one_host(only, &self.host_addresses) {
             return;
         }
@@ -120,7 +115,7 @@ impl Discovery {
     }
 
     /// Tries the addresses again that failed a while ago: a service may have come to listen there.
-    pub(in crate::discovery) fn try_again_for_peers(&mut self, now: Instant, ctx: &mut Context<Self>) {
+    pub(crate) fn try_again_for_peers(&mut self, now: Instant, ctx: &mut Context<Self>) {
         for id in self.handing_on.due(now) {
             if let Some(instance) = self.directory.candidate(id).filter(|_| self.directory.is_shown(id)) {
                 self.try_for_peers(&instance, None, ctx);
@@ -130,7 +125,7 @@ impl Discovery {
     }
 
     /// Takes in a goodbye. It may be forged, so the endpoint is probed if the instance matters here.
-    pub(in crate::discovery) fn hear_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
+    pub(crate) fn hear_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
         self.dialling.left(instance);
         let changes = self.directory.unheard(instance, Source::Mdns, now);
         if !changes.doubts.is_empty() && !self.interest().includes(instance, &self.directory) {
@@ -140,7 +135,7 @@ impl Discovery {
     }
 
     /// Answers the lists that are complete, and sets a timer for the others.
-    pub(in crate::discovery) fn answer_lists(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn answer_lists(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
         let Self { config, directory, links, asking, multicast, .. } = self;
         let evidence = Evidence { directory, links, now };

@@ -13,17 +13,17 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::query::Question;
 
 use super::Discovery;
-use super::asking::{question, question_for};
-use super::effect::Effect;
-use super::evidence::Evidence;
-use super::offering::Host;
-use super::own_interfaces::Change;
-use super::peers::Links;
-use super::reaching::Verdict;
-use super::static_peers::keep_connected;
-use super::telling::Telling;
-use super::verification::judge;
+use crate::discovery::announce::interfaces::Change;
+use crate::discovery::announce::services::Host;
+use crate::discovery::effect::Effect;
+use crate::discovery::liveness::evidence::Evidence;
+use crate::discovery::liveness::verification::judge;
 use crate::discovery::mdns::nics::Nics;
+use crate::discovery::peers::static_peers::keep_connected;
+use crate::discovery::peers::table::Links;
+use crate::discovery::peers::updates::Telling;
+use crate::discovery::probe::Verdict;
+use crate::discovery::search::query::{question, question_for};
 use crate::runtime::clock;
 
 /// The interval of the work that no event triggers.

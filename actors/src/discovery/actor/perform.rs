@@ -10,23 +10,19 @@ use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::query::{Manner, Question};
 
 use crate::discovery::Discovery;
-use crate::discovery::asking::{Round, known_answers};
 use crate::discovery::effect::{Effect, Timer};
-use crate::discovery::handing_on::Attempt;
+use crate::discovery::liveness::nodes::endpoints;
+use crate::discovery::liveness::verification::{Probe, conclude};
 use crate::discovery::mdns::channel::Use;
-use crate::discovery::peer_dial::PeerDial;
-use crate::discovery::presence::endpoints;
-use crate::discovery::reaching::Verdict;
-use crate::discovery::verification::{Probe, conclude};
+use crate::discovery::peers::address_verification::Attempt;
+use crate::discovery::peers::dial::PeerDial;
+use crate::discovery::probe::Verdict;
+use crate::discovery::search::query::{Round, known_answers};
 use crate::runtime::clock;
 
 impl Discovery {
     /// Carries effects out, in order.
-    pub(in crate::discovery) fn carry_out(
-        &mut self,
-        effects: impl IntoIterator<Item = Effect>,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(crate) fn carry_out(&mut self, effects: impl IntoIterator<Item = Effect>, ctx: &mut Context<Self>) {
         for effect in effects {
             self.perform(effect, ctx);
         }
@@ -129,7 +125,7 @@ impl Discovery {
     }
 
     /// Sends the questions that are due.
-    pub(in crate::discovery) fn ask_due(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn ask_due(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
         let known = self.known_answers(&[Question::All], now).len();
         for Round { manner, families, questions } in self.asking.due(known, now) {
@@ -153,7 +149,7 @@ impl Discovery {
     }
 
     /// Begins to look: see [`Presence::look`].
-    pub(in crate::discovery) fn look(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn look(&mut self, ctx: &mut Context<Self>) {
         let effects = self.presence.look(&self.directory, clock::now());
         self.carry_out(effects, ctx);
     }

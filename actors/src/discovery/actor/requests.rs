@@ -6,17 +6,17 @@ use actix::prelude::*;
 use meshzero_proto::directory::Filter;
 
 use crate::discovery::Discovery;
-use crate::discovery::asking::{question, question_for};
+use crate::discovery::announce::interfaces::FollowAddresses;
+use crate::discovery::announce::services::{Announce, Host, Leave, Relocated, Withdraw};
 use crate::discovery::effect::Effect;
-use crate::discovery::finding::{AskAgain, Seek};
-use crate::discovery::lists::{Later, List};
-use crate::discovery::offering::{Announce, Host, Leave, Relocated, Withdraw};
-use crate::discovery::own_interfaces::FollowAddresses;
-use crate::discovery::proving::{Prove, Proving};
+use crate::discovery::liveness::listed::{Prove, Proving};
+use crate::discovery::liveness::verification::{Failed, Proved};
 use crate::discovery::report::{Report, Unanswered};
+use crate::discovery::search::lists::{Later, List};
+use crate::discovery::search::query::{question, question_for};
+use crate::discovery::search::searches::{AskAgain, Seek};
+use crate::discovery::search::watch::Watch;
 use crate::discovery::status::{Ask, AskDiscoveryStats, AskHidden, AskReplied, is_recent};
-use crate::discovery::verification::{Failed, Proved};
-use crate::discovery::watching::Watch;
 use crate::runtime::clock;
 use crate::telemetry::stats::DiscoveryStats;
 

@@ -22,13 +22,13 @@ const FORGET: Duration = Duration::from_secs(5);
 /// The messages that one socket has received.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::discovery) struct Heard {
-    pub(in crate::discovery) purpose: Use,
-    pub(in crate::discovery) adverts: Vec<(IpAddr, Advert)>,
-    pub(in crate::discovery) gone: Vec<InstanceId>,
-    pub(in crate::discovery) asked: Vec<(IpAddr, Asked)>,
+pub(crate) struct Heard {
+    pub(crate) purpose: Use,
+    pub(crate) adverts: Vec<(IpAddr, Advert)>,
+    pub(crate) gone: Vec<InstanceId>,
+    pub(crate) asked: Vec<(IpAddr, Asked)>,
     /// The hosts that it comes from.
-    pub(in crate::discovery) hosts: Vec<IpAddr>,
+    pub(crate) hosts: Vec<IpAddr>,
 }
 
 /// Passes on what arrives at one socket, with at most one message to the actor under way.

@@ -71,12 +71,7 @@ impl Drop for Open {
 impl Multicast {
     /// Listens on these interfaces, and passes what arrives to `hearer`. Returns whether one of them was not listened on before, or
     /// not for a while.
-    pub(in crate::discovery) fn listen(
-        &mut self,
-        nics: Nics,
-        hearer: &Recipient<Heard>,
-        now: Instant,
-    ) -> bool {
+    pub(crate) fn listen(&mut self, nics: Nics, hearer: &Recipient<Heard>, now: Instant) -> bool {
         if nics != self.nics {
             // They may have other addresses.
             self.one_shot.clear();
@@ -132,7 +127,7 @@ impl Multicast {
     }
 
     /// Opens the sockets for one-shot questions, if they are not.
-    pub(in crate::discovery) fn open_one_shot(&mut self, hearer: &Recipient<Heard>, now: Instant) {
+    pub(crate) fn open_one_shot(&mut self, hearer: &Recipient<Heard>, now: Instant) {
         self.one_shot_at = Some(now);
         let mut before = std::mem::take(&mut self.one_shot);
         for (nic, family, is_only) in sockets_of(&self.nics.used, Use::OneShot) {

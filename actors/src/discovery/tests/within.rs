@@ -4,7 +4,7 @@ use meshzero_proto::directory::Source;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::discovery::peer_dial::Undialled;
+use crate::discovery::peers::dial::Undialled;
 use crate::runtime::clock;
 
 type Run = dyn FnOnce(&mut Discovery, &mut Context<Discovery>) + Send;

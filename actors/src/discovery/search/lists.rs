@@ -7,7 +7,7 @@ use actix::prelude::*;
 use meshzero_proto::directory::{Filter, Instance};
 use tokio::sync::oneshot;
 
-use super::effect::{Effect, Timer};
+use crate::discovery::effect::{Effect, Timer};
 
 /// A list is complete when the first rounds of questions are over and nothing new came for this time.
 const QUIET: Duration = Duration::from_millis(100);
@@ -21,7 +21,7 @@ const LIST_CHECK: Duration = Duration::from_millis(20);
 /// The answer comes when something is known and nothing new comes in, which takes about 0.2 s the first time and no time
 /// later; at the latest after `within`, and then it may be empty. Dropping the request withdraws it.
 ///
-/// A list of anything but a single name makes the node monitor the others: see [`super::Watch`].
+/// A list of anything but a single name makes the node monitor the others: see [`crate::discovery::Watch`].
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<Instance>")]
 pub struct List {
@@ -50,7 +50,7 @@ impl<A: Actor> MessageResponse<A, List> for Later {
 
 /// The lists that are not answered yet.
 #[derive(Default)]
-pub(super) struct Lists {
+pub(crate) struct Lists {
     waiting: Vec<Waiting>,
     /// A timer is set for the next check.
     checking: bool,
@@ -66,7 +66,7 @@ struct Waiting {
 
 impl Lists {
     /// Takes in a request, which [`Lists::answer`] answers.
-    pub(super) fn add(&mut self, List { filter, within }: List, now: Instant) -> Later {
+    pub(crate) fn add(&mut self, List { filter, within }: List, now: Instant) -> Later {
         let (answer, answered) = oneshot::channel();
         let deadline = now.checked_add(within);
         self.waiting.push(Waiting { filter, since: now, deadline, answer });
@@ -74,19 +74,19 @@ impl Lists {
     }
 
     /// Takes note that something new came in.
-    pub(super) fn changed(&mut self, now: Instant) {
+    pub(crate) fn changed(&mut self, now: Instant) {
         self.changed_at = Some(now);
     }
 
     /// Takes note that the timer has fired or is gone.
-    pub(super) fn forget_check(&mut self) {
+    pub(crate) fn forget_check(&mut self) {
         self.checking = false;
     }
 
     /// Answers the lists that are complete or overdue, and sets the timer for the others. `looking_since` is the time since which this
     /// node stays connected to all others, `is_settled` returns whether the network has answered for a filter, and `select` returns the
     /// number of services that are known of a filter, and those that live.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         now: Instant,
         looking_since: Option<Instant>,

@@ -9,7 +9,7 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 use tokio::sync::watch;
 
-use super::reaching::Sought;
+use crate::discovery::probe::Sought;
 use crate::link::trail::{Record, Records};
 
 /// The number of goodbyes that are remembered.
@@ -17,7 +17,7 @@ const MAX_LEFT: usize = 64;
 
 /// The updates for dials under way, and the records of the attempts.
 #[derive(Default)]
-pub(super) struct Dialling {
+pub(crate) struct Dialling {
     /// Updates for those that are dialling an instance.
     updates: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
     /// The attempts to reach each instance that did not answer.
@@ -28,7 +28,7 @@ pub(super) struct Dialling {
 
 impl Dialling {
     /// Takes note that an instance said goodbye, or is not heard of any longer.
-    pub(super) fn left(&mut self, instance: InstanceId) {
+    pub(crate) fn left(&mut self, instance: InstanceId) {
         self.records.forget(instance);
         if !self.left.contains(&instance) {
             if self.left.len() >= MAX_LEFT {
@@ -39,12 +39,12 @@ impl Dialling {
     }
 
     /// Returns whether an instance said goodbye.
-    pub(super) fn has_left(&self, instance: InstanceId) -> bool {
+    pub(crate) fn has_left(&self, instance: InstanceId) -> bool {
         self.left.contains(&instance)
     }
 
     /// Returns the reason for which an instance is known to be gone: its goodbye if it said one, else `otherwise`.
-    pub(super) fn said_or(&self, instance: InstanceId, otherwise: Why) -> Why {
+    pub(crate) fn said_or(&self, instance: InstanceId, otherwise: Why) -> Why {
         match otherwise {
             Why::Refused | Why::NodeDied if self.has_left(instance) => Why::Withdrawn,
             otherwise => otherwise,
@@ -52,17 +52,17 @@ impl Dialling {
     }
 
     /// Takes note that an instance is announced.
-    pub(super) fn announced(&mut self, instance: InstanceId) {
+    pub(crate) fn announced(&mut self, instance: InstanceId) {
         self.left.retain(|left| *left != instance);
     }
 
     /// The instances that did not answer lately, with the attempts.
-    pub(super) fn unanswered(&self) -> Vec<(InstanceId, ServiceName, Vec<Attempt>)> {
+    pub(crate) fn unanswered(&self) -> Vec<(InstanceId, ServiceName, Vec<Attempt>)> {
         self.records.unanswered()
     }
 
     /// Prepares to dial an instance: it is sought with updates of its addresses, and the attempts are entered in its record.
-    pub(super) fn seek_out(&mut self, instance: Instance, answered: Option<SocketAddr>) -> (Record, Sought) {
+    pub(crate) fn seek_out(&mut self, instance: Instance, answered: Option<SocketAddr>) -> (Record, Sought) {
         let record = self.record(&instance);
         self.updates.retain(|_, updates| !updates.is_closed());
         let updates = self.updates.entry(instance.id).or_insert_with(|| watch::Sender::new(None));
@@ -71,7 +71,7 @@ impl Dialling {
     }
 
     /// Tells those that are dialling an instance where it may be by now.
-    pub(super) fn update(&self, id: InstanceId, directory: &Directory) {
+    pub(crate) fn update(&self, id: InstanceId, directory: &Directory) {
         if let Some(updates) = self.updates.get(&id) {
             updates.send_replace(directory.candidate(id));
         }

@@ -15,7 +15,7 @@ const MAX_SOUGHT: usize = 1_024;
 
 /// The names that are sought.
 #[derive(Default)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     sought: HashMap<ServiceName, Sought>,
 }
 
@@ -34,14 +34,14 @@ pub struct Seek {
     pub name: ServiceName,
 }
 
-/// Asks the network once for the services of these names. [`Ask`](super::Ask) reports the replies.
+/// Asks the network once for the services of these names. [`Ask`](crate::discovery::Ask) reports the replies.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct AskAgain(pub Vec<ServiceName>);
 
 impl Finding {
     /// Seeks a name from now on, also if that is sought already.
-    pub(super) fn seek(&mut self, name: &ServiceName, now: Instant) {
+    pub(crate) fn seek(&mut self, name: &ServiceName, now: Instant) {
         self.make_room();
         let sought =
             self.sought.entry(name.clone()).or_insert(Sought { since: now, wished: now, found: false });
@@ -49,35 +49,35 @@ impl Finding {
     }
 
     /// Returns whether a name is sought and not found.
-    pub(super) fn seeks(&self, name: &ServiceName) -> bool {
+    pub(crate) fn seeks(&self, name: &ServiceName) -> bool {
         self.sought.get(name).is_some_and(|sought| !sought.found)
     }
 
     /// The names that are sought and not found.
-    pub(super) fn unfound(&self) -> impl Iterator<Item = &ServiceName> {
+    pub(crate) fn unfound(&self) -> impl Iterator<Item = &ServiceName> {
         self.sought.iter().filter(|(_, sought)| !sought.found).map(|(name, _)| name)
     }
 
     /// Takes note that an instance of a name has come. Returns whether the name is sought.
-    pub(super) fn found(&mut self, name: &ServiceName) -> bool {
+    pub(crate) fn found(&mut self, name: &ServiceName) -> bool {
         let sought = self.sought.get_mut(name);
         sought.map(|sought| sought.found = true).is_some()
     }
 
     /// Takes note that the last instance of a name has gone. Returns whether it has to be sought again: the instance may have been
     /// an outdated record.
-    pub(super) fn lost(&mut self, name: &ServiceName) -> bool {
+    pub(crate) fn lost(&mut self, name: &ServiceName) -> bool {
         self.sought.get_mut(name).is_some_and(|sought| std::mem::take(&mut sought.found))
     }
 
     /// Gives up the names that were not wished for lately, and returns them.
-    pub(super) fn give_up_old(&mut self, now: Instant) -> Vec<ServiceName> {
+    pub(crate) fn give_up_old(&mut self, now: Instant) -> Vec<ServiceName> {
         let is_old = |_: &ServiceName, sought: &mut Sought| now.duration_since(sought.wished) >= SEEK;
         self.sought.extract_if(is_old).map(|(name, _)| name).collect()
     }
 
     /// Returns whether there is a name that only peers of others may know, because it has not been found for a while.
-    pub(super) fn is_unfound_for_long(&self, now: Instant) -> bool {
+    pub(crate) fn is_unfound_for_long(&self, now: Instant) -> bool {
         self.sought.values().any(|sought| !sought.found && now.duration_since(sought.since) >= SEEK_FURTHER)
     }
 

@@ -8,7 +8,7 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{MeshName, ServiceName};
 use meshzero_proto::query::{Asked, Due, Families, Manner, Question, Rounds, Subtype};
 
-use super::effect::Effect;
+use crate::discovery::effect::Effect;
 
 /// Questions this close together are one.
 const SAME_QUESTION: Duration = Duration::from_millis(50);
@@ -17,7 +17,7 @@ const SAME_NEIGHBOURS: Duration = Duration::from_secs(1);
 
 /// The questions of this node, and the time at which the next is sent.
 #[derive(Default)]
-pub(super) struct Asking {
+pub(crate) struct Asking {
     rounds: Rounds,
     /// The time for which a timer is set.
     planned: Option<Instant>,
@@ -27,41 +27,41 @@ pub(super) struct Asking {
 
 /// Questions that are due and leave together.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Round {
-    pub(super) manner: Manner,
-    pub(super) families: Families,
-    pub(super) questions: Vec<Question>,
+pub(crate) struct Round {
+    pub(crate) manner: Manner,
+    pub(crate) families: Families,
+    pub(crate) questions: Vec<Question>,
 }
 
 impl Asking {
     /// Begins the quick rounds of a question. They are due at once.
-    pub(super) fn begin(&mut self, question: Question, now: Instant) {
+    pub(crate) fn begin(&mut self, question: Question, now: Instant) {
         self.rounds.begin(question, SAME_QUESTION, now);
     }
 
     /// Repeats a question at long intervals, for a watcher.
-    pub(super) fn repeat(&mut self, question: Question, now: Instant) {
+    pub(crate) fn repeat(&mut self, question: Question, now: Instant) {
         self.rounds.watch(question, now, fastrand::f32());
     }
 
     /// Stops the repeated questions that are not watched any longer.
-    pub(super) fn retain_repeated(&mut self, is_watched: impl Fn(Question) -> bool) {
+    pub(crate) fn retain_repeated(&mut self, is_watched: impl Fn(Question) -> bool) {
         self.rounds.retain_watches(is_watched);
     }
 
     /// Ends the quick rounds of a question: the answers are known, or not wanted any longer.
-    pub(super) fn end(&mut self, question: Question) {
+    pub(crate) fn end(&mut self, question: Question) {
         self.rounds.end(question);
     }
 
     /// Returns whether the quick rounds of a question are under way.
-    pub(super) fn is_asking(&self, question: Question) -> bool {
+    pub(crate) fn is_asking(&self, question: Question) -> bool {
         self.rounds.is_asking(question)
     }
 
     /// Returns the questions that are due, grouped by the way in which they leave. `known` is the number of known answers to the
     /// question for all services.
-    pub(super) fn due(&mut self, known: usize, now: Instant) -> Vec<Round> {
+    pub(crate) fn due(&mut self, known: usize, now: Instant) -> Vec<Round> {
         let mut due = self.rounds.due(now, known, fastrand::f32);
         let mut rounds = Vec::new();
         while let Some(&Due { manner, families, .. }) = due.first() {
@@ -75,7 +75,7 @@ impl Asking {
     }
 
     /// Sets the timer for the next question, unless it is set already.
-    pub(super) fn plan(&mut self) -> Option<Effect> {
+    pub(crate) fn plan(&mut self) -> Option<Effect> {
         let next = self.rounds.next_at();
         if self.planned == next {
             return None;
@@ -85,22 +85,22 @@ impl Asking {
     }
 
     /// Takes note that the timer has fired or is gone.
-    pub(super) fn forget_plan(&mut self) {
+    pub(crate) fn forget_plan(&mut self) {
         self.planned = None;
     }
 
     /// Takes note that another host replied directly, in the family that is asked first.
-    pub(super) fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         self.rounds.answered();
     }
 
     /// Takes note that a service of another host was announced by multicast.
-    pub(super) fn heard_others(&mut self) {
+    pub(crate) fn heard_others(&mut self) {
         self.rounds.heard_others();
     }
 
     /// Takes note of questions that another program asked, which need not be repeated here.
-    pub(super) fn hear(&mut self, from: IpAddr, asked: &Asked, directory: &Directory, now: Instant) {
+    pub(crate) fn hear(&mut self, from: IpAddr, asked: &Asked, directory: &Directory, now: Instant) {
         for question in &asked.questions {
             // An answer that it suppresses must not be one that is unknown here.
             if asked.known.iter().all(|instance| directory.is_shown(*instance)) {
@@ -111,7 +111,7 @@ impl Asking {
 
     /// Returns whether the answers to a question that are known now are worth showing. `has_others` returns whether other hosts are
     /// known to be there; it is called once a second at most, because the system takes a while to answer.
-    pub(super) fn is_settled(
+    pub(crate) fn is_settled(
         &mut self,
         question: Question,
         now: Instant,
@@ -136,7 +136,7 @@ impl Asking {
 }
 
 /// The question that the services which `filter` names answer.
-pub(super) fn question(mesh: &MeshName, filter: &Filter) -> Question {
+pub(crate) fn question(mesh: &MeshName, filter: &Filter) -> Question {
     match filter {
         Filter::Name(name) => question_for(mesh, name),
         Filter::Prefix(_) | Filter::Group { .. } => Question::All,
@@ -144,12 +144,12 @@ pub(super) fn question(mesh: &MeshName, filter: &Filter) -> Question {
 }
 
 /// The question that the services of this name answer.
-pub(super) fn question_for(mesh: &MeshName, name: &ServiceName) -> Question {
+pub(crate) fn question_for(mesh: &MeshName, name: &ServiceName) -> Question {
     Question::Name(Subtype::new(mesh, name))
 }
 
 /// The instances that need not answer these questions, in random order, because not all may fit into a datagram.
-pub(super) fn known_answers(
+pub(crate) fn known_answers(
     questions: &[Question],
     mesh: &MeshName,
     directory: &Directory,

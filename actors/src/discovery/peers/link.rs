@@ -12,7 +12,7 @@ use meshzero_proto::peer::{MAX_TOLD_BYTES, Told, UndecodableTold};
 use tokio::sync::mpsc;
 use tokio::time;
 
-use super::Discovery;
+use crate::discovery::Discovery;
 use crate::link::config::Carrying;
 use crate::link::reader::{Incoming, IncomingError};
 use crate::net::connection::{Connection, Writer};
@@ -23,11 +23,11 @@ const WRITE: Duration = Duration::from_secs(10);
 
 /// The identity of a link among those of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct LinkId(pub(super) u64);
+pub(crate) struct LinkId(pub(crate) u64);
 
 /// The origin of a link.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// This node dialled, and the handshake proved which instance it reached.
     Dialled { instance: InstanceId, address: SocketAddr },
     /// The other node dialled, and says which one it is.
@@ -37,15 +37,15 @@ pub(super) enum Way {
 /// A link has shaken hands. The answer is `None` when it is not wanted.
 #[derive(Message)]
 #[rtype(result = "Option<Admitted>")]
-pub(super) struct Linked {
-    pub(super) node: NodeId,
-    pub(super) ends: Ends,
-    pub(super) way: Way,
-    pub(super) hand_on: bool,
+pub(crate) struct Linked {
+    pub(crate) node: NodeId,
+    pub(crate) ends: Ends,
+    pub(crate) way: Way,
+    pub(crate) hand_on: bool,
 }
 
 /// The ends of a link over a connection to, or from, the address `other`.
-pub(super) fn ends(connection: &Connection, other: SocketAddr) -> Ends {
+pub(crate) fn ends(connection: &Connection, other: SocketAddr) -> Ends {
     Ends {
         own: connection.local_ip().map(|own| own.to_canonical()),
         other: other.ip().to_canonical(),
@@ -54,35 +54,35 @@ pub(super) fn ends(connection: &Connection, other: SocketAddr) -> Ends {
 }
 
 /// A link that is wanted.
-pub(super) struct Admitted {
-    pub(super) link: LinkId,
+pub(crate) struct Admitted {
+    pub(crate) link: LinkId,
     /// Silence after which the system asks whether the other host is there.
-    pub(super) keep_alive: Duration,
+    pub(crate) keep_alive: Duration,
     /// The bytes to send. The link ends when the actor lets go of the other end, after all of it is sent.
-    pub(super) out: mpsc::Receiver<Vec<u8>>,
+    pub(crate) out: mpsc::Receiver<Vec<u8>>,
     /// Held until the link's task ends.
-    pub(super) guard: mpsc::Sender<()>,
+    pub(crate) guard: mpsc::Sender<()>,
 }
 
 /// An update from a peer.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Heard {
-    pub(super) link: LinkId,
-    pub(super) told: Told,
+pub(crate) struct Heard {
+    pub(crate) link: LinkId,
+    pub(crate) told: Told,
 }
 
 /// A link ended.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct LinkEnded {
-    pub(super) link: LinkId,
-    pub(super) ending: Ending,
+pub(crate) struct LinkEnded {
+    pub(crate) link: LinkId,
+    pub(crate) ending: Ending,
 }
 
 /// The conclusion from the end of a link about the other host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// It, or this node, closed the connection.
     Closed,
     /// The host has been silent until the system gave the connection up.
@@ -107,7 +107,7 @@ enum LinkError {
 }
 
 /// Carries one link to its end, if it is wanted.
-pub(super) async fn carry(discovery: &Addr<Discovery>, connection: Connection, linked: Linked) {
+pub(crate) async fn carry(discovery: &Addr<Discovery>, connection: Connection, linked: Linked) {
     let node = linked.node;
     let Ok(Some(admitted)) = discovery.send(linked).await else { return };
     let Admitted { link, keep_alive, out, guard } = admitted;

@@ -9,7 +9,7 @@ use meshzero_proto::advert::{Advert, MAX_HEARD_ADDRESSES};
 use meshzero_proto::directory::Why;
 use meshzero_proto::id::InstanceId;
 
-use super::effect::Effect;
+use crate::discovery::effect::Effect;
 use crate::discovery::mdns::Mdns;
 use crate::discovery::mdns::nics::Nics;
 use crate::net::bound_addresses::Bound;
@@ -18,7 +18,7 @@ use crate::net::host::serving::serving;
 use crate::net::interfaces::Interface;
 
 /// The services of this node, and what announces them.
-pub(super) struct Offering {
+pub(crate) struct Offering {
     /// Adverts without addresses, and where the endpoints listen.
     services: BTreeMap<InstanceId, (Advert, Bound)>,
     mdns: Option<Mdns>,
@@ -47,12 +47,12 @@ pub struct Leave;
 
 impl Offering {
     /// No services yet. They are announced by `mdns`, where there is multicast.
-    pub(super) fn new(mdns: Option<Mdns>) -> Self {
+    pub(crate) fn new(mdns: Option<Mdns>) -> Self {
         Self { services: BTreeMap::new(), mdns }
     }
 
     /// Offers a service, on a host with these interfaces and addresses.
-    pub(super) fn announce(&mut self, Announce(advert, bound): Announce, host: Host<'_>) -> Effect {
+    pub(crate) fn announce(&mut self, Announce(advert, bound): Announce, host: Host<'_>) -> Effect {
         let concrete = host.with_addresses(&advert, &bound);
         if let Some(mdns) = &self.mdns {
             // The interfaces say which of all addresses are meant.
@@ -63,19 +63,19 @@ impl Offering {
     }
 
     /// Offers a service at the addresses where its endpoint listens now.
-    pub(super) fn relocate(&self, instance: InstanceId, host: Host<'_>) -> Option<Effect> {
+    pub(crate) fn relocate(&self, instance: InstanceId, host: Host<'_>) -> Option<Effect> {
         let (advert, bound) = self.services.get(&instance)?;
         Some(Effect::Offer(host.with_addresses(advert, bound)))
     }
 
     /// Offers all services at the addresses that this host has now.
-    pub(super) fn relocate_all(&self, host: Host<'_>) -> Vec<Effect> {
+    pub(crate) fn relocate_all(&self, host: Host<'_>) -> Vec<Effect> {
         let concrete = self.services.values().map(|(advert, bound)| host.with_addresses(advert, bound));
         concrete.map(Effect::Offer).collect()
     }
 
     /// Takes a service out of the mesh.
-    pub(super) fn withdraw(&mut self, Withdraw(instance): Withdraw) -> Effect {
+    pub(crate) fn withdraw(&mut self, Withdraw(instance): Withdraw) -> Effect {
         self.services.remove(&instance);
         if let Some(mdns) = &self.mdns {
             mdns.withdraw(instance);
@@ -84,43 +84,43 @@ impl Offering {
     }
 
     /// Takes all services out of the mesh. Multicast DNS is still to say goodbye: close what [`Offering::take_mdns`] returns.
-    pub(super) fn withdraw_all(&mut self) -> Vec<Effect> {
+    pub(crate) fn withdraw_all(&mut self) -> Vec<Effect> {
         let services = std::mem::take(&mut self.services).into_keys();
         services.map(|instance| Effect::Gone(instance, Why::Withdrawn)).collect()
     }
 
     /// Takes the announcer out, to close it.
-    pub(super) fn take_mdns(&mut self) -> Option<Mdns> {
+    pub(crate) fn take_mdns(&mut self) -> Option<Mdns> {
         self.mdns.take()
     }
 
     /// Announces on these interfaces from now on.
-    pub(super) fn use_nics(&self, nics: &Nics) {
+    pub(crate) fn use_nics(&self, nics: &Nics) {
         if let Some(mdns) = &self.mdns {
             mdns.use_nics(nics);
         }
     }
 
     /// Announces everything once more, because this host has other addresses.
-    pub(super) fn repeat(&self) {
+    pub(crate) fn repeat(&self) {
         if let Some(mdns) = &self.mdns {
             mdns.repeat();
         }
     }
 
     /// The number of mDNS daemons that were replaced.
-    pub(super) fn mdns_restarts(&self) -> u64 {
+    pub(crate) fn mdns_restarts(&self) -> u64 {
         self.mdns.as_ref().map_or(0, Mdns::replaced)
     }
 }
 
 /// The addresses of this host.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Host<'a> {
+pub(crate) struct Host<'a> {
     /// The chosen interfaces that are connected, or were so not long ago.
-    pub(super) connected: &'a [Interface],
+    pub(crate) connected: &'a [Interface],
     /// All addresses, the best first.
-    pub(super) addresses: &'a [OwnAddress],
+    pub(crate) addresses: &'a [OwnAddress],
 }
 
 impl<'a> Host<'a> {

@@ -10,9 +10,9 @@ use meshzero_proto::id::{InstanceId, NodeId};
 use tokio::sync::Semaphore;
 use tokio::time;
 
-use super::Discovery;
-use super::link::{Linked, Way, carry, ends};
-use super::reaching::{Sought, Verdict, reach, with_slot};
+use crate::discovery::Discovery;
+use crate::discovery::peers::link::{Linked, Way, carry, ends};
+use crate::discovery::probe::{Sought, Verdict, reach, with_slot};
 use crate::link::dial::Dialled;
 use crate::link::trail::Record;
 use crate::net::network::Network;
@@ -23,37 +23,37 @@ const MOST_DIALS: usize = 256;
 
 /// The count of dials under way.
 #[derive(Default)]
-pub(super) struct Dials(Rc<()>);
+pub(crate) struct Dials(Rc<()>);
 
 impl Dials {
     /// Counts another dial until the result is dropped. Returns `None` if there are too many.
-    pub(super) fn begin(&self) -> Option<Rc<()>> {
+    pub(crate) fn begin(&self) -> Option<Rc<()>> {
         let counted = Rc::clone(&self.0);
         (Rc::strong_count(&counted) <= MOST_DIALS + 1).then_some(counted)
     }
 }
 
 /// A node that is to be dialled.
-pub(super) struct PeerDial {
-    pub(super) network: Network,
-    pub(super) node: NodeId,
+pub(crate) struct PeerDial {
+    pub(crate) network: Network,
+    pub(crate) node: NodeId,
     /// The endpoints that are tried, in order, each with the record of the attempts.
-    pub(super) endpoints: Vec<(Record, Sought)>,
-    pub(super) hello: Hello,
-    pub(super) permit: Permit,
-    pub(super) slots: Rc<Semaphore>,
+    pub(crate) endpoints: Vec<(Record, Sought)>,
+    pub(crate) hello: Hello,
+    pub(crate) permit: Permit,
+    pub(crate) slots: Rc<Semaphore>,
 }
 
 /// The permission for one dial.
-pub(super) struct Permit {
+pub(crate) struct Permit {
     /// Cleared when the node connects by itself meanwhile.
-    pub(super) need: Rc<Cell<Need>>,
+    pub(crate) need: Rc<Cell<Need>>,
     /// Held while the dial counts among those that are under way.
-    pub(super) counted: Rc<()>,
+    pub(crate) counted: Rc<()>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
+pub(crate) enum Need {
     Wanted,
     Met,
 }
@@ -61,14 +61,14 @@ pub(super) enum Need {
 /// A node could not be connected to, or need not be.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Undialled {
-    pub(super) node: NodeId,
-    pub(super) verdict: Option<Verdict>,
+pub(crate) struct Undialled {
+    pub(crate) node: NodeId,
+    pub(crate) verdict: Option<Verdict>,
 }
 
 impl PeerDial {
     /// Dials after a pause, and carries the link to its end. Reports [`Undialled`] if there is none.
-    pub(super) async fn run(self, after: Duration, discovery: Addr<Discovery>) {
+    pub(crate) async fn run(self, after: Duration, discovery: Addr<Discovery>) {
         if !after.is_zero() {
             time::sleep(after).await;
         }

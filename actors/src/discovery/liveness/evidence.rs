@@ -6,36 +6,36 @@ use std::time::{Duration, Instant};
 use meshzero_proto::directory::{Directory, Instance};
 use meshzero_proto::id::{InstanceId, NodeId};
 
-use super::dialling::Dialling;
-use super::peers::Links;
-use super::verification::NEW;
+use crate::discovery::dial_history::Dialling;
+use crate::discovery::liveness::verification::NEW;
+use crate::discovery::peers::table::Links;
 
 /// An endpoint that has answered within this time need not be asked.
 const LATELY: Duration = Duration::from_secs(5);
 
 /// The evidence at one time.
 #[derive(Clone, Copy)]
-pub(super) struct Evidence<'a> {
-    pub(super) directory: &'a Directory,
-    pub(super) links: &'a Links,
-    pub(super) now: Instant,
+pub(crate) struct Evidence<'a> {
+    pub(crate) directory: &'a Directory,
+    pub(crate) links: &'a Links,
+    pub(crate) now: Instant,
 }
 
 impl Evidence<'_> {
     /// Returns whether an instance is known to live: its node is connected and told of it, or it just gave a sign of life.
-    pub(super) fn is_alive(self, instance: &Instance) -> bool {
+    pub(crate) fn is_alive(self, instance: &Instance) -> bool {
         instance.local || self.vouches(instance) || self.directory.is_fresh(instance.id, self.now)
     }
 
     /// Returns whether an instance has answered this node lately, or its node vouches for it over a link that this one made.
-    pub(super) fn has_answered(self, instance: &Instance) -> bool {
+    pub(crate) fn has_answered(self, instance: &Instance) -> bool {
         let linked =
             self.links.have_dialled(instance.node) && self.directory.is_told_by(instance.id, instance.node);
         instance.local || linked || self.directory.is_proved(instance.id, LATELY, self.now)
     }
 
     /// Returns whether the node of an instance is connected and tells of it.
-    pub(super) fn is_vouched_for(self, id: InstanceId) -> bool {
+    pub(crate) fn is_vouched_for(self, id: InstanceId) -> bool {
         self.directory.candidate(id).is_some_and(|instance| self.vouches(&instance))
     }
 
@@ -44,24 +44,24 @@ impl Evidence<'_> {
     }
 
     /// Returns whether a link to the node of an instance stands.
-    pub(super) fn is_linked(self, id: InstanceId) -> bool {
+    pub(crate) fn is_linked(self, id: InstanceId) -> bool {
         self.directory.candidate(id).is_some_and(|instance| self.links.reach(instance.node))
     }
 
     /// Returns whether an instance has proved itself since `then`: it was verified, or its node told of it.
-    pub(super) fn is_proved_since(self, id: InstanceId, then: Instant) -> bool {
+    pub(crate) fn is_proved_since(self, id: InstanceId, then: Instant) -> bool {
         self.directory.is_proved(id, self.now.saturating_duration_since(then), self.now)
     }
 
     /// Returns whether a node is connected, or one of its instances has proved itself since `then`.
-    pub(super) fn is_node_proved_since(self, node: NodeId, then: Instant) -> bool {
+    pub(crate) fn is_node_proved_since(self, node: NodeId, then: Instant) -> bool {
         let is_proved = |instance: &Instance| self.is_proved_since(instance.id, then);
         self.links.reach(node) || self.directory.of_node(node).iter().any(is_proved)
     }
 
     /// Returns whether an instance that was found dead may be about to say goodbye. One whose node was linked would have said it
     /// over the link.
-    pub(super) fn may_say_goodbye(self, instance: &Instance, dialling: &Dialling) -> bool {
+    pub(crate) fn may_say_goodbye(self, instance: &Instance, dialling: &Dialling) -> bool {
         self.directory.is_new(instance.id, NEW, self.now)
             && !dialling.has_left(instance.id)
             && !self.directory.is_told_by(instance.id, instance.node)
@@ -69,7 +69,7 @@ impl Evidence<'_> {
 
     /// Returns whether `node` has answered at another address than `at` within the time `silence`, so that silence there says nothing
     /// about it.
-    pub(super) fn has_left_address(self, node: NodeId, at: IpAddr, silence: Duration) -> bool {
+    pub(crate) fn has_left_address(self, node: NodeId, at: IpAddr, silence: Duration) -> bool {
         self.directory.of_node(node).iter().any(|Instance { id, .. }| {
             let elsewhere = self.directory.answered(*id).is_some_and(|address| address.ip() != at);
             elsewhere && self.directory.is_proved(*id, silence, self.now)

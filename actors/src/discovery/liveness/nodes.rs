@@ -13,10 +13,10 @@ use meshzero_proto::directory::{Directory, Instance, Why};
 use meshzero_proto::id::NodeId;
 use meshzero_proto::query::Question;
 
-use super::effect::{Effect, Timer};
-use super::peer_dial::{Dials, Need, Permit, Undialled};
-use super::reaching::Verdict;
-use super::verification::GOODBYE_ARRIVES;
+use crate::discovery::effect::{Effect, Timer};
+use crate::discovery::liveness::verification::GOODBYE_ARRIVES;
+use crate::discovery::peers::dial::{Dials, Need, Permit, Undialled};
+use crate::discovery::probe::Verdict;
 use crate::runtime::backoff::{Backoff, Jitter};
 use crate::runtime::clock;
 
@@ -36,7 +36,7 @@ const CONFIRMED: Duration = Duration::from_millis(500);
 
 /// The nodes that are connected to, once this node looks.
 #[derive(Default)]
-pub(super) struct Presence {
+pub(crate) struct Presence {
     looking: Option<Instant>,
     nodes: BTreeMap<NodeId, Tended>,
     dials: Dials,
@@ -53,17 +53,17 @@ struct Tended {
 
 impl Presence {
     /// Returns whether this node stays connected to all others.
-    pub(super) fn is_looking(&self) -> bool {
+    pub(crate) fn is_looking(&self) -> bool {
         self.looking.is_some()
     }
 
     /// The time since which this node stays connected to all others.
-    pub(super) fn looking_since(&self) -> Option<Instant> {
+    pub(crate) fn looking_since(&self) -> Option<Instant> {
         self.looking
     }
 
     /// Begins to look, until the node leaves: asks for all services, and connects to every node.
-    pub(super) fn look(&mut self, directory: &Directory, now: Instant) -> Vec<Effect> {
+    pub(crate) fn look(&mut self, directory: &Directory, now: Instant) -> Vec<Effect> {
         if self.is_looking() {
             return Vec::new();
         }
@@ -74,7 +74,7 @@ impl Presence {
     }
 
     /// Connects to `node`, if this node looks.
-    pub(super) fn tend(node: NodeId, directory: &Directory) -> Effect {
+    pub(crate) fn tend(node: NodeId, directory: &Directory) -> Effect {
         let nodes = u32::try_from(directory.nodes_known()).unwrap_or(u32::MAX);
         let spread = SPREAD_EACH.saturating_mul(nodes).clamp(SPREAD_FEW, SPREAD_MOST);
         Effect::Connect { node, after: spread.mul_f32(fastrand::f32()) }
@@ -82,7 +82,7 @@ impl Presence {
 
     /// Tends every node, and probes the instances that are doubtful. To be called from time to time, and then
     /// [`Presence::forget_unknown`].
-    pub(super) fn look_after_nodes(
+    pub(crate) fn look_after_nodes(
         &self,
         directory: &mut Directory,
         is_linked: impl Fn(NodeId) -> bool,
@@ -103,7 +103,7 @@ impl Presence {
     }
 
     /// Forgets the nodes that are neither known nor dialled.
-    pub(super) fn forget_unknown(&mut self, directory: &Directory) {
+    pub(crate) fn forget_unknown(&mut self, directory: &Directory) {
         if self.is_looking() {
             self.nodes.retain(|node, tended| tended.dialling.is_some() || directory.knows_node(*node));
         }
@@ -111,7 +111,7 @@ impl Presence {
 
     /// Begins to dial a node. Returns `None` if this node does not look, if the node is being dialled or waits to be dialled again, or
     /// if there are too many dials.
-    pub(super) fn begin_dial(&mut self, node: NodeId, now: Instant) -> Option<Permit> {
+    pub(crate) fn begin_dial(&mut self, node: NodeId, now: Instant) -> Option<Permit> {
         if !self.is_looking() {
             return None;
         }
@@ -126,12 +126,12 @@ impl Presence {
     }
 
     /// Returns whether a node is being dialled.
-    pub(super) fn is_dialling(&self, node: NodeId) -> bool {
+    pub(crate) fn is_dialling(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_some_and(|tended| tended.dialling.is_some())
     }
 
     /// Takes note that a dial has ended without a link. `may_say_goodbye` says that the node may be about to do so.
-    pub(super) fn undialled(
+    pub(crate) fn undialled(
         &mut self,
         Undialled { node, verdict }: Undialled,
         is_linked: bool,
@@ -154,7 +154,7 @@ impl Presence {
     }
 
     /// Takes note that nothing of `node` can be reached. Returns the reason for which its instances are gone.
-    pub(super) fn give_up(&mut self, node: NodeId, verdict: Verdict) -> Why {
+    pub(crate) fn give_up(&mut self, node: NodeId, verdict: Verdict) -> Why {
         match verdict {
             Verdict::Unreachable => {
                 let tended = self.nodes.entry(node).or_default();
@@ -167,7 +167,7 @@ impl Presence {
     }
 
     /// Connects to a node again whose last link ended, or lets go of it.
-    pub(super) fn lost(&self, node: NodeId, directory: &Directory) -> Effect {
+    pub(crate) fn lost(&self, node: NodeId, directory: &Directory) -> Effect {
         match self.is_looking() && directory.knows_node(node) {
             true => Effect::Connect { node, after: Duration::ZERO },
             false => Effect::PeerLost(node),
@@ -175,7 +175,7 @@ impl Presence {
     }
 
     /// A link to `node` stands.
-    pub(super) fn linked(&mut self, node: NodeId) {
+    pub(crate) fn linked(&mut self, node: NodeId) {
         let tended = self.nodes.entry(node).or_default();
         tended.unreachable = false;
         if let Some(need) = tended.dialling.take() {
@@ -184,7 +184,7 @@ impl Presence {
     }
 
     /// A link to `node` ended. The next is made at once, unless links to it keep ending.
-    pub(super) fn unlinked(&mut self, node: NodeId, lasted: Duration) {
+    pub(crate) fn unlinked(&mut self, node: NodeId, lasted: Duration) {
         let tended = self.nodes.entry(node).or_default();
         if lasted >= LASTING {
             tended.pauses.reset();
@@ -211,7 +211,7 @@ impl Tended {
 }
 
 /// The endpoints of a node that are asked for a link, at random.
-pub(super) fn endpoints(node: NodeId, directory: &Directory) -> Vec<Instance> {
+pub(crate) fn endpoints(node: NodeId, directory: &Directory) -> Vec<Instance> {
     let mut endpoints = directory.of_node(node);
     fastrand::shuffle(&mut endpoints);
     endpoints.truncate(ENDPOINTS);

@@ -12,8 +12,8 @@ use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::peer::Told;
 use tokio::sync::mpsc;
 
-use super::link::{Admitted, Heard, LinkId, Linked, Way};
-use super::telling::{Peer, Telling};
+use crate::discovery::peers::link::{Admitted, Heard, LinkId, Linked, Way};
+use crate::discovery::peers::updates::{Peer, Telling};
 use crate::net::connection::Connection;
 use crate::net::zone;
 
@@ -42,7 +42,7 @@ enum Seen {
 }
 
 /// The links that stand.
-pub(super) struct Links {
+pub(crate) struct Links {
     links: BTreeMap<LinkId, Link>,
     next: u64,
     /// Instances that came over a link which hands on: they are sent over the other links as well.
@@ -62,11 +62,11 @@ struct Link {
 }
 
 /// A link that ended.
-pub(super) struct Ended {
-    pub(super) node: NodeId,
+pub(crate) struct Ended {
+    pub(crate) node: NodeId,
     /// The address of the other end.
-    pub(super) other: IpAddr,
-    pub(super) since: Instant,
+    pub(crate) other: IpAddr,
+    pub(crate) since: Instant,
 }
 
 impl Link {
@@ -77,7 +77,7 @@ impl Link {
 
 impl Links {
     /// No links yet. At most `max_handed_on` instances of others are handed on.
-    pub(super) fn new(max_handed_on: usize) -> Self {
+    pub(crate) fn new(max_handed_on: usize) -> Self {
         let (guard, guarded) = mpsc::channel(1);
         Self {
             links: BTreeMap::new(),
@@ -90,7 +90,7 @@ impl Links {
     }
 
     /// Takes in a link that has shaken hands, unless there are enough.
-    pub(super) fn admit(&mut self, linked: &Linked, keep_alive: Duration, now: Instant) -> Option<Admitted> {
+    pub(crate) fn admit(&mut self, linked: &Linked, keep_alive: Duration, now: Instant) -> Option<Admitted> {
         let Linked { node, ends, way, hand_on } = *linked;
         if !self.is_welcome(node) {
             return None;
@@ -103,34 +103,34 @@ impl Links {
     }
 
     /// Removes a link that ended.
-    pub(super) fn remove(&mut self, id: LinkId) -> Option<Ended> {
+    pub(crate) fn remove(&mut self, id: LinkId) -> Option<Ended> {
         let Link { node, ends, since, .. } = self.links.remove(&id)?;
         Some(Ended { node, other: ends.other, since })
     }
 
     /// Returns whether no link stands.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.links.is_empty()
     }
 
     /// Returns whether a link to `node` stands.
-    pub(super) fn reach(&self, node: NodeId) -> bool {
+    pub(crate) fn reach(&self, node: NodeId) -> bool {
         self.links.values().any(|link| link.node == node)
     }
 
     /// Returns whether a link to `node` stands that this node has made, so that the other can be reached.
-    pub(super) fn have_dialled(&self, node: NodeId) -> bool {
+    pub(crate) fn have_dialled(&self, node: NodeId) -> bool {
         self.links.values().any(|link| link.node == node && matches!(link.way, Way::Dialled { .. }))
     }
 
     /// The hosts of the nodes that are connected, without repetition.
-    pub(super) fn hosts(&self) -> Vec<IpAddr> {
+    pub(crate) fn hosts(&self) -> Vec<IpAddr> {
         let hosts: BTreeSet<IpAddr> = self.links.values().map(|link| link.ends.other).collect();
         hosts.into_iter().collect()
     }
 
     /// Lets every link send its pending updates and end; the future is ready when all have ended.
-    pub(super) fn close(&mut self) -> impl Future<Output = ()> + 'static {
+    pub(crate) fn close(&mut self) -> impl Future<Output = ()> + 'static {
         self.links.clear();
         let (guard, _) = mpsc::channel(1);
         self.guard = guard;
@@ -149,12 +149,12 @@ impl Links {
     }
 
     /// Returns whether all links, or this one, are to other programs of the same host.
-    pub(super) fn are_on_one_host(&self, only: Option<LinkId>, own: &[OwnAddress]) -> bool {
+    pub(crate) fn are_on_one_host(&self, only: Option<LinkId>, own: &[OwnAddress]) -> bool {
         self.of(only).all(|(_, link)| link.ends.are_on_one_host(own))
     }
 
     /// The ends of all links, or of this one, over which an instance is sent.
-    pub(super) fn concerned(
+    pub(crate) fn concerned(
         &self,
         instance: &Instance,
         only: Option<LinkId>,
@@ -169,14 +169,14 @@ impl Links {
     }
 
     /// Sends a new peer everything that it is to know.
-    pub(super) fn tell_all(&mut self, id: LinkId, telling: Telling<'_>) {
+    pub(crate) fn tell_all(&mut self, id: LinkId, telling: Telling<'_>) {
         let Some(link) = self.links.get(&id) else { return };
         let told = telling.all(link.peer(), &self.handed_on);
         self.tell(id, &told);
     }
 
     /// Sends an instance to the peers that reach it at this address, where it has answered.
-    pub(super) fn tell_address(&mut self, instance: &Instance, address: SocketAddr, telling: Telling<'_>) {
+    pub(crate) fn tell_address(&mut self, instance: &Instance, address: SocketAddr, telling: Telling<'_>) {
         let told = self.links.iter().filter_map(|(id, link)| {
             Some((*id, telling.address(link.peer(), instance, address, &self.handed_on)?))
         });
@@ -186,7 +186,7 @@ impl Links {
     }
 
     /// Passes on what changed to the peers that do not know it from elsewhere. `origin` is the link that brought it, if one did.
-    pub(super) fn tell_changes(&mut self, changes: &Changes, origin: Option<LinkId>, telling: Telling<'_>) {
+    pub(crate) fn tell_changes(&mut self, changes: &Changes, origin: Option<LinkId>, telling: Telling<'_>) {
         let ids: Vec<LinkId> = self.links.keys().copied().filter(|id| Some(*id) != origin).collect();
         for id in ids {
             if let Some(link) = self.links.get(&id) {
@@ -197,7 +197,7 @@ impl Links {
     }
 
     /// Forgets an instance that is gone.
-    pub(super) fn forget(&mut self, instance: InstanceId) {
+    pub(crate) fn forget(&mut self, instance: InstanceId) {
         self.handed_on.remove(&instance);
     }
 
@@ -215,7 +215,7 @@ impl Links {
     }
 
     /// Enters an update from a peer, on a host with the addresses `own`. `is_cared_about` returns whether an instance matters here.
-    pub(super) fn hear(
+    pub(crate) fn hear(
         &mut self,
         Heard { link: id, told }: Heard,
         directory: &mut Directory,

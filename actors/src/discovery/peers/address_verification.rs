@@ -17,8 +17,8 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::query::Question;
 use tokio::sync::Semaphore;
 
-use super::effect::Effect;
-use super::reaching::with_slot;
+use crate::discovery::effect::Effect;
+use crate::discovery::probe::with_slot;
 use crate::link::dial;
 use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
@@ -34,7 +34,7 @@ const MOST: usize = 1_024;
 
 /// The addresses that were tried.
 #[derive(Default)]
-pub(super) struct HandingOn {
+pub(crate) struct HandingOn {
     tried: BTreeMap<(InstanceId, SocketAddr), Trial>,
     /// It has been logged that there are too many.
     is_full: bool,
@@ -58,15 +58,15 @@ enum Stage {
 /// An address was tried.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Tried {
-    pub(super) instance: InstanceId,
-    pub(super) address: SocketAddr,
-    pub(super) answered: bool,
+pub(crate) struct Tried {
+    pub(crate) instance: InstanceId,
+    pub(crate) address: SocketAddr,
+    pub(crate) answered: bool,
 }
 
 impl HandingOn {
     /// Asks for the services that were announced before this node was there, to hand them on.
-    pub(super) fn ask_for_all(&mut self, now: Instant) -> Option<Effect> {
+    pub(crate) fn ask_for_all(&mut self, now: Instant) -> Option<Effect> {
         let counts = |asked: Instant| now.saturating_duration_since(asked) < ANSWERS_COUNT;
         if self.asked.is_some_and(counts) {
             return None;
@@ -76,7 +76,7 @@ impl HandingOn {
     }
 
     /// The addresses of an instance for the other end of a link, with those at which it answers there.
-    pub(super) fn addresses_for(
+    pub(crate) fn addresses_for(
         &self,
         instance: &Instance,
         ends: Ends,
@@ -89,7 +89,7 @@ impl HandingOn {
     }
 
     /// Tries the addresses at which the other ends of these links may reach an instance.
-    pub(super) fn try_for(
+    pub(crate) fn try_for(
         &mut self,
         instance: &Instance,
         links: impl Iterator<Item = Ends>,
@@ -133,7 +133,7 @@ impl HandingOn {
     }
 
     /// Takes note that an address was tried. Returns whether the instance has answered there.
-    pub(super) fn end(&mut self, Tried { instance, address, answered }: Tried, now: Instant) -> bool {
+    pub(crate) fn end(&mut self, Tried { instance, address, answered }: Tried, now: Instant) -> bool {
         let Some(trial) = self.tried.get_mut(&(instance, address)) else { return false };
         trial.stage = match answered {
             true => Stage::Answered,
@@ -143,7 +143,7 @@ impl HandingOn {
     }
 
     /// The instances that are to be tried again somewhere.
-    pub(super) fn due(&self, now: Instant) -> Vec<InstanceId> {
+    pub(crate) fn due(&self, now: Instant) -> Vec<InstanceId> {
         let due = self.tried.iter().filter(|(_, trial)| trial.is_due(now));
         let mut due: Vec<InstanceId> = due.map(|((instance, _), _)| *instance).collect();
         due.dedup();
@@ -151,17 +151,17 @@ impl HandingOn {
     }
 
     /// Forgets the addresses at which an instance was due and was not tried, because no peer needs them any longer.
-    pub(super) fn forget_due(&mut self, instance: InstanceId, now: Instant) {
+    pub(crate) fn forget_due(&mut self, instance: InstanceId, now: Instant) {
         self.forget_where(|(tried, _), trial| *tried == instance && trial.is_due(now));
     }
 
     /// Forgets an instance that has gone.
-    pub(super) fn forget(&mut self, instance: InstanceId) {
+    pub(crate) fn forget(&mut self, instance: InstanceId) {
         self.forget_where(|(tried, _), _| *tried == instance);
     }
 
     /// Forgets all addresses but these, which this host has now.
-    pub(super) fn keep_to(&mut self, own: &[OwnAddress]) {
+    pub(crate) fn keep_to(&mut self, own: &[OwnAddress]) {
         self.forget_where(|(_, address), _| !is_own(address.ip(), own));
     }
 
@@ -178,7 +178,7 @@ impl Trial {
 }
 
 /// The addresses at which an instance of this host may be reached by the other end of a link, beside those that are known.
-pub(super) fn towards(instance: &Instance, ends: Ends, own: &[OwnAddress]) -> Vec<SocketAddr> {
+pub(crate) fn towards(instance: &Instance, ends: Ends, own: &[OwnAddress]) -> Vec<SocketAddr> {
     let known = &instance.addresses;
     if instance.local || !is_here(known, own) {
         return Vec::new();
@@ -191,17 +191,17 @@ pub(super) fn towards(instance: &Instance, ends: Ends, own: &[OwnAddress]) -> Ve
 }
 
 /// An address that is to be tried.
-pub(super) struct Attempt {
-    pub(super) network: Network,
-    pub(super) instance: InstanceId,
-    pub(super) address: SocketAddr,
-    pub(super) hello: Hello,
-    pub(super) slots: Rc<Semaphore>,
+pub(crate) struct Attempt {
+    pub(crate) network: Network,
+    pub(crate) instance: InstanceId,
+    pub(crate) address: SocketAddr,
+    pub(crate) hello: Hello,
+    pub(crate) slots: Rc<Semaphore>,
 }
 
 impl Attempt {
     /// Asks the endpoint at the address whether it is the instance's.
-    pub(super) async fn run(self, discovery: Recipient<Tried>) {
+    pub(crate) async fn run(self, discovery: Recipient<Tried>) {
         let Self { network, instance, address, hello, slots } = self;
         let dialled = with_slot(&slots, dial::dial(&network, &[address], &hello, ANSWER)).await;
         let answered = dialled.is_ok_and(|dialled| dialled.welcome.instance == instance);

@@ -100,7 +100,7 @@ impl Shared {
 
 /// The sending ends of all watches.
 #[derive(Debug, Default)]
-pub(super) struct Watchers(Vec<Watching>);
+pub(crate) struct Watchers(Vec<Watching>);
 
 #[derive(Debug)]
 struct Watching {
@@ -123,7 +123,7 @@ impl Drop for Watching {
 
 impl Watchers {
     /// Begins a watch, to which the instances in `known` are reported at once.
-    pub(super) fn watch(&mut self, Watch { filter, addresses }: Watch, known: Vec<Instance>) -> Watcher {
+    pub(crate) fn watch(&mut self, Watch { filter, addresses }: Watch, known: Vec<Instance>) -> Watcher {
         let shared = Arc::new(Shared::default());
         for instance in known {
             shared.queue().pending.push(DirectoryEvent::Up(instance));
@@ -134,12 +134,12 @@ impl Watchers {
     }
 
     /// Reports an event to all watchers of the service.
-    pub(super) fn push(&mut self, event: DirectoryEvent) {
+    pub(crate) fn push(&mut self, event: DirectoryEvent) {
         self.push_to(|_| true, &event);
     }
 
     /// Reports additional addresses of an instance to the watchers that want all.
-    pub(super) fn push_growth(&mut self, instance: Instance) {
+    pub(crate) fn push_growth(&mut self, instance: Instance) {
         self.push_to(|addresses| addresses == Addresses::All, &DirectoryEvent::Moved(instance));
     }
 
@@ -157,17 +157,17 @@ impl Watchers {
     }
 
     /// The filters of all watchers.
-    pub(super) fn filters(&self) -> impl Iterator<Item = &Filter> {
+    pub(crate) fn filters(&self) -> impl Iterator<Item = &Filter> {
         self.0.iter().map(|watching| &watching.filter)
     }
 
     /// Returns whether a watcher that is still read includes a name.
-    pub(super) fn want(&self, name: &ServiceName) -> bool {
+    pub(crate) fn want(&self, name: &ServiceName) -> bool {
         self.0.iter().any(|watching| watching.filter.includes(name) && !watching.shared.queue().dropped)
     }
 
     /// Forgets watchers that are no longer read.
-    pub(super) fn prune(&mut self) {
+    pub(crate) fn prune(&mut self) {
         self.0.retain(|watching| !watching.shared.queue().dropped);
     }
 }

@@ -11,8 +11,8 @@ use meshzero_proto::hello::Hello;
 use meshzero_proto::id::InstanceId;
 use tokio::sync::Semaphore;
 
-use super::effect::{Effect, Timer};
-use super::reaching::{Sought, Verdict, reach, with_slot};
+use crate::discovery::effect::{Effect, Timer};
+use crate::discovery::probe::{Sought, Verdict, reach, with_slot};
 use crate::link::trail::Record;
 use crate::net::network::Network;
 
@@ -20,8 +20,8 @@ use crate::net::network::Network;
 const LINK_TELLS: Duration = Duration::from_millis(30);
 /// An instance that is found dead within this time after it was first heard of may have left again: its goodbye, which is sent about
 /// when its listener is closed, is given a moment to arrive.
-pub(super) const NEW: Duration = Duration::from_secs(1);
-pub(super) const GOODBYE_ARRIVES: Duration = Duration::from_millis(50);
+pub(crate) const NEW: Duration = Duration::from_secs(1);
+pub(crate) const GOODBYE_ARRIVES: Duration = Duration::from_millis(50);
 
 /// A link to an instance shook hands: the instance is what it says it is, and lives.
 #[derive(Debug, Message)]
@@ -46,46 +46,46 @@ pub struct Failed {
 /// A probe has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Asked {
-    pub(super) instance: InstanceId,
-    pub(super) outcome: Result<SocketAddr, Verdict>,
+pub(crate) struct Asked {
+    pub(crate) instance: InstanceId,
+    pub(crate) outcome: Result<SocketAddr, Verdict>,
 }
 
 /// The instances whose endpoints are being probed.
 #[derive(Default)]
-pub(super) struct Probes {
+pub(crate) struct Probes {
     open: HashSet<InstanceId>,
 }
 
 impl Probes {
     /// Returns whether an instance is to be probed, which it is from then on: not if it is being probed, or of this node.
-    pub(super) fn begin(&mut self, instance: &Instance) -> bool {
+    pub(crate) fn begin(&mut self, instance: &Instance) -> bool {
         !instance.local && self.open.insert(instance.id)
     }
 
     /// Takes note that a probe has ended.
-    pub(super) fn end(&mut self, instance: InstanceId) {
+    pub(crate) fn end(&mut self, instance: InstanceId) {
         self.open.remove(&instance);
     }
 
     /// Returns whether an instance is being probed.
-    pub(super) fn is_open(&self, instance: InstanceId) -> bool {
+    pub(crate) fn is_open(&self, instance: InstanceId) -> bool {
         self.open.contains(&instance)
     }
 }
 
 /// An instance that is to be probed.
-pub(super) struct Probe {
-    pub(super) network: Network,
-    pub(super) sought: Sought,
-    pub(super) record: Record,
-    pub(super) hello: Hello,
-    pub(super) slots: Rc<Semaphore>,
+pub(crate) struct Probe {
+    pub(crate) network: Network,
+    pub(crate) sought: Sought,
+    pub(crate) record: Record,
+    pub(crate) hello: Hello,
+    pub(crate) slots: Rc<Semaphore>,
 }
 
 impl Probe {
     /// Shakes hands with the endpoint, and reports the outcome.
-    pub(super) async fn run(self, discovery: Recipient<Asked>) {
+    pub(crate) async fn run(self, discovery: Recipient<Asked>) {
         let Self { network, sought, record, hello, slots } = self;
         let asked = with_slot(&slots, reach(&network, &sought, &hello, &record)).await;
         let outcome = asked.map(|dialled| dialled.address);
@@ -95,7 +95,7 @@ impl Probe {
 }
 
 /// Settles a doubt about an instance: soon, if a link to its node stands, else at once.
-pub(super) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
+pub(crate) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
     match is_linked {
         true => Effect::Later(LINK_TELLS, Timer::ProbeIfShown(doubted)),
         false => Effect::Probe(doubted),
@@ -103,7 +103,7 @@ pub(super) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
 }
 
 /// Judges an instance that could not be reached: at once, unless it may be about to say goodbye.
-pub(super) fn judge(instance: InstanceId, verdict: Verdict, may_say_goodbye: bool, now: Instant) -> Effect {
+pub(crate) fn judge(instance: InstanceId, verdict: Verdict, may_say_goodbye: bool, now: Instant) -> Effect {
     match verdict {
         Verdict::Dead if may_say_goodbye => {
             Effect::Later(GOODBYE_ARRIVES, Timer::ConcludeDead { instance, judged: now })
@@ -114,7 +114,7 @@ pub(super) fn judge(instance: InstanceId, verdict: Verdict, may_say_goodbye: boo
 
 /// Returns the reason for which an instance is gone that could not be reached, or `None` if it is not. `is_vouched_for` says that its
 /// node is connected and tells of it.
-pub(super) fn conclude(verdict: Verdict, is_vouched_for: bool) -> Option<Why> {
+pub(crate) fn conclude(verdict: Verdict, is_vouched_for: bool) -> Option<Why> {
     match verdict {
         Verdict::Alive => None,
         Verdict::Dead => Some(Why::Refused),

@@ -10,20 +10,20 @@ use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::MeshName;
 use meshzero_proto::peer::Told;
 
-use super::handing_on::{HandingOn, towards};
+use crate::discovery::peers::address_verification::{HandingOn, towards};
 
 /// The other end of a link.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer {
-    pub(super) node: NodeId,
-    pub(super) ends: Ends,
+pub(crate) struct Peer {
+    pub(crate) node: NodeId,
+    pub(crate) ends: Ends,
     /// One of the two has the other as a static peer: what others offer is handed on.
-    pub(super) hand_on: bool,
+    pub(crate) hand_on: bool,
 }
 
 impl Peer {
     /// Returns whether the peer receives an instance. Those in `handed_on` came over a link that hands on, and are sent over all.
-    pub(super) fn is_told_of(
+    pub(crate) fn is_told_of(
         self,
         instance: &Instance,
         directory: &Directory,
@@ -38,17 +38,17 @@ impl Peer {
 
 /// The knowledge that peers receive.
 #[derive(Clone, Copy)]
-pub(super) struct Telling<'a> {
-    pub(super) mesh: &'a MeshName,
-    pub(super) directory: &'a Directory,
-    pub(super) handing_on: &'a HandingOn,
+pub(crate) struct Telling<'a> {
+    pub(crate) mesh: &'a MeshName,
+    pub(crate) directory: &'a Directory,
+    pub(crate) handing_on: &'a HandingOn,
     /// All addresses of this host.
-    pub(super) own: &'a [OwnAddress],
+    pub(crate) own: &'a [OwnAddress],
 }
 
 impl Telling<'_> {
     /// The first update to a new peer: everything that it is to know.
-    pub(super) fn all(self, peer: Peer, handed_on: &HashSet<InstanceId>) -> Told {
+    pub(crate) fn all(self, peer: Peer, handed_on: &HashSet<InstanceId>) -> Told {
         let mut all = self.directory.select(&Filter::everything());
         all.retain(|instance| peer.is_told_of(instance, self.directory, handed_on));
         let known = all.iter().filter_map(|instance| self.advert(peer, instance)).collect();
@@ -56,7 +56,7 @@ impl Telling<'_> {
     }
 
     /// The update about these changes.
-    pub(super) fn changes(self, peer: Peer, changes: &Changes, handed_on: &HashSet<InstanceId>) -> Told {
+    pub(crate) fn changes(self, peer: Peer, changes: &Changes, handed_on: &HashSet<InstanceId>) -> Told {
         let mut told = Told::default();
         for instance in &changes.grown {
             if peer.is_told_of(instance, self.directory, handed_on) {
@@ -78,7 +78,7 @@ impl Telling<'_> {
     }
 
     /// The update about an instance that has answered at an address; `None` if the peer does not reach this host there.
-    pub(super) fn address(
+    pub(crate) fn address(
         self,
         peer: Peer,
         instance: &Instance,

@@ -7,7 +7,7 @@ use actix::prelude::*;
 use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::id::{InstanceId, NodeId};
 
-use super::effect::Effect;
+use crate::discovery::effect::Effect;
 use crate::link::trail;
 
 /// The most endpoints that are asked without waiting for the first of each node to answer.
@@ -46,7 +46,7 @@ pub struct Proving {
 
 impl Proving {
     /// Chooses the endpoints to ask first, among those of which nothing is proved: all, or one of each node where there are many.
-    pub(super) fn choose_first(&mut self, unproved: &[Instance]) -> Vec<Effect> {
+    pub(crate) fn choose_first(&mut self, unproved: &[Instance]) -> Vec<Effect> {
         let all = unproved.len() <= AT_ONCE;
         let choose = |instance: &Instance| match all || !self.firsts.contains_key(&instance.node) {
             true => self.choose(instance),
@@ -57,7 +57,7 @@ impl Proving {
 
     /// Chooses the endpoints to ask next. The others of a node share the host of its first: where that is silent they wait, unless
     /// this goes `further`.
-    pub(super) fn choose_others(
+    pub(crate) fn choose_others(
         &mut self,
         unproved: &[Instance],
         further: bool,

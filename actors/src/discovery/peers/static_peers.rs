@@ -13,8 +13,8 @@ use meshzero_proto::advert::MAX_ADDRESSES;
 use meshzero_proto::hello::Hello;
 use tokio::time;
 
-use super::Discovery;
-use super::link::{Linked, Way, carry, ends};
+use crate::discovery::Discovery;
+use crate::discovery::peers::link::{Linked, Way, carry, ends};
 use crate::discovery::report::Unconnected;
 use crate::link::dial::dial_listed;
 use crate::link::trail::Record;
@@ -36,14 +36,14 @@ const LASTING: Duration = Duration::from_secs(5);
 
 /// The obstacles to each static peer that is not connected.
 #[derive(Default)]
-pub(super) struct StaticPeers {
+pub(crate) struct StaticPeers {
     troubles: BTreeMap<String, String>,
     records: BTreeMap<String, Record>,
 }
 
 impl StaticPeers {
     /// Takes note of a peer that is about to be dialled. Returns the record in which to enter the attempts.
-    pub(super) fn add(&mut self, peer: &str) -> Record {
+    pub(crate) fn add(&mut self, peer: &str) -> Record {
         self.troubles.insert(peer.to_owned(), "no answer yet".to_owned());
         let record = Record::default();
         self.records.insert(peer.to_owned(), record.clone());
@@ -51,7 +51,7 @@ impl StaticPeers {
     }
 
     /// Takes note of the state of a connection to a peer.
-    pub(super) fn update(&mut self, Standing { peer, trouble }: Standing) {
+    pub(crate) fn update(&mut self, Standing { peer, trouble }: Standing) {
         match trouble {
             Some(trouble) => self.troubles.insert(peer, trouble),
             None => self.troubles.remove(&peer),
@@ -59,7 +59,7 @@ impl StaticPeers {
     }
 
     /// The peers that are not connected, each with the reason.
-    pub(super) fn unconnected(&self) -> Vec<Unconnected> {
+    pub(crate) fn unconnected(&self) -> Vec<Unconnected> {
         let unconnected = self.troubles.iter().map(|(peer, trouble)| Unconnected {
             peer: peer.clone(),
             trouble: trouble.clone(),
@@ -72,13 +72,13 @@ impl StaticPeers {
 /// The state of the connection to a static peer: the obstacle, or `None` while it is connected.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Standing {
+pub(crate) struct Standing {
     peer: String,
     trouble: Option<String>,
 }
 
 /// Keeps one static peer connected for as long as the node lives.
-pub(super) async fn keep_connected(
+pub(crate) async fn keep_connected(
     network: Network,
     peer: String,
     hello: Hello,

@@ -17,7 +17,7 @@ use crate::runtime::clock;
 const READ: Duration = Duration::from_secs(2);
 
 /// The chosen interfaces, as they were read last.
-pub(super) struct OwnInterfaces {
+pub(crate) struct OwnInterfaces {
     choice: Interfaces,
     /// Those that are connected, or were so not long ago: a client may come back when the cable does.
     connected: Vec<Interface>,
@@ -39,7 +39,7 @@ pub struct FollowAddresses;
 
 impl OwnInterfaces {
     /// Reads the interfaces for the first time. Those whose cable is pulled out count as connected for `keep`.
-    pub(super) fn new(choice: Interfaces, keep: Duration, changes: HostChanges) -> Self {
+    pub(crate) fn new(choice: Interfaces, keep: Duration, changes: HostChanges) -> Self {
         let read = clock::now();
         let listing = choice.list_all();
         let mut own = Self {
@@ -57,18 +57,18 @@ impl OwnInterfaces {
     }
 
     /// Those that are connected, or were so not long ago.
-    pub(super) fn connected(&self) -> &[Interface] {
+    pub(crate) fn connected(&self) -> &[Interface] {
         &self.connected
     }
 
     /// Follows the chosen addresses of this host, as they change.
-    pub(super) fn follow(&self) -> Addresses {
+    pub(crate) fn follow(&self) -> Addresses {
         self.published.subscribe()
     }
 
     /// Reads the interfaces when it is time. Returns whether those that are connected or were so not long ago have changed, or `None`
     /// when it is not time, or when they cannot be read: then all stays as it is.
-    pub(super) fn read(&mut self, now: Instant) -> Option<Change> {
+    pub(crate) fn read(&mut self, now: Instant) -> Option<Change> {
         let is_told = self.changes.any();
         if !is_told && now.duration_since(self.read) < READ {
             return None;
@@ -136,7 +136,7 @@ impl OwnInterfaces {
 
 /// The result of reading the interfaces once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     None,
     Some,
 }

@@ -54,16 +54,16 @@ impl Verdict {
 }
 
 /// An instance that is to be reached.
-pub(super) struct Sought {
-    pub(super) instance: Instance,
+pub(crate) struct Sought {
+    pub(crate) instance: Instance,
     /// The address that answered last, if one did.
-    pub(super) answered: Option<SocketAddr>,
+    pub(crate) answered: Option<SocketAddr>,
     /// Tells of addresses that become known meanwhile.
-    pub(super) listed: Listed,
+    pub(crate) listed: Listed,
 }
 
 /// Dials one endpoint and checks that it is the one that was advertised.
-pub(super) async fn reach(
+pub(crate) async fn reach(
     network: &Network,
     sought: &Sought,
     hello: &Hello,
@@ -99,13 +99,13 @@ fn was_closed(error: &DialError) -> bool {
 }
 
 /// The slots that all attempts of one node share.
-pub(super) fn slots() -> Rc<Semaphore> {
+pub(crate) fn slots() -> Rc<Semaphore> {
     Rc::new(Semaphore::new(SLOTS))
 }
 
 /// Runs `attempt` when fewer than [`SLOTS`] others have just begun. A host that does not answer frees its slot early, so
 /// that a thousand invented addresses do not keep the real ones waiting.
-pub(super) async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output = T>) -> T {
+pub(crate) async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output = T>) -> T {
     let permit = slots.acquire().await;
     let mut attempt = std::pin::pin!(attempt);
     tokio::select! {
