@@ -14,7 +14,7 @@ use meshzero_actors::node::Node;
 use meshzero_actors::node::router::Follow;
 use meshzero_actors::runtime::executor::Gone;
 use meshzero_proto::codec::Wire;
-use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::discovery::directory::{Filter, Instance};
 use meshzero_proto::name::{InvalidName, ServiceName};
 
 use crate::error::{DiscoverError, NotFound};

@@ -184,15 +184,15 @@ pub use meshzero_actors::telemetry::stats::{
     ServiceStats, Stats, SubscriptionStats, Traffic,
 };
 pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
-pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
-pub use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};
+pub use meshzero_proto::discovery::directory::{DirectoryEvent as WatchEvent, Instance, Why};
 pub use meshzero_proto::id::{InstanceId, InvalidId, NodeId};
 pub use meshzero_proto::limits::{Limits, MAX_MESSAGE_BYTES};
 pub use meshzero_proto::name::{
     DEFAULT_MESH, InvalidName, MAX_NAME_BYTES, MeshName, ServiceName, Topic, TypeName,
 };
 pub use meshzero_proto::news::{GapReason, Missed};
-pub use meshzero_proto::refusal::Refusal;
+pub use meshzero_proto::wire::description::{Description, MessageDescription, TopicDescription};
+pub use meshzero_proto::wire::refusal::Refusal;
 pub use request::{Request, Tell};
 pub use service::{Publisher, Service};
 pub use service_ref::ServiceRef;

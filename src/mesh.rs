@@ -13,7 +13,7 @@ use meshzero_actors::node::advertise::Source;
 use meshzero_actors::runtime::executor::Gone;
 use meshzero_actors::server::drain_report::Abandoned;
 use meshzero_actors::telemetry::stats::{Stats, Traffic};
-use meshzero_proto::directory::Filter;
+use meshzero_proto::discovery::directory::Filter;
 use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;

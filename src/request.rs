@@ -12,7 +12,7 @@ use meshzero_actors::client::caller::Caller;
 use meshzero_actors::client::error::Fault;
 use meshzero_actors::client::tell;
 use meshzero_proto::codec::type_info;
-use meshzero_proto::directory::Instance;
+use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::name::{InvalidName, TypeName};
 use meshzero_proto::trace::TraceContext;
 

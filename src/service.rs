@@ -14,7 +14,7 @@ use meshzero_actors::server::publisher;
 use meshzero_actors::server::service::ServiceEnd;
 use meshzero_actors::telemetry::stats::{NewsTotals, ServiceStats};
 use meshzero_proto::codec::Wire;
-use meshzero_proto::directory::Instance;
+use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::name::ServiceName;
 
 use crate::error::{AdvertiseError, PublishError};

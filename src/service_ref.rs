@@ -16,8 +16,8 @@ use meshzero_actors::node::Node;
 use meshzero_actors::runtime::events;
 use meshzero_actors::telemetry::stats::{RouteStats, Stats};
 use meshzero_proto::codec::Wire;
-use meshzero_proto::description::Description;
-use meshzero_proto::directory::Instance;
+use meshzero_proto::discovery::directory::Instance;
+use meshzero_proto::wire::description::Description;
 
 use crate::error::{CallError, TrySendError};
 use crate::recipient;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use meshzero_actors::discovery::{self, Addresses, Watcher};
 use meshzero_actors::node::Node;
-use meshzero_proto::directory::{DirectoryEvent, Filter};
+use meshzero_proto::discovery::directory::{DirectoryEvent, Filter};
 
 type Starting = Pin<Box<dyn Future<Output = Option<Watcher>> + Send>>;
 

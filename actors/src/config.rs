@@ -4,10 +4,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;
+use meshzero_proto::wire::hello::{Hello, Purpose};
 
 use crate::net::interfaces::Interfaces;
 use crate::net::network::Network;

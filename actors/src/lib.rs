@@ -1,9 +1,12 @@
 //! The moving half of meshzero: sockets, mailboxes and the actors that own them.
 //!
-//! A [`node::Node`] has two actors: [`discovery`] knows who is there, [`router`] knows which of them are connected.
-//! A service is offered by [`offer`]: its [`endpoint`] accepts connections, each becomes a `session`, and messages
-//! go through an inbox ([`hosted`]) or a mailbox ([`foreign`]) into the user's actor. A caller's messages follow a
-//! [`route`] over [`link`]s; news come over [`feed`]s.
+//! A [`node::Node`] has two actors: [`discovery`] knows the instances of the mesh, the [router](node::router) the connected ones.
+//! A service is [advertised](node::advertise): its [endpoint](server::endpoint) accepts connections, each becomes a session, and
+//! messages go through an inbox or a mailbox into the user's actor. A caller's messages follow a [route](client::route) over
+//! [links](client::link); items of news come over [feeds](client::subscription::feed).
+//!
+//! The modules form a stair. From the top: `networkzero`, `node`, `client`, `diagnosis`, `context`, `server`, `discovery`, `link`,
+//! `message`, `config`, `net`, `telemetry`, `runtime`. Each depends on those below it only.
 
 // A library does not write to its program's output.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use actix::{Addr, Handler, Message, WeakRecipient};
 use meshzero_proto::codec::DecodeLimits;
-use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
+use meshzero_proto::wire::hello::{Hello, Purpose};
 use tokio::sync::Semaphore;
 
 use crate::config::Config;

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use meshzero_proto::codec::Encoding;
-use meshzero_proto::frame::{Cut, Frames, Header, Kind, Writing, cut};
+use meshzero_proto::wire::frame::{Cut, Frames, Header, Kind, Writing, cut};
 
 /// Frames of a batch.
 const FRAMES: u64 = 1_000;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use actix::Addr;
 use criterion::{Bencher, Criterion};
 use meshzero::{Service, ServiceRef};
-use meshzero_proto::frame::HEADER_BYTES;
+use meshzero_proto::wire::frame::HEADER_BYTES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;

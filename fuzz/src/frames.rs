@@ -1,7 +1,7 @@
 //! Frames, however they are cut.
 
 use bytes::BytesMut;
-use meshzero_proto::frame::{self, Frame, FrameError, Frames, HEADER_BYTES, Header, Kind};
+use meshzero_proto::wire::frame::{self, Frame, FrameError, Frames, HEADER_BYTES, Header, Kind};
 
 /// The first two bytes are the limit, the third is how many bytes arrive at a time; the others are frames.
 ///

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use meshzero_proto::hello::{
+use meshzero_proto::wire::hello::{
     self, Answer, Hello, HelloError, MAX_HELLO_BYTES, Purpose, Rejection, Resume, Welcome,
 };
 use meshzero_proto::id::{InstanceId, LinkId, NodeId};

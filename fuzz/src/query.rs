@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use meshzero_proto::advert::MAX_HEARD_ADDRESSES;
-use meshzero_proto::query::{self, Asked, NETWORK_DATAGRAM_BYTES, Question, Replied, Replies};
+use meshzero_proto::discovery::advert::MAX_HEARD_ADDRESSES;
+use meshzero_proto::discovery::query::{self, Asked, NETWORK_DATAGRAM_BYTES, Question, Replied, Replies};
 
 use crate::memory;
 
@@ -74,7 +74,7 @@ fn reply() -> Vec<u8> {
     bytes.extend([0, 33, 0, 1, 0, 0, 0, 10, 0, 8, 0, 0, 0, 0, 15, 160, 0xc0, instance as u8]);
     bytes.extend([0xc0, instance as u8, 0, 16, 0, 1, 0, 0, 0, 10]);
     let mut txt = Vec::new();
-    let version = format!("v={}", meshzero_proto::advert::PROTOCOL_VERSION);
+    let version = format!("v={}", meshzero_proto::discovery::advert::PROTOCOL_VERSION);
     for property in [&version, "mesh=meshzero", &format!("node={label}"), "svc=robot/arm"] {
         text(&mut txt, property);
     }

@@ -1,16 +1,16 @@
 //! What the two ends of a connection tell each other besides messages, and what comes before messages in frames.
 
 use bytes::BytesMut;
-use meshzero_proto::advert::{Advert, MAX_HEARD_ADDRESSES};
-use meshzero_proto::catalogue::{Catalogue, MessageEntry};
+use meshzero_proto::discovery::advert::{Advert, MAX_HEARD_ADDRESSES};
+use meshzero_proto::wire::catalogue::{Catalogue, MessageEntry};
 use meshzero_proto::codec::type_info;
-use meshzero_proto::description::Description;
-use meshzero_proto::frame;
+use meshzero_proto::wire::description::Description;
+use meshzero_proto::wire::frame;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::{MeshName, ServiceName, Topic, TypeName};
 use meshzero_proto::news::{self, GapReason, Policy, Subscribe};
-use meshzero_proto::peer::{MAX_TOLD_BYTES, Told};
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, Told};
+use meshzero_proto::wire::refusal::Refusal;
 
 use crate::memory;
 

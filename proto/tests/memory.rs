@@ -4,14 +4,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use meshzero_proto::catalogue::Catalogue;
 use meshzero_proto::codec::{Blob, DecodeLimits, Encoding, Wire, decode};
-use meshzero_proto::description::Description;
-use meshzero_proto::hello::{MAGIC, parse_hello};
+use meshzero_proto::discovery::peer::Told;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::news::Subscribe;
-use meshzero_proto::peer::Told;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::catalogue::Catalogue;
+use meshzero_proto::wire::description::Description;
+use meshzero_proto::wire::hello::{MAGIC, parse_hello};
+use meshzero_proto::wire::refusal::Refusal;
 use peak_alloc::PeakAlloc;
 use serde::{Deserialize, Serialize};
 

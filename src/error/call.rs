@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use meshzero_actors::client::error::Fault;
 use meshzero_actors::diagnosis::diagnosis::Diagnosis;
-use meshzero_proto::refusal::Refusal;
 use meshzero_proto::rounded::Rounded;
+use meshzero_proto::wire::refusal::Refusal;
 
 /// The error of a call that has no reply.
 ///

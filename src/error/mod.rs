@@ -27,7 +27,7 @@ mod news;
 #[cfg(test)]
 mod tests {
     use meshzero_proto::name::InvalidName;
-    use meshzero_proto::refusal::Refusal;
+    use meshzero_proto::wire::refusal::Refusal;
 
     use super::*;
 

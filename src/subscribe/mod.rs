@@ -11,7 +11,7 @@ use meshzero_actors::client::route::Route;
 use meshzero_actors::client::subscription::establish::{SubscriptionTarget, establish};
 use meshzero_actors::node::Node;
 use meshzero_proto::codec::{Wire, type_info};
-use meshzero_proto::directory::Filter;
+use meshzero_proto::discovery::directory::Filter;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Keep, Policy};
 use tokio::sync::oneshot;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use meshzero_actors::diagnosis::diagnosis::Diagnosis;
-use meshzero_proto::directory::Instance;
+use meshzero_proto::discovery::directory::Instance;
 
 use super::address::Address;
 use super::error::ZeroError;

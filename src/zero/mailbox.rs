@@ -8,7 +8,7 @@ use actix::{Actor, Context, Handler};
 use meshzero_actors::runtime::timer::Alarm;
 use meshzero_actors::server::actor::handler::Encoded;
 use meshzero_actors::server::request::inbound::Inbound;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::refusal::Refusal;
 use tokio::sync::Notify;
 
 use super::queue::{Queue, Sequenced};

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use meshzero_actors::NetMessage;
 use meshzero_actors::server::request::inbound::Inbound;
 use meshzero_proto::codec;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::refusal::Refusal;
 
 use super::address::Address;
 use super::error::ZeroError;

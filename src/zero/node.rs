@@ -9,7 +9,7 @@ use std::time::Duration;
 use meshzero_actors::net::bind;
 use meshzero_actors::node::advertise::OfferError;
 use meshzero_actors::runtime::events;
-use meshzero_proto::directory::Instance;
+use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::name::ServiceName;
 use tokio::sync::oneshot;
 

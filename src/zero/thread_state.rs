@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use meshzero_actors::server::request::inbound::Inbound;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::refusal::Refusal;
 
 use super::address::Address;
 use super::error::ZeroError;

@@ -1,9 +1,9 @@
 //! Messages that say that they belong to a trace, and are too short for one. For these the tests speak the protocol.
 
 use meshzero::{NodeId, trace};
-use meshzero_proto::frame::{self, Header, Kind, TRACED};
-use meshzero_proto::hello::{self, Hello, Purpose};
 use meshzero_proto::name::MeshName;
+use meshzero_proto::wire::frame::{self, Header, Kind, TRACED};
+use meshzero_proto::wire::hello::{self, Hello, Purpose};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

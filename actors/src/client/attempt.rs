@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use actix::Message;
 use bytes::Bytes;
-use meshzero_proto::calls::Fate;
+use meshzero_proto::call::in_flight::Fate;
+use meshzero_proto::call::retry::Repeats;
 use meshzero_proto::codec::{self, Encoding};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
-use meshzero_proto::refusal::Refusal;
-use meshzero_proto::retry::Repeats;
 use meshzero_proto::trace::TraceContext;
+use meshzero_proto::wire::refusal::Refusal;
 use tokio::sync::oneshot;
 
 use crate::client::caller::{Caller, conclude, decode};

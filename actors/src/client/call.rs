@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use meshzero_proto::call::retry::{Repeats, Tried};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
-use meshzero_proto::retry::{Repeats, Tried};
 use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 

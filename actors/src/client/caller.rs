@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::calls::Fate;
+use meshzero_proto::call::in_flight::Fate;
 use meshzero_proto::codec::DecodeLimits;
 
 use crate::client::error::Fault;

@@ -1,8 +1,8 @@
 //! Why a call has no reply, and what that means for another try.
 
+use meshzero_proto::call::retry::Tried;
 use meshzero_proto::codec::{DecodeError, EncodeError};
-use meshzero_proto::refusal::Refusal;
-use meshzero_proto::retry::Tried;
+use meshzero_proto::wire::refusal::Refusal;
 
 use crate::diagnosis::diagnosis::Diagnosis;
 

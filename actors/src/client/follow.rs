@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use actix::Addr;
-use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::discovery::directory::{Filter, Instance};
 use meshzero_proto::id::InstanceId;
 use tokio::sync::watch;
 use tokio::time;

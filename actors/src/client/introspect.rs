@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use meshzero_proto::codec::DecodeError;
-use meshzero_proto::description::Description;
+use meshzero_proto::wire::description::Description;
 
 use crate::client::attempt;
 use crate::client::caller::Caller;

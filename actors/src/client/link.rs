@@ -9,10 +9,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use meshzero_proto::calls::{CallId, Calls};
-use meshzero_proto::catalogue::Catalogue;
-use meshzero_proto::frame::{self, Frame, Header, Kind};
-use meshzero_proto::hello::Welcome;
+use meshzero_proto::call::in_flight::{CallId, Calls};
+use meshzero_proto::wire::catalogue::Catalogue;
+use meshzero_proto::wire::frame::{self, Frame, Header, Kind};
+use meshzero_proto::wire::hello::Welcome;
 use tokio::sync::Notify;
 
 use self::calling::Waiting;

@@ -1,4 +1,4 @@
-//! TODO header of client.
+//! The calling side: calls and tells over links to instances, and subscriptions.
 
 pub(crate) mod attempt;
 pub mod call;
@@ -7,10 +7,9 @@ pub mod error;
 pub(crate) mod follow;
 pub mod introspect;
 pub(crate) mod line;
+pub mod link;
 pub(crate) mod offload;
 pub(crate) mod retry;
 pub mod route;
 pub mod subscription;
 pub mod tell;
-
-pub mod link;

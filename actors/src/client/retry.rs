@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use meshzero_proto::call::outlier::Finding;
+use meshzero_proto::call::retry::{self, Cost, Next, Others, Repeats, Tried};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::outlier::Finding;
-use meshzero_proto::refusal::Refusal;
-use meshzero_proto::retry::{self, Cost, Next, Others, Repeats, Tried};
+use meshzero_proto::wire::refusal::Refusal;
 
 use crate::client::caller::Caller;
 use crate::client::error::{Failed, Fault};

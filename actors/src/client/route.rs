@@ -9,10 +9,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use meshzero_proto::call::outlier::Outliers;
 use meshzero_proto::diagnosis::Attempt;
-use meshzero_proto::directory::Instance;
+use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::outlier::Outliers;
 use tokio::sync::Notify;
 
 use crate::client::line::{Line, Turn};

@@ -8,9 +8,9 @@ pub mod stats;
 
 use std::sync::Arc;
 
-use meshzero_proto::directory::{DirectoryEvent, Filter, Instance};
-use meshzero_proto::hello::Purpose;
+use meshzero_proto::discovery::directory::{DirectoryEvent, Filter, Instance};
 use meshzero_proto::news::Subscribe;
+use meshzero_proto::wire::hello::Purpose;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

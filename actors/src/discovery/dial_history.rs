@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use meshzero_proto::diagnosis::Attempt;
-use meshzero_proto::directory::{Directory, Instance, Why};
+use meshzero_proto::discovery::directory::{Directory, Instance, Why};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 use tokio::sync::watch;

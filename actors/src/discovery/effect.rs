@@ -3,16 +3,16 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::advert::Advert;
-use meshzero_proto::directory::Why;
+use meshzero_proto::discovery::advert::Advert;
+use meshzero_proto::discovery::directory::Why;
+use meshzero_proto::discovery::query::Question;
 use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::query::Question;
 
 use crate::discovery::probe::Verdict;
 
 /// One effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(crate) enum Effect {
     /// Ask the network a question: begin its quick rounds.
     Ask(Question),
     /// Ask the network a question at long intervals.
@@ -41,7 +41,7 @@ pub(super) enum Effect {
 
 /// An action that is due after a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Timer {
+pub(crate) enum Timer {
     /// Look whether lists are complete.
     CheckLists,
     /// Probe an instance, if it is still shown.

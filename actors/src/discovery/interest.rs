@@ -1,6 +1,6 @@
 //! The interest of this node in the services of others.
 
-use meshzero_proto::directory::{Directory, Instance};
+use meshzero_proto::discovery::directory::{Directory, Instance};
 use meshzero_proto::id::InstanceId;
 
 use crate::discovery::liveness::nodes::Presence;

@@ -34,8 +34,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use meshzero_proto::addresses::OwnAddress;
-use meshzero_proto::directory::Directory;
+use meshzero_proto::discovery::addresses::OwnAddress;
+use meshzero_proto::discovery::directory::Directory;
 use meshzero_proto::id::NodeId;
 use tokio::sync::Semaphore;
 

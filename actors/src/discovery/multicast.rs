@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use meshzero_proto::diagnosis::MulticastObservations;
+use meshzero_proto::discovery::query::{Families, Question};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::query::{Families, Question};
 
 use crate::discovery::mdns::channel::Use;
 use crate::discovery::mdns::nics::{Nic, Nics};
@@ -163,8 +163,8 @@ impl Multicast {
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::addresses::OwnAddress;
-    use meshzero_proto::advert::Advert;
+    use meshzero_proto::discovery::addresses::OwnAddress;
+    use meshzero_proto::discovery::advert::Advert;
     use meshzero_proto::id::NodeId;
     use meshzero_proto::name::{MeshName, ServiceName};
 

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use meshzero_proto::absence::{is_denial, is_gone};
-use meshzero_proto::addresses::is_own;
-use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::{Hello, Rejection, Welcome};
+use meshzero_proto::diagnosis::absence::{is_denial, is_gone};
+use meshzero_proto::discovery::addresses::is_own;
+use meshzero_proto::discovery::directory::Instance;
+use meshzero_proto::wire::hello::{Hello, Rejection, Welcome};
 use tokio::sync::Semaphore;
 use tokio::time;
 

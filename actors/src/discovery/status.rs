@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero_proto::diagnosis::{Attempt, Outcome};
-use meshzero_proto::directory::Filter;
+use meshzero_proto::discovery::directory::Filter;
 use meshzero_proto::id::InstanceId;
 
 use crate::discovery::report::Report;

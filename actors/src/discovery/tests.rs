@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::advert::Advert;
-use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Why};
-use meshzero_proto::hello::{Answer, Hello, Purpose, Rejection, Welcome, encode_answer, parse_hello};
+use meshzero_proto::discovery::advert::Advert;
+use meshzero_proto::discovery::directory::{DirectoryEvent, Filter, Instance, Why};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{MeshName, ServiceName};
+use meshzero_proto::wire::hello::{Answer, Hello, Purpose, Rejection, Welcome, encode_answer, parse_hello};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use meshzero_proto::limits::Limits;
-use meshzero_proto::stall::Allowance;
 use meshzero_proto::stream::Spares;
+use meshzero_proto::stream::stall::Allowance;
 
 use crate::link::send_queue::Outbox;
 use crate::net::connection::Writer;

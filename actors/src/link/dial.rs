@@ -5,10 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use meshzero_proto::addresses::{OwnAddress, is_here, is_own};
 use meshzero_proto::diagnosis::Outcome;
-use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::{self, Hello};
+use meshzero_proto::discovery::addresses::{OwnAddress, is_here, is_own};
+use meshzero_proto::discovery::directory::Instance;
+use meshzero_proto::wire::hello::{self, Hello};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};

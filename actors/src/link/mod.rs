@@ -1,4 +1,6 @@
-//! TODO header of link.
+//! One resumable stream of frames, at either end: a link outlives its connections.
+//!
+//! The client's end is [`client::link`](crate::client::link), the server's end a session.
 
 pub mod config;
 pub mod dial;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use meshzero_proto::stall::Seen;
+use meshzero_proto::stream::stall::Seen;
 use tokio::sync::Notify;
 
 /// Counters of what has arrived on one link. One task writes them; what others read may be slightly out of date.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use meshzero_proto::diagnosis::{Attempt, Outcome};
-use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::{self, Hello};
+use meshzero_proto::discovery::directory::Instance;
+use meshzero_proto::wire::hello::{self, Hello};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 

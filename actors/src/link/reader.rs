@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use meshzero_proto::frame::{self, Contents, Cut, Frame, FrameError};
 use meshzero_proto::stream::Received;
+use meshzero_proto::wire::frame::{self, Contents, Cut, Frame, FrameError};
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use meshzero_proto::absence::{is_gone, is_refusal};
-use meshzero_proto::addresses::is_own;
+use meshzero_proto::diagnosis::absence::{is_gone, is_refusal};
 use meshzero_proto::diagnosis::{Attempt, Outcome};
-use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::{self, Hello, Purpose, Rejection, Resume, Welcome};
+use meshzero_proto::discovery::addresses::is_own;
+use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::id::LinkId;
+use meshzero_proto::wire::hello::{self, Hello, Purpose, Rejection, Resume, Welcome};
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use meshzero_proto::addresses::is_link_local;
+use meshzero_proto::discovery::addresses::is_link_local;
 
 use crate::net::host::interfaces::{self, Interface};
 
@@ -65,7 +65,7 @@ fn are_in_one(one: &Interface, other: &Interface) -> bool {
 
 #[cfg(all(test, any(target_os = "linux", target_os = "android")))]
 mod tests {
-    use meshzero_proto::addresses::OwnAddress;
+    use meshzero_proto::discovery::addresses::OwnAddress;
 
     use super::*;
 

@@ -215,7 +215,7 @@ fn existing(all: &[Listed]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::addresses::OwnAddress;
+    use meshzero_proto::discovery::addresses::OwnAddress;
 
     use super::*;
 

@@ -1,4 +1,4 @@
-//! TODO header of net.
+//! The operating system's network: interfaces, addresses, sockets, listeners and connections, and the networks that stand in for it.
 
 pub mod bind;
 pub mod bound_addresses;

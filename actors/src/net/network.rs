@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use meshzero_proto::addresses::OwnAddress;
 use meshzero_proto::diagnosis::InterfaceKind;
+use meshzero_proto::discovery::addresses::OwnAddress;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::net::connection::Connection;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use meshzero_proto::advert::MAX_HEARD_ADDRESSES;
+use meshzero_proto::discovery::advert::MAX_HEARD_ADDRESSES;
 
 use crate::runtime::detached::detached;
 

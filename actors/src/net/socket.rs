@@ -24,7 +24,7 @@ pub(crate) fn send_at_once(stream: &TcpStream) {
 }
 
 /// The longest time that every system takes for the silence before a probe, in whole seconds; Linux refuses a longer one. Longer than a
-/// day nobody is silent without being asked anyway, see [`Stall`](meshzero_proto::stall::Stall).
+/// day nobody is silent without being asked anyway, see [`Stall`](meshzero_proto::stream::stall::Stall).
 const LONGEST_IDLE: Duration = Duration::from_secs(32_767);
 
 /// The longest time that Linux takes for what is not acknowledged, in milliseconds as a signed number.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use meshzero_proto::addresses::needs_zone;
+use meshzero_proto::discovery::addresses::needs_zone;
 use meshzero_proto::name::ServiceName;
 
 use crate::net::host::interfaces;

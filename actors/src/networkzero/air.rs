@@ -94,7 +94,7 @@ fn broadcast_address(interface: &Interface) -> Option<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::addresses::OwnAddress;
+    use meshzero_proto::discovery::addresses::OwnAddress;
 
     use super::*;
 

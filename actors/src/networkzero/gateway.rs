@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use meshzero_proto::directory::Filter;
+use meshzero_proto::discovery::directory::Filter;
 use tokio::sync::mpsc;
 
 use super::crossing::{self, Crossing, Crossings};

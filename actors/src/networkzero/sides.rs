@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::sync::Weak;
 
-use meshzero_proto::directory::DirectoryEvent;
+use meshzero_proto::discovery::directory::DirectoryEvent;
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::ServiceName;
 use meshzero_proto::networkzero::Exchange;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, ArbiterHandle, Context};
-use meshzero_proto::advert::Advert;
-use meshzero_proto::catalogue::MAX_MESSAGES;
 use meshzero_proto::codec::TypeInfo;
-use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::discovery::advert::Advert;
+use meshzero_proto::discovery::directory::{Filter, Instance};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
+use meshzero_proto::wire::catalogue::MAX_MESSAGES;
 use tokio::sync::oneshot;
 
 use crate::discovery::{Announce, FollowAddresses, List, Relocated, Withdraw};

@@ -1,4 +1,4 @@
-//! TODO header of runtime.
+//! Executor, timers, shutdown signals and synchronization: independent of the mesh.
 
 pub(crate) mod allocator;
 pub mod backoff;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use meshzero_proto::deadline_queue::{DeadlineQueue, EntryId};
+use meshzero_proto::call::deadline_queue::{DeadlineQueue, EntryId};
 use tokio::sync::Notify;
 
 use crate::runtime::clock;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
-use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
+use meshzero_proto::wire::description::{Description, MessageDescription, TopicDescription};
 use tokio::sync::watch;
 
 use crate::runtime::events;

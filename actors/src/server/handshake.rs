@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use meshzero_proto::hello::{self, Answer, Hello, LinkState, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::{LinkId, NodeId};
-use meshzero_proto::protocol::{self, Protocol};
+use meshzero_proto::wire::hello::{self, Answer, Hello, LinkState, Purpose, Rejection, Resume, Welcome};
+use meshzero_proto::wire::protocol::{self, Protocol};
 use tokio::io::AsyncReadExt;
 
 use crate::link::dial;

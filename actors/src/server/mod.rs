@@ -1,4 +1,4 @@
-//! TODO header of server.
+//! The serving side: an endpoint accepts connections, each becomes a session, and its messages enter the actor of a service.
 
 pub mod actor;
 pub(crate) mod admission;

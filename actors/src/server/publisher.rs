@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{EncodeError, TypeInfo, Wire};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::Subscribe;
+use meshzero_proto::wire::catalogue::agreed;
 use tokio::sync::watch;
 
 use self::draft::{Draft, Guesses};

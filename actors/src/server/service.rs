@@ -7,8 +7,8 @@ pub(crate) mod identity;
 use std::sync::{Arc, OnceLock};
 
 use actix::{Actor, Context, WeakRecipient};
-use meshzero_proto::hello::Welcome;
 use meshzero_proto::limits::Limits;
+use meshzero_proto::wire::hello::Welcome;
 use tokio::sync::oneshot;
 
 use crate::link::config::Carrying;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use meshzero_proto::hello::{LinkState, Resume};
 use meshzero_proto::id::{LinkId, NodeId};
+use meshzero_proto::wire::hello::{LinkState, Resume};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 

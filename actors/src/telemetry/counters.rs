@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::refusal::Refusal;
 
 use crate::telemetry::stats::{CallCounts, ConnectionCounts, RequestCounts, Traffic};
 

@@ -1,4 +1,4 @@
-//! TODO header of telemetry.
+//! Counters, statistics and trace spans.
 
 pub(crate) mod counters;
 pub mod stats;

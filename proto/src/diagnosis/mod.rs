@@ -3,6 +3,8 @@
 //! [`diagnose`] is a pure function: what nobody could look at is a value of its own in [`Observations`], and nothing is
 //! concluded from it.
 
+pub mod absence;
+
 mod attempt;
 mod cable;
 mod finding;

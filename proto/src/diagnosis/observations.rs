@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::attempt::{Attempt, named};
-use crate::addresses::{OwnAddress, is_link_local};
+use crate::discovery::addresses::{OwnAddress, is_link_local};
 
 /// All that is known when something was not found or not reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::*;
-use crate::addresses::OwnAddress;
+use crate::discovery::addresses::OwnAddress;
 
 const SECOND: Duration = Duration::from_secs(1);
 const EACCES: i32 = 13;

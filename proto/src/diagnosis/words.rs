@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::attempt::seconds;
 use super::finding::Finding;
 use super::observations::{InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, Tried};
-use crate::addresses::is_link_local;
+use crate::discovery::addresses::is_link_local;
 use crate::few::{at_most, few};
 
 /// The number of names that are shown, which are short.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddrV4};
 
-use crate::directory::Instance;
+use crate::discovery::directory::Instance;
 use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::*;
-use crate::directory::Instance;
+use crate::discovery::directory::Instance;
 use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
 

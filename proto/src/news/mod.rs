@@ -18,8 +18,8 @@ pub use self::policy::{Keep, Policy};
 pub use self::queue::{Next, Queue};
 use crate::buffer::WriteBuffer;
 use crate::codec::{Fingerprint, own};
-use crate::frame::{self, Header, Kind};
 use crate::name::Topic;
+use crate::wire::frame::{self, Header, Kind};
 
 /// What a subscriber asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

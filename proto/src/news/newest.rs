@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{GapReason, Missed, gap, read_gap, read_item};
-use crate::frame::{Frames, Kind};
+use crate::wire::frame::{Frames, Kind};
 
 /// Leaves out the items that newer ones of their topic supersede, and keeps `most` of each topic. In front of the rest is told
 /// how many are missing, and why. All other frames stay, in their order.
@@ -47,9 +47,9 @@ pub fn newest(frames: &[u8], most: u32) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::codec::Encoding;
-    use crate::frame::{self, Header};
     use crate::name::Topic;
     use crate::news::begin_item;
+    use crate::wire::frame::{self, Header};
 
     fn item(topic: &str, number: u8) -> Vec<u8> {
         let mut frame = Vec::new();

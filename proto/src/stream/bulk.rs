@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::frame::{Header, Kind, LAST};
+use crate::wire::frame::{Header, Kind, LAST};
 
 /// A longer reply leaves in pieces of at most so many bytes.
 pub const PIECE_BYTES: usize = 64 << 10;

@@ -4,6 +4,8 @@
 //! it ([`Outflow`], [`Sent`]); on the next connection the reading end names the byte it wants next, and the stream goes on there. So
 //! between two processes that live nothing is lost, doubled or reordered, wherever a connection is cut.
 
+pub mod stall;
+
 mod bulk;
 mod outflow;
 mod outgoing;

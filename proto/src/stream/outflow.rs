@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::bulk::Bulk;
 use super::{NotThere, Outgoing, Sent, Spares};
 use crate::codec::Beside;
-use crate::frame::{self, Frames, Header, Kind};
+use crate::wire::frame::{self, Frames, Header, Kind};
 
 /// The writing end of a stream. Its bytes are numbered from the first; who writes takes them out with [`Outflow::take`] and
 /// brings them back, so that meanwhile more can be appended.

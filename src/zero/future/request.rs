@@ -9,7 +9,7 @@ use meshzero_actors::server::actor::handler::Encoded;
 use meshzero_actors::server::request::inbound::ReplyTo;
 use meshzero_proto::codec::{self, DecodeLimits, Packed};
 use meshzero_proto::name::TypeName;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::refusal::Refusal;
 
 use super::super::address::Address;
 use super::super::endpoint::Endpoint;

@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::task::Poll;
 
 use meshzero_proto::buffer::Buffer;
-use meshzero_proto::frame::{self, Frames, Header, Kind};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::stream::Spares;
+use meshzero_proto::wire::frame::{self, Frames, Header, Kind};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::{future, thread};

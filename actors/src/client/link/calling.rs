@@ -4,10 +4,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use meshzero_proto::calls::{CallId, Fate};
-use meshzero_proto::frame::{self, Frame, Header};
+use meshzero_proto::call::in_flight::{CallId, Fate};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::pieces::{Pieces, PiecesError};
+use meshzero_proto::wire::frame::{self, Frame, Header};
+use meshzero_proto::wire::pieces::{Pieces, PiecesError};
 
 use super::Link;
 use crate::server::request::inbound::Outcome;

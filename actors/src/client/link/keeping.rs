@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use meshzero_proto::calls::{CallId, Calls};
-use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
-use meshzero_proto::pieces::PiecesError;
-use meshzero_proto::refusal::Refusal;
-use meshzero_proto::stall::Expects;
+use meshzero_proto::call::in_flight::{CallId, Calls};
+use meshzero_proto::stream::stall::Expects;
+use meshzero_proto::wire::frame::{self, Frame, Frames, Header, Kind};
+use meshzero_proto::wire::pieces::PiecesError;
+use meshzero_proto::wire::refusal::Refusal;
 
 use super::calling::{Expected, Waiting};
 use super::{Ended, Link};

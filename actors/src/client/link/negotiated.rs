@@ -3,8 +3,8 @@
 use std::any::TypeId;
 use std::sync::OnceLock;
 
-use meshzero_proto::catalogue::{Catalogue, Passage};
 use meshzero_proto::codec;
+use meshzero_proto::wire::catalogue::{Catalogue, Passage};
 
 use crate::message::NetMessage;
 

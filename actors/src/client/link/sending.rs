@@ -6,10 +6,10 @@ use std::task::Waker;
 use std::time::Instant;
 
 use meshzero_proto::buffer::{Buffer, WriteBuffer};
-use meshzero_proto::calls::{CallId, Calls};
-use meshzero_proto::catalogue::Passage;
+use meshzero_proto::call::in_flight::{CallId, Calls};
 use meshzero_proto::codec::{EncodeError, Encoding};
-use meshzero_proto::frame::{self, Header, Kind, Writing};
+use meshzero_proto::wire::catalogue::Passage;
+use meshzero_proto::wire::frame::{self, Header, Kind, Writing};
 
 use super::{Link, Reply, Waiting};
 use crate::client::link::negotiated;

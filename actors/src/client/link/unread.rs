@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use meshzero_proto::calls::CallId;
+use meshzero_proto::call::in_flight::CallId;
 
 use super::Ended;
 use crate::server::request::inbound::Outcome;

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshzero_proto::hello::Rejection;
-use meshzero_proto::stall::{Expects, Stall, Step};
+use meshzero_proto::stream::stall::{Expects, Stall, Step};
+use meshzero_proto::wire::hello::Rejection;
 use tokio::{task, time};
 
 use crate::link::config::Carrying;

@@ -4,8 +4,8 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
+use meshzero_proto::call::outlier::Finding;
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::outlier::Finding;
 
 use crate::client::route::{Member, Members, Route};
 use crate::runtime::clock;

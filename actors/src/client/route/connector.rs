@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::WeakRecipient;
-use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::Hello;
+use meshzero_proto::discovery::directory::Instance;
+use meshzero_proto::wire::hello::Hello;
 use tokio::time::{self, Instant};
 
 use crate::client::follow::LONGEST_PAUSE;

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use meshzero_proto::call::outlier::{Outliers, Rules};
+use meshzero_proto::call::retry::Budget;
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::outlier::{Outliers, Rules};
-use meshzero_proto::retry::Budget;
 
 use crate::telemetry::counters::CallCounters;
 

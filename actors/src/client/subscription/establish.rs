@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::discovery::directory::{Filter, Instance};
 use meshzero_proto::name::InvalidName;
 use meshzero_proto::news::Subscribe;
 

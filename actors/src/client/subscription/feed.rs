@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use meshzero_proto::directory::Instance;
-use meshzero_proto::frame::{self, Frames, Header};
-use meshzero_proto::hello::Hello;
+use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::name::ServiceName;
 use meshzero_proto::news::Subscribe;
-use meshzero_proto::stall::Expects;
+use meshzero_proto::stream::stall::Expects;
+use meshzero_proto::wire::frame::{self, Frames, Header};
+use meshzero_proto::wire::hello::Hello;
 use tokio::sync::watch;
 use tokio::time;
 

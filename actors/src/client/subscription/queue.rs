@@ -10,9 +10,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use meshzero_proto::codec::Encoding;
-use meshzero_proto::frame::{self, Frames, Kind};
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::{self, GapReason, Keep, Policy};
+use meshzero_proto::wire::frame::{self, Frames, Kind};
 use tokio::sync::mpsc;
 use tokio::task;
 

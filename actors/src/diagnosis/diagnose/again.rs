@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use meshzero_proto::absence::is_refusal;
 use meshzero_proto::diagnosis::Sought;
+use meshzero_proto::diagnosis::absence::is_refusal;
 
 use super::{LOOK_AGAIN, names};
 use crate::discovery::report::{Report, Unanswered};

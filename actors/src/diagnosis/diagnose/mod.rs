@@ -12,7 +12,7 @@ use meshzero_proto::diagnosis::{
     Attempt, Endpoint, Observations, Outcome, Sought, StaticPeer, Tried, diagnose, diagnose_endpoint,
     hidden_services,
 };
-use meshzero_proto::directory::Filter;
+use meshzero_proto::discovery::directory::Filter;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix::prelude::*;
-use meshzero_proto::directory::{Changes, DirectoryEvent, Instance, Source, Why};
+use meshzero_proto::discovery::directory::{Changes, DirectoryEvent, Instance, Source, Why};
 use meshzero_proto::id::InstanceId;
 
 use crate::discovery::Discovery;

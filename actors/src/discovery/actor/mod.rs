@@ -8,9 +8,9 @@ mod requests;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::discovery::query::Question;
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::query::Question;
+use meshzero_proto::wire::hello::{Hello, Purpose};
 
 use super::Discovery;
 use crate::discovery::announce::interfaces::Change;

@@ -1,8 +1,8 @@
 //! The messages to the discovery actor from its sockets, links and attempts. Each is dispatched to the part that it concerns.
 
 use actix::prelude::*;
-use meshzero_proto::directory::{Changes, Source};
-use meshzero_proto::hello::Purpose;
+use meshzero_proto::discovery::directory::{Changes, Source};
+use meshzero_proto::wire::hello::Purpose;
 
 use crate::discovery::PeerArrived;
 use crate::discovery::effect::Effect;

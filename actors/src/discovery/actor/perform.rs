@@ -4,10 +4,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::directory::Source;
-use meshzero_proto::hello::Purpose;
+use meshzero_proto::discovery::directory::Source;
+use meshzero_proto::discovery::query::{Manner, Question};
 use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::query::{Manner, Question};
+use meshzero_proto::wire::hello::Purpose;
 
 use crate::discovery::Discovery;
 use crate::discovery::effect::{Effect, Timer};

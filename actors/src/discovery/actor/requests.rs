@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::directory::Filter;
+use meshzero_proto::discovery::directory::Filter;
 
 use crate::discovery::Discovery;
 use crate::discovery::announce::interfaces::FollowAddresses;

@@ -143,7 +143,7 @@ pub(crate) enum Change {
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::addresses::OwnAddress;
+    use meshzero_proto::discovery::addresses::OwnAddress;
 
     use super::*;
     use crate::net::ingress::Ingress;

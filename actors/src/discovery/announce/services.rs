@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use actix::prelude::*;
-use meshzero_proto::addresses::{OwnAddress, is_link_local, needs_zone};
-use meshzero_proto::advert::{Advert, MAX_HEARD_ADDRESSES};
-use meshzero_proto::directory::Why;
+use meshzero_proto::discovery::addresses::{OwnAddress, is_link_local, needs_zone};
+use meshzero_proto::discovery::advert::{Advert, MAX_HEARD_ADDRESSES};
+use meshzero_proto::discovery::directory::Why;
 use meshzero_proto::id::InstanceId;
 
 use crate::discovery::effect::Effect;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::directory::{Directory, Instance};
+use meshzero_proto::discovery::directory::{Directory, Instance};
 use meshzero_proto::id::{InstanceId, NodeId};
 
 use crate::discovery::dial_history::Dialling;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use actix::dev::MessageResponse;
 use actix::prelude::*;
-use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::discovery::directory::{Filter, Instance};
 use meshzero_proto::id::{InstanceId, NodeId};
 
 use crate::discovery::effect::Effect;

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::directory::{Directory, Instance, Why};
+use meshzero_proto::discovery::directory::{Directory, Instance, Why};
+use meshzero_proto::discovery::query::Question;
 use meshzero_proto::id::NodeId;
-use meshzero_proto::query::Question;
 
 use crate::discovery::effect::{Effect, Timer};
 use crate::discovery::liveness::verification::GOODBYE_ARRIVES;
@@ -220,8 +220,8 @@ pub(crate) fn endpoints(node: NodeId, directory: &Directory) -> Vec<Instance> {
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::advert::Advert;
-    use meshzero_proto::directory::Source;
+    use meshzero_proto::discovery::advert::Advert;
+    use meshzero_proto::discovery::directory::Source;
     use meshzero_proto::id::InstanceId;
     use meshzero_proto::limits::Limits;
     use meshzero_proto::name::{MeshName, ServiceName};

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::directory::{Instance, Why};
-use meshzero_proto::hello::Hello;
+use meshzero_proto::discovery::directory::{Instance, Why};
 use meshzero_proto::id::InstanceId;
+use meshzero_proto::wire::hello::Hello;
 use tokio::sync::Semaphore;
 
 use crate::discovery::effect::{Effect, Timer};

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use mdns_sd::Error;
-use meshzero_proto::advert::Advert;
+use meshzero_proto::discovery::advert::Advert;
 use meshzero_proto::id::InstanceId;
 use tokio::sync::oneshot;
 

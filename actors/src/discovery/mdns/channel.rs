@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use meshzero_proto::query::{LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM_BYTES};
+use meshzero_proto::discovery::query::{LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM_BYTES};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 

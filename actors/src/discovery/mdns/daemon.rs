@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mdns_sd::{Error, IfKind, IfPredicate, Metrics, ServiceDaemon, ServiceInfo};
+use meshzero_proto::discovery::query::LOOPBACK_DATAGRAM_BYTES;
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::query::LOOPBACK_DATAGRAM_BYTES;
 
 use super::{GOODBYE, SERVICE_TYPE, Shared, patiently};
 

@@ -142,7 +142,7 @@ fn rank(nic: &Nic, ips: &[IpAddr], default_route: Option<IpAddr>) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::addresses::OwnAddress;
+    use meshzero_proto::discovery::addresses::OwnAddress;
 
     use super::*;
 

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use mdns_sd::{Error, IfKind, ServiceInfo};
-use meshzero_proto::advert::Advert;
-use meshzero_proto::query::Subtype;
+use meshzero_proto::discovery::advert::Advert;
+use meshzero_proto::discovery::query::Subtype;
 
 use super::SERVICE_TYPE;
 

@@ -2,7 +2,7 @@ use mdns_sd::ServiceDaemon;
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::{MeshName, ServiceName};
 
-use meshzero_proto::query::{LOOPBACK_DATAGRAM_BYTES, Question, Replied, Replies, Subtype};
+use meshzero_proto::discovery::query::{LOOPBACK_DATAGRAM_BYTES, Question, Replied, Replies, Subtype};
 
 use super::channel::{Channel, Use};
 use super::records::record;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::advert::Advert;
+use meshzero_proto::discovery::advert::Advert;
+use meshzero_proto::discovery::query::{Asked, Replied, Replies};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::query::{Asked, Replied, Replies};
 
 use crate::discovery::mdns::channel::{Channel, Use};
 use crate::net::socket::MDNS_PORT;

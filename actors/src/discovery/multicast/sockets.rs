@@ -7,8 +7,8 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Instant;
 
 use actix::prelude::*;
+use meshzero_proto::discovery::query::{Families, InFamily};
 use meshzero_proto::few::few;
-use meshzero_proto::query::{Families, InFamily};
 use tokio::task::JoinHandle;
 
 use super::Multicast;

@@ -10,11 +10,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::addresses::{Ends, OwnAddress, is_here, is_own};
-use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::Hello;
+use meshzero_proto::discovery::addresses::{Ends, OwnAddress, is_here, is_own};
+use meshzero_proto::discovery::directory::Instance;
+use meshzero_proto::discovery::query::Question;
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::query::Question;
+use meshzero_proto::wire::hello::Hello;
 use tokio::sync::Semaphore;
 
 use crate::discovery::effect::Effect;

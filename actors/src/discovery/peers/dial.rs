@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::hello::Hello;
 use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::wire::hello::Hello;
 use tokio::sync::Semaphore;
 use tokio::time;
 

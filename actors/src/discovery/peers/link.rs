@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::addresses::Ends;
-use meshzero_proto::frame::Kind;
+use meshzero_proto::discovery::addresses::Ends;
+use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, Told, UndecodableTold};
 use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::peer::{MAX_TOLD_BYTES, Told, UndecodableTold};
+use meshzero_proto::wire::frame::Kind;
 use tokio::sync::mpsc;
 use tokio::time;
 

@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::addresses::sort;
-use meshzero_proto::advert::MAX_ADDRESSES;
-use meshzero_proto::hello::Hello;
+use meshzero_proto::discovery::addresses::sort;
+use meshzero_proto::discovery::advert::MAX_ADDRESSES;
+use meshzero_proto::wire::hello::Hello;
 use tokio::time;
 
 use crate::discovery::Discovery;

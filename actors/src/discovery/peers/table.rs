@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use actix::Message;
-use meshzero_proto::addresses::{Ends, OwnAddress};
-use meshzero_proto::directory::{Changes, Directory, Instance, Source, Why};
-use meshzero_proto::hello::Hello;
+use meshzero_proto::discovery::addresses::{Ends, OwnAddress};
+use meshzero_proto::discovery::directory::{Changes, Directory, Instance, Source, Why};
+use meshzero_proto::discovery::peer::Told;
 use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::peer::Told;
+use meshzero_proto::wire::hello::Hello;
 use tokio::sync::mpsc;
 
 use crate::discovery::peers::link::{Admitted, Heard, LinkId, Linked, Way};

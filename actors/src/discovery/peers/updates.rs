@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use meshzero_proto::addresses::{Ends, OwnAddress, to_tell};
-use meshzero_proto::advert::Advert;
-use meshzero_proto::directory::{Changes, Directory, DirectoryEvent, Filter, Instance};
+use meshzero_proto::discovery::addresses::{Ends, OwnAddress, to_tell};
+use meshzero_proto::discovery::advert::Advert;
+use meshzero_proto::discovery::directory::{Changes, Directory, DirectoryEvent, Filter, Instance};
+use meshzero_proto::discovery::peer::Told;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::MeshName;
-use meshzero_proto::peer::Told;
 
 use crate::discovery::peers::address_verification::{HandingOn, towards};
 
@@ -110,7 +110,7 @@ impl Telling<'_> {
 mod tests {
     use std::time::Instant;
 
-    use meshzero_proto::directory::Source;
+    use meshzero_proto::discovery::directory::Source;
     use meshzero_proto::limits::Limits;
     use meshzero_proto::name::ServiceName;
 

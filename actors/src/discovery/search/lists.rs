@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::*;
-use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::discovery::directory::{Filter, Instance};
 use tokio::sync::oneshot;
 
 use crate::discovery::effect::{Effect, Timer};

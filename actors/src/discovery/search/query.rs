@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::directory::{Directory, Filter, Instance};
+use meshzero_proto::discovery::directory::{Directory, Filter, Instance};
+use meshzero_proto::discovery::query::{Asked, Due, Families, Manner, Question, Rounds, Subtype};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{MeshName, ServiceName};
-use meshzero_proto::query::{Asked, Due, Families, Manner, Question, Rounds, Subtype};
 
 use crate::discovery::effect::Effect;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::prelude::*;
-use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Pending};
+use meshzero_proto::discovery::directory::{DirectoryEvent, Filter, Instance, Pending};
 use meshzero_proto::name::ServiceName;
 
 use crate::runtime::waking;

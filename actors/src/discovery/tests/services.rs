@@ -1,6 +1,6 @@
 //! Services of discovery actors that are watched, listed and sought, and those that die or are forged.
 
-use meshzero_proto::query::Replies;
+use meshzero_proto::discovery::query::Replies;
 
 use super::*;
 use crate::discovery::mdns::channel::{Channel, Use};

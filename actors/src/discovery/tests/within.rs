@@ -1,6 +1,6 @@
 //! Discovery actors that hear and are told what a test says, without multicast and links.
 
-use meshzero_proto::directory::Source;
+use meshzero_proto::discovery::directory::Source;
 use tokio::sync::oneshot;
 
 use super::*;

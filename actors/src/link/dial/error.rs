@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use meshzero_proto::diagnosis::{Attempt, Outcome};
-use meshzero_proto::hello::{HelloError, Rejection};
 use meshzero_proto::rounded::Rounded;
+use meshzero_proto::wire::hello::{HelloError, Rejection};
 
 use crate::net::zone::Named;
 

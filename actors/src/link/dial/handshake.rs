@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use meshzero_proto::hello::{self, Answer, HelloError, Welcome};
+use meshzero_proto::wire::hello::{self, Answer, HelloError, Welcome};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 

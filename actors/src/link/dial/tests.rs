@@ -1,7 +1,7 @@
 use meshzero_proto::diagnosis::Attempt;
-use meshzero_proto::hello::{Purpose, Welcome};
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::MeshName;
+use meshzero_proto::wire::hello::{Purpose, Welcome};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -43,8 +43,8 @@ async fn an_address_that_refuses_says_more_than_one_that_is_silent() {
 
 #[tokio::test]
 async fn an_address_that_becomes_known_while_dialling_is_tried() {
-    use meshzero_proto::hello::{Answer, encode_answer, parse_hello};
     use meshzero_proto::id::InstanceId;
+    use meshzero_proto::wire::hello::{Answer, encode_answer, parse_hello};
     use tokio::io::AsyncWriteExt;
 
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");

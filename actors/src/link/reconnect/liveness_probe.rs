@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use meshzero_proto::hello::Hello;
+use meshzero_proto::wire::hello::Hello;
 use tokio::time;
 
 use crate::link::dial;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use meshzero_proto::hello::{Answer, LinkState};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
+use meshzero_proto::wire::hello::{Answer, LinkState};
 use tokio::net::TcpListener;
 
 use super::*;

@@ -1,7 +1,7 @@
 //! Acknowledgements: how much of the stream has left and arrived, and the frames that ask for that or tell it.
 
-use meshzero_proto::frame::Kind;
 use meshzero_proto::stream::NotThere;
+use meshzero_proto::wire::frame::Kind;
 
 use super::{Outbox, Pace};
 use crate::runtime::sync::atomic::Ordering;

@@ -15,9 +15,9 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use meshzero_proto::buffer::Buffer;
-use meshzero_proto::frame::Kind;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::stream::{Outflow, Spares, TELL_BYTES};
+use meshzero_proto::wire::frame::Kind;
 use tokio::sync::Notify;
 
 pub use self::acks::QueueStats;

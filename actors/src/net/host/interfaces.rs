@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use if_addrs::IfAddr;
-use meshzero_proto::addresses::OwnAddress;
+use meshzero_proto::discovery::addresses::OwnAddress;
 
 use crate::net::host::sysfs;
 

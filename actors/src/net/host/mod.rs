@@ -1,4 +1,4 @@
-//! TODO header of net/host.
+//! This host's network as the system reports it: interfaces, their kinds and changes, neighbours and routers.
 
 pub(crate) mod changes;
 pub(crate) mod interfaces;

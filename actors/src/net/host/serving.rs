@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use meshzero_proto::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
+use meshzero_proto::discovery::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
 
 use crate::net::host::interfaces::Interface;
 
@@ -62,7 +62,7 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::addresses::OwnAddress;
+    use meshzero_proto::discovery::addresses::OwnAddress;
 
     use super::*;
 

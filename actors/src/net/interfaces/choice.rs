@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use meshzero_proto::addresses::OwnAddress;
+use meshzero_proto::discovery::addresses::OwnAddress;
 
 use super::error::InterfacesError;
 use super::pattern::{NamePattern, Pattern};

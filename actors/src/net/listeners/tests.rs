@@ -1,4 +1,4 @@
-use meshzero_proto::addresses::OwnAddress;
+use meshzero_proto::discovery::addresses::OwnAddress;
 use tokio::time;
 
 use super::*;

@@ -51,7 +51,7 @@ fn rank(ip: IpAddr) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::addresses::OwnAddress;
+    use meshzero_proto::discovery::addresses::OwnAddress;
 
     use super::*;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use meshzero_proto::codec::{DecodeError, DecodeLimits};
 use meshzero_proto::name::TypeName;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::refusal::Refusal;
 
 use crate::runtime::events;
 use crate::server::request::in_progress::Begun;

@@ -8,10 +8,10 @@ use actix::dev::{MessageResponse, ToEnvelope};
 use actix::fut::ActorFutureExt;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture};
 use bytes::Bytes;
-use meshzero_proto::catalogue::MessageEntry;
 use meshzero_proto::codec::{self, DecodeLimits, Encoding, TypeInfo};
 use meshzero_proto::name::TypeName;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::catalogue::MessageEntry;
+use meshzero_proto::wire::refusal::Refusal;
 use tokio::sync::oneshot;
 
 use crate::message::NetMessage;

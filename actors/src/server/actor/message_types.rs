@@ -1,9 +1,9 @@
 //! The message types that a service handles: their names, descriptions and local entries, by name and by number.
 
 use actix::{Actor, Context};
-use meshzero_proto::catalogue::Catalogue;
 use meshzero_proto::codec::TypeInfo;
 use meshzero_proto::name::TypeName;
+use meshzero_proto::wire::catalogue::Catalogue;
 
 use crate::message::NetMessage;
 use crate::server::actor::handler::{Documented, Registration};

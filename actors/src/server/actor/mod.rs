@@ -1,4 +1,4 @@
-//! TODO header of server/actor.
+//! The way of messages into the user's actor, and its supervision.
 
 pub(crate) mod batch;
 pub(crate) mod decoding;

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use bytes::{Bytes, BytesMut};
 use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
-use meshzero_proto::frame;
 use meshzero_proto::news::{self, Log};
+use meshzero_proto::wire::frame;
 
 use crate::message::written::{Spare, Written, give_back, take_spare};
 

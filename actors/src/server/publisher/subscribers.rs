@@ -5,11 +5,11 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{Encoding, Fingerprint};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Missed, Next, Read, Subscribe};
+use meshzero_proto::wire::catalogue::agreed;
 
 use crate::runtime::clock;
 use crate::server::publisher::encoded::FrameRef;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use meshzero_proto::codec::{self, Blob};
-use meshzero_proto::frame::{self, Frames, Kind};
 use meshzero_proto::news::{self, Policy};
+use meshzero_proto::wire::frame::{self, Frames, Kind};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::*;

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{Encoding, TypeInfo, Wire};
 use meshzero_proto::name::{InvalidName, Topic};
+use meshzero_proto::wire::catalogue::agreed;
 
 use crate::server::publisher::encoded::{Retained, Wanted};
 use crate::server::publisher::subscribers::{Readers, Takers};

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use meshzero_proto::codec::Encoding;
-use meshzero_proto::frame::{self, Frames, Header, Kind};
-use meshzero_proto::refusal::Refusal;
 use meshzero_proto::trace::{TRACE_BYTES, TraceContext};
+use meshzero_proto::wire::frame::{self, Frames, Header, Kind};
+use meshzero_proto::wire::refusal::Refusal;
 
 use crate::runtime::semaphore::Taken;
 use crate::server::request::inbound::Inbound;

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use meshzero_proto::codec::{self, Encoding, Wire};
-use meshzero_proto::refusal::Refusal;
 use meshzero_proto::trace::TraceContext;
+use meshzero_proto::wire::refusal::Refusal;
 use tokio::sync::oneshot;
 
 use crate::link::send_queue::Pace;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Instant;
 
 use actix::Message;
-use meshzero_proto::refusal::Refusal;
 use meshzero_proto::trace::TraceContext;
+use meshzero_proto::wire::refusal::Refusal;
 
 use crate::message::NetMessage;
 use crate::server::request::in_progress::Begun;

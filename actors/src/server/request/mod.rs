@@ -1,4 +1,4 @@
-//! TODO header of server/request.
+//! The requests of one connection: delivery, deadlines, and the replies that are still due.
 
 pub(crate) mod deadlines;
 pub mod delivery;

@@ -17,7 +17,7 @@ const BEGUN: u64 = 1 << 31;
 pub const NEVER: u64 = u64::MAX;
 
 /// Which requests are owed an answer, and when it is no use any more. A request's number names its place in the lower half,
-/// see [`CallId`](meshzero_proto::calls::CallId), and a caller uses a place again only when the request that had it is no
+/// see [`CallId`](meshzero_proto::call::in_flight::CallId), and a caller uses a place again only when the request that had it is no
 /// longer wanted. So nothing is searched and nothing is locked.
 ///
 /// Times are milliseconds since whatever instant its user counts from.

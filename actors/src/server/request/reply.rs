@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meshzero_proto::codec::{Encoding, Wire};
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::refusal::Refusal;
 
 use crate::server::request::inbound::ReplyTo;
 use crate::server::request::responder::Answers;

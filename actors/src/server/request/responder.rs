@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use meshzero_proto::buffer::{Buffer, WriteBuffer};
 use meshzero_proto::codec::{self, EncodeError, Encoding};
-use meshzero_proto::frame::{self, Header, Kind, Writing};
-use meshzero_proto::refusal::Refusal;
 use meshzero_proto::stream::PIECE_BYTES;
+use meshzero_proto::wire::frame::{self, Header, Kind, Writing};
+use meshzero_proto::wire::refusal::Refusal;
 
 use crate::link::send_queue::{Outbox, Pace, Reply, Room};
 use crate::runtime::events;

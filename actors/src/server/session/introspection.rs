@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use meshzero_proto::frame::Kind;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::frame::Kind;
+use meshzero_proto::wire::refusal::Refusal;
 use tokio::task::JoinHandle;
 
 use super::refusals::Refusals;

@@ -10,9 +10,9 @@ mod requests;
 use std::io;
 use std::sync::Arc;
 
-use meshzero_proto::frame::{self, Frame, Header, Kind};
-use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::stream::NotThere;
+use meshzero_proto::wire::frame::{self, Frame, Header, Kind};
+use meshzero_proto::wire::hello::{Hello, Purpose};
 
 use self::news::News;
 use self::requests::Requests;

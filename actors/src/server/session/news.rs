@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use meshzero_proto::frame::{Frame, Header, Kind};
 use meshzero_proto::news::{Keep, Subscribe};
+use meshzero_proto::wire::frame::{Frame, Header, Kind};
 
 use super::{SessionError, tell};
 use crate::link::reader::Incoming;

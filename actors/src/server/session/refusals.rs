@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use meshzero_proto::frame;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::frame;
+use meshzero_proto::wire::refusal::Refusal;
 
 use super::SessionError;
 use crate::link::send_queue::Outbox;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use meshzero_proto::frame::{self, Contents, Frames, Header, Kind};
-use meshzero_proto::hello::Hello;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::frame::{self, Contents, Frames, Header, Kind};
+use meshzero_proto::wire::hello::Hello;
+use meshzero_proto::wire::refusal::Refusal;
 
 use super::introspection::Introspection;
 use super::refusals::Refusals;

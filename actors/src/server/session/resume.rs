@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use meshzero_proto::hello::{self, Answer, Welcome};
 use meshzero_proto::id::{LinkId, NodeId};
 use meshzero_proto::rounded::Rounded;
+use meshzero_proto::wire::hello::{self, Answer, Welcome};
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 

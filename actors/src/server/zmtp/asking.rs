@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use meshzero_proto::codec::{self, DecodeLimits, EncodeError, Encoding, Json};
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::refusal::Refusal;
 use meshzero_proto::zmtp::{self, Event, Question};
 use tokio::sync::oneshot;
 

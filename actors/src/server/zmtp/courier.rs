@@ -8,7 +8,7 @@ use actix::{Actor, Context, Handler};
 use bytes::Bytes;
 use meshzero_proto::codec::{self, Blob, DecodeLimits, EncodeError, Json};
 use meshzero_proto::limits::Limits;
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::refusal::Refusal;
 use meshzero_proto::zmtp::{self, Event, SocketType, ZmtpError};
 use tokio::sync::mpsc;
 use tokio::time;

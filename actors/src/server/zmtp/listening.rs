@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use meshzero_proto::codec::{self, DecodeLimits, Encoding, Json};
-use meshzero_proto::frame::{Frames, Kind};
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Policy, Subscribe};
+use meshzero_proto::wire::frame::{Frames, Kind};
 use meshzero_proto::zmtp::{self, Event};
 
 use super::{Wire, WireError, is_gone};

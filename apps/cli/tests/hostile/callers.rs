@@ -6,12 +6,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::catalogue::{Catalogue, MessageEntry};
-use meshzero_proto::frame::Kind;
-use meshzero_proto::hello::{self, Answer, MAGIC, Rejection, Welcome};
 use meshzero_proto::id::{InstanceId, LinkId};
 use meshzero_proto::name::{MeshName, TypeName};
-use meshzero_proto::refusal::Refusal;
+use meshzero_proto::wire::catalogue::{Catalogue, MessageEntry};
+use meshzero_proto::wire::frame::Kind;
+use meshzero_proto::wire::hello::{self, Answer, MAGIC, Rejection, Welcome};
+use meshzero_proto::wire::refusal::Refusal;
 
 use super::multicast::{advert, announce};
 use super::stranger::{framed, node, packed};

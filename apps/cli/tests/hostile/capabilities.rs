@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use meshzero_proto::codec::{DecodeLimits, Encoding, decode};
-use meshzero_proto::frame::{self, Frames, Kind};
-use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::wire::frame::{self, Frames, Kind};
+use meshzero_proto::wire::hello::{Hello, Purpose};
 
 use super::stranger::{PATIENCE, Stranger, packed, request, say};
 use crate::support::Room;

@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use meshzero_proto::frame::Kind;
-use meshzero_proto::hello::Purpose;
+use meshzero_proto::wire::frame::Kind;
+use meshzero_proto::wire::hello::Purpose;
 
 use super::stranger::{MESSAGE, ends, framed, packed, request, reset, say};
 use super::victim::{Attack, Victim};

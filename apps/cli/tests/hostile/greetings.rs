@@ -3,11 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
-use meshzero_proto::hello::{
-    self, Answer, Hello, MAGIC, MAX_HELLO_BYTES, Purpose, Rejection, Resume, Welcome,
-};
 use meshzero_proto::id::{InstanceId, LinkId};
 use meshzero_proto::name::MeshName;
+use meshzero_proto::wire::hello::{
+    self, Answer, Hello, MAGIC, MAX_HELLO_BYTES, Purpose, Rejection, Resume, Welcome,
+};
 
 use super::stranger::{ends, node, reset, say};
 use super::victim::{Attack, Victim};

@@ -2,8 +2,8 @@
 
 use std::net::TcpStream;
 
-use meshzero_proto::frame::{self, Header, Kind};
-use meshzero_proto::hello::Purpose;
+use meshzero_proto::wire::frame::{self, Header, Kind};
+use meshzero_proto::wire::hello::Purpose;
 
 use super::stranger::{MESSAGE, framed, packed, request};
 use super::victim::{Attack, Victim};

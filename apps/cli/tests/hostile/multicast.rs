@@ -70,7 +70,7 @@ pub(super) fn advert(mesh: &str, number: u32, service: &str) -> Vec<u8> {
     let label = id(1);
     let instance = name(&[&label, "_meshzero", "_tcp", "local"]);
     let host = name(&[&label, "local"]);
-    let version = format!("v={}", meshzero_proto::advert::PROTOCOL_VERSION);
+    let version = format!("v={}", meshzero_proto::discovery::advert::PROTOCOL_VERSION);
     let mut txt = Vec::new();
     for property in [version, format!("mesh={mesh}"), format!("node={}", id(2)), format!("svc={service}")] {
         txt.push(u8::try_from(property.len()).expect("a property is short"));

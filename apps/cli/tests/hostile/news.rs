@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use meshzero_proto::frame::Kind;
-use meshzero_proto::hello::Purpose;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{Keep, Policy, Subscribe};
+use meshzero_proto::wire::frame::Kind;
+use meshzero_proto::wire::hello::Purpose;
 
 use super::stranger::{ends, framed, reset};
 use super::victim::{Attack, Victim};

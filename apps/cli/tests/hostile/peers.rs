@@ -2,12 +2,12 @@
 
 use std::net::TcpStream;
 
-use meshzero_proto::advert::Advert;
-use meshzero_proto::frame::Kind;
-use meshzero_proto::hello::{self, Answer, Purpose};
+use meshzero_proto::discovery::advert::Advert;
+use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, Told};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{MeshName, ServiceName};
-use meshzero_proto::peer::{MAX_TOLD_BYTES, Told};
+use meshzero_proto::wire::frame::Kind;
+use meshzero_proto::wire::hello::{self, Answer, Purpose};
 
 use super::stranger::{ends, framed, node, request};
 use super::victim::{Attack, Victim};

@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use meshzero_proto::codec::{DecodeLimits, Encoding, decode, encode};
-use meshzero_proto::frame::{self, Frames, Header, Kind};
-use meshzero_proto::hello::{self, Answer, Hello, Purpose, Rejection, Welcome};
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::MeshName;
+use meshzero_proto::wire::frame::{self, Frames, Header, Kind};
+use meshzero_proto::wire::hello::{self, Answer, Hello, Purpose, Rejection, Welcome};
 use serde::Serialize;
 
 /// The time that a stranger waits for anything.

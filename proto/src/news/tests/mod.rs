@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::codec::Encoding;
-use crate::frame::Frames;
+use crate::wire::frame::Frames;
 
 #[test]
 fn items_and_gaps_travel() {

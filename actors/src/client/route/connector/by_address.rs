@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::{Purpose, Welcome};
+use meshzero_proto::discovery::directory::Instance;
+use meshzero_proto::wire::hello::{Purpose, Welcome};
 use tokio::time;
 
 use super::{GLANCE, Held, Keeper, Known};

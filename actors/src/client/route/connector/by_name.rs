@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Why};
-use meshzero_proto::hello::Purpose;
+use meshzero_proto::discovery::directory::{DirectoryEvent, Filter, Instance, Why};
 use meshzero_proto::name::ServiceName;
+use meshzero_proto::wire::hello::Purpose;
 
 use super::{Held, Keeper, Known};
 use crate::client::follow::{Followed, Next, follow, watch_listings};

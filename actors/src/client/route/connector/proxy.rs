@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use meshzero_proto::directory::Instance;
+use meshzero_proto::discovery::directory::Instance;
 use tokio::time::{self, Instant};
 
 use super::{Held, Keeper, PATIENCE};

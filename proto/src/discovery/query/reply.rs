@@ -7,7 +7,7 @@ use simple_dns::rdata::{PTR, RData};
 use simple_dns::{Name, Packet, PacketFlag, ResourceRecord};
 
 use super::{before_service_type, check_counts};
-use crate::advert::{Advert, InvalidAdvert, MAX_HEARD_ADDRESSES};
+use crate::discovery::advert::{Advert, InvalidAdvert, MAX_HEARD_ADDRESSES};
 use crate::id::InstanceId;
 
 /// How many responders are kept whose replies are incomplete, how many names of each, and how many bytes of all.

@@ -6,7 +6,7 @@ use super::claims::{Claim, Origin, Word};
 use super::entry::Entry;
 use super::hidden::Remembered;
 use super::{Changes, Directory, DirectoryEvent, Instance, Source, Why};
-use crate::advert::Advert;
+use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 
 /// For how long a node may be telling of its services. What it has not confirmed by then is not its own.

@@ -146,7 +146,7 @@ fn more_addresses_of_an_unproved_instance_are_added() {
     let more = Advert { addresses: (10..99).map(port).collect(), ..advert(1, 1, "arm") };
     let changes = world.hear(more, Source::Mdns);
     assert_eq!((changes.events.len(), changes.grown.len()), (0, 1), "it is where it was");
-    assert_eq!(world.directory.get("arm")[0].addresses.len(), crate::advert::MAX_ADDRESSES);
+    assert_eq!(world.directory.get("arm")[0].addresses.len(), crate::discovery::advert::MAX_ADDRESSES);
 }
 
 /// The advert of one service as its host announces it in IPv6, with a link-local address beside another.

@@ -1,6 +1,6 @@
 use super::*;
+use crate::discovery::query::Subtype;
 use crate::name::{MeshName, ServiceName};
-use crate::query::Subtype;
 
 const MERGE: Duration = Duration::from_millis(50);
 const FEW: usize = NETWORK_KNOWN_ANSWERS;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use crate::deadline_queue::{DeadlineQueue, EntryId};
+use crate::call::deadline_queue::{DeadlineQueue, EntryId};
 
 /// Names an open call on one connection. A number is not used again before 2³² other calls had the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::advert::MAX_ADDRESSES;
+use crate::discovery::advert::MAX_ADDRESSES;
 
 /// One address of this host, with the length of its network's prefix in bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -52,7 +52,7 @@ pub struct Hello {
     /// The link that goes on over this connection; `None` begins one.
     #[serde(default)]
     pub resume: Option<Resume>,
-    /// Whether the client takes long replies in [pieces](crate::pieces).
+    /// Whether the client takes long replies in [pieces](crate::wire::pieces).
     #[serde(default)]
     pub pieces: bool,
     /// The link that this connection stands by for, with [`Purpose::Probe`]: the endpoint says in [`Welcome::standby`] how it

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::entry::{Entry, Standing};
 use super::{ASK_AGAIN, Directory, Filter, Instance};
-use crate::addresses::{OwnAddress, is_here};
+use crate::discovery::addresses::{OwnAddress, is_here};
 use crate::id::{InstanceId, NodeId};
 use crate::name::{MeshName, ServiceName};
 

@@ -1,6 +1,6 @@
+use crate::discovery::query::{HEADER_BYTES, MAX_MESSAGE_BYTES};
 use crate::id::{InstanceId, NodeId};
 use crate::name::{MeshName, ServiceName};
-use crate::query::{HEADER_BYTES, MAX_MESSAGE_BYTES};
 use simple_dns::rdata::{A, AAAA, SRV, TXT};
 use simple_dns::{CLASS, CharacterString};
 
@@ -128,7 +128,7 @@ fn link_local_addresses_keep_the_interface_they_were_heard_on() {
 #[test]
 fn records_without_a_lifetime_withdraw_their_instance() {
     let mut records = records(1);
-    let kind = name(crate::query::SERVICE_TYPE.into());
+    let kind = name(crate::discovery::query::SERVICE_TYPE.into());
     let pointer = RData::PTR(PTR(records[0].name.clone()));
     records.push(ResourceRecord::new(kind, CLASS::IN, 10, pointer));
     for record in &mut records {

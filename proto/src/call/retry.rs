@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::refusal::Refusal;
+use crate::wire::refusal::Refusal;
 
 /// What a try of a call ended in, as far as another try goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,8 +24,8 @@ pub use filter::Filter;
 pub use news::{Changes, DirectoryEvent, Instance, Source, Why};
 pub use pending::Pending;
 
-use crate::addresses::OwnAddress;
-use crate::advert::Advert;
+use crate::discovery::addresses::OwnAddress;
+use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::limits::Limits;
 use crate::name::{MeshName, ServiceName};

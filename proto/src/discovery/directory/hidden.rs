@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::claims::Word;
 use super::{Filter, REMEMBER_DEAD, Source};
-use crate::advert::Advert;
+use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::claims::{Claim, Origin};
 use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
-use crate::addresses::{OwnAddress, are_nearer, arrange, is_here, needs_zone, sort, usable};
-use crate::advert::{Advert, MAX_ADDRESSES};
+use crate::discovery::addresses::{OwnAddress, are_nearer, arrange, is_here, needs_zone, sort, usable};
+use crate::discovery::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
 
 /// How many addresses that were claimed for a verified instance are kept until they are tried.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::frame::{self, Frame, FrameError, Frames};
+use crate::wire::frame::{self, Frame, FrameError, Frames};
 
 /// Whoever has sent less of a frame than this has no more memory reserved for it.
 const FIRST_BYTES: usize = 32 << 10;
@@ -76,7 +76,7 @@ impl Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Header, Kind};
+    use crate::wire::frame::{Header, Kind};
 
     fn reply(id: u64, payload: &[u8]) -> Vec<u8> {
         let mut frame = Vec::new();

@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::frame::{self, Kind};
+use crate::wire::frame::{self, Kind};
 
 /// The shortest time that a ping may stay unanswered before the connection is raced. A thread of either end may be busy for
 /// some tens of milliseconds.

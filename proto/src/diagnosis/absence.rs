@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::addresses::needs_zone;
 use crate::diagnosis::{Attempt, Outcome};
+use crate::discovery::addresses::needs_zone;
 
 /// Returns whether failed `attempts` to reach an instance prove that its process has ended or has withdrawn it: all addresses that
 /// can be meant for it were `denied`, or the one at which it last `answered` was. An address that has never led to the instance

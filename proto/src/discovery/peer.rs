@@ -5,10 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::advert::Advert;
 use crate::codec::own;
-use crate::frame::{self, Header, Kind};
+use crate::discovery::advert::Advert;
 use crate::id::InstanceId;
+use crate::wire::frame::{self, Header, Kind};
 
 /// The longest payload of a telling, in bytes.
 pub const MAX_TOLD_BYTES: usize = 64 << 10;
@@ -74,7 +74,7 @@ mod tests {
             node: NodeId::from_random([255; 16]),
             mesh: MeshName::new(&longest).expect("a name"),
             service: ServiceName::new(&longest).expect("a name"),
-            addresses: vec![v6; crate::advert::MAX_ADDRESSES],
+            addresses: vec![v6; crate::discovery::advert::MAX_ADDRESSES],
             leaving: false,
         };
         let told = Told { known: vec![advert; 200], gone: vec![InstanceId::from_random([255; 16]); 5_000] };

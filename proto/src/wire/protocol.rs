@@ -1,6 +1,6 @@
 //! Which protocol a connection speaks, known by its first byte: several share the address of one endpoint.
 
-use crate::hello::{self, HelloError};
+use crate::wire::hello::{self, HelloError};
 use crate::zmtp;
 
 /// A protocol that an endpoint speaks.
