@@ -13,6 +13,7 @@
 
 pub mod client;
 pub mod config;
+pub mod context;
 pub mod diagnosis;
 pub mod discovery;
 pub mod link;
@@ -20,7 +21,6 @@ pub mod message;
 pub mod net;
 pub mod networkzero;
 pub mod node;
-pub mod premises;
 pub mod runtime;
 pub mod server;
 pub mod telemetry;

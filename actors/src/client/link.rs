@@ -15,10 +15,10 @@ use meshzero_proto::wire::frame::{self, Frame, Header, Kind};
 use meshzero_proto::wire::hello::Welcome;
 use tokio::sync::Notify;
 
-use self::calling::Waiting;
-pub use self::calling::{Ended, Reply};
-use self::keeping::Keeping;
-pub use self::sending::{Question, Unsent};
+use self::in_flight::Waiting;
+pub use self::in_flight::{Ended, Reply};
+pub use self::send::{Question, Unsent};
+use self::task::Keeping;
 use self::unread::Unread;
 use crate::client::link::negotiated::Passages;
 use crate::client::link::watchdog::Watchdog;
@@ -34,9 +34,9 @@ use crate::runtime::shutdown::Ending;
 use crate::runtime::waking;
 use crate::telemetry::stats::{Carries, LinkStats};
 
-mod calling;
-mod keeping;
-mod sending;
+mod in_flight;
+mod send;
+mod task;
 mod unread;
 
 /// The caller's side of a link for requests. Shared by all handles of this process.

@@ -19,10 +19,10 @@ use crate::client::line::{Line, Turn};
 use crate::client::link::Link;
 use crate::client::route::health::Health;
 use crate::client::route::target::Target;
+use crate::context::Premises;
 use crate::diagnosis::diagnose;
 use crate::diagnosis::diagnosis::Diagnosis;
 use crate::link::trail::{Record, Records};
-use crate::premises::Premises;
 use crate::server::service::Service;
 use crate::telemetry::stats::{self, RouteStats};
 

@@ -19,9 +19,9 @@ use crate::client::route::Route;
 use crate::client::subscription::feed::{Feed, FeedError};
 use crate::client::subscription::queue::{Arrivals, Sink};
 use crate::client::subscription::stats::Subscribed;
+use crate::context::Premises;
 use crate::discovery::Watcher;
 use crate::link::dial::Listed;
-use crate::premises::Premises;
 use crate::runtime::executor::Gone;
 use crate::runtime::shutdown::Ending;
 

@@ -19,14 +19,14 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::oneshot;
 
 use self::announcer::Announcer;
-use self::nics::Nics;
+use self::interface_table::Nics;
 use crate::net::host::interfaces;
 use crate::net::interfaces::Interfaces;
 
 mod announcer;
 pub(crate) mod channel;
 mod daemon;
-pub(crate) mod nics;
+pub(crate) mod interface_table;
 mod port;
 mod records;
 
@@ -83,7 +83,7 @@ struct Wishes {
 }
 
 impl Mdns {
-    /// Starts the thread, which announces on `nics`. Where multicast does not work it retries with growing pauses, until this is closed
+    /// Starts the thread, which announces on `interface_table`. Where multicast does not work it retries with growing pauses, until this is closed
     /// or dropped.
     ///
     /// # Errors

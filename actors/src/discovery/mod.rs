@@ -41,7 +41,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::discovery::mdns::Mdns;
-use crate::discovery::mdns::nics::Nics;
+use crate::discovery::mdns::interface_table::Nics;
 use crate::link::config;
 use crate::net::host::changes::HostChanges;
 use crate::runtime::control_actor;

@@ -2,7 +2,7 @@
 
 mod errors;
 mod faults;
-mod hearing;
+mod receive;
 mod sockets;
 
 use std::net::IpAddr;
@@ -13,13 +13,13 @@ use meshzero_proto::discovery::query::{Families, Question};
 use meshzero_proto::id::InstanceId;
 
 use crate::discovery::mdns::channel::Use;
-use crate::discovery::mdns::nics::{Nic, Nics};
+use crate::discovery::mdns::interface_table::{Nic, Nics};
 use crate::net::interfaces::Interface;
 use crate::net::socket::Family;
 use crate::runtime::clock;
 use errors::note_error;
 use faults::SocketFaults;
-pub(super) use hearing::Heard;
+pub(super) use receive::Heard;
 use sockets::Open;
 
 /// This node's own multicast is heard back within this time, if at all.

@@ -3,8 +3,8 @@
 use std::io;
 
 use meshzero_proto::stream::NotThere;
+use meshzero_proto::wire::fragments::PiecesError;
 use meshzero_proto::wire::frame::{Header, Kind};
-use meshzero_proto::wire::pieces::PiecesError;
 
 use crate::link::reader::{Incoming, IncomingError};
 use crate::link::send_queue::Outbox;

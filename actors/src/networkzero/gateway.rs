@@ -6,9 +6,9 @@ use std::sync::Arc;
 use meshzero_proto::discovery::directory::Filter;
 use tokio::sync::mpsc;
 
-use super::crossing::{self, Crossing, Crossings};
-use super::sides::Sides;
-use super::working::{self, CLOSING, Working};
+use super::bridge::Sides;
+use super::event::{self, Crossing, Crossings};
+use super::task::{self, CLOSING, Working};
 use crate::discovery::{Addresses, Watch};
 use crate::node::Node;
 use crate::runtime::executor::{Gone, Home};
@@ -39,7 +39,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn open(node: &Arc<Node>) -> Result<Self, GatewayError> {
-        let (tell, crossings) = crossing::queue();
+        let (tell, crossings) = event::queue();
         let shutdown = ShutdownHandle::new(CLOSING);
         let (here, own) = (Arc::downgrade(node), node.id());
         let interfaces = node.config().interfaces.clone();
@@ -50,8 +50,8 @@ impl Gateway {
         let (until, done) = (Arc::clone(&shutdown), shutdown.guard());
         node.home()
             .ask(move || async move {
-                let air = working::open(&interfaces)?;
-                let (tell_brought, brought) = mpsc::channel(working::NAMES);
+                let air = task::open(&interfaces)?;
+                let (tell_brought, brought) = mpsc::channel(task::NAMES);
                 let sides = Sides::new(here, own, tell_brought, tell);
                 let working = Working { sides, watcher, brought };
                 actix::spawn(async move {

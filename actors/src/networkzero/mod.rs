@@ -4,15 +4,15 @@
 //! What the mesh offers is advertised as NetworkZero does it, and its programs reach the endpoints directly, which speak ZeroMQ
 //! as well. What they advertise becomes a service of this node that stands in for theirs.
 
-mod air;
-mod clerk;
-mod crossing;
+mod bridge;
+mod command_service;
+mod commands;
+mod event;
+mod external_beacon;
 mod gateway;
 mod import;
-mod orders;
-mod other_beacon;
-mod sides;
-mod working;
+mod socket;
+mod task;
 
-pub use self::crossing::Crossing;
+pub use self::event::Crossing;
 pub use self::gateway::{Gateway, GatewayError};

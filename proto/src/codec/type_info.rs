@@ -10,9 +10,9 @@ use super::Wire;
 use super::fingerprint::Fingerprint;
 use super::json::Json;
 use super::packed::{self, Packed};
+use super::reflect::{Trace, trace, trace_readable};
 use super::schema::schema;
 use super::shape::{Shape, Shapes};
-use super::trace::{Trace, trace, trace_readable};
 
 /// What is known of a type that travels.
 #[derive(Debug)]

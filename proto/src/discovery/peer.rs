@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::own;
+use crate::codec::control;
 use crate::discovery::advert::Advert;
 use crate::id::InstanceId;
 use crate::wire::frame::{self, Header, Kind};
@@ -39,7 +39,7 @@ impl Told {
     /// # Errors
     /// [`UndecodableTold`]: the peer is broken or worse; the link should end.
     pub fn decode(payload: &[u8]) -> Result<Self, UndecodableTold> {
-        own::from_bytes(payload).map_err(UndecodableTold)
+        control::from_bytes(payload).map_err(UndecodableTold)
     }
 
     /// The frames that tell this, as many as it takes.
@@ -49,7 +49,7 @@ impl Told {
             self.known.chunks(ADVERTS_AT_ONCE).map(|known| Told { known: known.to_vec(), gone: Vec::new() });
         let gone = self.gone.chunks(GONE_AT_ONCE).map(|gone| Told { known: Vec::new(), gone: gone.to_vec() });
         for part in known.chain(gone) {
-            frame::write(&mut bytes, Header::new(Kind::Peer, 0), &own::to_bytes(&part));
+            frame::write(&mut bytes, Header::new(Kind::Peer, 0), &control::to_bytes(&part));
         }
         bytes
     }

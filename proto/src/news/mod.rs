@@ -1,23 +1,23 @@
 //! News: what a subscriber asks for, what travels to it, and the bounded memory of what it has not got yet.
 
+mod gap;
 mod item;
 mod log;
-mod missed;
 mod newest;
-mod pace;
 mod patience;
 mod policy;
 mod queue;
+mod rate;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::gap::{GapReason, Missed};
 pub use self::log::{Cursor, Log, Read};
-pub use self::missed::{GapReason, Missed};
 pub use self::newest::newest;
 pub use self::policy::{Keep, Policy};
 pub use self::queue::{Next, Queue};
 use crate::buffer::WriteBuffer;
-use crate::codec::{Fingerprint, own};
+use crate::codec::{Fingerprint, control};
 use crate::name::Topic;
 use crate::wire::frame::{self, Header, Kind};
 
@@ -35,7 +35,7 @@ pub struct Subscribe {
 impl Subscribe {
     /// The MessagePack bytes that travel.
     pub fn to_bytes(&self) -> Vec<u8> {
-        own::to_bytes(self)
+        control::to_bytes(self)
     }
 
     /// Reads what travelled.
@@ -43,7 +43,7 @@ impl Subscribe {
     /// # Errors
     /// What does not decode, as text.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        own::from_bytes(bytes)
+        control::from_bytes(bytes)
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::gap::{GapReason, Missed};
 use super::item::Item;
-use super::missed::{GapReason, Missed};
-use super::pace::Pace;
 use super::patience::Patience;
 use super::policy::{Keep, Policy};
+use super::rate::Pace;
 use crate::name::Topic;
 
 /// What comes next.

@@ -6,21 +6,21 @@
 
 pub mod stall;
 
-mod bulk;
-mod outflow;
-mod outgoing;
-mod piece;
-mod received;
-mod sent;
-mod spares;
+mod buffer_pool;
+mod chunk;
+mod fragments;
+mod recv;
+mod send;
+mod unacked;
+mod write_batch;
 
-pub use self::bulk::PIECE_BYTES;
-pub use self::outflow::Outflow;
-pub use self::outgoing::{Outgoing, SLICES};
-pub use self::piece::Piece;
-pub use self::received::{Received, TELL_BYTES};
-pub use self::sent::{NotThere, Sent};
-pub use self::spares::Spares;
+pub use self::buffer_pool::Spares;
+pub use self::chunk::Piece;
+pub use self::fragments::PIECE_BYTES;
+pub use self::recv::{Received, TELL_BYTES};
+pub use self::send::Outflow;
+pub use self::unacked::{NotThere, Sent};
+pub use self::write_batch::{Outgoing, SLICES};
 
 #[cfg(test)]
 mod tests;

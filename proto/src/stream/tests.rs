@@ -10,8 +10,8 @@ use proptest::prelude::*;
 
 use super::{Outflow, Received, SLICES, Spares};
 use crate::call::in_flight::{CallId, Calls, Fate};
+use crate::wire::fragments::Pieces;
 use crate::wire::frame::{self, Frame, Header, Kind, LAST};
-use crate::wire::pieces::Pieces;
 
 /// Bytes that may be written and not acknowledged; small, so that histories reach it.
 const WINDOW: usize = 96;

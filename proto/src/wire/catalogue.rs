@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{Encoding, Fingerprint, own};
+use crate::codec::{Encoding, Fingerprint, control};
 use crate::name::TypeName;
 
 /// The most message types that one service may handle: a slot has two bytes.
@@ -73,7 +73,7 @@ impl Catalogue {
 
     /// The MessagePack bytes that travel.
     pub fn to_bytes(&self) -> Vec<u8> {
-        own::to_bytes(self)
+        control::to_bytes(self)
     }
 
     /// Reads what travelled.
@@ -81,7 +81,7 @@ impl Catalogue {
     /// # Errors
     /// What does not decode, as text.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        own::from_bytes::<Self>(bytes).map(|catalogue| Self::new(catalogue.entries))
+        control::from_bytes::<Self>(bytes).map(|catalogue| Self::new(catalogue.entries))
     }
 }
 

@@ -6,7 +6,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::own;
+use crate::codec::control;
 use crate::id::{InstanceId, LinkId, NodeId};
 use crate::name::{MeshName, ServiceName};
 
@@ -231,7 +231,7 @@ pub fn wanted(bytes: &[u8]) -> Result<usize, HelloError> {
 fn encode<T: Serialize>(body: &T) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&[0; 2]);
-    bytes.extend(own::to_bytes(body));
+    bytes.extend(control::to_bytes(body));
     let length = u16::try_from(bytes.len() - PREFIX_BYTES).expect("names are bounded");
     bytes[4..PREFIX_BYTES].copy_from_slice(&length.to_le_bytes());
     bytes
@@ -240,7 +240,7 @@ fn encode<T: Serialize>(body: &T) -> Vec<u8> {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(T, usize)>, HelloError> {
     let Some(end) = whole(bytes)? else { return Ok(None) };
     let Some(body) = bytes.get(PREFIX_BYTES..end) else { return Ok(None) };
-    let body = own::from_bytes(body).map_err(HelloError::Invalid)?;
+    let body = control::from_bytes(body).map_err(HelloError::Invalid)?;
     Ok(Some((body, end)))
 }
 

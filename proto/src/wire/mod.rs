@@ -2,8 +2,8 @@
 
 pub mod catalogue;
 pub mod description;
+pub mod fragments;
 pub mod frame;
 pub mod hello;
-pub mod pieces;
 pub mod protocol;
 pub mod refusal;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::own;
+use crate::codec::control;
 
 /// What is kept of a refusal that arrives: it is shown to people, and its sender chose how long it is.
 const MOST_NAMES: usize = 256;
@@ -110,12 +110,12 @@ impl Refusal {
 
     /// The MessagePack bytes that travel.
     pub fn to_bytes(&self) -> Vec<u8> {
-        own::to_bytes(self)
+        control::to_bytes(self)
     }
 
     /// Reads what travelled; what a later version says is kept as text. Long lists and texts are cut.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let read = own::from_bytes(bytes).unwrap_or_else(|error| Self::BadReply {
+        let read = control::from_bytes(bytes).unwrap_or_else(|error| Self::BadReply {
             problem: format!("a refusal of another version ({error})"),
         });
         read.cut()

@@ -17,10 +17,10 @@ use tokio::time::{self, Instant};
 use crate::client::follow::LONGEST_PAUSE;
 use crate::client::link::Link;
 use crate::client::route::{Member, Route};
+use crate::context::Premises;
 use crate::discovery::{Failed, Proved, Verdict};
 use crate::link::dial::{self, DialError, Listed};
 use crate::link::reconnect::Redial;
-use crate::premises::Premises;
 use crate::telemetry::stats::AskStats;
 
 /// The longest that one attempt to connect may take.

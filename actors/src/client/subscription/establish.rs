@@ -15,10 +15,10 @@ use crate::client::subscription::feed::FeedError;
 use crate::client::subscription::queue::Arrivals;
 use crate::client::subscription::stats::Subscribed;
 use crate::client::subscription::{self, Publishers, SubscribeFault};
+use crate::context::Premises;
 use crate::diagnosis::diagnose;
 use crate::diagnosis::diagnosis::Diagnosis;
 use crate::discovery::List;
-use crate::premises::Premises;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::executor::Gone;
 

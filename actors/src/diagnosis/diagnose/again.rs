@@ -7,9 +7,9 @@ use meshzero_proto::diagnosis::Sought;
 use meshzero_proto::diagnosis::absence::is_refusal;
 
 use super::{LOOK_AGAIN, names};
+use crate::context::Premises;
 use crate::discovery::report::{Report, Unanswered};
 use crate::discovery::{Ask, AskAgain};
-use crate::premises::Premises;
 use crate::runtime::clock;
 
 /// A reply that is younger than this needs no other.

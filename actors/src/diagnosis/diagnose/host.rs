@@ -6,12 +6,12 @@ use std::sync::Arc;
 use meshzero_proto::diagnosis::{InterfaceSeen, Surroundings};
 
 use super::{network, surroundings};
+use crate::context::Premises;
 use crate::net::host::interfaces::{self, local_address};
 use crate::net::host::neighbours::{self, Entry};
 use crate::net::host::routers;
 use crate::net::interfaces::Interfaces;
 use crate::net::zone;
-use crate::premises::Premises;
 use crate::runtime::detached::detached;
 
 /// The state of this host. What could not be looked at is `None` or missing.

@@ -16,12 +16,12 @@ use meshzero_proto::discovery::directory::Filter;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 
+use crate::context::Premises;
 use crate::diagnosis::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
 use crate::discovery::report::Report;
 use crate::discovery::{Ask, AskHidden, AskReplied, Prove, Proving};
 use crate::net::host::neighbours;
 use crate::net::zone::Named;
-use crate::premises::Premises;
 use crate::runtime::clock;
 use host::{Host, gather};
 

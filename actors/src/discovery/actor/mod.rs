@@ -18,7 +18,7 @@ use crate::discovery::announce::services::Host;
 use crate::discovery::effect::Effect;
 use crate::discovery::liveness::evidence::Evidence;
 use crate::discovery::liveness::verification::judge;
-use crate::discovery::mdns::nics::Nics;
+use crate::discovery::mdns::interface_table::Nics;
 use crate::discovery::peers::static_peers::keep_connected;
 use crate::discovery::peers::table::Links;
 use crate::discovery::peers::updates::Telling;

@@ -11,7 +11,7 @@ use meshzero_proto::id::InstanceId;
 
 use crate::discovery::effect::Effect;
 use crate::discovery::mdns::Mdns;
-use crate::discovery::mdns::nics::Nics;
+use crate::discovery::mdns::interface_table::Nics;
 use crate::net::bound_addresses::Bound;
 use crate::net::host::kind;
 use crate::net::host::serving::serving;

@@ -10,7 +10,7 @@ use meshzero_proto::discovery::query::{LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
-use super::nics::Nic;
+use super::interface_table::Nic;
 use crate::net::socket::{self, Family};
 
 /// The longest datagram of mDNS, in bytes (RFC 6762 §17).

@@ -14,9 +14,9 @@ use tokio::task::JoinHandle;
 use super::Multicast;
 use super::errors::note_error;
 use super::faults::{SocketFaults, SocketKey, Word};
-use super::hearing::{Heard, read};
+use super::receive::{Heard, read};
 use crate::discovery::mdns::channel::{Channel, Use};
-use crate::discovery::mdns::nics::{Nic, Nics};
+use crate::discovery::mdns::interface_table::{Nic, Nics};
 use crate::net::socket::{self, Family};
 
 /// One socket, until it is dropped.

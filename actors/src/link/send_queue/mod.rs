@@ -5,9 +5,9 @@
 //! acknowledged it, so that it can be written again when the connection is replaced.
 
 mod acks;
-mod long;
+mod flush;
+mod fragments;
 mod permit;
-mod writing;
 
 use std::convert::Infallible;
 use std::ops::Range;

@@ -8,8 +8,8 @@ use meshzero_proto::buffer::{Buffer, WriteBuffer};
 use meshzero_proto::codec::{Blob, Encoding};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::stream::{NotThere, PIECE_BYTES};
+use meshzero_proto::wire::fragments::Pieces;
 use meshzero_proto::wire::frame::{self, Frames, HEADER_BYTES, Header, Writing};
-use meshzero_proto::wire::pieces::Pieces;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 

@@ -3,9 +3,9 @@
 pub(crate) mod resume;
 
 mod introspection;
-mod news;
 mod refusals;
 mod requests;
+mod subscription;
 
 use std::io;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use meshzero_proto::stream::NotThere;
 use meshzero_proto::wire::frame::{self, Frame, Header, Kind};
 use meshzero_proto::wire::hello::{Hello, Purpose};
 
-use self::news::News;
 use self::requests::Requests;
+use self::subscription::News;
 use crate::link::reader::{Incoming, IncomingError};
 use crate::link::run::{Carried, Conversation as _, carry, keep_up};
 use crate::link::send_queue::{Outbox, Pace, Room};

@@ -1,21 +1,21 @@
 //! ZeroMQ sockets at an endpoint, where REQ and DEALER send requests and SUB subscribes; and those that listen elsewhere, for which
 //! a proxy service stands in.
 
-mod asking;
-mod courier;
-mod listening;
-mod stand_in;
+mod connection;
+mod forwarder;
+mod proxy;
+mod requests;
+mod subscription;
 mod value;
-mod wire;
 
 use std::sync::Arc;
 
 use meshzero_proto::zmtp::{self, SocketType, ZmtpError};
 
-pub(crate) use self::courier::{Courier, Reached, reach};
-pub(crate) use self::stand_in::{ProxyActor, StandIn};
+pub(crate) use self::connection::{Wire, WireError};
+pub(crate) use self::forwarder::{Courier, Reached, reach};
+pub(crate) use self::proxy::{ProxyActor, StandIn};
 pub(crate) use self::value::{NAME as VALUE, Value};
-pub(crate) use self::wire::{Wire, WireError};
 use crate::net::connection::Connection;
 use crate::server::service::Service;
 
@@ -66,8 +66,8 @@ pub(crate) async fn greet(
 pub(crate) async fn serve(visitor: Visitor, service: Arc<Service>) -> Result<(), WireError> {
     let Visitor { wire, socket } = visitor;
     match socket {
-        SocketType::Sub | SocketType::XSub => listening::serve(wire, &service).await,
-        _ => asking::serve(wire, service).await,
+        SocketType::Sub | SocketType::XSub => subscription::serve(wire, &service).await,
+        _ => requests::serve(wire, service).await,
     }
 }
 

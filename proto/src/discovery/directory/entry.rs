@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::claims::{Claim, Origin};
+use super::eviction::{Claim, Origin};
 use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
 use crate::discovery::addresses::{OwnAddress, are_nearer, arrange, is_here, needs_zone, sort, usable};
 use crate::discovery::advert::{Advert, MAX_ADDRESSES};

@@ -5,7 +5,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::claims::Word;
+use super::eviction::Word;
 use super::{Filter, REMEMBER_DEAD, Source};
 use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};

@@ -4,14 +4,14 @@
 //! over a connection whose handshake named it. Hints never displace, move or remove what is verified: they only raise
 //! a *doubt*, and who owns the directory settles it by asking the endpoint.
 
-mod claims;
+mod capacity;
 mod entry;
+mod event;
+mod eviction;
 mod filter;
 mod hidden;
-mod known;
-mod news;
+mod lookup;
 mod pending;
-mod room;
 #[cfg(test)]
 mod tests;
 
@@ -20,8 +20,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use event::{Changes, DirectoryEvent, Instance, Source, Why};
 pub use filter::Filter;
-pub use news::{Changes, DirectoryEvent, Instance, Source, Why};
 pub use pending::Pending;
 
 use crate::discovery::addresses::OwnAddress;
@@ -29,8 +29,8 @@ use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::limits::Limits;
 use crate::name::{MeshName, ServiceName};
-use claims::Claims;
 use entry::{Entry, Standing};
+use eviction::Claims;
 use hidden::Hidden;
 
 /// For how long a direct reply or a handshake is taken as a sign of life.

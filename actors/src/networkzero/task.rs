@@ -9,13 +9,13 @@ use meshzero_proto::networkzero::{Advert, Beacon};
 use tokio::sync::mpsc;
 use tokio::time;
 
-use super::air::Air;
-use super::clerk;
-use super::crossing::Crossing;
+use super::bridge::Sides;
+use super::command_service;
+use super::commands::Orders;
+use super::event::Crossing;
+use super::external_beacon::{OtherBeacon, OtherBeaconError};
 use super::import::Brought;
-use super::orders::Orders;
-use super::other_beacon::{OtherBeacon, OtherBeaconError};
-use super::sides::Sides;
+use super::socket::Air;
 use crate::discovery::Watcher;
 use crate::net::interfaces::Interfaces;
 use crate::runtime::clock;
@@ -53,7 +53,7 @@ pub(super) struct Working {
 type Ended = std::ops::ControlFlow<()>;
 
 impl Working {
-    /// Works until `closing` comes or the node has gone. `air` is the port of the machine's beacon, if it could be had.
+    /// Works until `closing` comes or the node has gone. `socket` is the port of the machine's beacon, if it could be had.
     pub(super) async fn work(mut self, mut air: Option<Air>, closing: &Ending) {
         loop {
             let ended = match air.take() {
@@ -77,7 +77,7 @@ impl Working {
         let mut beacon = Beacon::new(NAMES);
         beacon.announce(self.sides.announced().clone(), clock::now());
         let hired = match self.sides.node.upgrade() {
-            Some(node) => clerk::hire(&node).await,
+            Some(node) => command_service::hire(&node).await,
             None => return Ended::Break(()),
         };
         let (_clerk, mut orders) = match hired {

@@ -7,11 +7,11 @@ use std::sync::{Arc, PoisonError};
 
 use meshzero_proto::call::in_flight::{CallId, Calls};
 use meshzero_proto::stream::stall::Expects;
+use meshzero_proto::wire::fragments::PiecesError;
 use meshzero_proto::wire::frame::{self, Frame, Frames, Header, Kind};
-use meshzero_proto::wire::pieces::PiecesError;
 use meshzero_proto::wire::refusal::Refusal;
 
-use super::calling::{Expected, Waiting};
+use super::in_flight::{Expected, Waiting};
 use super::{Ended, Link};
 use crate::client::link::watchdog::{Watchdog, Watched};
 use crate::link::reader::Incoming;

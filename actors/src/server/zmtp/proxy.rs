@@ -7,7 +7,7 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::TypeName;
 use tokio::sync::mpsc;
 
-use super::courier::{Courier, Intake, Questions, Reached, Role};
+use super::forwarder::{Courier, Intake, Questions, Reached, Role};
 use super::value::{self, Value};
 use crate::runtime::panic::Panicked;
 use crate::server::actor::handler::Registration;

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use meshzero_proto::call::in_flight::{CallId, Fate};
 use meshzero_proto::id::InstanceId;
+use meshzero_proto::wire::fragments::{Pieces, PiecesError};
 use meshzero_proto::wire::frame::{self, Frame, Header};
-use meshzero_proto::wire::pieces::{Pieces, PiecesError};
 
 use super::Link;
 use crate::server::request::inbound::Outcome;

@@ -6,7 +6,7 @@ use meshzero_proto::networkzero::{Advert, Beacon, Command};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::clerk::Order;
+use super::command_service::Order;
 
 /// The longest that a program waits for a name, whatever it says. NetworkZero's ask for half a second at a time; and who has left
 /// is not noticed before.

@@ -5,8 +5,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use super::piece::Piece;
-use super::sent::Sent;
+use super::chunk::Piece;
+use super::unacked::Sent;
 use crate::codec::Beside;
 
 /// Pieces handed to the system in one call; Linux takes 1,024, and more than this saves nothing.
@@ -87,7 +87,7 @@ impl Outgoing {
         self.pieces.is_empty().then(|| &self.batch[self.left..])
     }
 
-    /// Notes that the first `bytes` have left, and gives what has left whole to `sent`.
+    /// Notes that the first `bytes` have left, and gives what has left whole to `unacked`.
     pub fn advance(&mut self, bytes: usize, sent: &mut Sent) {
         self.left += bytes;
         while let Some(first) = self.pieces.front() {

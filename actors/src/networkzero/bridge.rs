@@ -11,7 +11,7 @@ use meshzero_proto::networkzero::Exchange;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::crossing::{Crossing, Telling};
+use super::event::{Crossing, Telling};
 use super::import::{self, Brought};
 use crate::node::Node;
 

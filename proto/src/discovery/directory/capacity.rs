@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::claims::{Claim, Origin, Word};
 use super::entry::Entry;
+use super::eviction::{Claim, Origin, Word};
 use super::hidden::Remembered;
 use super::{Changes, Directory, DirectoryEvent, Instance, Source, Why};
 use crate::discovery::advert::Advert;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::bulk::Bulk;
+use super::fragments::Bulk;
 use super::{NotThere, Outgoing, Sent, Spares};
 use crate::codec::Beside;
 use crate::wire::frame::{self, Frames, Header, Kind};

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::piece::Piece;
-use super::spares::Spares;
+use super::buffer_pool::Spares;
+use super::chunk::Piece;
 
 /// Small batches are kept together in chunks of this length.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -37,7 +37,7 @@ pub struct NotThere {
 }
 
 impl Sent {
-    /// Nothing yet. The memory of batches goes to `spares`.
+    /// Nothing yet. The memory of batches goes to `buffer_pool`.
     pub fn new(spares: Spares) -> Self {
         Self { spares, ..Self::default() }
     }
