@@ -8,13 +8,13 @@ use actix::{Actor, ArbiterHandle, Context};
 use meshzero_actors::Handles;
 use meshzero_actors::NetMessage;
 #[cfg(feature = "schemars")]
-use meshzero_actors::server::actor::handler::Documented;
+use meshzero_actors::server::actor::handler::DocumentedSchema;
 use meshzero_actors::server::actor::handler::Registration;
 use meshzero_actors::server::request::incoming_call::Call;
 
-use meshzero_actors::net::bind::Place;
+use meshzero_actors::net::bind::BindAddress;
 use meshzero_actors::node::Node;
-use meshzero_actors::node::advertise::{self, Declared, Offer, Only, Source};
+use meshzero_actors::node::advertise::{self, ActorSource, DeclaredTopic, ServiceSpec, Uniqueness};
 use meshzero_actors::server::actor::restart::Restart;
 use meshzero_proto::codec::{TypeInfo, Wire, type_info};
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
@@ -65,18 +65,18 @@ use crate::value::Value;
 #[must_use = "a service is advertised when this is awaited"]
 pub struct Advertise<A: Actor> {
     node: Arc<Node>,
-    offer: Result<Offer<A>, AdvertiseError>,
+    offer: Result<ServiceSpec<A>, AdvertiseError>,
 }
 
 impl<A: Actor<Context = Context<A>>> Advertise<A> {
-    pub(crate) fn new(node: Arc<Node>, name: &str, source: Source<A>) -> Self {
-        let offer = ServiceName::new(name).map_err(AdvertiseError::Name).map(|name| Offer {
+    pub(crate) fn new(node: Arc<Node>, name: &str, source: ActorSource<A>) -> Self {
+        let offer = ServiceName::new(name).map_err(AdvertiseError::Name).map(|name| ServiceSpec {
             name: Some(name),
             source,
             handlers: Vec::new(),
-            place: Place::default(),
+            place: BindAddress::default(),
             arbiter: None,
-            only: Only::OneOfMany,
+            only: Uniqueness::OneOfMany,
             topics: Vec::new(),
             restart: Restart::default(),
         });
@@ -168,7 +168,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
             let name = TypeName::new(type_info::<M>().name())?;
             let message = schemars::schema_for!(M).to_value();
             let reply = schemars::schema_for!(M::Result).to_value();
-            offer.handlers.push(Registration::of::<M>(name).documented(Documented { message, reply }));
+            offer.handlers.push(Registration::of::<M>(name).documented(DocumentedSchema { message, reply }));
             Ok(())
         })
     }
@@ -271,7 +271,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// ```
     pub fn fail_if_exists(self) -> Self {
         self.change(|offer| {
-            offer.only = Only::One;
+            offer.only = Uniqueness::One;
             Ok(())
         })
     }
@@ -357,12 +357,15 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
 
     fn declare(self, topic: &str, item: Option<&'static TypeInfo>, retains: bool) -> Self {
         self.change(|offer| {
-            offer.topics.push(Declared { topic: Topic::new(topic)?, item, retains });
+            offer.topics.push(DeclaredTopic { topic: Topic::new(topic)?, item, retains });
             Ok(())
         })
     }
 
-    pub(crate) fn change(mut self, change: impl FnOnce(&mut Offer<A>) -> Result<(), AdvertiseError>) -> Self {
+    pub(crate) fn change(
+        mut self,
+        change: impl FnOnce(&mut ServiceSpec<A>) -> Result<(), AdvertiseError>,
+    ) -> Self {
         self.offer = self.offer.and_then(|mut offer| {
             change(&mut offer)?;
             Ok(offer)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use meshzero_actors::runtime::blocking::Scope;
+use meshzero_actors::runtime::blocking::BusyScope;
 
 /// Blocks this thread until `future` completes, for programs with a plain `fn main`.
 ///
@@ -46,7 +46,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut task = Context::from_waker(&waker);
     let mut future = pin!(future.into_future());
-    let _scope = Scope::block();
+    let _scope = BusyScope::block();
     loop {
         match future.as_mut().poll(&mut task) {
             Poll::Ready(output) => return output,

@@ -8,10 +8,10 @@ use std::time::Duration;
 use meshzero_actors::client::caller::deadline_in;
 use meshzero_actors::client::route::Route;
 use meshzero_actors::client::route::target::Target;
-use meshzero_actors::discovery::List;
-use meshzero_actors::net::naming::{self, Meaning};
+use meshzero_actors::discovery::ListInstances;
+use meshzero_actors::net::naming::{self, NameOrAddress};
 use meshzero_actors::node::Node;
-use meshzero_actors::node::router::Follow;
+use meshzero_actors::node::router::GetRoute;
 use meshzero_actors::runtime::executor::Gone;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::discovery::directory::{Filter, Instance};
@@ -69,7 +69,7 @@ impl Discover {
         if self.node.ending().has_come() {
             return Err(Gone.into());
         }
-        let route = self.node.ask_router(Follow(target)).await?;
+        let route = self.node.ask_router(GetRoute(target)).await?;
         let alarm = self.node.alarms().at(deadline_in(self.within));
         tokio::select! {
             // A timeout of zero still finds what is connected.
@@ -102,9 +102,9 @@ impl Discover {
 /// Parses the target of a search. `localhost` is this host, even if a service has that as its name.
 fn read(text: &str) -> Result<Target, DiscoverError> {
     let address = match naming::read(text)? {
-        Meaning::Address(address) => Some(address),
-        Meaning::Host(host) => host.address(),
-        Meaning::Name => None,
+        NameOrAddress::Address(address) => Some(address),
+        NameOrAddress::Host(host) => host.address(),
+        NameOrAddress::Name => None,
     };
     Ok(match address {
         Some(address) => Target::Address(address),
@@ -271,5 +271,5 @@ async fn list(node: Arc<Node>, filter: Filter, within: Duration) -> Vec<Instance
         return Vec::new();
     }
     // A mesh that has been left has no services.
-    node.ask_discovery(List { filter, within }).await.unwrap_or_default()
+    node.ask_discovery(ListInstances { filter, within }).await.unwrap_or_default()
 }

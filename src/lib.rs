@@ -162,7 +162,9 @@ pub use error::{
 pub use join::Join;
 pub use mesh::Mesh;
 pub use meshzero_actors::client::subscription::feed::FeedError;
-pub use meshzero_actors::net::interfaces::{Awaited as AwaitedInterface, InterfacesError, Lack};
+pub use meshzero_actors::net::interfaces::{
+    InterfacesError, MissingPart, PendingInterface as AwaitedInterface,
+};
 pub use meshzero_actors::net::naming::InvalidAddress;
 pub use meshzero_actors::node::StartError;
 pub use meshzero_actors::runtime::executor::Gone;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::diagnosis::diagnose;
-use meshzero_actors::diagnosis::diagnosis::{Answering, Diagnosis, Hidden};
-use meshzero_actors::net::interfaces::Awaited as AwaitedInterface;
+use meshzero_actors::diagnosis::diagnosis::{Diagnosis, HiddenServices, Reachability};
+use meshzero_actors::net::interfaces::PendingInterface as AwaitedInterface;
 use meshzero_actors::node::Node;
-use meshzero_actors::node::advertise::Source;
+use meshzero_actors::node::advertise::ActorSource;
 use meshzero_actors::runtime::executor::Gone;
 use meshzero_actors::server::drain_report::Abandoned;
 use meshzero_actors::telemetry::stats::{Stats, Traffic};
@@ -148,7 +148,7 @@ impl Mesh {
     /// }
     /// # }
     /// ```
-    pub async fn answering(&self, prefix: impl AsRef<str>) -> Answering {
+    pub async fn answering(&self, prefix: impl AsRef<str>) -> Reachability {
         diagnose::of_answering(self.node.context(), &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
@@ -165,7 +165,7 @@ impl Mesh {
     /// }
     /// # }
     /// ```
-    pub async fn hidden(&self, prefix: impl AsRef<str>) -> Option<Hidden> {
+    pub async fn hidden(&self, prefix: impl AsRef<str>) -> Option<HiddenServices> {
         diagnose::of_hidden(self.node.context(), &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
@@ -236,7 +236,7 @@ impl Mesh {
             let make: Box<dyn FnMut() -> A + Send> = Box::new(move || factory(publisher.clone()));
             make
         };
-        Advertise::new(Arc::clone(&self.node), name.as_ref(), Source::Factory(Box::new(prepare)))
+        Advertise::new(Arc::clone(&self.node), name.as_ref(), ActorSource::Factory(Box::new(prepare)))
     }
 
     /// Advertises an actor that already runs. When it stops, or panics, the service is withdrawn.
@@ -264,7 +264,7 @@ impl Mesh {
     where
         A: Actor<Context = Context<A>>,
     {
-        Advertise::new(Arc::clone(&self.node), name.as_ref(), Source::Addr(addr))
+        Advertise::new(Arc::clone(&self.node), name.as_ref(), ActorSource::Addr(addr))
     }
 
     /// Finds a service by its name, or by a literal `ip:port` or `localhost:port`, and connects to it. See [`Discover`].

@@ -20,7 +20,7 @@
 //!
 //! A name that both sides have is not forwarded. One gateway per network is enough; several do not interfere with each other.
 
-pub use meshzero_actors::networkzero::{Crossing, Gateway, GatewayError};
+pub use meshzero_actors::networkzero::{Gateway, GatewayError, GatewayEvent};
 
 use crate::mesh::Mesh;
 

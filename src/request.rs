@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use meshzero_actors::NetMessage;
-use meshzero_actors::client::call::Call;
+use meshzero_actors::client::call::OutgoingCall;
 use meshzero_actors::client::caller::Caller;
-use meshzero_actors::client::error::Fault;
+use meshzero_actors::client::error::CallErrorKind;
 use meshzero_actors::client::tell;
 use meshzero_proto::codec::type_info;
 use meshzero_proto::discovery::directory::Instance;
@@ -65,7 +65,7 @@ use crate::error::CallError;
 /// ```
 #[must_use = "a request is sent when it is awaited; to send without waiting, use `do_send` or `try_send`"]
 pub struct Request<M: NetMessage> {
-    call: Call<M>,
+    call: OutgoingCall<M>,
     invalid: Option<InvalidName>,
 }
 
@@ -73,7 +73,7 @@ impl<M: NetMessage> Request<M> {
     // Always: a call is created in its final place instead of being moved there.
     #[inline(always)]
     pub(crate) fn new(caller: Arc<Caller>, message: M) -> Self {
-        Self { call: Call::new(caller, message), invalid: None }
+        Self { call: OutgoingCall::new(caller, message), invalid: None }
     }
 
     /// Sets the timeout of the reply, from the first poll. Default: [`Limits::request_timeout`](crate::Limits::request_timeout), 5 s.
@@ -168,7 +168,7 @@ impl<M: NetMessage> Request<M> {
     }
 
     #[cold]
-    fn error(&self, fault: Fault) -> CallError {
+    fn error(&self, fault: CallErrorKind) -> CallError {
         let service = self.call.caller().route.target().to_string();
         CallError::new(&service, fault, self.call.tries(), self.call.timeout())
     }
@@ -188,7 +188,7 @@ impl<M: NetMessage> Future for Request<M> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(invalid) = self.invalid.take() {
-            return Poll::Ready(Err(self.error(Fault::NotSent(invalid.to_string()))));
+            return Poll::Ready(Err(self.error(CallErrorKind::NotSent(invalid.to_string()))));
         }
         Poll::Ready(match ready!(Pin::new(&mut self.call).poll(task)) {
             Ok(reply) => Ok(reply),
@@ -223,7 +223,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     }
 
     #[cold]
-    fn error(&self, fault: Fault) -> CallError {
+    fn error(&self, fault: CallErrorKind) -> CallError {
         CallError::new(&self.tell.caller().route.target().to_string(), fault, 1, self.tell.timeout())
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::net::bind::address_of;
-use meshzero_actors::net::bound_addresses::Bound;
+use meshzero_actors::net::bound_addresses::BoundAddresses;
 use meshzero_actors::node::Node;
-use meshzero_actors::node::advertise::{Offered, Only};
+use meshzero_actors::node::advertise::{AdvertisedService, Uniqueness};
 use meshzero_actors::server::drain_report::Abandoned;
 use meshzero_actors::server::publisher;
 use meshzero_actors::server::service::ServiceEnd;
@@ -37,12 +37,12 @@ use crate::error::{AdvertiseError, PublishError};
 #[must_use = "the service is withdrawn when this is dropped"]
 pub struct Service<A: Actor<Context = Context<A>>> {
     node: Arc<Node>,
-    offered: Offered<A>,
+    offered: AdvertisedService<A>,
     publisher: Publisher,
 }
 
 impl<A: Actor<Context = Context<A>>> Service<A> {
-    pub(crate) fn new(node: Arc<Node>, offered: Offered<A>) -> Self {
+    pub(crate) fn new(node: Arc<Node>, offered: AdvertisedService<A>) -> Self {
         let publisher = Publisher::new(offered.service.publisher.clone());
         Self { node, offered, publisher }
     }
@@ -71,12 +71,12 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     }
 
     /// The addresses that the endpoint listens at.
-    pub(crate) fn bound(&self) -> &Bound {
+    pub(crate) fn bound(&self) -> &BoundAddresses {
         &self.offered.bound
     }
 
     /// Announces a name for a service that was offered unlisted; fails if it must be the only one and is not.
-    pub(crate) async fn announce(&self, name: &ServiceName, only: Only) -> Result<(), AdvertiseError> {
+    pub(crate) async fn announce(&self, name: &ServiceName, only: Uniqueness) -> Result<(), AdvertiseError> {
         Ok(self.offered.announce(&self.node, name, only).await?)
     }
 

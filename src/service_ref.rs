@@ -8,10 +8,10 @@ use std::sync::Arc;
 use actix::Recipient;
 use meshzero_actors::NetMessage;
 use meshzero_actors::client::caller::{Caller, deadline_in};
-use meshzero_actors::client::error::Fault;
+use meshzero_actors::client::error::CallErrorKind;
 use meshzero_actors::client::introspect;
 use meshzero_actors::client::route::{Member, Route};
-use meshzero_actors::client::tell::{self, Untold};
+use meshzero_actors::client::tell::{self, TellError};
 use meshzero_actors::node::Node;
 use meshzero_actors::runtime::events;
 use meshzero_actors::telemetry::stats::{RouteStats, Stats};
@@ -134,9 +134,9 @@ impl ServiceRef {
     /// ```
     pub fn try_send<M: NetMessage>(&self, message: M) -> Result<(), TrySendError<M>> {
         tell::try_tell(&self.caller, message).map_err(|untold| match untold {
-            Untold::Full(message) => TrySendError::Full(message),
-            Untold::Nobody(message) => TrySendError::NotConnected(message),
-            Untold::Fault(fault) => self.impossible(fault),
+            TellError::Full(message) => TrySendError::Full(message),
+            TellError::Nobody(message) => TrySendError::NotConnected(message),
+            TellError::Fault(fault) => self.impossible(fault),
         })
     }
 
@@ -298,7 +298,7 @@ impl ServiceRef {
         }
     }
 
-    fn impossible<M>(&self, fault: Fault) -> TrySendError<M> {
+    fn impossible<M>(&self, fault: CallErrorKind) -> TrySendError<M> {
         let allowed = self.node.limits().request_timeout;
         TrySendError::Impossible(CallError::new(&self.name, fault, 1, allowed))
     }

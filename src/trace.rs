@@ -102,5 +102,5 @@
 //! assert_eq!(trace::current(), None);
 //! ```
 
-pub use meshzero_actors::telemetry::trace::{Carried, begin, carry, current, in_scope};
+pub use meshzero_actors::telemetry::trace::{InContext, begin, carry, current, in_scope};
 pub use meshzero_proto::trace::{InvalidTraceParent, Sampling, SpanId, TraceContext, TraceId};

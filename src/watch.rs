@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use meshzero_actors::discovery::{self, Addresses, Watcher};
+use meshzero_actors::discovery::{self, AddressChanges, Watcher};
 use meshzero_actors::node::Node;
 use meshzero_proto::discovery::directory::{DirectoryEvent, Filter};
 
@@ -47,7 +47,7 @@ impl Watch {
     pub(crate) fn new(node: Arc<Node>, filter: Filter) -> Self {
         let here = Arc::clone(&node);
         let starting = async move {
-            here.ask_discovery(discovery::Watch { filter, addresses: Addresses::Moves }).await.ok()
+            here.ask_discovery(discovery::Watch { filter, addresses: AddressChanges::Moves }).await.ok()
         };
         Self { state: State::Starting(Box::pin(starting)), _node: node }
     }

@@ -11,14 +11,14 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::discovery::Discovery;
-use crate::link::config::Carrying;
-use crate::runtime::executor::{Gone, Home};
-use crate::runtime::shutdown::{Ending, ShutdownHandles};
-use crate::runtime::timer::Alarms;
-use crate::server::registry::Own;
+use crate::link::config::LinkConfig;
+use crate::runtime::executor::{Executor, Gone};
+use crate::runtime::shutdown::{ShutdownHandles, ShutdownSignal};
+use crate::runtime::timer::Timers;
+use crate::server::registry::ServiceRegistry;
 use crate::server::service::environment::Environment;
-use crate::telemetry::stats::AskStats;
-use crate::telemetry::subscriptions::Subscriptions;
+use crate::telemetry::stats::GetStats;
+use crate::telemetry::subscriptions::SubscriptionRegistry;
 
 /// The membership of a node in its mesh, as it is held by what needs the node to stay joined: the node leaves when the last is dropped.
 pub trait Membership: Send + Sync {
@@ -27,36 +27,36 @@ pub trait Membership: Send + Sync {
 }
 
 /// The context of a node: one for the node, its router and all its routes.
-pub struct Premises {
+pub struct NodeContext {
     /// The configuration.
     pub config: Arc<Config>,
     /// The hello that others are made of: without an instance and a purpose.
     pub hello: Hello,
     /// The thread that it lives on.
-    pub home: Home,
+    pub home: Executor,
     /// The timers.
-    pub alarms: Arc<Alarms>,
+    pub alarms: Arc<Timers>,
     /// The settings and resources that its message connections share.
-    pub carrying: Carrying,
+    pub carrying: LinkConfig,
     /// The limits of decoding a message of a Rust type.
     pub decode_limits: DecodeLimits,
     /// The discovery actor.
     pub discovery: Addr<Discovery>,
     /// The services that it offers.
-    pub own: Arc<Own>,
+    pub own: Arc<ServiceRegistry>,
     /// The subscriptions.
-    pub subscriptions: Arc<Subscriptions>,
+    pub subscriptions: Arc<SubscriptionRegistry>,
     /// Its gateways, which shut down before it leaves.
     pub(crate) gateways: ShutdownHandles,
     /// The permit to examine this host for a diagnosis: one at a time.
     pub looking: Arc<Semaphore>,
     /// The signal that it leaves: all routes end with it.
-    pub ending: Arc<Ending>,
+    pub ending: Arc<ShutdownSignal>,
 }
 
-impl Premises {
+impl NodeContext {
     /// The environment of a service of this node. The statistics of the whole node come from `node_stats`.
-    pub(crate) fn environment(&self, node_stats: WeakRecipient<AskStats>) -> Environment {
+    pub(crate) fn environment(&self, node_stats: WeakRecipient<GetStats>) -> Environment {
         Environment {
             mesh: self.hello.mesh.clone(),
             node: self.hello.node,

@@ -15,20 +15,20 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::client::caller::Caller;
 use crate::client::route::Route;
 use crate::config::Config;
-use crate::context::{Membership, Premises};
+use crate::context::{Membership, NodeContext};
 use crate::discovery::{Discovery, Leave};
-use crate::link::config::Carrying;
-use crate::net::interfaces::{Awaited, InterfacesError};
-use crate::node::router::{Close, Router};
+use crate::link::config::LinkConfig;
+use crate::net::interfaces::{InterfacesError, PendingInterface};
+use crate::node::router::{CloseServices, Router};
 use crate::runtime::allocator;
 use crate::runtime::control_actor;
-use crate::runtime::executor::{Gone, Home, Lodging};
-use crate::runtime::shutdown::{Ending, Last, ShutdownHandles};
-use crate::runtime::timer::{Alarms, Ringing};
+use crate::runtime::executor::{Executor, ExecutorGuard, Gone};
+use crate::runtime::shutdown::{ShutdownHandles, ShutdownSignal, TriggerOnDrop};
+use crate::runtime::timer::{TimerTask, Timers};
 use crate::server::drain_report::Abandoned;
-use crate::server::registry::Own;
+use crate::server::registry::ServiceRegistry;
 use crate::server::service::environment::Environment;
-use crate::telemetry::stats::{AskStats, Stats};
+use crate::telemetry::stats::{GetStats, Stats};
 
 /// The longest wait of a program for the goodbye when it drops its mesh at the end.
 const GOODBYE: Duration = Duration::from_millis(800);
@@ -58,9 +58,9 @@ pub enum StartError {
 
 /// One process's membership of a mesh.
 pub struct Node {
-    awaited: Vec<Awaited>,
-    premises: Arc<Premises>,
-    lodging: Mutex<Option<Lodging>>,
+    awaited: Vec<PendingInterface>,
+    premises: Arc<NodeContext>,
+    lodging: Mutex<Option<ExecutorGuard>>,
     router: Addr<Router>,
 }
 
@@ -70,7 +70,7 @@ impl Node {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
-        Self::start_in(config, Home::find_or_start).await
+        Self::start_in(config, Executor::find_or_start).await
     }
 
     /// Joins a mesh on a thread of its own, also where there is an arbiter: for callers that block theirs.
@@ -78,7 +78,7 @@ impl Node {
     /// # Errors
     /// [`StartError`].
     pub async fn start_apart(config: Config) -> Result<Arc<Self>, StartError> {
-        Self::start_in(config, async || Home::start()).await
+        Self::start_in(config, async || Executor::start()).await
     }
 
     /// Joins a mesh on the `LocalSet` that this is polled in, whoever's runtime that is. It does not outlive that.
@@ -89,12 +89,12 @@ impl Node {
     /// # Panics
     /// Outside of a `LocalSet`.
     pub async fn start_local(config: Config) -> Result<Arc<Self>, StartError> {
-        Self::start_in(config, async || Ok(Home::local())).await
+        Self::start_in(config, async || Ok(Executor::local())).await
     }
 
     async fn start_in(
         mut config: Config,
-        home: impl AsyncFnOnce() -> Result<(Home, Lodging), Gone>,
+        home: impl AsyncFnOnce() -> Result<(Executor, ExecutorGuard), Gone>,
     ) -> Result<Arc<Self>, StartError> {
         // Before anybody adds them to a clock's time.
         config.limits = Arc::new(Arc::unwrap_or_clone(config.limits).saturated());
@@ -106,19 +106,19 @@ impl Node {
         allocator::keep_large_blocks();
         let id = NodeId::from_random(config.network.random().map_err(StartError::Random)?);
         let (limits, network) = (Arc::clone(&config.limits), config.network.clone());
-        let carrying = Carrying { limits, spin: config.spin, network, ..Carrying::default() };
-        let (alarms, ringing) = Alarms::new();
+        let carrying = LinkConfig { limits, spin: config.spin, network, ..LinkConfig::default() };
+        let (alarms, ringing) = Timers::new();
         let (home, lodging) = home().await?;
         let thread = home.clone();
         // Made whole over there: whoever stops waiting leaves nothing behind.
         let make = move || async move {
             let discovery = Discovery::start_for(&config, id).map_err(StartError::Discovery)?;
-            let ending = Arc::<Ending>::default();
+            let ending = Arc::<ShutdownSignal>::default();
             // Dropped with the thread, if that ends before the node leaves: so everybody hears of the end, whatever it is.
-            let own = Arc::<Own>::default();
-            let task = NodeTask { own: Arc::clone(&own), last: Last(Arc::clone(&ending)), ringing };
+            let own = Arc::<ServiceRegistry>::default();
+            let task = NodeTask { own: Arc::clone(&own), last: TriggerOnDrop(Arc::clone(&ending)), ringing };
             actix::spawn(task.run());
-            let premises = Arc::new(Premises {
+            let premises = Arc::new(NodeContext {
                 hello: config.hello(id),
                 config,
                 home,
@@ -142,7 +142,7 @@ impl Node {
     }
 
     /// The context that its parts share.
-    pub fn context(&self) -> &Arc<Premises> {
+    pub fn context(&self) -> &Arc<NodeContext> {
         &self.premises
     }
 
@@ -162,7 +162,7 @@ impl Node {
     }
 
     /// The chosen interfaces that could not be used yet when it started. It uses them as soon as they can be.
-    pub fn awaited(&self) -> &[Awaited] {
+    pub fn awaited(&self) -> &[PendingInterface] {
         &self.awaited
     }
 
@@ -177,12 +177,12 @@ impl Node {
     }
 
     /// The thread that the node lives on.
-    pub fn home(&self) -> &Home {
+    pub fn home(&self) -> &Executor {
         &self.premises.home
     }
 
     /// The timers.
-    pub fn alarms(&self) -> &Arc<Alarms> {
+    pub fn alarms(&self) -> &Arc<Timers> {
         &self.premises.alarms
     }
 
@@ -197,7 +197,7 @@ impl Node {
     }
 
     /// The moment in which the node leaves.
-    pub fn ending(&self) -> &Arc<Ending> {
+    pub fn ending(&self) -> &Arc<ShutdownSignal> {
         &self.premises.ending
     }
 
@@ -212,7 +212,7 @@ impl Node {
     /// # Errors
     /// [`Gone`]: the node has left, and its thread has ended.
     pub async fn stats(&self) -> Result<Stats, Gone> {
-        self.ask_router(AskStats).await
+        self.ask_router(GetStats).await
     }
 
     /// Asks the router actor.
@@ -264,7 +264,7 @@ impl Node {
     pub fn leave_now(&self) {
         let (tell, mut told) = oneshot::channel();
         // A program that ends now would take the goodbye with it. On the node's own thread nothing can be waited for.
-        if self.begin_to_leave(DRAIN_NOW, tell) == Some(Whose::Own) && !self.home().is_here() {
+        if self.begin_to_leave(DRAIN_NOW, tell) == Some(ThreadOwner::Own) && !self.home().is_here() {
             let patience = Instant::now() + GOODBYE;
             while told.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < patience {
                 std::thread::sleep(GLANCE);
@@ -273,15 +273,16 @@ impl Node {
     }
 
     /// Leaves on the node's thread, and says on whose; `None` if that has begun already, or cannot any more.
-    fn begin_to_leave(&self, drain: Duration, tell: oneshot::Sender<Vec<Abandoned>>) -> Option<Whose> {
+    fn begin_to_leave(&self, drain: Duration, tell: oneshot::Sender<Vec<Abandoned>>) -> Option<ThreadOwner> {
         let lodging = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let whose = if matches!(lodging, Lodging::Owner(_)) { Whose::Own } else { Whose::Users };
+        let whose =
+            if matches!(lodging, ExecutorGuard::Owner(_)) { ThreadOwner::Own } else { ThreadOwner::Users };
         let (router, discovery) = (self.router.clone(), self.discovery().clone());
-        let (ending, premises) = (Last(Arc::clone(self.ending())), Arc::clone(&self.premises));
+        let (ending, premises) = (TriggerOnDrop(Arc::clone(self.ending())), Arc::clone(&self.premises));
         let leaving = self.home().spawn(move || async move {
             premises.gateways.shut_down().await;
             // An actor that is gone has left already.
-            let abandoned = router.send(Close { within: drain }).await.unwrap_or_default();
+            let abandoned = router.send(CloseServices { within: drain }).await.unwrap_or_default();
             // Not before: what is being finished may need to call others.
             drop(ending);
             let _ = discovery.send(Leave).await;
@@ -306,9 +307,9 @@ impl Membership for Node {
 /// The task on the node's thread for those who wait elsewhere, as long as the node is there. Dropped, it closes what is still offered,
 /// tells the end, and then wakes those who wait.
 struct NodeTask {
-    own: Arc<Own>,
-    last: Last,
-    ringing: Ringing,
+    own: Arc<ServiceRegistry>,
+    last: TriggerOnDrop,
+    ringing: TimerTask,
 }
 
 impl NodeTask {
@@ -330,7 +331,7 @@ impl Drop for NodeTask {
 
 /// The owner of the thread that a node lives on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Whose {
+enum ThreadOwner {
     Own,
     Users,
 }

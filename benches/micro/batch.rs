@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use meshzero_proto::codec::Encoding;
-use meshzero_proto::wire::frame::{Cut, Frames, Header, Kind, Writing, cut};
+use meshzero_proto::wire::frame::{FrameKind, FrameWriter, Frames, Header, WholeFrames, cut};
 
 /// Frames of a batch.
 const FRAMES: u64 = 1_000;
@@ -28,7 +28,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         let mut batch = Vec::new();
         fill(&mut batch, &PAYLOAD);
         bencher.iter(|| {
-            let Cut { whole, .. } = cut(black_box(&batch), LIMIT).expect("they were written");
+            let WholeFrames { whole, .. } = cut(black_box(&batch), LIMIT).expect("they were written");
             for frame in Frames::new(&batch[..whole]) {
                 black_box(frame);
             }
@@ -39,8 +39,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
 
 fn fill(batch: &mut Vec<u8>, payload: &[u8]) {
     for id in 0..FRAMES {
-        let header = Header { kind: Kind::Tell, flags: 0, slot: 1, id };
-        let writing = Writing::new(batch, header);
+        let header = Header { kind: FrameKind::Tell, flags: 0, slot: 1, id };
+        let writing = FrameWriter::new(batch, header);
         batch.extend_from_slice(payload);
         match writing.end::<Infallible>(batch, Ok(Encoding::Bincode)) {
             Ok(()) => {}

@@ -8,7 +8,7 @@ use meshzero_actors::client::route::Route;
 use meshzero_actors::client::route::target::Target;
 use meshzero_actors::config::Config;
 use meshzero_actors::node::Node;
-use meshzero_actors::node::router::Follow;
+use meshzero_actors::node::router::GetRoute;
 use meshzero_proto::name::{MeshName, ServiceName};
 
 use crate::message::Echoes;
@@ -52,7 +52,7 @@ impl Connected {
             ..Config::default()
         };
         let node = rig.run(Node::start(config)).expect("joined");
-        let follow = Follow(Target::Name(ServiceName::new(NAME).expect("a name")));
+        let follow = GetRoute(Target::Name(ServiceName::new(NAME).expect("a name")));
         let route = rig.run(node.router().send(follow)).expect("the router lives");
         let following = Arc::clone(&route);
         rig.run(async move {

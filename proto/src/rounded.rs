@@ -13,9 +13,9 @@ use std::time::Duration;
 /// assert_eq!(Rounded(Duration::from_secs(5)).to_string(), "5s");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rounded(pub Duration);
+pub struct RoundedDuration(pub Duration);
 
-impl fmt::Display for Rounded {
+impl fmt::Display for RoundedDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
         let (unit, name) = match nanos {
@@ -60,8 +60,8 @@ mod tests {
             (12_340_000_000, "12.3s"),
             (3_600_000_000_000, "3600s"),
         ] {
-            assert_eq!(Rounded(Duration::from_nanos(nanos)).to_string(), text, "{nanos}");
+            assert_eq!(RoundedDuration(Duration::from_nanos(nanos)).to_string(), text, "{nanos}");
         }
-        assert_eq!(Rounded(Duration::MAX).to_string(), "18446744073709551616s");
+        assert_eq!(RoundedDuration(Duration::MAX).to_string(), "18446744073709551616s");
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use meshzero_proto::codec::{Blob, DecodeLimits, Encoding, Wire, decode};
-use meshzero_proto::discovery::peer::Told;
+use meshzero_proto::discovery::peer::PeerUpdate;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::news::Subscribe;
 use meshzero_proto::wire::catalogue::Catalogue;
@@ -77,13 +77,13 @@ fn few_bytes_reserve_little() {
         takes_little("a value", || typed::<serde_json::Value>(&bytes, Encoding::MessagePack));
         takes_little("a catalogue", || drop(Catalogue::from_bytes(&bytes)));
         takes_little("a subscription", || drop(Subscribe::from_bytes(&bytes)));
-        takes_little("a telling", || drop(Told::decode(&bytes)));
+        takes_little("a telling", || drop(PeerUpdate::decode(&bytes)));
         takes_little("a refusal", || drop(Refusal::from_bytes(&bytes)));
         let hello = [&MAGIC[..], &[5, 0], &bytes].concat();
         takes_little("a hello", || drop(parse_hello(&hello)));
     }
     let told = [&[0x81, 0xa5][..], b"known", &[0xdd, 127, 255, 255, 255]].concat();
-    takes_little("a telling of many", || drop(Told::decode(&told)));
+    takes_little("a telling of many", || drop(PeerUpdate::decode(&told)));
     let handles = [&[0x81, 0xa9][..], b"NoHandler", &[0x92, 0xa0, 0xdd, 127, 255, 255, 255]].concat();
     takes_little("a refusal of many", || drop(Refusal::from_bytes(&handles)));
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use meshzero_actors::client::error::Fault;
+use meshzero_actors::client::error::CallErrorKind;
 use meshzero_actors::diagnosis::diagnosis::Diagnosis;
-use meshzero_proto::rounded::Rounded;
+use meshzero_proto::rounded::RoundedDuration;
 use meshzero_proto::wire::refusal::Refusal;
 
 /// The error of a call that has no reply.
@@ -74,7 +74,7 @@ pub enum CallError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Uncertain {
     /// No reply came before the deadline.
-    #[error("no reply within {}; it may have been handled", Rounded(*after))]
+    #[error("no reply within {}; it may have been handled", RoundedDuration(*after))]
     TimedOut {
         /// The timeout.
         after: Duration,
@@ -110,27 +110,29 @@ impl CallError {
     }
 
     /// The error of a call to `service` that ended in `fault` after `tries` attempts, with the timeout `allowed`.
-    pub(crate) fn new(service: &str, fault: Fault, tries: u32, allowed: Duration) -> Self {
+    pub(crate) fn new(service: &str, fault: CallErrorKind, tries: u32, allowed: Duration) -> Self {
         let service = service.to_owned();
         match fault {
-            Fault::NotSent(why) => Self::NotSent { service, why, tries, diagnosis: None },
-            Fault::Nobody(diagnosis) => {
+            CallErrorKind::NotSent(why) => Self::NotSent { service, why, tries, diagnosis: None },
+            CallErrorKind::Nobody(diagnosis) => {
                 Self::NotSent { service, why: diagnosis.to_string(), tries, diagnosis: Some(diagnosis) }
             }
-            Fault::TimedOut => Self::Unknown { service, why: Uncertain::TimedOut { after: allowed }, tries },
-            Fault::Lost => Self::Unknown { service, why: Uncertain::Lost, tries },
+            CallErrorKind::TimedOut => {
+                Self::Unknown { service, why: Uncertain::TimedOut { after: allowed }, tries }
+            }
+            CallErrorKind::Lost => Self::Unknown { service, why: Uncertain::Lost, tries },
             // The caller's own deadline has passed, or is about to: it does not matter which end has noticed first.
-            Fault::Refused(why @ Refusal::Expired) => {
+            CallErrorKind::Refused(why @ Refusal::Expired) => {
                 Self::NotSent { service, why: why.to_string(), tries, diagnosis: None }
             }
             // A proxy knows no more of the program behind it than this.
-            Fault::Refused(Refusal::Lost) => Self::Unknown { service, why: Uncertain::Lost, tries },
-            Fault::Refused(why) => Self::Refused { service, why, tries },
+            CallErrorKind::Refused(Refusal::Lost) => Self::Unknown { service, why: Uncertain::Lost, tries },
+            CallErrorKind::Refused(why) => Self::Refused { service, why, tries },
             // It was sent to no instance.
-            Fault::Encode(error) => {
+            CallErrorKind::Encode(error) => {
                 Self::NotSent { service, why: error.to_string(), tries: 0, diagnosis: None }
             }
-            Fault::Decode(error) => Self::BadReply { service, problem: error.to_string() },
+            CallErrorKind::Decode(error) => Self::BadReply { service, problem: error.to_string() },
         }
     }
 }

@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use meshzero_actors::diagnosis::diagnosis::Diagnosis;
-use meshzero_actors::discovery::report::Report;
+use meshzero_actors::discovery::report::DiscoveryReport;
 use meshzero_actors::net::naming::InvalidAddress;
-use meshzero_actors::net::zone::Named;
+use meshzero_actors::net::zone::ZonedAddress;
 use meshzero_actors::runtime::executor::Gone;
 use meshzero_proto::diagnosis::{
-    Finding, MulticastObservations, Tried, evidence_of, heard_instead, paragraph,
+    Finding, MulticastObservations, TriedAddress, evidence_of, heard_instead, paragraph,
 };
 use meshzero_proto::name::InvalidName;
-use meshzero_proto::rounded::Rounded;
+use meshzero_proto::rounded::RoundedDuration;
 
 /// The error of a search that found no service.
 ///
@@ -86,7 +86,7 @@ pub struct NotFound {
     /// The causes that fit the observations, the likeliest first.
     pub findings: Vec<Finding>,
     /// The addresses that were tried, and how each attempt ended.
-    pub attempts: Vec<Tried>,
+    pub attempts: Vec<TriedAddress>,
     /// The outcome of this program's multicast queries.
     pub multicast: MulticastObservations,
 }
@@ -96,12 +96,12 @@ impl std::error::Error for NotFound {}
 impl NotFound {
     pub(crate) fn new(name: String, waited: Duration, diagnosis: Diagnosis) -> Self {
         let Diagnosis { findings, attempts, trouble, report, .. } = diagnosis;
-        let Report { heard, other_meshes, interfaces, peers, multicast, .. } = report;
+        let DiscoveryReport { heard, other_meshes, interfaces, peers, multicast, .. } = report;
         Self { name, waited, heard, other_meshes, interfaces, peers, trouble, findings, attempts, multicast }
     }
 
     fn evidence(&self) -> Vec<String> {
-        let mut evidence = vec![format!("waited {}", Rounded(self.waited))];
+        let mut evidence = vec![format!("waited {}", RoundedDuration(self.waited))];
         evidence.extend(evidence_of(&self.attempts, &self.multicast, self.trouble.as_deref()));
         evidence.extend(heard_instead(&self.heard, &self.interfaces, &self.peers));
         evidence
@@ -119,10 +119,14 @@ impl fmt::Display for NotFound {
 }
 
 fn unreachable(address: SocketAddr, waited: Duration, problem: &str, diagnosis: &Diagnosis) -> String {
-    let mut evidence = vec![format!("waited {}", Rounded(waited))];
+    let mut evidence = vec![format!("waited {}", RoundedDuration(waited))];
     evidence.extend(evidence_of(&diagnosis.attempts, &MulticastObservations::default(), None));
     paragraph(&diagnosis.findings, &evidence).unwrap_or_else(|| {
-        format!("nothing of this mesh answers at {} after {}: {problem}", Named(address), Rounded(waited))
+        format!(
+            "nothing of this mesh answers at {} after {}: {problem}",
+            ZonedAddress(address),
+            RoundedDuration(waited)
+        )
     })
 }
 

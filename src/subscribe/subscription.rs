@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use actix::Message;
 use futures_core::Stream;
-use meshzero_actors::client::subscription::queue::{Arrivals, Event};
-use meshzero_actors::client::subscription::stats::Subscribed;
+use meshzero_actors::client::subscription::queue::{Event, EventQueue};
+use meshzero_actors::client::subscription::stats::SubscriptionCounters;
 use meshzero_actors::node::Node;
 use meshzero_actors::telemetry::stats::SubscriptionStats;
 use meshzero_actors::telemetry::subscriptions::SubscriptionSource;
@@ -74,8 +74,8 @@ impl<T: 'static> Message for News<T> {
 /// ```
 pub struct Subscription<T> {
     node: Arc<Node>,
-    events: Arrivals,
-    subscribed: Arc<Subscribed>,
+    events: EventQueue,
+    subscribed: Arc<SubscriptionCounters>,
     /// The items left out since the last one that arrived, by publisher.
     skipped: HashMap<ServiceName, Skipped>,
     item: PhantomData<fn() -> T>,
@@ -89,7 +89,7 @@ struct Skipped {
 }
 
 impl<T: Wire> Subscription<T> {
-    pub(crate) fn new(node: Arc<Node>, events: Arrivals, subscribed: Arc<Subscribed>) -> Self {
+    pub(crate) fn new(node: Arc<Node>, events: EventQueue, subscribed: Arc<SubscriptionCounters>) -> Self {
         Self { node, events, subscribed, skipped: HashMap::new(), item: PhantomData }
     }
 
@@ -134,7 +134,7 @@ impl<T: Wire> Subscription<T> {
 /// Passes an event to `report`, except for items left out at the subscriber's request.
 #[inline(always)]
 fn deliver<T: Wire>(
-    subscribed: &Subscribed,
+    subscribed: &SubscriptionCounters,
     skipped: &mut HashMap<ServiceName, Skipped>,
     limits: &DecodeLimits,
     from: &ServiceName,
@@ -163,7 +163,7 @@ fn deliver<T: Wire>(
 
 #[cold]
 fn error_of(
-    subscribed: &Subscribed,
+    subscribed: &SubscriptionCounters,
     skipped: &mut HashMap<ServiceName, Skipped>,
     from: &ServiceName,
     event: &Event<'_>,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use meshzero_actors::net::zone::Named;
+use meshzero_actors::net::zone::ZonedAddress;
 use serde::{Deserialize, Serialize};
 
 /// The address of a service: an IP address and a port. As text (`"192.168.1.7:9000"`) it can be printed, typed in, stored, or sent in
@@ -37,7 +37,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Named(self.0).fmt(f)
+        ZonedAddress(self.0).fmt(f)
     }
 }
 

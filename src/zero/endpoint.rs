@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use meshzero_actors::node::advertise::Only;
+use meshzero_actors::node::advertise::Uniqueness;
 use meshzero_actors::server::actor::handler::Registration;
 use meshzero_proto::name::{ServiceName, TypeName};
 
@@ -42,10 +42,10 @@ pub(super) struct EndpointOptions<'a> {
 
 impl EndpointOptions<'_> {
     /// Returns whether there may be other instances of the name.
-    pub(super) fn only(&self) -> Only {
+    pub(super) fn only(&self) -> Uniqueness {
         match self.if_exists {
-            IfExists::Share | IfExists::AnotherInstance => Only::OneOfMany,
-            IfExists::Fail => Only::One,
+            IfExists::Share | IfExists::AnotherInstance => Uniqueness::OneOfMany,
+            IfExists::Fail => Uniqueness::One,
         }
     }
 }
@@ -89,7 +89,7 @@ impl Endpoint {
         if let Some(at) = place.at {
             advertise = advertise.at(at);
         }
-        if place.only() == Only::One {
+        if place.only() == Uniqueness::One {
             advertise = advertise.fail_if_exists();
         }
         let service = block_on(async move { advertise.await })?;
@@ -110,7 +110,7 @@ impl Endpoint {
     }
 
     /// Announces a name for an endpoint that had none.
-    pub(super) fn announce(&self, name: &str, only: Only) -> Result<(), ZeroError> {
+    pub(super) fn announce(&self, name: &str, only: Uniqueness) -> Result<(), ZeroError> {
         let name = ServiceName::new(name).map_err(AdvertiseError::Name)?;
         block_on(self.service.announce(&name, only))?;
         *self.name.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meshzero_proto::rounded::Rounded;
+use meshzero_proto::rounded::RoundedDuration;
 
 use super::address::Address;
 use crate::error::{
@@ -64,7 +64,7 @@ pub enum ZeroError {
     #[error(transparent)]
     Discover(#[from] DiscoverError),
     /// No reply arrived in time. The message may have arrived, and may still be handled.
-    #[error("{} did not reply within {}; it may have got the message", whom(service.as_deref(), *address), Rounded(*waited))]
+    #[error("{} did not reply within {}; it may have got the message", whom(service.as_deref(), *address), RoundedDuration(*waited))]
     NoReply {
         /// The address that did not reply.
         address: Address,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use meshzero_actors::client::caller::deadline_in;
 use meshzero_actors::runtime::backoff::Backoff;
-use meshzero_actors::runtime::timer::Alarm;
+use meshzero_actors::runtime::timer::Sleep;
 use meshzero_proto::codec::Wire;
 use tokio::sync::oneshot;
 
@@ -65,9 +65,9 @@ enum State<T> {
 /// The timeouts for the publishers to confirm.
 pub(super) struct ConfirmTimeouts {
     /// For those that are not reached.
-    absent: Alarm,
+    absent: Sleep,
     /// For those that are.
-    present: Alarm,
+    present: Sleep,
 }
 
 impl<T: Wire> Listener<T> {
@@ -101,7 +101,7 @@ impl<T: Wire> Listener<T> {
     }
 
     /// A future that ends at `instant`; `None` never comes.
-    pub(super) fn alarm(&self, instant: Option<Instant>) -> Alarm {
+    pub(super) fn alarm(&self, instant: Option<Instant>) -> Sleep {
         self.node.mesh.node.alarms().at(instant)
     }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use actix::{Actor, Context, Handler};
-use meshzero_actors::runtime::timer::Alarm;
-use meshzero_actors::server::actor::handler::Encoded;
-use meshzero_actors::server::request::inbound::Inbound;
+use meshzero_actors::runtime::timer::Sleep;
+use meshzero_actors::server::actor::handler::RawMessage;
+use meshzero_actors::server::request::inbound::InboundMessage;
 use meshzero_proto::wire::refusal::Refusal;
 use tokio::sync::Notify;
 
@@ -23,19 +23,19 @@ pub(super) struct Mailbox {
 
 #[derive(Default)]
 struct State {
-    waiting: Queue<Encoded>,
+    waiting: Queue<RawMessage>,
     closed: bool,
 }
 
 /// The result of a wait.
 pub(super) enum TakeOutcome {
-    Message(Sequenced<Encoded>),
+    Message(Sequenced<RawMessage>),
     TimedOut,
     Closed,
 }
 
 impl Mailbox {
-    fn push(&self, message: Encoded) {
+    fn push(&self, message: RawMessage) {
         let mut state = self.lock();
         if state.closed {
             drop(state);
@@ -47,7 +47,7 @@ impl Mailbox {
     }
 
     /// Takes a message that arrived before `other` and was given back, if there is one whose sender still waits for the reply.
-    pub(super) fn take_before(&self, other: &Sequenced<Encoded>) -> Option<Sequenced<Encoded>> {
+    pub(super) fn take_before(&self, other: &Sequenced<RawMessage>) -> Option<Sequenced<RawMessage>> {
         loop {
             let mut first = self.lock().waiting.take_before(other)?;
             // Not under the lock: a refusal is logged, and dropping a message releases permits, which wakes others.
@@ -58,7 +58,7 @@ impl Mailbox {
     }
 
     /// Takes back a message whose taker is gone, to its place before all that arrived after it.
-    pub(super) fn give_back(&self, message: Sequenced<Encoded>) {
+    pub(super) fn give_back(&self, message: Sequenced<RawMessage>) {
         let mut state = self.lock();
         if state.closed {
             drop(state);
@@ -73,7 +73,7 @@ impl Mailbox {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(super) async fn take(&self, end: Alarm) -> TakeOutcome {
+    pub(super) async fn take(&self, end: Sleep) -> TakeOutcome {
         let mut end = pin!(end);
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -122,7 +122,7 @@ impl Mailbox {
     }
 }
 
-pub(super) fn refuse(inbound: Inbound, why: Refusal) {
+pub(super) fn refuse(inbound: InboundMessage, why: Refusal) {
     match inbound.reply {
         Some(reply) => reply.refuse(why),
         None => tracing::warn!(%why, "a message without a reply was dropped"),
@@ -136,10 +136,10 @@ impl Actor for MailboxActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Encoded> for MailboxActor {
+impl Handler<RawMessage> for MailboxActor {
     type Result = ();
 
-    fn handle(&mut self, message: Encoded, _: &mut Context<Self>) {
+    fn handle(&mut self, message: RawMessage, _: &mut Context<Self>) {
         self.0.push(message);
     }
 }

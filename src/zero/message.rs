@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use meshzero_actors::NetMessage;
-use meshzero_actors::server::request::inbound::Inbound;
+use meshzero_actors::server::request::inbound::InboundMessage;
 use meshzero_proto::codec;
 use meshzero_proto::wire::refusal::Refusal;
 
@@ -181,7 +181,7 @@ pub fn send_reply_to(address: impl IntoAddress, reply: impl Serialize) -> Result
 fn next_message<M: DeserializeOwned>(
     address: Address,
     wait: Wait,
-) -> Result<Option<(Address, M, Inbound)>, ZeroError> {
+) -> Result<Option<(Address, M, InboundMessage)>, ZeroError> {
     let node = global::node()?;
     let endpoint = node.endpoint_at(address)?;
     let address = endpoint.address;

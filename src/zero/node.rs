@@ -102,7 +102,8 @@ impl Node {
         if let Some(endpoint) = at.and_then(|at| self.endpoint_there(at)) {
             return Ok(endpoint.address);
         }
-        let place = at.map_or(Ok(Default::default()), str::parse::<bind::Place>).map_err(OfferError::from);
+        let place =
+            at.map_or(Ok(Default::default()), str::parse::<bind::BindAddress>).map_err(OfferError::from);
         let place = place.map_err(AdvertiseError::from)?;
         let config = self.mesh.node.config();
         let (interfaces, ports) = (config.interfaces.clone(), config.ports.clone().unwrap_or(DYNAMIC_PORTS));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use meshzero_actors::server::request::inbound::Inbound;
+use meshzero_actors::server::request::inbound::InboundMessage;
 use meshzero_proto::wire::refusal::Refusal;
 
 use super::address::Address;
@@ -23,7 +23,7 @@ const MAX_LISTENERS: usize = 64;
 
 #[derive(Default)]
 struct ThreadState {
-    unanswered: HashMap<Address, Inbound>,
+    unanswered: HashMap<Address, InboundMessage>,
     /// In the order of their last use.
     listeners: Vec<Listener<Value>>,
     /// Leaves the mesh, if the program ends with this thread.
@@ -67,7 +67,7 @@ fn with<T>(work: impl FnOnce(&mut ThreadState) -> T) -> Result<T, ZeroError> {
 }
 
 /// Stores a message until it is replied to, and refuses the one stored before.
-pub(super) fn put_unanswered(address: Address, inbound: Inbound) -> Result<(), ZeroError> {
+pub(super) fn put_unanswered(address: Address, inbound: InboundMessage) -> Result<(), ZeroError> {
     let before = with(|state| state.unanswered.insert(address, inbound))?;
     if let Some(before) = before {
         leave_unanswered(address, before);
@@ -76,12 +76,12 @@ pub(super) fn put_unanswered(address: Address, inbound: Inbound) -> Result<(), Z
 }
 
 /// Takes out the message that this thread has taken at `address` and not replied to.
-pub(super) fn take_unanswered(address: Address) -> Result<Option<Inbound>, ZeroError> {
+pub(super) fn take_unanswered(address: Address) -> Result<Option<InboundMessage>, ZeroError> {
     with(|state| state.unanswered.remove(&address))
 }
 
 /// Refuses a message that was not replied to.
-pub(super) fn leave_unanswered(address: Address, inbound: Inbound) {
+pub(super) fn leave_unanswered(address: Address, inbound: InboundMessage) {
     tracing::warn!(%address, "a message was not replied to before the next was waited for");
     mailbox::refuse(inbound, Refusal::Unanswered);
 }

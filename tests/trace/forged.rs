@@ -2,7 +2,7 @@
 
 use meshzero::{NodeId, trace};
 use meshzero_proto::name::MeshName;
-use meshzero_proto::wire::frame::{self, Header, Kind, TRACED};
+use meshzero_proto::wire::frame::{self, FrameKind, Header, TRACED};
 use meshzero_proto::wire::hello::{self, Hello, Purpose};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,7 +16,9 @@ use crate::pair::{PATIENCE, Pair};
 async fn a_forged_trace_costs_its_connection_and_nothing_else() {
     let pair = Pair::join().await;
     let (_, service, there) = station(&pair).await;
-    for (kind, bytes) in [(Kind::Tell, 0), (Kind::Tell, 24), (Kind::Request, 0), (Kind::Request, 28)] {
+    for (kind, bytes) in
+        [(FrameKind::Tell, 0), (FrameKind::Tell, 24), (FrameKind::Request, 0), (FrameKind::Request, 28)]
+    {
         let mut stranger = TcpStream::connect(service.address()).await.expect("it listens");
         let hello = Hello {
             mesh: MeshName::new(pair.here.name()).expect("a name"),

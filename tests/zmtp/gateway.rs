@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use meshzero::networkzero::{Crossing, Gateway};
+use meshzero::networkzero::{Gateway, GatewayEvent};
 use meshzero::{Mesh, TrySendError, Value};
 use meshzero_proto::networkzero::{BEACON_PORT, COMMAND_PORT};
 use meshzero_proto::zmtp::SocketType;
@@ -28,13 +28,13 @@ async fn open(mesh: &Mesh) -> Gateway {
     let mut gateway = mesh.networkzero().await.expect("a gateway");
     assert_eq!(
         next(&mut gateway).await,
-        Crossing::IsBeacon,
+        GatewayEvent::IsBeacon,
         "no other program is the beacon of this machine"
     );
     gateway
 }
 
-async fn next(gateway: &mut Gateway) -> Crossing {
+async fn next(gateway: &mut Gateway) -> GatewayEvent {
     timeout(PATIENCE, gateway.next()).await.expect("in time").expect("it goes on")
 }
 
@@ -142,8 +142,8 @@ async fn what_the_owner_of_a_gateway_does_not_take_is_counted() {
     let (mut told, mut missed) = (0, 0);
     while told + missed < 2 * rounds {
         match next(&mut gateway).await {
-            Crossing::Missed { count } => missed += count,
-            Crossing::Announced { .. } | Crossing::Unannounced { .. } => told += 1,
+            GatewayEvent::Missed { count } => missed += count,
+            GatewayEvent::Announced { .. } | GatewayEvent::Unannounced { .. } => told += 1,
             other => panic!("{other:?}"),
         }
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
-use meshzero_proto::zmtp::{self, Conversation, Event, SocketType};
+use meshzero_proto::zmtp::{self, SocketType, ZmtpEvent, ZmtpMachine};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -13,7 +13,7 @@ use crate::pair::PATIENCE;
 /// A socket of ZeroMQ, as far as bytes tell.
 pub struct Socket {
     stream: TcpStream,
-    conversation: Conversation,
+    conversation: ZmtpMachine,
     arrived: BytesMut,
 }
 
@@ -21,7 +21,7 @@ impl Socket {
     pub async fn connect(address: SocketAddr, kind: SocketType) -> Self {
         let stream = TcpStream::connect(address).await.expect("it accepts connections");
         let (this, answer) = Self::shake_hands(stream, kind).await;
-        assert!(matches!(answer, Event::Ready { is_meshzero: true, .. }), "{answer:?}");
+        assert!(matches!(answer, ZmtpEvent::Ready { is_meshzero: true, .. }), "{answer:?}");
         this
     }
 
@@ -31,8 +31,8 @@ impl Socket {
         Self::shake_hands(stream, kind).await.0
     }
 
-    async fn shake_hands(stream: TcpStream, kind: SocketType) -> (Self, Event) {
-        let mut this = Self { stream, conversation: Conversation::new(1 << 20), arrived: BytesMut::new() };
+    async fn shake_hands(stream: TcpStream, kind: SocketType) -> (Self, ZmtpEvent) {
+        let mut this = Self { stream, conversation: ZmtpMachine::new(1 << 20), arrived: BytesMut::new() };
         let mut hello = zmtp::greeting().to_vec();
         zmtp::write_ready(&mut hello, kind, false);
         this.stream.write_all(&hello).await.expect("it reads");
@@ -55,7 +55,7 @@ impl Socket {
     /// The frames of the next message.
     pub async fn receive(&mut self) -> Vec<Vec<u8>> {
         match self.next().await {
-            Some(Event::Message(frames)) => frames.iter().map(|frame| frame.to_vec()).collect(),
+            Some(ZmtpEvent::Message(frames)) => frames.iter().map(|frame| frame.to_vec()).collect(),
             other => panic!("no message: {other:?}"),
         }
     }
@@ -73,7 +73,7 @@ impl Socket {
         self.next().await.is_none()
     }
 
-    async fn next(&mut self) -> Option<Event> {
+    async fn next(&mut self) -> Option<ZmtpEvent> {
         loop {
             if let Some(event) = self.conversation.next(&mut self.arrived).expect("ZMTP") {
                 return Some(event);

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use actix::Message;
 use bytes::Bytes;
-use meshzero_proto::call::in_flight::Fate;
-use meshzero_proto::call::retry::Repeats;
+use meshzero_proto::call::in_flight::SendState;
+use meshzero_proto::call::retry::Idempotency;
 use meshzero_proto::codec::{self, Encoding};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
@@ -17,43 +17,43 @@ use meshzero_proto::wire::refusal::Refusal;
 use tokio::sync::oneshot;
 
 use crate::client::caller::{Caller, conclude, decode};
-use crate::client::error::{Failed, Fault};
-use crate::client::line::{self, Turn};
-use crate::client::link::outgoing::{Deadline, Outward};
-use crate::client::link::{Ended, Link, Reply, Unsent};
-use crate::client::offload::SetOut;
-use crate::client::retry::Tries;
+use crate::client::error::{CallErrorKind, CallFailure};
+use crate::client::line::{self, QueueTurn};
+use crate::client::link::outgoing::{Deadline, OutgoingMessage};
+use crate::client::link::{CallEnd, Link, ReplyFuture, SendError};
+use crate::client::offload::SentFlag;
+use crate::client::retry::RetryState;
 use crate::client::route::Member;
-use crate::client::route::balancer::Chosen;
-use crate::context::Premises;
+use crate::client::route::balancer::Pick;
+use crate::context::NodeContext;
 use crate::message::NetMessage;
 use crate::message::packed;
 use crate::runtime::blocking;
-use crate::runtime::semaphore::Taken;
-use crate::runtime::timer::Alarm;
-use crate::server::actor::inbox::Ticket;
-use crate::server::actor::local::{Door, Entered, Entering, Inlet};
-use crate::server::request::inbound::{Inbound, ReplyTo};
+use crate::runtime::semaphore::Permits;
+use crate::runtime::timer::Sleep;
+use crate::server::actor::inbox::JobId;
+use crate::server::actor::local::{LocalEntry, LocalEnvelope, LocalInbox, QueuedMessage};
+use crate::server::request::inbound::{InboundMessage, ReplyTo};
 use crate::server::service::Service;
 
 /// The options of a call, and whom to tell of its progress.
-pub(crate) struct Order<'a> {
+pub(crate) struct CallOptions<'a> {
     pub(crate) name: Option<&'a TypeName>,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) repeats: Repeats,
+    pub(crate) repeats: Idempotency,
     pub(crate) trace: Option<TraceContext>,
     /// Told when the message has set out, and when it is tried again.
-    pub(crate) set_out: SetOut,
+    pub(crate) set_out: SentFlag,
 }
 
 /// An order whose message has not set out, with what it gives up then.
-struct PendingOrder<'a> {
+struct PendingCall<'a> {
     /// Its turn among those who waited for an instance.
-    turn: Option<Turn<'a>>,
-    set_out: &'a SetOut,
+    turn: Option<QueueTurn<'a>>,
+    set_out: &'a SentFlag,
 }
 
-impl PendingOrder<'_> {
+impl PendingCall<'_> {
     /// The message has set out: others may follow, and it depends on nobody but its service.
     fn set_out(&mut self) {
         self.turn = None;
@@ -65,12 +65,12 @@ impl PendingOrder<'_> {
 /// of a try that has failed already. Returns the reply and which instance it is from.
 pub(crate) async fn call<M: NetMessage>(
     caller: &Caller,
-    order: Order<'_>,
+    order: CallOptions<'_>,
     message: M,
-    before: Option<(InstanceId, Fault)>,
-) -> Result<(M::Result, InstanceId), Failed> {
+    before: Option<(InstanceId, CallErrorKind)>,
+) -> Result<(M::Result, InstanceId), CallFailure> {
     let mut alarm = caller.context.alarms.at(order.deadline);
-    let mut tries = Tries::new(caller, order.deadline, order.repeats);
+    let mut tries = RetryState::new(caller, order.deadline, order.repeats);
     let mut message = message;
     let turn = match before {
         Some((instance, fault)) => {
@@ -79,9 +79,9 @@ pub(crate) async fn call<M: NetMessage>(
         }
         None => tries.turn(&mut alarm).await?,
     };
-    let mut pending = PendingOrder { turn, set_out: &order.set_out };
+    let mut pending = PendingCall { turn, set_out: &order.set_out };
     loop {
-        let Chosen { member, probe } = tries.instance(&mut alarm).await?;
+        let Pick { member, probe } = tries.instance(&mut alarm).await?;
         let instance = member.instance().id;
         let tried = match member {
             Member::Local(service, _) => {
@@ -97,52 +97,52 @@ pub(crate) async fn call<M: NetMessage>(
         tries.note(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
         match tried {
             Ok(reply) => return Ok((reply, instance)),
-            Err(Unanswered { fault, message: Some(again) }) => {
+            Err(AttemptError { fault, message: Some(again) }) => {
                 message = again;
                 tries.go_on(instance, fault).await?;
             }
-            Err(Unanswered { fault, message: None }) => return Err(tries.give_up(fault)),
+            Err(AttemptError { fault, message: None }) => return Err(tries.give_up(fault)),
         }
     }
 }
 
 /// A try that had no reply.
-struct Unanswered<M> {
-    fault: Fault,
+struct AttemptError<M> {
+    fault: CallErrorKind,
     /// Given back if it was not handed over for good.
     message: Option<M>,
 }
 
-impl<M> From<Fault> for Unanswered<M> {
-    fn from(fault: Fault) -> Self {
+impl<M> From<CallErrorKind> for AttemptError<M> {
+    fn from(fault: CallErrorKind) -> Self {
         Self { fault, message: None }
     }
 }
 
-type Tried<M> = Result<<M as Message>::Result, Unanswered<M>>;
+type AttemptResult<M> = Result<<M as Message>::Result, AttemptError<M>>;
 
 async fn call_there<M: NetMessage>(
-    context: &Premises,
+    context: &NodeContext,
     link: &Arc<Link>,
-    order: &Order<'_>,
+    order: &CallOptions<'_>,
     message: M,
-    (alarm, pending): (&mut Alarm, &mut PendingOrder<'_>),
-) -> Tried<M> {
+    (alarm, pending): (&mut Sleep, &mut PendingCall<'_>),
+) -> AttemptResult<M> {
     let caller = waker().await;
     let deadline = order.deadline;
     let (name, trace) = (order.name, order.trace.as_ref());
-    let outward = |message| Outward { message, name, deadline: deadline.map(Deadline::at), trace };
+    let outward = |message| OutgoingMessage { message, name, deadline: deadline.map(Deadline::at), trace };
     let mut set_out = link.try_call(outward(&message), &caller);
-    if matches!(set_out, Err(Unsent::Full)) {
+    if matches!(set_out, Err(SendError::Full)) {
         let room = tokio::select! {
             biased;
             room = line::until_room(&mut pending.turn, link.room()) => room,
             () = blocking::notice(&context.home) => None,
-            () = alarm => return Err(Fault::NotSent("the connection had no room in time".into()).into()),
+            () = alarm => return Err(CallErrorKind::NotSent("the connection had no room in time".into()).into()),
         };
         set_out = match room {
             Some(turn) => link.call(turn, outward(&message), &caller),
-            None => Err(Unsent::Closed),
+            None => Err(SendError::Closed),
         };
     }
     let fault = match set_out {
@@ -155,15 +155,15 @@ async fn call_there<M: NetMessage>(
         }
         Err(unsent) => why::<M>(unsent, link, name),
     };
-    Err(Unanswered { fault, message: Some(message) })
+    Err(AttemptError { fault, message: Some(message) })
 }
 
 /// Waits for the end of a call on a link, which the thread of the node brings.
-pub(crate) async fn ended(context: &Premises, reply: Reply) -> Ended {
+pub(crate) async fn ended(context: &NodeContext, reply: ReplyFuture) -> CallEnd {
     tokio::select! {
         biased;
         ended = reply.ended() => ended,
-        () = blocking::notice(&context.home) => Ended::Lost(Fate::Unknown),
+        () = blocking::notice(&context.home) => CallEnd::Lost(SendState::Unknown),
     }
 }
 
@@ -173,12 +173,12 @@ pub(crate) async fn waker() -> Waker {
 }
 
 /// Returns the fault of a message that did not set out.
-pub(crate) fn why<M: NetMessage>(unsent: Unsent, link: &Link, name: Option<&TypeName>) -> Fault {
+pub(crate) fn why<M: NetMessage>(unsent: SendError, link: &Link, name: Option<&TypeName>) -> CallErrorKind {
     match unsent {
-        Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),
-        Unsent::Full => Fault::NotSent("too many calls are open on the connection".to_owned()),
-        Unsent::NoHandler => no_handler(called::<M>(name), link.catalogue.names()),
-        Unsent::Encode(error) => Fault::Encode(error),
+        SendError::Closed => CallErrorKind::NotSent("the connection was lost".to_owned()),
+        SendError::Full => CallErrorKind::NotSent("too many calls are open on the connection".to_owned()),
+        SendError::NoHandler => no_handler(called::<M>(name), link.catalogue.names()),
+        SendError::Encode(error) => CallErrorKind::Encode(error),
     }
 }
 
@@ -191,35 +191,35 @@ fn called<M: NetMessage>(name: Option<&TypeName>) -> &str {
 }
 
 async fn call_here<M: NetMessage>(
-    context: &Premises,
+    context: &NodeContext,
     service: &Arc<Service>,
-    order: &Order<'_>,
+    order: &CallOptions<'_>,
     message: M,
-    (alarm, pending): (&mut Alarm, &mut PendingOrder<'_>),
-) -> Tried<M> {
+    (alarm, pending): (&mut Sleep, &mut PendingCall<'_>),
+) -> AttemptResult<M> {
     let turn = match service.try_place() {
         Some(place) => Some(place.into()),
         None => tokio::select! {
             biased;
             turn = line::until_room(&mut pending.turn, service.turn()) => turn,
             () = blocking::notice(&service.home) => None,
-            () = &mut *alarm => return Err(Fault::NotSent("the service was busy until the deadline".into()).into()),
+            () = &mut *alarm => return Err(CallErrorKind::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
     let Some(turn) = turn.filter(|_| !context.ending.has_come()) else {
-        let fault = Fault::NotSent("the service has closed".to_owned());
-        return Err(Unanswered { fault, message: Some(message) });
+        let fault = CallErrorKind::NotSent("the service has closed".to_owned());
+        return Err(AttemptError { fault, message: Some(message) });
     };
     // The place goes along: the message is unfinished until its handler is done, whether its caller looks or not.
     let (place, in_turn) = turn.divide();
     let reply = match service.types.door::<M>(order.name) {
-        Some(Door::Inbox(inlet)) => {
+        Some(LocalEntry::Inbox(inlet)) => {
             let (tell, told) = oneshot::channel();
-            let entering = Entering { reply: Some(tell), place };
+            let entering = LocalEnvelope { reply: Some(tell), place };
             let ticket = enter(inlet.as_ref(), message, entering, order.trace.as_ref());
             drop(in_turn);
             pending.set_out();
-            let mut entered = Entered::new(inlet.as_ref(), ticket);
+            let mut entered = QueuedMessage::new(inlet.as_ref(), ticket);
             tokio::select! {
                 biased;
                 reply = told => {
@@ -227,27 +227,27 @@ async fn call_here<M: NetMessage>(
                     reply.map_err(|_| unanswered(context, service, inlet.as_ref(), ticket))
                 }
                 () = alarm => Err(late(service, entered)),
-                () = context.ending.come() => Err(Fault::Lost),
-                () = blocking::notice(&service.home) => Err(Fault::Lost),
+                () = context.ending.come() => Err(CallErrorKind::Lost),
+                () = blocking::notice(&service.home) => Err(CallErrorKind::Lost),
             }
         }
-        Some(Door::Mailbox(mailbox)) => {
+        Some(LocalEntry::Mailbox(mailbox)) => {
             let (tell, told) = oneshot::channel();
-            mailbox.enter(message, Entering { reply: Some(tell), place }, &service.home);
+            mailbox.enter(message, LocalEnvelope { reply: Some(tell), place }, &service.home);
             drop(in_turn);
             pending.set_out();
             tokio::select! {
                 biased;
                 reply = told => reply.map_err(|_| dropped(context, service)),
-                () = alarm => Err(Fault::TimedOut),
-                () = context.ending.come() => Err(Fault::Lost),
-                () = blocking::notice(&service.home) => Err(Fault::Lost),
+                () = alarm => Err(CallErrorKind::TimedOut),
+                () = context.ending.come() => Err(CallErrorKind::Lost),
+                () = blocking::notice(&service.home) => Err(CallErrorKind::Lost),
             }
         }
         None => {
             let (tell, told) = oneshot::channel();
             let reply = ReplyTo::local(tell, context.limits().message_bytes);
-            let wanted = Wanted { reply, deadline: order.deadline };
+            let wanted = ExpectedReply { reply, deadline: order.deadline };
             enter_encoded(service, order.name, &message, order.trace, Some(wanted), place)?;
             drop(in_turn);
             pending.set_out();
@@ -257,11 +257,11 @@ async fn call_here<M: NetMessage>(
                     Ok(outcome) => decode::<M>(outcome, &context.decode_limits),
                     Err(_) => Err(dropped(context, service)),
                 },
-                () = alarm => Err(Fault::TimedOut),
-                () = context.ending.come() => Err(Fault::Lost),
-                () = blocking::notice(&service.home) => Err(Fault::Lost),
+                () = alarm => Err(CallErrorKind::TimedOut),
+                () = context.ending.come() => Err(CallErrorKind::Lost),
+                () = blocking::notice(&service.home) => Err(CallErrorKind::Lost),
             };
-            return reply.map_err(|fault| Unanswered { fault, message: Some(message) });
+            return reply.map_err(|fault| AttemptError { fault, message: Some(message) });
         }
     };
     Ok(reply?)
@@ -270,11 +270,11 @@ async fn call_here<M: NetMessage>(
 /// Puts a message into the inbox of an actor of this process.
 #[inline(always)]
 pub(crate) fn enter<M: NetMessage>(
-    inlet: &dyn Inlet<M>,
+    inlet: &dyn LocalInbox<M>,
     message: M,
-    entering: Entering<M>,
+    entering: LocalEnvelope<M>,
     trace: Option<&TraceContext>,
-) -> Ticket {
+) -> JobId {
     match trace {
         None => inlet.enter(message, entering),
         Some(trace) => inlet.enter_traced(message, entering, *trace),
@@ -282,38 +282,38 @@ pub(crate) fn enter<M: NetMessage>(
 }
 
 /// Ends a call of an actor of this process whose deadline has passed: if it still waits, it is not handled.
-pub(crate) fn late<M: NetMessage>(service: &Service, entered: Entered<'_, M>) -> Fault {
+pub(crate) fn late<M: NetMessage>(service: &Service, entered: QueuedMessage<'_, M>) -> CallErrorKind {
     if !entered.withdraw() {
-        return Fault::TimedOut;
+        return CallErrorKind::TimedOut;
     }
     service.counters.refused(&Refusal::Expired);
-    Fault::Refused(Refusal::Expired)
+    CallErrorKind::Refused(Refusal::Expired)
 }
 
 /// Returns the fault of a call of an actor of this process that nobody will answer any more.
 #[cold]
 pub(crate) fn unanswered<M: NetMessage>(
-    context: &Premises,
+    context: &NodeContext,
     service: &Service,
-    inlet: &dyn Inlet<M>,
-    ticket: Ticket,
-) -> Fault {
+    inlet: &dyn LocalInbox<M>,
+    ticket: JobId,
+) -> CallErrorKind {
     match inlet.has_turned_away(ticket) {
-        true => Fault::Refused(Refusal::Draining),
+        true => CallErrorKind::Refused(Refusal::Draining),
         false => dropped(context, service),
     }
 }
 
 /// Returns the fault of a call whose handler may have begun, and will not answer.
-fn dropped(context: &Premises, service: &Service) -> Fault {
+fn dropped(context: &NodeContext, service: &Service) -> CallErrorKind {
     match context.ending.has_come() || service.home.has_ended() {
-        true => Fault::Lost,
-        false => Fault::Refused(Refusal::Panicked),
+        true => CallErrorKind::Lost,
+        false => CallErrorKind::Refused(Refusal::Panicked),
     }
 }
 
 /// A reply that is wanted.
-pub(crate) struct Wanted {
+pub(crate) struct ExpectedReply {
     reply: ReplyTo,
     deadline: Option<Instant>,
 }
@@ -324,20 +324,21 @@ pub(crate) fn enter_encoded<M: NetMessage>(
     name: Option<&TypeName>,
     message: &M,
     trace: Option<TraceContext>,
-    wanted: Option<Wanted>,
-    place: Taken,
-) -> Result<(), Fault> {
+    wanted: Option<ExpectedReply>,
+    place: Permits,
+) -> Result<(), CallErrorKind> {
     let name = called::<M>(name);
     let slot = service.types.slot(name).ok_or_else(|| no_handler(name, service.types.names()))?;
     let mut bytes = Vec::new();
     let max = service.limits().message_bytes;
-    packed::encode_preferring(message, Encoding::MessagePack, max, &mut bytes).map_err(Fault::Encode)?;
+    packed::encode_preferring(message, Encoding::MessagePack, max, &mut bytes)
+        .map_err(CallErrorKind::Encode)?;
     let (reply, deadline) = match wanted {
-        Some(Wanted { reply, deadline }) => (Some(reply), deadline),
+        Some(ExpectedReply { reply, deadline }) => (Some(reply), deadline),
         None => (None, None),
     };
     let payload = Bytes::from(bytes);
-    let inbound = Inbound {
+    let inbound = InboundMessage {
         payload,
         encoding: Encoding::MessagePack,
         reply,
@@ -349,6 +350,6 @@ pub(crate) fn enter_encoded<M: NetMessage>(
     Ok(())
 }
 
-fn no_handler(name: &str, handles: Vec<String>) -> Fault {
-    Fault::Refused(Refusal::NoHandler { message: name.to_string(), handles })
+fn no_handler(name: &str, handles: Vec<String>) -> CallErrorKind {
+    CallErrorKind::Refused(Refusal::NoHandler { message: name.to_string(), handles })
 }

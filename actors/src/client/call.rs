@@ -6,26 +6,26 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use meshzero_proto::call::retry::{Repeats, Tried};
+use meshzero_proto::call::retry::{FailureClass, Idempotency};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
 use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
-use crate::client::attempt::{self, Order};
+use crate::client::attempt::{self, CallOptions};
 use crate::client::caller::{Caller, conclude, deadline_in};
-use crate::client::error::{Failed, Fault};
-use crate::client::link::Reply;
-use crate::client::link::outgoing::{Deadline, Outward};
-use crate::client::offload::{Offload, SetOut};
+use crate::client::error::{CallErrorKind, CallFailure};
+use crate::client::link::ReplyFuture;
+use crate::client::link::outgoing::{Deadline, OutgoingMessage};
+use crate::client::offload::{Offload, SentFlag};
 use crate::client::route::Member;
 use crate::message::NetMessage;
 use crate::runtime::blocking::BlockingCheck;
-use crate::runtime::timer::Alarm;
-use crate::server::actor::inbox::Ticket;
-use crate::server::actor::local::{Door, Entered, Entering, Inlet};
+use crate::runtime::timer::Sleep;
+use crate::server::actor::inbox::JobId;
+use crate::server::actor::local::{LocalEntry, LocalEnvelope, LocalInbox, QueuedMessage};
 use crate::server::service::Service;
-use crate::telemetry::trace::Part;
+use crate::telemetry::trace::OutgoingSpanState;
 
 /// A message under way to an instance behind a route, and its reply. Nothing happens before the first poll.
 ///
@@ -34,28 +34,28 @@ use crate::telemetry::trace::Part;
 ///
 /// # Cancel safety
 /// Dropping the future cancels the call: a message that still waits is not handled.
-pub struct Call<M: NetMessage> {
+pub struct OutgoingCall<M: NetMessage> {
     caller: Arc<Caller>,
     name: Option<TypeName>,
     timeout: Duration,
-    repeats: Repeats,
+    repeats: Idempotency,
     /// How often it was tried, once it has failed.
     tries: u32,
     /// Kept while it may have to be sent again.
     message: Option<M>,
-    state: State<M::Result>,
-    part: Part,
+    state: CallState<M::Result>,
+    part: OutgoingSpanState,
     blocking: BlockingCheck,
 }
 
 /// The end of a call that had to wait: the reply, and which instance replied.
-type Waited<R> = Result<(R, InstanceId), Failed>;
+type CallOutcome<R> = Result<(R, InstanceId), CallFailure>;
 
-enum State<R> {
+enum CallState<R> {
     New,
     /// On its way to another process.
     There {
-        reply: Reply,
+        reply: ReplyFuture,
         deadline: Option<Instant>,
     },
     /// In the inbox of an actor of this process, or with its handler.
@@ -63,23 +63,23 @@ enum State<R> {
         told: oneshot::Receiver<R>,
         /// Kept, as a service that closes is found nowhere else.
         service: Arc<Service>,
-        ticket: Ticket,
+        ticket: JobId,
         /// Set when the reply does not come at once.
-        alarm: Option<Alarm>,
+        alarm: Option<Sleep>,
     },
-    Waiting(Offload<Waited<R>>),
+    Waiting(Offload<CallOutcome<R>>),
     /// With the instance that replied, if one did.
     Ended(Option<InstanceId>),
 }
 
-impl<M: NetMessage> Unpin for Call<M> {}
+impl<M: NetMessage> Unpin for OutgoingCall<M> {}
 
-impl<M: NetMessage> Call<M> {
+impl<M: NetMessage> OutgoingCall<M> {
     /// Calls with the type's own name, until the time-out that the limits say, for what the running code works for.
     #[inline(always)]
     pub fn new(caller: Arc<Caller>, message: M) -> Self {
-        let (part, timeout) = (Part::here(), caller.context.limits().request_timeout);
-        let (repeats, message) = (Repeats::default(), Some(message));
+        let (part, timeout) = (OutgoingSpanState::here(), caller.context.limits().request_timeout);
+        let (repeats, message) = (Idempotency::default(), Some(message));
         Self {
             caller,
             name: None,
@@ -87,7 +87,7 @@ impl<M: NetMessage> Call<M> {
             repeats,
             tries: 0,
             message,
-            state: State::New,
+            state: CallState::New,
             part,
             blocking: BlockingCheck::default(),
         }
@@ -120,7 +120,7 @@ impl<M: NetMessage> Call<M> {
 
     /// Says that handling the message twice does no harm. Without effect after the first poll.
     pub fn set_idempotent(&mut self) {
-        self.repeats = Repeats::Idempotent;
+        self.repeats = Idempotency::Idempotent;
     }
 
     /// How often it was tried, once it has failed.
@@ -131,7 +131,7 @@ impl<M: NetMessage> Call<M> {
     /// The instance that replied, once one has, if it is still connected.
     pub fn replied_by(&self) -> Option<Member> {
         match self.state {
-            State::Ended(Some(instance)) => self.caller.route.member(instance),
+            CallState::Ended(Some(instance)) => self.caller.route.member(instance),
             _ => None,
         }
     }
@@ -152,24 +152,24 @@ impl<M: NetMessage> Call<M> {
                 let trace = part.context();
                 // Why not is said with all that there is to say, where there is time for it.
                 if let Some(message) = &*message
-                    && let Ok(reply) =
-                        link.try_call(Outward { message, name, deadline: within, trace }, task.waker())
+                    && let Ok(reply) = link
+                        .try_call(OutgoingMessage { message, name, deadline: within, trace }, task.waker())
                 {
-                    *state = State::There { reply, deadline };
+                    *state = CallState::There { reply, deadline };
                     return true;
                 }
                 false
             }
             Some(Member::Local(service, _)) => {
-                if let Some(Door::Inbox(inlet)) = service.types.door::<M>(name)
+                if let Some(LocalEntry::Inbox(inlet)) = service.types.door::<M>(name)
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
                     let (tell, told) = oneshot::channel();
                     let trace = part.context();
-                    let entering = Entering { reply: Some(tell), place };
+                    let entering = LocalEnvelope { reply: Some(tell), place };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
-                    *state = State::Here { told, service: Arc::clone(service), ticket, alarm: None };
+                    *state = CallState::Here { told, service: Arc::clone(service), ticket, alarm: None };
                     // The handler has its turn before this is polled again, and often that is all the time it takes.
                     task.waker().wake_by_ref();
                     return true;
@@ -182,30 +182,35 @@ impl<M: NetMessage> Call<M> {
 
     /// Goes on where there may be waiting, after a try that has failed, or without one.
     #[inline(never)]
-    fn wait(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, Fault)>) {
+    fn wait(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, CallErrorKind)>) {
         if let Some(message) = self.message.take() {
             let (caller, name, repeats) = (Arc::clone(&self.caller), self.name.clone(), self.repeats);
-            let (trace, set_out) = (self.part.context().copied(), SetOut::default());
+            let (trace, set_out) = (self.part.context().copied(), SentFlag::default());
             let (home, told) = (&self.caller.context.home, set_out.clone());
             let call = Box::pin(async move {
-                let order = Order { name: name.as_ref(), deadline, repeats, trace, set_out: told };
+                let order = CallOptions { name: name.as_ref(), deadline, repeats, trace, set_out: told };
                 attempt::call(&caller, order, message, before).await
             });
-            self.state = State::Waiting(Offload::new(call, home, set_out));
+            self.state = CallState::Waiting(Offload::new(call, home, set_out));
         }
     }
 
     /// Returns the fault of a call to another process that had no reply; `None` if it is tried again.
     #[cold]
-    fn no_reply(&mut self, instance: InstanceId, fault: Fault, deadline: Option<Instant>) -> Option<Fault> {
+    fn no_reply(
+        &mut self,
+        instance: InstanceId,
+        fault: CallErrorKind,
+        deadline: Option<Instant>,
+    ) -> Option<CallErrorKind> {
         if fault.is_failure() {
             self.caller.route.failed(instance);
         }
         self.tries = 1;
         let repeated = match fault.tried() {
-            Tried::NotSent | Tried::TurnedAway | Tried::Closing => true,
-            Tried::Late | Tried::Unknown => self.repeats == Repeats::Idempotent,
-            Tried::Final => false,
+            FailureClass::NotSent | FailureClass::TurnedAway | FailureClass::Closing => true,
+            FailureClass::Late | FailureClass::Unknown => self.repeats == Idempotency::Idempotent,
+            FailureClass::Final => false,
         };
         if !repeated || self.message.is_none() {
             return Some(fault);
@@ -218,23 +223,24 @@ impl<M: NetMessage> Call<M> {
     #[cold]
     fn waits_for_this_thread(&self) -> bool {
         match &self.state {
-            State::There { .. } => self.caller.context.home.is_here(),
-            State::Here { service, .. } => service.home.is_here(),
+            CallState::There { .. } => self.caller.context.home.is_here(),
+            CallState::Here { service, .. } => service.home.is_here(),
             // That is found out where the waiting is.
-            State::New | State::Waiting(_) | State::Ended(_) => false,
+            CallState::New | CallState::Waiting(_) | CallState::Ended(_) => false,
         }
     }
 
     /// Returns the fault of a call to an actor of this process that nobody will answer any more.
     #[cold]
-    fn unanswered(&self, service: &Service, ticket: Ticket) -> Fault {
-        self.inlet(service)
-            .map_or(Fault::Lost, |inlet| attempt::unanswered(&self.caller.context, service, inlet, ticket))
+    fn unanswered(&self, service: &Service, ticket: JobId) -> CallErrorKind {
+        self.inlet(service).map_or(CallErrorKind::Lost, |inlet| {
+            attempt::unanswered(&self.caller.context, service, inlet, ticket)
+        })
     }
 
     /// Takes the message out of the inbox, if it still waits there: its place is for others.
     #[cold]
-    fn withdraw(&self, service: &Service, ticket: Ticket) {
+    fn withdraw(&self, service: &Service, ticket: JobId) {
         if let Some(inlet) = self.inlet(service) {
             inlet.withdraw(ticket);
         }
@@ -242,39 +248,39 @@ impl<M: NetMessage> Call<M> {
 
     /// Ends a call to an actor of this process whose deadline has passed.
     #[cold]
-    fn late(&self, service: &Service, ticket: Ticket) -> Fault {
-        let entered = self.inlet(service).map(|inlet| Entered::new(inlet, ticket));
-        entered.map_or(Fault::TimedOut, |entered| attempt::late(service, entered))
+    fn late(&self, service: &Service, ticket: JobId) -> CallErrorKind {
+        let entered = self.inlet(service).map(|inlet| QueuedMessage::new(inlet, ticket));
+        entered.map_or(CallErrorKind::TimedOut, |entered| attempt::late(service, entered))
     }
 
     /// The inbox that the message went into.
-    fn inlet<'a>(&self, service: &'a Service) -> Option<&'a dyn Inlet<M>> {
+    fn inlet<'a>(&self, service: &'a Service) -> Option<&'a dyn LocalInbox<M>> {
         match service.types.door::<M>(self.name.as_ref()) {
-            Some(Door::Inbox(inlet)) => Some(inlet.as_ref()),
+            Some(LocalEntry::Inbox(inlet)) => Some(inlet.as_ref()),
             // It went in there, and doors stay as they are.
-            Some(Door::Mailbox(_)) | None => None,
+            Some(LocalEntry::Mailbox(_)) | None => None,
         }
     }
 }
 
-impl<M: NetMessage> Drop for Call<M> {
+impl<M: NetMessage> Drop for OutgoingCall<M> {
     #[inline]
     fn drop(&mut self) {
-        if let State::Here { service, ticket, .. } = &self.state {
+        if let CallState::Here { service, ticket, .. } = &self.state {
             self.withdraw(service, *ticket);
         }
     }
 }
 
-impl<M: NetMessage> Future for Call<M> {
-    type Output = Result<M::Result, Fault>;
+impl<M: NetMessage> Future for OutgoingCall<M> {
+    type Output = Result<M::Result, CallErrorKind>;
 
     /// # Panics
     /// When it is polled after it has ended, or again while it blocks the thread that is to bring the reply.
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if let State::New = this.state {
+        if let CallState::New = this.state {
             this.blocking = BlockingCheck::begin(task);
             this.part.set_out::<M>(this.caller.route.target(), this.name.as_ref());
             if this.begin(task) {
@@ -293,14 +299,14 @@ impl<M: NetMessage> Future for Call<M> {
     }
 }
 
-impl<M: NetMessage> Call<M> {
+impl<M: NetMessage> OutgoingCall<M> {
     /// Polls what has begun.
     #[inline(always)]
-    fn poll_end(&mut self, task: &mut Context<'_>) -> Poll<Result<M::Result, Fault>> {
+    fn poll_end(&mut self, task: &mut Context<'_>) -> Poll<Result<M::Result, CallErrorKind>> {
         let mut by = None;
         loop {
             let result = match &mut self.state {
-                State::There { reply, deadline } => {
+                CallState::There { reply, deadline } => {
                     let ended = ready!(reply.poll_ended(task));
                     let (instance, deadline) = (reply.instance(), *deadline);
                     match conclude::<M>(ended, &self.caller.context.decode_limits) {
@@ -315,11 +321,11 @@ impl<M: NetMessage> Call<M> {
                         },
                     }
                 }
-                State::Here { told, alarm, service, ticket } => match Pin::new(told).poll(task) {
+                CallState::Here { told, alarm, service, ticket } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
                         let instance = service.identity.instance;
                         self.caller.route.note_success(instance);
-                        self.state = State::Ended(Some(instance));
+                        self.state = CallState::Ended(Some(instance));
                         self.part.end(None, "replied");
                         return Poll::Ready(Ok(reply));
                     }
@@ -331,7 +337,7 @@ impl<M: NetMessage> Call<M> {
                     }
                     Poll::Pending if self.caller.context.ending.has_come() => {
                         self.tries = 1;
-                        Err(Fault::Lost)
+                        Err(CallErrorKind::Lost)
                     }
                     Poll::Pending => {
                         let alarms = &self.caller.context.alarms;
@@ -343,7 +349,7 @@ impl<M: NetMessage> Call<M> {
                         Err(self.late(&service, ticket))
                     }
                 },
-                State::Waiting(waiting) => match ready!(waiting.poll(task)) {
+                CallState::Waiting(waiting) => match ready!(waiting.poll(task)) {
                     Ok((reply, instance)) => {
                         by = Some(instance);
                         Ok(reply)
@@ -353,9 +359,9 @@ impl<M: NetMessage> Call<M> {
                         Err(failed.fault)
                     }
                 },
-                State::New | State::Ended(_) => panic!("a call was polled after it had ended"),
+                CallState::New | CallState::Ended(_) => panic!("a call was polled after it had ended"),
             };
-            self.state = State::Ended(by);
+            self.state = CallState::Ended(by);
             self.part.end(result.as_ref().err().map(|fault| fault as _), "replied");
             return Poll::Ready(result);
         }

@@ -3,23 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::call::in_flight::Fate;
+use meshzero_proto::call::in_flight::SendState;
 use meshzero_proto::codec::DecodeLimits;
 
-use crate::client::error::Fault;
-use crate::client::link::Ended;
+use crate::client::error::CallErrorKind;
+use crate::client::link::CallEnd;
 use crate::client::route::{Member, Route};
-use crate::context::{Membership, Premises};
+use crate::context::{Membership, NodeContext};
 use crate::message::NetMessage;
 use crate::runtime::blocking;
 use crate::runtime::clock;
-use crate::runtime::timer::Alarm;
+use crate::runtime::timer::Sleep;
 use crate::server::request::inbound::Outcome;
 
 /// A caller of what a route leads to.
 pub struct Caller {
     /// The context of the node that calls.
-    pub context: Arc<Premises>,
+    pub context: Arc<NodeContext>,
     /// Keeps the node joined.
     pub membership: Arc<dyn Membership>,
     /// The way to those that are called.
@@ -28,7 +28,7 @@ pub struct Caller {
 
 impl Caller {
     /// Waits for an instance to call, until the alarm.
-    pub(crate) async fn instance(&self, alarm: &mut Alarm) -> Result<Member, Fault> {
+    pub(crate) async fn instance(&self, alarm: &mut Sleep) -> Result<Member, CallErrorKind> {
         match self.until(alarm, self.route.ready()).await {
             Ok(member) => Ok(member),
             Err(fault) => Err(self.explain(fault).await),
@@ -37,29 +37,29 @@ impl Caller {
 
     /// Returns the diagnosis of a call that ends in `fault` because there was nobody to call.
     #[cold]
-    pub(crate) async fn explain(&self, fault: Fault) -> Fault {
+    pub(crate) async fn explain(&self, fault: CallErrorKind) -> CallErrorKind {
         if self.context.ending.has_come() {
             return fault;
         }
-        Fault::Nobody(Box::new(self.route.diagnose(&self.context).await))
+        CallErrorKind::Nobody(Box::new(self.route.diagnose(&self.context).await))
     }
 
     /// Waits for what `ready` brings, until the alarm.
     pub(crate) async fn until<T>(
         &self,
-        alarm: &mut Alarm,
+        alarm: &mut Sleep,
         ready: impl Future<Output = T>,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, CallErrorKind> {
         let Self { context, membership, route } = self;
         tokio::select! {
             biased;
             ready = ready => Ok(ready),
             () = alarm => {
                 let trouble = route.trouble().map(|trouble| format!(": {trouble}")).unwrap_or_default();
-                Err(Fault::NotSent(format!("no instance of it is connected{trouble}")))
+                Err(CallErrorKind::NotSent(format!("no instance of it is connected{trouble}")))
             }
-            () = blocking::notice(&context.home) => Err(Fault::Lost),
-            () = context.ending.come() => Err(Fault::NotSent(membership.why_it_ended())),
+            () = blocking::notice(&context.home) => Err(CallErrorKind::Lost),
+            () = context.ending.come() => Err(CallErrorKind::NotSent(membership.why_it_ended())),
         }
     }
 }
@@ -70,20 +70,30 @@ pub fn deadline_in(timeout: Duration) -> Option<Instant> {
 }
 
 /// The reply that a call ended in, or why there is none.
-pub(crate) fn conclude<M: NetMessage>(ended: Ended, limits: &DecodeLimits) -> Result<M::Result, Fault> {
+pub(crate) fn conclude<M: NetMessage>(
+    ended: CallEnd,
+    limits: &DecodeLimits,
+) -> Result<M::Result, CallErrorKind> {
     match ended {
-        Ended::Answered(outcome) => decode::<M>(outcome, limits),
-        Ended::TimedOut => Err(Fault::TimedOut),
-        Ended::Withdrawn => Err(Fault::NotSent("there was no connection until the deadline".into())),
-        Ended::Lost(Fate::Unknown) => Err(Fault::Lost),
-        Ended::Lost(Fate::NotSent) => Err(Fault::NotSent("the connection ended before it left".into())),
+        CallEnd::Answered(outcome) => decode::<M>(outcome, limits),
+        CallEnd::TimedOut => Err(CallErrorKind::TimedOut),
+        CallEnd::Withdrawn => {
+            Err(CallErrorKind::NotSent("there was no connection until the deadline".into()))
+        }
+        CallEnd::Lost(SendState::Unknown) => Err(CallErrorKind::Lost),
+        CallEnd::Lost(SendState::NotSent) => {
+            Err(CallErrorKind::NotSent("the connection ended before it left".into()))
+        }
     }
 }
 
 /// The reply that came.
-pub(crate) fn decode<M: NetMessage>(outcome: Outcome, limits: &DecodeLimits) -> Result<M::Result, Fault> {
+pub(crate) fn decode<M: NetMessage>(
+    outcome: Outcome,
+    limits: &DecodeLimits,
+) -> Result<M::Result, CallErrorKind> {
     match outcome {
-        Outcome::Reply(encoding, bytes) => bytes.decode(encoding, limits).map_err(Fault::Decode),
-        Outcome::Refused(refusal) => Err(Fault::Refused(refusal)),
+        Outcome::Reply(encoding, bytes) => bytes.decode(encoding, limits).map_err(CallErrorKind::Decode),
+        Outcome::Refused(refusal) => Err(CallErrorKind::Refused(refusal)),
     }
 }

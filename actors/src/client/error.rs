@@ -1,6 +1,6 @@
 //! Why a call has no reply, and what that means for another try.
 
-use meshzero_proto::call::retry::Tried;
+use meshzero_proto::call::retry::FailureClass;
 use meshzero_proto::codec::{DecodeError, EncodeError};
 use meshzero_proto::wire::refusal::Refusal;
 
@@ -8,7 +8,7 @@ use crate::diagnosis::diagnosis::Diagnosis;
 
 /// Why a call has no reply.
 #[derive(Debug)]
-pub enum Fault {
+pub enum CallErrorKind {
     /// The message did not leave, or was not handled for certain.
     NotSent(String),
     /// There was nobody to send the message to.
@@ -27,22 +27,22 @@ pub enum Fault {
 
 /// How a call ended without a reply.
 #[derive(Debug)]
-pub struct Failed {
+pub struct CallFailure {
     /// Why there is none.
-    pub fault: Fault,
+    pub fault: CallErrorKind,
     /// How many instances, or how often one, had the message or should have had it.
     pub tries: u32,
 }
 
-impl Fault {
+impl CallErrorKind {
     /// What it means for another try.
-    pub(crate) fn tried(&self) -> Tried {
+    pub(crate) fn tried(&self) -> FailureClass {
         match self {
-            Self::NotSent(_) | Self::Nobody(_) => Tried::NotSent,
-            Self::Lost => Tried::Unknown,
-            Self::Refused(refusal) => Tried::from(refusal),
+            Self::NotSent(_) | Self::Nobody(_) => FailureClass::NotSent,
+            Self::Lost => FailureClass::Unknown,
+            Self::Refused(refusal) => FailureClass::from(refusal),
             // There is no time for another, or it would end in the same.
-            Self::TimedOut | Self::Encode(_) | Self::Decode(_) => Tried::Final,
+            Self::TimedOut | Self::Encode(_) | Self::Decode(_) => FailureClass::Final,
         }
     }
 
@@ -57,6 +57,6 @@ impl Fault {
 
     /// Whether the instance failed, rather than answered.
     pub(crate) fn is_failure(&self) -> bool {
-        matches!(self, Self::TimedOut) || self.tried() != Tried::Final
+        matches!(self, Self::TimedOut) || self.tried() != FailureClass::Final
     }
 }

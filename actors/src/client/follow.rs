@@ -9,8 +9,8 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::watch;
 use tokio::time;
 
-use crate::discovery::{Addresses, Discovery, Seek, Watch, Watcher};
-use crate::link::dial::Listed;
+use crate::discovery::{AddressChanges, Discovery, Search, Watch, Watcher};
+use crate::link::dial::InstanceUpdates;
 use crate::runtime::backoff::Backoff;
 
 /// The pauses before an endpoint is dialled again.
@@ -20,19 +20,19 @@ pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Watches the instances that discovery lists, and has it look for those of a single name; `None` when the node has left.
 pub(crate) async fn watch_listings(discovery: &Addr<Discovery>, filter: Filter) -> Option<Watcher> {
     if let Filter::Name(name) = &filter {
-        discovery.do_send(Seek { name: name.clone() });
+        discovery.do_send(Search { name: name.clone() });
     }
-    let watch = discovery.send(Watch { filter, addresses: Addresses::All }).await;
+    let watch = discovery.send(Watch { filter, addresses: AddressChanges::All }).await;
     watch.inspect_err(|error| tracing::debug!(%error, "the discovery actor is gone")).ok()
 }
 
 /// The instances that are followed, and the channels by which their tasks hear what discovery says of them.
 #[derive(Default)]
-pub(crate) struct Followed(HashMap<InstanceId, watch::Sender<Option<Instance>>>);
+pub(crate) struct FollowedPublishers(HashMap<InstanceId, watch::Sender<Option<Instance>>>);
 
-impl Followed {
+impl FollowedPublishers {
     /// Updates an instance that is listed: its task is told, or started by `start` where none runs.
-    pub(crate) fn update(&mut self, instance: Instance, start: impl FnOnce(Listed)) {
+    pub(crate) fn update(&mut self, instance: Instance, start: impl FnOnce(InstanceUpdates)) {
         let id = instance.id;
         let is_told = self.0.get(&id).is_some_and(|task| task.send(Some(instance.clone())).is_ok());
         if !is_told {
@@ -57,7 +57,7 @@ impl Followed {
         }
     }
 
-    /// As [`Followed::unlist`], for an instance that takes nothing new: if it is listed again, it gets a task of its own.
+    /// As [`FollowedPublishers::unlist`], for an instance that takes nothing new: if it is listed again, it gets a task of its own.
     pub(crate) fn remove(&mut self, instance: InstanceId) {
         self.unlist(instance);
         self.0.remove(&instance);
@@ -78,7 +78,10 @@ pub(crate) enum Next {
 }
 
 /// Runs `round` after round for one instance, until that stops or the instance is not listed any more.
-pub(crate) async fn follow(mut listed: Listed, mut round: impl AsyncFnMut(Instance, &Listed) -> Next) {
+pub(crate) async fn follow(
+    mut listed: InstanceUpdates,
+    mut round: impl AsyncFnMut(Instance, &InstanceUpdates) -> Next,
+) {
     let mut pauses = PAUSES;
     loop {
         let Some(instance) = listed.borrow_and_update().clone() else { return };
@@ -129,7 +132,7 @@ mod tests {
     async fn pauses(next: Vec<Next>) -> Vec<Duration> {
         let (_task, listed) = watch::channel(Some(instance(1)));
         let (mut begun, mut rounds) = (Vec::new(), next.into_iter());
-        follow(listed, async |_, _: &Listed| {
+        follow(listed, async |_, _: &InstanceUpdates| {
             begun.push(Instant::now());
             rounds.next().unwrap_or(Next::Stop)
         })
@@ -155,13 +158,13 @@ mod tests {
         let (begun, mut rounds) = mpsc::unbounded_channel();
         let start = |listed| {
             let begun = begun.clone();
-            tokio::task::spawn_local(follow(listed, async move |instance: Instance, _: &Listed| {
+            tokio::task::spawn_local(follow(listed, async move |instance: Instance, _: &InstanceUpdates| {
                 begun.send(instance.addresses[0].port()).expect("the test listens");
                 Next::Later
             }));
         };
         let body = async {
-            let mut followed = Followed::default();
+            let mut followed = FollowedPublishers::default();
             followed.update(instance(1), start);
             assert_eq!(rounds.recv().await, Some(1));
             followed.update(instance(2), |_| panic!("it has a task"));

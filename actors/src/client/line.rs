@@ -11,21 +11,21 @@ use crate::runtime::waking;
 
 /// The line.
 #[derive(Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct FairQueue {
     /// The number of those who wait or have their turn: nobody may overtake them.
     waiting: AtomicUsize,
-    places: Mutex<Places>,
+    places: Mutex<QueueState>,
 }
 
 #[derive(Debug, Default)]
-struct Places {
+struct QueueState {
     /// In the order in which they came. The first has its turn.
-    all: VecDeque<Place>,
+    all: VecDeque<QueuePosition>,
     next: u64,
 }
 
 #[derive(Debug)]
-struct Place {
+struct QueuePosition {
     number: u64,
     /// Set while it waits and has not been woken.
     waker: Option<Waker>,
@@ -33,12 +33,12 @@ struct Place {
 
 /// The turn of the one at the front, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn<'a> {
-    line: &'a Line,
+pub(crate) struct QueueTurn<'a> {
+    line: &'a FairQueue,
     number: u64,
 }
 
-impl Line {
+impl FairQueue {
     /// Returns whether somebody waits or has their turn.
     #[inline(always)]
     pub(crate) fn is_awaited(&self) -> bool {
@@ -49,29 +49,29 @@ impl Line {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
-    pub(crate) async fn turn(&self) -> Turn<'_> {
+    pub(crate) async fn turn(&self) -> QueueTurn<'_> {
         let turn = self.join();
         poll_fn(|task| turn.poll(task)).await;
         turn
     }
 
-    fn join(&self) -> Turn<'_> {
+    fn join(&self) -> QueueTurn<'_> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         let mut places = self.lock();
         let number = places.next;
         places.next += 1;
-        places.all.push_back(Place { number, waker: None });
-        Turn { line: self, number }
+        places.all.push_back(QueuePosition { number, waker: None });
+        QueueTurn { line: self, number }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Places> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Waits for room in a queue of its own, which follows a turn that may have been waited for: it is given up as soon as there is a
 /// place in that queue, because others may have other room.
-pub(crate) async fn until_room<T>(turn: &mut Option<Turn<'_>>, room: impl Future<Output = T>) -> T {
+pub(crate) async fn until_room<T>(turn: &mut Option<QueueTurn<'_>>, room: impl Future<Output = T>) -> T {
     let mut room = pin!(room);
     if let Poll::Ready(room) = poll_fn(|task| Poll::Ready(room.as_mut().poll(task))).await {
         return room;
@@ -80,13 +80,13 @@ pub(crate) async fn until_room<T>(turn: &mut Option<Turn<'_>>, room: impl Future
     room.await
 }
 
-impl Places {
+impl QueueState {
     fn find(&self, number: u64) -> Option<usize> {
         self.all.binary_search_by_key(&number, |place| place.number).ok()
     }
 }
 
-impl Turn<'_> {
+impl QueueTurn<'_> {
     fn poll(&self, task: &Context<'_>) -> Poll<()> {
         let mut places = self.line.lock();
         match places.find(self.number) {
@@ -102,7 +102,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for QueueTurn<'_> {
     /// Lets those behind follow. All are woken together and in order, so that a whole line leaves before others on the thread have
     /// their turn: who is answered and calls again would join it before its end otherwise, and it would never be empty.
     fn drop(&mut self) {
@@ -139,11 +139,12 @@ mod tests {
 
     #[test]
     fn a_line_is_woken_together_and_leaves_in_order() {
-        let (line, noted) = (Line::default(), Arc::default());
+        let (line, noted) = (FairQueue::default(), Arc::default());
         let wakers: Vec<_> =
             (0..4).map(|number| Waker::from(Arc::new(Noted(number, Arc::clone(&noted))))).collect();
         let mut turns: Vec<_> = wakers.iter().map(|_| line.join()).collect();
-        let is_ready = |turn: &Turn<'_>, waker: &Waker| turn.poll(&Context::from_waker(waker)).is_ready();
+        let is_ready =
+            |turn: &QueueTurn<'_>, waker: &Waker| turn.poll(&Context::from_waker(waker)).is_ready();
         let ready: Vec<_> = turns.iter().zip(&wakers).map(|(turn, waker)| is_ready(turn, waker)).collect();
         assert_eq!(ready, [true, false, false, false]);
         // One gives up, and the first has its turn.
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn who_has_looked_meanwhile_is_woken_again() {
-        let (line, noted) = (Line::default(), Arc::default());
+        let (line, noted) = (FairQueue::default(), Arc::default());
         let waker = Waker::from(Arc::new(Noted(7, Arc::clone(&noted))));
         let [first, second, third] = [(); 3].map(|()| line.join());
         assert!(third.poll(&Context::from_waker(&waker)).is_pending());
@@ -179,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_is_given_up_once_there_is_a_place_in_the_queue_for_room() {
-        let line = Line::default();
+        let line = FairQueue::default();
         let mut turn = Some(line.turn().await);
         assert_eq!(until_room(&mut turn, std::future::ready(7)).await, 7);
         assert!(turn.is_some(), "there was room");

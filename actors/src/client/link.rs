@@ -9,28 +9,28 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use meshzero_proto::call::in_flight::{CallId, Calls};
+use meshzero_proto::call::in_flight::{CallId, InFlight};
 use meshzero_proto::wire::catalogue::Catalogue;
-use meshzero_proto::wire::frame::{self, Frame, Header, Kind};
+use meshzero_proto::wire::frame::{self, Frame, FrameKind, Header};
 use meshzero_proto::wire::hello::Welcome;
 use tokio::sync::Notify;
 
-use self::in_flight::Waiting;
-pub use self::in_flight::{Ended, Reply};
-pub use self::send::{Question, Unsent};
-use self::task::Keeping;
-use self::unread::Unread;
-use crate::client::link::negotiated::Passages;
+use self::in_flight::InFlightCall;
+pub use self::in_flight::{CallEnd, ReplyFuture};
+pub use self::send::{Query, SendError};
+use self::task::LinkTask;
+use self::unread::UnreadResults;
+use crate::client::link::negotiated::NegotiatedTypes;
 use crate::client::link::watchdog::Watchdog;
-use crate::link::config::Carrying;
-use crate::link::dial::Dialled;
-use crate::link::reader::{Incoming, IncomingError};
-use crate::link::reconnect::Redial;
-use crate::link::send_queue::{Outbox, Pace, Room};
+use crate::link::config::LinkConfig;
+use crate::link::dial::Handshaken;
+use crate::link::reader::{FrameReader, FrameReaderError};
+use crate::link::reconnect::Reconnector;
+use crate::link::send_queue::{Flush, SendQueue, SpaceNeeded};
 use crate::link::stats::link_stats;
 use crate::net::connection::Connection;
 use crate::runtime::clock;
-use crate::runtime::shutdown::Ending;
+use crate::runtime::shutdown::ShutdownSignal;
 use crate::runtime::waking;
 use crate::telemetry::stats::{Carries, LinkStats};
 
@@ -45,22 +45,22 @@ pub struct Link {
     pub welcome: Welcome,
     /// What the endpoint handles.
     pub catalogue: Catalogue,
-    outbox: Outbox,
+    outbox: SendQueue,
     /// Where it leads to at the moment.
     address: Mutex<SocketAddr>,
     is_attached: AtomicBool,
-    calls: Mutex<Calls<Waiting>>,
+    calls: Mutex<InFlight<InFlightCall>>,
     /// Set when a call is refused because too many are open, and cleared when somebody finds fewer: then nothing is written in
     /// vain.
     was_full: AtomicBool,
     /// The results of calls that made room for others before their callers looked. Locked with the calls only.
-    unread: Mutex<Unread>,
-    passages: Passages,
+    unread: Mutex<UnreadResults>,
+    passages: NegotiatedTypes,
     /// Told when a call has ended while others wait for its place.
     freed: Notify,
     earlier: Notify,
     closing: AtomicBool,
-    ending: Ending,
+    ending: ShutdownSignal,
     max_bytes: usize,
 }
 
@@ -69,7 +69,7 @@ pub struct Link {
 pub enum LinkError {
     /// The connection failed.
     #[error(transparent)]
-    Incoming(#[from] IncomingError),
+    Incoming(#[from] FrameReaderError),
     /// The endpoint did not say what it handles.
     #[error("the endpoint did not say what it handles: {0}")]
     NoCatalogue(String),
@@ -82,17 +82,17 @@ impl Link {
     /// # Errors
     /// [`LinkError`].
     pub(crate) async fn open(
-        dialled: Dialled,
-        redial: Redial,
-        carrying: &Carrying,
+        dialled: Handshaken,
+        redial: Reconnector,
+        carrying: &LinkConfig,
     ) -> Result<Arc<Self>, LinkError> {
         let limits = &carrying.limits;
-        let Dialled { connection, welcome, address, round_trip } = dialled;
+        let Handshaken { connection, welcome, address, round_trip } = dialled;
         connection.keep_alive(limits.keep_alive);
         let Connection { reader, writer } = connection;
-        let mut incoming = Incoming::new(reader, limits.message_bytes, carrying);
+        let mut incoming = FrameReader::new(reader, limits.message_bytes, carrying);
         let catalogue = match incoming.next().await? {
-            Some(Frame { header: Header { kind: Kind::Catalogue, .. }, payload }) => {
+            Some(Frame { header: Header { kind: FrameKind::Catalogue, .. }, payload }) => {
                 Catalogue::from_bytes(&payload).map_err(LinkError::NoCatalogue)?
             }
             Some(frame) => {
@@ -107,17 +107,17 @@ impl Link {
             outbox: carrying.outbox(writer),
             address: Mutex::new(address),
             is_attached: AtomicBool::new(true),
-            calls: Mutex::new(Calls::new(limits.requests_in_flight)),
+            calls: Mutex::new(InFlight::new(limits.requests_in_flight)),
             was_full: AtomicBool::new(false),
-            unread: Mutex::new(Unread::new(limits.send_queue_bytes)),
-            passages: Passages::default(),
+            unread: Mutex::new(UnreadResults::new(limits.send_queue_bytes)),
+            passages: NegotiatedTypes::default(),
             freed: Notify::new(),
             earlier: Notify::new(),
             closing: AtomicBool::new(false),
-            ending: Ending::default(),
+            ending: ShutdownSignal::default(),
         });
         let watchdog = Watchdog::new(incoming.progress(), round_trip, carrying);
-        actix::spawn(Keeping::new(Arc::clone(&link), incoming, redial, watchdog).run());
+        actix::spawn(LinkTask::new(Arc::clone(&link), incoming, redial, watchdog).run());
         Ok(link)
     }
 
@@ -182,7 +182,7 @@ impl Link {
                     let mut expired = Vec::new();
                     self.lock().expire(clock::now(), |id, waiting, request| {
                         let is_withdrawn = self.outbox.withdraw(request);
-                        let ended = || if is_withdrawn { Ended::Withdrawn } else { Ended::TimedOut };
+                        let ended = || if is_withdrawn { CallEnd::Withdrawn } else { CallEnd::TimedOut };
                         expired.extend(waiting.end(ended).map(|caller| ((!is_withdrawn).then_some(id), caller)));
                     });
                     for (left, caller) in expired {
@@ -199,8 +199,8 @@ impl Link {
 
     fn cancel(&self, id: CallId) {
         // On a connection that has ended there is nobody to tell.
-        let _ = self.outbox.push::<Infallible>(Room::Any, Pace::Gathered, |out| {
-            frame::write(out, Header::new(Kind::Cancel, id.to_wire()), b"");
+        let _ = self.outbox.push::<Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
+            frame::write(out, Header::new(FrameKind::Cancel, id.to_wire()), b"");
             Ok(())
         });
     }
@@ -210,7 +210,7 @@ impl Link {
         let mut callers = Vec::new();
         // Under the lock no call is half begun, and afterwards none begins.
         self.lock().end(self.outbox.handed(), |waiting, fate| {
-            callers.extend(waiting.end(|| Ended::Lost(fate)));
+            callers.extend(waiting.end(|| CallEnd::Lost(fate)));
         });
         self.ending.tell();
         waking::wake_all(callers);
@@ -221,7 +221,7 @@ impl Link {
     /// Makes room for one call where all places are taken, if one of them has ended and its caller has not looked: callers need not
     /// look in any order. Results that have not been read are bounded like what waits to be sent.
     #[cold]
-    fn make_room(&self, calls: &mut Calls<Waiting>) {
+    fn make_room(&self, calls: &mut InFlight<InFlightCall>) {
         let mut unread = self.unread();
         if unread.has_room()
             && let Some((id, waiting)) = calls.close_over()
@@ -231,12 +231,12 @@ impl Link {
         }
     }
 
-    fn unread(&self) -> MutexGuard<'_, Unread> {
+    fn unread(&self) -> MutexGuard<'_, UnreadResults> {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]
-    fn lock(&self) -> MutexGuard<'_, Calls<Waiting>> {
+    fn lock(&self) -> MutexGuard<'_, InFlight<InFlightCall>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,13 +12,13 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::sync::oneshot;
 
 use crate::runtime::blocking;
-use crate::runtime::executor::Home;
+use crate::runtime::executor::Executor;
 
 /// The note that a message has set out. Until then it may be in a queue in which others are behind it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct SetOut(Arc<AtomicBool>);
+pub(crate) struct SentFlag(Arc<AtomicBool>);
 
-impl SetOut {
+impl SentFlag {
     /// The message has set out.
     pub(crate) fn note(&self) {
         self.0.store(true, Ordering::Release);
@@ -34,51 +34,51 @@ impl SetOut {
     }
 }
 
-type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A future that moves to the node's thread when it has to wait before its message has set out.
 ///
 /// # Cancel safety
 /// Dropping it drops the future, wherever that is.
 pub(crate) struct Offload<T> {
-    state: State<T>,
-    set_out: SetOut,
+    state: OffloadState<T>,
+    set_out: SentFlag,
 }
 
-enum State<T> {
+enum OffloadState<T> {
     Here {
-        future: Boxed<T>,
+        future: BoxFuture<T>,
         /// Where it may move to.
-        home: Option<Home>,
+        home: Option<Executor>,
     },
     There {
-        slot: Arc<Slot<T>>,
-        told: oneshot::Receiver<Ended<T>>,
-        home: Home,
+        slot: Arc<SharedFuture<T>>,
+        told: oneshot::Receiver<FutureResult<T>>,
+        home: Executor,
     },
     Over,
 }
 
 /// The output of a future, or the payload of its panic.
-type Ended<T> = Result<T, Box<dyn Any + Send>>;
+type FutureResult<T> = Result<T, Box<dyn Any + Send>>;
 
 /// The future while its owner and the node's thread share it.
-struct Slot<T>(Mutex<Shared<T>>);
+struct SharedFuture<T>(Mutex<SharedState<T>>);
 
-struct Shared<T> {
+struct SharedState<T> {
     /// `None` once it has ended or its owner has dropped it.
-    future: Option<Boxed<T>>,
+    future: Option<BoxFuture<T>>,
     /// The task on the node's thread, once that has polled the future.
     driver: Option<Waker>,
 }
 
-impl<T> Slot<T> {
+impl<T> SharedFuture<T> {
     /// Takes the future out unless it is being polled.
-    fn take(&self) -> Option<Boxed<T>> {
+    fn take(&self) -> Option<BoxFuture<T>> {
         self.try_lock()?.future.take()
     }
 
-    fn try_lock(&self) -> Option<MutexGuard<'_, Shared<T>>> {
+    fn try_lock(&self) -> Option<MutexGuard<'_, SharedState<T>>> {
         match self.0.try_lock() {
             Ok(shared) => Some(shared),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -87,7 +87,7 @@ impl<T> Slot<T> {
     }
 
     /// Polls it in the task on the node's thread; `None` if it is no longer there.
-    fn drive(&self, task: &mut Context<'_>) -> Poll<Option<Ended<T>>> {
+    fn drive(&self, task: &mut Context<'_>) -> Poll<Option<FutureResult<T>>> {
         // Its owner only ever tries, and whoever polls is one task.
         let Ok(mut shared) = self.0.lock() else { return Poll::Ready(None) };
         if shared.future.is_none() {
@@ -98,7 +98,7 @@ impl<T> Slot<T> {
     }
 
     /// Polls it in the task of its owner, on the node's thread. The other task goes on when the owner lets it.
-    fn poll_blocked(&self, task: &mut Context<'_>) -> Poll<Ended<T>> {
+    fn poll_blocked(&self, task: &mut Context<'_>) -> Poll<FutureResult<T>> {
         let Some(shared) = self.try_lock() else { return Poll::Pending };
         let driver = shared.driver.clone();
         let polled = poll(shared, task);
@@ -108,7 +108,7 @@ impl<T> Slot<T> {
     }
 }
 
-fn poll<T>(mut shared: MutexGuard<'_, Shared<T>>, task: &mut Context<'_>) -> Poll<Ended<T>> {
+fn poll<T>(mut shared: MutexGuard<'_, SharedState<T>>, task: &mut Context<'_>) -> Poll<FutureResult<T>> {
     let Some(future) = shared.future.as_mut() else { return Poll::Pending };
     let ended = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
         Ok(Poll::Pending) => return Poll::Pending,
@@ -124,8 +124,8 @@ fn poll<T>(mut shared: MutexGuard<'_, Shared<T>>, task: &mut Context<'_>) -> Pol
 
 impl<T: Send + 'static> Offload<T> {
     /// Makes `future`, which notes in `set_out` when its message has set out, one that may move to `home`.
-    pub(crate) fn new(future: Boxed<T>, home: &Home, set_out: SetOut) -> Self {
-        Self { state: State::Here { future, home: Some(home.clone()) }, set_out }
+    pub(crate) fn new(future: BoxFuture<T>, home: &Executor, set_out: SentFlag) -> Self {
+        Self { state: OffloadState::Here { future, home: Some(home.clone()) }, set_out }
     }
 
     /// Polls it, and moves it if it has to wait.
@@ -135,9 +135,9 @@ impl<T: Send + 'static> Offload<T> {
     pub(crate) fn poll(&mut self, task: &mut Context<'_>) -> Poll<T> {
         loop {
             match &mut self.state {
-                State::Here { future, home } => {
+                OffloadState::Here { future, home } => {
                     if let Poll::Ready(result) = future.as_mut().poll(task) {
-                        self.state = State::Over;
+                        self.state = OffloadState::Over;
                         return Poll::Ready(result);
                     }
                     if self.set_out.has() {
@@ -146,7 +146,7 @@ impl<T: Send + 'static> Offload<T> {
                     let Some(home) = home.take() else { return Poll::Pending };
                     self.move_to(home);
                 }
-                State::There { slot, told, home } => {
+                OffloadState::There { slot, told, home } => {
                     let ended = match Pin::new(told).poll(task) {
                         Poll::Ready(ended) => ended.ok(),
                         Poll::Pending if blocking::is_handling() && home.is_here() => {
@@ -156,40 +156,42 @@ impl<T: Send + 'static> Offload<T> {
                     };
                     match (ended, slot.take()) {
                         (Some(ended), _) => {
-                            self.state = State::Over;
+                            self.state = OffloadState::Over;
                             return Poll::Ready(ended.unwrap_or_else(|panic| resume_unwind(panic)));
                         }
                         // The node's thread has ended. The future knows what that means.
-                        (None, Some(future)) => self.state = State::Here { future, home: None },
+                        (None, Some(future)) => self.state = OffloadState::Here { future, home: None },
                         (None, None) => panic!("a future was lost with the thread that polled it"),
                     }
                 }
-                State::Over => panic!("a future was polled after it had ended"),
+                OffloadState::Over => panic!("a future was polled after it had ended"),
             }
         }
     }
 
-    fn move_to(&mut self, home: Home) {
-        let State::Here { future, .. } = std::mem::replace(&mut self.state, State::Over) else { return };
-        let slot = Arc::new(Slot(Mutex::new(Shared { future: Some(future), driver: None })));
+    fn move_to(&mut self, home: Executor) {
+        let OffloadState::Here { future, .. } = std::mem::replace(&mut self.state, OffloadState::Over) else {
+            return;
+        };
+        let slot = Arc::new(SharedFuture(Mutex::new(SharedState { future: Some(future), driver: None })));
         let (tell, told) = oneshot::channel();
         let there = Arc::clone(&slot);
         // Where the thread has ended this is told, and the future comes back.
         let _ = home.spawn(move || drive(there, tell));
-        self.state = State::There { slot, told, home };
+        self.state = OffloadState::There { slot, told, home };
     }
 }
 
 impl<T> Drop for Offload<T> {
     fn drop(&mut self) {
-        if let State::There { slot, .. } = &self.state {
+        if let OffloadState::There { slot, .. } = &self.state {
             // If it is being polled this very moment, that is the last time.
             drop(slot.take());
         }
     }
 }
 
-async fn drive<T>(slot: Arc<Slot<T>>, mut tell: oneshot::Sender<Ended<T>>) {
+async fn drive<T>(slot: Arc<SharedFuture<T>>, mut tell: oneshot::Sender<FutureResult<T>>) {
     let ended = poll_fn(|task| {
         // First, because it is asked for only while the future waits.
         if tell.poll_closed(task).is_ready() {
@@ -211,8 +213,8 @@ mod tests {
 
     use super::*;
 
-    fn here() -> Home {
-        Home::local().0
+    fn here() -> Executor {
+        Executor::local().0
     }
 
     fn poll<T: Send + 'static>(offload: &mut Offload<T>) -> Poll<T> {
@@ -222,7 +224,7 @@ mod tests {
     #[actix::test]
     async fn what_has_to_wait_ends_without_its_owner_and_what_has_set_out_stays() {
         let (go, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let waits = || -> Boxed<u8> {
+        let waits = || -> BoxFuture<u8> {
             let (go, ended) = (Arc::clone(&go), Arc::clone(&ended));
             Box::pin(async move {
                 go.notified().await;
@@ -230,17 +232,17 @@ mod tests {
                 7
             })
         };
-        let mut moved = Offload::new(waits(), &here(), SetOut::default());
+        let mut moved = Offload::new(waits(), &here(), SentFlag::default());
         assert!(poll(&mut moved).is_pending());
         go.notify_one();
         ended.notified().await;
         assert_eq!(poll_fn(|task| moved.poll(task)).await, 7);
 
-        let set_out = SetOut::default();
+        let set_out = SentFlag::default();
         set_out.note();
         let mut stays = Offload::new(waits(), &here(), set_out);
         assert!(poll(&mut stays).is_pending());
-        assert!(matches!(stays.state, State::Here { .. }));
+        assert!(matches!(stays.state, OffloadState::Here { .. }));
     }
 
     #[actix::test]
@@ -253,7 +255,7 @@ mod tests {
                 std::future::pending().await
             }),
             &here(),
-            SetOut::default(),
+            SentFlag::default(),
         );
         assert!(poll(&mut dropped).is_pending());
         tokio::task::yield_now().await;
@@ -266,7 +268,7 @@ mod tests {
                 panic!("as it should");
             }),
             &here(),
-            SetOut::default(),
+            SentFlag::default(),
         );
         let ended = tokio::spawn(poll_fn(move |task| panics.poll(task))).await;
         assert!(ended.expect_err("it panics").is_panic());

@@ -2,40 +2,40 @@
 
 use std::time::Instant;
 
-use meshzero_proto::call::outlier::Finding;
-use meshzero_proto::call::retry::{self, Cost, Next, Others, Repeats, Tried};
+use meshzero_proto::call::outlier::ProbeResult;
+use meshzero_proto::call::retry::{self, Alternatives, AttemptCost, FailureClass, Idempotency, NextAttempt};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::wire::refusal::Refusal;
 
 use crate::client::caller::Caller;
-use crate::client::error::{Failed, Fault};
-use crate::client::line::Turn;
-use crate::client::route::balancer::{Chosen, Probe};
+use crate::client::error::{CallErrorKind, CallFailure};
+use crate::client::line::QueueTurn;
+use crate::client::route::balancer::{Pick, Probe};
 use crate::runtime::blocking;
 use crate::runtime::clock;
-use crate::runtime::timer::Alarm;
+use crate::runtime::timer::Sleep;
 
 /// The tries of one call.
-pub(crate) struct Tries<'a> {
+pub(crate) struct RetryState<'a> {
     caller: &'a Caller,
     deadline: Option<Instant>,
-    repeats: Repeats,
+    repeats: Idempotency,
     count: u32,
     /// The instances at which it has failed; others are preferred.
     failed: Vec<InstanceId>,
     /// Until when another instance must have taken the place of one that is closing.
     handover: Option<Instant>,
     /// The fault of the last one, or of one before it that may have been handled.
-    last: Option<Fault>,
+    last: Option<CallErrorKind>,
 }
 
-impl<'a> Tries<'a> {
-    pub(crate) fn new(caller: &'a Caller, deadline: Option<Instant>, repeats: Repeats) -> Self {
+impl<'a> RetryState<'a> {
+    pub(crate) fn new(caller: &'a Caller, deadline: Option<Instant>, repeats: Idempotency) -> Self {
         Self { caller, deadline, repeats, count: 0, failed: Vec::new(), handover: None, last: None }
     }
 
     /// Waits for an instance for the next try, until the alarm.
-    pub(crate) async fn instance(&mut self, alarm: &mut Alarm) -> Result<Chosen, Failed> {
+    pub(crate) async fn instance(&mut self, alarm: &mut Sleep) -> Result<Pick, CallFailure> {
         let chosen = self.caller.route.ready_for_call(&self.failed);
         let chosen = match self.handover {
             Some(_) => {
@@ -54,34 +54,36 @@ impl<'a> Tries<'a> {
                     Some(last) => last,
                     None => self.caller.explain(nobody).await,
                 };
-                Err(Failed { fault, tries: self.count })
+                Err(CallFailure { fault, tries: self.count })
             }
         }
     }
 
     /// Waits for the turn of a call that has not been tried, where calls wait for an instance, until the alarm.
-    pub(crate) async fn turn(&self, alarm: &mut Alarm) -> Result<Option<Turn<'a>>, Failed> {
+    pub(crate) async fn turn(&self, alarm: &mut Sleep) -> Result<Option<QueueTurn<'a>>, CallFailure> {
         match self.caller.until(alarm, self.caller.route.turn()).await {
             Ok(turn) => Ok(turn),
-            Err(nobody) => Err(Failed { fault: self.caller.explain(nobody).await, tries: self.count }),
+            Err(nobody) => Err(CallFailure { fault: self.caller.explain(nobody).await, tries: self.count }),
         }
     }
 
     /// Notes what a try says of its instance.
-    pub(crate) fn note(&self, instance: InstanceId, fault: Option<&Fault>, probe: Option<Probe>) {
+    pub(crate) fn note(&self, instance: InstanceId, fault: Option<&CallErrorKind>, probe: Option<Probe>) {
         let route = &self.caller.route;
         let finding = match fault {
-            None => Finding::Works,
-            Some(fault) if fault.is_failure() => Finding::Fails,
+            None => ProbeResult::Works,
+            Some(fault) if fault.is_failure() => ProbeResult::Fails,
             // Neither needs the instance to be found out.
-            Some(Fault::Encode(_) | Fault::Refused(Refusal::NoHandler { .. })) => Finding::Nothing,
-            Some(_) => Finding::Works,
+            Some(CallErrorKind::Encode(_) | CallErrorKind::Refused(Refusal::NoHandler { .. })) => {
+                ProbeResult::Nothing
+            }
+            Some(_) => ProbeResult::Works,
         };
         match (probe, finding) {
             (Some(probe), finding) => probe.end(finding),
-            (None, Finding::Fails) => route.failed(instance),
-            (None, Finding::Works) => route.note_success(instance),
-            (None, Finding::Nothing) => {}
+            (None, ProbeResult::Fails) => route.failed(instance),
+            (None, ProbeResult::Works) => route.note_success(instance),
+            (None, ProbeResult::Nothing) => {}
         }
     }
 
@@ -89,34 +91,38 @@ impl<'a> Tries<'a> {
     ///
     /// # Errors
     /// There will be none, and this is what the call ends in.
-    pub(crate) async fn go_on(&mut self, instance: InstanceId, fault: Fault) -> Result<(), Failed> {
+    pub(crate) async fn go_on(
+        &mut self,
+        instance: InstanceId,
+        fault: CallErrorKind,
+    ) -> Result<(), CallFailure> {
         let Caller { context, route, .. } = self.caller;
         self.count = self.count.max(1);
         if !self.failed.contains(&instance) {
             self.failed.push(instance);
         }
         let others = match route.has_others(&self.failed) || !route.is_ready(instance) {
-            true => Others::Untried,
-            false => Others::Tried,
+            true => Alternatives::Untried,
+            false => Alternatives::Tried,
         };
         let tried = fault.tried();
         let next = retry::next(tried, self.repeats, self.count, others, fastrand::f64());
-        let Next::Again { pause, cost } = next else { return Err(self.give_up(fault)) };
+        let NextAttempt::Again { pause, cost } = next else { return Err(self.give_up(fault)) };
         let (now, deadline) = (clock::now(), self.deadline);
-        self.handover = (tried == Tried::Closing).then(|| {
+        self.handover = (tried == FailureClass::Closing).then(|| {
             let handover = self.handover.unwrap_or(now + retry::HANDOVER);
             deadline.map_or(handover, |deadline| deadline.min(handover))
         });
         let at = now + pause;
         let is_late = self.handover.or(deadline).is_some_and(|latest| latest <= at);
-        if is_late || (cost == Cost::One && !route.may_retry()) {
+        if is_late || (cost == AttemptCost::One && !route.may_retry()) {
             return Err(self.give_up(fault));
         }
-        if others == Others::Tried {
+        if others == Alternatives::Tried {
             // From the beginning, but not with this one.
             self.failed = vec![instance];
         }
-        if tried == Tried::Unknown || self.last.as_ref().is_none_or(Fault::is_unhandled) {
+        if tried == FailureClass::Unknown || self.last.as_ref().is_none_or(CallErrorKind::is_unhandled) {
             self.last = Some(fault);
         }
         route.health.counters.retries.count();
@@ -133,8 +139,8 @@ impl<'a> Tries<'a> {
     }
 
     /// Returns the failure of the call after a try that ended in `fault`: if one before it may have been handled, that one counts.
-    pub(crate) fn give_up(&mut self, fault: Fault) -> Failed {
+    pub(crate) fn give_up(&mut self, fault: CallErrorKind) -> CallFailure {
         let before = self.last.take().filter(|before| !before.is_unhandled() && fault.is_unhandled());
-        Failed { fault: before.unwrap_or(fault), tries: self.count }
+        CallFailure { fault: before.unwrap_or(fault), tries: self.count }
     }
 }

@@ -15,14 +15,14 @@ use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::id::InstanceId;
 use tokio::sync::Notify;
 
-use crate::client::line::{Line, Turn};
+use crate::client::line::{FairQueue, QueueTurn};
 use crate::client::link::Link;
 use crate::client::route::health::Health;
 use crate::client::route::target::Target;
-use crate::context::Premises;
+use crate::context::NodeContext;
 use crate::diagnosis::diagnose;
 use crate::diagnosis::diagnosis::Diagnosis;
-use crate::link::trail::{Record, Records};
+use crate::link::trail::{AttemptRecord, AttemptRecords};
 use crate::server::service::Service;
 use crate::telemetry::stats::{self, RouteStats};
 
@@ -91,22 +91,22 @@ impl Member {
 /// The instances behind one name. Senders read them without a lock; the router changes them.
 pub struct Route {
     target: Target,
-    pub(crate) members: ArcSwap<Members>,
+    pub(crate) members: ArcSwap<RouteMembers>,
     /// Wakes all who wait, in the order in which they began to.
     changed: Notify,
     /// Those whose messages wait for an instance, so that they set out in the order in which they were sent.
-    line: Line,
+    line: FairQueue,
     /// The error of the last attempt to connect, for callers that find no instance.
     trouble: Mutex<Option<String>>,
     /// The attempts to reach each instance, or the endpoint at the address, since it was reached last.
-    records: Mutex<Records<Option<InstanceId>, ()>>,
+    records: Mutex<AttemptRecords<Option<InstanceId>, ()>>,
     /// The health of the members.
     pub(crate) health: Health,
 }
 
 /// The instances of a route.
 #[derive(Default)]
-pub(crate) struct Members {
+pub(crate) struct RouteMembers {
     pub(crate) all: Vec<Member>,
     /// Those that are used: all but those that are set aside because they keep failing.
     pub(crate) used: Vec<Member>,
@@ -118,7 +118,7 @@ impl Route {
             target,
             members: ArcSwap::default(),
             changed: Notify::new(),
-            line: Line::default(),
+            line: FairQueue::default(),
             trouble: Mutex::default(),
             records: Mutex::default(),
             health: Health::default(),
@@ -164,7 +164,7 @@ impl Route {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
-    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
+    pub(crate) async fn turn(&self) -> Option<QueueTurn<'_>> {
         if !self.is_awaited() && self.pick().is_some() {
             return None;
         }
@@ -215,7 +215,7 @@ impl Route {
     }
 
     /// The record of dialling an instance, or what listens at the address.
-    pub(crate) fn record(&self, instance: Option<InstanceId>) -> Record {
+    pub(crate) fn record(&self, instance: Option<InstanceId>) -> AttemptRecord {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
     }
 
@@ -229,7 +229,7 @@ impl Route {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub async fn diagnose(&self, context: &Premises) -> Diagnosis {
+    pub async fn diagnose(&self, context: &NodeContext) -> Diagnosis {
         diagnose::of(context, (&self.target).into(), self.unanswered(), self.trouble()).await
     }
 
@@ -271,7 +271,7 @@ impl Route {
             let mut all = self.members.load().all.clone();
             change(&mut all);
             outliers.keep(&all.iter().map(|member| member.instance().id).collect::<Vec<_>>());
-            self.members.store(Arc::new(Members { used: used(&all, outliers), all }));
+            self.members.store(Arc::new(RouteMembers { used: used(&all, outliers), all }));
         });
         self.changed.notify_waiters();
     }
@@ -279,7 +279,7 @@ impl Route {
     /// Updates which members are used, after one was set aside or came back.
     pub(crate) fn sort(&self, outliers: &Outliers<InstanceId>) {
         let all = self.members.load().all.clone();
-        self.members.store(Arc::new(Members { used: used(&all, outliers), all }));
+        self.members.store(Arc::new(RouteMembers { used: used(&all, outliers), all }));
     }
 }
 
@@ -295,6 +295,6 @@ fn used(all: &[Member], outliers: &Outliers<InstanceId>) -> Vec<Member> {
     all.iter().filter(|member| !outliers.is_aside(member.instance().id)).cloned().collect()
 }
 
-fn find(members: &Guard<Arc<Members>>, instance: InstanceId) -> Option<Member> {
+fn find(members: &Guard<Arc<RouteMembers>>, instance: InstanceId) -> Option<Member> {
     members.all.iter().find(|member| member.instance().id == instance).cloned()
 }

@@ -14,16 +14,16 @@ use meshzero_proto::wire::hello::Purpose;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::client::follow::{Followed, Next, follow, watch_listings};
+use crate::client::follow::{FollowedPublishers, Next, follow, watch_listings};
 use crate::client::route::Route;
 use crate::client::subscription::feed::{Feed, FeedError};
-use crate::client::subscription::queue::{Arrivals, Sink};
-use crate::client::subscription::stats::Subscribed;
-use crate::context::Premises;
+use crate::client::subscription::queue::{EventQueue, EventSink};
+use crate::client::subscription::stats::SubscriptionCounters;
+use crate::context::NodeContext;
 use crate::discovery::Watcher;
-use crate::link::dial::Listed;
+use crate::link::dial::InstanceUpdates;
 use crate::runtime::executor::Gone;
-use crate::runtime::shutdown::Ending;
+use crate::runtime::shutdown::ShutdownSignal;
 
 /// The publishers that a subscription is for.
 #[derive(Clone)]
@@ -65,20 +65,21 @@ impl SubscribeFault {
 /// # Cancel safety
 /// Dropping the future ends the subscription.
 pub async fn subscribe(
-    context: &Arc<Premises>,
+    context: &Arc<NodeContext>,
     service: &str,
     publishers: Publishers,
     known: Vec<Instance>,
     subscribe: Subscribe,
-) -> Result<(Arrivals, Arc<Subscribed>), SubscribeFault> {
+) -> Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeFault> {
     let (sink, arrivals) = queue::pair(subscribe.policy);
-    let subscribed = Arc::new(Subscribed::new(service.to_owned(), subscribe.prefix.clone()));
+    let subscribed = Arc::new(SubscriptionCounters::new(service.to_owned(), subscribe.prefix.clone()));
     let known_by = match publishers {
-        Publishers::Follow(_) => KnownBy::Identity,
-        Publishers::Fixed(_) => KnownBy::Address,
+        Publishers::Follow(_) => PublisherIdentity::Identity,
+        Publishers::Fixed(_) => PublisherIdentity::Address,
     };
     let of = Arc::clone(&subscribed);
-    let follower = Follower { context: Arc::clone(context), subscribe, sink, subscribed: of, known_by };
+    let follower =
+        SubscriptionTask { context: Arc::clone(context), subscribe, sink, subscribed: of, known_by };
     let confirmed = context.home.ask(move || follower.start(publishers, known)).await?;
     confirmed?;
     context.subscriptions.add(&subscribed);
@@ -86,24 +87,24 @@ pub async fn subscribe(
 }
 
 #[derive(Clone)]
-struct Follower {
+struct SubscriptionTask {
     /// Not what keeps the node joined: it would never be left.
-    context: Arc<Premises>,
+    context: Arc<NodeContext>,
     subscribe: Subscribe,
-    sink: Sink,
-    subscribed: Arc<Subscribed>,
-    known_by: KnownBy,
+    sink: EventSink,
+    subscribed: Arc<SubscriptionCounters>,
+    known_by: PublisherIdentity,
 }
 
 /// The property by which a publisher is recognised when it is asked again.
 #[derive(Clone, Copy)]
-enum KnownBy {
+enum PublisherIdentity {
     Identity,
     /// After a restart another instance listens at the address, and is as good.
     Address,
 }
 
-impl Follower {
+impl SubscriptionTask {
     /// Opens the feeds of the known publishers, leaves the rest to a task, and says whether any confirmed.
     async fn start(self, publishers: Publishers, known: Vec<Instance>) -> Result<(), FeedError> {
         let mut opening = JoinSet::new();
@@ -115,7 +116,7 @@ impl Follower {
                 (instance.id, (task, listed), opened)
             });
         }
-        let mut followed = Followed::default();
+        let mut followed = FollowedPublishers::default();
         let (mut any_confirmed, mut failed) = (false, None);
         while let Some(opened) = opening.join_next().await {
             match opened {
@@ -138,7 +139,7 @@ impl Follower {
         Ok(())
     }
 
-    async fn follow(self, publishers: Publishers, mut followed: Followed) {
+    async fn follow(self, publishers: Publishers, mut followed: FollowedPublishers) {
         let sink = self.sink.clone();
         let filter = match publishers {
             Publishers::Follow(filter) => filter,
@@ -152,7 +153,7 @@ impl Follower {
         }
     }
 
-    async fn hear(&self, mut events: Watcher, followed: &mut Followed) {
+    async fn hear(&self, mut events: Watcher, followed: &mut FollowedPublishers) {
         while let Some(event) = events.recv().await {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
@@ -163,11 +164,13 @@ impl Follower {
         }
     }
 
-    async fn open(&self, instance: &Instance, listed: &Listed) -> Result<Feed, FeedError> {
+    async fn open(&self, instance: &Instance, listed: &InstanceUpdates) -> Result<Feed, FeedError> {
         let own = &self.context.own;
         let (service, expected) = match self.known_by {
-            KnownBy::Identity => (own.get(instance.id), Some(instance.id)),
-            KnownBy::Address => (instance.addresses.first().and_then(|address| own.at(*address)), None),
+            PublisherIdentity::Identity => (own.get(instance.id), Some(instance.id)),
+            PublisherIdentity::Address => {
+                (instance.addresses.first().and_then(|address| own.at(*address)), None)
+            }
         };
         if let Some(service) = service {
             return Feed::local(&service, &self.subscribe);
@@ -179,14 +182,14 @@ impl Follower {
     }
 
     /// Leaves a publisher to a task, with its feed if there is one already.
-    fn spawn_keep(&self, feed: Option<Feed>, listed: Listed) {
+    fn spawn_keep(&self, feed: Option<Feed>, listed: InstanceUpdates) {
         let ending = Arc::clone(&self.context.ending);
         actix::spawn(until(ending, self.clone().keep(feed, listed)));
     }
 
     /// Keeps the feed of one publisher, while it is listed.
-    async fn keep(self, mut feed: Option<Feed>, listed: Listed) {
-        let round = async |instance: Instance, listed: &Listed| {
+    async fn keep(self, mut feed: Option<Feed>, listed: InstanceUpdates) {
+        let round = async |instance: Instance, listed: &InstanceUpdates| {
             let opened = match feed.take() {
                 Some(feed) => Ok(feed),
                 None => self.open(&instance, listed).await,
@@ -208,7 +211,7 @@ impl Follower {
 }
 
 /// Runs a part of a subscription until it is done or the node leaves.
-async fn until(ending: Arc<Ending>, part: impl Future<Output = ()>) {
+async fn until(ending: Arc<ShutdownSignal>, part: impl Future<Output = ()>) {
     tokio::select! {
         biased;
         () = ending.come() => {}

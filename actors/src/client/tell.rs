@@ -10,18 +10,18 @@ use meshzero_proto::trace::TraceContext;
 
 use crate::client::attempt;
 use crate::client::caller::{Caller, deadline_in};
-use crate::client::error::Fault;
+use crate::client::error::CallErrorKind;
 use crate::client::line;
-use crate::client::link::Unsent;
-use crate::client::link::outgoing::Outward;
-use crate::client::offload::{Offload, SetOut};
+use crate::client::link::SendError;
+use crate::client::link::outgoing::OutgoingMessage;
+use crate::client::offload::{Offload, SentFlag};
 use crate::client::route::Member;
 use crate::message::NetMessage;
 use crate::runtime::blocking;
-use crate::runtime::semaphore::Taken;
-use crate::server::actor::local::{Door, Entering};
+use crate::runtime::semaphore::Permits;
+use crate::server::actor::local::{LocalEntry, LocalEnvelope};
 use crate::server::service::Service;
-use crate::telemetry::trace::{Outgoing, Part};
+use crate::telemetry::trace::{OutgoingSpan, OutgoingSpanState};
 
 /// A message without a reply on its way to an instance behind a route: it ends when the message is among those that leave
 /// next, or in the inbox of a service of this process. Nothing happens before the first poll.
@@ -31,15 +31,15 @@ use crate::telemetry::trace::{Outgoing, Part};
 pub struct Tell<'a, M: NetMessage> {
     caller: &'a Arc<Caller>,
     timeout: Duration,
-    state: State<M>,
-    part: Part,
+    state: TellState<M>,
+    part: OutgoingSpanState,
 }
 
-enum State<M: NetMessage> {
+enum TellState<M: NetMessage> {
     New(Option<M>),
     /// The message is on its way, and others on this thread have their turn first.
     Told,
-    Waiting(Offload<Result<(), Fault>>),
+    Waiting(Offload<Result<(), CallErrorKind>>),
     Ended,
 }
 
@@ -49,8 +49,8 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     /// Tells under the type's own name, until the time-out that the limits say, for what the running code works for.
     #[inline(always)]
     pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
-        let (part, timeout) = (Part::here(), caller.context.limits().request_timeout);
-        Self { caller, timeout, state: State::New(Some(message)), part }
+        let (part, timeout) = (OutgoingSpanState::here(), caller.context.limits().request_timeout);
+        Self { caller, timeout, state: TellState::New(Some(message)), part }
     }
 
     /// Who tells.
@@ -75,73 +75,73 @@ impl<'a, M: NetMessage> Tell<'a, M> {
 
     /// Goes on with a message that has not simply set out.
     #[inline(never)]
-    fn go_on(&mut self, begun: Option<Begun>, task: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+    fn go_on(&mut self, begun: Option<TellStart>, task: &mut Context<'_>) -> Poll<Result<(), CallErrorKind>> {
         match (&mut self.state, begun) {
-            (State::New(_), Some(Begun::Busy)) => {
-                self.state = State::Told;
+            (TellState::New(_), Some(TellStart::Busy)) => {
+                self.state = TellState::Told;
                 task.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            (State::New(_), Some(Begun::TurnedAway)) => {
+            (TellState::New(_), Some(TellStart::TurnedAway)) => {
                 return Poll::Ready(self.end(Err(turned_away())));
             }
-            (State::New(message), _) => {
+            (TellState::New(message), _) => {
                 let message = message.take().expect("it is taken only when it is told");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
                 let trace = self.part.context().copied();
                 let home = &self.caller.context.home;
                 let told = Box::pin(async move { tell(&caller, message, deadline, trace).await });
                 // It waits for nothing once it has set out.
-                self.state = State::Waiting(Offload::new(told, home, SetOut::default()));
+                self.state = TellState::Waiting(Offload::new(told, home, SentFlag::default()));
             }
-            (State::Told, _) => {
+            (TellState::Told, _) => {
                 return Poll::Ready(self.end(Ok(())));
             }
-            (State::Waiting(_), _) => {}
-            (State::Ended, _) => panic!("a tell was polled after it had ended"),
+            (TellState::Waiting(_), _) => {}
+            (TellState::Ended, _) => panic!("a tell was polled after it had ended"),
         }
-        let State::Waiting(waiting) = &mut self.state else { return Poll::Pending };
+        let TellState::Waiting(waiting) = &mut self.state else { return Poll::Pending };
         let result = std::task::ready!(waiting.poll(task));
         Poll::Ready(self.end(result))
     }
 
     #[inline(always)]
-    fn end(&mut self, result: Result<(), Fault>) -> Result<(), Fault> {
-        self.state = State::Ended;
+    fn end(&mut self, result: Result<(), CallErrorKind>) -> Result<(), CallErrorKind> {
+        self.state = TellState::Ended;
         self.part.end(result.as_ref().err().map(|fault| fault as _), "told");
         result
     }
 
     /// Lets the message set out, if that can be done at once.
     #[inline(always)]
-    fn begin(message: &mut Option<M>, member: Option<&Member>, trace: Option<&TraceContext>) -> Begun {
+    fn begin(message: &mut Option<M>, member: Option<&Member>, trace: Option<&TraceContext>) -> TellStart {
         match (member, &message) {
             (Some(Member::Remote(link, _)), Some(message)) => {
-                match link.tell_ahead(Outward { message, name: None, deadline: None, trace }) {
-                    Ok(placed) if placed.wrote_batch => Begun::Busy,
-                    Ok(_) => Begun::Told,
+                match link.tell_ahead(OutgoingMessage { message, name: None, deadline: None, trace }) {
+                    Ok(placed) if placed.wrote_batch => TellStart::Busy,
+                    Ok(_) => TellStart::Told,
                     // Said with all that there is to say where there is time for it.
-                    Err(_) => Begun::NotYet,
+                    Err(_) => TellStart::NotYet,
                 }
             }
             (Some(Member::Local(service, _)), _) => {
-                if let Some(Door::Inbox(inlet)) = service.types.door::<M>(None)
+                if let Some(LocalEntry::Inbox(inlet)) = service.types.door::<M>(None)
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
-                    let entering = Entering { reply: None, place };
+                    let entering = LocalEnvelope { reply: None, place };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
-                    return if ticket.is_turned_away() { Begun::TurnedAway } else { Begun::Told };
+                    return if ticket.is_turned_away() { TellStart::TurnedAway } else { TellStart::Told };
                 }
-                Begun::NotYet
+                TellStart::NotYet
             }
-            _ => Begun::NotYet,
+            _ => TellStart::NotYet,
         }
     }
 }
 
 /// How a message set out.
-enum Begun {
+enum TellStart {
     Told,
     /// Together with a whole batch, which took a while.
     Busy,
@@ -151,7 +151,7 @@ enum Begun {
 }
 
 impl<M: NetMessage> Future for Tell<'_, M> {
-    type Output = Result<(), Fault>;
+    type Output = Result<(), CallErrorKind>;
 
     /// # Panics
     /// When it is polled after it has ended.
@@ -159,17 +159,17 @@ impl<M: NetMessage> Future for Tell<'_, M> {
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let begun = match &mut this.state {
-            State::New(message) => {
+            TellState::New(message) => {
                 this.part.set_out::<M>(this.caller.route.target(), None);
                 let trace = this.part.context();
                 Some(match this.caller.route.is_awaited() {
-                    true => Begun::NotYet,
+                    true => TellStart::NotYet,
                     false => this.caller.route.with_pick(|member| Self::begin(message, member, trace)),
                 })
             }
             _ => None,
         };
-        if let Some(Begun::Told) = begun {
+        if let Some(TellStart::Told) = begun {
             return Poll::Ready(this.end(Ok(())));
         }
         this.go_on(begun, task)
@@ -181,7 +181,7 @@ async fn tell<M: NetMessage>(
     message: M,
     deadline: Option<Instant>,
     trace: Option<TraceContext>,
-) -> Result<(), Fault> {
+) -> Result<(), CallErrorKind> {
     let mut alarm = caller.context.alarms.at(deadline);
     let mut turn = match caller.until(&mut alarm, caller.route.turn()).await {
         Ok(turn) => turn,
@@ -195,14 +195,14 @@ async fn tell<M: NetMessage>(
                     biased;
                     room = line::until_room(&mut turn, link.room_to_tell()) => room,
                     () = blocking::notice(&caller.context.home) => None,
-                    () = &mut alarm => return Err(Fault::NotSent("the connection had no room in time".to_owned())),
+                    () = &mut alarm => return Err(CallErrorKind::NotSent("the connection had no room in time".to_owned())),
                 };
                 let Some(room) = room else { continue };
                 let outward =
-                    Outward { message: &message, name: None, deadline: None, trace: trace.as_ref() };
+                    OutgoingMessage { message: &message, name: None, deadline: None, trace: trace.as_ref() };
                 match link.tell(room, outward) {
                     Ok(_) => return Ok(()),
-                    Err(Unsent::Closed) => {}
+                    Err(SendError::Closed) => {}
                     Err(unsent) => return Err(attempt::why::<M>(unsent, &link, None)),
                 }
             }
@@ -212,7 +212,7 @@ async fn tell<M: NetMessage>(
                     room = line::until_room(&mut turn, service.turn()) => room,
                     () = blocking::notice(&service.home) => None,
                     () = &mut alarm => {
-                        return Err(Fault::NotSent("the service was busy until the deadline".to_owned()));
+                        return Err(CallErrorKind::NotSent("the service was busy until the deadline".to_owned()));
                     }
                 };
                 // Without a place the service has closed meanwhile, and so it will where the node has ended.
@@ -220,9 +220,9 @@ async fn tell<M: NetMessage>(
                 let (place, _in_turn) = room.divide();
                 return match tell_here(&service, message, place, trace) {
                     Ok(()) => Ok(()),
-                    Err(Untold::Fault(fault)) => Err(fault),
-                    Err(Untold::Full(_) | Untold::Nobody(_)) => {
-                        Err(Fault::NotSent("the actor has stopped".to_owned()))
+                    Err(TellError::Fault(fault)) => Err(fault),
+                    Err(TellError::Full(_) | TellError::Nobody(_)) => {
+                        Err(CallErrorKind::NotSent("the actor has stopped".to_owned()))
                     }
                 };
             }
@@ -232,36 +232,36 @@ async fn tell<M: NetMessage>(
 
 /// Why a tell did not set out; the message comes back.
 #[derive(Debug)]
-pub enum Untold<M> {
+pub enum TellError<M> {
     /// As much is under way as may be.
     Full(M),
     /// No instance is connected.
     Nobody(M),
     /// The service does not handle it, or it cannot be encoded.
-    Fault(Fault),
+    Fault(CallErrorKind),
 }
 
 /// Sends `message` without a reply, if there is room at once.
 ///
 /// # Errors
-/// [`Untold`]; no instance will see the message.
-pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), Untold<M>> {
-    let mut part = Part::here();
+/// [`TellError`]; no instance will see the message.
+pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), TellError<M>> {
+    let mut part = OutgoingSpanState::here();
     part.set_out::<M>(caller.route.target(), None);
     let told = try_tell_for(caller, message, part.context());
-    if let Part::As(span) = &mut part {
+    if let OutgoingSpanState::As(span) = &mut part {
         record(span, &told);
     }
     told
 }
 
 #[cold]
-fn record<M>(span: &mut Outgoing, told: &Result<(), Untold<M>>) {
+fn record<M>(span: &mut OutgoingSpan, told: &Result<(), TellError<M>>) {
     match told {
         Ok(()) => span.end("told"),
-        Err(Untold::Full(_)) => span.end("failed: no room"),
-        Err(Untold::Nobody(_)) => span.end("failed: no instance is connected"),
-        Err(Untold::Fault(fault)) => span.end(format_args!("failed: {fault:?}")),
+        Err(TellError::Full(_)) => span.end("failed: no room"),
+        Err(TellError::Nobody(_)) => span.end("failed: no instance is connected"),
+        Err(TellError::Fault(fault)) => span.end(format_args!("failed: {fault:?}")),
     }
 }
 
@@ -270,50 +270,50 @@ fn try_tell_for<M: NetMessage>(
     caller: &Caller,
     message: M,
     trace: Option<&TraceContext>,
-) -> Result<(), Untold<M>> {
+) -> Result<(), TellError<M>> {
     match caller.route.pick() {
-        Some(_) if caller.route.is_awaited() => Err(Untold::Full(message)),
-        None => Err(Untold::Nobody(message)),
+        Some(_) if caller.route.is_awaited() => Err(TellError::Full(message)),
+        None => Err(TellError::Nobody(message)),
         Some(Member::Remote(link, _)) => {
-            let outward = Outward { message: &message, name: None, deadline: None, trace };
+            let outward = OutgoingMessage { message: &message, name: None, deadline: None, trace };
             match link.try_tell(outward) {
                 Ok(_) => Ok(()),
-                Err(Unsent::Closed) => Err(Untold::Nobody(message)),
-                Err(Unsent::Full) => Err(Untold::Full(message)),
-                Err(unsent) => Err(Untold::Fault(attempt::why::<M>(unsent, &link, None))),
+                Err(SendError::Closed) => Err(TellError::Nobody(message)),
+                Err(SendError::Full) => Err(TellError::Full(message)),
+                Err(unsent) => Err(TellError::Fault(attempt::why::<M>(unsent, &link, None))),
             }
         }
         Some(Member::Local(service, _)) => match service.try_place() {
             Some(place) => tell_here(&service, message, place, trace.copied()),
-            None => Err(Untold::Full(message)),
+            None => Err(TellError::Full(message)),
         },
     }
 }
 
 /// What a tell ends in that came when the service had just closed.
-fn turned_away() -> Fault {
-    Fault::NotSent("the service has closed".to_owned())
+fn turned_away() -> CallErrorKind {
+    CallErrorKind::NotSent("the service has closed".to_owned())
 }
 
 fn tell_here<M: NetMessage>(
     service: &Arc<Service>,
     message: M,
-    place: Taken,
+    place: Permits,
     trace: Option<TraceContext>,
-) -> Result<(), Untold<M>> {
+) -> Result<(), TellError<M>> {
     match service.types.door::<M>(None) {
-        Some(Door::Inbox(inlet)) => {
-            let entering = Entering { reply: None, place };
+        Some(LocalEntry::Inbox(inlet)) => {
+            let entering = LocalEnvelope { reply: None, place };
             match attempt::enter(inlet.as_ref(), message, entering, trace.as_ref()).is_turned_away() {
-                true => Err(Untold::Fault(turned_away())),
+                true => Err(TellError::Fault(turned_away())),
                 false => Ok(()),
             }
         }
-        Some(Door::Mailbox(mailbox)) if mailbox.is_open() => {
-            mailbox.enter(message, Entering { reply: None, place }, &service.home);
+        Some(LocalEntry::Mailbox(mailbox)) if mailbox.is_open() => {
+            mailbox.enter(message, LocalEnvelope { reply: None, place }, &service.home);
             Ok(())
         }
-        Some(Door::Mailbox(_)) => Err(Untold::Nobody(message)),
-        None => attempt::enter_encoded(service, None, &message, trace, None, place).map_err(Untold::Fault),
+        Some(LocalEntry::Mailbox(_)) => Err(TellError::Nobody(message)),
+        None => attempt::enter_encoded(service, None, &message, trace, None, place).map_err(TellError::Fault),
     }
 }

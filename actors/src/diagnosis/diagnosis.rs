@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use meshzero_proto::diagnosis::{Finding, Tried, evidence_of, heard_instead, paragraph};
+use meshzero_proto::diagnosis::{Finding, TriedAddress, evidence_of, heard_instead, paragraph};
 use meshzero_proto::id::InstanceId;
 
-use crate::discovery::report::Report;
+use crate::discovery::report::DiscoveryReport;
 
 /// The reason why something was not found or not reached, with evidence. It displays as one paragraph: the likeliest cause, what to
 /// do about it, and the evidence.
@@ -15,18 +15,18 @@ pub struct Diagnosis {
     /// The causes that fit what was observed, the likeliest first; none if the node has left.
     pub findings: Vec<Finding>,
     /// Each endpoint that was announced, or named, and does not answer.
-    pub unanswering: Vec<Unanswering>,
+    pub unanswering: Vec<UnreachableEndpoint>,
     /// The last error on the way, in words.
     pub trouble: Option<String>,
     /// The addresses that were tried, and how each attempt ended.
-    pub attempts: Vec<Tried>,
+    pub attempts: Vec<TriedAddress>,
     /// The knowledge of discovery at that moment.
-    pub report: Report,
+    pub report: DiscoveryReport,
 }
 
 /// An endpoint that does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unanswering {
+pub struct UnreachableEndpoint {
     /// The instance, where it is known.
     pub instance: Option<InstanceId>,
     /// The service that was announced there, where it is known.
@@ -37,11 +37,11 @@ pub struct Unanswering {
 
 /// The result of asking the endpoints of services.
 #[derive(Debug, Clone, Default)]
-pub struct Answering {
+pub struct Reachability {
     /// Each service that was announced and does not answer, with the cause: listed ones, and others.
-    pub unanswering: Vec<Unanswering>,
+    pub unanswering: Vec<UnreachableEndpoint>,
     /// Services that are known of and not listed.
-    pub hidden: Option<Hidden>,
+    pub hidden: Option<HiddenServices>,
     pub(crate) answered: HashSet<InstanceId>,
     pub(crate) silent: HashSet<InstanceId>,
 }
@@ -50,21 +50,21 @@ pub struct Answering {
 /// ([`Limits::instances_per_node`](meshzero_proto::limits::Limits::instances_per_node)). They are found by their exact names.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Hidden {
+pub struct HiddenServices {
     /// The number of them; at most 256 of each program are counted, and 1,024 in all.
     pub services: usize,
     /// The same in words, with the limit and a value that would show them.
     pub finding: Finding,
 }
 
-impl Answering {
+impl Reachability {
     /// Returns whether an instance has answered lately at one of its addresses, or its node vouches for it over a connection; `None`
     /// if it was not asked, because there are too many, or if it may answer yet.
     pub fn answers(&self, instance: InstanceId) -> Option<bool> {
         if self.answered.contains(&instance) {
             return Some(true);
         }
-        let is_it = |unanswering: &Unanswering| unanswering.instance == Some(instance);
+        let is_it = |unanswering: &UnreachableEndpoint| unanswering.instance == Some(instance);
         (self.silent.contains(&instance) || self.unanswering.iter().any(is_it)).then_some(false)
     }
 }
@@ -72,7 +72,7 @@ impl Answering {
 impl Diagnosis {
     /// Returns the evidence, in a few words each.
     pub fn evidence(&self) -> Vec<String> {
-        let Report { heard, interfaces, peers, multicast, .. } = &self.report;
+        let DiscoveryReport { heard, interfaces, peers, multicast, .. } = &self.report;
         let mut evidence = evidence_of(&self.attempts, multicast, self.trouble.as_deref());
         evidence.extend(heard_instead(heard, interfaces, peers));
         evidence
@@ -105,8 +105,12 @@ mod tests {
     fn of_what_nobody_asked_it_is_not_known_whether_it_answers() {
         let [answered, silent, unanswering, unknown] = [1, 2, 3, 4].map(|n| InstanceId::from_random([n; 16]));
         let finding = diagnose(&Observations::default()).remove(0);
-        let of = |instance| Unanswering { instance: Some(instance), service: None, finding: finding.clone() };
-        let answering = Answering {
+        let of = |instance| UnreachableEndpoint {
+            instance: Some(instance),
+            service: None,
+            finding: finding.clone(),
+        };
+        let answering = Reachability {
             unanswering: vec![of(unanswering), of(answered)],
             hidden: None,
             answered: [answered].into(),

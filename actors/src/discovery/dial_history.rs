@@ -9,24 +9,24 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 use tokio::sync::watch;
 
-use crate::discovery::probe::Sought;
-use crate::link::trail::{Record, Records};
+use crate::discovery::probe::ProbeTarget;
+use crate::link::trail::{AttemptRecord, AttemptRecords};
 
 /// The number of goodbyes that are remembered.
 const MAX_LEFT: usize = 64;
 
 /// The updates for dials under way, and the records of the attempts.
 #[derive(Default)]
-pub(crate) struct Dialling {
+pub(crate) struct DialHistory {
     /// Updates for those that are dialling an instance.
     updates: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
     /// The attempts to reach each instance that did not answer.
-    records: Records<InstanceId, ServiceName>,
+    records: AttemptRecords<InstanceId, ServiceName>,
     /// Those that said goodbye last: that they do not answer is no surprise.
     left: VecDeque<InstanceId>,
 }
 
-impl Dialling {
+impl DialHistory {
     /// Takes note that an instance said goodbye, or is not heard of any longer.
     pub(crate) fn left(&mut self, instance: InstanceId) {
         self.records.forget(instance);
@@ -62,12 +62,16 @@ impl Dialling {
     }
 
     /// Prepares to dial an instance: it is sought with updates of its addresses, and the attempts are entered in its record.
-    pub(crate) fn seek_out(&mut self, instance: Instance, answered: Option<SocketAddr>) -> (Record, Sought) {
+    pub(crate) fn seek_out(
+        &mut self,
+        instance: Instance,
+        answered: Option<SocketAddr>,
+    ) -> (AttemptRecord, ProbeTarget) {
         let record = self.record(&instance);
         self.updates.retain(|_, updates| !updates.is_closed());
         let updates = self.updates.entry(instance.id).or_insert_with(|| watch::Sender::new(None));
         let listed = updates.subscribe();
-        (record, Sought { instance, answered, listed })
+        (record, ProbeTarget { instance, answered, listed })
     }
 
     /// Tells those that are dialling an instance where it may be by now.
@@ -78,9 +82,9 @@ impl Dialling {
     }
 
     /// The record of dialling an instance.
-    fn record(&mut self, instance: &Instance) -> Record {
+    fn record(&mut self, instance: &Instance) -> AttemptRecord {
         match self.left.contains(&instance.id) {
-            true => Record::default(),
+            true => AttemptRecord::default(),
             false => self.records.of(instance.id, instance.service.clone()),
         }
     }
@@ -93,9 +97,9 @@ mod tests {
     #[test]
     fn who_said_goodbye_was_withdrawn_whatever_came_of_dialling_it() {
         let instance = |n: u8| InstanceId::from_random([n; 16]);
-        let mut dialling = Dialling::default();
+        let mut dialling = DialHistory::default();
         dialling.left(instance(1));
-        let why = |dialling: &Dialling, n| {
+        let why = |dialling: &DialHistory, n| {
             [Why::Refused, Why::NodeDied, Why::Unreachable]
                 .map(|otherwise| dialling.said_or(instance(n), otherwise))
         };

@@ -3,16 +3,16 @@
 use meshzero_proto::discovery::directory::{Directory, Instance};
 use meshzero_proto::id::InstanceId;
 
-use crate::discovery::liveness::nodes::Presence;
-use crate::discovery::search::searches::Finding;
+use crate::discovery::liveness::nodes::Liveness;
+use crate::discovery::search::searches::Searches;
 use crate::discovery::search::watch::Watchers;
 
 /// The parts that would notice if an instance came or went.
 #[derive(Clone, Copy)]
 pub(super) struct Interest<'a> {
-    pub(super) presence: &'a Presence,
+    pub(super) presence: &'a Liveness,
     pub(super) watchers: &'a Watchers,
-    pub(super) finding: &'a Finding,
+    pub(super) finding: &'a Searches,
 }
 
 impl Interest<'_> {

@@ -19,7 +19,7 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::oneshot;
 
 use self::announcer::Announcer;
-use self::interface_table::Nics;
+use self::interface_table::InterfaceTable;
 use crate::net::host::interfaces;
 use crate::net::interfaces::Interfaces;
 
@@ -42,14 +42,14 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 /// The announcements of one node. Dropping it leaves without waiting; [`Mdns::close`] waits for the goodbye.
 #[derive(Debug)]
 pub struct Mdns {
-    shared: Arc<Shared>,
+    shared: Arc<MdnsShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct MdnsShared {
     interfaces: Interfaces,
-    chosen: Mutex<Chosen>,
-    wishes: Mutex<Wishes>,
+    chosen: Mutex<InterfaceFilter>,
+    wishes: Mutex<DesiredState>,
     changed: Condvar,
     /// The number of daemons that were replaced.
     replaced: AtomicU64,
@@ -59,7 +59,7 @@ struct Shared {
 
 /// The restrictions on the interfaces that the daemon uses, by name.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Chosen {
+struct InterfaceFilter {
     /// Those that are not used at all.
     left_out: BTreeSet<String>,
     /// Those that are used in IPv4 only.
@@ -70,7 +70,7 @@ struct Chosen {
 
 /// The desired announcements, and those that are not applied yet.
 #[derive(Debug, Default)]
-struct Wishes {
+struct DesiredState {
     announced: BTreeMap<InstanceId, Advert>,
     /// The addresses at which these listen, with the number of those that do: they are announced although there are enough others.
     given: BTreeMap<IpAddr, usize>,
@@ -88,10 +88,10 @@ impl Mdns {
     ///
     /// # Errors
     /// The system's error if it gives no thread.
-    pub(crate) fn start(interfaces: Interfaces, nics: &Nics) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
+    pub(crate) fn start(interfaces: Interfaces, nics: &InterfaceTable) -> std::io::Result<Self> {
+        let shared = Arc::new(MdnsShared {
             interfaces,
-            chosen: Mutex::new(Chosen::from(nics)),
+            chosen: Mutex::new(InterfaceFilter::from(nics)),
             wishes: Mutex::default(),
             changed: Condvar::new(),
             replaced: AtomicU64::new(0),
@@ -104,8 +104,8 @@ impl Mdns {
     }
 
     /// Announces on these interfaces from now on, within some seconds.
-    pub(crate) fn use_nics(&self, nics: &Nics) {
-        *self.shared.chosen() = Chosen::from(nics);
+    pub(crate) fn use_nics(&self, nics: &InterfaceTable) {
+        *self.shared.chosen() = InterfaceFilter::from(nics);
     }
 
     /// Announces everything once more, because this host has other addresses, when the daemon has had time to take notice. Its own
@@ -160,7 +160,7 @@ impl Drop for Mdns {
     }
 }
 
-impl Shared {
+impl MdnsShared {
     /// Returns whether the daemon is to use this address of the interface with that name.
     fn uses(&self, name: &str, ip: IpAddr) -> bool {
         if !self.interfaces.includes(name, ip) {
@@ -182,17 +182,17 @@ impl Shared {
     }
 
     /// Locks the desired state. A panic while the lock was held leaves plain data behind that is still worth acting on.
-    fn wishes(&self) -> MutexGuard<'_, Wishes> {
+    fn wishes(&self) -> MutexGuard<'_, DesiredState> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn chosen(&self) -> MutexGuard<'_, Chosen> {
+    fn chosen(&self) -> MutexGuard<'_, InterfaceFilter> {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl From<&Nics> for Chosen {
-    fn from(nics: &Nics) -> Self {
+impl From<&InterfaceTable> for InterfaceFilter {
+    fn from(nics: &InterfaceTable) -> Self {
         let ipv4_only = nics.used.iter().filter(|nic| nic.is_ipv4_only());
         Self {
             left_out: nics.left_out.iter().chain(&nics.ports).cloned().collect(),
@@ -202,7 +202,7 @@ impl From<&Nics> for Chosen {
     }
 }
 
-impl Wishes {
+impl DesiredState {
     fn insert(&mut self, advert: Advert) {
         self.remove(advert.instance);
         for address in &advert.addresses {

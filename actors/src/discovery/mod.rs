@@ -41,34 +41,34 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::discovery::mdns::Mdns;
-use crate::discovery::mdns::interface_table::Nics;
+use crate::discovery::mdns::interface_table::InterfaceTable;
 use crate::link::config;
 use crate::net::host::changes::HostChanges;
 use crate::runtime::control_actor;
 pub use announce::interfaces::FollowAddresses;
-pub use announce::services::{Announce, Leave, Relocated, Withdraw};
-pub use liveness::listed::{Prove, Proving};
-pub use liveness::verification::{Failed, Proved};
-pub use peers::table::PeerArrived;
+pub use announce::services::{Announce, EndpointMoved, Leave, Withdraw};
+pub use liveness::listed::{VerifyInstances, VerifyProgress};
+pub use liveness::verification::{InstanceUnreachable, InstanceVerified};
+pub use peers::table::PeerConnection;
 pub use probe::Verdict;
-pub use search::lists::List;
-pub use search::searches::{AskAgain, Seek};
-pub use search::watch::{Addresses, Watch, Watcher};
-pub use status::{Ask, AskDiscoveryStats, AskHidden, AskReplied};
+pub use search::lists::ListInstances;
+pub use search::searches::{RepeatQueries, Search};
+pub use search::watch::{AddressChanges, Watch, Watcher};
+pub use status::{CountHidden, GetDiscoveryStats, GetReplyAges, GetReport};
 
 use announce::interfaces::OwnInterfaces;
-use announce::services::Offering;
-use dial_history::Dialling;
-use liveness::nodes::Presence;
+use announce::services::AnnouncedServices;
+use dial_history::DialHistory;
+use liveness::nodes::Liveness;
 use liveness::verification::Probes;
-use multicast::Multicast;
-use peers::address_verification::HandingOn;
+use multicast::MulticastState;
+use peers::address_verification::AddressVerification;
 use peers::static_peers::StaticPeers;
-use peers::table::Links;
+use peers::table::PeerLinks;
 use probe::slots;
 use search::lists::Lists;
-use search::query::Asking;
-use search::searches::Finding;
+use search::query::QueryRounds;
+use search::searches::Searches;
 use search::watch::Watchers;
 
 /// Messages that may wait without the sender waiting. Peers that arrive while it is full are turned away.
@@ -82,21 +82,21 @@ pub struct Discovery {
     own_interfaces: OwnInterfaces,
     /// All addresses of this host.
     host_addresses: Vec<OwnAddress>,
-    offering: Offering,
+    offering: AnnouncedServices,
     watchers: Watchers,
-    finding: Finding,
+    finding: Searches,
     lists: Lists,
-    asking: Asking,
+    asking: QueryRounds,
     /// The timer for the next question.
     question_timer: Option<SpawnHandle>,
-    multicast: Multicast,
-    presence: Presence,
+    multicast: MulticastState,
+    presence: Liveness,
     probes: Probes,
-    dialling: Dialling,
+    dialling: DialHistory,
     /// The slots that all attempts to connect share.
     slots: Rc<Semaphore>,
-    links: Links,
-    handing_on: HandingOn,
+    links: PeerLinks,
+    handing_on: AddressVerification,
     static_peers: StaticPeers,
 }
 
@@ -125,19 +125,19 @@ impl Discovery {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
                 own_interfaces,
                 host_addresses: Vec::new(),
-                offering: Offering::new(mdns),
+                offering: AnnouncedServices::new(mdns),
                 watchers: Watchers::default(),
-                finding: Finding::default(),
+                finding: Searches::default(),
                 lists: Lists::default(),
-                asking: Asking::default(),
+                asking: QueryRounds::default(),
                 question_timer: None,
-                multicast: Multicast::default(),
-                presence: Presence::default(),
+                multicast: MulticastState::default(),
+                presence: Liveness::default(),
                 probes: Probes::default(),
-                dialling: Dialling::default(),
+                dialling: DialHistory::default(),
                 slots: slots(),
-                links: Links::new(config.limits.instances),
-                handing_on: HandingOn::default(),
+                links: PeerLinks::new(config.limits.instances),
+                handing_on: AddressVerification::default(),
                 static_peers: StaticPeers::default(),
                 config,
                 node,
@@ -151,6 +151,6 @@ impl Discovery {
 }
 
 /// The interfaces that multicast uses now; none where they cannot be read.
-fn nics(config: &Config) -> Nics {
-    config.interfaces.list().map(|list| Nics::of(&list)).unwrap_or_default()
+fn nics(config: &Config) -> InterfaceTable {
+    config.interfaces.list().map(|list| InterfaceTable::of(&list)).unwrap_or_default()
 }

@@ -12,15 +12,15 @@ use meshzero_proto::diagnosis::MulticastObservations;
 use meshzero_proto::discovery::query::{Families, Question};
 use meshzero_proto::id::InstanceId;
 
-use crate::discovery::mdns::channel::Use;
-use crate::discovery::mdns::interface_table::{Nic, Nics};
+use crate::discovery::mdns::channel::SocketPurpose;
+use crate::discovery::mdns::interface_table::{InterfaceTable, NetworkInterface};
 use crate::net::interfaces::Interface;
-use crate::net::socket::Family;
+use crate::net::socket::MulticastFamily;
 use crate::runtime::clock;
 use errors::note_error;
 use faults::SocketFaults;
-pub(super) use receive::Heard;
-use sockets::Open;
+pub(super) use receive::ReceivedMessages;
+use sockets::OpenSocket;
 
 /// This node's own multicast is heard back within this time, if at all.
 const ECHO: Duration = Duration::from_millis(200);
@@ -31,12 +31,12 @@ const LAST_REPLIES: Duration = Duration::from_secs(1);
 
 /// The sockets, and what has gone through them.
 #[derive(Default)]
-pub(super) struct Multicast {
-    nics: Nics,
+pub(super) struct MulticastState {
+    nics: InterfaceTable,
     has_told_left_out: bool,
-    listening: Vec<Open>,
+    listening: Vec<OpenSocket>,
     /// Only while questions are asked.
-    one_shot: Vec<Open>,
+    one_shot: Vec<OpenSocket>,
     one_shot_at: Option<Instant>,
     faults: SocketFaults,
     seen: MulticastObservations,
@@ -53,7 +53,7 @@ pub(super) enum OtherHosts {
     Announced,
 }
 
-impl Multicast {
+impl MulticastState {
     /// The counts of questions and answers, for statistics and diagnosis.
     pub(super) fn observations(&self, now: Instant) -> MulticastObservations {
         let given_time =
@@ -72,7 +72,7 @@ impl Multicast {
     /// Sends questions on every interface, in these families, each with as many of the `known` answers as fit into a datagram.
     pub(super) fn ask(
         &mut self,
-        purpose: Use,
+        purpose: SocketPurpose,
         families: Families,
         questions: &[Question],
         known: &[InstanceId],
@@ -83,21 +83,27 @@ impl Multicast {
     }
 
     /// Sends a message on every interface, in these families. `message` builds one that is no longer than its argument, in bytes.
-    fn send(&mut self, purpose: Use, families: Families, mut message: impl FnMut(usize) -> Vec<u8>) {
+    fn send(
+        &mut self,
+        purpose: SocketPurpose,
+        families: Families,
+        mut message: impl FnMut(usize) -> Vec<u8>,
+    ) {
         let channels = match purpose {
-            Use::OneShot => &self.one_shot,
-            Use::Multicast => &self.listening,
+            SocketPurpose::OneShot => &self.one_shot,
+            SocketPurpose::Multicast => &self.listening,
         };
         for open in channels.iter().filter(|open| families.include(open.in_family())) {
-            let Open { nic, family, channel, .. } = open;
+            let OpenSocket { nic, family, channel, .. } = open;
             match channel.ask(&message(channel.datagram_bytes())) {
                 Ok(()) => {
                     match purpose {
-                        Use::OneShot => self.seen.oneshot_questions += 1,
-                        Use::Multicast => self.seen.ordinary_questions += 1,
+                        SocketPurpose::OneShot => self.seen.oneshot_questions += 1,
+                        SocketPurpose::Multicast => self.seen.ordinary_questions += 1,
                     }
                     if !channel.is_loopback() {
-                        self.sent_at[usize::from(*family == Family::V6)].get_or_insert_with(clock::now);
+                        self.sent_at[usize::from(*family == MulticastFamily::V6)]
+                            .get_or_insert_with(clock::now);
                     }
                 }
                 Err(error) => {
@@ -121,12 +127,12 @@ impl Multicast {
         self.nics_out().next().is_some()
     }
 
-    fn nics_out(&self) -> impl Iterator<Item = &Nic> {
+    fn nics_out(&self) -> impl Iterator<Item = &NetworkInterface> {
         self.nics.used.iter().filter(|nic| !nic.is_loopback)
     }
 
     /// Counts what one socket has received, where this host has the interfaces `own`. Returns what that says about other hosts.
-    pub(super) fn count(&mut self, heard: &Heard, own: &[Interface]) -> Option<OtherHosts> {
+    pub(super) fn count(&mut self, heard: &ReceivedMessages, own: &[Interface]) -> Option<OtherHosts> {
         let is_own = |host: &IpAddr| own.iter().any(|own| own.address.ip == *host);
         let alone = own.iter().all(|own| own.address.ip.is_loopback());
         let from_others = |host: &&IpAddr| alone || !is_own(host);
@@ -137,11 +143,11 @@ impl Multicast {
         let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
         let seen = &mut self.seen;
         match heard.purpose {
-            Use::OneShot => {
+            SocketPurpose::OneShot => {
                 seen.replies_by_unicast += adverts;
                 in_first_family.then_some(OtherHosts::Replied)
             }
-            Use::Multicast => {
+            SocketPurpose::Multicast => {
                 seen.heard_by_multicast += adverts;
                 for own in heard.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
                     let heard = if own.is_ipv4() { &mut seen.own_heard_v4 } else { &mut seen.own_heard_v6 };
@@ -170,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    fn heard(purpose: Use, from: [u8; 4]) -> Heard {
+    fn heard(purpose: SocketPurpose, from: [u8; 4]) -> ReceivedMessages {
         let advert = Advert {
             instance: InstanceId::from_random([1; 16]),
             node: NodeId::from_random([2; 16]),
@@ -180,22 +186,22 @@ mod tests {
             leaving: false,
         };
         let adverts = vec![(from.into(), advert)];
-        Heard { purpose, adverts, gone: Vec::new(), asked: Vec::new(), hosts: vec![from.into()] }
+        ReceivedMessages { purpose, adverts, gone: Vec::new(), asked: Vec::new(), hosts: vec![from.into()] }
     }
 
     #[test]
     fn only_services_of_other_hosts_are_a_sign_of_them() {
-        let (mut multicast, now) = (Multicast::default(), Instant::now());
+        let (mut multicast, now) = (MulticastState::default(), Instant::now());
         let address = OwnAddress { ip: [10, 0, 0, 1].into(), prefix: 24 };
         let own = [Interface { name: "eth0".into(), index: Some(2), address }];
-        for purpose in [Use::OneShot, Use::Multicast] {
+        for purpose in [SocketPurpose::OneShot, SocketPurpose::Multicast] {
             assert_eq!(multicast.count(&heard(purpose, [10, 0, 0, 1]), &own), None);
         }
         let seen = multicast.observations(now);
         assert_eq!((seen.replies_by_unicast, seen.heard_by_multicast), (0, 0));
         assert_eq!(seen.own_heard_v4, Some(true), "its own multicast is heard back");
-        let replied = multicast.count(&heard(Use::OneShot, [10, 0, 0, 2]), &own);
-        let announced = multicast.count(&heard(Use::Multicast, [10, 0, 0, 2]), &own);
+        let replied = multicast.count(&heard(SocketPurpose::OneShot, [10, 0, 0, 2]), &own);
+        let announced = multicast.count(&heard(SocketPurpose::Multicast, [10, 0, 0, 2]), &own);
         assert_eq!((replied, announced), (Some(OtherHosts::Replied), Some(OtherHosts::Announced)));
         let seen = multicast.observations(now);
         assert_eq!((seen.replies_by_unicast, seen.heard_by_multicast), (1, 1));

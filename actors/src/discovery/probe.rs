@@ -12,8 +12,8 @@ use meshzero_proto::wire::hello::{Hello, Rejection, Welcome};
 use tokio::sync::Semaphore;
 use tokio::time;
 
-use crate::link::dial::{DialError, Dialled, Listed, dial_listed};
-use crate::link::trail::Record;
+use crate::link::dial::{DialError, Handshaken, InstanceUpdates, dial_listed};
+use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 
 /// The number of connections that are begun at once, and the time for which one may keep others waiting.
@@ -54,22 +54,22 @@ impl Verdict {
 }
 
 /// An instance that is to be reached.
-pub(crate) struct Sought {
+pub(crate) struct ProbeTarget {
     pub(crate) instance: Instance,
     /// The address that answered last, if one did.
     pub(crate) answered: Option<SocketAddr>,
     /// Tells of addresses that become known meanwhile.
-    pub(crate) listed: Listed,
+    pub(crate) listed: InstanceUpdates,
 }
 
 /// Dials one endpoint and checks that it is the one that was advertised.
 pub(crate) async fn reach(
     network: &Network,
-    sought: &Sought,
+    sought: &ProbeTarget,
     hello: &Hello,
-    record: &Record,
-) -> Result<Dialled, Verdict> {
-    let Sought { instance: advertised, answered, listed } = sought;
+    record: &AttemptRecord,
+) -> Result<Handshaken, Verdict> {
+    let ProbeTarget { instance: advertised, answered, listed } = sought;
     let mut pauses = CLOSED_AGAIN.into_iter();
     loop {
         let listed = Some(listed.clone());

@@ -10,7 +10,7 @@ use meshzero_proto::name::ServiceName;
 
 /// A report of what discovery has heard.
 #[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
-pub struct Report {
+pub struct DiscoveryReport {
     /// The names of known services, ordered.
     pub heard: Vec<String>,
     /// Those of them that are on this host only.
@@ -26,18 +26,18 @@ pub struct Report {
     /// The static peers that are not connected, each with the reason.
     pub peers: Vec<String>,
     /// The same, with what was tried.
-    pub static_peers: Vec<Unconnected>,
+    pub static_peers: Vec<UnconnectedPeer>,
     /// The hosts of the nodes that are connected.
     pub connected: Vec<IpAddr>,
     /// The instances that were announced and do not answer.
-    pub unanswered: Vec<Unanswered>,
+    pub unanswered: Vec<UnansweredInstance>,
     /// The observations of this node's multicast.
     pub multicast: MulticastObservations,
 }
 
 /// An instance that was announced and does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unanswered {
+pub struct UnansweredInstance {
     /// The instance.
     pub instance: InstanceId,
     /// Its name.
@@ -50,7 +50,7 @@ pub struct Unanswered {
 
 /// A static peer that is not connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unconnected {
+pub struct UnconnectedPeer {
     /// As it was given.
     pub peer: String,
     /// The obstacle.

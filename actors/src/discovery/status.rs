@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::diagnosis::{Attempt, Outcome};
+use meshzero_proto::diagnosis::{Attempt, AttemptOutcome};
 use meshzero_proto::discovery::directory::Filter;
 use meshzero_proto::id::InstanceId;
 
-use crate::discovery::report::Report;
+use crate::discovery::report::DiscoveryReport;
 use crate::telemetry::stats::DiscoveryStats;
 
 /// An endpoint that has been silent for this time does not answer; an answer takes a millisecond.
@@ -15,25 +15,25 @@ const SILENT: Duration = Duration::from_millis(200);
 
 /// Asks for a report of all observations, for an error that helps.
 #[derive(Debug, Message)]
-#[rtype(result = "Report")]
-pub struct Ask;
+#[rtype(result = "DiscoveryReport")]
+pub struct GetReport;
 
 /// Asks how long ago the processes of these instances replied to a question themselves, those that ever did.
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<(InstanceId, Duration)>")]
-pub struct AskReplied(pub Vec<InstanceId>);
+pub struct GetReplyAges(pub Vec<InstanceId>);
 
 /// Asks how many services of a filter are known of and not shown, because of a limit.
 #[derive(Debug, Message)]
 #[rtype(result = "usize")]
-pub struct AskHidden(pub Filter);
+pub struct CountHidden(pub Filter);
 
 /// Asks for statistics.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "DiscoveryStats")]
-pub struct AskDiscoveryStats;
+pub struct GetDiscoveryStats;
 
 /// Returns whether an attempt is too young to say anything.
 pub(super) fn is_recent(attempt: &Attempt) -> bool {
-    matches!(attempt.outcome, Outcome::Silent | Outcome::Accepted) && attempt.took < SILENT
+    matches!(attempt.outcome, AttemptOutcome::Silent | AttemptOutcome::Accepted) && attempt.took < SILENT
 }

@@ -9,7 +9,9 @@ use meshzero_proto::discovery::advert::Advert;
 use meshzero_proto::discovery::directory::{DirectoryEvent, Filter, Instance, Why};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{MeshName, ServiceName};
-use meshzero_proto::wire::hello::{Answer, Hello, Purpose, Rejection, Welcome, encode_answer, parse_hello};
+use meshzero_proto::wire::hello::{
+    Hello, HelloAnswer, Purpose, Rejection, Welcome, encode_answer, parse_hello,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -17,7 +19,7 @@ use tokio::time;
 
 use super::*;
 use crate::link::dial::read_greeting;
-use crate::net::bound_addresses::Bound;
+use crate::net::bound_addresses::BoundAddresses;
 use crate::net::interfaces::Interfaces;
 
 mod panics;
@@ -80,13 +82,16 @@ impl Node {
     async fn offer(&self, service: &str) -> Endpoint {
         let endpoint = endpoint(&self.mesh, self.id, Some(self.discovery.clone())).await;
         let advert = advert(&self.mesh, self.id, service, endpoint.instance, endpoint.address);
-        let offer = Announce(advert, Bound::At(endpoint.address));
+        let offer = Announce(advert, BoundAddresses::At(endpoint.address));
         self.discovery.send(offer).await.expect("the actor lives");
         endpoint
     }
 
     async fn watch(&self, filter: Filter) -> Watcher {
-        self.discovery.send(Watch { filter, addresses: Addresses::Moves }).await.expect("the actor lives")
+        self.discovery
+            .send(Watch { filter, addresses: AddressChanges::Moves })
+            .await
+            .expect("the actor lives")
     }
 
     async fn list(&self) -> Vec<Instance> {
@@ -94,7 +99,7 @@ impl Node {
     }
 
     async fn list_within(&self, filter: Filter, within: Duration) -> Vec<Instance> {
-        self.discovery.send(List { filter, within }).await.expect("the actor lives")
+        self.discovery.send(ListInstances { filter, within }).await.expect("the actor lives")
     }
 
     async fn leave(self) {
@@ -114,7 +119,7 @@ async fn endpoint(mesh: &MeshName, node: NodeId, discovery: Option<Addr<Discover
             let (stream, _) = listener.accept().await.expect("loopback accepts");
             if let Some((stream, hello)) = welcome(stream, &mesh, node, instance).await {
                 match &discovery {
-                    Some(discovery) => discovery.do_send(PeerArrived { connection: stream.into(), hello }),
+                    Some(discovery) => discovery.do_send(PeerConnection { connection: stream.into(), hello }),
                     None => held.push(stream),
                 }
             }
@@ -131,11 +136,11 @@ async fn welcome(
 ) -> Option<(TcpStream, Hello)> {
     let hello = read_greeting(&mut stream, &[], parse_hello).await.ok()?;
     let answer = if hello.mesh != *mesh {
-        Answer::Rejected(Rejection::OtherMesh { theirs: mesh.clone() })
+        HelloAnswer::Rejected(Rejection::OtherMesh { theirs: mesh.clone() })
     } else if hello.instance.is_some_and(|wanted| wanted != instance) {
-        Answer::Rejected(Rejection::OtherInstance)
+        HelloAnswer::Rejected(Rejection::OtherInstance)
     } else {
-        Answer::Welcome(Welcome {
+        HelloAnswer::Welcome(Welcome {
             node,
             instance,
             service: None,
@@ -158,7 +163,7 @@ struct Ghost {
 impl Ghost {
     fn start() -> Self {
         let list = Interfaces::loopback().list().expect("a list");
-        let mdns = Mdns::start(Interfaces::loopback(), &Nics::of(&list)).expect("threads");
+        let mdns = Mdns::start(Interfaces::loopback(), &InterfaceTable::of(&list)).expect("threads");
         Self { node: NodeId::from_random(random()), mdns }
     }
 

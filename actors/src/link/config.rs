@@ -4,17 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use meshzero_proto::limits::Limits;
-use meshzero_proto::stream::Spares;
-use meshzero_proto::stream::stall::Allowance;
+use meshzero_proto::stream::BufferPool;
+use meshzero_proto::stream::stall::DialBudget;
 
-use crate::link::send_queue::Outbox;
-use crate::net::connection::Writer;
+use crate::link::send_queue::SendQueue;
+use crate::net::connection::WriteHalf;
 use crate::net::network::Network;
-use crate::telemetry::counters::Meter;
+use crate::telemetry::counters::TrafficCounters;
 
 /// The settings, counters and memory that the message connections of a node share.
 #[derive(Debug, Clone, Default)]
-pub struct Carrying {
+pub struct LinkConfig {
     /// Their bounds.
     pub limits: Arc<Limits>,
     /// For how long a connection looks for bytes again and again before its thread may sleep.
@@ -22,17 +22,17 @@ pub struct Carrying {
     /// The network that they are made in.
     pub network: Network,
     /// Counts what is carried.
-    pub meter: Arc<Meter>,
+    pub meter: Arc<TrafficCounters>,
     /// Memory for their next batches.
-    pub spares: Spares,
+    pub spares: BufferPool,
     /// The allowance for dials of connections that stand by for links.
-    pub races: Arc<Races>,
+    pub races: Arc<DialAllowance>,
 }
 
-impl Carrying {
+impl LinkConfig {
     /// Makes the outgoing half of a link, which begins over `writer`.
-    pub(crate) fn outbox(&self, writer: Writer) -> Outbox {
-        Outbox::new(writer, &self.limits, &self.meter, &self.spares)
+    pub(crate) fn outbox(&self, writer: WriteHalf) -> SendQueue {
+        SendQueue::new(writer, &self.limits, &self.meter, &self.spares)
     }
 
     /// Returns whether another standby connection may be dialled now.
@@ -50,14 +50,14 @@ pub(crate) fn resume_window(limits: &Limits) -> Duration {
 
 /// The dials of connections that stand by for links, of all links of a node.
 #[derive(Debug, Default)]
-pub struct Races {
-    allowance: Mutex<Option<Allowance>>,
+pub struct DialAllowance {
+    allowance: Mutex<Option<DialBudget>>,
 }
 
-impl Races {
+impl DialAllowance {
     /// Takes one of so many in a second, if there is one.
     fn take(&self, per_second: u32, now: Instant) -> bool {
         let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
-        allowance.get_or_insert_with(|| Allowance::new(per_second, now)).take(now)
+        allowance.get_or_insert_with(|| DialBudget::new(per_second, now)).take(now)
     }
 }

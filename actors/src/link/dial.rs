@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use meshzero_proto::diagnosis::Outcome;
+use meshzero_proto::diagnosis::AttemptOutcome;
 use meshzero_proto::discovery::addresses::{OwnAddress, is_here, is_own};
 use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::wire::hello::{self, Hello};
@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
 pub use self::error::DialError;
-pub use self::handshake::Dialled;
-pub(crate) use self::handshake::{GreetingError, greet, read_greeting};
-use crate::link::trail::{Record, Trail};
+pub use self::handshake::Handshaken;
+pub(crate) use self::handshake::{HandshakeReadError, greet, read_greeting};
+use crate::link::trail::{AttemptRecord, DialTrail};
 use crate::net::network::Network;
 use crate::runtime::clock;
 
@@ -35,7 +35,7 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 const MOST_ADDRESSES: usize = 64;
 
 /// Updates of an instance; `None` when it is known to be gone.
-pub(crate) type Listed = watch::Receiver<Option<Instance>>;
+pub(crate) type InstanceUpdates = watch::Receiver<Option<Instance>>;
 
 /// Connects to the first of `addresses` that accepts and answers `hello`, within `timeout`.
 ///
@@ -53,8 +53,8 @@ pub async fn dial(
     addresses: &[SocketAddr],
     hello: &Hello,
     timeout: Duration,
-) -> Result<Dialled, DialError> {
-    dial_listed(network, addresses, None, hello, timeout, &Record::default()).await
+) -> Result<Handshaken, DialError> {
+    dial_listed(network, addresses, None, hello, timeout, &AttemptRecord::default()).await
 }
 
 /// As [`dial`], where `listed` tells of addresses that become known meanwhile: these are tried as well. Enters in `record` what
@@ -62,12 +62,12 @@ pub async fn dial(
 pub(crate) async fn dial_listed(
     network: &Network,
     addresses: &[SocketAddr],
-    listed: Option<Listed>,
+    listed: Option<InstanceUpdates>,
     hello: &Hello,
     timeout: Duration,
-    record: &Record,
-) -> Result<Dialled, DialError> {
-    let trail = Trail::default();
+    record: &AttemptRecord,
+) -> Result<Handshaken, DialError> {
+    let trail = DialTrail::default();
     record.follow(trail.clone());
     let candidates = Candidates::new(addresses, listed);
     let dialled = time::timeout(timeout, race(network, candidates, hello, &trail))
@@ -86,11 +86,11 @@ pub(crate) async fn dial_listed(
 struct Candidates {
     waiting: VecDeque<SocketAddr>,
     known: Vec<SocketAddr>,
-    listed: Option<Listed>,
+    listed: Option<InstanceUpdates>,
 }
 
 impl Candidates {
-    fn new(addresses: &[SocketAddr], listed: Option<Listed>) -> Self {
+    fn new(addresses: &[SocketAddr], listed: Option<InstanceUpdates>) -> Self {
         Self { waiting: addresses.iter().copied().collect(), known: addresses.to_vec(), listed }
     }
 
@@ -125,8 +125,8 @@ async fn race(
     network: &Network,
     mut candidates: Candidates,
     hello: &Hello,
-    trail: &Trail,
-) -> Result<Dialled, DialError> {
+    trail: &DialTrail,
+) -> Result<Handshaken, DialError> {
     let hello = hello::encode_hello(hello);
     let mut attempts = JoinSet::new();
     let mut next_at = Instant::now();
@@ -152,7 +152,7 @@ async fn race(
             Some(attempt) = attempts.join_next() => match attempt {
                 Ok((_, Ok(dialled))) => return Ok(dialled),
                 Ok((address, Err(error))) => {
-                    trail.end(address, Outcome::from(&error));
+                    trail.end(address, AttemptOutcome::from(&error));
                     next_at = Instant::now();
                     let own = own.get_or_insert_with(|| network.own_addresses());
                     // Somebody on this host, while the endpoint may be on another.
@@ -195,8 +195,8 @@ async fn shake_hands(
     network: Network,
     address: SocketAddr,
     hello: Vec<u8>,
-    trail: Trail,
-) -> Result<Dialled, DialError> {
+    trail: DialTrail,
+) -> Result<Handshaken, DialError> {
     let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
     let connection = network.connect(address).await.map_err(unreachable)?;
     trail.accept(address);

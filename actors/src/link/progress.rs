@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use meshzero_proto::stream::stall::Seen;
+use meshzero_proto::stream::stall::ReceivedSoFar;
 use tokio::sync::Notify;
 
 /// Counters of what has arrived on one link. One task writes them; what others read may be slightly out of date.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct ReceiveCounters {
     bytes: AtomicU64,
     reads: AtomicU64,
     acks: AtomicU64,
@@ -16,7 +16,7 @@ pub(crate) struct Progress {
     arrived: Notify,
 }
 
-impl Progress {
+impl ReceiveCounters {
     /// Notes whether bytes are waited for: otherwise what has arrived is being handled.
     pub(crate) fn reads(&self, is_reading: bool) {
         self.is_reading.store(is_reading, Ordering::Relaxed);
@@ -48,8 +48,8 @@ impl Progress {
     }
 
     /// All that has arrived.
-    pub(crate) fn seen(&self) -> Seen {
-        Seen {
+    pub(crate) fn seen(&self) -> ReceivedSoFar {
+        ReceivedSoFar {
             bytes: self.bytes(),
             reads: self.reads.load(Ordering::Relaxed),
             acks: self.acks.load(Ordering::Relaxed),

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use meshzero_proto::diagnosis::{Attempt, Outcome};
+use meshzero_proto::diagnosis::{Attempt, AttemptOutcome};
 use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::wire::hello::{self, Hello};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::link::dial::{self, DialError, Dialled};
+use crate::link::dial::{self, DialError, Handshaken};
 use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock;
@@ -27,7 +27,7 @@ const OTHERS: usize = 4;
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
 
 /// The addresses that one link dials beside its connection.
-pub(crate) struct Racer {
+pub(crate) struct DialRacer {
     hello: Vec<u8>,
     /// The address that the connection leads to.
     address: SocketAddr,
@@ -40,7 +40,7 @@ pub(crate) struct Racer {
     next: usize,
 }
 
-impl Racer {
+impl DialRacer {
     /// Creates a racer that says `hello` beside a connection to `address`.
     pub(crate) fn new(
         hello: &Hello,
@@ -70,9 +70,9 @@ impl Racer {
 }
 
 /// The dials of one link that are under way. Dropping it gives them up.
-pub(crate) struct Dials {
-    racer: Racer,
-    under_way: JoinSet<Result<Dialled, DialError>>,
+pub(crate) struct StandbyDials {
+    racer: DialRacer,
+    under_way: JoinSet<Result<Handshaken, DialError>>,
     /// The most recent ones, oldest first.
     handles: VecDeque<AbortHandle>,
     /// The number of dials that are connected and wait for the endpoint's answer.
@@ -81,8 +81,8 @@ pub(crate) struct Dials {
     not_before: Option<Instant>,
 }
 
-impl Dials {
-    pub(crate) fn new(racer: Racer) -> Self {
+impl StandbyDials {
+    pub(crate) fn new(racer: DialRacer) -> Self {
         Self {
             racer,
             under_way: JoinSet::new(),
@@ -143,7 +143,7 @@ impl Dials {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn ended(&mut self) -> Result<Dialled, DialError> {
+    pub(crate) async fn ended(&mut self) -> Result<Handshaken, DialError> {
         loop {
             match self.under_way.join_next().await {
                 Some(Ok(ended)) => return ended,
@@ -156,9 +156,9 @@ impl Dials {
 }
 
 /// A counted dial that is connected.
-struct Connected(Arc<AtomicUsize>);
+struct ConnectedCount(Arc<AtomicUsize>);
 
-impl Drop for Connected {
+impl Drop for ConnectedCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -169,17 +169,17 @@ async fn attempt(
     address: SocketAddr,
     hello: Vec<u8>,
     connected: Arc<AtomicUsize>,
-) -> Result<Dialled, DialError> {
+) -> Result<Handshaken, DialError> {
     let begun = clock::now();
     let dialled = async {
         let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
         let connection = network.connect(address).await.map_err(unreachable)?;
         connected.fetch_add(1, Ordering::Relaxed);
-        let _connected = Connected(connected);
+        let _connected = ConnectedCount(connected);
         dial::greet(connection, address, &hello).await
     };
     dialled.await.map_err(|error| {
-        let outcome = Outcome::from(&error);
+        let outcome = AttemptOutcome::from(&error);
         error.after(vec![Attempt { address, outcome, took: clock::now() - begun }])
     })
 }
@@ -192,7 +192,7 @@ mod tests {
     fn most_dials_are_to_the_address_that_has_worked_and_the_others_have_their_turn() {
         let [first, second, third] = [1, 2, 3].map(|last| SocketAddr::from(([10, 0, 0, last], 9)));
         let dialled = |known: Vec<SocketAddr>| {
-            let mut racer = Racer::new(&dial::tests::hello(), first, known, None, Network::System);
+            let mut racer = DialRacer::new(&dial::tests::hello(), first, known, None, Network::System);
             (0..8).map(|_| racer.address()).collect::<Vec<_>>()
         };
         assert_eq!(dialled(vec![first]), [first; 8]);

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use meshzero_proto::stream::Received;
-use meshzero_proto::wire::frame::{self, Contents, Cut, Frame, FrameError};
+use meshzero_proto::stream::RecvCounter;
+use meshzero_proto::wire::frame::{self, Frame, FrameContents, FrameError, WholeFrames};
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task;
 
-use crate::link::config::Carrying;
-use crate::link::progress::Progress;
-use crate::link::send_queue::Outbox;
-use crate::net::connection::Reader;
-use crate::telemetry::counters::Meter;
+use crate::link::config::LinkConfig;
+use crate::link::progress::ReceiveCounters;
+use crate::link::send_queue::SendQueue;
+use crate::net::connection::ReadHalf;
+use crate::telemetry::counters::TrafficCounters;
 
 /// Bytes asked of the socket at a time: at first, so that a thousand quiet connections cost little, and at most. One
 /// read is handled in one go, and more of it would keep others on the thread waiting.
@@ -37,10 +37,10 @@ const SPIN_TRIES: usize = 4;
 
 /// The incoming half of a link, cut into frames.
 #[derive(Debug)]
-pub struct Incoming {
+pub struct FrameReader {
     /// `None` while there is no connection.
-    reader: Option<Reader>,
-    received: Received,
+    reader: Option<ReadHalf>,
+    received: RecvCounter,
     buffer: BytesMut,
     /// The memory that was read into before, to be used again once what arrived there has been handled.
     spare: BytesMut,
@@ -51,13 +51,13 @@ pub struct Incoming {
     spin: Duration,
     /// Memory for bytes that arrive while spinning.
     spun: Vec<u8>,
-    meter: Arc<Meter>,
-    progress: Arc<Progress>,
+    meter: Arc<TrafficCounters>,
+    progress: Arc<ReceiveCounters>,
 }
 
 /// Errors that end a stream of frames.
 #[derive(Debug, thiserror::Error)]
-pub enum IncomingError {
+pub enum FrameReaderError {
     /// The connection failed, or ended within a frame.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -66,12 +66,12 @@ pub enum IncomingError {
     Frame(#[from] FrameError),
 }
 
-impl Incoming {
+impl FrameReader {
     /// Reads frames whose message has at most `message_bytes`.
-    pub fn new(reader: Reader, message_bytes: usize, carrying: &Carrying) -> Self {
+    pub fn new(reader: ReadHalf, message_bytes: usize, carrying: &LinkConfig) -> Self {
         Self {
             reader: Some(reader),
-            received: Received::default(),
+            received: RecvCounter::default(),
             buffer: BytesMut::new(),
             spare: BytesMut::new(),
             limit: message_bytes + frame::OVERHEAD_BYTES,
@@ -92,7 +92,7 @@ impl Incoming {
     }
 
     /// Goes on with what another connection brings.
-    pub fn attach(&mut self, reader: Reader) {
+    pub fn attach(&mut self, reader: ReadHalf) {
         self.reader = Some(reader);
     }
 
@@ -102,23 +102,23 @@ impl Incoming {
     }
 
     /// Returns the count of what has arrived of the stream.
-    pub fn received(&mut self) -> &mut Received {
+    pub fn received(&mut self) -> &mut RecvCounter {
         &mut self.received
     }
 
     /// The counters of what has arrived, for tasks that watch the link.
-    pub(crate) fn progress(&self) -> &Arc<Progress> {
+    pub(crate) fn progress(&self) -> &Arc<ReceiveCounters> {
         &self.progress
     }
 
     /// Waits for the next frame; `None` when the peer has closed the connection between two frames.
     ///
     /// # Errors
-    /// [`IncomingError`].
+    /// [`FrameReaderError`].
     ///
     /// # Cancel safety
     /// This method is cancel safe. Bytes that were read stay in the buffer.
-    pub async fn next(&mut self) -> Result<Option<Frame>, IncomingError> {
+    pub async fn next(&mut self) -> Result<Option<Frame>, FrameReaderError> {
         loop {
             if let Some(frame) = frame::take(&mut self.buffer, self.limit)? {
                 return Ok(Some(frame));
@@ -134,13 +134,13 @@ impl Incoming {
     /// now and then how much has arrived, also in the middle of a long frame.
     ///
     /// # Errors
-    /// [`IncomingError`]; the end of the connection is one.
+    /// [`FrameReaderError`]; the end of the connection is one.
     ///
     /// # Cancel safety
     /// This method is cancel safe. Bytes that were read stay in the buffer.
-    pub async fn batch(&mut self, outbox: &Outbox) -> Result<(Bytes, Contents), IncomingError> {
+    pub async fn batch(&mut self, outbox: &SendQueue) -> Result<(Bytes, FrameContents), FrameReaderError> {
         loop {
-            let Cut { whole, contents, next } = frame::cut(&self.buffer, self.limit)?;
+            let WholeFrames { whole, contents, next } = frame::cut(&self.buffer, self.limit)?;
             if whole > 0 {
                 return Ok((self.buffer.split_to(whole).freeze(), contents));
             }
@@ -153,7 +153,7 @@ impl Incoming {
         }
     }
 
-    fn ended<T>(&self) -> Result<Option<T>, IncomingError> {
+    fn ended<T>(&self) -> Result<Option<T>, FrameReaderError> {
         if self.buffer.is_empty() {
             Ok(None)
         } else {
@@ -221,7 +221,7 @@ impl Incoming {
     /// Asks the system again and again for bytes, with turns for all others on the thread in between; `None` when the time
     /// for that is over. Past tokio, which would only know of bytes once the thread has asked the system for events.
     async fn spin(&mut self) -> Option<io::Result<usize>> {
-        let Some(Reader::System(reader)) = &self.reader else { return None };
+        let Some(ReadHalf::System(reader)) = &self.reader else { return None };
         let begun = Instant::now();
         self.spun.resize(MOST_READ_BYTES, 0);
         while begun.elapsed() < self.spin {

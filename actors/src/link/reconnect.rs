@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use meshzero_proto::diagnosis::absence::{is_gone, is_refusal};
-use meshzero_proto::diagnosis::{Attempt, Outcome};
+use meshzero_proto::diagnosis::{Attempt, AttemptOutcome};
 use meshzero_proto::discovery::addresses::is_own;
 use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::id::LinkId;
@@ -12,12 +12,12 @@ use meshzero_proto::wire::hello::{self, Hello, Purpose, Rejection, Resume, Welco
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
-pub(crate) use self::liveness_probe::Doubt;
-use crate::link::config::Carrying;
-use crate::link::dial::{self, DialError, Dialled};
-use crate::link::race::{Dials, Racer};
-use crate::link::run::{Onward, Way};
-use crate::link::trail::Record;
+pub(crate) use self::liveness_probe::LivenessProbe;
+use crate::link::config::LinkConfig;
+use crate::link::dial::{self, DialError, Handshaken};
+use crate::link::race::{DialRacer, StandbyDials};
+use crate::link::run::{ConnectionSource, NextConnection};
+use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock;
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const IN_BETWEEN: Duration = Duration::from_secs(1);
 
 /// The client's way to another connection for one link.
-pub(crate) struct Redial {
+pub(crate) struct Reconnector {
     hello: Hello,
     link: Option<LinkId>,
     /// Discovery's updates of the instance, unless its address was given; it may say that it is gone, and be wrong.
@@ -54,22 +54,22 @@ pub(crate) struct Redial {
     /// The number of the last attempt to continue the link.
     attempt: u64,
     /// A connection that stands by.
-    standby: Option<Dialled>,
+    standby: Option<Handshaken>,
     /// Set if the endpoint lets connections stand by, as far as is known.
     stands_by: bool,
     window: Duration,
     keep_alive: Duration,
     network: Network,
-    carrying: Carrying,
+    carrying: LinkConfig,
 }
 
-impl Redial {
+impl Reconnector {
     /// For the link that was begun with `hello` over `dialled`.
     pub(crate) fn new(
         hello: &Hello,
-        dialled: &Dialled,
+        dialled: &Handshaken,
         listed: Option<watch::Receiver<Option<Instance>>>,
-        carrying: &Carrying,
+        carrying: &LinkConfig,
     ) -> Self {
         let Welcome { instance, link, .. } = dialled.welcome;
         let mut redial = Self {
@@ -97,7 +97,7 @@ impl Redial {
     }
 
     /// Returns what dials beside the current connection; `None` if the endpoint lets no connection stand by.
-    pub(crate) fn racer(&self) -> Option<Racer> {
+    pub(crate) fn racer(&self) -> Option<DialRacer> {
         if !self.stands_by {
             return None;
         }
@@ -108,11 +108,11 @@ impl Redial {
             Some(first) if !known.contains(&self.address) => *first,
             _ => self.address,
         };
-        Some(Racer::new(&hello, first, known, listed, self.network.clone()))
+        Some(DialRacer::new(&hello, first, known, listed, self.network.clone()))
     }
 
     /// Makes the link continue over this standby connection, if there is one.
-    pub(crate) fn stand_by(&mut self, standby: Option<Dialled>) {
+    pub(crate) fn stand_by(&mut self, standby: Option<Handshaken>) {
         self.standby = standby;
     }
 
@@ -122,7 +122,7 @@ impl Redial {
     /// # Errors
     /// The last error, with the last attempt at each address, when nobody has answered in time.
     async fn dial_standby(&mut self, patience: Duration) -> Result<Option<Duration>, DialError> {
-        let Some(mut dials) = self.racer().map(Dials::new) else { return Ok(Some(patience)) };
+        let Some(mut dials) = self.racer().map(StandbyDials::new) else { return Ok(Some(patience)) };
         let until = Instant::now() + patience;
         let (mut has_begun, mut next, mut told) = (false, Instant::now(), None);
         let mut tried: Vec<Attempt> = Vec::new();
@@ -181,7 +181,7 @@ impl Redial {
                 let untried = |address: &&SocketAddr| attempts.iter().all(|tried| tried.address != **address);
                 let untried = self.addresses.iter().filter(untried).map(|address| Attempt {
                     address: *address,
-                    outcome: Outcome::Silent,
+                    outcome: AttemptOutcome::Silent,
                     took: Duration::ZERO,
                 });
                 let all: Vec<Attempt> = attempts.iter().copied().chain(untried).collect();
@@ -192,9 +192,9 @@ impl Redial {
     }
 
     /// Returns what tests the current connection.
-    pub(crate) fn doubt(&self) -> Doubt {
+    pub(crate) fn doubt(&self) -> LivenessProbe {
         let hello = Hello { purpose: Purpose::Probe, resume: None, ..self.hello.clone() };
-        Doubt { own: self.own, address: self.address, hello, network: self.network.clone() }
+        LivenessProbe { own: self.own, address: self.address, hello, network: self.network.clone() }
     }
 
     /// Takes note of the addresses that discovery knows.
@@ -219,7 +219,7 @@ impl Redial {
     }
 }
 
-impl Way for Redial {
+impl ConnectionSource for Reconnector {
     /// Waits until discovery no longer lists the address of the current connection.
     async fn watch(&mut self) {
         loop {
@@ -232,7 +232,7 @@ impl Way for Redial {
         }
     }
 
-    async fn next(&mut self, received: u64) -> Result<Onward, String> {
+    async fn next(&mut self, received: u64) -> Result<NextConnection, String> {
         let Some(link) = self.link else { return Err("it cannot go on over another connection".to_owned()) };
         let until = clock::later(Instant::now(), self.window);
         let left = || until.saturating_duration_since(Instant::now());
@@ -248,7 +248,7 @@ impl Way for Redial {
             let hello = Hello { resume: Some(resume), ..self.hello.clone() };
             let dialled = match (standby, self.standby.take()) {
                 (Err(nobody), _) => Err(nobody),
-                (Ok(_), Some(Dialled { connection, address, .. })) => {
+                (Ok(_), Some(Handshaken { connection, address, .. })) => {
                     let patience = PATIENCE.min(left());
                     let hello = hello::encode_hello(&hello);
                     let greeting = dial::greet(connection, address, &hello);
@@ -259,17 +259,17 @@ impl Way for Redial {
                 (Ok(patience), None) => {
                     let patience = patience.unwrap_or(PATIENCE).min(left());
                     let (network, addresses, listed) = (&self.network, &self.addresses, self.listed.clone());
-                    let record = Record::default();
+                    let record = AttemptRecord::default();
                     dial::dial_listed(network, addresses, listed, &hello, patience, &record).await
                 }
             };
             let error = match dialled {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {
-                    let Dialled { connection, welcome, address, .. } = dialled;
+                    let Handshaken { connection, welcome, address, .. } = dialled;
                     connection.keep_alive(self.keep_alive);
                     self.address = address;
                     self.own = connection.local_ip();
-                    return Ok(Onward { connection, from: welcome.received, is_latest: false });
+                    return Ok(NextConnection { connection, from: welcome.received, is_latest: false });
                 }
                 Ok(_) => return Err("it has begun another link".to_owned()),
                 Err(error) => error,

@@ -2,35 +2,35 @@
 
 use std::io;
 
-use meshzero_proto::stream::NotThere;
-use meshzero_proto::wire::fragments::PiecesError;
-use meshzero_proto::wire::frame::{Header, Kind};
+use meshzero_proto::stream::InvalidAck;
+use meshzero_proto::wire::fragments::FragmentError;
+use meshzero_proto::wire::frame::{FrameKind, Header};
 
-use crate::link::reader::{Incoming, IncomingError};
-use crate::link::send_queue::Outbox;
+use crate::link::reader::{FrameReader, FrameReaderError};
+use crate::link::send_queue::SendQueue;
 use crate::net::connection::Connection;
 
 /// The protocol of one end of a link: its handling of what arrives.
-pub(crate) trait Conversation {
+pub(crate) trait LinkProtocol {
     /// A violation of the protocol by the other end.
-    type Error: From<NotThere>;
+    type Error: From<InvalidAck>;
 
     /// Set if the last word is the other end's. Closing a connection on which something has arrived unread throws away
     /// what the other end has not read yet.
     const LINGERS: bool;
 
     /// Returns the incoming half.
-    fn incoming(&mut self) -> &mut Incoming;
+    fn incoming(&mut self) -> &mut FrameReader;
 
     /// Handles what arrives until the link is over. While there is no connection, what had arrived before is handled.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
-    async fn run(&mut self) -> Result<(), Stop<Self::Error>>;
+    async fn run(&mut self) -> Result<(), ReadEnd<Self::Error>>;
 }
 
 /// A source of connections for one link.
-pub(crate) trait Way {
+pub(crate) trait ConnectionSource {
     /// Waits until the connection should be given up, although it has not failed.
     ///
     /// # Cancel safety
@@ -41,12 +41,12 @@ pub(crate) trait Way {
     ///
     /// # Errors
     /// The reason why the link is given up.
-    async fn next(&mut self, received: u64) -> Result<Onward, String>;
+    async fn next(&mut self, received: u64) -> Result<NextConnection, String>;
 }
 
 /// Another connection of a link.
 #[derive(Debug)]
-pub(crate) struct Onward {
+pub(crate) struct NextConnection {
     pub(crate) connection: Connection,
     /// The byte that the other end wants next.
     pub(crate) from: u64,
@@ -56,42 +56,42 @@ pub(crate) struct Onward {
 
 /// The reasons to stop handling what arrives.
 #[derive(Debug)]
-pub(crate) enum Stop<E> {
+pub(crate) enum ReadEnd<E> {
     /// The connection was lost. The link may go on over another.
     Lost(io::Error),
     /// The other end broke the protocol.
     Broken(E),
 }
 
-impl<E: From<IncomingError>> From<IncomingError> for Stop<E> {
-    fn from(error: IncomingError) -> Self {
+impl<E: From<FrameReaderError>> From<FrameReaderError> for ReadEnd<E> {
+    fn from(error: FrameReaderError) -> Self {
         match error {
-            IncomingError::Io(error) => Self::Lost(error),
+            FrameReaderError::Io(error) => Self::Lost(error),
             broken => Self::Broken(broken.into()),
         }
     }
 }
 
-impl<E: From<NotThere>> From<NotThere> for Stop<E> {
-    fn from(error: NotThere) -> Self {
+impl<E: From<InvalidAck>> From<InvalidAck> for ReadEnd<E> {
+    fn from(error: InvalidAck) -> Self {
         Self::Broken(error.into())
     }
 }
 
 /// Violations of the protocol by an endpoint, as its client sees it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Wrong {
+pub(crate) enum PeerError {
     #[error(transparent)]
-    Incoming(#[from] IncomingError),
+    Incoming(#[from] FrameReaderError),
     #[error(transparent)]
-    NotThere(#[from] NotThere),
+    NotThere(#[from] InvalidAck),
     #[error(transparent)]
-    Pieces(#[from] PiecesError),
+    Pieces(#[from] FragmentError),
 }
 
 /// The end of a link.
 #[derive(Debug)]
-pub(crate) enum Carried<E> {
+pub(crate) enum LinkEnd<E> {
     /// One of its ends ended it.
     Over,
     /// The connection was lost, and no other came.
@@ -101,11 +101,11 @@ pub(crate) enum Carried<E> {
 }
 
 /// Carries a link until it is over. What is still to be written then, is left to the caller.
-pub(crate) async fn carry<C: Conversation>(
+pub(crate) async fn carry<C: LinkProtocol>(
     conversation: &mut C,
-    outbox: &Outbox,
-    way: &mut impl Way,
-) -> Carried<C::Error> {
+    outbox: &SendQueue,
+    way: &mut impl ConnectionSource,
+) -> LinkEnd<C::Error> {
     loop {
         let mut has_said_all = false;
         let lost = loop {
@@ -113,13 +113,13 @@ pub(crate) async fn carry<C: Conversation>(
                 biased;
                 () = way.watch() => break None,
                 ended = conversation.run() => match ended {
-                    Ok(()) => return Carried::Over,
-                    Err(Stop::Lost(error)) => break Some(error),
-                    Err(Stop::Broken(error)) => return Carried::Broken(error),
+                    Ok(()) => return LinkEnd::Over,
+                    Err(ReadEnd::Lost(error)) => break Some(error),
+                    Err(ReadEnd::Broken(error)) => return LinkEnd::Broken(error),
                 },
                 written = outbox.keep_writing(), if !has_said_all => match written {
                     Ok(()) if C::LINGERS => has_said_all = true,
-                    Ok(()) => return Carried::Over,
+                    Ok(()) => return LinkEnd::Over,
                     Err(error) => break Some(error),
                 },
             }
@@ -134,19 +134,19 @@ pub(crate) async fn carry<C: Conversation>(
             biased;
             next = way.next(received) => next,
             ended = conversation.run() => match ended {
-                Ok(()) => return Carried::Over,
+                Ok(()) => return LinkEnd::Over,
                 // Without a connection nothing is lost.
-                Err(Stop::Lost(error)) => Err(error.to_string()),
-                Err(Stop::Broken(error)) => return Carried::Broken(error),
+                Err(ReadEnd::Lost(error)) => Err(error.to_string()),
+                Err(ReadEnd::Broken(error)) => return LinkEnd::Broken(error),
             },
-            () = outbox.finished() => return Carried::Over,
+            () = outbox.finished() => return LinkEnd::Over,
         };
-        let Onward { connection: Connection { reader, writer }, from, is_latest } = match next {
+        let NextConnection { connection: Connection { reader, writer }, from, is_latest } = match next {
             Ok(next) => next,
-            Err(why) => return Carried::Lost(why),
+            Err(why) => return LinkEnd::Lost(why),
         };
         if let Err(error) = outbox.attach(writer, from, is_latest).await {
-            return Carried::Broken(error.into());
+            return LinkEnd::Broken(error.into());
         }
         conversation.incoming().attach(reader);
         tracing::debug!(received, from, "a link goes on over another connection");
@@ -156,15 +156,19 @@ pub(crate) async fn carry<C: Conversation>(
 /// Does what a frame asks for that keeps the link itself going, and says whether it ends the link.
 ///
 /// # Errors
-/// [`NotThere`].
-pub(crate) fn keep_up(header: Header, incoming: &mut Incoming, outbox: &Outbox) -> Result<bool, NotThere> {
+/// [`InvalidAck`].
+pub(crate) fn keep_up(
+    header: Header,
+    incoming: &mut FrameReader,
+    outbox: &SendQueue,
+) -> Result<bool, InvalidAck> {
     match header.kind {
-        Kind::Ping => outbox.tell_received(incoming.received().tell_now()),
-        Kind::Ack => {
+        FrameKind::Ping => outbox.tell_received(incoming.received().tell_now()),
+        FrameKind::Ack => {
             outbox.acknowledge(header.id)?;
             incoming.progress().acknowledged();
         }
-        Kind::Bye => return Ok(true),
+        FrameKind::Bye => return Ok(true),
         _ => {}
     }
     Ok(false)

@@ -4,11 +4,16 @@ use std::net::SocketAddr;
 
 use meshzero_proto::id::NodeId;
 
-use crate::link::send_queue::{Outbox, QueueStats};
+use crate::link::send_queue::{QueueStats, SendQueue};
 use crate::telemetry::stats::{Carries, LinkStats};
 
 /// Returns the statistics of a link to or from `node` at `address`, whose frames leave by `outbox`.
-pub(crate) fn link_stats(outbox: &Outbox, node: NodeId, address: SocketAddr, carries: Carries) -> LinkStats {
+pub(crate) fn link_stats(
+    outbox: &SendQueue,
+    node: NodeId,
+    address: SocketAddr,
+    carries: Carries,
+) -> LinkStats {
     let QueueStats { attached, resumed, written, acknowledged, waiting } = outbox.stats();
     let link = LinkStats::new(node, address, carries);
     LinkStats { attached, resumed, written, acknowledged, waiting, ..link }

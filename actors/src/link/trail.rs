@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use meshzero_proto::diagnosis::{Attempt, Outcome};
+use meshzero_proto::diagnosis::{Attempt, AttemptOutcome};
 use tokio::time::Instant;
 
 /// The most addresses that are remembered; an endpoint has fewer.
@@ -16,42 +16,42 @@ const REMEMBER: Duration = Duration::from_secs(150);
 
 /// Every address that one dialling has tried. Cheap to clone; all clones share one record, so that open attempts can be observed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Trail(Arc<Mutex<Vec<Try>>>);
+pub(crate) struct DialTrail(Arc<Mutex<Vec<DialAttempt>>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Try {
+struct DialAttempt {
     address: SocketAddr,
     begun: Instant,
     /// The outcome if nothing more happens.
-    open: Outcome,
-    ended: Option<(Outcome, Instant)>,
+    open: AttemptOutcome,
+    ended: Option<(AttemptOutcome, Instant)>,
 }
 
-impl Trail {
+impl DialTrail {
     /// Records an attempt that begins now.
     pub(crate) fn begin(&self, address: SocketAddr) {
         self.begin_at(address, Instant::now());
     }
 
     fn begin_at(&self, address: SocketAddr, now: Instant) {
-        lock(&self.0).push(Try { address, begun: now, open: Outcome::Silent, ended: None });
+        lock(&self.0).push(DialAttempt { address, begun: now, open: AttemptOutcome::Silent, ended: None });
     }
 
     /// Records that a connection was accepted.
     pub(crate) fn accept(&self, address: SocketAddr) {
         if let Some(tried) = lock(&self.0).iter_mut().rev().find(|tried| tried.address == address) {
-            tried.open = Outcome::Accepted;
+            tried.open = AttemptOutcome::Accepted;
         }
     }
 
     /// Records how an attempt ended.
-    pub(crate) fn end(&self, address: SocketAddr, outcome: Outcome) {
+    pub(crate) fn end(&self, address: SocketAddr, outcome: AttemptOutcome) {
         self.end_at(address, outcome, Instant::now());
     }
 
-    fn end_at(&self, address: SocketAddr, outcome: Outcome, now: Instant) {
+    fn end_at(&self, address: SocketAddr, outcome: AttemptOutcome, now: Instant) {
         let mut tries = lock(&self.0);
-        let open = |tried: &&mut Try| tried.address == address && tried.ended.is_none();
+        let open = |tried: &&mut DialAttempt| tried.address == address && tried.ended.is_none();
         if let Some(tried) = tries.iter_mut().find(open) {
             tried.ended = Some((outcome, now));
         }
@@ -70,7 +70,7 @@ impl Trail {
     }
 }
 
-impl Try {
+impl DialAttempt {
     /// The attempt as it is `now`.
     fn attempt(&self, now: Instant) -> Attempt {
         let (outcome, ended) = self.ended.unwrap_or((self.open, now));
@@ -80,38 +80,38 @@ impl Try {
 
 /// The attempts to reach one endpoint since it last answered. Cheap to clone; all clones share one record.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Record(Arc<Mutex<Recorded>>);
+pub(crate) struct AttemptRecord(Arc<Mutex<RecordState>>);
 
 #[derive(Debug, Default)]
-struct Recorded {
+struct RecordState {
     /// Of dialling that is over, the last attempt at each address.
-    past: Vec<Entered>,
-    present: Trail,
+    past: Vec<OpenAttempt>,
+    present: DialTrail,
     since: Option<Instant>,
 }
 
 /// An attempt as others are told of it.
 #[derive(Debug, Clone, Copy)]
-struct Entered {
+struct OpenAttempt {
     attempt: Attempt,
     /// The time since which the address is silent, or when the attempt began.
     begun: Instant,
 }
 
-impl Record {
+impl AttemptRecord {
     /// The endpoint is dialled again, along `trail`.
-    pub(crate) fn follow(&self, trail: Trail) {
+    pub(crate) fn follow(&self, trail: DialTrail) {
         self.follow_at(trail, Instant::now());
     }
 
-    fn follow_at(&self, trail: Trail, now: Instant) {
+    fn follow_at(&self, trail: DialTrail, now: Instant) {
         let past = self.entered(now);
-        *lock(&self.0) = Recorded { past, present: trail, since: Some(now) };
+        *lock(&self.0) = RecordState { past, present: trail, since: Some(now) };
     }
 
     /// The endpoint has answered: what was tried before matters no more.
     pub(crate) fn clear(&self) {
-        *lock(&self.0) = Recorded::default();
+        *lock(&self.0) = RecordState::default();
     }
 
     /// The last attempt at each address, as it is now. One that is being repeated counts as it ended the time before; where nothing
@@ -124,11 +124,11 @@ impl Record {
         self.entered(now).into_iter().map(|entered| entered.attempt).collect()
     }
 
-    fn entered(&self, now: Instant) -> Vec<Entered> {
+    fn entered(&self, now: Instant) -> Vec<OpenAttempt> {
         let recorded = lock(&self.0);
         let mut all = recorded.past.clone();
         for tried in lock(&recorded.present.0).iter() {
-            let mut entered = Entered { attempt: tried.attempt(now), begun: tried.begun };
+            let mut entered = OpenAttempt { attempt: tried.attempt(now), begun: tried.begun };
             let Some(at) = all.iter().position(|known| known.attempt.address == tried.address) else {
                 if all.len() < MAX_ADDRESSES {
                     all.push(entered);
@@ -157,9 +157,9 @@ impl Record {
     }
 }
 
-impl Entered {
+impl OpenAttempt {
     fn is_silence(&self) -> bool {
-        matches!(self.attempt.outcome, Outcome::Silent | Outcome::Accepted)
+        matches!(self.attempt.outcome, AttemptOutcome::Silent | AttemptOutcome::Accepted)
     }
 }
 
@@ -170,27 +170,27 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The records of several endpoints, with what belongs to each. The oldest of those whose endpoints have answered makes room, and
 /// if there is none, the oldest.
 #[derive(Debug)]
-pub(crate) struct Records<K, V> {
-    records: BTreeMap<K, (V, Record)>,
+pub(crate) struct AttemptRecords<K, V> {
+    records: BTreeMap<K, (V, AttemptRecord)>,
     order: VecDeque<K>,
 }
 
-impl<K, V> Default for Records<K, V> {
+impl<K, V> Default for AttemptRecords<K, V> {
     fn default() -> Self {
         Self { records: BTreeMap::new(), order: VecDeque::new() }
     }
 }
 
-impl<K: Ord + Copy, V: Clone> Records<K, V> {
+impl<K: Ord + Copy, V: Clone> AttemptRecords<K, V> {
     /// The record of an endpoint: the one that there is, or a new one.
-    pub(crate) fn of(&mut self, key: K, value: V) -> Record {
+    pub(crate) fn of(&mut self, key: K, value: V) -> AttemptRecord {
         if let Some((_, record)) = self.records.get(&key) {
             return record.clone();
         }
         if self.order.len() >= MAX_ENDPOINTS {
             self.make_room();
         }
-        let record = Record::default();
+        let record = AttemptRecord::default();
         self.records.insert(key, (value, record.clone()));
         self.order.push_back(key);
         record
@@ -228,54 +228,54 @@ mod tests {
 
     #[test]
     fn an_attempt_that_is_repeated_counts_as_it_ended_before() {
-        let record = Record::default();
+        let record = AttemptRecord::default();
         let outcomes =
-            || -> Vec<Outcome> { record.attempts().iter().map(|attempt| attempt.outcome).collect() };
-        let first = Trail::default();
+            || -> Vec<AttemptOutcome> { record.attempts().iter().map(|attempt| attempt.outcome).collect() };
+        let first = DialTrail::default();
         record.follow(first.clone());
         first.begin(address(1));
-        assert_eq!(outcomes(), [Outcome::Silent]);
+        assert_eq!(outcomes(), [AttemptOutcome::Silent]);
         first.accept(address(1));
-        assert_eq!(outcomes(), [Outcome::Accepted]);
-        first.end(address(1), Outcome::OtherProtocol);
-        let second = Trail::default();
+        assert_eq!(outcomes(), [AttemptOutcome::Accepted]);
+        first.end(address(1), AttemptOutcome::OtherProtocol);
+        let second = DialTrail::default();
         record.follow(second.clone());
         second.begin(address(1));
         second.begin(address(2));
-        assert_eq!(outcomes(), [Outcome::OtherProtocol, Outcome::Silent]);
-        let told: Vec<Outcome> = second.finish().iter().map(|attempt| attempt.outcome).collect();
-        assert_eq!(told, [Outcome::Silent; 2], "an error tells of its own dialling only");
-        assert_eq!(outcomes(), [Outcome::Silent; 2]);
+        assert_eq!(outcomes(), [AttemptOutcome::OtherProtocol, AttemptOutcome::Silent]);
+        let told: Vec<AttemptOutcome> = second.finish().iter().map(|attempt| attempt.outcome).collect();
+        assert_eq!(told, [AttemptOutcome::Silent; 2], "an error tells of its own dialling only");
+        assert_eq!(outcomes(), [AttemptOutcome::Silent; 2]);
         record.clear();
         assert_eq!(outcomes(), []);
     }
 
     #[test]
     fn a_silence_lasts_from_the_first_attempt_to_the_end_of_the_last() {
-        let (record, begun) = (Record::default(), Instant::now());
+        let (record, begun) = (AttemptRecord::default(), Instant::now());
         let at = |ms| begun + Duration::from_millis(ms);
         let took = |ms| record.attempts_at(at(ms))[0].took;
         let ms = Duration::from_millis;
         for round in [0, 100, 200] {
-            let trail = Trail::default();
+            let trail = DialTrail::default();
             record.follow_at(trail.clone(), at(round));
             trail.begin_at(address(1), at(round));
             assert_eq!(took(round + 20), ms(round + 20), "it goes on");
             trail.finish_at(at(round + 50));
             assert_eq!(took(round + 90), ms(round + 50), "it has ended");
         }
-        let other = Trail::default();
+        let other = DialTrail::default();
         record.follow_at(other.clone(), at(300));
         other.begin_at(address(1), at(300));
-        other.end_at(address(1), Outcome::OtherProtocol, at(310));
+        other.end_at(address(1), AttemptOutcome::OtherProtocol, at(310));
         assert_eq!(took(400), ms(10), "this one only");
     }
 
     #[test]
     fn a_flood_of_endpoints_and_addresses_is_bounded() {
-        let mut records = Records::default();
+        let mut records = AttemptRecords::default();
         for key in 0..1_000 {
-            let (record, trail) = (records.of(key, ()), Trail::default());
+            let (record, trail) = (records.of(key, ()), DialTrail::default());
             record.follow(trail.clone());
             for port in 1..200 {
                 trail.begin(address(port));
@@ -294,19 +294,19 @@ mod tests {
 
     #[test]
     fn those_that_answered_make_room_first() {
-        let mut records = Records::default();
+        let mut records = AttemptRecords::default();
         let dead = records.of(0, ());
-        dead.follow(Trail::default());
+        dead.follow(DialTrail::default());
         drop(dead);
         // About to be dialled, one after the other.
-        let waiting: Vec<(usize, Record)> = (1..100).map(|key| (key, records.of(key, ()))).collect();
+        let waiting: Vec<(usize, AttemptRecord)> = (1..100).map(|key| (key, records.of(key, ()))).collect();
         for key in 100..2 * MAX_ENDPOINTS {
             let record = records.of(key, ());
-            record.follow(Trail::default());
+            record.follow(DialTrail::default());
             record.clear();
         }
         for (_, record) in &waiting {
-            record.follow(Trail::default());
+            record.follow(DialTrail::default());
         }
         let unanswered: Vec<usize> = records.unanswered().into_iter().map(|(key, ..)| key).collect();
         assert_eq!(unanswered, (0..100).collect::<Vec<_>>());

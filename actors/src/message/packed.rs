@@ -13,7 +13,7 @@ use crate::message::NetMessage;
 #[derive(Debug, Clone, Serialize, Deserialize, actix::Message)]
 #[rtype(result = "Packed")]
 #[serde(transparent)]
-pub struct Value(pub Packed);
+pub struct PackedMessage(pub Packed);
 
 /// As [`codec::encode_preferring`], for messages: what is packed already is written as it is. For every other type the
 /// compiler knows that there is nothing to ask.
@@ -25,7 +25,7 @@ pub(crate) fn encode_preferring<M: NetMessage>(
     out: &mut impl WriteBuffer,
 ) -> Result<Encoding, EncodeError> {
     match (message as &dyn Any).downcast_ref() {
-        Some(Value(packed)) => codec::encode_preferring(packed, Encoding::MessagePack, max, out),
+        Some(PackedMessage(packed)) => codec::encode_preferring(packed, Encoding::MessagePack, max, out),
         None => codec::encode_preferring(message, preferred, max, out),
     }
 }

@@ -10,14 +10,14 @@ const SHORT: usize = 110;
 
 /// An encoded reply.
 #[derive(Debug, Clone)]
-pub enum Payload {
+pub enum ReplyBytes {
     /// A copy: how many bytes, and the bytes.
     Short(u8, [u8; SHORT]),
     /// A part of the buffer that it arrived in.
     Long(Bytes),
 }
 
-impl Payload {
+impl ReplyBytes {
     /// `part` of what has arrived as `whole`.
     #[inline(always)]
     pub(crate) fn of(whole: &Bytes, part: &[u8]) -> Self {
@@ -32,7 +32,7 @@ impl Payload {
     }
 }
 
-impl Deref for Payload {
+impl Deref for ReplyBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -43,7 +43,7 @@ impl Deref for Payload {
     }
 }
 
-impl Payload {
+impl ReplyBytes {
     /// Decodes the reply.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Payload {
     }
 }
 
-impl From<Vec<u8>> for Payload {
+impl From<Vec<u8>> for ReplyBytes {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Long(bytes.into())
     }

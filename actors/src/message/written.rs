@@ -5,7 +5,7 @@ use std::thread::LocalKey;
 
 use bytes::Bytes;
 use meshzero_proto::buffer::{Buffer, WriteBuffer};
-use meshzero_proto::codec::{self, Beside};
+use meshzero_proto::codec::{self, DetachedBlob};
 
 /// Memory of more bytes is given back and not used again. Every thread that sends keeps as much at most; for what it publishes it keeps
 /// little, because large items leave with their memory. Measured: without it, messages of 200 to 400 KiB take one and a half times to
@@ -21,34 +21,34 @@ const CACHE_LINE: usize = 64;
 
 thread_local! {
     /// Memory for what this thread writes next.
-    static SPARE: Spare<Written> = const { Cell::new(None) };
+    static SPARE: ReusableValue<EncodedParts> = const { Cell::new(None) };
 }
 
 /// Bytes, and the blobs that belong between them.
 #[derive(Debug, Default)]
-pub(crate) struct Written {
+pub(crate) struct EncodedParts {
     bytes: Buffer,
-    blobs: Vec<Beside>,
+    blobs: Vec<DetachedBlob>,
 }
 
 /// A value that a thread uses again and again; `None` while it is in use. In a box, because moving it would cost as much as encoding a
 /// small message.
-pub(crate) type Spare<T> = Cell<Option<Box<T>>>;
+pub(crate) type ReusableValue<T> = Cell<Option<Box<T>>>;
 
 /// Takes the spare value of this thread, or a new one where that is in use.
 #[inline(always)]
-pub(crate) fn take_spare<T: Default>(spare: &'static LocalKey<Spare<T>>) -> Box<T> {
+pub(crate) fn take_spare<T: Default>(spare: &'static LocalKey<ReusableValue<T>>) -> Box<T> {
     spare.try_with(Cell::take).ok().flatten().unwrap_or_default()
 }
 
 /// Keeps a value as the spare one of this thread.
 #[inline(always)]
-pub(crate) fn give_back<T>(spare: &'static LocalKey<Spare<T>>, value: Box<T>) {
+pub(crate) fn give_back<T>(spare: &'static LocalKey<ReusableValue<T>>, value: Box<T>) {
     // A thread that ends needs none.
     let _ = spare.try_with(|spare| spare.set(Some(value)));
 }
 
-impl Written {
+impl EncodedParts {
     /// Lends `work` memory in which nothing is written.
     #[inline(always)]
     pub(crate) fn with<R>(work: impl FnOnce(&mut Self) -> R) -> R {
@@ -89,7 +89,7 @@ impl Written {
         self.bytes.written()
     }
 
-    /// As [`Written::bytes`], to be changed in place.
+    /// As [`EncodedParts::bytes`], to be changed in place.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         self.bytes.written_mut()
     }
@@ -110,7 +110,7 @@ impl Written {
         let mut bytes = Bytes::from(self.bytes.take());
         let mut pieces = Vec::with_capacity(2 * self.blobs.len() + 1);
         let mut begin = 0;
-        for Beside { at, bytes: blob } in self.blobs.drain(..) {
+        for DetachedBlob { at, bytes: blob } in self.blobs.drain(..) {
             pieces.push(bytes.split_to(at - std::mem::replace(&mut begin, at)));
             pieces.push(blob);
         }
@@ -134,7 +134,7 @@ impl Written {
     }
 
     /// Takes the blobs.
-    pub(crate) fn take_blobs(&mut self) -> Vec<Beside> {
+    pub(crate) fn take_blobs(&mut self) -> Vec<DetachedBlob> {
         std::mem::take(&mut self.blobs)
     }
 }
@@ -160,11 +160,12 @@ mod tests {
         let write = |out: &mut Buffer, byte| codec::encode(&blob(byte), Encoding::Bincode, 1 << 20, out);
         let mut inner = Vec::new();
         let mut out = b"before".to_vec();
-        let blobs = Written::with(|outer| {
+        let blobs = EncodedParts::with(|outer| {
             let encoded = outer.write(|out| {
                 write(out, 1)?;
-                inner =
-                    Written::with(|inner| inner.write(|out| write(out, 2)).map(|()| inner.take_pieces()))?;
+                inner = EncodedParts::with(|inner| {
+                    inner.write(|out| write(out, 2)).map(|()| inner.take_pieces())
+                })?;
                 write(out, 3)
             });
             assert_eq!(encoded, Ok(()));
@@ -174,8 +175,8 @@ mod tests {
         assert_eq!(blobs.iter().map(|blob| blob.bytes[0]).collect::<Vec<_>>(), [1, 3]);
         assert!(blobs.iter().all(|blob| (7..=out.len()).contains(&blob.at)));
         assert_eq!(inner.last().map(|piece| (piece.len(), piece[0])), Some((100_000, 2)));
-        let failed = Written::with(|written| written.write(|_| Err(EncodeError::TooLarge { max: 0 })));
+        let failed = EncodedParts::with(|written| written.write(|_| Err(EncodeError::TooLarge { max: 0 })));
         assert!(failed.is_err());
-        Written::with(|written| assert_eq!((written.bytes(), written.has_blobs()), (&b""[..], false)));
+        EncodedParts::with(|written| assert_eq!((written.bytes(), written.has_blobs()), (&b""[..], false)));
     }
 }

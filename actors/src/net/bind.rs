@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 pub use self::error::PlaceError;
-pub use self::listen::{Listening, address_of};
-use crate::net::interfaces::Pattern;
-use crate::net::zone::{self, Named};
+pub use self::listen::{BoundListener, address_of};
+use crate::net::interfaces::AddressPattern;
+use crate::net::zone::{self, ZonedAddress};
 
 mod error;
 mod listen;
@@ -23,22 +23,22 @@ mod listen;
 /// # Ok::<(), PlaceError>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
-    host: Host,
+pub struct BindAddress {
+    host: BindHost,
     port: Option<u16>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Host {
+enum BindHost {
     #[default]
     Any,
     /// With the zone, as far as it is given; the port is 0.
     Ip(SocketAddr),
-    Pattern(Pattern),
+    Pattern(AddressPattern),
     Name(String),
 }
 
-impl FromStr for Place {
+impl FromStr for BindAddress {
     type Err = PlaceError;
 
     fn from_str(text: &str) -> Result<Self, PlaceError> {
@@ -48,10 +48,10 @@ impl FromStr for Place {
             return Err(unreadable());
         }
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Ok(Self { host: Host::Any, port: Some(text.parse().map_err(|_| unreadable())?) });
+            return Ok(Self { host: BindHost::Any, port: Some(text.parse().map_err(|_| unreadable())?) });
         }
         if let Some(ip) = zone::parse_ip(text)? {
-            return Ok(Self { host: Host::ip(ip), port: None });
+            return Ok(Self { host: BindHost::ip(ip), port: None });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, Some(port.parse().map_err(|_| unreadable())?)),
@@ -59,12 +59,12 @@ impl FromStr for Place {
         };
         let is_address = host.parse::<Ipv4Addr>().is_ok() || host.starts_with('[');
         if is_address && let Some(ip) = zone::parse_ip(host)? {
-            return Ok(Self { host: Host::ip(ip), port });
+            return Ok(Self { host: BindHost::ip(ip), port });
         }
         let host = match host {
-            "" => Host::Any,
-            host if host.contains('*') => Host::Pattern(host.parse().map_err(|_| unreadable())?),
-            host if is_host_name(host) => Host::Name(host.to_owned()),
+            "" => BindHost::Any,
+            host if host.contains('*') => BindHost::Pattern(host.parse().map_err(|_| unreadable())?),
+            host if is_host_name(host) => BindHost::Name(host.to_owned()),
             _ => return Err(unreadable()),
         };
         Ok(Self { host, port })
@@ -77,23 +77,23 @@ fn is_host_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
-impl Host {
+impl BindHost {
     fn ip(address: SocketAddr) -> Self {
         if address.ip().is_unspecified() { Self::Any } else { Self::Ip(address) }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for BindAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
-            Host::Any => f.write_str("*")?,
-            Host::Ip(address) => {
-                let text = Named(*address).to_string();
+            BindHost::Any => f.write_str("*")?,
+            BindHost::Ip(address) => {
+                let text = ZonedAddress(*address).to_string();
                 let ip = text.rsplit_once(':').map_or("", |(ip, _)| ip);
                 f.write_str(if self.port.is_some() { ip } else { ip.trim_matches(['[', ']']) })?;
             }
-            Host::Pattern(pattern) => write!(f, "{pattern}")?,
-            Host::Name(name) => f.write_str(name)?,
+            BindHost::Pattern(pattern) => write!(f, "{pattern}")?,
+            BindHost::Name(name) => f.write_str(name)?,
         }
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
@@ -123,7 +123,7 @@ mod tests {
             ("fe80::1", "fe80::1"),
             ("[fe80::1]:9000", "[fe80::1]:9000"),
         ] {
-            let place: Place = text.parse().expect(text);
+            let place: BindAddress = text.parse().expect(text);
             assert_eq!(place.to_string(), shown, "{text}");
         }
     }
@@ -133,7 +133,7 @@ mod tests {
         for text in
             ["", " ", "70000", "127.0.0.1:70000", "host:port", "a b", "1.2.3.4.5:1", "99999999999999999999"]
         {
-            let error = text.parse::<Place>().expect_err(text);
+            let error = text.parse::<BindAddress>().expect_err(text);
             assert!(error.to_string().contains("192.168.*"), "{text}: {error}");
         }
     }
@@ -141,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_of_another_computer_is_named() {
         // One that documentation may use, and nobody has (RFC 5737).
-        let place: Place = "192.0.2.1:9000".parse().expect("an address");
+        let place: BindAddress = "192.0.2.1:9000".parse().expect("an address");
         let error =
             place.listen(&Network::System, &Interfaces::loopback(), None).await.expect_err("not ours");
         assert_eq!(error.to_string(), "192.0.2.1 is not an address of this computer");
@@ -151,32 +151,37 @@ mod tests {
     async fn an_address_that_is_named_is_free_and_is_not_held() {
         let interfaces = Interfaces::loopback();
         let ports = 0xc000..=0xffff;
-        let named = Place::default().name(&interfaces, &ports, |_| false).await.expect("there is one");
+        let named = BindAddress::default().name(&interfaces, &ports, |_| false).await.expect("there is one");
         assert!(ports.contains(&named.port()) && named.ip().is_loopback(), "{named}");
         let other = TcpListener::bind(named).expect("nobody holds it");
         let only = named.port()..=named.port();
-        let error = Place::default().name(&interfaces, &only, |_| false).await.expect_err("it is in use");
+        let error =
+            BindAddress::default().name(&interfaces, &only, |_| false).await.expect_err("it is in use");
         assert!(matches!(error, PlaceError::RangeInUse { .. }), "{error}");
         drop(other);
-        let error = Place::default().name(&interfaces, &only, |_| true).await.expect_err("it is taken");
+        let error = BindAddress::default().name(&interfaces, &only, |_| true).await.expect_err("it is taken");
         assert!(matches!(error, PlaceError::RangeInUse { .. }), "{error}");
-        let whole: Place = "192.0.2.1:9".parse().expect("an address");
+        let whole: BindAddress = "192.0.2.1:9".parse().expect("an address");
         let shown = whole.name(&interfaces, &ports, |_| true).await.expect("it is named as it is");
         assert_eq!(shown.to_string(), "192.0.2.1:9");
-        let error =
-            "192.0.2.1".parse::<Place>().expect("an address").name(&interfaces, &ports, |_| false).await;
+        let error = "192.0.2.1"
+            .parse::<BindAddress>()
+            .expect("an address")
+            .name(&interfaces, &ports, |_| false)
+            .await;
         assert!(matches!(error, Err(PlaceError::NotHere { .. })), "{error:?}");
     }
 
     #[tokio::test]
     async fn a_port_that_is_taken_is_an_error_and_a_range_finds_the_next() {
         let interfaces = Interfaces::loopback();
-        let first = Place::default().listen(&Network::System, &interfaces, None).await.expect("a free port");
+        let first =
+            BindAddress::default().listen(&Network::System, &interfaces, None).await.expect("a free port");
         let port = first.bound.port();
-        let again: Place = port.to_string().parse().expect("a port");
+        let again: BindAddress = port.to_string().parse().expect("a port");
         let error = again.listen(&Network::System, &interfaces, None).await.expect_err("taken");
         assert!(matches!(error, PlaceError::InUse { .. }), "{error}");
-        let error = Place::default()
+        let error = BindAddress::default()
             .listen(&Network::System, &interfaces, Some(&(port..=port)))
             .await
             .expect_err("taken");

@@ -9,7 +9,7 @@ use crate::net::interfaces::Interfaces;
 
 /// The addresses that an endpoint listens at. Cheap to clone; all clones see the same ones.
 #[derive(Debug, Clone)]
-pub enum Bound {
+pub enum BoundAddresses {
     /// At one address for as long as it lives; the IP address may be unspecified, which means all of this host.
     At(SocketAddr),
     /// At the addresses of the chosen interfaces, which come and go.
@@ -21,7 +21,7 @@ pub enum Bound {
     },
 }
 
-impl Bound {
+impl BoundAddresses {
     /// An endpoint that follows a choice, before its addresses are known.
     pub(crate) fn chosen(port: u16) -> Self {
         Self::Chosen { port, addresses: Arc::default() }

@@ -18,31 +18,31 @@ use crate::net::socket;
 #[derive(Debug)]
 pub struct Connection {
     /// The half for bytes that arrive.
-    pub reader: Reader,
+    pub reader: ReadHalf,
     /// The half for bytes that leave.
-    pub writer: Writer,
+    pub writer: WriteHalf,
 }
 
 /// The half of a connection that bytes arrive on.
 #[derive(Debug)]
-pub enum Reader {
+pub enum ReadHalf {
     /// The system's.
     System(OwnedReadHalf),
     /// Another network's.
-    Other(Box<dyn ReadHalf>),
+    Other(Box<dyn CustomReadHalf>),
 }
 
 /// The half of a connection that bytes leave by. Dropping it tells the other end that no more come.
 #[derive(Debug)]
-pub enum Writer {
+pub enum WriteHalf {
     /// The system's.
     System(OwnedWriteHalf),
     /// Another network's.
-    Other(Box<dyn WriteHalf>),
+    Other(Box<dyn CustomWriteHalf>),
 }
 
-/// A [`Reader`] of another network.
-pub trait ReadHalf: AsyncRead + Debug + Send + Unpin {
+/// A [`ReadHalf`] of another network.
+pub trait CustomReadHalf: AsyncRead + Debug + Send + Unpin {
     /// The address of the other end.
     ///
     /// # Errors
@@ -56,8 +56,8 @@ pub trait ReadHalf: AsyncRead + Debug + Send + Unpin {
     fn abandon(&self);
 }
 
-/// A [`Writer`] of another network. Several may write, one after the other, and one waits until that is possible.
-pub trait WriteHalf: Debug + Send + Sync {
+/// A [`WriteHalf`] of another network. Several may write, one after the other, and one waits until that is possible.
+pub trait CustomWriteHalf: Debug + Send + Sync {
     /// Takes as many of the bytes as there is room for at once, and says how many.
     ///
     /// # Errors
@@ -96,16 +96,16 @@ impl Connection {
     /// The system's, for instance when the other end has gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         match &self.reader {
-            Reader::System(reader) => reader.peer_addr(),
-            Reader::Other(reader) => reader.peer_addr(),
+            ReadHalf::System(reader) => reader.peer_addr(),
+            ReadHalf::Other(reader) => reader.peer_addr(),
         }
     }
 
     /// The IP address of this end; `None` when the system does not know it any more.
     pub fn local_ip(&self) -> Option<IpAddr> {
         match &self.reader {
-            Reader::System(reader) => reader.local_addr().ok().map(|address| address.ip()),
-            Reader::Other(reader) => reader.local_ip(),
+            ReadHalf::System(reader) => reader.local_addr().ok().map(|address| address.ip()),
+            ReadHalf::Other(reader) => reader.local_ip(),
         }
     }
 
@@ -114,9 +114,9 @@ impl Connection {
     /// dead. A system that does not know such an option goes without.
     pub fn keep_alive(&self, idle: Duration) {
         match (&self.reader, &self.writer) {
-            (Reader::System(reader), _) => socket::keep_alive(reader.as_ref(), idle),
-            (_, Writer::System(writer)) => socket::keep_alive(writer.as_ref(), idle),
-            (Reader::Other(_), Writer::Other(writer)) => {
+            (ReadHalf::System(reader), _) => socket::keep_alive(reader.as_ref(), idle),
+            (_, WriteHalf::System(writer)) => socket::keep_alive(writer.as_ref(), idle),
+            (ReadHalf::Other(_), WriteHalf::Other(writer)) => {
                 writer.keep_alive(idle.saturating_mul(socket::PROBES + 1), false);
             }
         }
@@ -127,10 +127,10 @@ impl Connection {
     pub fn keep_alive_of_reading_peer(&self, idle: Duration) {
         self.keep_alive(idle);
         let patience = idle.saturating_mul(socket::PROBES + 1);
-        if let Writer::Other(writer) = &self.writer {
+        if let WriteHalf::Other(writer) = &self.writer {
             writer.keep_alive(patience, true);
         }
-        if let Reader::System(reader) = &self.reader {
+        if let ReadHalf::System(reader) = &self.reader {
             socket::give_up_unacknowledged(reader.as_ref(), patience);
         }
     }
@@ -139,11 +139,11 @@ impl Connection {
 impl From<TcpStream> for Connection {
     fn from(stream: TcpStream) -> Self {
         let (reader, writer) = stream.into_split();
-        Self { reader: Reader::System(reader), writer: Writer::System(writer) }
+        Self { reader: ReadHalf::System(reader), writer: WriteHalf::System(writer) }
     }
 }
 
-impl Reader {
+impl ReadHalf {
     /// Sees to it that closing a connection takes back what has not reached the other end. Otherwise the system goes on trying
     /// to deliver it for minutes, and what a caller had given up is handled after all once the network is there again, behind
     /// all that was sent since over another connection.
@@ -155,7 +155,7 @@ impl Reader {
     }
 }
 
-impl AsyncRead for Reader {
+impl AsyncRead for ReadHalf {
     #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
@@ -169,7 +169,7 @@ impl AsyncRead for Reader {
     }
 }
 
-impl Writer {
+impl WriteHalf {
     /// Hands over as many of the bytes as are taken at once, and says how many.
     ///
     /// # Errors
@@ -182,10 +182,10 @@ impl Writer {
         }
     }
 
-    /// As [`Writer::try_write`], of several slices one after the other.
+    /// As [`WriteHalf::try_write`], of several slices one after the other.
     ///
     /// # Errors
-    /// As [`Writer::try_write`].
+    /// As [`WriteHalf::try_write`].
     #[inline]
     pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {

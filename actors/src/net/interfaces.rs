@@ -6,15 +6,15 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use self::choice::Choice;
+use self::choice::InterfaceChoice;
 pub use self::error::InterfacesError;
-pub use self::pattern::Pattern;
+pub use self::pattern::AddressPattern;
 pub(crate) use self::preferred::default_route_address;
 use self::preferred::prefer;
 pub use crate::net::host::interfaces::Interface;
-use crate::net::host::interfaces::{self, Listed};
+use crate::net::host::interfaces::{self, ListedAddress};
 use crate::net::ingress::Ingress;
-pub use crate::net::interfaces::pending::{Awaited, Lack};
+pub use crate::net::interfaces::pending::{MissingPart, PendingInterface};
 
 mod choice;
 mod error;
@@ -25,7 +25,7 @@ mod preferred;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Interfaces {
     /// The parts of the choice; empty means every interface.
-    choices: Vec<Choice>,
+    choices: Vec<InterfaceChoice>,
 }
 
 /// The chosen addresses of this host at one moment.
@@ -49,7 +49,7 @@ pub struct ChosenAddresses {
 impl Interfaces {
     /// Loopback only: nothing leaves this host.
     pub fn loopback() -> Self {
-        Self { choices: vec![Choice::Loopback] }
+        Self { choices: vec![InterfaceChoice::Loopback] }
     }
 
     /// The chosen addresses of this host on interfaces that are connected, as they are now.
@@ -72,7 +72,7 @@ impl Interfaces {
     pub(crate) fn list_all(&self) -> Result<Listing, InterfacesError> {
         let mut listing = Listing::default();
         let mut all = Vec::new();
-        for Listed { label, is_running, interface } in
+        for ListedAddress { label, is_running, interface } in
             interfaces::list().map_err(InterfacesError::Unlisted)?
         {
             if self.includes(&label, interface.address.ip) {
@@ -93,22 +93,22 @@ impl Interfaces {
     ///
     /// # Errors
     /// As [`Interfaces::list`].
-    pub fn awaited(&self) -> Result<Vec<Awaited>, InterfacesError> {
+    pub fn awaited(&self) -> Result<Vec<PendingInterface>, InterfacesError> {
         let all = interfaces::list().map_err(InterfacesError::Unlisted)?;
         let mut awaited = Vec::new();
         for choice in &self.choices {
-            let fits = |listed: &&Listed| choice.includes(&listed.label, listed.interface.address.ip);
-            let fitting: Vec<&Listed> = all.iter().filter(fits).collect();
+            let fits = |listed: &&ListedAddress| choice.includes(&listed.label, listed.interface.address.ip);
+            let fitting: Vec<&ListedAddress> = all.iter().filter(fits).collect();
             let lack = if fitting.is_empty() {
-                if choice.exists() { Lack::Address } else { Lack::Interface }
+                if choice.exists() { MissingPart::Address } else { MissingPart::Interface }
             } else if fitting.iter().all(|listed| !listed.is_running) {
-                Lack::Connection
+                MissingPart::Connection
             } else {
                 continue;
             };
-            let existing = if lack == Lack::Interface { existing(&all) } else { Vec::new() };
+            let existing = if lack == MissingPart::Interface { existing(&all) } else { Vec::new() };
             let (chosen, described) = (choice.to_string(), choice.describe());
-            awaited.push(Awaited { chosen, lack, existing, described });
+            awaited.push(PendingInterface { chosen, lack, existing, described });
         }
         Ok(awaited)
     }
@@ -130,7 +130,7 @@ impl Interfaces {
 
     /// Returns whether nothing may leave this host.
     pub fn is_loopback(&self) -> bool {
-        !self.choices.is_empty() && self.choices.iter().all(|choice| *choice == Choice::Loopback)
+        !self.choices.is_empty() && self.choices.iter().all(|choice| *choice == InterfaceChoice::Loopback)
     }
 
     /// The one address to show to people: on the interface of the default route, else in 192.168.*, else in another
@@ -148,7 +148,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// [`InterfacesError::NoSuchInterface`] when none fits.
-    pub fn matching(&self, pattern: &Pattern) -> Result<IpAddr, InterfacesError> {
+    pub fn matching(&self, pattern: &AddressPattern) -> Result<IpAddr, InterfacesError> {
         let mut fitting = self.list()?;
         fitting.retain(|interface| pattern.fits(interface.address.ip));
         match prefer(&fitting, default_route_address()) {
@@ -172,7 +172,7 @@ impl FromStr for Interfaces {
     /// interface. A text that names none is an error: it would open what it was meant to close.
     fn from_str(text: &str) -> Result<Self, InterfacesError> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let choices: Vec<Choice> =
+        let choices: Vec<InterfaceChoice> =
             parts.clone().filter(|part| *part != "all").map(str::parse).collect::<Result<_, _>>()?;
         if parts.into_iter().any(|part| part == "all") {
             return Ok(Self::default());
@@ -189,20 +189,20 @@ impl fmt::Display for Interfaces {
         if self.choices.is_empty() {
             return f.write_str("all");
         }
-        let choices: Vec<String> = self.choices.iter().map(Choice::to_string).collect();
+        let choices: Vec<String> = self.choices.iter().map(InterfaceChoice::to_string).collect();
         f.write_str(&choices.join(","))
     }
 }
 
-fn no_such(chosen: &str, all: &[Listed]) -> InterfacesError {
+fn no_such(chosen: &str, all: &[ListedAddress]) -> InterfacesError {
     InterfacesError::NoSuchInterface { chosen: chosen.to_owned(), existing: existing(all) }
 }
 
 /// The interfaces of this host in words, each once with its first address.
-fn existing(all: &[Listed]) -> Vec<String> {
+fn existing(all: &[ListedAddress]) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     let mut existing: Vec<String> = Vec::new();
-    for Listed { interface, .. } in all {
+    for ListedAddress { interface, .. } in all {
         if !names.contains(&interface.name.as_str()) {
             names.push(&interface.name);
             existing.push(interface.to_string());
@@ -294,7 +294,7 @@ mod tests {
             let choice: Interfaces = format!("lo,{text}").parse().expect("readable");
             let awaited = choice.awaited().expect("listable");
             assert_eq!(awaited.len(), 1, "{text}: loopback is there");
-            assert_eq!((awaited[0].chosen.as_str(), awaited[0].lack), (text, Lack::Interface));
+            assert_eq!((awaited[0].chosen.as_str(), awaited[0].lack), (text, MissingPart::Interface));
             let said = awaited[0].to_string();
             assert!(said.contains(expected) && said.contains("127.0.0.1"), "{said}");
         }
@@ -303,23 +303,23 @@ mod tests {
 
     #[test]
     fn of_very_many_interfaces_some_are_named() {
-        let listed = |n: u32| Listed {
+        let listed = |n: u32| ListedAddress {
             label: format!("tap{n}"),
             is_running: true,
             interface: interface(&format!("tap{n}"), "10.0.0.1"),
         };
-        let many: Vec<Listed> = (0..1_500).map(listed).collect();
+        let many: Vec<ListedAddress> = (0..1_500).map(listed).collect();
         let said = no_such("eth0", &many).to_string();
         assert!(said.contains("it has tap0 (10.0.0.1), tap1") && said.ends_with(" more"), "{said}");
-        let awaited = Awaited {
+        let awaited = PendingInterface {
             chosen: "eth0".to_owned(),
-            lack: Lack::Interface,
+            lack: MissingPart::Interface,
             existing: existing(&many),
             described: "interface \"eth0\"".to_owned(),
         };
         let said = awaited.to_string();
         assert!(said.contains("only tap0 (10.0.0.1), tap1") && said.contains(" more; waiting"), "{said}");
-        let addresses: Vec<Listed> = (0..1_500).map(|_| listed(0)).collect();
+        let addresses: Vec<ListedAddress> = (0..1_500).map(|_| listed(0)).collect();
         assert_eq!(existing(&addresses)[0], "tap0 (10.0.0.1)");
         assert!(existing(&addresses).iter().filter(|shown| shown.starts_with("tap0")).count() == 1);
     }

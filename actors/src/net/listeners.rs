@@ -12,14 +12,14 @@ use meshzero_proto::few::few;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use self::wanted::Wanted;
-use crate::net::bound_addresses::Bound;
+use self::wanted::WantedAddresses;
+use crate::net::bound_addresses::BoundAddresses;
 use crate::net::connection::Connection;
 use crate::net::ingress::Ingress;
 use crate::net::interfaces::{ChosenAddresses, Interfaces};
 use crate::net::network::Listener;
-use crate::net::socket::{self, Reserved};
-use crate::net::zone::Named;
+use crate::net::socket::{self, ReservedPort};
+use crate::net::zone::ZonedAddress;
 use crate::runtime::clock;
 
 mod wanted;
@@ -39,35 +39,35 @@ pub enum Listeners {
     /// One socket, for one address or for all.
     One(Listener),
     /// One socket for each chosen address.
-    Chosen(Chosen),
+    Chosen(ChosenListeners),
 }
 
 /// One socket for each chosen address.
-pub struct Chosen {
-    bound: Bound,
-    sockets: Vec<Socket>,
+pub struct ChosenListeners {
+    bound: BoundAddresses,
+    sockets: Vec<ListeningSocket>,
     /// The interfaces by which connections may arrive.
     ingress: Ingress,
     /// Keeps the port while there is no address to listen at.
-    reserved: Option<Reserved>,
+    reserved: Option<ReservedPort>,
     /// The socket that is asked first: none keeps the others from their turn.
     first: usize,
     /// The wanted addresses that cannot be listened at. Each is logged once.
     refused: Vec<SocketAddr>,
     /// Set if there are more addresses than sockets, which has been logged.
     is_cut: bool,
-    follow: Option<Follow>,
+    follow: Option<AddressFollower>,
     again: Option<Instant>,
 }
 
-struct Socket {
+struct ListeningSocket {
     address: SocketAddr,
     listener: TcpListener,
     /// The time at which its address disappeared from this host, if it did.
     gone: Option<Instant>,
 }
 
-struct Follow {
+struct AddressFollower {
     addresses: Addresses,
     linger: Duration,
     changed: Box<dyn Fn()>,
@@ -100,7 +100,7 @@ impl Listeners {
     }
 }
 
-impl Chosen {
+impl ChosenListeners {
     /// Listens at all `addresses`, at the same port; where it is 0, at one that is free at all of them. That some cannot be
     /// listened at yet, or that there are none, is no error.
     ///
@@ -115,9 +115,9 @@ impl Chosen {
             tries -= 1;
             let unreserved = |error| (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), error);
             let reserved = if port == 0 { Some(socket::reserve().map_err(unreserved)?) } else { None };
-            let port = reserved.as_ref().map_or(port, Reserved::port);
+            let port = reserved.as_ref().map_or(port, ReservedPort::port);
             let mut chosen = Self {
-                bound: Bound::chosen(port),
+                bound: BoundAddresses::chosen(port),
                 sockets: Vec::new(),
                 ingress: addresses.ingress.clone(),
                 reserved,
@@ -128,7 +128,7 @@ impl Chosen {
                 again: None,
             };
             let failed = chosen
-                .open(&Wanted::of(&addresses.list, port))
+                .open(&WantedAddresses::of(&addresses.list, port))
                 .into_iter()
                 .find(|(_, error)| !is_not_here(error));
             match failed {
@@ -143,7 +143,7 @@ impl Chosen {
     }
 
     /// Returns where it listens.
-    pub(crate) fn bound(&self) -> &Bound {
+    pub(crate) fn bound(&self) -> &BoundAddresses {
         &self.bound
     }
 
@@ -157,7 +157,7 @@ impl Chosen {
     ) {
         // They may have changed since it began to listen.
         addresses.mark_changed();
-        self.follow = Some(Follow { addresses, linger, changed: Box::new(changed) });
+        self.follow = Some(AddressFollower { addresses, linger, changed: Box::new(changed) });
     }
 
     async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
@@ -184,15 +184,15 @@ impl Chosen {
             self.again = None;
             return;
         };
-        let wanted = Wanted::of(&addresses.list, self.bound.port());
+        let wanted = WantedAddresses::of(&addresses.list, self.bound.port());
         let linger = follow.linger;
         self.restrict(&addresses.ingress);
         self.close_gone(&wanted.addresses, linger);
         for (address, error) in self.open(&wanted) {
             if is_not_here(&error) {
-                tracing::debug!(address = %Named(address), "cannot listen there yet");
+                tracing::debug!(address = %ZonedAddress(address), "cannot listen there yet");
             } else if !self.refused.contains(&address) {
-                tracing::warn!(address = %Named(address), %error, "cannot listen there; trying again");
+                tracing::warn!(address = %ZonedAddress(address), %error, "cannot listen there; trying again");
                 self.refused.push(address);
             }
         }
@@ -231,10 +231,10 @@ impl Chosen {
     }
 
     /// Opens the missing sockets for the `wanted` addresses, and returns the addresses that failed.
-    fn open(&mut self, wanted: &Wanted) -> Vec<(SocketAddr, io::Error)> {
-        let Wanted { addresses, left_out } = wanted;
+    fn open(&mut self, wanted: &WantedAddresses) -> Vec<(SocketAddr, io::Error)> {
+        let WantedAddresses { addresses, left_out } = wanted;
         if !left_out.is_empty() && !self.is_cut {
-            let left_out: Vec<Named> = left_out.iter().copied().map(Named).collect();
+            let left_out: Vec<ZonedAddress> = left_out.iter().copied().map(ZonedAddress).collect();
             tracing::warn!(
                 left_out = few(&left_out),
                 "there are too many addresses for an endpoint to listen at all of them; choose fewer interfaces, or addresses"
@@ -252,7 +252,9 @@ impl Chosen {
             }
             self.reserved = None;
             match socket::listen(*address, &self.ingress) {
-                Ok(listener) => self.sockets.push(Socket { address: *address, listener, gone: None }),
+                Ok(listener) => {
+                    self.sockets.push(ListeningSocket { address: *address, listener, gone: None })
+                }
                 Err(error) => failed.push((*address, error)),
             }
         }
@@ -268,14 +270,14 @@ impl Chosen {
     }
 }
 
-impl fmt::Debug for Chosen {
+impl fmt::Debug for ChosenListeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chosen").field("bound", &self.bound).finish_non_exhaustive()
     }
 }
 
 /// Waits until the sockets have to be matched with the addresses again.
-async fn changed(follow: Option<&mut Follow>, again: Option<Instant>) {
+async fn changed(follow: Option<&mut AddressFollower>, again: Option<Instant>) {
     let Some(follow) = follow else { return pending().await };
     tokio::select! {
         biased;
@@ -290,7 +292,7 @@ async fn changed(follow: Option<&mut Follow>, again: Option<Instant>) {
 }
 
 fn poll_accept(
-    sockets: &[Socket],
+    sockets: &[ListeningSocket],
     first: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {

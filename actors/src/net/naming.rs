@@ -7,7 +7,7 @@ use crate::net::zone::{ZoneError, parse, parse_port};
 
 /// The meaning of a text that stands where a service's name or an address may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning<'a> {
+pub enum NameOrAddress<'a> {
     /// A name, and nothing else.
     Name,
     /// An IP address with a port.
@@ -86,36 +86,36 @@ impl HostPort<'_> {
 ///
 /// # Errors
 /// [`InvalidAddress`]: no service can have it as its name, and no address is written so.
-pub fn read(text: &str) -> Result<Meaning<'_>, InvalidAddress> {
+pub fn read(text: &str) -> Result<NameOrAddress<'_>, InvalidAddress> {
     if let Some(example) = within_url(text) {
         return Err(InvalidAddress::Url { text: text.to_owned(), example: example.to_owned() });
     }
     let no_port = || InvalidAddress::Port { text: text.to_owned() };
     let trimmed = text.trim();
-    let Some((host, port)) = trimmed.rsplit_once(':') else { return Ok(Meaning::Name) };
+    let Some((host, port)) = trimmed.rsplit_once(':') else { return Ok(NameOrAddress::Name) };
     let possible = parse_port(port).filter(|port| *port > 0);
     if is_ip(host, trimmed) && port.parse::<i64>().is_ok() {
         let port = possible.ok_or_else(no_port)?;
-        return parse(trimmed)?.map(Meaning::Address).ok_or_else(|| InvalidAddress::Brackets {
+        return parse(trimmed)?.map(NameOrAddress::Address).ok_or_else(|| InvalidAddress::Brackets {
             text: text.to_owned(),
             example: format!("[{host}]:{port}"),
         });
     }
     let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     match possible {
-        _ if !is_number || !(is_host_name(host) || is_short_ip(host)) => Ok(Meaning::Name),
-        Some(port) => Ok(Meaning::Host(HostPort { host, port })),
+        _ if !is_number || !(is_host_name(host) || is_short_ip(host)) => Ok(NameOrAddress::Name),
+        Some(port) => Ok(NameOrAddress::Host(HostPort { host, port })),
         None if is_likely(host) => Err(no_port()),
-        None => Ok(Meaning::Name),
+        None => Ok(NameOrAddress::Name),
     }
 }
 
 /// Returns whether a service of this name could be found: looking for the text leads nowhere else.
 pub fn is_name(text: &str) -> bool {
     match read(text) {
-        Ok(Meaning::Name) => true,
-        Ok(Meaning::Host(host)) => !host.is_localhost(),
-        Ok(Meaning::Address(_)) | Err(_) => false,
+        Ok(NameOrAddress::Name) => true,
+        Ok(NameOrAddress::Host(host)) => !host.is_localhost(),
+        Ok(NameOrAddress::Address(_)) | Err(_) => false,
     }
 }
 
@@ -216,11 +216,11 @@ mod tests {
     fn what_leads_to_an_address_is_no_name() {
         for text in ["127.0.0.1:9", " 127.0.0.1:9 ", "[::1]:9"] {
             let address = text.trim().parse().expect("an address");
-            assert_eq!(read(text), Ok(Meaning::Address(address)));
+            assert_eq!(read(text), Ok(NameOrAddress::Address(address)));
             assert!(!is_name(text), "{text}");
         }
         for text in ["localhost:9000", "LocalHost:1"] {
-            let Ok(Meaning::Host(host)) = read(text) else { panic!("{text} is a host") };
+            let Ok(NameOrAddress::Host(host)) = read(text) else { panic!("{text} is a host") };
             assert_eq!(host.address(), Some((Ipv4Addr::LOCALHOST, host.port).into()));
             assert!(!is_name(text), "{text}");
         }
@@ -264,7 +264,7 @@ mod tests {
             ("room:7", false),
             ("raspberry-pi:9000", false),
         ] {
-            let Ok(Meaning::Host(host)) = read(text) else { panic!("{text} is a host") };
+            let Ok(NameOrAddress::Host(host)) = read(text) else { panic!("{text} is a host") };
             assert_eq!((host.is_likely(), host.address()), (is_likely, None), "{text}");
             assert!(is_name(text), "{text}");
         }
@@ -286,7 +286,7 @@ mod tests {
             ".1:7",
             "2024.11:70000",
         ] {
-            assert_eq!(read(text), Ok(Meaning::Name), "{text}");
+            assert_eq!(read(text), Ok(NameOrAddress::Name), "{text}");
             assert!(is_name(text), "{text}");
         }
     }

@@ -25,40 +25,40 @@ pub enum Network {
     #[default]
     System,
     /// Another, such as a simulated one.
-    Other(Arc<dyn Transport>),
+    Other(Arc<dyn NetworkProvider>),
 }
 
 /// A network that stands in for the system's. It has no multicast: nodes on it find each other by static peers, or are called
 /// at their addresses.
-pub trait Transport: Debug + Send + Sync {
+pub trait NetworkProvider: Debug + Send + Sync {
     /// Connects to an address.
     ///
     /// The future fails as the system's `connect` does: [`io::ErrorKind::ConnectionRefused`] says that the host is there and
     /// nobody listens.
-    fn connect(&self, address: SocketAddr) -> Eventually<'static, Connection>;
+    fn connect(&self, address: SocketAddr) -> IoFuture<'static, Connection>;
 
     /// Listens at an address; its port may be 0 for any that is free. What comes of it knows the address of this host, where
     /// `address` is unspecified.
     ///
     /// # Errors
     /// [`io::ErrorKind::AddrInUse`] when somebody else does; any other when this is no address of this host.
-    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Accept>>;
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Acceptor>>;
 
     /// Sixteen bytes for an identity, that nobody else has.
     fn random(&self) -> [u8; 16];
 }
 
 /// A [`Listener`] of another network.
-pub trait Accept: Debug + Send {
+pub trait Acceptor: Debug + Send {
     /// Returns the address at which it listens.
     fn local_addr(&self) -> SocketAddr;
 
     /// Waits for the next connection, and says where it comes from. Dropping the future loses none.
-    fn accept(&mut self) -> Eventually<'_, (Connection, SocketAddr)>;
+    fn accept(&mut self) -> IoFuture<'_, (Connection, SocketAddr)>;
 }
 
 /// A boxed future of an operation that may fail.
-pub type Eventually<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
+pub type IoFuture<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
 /// A socket at which an endpoint takes connections. Dropping it closes it.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub enum Listener {
     /// The system's.
     System(TcpListener),
     /// Another network's.
-    Other(Box<dyn Accept>),
+    Other(Box<dyn Acceptor>),
 }
 
 impl Network {

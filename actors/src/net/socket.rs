@@ -7,7 +7,9 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-pub(crate) use self::multicast::{Family, MDNS_PORT, check_mdns_port, is_port_held, multicast, one_shot};
+pub(crate) use self::multicast::{
+    MDNS_PORT, MulticastFamily, check_mdns_port, is_port_held, multicast, one_shot,
+};
 use crate::net::ingress::Ingress;
 
 mod multicast;
@@ -148,12 +150,12 @@ pub(crate) fn unrestrict(stream: &TcpStream) {
 
 /// A port of this host that is kept and not listened at. Dropping it gives the port back.
 #[derive(Debug)]
-pub(crate) struct Reserved {
+pub(crate) struct ReservedPort {
     _socket: Socket,
     port: u16,
 }
 
-impl Reserved {
+impl ReservedPort {
     /// The port.
     pub(crate) fn port(&self) -> u16 {
         self.port
@@ -164,7 +166,7 @@ impl Reserved {
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn reserve() -> io::Result<Reserved> {
+pub(crate) fn reserve() -> io::Result<ReservedPort> {
     let bind = |ip: IpAddr| {
         let address = SocketAddr::new(ip, 0);
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -173,7 +175,7 @@ pub(crate) fn reserve() -> io::Result<Reserved> {
         }
         socket.bind(&address.into())?;
         let port = socket.local_addr()?.as_socket().map(|address| address.port());
-        Ok(Reserved { port: port.ok_or(io::ErrorKind::AddrNotAvailable)?, _socket: socket })
+        Ok(ReservedPort { port: port.ok_or(io::ErrorKind::AddrNotAvailable)?, _socket: socket })
     };
     // A system without IPv6 refuses the first.
     bind(Ipv6Addr::UNSPECIFIED.into()).or_else(|_: io::Error| bind(Ipv4Addr::UNSPECIFIED.into()))

@@ -10,7 +10,7 @@ use crate::net::host::interfaces;
 
 /// An address as people read it, and [`parse`] as well: `192.168.1.7:9000`, `[fe80::1%eth0]:9000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Named(pub SocketAddr);
+pub struct ZonedAddress(pub SocketAddr);
 
 /// Errors of the zone of an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +45,7 @@ impl ZoneError {
     }
 }
 
-impl fmt::Display for Named {
+impl fmt::Display for ZonedAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let SocketAddr::V6(address) = self.0
             && address.scope_id() != 0
@@ -58,8 +58,8 @@ impl fmt::Display for Named {
 }
 
 /// An endpoint without a name goes by its address where a name is needed.
-impl From<Named> for ServiceName {
-    fn from(address: Named) -> Self {
+impl From<ZonedAddress> for ServiceName {
+    fn from(address: ZonedAddress) -> Self {
         Self::new(address.to_string()).expect("an address is short and printable")
     }
 }
@@ -187,8 +187,8 @@ mod tests {
         for text in [format!("[fe80::1%{name}]:9"), format!(" [fe80::1%{index}]:9 ")] {
             assert_eq!(parse(&text), Ok(Some(expected)), "{text}");
         }
-        assert_eq!(Named(expected).to_string(), format!("[fe80::1%{name}]:9"));
-        assert_eq!(parse(&Named(expected).to_string()), Ok(Some(expected)));
+        assert_eq!(ZonedAddress(expected).to_string(), format!("[fe80::1%{name}]:9"));
+        assert_eq!(parse(&ZonedAddress(expected).to_string()), Ok(Some(expected)));
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         for text in ["127.0.0.1:9", "[::1]:9", "[2001:db8::1]:65535"] {
             let address = text.parse().expect("an address");
             assert_eq!(parse(text), Ok(Some(address)));
-            assert_eq!(Named(address).to_string(), text);
+            assert_eq!(ZonedAddress(address).to_string(), text);
         }
         // The zone of an address that is the same on all links is no part of it.
         assert_eq!(parse(&format!("[::1%{}]:9", loopback().0)), parse("[::1]:9"));

@@ -11,45 +11,45 @@ use meshzero_proto::networkzero::Exchange;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::event::{Crossing, Telling};
-use super::import::{self, Brought};
+use super::event::{GatewayEvent, GatewayEventSender};
+use super::import::{self, ImportState};
 use crate::node::Node;
 
 /// Both sides of a gateway.
-pub(super) struct Sides {
+pub(super) struct Bridge {
     pub(super) node: Weak<Node>,
     exchange: Exchange,
     /// What is being brought over, from where.
-    imports: BTreeMap<ServiceName, Import>,
+    imports: BTreeMap<ServiceName, ImportedService>,
     /// Where word goes of what was brought over.
-    brought: mpsc::Sender<Brought>,
+    brought: mpsc::Sender<ImportState>,
     /// What NetworkZero is told of.
     announced: BTreeMap<String, SocketAddrV4>,
-    crossings: Telling,
+    crossings: GatewayEventSender,
 }
 
 /// A service that is being brought over, until this is dropped.
-struct Import {
+struct ImportedService {
     address: SocketAddrV4,
     /// Whether its program can be reached.
     is_there: bool,
     keeping: AbortHandle,
 }
 
-impl Drop for Import {
+impl Drop for ImportedService {
     fn drop(&mut self) {
         self.keeping.abort();
     }
 }
 
-impl Sides {
-    /// Nothing is known yet. What was brought over is told to `brought`, and given back to [`Sides::note`]; what crosses is
+impl Bridge {
+    /// Nothing is known yet. What was brought over is told to `brought`, and given back to [`Bridge::note`]; what crosses is
     /// told to `crossings`.
     pub(super) fn new(
         node: Weak<Node>,
         own: NodeId,
-        brought: mpsc::Sender<Brought>,
-        crossings: Telling,
+        brought: mpsc::Sender<ImportState>,
+        crossings: GatewayEventSender,
     ) -> Self {
         let (imports, announced) = (BTreeMap::new(), BTreeMap::new());
         Self { node, exchange: Exchange::new(own), imports, brought, announced, crossings }
@@ -69,14 +69,14 @@ impl Sides {
     }
 
     /// Takes word of what was brought over.
-    pub(super) fn note(&mut self, Brought { name, instance }: Brought) {
+    pub(super) fn note(&mut self, ImportState { name, instance }: ImportState) {
         self.exchange.bring(&name, instance);
         let Some(import) = self.imports.get_mut(&name) else { return };
         let address = import.address;
         import.is_there = instance.is_some();
         self.tell(match instance {
-            Some(_) => Crossing::Brought { name, address },
-            None => Crossing::TakenBack { name },
+            Some(_) => GatewayEvent::Brought { name, address },
+            None => GatewayEvent::TakenBack { name },
         });
     }
 
@@ -94,7 +94,7 @@ impl Sides {
         for name in gone {
             self.exchange.end(&name);
             if self.imports.remove(&name).is_some_and(|import| import.is_there) {
-                self.tell(Crossing::TakenBack { name });
+                self.tell(GatewayEvent::TakenBack { name });
             }
         }
         for (name, address) in wanted {
@@ -102,25 +102,25 @@ impl Sides {
                 self.exchange.begin(&name);
                 let keeping = import::keep(self.node.clone(), name.clone(), address, self.brought.clone());
                 let keeping = tokio::task::spawn_local(keeping).abort_handle();
-                self.imports.insert(name, Import { address, is_there: false, keeping });
+                self.imports.insert(name, ImportedService { address, is_there: false, keeping });
             }
         }
         let announced = self.exchange.announced(natives());
         let changed = announced != self.announced;
         for (name, address) in &announced {
             if self.announced.get(name) != Some(address) {
-                self.tell(Crossing::Announced { name: name.clone(), address: *address });
+                self.tell(GatewayEvent::Announced { name: name.clone(), address: *address });
             }
         }
         for name in self.announced.keys().filter(|name| !announced.contains_key(*name)) {
-            self.tell(Crossing::Unannounced { name: name.clone() });
+            self.tell(GatewayEvent::Unannounced { name: name.clone() });
         }
         self.announced = announced;
         changed
     }
 
     /// Tells the gateway's owner.
-    pub(super) fn tell(&self, crossing: Crossing) {
+    pub(super) fn tell(&self, crossing: GatewayEvent) {
         tracing::info!(?crossing, "networkzero");
         self.crossings.tell(crossing);
     }

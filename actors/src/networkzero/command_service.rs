@@ -9,13 +9,13 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::networkzero::{COMMAND_PORT, Command};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::net::bind::{Place, PlaceError};
+use crate::net::bind::{BindAddress, PlaceError};
 use crate::net::interfaces::Interfaces;
 use crate::node::Node;
-use crate::node::advertise::{Offer, OfferError, Offered, Only, Source, offer};
+use crate::node::advertise::{ActorSource, AdvertisedService, OfferError, ServiceSpec, Uniqueness, offer};
 use crate::server::actor::handler::Registration;
 use crate::server::actor::restart::Restart;
-use crate::server::zmtp::{VALUE, Value};
+use crate::server::zmtp::{JsonMessage, VALUE};
 
 /// The ports from which NetworkZero chooses (`DYNAMIC_PORTS`).
 const PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;
@@ -24,14 +24,14 @@ const PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;
 const WAITING: usize = 64;
 
 /// A command, and where its answer goes.
-pub(super) struct Order {
+pub(super) struct PendingCommand {
     pub(super) command: Command,
     pub(super) answer: oneshot::Sender<serde_json::Value>,
 }
 
 /// Takes commands.
-pub(super) struct Clerk {
-    orders: mpsc::Sender<Order>,
+pub(super) struct CommandService {
+    orders: mpsc::Sender<PendingCommand>,
     interfaces: Interfaces,
 }
 
@@ -39,46 +39,48 @@ pub(super) struct Clerk {
 ///
 /// # Errors
 /// [`OfferError`], for instance that another program has the port.
-pub(super) async fn hire(node: &Arc<Node>) -> Result<(Offered<Clerk>, mpsc::Receiver<Order>), OfferError> {
+pub(super) async fn hire(
+    node: &Arc<Node>,
+) -> Result<(AdvertisedService<CommandService>, mpsc::Receiver<PendingCommand>), OfferError> {
     let (orders, waiting) = mpsc::channel(WAITING);
     let interfaces = node.config().interfaces.clone();
-    let make = move || Clerk { orders: orders.clone(), interfaces: interfaces.clone() };
-    let service = Offer {
+    let make = move || CommandService { orders: orders.clone(), interfaces: interfaces.clone() };
+    let service = ServiceSpec {
         name: None,
-        source: Source::Factory(Box::new(|_| Box::new(make))),
-        handlers: vec![Registration::of::<Value>(TypeName::new(VALUE).expect("it is a name"))],
+        source: ActorSource::Factory(Box::new(|_| Box::new(make))),
+        handlers: vec![Registration::of::<JsonMessage>(TypeName::new(VALUE).expect("it is a name"))],
         place: format!("127.0.0.1:{COMMAND_PORT}").parse()?,
         arbiter: None,
-        only: Only::OneOfMany,
+        only: Uniqueness::OneOfMany,
         topics: Vec::new(),
         restart: Restart::default(),
     };
     Ok((offer(node, service).await?, waiting))
 }
 
-impl Actor for Clerk {
+impl Actor for CommandService {
     type Context = Context<Self>;
 }
 
-impl Handler<Value> for Clerk {
-    type Result = ResponseFuture<Value>;
+impl Handler<JsonMessage> for CommandService {
+    type Result = ResponseFuture<JsonMessage>;
 
     /// What is no command, or fails, is answered with null, as by NetworkZero's own beacon.
-    fn handle(&mut self, Value(message): Value, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, JsonMessage(message): JsonMessage, _: &mut Context<Self>) -> Self::Result {
         let (orders, interfaces) = (self.orders.clone(), self.interfaces.clone());
         Box::pin(async move {
             let answer = take(&message, &orders, &interfaces).await.unwrap_or_else(|problem| {
                 tracing::warn!(%problem, "a command of NetworkZero failed");
                 serde_json::Value::Null
             });
-            Value(Json::new(answer.to_string(), &Default::default()))
+            JsonMessage(Json::new(answer.to_string(), &Default::default()))
         })
     }
 }
 
 async fn take(
     message: &Json,
-    orders: &mpsc::Sender<Order>,
+    orders: &mpsc::Sender<PendingCommand>,
     interfaces: &Interfaces,
 ) -> Result<serde_json::Value, String> {
     let message = serde_json::from_slice(message.text()).map_err(|error| error.to_string())?;
@@ -89,7 +91,7 @@ async fn take(
     }
     let (answer, answered) = oneshot::channel();
     let gone = || "the beacon has ended".to_owned();
-    orders.send(Order { command, answer }).await.map_err(|_| gone())?;
+    orders.send(PendingCommand { command, answer }).await.map_err(|_| gone())?;
     answered.await.map_err(|_| gone())
 }
 
@@ -100,7 +102,7 @@ async fn complete(address: Option<&str>, interfaces: &Interfaces) -> Result<Sock
     if let Ok(whole) = text.parse() {
         return Ok(whole);
     }
-    let place = if text.is_empty() { Place::default() } else { text.parse()? };
+    let place = if text.is_empty() { BindAddress::default() } else { text.parse()? };
     match place.name(interfaces, &PORTS, |_| false).await? {
         SocketAddr::V4(address) => Ok(address),
         SocketAddr::V6(_) => Err(unreadable()),

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use meshzero_proto::networkzero::{Advert, Beacon, Command};
+use meshzero_proto::networkzero::{Beacon, Command, ServiceAdvert};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::command_service::Order;
+use super::command_service::PendingCommand;
 
 /// The longest that a program waits for a name, whatever it says. NetworkZero's ask for half a second at a time; and who has left
 /// is not noticed before.
@@ -14,25 +14,30 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Those that wait. There are never more than messages that the command socket takes at a time.
 #[derive(Default)]
-pub(super) struct Orders {
-    waiting: Vec<Waiting>,
+pub(super) struct CommandQueue {
+    waiting: Vec<WaitingProgram>,
 }
 
 /// A program that waits for a name.
-struct Waiting {
+struct WaitingProgram {
     name: String,
     until: Instant,
     answer: oneshot::Sender<Value>,
 }
 
-impl Orders {
+impl CommandQueue {
     /// Does what a program of this machine wants.
-    pub(super) fn obey(&mut self, Order { command, answer }: Order, beacon: &mut Beacon, now: Instant) {
+    pub(super) fn obey(
+        &mut self,
+        PendingCommand { command, answer }: PendingCommand,
+        beacon: &mut Beacon,
+        now: Instant,
+    ) {
         let done = match command {
             Command::Advertise { name, address, fail_if_exists, lifetime } => {
                 // It has been completed, and is whole.
                 let address = address.and_then(|address| address.parse().ok());
-                let advert = address.map(|address| Advert { name, address, lifetime });
+                let advert = address.map(|address| ServiceAdvert { name, address, lifetime });
                 let advertised =
                     advert.filter(|advert| beacon.advertise(advert.clone(), fail_if_exists, now));
                 if advertised.is_none() && !fail_if_exists {
@@ -47,7 +52,7 @@ impl Orders {
                 Value::Null
             }
             Command::Discover(name, wait) => {
-                return self.waiting.push(Waiting { name, until: now + wait.min(LONGEST), answer });
+                return self.waiting.push(WaitingProgram { name, until: now + wait.min(LONGEST), answer });
             }
             Command::DiscoverAll => {
                 beacon.all().iter().map(|(name, at)| json!([name, at.to_string()])).collect()
@@ -71,10 +76,10 @@ impl Orders {
 
     /// Answers those whose name is known by now, and those who have waited long enough.
     pub(super) fn answer(&mut self, beacon: &Beacon, now: Instant) {
-        for Waiting { name, until, answer } in std::mem::take(&mut self.waiting) {
+        for WaitingProgram { name, until, answer } in std::mem::take(&mut self.waiting) {
             match beacon.find(&name) {
                 None if until > now && !answer.is_closed() => {
-                    self.waiting.push(Waiting { name, until, answer })
+                    self.waiting.push(WaitingProgram { name, until, answer })
                 }
                 found => drop(answer.send(json!(found.map(|address| address.to_string())))),
             }

@@ -13,7 +13,7 @@ const WAITING: usize = 256;
 /// Something that has crossed, or does no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Crossing {
+pub enum GatewayEvent {
     /// A service of NetworkZero is one of the mesh now.
     Brought {
         /// Its name.
@@ -50,37 +50,37 @@ pub enum Crossing {
 }
 
 /// The end of the queue at which the gateway tells.
-pub(super) struct Telling {
-    queue: mpsc::Sender<Crossing>,
+pub(super) struct GatewayEventSender {
+    queue: mpsc::Sender<GatewayEvent>,
     missed: Arc<AtomicU64>,
 }
 
 /// The end of the queue at which its owner takes.
-pub(super) struct Crossings {
-    queue: mpsc::Receiver<Crossing>,
+pub(super) struct GatewayEvents {
+    queue: mpsc::Receiver<GatewayEvent>,
     missed: Arc<AtomicU64>,
 }
 
 /// A queue for the owner of a gateway, who need not take anything.
-pub(super) fn queue() -> (Telling, Crossings) {
+pub(super) fn queue() -> (GatewayEventSender, GatewayEvents) {
     let (tell, told) = mpsc::channel(WAITING);
     let missed = Arc::<AtomicU64>::default();
-    (Telling { queue: tell, missed: Arc::clone(&missed) }, Crossings { queue: told, missed })
+    (GatewayEventSender { queue: tell, missed: Arc::clone(&missed) }, GatewayEvents { queue: told, missed })
 }
 
-impl Telling {
-    pub(super) fn tell(&self, crossing: Crossing) {
+impl GatewayEventSender {
+    pub(super) fn tell(&self, crossing: GatewayEvent) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(crossing) {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Crossings {
-    pub(super) async fn next(&mut self) -> Option<Crossing> {
+impl GatewayEvents {
+    pub(super) async fn next(&mut self) -> Option<GatewayEvent> {
         match self.missed.swap(0, Ordering::Relaxed) {
             0 => self.queue.recv().await,
-            count => Some(Crossing::Missed { count }),
+            count => Some(GatewayEvent::Missed { count }),
         }
     }
 }

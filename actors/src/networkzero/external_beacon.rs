@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use tokio::time;
 
 use crate::net::network::Network;
-use crate::server::zmtp::{self, Reached, WireError};
+use crate::server::zmtp::{self, ZmtpConnectionError, ZmtpPeer};
 
 /// How long an answer may take: the beacon serves one program after the other, each for half a second at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to it.
-pub(super) struct OtherBeacon {
-    reached: Reached,
+pub(super) struct ExternalBeacon {
+    reached: ZmtpPeer,
     /// What it was told to advertise.
     told: BTreeMap<String, SocketAddrV4>,
     /// The number of names of others that are brought over at most.
@@ -28,39 +28,40 @@ pub(super) struct OtherBeacon {
 
 /// Why it cannot be asked any more.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum OtherBeaconError {
+pub(super) enum ExternalBeaconError {
     #[error(transparent)]
-    Wire(#[from] WireError),
+    Wire(#[from] ZmtpConnectionError),
     #[error("no answer within {PATIENCE:?}")]
     TimedOut,
     #[error("an answer that is none: {0}")]
     Answer(String),
 }
 
-impl OtherBeacon {
+impl ExternalBeacon {
     /// Reaches it, to bring over `most` names of others at most.
     ///
     /// # Errors
-    /// [`OtherBeaconError`].
+    /// [`ExternalBeaconError`].
     pub(super) async fn reach(
         network: &Network,
         limits: &Limits,
         most: usize,
-    ) -> Result<Self, OtherBeaconError> {
+    ) -> Result<Self, ExternalBeaconError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, COMMAND_PORT));
         let reached = time::timeout(PATIENCE, zmtp::reach(network, address, limits))
             .await
-            .map_err(|_| OtherBeaconError::TimedOut)??;
+            .map_err(|_| ExternalBeaconError::TimedOut)??;
         Ok(Self { reached, told: BTreeMap::new(), most, left_out: 0 })
     }
 
     /// What other programs advertise.
     ///
     /// # Errors
-    /// [`OtherBeaconError`].
-    pub(super) async fn natives(&mut self) -> Result<BTreeMap<String, SocketAddrV4>, OtherBeaconError> {
+    /// [`ExternalBeaconError`].
+    pub(super) async fn natives(&mut self) -> Result<BTreeMap<String, SocketAddrV4>, ExternalBeaconError> {
         let all = self.ask(json!(["discover_all"])).await?;
-        let all = serde_json::from_value(all).map_err(|error| OtherBeaconError::Answer(error.to_string()))?;
+        let all =
+            serde_json::from_value(all).map_err(|error| ExternalBeaconError::Answer(error.to_string()))?;
         let (natives, left_out) = natives(all, &mut self.told, self.most);
         if left_out > self.left_out {
             tracing::warn!(left_out, "NetworkZero has more names than are brought over");
@@ -72,11 +73,11 @@ impl OtherBeacon {
     /// Has it advertise these services, and no others that it was told of here.
     ///
     /// # Errors
-    /// [`OtherBeaconError`].
+    /// [`ExternalBeaconError`].
     pub(super) async fn announce(
         &mut self,
         services: &BTreeMap<String, SocketAddrV4>,
-    ) -> Result<(), OtherBeaconError> {
+    ) -> Result<(), ExternalBeaconError> {
         let gone: Vec<String> =
             self.told.keys().filter(|name| !services.contains_key(*name)).cloned().collect();
         for name in gone {
@@ -92,11 +93,11 @@ impl OtherBeacon {
         Ok(())
     }
 
-    async fn ask(&mut self, command: Value) -> Result<Value, OtherBeaconError> {
+    async fn ask(&mut self, command: Value) -> Result<Value, ExternalBeaconError> {
         let command = command.to_string();
         let asking = self.reached.ask(command.as_bytes());
-        let answer = time::timeout(PATIENCE, asking).await.map_err(|_| OtherBeaconError::TimedOut)??;
-        serde_json::from_slice(&answer).map_err(|error| OtherBeaconError::Answer(error.to_string()))
+        let answer = time::timeout(PATIENCE, asking).await.map_err(|_| ExternalBeaconError::TimedOut)??;
+        serde_json::from_slice(&answer).map_err(|error| ExternalBeaconError::Answer(error.to_string()))
     }
 }
 

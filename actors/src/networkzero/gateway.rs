@@ -6,12 +6,12 @@ use std::sync::Arc;
 use meshzero_proto::discovery::directory::Filter;
 use tokio::sync::mpsc;
 
-use super::bridge::Sides;
-use super::event::{self, Crossing, Crossings};
-use super::task::{self, CLOSING, Working};
-use crate::discovery::{Addresses, Watch};
+use super::bridge::Bridge;
+use super::event::{self, GatewayEvent, GatewayEvents};
+use super::task::{self, CLOSING, GatewayTask};
+use crate::discovery::{AddressChanges, Watch};
 use crate::node::Node;
-use crate::runtime::executor::{Gone, Home};
+use crate::runtime::executor::{Executor, Gone};
 use crate::runtime::shutdown::ShutdownHandle;
 
 /// Why there is no gateway.
@@ -27,9 +27,9 @@ pub enum GatewayError {
 
 /// A gateway that works until it is dropped, or its node leaves.
 pub struct Gateway {
-    crossings: Crossings,
+    crossings: GatewayEvents,
     shutdown: Arc<ShutdownHandle>,
-    home: Home,
+    home: Executor,
     is_dropped_with: bool,
 }
 
@@ -43,8 +43,8 @@ impl Gateway {
         let shutdown = ShutdownHandle::new(CLOSING);
         let (here, own) = (Arc::downgrade(node), node.id());
         let interfaces = node.config().interfaces.clone();
-        let watch =
-            node.ask_discovery(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::All });
+        let watch = node
+            .ask_discovery(Watch { filter: Filter::Prefix(String::new()), addresses: AddressChanges::All });
         let watcher = watch.await?;
         node.context().gateways.add(&shutdown);
         let (until, done) = (Arc::clone(&shutdown), shutdown.guard());
@@ -52,8 +52,8 @@ impl Gateway {
             .ask(move || async move {
                 let air = task::open(&interfaces)?;
                 let (tell_brought, brought) = mpsc::channel(task::NAMES);
-                let sides = Sides::new(here, own, tell_brought, tell);
-                let working = Working { sides, watcher, brought };
+                let sides = Bridge::new(here, own, tell_brought, tell);
+                let working = GatewayTask { sides, watcher, brought };
                 actix::spawn(async move {
                     let _done = done;
                     working.work(air, until.requested()).await;
@@ -66,11 +66,11 @@ impl Gateway {
     }
 
     /// Waits for the next thing that has crossed; `None` when the gateway has ended. What is not taken waits, up to 256 of it; what
-    /// is dropped beyond that is told as [`Crossing::Missed`].
+    /// is dropped beyond that is told as [`GatewayEvent::Missed`].
     ///
     /// # Cancel safety
     /// Loses nothing.
-    pub async fn next(&mut self) -> Option<Crossing> {
+    pub async fn next(&mut self) -> Option<GatewayEvent> {
         self.crossings.next().await
     }
 

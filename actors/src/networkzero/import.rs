@@ -9,12 +9,12 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::mpsc;
 use tokio::time;
 
-use crate::net::bind::Place;
+use crate::net::bind::BindAddress;
 use crate::node::Node;
-use crate::node::advertise::{Offer, OfferError, Only, Source, offer};
+use crate::node::advertise::{ActorSource, OfferError, ServiceSpec, Uniqueness, offer};
 use crate::runtime::backoff::Backoff;
 use crate::server::actor::restart::Restart;
-use crate::server::zmtp::{self, Courier, ProxyActor, Reached};
+use crate::server::zmtp::{self, Forwarder, ProxyActor, ZmtpPeer};
 
 /// Before a program is reached for again.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
@@ -23,7 +23,7 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What became of a service.
-pub(super) struct Brought {
+pub(super) struct ImportState {
     pub(super) name: ServiceName,
     /// What it is in the mesh; `None` if its program cannot be reached.
     pub(super) instance: Option<InstanceId>,
@@ -35,7 +35,7 @@ pub(super) async fn keep(
     node: Weak<Node>,
     name: ServiceName,
     address: SocketAddrV4,
-    tell: mpsc::Sender<Brought>,
+    tell: mpsc::Sender<ImportState>,
 ) {
     let mut pauses = PAUSES;
     while let Some(here) = node.upgrade() {
@@ -61,27 +61,27 @@ pub(super) async fn keep(
 async fn stand_in(
     node: &Weak<Node>,
     name: &ServiceName,
-    reached: Reached,
-    tell: &mpsc::Sender<Brought>,
+    reached: ZmtpPeer,
+    tell: &mpsc::Sender<ImportState>,
 ) -> Result<(), OfferError> {
     let Some(here) = node.upgrade() else { return Ok(()) };
     let limits = Arc::clone(here.limits());
     let (ProxyActor { factory, handlers }, questions) = ProxyActor::new(reached.role, &limits);
-    let service = Offer {
+    let service = ServiceSpec {
         name: Some(name.clone()),
-        source: Source::Factory(Box::new(|_| factory)),
+        source: ActorSource::Factory(Box::new(|_| factory)),
         handlers,
-        place: Place::default(),
+        place: BindAddress::default(),
         arbiter: None,
-        only: Only::OneOfMany,
+        only: Uniqueness::OneOfMany,
         topics: Vec::new(),
         restart: Restart::default(),
     };
     let offered = offer(&here, service).await?;
     // Whoever holds the node keeps it from leaving.
     drop(here);
-    let mut courier = Courier::new(questions, offered.service.publisher.clone(), &limits);
-    let brought = |instance| Brought { name: name.clone(), instance };
+    let mut courier = Forwarder::new(questions, offered.service.publisher.clone(), &limits);
+    let brought = |instance| ImportState { name: name.clone(), instance };
     // The gateway has ended if nobody hears it, and this is about to be dropped.
     let _ = tell.send(brought(Some(offered.instance.id))).await;
     if let Err(error) = courier.run(reached).await {

@@ -14,5 +14,5 @@ mod import;
 mod socket;
 mod task;
 
-pub use self::event::Crossing;
+pub use self::event::GatewayEvent;
 pub use self::gateway::{Gateway, GatewayError};

@@ -10,12 +10,12 @@ use tokio::net::UdpSocket;
 use crate::net::interfaces::{Interface, Interfaces};
 
 /// The port that the beacon of this machine has.
-pub(super) struct Air {
+pub(super) struct BeaconSocket {
     socket: UdpSocket,
     interfaces: Interfaces,
 }
 
-impl Air {
+impl BeaconSocket {
     /// Takes the port, as every beacon does without sharing it.
     ///
     /// # Errors

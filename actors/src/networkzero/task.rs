@@ -5,21 +5,21 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshzero_proto::networkzero::{Advert, Beacon};
+use meshzero_proto::networkzero::{Beacon, ServiceAdvert};
 use tokio::sync::mpsc;
 use tokio::time;
 
-use super::bridge::Sides;
+use super::bridge::Bridge;
 use super::command_service;
-use super::commands::Orders;
-use super::event::Crossing;
-use super::external_beacon::{OtherBeacon, OtherBeaconError};
-use super::import::Brought;
-use super::socket::Air;
+use super::commands::CommandQueue;
+use super::event::GatewayEvent;
+use super::external_beacon::{ExternalBeacon, ExternalBeaconError};
+use super::import::ImportState;
+use super::socket::BeaconSocket;
 use crate::discovery::Watcher;
 use crate::net::interfaces::Interfaces;
 use crate::runtime::clock;
-use crate::runtime::shutdown::Ending;
+use crate::runtime::shutdown::ShutdownSignal;
 
 /// How often adverts are looked through for those whose time is over, and commands for those that have waited long enough.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -34,8 +34,8 @@ pub(super) const CLOSING: Duration = Duration::from_millis(500);
 pub(super) const NAMES: usize = 512;
 
 /// The port of the machine's beacon; `None` if another process has it.
-pub(super) fn open(interfaces: &Interfaces) -> io::Result<Option<Air>> {
-    match Air::open(interfaces) {
+pub(super) fn open(interfaces: &Interfaces) -> io::Result<Option<BeaconSocket>> {
+    match BeaconSocket::open(interfaces) {
         Ok(air) => Ok(Some(air)),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(None),
         Err(error) => Err(error),
@@ -43,18 +43,18 @@ pub(super) fn open(interfaces: &Interfaces) -> io::Result<Option<Air>> {
 }
 
 /// A gateway at work.
-pub(super) struct Working {
-    pub(super) sides: Sides,
+pub(super) struct GatewayTask {
+    pub(super) sides: Bridge,
     pub(super) watcher: Watcher,
-    pub(super) brought: mpsc::Receiver<Brought>,
+    pub(super) brought: mpsc::Receiver<ImportState>,
 }
 
 /// Whether a part of the work ended the whole.
-type Ended = std::ops::ControlFlow<()>;
+type TaskFlow = std::ops::ControlFlow<()>;
 
-impl Working {
+impl GatewayTask {
     /// Works until `closing` comes or the node has gone. `socket` is the port of the machine's beacon, if it could be had.
-    pub(super) async fn work(mut self, mut air: Option<Air>, closing: &Ending) {
+    pub(super) async fn work(mut self, mut air: Option<BeaconSocket>, closing: &ShutdownSignal) {
         loop {
             let ended = match air.take() {
                 Some(air) => self.be_beacon(air, closing).await,
@@ -72,13 +72,13 @@ impl Working {
     }
 
     /// Is the beacon of this machine, until the system takes the port back.
-    async fn be_beacon(&mut self, air: Air, closing: &Ending) -> Ended {
-        self.sides.tell(Crossing::IsBeacon);
+    async fn be_beacon(&mut self, air: BeaconSocket, closing: &ShutdownSignal) -> TaskFlow {
+        self.sides.tell(GatewayEvent::IsBeacon);
         let mut beacon = Beacon::new(NAMES);
         beacon.announce(self.sides.announced().clone(), clock::now());
         let hired = match self.sides.node.upgrade() {
             Some(node) => command_service::hire(&node).await,
-            None => return Ended::Break(()),
+            None => return TaskFlow::Break(()),
         };
         let (_clerk, mut orders) = match hired {
             Ok((clerk, orders)) => (Some(clerk), orders),
@@ -88,22 +88,22 @@ impl Working {
                 (None, mpsc::channel(1).1)
             }
         };
-        let (mut programs, mut is_crowded) = (Orders::default(), false);
+        let (mut programs, mut is_crowded) = (CommandQueue::default(), false);
         let mut glance = time::interval(GLANCE);
         loop {
             let now = clock::now();
             let due = beacon.next_due();
             tokio::select! {
                 biased;
-                () = closing.come() => return Ended::Break(()),
+                () = closing.come() => return TaskFlow::Break(()),
                 event = self.watcher.recv() => match event {
                     Some(event) => self.sides.hear_mesh(event),
-                    None => return Ended::Break(()),
+                    None => return TaskFlow::Break(()),
                 },
                 Some(brought) = self.brought.recv() => self.sides.note(brought),
                 Some(order) = orders.recv() => programs.obey(order, &mut beacon, now),
                 heard = air.hear() => match heard {
-                    Ok(bytes) => match Advert::from_bytes(&bytes) {
+                    Ok(bytes) => match ServiceAdvert::from_bytes(&bytes) {
                         Ok(advert) => {
                             let has_room = beacon.hear(advert, now);
                             if !has_room && !is_crowded {
@@ -138,22 +138,22 @@ impl Working {
     }
 
     /// Has the beacon of another process do the work, until that has gone.
-    async fn ask_other(&mut self, closing: &Ending) -> Ended {
-        let Some(node) = self.sides.node.upgrade() else { return Ended::Break(()) };
+    async fn ask_other(&mut self, closing: &ShutdownSignal) -> TaskFlow {
+        let Some(node) = self.sides.node.upgrade() else { return TaskFlow::Break(()) };
         let (network, limits) = (node.config().network.clone(), Arc::clone(node.limits()));
         drop(node);
-        let mut other = match OtherBeacon::reach(&network, &limits, NAMES).await {
+        let mut other = match ExternalBeacon::reach(&network, &limits, NAMES).await {
             Ok(other) => other,
             Err(error) => {
                 tracing::debug!(%error, "the beacon of NetworkZero on this machine does not answer");
                 return self.pause(closing).await;
             }
         };
-        self.sides.tell(Crossing::OtherBeacon);
+        self.sides.tell(GatewayEvent::OtherBeacon);
         loop {
             if let Err(error) = self.exchange_with(&mut other).await {
                 tracing::debug!(%error, "the beacon of NetworkZero on this machine has gone");
-                return Ended::Continue(());
+                return TaskFlow::Continue(());
             }
             if self.pause(closing).await.is_break() {
                 let nothing = BTreeMap::new();
@@ -163,30 +163,30 @@ impl Working {
                         "the beacon of NetworkZero on this machine goes on to advertise the mesh"
                     );
                 }
-                return Ended::Break(());
+                return TaskFlow::Break(());
             }
         }
     }
 
-    async fn exchange_with(&mut self, other: &mut OtherBeacon) -> Result<(), OtherBeaconError> {
+    async fn exchange_with(&mut self, other: &mut ExternalBeacon) -> Result<(), ExternalBeaconError> {
         let natives = other.natives().await?;
         self.sides.reconcile(&natives);
         other.announce(self.sides.announced()).await
     }
 
     /// Hears the mesh for a while.
-    async fn pause(&mut self, closing: &Ending) -> Ended {
+    async fn pause(&mut self, closing: &ShutdownSignal) -> TaskFlow {
         let until = time::Instant::now() + ASK;
         loop {
             tokio::select! {
                 biased;
-                () = closing.come() => return Ended::Break(()),
+                () = closing.come() => return TaskFlow::Break(()),
                 event = self.watcher.recv() => match event {
                     Some(event) => self.sides.hear_mesh(event),
-                    None => return Ended::Break(()),
+                    None => return TaskFlow::Break(()),
                 },
                 Some(brought) = self.brought.recv() => self.sides.note(brought),
-                () = time::sleep_until(until) => return Ended::Continue(()),
+                () = time::sleep_until(until) => return TaskFlow::Continue(()),
             }
         }
     }

@@ -14,28 +14,28 @@ use meshzero_proto::name::{ServiceName, Topic, TypeName};
 use meshzero_proto::wire::catalogue::MAX_MESSAGES;
 use tokio::sync::oneshot;
 
-use crate::discovery::{Announce, FollowAddresses, List, Relocated, Withdraw};
+use crate::discovery::{Announce, EndpointMoved, FollowAddresses, ListInstances, Withdraw};
 use crate::link::config;
-use crate::net::bind::{Listening, Place, PlaceError};
-use crate::net::bound_addresses::Bound;
+use crate::net::bind::{BindAddress, BoundListener, PlaceError};
+use crate::net::bound_addresses::BoundAddresses;
 use crate::net::listeners::Listeners;
 use crate::net::naming;
-use crate::net::zone::Named;
-use crate::node::router::{Delist, Enlist, Router};
+use crate::net::zone::ZonedAddress;
+use crate::node::router::{Register, Router, Unregister};
 use crate::node::{Node, StartError};
 use crate::runtime::clock;
-use crate::runtime::executor::{Gone, Home};
-use crate::runtime::panic::Panicked;
+use crate::runtime::executor::{Executor, Gone};
+use crate::runtime::panic::PanicMessage;
 use crate::server::actor::entry::ServiceEnd;
-use crate::server::actor::external::Foreign;
+use crate::server::actor::external::ExternalActor;
 use crate::server::actor::handler::Registration;
 use crate::server::actor::restart::Restart;
-use crate::server::actor::supervised::{Factory, Hosted};
+use crate::server::actor::supervised::{Factory, SupervisedActor};
 use crate::server::drain_report::Abandoned;
 use crate::server::endpoint;
 use crate::server::publisher::Publisher;
 use crate::server::service::Service;
-use crate::server::service::actor_handle::Entrance;
+use crate::server::service::actor_handle::ActorHandle;
 use crate::server::service::environment::Environment;
 use crate::server::service::identity::Identity;
 
@@ -46,7 +46,7 @@ const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);
 const ARBITER: Duration = Duration::from_secs(5);
 
 /// What makes the actor.
-pub enum Source<A: Actor> {
+pub enum ActorSource<A: Actor> {
     /// The mesh makes and runs it, and makes it anew after a panic.
     Factory(Box<dyn FnOnce(Publisher) -> Factory<A> + Send>),
     /// The user runs it.
@@ -54,7 +54,7 @@ pub enum Source<A: Actor> {
 }
 
 /// A topic that is known before anything is published.
-pub struct Declared {
+pub struct DeclaredTopic {
     /// The topic.
     pub topic: Topic,
     /// The type of its items.
@@ -64,28 +64,28 @@ pub struct Declared {
 }
 
 /// A service to be offered.
-pub struct Offer<A: Actor> {
+pub struct ServiceSpec<A: Actor> {
     /// Its name; `None` for an endpoint that is not announced.
     pub name: Option<ServiceName>,
     /// Its actor.
-    pub source: Source<A>,
+    pub source: ActorSource<A>,
     /// What the actor handles.
     pub handlers: Vec<Registration<A>>,
     /// Where it listens.
-    pub place: Place,
+    pub place: BindAddress,
     /// Where its actor and its connections run, unless on the node's thread.
     pub arbiter: Option<ArbiterHandle>,
     /// Whether another instance of the name on the mesh is an error.
-    pub only: Only,
+    pub only: Uniqueness,
     /// Topics that are known beforehand.
-    pub topics: Vec<Declared>,
+    pub topics: Vec<DeclaredTopic>,
     /// What becomes of it when its actor panics; an actor that the user runs ends the service.
     pub restart: Restart,
 }
 
 /// Whether there may be other instances of a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Only {
+pub enum Uniqueness {
     /// One among several.
     #[default]
     OneOfMany,
@@ -113,7 +113,7 @@ pub enum OfferError {
     #[error(transparent)]
     Place(#[from] PlaceError),
     /// Another instance of the name is there.
-    #[error("\"{name}\" is advertised already, at {}", Named(*.address))]
+    #[error("\"{name}\" is advertised already, at {}", ZonedAddress(*.address))]
     Exists {
         /// The name.
         name: ServiceName,
@@ -167,7 +167,7 @@ fn too_many_services(most: usize) -> String {
 }
 
 /// A service that is offered, until this is dropped.
-pub struct Offered<A: Actor> {
+pub struct AdvertisedService<A: Actor> {
     /// The service.
     pub service: Arc<Service>,
     /// The instance as others see it.
@@ -175,33 +175,33 @@ pub struct Offered<A: Actor> {
     /// Where others reach it; the IP address is unspecified where there was none yet.
     pub address: SocketAddr,
     /// Where its endpoint listens.
-    pub bound: Bound,
+    pub bound: BoundAddresses,
     /// Its actor.
-    pub host: Host<A>,
-    _withdrawal: Withdrawal,
+    pub host: ServiceActor<A>,
+    _withdrawal: WithdrawOnDrop,
 }
 
 /// Withdraws the service when it is dropped.
-struct Withdrawal {
+struct WithdrawOnDrop {
     router: Addr<Router>,
     instance: InstanceId,
 }
 
-impl Drop for Withdrawal {
+impl Drop for WithdrawOnDrop {
     fn drop(&mut self) {
-        self.router.do_send(Delist { instance: self.instance, end: ServiceEnd::Closed });
+        self.router.do_send(Unregister { instance: self.instance, end: ServiceEnd::Closed });
     }
 }
 
 /// The actor behind a service.
-pub enum Host<A: Actor> {
+pub enum ServiceActor<A: Actor> {
     /// The mesh runs it.
-    Hosted(Arc<Hosted<A>>),
+    Hosted(Arc<SupervisedActor<A>>),
     /// The user runs it.
-    Foreign(Arc<Foreign<A>>),
+    Foreign(Arc<ExternalActor<A>>),
 }
 
-impl<A: Actor<Context = Context<A>>> Host<A> {
+impl<A: Actor<Context = Context<A>>> ServiceActor<A> {
     /// The actor's address as it is now.
     pub fn addr(&self) -> Addr<A> {
         match self {
@@ -211,14 +211,19 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
     }
 }
 
-impl<A: Actor<Context = Context<A>>> Offered<A> {
+impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
     /// Announces `name` for a service that was offered without one.
     ///
     /// # Errors
     /// [`OfferError`]: others could not find a service by this name, it must be the only one and is not, or the node has left.
-    pub async fn announce(&self, node: &Node, name: &ServiceName, only: Only) -> Result<(), OfferError> {
+    pub async fn announce(
+        &self,
+        node: &Node,
+        name: &ServiceName,
+        only: Uniqueness,
+    ) -> Result<(), OfferError> {
         check_name(name)?;
-        if only == Only::One {
+        if only == Uniqueness::One {
             nobody_else(node, name).await?;
         }
         let advert = Advert {
@@ -232,7 +237,7 @@ impl<A: Actor<Context = Context<A>>> Offered<A> {
         Ok(node.ask_discovery(Announce(advert, self.bound.clone())).await?)
     }
 
-    /// As [`Offered::close`], also for a name that was announced later, and without taking the service.
+    /// As [`AdvertisedService::close`], also for a name that was announced later, and without taking the service.
     ///
     /// # Cancel safety
     /// This method is not cancel safe: the closing may be left half begun.
@@ -253,7 +258,7 @@ impl<A: Actor<Context = Context<A>>> Offered<A> {
     }
 
     async fn delist(&self, node: &Node) -> Result<Option<Abandoned>, Gone> {
-        node.ask_router(Delist { instance: self.instance.id, end: ServiceEnd::Closed }).await
+        node.ask_router(Unregister { instance: self.instance.id, end: ServiceEnd::Closed }).await
     }
 }
 
@@ -261,7 +266,7 @@ impl<A: Actor<Context = Context<A>>> Offered<A> {
 ///
 /// # Errors
 /// [`OfferError`]; nothing is left behind.
-pub async fn offer<A>(node: &Arc<Node>, offer: Offer<A>) -> Result<Offered<A>, OfferError>
+pub async fn offer<A>(node: &Arc<Node>, offer: ServiceSpec<A>) -> Result<AdvertisedService<A>, OfferError>
 where
     A: Actor<Context = Context<A>>,
 {
@@ -269,14 +274,14 @@ where
     if let Some(name) = &offer.name {
         check_name(name)?;
     }
-    if let (Some(name), Only::One) = (&offer.name, offer.only) {
+    if let (Some(name), Uniqueness::One) = (&offer.name, offer.only) {
         nobody_else(node, name).await?;
     }
     let node = Arc::clone(node);
     let home = match &offer.arbiter {
         Some(arbiter) => tokio::select! {
             biased;
-            home = Home::on(arbiter.clone()) => home?,
+            home = Executor::on(arbiter.clone()) => home?,
             () = node.alarms().at(Some(clock::now() + ARBITER)) => return Err(OfferError::IdleArbiter),
         },
         None => node.home().clone(),
@@ -311,7 +316,7 @@ pub fn check_name(name: &ServiceName) -> Result<(), OfferError> {
 /// # Errors
 /// [`OfferError::Exists`] says where it is offered.
 pub async fn nobody_else(node: &Node, name: &ServiceName) -> Result<(), OfferError> {
-    let others = List { filter: Filter::Name(name.clone()), within: LOOK_FOR_OTHERS };
+    let others = ListInstances { filter: Filter::Name(name.clone()), within: LOOK_FOR_OTHERS };
     let others = node.ask_discovery(others).await?;
     match others.first().and_then(Instance::address) {
         Some(address) => Err(OfferError::Exists { name: name.clone(), address }),
@@ -320,7 +325,11 @@ pub async fn nobody_else(node: &Node, name: &ServiceName) -> Result<(), OfferErr
 }
 
 /// On the thread where the service is to run.
-async fn offer_here<A>(node: &Arc<Node>, home: Home, offer: Offer<A>) -> Result<Offered<A>, OfferError>
+async fn offer_here<A>(
+    node: &Arc<Node>,
+    home: Executor,
+    offer: ServiceSpec<A>,
+) -> Result<AdvertisedService<A>, OfferError>
 where
     A: Actor<Context = Context<A>>,
 {
@@ -337,7 +346,7 @@ where
              their exact names only"
         );
     }
-    let Listening { mut listeners, bound, address } =
+    let BoundListener { mut listeners, bound, address } =
         offer.place.listen(&config.network, &config.interfaces, config.ports.as_ref()).await?;
     let limits = Arc::clone(node.limits());
     let environment = Environment { home, ..node.environment() };
@@ -345,7 +354,7 @@ where
     if offer.topics.len() > limits.topics {
         return Err(OfferError::TooManyTopics(limits.topics));
     }
-    for Declared { topic, item, retains } in offer.topics {
+    for DeclaredTopic { topic, item, retains } in offer.topics {
         publisher.declare(topic, item, retains);
     }
     let identity = Identity::new(&environment, offer.name.clone()).map_err(StartError::Random)?;
@@ -353,39 +362,40 @@ where
     if let Listeners::Chosen(chosen) = &mut listeners {
         let addresses = node.ask_discovery(FollowAddresses).await?;
         let discovery = node.discovery().clone();
-        chosen.follow(addresses, config::resume_window(&limits), move || discovery.do_send(Relocated(id)));
+        chosen
+            .follow(addresses, config::resume_window(&limits), move || discovery.do_send(EndpointMoved(id)));
     }
     let router = node.router().clone();
-    let withdraw = move |end| router.do_send(Delist { instance: id, end });
+    let withdraw = move |end| router.do_send(Unregister { instance: id, end });
     let (host, entrance) = match offer.source {
-        Source::Factory(prepare) => {
+        ActorSource::Factory(prepare) => {
             let factory = prepare(publisher.clone());
             let called =
-                offer.name.as_ref().map_or_else(|| Named(address).to_string(), ServiceName::to_string);
+                offer.name.as_ref().map_or_else(|| ZonedAddress(address).to_string(), ServiceName::to_string);
             let (hosted, entrance) =
-                Entrance::start(&environment, called, factory, &offer.handlers, offer.restart, withdraw)
-                    .map_err(|Panicked(panic)| OfferError::FactoryPanicked { panic })?;
-            (Host::Hosted(hosted), entrance)
+                ActorHandle::start(&environment, called, factory, &offer.handlers, offer.restart, withdraw)
+                    .map_err(|PanicMessage(panic)| OfferError::FactoryPanicked { panic })?;
+            (ServiceActor::Hosted(hosted), entrance)
         }
-        Source::Addr(addr) => {
+        ActorSource::Addr(addr) => {
             let stopped = move || withdraw(ServiceEnd::Stopped);
-            let (foreign, entrance) = Entrance::attach(&environment, addr, &offer.handlers, stopped);
-            (Host::Foreign(foreign), entrance)
+            let (foreign, entrance) = ActorHandle::attach(&environment, addr, &offer.handlers, stopped);
+            (ServiceActor::Foreign(foreign), entrance)
         }
     };
     let service = Arc::new(Service::new(&environment, identity, publisher, &offer.handlers, entrance));
     let (close, closing) = oneshot::channel();
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
-    let closing_at_last = Closing(Arc::clone(&service));
+    let closing_at_last = CloseOnEnd(Arc::clone(&service));
     actix::spawn(async move {
         let _closing_at_last = closing_at_last;
         let abandoned = endpoint::run(listeners, served, peers, closing).await;
         // Nobody asks when the whole node leaves at once.
         let _ = tell_closed.send(abandoned);
     });
-    node.ask_router(Enlist { service: Arc::clone(&service), bound: bound.clone(), close, closed }).await?;
-    let _withdrawal = Withdrawal { router: node.router().clone(), instance: id };
+    node.ask_router(Register { service: Arc::clone(&service), bound: bound.clone(), close, closed }).await?;
+    let _withdrawal = WithdrawOnDrop { router: node.router().clone(), instance: id };
     if let Some(name) = &offer.name {
         let advert = Advert {
             instance: id,
@@ -397,16 +407,16 @@ where
         };
         node.ask_discovery(Announce(advert, bound.clone())).await?;
     }
-    let shown = offer.name.unwrap_or_else(|| Named(address).into());
+    let shown = offer.name.unwrap_or_else(|| ZonedAddress(address).into());
     let addresses = if address.ip().is_unspecified() { Vec::new() } else { vec![address] };
     let instance = Instance { id, node: node.id(), service: shown, addresses, local: true };
-    Ok(Offered { service, instance, address, bound, host, _withdrawal })
+    Ok(AdvertisedService { service, instance, address, bound, host, _withdrawal })
 }
 
 /// Closes a service when the task of its endpoint ends: also when that panics, or the thread ends on which it ran.
-struct Closing(Arc<Service>);
+struct CloseOnEnd(Arc<Service>);
 
-impl Drop for Closing {
+impl Drop for CloseOnEnd {
     fn drop(&mut self) {
         self.0.close();
     }

@@ -13,31 +13,31 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{self, Instant};
 
 use crate::client::route::Route;
-use crate::client::route::connector::Keeper;
+use crate::client::route::connector::RouteConnector;
 use crate::client::route::target::Target;
-use crate::context::Premises;
-use crate::discovery::{AskDiscoveryStats, Discovery, Withdraw};
-use crate::net::bound_addresses::Bound;
+use crate::context::NodeContext;
+use crate::discovery::{Discovery, GetDiscoveryStats, Withdraw};
+use crate::net::bound_addresses::BoundAddresses;
 use crate::server::actor::entry::ServiceEnd;
 use crate::server::drain_report::Abandoned;
 use crate::server::service::Service;
-use crate::telemetry::stats::{AskStats, DiscoveryStats, Stats};
+use crate::telemetry::stats::{DiscoveryStats, GetStats, Stats};
 
 /// The time that the closing of an endpoint may take beyond its work.
 const CLOSING: Duration = Duration::from_millis(300);
 
 /// One per node.
 pub struct Router {
-    premises: Arc<Premises>,
-    offered: BTreeMap<InstanceId, Offered>,
+    premises: Arc<NodeContext>,
+    offered: BTreeMap<InstanceId, RegisteredService>,
     /// Those that are being closed.
-    closing: BTreeMap<InstanceId, Closing>,
+    closing: BTreeMap<InstanceId, ClosingService>,
     /// The node leaves: nothing is offered any more.
     is_closing: bool,
     routes: HashMap<Target, Weak<Route>>,
 }
 
-struct Offered {
+struct RegisteredService {
     service: Arc<Service>,
     /// Told when the endpoint is to close.
     close: oneshot::Sender<Duration>,
@@ -46,11 +46,11 @@ struct Offered {
 }
 
 /// Holds what was abandoned, and not more than nothing, when the endpoint has closed.
-type Closing = watch::Receiver<Option<Option<Abandoned>>>;
+type ClosingService = watch::Receiver<Option<Option<Abandoned>>>;
 
 impl Router {
     /// A router without services and routes. It keeps the node's table of services.
-    pub fn new(premises: Arc<Premises>) -> Self {
+    pub fn new(premises: Arc<NodeContext>) -> Self {
         Self {
             premises,
             offered: BTreeMap::new(),
@@ -67,7 +67,7 @@ impl Router {
         instance: InstanceId,
         end: ServiceEnd,
         within: Option<Duration>,
-    ) -> Option<Closing> {
+    ) -> Option<ClosingService> {
         self.premises.own.remove(instance);
         self.closing.retain(|_, closing| closing.borrow().is_none());
         if let Some(offered) = self.offered.remove(&instance) {
@@ -91,25 +91,25 @@ impl Supervised for Router {}
 /// A service of this node takes messages from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Enlist {
+pub struct Register {
     /// The service.
     pub service: Arc<Service>,
     /// The addresses at which its endpoint listens.
-    pub bound: Bound,
+    pub bound: BoundAddresses,
     /// Told, or dropped, when the endpoint is to close: told how long that may take; dropped, it is as long as the limits say.
     pub close: oneshot::Sender<Duration>,
     /// Told, or dropped, when it has closed, with what it had not finished.
     pub closed: oneshot::Receiver<Option<Abandoned>>,
 }
 
-impl Handler<Enlist> for Router {
+impl Handler<Register> for Router {
     type Result = ();
 
-    fn handle(&mut self, Enlist { service, bound, close, closed }: Enlist, _: &mut Context<Self>) {
+    fn handle(&mut self, Register { service, bound, close, closed }: Register, _: &mut Context<Self>) {
         let instance = service.identity.instance;
         tracing::debug!(service = service.identity.title(), %instance, "a service is offered");
         self.premises.own.add(&service, bound);
-        self.offered.insert(instance, Offered { service, close, closed });
+        self.offered.insert(instance, RegisteredService { service, close, closed });
         if self.is_closing {
             self.begin_to_close(instance, ServiceEnd::Closed, Some(Duration::ZERO));
         }
@@ -119,17 +119,17 @@ impl Handler<Enlist> for Router {
 /// A service of this node is withdrawn. The reply comes when its endpoint has closed, and says what it had not finished.
 #[derive(Message)]
 #[rtype(result = "Option<Abandoned>")]
-pub struct Delist {
+pub struct Unregister {
     /// The instance.
     pub instance: InstanceId,
     /// The reason, if the program is the first to give one.
     pub end: ServiceEnd,
 }
 
-impl Handler<Delist> for Router {
+impl Handler<Unregister> for Router {
     type Result = ResponseFuture<Option<Abandoned>>;
 
-    fn handle(&mut self, Delist { instance, end }: Delist, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Unregister { instance, end }: Unregister, _: &mut Context<Self>) -> Self::Result {
         let closing = self.begin_to_close(instance, end, None);
         Box::pin(async move { closed(closing?).await })
     }
@@ -139,15 +139,15 @@ impl Handler<Delist> for Router {
 /// withdrawn before, and says what they had not finished.
 #[derive(Message)]
 #[rtype(result = "Vec<Abandoned>")]
-pub struct Close {
+pub struct CloseServices {
     /// The time that accepted work may take to finish.
     pub within: Duration,
 }
 
-impl Handler<Close> for Router {
+impl Handler<CloseServices> for Router {
     type Result = ResponseFuture<Vec<Abandoned>>;
 
-    fn handle(&mut self, Close { within }: Close, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, CloseServices { within }: CloseServices, _: &mut Context<Self>) -> Self::Result {
         self.is_closing = true;
         for instance in self.offered.keys().copied().collect::<Vec<_>>() {
             self.begin_to_close(instance, ServiceEnd::Closed, Some(within));
@@ -171,7 +171,7 @@ impl Handler<Close> for Router {
 }
 
 /// Waits until an endpoint has closed.
-async fn closed(mut closing: Closing) -> Option<Abandoned> {
+async fn closed(mut closing: ClosingService) -> Option<Abandoned> {
     let closed = closing.wait_for(Option::is_some).await;
     // Where the thread of the endpoint has ended nobody knows.
     closed.ok().and_then(|abandoned| abandoned.clone().flatten())
@@ -179,8 +179,12 @@ async fn closed(mut closing: Closing) -> Option<Abandoned> {
 
 /// New messages are refused before the goodbye is said, so that whoever checks the goodbye is told as well, and accepted
 /// ones are finished after it, while new callers already go elsewhere.
-async fn close(offered: Offered, discovery: &Addr<Discovery>, within: Option<Duration>) -> Option<Abandoned> {
-    let Offered { service, close, closed } = offered;
+async fn close(
+    offered: RegisteredService,
+    discovery: &Addr<Discovery>,
+    within: Option<Duration>,
+) -> Option<Abandoned> {
+    let RegisteredService { service, close, closed } = offered;
     service.drain();
     if service.identity.name.is_some() {
         // Without a discovery actor nothing is announced any more.
@@ -195,10 +199,10 @@ async fn close(offered: Offered, discovery: &Addr<Discovery>, within: Option<Dur
     closed.await.ok().flatten()
 }
 
-impl Handler<AskStats> for Router {
+impl Handler<GetStats> for Router {
     type Result = ResponseFuture<Stats>;
 
-    fn handle(&mut self, AskStats: AskStats, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, GetStats: GetStats, _: &mut Context<Self>) -> Self::Result {
         let routes = self.routes.values().filter_map(Weak::upgrade).map(|route| route.stats());
         let mut routes: Vec<_> = routes.collect();
         routes.sort_by(|one, other| one.service.cmp(&other.service));
@@ -211,7 +215,7 @@ impl Handler<AskStats> for Router {
             routes,
             subscriptions: self.premises.subscriptions.stats(),
         };
-        let discovery = self.premises.discovery.send(AskDiscoveryStats);
+        let discovery = self.premises.discovery.send(GetDiscoveryStats);
         Box::pin(async move {
             // It is gone when the node has left, and then there is nothing to discover.
             let discovery = discovery.await.unwrap_or_default();
@@ -223,19 +227,19 @@ impl Handler<AskStats> for Router {
 /// Asks for the route to a target, which is kept connected as long as somebody holds it.
 #[derive(Message)]
 #[rtype(result = "Arc<Route>")]
-pub struct Follow(pub Target);
+pub struct GetRoute(pub Target);
 
-impl Handler<Follow> for Router {
-    type Result = MessageResult<Follow>;
+impl Handler<GetRoute> for Router {
+    type Result = MessageResult<GetRoute>;
 
-    fn handle(&mut self, Follow(target): Follow, context: &mut Context<Self>) -> MessageResult<Follow> {
+    fn handle(&mut self, GetRoute(target): GetRoute, context: &mut Context<Self>) -> MessageResult<GetRoute> {
         if let Some(route) = self.routes.get(&target).and_then(Weak::upgrade) {
             return MessageResult(route);
         }
         self.routes.retain(|_, route| route.strong_count() > 0);
         let route = Arc::new(Route::new(target.clone()));
         self.routes.insert(target.clone(), Arc::downgrade(&route));
-        let keeper = Keeper {
+        let keeper = RouteConnector {
             route: Arc::downgrade(&route),
             premises: Arc::clone(&self.premises),
             node_stats: context.address().recipient().downgrade(),

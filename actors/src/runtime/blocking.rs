@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
-use crate::runtime::executor::Home;
+use crate::runtime::executor::Executor;
 
 thread_local! {
     /// The number of what this thread is in the middle of; 0 if it is not in the middle of anything.
@@ -28,20 +28,20 @@ pub(crate) fn first_number() -> u64 {
     scope.wrapping_mul(NUMBERS)
 }
 
-/// This thread is handling the message with this number, until the [`Scope`] ends.
+/// This thread is handling the message with this number, until the [`BusyScope`] ends.
 #[inline(always)]
 pub(crate) fn handles(number: u64) {
     CURRENT.set(number);
 }
 
 /// As long as it lives, its thread may be in the middle of something; then of what it was in the middle of before.
-pub struct Scope {
+pub struct BusyScope {
     before: u64,
     /// It belongs to its thread.
     _not_send: PhantomData<*const ()>,
 }
 
-impl Scope {
+impl BusyScope {
     /// Nothing is being handled yet, see [`handles`].
     pub(crate) fn enter() -> Self {
         Self { before: CURRENT.get(), _not_send: PhantomData }
@@ -55,7 +55,7 @@ impl Scope {
     }
 }
 
-impl Drop for Scope {
+impl Drop for BusyScope {
     fn drop(&mut self) {
         CURRENT.set(self.before);
     }
@@ -125,7 +125,7 @@ fn look_again(task: &Context<'_>) {
 ///
 /// # Panics
 /// When the thread is blocked.
-pub(crate) async fn notice(home: &Home) {
+pub(crate) async fn notice(home: &Executor) {
     let mut first = None;
     poll_fn(|task| {
         match &mut first {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Supervised};
 
-use crate::runtime::panic::Panicked;
+use crate::runtime::panic::PanicMessage;
 
 /// The pause after a panic, so that one that comes back at once leaves the thread to others.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -32,9 +32,9 @@ where
             let lived =
                 poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut life).poll(task))) {
                     Ok(poll) => poll.map(Ok),
-                    Err(payload) => Poll::Ready(Err(Panicked::new(payload))),
+                    Err(payload) => Poll::Ready(Err(PanicMessage::new(payload))),
                 });
-            let Err(Panicked(panic)) = lived.await else { return };
+            let Err(PanicMessage(panic)) = lived.await else { return };
             let actor = std::any::type_name::<A>();
             tracing::error!(actor, panic, "an actor of the mesh panicked and goes on with the next message");
             tokio::time::sleep(PAUSE).await;

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task;
 
 use crate::runtime::blocking;
-use crate::runtime::shutdown::{Ending, Last};
+use crate::runtime::shutdown::{ShutdownSignal, TriggerOnDrop};
 
 /// The turns that a caller who joins leaves to others before the System of its thread counts as not running. In a System that
 /// runs, the first turn is enough unless thousands of tasks are ready.
@@ -24,30 +24,30 @@ const TURNS: usize = 256;
 /// One task of the thread takes up what is to be done there. It is dropped with all other tasks when the thread, its System or its
 /// `LocalSet` ends, however that comes about, and then everybody who waits for the thread is told.
 #[derive(Debug, Clone)]
-pub struct Home {
+pub struct Executor {
     /// No more waits here than those wait for who sent it.
-    tasks: mpsc::UnboundedSender<Task>,
+    tasks: mpsc::UnboundedSender<SpawnFn>,
     thread: ThreadId,
-    ended: Arc<Ending>,
+    ended: Arc<ShutdownSignal>,
 }
 
 /// A piece of work for a thread.
-type Task = Box<dyn FnOnce() + Send>;
+type SpawnFn = Box<dyn FnOnce() + Send>;
 
 /// The node's thread has ended, or could not be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the thread that this mesh lives on has ended")]
 pub struct Gone;
 
-impl Home {
+impl Executor {
     /// The current thread's arbiter where there is one that runs; otherwise a new thread with an actix System of its own,
-    /// which ends when its [`Lodging`] is dropped.
+    /// which ends when its [`ExecutorGuard`] is dropped.
     ///
     /// # Errors
     /// [`Gone`] when the new thread could not be started.
-    pub async fn find_or_start() -> Result<(Self, Lodging), Gone> {
+    pub async fn find_or_start() -> Result<(Self, ExecutorGuard), Gone> {
         match Self::current().await {
-            Some(home) => Ok((home, Lodging::Guest)),
+            Some(home) => Ok((home, ExecutorGuard::Guest)),
             None => Self::start(),
         }
     }
@@ -79,7 +79,7 @@ impl Home {
     ///
     /// # Errors
     /// [`Gone`] when the new thread could not be started.
-    pub fn start() -> Result<(Self, Lodging), Gone> {
+    pub fn start() -> Result<(Self, ExecutorGuard), Gone> {
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         thread::Builder::new()
             .name("meshzero".into())
@@ -95,15 +95,15 @@ impl Home {
             })
             .map_err(|_| Gone)?;
         let (system, home) = told.recv().map_err(|_| Gone)?;
-        Ok((home, Lodging::Owner(system)))
+        Ok((home, ExecutorGuard::Owner(system)))
     }
 
     /// The `LocalSet` that this is called in, for as long as that lives: for runtimes that are not actix's.
     ///
     /// # Panics
     /// Outside of a `LocalSet`.
-    pub fn local() -> (Self, Lodging) {
-        (Self::here(), Lodging::Guest)
+    pub fn local() -> (Self, ExecutorGuard) {
+        (Self::here(), ExecutorGuard::Guest)
     }
 
     /// The System, the arbiter or the `LocalSet` whose turn it is.
@@ -111,9 +111,9 @@ impl Home {
     /// # Panics
     /// Outside of a `LocalSet`.
     fn here() -> Self {
-        let (sender, mut tasks) = mpsc::unbounded_channel::<Task>();
-        let ended = Arc::<Ending>::default();
-        let last = Last(Arc::clone(&ended));
+        let (sender, mut tasks) = mpsc::unbounded_channel::<SpawnFn>();
+        let ended = Arc::<ShutdownSignal>::default();
+        let last = TriggerOnDrop(Arc::clone(&ended));
         task::spawn_local(async move {
             let _last = last;
             while let Some(task) = tasks.recv().await {
@@ -211,14 +211,14 @@ impl Home {
 
 /// The owner of the thread that a node lives on.
 #[derive(Debug)]
-pub enum Lodging {
+pub enum ExecutorGuard {
     /// The user's: it outlives the node.
     Guest,
     /// The node's own: it ends when this is dropped.
     Owner(System),
 }
 
-impl Drop for Lodging {
+impl Drop for ExecutorGuard {
     /// Ends the thread if it is the node's own.
     fn drop(&mut self) {
         if let Self::Owner(system) = self {

@@ -4,12 +4,12 @@ use std::any::Any;
 
 /// The message of a panic that ended an actor, or its factory.
 #[derive(Debug)]
-pub(crate) struct Panicked(pub(crate) String);
+pub(crate) struct PanicMessage(pub(crate) String);
 
 /// The longest message that is kept, in characters: it may repeat what a stranger sent.
 const LONGEST_TEXT: usize = 512;
 
-impl Panicked {
+impl PanicMessage {
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
         let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
             (Some(text), _) => text,

@@ -10,7 +10,7 @@ use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A fair semaphore: a number of places, and those of them that are free.
 #[derive(Debug)]
-pub struct Quota {
+pub struct FairSemaphore {
     all: usize,
     free: AtomicUsize,
     closed: AtomicBool,
@@ -25,25 +25,25 @@ pub struct Quota {
 
 /// Places that were taken in turn. As long as it lives, nobody who came later gets any.
 #[derive(Debug)]
-pub struct Turn<'a> {
-    taken: Taken,
-    waited: InTurn<'a>,
+pub struct PermitsInTurn<'a> {
+    taken: Permits,
+    waited: TurnGuard<'a>,
 }
 
 /// As long as it lives, nobody overtakes who waited for a turn.
 #[derive(Debug, Default)]
-pub struct InTurn<'a> {
-    _waited: Option<(tokio::sync::MutexGuard<'a, ()>, Waiting<'a>)>,
+pub struct TurnGuard<'a> {
+    _waited: Option<(tokio::sync::MutexGuard<'a, ()>, WaiterCount<'a>)>,
 }
 
 /// Places that are taken. They are given back when this is dropped.
 #[derive(Debug)]
-pub struct Taken {
-    quota: Arc<Quota>,
+pub struct Permits {
+    quota: Arc<FairSemaphore>,
     count: usize,
 }
 
-impl Quota {
+impl FairSemaphore {
     /// So many free places.
     pub fn new(all: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -70,7 +70,7 @@ impl Quota {
 
     /// One place, if one is free and nobody waits for it.
     #[inline]
-    pub fn try_take(self: &Arc<Self>) -> Option<Taken> {
+    pub fn try_take(self: &Arc<Self>) -> Option<Permits> {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             return None;
         }
@@ -82,15 +82,15 @@ impl Quota {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn take(self: &Arc<Self>, wanted: usize) -> Option<Taken> {
+    pub async fn take(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         self.turn(wanted).await.map(|turn| turn.taken)
     }
 
-    /// As [`Quota::take`], for those for whom it matters what is done with the places before others get some.
+    /// As [`FairSemaphore::take`], for those for whom it matters what is done with the places before others get some.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn turn(self: &Arc<Self>, wanted: usize) -> Option<Turn<'_>> {
+    pub async fn turn(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.take_up_to(wanted)
         {
@@ -102,11 +102,11 @@ impl Quota {
         self.turn_of_accepted(wanted).await
     }
 
-    /// As [`Quota::take`], for what was accepted before [`Quota::drain`].
+    /// As [`FairSemaphore::take`], for what was accepted before [`FairSemaphore::drain`].
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn take_accepted(self: &Arc<Self>, wanted: usize) -> Option<Taken> {
+    pub async fn take_accepted(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.take_up_to(wanted)
         {
@@ -115,11 +115,11 @@ impl Quota {
         self.turn_of_accepted(wanted).await.map(|turn| turn.taken)
     }
 
-    async fn turn_of_accepted(self: &Arc<Self>, wanted: usize) -> Option<Turn<'_>> {
-        let waiting = Waiting::new(self);
+    async fn turn_of_accepted(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
+        let waiting = WaiterCount::new(self);
         let front = self.front.lock().await;
         let taken = self.until(|| self.take_up_to(wanted)).await?;
-        Some(Turn { taken, waited: InTurn { _waited: Some((front, waiting)) } })
+        Some(PermitsInTurn { taken, waited: TurnGuard { _waited: Some((front, waiting)) } })
     }
 
     /// Gives no more places to those who come from now on. Those who wait still get theirs.
@@ -137,7 +137,7 @@ impl Quota {
     }
 
     /// Waits until all places are free and nobody waits for one, or until there will be no more. To be called when
-    /// [`Quota::drain`] has been.
+    /// [`FairSemaphore::drain`] has been.
     ///
     /// # Cancel safety
     /// Loses nothing.
@@ -171,7 +171,7 @@ impl Quota {
     }
 
     #[inline]
-    fn take_up_to(self: &Arc<Self>, wanted: usize) -> Option<Taken> {
+    fn take_up_to(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         if self.closed.load(Ordering::SeqCst) {
             return None;
         }
@@ -182,28 +182,28 @@ impl Quota {
                 return None;
             }
             match self.free.compare_exchange_weak(free, free - count, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return Some(Taken { quota: Arc::clone(self), count }),
+                Ok(_) => return Some(Permits { quota: Arc::clone(self), count }),
                 Err(now) => free = now,
             }
         }
     }
 }
 
-impl<'a> Turn<'a> {
+impl<'a> PermitsInTurn<'a> {
     /// The places, and what keeps others from overtaking.
-    pub fn divide(self) -> (Taken, InTurn<'a>) {
+    pub fn divide(self) -> (Permits, TurnGuard<'a>) {
         (self.taken, self.waited)
     }
 }
 
-impl From<Taken> for Turn<'_> {
+impl From<Permits> for PermitsInTurn<'_> {
     /// Places for which nobody waited.
-    fn from(taken: Taken) -> Self {
-        Self { taken, waited: InTurn::default() }
+    fn from(taken: Permits) -> Self {
+        Self { taken, waited: TurnGuard::default() }
     }
 }
 
-impl Taken {
+impl Permits {
     /// Returns their number.
     pub fn count(&self) -> usize {
         self.count
@@ -219,7 +219,7 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for Permits {
     #[inline]
     fn drop(&mut self) {
         if self.count == 0 {
@@ -237,18 +237,18 @@ impl Drop for Taken {
 
 /// One who waits, counted.
 #[derive(Debug)]
-struct Waiting<'a> {
-    quota: &'a Quota,
+struct WaiterCount<'a> {
+    quota: &'a FairSemaphore,
 }
 
-impl<'a> Waiting<'a> {
-    fn new(quota: &'a Quota) -> Self {
+impl<'a> WaiterCount<'a> {
+    fn new(quota: &'a FairSemaphore) -> Self {
         quota.waiting.fetch_add(1, Ordering::SeqCst);
         Self { quota }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaiterCount<'_> {
     fn drop(&mut self) {
         self.quota.waiting.fetch_sub(1, Ordering::SeqCst);
         if self.quota.is_draining() {
@@ -266,7 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn places_are_taken_split_and_given_back() {
-        let quota = Quota::new(4);
+        let quota = FairSemaphore::new(4);
         let mut taken = quota.take(3).await.expect("they are free");
         assert_eq!((taken.count(), quota.taken()), (3, 3));
         let one = taken.split(1).expect("three can be split");
@@ -281,7 +281,7 @@ mod tests {
 
     #[tokio::test]
     async fn draining_serves_who_waits_and_turns_away_who_comes() {
-        let quota = Quota::new(1);
+        let quota = FairSemaphore::new(1);
         let taken = quota.try_take().expect("it is free");
         let waits = tokio::spawn({
             let quota = Arc::clone(&quota);
@@ -309,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
-        let quota = Quota::new(1);
+        let quota = FairSemaphore::new(1);
         let taken = quota.try_take().expect("it is free");
         let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
         let mut waiting = Vec::new();
@@ -336,7 +336,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_ends_all_waiting() {
-        let quota = Quota::new(1);
+        let quota = FairSemaphore::new(1);
         let _taken = quota.try_take().expect("it is free");
         let (one, all) = (Arc::clone(&quota), Arc::clone(&quota));
         let one = tokio::spawn(async move { one.take(1).await.is_none() });
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn no_more_are_taken_than_there_are_and_nobody_waits_for_ever() {
-        let quota = Quota::new(3);
+        let quota = FairSemaphore::new(3);
         let inside = Arc::new(AtomicU64::new(0));
         let threads: Vec<_> = (0..4)
             .map(|_| {

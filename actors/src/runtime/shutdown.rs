@@ -8,18 +8,18 @@ use tokio::time;
 
 /// An end that is told once and heard by everybody, also by who asks afterwards.
 #[derive(Debug)]
-pub struct Ending {
+pub struct ShutdownSignal {
     /// Never has a permit: whoever waits for one waits for the closing.
     gate: Semaphore,
 }
 
-impl Default for Ending {
+impl Default for ShutdownSignal {
     fn default() -> Self {
         Self { gate: Semaphore::new(0) }
     }
 }
 
-impl Ending {
+impl ShutdownSignal {
     /// It is over.
     pub fn tell(&self) {
         self.gate.close();
@@ -42,9 +42,9 @@ impl Ending {
 
 /// Tells an end when it is dropped, be it that the thread ends on which it was to be told.
 #[derive(Debug)]
-pub(crate) struct Last(pub(crate) Arc<Ending>);
+pub(crate) struct TriggerOnDrop(pub(crate) Arc<ShutdownSignal>);
 
-impl Drop for Last {
+impl Drop for TriggerOnDrop {
     fn drop(&mut self) {
         self.0.tell();
     }
@@ -53,8 +53,8 @@ impl Drop for Last {
 /// The shutdown of one task: others request it and wait until it is done.
 #[derive(Debug)]
 pub(crate) struct ShutdownHandle {
-    requested: Ending,
-    done: Arc<Ending>,
+    requested: ShutdownSignal,
+    done: Arc<ShutdownSignal>,
     /// The longest time to wait until it is done.
     grace: Duration,
 }
@@ -62,7 +62,7 @@ pub(crate) struct ShutdownHandle {
 impl ShutdownHandle {
     /// A handle of a task that takes no longer than `grace` to shut down, unless it hangs.
     pub(crate) fn new(grace: Duration) -> Arc<Self> {
-        Arc::new(Self { requested: Ending::default(), done: Arc::default(), grace })
+        Arc::new(Self { requested: ShutdownSignal::default(), done: Arc::default(), grace })
     }
 
     /// Requests the shutdown.
@@ -71,13 +71,13 @@ impl ShutdownHandle {
     }
 
     /// The request, for the task.
-    pub(crate) fn requested(&self) -> &Ending {
+    pub(crate) fn requested(&self) -> &ShutdownSignal {
         &self.requested
     }
 
     /// A guard for the task: it has shut down when this is dropped, also if that is because its thread ends.
-    pub(crate) fn guard(&self) -> Last {
-        Last(Arc::clone(&self.done))
+    pub(crate) fn guard(&self) -> TriggerOnDrop {
+        TriggerOnDrop(Arc::clone(&self.done))
     }
 
     /// Requests the shutdown and waits until it is done, but no longer than the grace period.

@@ -16,19 +16,19 @@ use crate::runtime::events;
 use crate::runtime::waking;
 
 /// The alarms of one node.
-pub struct Alarms {
-    state: Mutex<State>,
+pub struct Timers {
+    state: Mutex<TimerState>,
     earlier: Notify,
 }
 
-struct State {
+struct TimerState {
     /// Each alarm is bounded by the call that waits for it, so they need no limit of their own.
     set: DeadlineQueue<Waker>,
-    rung_by: RungBy,
+    rung_by: Driver,
 }
 
 /// The task or thread that rings the alarms.
-enum RungBy {
+enum Driver {
     /// The task on the node's thread.
     Task,
     /// A thread, which ends when no alarm is set.
@@ -41,19 +41,19 @@ enum RungBy {
 const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 
 /// Rings the alarms of one node, on its thread.
-pub struct Ringing(Arc<Alarms>);
+pub struct TimerTask(Arc<Timers>);
 
-impl Alarms {
-    /// No alarms. [`Ringing::ring`] must run for them to ring.
-    pub fn new() -> (Arc<Self>, Ringing) {
-        let state = State { set: DeadlineQueue::default(), rung_by: RungBy::Task };
+impl Timers {
+    /// No alarms. [`TimerTask::ring`] must run for them to ring.
+    pub fn new() -> (Arc<Self>, TimerTask) {
+        let state = TimerState { set: DeadlineQueue::default(), rung_by: Driver::Task };
         let alarms = Arc::new(Self { state: Mutex::new(state), earlier: Notify::new() });
-        (Arc::clone(&alarms), Ringing(alarms))
+        (Arc::clone(&alarms), TimerTask(alarms))
     }
 
     /// A future that ends at `instant`; `None` never comes. When the node's thread ends, whoever waits for it is woken once.
-    pub fn at(self: &Arc<Self>, instant: Option<Instant>) -> Alarm {
-        Alarm { alarms: Arc::clone(self), instant, set: None }
+    pub fn at(self: &Arc<Self>, instant: Option<Instant>) -> Sleep {
+        Sleep { alarms: Arc::clone(self), instant, set: None }
     }
 
     /// Rings those that are due.
@@ -64,18 +64,18 @@ impl Alarms {
     }
 
     /// Tells whoever rings the alarms that one is to ring before all others.
-    fn look_again(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    fn look_again(self: &Arc<Self>, mut state: MutexGuard<'_, TimerState>) {
         match &state.rung_by {
-            RungBy::Task => {
+            Driver::Task => {
                 drop(state);
                 self.earlier.notify_one();
             }
-            RungBy::Thread(thread) => thread.unpark(),
-            RungBy::Nobody => {
+            Driver::Thread(thread) => thread.unpark(),
+            Driver::Nobody => {
                 let alarms = Arc::clone(self);
                 let thread = thread::Builder::new().name("meshzero-alarms".into());
                 match thread.spawn(move || alarms.ring_here()) {
-                    Ok(thread) => state.rung_by = RungBy::Thread(thread.thread().clone()),
+                    Ok(thread) => state.rung_by = Driver::Thread(thread.thread().clone()),
                     Err(error) => {
                         drop(state);
                         events::record(|| tracing::error!(%error, "no thread for the deadlines of calls"));
@@ -93,7 +93,7 @@ impl Alarms {
                 let mut state = self.lock();
                 let next = state.set.poll_timeout().filter(|_| !state.set.is_empty());
                 if next.is_none() {
-                    state.rung_by = RungBy::Nobody;
+                    state.rung_by = Driver::Nobody;
                 }
                 next
             };
@@ -102,12 +102,12 @@ impl Alarms {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TimerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Ringing {
+impl TimerTask {
     /// Rings the alarms, until it is dropped.
     pub async fn ring(&self) {
         let Self(alarms) = self;
@@ -122,11 +122,11 @@ impl Ringing {
     }
 }
 
-impl Drop for Ringing {
+impl Drop for TimerTask {
     /// Lets those who wait look whether what they wait for has ended with the node, and somebody else ring for the others.
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.rung_by = RungBy::Nobody;
+        state.rung_by = Driver::Nobody;
         let waiting: Vec<_> = state.set.iter_mut().map(|waker| waker.clone()).collect();
         match state.set.poll_timeout() {
             Some(_) if !waiting.is_empty() => self.0.look_again(state),
@@ -137,13 +137,13 @@ impl Drop for Ringing {
 }
 
 /// Ends at its instant. Costs nothing until it is polled.
-pub struct Alarm {
-    alarms: Arc<Alarms>,
+pub struct Sleep {
+    alarms: Arc<Timers>,
     instant: Option<Instant>,
     set: Option<EntryId>,
 }
 
-impl Future for Alarm {
+impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
@@ -163,8 +163,8 @@ impl Future for Alarm {
         }
         let before = state.set.poll_timeout();
         this.set = Some(state.set.insert(task.waker().clone(), this.instant));
-        let has_ended = this.instant.is_none() && !matches!(state.rung_by, RungBy::Task);
-        let is_unheard = matches!(state.rung_by, RungBy::Nobody) && this.instant.is_some();
+        let has_ended = this.instant.is_none() && !matches!(state.rung_by, Driver::Task);
+        let is_unheard = matches!(state.rung_by, Driver::Nobody) && this.instant.is_some();
         if state.set.poll_timeout() != before || is_unheard {
             this.alarms.look_again(state);
         } else {
@@ -178,12 +178,12 @@ impl Future for Alarm {
     }
 }
 
-impl Drop for Alarm {
+impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(id) = self.set.take() {
             let mut state = self.alarms.lock();
             let waker = state.set.remove(id);
-            if let (true, RungBy::Thread(thread)) = (state.set.is_empty(), &state.rung_by) {
+            if let (true, Driver::Thread(thread)) = (state.set.is_empty(), &state.rung_by) {
                 thread.unpark();
             }
             drop(state);
@@ -200,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn alarms_ring_in_order_whatever_the_order_they_were_set_in() {
-        let (alarms, ringing) = Alarms::new();
+        let (alarms, ringing) = Timers::new();
         let ringing = tokio::spawn(async move { ringing.ring().await });
         let now = Instant::now();
         let at = |ms| alarms.at(Some(now + Duration::from_millis(ms)));
@@ -221,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_alarm_that_is_dropped_is_forgotten() {
-        let (alarms, _ringing) = Alarms::new();
+        let (alarms, _ringing) = Timers::new();
         let mut alarm = Box::pin(alarms.at(Some(Instant::now() + Duration::from_secs(60))));
         let set = std::future::poll_fn(|task| Poll::Ready(alarm.as_mut().poll(task).is_pending())).await;
         assert!(set && alarms.lock().set.len() == 1);
@@ -231,8 +231,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_alarm_without_an_instant_wakes_who_waits_when_the_thread_is_gone_that_rings() {
-        let (alarms, ringing) = Alarms::new();
-        let polls = |alarm: Alarm, begun: Arc<Notify>| async move {
+        let (alarms, ringing) = Timers::new();
+        let polls = |alarm: Sleep, begun: Arc<Notify>| async move {
             let (mut alarm, mut polls) = (alarm, 0);
             std::future::poll_fn(|task| {
                 assert!(Pin::new(&mut alarm).poll(task).is_pending(), "it never comes");
@@ -251,12 +251,12 @@ mod tests {
             polls(alarms.at(None), begun).await;
         };
         tokio::time::timeout(Duration::from_secs(30), woken).await.expect("they look again");
-        assert!(matches!(alarms.lock().rung_by, RungBy::Nobody), "there is nothing to ring");
+        assert!(matches!(alarms.lock().rung_by, Driver::Nobody), "there is nothing to ring");
     }
 
     #[tokio::test]
     async fn alarms_ring_when_the_thread_is_gone_that_was_to_ring_them() {
-        let (alarms, ringing) = Alarms::new();
+        let (alarms, ringing) = Timers::new();
         let before = alarms.at(Some(Instant::now() + Duration::from_millis(20)));
         let before = tokio::spawn(before);
         tokio::task::yield_now().await;
@@ -271,7 +271,7 @@ mod tests {
         never.abort();
         let _ = never.await;
         let ended = async {
-            while !matches!(alarms.lock().rung_by, RungBy::Nobody) {
+            while !matches!(alarms.lock().rung_by, Driver::Nobody) {
                 tokio::task::yield_now().await;
             }
         };

@@ -9,24 +9,24 @@ use meshzero_proto::limits::Limits;
 use tokio::sync::oneshot;
 
 /// The connections of one endpoint.
-pub(crate) struct Guests {
+pub(crate) struct Admission {
     counts: RefCell<HashMap<IpAddr, usize>>,
     limit: usize,
     limit_per_address: usize,
-    handshakes: RefCell<Handshakes>,
+    handshakes: RefCell<PendingHandshakes>,
     served: Cell<usize>,
 }
 
 /// Connections that are still shaking hands, the oldest first.
-struct Handshakes {
-    waiting: VecDeque<Waiting>,
+struct PendingHandshakes {
+    waiting: VecDeque<WaitingHandshake>,
     limit: usize,
     next: u64,
     /// The number of those that were evicted because others came.
     displaced: u64,
 }
 
-struct Waiting {
+struct WaitingHandshake {
     number: u64,
     address: IpAddr,
     /// Dropped when it is evicted.
@@ -34,19 +34,19 @@ struct Waiting {
 }
 
 /// The permit of one connection.
-pub(crate) struct Place {
-    guests: Rc<Guests>,
+pub(crate) struct ConnectionPermit {
+    guests: Rc<Admission>,
     address: IpAddr,
 }
 
 /// The permit of one connection to shake hands.
-pub(crate) struct Handshake {
-    guests: Rc<Guests>,
+pub(crate) struct HandshakePermit {
+    guests: Rc<Admission>,
     number: u64,
     stays: oneshot::Receiver<()>,
 }
 
-impl Guests {
+impl Admission {
     /// Nothing is admitted yet.
     pub(crate) fn new(limits: &Limits) -> Self {
         let limit = limits.handshakes.max(1);
@@ -54,7 +54,12 @@ impl Guests {
             counts: RefCell::default(),
             limit: limits.connections,
             limit_per_address: limits.connections_per_address,
-            handshakes: RefCell::new(Handshakes { waiting: VecDeque::new(), limit, next: 0, displaced: 0 }),
+            handshakes: RefCell::new(PendingHandshakes {
+                waiting: VecDeque::new(),
+                limit,
+                next: 0,
+                displaced: 0,
+            }),
             served: Cell::new(0),
         }
     }
@@ -77,7 +82,7 @@ impl Guests {
     }
 
     /// Returns a permit for a connection from `address`, if there is one.
-    pub(crate) fn enter(self: &Rc<Self>, address: IpAddr) -> Option<Place> {
+    pub(crate) fn enter(self: &Rc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let mut counts = self.counts.borrow_mut();
         let all: usize = counts.values().sum();
         let own = counts.get(&address).copied().unwrap_or(0);
@@ -85,28 +90,28 @@ impl Guests {
             return None;
         }
         counts.insert(address, own + 1);
-        Some(Place { guests: Rc::clone(self), address })
+        Some(ConnectionPermit { guests: Rc::clone(self), address })
     }
 
     /// Lets a connection from `address` shake hands. At the limit, the oldest handshake of the address that has the most is evicted: a
     /// handshake takes a millisecond, unless somebody only wants to hold the permit.
-    pub(crate) fn shake_hands(self: &Rc<Self>, address: IpAddr) -> Handshake {
+    pub(crate) fn shake_hands(self: &Rc<Self>, address: IpAddr) -> HandshakePermit {
         let (stays, staying) = oneshot::channel();
         let mut handshakes = self.handshakes.borrow_mut();
         let number = handshakes.next;
         handshakes.next += 1;
-        handshakes.waiting.push_back(Waiting { number, address, _stays: stays });
+        handshakes.waiting.push_back(WaitingHandshake { number, address, _stays: stays });
         let is_over = handshakes.waiting.len() > handshakes.limit;
         let displaced = if is_over { handshakes.displace() } else { None };
         drop(handshakes);
         if let Some((address, displaced)) = displaced {
             tracing::debug!(%address, displaced, "too many are shaking hands");
         }
-        Handshake { guests: Rc::clone(self), number, stays: staying }
+        HandshakePermit { guests: Rc::clone(self), number, stays: staying }
     }
 }
 
-impl Handshakes {
+impl PendingHandshakes {
     /// Evicts one; returns its address, and the number of evictions so far.
     #[cold]
     fn displace(&mut self) -> Option<(IpAddr, u64)> {
@@ -122,7 +127,7 @@ impl Handshakes {
     }
 }
 
-impl Handshake {
+impl HandshakePermit {
     /// Waits until it is evicted.
     pub(crate) async fn is_displaced(&mut self) {
         // Nothing is ever sent: the other end is dropped.
@@ -130,13 +135,13 @@ impl Handshake {
     }
 }
 
-impl Drop for Handshake {
+impl Drop for HandshakePermit {
     fn drop(&mut self) {
         self.guests.handshakes.borrow_mut().waiting.retain(|waiting| waiting.number != self.number);
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut counts = self.guests.counts.borrow_mut();
         if let Some(count) = counts.get_mut(&self.address) {
@@ -152,17 +157,17 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn guests(handshakes: usize, connections_per_address: usize) -> Rc<Guests> {
+    fn guests(handshakes: usize, connections_per_address: usize) -> Rc<Admission> {
         let mut limits = Limits::default();
         (limits.handshakes, limits.connections_per_address) = (handshakes, connections_per_address);
-        Rc::new(Guests::new(&limits))
+        Rc::new(Admission::new(&limits))
     }
 
     fn address(last: u8) -> IpAddr {
         IpAddr::from([10, 0, 0, last])
     }
 
-    fn is_displaced(handshake: &mut Handshake) -> bool {
+    fn is_displaced(handshake: &mut HandshakePermit) -> bool {
         handshake.stays.try_recv() == Err(oneshot::error::TryRecvError::Closed)
     }
 

@@ -17,22 +17,22 @@ use crate::server::service::Service;
 
 /// The description of one service, as it was when somebody asked last.
 #[derive(Debug, Default)]
-pub(crate) struct Described {
-    work: Mutex<Option<Work>>,
+pub(crate) struct DescriptionCache {
+    work: Mutex<Option<DescriptionWatch>>,
 }
 
 /// A description that is put together, or has been: independent of those who wait for it.
-type Work = watch::Receiver<Option<Kept>>;
+type DescriptionWatch = watch::Receiver<Option<CachedDescription>>;
 
 #[derive(Debug, Clone)]
-struct Kept {
+struct CachedDescription {
     mark: u64,
     description: Arc<Description>,
     bytes: Bytes,
 }
 
-impl Described {
-    fn lock(&self) -> MutexGuard<'_, Option<Work>> {
+impl DescriptionCache {
+    fn lock(&self) -> MutexGuard<'_, Option<DescriptionWatch>> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,7 +58,7 @@ pub(crate) fn encoded_already(service: &Service) -> Option<Bytes> {
     kept.as_ref().filter(|kept| kept.mark == mark).map(|kept| kept.bytes.clone())
 }
 
-async fn kept(service: &Arc<Service>) -> Kept {
+async fn kept(service: &Arc<Service>) -> CachedDescription {
     let kept = finished(service, work(service)).await;
     if kept.mark == mark(service) {
         return kept;
@@ -67,13 +67,13 @@ async fn kept(service: &Arc<Service>) -> Kept {
     finished(service, work(service)).await
 }
 
-async fn finished(service: &Service, mut work: Work) -> Kept {
+async fn finished(service: &Service, mut work: DescriptionWatch) -> CachedDescription {
     let kept = work.wait_for(Option::is_some).await.ok().and_then(|kept| kept.clone());
-    kept.unwrap_or_else(|| Kept::new(0, without_schemas(service)))
+    kept.unwrap_or_else(|| CachedDescription::new(0, without_schemas(service)))
 }
 
 /// The work that is under way, or has made what is the description now; begun if there is none.
-fn work(service: &Arc<Service>) -> Work {
+fn work(service: &Arc<Service>) -> DescriptionWatch {
     let mark = mark(service);
     let mut work = service.described.lock();
     if let Some(known) = work.as_ref().filter(|known| is_of_use(known, mark)) {
@@ -86,7 +86,7 @@ fn work(service: &Arc<Service>) -> Work {
         // With types that panic in new ways it says what it can without the types, and does not try them again.
         let kept = made.unwrap_or_else(|_| {
             tracing::warn!(service = ?described.identity.name, "a description is without its types, which panic");
-            Kept::new(mark, without_schemas(&described))
+            CachedDescription::new(mark, without_schemas(&described))
         });
         tell.send_replace(Some(kept));
     });
@@ -101,7 +101,7 @@ fn work(service: &Arc<Service>) -> Work {
     told
 }
 
-fn is_of_use(work: &Work, mark: u64) -> bool {
+fn is_of_use(work: &DescriptionWatch, mark: u64) -> bool {
     match &*work.borrow() {
         Some(kept) => kept.mark == mark,
         // Without a sender it has come to nothing.
@@ -109,7 +109,7 @@ fn is_of_use(work: &Work, mark: u64) -> bool {
     }
 }
 
-impl Kept {
+impl CachedDescription {
     fn new(mark: u64, description: Description) -> Self {
         Self { mark, bytes: description.to_bytes().into(), description: Arc::new(description) }
     }
@@ -122,7 +122,7 @@ fn mark(service: &Service) -> u64 {
     hasher.finish()
 }
 
-fn put_together(service: &Service) -> Kept {
+fn put_together(service: &Service) -> CachedDescription {
     let mark = mark(service);
     let messages = service.types.iter().map(|info| {
         let (message, reply) = match &info.documented {
@@ -141,7 +141,7 @@ fn put_together(service: &Service) -> Kept {
         messages: messages.collect(),
         topics: topics.collect(),
     };
-    Kept::new(mark, description)
+    CachedDescription::new(mark, description)
 }
 
 fn without_schemas(service: &Service) -> Description {

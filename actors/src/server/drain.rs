@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{self, Instant};
 
-use crate::server::request::in_progress::Tally;
+use crate::server::request::in_progress::CountsByType;
 use crate::server::service::Service;
 
 /// How long answers that were written may take to leave when the time for draining is over: they are done, and small.
@@ -13,7 +13,7 @@ pub(crate) const LAST_ANSWERS: Duration = Duration::from_millis(100);
 /// Lets a service finish what it has accepted, until `deadline`. Then what no handler has begun is refused.
 ///
 /// Returns what is left by type, and how many messages that is; `None` when all is done.
-pub(crate) async fn finish(service: &Service, deadline: Instant) -> Option<(Tally, usize)> {
+pub(crate) async fn finish(service: &Service, deadline: Instant) -> Option<(CountsByType, usize)> {
     service.drain();
     let done = async {
         loop {

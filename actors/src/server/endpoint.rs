@@ -11,15 +11,15 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
-use crate::discovery::PeerArrived;
+use crate::discovery::PeerConnection;
 use crate::net::connection::Connection;
 use crate::net::listeners::Listeners;
-use crate::net::zone::Named;
+use crate::net::zone::ZonedAddress;
 use crate::runtime::clock;
-use crate::server::admission::Guests;
+use crate::server::admission::Admission;
 use crate::server::drain::{self, LAST_ANSWERS};
 use crate::server::drain_report::Abandoned;
-use crate::server::handshake::{Seat, Welcomed, greet};
+use crate::server::handshake::{Accepted, ConnectionSlot, greet};
 use crate::server::service::Service;
 use crate::server::session;
 use crate::server::zmtp;
@@ -36,10 +36,10 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
 pub(crate) async fn run(
     mut listeners: Listeners,
     service: Arc<Service>,
-    peers: Recipient<PeerArrived>,
+    peers: Recipient<PeerConnection>,
     closing: oneshot::Receiver<Duration>,
 ) -> Option<Abandoned> {
-    let guests = Rc::new(Guests::new(service.limits()));
+    let guests = Rc::new(Admission::new(service.limits()));
     let mut sessions = JoinSet::new();
     let mut work = pin!(async {
         let within = closing.await.unwrap_or(service.limits().drain);
@@ -78,7 +78,7 @@ pub(crate) async fn run(
         return None;
     }
     let others = unfinished.saturating_sub(messages.values().sum());
-    let shown = service.identity.name.clone().or_else(|| Some(Named(listeners.summary()?).into()))?;
+    let shown = service.identity.name.clone().or_else(|| Some(ZonedAddress(listeners.summary()?).into()))?;
     let abandoned = Abandoned { service: shown, messages, others, connections };
     tracing::warn!(%abandoned, "closed with work left");
     Some(abandoned)
@@ -89,10 +89,10 @@ async fn visit(
     connection: Connection,
     from: SocketAddr,
     service: Arc<Service>,
-    peers: Recipient<PeerArrived>,
-    guests: Rc<Guests>,
+    peers: Recipient<PeerConnection>,
+    guests: Rc<Admission>,
 ) {
-    let mut seat = Seat::new(&guests, from.ip().to_canonical());
+    let mut seat = ConnectionSlot::new(&guests, from.ip().to_canonical());
     let greeted = {
         let mut handshake = guests.shake_hands(from.ip().to_canonical());
         let greeting = greet(connection, from, &service, &mut seat);
@@ -116,13 +116,13 @@ async fn visit(
         }
     };
     match welcomed {
-        Welcomed::Nobody => {}
-        Welcomed::Peer(connection, hello) => {
-            if peers.try_send(PeerArrived { connection, hello }).is_err() {
+        Accepted::Nobody => {}
+        Accepted::Peer(connection, hello) => {
+            if peers.try_send(PeerConnection { connection, hello }).is_err() {
                 tracing::debug!(%from, "closed a peer's connection: too many arrive at once");
             }
         }
-        Welcomed::Client(connection, hello, connections) => {
+        Accepted::Client(connection, hello, connections) => {
             let _served = guests.serve();
             if let Err(error) = session::serve(connection, &hello, Arc::clone(&service), connections).await {
                 if error.is_given_up() {
@@ -131,12 +131,12 @@ async fn visit(
                 tracing::debug!(%from, %error, "a link ended");
             }
         }
-        Welcomed::Back(connection, node, resume) => {
+        Accepted::Back(connection, node, resume) => {
             if service.links.go_on(node, resume, connection, from).is_err() {
                 tracing::debug!(%from, "a link ended just as its client came back");
             }
         }
-        Welcomed::Zmtp(visitor) => {
+        Accepted::Zmtp(visitor) => {
             let _served = guests.serve();
             if let Err(error) = zmtp::serve(visitor, service).await {
                 tracing::debug!(%from, %error, "a socket of ZeroMQ was given up");

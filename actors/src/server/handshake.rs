@@ -5,28 +5,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use meshzero_proto::id::{LinkId, NodeId};
-use meshzero_proto::wire::hello::{self, Answer, Hello, LinkState, Purpose, Rejection, Resume, Welcome};
+use meshzero_proto::wire::hello::{self, Hello, HelloAnswer, LinkState, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::wire::protocol::{self, Protocol};
 use tokio::io::AsyncReadExt;
 
 use crate::link::dial;
 use crate::net::connection::Connection;
-use crate::server::admission::{Guests, Place};
+use crate::server::admission::{Admission, ConnectionPermit};
 use crate::server::service::Service;
-use crate::server::session::resume::Connections;
-use crate::server::zmtp::{self, Visitor, WireError};
+use crate::server::session::resume::SessionConnections;
+use crate::server::zmtp::{self, ZmtpClient, ZmtpConnectionError};
 use crate::telemetry::stats::Carries;
 
 /// The place of one connection among the guests, if it has one.
-pub(crate) struct Seat {
-    guests: Rc<Guests>,
+pub(crate) struct ConnectionSlot {
+    guests: Rc<Admission>,
     address: IpAddr,
-    place: Option<Place>,
+    place: Option<ConnectionPermit>,
 }
 
-impl Seat {
+impl ConnectionSlot {
     /// Takes a place for a connection from `address`, if one is free.
-    pub(crate) fn new(guests: &Rc<Guests>, address: IpAddr) -> Self {
+    pub(crate) fn new(guests: &Rc<Admission>, address: IpAddr) -> Self {
         Self { guests: Rc::clone(guests), address, place: guests.enter(address) }
     }
 
@@ -43,42 +43,42 @@ impl Seat {
 }
 
 /// The outcome of a handshake.
-pub(crate) enum Welcomed {
+pub(crate) enum Accepted {
     /// The connection is done: it only asked who is there, or was turned away with a reason.
     Nobody,
     /// A node that shares its knowledge of the mesh.
     Peer(Connection, Hello),
     /// A client that begins a link.
-    Client(Connection, Hello, Connections),
+    Client(Connection, Hello, SessionConnections),
     /// A client that resumes a link, whose session answers its hello.
     Back(Connection, NodeId, Resume),
     /// A ZeroMQ socket.
-    Zmtp(Visitor),
+    Zmtp(ZmtpClient),
 }
 
 /// Shakes hands in the protocol of the connection's other end, and answers it unless a session does.
 ///
 /// # Errors
-/// [`GreetError`]: the other end broke the protocol, or left.
+/// [`HandshakeError`]: the other end broke the protocol, or left.
 pub(crate) async fn greet(
     mut connection: Connection,
     from: SocketAddr,
     service: &Arc<Service>,
-    seat: &mut Seat,
-) -> Result<Welcomed, GreetError> {
+    seat: &mut ConnectionSlot,
+) -> Result<Accepted, HandshakeError> {
     connection.keep_alive(service.limits().keep_alive);
     let mut first = [0; protocol::FIRST_BYTES];
-    let read = connection.reader.read(&mut first).await.map_err(dial::GreetingError::Io)?;
+    let read = connection.reader.read(&mut first).await.map_err(dial::HandshakeReadError::Io)?;
     if read == 0 {
-        return Err(GreetError::Silent);
+        return Err(HandshakeError::Silent);
     }
     let first = &first[..read];
-    match protocol::recognise(first).map_err(dial::GreetingError::Hello)? {
+    match protocol::recognise(first).map_err(dial::HandshakeReadError::Hello)? {
         Protocol::Meshzero => greet_client(connection, first, from, service, seat).await,
         Protocol::Zmtp => {
             let has_place = seat.is_taken(service).await;
             let visitor = zmtp::greet(connection, first, service, has_place).await?;
-            Ok(visitor.map_or(Welcomed::Nobody, Welcomed::Zmtp))
+            Ok(visitor.map_or(Accepted::Nobody, Accepted::Zmtp))
         }
     }
 }
@@ -89,8 +89,8 @@ async fn greet_client(
     first: &[u8],
     from: SocketAddr,
     service: &Arc<Service>,
-    seat: &mut Seat,
-) -> Result<Welcomed, GreetError> {
+    seat: &mut ConnectionSlot,
+) -> Result<Accepted, HandshakeError> {
     let hello = dial::read_greeting(&mut connection.reader, first, hello::parse_hello).await?;
     let identity = &service.identity;
     let rejection = if hello.mesh != identity.mesh {
@@ -104,7 +104,7 @@ async fn greet_client(
         }
     } else if let Some(resume) = hello.resume {
         if service.links.knows(hello.node, resume.link) {
-            return Ok(Welcomed::Back(connection, hello.node, resume));
+            return Ok(Accepted::Back(connection, hello.node, resume));
         }
         Some(Rejection::UnknownLink)
     } else if !service.is_alive() {
@@ -118,21 +118,21 @@ async fn greet_client(
         (Some(rejection), _) => {
             service.connections.rejected.count();
             tracing::debug!(%from, ?rejection, "turned a connection away");
-            answer(&connection, &Answer::Rejected(rejection)).await?;
-            return Ok(Welcomed::Nobody);
+            answer(&connection, &HelloAnswer::Rejected(rejection)).await?;
+            return Ok(Accepted::Nobody);
         }
         (None, Purpose::Probe | Purpose::Peer { .. }) => (service.welcome(), None),
         (None, purpose @ (Purpose::Requests | Purpose::News)) => {
             let carries = if purpose == Purpose::News { Carries::News } else { Carries::Requests };
-            let connections = Connections::begin(service, hello.node, from, carries)?;
+            let connections = SessionConnections::begin(service, hello.node, from, carries)?;
             (Welcome { link: Some(connections.link()), ..service.welcome() }, Some(connections))
         }
     };
-    answer(&connection, &Answer::Welcome(welcome)).await?;
+    answer(&connection, &HelloAnswer::Welcome(welcome)).await?;
     Ok(match (hello.purpose, connections) {
-        (_, Some(connections)) => Welcomed::Client(connection, hello, connections),
-        (Purpose::Peer { .. }, None) => Welcomed::Peer(connection, hello),
-        (_, None) => Welcomed::Nobody,
+        (_, Some(connections)) => Accepted::Client(connection, hello, connections),
+        (Purpose::Peer { .. }, None) => Accepted::Peer(connection, hello),
+        (_, None) => Accepted::Nobody,
     })
 }
 
@@ -144,36 +144,36 @@ async fn stand_by(
     link: LinkId,
     state: LinkState,
     service: &Service,
-) -> Result<Welcomed, GreetError> {
+) -> Result<Accepted, HandshakeError> {
     let welcome = Welcome { link: Some(link), standby: Some(state), ..service.welcome() };
-    answer(&connection, &Answer::Welcome(welcome)).await?;
+    answer(&connection, &HelloAnswer::Welcome(welcome)).await?;
     let next = match dial::read_greeting(&mut connection.reader, &[], hello::parse_hello).await {
-        Err(dial::GreetingError::Io(_)) => return Ok(Welcomed::Nobody),
+        Err(dial::HandshakeReadError::Io(_)) => return Ok(Accepted::Nobody),
         next => next?,
     };
     match next.resume {
         Some(resume) if next.node == hello.node && resume.link == link => {
             if service.links.knows(hello.node, link) {
-                return Ok(Welcomed::Back(connection, hello.node, resume));
+                return Ok(Accepted::Back(connection, hello.node, resume));
             }
-            answer(&connection, &Answer::Rejected(Rejection::UnknownLink)).await?;
-            Ok(Welcomed::Nobody)
+            answer(&connection, &HelloAnswer::Rejected(Rejection::UnknownLink)).await?;
+            Ok(Accepted::Nobody)
         }
-        _ => Err(GreetError::OtherLink),
+        _ => Err(HandshakeError::OtherLink),
     }
 }
 
-async fn answer(connection: &Connection, answer: &Answer) -> Result<(), dial::GreetingError> {
+async fn answer(connection: &Connection, answer: &HelloAnswer) -> Result<(), dial::HandshakeReadError> {
     Ok(connection.writer.write_all(&hello::encode_answer(answer)).await?)
 }
 
 /// An error of a handshake.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum GreetError {
+pub(crate) enum HandshakeError {
     #[error(transparent)]
-    Greeting(#[from] dial::GreetingError),
+    Greeting(#[from] dial::HandshakeReadError),
     #[error(transparent)]
-    Zmtp(#[from] WireError),
+    Zmtp(#[from] ZmtpConnectionError),
     #[error("it left without a word")]
     Silent,
     #[error("it stood by for one link and asked for something else")]

@@ -20,14 +20,14 @@ use meshzero_proto::news::Subscribe;
 use meshzero_proto::wire::catalogue::agreed;
 use tokio::sync::watch;
 
-use self::draft::{Draft, Guesses};
-pub use self::feed::Feed;
+use self::draft::{DraftItem, EncodingGuesses};
+pub use self::feed::SubscriberStream;
 use crate::runtime::clock;
-use crate::runtime::timer::{Alarm, Alarms};
+use crate::runtime::timer::{Sleep, Timers};
 use crate::runtime::waking;
-use crate::server::publisher::subscribers::{InTheWay, Readers, Slow};
-use crate::server::publisher::topics::{Known, Topics};
-use crate::server::publisher::waiters::Ticket;
+use crate::server::publisher::subscribers::{Blocked, Subscribers, WaitFor};
+use crate::server::publisher::topics::{TopicState, Topics};
+use crate::server::publisher::waiters::WaitTicket;
 use crate::telemetry::stats::NewsTotals;
 
 mod draft;
@@ -44,41 +44,41 @@ const LARGE_TURN: u64 = 64;
 /// Publishes the news of one service. Cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub struct Publisher {
-    shared: Arc<Shared>,
+    shared: Arc<PublisherShared>,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct PublisherShared {
+    state: Mutex<PublisherState>,
     limits: Limits,
-    alarms: Arc<Alarms>,
-    guesses: Guesses,
+    alarms: Arc<Timers>,
+    guesses: EncodingGuesses,
     /// The number of subscribers, for a source that is asked for news only while somebody wants them.
     demand: watch::Sender<usize>,
 }
 
-struct State {
-    readers: Readers,
+struct PublisherState {
+    readers: Subscribers,
     topics: Topics,
     published: u64,
     refused: u64,
     /// When publishers that wait for room are to look again, though nobody has made any.
-    look: Until,
+    look: WaitTimer,
     /// The number of items published when those who publish in a loop let others have their turn.
     turn: u64,
     closed: bool,
 }
 
 /// The result of an attempt to publish an item.
-enum Published {
+enum PublishOutcome {
     Now,
     /// There is no room for it yet, or it is another publisher's turn.
-    Later(Box<InTheWay>),
+    Later(Box<Blocked>),
     /// It has to be encoded in other encodings first, or its type looked at.
     NotYet,
 }
 
 /// An alarm for an instant, where one is needed.
-type Until = Option<(Instant, Alarm)>;
+type WaitTimer = Option<(Instant, Sleep)>;
 
 /// A topic as `describe` tells it.
 #[derive(Debug, Clone)]
@@ -134,9 +134,9 @@ impl From<EncodeError> for PublishError {
 
 impl Publisher {
     /// A publisher without subscribers. `alarms` end its waiting.
-    pub fn new(limits: &Limits, alarms: &Arc<Alarms>) -> Self {
-        let state = Mutex::new(State {
-            readers: Readers::new(limits),
+    pub fn new(limits: &Limits, alarms: &Arc<Timers>) -> Self {
+        let state = Mutex::new(PublisherState {
+            readers: Subscribers::new(limits),
             topics: Topics::default(),
             published: 0,
             refused: 0,
@@ -145,8 +145,8 @@ impl Publisher {
             closed: false,
         });
         let (limits, alarms, demand) = (limits.clone(), Arc::clone(alarms), watch::Sender::new(0));
-        let guesses = Guesses::default();
-        Self { shared: Arc::new(Shared { state, limits, alarms, guesses, demand }) }
+        let guesses = EncodingGuesses::default();
+        Self { shared: Arc::new(PublisherShared { state, limits, alarms, guesses, demand }) }
     }
 
     /// Declares a topic, so that it is described, or retained, before anything is published.
@@ -164,18 +164,18 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`]; nobody has received the item.
     pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
-        let mut draft = Draft::new(&self.shared.guesses, topic, None);
+        let mut draft = DraftItem::new(&self.shared.guesses, topic, None);
         let mut woken = Vec::new();
         let published = loop {
             draft.make(item, self.shared.limits.message_bytes);
             let mut state = self.shared.lock();
             let published =
-                state.publish::<T>(&self.shared, topic, &mut draft, Slow::Insisting, None, &mut woken);
+                state.publish::<T>(&self.shared, topic, &mut draft, WaitFor::Insisting, None, &mut woken);
             drop(state);
             match published {
-                Ok(Published::Now) => break Ok(()),
-                Ok(Published::NotYet) => draft.look_at_type::<T>(),
-                Ok(Published::Later(_)) => break Err(self.shared.refuse()),
+                Ok(PublishOutcome::Now) => break Ok(()),
+                Ok(PublishOutcome::NotYet) => draft.look_at_type::<T>(),
+                Ok(PublishOutcome::Later(_)) => break Err(self.shared.refuse()),
                 Err(fault) => break Err(fault),
             }
         };
@@ -196,9 +196,9 @@ impl Publisher {
     pub async fn publish_all<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
         // Kept while it waits, so that the item is encoded once.
         let mut kept = None;
-        let mut place = Place { shared: &self.shared, ticket: None };
+        let mut place = WaitingPublisher { shared: &self.shared, ticket: None };
         poll_fn(|task| {
-            let mut draft = Draft::new(&self.shared.guesses, topic, kept.take());
+            let mut draft = DraftItem::new(&self.shared.guesses, topic, kept.take());
             let published = self.poll_publish_all(task, topic, item, &mut draft, &mut place);
             match published {
                 Poll::Pending => kept = Some(draft.item),
@@ -215,8 +215,8 @@ impl Publisher {
         task: &mut Context<'_>,
         topic: &str,
         item: &T,
-        draft: &mut Draft<'_>,
-        place: &mut Place<'_>,
+        draft: &mut DraftItem<'_>,
+        place: &mut WaitingPublisher<'_>,
     ) -> Poll<Result<(), PublishError>> {
         let mut woken = Vec::new();
         let published = loop {
@@ -227,14 +227,14 @@ impl Publisher {
                 return Poll::Pending;
             }
             let ticket = place.ticket;
-            let published = state.publish::<T>(&self.shared, topic, draft, Slow::Any, ticket, &mut woken);
+            let published = state.publish::<T>(&self.shared, topic, draft, WaitFor::Any, ticket, &mut woken);
             match published {
-                Ok(Published::Now) => break Poll::Ready(Ok(())),
-                Ok(Published::NotYet) => {
+                Ok(PublishOutcome::Now) => break Poll::Ready(Ok(())),
+                Ok(PublishOutcome::NotYet) => {
                     drop(state);
                     draft.look_at_type::<T>();
                 }
-                Ok(Published::Later(in_the_way)) => {
+                Ok(PublishOutcome::Later(in_the_way)) => {
                     let (ticket, _replaced) =
                         state.wait(&self.shared, task.waker(), ticket, *in_the_way, &mut woken);
                     drop(state);
@@ -250,13 +250,13 @@ impl Publisher {
 
     /// Adds a subscriber, whose feed begins with the retained items of its topics; `None` if there are as many
     /// as may be, or the service is closed.
-    pub fn subscribe(&self, subscribe: &Subscribe) -> Option<Feed> {
+    pub fn subscribe(&self, subscribe: &Subscribe) -> Option<SubscriberStream> {
         let limits = &self.shared.limits;
         let mut state = self.shared.lock();
         if state.closed || state.readers.len() >= limits.subscriptions {
             return None;
         }
-        let State { readers, topics, .. } = &mut *state;
+        let PublisherState { readers, topics, .. } = &mut *state;
         let retained = topics.known.iter().filter_map(|known| {
             let info = known.last.item.filter(|_| known.topic.starts_with(subscribe.prefix.as_str()))?;
             let frame = known.last.frame(agreed(info.fingerprint(), subscribe.fingerprint))?;
@@ -268,7 +268,7 @@ impl Publisher {
         let id = readers.join(&Subscribe { policy, ..subscribe.clone() }, retained);
         drop(state);
         self.shared.tell_demand();
-        Some(Feed::new(Arc::clone(&self.shared), id))
+        Some(SubscriberStream::new(Arc::clone(&self.shared), id))
     }
 
     /// Returns the number of subscribers at the moment.
@@ -323,8 +323,8 @@ impl Publisher {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl PublisherShared {
+    fn lock(&self) -> MutexGuard<'_, PublisherState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -337,7 +337,7 @@ impl Shared {
     }
 
     #[cold]
-    fn leave(&self, ticket: Ticket) {
+    fn leave(&self, ticket: WaitTicket) {
         let mut woken = Vec::new();
         let _gone = self.lock().readers.leave_waiting(ticket, &mut woken);
         waking::wake_all(woken);
@@ -351,13 +351,13 @@ impl Shared {
 }
 
 /// The place of a publisher among those who wait, which is given up when this is dropped.
-struct Place<'a> {
-    shared: &'a Shared,
+struct WaitingPublisher<'a> {
+    shared: &'a PublisherShared,
     /// Set once it waits.
-    ticket: Option<Ticket>,
+    ticket: Option<WaitTicket>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for WaitingPublisher<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
@@ -367,9 +367,9 @@ impl Drop for Place<'_> {
 }
 
 /// Wakes the publishers that wait for room: somebody may have been waited for long enough.
-struct RoomWaker(Weak<Shared>);
+struct RetryWaker(Weak<PublisherShared>);
 
-impl Wake for RoomWaker {
+impl Wake for RetryWaker {
     fn wake(self: Arc<Self>) {
         let Some(shared) = self.0.upgrade() else { return };
         let woken = {
@@ -381,7 +381,7 @@ impl Wake for RoomWaker {
     }
 }
 
-impl State {
+impl PublisherState {
     #[cold]
     fn yield_turn(&mut self, task: &mut Context<'_>) {
         self.turn = self.published + TURN;
@@ -393,18 +393,18 @@ impl State {
     #[cold]
     fn wait(
         &mut self,
-        shared: &Arc<Shared>,
+        shared: &Arc<PublisherShared>,
         publisher: &Waker,
-        ticket: Option<Ticket>,
-        in_the_way: InTheWay,
+        ticket: Option<WaitTicket>,
+        in_the_way: Blocked,
         woken: &mut Vec<Waker>,
-    ) -> (Ticket, Option<Waker>) {
-        let InTheWay { until, shelves } = in_the_way;
+    ) -> (WaitTicket, Option<Waker>) {
+        let Blocked { until, shelves } = in_the_way;
         let waiting = self.readers.wake_when_there_is_room(ticket, shelves, publisher, woken);
         self.turn = self.published + TURN;
         // One that rings too early does no harm, and is set once for many short waits.
         if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
-            let look = Waker::from(Arc::new(RoomWaker(Arc::downgrade(shared))));
+            let look = Waker::from(Arc::new(RetryWaker(Arc::downgrade(shared))));
             let mut alarm = shared.alarms.at(Some(until));
             if Pin::new(&mut alarm).poll(&mut Context::from_waker(&look)).is_pending() {
                 self.look = Some((until, alarm));
@@ -417,13 +417,13 @@ impl State {
     #[inline(always)]
     fn publish<T: Wire>(
         &mut self,
-        shared: &Shared,
+        shared: &PublisherShared,
         topic: &str,
-        draft: &mut Draft<'_>,
-        slow: Slow,
-        ticket: Option<Ticket>,
+        draft: &mut DraftItem<'_>,
+        slow: WaitFor,
+        ticket: Option<WaitTicket>,
         woken: &mut Vec<Waker>,
-    ) -> Result<Published, PublishError> {
+    ) -> Result<PublishOutcome, PublishError> {
         let Self { readers, topics, published, turn, closed, .. } = self;
         if *closed {
             return Err(PublishError::Closed);
@@ -432,18 +432,18 @@ impl State {
         let known = match topics.know(topic, shared.limits.topics) {
             Ok(Some(known)) => known,
             Ok(None) => {
-                unknown = Known::new(Topic::new(topic)?);
+                unknown = TopicState::new(Topic::new(topic)?);
                 &mut unknown
             }
             Err(invalid) => return Err(invalid.into()),
         };
         let Some(info) = known.find_takers::<T>(readers, draft.info) else {
-            return Ok(Published::NotYet);
+            return Ok(PublishOutcome::NotYet);
         };
         if !readers.has_room(&known.takers, slow)
             && let Some(in_the_way) = readers.wait_for(&known.takers, slow, ticket, clock::now(), woken)
         {
-            return Ok(Published::Later(Box::new(in_the_way)));
+            return Ok(PublishOutcome::Later(Box::new(in_the_way)));
         }
         let wanted = known.wanted(info);
         if wanted != draft.wanted {
@@ -453,7 +453,7 @@ impl State {
         let item = &draft.item;
         if !item.has(wanted) {
             draft.info = Some(info);
-            return Ok(Published::NotYet);
+            return Ok(PublishOutcome::NotYet);
         }
         // Before anything is handed out, so that an error means that nobody has it.
         if let Some(error) = item.error(wanted) {
@@ -468,7 +468,7 @@ impl State {
         }
         readers.append(&known.takers, &known.topic, |encoding| item.frame(encoding), woken);
         *published += 1;
-        Ok(Published::Now)
+        Ok(PublishOutcome::Now)
     }
 }
 

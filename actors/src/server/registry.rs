@@ -7,18 +7,18 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use meshzero_proto::id::InstanceId;
 
-use crate::net::bound_addresses::Bound;
-use crate::net::zone::Named;
+use crate::net::bound_addresses::BoundAddresses;
+use crate::net::zone::ZonedAddress;
 use crate::server::service::Service;
 use crate::telemetry::stats::ServiceStats;
 
 /// The services of one node.
 #[derive(Default)]
-pub struct Own {
-    services: ArcSwap<Vec<(Arc<Service>, Bound)>>,
+pub struct ServiceRegistry {
+    services: ArcSwap<Vec<(Arc<Service>, BoundAddresses)>>,
 }
 
-impl Own {
+impl ServiceRegistry {
     /// The service with this identity.
     pub fn get(&self, instance: InstanceId) -> Option<Arc<Service>> {
         let services = self.services.load();
@@ -48,7 +48,7 @@ impl Own {
             .map(|(service, bound)| {
                 let stats = service.stats();
                 match stats.service.is_empty() {
-                    true => ServiceStats { service: Named(bound.summary()).to_string(), ..stats },
+                    true => ServiceStats { service: ZonedAddress(bound.summary()).to_string(), ..stats },
                     false => stats,
                 }
             })
@@ -57,13 +57,13 @@ impl Own {
         stats
     }
 
-    pub(crate) fn add(&self, service: &Arc<Service>, bound: Bound) {
+    pub(crate) fn add(&self, service: &Arc<Service>, bound: BoundAddresses) {
         self.change(|services| services.push((Arc::clone(service), bound.clone())));
     }
 
-    /// As [`Own::add`], until the returned guard is dropped.
-    pub(crate) fn list(&self, service: &Arc<Service>, bound: Bound) -> impl Drop {
-        struct Listed<'a>(&'a Own, InstanceId);
+    /// As [`ServiceRegistry::add`], until the returned guard is dropped.
+    pub(crate) fn list(&self, service: &Arc<Service>, bound: BoundAddresses) -> impl Drop {
+        struct Listed<'a>(&'a ServiceRegistry, InstanceId);
         impl Drop for Listed<'_> {
             fn drop(&mut self) {
                 self.0.remove(self.1);
@@ -82,7 +82,7 @@ impl Own {
         self.change(|services| services.retain(|(service, _)| service.identity.instance != instance));
     }
 
-    fn change(&self, change: impl Fn(&mut Vec<(Arc<Service>, Bound)>)) {
+    fn change(&self, change: impl Fn(&mut Vec<(Arc<Service>, BoundAddresses)>)) {
         self.services.rcu(|services| {
             let mut services = Vec::clone(services);
             change(&mut services);

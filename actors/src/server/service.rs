@@ -11,27 +11,27 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::wire::hello::Welcome;
 use tokio::sync::oneshot;
 
-use crate::link::config::Carrying;
+use crate::link::config::LinkConfig;
 use crate::runtime::events;
-use crate::runtime::executor::Home;
-use crate::runtime::semaphore::{Quota, Taken, Turn};
-use crate::runtime::shutdown::Ending;
-use crate::server::actor::entry::Entry;
+use crate::runtime::executor::Executor;
+use crate::runtime::semaphore::{FairSemaphore, Permits, PermitsInTurn};
+use crate::runtime::shutdown::ShutdownSignal;
+use crate::server::actor::entry::ActorEntry;
 pub use crate::server::actor::entry::ServiceEnd;
 use crate::server::actor::handler::Registration;
 use crate::server::actor::message_types::MessageTypes;
-use crate::server::describe::Described;
+use crate::server::describe::DescriptionCache;
 use crate::server::publisher::Publisher;
 use crate::server::request::delivery::{self, Delivery};
-use crate::server::request::in_progress::Tally;
-use crate::server::request::inbound::Inbound;
-use crate::server::request::responder::Answers;
-use crate::server::service::actor_handle::Entrance;
+use crate::server::request::in_progress::CountsByType;
+use crate::server::request::inbound::InboundMessage;
+use crate::server::request::responder::Responder;
+use crate::server::service::actor_handle::ActorHandle;
 use crate::server::service::environment::Environment;
 use crate::server::service::identity::Identity;
-use crate::server::session_table::Links;
+use crate::server::session_table::SessionTable;
 use crate::telemetry::counters::{ConnectionCounters, Counter, RequestCounters};
-use crate::telemetry::stats::{AskStats, ServiceStats};
+use crate::telemetry::stats::{GetStats, ServiceStats};
 
 /// One service that this node offers.
 pub struct Service {
@@ -41,15 +41,15 @@ pub struct Service {
     pub publisher: Publisher,
     /// The message types that it handles.
     pub(crate) types: MessageTypes,
-    entry: Arc<dyn Entry>,
-    places: Arc<Quota>,
-    ending: Ending,
+    entry: Arc<dyn ActorEntry>,
+    places: Arc<FairSemaphore>,
+    ending: ShutdownSignal,
     /// The links to its callers and subscribers.
-    pub(crate) links: Links,
+    pub(crate) links: SessionTable,
     /// Counters of requests that were not handled.
     pub(crate) counters: Arc<RequestCounters>,
     /// Its description, once somebody has asked for it.
-    pub(crate) described: Described,
+    pub(crate) described: DescriptionCache,
     /// Set when it begins to end.
     end: OnceLock<ServiceEnd>,
     /// Messages that came over connections and were handed to the actor.
@@ -57,11 +57,11 @@ pub struct Service {
     /// Counters of the connections to its endpoint.
     pub(crate) connections: ConnectionCounters,
     /// The settings of its connections, the limits among them.
-    pub(crate) carrying: Carrying,
+    pub(crate) carrying: LinkConfig,
     /// The thread of its actor's entry and of its connections.
-    pub(crate) home: Home,
+    pub(crate) home: Executor,
     /// The source of the node's statistics; its services do not keep it alive.
-    pub(crate) node_stats: WeakRecipient<AskStats>,
+    pub(crate) node_stats: WeakRecipient<GetStats>,
 }
 
 impl Service {
@@ -71,21 +71,21 @@ impl Service {
         identity: Identity,
         publisher: Publisher,
         handlers: &[Registration<A>],
-        entrance: Entrance,
+        entrance: ActorHandle,
     ) -> Self {
         let Environment { home, carrying, node_stats, .. } = environment.clone();
-        let Entrance { entry, doors, counters } = entrance;
-        let places = Quota::new(carrying.limits.mailbox);
+        let ActorHandle { entry, doors, counters } = entrance;
+        let places = FairSemaphore::new(carrying.limits.mailbox);
         Self {
             identity,
             publisher,
             types: MessageTypes::new(handlers, doors),
             entry,
             places,
-            ending: Ending::default(),
-            links: Links::default(),
+            ending: ShutdownSignal::default(),
+            links: SessionTable::default(),
             counters,
-            described: Described::default(),
+            described: DescriptionCache::default(),
             end: OnceLock::new(),
             messages_in: Counter::default(),
             connections: ConnectionCounters::default(),
@@ -118,7 +118,7 @@ impl Service {
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub async fn place(&self) -> Option<Taken> {
+    pub async fn place(&self) -> Option<Permits> {
         self.places.take(1).await
     }
 
@@ -126,7 +126,7 @@ impl Service {
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
+    pub(crate) async fn turn(&self) -> Option<PermitsInTurn<'_>> {
         self.places.turn(1).await
     }
 
@@ -135,13 +135,13 @@ impl Service {
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub async fn places(&self, wanted: usize) -> Option<Taken> {
+    pub async fn places(&self, wanted: usize) -> Option<Permits> {
         self.places.take_accepted(wanted).await
     }
 
     /// A place among the unfinished messages, if one is free and nobody waits for it.
     #[inline]
-    pub fn try_place(&self) -> Option<Taken> {
+    pub fn try_place(&self) -> Option<Permits> {
         self.places.try_take()
     }
 
@@ -171,7 +171,7 @@ impl Service {
     }
 
     /// Hands over an encoded message by itself. It is not counted as one that came over a link: a session that has it from a connection does that.
-    pub fn deliver_alone(&self, slot: usize, inbound: Inbound) {
+    pub fn deliver_alone(&self, slot: usize, inbound: InboundMessage) {
         self.entry.deliver_alone(slot, inbound);
     }
 
@@ -196,7 +196,7 @@ impl Service {
 
     /// Refuses what a connection brought while the service drains.
     #[cold]
-    pub(crate) fn turn_away(&self, frames: &[u8], answers: &Answers, messages: usize) {
+    pub(crate) fn turn_away(&self, frames: &[u8], answers: &Responder, messages: usize) {
         events::record(|| {
             tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
         });
@@ -207,7 +207,7 @@ impl Service {
 
     /// Takes no more messages and turns away what no handler has begun. Returns what was unfinished by type, as far as
     /// that is known.
-    pub(crate) async fn abandon(&self) -> Tally {
+    pub(crate) async fn abandon(&self) -> CountsByType {
         let (tell, told) = oneshot::channel();
         self.entry.abandon(tell);
         // An actor that has ended has nothing left.

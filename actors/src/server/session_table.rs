@@ -9,29 +9,29 @@ use meshzero_proto::wire::hello::{LinkState, Resume};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::link::progress::Progress;
-use crate::link::send_queue::Outbox;
+use crate::link::progress::ReceiveCounters;
+use crate::link::send_queue::SendQueue;
 use crate::link::stats::link_stats;
 use crate::net::connection::Connection;
 use crate::telemetry::stats::{self, Carries, LinkStats};
 
 /// The links of one service.
 #[derive(Debug, Default)]
-pub(crate) struct Links {
-    kept: Mutex<HashMap<LinkId, Kept>>,
+pub(crate) struct SessionTable {
+    kept: Mutex<HashMap<LinkId, SessionEntry>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct SessionEntry {
     node: NodeId,
     /// The address of its client's latest connection.
     from: SocketAddr,
     carries: Carries,
     /// The send queue to the client, once there is one.
-    outbox: Option<Arc<Outbox>>,
+    outbox: Option<Arc<SendQueue>>,
     /// The progress of reading from the client, once there is any.
-    progress: Option<Arc<Progress>>,
-    arrivals: mpsc::Sender<Arrival>,
+    progress: Option<Arc<ReceiveCounters>>,
+    arrivals: mpsc::Sender<Reconnection>,
     /// The number of the latest attempt of its client to come back.
     attempt: u64,
     /// The time at which it lost its connection, until it has another.
@@ -40,7 +40,7 @@ struct Kept {
 
 /// A client's connection that resumes a link.
 #[derive(Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct Reconnection {
     pub(crate) connection: Connection,
     pub(crate) from: SocketAddr,
     /// Bytes that it has of the link.
@@ -49,7 +49,7 @@ pub(crate) struct Arrival {
     pub(crate) is_latest: bool,
 }
 
-impl Links {
+impl SessionTable {
     /// Notes a link of `node`, which comes from an address and is for something. Its next connections arrive at the receiver.
     pub(crate) fn add(
         &self,
@@ -57,9 +57,9 @@ impl Links {
         node: NodeId,
         from: SocketAddr,
         carries: Carries,
-    ) -> mpsc::Receiver<Arrival> {
+    ) -> mpsc::Receiver<Reconnection> {
         let (sender, arrivals) = mpsc::channel(1);
-        let kept = Kept {
+        let kept = SessionEntry {
             node,
             from,
             carries,
@@ -79,7 +79,7 @@ impl Links {
     }
 
     /// Notes what is on its way to the client, and what has arrived.
-    pub(crate) fn carry(&self, link: LinkId, outbox: &Arc<Outbox>, progress: &Arc<Progress>) {
+    pub(crate) fn carry(&self, link: LinkId, outbox: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
         if let Some(kept) = self.lock().get_mut(&link) {
             kept.outbox = Some(Arc::clone(outbox));
             kept.progress = Some(Arc::clone(progress));
@@ -150,7 +150,7 @@ impl Links {
             return Ok(());
         }
         // One that comes while another has not even been looked at is dropped, and its client tries again.
-        match kept.arrivals.try_send(Arrival { connection, from, received, is_latest }) {
+        match kept.arrivals.try_send(Reconnection { connection, from, received, is_latest }) {
             Ok(()) => {
                 kept.attempt = kept.attempt.max(attempt);
                 Ok(())
@@ -184,7 +184,7 @@ impl Links {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, SessionEntry>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -193,11 +193,11 @@ impl Links {
 mod tests {
     use super::*;
 
-    fn kept(node: NodeId, waits_since: Option<Instant>) -> (Kept, mpsc::Receiver<Arrival>) {
+    fn kept(node: NodeId, waits_since: Option<Instant>) -> (SessionEntry, mpsc::Receiver<Reconnection>) {
         let (arrivals, arrived) = mpsc::channel(1);
         let from = ([127, 0, 0, 1], 9).into();
         (
-            Kept {
+            SessionEntry {
                 node,
                 from,
                 carries: Carries::News,
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_link_that_has_waited_longest_gives_its_place_and_none_that_is_carried() {
-        let (links, node, now) = (Links::default(), NodeId::from_random([1; 16]), Instant::now());
+        let (links, node, now) = (SessionTable::default(), NodeId::from_random([1; 16]), Instant::now());
         for (byte, waits_since) in
             [(1, None), (2, Some(now)), (3, Some(now - std::time::Duration::from_secs(1)))]
         {
@@ -235,7 +235,8 @@ mod tests {
         let stream = stream.expect("it listens");
         let from = stream.local_addr().expect("it is bound");
         let stream = Connection::from(stream);
-        let (links, [node, other]) = (Links::default(), [1, 2].map(|byte| NodeId::from_random([byte; 16])));
+        let (links, [node, other]) =
+            (SessionTable::default(), [1, 2].map(|byte| NodeId::from_random([byte; 16])));
         let (entry, mut arrived) = kept(node, None);
         links.lock().insert(link(1), entry);
         let resume = Resume { link: link(1), received: 7, attempt: 0 };
@@ -250,7 +251,7 @@ mod tests {
     async fn an_attempt_that_comes_late_is_not_taken() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let (links, node) = (Links::default(), NodeId::from_random([1; 16]));
+        let (links, node) = (SessionTable::default(), NodeId::from_random([1; 16]));
         let (entry, mut arrived) = kept(node, None);
         links.lock().insert(link(1), entry);
         let mut taken = Vec::new();

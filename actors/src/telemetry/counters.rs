@@ -118,7 +118,7 @@ impl ConnectionCounters {
 
 /// Counts [`Traffic`], of one node.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub struct TrafficCounters {
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
     reads: AtomicU64,
@@ -127,7 +127,7 @@ pub struct Meter {
     pub(crate) races_won: Counter,
 }
 
-impl Meter {
+impl TrafficCounters {
     /// Counts one read.
     pub fn read(&self, bytes: usize) {
         self.reads.fetch_add(1, Ordering::Relaxed);

@@ -40,7 +40,7 @@ pub struct Stats {
 /// Asks for what a node has counted.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Stats")]
-pub struct AskStats;
+pub struct GetStats;
 
 /// The traffic of a node's connections: requests, replies and news, not discovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

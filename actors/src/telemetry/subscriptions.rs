@@ -12,9 +12,9 @@ pub trait SubscriptionSource: Send + Sync {
 
 /// The subscriptions of one node that have not ended.
 #[derive(Default)]
-pub struct Subscriptions(Mutex<Vec<Weak<dyn SubscriptionSource>>>);
+pub struct SubscriptionRegistry(Mutex<Vec<Weak<dyn SubscriptionSource>>>);
 
-impl Subscriptions {
+impl SubscriptionRegistry {
     /// Registers a subscription until nobody holds it.
     pub(crate) fn add<S: SubscriptionSource + 'static>(&self, subscription: &Arc<S>) {
         let subscription: Weak<S> = Arc::downgrade(subscription);

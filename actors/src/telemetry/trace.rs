@@ -11,9 +11,9 @@ use std::task::{Context as TaskContext, Poll};
 
 use meshzero_proto::trace::{Sampling, SpanId, TraceContext, TraceId};
 
-pub(crate) use self::handler::{Handling, keep, keep_with_actor};
-pub use self::outgoing::Outgoing;
-pub(crate) use self::outgoing::Part;
+pub(crate) use self::handler::{HandlerSpan, keep, keep_with_actor};
+pub use self::outgoing::OutgoingSpan;
+pub(crate) use self::outgoing::OutgoingSpanState;
 
 mod handler;
 mod outgoing;
@@ -48,28 +48,28 @@ pub fn current() -> Option<TraceContext> {
 
 /// Runs `work` for `context`: what it sends belongs there.
 pub fn in_scope<T>(context: TraceContext, work: impl FnOnce() -> T) -> T {
-    let _scope = Scope::enter(context);
+    let _scope = ContextScope::enter(context);
     work()
 }
 
 /// A future that does its work for `context`, whichever thread polls it.
-pub fn carry<F: Future>(context: TraceContext, future: F) -> Carried<F> {
-    Carried { context, future: Box::pin(future) }
+pub fn carry<F: Future>(context: TraceContext, future: F) -> InContext<F> {
+    InContext { context, future: Box::pin(future) }
 }
 
 /// A future that does its work for one context, see [`carry`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless they are polled"]
-pub struct Carried<F> {
+pub struct InContext<F> {
     context: TraceContext,
     future: Pin<Box<F>>,
 }
 
-impl<F: Future> Future for Carried<F> {
+impl<F: Future> Future for InContext<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let _scope = Scope::enter(self.context);
+        let _scope = ContextScope::enter(self.context);
         self.future.as_mut().poll(task)
     }
 }
@@ -83,19 +83,19 @@ fn span_id() -> SpanId {
 }
 
 /// As long as it lives, its thread works for one context; then for what it worked for before.
-struct Scope {
+struct ContextScope {
     before: Option<TraceContext>,
     /// It belongs to its thread.
     _here: PhantomData<*const ()>,
 }
 
-impl Scope {
+impl ContextScope {
     fn enter(context: TraceContext) -> Self {
         Self { before: CURRENT.replace(Some(context)), _here: PhantomData }
     }
 }
 
-impl Drop for Scope {
+impl Drop for ContextScope {
     fn drop(&mut self) {
         CURRENT.set(self.before);
     }

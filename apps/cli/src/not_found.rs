@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meshzero::diagnosis::{Attempt, Diagnosis, Finding, Neighbour, Outcome, Tried};
+use meshzero::diagnosis::{Attempt, AttemptOutcome, Diagnosis, Finding, Neighbour, TriedAddress};
 use meshzero::{CallError, DiscoverError, SubscribeError};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub(crate) struct NotFound {
     /// The paragraph for people.
     pub(crate) text: String,
     findings: Vec<Finding>,
-    attempts: Vec<Tried>,
+    attempts: Vec<TriedAddress>,
 }
 
 impl NotFound {
@@ -70,10 +70,10 @@ impl NotFound {
     }
 }
 
-fn attempt(tried: &Tried) -> Value {
+fn attempt(tried: &TriedAddress) -> Value {
     let Attempt { address, outcome, took } = tried.attempt;
     let os_error = match outcome {
-        Outcome::Failed { code, .. } => code,
+        AttemptOutcome::Failed { code, .. } => code,
         _ => None,
     };
     let neighbour = match tried.neighbour {

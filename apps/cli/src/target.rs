@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use meshzero::naming::{self, InvalidAddress, Meaning};
+use meshzero::naming::{self, InvalidAddress, NameOrAddress};
 use meshzero::{InvalidName, Mesh, OfferError, ServiceName, ServiceRef, check_name};
 use tokio::time::{Instant, sleep_until};
 
@@ -48,10 +48,10 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let name = ServiceName::new(text)?;
         let (is_address, host) = match naming::read(text) {
-            Ok(Meaning::Name) => (false, None),
-            Ok(Meaning::Host(host)) => (false, Some(Host::from(host))),
+            Ok(NameOrAddress::Name) => (false, None),
+            Ok(NameOrAddress::Host(host)) => (false, Some(Host::from(host))),
             // An invalid zone is reported by the attempt to connect.
-            Ok(Meaning::Address(_)) | Err(InvalidAddress::Zone(_)) => (true, None),
+            Ok(NameOrAddress::Address(_)) | Err(InvalidAddress::Zone(_)) => (true, None),
             Err(InvalidAddress::Url { text, example }) => return Err(InvalidTarget::Url { text, example }),
             Err(invalid) => return Err(InvalidTarget::Address(invalid)),
         };

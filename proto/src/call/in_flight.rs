@@ -21,7 +21,7 @@ impl CallId {
     }
 }
 
-struct Open<T> {
+struct OpenCall<T> {
     call: T,
     /// Its place among those that are over, if it has ended and is open only because nobody has taken note of that.
     over: Option<usize>,
@@ -33,15 +33,15 @@ struct Open<T> {
 const UNPLACED: Range<u64> = u64::MAX..u64::MAX;
 
 /// The open calls, at most a given number of them.
-pub struct Calls<T> {
-    open: DeadlineQueue<Open<T>>,
+pub struct InFlight<T> {
+    open: DeadlineQueue<OpenCall<T>>,
     limit: usize,
     opened: u64,
     /// The open calls that are over.
     over: Vec<EntryId>,
 }
 
-impl<T> Calls<T> {
+impl<T> InFlight<T> {
     /// No calls, and room for `limit` of them.
     pub fn new(limit: usize) -> Self {
         Self { open: DeadlineQueue::default(), limit, opened: 0, over: Vec::new() }
@@ -78,10 +78,10 @@ impl<T> Calls<T> {
             return Err(call);
         }
         self.opened += 1;
-        Ok(CallId(self.open.insert(Open { call, over: None, bytes: UNPLACED }, deadline)))
+        Ok(CallId(self.open.insert(OpenCall { call, over: None, bytes: UNPLACED }, deadline)))
     }
 
-    /// Notes which bytes of the stream are the request, so that [`Calls::end`] can tell what never left.
+    /// Notes which bytes of the stream are the request, so that [`InFlight::end`] can tell what never left.
     pub fn placed(&mut self, id: CallId, bytes: Range<u64>) {
         if let Some(open) = self.open.get_mut(id.0) {
             open.bytes = bytes;
@@ -150,24 +150,27 @@ impl<T> Calls<T> {
         });
     }
 
-    /// Returns when [`Calls::expire`] should be called next.
+    /// Returns when [`InFlight::expire`] should be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.open.poll_timeout()
     }
 
     /// Shows `each` all open calls of a stream that has ended, each with whether its request was among the first `written`
     /// bytes: what was not can be repeated safely. They are over, and stay open.
-    pub fn end(&mut self, written: u64, mut each: impl FnMut(&mut T, Fate)) {
+    pub fn end(&mut self, written: u64, mut each: impl FnMut(&mut T, SendState)) {
         self.open.expire_all(|id, open| {
             note_over(open, id, &mut self.over);
-            each(&mut open.call, if open.bytes.end <= written { Fate::Unknown } else { Fate::NotSent });
+            each(
+                &mut open.call,
+                if open.bytes.end <= written { SendState::Unknown } else { SendState::NotSent },
+            );
         });
     }
 }
 
 /// Adds a call to those that are over, once.
 #[inline(always)]
-fn note_over<T>(open: &mut Open<T>, id: EntryId, over: &mut Vec<EntryId>) {
+fn note_over<T>(open: &mut OpenCall<T>, id: EntryId, over: &mut Vec<EntryId>) {
     if open.over.is_none() {
         open.over = Some(over.len());
         over.push(id);
@@ -176,7 +179,7 @@ fn note_over<T>(open: &mut Open<T>, id: EntryId, over: &mut Vec<EntryId>) {
 
 /// The state of a request whose connection ended without a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum SendState {
     /// It never left whole: it cannot have been handled.
     NotSent,
     /// It left: it may have been handled.
@@ -191,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_reply_finds_its_call_once() {
-        let mut calls = Calls::new(8);
+        let mut calls = InFlight::new(8);
         let [first, second] =
             ["first", "second"].map(|call| calls.open(call.to_owned(), None).expect("room"));
         calls.get(second).expect("open").push_str(" is open");
@@ -209,7 +212,7 @@ mod tests {
 
     #[test]
     fn calls_that_are_over_make_room_for_others_and_are_not_found_again() {
-        let mut calls = Calls::new(2);
+        let mut calls = InFlight::new(2);
         let [first, second] = ["first", "second"].map(|call| calls.open(call, None).expect("room"));
         assert_eq!(calls.close_over(), None, "none is over");
         assert_eq!(calls.end_with(second, |_| None::<()>), None);
@@ -226,7 +229,7 @@ mod tests {
 
     #[test]
     fn calls_that_are_over_are_found_in_whichever_order_they_end_and_are_closed() {
-        let mut calls = Calls::new(64);
+        let mut calls = InFlight::new(64);
         let ids: Vec<_> = (0..64).map(|number| calls.open(number, None).expect("room")).collect();
         let mut over = std::collections::BTreeSet::new();
         for step in 0..64_usize {
@@ -252,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_limit_gives_the_call_back() {
-        let mut calls = Calls::new(1);
+        let mut calls = InFlight::new(1);
         let id = calls.open("in", None).expect("room");
         assert_eq!(calls.open("out", None), Err("out"));
         calls.close(id);
@@ -263,12 +266,12 @@ mod tests {
     fn calls_expire_at_their_deadline_and_not_before() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut calls = Calls::new(8);
+        let mut calls = InFlight::new(8);
         let late = calls.open("late", Some(at(50))).expect("room");
         let soon = calls.open("soon", Some(at(10))).expect("room");
         calls.open("never", None).expect("room");
         assert_eq!(calls.poll_timeout(), Some(at(10)));
-        let expired = |calls: &mut Calls<&'static str>, ms| {
+        let expired = |calls: &mut InFlight<&'static str>, ms| {
             let mut expired = Vec::new();
             calls.expire(at(ms), |id, call, _| expired.push((id, *call)));
             expired
@@ -283,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_lost_connection_tells_what_left_from_what_did_not() {
-        let mut calls = Calls::new(8);
+        let mut calls = InFlight::new(8);
         let gone = calls.open("gone", None).expect("room");
         let half = calls.open("half", None).expect("room");
         calls.open("not even placed", None).expect("room");
@@ -293,7 +296,11 @@ mod tests {
         calls.end(150, |call, fate| fates.push((*call, fate)));
         assert_eq!(
             fates,
-            [("gone", Fate::Unknown), ("half", Fate::NotSent), ("not even placed", Fate::NotSent)]
+            [
+                ("gone", SendState::Unknown),
+                ("half", SendState::NotSent),
+                ("not even placed", SendState::NotSent)
+            ]
         );
         assert_eq!(calls.len(), 3, "until their callers have heard of it");
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// When instances are set aside, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
+pub struct EjectionPolicy {
     /// So many failures in a row set an instance aside. Recommended: 5.
     pub failures: u32,
     /// For how long the first time; twice as long each time after that. Recommended: 1 s.
@@ -17,7 +17,7 @@ pub struct Rules {
     pub longest: Duration,
 }
 
-impl Default for Rules {
+impl Default for EjectionPolicy {
     fn default() -> Self {
         Self { failures: 5, first: Duration::from_secs(1), longest: Duration::from_secs(30) }
     }
@@ -26,22 +26,22 @@ impl Default for Rules {
 /// The instances of one service, as far as they have failed.
 #[derive(Debug)]
 pub struct Outliers<K> {
-    rules: Rules,
-    members: Vec<Standing<K>>,
+    rules: EjectionPolicy,
+    members: Vec<InstanceHealth<K>>,
 }
 
 #[derive(Debug)]
-struct Standing<K> {
+struct InstanceHealth<K> {
     key: K,
     /// In a row.
     failures: u32,
     /// How often it was set aside, less what it has made good since.
     ejections: u32,
-    place: Place,
+    place: EjectionState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum EjectionState {
     /// Used; since when, if it was set aside before.
     In(Option<Instant>),
     Aside {
@@ -53,7 +53,7 @@ enum Place {
 
 /// What a probe found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finding {
+pub enum ProbeResult {
     /// It works.
     Works,
     /// It still fails.
@@ -64,7 +64,7 @@ pub enum Finding {
 
 impl<K: Copy + PartialEq> Outliers<K> {
     /// No instances.
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: EjectionPolicy) -> Self {
         Self { rules, members: Vec::new() }
     }
 
@@ -74,19 +74,24 @@ impl<K: Copy + PartialEq> Outliers<K> {
         self.members.retain(|member| keys.contains(&member.key));
         for key in keys {
             if self.find(*key).is_none() {
-                self.members.push(Standing { key: *key, failures: 0, ejections: 0, place: Place::In(None) });
+                self.members.push(InstanceHealth {
+                    key: *key,
+                    failures: 0,
+                    ejections: 0,
+                    place: EjectionState::In(None),
+                });
             }
         }
         while self.aside() > self.most_aside() {
-            let due = |member: &Standing<K>| match member.place {
-                Place::In(_) => None,
-                Place::Aside { until } => Some((1, Some(until))),
+            let due = |member: &InstanceHealth<K>| match member.place {
+                EjectionState::In(_) => None,
+                EjectionState::Aside { until } => Some((1, Some(until))),
                 // One is trying it already.
-                Place::Probed => Some((0, None)),
+                EjectionState::Probed => Some((0, None)),
             };
             let first = self.members.iter_mut().filter(|member| due(member).is_some()).min_by_key(|m| due(m));
             if let Some(first) = first {
-                first.place = Place::In(None);
+                first.place = EjectionState::In(None);
                 first.failures = 0;
             }
         }
@@ -100,7 +105,7 @@ impl<K: Copy + PartialEq> Outliers<K> {
         let may_set_aside = self.aside() < self.most_aside();
         let rules = self.rules.clone();
         let Some(member) = self.find(key) else { return false };
-        let Place::In(since) = member.place else { return false };
+        let EjectionState::In(since) = member.place else { return false };
         member.failures = member.failures.saturating_add(1);
         if member.failures < rules.failures || !may_set_aside {
             return false;
@@ -116,7 +121,7 @@ impl<K: Copy + PartialEq> Outliers<K> {
     /// An instance that is used has answered.
     pub fn succeeded(&mut self, key: K) {
         if let Some(member) = self.find(key)
-            && let Place::In(_) = member.place
+            && let EjectionState::In(_) = member.place
         {
             member.failures = 0;
         }
@@ -124,36 +129,36 @@ impl<K: Copy + PartialEq> Outliers<K> {
 
     /// An instance that the next request has to probe, if it is time for one. [`Outliers::probed`] must follow.
     pub fn probe(&mut self, now: Instant) -> Option<K> {
-        let due = |member: &&mut Standing<K>| matches!(member.place, Place::Aside { until } if until <= now);
+        let due = |member: &&mut InstanceHealth<K>| matches!(member.place, EjectionState::Aside { until } if until <= now);
         let member = self.members.iter_mut().find(due)?;
-        member.place = Place::Probed;
+        member.place = EjectionState::Probed;
         Some(member.key)
     }
 
     /// What a probe found out. True if the instance is used again.
-    pub fn probed(&mut self, key: K, finding: Finding, now: Instant, jitter: f64) -> bool {
+    pub fn probed(&mut self, key: K, finding: ProbeResult, now: Instant, jitter: f64) -> bool {
         let rules = self.rules.clone();
         let Some(member) = self.find(key) else { return false };
         match (member.place, finding) {
-            (Place::Probed, Finding::Works) => {
-                member.place = Place::In(Some(now));
+            (EjectionState::Probed, ProbeResult::Works) => {
+                member.place = EjectionState::In(Some(now));
                 member.failures = 0;
                 true
             }
-            (Place::Probed, Finding::Fails) => {
+            (EjectionState::Probed, ProbeResult::Fails) => {
                 member.set_aside(&rules, now, jitter);
                 false
             }
-            (Place::Probed, Finding::Nothing) => {
-                member.place = Place::Aside { until: now };
+            (EjectionState::Probed, ProbeResult::Nothing) => {
+                member.place = EjectionState::Aside { until: now };
                 false
             }
             // It came back meanwhile, because too many others had gone.
-            (Place::In(_), Finding::Works) => {
+            (EjectionState::In(_), ProbeResult::Works) => {
                 member.failures = 0;
                 false
             }
-            (Place::In(_) | Place::Aside { .. }, _) => false,
+            (EjectionState::In(_) | EjectionState::Aside { .. }, _) => false,
         }
     }
 
@@ -177,21 +182,21 @@ impl<K: Copy + PartialEq> Outliers<K> {
         self.members.len() / 2
     }
 
-    fn find(&mut self, key: K) -> Option<&mut Standing<K>> {
+    fn find(&mut self, key: K) -> Option<&mut InstanceHealth<K>> {
         self.members.iter_mut().find(|member| member.key == key)
     }
 }
 
-impl<K> Standing<K> {
+impl<K> InstanceHealth<K> {
     fn is_in(&self) -> bool {
-        matches!(self.place, Place::In(_))
+        matches!(self.place, EjectionState::In(_))
     }
 
-    fn set_aside(&mut self, rules: &Rules, now: Instant, jitter: f64) {
+    fn set_aside(&mut self, rules: &EjectionPolicy, now: Instant, jitter: f64) {
         let doubled = 1u32.checked_shl(self.ejections).unwrap_or(u32::MAX);
         let pause = rules.first.saturating_mul(doubled).min(rules.longest);
         let until = now + pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 4.0);
-        self.place = Place::Aside { until };
+        self.place = EjectionState::Aside { until };
         self.ejections = self.ejections.saturating_add(1);
     }
 }
@@ -212,7 +217,7 @@ mod tests {
     #[test]
     fn five_failures_in_a_row_set_an_instance_aside_for_longer_each_time() {
         let mut now = Instant::now();
-        let mut outliers = Outliers::new(Rules::default());
+        let mut outliers = Outliers::new(EjectionPolicy::default());
         outliers.keep(&[1, 2]);
         for _ in 0..4 {
             assert!(!outliers.failed(1, now, 0.0));
@@ -227,26 +232,26 @@ mod tests {
             now += pause;
             assert_eq!((outliers.probe(now), outliers.probe(now)), (Some(1), None), "one probes");
             assert!(outliers.is_aside(1));
-            assert!(!outliers.probed(1, Finding::Fails, now, 0.0));
+            assert!(!outliers.probed(1, ProbeResult::Fails, now, 0.0));
         }
         now += Duration::from_secs(30);
         assert_eq!(outliers.probe(now), Some(1));
-        assert!(!outliers.probed(1, Finding::Nothing, now, 0.0));
+        assert!(!outliers.probed(1, ProbeResult::Nothing, now, 0.0));
         assert_eq!(outliers.probe(now), Some(1), "the next finds out");
-        assert!(outliers.probed(1, Finding::Works, now, 0.0));
+        assert!(outliers.probed(1, ProbeResult::Works, now, 0.0));
         assert!(!outliers.is_aside(1) && !outliers.is_troubled());
     }
 
     #[test]
     fn trust_comes_back_with_time() {
         let mut now = Instant::now();
-        let mut outliers = Outliers::new(Rules::default());
+        let mut outliers = Outliers::new(EjectionPolicy::default());
         outliers.keep(&[1, 2]);
         for pause in [1, 2, 4] {
             fail(&mut outliers, 1, now);
             now += Duration::from_secs(pause);
             assert_eq!(outliers.probe(now), Some(1));
-            assert!(outliers.probed(1, Finding::Works, now, 0.0));
+            assert!(outliers.probed(1, ProbeResult::Works, now, 0.0));
         }
         now += Duration::from_secs(65);
         fail(&mut outliers, 1, now);
@@ -261,7 +266,7 @@ mod tests {
     #[test]
     fn the_only_one_and_more_than_half_are_never_set_aside() {
         let now = Instant::now();
-        let mut outliers = Outliers::new(Rules::default());
+        let mut outliers = Outliers::new(EjectionPolicy::default());
         outliers.keep(&[1]);
         for _ in 0..100 {
             assert!(!outliers.failed(1, now, 0.0));
@@ -285,12 +290,13 @@ mod tests {
         Fail(u8),
         Succeed(u8),
         Probe,
-        Found(usize, Finding),
+        Found(usize, ProbeResult),
         Pass(u64),
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let finding = prop_oneof![Just(Finding::Works), Just(Finding::Fails), Just(Finding::Nothing)];
+        let finding =
+            prop_oneof![Just(ProbeResult::Works), Just(ProbeResult::Fails), Just(ProbeResult::Nothing)];
         prop_oneof![
             1 => prop::sample::subsequence((0..6).collect::<Vec<u8>>(), 0..=6).prop_map(Step::Keep),
             12 => (0..6u8).prop_map(Step::Fail),
@@ -306,7 +312,7 @@ mod tests {
         fn whatever_happens_half_are_used_and_none_is_forgotten(
             steps in prop::collection::vec(step(), 1..300), jitter in 0.0..=1.0f64,
         ) {
-            let rules = Rules::default();
+            let rules = EjectionPolicy::default();
             let mut now = Instant::now();
             let mut outliers = Outliers::new(rules.clone());
             let (mut there, mut in_a_row) = (vec![0, 1, 2, 3], [0u32; 6]);
@@ -341,7 +347,7 @@ mod tests {
                         if !probing.is_empty() {
                             let key = probing.swap_remove(which % probing.len());
                             let is_back = outliers.probed(key, finding, now, jitter);
-                            prop_assert!(!is_back || finding == Finding::Works);
+                            prop_assert!(!is_back || finding == ProbeResult::Works);
                         }
                     }
                     Step::Pass(millis) => now += Duration::from_millis(millis),
@@ -351,11 +357,11 @@ mod tests {
             }
             // All come back: after the longest time each is probed once, and is used when the probe works.
             for key in probing {
-                outliers.probed(key, Finding::Nothing, now, jitter);
+                outliers.probed(key, ProbeResult::Nothing, now, jitter);
             }
             now += rules.longest;
             while let Some(key) = outliers.probe(now) {
-                prop_assert!(outliers.probed(key, Finding::Works, now, jitter));
+                prop_assert!(outliers.probed(key, ProbeResult::Works, now, jitter));
             }
             prop_assert_eq!(outliers.aside(), 0);
         }

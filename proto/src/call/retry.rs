@@ -6,7 +6,7 @@ use crate::wire::refusal::Refusal;
 
 /// What a try of a call ended in, as far as another try goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tried {
+pub enum FailureClass {
     /// It never reached an instance.
     NotSent,
     /// An instance says that it has not handled it, because it has no room.
@@ -21,14 +21,14 @@ pub enum Tried {
     Final,
 }
 
-impl Tried {
+impl FailureClass {
     /// Whether it was not handled, for certain.
     pub fn is_unhandled(self) -> bool {
         matches!(self, Self::NotSent | Self::TurnedAway | Self::Closing | Self::Late)
     }
 }
 
-impl From<&Refusal> for Tried {
+impl From<&Refusal> for FailureClass {
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Busy => Self::TurnedAway,
@@ -47,7 +47,7 @@ impl From<&Refusal> for Tried {
 
 /// Which messages may be handled more than once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Repeats {
+pub enum Idempotency {
     /// None: another try only if the one before was not handled, for certain.
     #[default]
     Unhandled,
@@ -57,21 +57,21 @@ pub enum Repeats {
 
 /// What comes after a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum NextAttempt {
     /// Its end is the end of the call.
     Stop,
     /// Another try, after a pause.
     Again {
         /// How long to wait before it.
         pause: Duration,
-        /// Whether it is taken from the [`Budget`].
-        cost: Cost,
+        /// Whether it is taken from the [`RetryBudget`].
+        cost: AttemptCost,
     },
 }
 
 /// Whether a try adds to the load of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cost {
+pub enum AttemptCost {
     /// The one before it has not reached anybody.
     Free,
     /// It is one more that an instance has to deal with.
@@ -80,7 +80,7 @@ pub enum Cost {
 
 /// The instances that another try could go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Others {
+pub enum Alternatives {
     /// One that this call has not tried yet, or whoever comes next.
     Untried,
     /// Only such as this call has tried already.
@@ -100,23 +100,33 @@ const MOST_UNKNOWN: u32 = 3;
 
 /// What comes after a call has been tried `tries` times, the last of which ended in `tried`. `jitter`, from 0 to 1, shortens
 /// the pause by half at most.
-pub fn next(tried: Tried, repeats: Repeats, tries: u32, others: Others, jitter: f64) -> Next {
+pub fn next(
+    tried: FailureClass,
+    repeats: Idempotency,
+    tries: u32,
+    others: Alternatives,
+    jitter: f64,
+) -> NextAttempt {
     let doubled = 1u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX);
     let pause = match others {
-        Others::Untried => Duration::ZERO,
-        Others::Tried => {
+        Alternatives::Untried => Duration::ZERO,
+        Alternatives::Tried => {
             FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
         }
     };
     match (tried, repeats, others) {
-        (Tried::NotSent, ..) => Next::Again { pause, cost: Cost::Free },
-        (Tried::TurnedAway | Tried::Closing, ..) => Next::Again { pause, cost: Cost::One },
-        // The little time that is left turns "not handled" into "nobody knows", unless that does no harm.
-        (Tried::Late, Repeats::Idempotent, Others::Untried) => Next::Again { pause, cost: Cost::One },
-        (Tried::Unknown, Repeats::Idempotent, _) if tries < MOST_UNKNOWN => {
-            Next::Again { pause, cost: Cost::One }
+        (FailureClass::NotSent, ..) => NextAttempt::Again { pause, cost: AttemptCost::Free },
+        (FailureClass::TurnedAway | FailureClass::Closing, ..) => {
+            NextAttempt::Again { pause, cost: AttemptCost::One }
         }
-        (Tried::Late | Tried::Unknown | Tried::Final, ..) => Next::Stop,
+        // The little time that is left turns "not handled" into "nobody knows", unless that does no harm.
+        (FailureClass::Late, Idempotency::Idempotent, Alternatives::Untried) => {
+            NextAttempt::Again { pause, cost: AttemptCost::One }
+        }
+        (FailureClass::Unknown, Idempotency::Idempotent, _) if tries < MOST_UNKNOWN => {
+            NextAttempt::Again { pause, cost: AttemptCost::One }
+        }
+        (FailureClass::Late | FailureClass::Unknown | FailureClass::Final, ..) => NextAttempt::Stop,
     }
 }
 
@@ -134,19 +144,19 @@ const SHARE: f64 = 0.2;
 /// a second), which tower has taken over as `TpsBudget`; neither is used, because those count every call as it is made, on
 /// memory that all callers share, and here calls are counted where that costs nothing.
 #[derive(Debug)]
-pub struct Budget {
+pub struct RetryBudget {
     balance: f64,
     /// When it was last asked, and how many calls had been made by then.
     last: Option<(Instant, u64)>,
 }
 
-impl Default for Budget {
+impl Default for RetryBudget {
     fn default() -> Self {
         Self { balance: RESERVE * MEMORY.as_secs_f64(), last: None }
     }
 }
 
-impl Budget {
+impl RetryBudget {
     /// Takes one retry out, if there is one left. `calls` is how many have been made so far; where it is fewer than before,
     /// those who have counted them have gone.
     pub fn withdraw(&mut self, calls: u64, now: Instant) -> bool {
@@ -176,47 +186,55 @@ mod tests {
 
     #[test]
     fn what_may_have_been_handled_is_repeated_only_if_that_does_no_harm() {
-        use Repeats::{Idempotent, Unhandled};
-        let again =
-            |tried, repeats, others| matches!(next(tried, repeats, 1, others, 0.0), Next::Again { .. });
-        for others in [Others::Untried, Others::Tried] {
-            for unhandled in [Tried::NotSent, Tried::TurnedAway, Tried::Closing] {
+        use Idempotency::{Idempotent, Unhandled};
+        let again = |tried, repeats, others| {
+            matches!(next(tried, repeats, 1, others, 0.0), NextAttempt::Again { .. })
+        };
+        for others in [Alternatives::Untried, Alternatives::Tried] {
+            for unhandled in [FailureClass::NotSent, FailureClass::TurnedAway, FailureClass::Closing] {
                 assert!(again(unhandled, Unhandled, others));
             }
-            assert!(!again(Tried::Unknown, Unhandled, others) && again(Tried::Unknown, Idempotent, others));
-            assert!(!again(Tried::Final, Unhandled, others) && !again(Tried::Final, Idempotent, others));
-            assert!(!again(Tried::Late, Unhandled, others));
+            assert!(
+                !again(FailureClass::Unknown, Unhandled, others)
+                    && again(FailureClass::Unknown, Idempotent, others)
+            );
+            assert!(
+                !again(FailureClass::Final, Unhandled, others)
+                    && !again(FailureClass::Final, Idempotent, others)
+            );
+            assert!(!again(FailureClass::Late, Unhandled, others));
         }
         assert!(
-            again(Tried::Late, Idempotent, Others::Untried) && !again(Tried::Late, Idempotent, Others::Tried)
+            again(FailureClass::Late, Idempotent, Alternatives::Untried)
+                && !again(FailureClass::Late, Idempotent, Alternatives::Tried)
         );
-        assert_eq!(next(Tried::Unknown, Idempotent, 3, Others::Untried, 0.0), Next::Stop);
+        assert_eq!(next(FailureClass::Unknown, Idempotent, 3, Alternatives::Untried, 0.0), NextAttempt::Stop);
     }
 
     #[test]
     fn another_instance_is_tried_at_once_and_the_same_after_a_growing_pause() {
         let pause = |tries, others, jitter| match next(
-            Tried::TurnedAway,
-            Repeats::Unhandled,
+            FailureClass::TurnedAway,
+            Idempotency::Unhandled,
             tries,
             others,
             jitter,
         ) {
-            Next::Again { pause, cost: Cost::One } => pause.as_millis(),
+            NextAttempt::Again { pause, cost: AttemptCost::One } => pause.as_millis(),
             other => panic!("{other:?}"),
         };
         assert_eq!(
-            [1, 2, 3, 4, 5, 6, 99].map(|tries| pause(tries, Others::Tried, 0.0)),
+            [1, 2, 3, 4, 5, 6, 99].map(|tries| pause(tries, Alternatives::Tried, 0.0)),
             [50, 100, 200, 400, 800, 1_000, 1_000]
         );
-        assert_eq!([1, 2, 9].map(|tries| pause(tries, Others::Tried, 1.0)), [25, 50, 500]);
-        assert_eq!(pause(7, Others::Untried, 0.0), 0);
+        assert_eq!([1, 2, 9].map(|tries| pause(tries, Alternatives::Tried, 1.0)), [25, 50, 500]);
+        assert_eq!(pause(7, Alternatives::Untried, 0.0), 0);
     }
 
     #[test]
     fn a_service_that_turns_everybody_away_gets_a_fifth_more_and_no_more() {
         let mut now = Instant::now();
-        let (mut budget, mut calls, mut retries) = (Budget::default(), 0, 0);
+        let (mut budget, mut calls, mut retries) = (RetryBudget::default(), 0, 0);
         for _ in 0..60_000 {
             now += Duration::from_millis(1);
             calls += 1;
@@ -229,7 +247,7 @@ mod tests {
     #[test]
     fn calls_of_long_ago_count_no_more() {
         let now = Instant::now();
-        let mut budget = Budget::default();
+        let mut budget = RetryBudget::default();
         assert!(budget.withdraw(0, now));
         let hour = now + Duration::from_secs(3_600);
         let at_once = (0..100_000).filter(|_| budget.withdraw(360_000, hour)).count();
@@ -242,7 +260,7 @@ mod tests {
             steps in prop::collection::vec((0..3_000u64, 0..500u64, 0..200u32), 1..100),
         ) {
             let start = Instant::now();
-            let (mut budget, mut now, mut calls, mut retries) = (Budget::default(), start, 0, 0u32);
+            let (mut budget, mut now, mut calls, mut retries) = (RetryBudget::default(), start, 0, 0u32);
             for (millis, more, asked) in steps {
                 now += Duration::from_millis(millis);
                 calls += more;

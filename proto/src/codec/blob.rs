@@ -27,13 +27,13 @@ thread_local! {
     /// The blob that is being serialised.
     static CURRENT: RefCell<Option<Bytes>> = const { RefCell::new(None) };
     /// The blobs that left beside the buffer, and how many bytes they have.
-    static BESIDE: RefCell<Vec<Beside>> = const { RefCell::new(Vec::new()) };
+    static BESIDE: RefCell<Vec<DetachedBlob>> = const { RefCell::new(Vec::new()) };
     static BESIDE_LEN: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A blob that belongs between the bytes of a buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beside {
+pub struct DetachedBlob {
     /// How many bytes of the buffer come before it.
     pub at: usize,
     /// Its bytes.
@@ -154,9 +154,9 @@ pub(super) fn shared(part: &[u8]) -> Option<Bytes> {
 }
 
 /// What is decoded from a part of `source` until this is dropped shares that, if it is long enough.
-pub(super) struct Sharing(Option<Bytes>);
+pub(super) struct SharedSource(Option<Bytes>);
 
-impl Drop for Sharing {
+impl Drop for SharedSource {
     fn drop(&mut self) {
         SOURCE.set(self.0.take());
     }
@@ -164,8 +164,8 @@ impl Drop for Sharing {
 
 /// Lets the blobs in `part` share `source`; `None` where that would be no gain.
 #[inline(always)]
-pub(super) fn sharing(source: &Bytes, part: &[u8]) -> Option<Sharing> {
-    (part.len() >= SHARED_BYTES).then(|| Sharing(SOURCE.replace(Some(source.clone()))))
+pub(super) fn sharing(source: &Bytes, part: &[u8]) -> Option<SharedSource> {
+    (part.len() >= SHARED_BYTES).then(|| SharedSource(SOURCE.replace(Some(source.clone()))))
 }
 
 /// Runs `write`, which appends encoded values to `buffer`: the large blobs in them are not copied there, but become `blobs`, with the
@@ -176,10 +176,10 @@ pub(super) fn sharing(source: &Bytes, part: &[u8]) -> Option<Sharing> {
 #[inline(always)]
 pub fn beside<B: WriteBuffer, E>(
     buffer: &mut B,
-    blobs: &mut Vec<Beside>,
+    blobs: &mut Vec<DetachedBlob>,
     write: impl FnOnce(&mut B) -> Result<(), E>,
 ) -> Result<(), E> {
-    let _end = Begun::new(address(buffer.memory()));
+    let _end = DetachScope::new(address(buffer.memory()));
     write(buffer)?;
     if BESIDE_LEN.take() > 0 {
         *blobs = BESIDE.take();
@@ -188,19 +188,19 @@ pub fn beside<B: WriteBuffer, E>(
 }
 
 /// A buffer that blobs may leave beside, until this is dropped, also by a panic.
-struct Begun {
+struct DetachScope {
     /// The buffer before.
     target: usize,
     /// The blobs of the value that is being written around this one, by code that writes another in between.
-    around: Option<Box<Around>>,
+    around: Option<Box<BlobContext>>,
 }
 
-struct Around {
-    blobs: Vec<Beside>,
+struct BlobContext {
+    blobs: Vec<DetachedBlob>,
     length: usize,
 }
 
-impl Begun {
+impl DetachScope {
     #[inline(always)]
     fn new(target: usize) -> Self {
         let target = TARGET.replace(target);
@@ -209,20 +209,20 @@ impl Begun {
     }
 
     #[cold]
-    fn set_aside() -> Box<Around> {
-        Box::new(Around { blobs: BESIDE.take(), length: BESIDE_LEN.take() })
+    fn set_aside() -> Box<BlobContext> {
+        Box::new(BlobContext { blobs: BESIDE.take(), length: BESIDE_LEN.take() })
     }
 
     /// Forgets the blobs of what failed, and goes back to what is being written around it.
     #[cold]
-    fn go_back(around: Option<Box<Around>>) {
+    fn go_back(around: Option<Box<BlobContext>>) {
         let (blobs, length) = around.map_or_else(Default::default, |around| (around.blobs, around.length));
         BESIDE.set(blobs);
         BESIDE_LEN.set(length);
     }
 }
 
-impl Drop for Begun {
+impl Drop for DetachScope {
     #[inline(always)]
     fn drop(&mut self) {
         TARGET.set(self.target);
@@ -259,7 +259,7 @@ pub(super) fn leaves_beside(buffer: &Vec<u8>, at: usize, bytes: &[u8]) -> bool {
     });
     if is_current && let Some(bytes) = CURRENT.take() {
         BESIDE_LEN.set(BESIDE_LEN.get() + bytes.len());
-        BESIDE.with_borrow_mut(|blobs| blobs.push(Beside { at, bytes }));
+        BESIDE.with_borrow_mut(|blobs| blobs.push(DetachedBlob { at, bytes }));
     }
     is_current
 }
@@ -342,7 +342,7 @@ mod tests {
             assert_eq!(blobs[0].bytes.as_ptr(), message.1.as_ptr(), "shared");
             let mut joined = Vec::new();
             let mut from = 0;
-            for Beside { at, bytes } in blobs {
+            for DetachedBlob { at, bytes } in blobs {
                 joined.extend_from_slice(&buffer[from..at]);
                 joined.extend_from_slice(&bytes);
                 from = at;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bounded::Bounded;
 use super::budget::{Budget, DecodeLimits};
-use super::transcode::{KEYS_IN_KEYS, Keys, Transcoded};
+use super::transcode::{KEYS_IN_KEYS, KeyMode, Transcoded};
 
 /// Each schema takes a few levels for one of its type. serde_json has the same bound.
 const NESTING: u32 = 127;
@@ -67,7 +67,7 @@ impl Serialize for Json {
         let budget = Budget::new(&self.limits, self.text.len());
         let mut source = serde_json::Deserializer::from_slice(&self.text);
         let value = Bounded::<_, true>::new(&mut source, &budget, 0);
-        let written = Transcoded::new(value, Keys::Any).serialize(serializer)?;
+        let written = Transcoded::new(value, KeyMode::Any).serialize(serializer)?;
         source.end().map_err(S::Error::custom)?;
         Ok(written)
     }
@@ -75,7 +75,7 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let text = serde_json::to_vec(&Transcoded::new(source, Keys::Text(KEYS_IN_KEYS)))
+        let text = serde_json::to_vec(&Transcoded::new(source, KeyMode::Text(KEYS_IN_KEYS)))
             .map_err(D::Error::custom)?;
         Ok(Self::new(text, &DecodeLimits::default()))
     }

@@ -31,7 +31,7 @@ mod wide;
 mod wire;
 
 pub(crate) use blob::beside_len;
-pub use blob::{Beside, Blob, beside};
+pub use blob::{Blob, DetachedBlob, beside};
 pub use budget::DecodeLimits;
 pub use encoding::{Encoding, decode, decode_part, encode, encode_preferring, read};
 pub use error::{DecodeError, EncodeError};

@@ -10,12 +10,12 @@ use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 /// What is read from `D`, to be written once.
 pub(super) struct Transcoded<D> {
     source: Cell<Option<D>>,
-    keys: Keys,
+    keys: KeyMode,
 }
 
 /// What becomes of the keys of maps.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Keys {
+pub(super) enum KeyMode {
     /// They stay what they are.
     Any,
     /// They become text: those that are not become their JSON, and so do keys within such keys, so many levels deep. Each
@@ -27,7 +27,7 @@ pub(super) enum Keys {
 pub(super) const KEYS_IN_KEYS: u8 = 2;
 
 impl<D> Transcoded<D> {
-    pub(super) fn new(source: D, keys: Keys) -> Self {
+    pub(super) fn new(source: D, keys: KeyMode) -> Self {
         Self { source: Cell::new(Some(source)), keys }
     }
 }
@@ -35,16 +35,16 @@ impl<D> Transcoded<D> {
 impl<'de, D: Deserializer<'de>> Serialize for Transcoded<D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let source = self.source.take().ok_or_else(|| S::Error::custom("it has been read before"))?;
-        let writing = Writing { serializer, keys: self.keys };
+        let writing = TranscodeVisitor { serializer, keys: self.keys };
         // An error of the serialiser goes through that of the source and comes out as its text.
         source.deserialize_any(writing).map_err(S::Error::custom)
     }
 }
 
 /// Writes what the source finds.
-struct Writing<S> {
+struct TranscodeVisitor<S> {
     serializer: S,
-    keys: Keys,
+    keys: KeyMode,
 }
 
 macro_rules! written {
@@ -55,7 +55,7 @@ macro_rules! written {
     )*};
 }
 
-impl<'de, S: Serializer> Visitor<'de> for Writing<S> {
+impl<'de, S: Serializer> Visitor<'de> for TranscodeVisitor<S> {
     type Value = S::Ok;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,25 +89,25 @@ impl<'de, S: Serializer> Visitor<'de> for Writing<S> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<S::Ok, A::Error> {
         let mut writing = self.serializer.serialize_seq(list.size_hint()).map_err(A::Error::custom)?;
-        while list.next_element_seed(Element { list: &mut writing, keys: self.keys })?.is_some() {}
+        while list.next_element_seed(ElementSeed { list: &mut writing, keys: self.keys })?.is_some() {}
         writing.end().map_err(A::Error::custom)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<S::Ok, A::Error> {
         let mut writing = self.serializer.serialize_map(map.size_hint()).map_err(A::Error::custom)?;
-        while map.next_key_seed(Key { map: &mut writing, keys: self.keys })?.is_some() {
-            map.next_value_seed(Entry { map: &mut writing, keys: self.keys })?;
+        while map.next_key_seed(KeySeed { map: &mut writing, keys: self.keys })?.is_some() {
+            map.next_value_seed(EntrySeed { map: &mut writing, keys: self.keys })?;
         }
         writing.end().map_err(A::Error::custom)
     }
 }
 
-struct Element<'a, S> {
+struct ElementSeed<'a, S> {
     list: &'a mut S,
-    keys: Keys,
+    keys: KeyMode,
 }
 
-impl<'de, S: SerializeSeq> DeserializeSeed<'de> for Element<'_, S> {
+impl<'de, S: SerializeSeq> DeserializeSeed<'de> for ElementSeed<'_, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
@@ -115,22 +115,22 @@ impl<'de, S: SerializeSeq> DeserializeSeed<'de> for Element<'_, S> {
     }
 }
 
-struct Key<'a, S> {
+struct KeySeed<'a, S> {
     map: &'a mut S,
-    keys: Keys,
+    keys: KeyMode,
 }
 
-impl<'de, S: SerializeMap> DeserializeSeed<'de> for Key<'_, S> {
+impl<'de, S: SerializeMap> DeserializeSeed<'de> for KeySeed<'_, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
         let written = match self.keys {
-            Keys::Any => self.map.serialize_key(&Transcoded::new(source, self.keys)),
-            Keys::Text(levels) => {
+            KeyMode::Any => self.map.serialize_key(&Transcoded::new(source, self.keys)),
+            KeyMode::Text(levels) => {
                 let Some(within) = levels.checked_sub(1) else {
                     return Err(D::Error::custom("keys within keys within keys have no form in JSON"));
                 };
-                let key = Transcoded::new(source, Keys::Text(within));
+                let key = Transcoded::new(source, KeyMode::Text(within));
                 let key = serde_json::to_value(&key).map_err(D::Error::custom)?;
                 match key.as_str() {
                     Some(text) => self.map.serialize_key(text),
@@ -142,12 +142,12 @@ impl<'de, S: SerializeMap> DeserializeSeed<'de> for Key<'_, S> {
     }
 }
 
-struct Entry<'a, S> {
+struct EntrySeed<'a, S> {
     map: &'a mut S,
-    keys: Keys,
+    keys: KeyMode,
 }
 
-impl<'de, S: SerializeMap> DeserializeSeed<'de> for Entry<'_, S> {
+impl<'de, S: SerializeMap> DeserializeSeed<'de> for EntrySeed<'_, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {

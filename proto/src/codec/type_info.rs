@@ -10,7 +10,7 @@ use super::Wire;
 use super::fingerprint::Fingerprint;
 use super::json::Json;
 use super::packed::{self, Packed};
-use super::reflect::{Trace, trace, trace_readable};
+use super::reflect::{TypeReflection, trace, trace_readable};
 use super::schema::schema;
 use super::shape::{Shape, Shapes};
 
@@ -54,7 +54,7 @@ impl TypeInfo {
         let readable = trace_readable::<T>;
         let is_exact = AtomicBool::new(is_packed || id == TypeId::of::<Json>());
         match catch_unwind(AssertUnwindSafe(trace::<T>)) {
-            Ok(Trace { shapes, proven }) => {
+            Ok(TypeReflection { shapes, proven }) => {
                 let shape_text = shapes.text();
                 let fingerprint = proven.map(|()| Fingerprint::of(&shape_text));
                 Self { id, name, shape_text, fingerprint, readable, schema: OnceLock::new(), is_exact }

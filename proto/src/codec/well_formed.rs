@@ -7,7 +7,7 @@ const VALUE_BYTES: usize = 32;
 
 /// Says what is wrong with `bytes`. Takes no memory but a place for each level of nesting, and looks at each byte once.
 pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<(), &'static str> {
-    let mut check = Check {
+    let mut check = WellFormedChecker {
         rest: bytes,
         memory: limits.bytes,
         elements: limits.values.saturating_add(bytes.len().saturating_mul(limits.values_per_byte)),
@@ -27,7 +27,7 @@ pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<(), &'static 
     if check.rest.is_empty() { Ok(()) } else { Err("bytes are left over after the value") }
 }
 
-struct Check<'a> {
+struct WellFormedChecker<'a> {
     rest: &'a [u8],
     memory: usize,
     elements: usize,
@@ -36,7 +36,7 @@ struct Check<'a> {
     nesting: usize,
 }
 
-impl<'a> Check<'a> {
+impl<'a> WellFormedChecker<'a> {
     /// Looks at the head of one value, and all of it if it holds no others.
     fn value(&mut self) -> Result<(), &'static str> {
         let [marker] = *self.take(1)? else { return Err(ENDS) };

@@ -73,7 +73,7 @@ fn read_back<T: Wire>(value: &T, length: usize, max: usize) -> Result<(), Encode
     let missing = match read {
         Ok(read) => missing(&sent, read),
         // Bytes are no reason; then there is another, which the other end tells.
-        Err(_) => sent.iter().find(|(part, _)| *part == Part::Integer),
+        Err(_) => sent.iter().find(|(part, _)| *part == WidePart::Integer),
     };
     missing.map_or(Ok(()), |missing| Err(refused(value, *missing)))
 }
@@ -89,16 +89,16 @@ fn missing<P: Ord>(sent: &[P], mut read: Vec<P>) -> Option<&P> {
     rest.iter().find(|part| read.binary_search(part).is_err())
 }
 
-fn refused<T: Serialize>(value: &T, (part, hash): (Part, u128)) -> EncodeError {
+fn refused<T: Serialize>(value: &T, (part, hash): (WidePart, u128)) -> EncodeError {
     let path = place(value, (part, hash));
     let place = if path == "." { "the value".to_owned() } else { format!("`{path}`") };
     let what = match part {
-        Part::Integer => "an integer of 128 bits",
-        Part::Bytes => "bytes that are text as well",
+        WidePart::Integer => "an integer of 128 bits",
+        WidePart::Bytes => "bytes that are text as well",
     };
     let instead = match part {
-        Part::Integer => "use 64 bits, or text",
-        Part::Bytes => "tag the enum",
+        WidePart::Integer => "use 64 bits, or text",
+        WidePart::Bytes => "tag the enum",
     };
     let problem = format!(
         "{place} is {what}, which its type cannot read back: it stands in an untagged or internally tagged enum, or is \
@@ -109,52 +109,52 @@ fn refused<T: Serialize>(value: &T, (part, hash): (Part, u128)) -> EncodeError {
 
 /// A part of a value that may be taken for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
+enum WidePart {
     Integer,
     Bytes,
 }
 
 /// Those of `value`, with what tells them apart.
-fn parts<T: Serialize>(value: &T) -> Vec<(Part, u128)> {
+fn parts<T: Serialize>(value: &T) -> Vec<(WidePart, u128)> {
     let mut found = Vec::new();
     // What refuses to be written was refused before.
-    let _ = value.serialize(Finder { looks: Looks::Noting(&mut found) });
+    let _ = value.serialize(WideFinder { looks: LookFor::Noting(&mut found) });
     found
 }
 
 /// Where one of them stands.
-fn place<T: Serialize>(value: &T, part: (Part, u128)) -> String {
+fn place<T: Serialize>(value: &T, part: (WidePart, u128)) -> String {
     let mut track = Track::new();
-    let finder = Finder { looks: Looks::For(part) };
+    let finder = WideFinder { looks: LookFor::For(part) };
     // An error is what is wanted.
     let _ = value.serialize(serde_path_to_error::Serializer::new(finder, &mut track));
     track.path().to_string()
 }
 
 /// Finds parts: notes them all, or stops at one.
-struct Finder<'a> {
-    looks: Looks<'a>,
+struct WideFinder<'a> {
+    looks: LookFor<'a>,
 }
 
-enum Looks<'a> {
-    Noting(&'a mut Vec<(Part, u128)>),
-    For((Part, u128)),
+enum LookFor<'a> {
+    Noting(&'a mut Vec<(WidePart, u128)>),
+    For((WidePart, u128)),
 }
 
-impl Finder<'_> {
-    fn again(&mut self) -> Finder<'_> {
+impl WideFinder<'_> {
+    fn again(&mut self) -> WideFinder<'_> {
         let looks = match &mut self.looks {
-            Looks::Noting(found) => Looks::Noting(found),
-            Looks::For(part) => Looks::For(*part),
+            LookFor::Noting(found) => LookFor::Noting(found),
+            LookFor::For(part) => LookFor::For(*part),
         };
-        Finder { looks }
+        WideFinder { looks }
     }
 
-    fn found(self, part: Part, hash: u128) -> Result<(), Stopped> {
+    fn found(self, part: WidePart, hash: u128) -> Result<(), Stopped> {
         match self.looks {
-            Looks::Noting(found) => found.push((part, hash)),
-            Looks::For(wanted) if wanted == (part, hash) => return Err(Stopped),
-            Looks::For(_) => {}
+            LookFor::Noting(found) => found.push((part, hash)),
+            LookFor::For(wanted) if wanted == (part, hash) => return Err(Stopped),
+            LookFor::For(_) => {}
         }
         Ok(())
     }
@@ -186,7 +186,7 @@ macro_rules! passed_over {
     )*};
 }
 
-impl Serializer for Finder<'_> {
+impl Serializer for WideFinder<'_> {
     type Ok = ();
     type Error = Stopped;
     type SerializeSeq = Self;
@@ -207,17 +207,17 @@ impl Serializer for Finder<'_> {
 
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), Stopped> {
         match std::str::from_utf8(bytes) {
-            Ok(_) => self.found(Part::Bytes, xxh3_128(bytes)),
+            Ok(_) => self.found(WidePart::Bytes, xxh3_128(bytes)),
             Err(_) => Ok(()),
         }
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), Stopped> {
-        self.found(Part::Integer, value.cast_unsigned())
+        self.found(WidePart::Integer, value.cast_unsigned())
     }
 
     fn serialize_u128(self, value: u128) -> Result<(), Stopped> {
-        self.found(Part::Integer, value)
+        self.found(WidePart::Integer, value)
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Stopped> {
@@ -285,7 +285,7 @@ impl Serializer for Finder<'_> {
 
 macro_rules! parts {
     ($($part:ident $method:ident($($name:ty)?))*) => {$(
-        impl $part for Finder<'_> {
+        impl $part for WideFinder<'_> {
             type Ok = ();
             type Error = Stopped;
 
@@ -309,7 +309,7 @@ parts! {
     SerializeStructVariant serialize_field(&'static str)
 }
 
-impl SerializeMap for Finder<'_> {
+impl SerializeMap for WideFinder<'_> {
     type Ok = ();
     type Error = Stopped;
 

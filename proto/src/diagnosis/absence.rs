@@ -3,12 +3,12 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::diagnosis::{Attempt, Outcome};
+use crate::diagnosis::{Attempt, AttemptOutcome};
 use crate::discovery::addresses::needs_zone;
 
 /// Returns whether failed `attempts` to reach an instance prove that its process has ended or has withdrawn it: all addresses that
 /// can be meant for it were `denied`, or the one at which it last `answered` was. An address that has never led to the instance
-/// proves nothing by itself, and one that was not tried counts as [`Outcome::Silent`].
+/// proves nothing by itself, and one that was not tried counts as [`AttemptOutcome::Silent`].
 ///
 /// An address that `is_own`, which this host has as well, proves nothing unless all are such: on this host somebody else may have
 /// the port, or nobody, while the instance is on another. That holds also while this host can dial no other, as with its cable
@@ -16,7 +16,7 @@ use crate::discovery::addresses::needs_zone;
 pub fn is_gone(
     attempts: &[Attempt],
     answered: Option<SocketAddr>,
-    denied: impl Fn(&Outcome) -> bool,
+    denied: impl Fn(&AttemptOutcome) -> bool,
     is_own: impl Fn(IpAddr) -> bool,
 ) -> bool {
     let is_here = attempts.iter().all(|attempt| is_own(attempt.address.ip()) || is_zoneless(attempt));
@@ -30,7 +30,10 @@ pub fn is_gone(
 fn is_impossible(attempt: &Attempt) -> bool {
     use ErrorKind::{AddrNotAvailable, InvalidInput, Unsupported};
 
-    matches!(attempt.outcome, Outcome::Failed { kind: InvalidInput | AddrNotAvailable | Unsupported, .. })
+    matches!(
+        attempt.outcome,
+        AttemptOutcome::Failed { kind: InvalidInput | AddrNotAvailable | Unsupported, .. }
+    )
 }
 
 /// Returns whether the address is a link-local one of an unknown link, which says nothing about whose it is.
@@ -39,20 +42,20 @@ fn is_zoneless(attempt: &Attempt) -> bool {
 }
 
 /// Returns whether nobody listens at an address, or somebody else does. Whoever listens goes on listening until the process ends.
-pub fn is_refusal(outcome: &Outcome) -> bool {
+pub fn is_refusal(outcome: &AttemptOutcome) -> bool {
     match outcome {
-        Outcome::Failed { kind, .. } => *kind == ErrorKind::ConnectionRefused,
-        Outcome::OtherProtocol | Outcome::Rejected => true,
-        Outcome::Silent | Outcome::Accepted => false,
+        AttemptOutcome::Failed { kind, .. } => *kind == ErrorKind::ConnectionRefused,
+        AttemptOutcome::OtherProtocol | AttemptOutcome::Rejected => true,
+        AttemptOutcome::Silent | AttemptOutcome::Accepted => false,
     }
 }
 
 /// As [`is_refusal`], or a connection was accepted and closed again, as when a process dies.
-pub fn is_denial(outcome: &Outcome) -> bool {
+pub fn is_denial(outcome: &AttemptOutcome) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
 
     let is_closed = |kind| matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof);
-    is_refusal(outcome) || matches!(outcome, Outcome::Failed { kind, .. } if is_closed(*kind))
+    is_refusal(outcome) || matches!(outcome, AttemptOutcome::Failed { kind, .. } if is_closed(*kind))
 }
 
 #[cfg(test)]
@@ -69,12 +72,12 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    fn failed(kind: ErrorKind) -> Outcome {
-        Outcome::Failed { kind, code: None }
+    fn failed(kind: ErrorKind) -> AttemptOutcome {
+        AttemptOutcome::Failed { kind, code: None }
     }
 
     /// Returns whether it is gone, on a host that has the bridge as well.
-    fn gone(attempts: &[(&str, Outcome)], answered: Option<&str>) -> bool {
+    fn gone(attempts: &[(&str, AttemptOutcome)], answered: Option<&str>) -> bool {
         let attempts: Vec<Attempt> = attempts
             .iter()
             .map(|(address, outcome)| Attempt {
@@ -91,13 +94,13 @@ mod tests {
     fn one_refusal_of_several_addresses_is_not_final() {
         let refused = failed(ErrorKind::ConnectionRefused);
         for silence in
-            [Outcome::Silent, failed(ErrorKind::HostUnreachable), failed(ErrorKind::ConnectionReset)]
+            [AttemptOutcome::Silent, failed(ErrorKind::HostUnreachable), failed(ErrorKind::ConnectionReset)]
         {
             let attempts = [(LAN, silence), (BRIDGE, refused)];
             assert!(!gone(&attempts, Some(LAN)), "{silence:?}");
             assert!(!gone(&attempts, None), "{silence:?}");
             assert!(!gone(&attempts, Some(BRIDGE)), "an address of this host: {silence:?}");
-            let other = [(LAN, silence), (BRIDGE, Outcome::Rejected)];
+            let other = [(LAN, silence), (BRIDGE, AttemptOutcome::Rejected)];
             assert!(!gone(&other, Some(LAN)), "somebody of this host listens there: {silence:?}");
         }
         assert!(!gone(&[], None));
@@ -106,28 +109,36 @@ mod tests {
     #[test]
     fn the_address_that_answered_last_is_believed_and_all_together_are() {
         let refused = failed(ErrorKind::ConnectionRefused);
-        assert!(gone(&[(LAN, refused), ("10.78.0.1:9000", Outcome::Silent)], Some(LAN)));
-        assert!(!gone(&[(LAN, refused), ("10.78.0.1:9000", Outcome::Silent)], None));
-        assert!(gone(&[(LAN, Outcome::Rejected), ("10.78.0.1:9000", Outcome::Silent)], Some(LAN)));
+        assert!(gone(&[(LAN, refused), ("10.78.0.1:9000", AttemptOutcome::Silent)], Some(LAN)));
+        assert!(!gone(&[(LAN, refused), ("10.78.0.1:9000", AttemptOutcome::Silent)], None));
+        assert!(gone(
+            &[(LAN, AttemptOutcome::Rejected), ("10.78.0.1:9000", AttemptOutcome::Silent)],
+            Some(LAN)
+        ));
         assert!(gone(&[(LOOPBACK, refused), (BRIDGE, refused)], Some(LOOPBACK)), "a process of this host");
-        assert!(gone(&[(LOOPBACK, refused), (BRIDGE, Outcome::Silent)], Some(LOOPBACK)), "the same");
-        let forwarded = [(LOOPBACK, refused), ("10.8.0.1:9000", Outcome::Silent)];
+        assert!(gone(&[(LOOPBACK, refused), (BRIDGE, AttemptOutcome::Silent)], Some(LOOPBACK)), "the same");
+        let forwarded = [(LOOPBACK, refused), ("10.8.0.1:9000", AttemptOutcome::Silent)];
         assert!(!gone(&forwarded, Some(LOOPBACK)), "a forwarded port, whose forwarder is started again");
-        assert!(gone(&[(LAN, refused), (BRIDGE, Outcome::OtherProtocol)], None));
+        assert!(gone(&[(LAN, refused), (BRIDGE, AttemptOutcome::OtherProtocol)], None));
     }
 
     #[test]
     fn what_this_host_says_at_shared_addresses_is_no_proof_while_it_can_dial_no_other() {
         let refused = failed(ErrorKind::ConnectionRefused);
         let cut = [ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable, ErrorKind::AddrNotAvailable];
-        for (kind, here) in cut.into_iter().flat_map(|kind| [(kind, refused), (kind, Outcome::Rejected)]) {
+        for (kind, here) in
+            cut.into_iter().flat_map(|kind| [(kind, refused), (kind, AttemptOutcome::Rejected)])
+        {
             let attempts = [(LAN, failed(kind)), ("[fd77::1]:9000", failed(kind)), (BRIDGE, here)];
             for answered in [LAN, "[fd77::1]:9000", BRIDGE] {
                 assert!(!gone(&attempts, Some(answered)), "{kind:?} {here:?} {answered}");
             }
             assert!(!gone(&attempts, None), "{kind:?} {here:?}");
         }
-        assert!(!gone(&[(BRIDGE, Outcome::Rejected), (LAN, Outcome::Silent)], Some(LAN)), "it was not tried");
+        assert!(
+            !gone(&[(BRIDGE, AttemptOutcome::Rejected), (LAN, AttemptOutcome::Silent)], Some(LAN)),
+            "it was not tried"
+        );
         assert!(gone(&[(LAN, refused), ("[fd77::1]:9000", failed(ErrorKind::AddrNotAvailable))], None));
     }
 
@@ -143,6 +154,6 @@ mod tests {
         for kind in [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof] {
             assert!(is_denial(&failed(kind)) && !is_refusal(&failed(kind)));
         }
-        assert!(!is_denial(&failed(ErrorKind::HostUnreachable)) && !is_denial(&Outcome::Accepted));
+        assert!(!is_denial(&failed(ErrorKind::HostUnreachable)) && !is_denial(&AttemptOutcome::Accepted));
     }
 }

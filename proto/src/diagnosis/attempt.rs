@@ -11,14 +11,14 @@ pub struct Attempt {
     /// The address.
     pub address: SocketAddr,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// The time from its first packet to its end, or to the end of the dialling.
     pub took: Duration,
 }
 
 /// How dialling one address ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// Not at all: no answer had come when dialling ended.
     Silent,
     /// A connection was accepted, and no handshake had come when dialling ended.
@@ -36,7 +36,7 @@ pub enum Outcome {
     Rejected,
 }
 
-impl From<&io::Error> for Outcome {
+impl From<&io::Error> for AttemptOutcome {
     fn from(error: &io::Error) -> Self {
         Self::Failed { kind: error.kind(), code: error.raw_os_error() }
     }
@@ -48,7 +48,7 @@ impl fmt::Display for Attempt {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for AttemptOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent => f.write_str("no answer"),

@@ -1,6 +1,6 @@
 //! An interface of this host that is not connected.
 
-use super::finding::{Code, Finding};
+use super::finding::{Finding, FindingCode};
 use super::observations::{InterfaceKind, Observations};
 use super::words::unheard;
 
@@ -17,5 +17,9 @@ pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {
             "Plug the cable in at both ends, and check the light at the socket".to_owned(),
         ),
     };
-    Finding { code: Code::NoCarrier, sentence: format!("{}, because {name} {what}", unheard(seen)), remedy }
+    Finding {
+        code: FindingCode::NoCarrier,
+        sentence: format!("{}, because {name} {what}", unheard(seen)),
+        remedy,
+    }
 }

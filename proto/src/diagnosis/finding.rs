@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Which cause it is.
-    pub code: Code,
+    pub code: FindingCode,
     /// What is the matter.
     pub sentence: String,
     /// What to do about it.
@@ -18,7 +18,7 @@ pub struct Finding {
 /// The causes that are told apart. Programs may rely on their text, such as `firewall-there-drops`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Code {
+pub enum FindingCode {
     /// There are other meshes on the same network, and what is sought may be on one of them.
     OtherMesh,
     /// The choice of interfaces leaves out those that lead to others.
@@ -73,7 +73,7 @@ pub enum Code {
     NothingHeard,
 }
 
-impl Code {
+impl FindingCode {
     /// Its text.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -107,13 +107,13 @@ impl Code {
     }
 }
 
-impl Serialize for Code {
+impl Serialize for FindingCode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for FindingCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

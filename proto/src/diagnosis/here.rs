@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 
 use super::cable::no_carrier;
-use super::finding::{Code, Finding};
+use super::finding::{Finding, FindingCode};
 use super::mesh;
 use super::observations::{HostFirewall, InterfaceKind, InterfaceSeen, Observations, Sought};
 use super::there;
@@ -51,7 +51,7 @@ fn only_loopback(seen: &Observations) -> Option<Finding> {
     let loopback =
         !chosen.is_empty() && chosen.iter().all(|interface| interface.kind == InterfaceKind::Loopback);
     loopback.then(|| Finding {
-        code: Code::InterfacesRestricted,
+        code: FindingCode::InterfacesRestricted,
         sentence: format!(
             "{} on this machine, and the choice of interfaces ({choice}) keeps this program from looking further",
             nobody(seen)
@@ -87,7 +87,7 @@ fn interfaces(seen: &Observations) -> Option<Finding> {
         interface.chosen && interface.multicast == Some(false) && interface.kind != InterfaceKind::Loopback
     })?;
     Some(Finding {
-        code: Code::NoMulticast,
+        code: FindingCode::NoMulticast,
         sentence: format!("{}, because {} carries no multicast", unheard(seen), silent.name),
         remedy: format!(
             "Name a program that runs there by its address: MESHZERO_PEERS=ADDRESS:PORT, `--peers`; or switch multicast on: \
@@ -109,7 +109,7 @@ fn no_address(seen: &Observations, bare: &InterfaceSeen) -> Finding {
         None => "has no address from DHCP".to_owned(),
     };
     Finding {
-        code: Code::NoAddress,
+        code: FindingCode::NoAddress,
         sentence: format!("{}, because {} {what}", unheard(seen), bare.name),
         remedy: "Wait for the address, check the router, or give it one by hand, in the same network as the others".to_owned(),
     }
@@ -120,7 +120,7 @@ fn outgoing(seen: &Observations) -> Option<Finding> {
     let refused =
         seen.multicast.send_errors.iter().find(|error| error.kind == ErrorKind::PermissionDenied)?;
     Some(Finding {
-        code: Code::OutgoingFilter,
+        code: FindingCode::OutgoingFilter,
         sentence: format!(
             "{} that can be asked: this machine forbids itself to send multicast on {}, by a firewall rule or the kill switch of \
              a VPN",
@@ -135,7 +135,7 @@ fn outgoing(seen: &Observations) -> Option<Finding> {
 /// Somebody else has the port at which announcements arrive.
 fn port(seen: &Observations) -> Option<Finding> {
     (seen.multicast.port_taken == Some(true)).then(|| Finding {
-        code: Code::PortTaken,
+        code: FindingCode::PortTaken,
         sentence: format!("{}: another program holds UDP port 5353 for itself", unheard(seen)),
         remedy: "End that program (`sudo ss -ulpn sport = :5353` names it); for Avahi set disallow-other-stacks=no".to_owned(),
     })
@@ -152,7 +152,7 @@ fn incoming(seen: &Observations) -> Option<Finding> {
         _ => false,
     };
     (deaf && counted.replies_by_unicast == 0).then(|| Finding {
-        code: Code::IncomingFilter,
+        code: FindingCode::IncomingFilter,
         sentence: format!("{}: a firewall on this machine drops incoming mDNS", unheard(seen)),
         remedy: match seen.surroundings.firewall {
             Some(HostFirewall::Ufw) => "Let it in: `sudo ufw allow in proto udp to 224.0.0.251 port 5353`".to_owned(),
@@ -170,7 +170,7 @@ fn unicast_replies(seen: &Observations) -> Option<Finding> {
         && counted.replies_by_unicast == 0
         && counted.heard_by_multicast > 0;
     lost.then(|| Finding {
-        code: Code::UnicastRepliesDropped,
+        code: FindingCode::UnicastRepliesDropped,
         sentence: "a firewall on this machine drops direct replies to questions, so that finding takes the slower way".to_owned(),
         remedy: "Let UDP from port 5353 in to be quicker; nothing is lost otherwise".to_owned(),
     })
@@ -183,7 +183,8 @@ fn static_peers(seen: &Observations) -> Vec<Finding> {
     }
     let troubled = seen.peers.iter().filter(|peer| !peer.tried.is_empty());
     let judged = troubled.filter_map(|peer| {
-        let endpoint = super::Endpoint { tried: peer.tried.clone(), ..super::Endpoint::default() };
+        let endpoint =
+            super::SilentEndpoint { tried: peer.tried.clone(), ..super::SilentEndpoint::default() };
         let (_, finding) = there::of_endpoint(seen, &endpoint)?;
         let sentence = format!("{}; of the static peer {}: {}", nobody(seen), peer.peer, finding.sentence);
         Some(Finding { sentence, ..finding })
@@ -207,7 +208,7 @@ fn left_out(seen: &Observations) -> Option<Finding> {
         .map(|interface| interface.name.clone())
         .collect();
     (!left.is_empty()).then(|| Finding {
-        code: Code::InterfacesRestricted,
+        code: FindingCode::InterfacesRestricted,
         sentence: format!(
             "{} on {choice}, and the choice of interfaces leaves out {}",
             unheard(seen),
@@ -222,7 +223,7 @@ fn surroundings(seen: &Observations) -> Option<Finding> {
     let name = |kind: &Option<String>| kind.clone().filter(|kind| !kind.is_empty());
     if let Some(container) = name(&seen.surroundings.container).filter(|_| is_inner(seen) == Some(true)) {
         return Some(Finding {
-            code: Code::Container,
+            code: FindingCode::Container,
             sentence: format!(
                 "{}: this program runs in a container ({container}) with a network of its own, and multicast \
                  stays inside",
@@ -237,7 +238,7 @@ fn surroundings(seen: &Observations) -> Option<Finding> {
     let translated = seen.interfaces.iter().flatten().flat_map(|interface| &interface.addresses);
     let translated = translated.into_iter().any(|own| own.ip.to_string() == "10.0.2.15");
     translated.then(|| Finding {
-        code: Code::VirtualMachine,
+        code: FindingCode::VirtualMachine,
         sentence: format!(
             "{}: this is a virtual machine ({machine}) behind address translation (NAT), which multicast does \
              not cross",

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::finding::{Code, Finding};
+use super::finding::{Finding, FindingCode};
 use super::observations::{InterfaceKind, InterfaceSeen, Observations, Sought};
 use super::there;
 use super::words::{nobody, nobody_here, quoted, shortened, unheard, used_interfaces};
@@ -12,7 +12,7 @@ use crate::few::few;
 pub(super) fn other(seen: &Observations) -> Option<Finding> {
     let first = seen.other_meshes.first().filter(|_| !seen.sought.is_address())?;
     Some(Finding {
-        code: Code::OtherMesh,
+        code: FindingCode::OtherMesh,
         sentence: format!(
             "{}; there are other meshes on this network: {}",
             nobody_here(seen),
@@ -29,7 +29,7 @@ pub(super) fn not_advertised(seen: &Observations) -> Option<Finding> {
         several => format!("{several} services are heard"),
     };
     Some(Finding {
-        code: Code::NotAdvertised,
+        code: FindingCode::NotAdvertised,
         sentence: format!("{}, where {heard}", nobody_here(seen)),
         remedy: match &seen.sought {
             Sought::Everything | Sought::Address(_) => "Start it".to_owned(),
@@ -55,7 +55,7 @@ pub fn hidden_services(hidden: usize, most: usize) -> Option<Finding> {
         several => format!("{several} more services are"),
     };
     Some(Finding {
-        code: Code::LimitReached,
+        code: FindingCode::LimitReached,
         sentence: format!(
             "{services} known of, of programs that offer more than the {most} that are kept of one"
         ),
@@ -77,7 +77,7 @@ pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
     let is_neighbour = |ip: &&IpAddr| seen.is_near(**ip) == Some(true) && seen.is_own(**ip) == Some(false);
     let neighbours = seen.connected.iter().any(|ip| is_neighbour(&ip));
     (neighbours && asked && unheard && hears_itself).then(|| Finding {
-        code: Code::MulticastBlocked,
+        code: FindingCode::MulticastBlocked,
         sentence: format!(
             "{}, also not among the static peers; nobody else can be heard, because the switch or access point drops multicast",
             nobody(seen)
@@ -92,7 +92,7 @@ pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
 pub(super) fn silence(seen: &Observations) -> Option<Finding> {
     if !seen.has_multicast {
         return Some(Finding {
-            code: Code::NothingHeard,
+            code: FindingCode::NothingHeard,
             sentence: format!("{} that the peers know of", nobody(seen)),
             remedy: "Check whether the program runs, and the static peers".to_owned(),
         });
@@ -108,7 +108,7 @@ pub(super) fn silence(seen: &Observations) -> Option<Finding> {
         false => "Check the spelling, which `mz list` shows, if it is on this machine; otherwise",
     };
     Some(Finding {
-        code: Code::NothingHeard,
+        code: FindingCode::NothingHeard,
         sentence: format!(
             "{} that can be heard{on}{only_here}: no such program runs on this network, a firewall there drops mDNS (UDP port \
              5353), the network does not pass multicast, or the access point keeps its clients apart",
@@ -138,7 +138,7 @@ pub(super) fn isolated(seen: &Observations) -> Option<Finding> {
         && seen.connected.iter().all(|ip| seen.is_own(*ip) == Some(true))
         && there::does_router_answer_only(seen, if is_wireless { 1 } else { 2 });
     is_isolated.then(|| Finding {
-        code: Code::ClientsIsolated,
+        code: FindingCode::ClientsIsolated,
         sentence: format!(
             "{}; of this network only the router answers: the access point or switch keeps its clients apart (a guest network?), \
              or they are off",

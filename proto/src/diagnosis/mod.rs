@@ -18,17 +18,17 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use attempt::{Attempt, Outcome};
-pub use finding::{Code, Finding};
+pub use attempt::{Attempt, AttemptOutcome};
+pub use finding::{Finding, FindingCode};
 pub use mesh::hidden_services;
 pub use observations::{
-    Endpoint, HostFirewall, InterfaceKind, InterfaceSeen, MulticastObservations, Neighbour, Observations,
-    SendError, Sought, StaticPeer, Surroundings, Tried,
+    HostFirewall, InterfaceKind, InterfaceSeen, MulticastObservations, Neighbour, Observations, SendError,
+    SilentEndpoint, Sought, StaticPeer, Surroundings, TriedAddress,
 };
 pub use words::{evidence_of, heard_instead, paragraph};
 
 /// The likeliest cause why one endpoint did not answer; `None` if none of its addresses was tried.
-pub fn diagnose_endpoint(seen: &Observations, endpoint: &Endpoint) -> Option<Finding> {
+pub fn diagnose_endpoint(seen: &Observations, endpoint: &SilentEndpoint) -> Option<Finding> {
     there::of_endpoint(seen, endpoint).map(|(_, finding)| finding)
 }
 

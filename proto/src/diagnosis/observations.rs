@@ -15,7 +15,7 @@ pub struct Observations {
     /// The mesh that was looked on.
     pub mesh: String,
     /// The endpoints of what was looked for that were announced or named, and did not answer.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<SilentEndpoint>,
     /// What else is known to be in the way.
     pub trouble: Option<String>,
     /// The names of services heard on this mesh, in alphabetical order.
@@ -64,18 +64,18 @@ pub enum Sought {
 
 /// An endpoint that did not answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct SilentEndpoint {
     /// The service that was announced there; `None` where only the address is known.
     pub service: Option<String>,
     /// How long ago its own process last replied to a question by itself, which proves that it ran.
     pub replied_ago: Option<Duration>,
     /// The addresses that were tried.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<TriedAddress>,
 }
 
 /// An address that was tried, with what the system says about the way there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tried {
+pub struct TriedAddress {
     /// The attempt.
     pub attempt: Attempt,
     /// What the system knows of the host as a neighbour.
@@ -111,7 +111,7 @@ pub struct StaticPeer {
     /// What is in the way.
     pub trouble: String,
     /// The addresses that were tried last.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<TriedAddress>,
 }
 
 /// One interface of this host.
@@ -249,7 +249,7 @@ impl Observations {
     }
 }
 
-impl Tried {
+impl TriedAddress {
     /// The address, with the name of its zone.
     pub(super) fn place(&self) -> String {
         named(self.attempt.address, self.zone.as_deref())

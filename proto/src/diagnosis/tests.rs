@@ -76,24 +76,24 @@ fn wired(seen: &mut Observations) -> &mut InterfaceSeen {
     &mut seen.interfaces.as_mut().expect("listed")[1]
 }
 
-fn tried(to: &str, outcome: Outcome, took: Duration, neighbour: Neighbour) -> Tried {
+fn tried(to: &str, outcome: AttemptOutcome, took: Duration, neighbour: Neighbour) -> TriedAddress {
     let attempt = Attempt { address: address(to), outcome, took };
-    Tried { attempt, neighbour, leaves_by: Some("eth0".to_owned()), said: None, zone: None }
+    TriedAddress { attempt, neighbour, leaves_by: Some("eth0".to_owned()), said: None, zone: None }
 }
 
-fn failed(kind: ErrorKind) -> Outcome {
-    Outcome::Failed { kind, code: None }
+fn failed(kind: ErrorKind) -> AttemptOutcome {
+    AttemptOutcome::Failed { kind, code: None }
 }
 
 /// An endpoint of what is sought, with these attempts.
-fn announced(tried: Vec<Tried>) -> Observations {
+fn announced(tried: Vec<TriedAddress>) -> Observations {
     with(|seen| {
         let service = Some("robot/arm".to_owned());
-        seen.endpoints = vec![Endpoint { service, replied_ago: None, tried }];
+        seen.endpoints = vec![SilentEndpoint { service, replied_ago: None, tried }];
     })
 }
 
-fn replied(ago: Duration, tried: Vec<Tried>) -> Observations {
+fn replied(ago: Duration, tried: Vec<TriedAddress>) -> Observations {
     let mut seen = announced(tried);
     seen.endpoints[0].replied_ago = Some(ago);
     seen
@@ -105,7 +105,7 @@ fn told(seen: &Observations) -> Finding {
 }
 
 #[track_caller]
-fn check(table: Vec<(&str, Observations, Code, &[&str])>) {
+fn check(table: Vec<(&str, Observations, FindingCode, &[&str])>) {
     for (row, seen, code, words) in table {
         let finding = told(&seen);
         assert_eq!(finding.code, code, "{row}: {finding}");
@@ -120,7 +120,7 @@ fn check(table: Vec<(&str, Observations, Code, &[&str])>) {
 
 #[test]
 fn what_this_host_lacks_is_told() {
-    use Code::*;
+    use FindingCode::*;
     let port_taken = |seen: &mut Observations| seen.multicast.port_taken = Some(true);
     check(vec![
         ("nothing known", Observations { has_multicast: true, ..Observations::default() }, NothingHeard, &[]),
@@ -224,7 +224,7 @@ fn what_this_host_lacks_is_told() {
 
 #[test]
 fn who_was_heard_is_told() {
-    use Code::*;
+    use FindingCode::*;
     check(vec![
         (
             "another mesh",
@@ -310,7 +310,7 @@ fn who_was_heard_is_told() {
             "a static peer that is off",
             with(|seen| {
                 let peer = "192.168.1.9:9000";
-                let silent = tried(peer, Outcome::Silent, 3 * SECOND, Neighbour::Incomplete);
+                let silent = tried(peer, AttemptOutcome::Silent, 3 * SECOND, Neighbour::Incomplete);
                 let (peer, trouble) = (peer.to_owned(), "no answer".to_owned());
                 seen.peers = vec![StaticPeer { peer, trouble, tried: vec![silent] }];
             }),
@@ -322,13 +322,13 @@ fn who_was_heard_is_told() {
         seen.heard = vec!["robot/leg".to_owned()];
         seen.multicast.heard_by_multicast = 3;
     });
-    let codes: Vec<Code> = diagnose(&slower).iter().map(|finding| finding.code).collect();
+    let codes: Vec<FindingCode> = diagnose(&slower).iter().map(|finding| finding.code).collect();
     assert_eq!(codes, [NotAdvertised, UnicastRepliesDropped], "what only slows down comes last");
 }
 
 #[test]
 fn what_an_endpoint_does_not_answer_for_is_told() {
-    use Code::*;
+    use FindingCode::*;
     use Neighbour::{Complete, Incomplete, Stale, Unknown};
     let at = "192.168.1.9:9000";
     let unreachable = failed(ErrorKind::HostUnreachable);
@@ -342,39 +342,39 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
     check(vec![
         (
             "a firewall there drops",
-            replied(SECOND, one(Outcome::Silent, 3 * SECOND, Complete)),
+            replied(SECOND, one(AttemptOutcome::Silent, 3 * SECOND, Complete)),
             FirewallThereDrops,
             &["\"robot/arm\" is announced at 192.168.1.9:9000", "a firewall on it drops"],
         ),
         (
             "a firewall there drops: it has answered to ARP meanwhile",
-            announced(one(Outcome::Silent, 3 * SECOND, Complete)),
+            announced(one(AttemptOutcome::Silent, 3 * SECOND, Complete)),
             FirewallThereDrops,
             &["that host is there", "for 3.0 s"],
         ),
         (
             "a firewall there drops: the program has replied meanwhile",
-            replied(4 * SECOND, one(Outcome::Silent, 3 * SECOND, Stale)),
+            replied(4 * SECOND, one(AttemptOutcome::Silent, 3 * SECOND, Stale)),
             FirewallThereDrops,
             &["that host is there"],
         ),
         (
             "it has been switched off, or a firewall there drops",
-            announced(one(Outcome::Silent, 5 * SECOND, Stale)),
+            announced(one(AttemptOutcome::Silent, 5 * SECOND, Stale)),
             NoAnswer,
             &["for 5.0 s", "off or asleep", "firewall"],
         ),
         (
             "the same, and it replied before",
-            replied(15 * SECOND, one(Outcome::Silent, 5 * SECOND, Stale)),
+            replied(15 * SECOND, one(AttemptOutcome::Silent, 5 * SECOND, Stale)),
             NoAnswer,
             &["off or asleep", "firewall"],
         ),
         (
             "the host is off, as one of its addresses shows",
             announced(vec![
-                tried(at, Outcome::Silent, 5 * SECOND, Stale),
-                tried("[fd77::9]:9000", Outcome::Silent, 5 * SECOND, Incomplete),
+                tried(at, AttemptOutcome::Silent, 5 * SECOND, Stale),
+                tried("[fd77::9]:9000", AttemptOutcome::Silent, 5 * SECOND, Incomplete),
             ]),
             HostSilent,
             &["does not answer to neighbour discovery"],
@@ -395,7 +395,7 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
             "a firewall there rejects IPv6",
             announced(vec![tried(
                 "[fe80::9]:9000",
-                Outcome::Failed { kind: ErrorKind::PermissionDenied, code: Some(EACCES) },
+                AttemptOutcome::Failed { kind: ErrorKind::PermissionDenied, code: Some(EACCES) },
                 Duration::from_micros(300),
                 Unknown,
             )]),
@@ -405,7 +405,7 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
         (
             "own outgoing filter",
             announced(one(
-                Outcome::Failed { kind: ErrorKind::PermissionDenied, code: Some(1) },
+                AttemptOutcome::Failed { kind: ErrorKind::PermissionDenied, code: Some(1) },
                 Duration::ZERO,
                 Complete,
             )),
@@ -439,13 +439,13 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
         ),
         (
             "the host is off, and the time was short",
-            announced(one(Outcome::Silent, SECOND, Incomplete)),
+            announced(one(AttemptOutcome::Silent, SECOND, Incomplete)),
             HostSilent,
             &[],
         ),
         (
             "kept apart: it was heard a moment ago",
-            replied(SECOND, one(Outcome::Silent, 3 * SECOND, Incomplete)),
+            replied(SECOND, one(AttemptOutcome::Silent, 3 * SECOND, Incomplete)),
             ClientsIsolated,
             &["keeps its clients apart"],
         ),
@@ -457,12 +457,22 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
         ),
         (
             "silent for less than TCP takes to repeat a packet",
-            announced(one(Outcome::Silent, SECOND, Complete)),
+            announced(one(AttemptOutcome::Silent, SECOND, Complete)),
             FirewallThereDrops,
             &["a firewall on it drops connections, unless the network is slow or loses packets"],
         ),
-        ("stopped", announced(one(Outcome::Accepted, 3 * SECOND, Complete)), ProgramStalled, &["accepted"]),
-        ("another program", announced(one(Outcome::OtherProtocol, SECOND, Complete)), OtherProtocol, &[]),
+        (
+            "stopped",
+            announced(one(AttemptOutcome::Accepted, 3 * SECOND, Complete)),
+            ProgramStalled,
+            &["accepted"],
+        ),
+        (
+            "another program",
+            announced(one(AttemptOutcome::OtherProtocol, SECOND, Complete)),
+            OtherProtocol,
+            &[],
+        ),
         (
             "another network without a route",
             announced(vec![tried(
@@ -476,7 +486,7 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
         ),
         (
             "another network behind a router that says nothing",
-            announced(vec![tried("192.168.20.9:9000", Outcome::Silent, 3 * SECOND, Unknown)]),
+            announced(vec![tried("192.168.20.9:9000", AttemptOutcome::Silent, 3 * SECOND, Unknown)]),
             OtherSubnet,
             &["another network", "through the router"],
         ),
@@ -485,8 +495,8 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
             with(|seen| {
                 seen.interfaces = None;
                 seen.neighbours = None;
-                let tried = one(Outcome::Silent, 3 * SECOND, Unknown);
-                seen.endpoints = vec![Endpoint { tried, ..Endpoint::default() }];
+                let tried = one(AttemptOutcome::Silent, 3 * SECOND, Unknown);
+                seen.endpoints = vec![SilentEndpoint { tried, ..SilentEndpoint::default() }];
             }),
             NoAnswer,
             &["a firewall on that host drops connections, or it is off"],
@@ -496,11 +506,11 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
 
 #[test]
 fn the_way_to_an_endpoint_is_told() {
-    use Code::*;
+    use FindingCode::*;
     let at = "192.168.1.9:9000";
     let leaves_by = |name: &str, neighbour| {
-        let tried = tried(at, Outcome::Silent, 3 * SECOND, neighbour);
-        vec![Tried { leaves_by: Some(name.to_owned()), ..tried }]
+        let tried = tried(at, AttemptOutcome::Silent, 3 * SECOND, neighbour);
+        vec![TriedAddress { leaves_by: Some(name.to_owned()), ..tried }]
     };
     let mut vpn = announced(leaves_by("tun0", Neighbour::Unknown));
     vpn.interfaces.as_mut().expect("listed").push(interface("tun0", InterfaceKind::Tunnel, &["10.8.0.2/24"]));
@@ -509,13 +519,13 @@ fn the_way_to_an_endpoint_is_told() {
     // Docker's bridge has the same address on every host.
     let mut docker = announced(vec![
         tried("172.17.0.1:9000", failed(ErrorKind::ConnectionRefused), Duration::ZERO, Neighbour::Unknown),
-        tried(at, Outcome::Silent, 3 * SECOND, Neighbour::Complete),
+        tried(at, AttemptOutcome::Silent, 3 * SECOND, Neighbour::Complete),
     ]);
     let bridge = interface("docker0", InterfaceKind::Inner, &["172.17.0.1/16"]);
     docker.interfaces.as_mut().expect("listed").push(bridge);
-    let mut declined = announced(vec![Tried {
+    let mut declined = announced(vec![TriedAddress {
         said: Some("it belongs to the mesh \"room-6\"".to_owned()),
-        ..tried(at, Outcome::Rejected, Duration::ZERO, Neighbour::Complete)
+        ..tried(at, AttemptOutcome::Rejected, Duration::ZERO, Neighbour::Complete)
     }]);
     declined.sought = Sought::Address(address(at));
     declined.endpoints[0].service = None;
@@ -551,7 +561,7 @@ fn nothing_is_concluded_from_what_nobody_could_look_at() {
         |seen: &mut Observations| seen.surroundings.container = None,
     ] {
         let finding = told(&blind(change));
-        assert_eq!(finding.code, Code::NothingHeard, "{finding}");
+        assert_eq!(finding.code, FindingCode::NothingHeard, "{finding}");
     }
 }
 
@@ -559,8 +569,8 @@ fn nothing_is_concluded_from_what_nobody_could_look_at() {
 fn zones_go_by_the_names_of_interfaces() {
     let to = "[fe80::9%3]:9000";
     let at = "[fe80::9%eth0]:9000";
-    let silent = tried(to, Outcome::Silent, 5 * SECOND, Neighbour::Stale);
-    let silent = Tried { zone: Some("eth0".to_owned()), ..silent };
+    let silent = tried(to, AttemptOutcome::Silent, 5 * SECOND, Neighbour::Stale);
+    let silent = TriedAddress { zone: Some("eth0".to_owned()), ..silent };
     let shown = evidence_of(std::slice::from_ref(&silent), &MulticastObservations::default(), None);
     assert!(shown[0].contains(at) && !shown[0].contains("%3"), "{shown:?}");
     let seen = announced(vec![silent]);
@@ -577,7 +587,7 @@ fn a_host_with_a_thousand_addresses_makes_no_long_sentence() {
     let many = (0..1_500).map(|number: u16| {
         let [high, low] = number.to_be_bytes();
         let to = SocketAddr::from(([10, 0, high, low], 9_000));
-        tried(&to.to_string(), Outcome::Silent, SECOND, Neighbour::Unknown)
+        tried(&to.to_string(), AttemptOutcome::Silent, SECOND, Neighbour::Unknown)
     });
     let mut seen = announced(many.collect());
     let own = (0..1_500_u16).map(|number| {

@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::attempt::{Outcome, seconds};
+use super::attempt::{AttemptOutcome, seconds};
 use super::cable::no_carrier;
-use super::finding::{Code, Finding};
-use super::observations::{Endpoint, InterfaceKind, Neighbour, Observations, Sought, Tried};
+use super::finding::{Finding, FindingCode};
+use super::observations::{InterfaceKind, Neighbour, Observations, SilentEndpoint, Sought, TriedAddress};
 use super::words::{asked_by, networks, quoted};
 
 /// A system that asks for a hardware address in vain gives up after three seconds; what says no sooner is something that answers.
@@ -36,7 +36,7 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
 }
 
 /// The likeliest cause why one endpoint did not answer, and how little it says.
-pub(super) fn of_endpoint(seen: &Observations, endpoint: &Endpoint) -> Option<(u8, Finding)> {
+pub(super) fn of_endpoint(seen: &Observations, endpoint: &SilentEndpoint) -> Option<(u8, Finding)> {
     let judged = endpoint.tried.iter().map(|tried| (sign(seen, endpoint, tried), tried));
     let (sign, tried) = judged.min_by_key(|(sign, _)| *sign)?;
     Some((sign as u8, finding(seen, endpoint, tried, sign)))
@@ -46,7 +46,7 @@ pub(super) fn of_endpoint(seen: &Observations, endpoint: &Endpoint) -> Option<(u
 pub(super) fn nothing(seen: &Observations, address: SocketAddr) -> Finding {
     let trouble = seen.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
     Finding {
-        code: Code::NoAnswer,
+        code: FindingCode::NoAnswer,
         sentence: format!("nothing of this mesh answers at {}{trouble}", seen.named(address)),
         remedy: format!("Check that the program runs on {}, and the port", address.ip()),
     }
@@ -75,17 +75,17 @@ enum Sign {
     Other,
 }
 
-fn sign(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
+fn sign(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress) -> Sign {
     let ip = tried.attempt.address.ip();
     let own = seen.is_own(ip) == Some(true);
     let (kind, code) = match tried.attempt.outcome {
-        Outcome::Rejected => return Sign::Declined,
-        Outcome::OtherProtocol => return Sign::OtherProtocol,
+        AttemptOutcome::Rejected => return Sign::Declined,
+        AttemptOutcome::OtherProtocol => return Sign::OtherProtocol,
         // An address of this host may be that of a bridge which another host has as well.
         _ if own && !is_meant(seen, endpoint) => return Sign::OwnAddress,
-        Outcome::Accepted => return Sign::Stalled,
-        Outcome::Silent => return silence(seen, endpoint, tried),
-        Outcome::Failed { kind, code } => (kind, code),
+        AttemptOutcome::Accepted => return Sign::Stalled,
+        AttemptOutcome::Silent => return silence(seen, endpoint, tried),
+        AttemptOutcome::Failed { kind, code } => (kind, code),
     };
     match kind {
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => {
@@ -115,13 +115,13 @@ fn sign(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
 }
 
 /// Returns whether an address of this host is really meant: it was asked for, or there is no other.
-fn is_meant(seen: &Observations, endpoint: &Endpoint) -> bool {
+fn is_meant(seen: &Observations, endpoint: &SilentEndpoint) -> bool {
     matches!(seen.sought, Sought::Address(_))
         || endpoint.tried.iter().all(|tried| seen.is_own(tried.attempt.address.ip()) == Some(true))
 }
 
 /// What it is a sign of that nothing came back.
-fn silence(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
+fn silence(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress) -> Sign {
     let ip = tried.attempt.address.ip();
     let leaves_by = tried.leaves_by.as_deref().and_then(|name| seen.interface(name));
     if leaves_by.is_some_and(|interface| interface.kind == InterfaceKind::Tunnel) {
@@ -147,7 +147,7 @@ fn silence(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
 
 /// Returns whether a host that does not answer to ARP is likely to be kept apart rather than off: it was heard a moment ago, or the
 /// router answers and of several hosts none does.
-fn is_isolated(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> bool {
+fn is_isolated(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress) -> bool {
     if endpoint.replied_ago.is_some_and(|ago| ago <= LATELY) {
         return true;
     }
@@ -167,7 +167,7 @@ pub(super) fn does_router_answer_only(seen: &Observations, at_least: usize) -> b
     router && silent >= at_least && !others().any(Neighbour::has_answered)
 }
 
-fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) -> Finding {
+fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress, sign: Sign) -> Finding {
     let address = tried.attempt.address;
     let (ip, port) = (address.ip(), address.port());
     let took = seconds(tried.attempt.took);
@@ -181,7 +181,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
     let firewall_remedy = || format!("On {ip}, {let_in}");
     let (code, sentence, remedy) = match sign {
         Sign::Declined => (
-            Code::Declined,
+            FindingCode::Declined,
             format!(
                 "{who}, and what answers there declines: {}",
                 tried.said.as_deref().unwrap_or("it gave no reason")
@@ -194,7 +194,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             },
         ),
         Sign::OtherProtocol => (
-            Code::OtherProtocol,
+            FindingCode::OtherProtocol,
             format!(
                 "{who}, and what answers there does not speak meshzero{}",
                 tried.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default()
@@ -202,7 +202,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             "Check the port: `mz discover NAME` prints the address of a service".to_owned(),
         ),
         Sign::Stalled => (
-            Code::ProgramStalled,
+            FindingCode::ProgramStalled,
             format!(
                 "{who}, where connections are accepted and nothing comes for {took}: the program is stopped or busy, or large \
                  packets get lost on the way{unless}"
@@ -212,7 +212,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             ),
         ),
         Sign::NotPermitted => (
-            Code::OutgoingFilter,
+            FindingCode::OutgoingFilter,
             format!(
                 "this machine forbids itself to send to {ip}: a firewall rule, or the kill switch of a VPN"
             ),
@@ -220,14 +220,14 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
         ),
         Sign::CableOut => return no_carrier(seen, tried.leaves_by.as_deref().unwrap_or("the interface")),
         Sign::Gone if seen.is_own(ip) == Some(true) => (
-            Code::ProcessGone,
+            FindingCode::ProcessGone,
             format!(
                 "{who}, which is this machine, and nothing listens there: the program has ended, or not started yet"
             ),
             "Start it, or check the port".to_owned(),
         ),
         Sign::Gone => (
-            Code::ProcessGone,
+            FindingCode::ProcessGone,
             match endpoint.service {
                 Some(_) => format!(
                     "{who}; that host is there, and nothing listens at the port: the program has ended without a goodbye"
@@ -241,7 +241,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             ),
         ),
         Sign::RefusedThoughThere => (
-            Code::FirewallThereRejects,
+            FindingCode::FirewallThereRejects,
             format!(
                 "{who}, and {ip} refuses connections to that port although the program replied {} ago: a firewall there rejects \
                  them, or the program has ended this moment",
@@ -250,19 +250,19 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             firewall_remedy(),
         ),
         Sign::Rejected => (
-            Code::FirewallThereRejects,
+            FindingCode::FirewallThereRejects,
             format!("{who}, and {ip} rejects connections to that port by a firewall rule"),
             firewall_remedy(),
         ),
         Sign::Dropped => (
-            Code::FirewallThereDrops,
+            FindingCode::FirewallThereDrops,
             format!(
                 "{who}, and that host is there and says nothing to that port for {took}: a firewall on it drops connections{unless}"
             ),
             firewall_remedy(),
         ),
         Sign::Tunnel => (
-            Code::VpnRoute,
+            FindingCode::VpnRoute,
             format!(
                 "packets to {ip} leave by {}, a VPN's tunnel, and nothing comes back",
                 tried.leaves_by.as_deref().unwrap_or("a tunnel")
@@ -270,7 +270,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             "Switch the VPN off, or let it leave out the local network (split tunnel)".to_owned(),
         ),
         Sign::Isolated => (
-            Code::ClientsIsolated,
+            FindingCode::ClientsIsolated,
             format!(
                 "{who}, and no direct packet reaches it: the access point or switch keeps its clients apart (a guest network?), or \
                  that host has just gone"
@@ -278,7 +278,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             ISOLATION_REMEDY.to_owned(),
         ),
         Sign::Silent => (
-            Code::HostSilent,
+            FindingCode::HostSilent,
             format!(
                 "{who}, and {ip} does not answer to {}: it is off, asleep, unplugged or on another network{}",
                 asked_by(ip),
@@ -289,7 +289,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             ),
         ),
         Sign::DroppedOrOff => (
-            Code::NoAnswer,
+            FindingCode::NoAnswer,
             format!(
                 "{who}, and nothing came back for {took}: that host is off or asleep, or a firewall on it drops connections{unless}"
             ),
@@ -297,9 +297,9 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
         ),
         Sign::NotNear | Sign::NoRoute => other_subnet(seen, endpoint, tried, sign),
         Sign::Nothing | Sign::OwnAddress | Sign::Other => (
-            Code::NoAnswer,
+            FindingCode::NoAnswer,
             match tried.attempt.outcome {
-                Outcome::Failed { kind, .. } => format!("{who}, and connecting there fails: {kind}"),
+                AttemptOutcome::Failed { kind, .. } => format!("{who}, and connecting there fails: {kind}"),
                 _ => format!(
                     "{who}, and nothing came back for {took}: a firewall on that host drops connections, or it is off or asleep{unless}"
                 ),
@@ -310,7 +310,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
     Finding { code, sentence, remedy }
 }
 
-fn perhaps_isolated(seen: &Observations, tried: &Tried) -> &'static str {
+fn perhaps_isolated(seen: &Observations, tried: &TriedAddress) -> &'static str {
     let leaves_by = tried.leaves_by.as_deref().and_then(|name| seen.interface(name));
     match leaves_by {
         Some(interface) if interface.kind == InterfaceKind::Wireless => {
@@ -322,10 +322,10 @@ fn perhaps_isolated(seen: &Observations, tried: &Tried) -> &'static str {
 
 fn other_subnet(
     seen: &Observations,
-    endpoint: &Endpoint,
-    tried: &Tried,
+    endpoint: &SilentEndpoint,
+    tried: &TriedAddress,
     sign: Sign,
-) -> (Code, String, String) {
+) -> (FindingCode, String, String) {
     let who = subject(endpoint, tried);
     let ip = tried.attempt.address.ip();
     let same_family = |own: &IpAddr| own.is_ipv4() == ip.is_ipv4();
@@ -333,7 +333,7 @@ fn other_subnet(
     if own.is_empty() && sign == Sign::NoRoute {
         let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
         return (
-            Code::NoAddress,
+            FindingCode::NoAddress,
             format!("{who}, and this host has no {family} address to send from"),
             "Connect this machine to the network, or wait for its address (DHCP)".to_owned(),
         );
@@ -346,7 +346,7 @@ fn other_subnet(
         }
     };
     (
-        Code::OtherSubnet,
+        FindingCode::OtherSubnet,
         format!("{who}, which is in another network than this host ({here}), and {what}"),
         "Put both on the same network (not one on the guest network), or have the router pass TCP between them and name a peer: \
          MESHZERO_PEERS=ADDRESS:PORT, `--peers`"
@@ -355,7 +355,7 @@ fn other_subnet(
 }
 
 /// The endpoint that does not answer, as the beginning of a sentence.
-fn subject(endpoint: &Endpoint, tried: &Tried) -> String {
+fn subject(endpoint: &SilentEndpoint, tried: &TriedAddress) -> String {
     let address = tried.place();
     match &endpoint.service {
         Some(service) => format!("{} is announced at {address}", quoted(service)),

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use super::attempt::seconds;
 use super::finding::Finding;
-use super::observations::{InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, Tried};
+use super::observations::{
+    InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, TriedAddress,
+};
 use crate::discovery::addresses::is_link_local;
 use crate::few::{at_most, few};
 
@@ -99,7 +101,11 @@ pub fn paragraph(findings: &[Finding], evidence: &[String]) -> Option<String> {
 }
 
 /// What was tried and asked, in a few words each; where nothing was tried, the `trouble` that is known.
-pub fn evidence_of(tried: &[Tried], multicast: &MulticastObservations, trouble: Option<&str>) -> Vec<String> {
+pub fn evidence_of(
+    tried: &[TriedAddress],
+    multicast: &MulticastObservations,
+    trouble: Option<&str>,
+) -> Vec<String> {
     let mut evidence = Vec::new();
     if !tried.is_empty() {
         let attempts: Vec<String> = tried.iter().map(ToString::to_string).collect();
@@ -142,7 +148,7 @@ fn counted(count: u64, what: impl Display) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-impl std::fmt::Display for Tried {
+impl std::fmt::Display for TriedAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {} after {}", self.place(), self.attempt.outcome, seconds(self.attempt.took))?;
         let by = asked_by(self.attempt.address.ip());

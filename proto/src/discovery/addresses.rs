@@ -124,7 +124,7 @@ fn rank(ip: IpAddr, is_here: bool, own: &[OwnAddress]) -> u8 {
 
 /// The ends of a link over which one node tells another of endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ends {
+pub struct LinkEnds {
     /// The address of this host at which the link ends, where it is known. It is known to lead here from there.
     pub own: Option<IpAddr>,
     /// The address of the other end, as it is seen here.
@@ -133,7 +133,7 @@ pub struct Ends {
     pub zone: u32,
 }
 
-impl Ends {
+impl LinkEnds {
     /// Returns whether both ends are on this host, as far as addresses tell.
     pub fn are_on_one_host(&self, own: &[OwnAddress]) -> bool {
         self.other.is_loopback() || is_own(self.other, own)
@@ -157,7 +157,7 @@ impl Ends {
 /// The `addresses` of one endpoint that the other end of a link is told, at most [`MAX_ADDRESSES`], best first: those that lead
 /// here by the link's own address, then networks that this host shares with the other, other IPv4 and other IPv6. Loopback
 /// addresses are of use on the same host only, and link-local ones on the link that the other end is on.
-pub fn to_tell(addresses: &[SocketAddr], ends: Ends, own: &[OwnAddress]) -> Vec<SocketAddr> {
+pub fn to_tell(addresses: &[SocketAddr], ends: LinkEnds, own: &[OwnAddress]) -> Vec<SocketAddr> {
     let is_near = ends.are_on_one_host(own);
     let shared: Vec<OwnAddress> =
         own.iter().copied().filter(|own| own.shares_network_with(ends.other)).collect();

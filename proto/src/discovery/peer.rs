@@ -1,6 +1,6 @@
 //! What one node tells another over a link between peers: which services it knows, and which are gone.
 //!
-//! Each telling is the payload of a frame of [`Kind::Peer`], in MessagePack with field names, so that later versions
+//! Each telling is the payload of a frame of [`FrameKind::Peer`], in MessagePack with field names, so that later versions
 //! can add fields.
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::control;
 use crate::discovery::advert::Advert;
 use crate::id::InstanceId;
-use crate::wire::frame::{self, Header, Kind};
+use crate::wire::frame::{self, FrameKind, Header};
 
 /// The longest payload of a telling, in bytes.
 pub const MAX_TOLD_BYTES: usize = 64 << 10;
@@ -19,7 +19,7 @@ const GONE_AT_ONCE: usize = 1_024;
 
 /// One telling.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct PeerUpdate {
     /// Services that are there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<Advert>,
@@ -31,25 +31,28 @@ pub struct Told {
 /// The payload of a frame is no telling.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a peer's telling does not decode: {0}")]
-pub struct UndecodableTold(String);
+pub struct InvalidPeerUpdate(String);
 
-impl Told {
+impl PeerUpdate {
     /// Reads the payload of a frame.
     ///
     /// # Errors
-    /// [`UndecodableTold`]: the peer is broken or worse; the link should end.
-    pub fn decode(payload: &[u8]) -> Result<Self, UndecodableTold> {
-        control::from_bytes(payload).map_err(UndecodableTold)
+    /// [`InvalidPeerUpdate`]: the peer is broken or worse; the link should end.
+    pub fn decode(payload: &[u8]) -> Result<Self, InvalidPeerUpdate> {
+        control::from_bytes(payload).map_err(InvalidPeerUpdate)
     }
 
     /// The frames that tell this, as many as it takes.
     pub fn to_frames(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let known =
-            self.known.chunks(ADVERTS_AT_ONCE).map(|known| Told { known: known.to_vec(), gone: Vec::new() });
-        let gone = self.gone.chunks(GONE_AT_ONCE).map(|gone| Told { known: Vec::new(), gone: gone.to_vec() });
+        let known = self
+            .known
+            .chunks(ADVERTS_AT_ONCE)
+            .map(|known| PeerUpdate { known: known.to_vec(), gone: Vec::new() });
+        let gone =
+            self.gone.chunks(GONE_AT_ONCE).map(|gone| PeerUpdate { known: Vec::new(), gone: gone.to_vec() });
         for part in known.chain(gone) {
-            frame::write(&mut bytes, Header::new(Kind::Peer, 0), &control::to_bytes(&part));
+            frame::write(&mut bytes, Header::new(FrameKind::Peer, 0), &control::to_bytes(&part));
         }
         bytes
     }
@@ -77,12 +80,13 @@ mod tests {
             addresses: vec![v6; crate::discovery::advert::MAX_ADDRESSES],
             leaving: false,
         };
-        let told = Told { known: vec![advert; 200], gone: vec![InstanceId::from_random([255; 16]); 5_000] };
+        let told =
+            PeerUpdate { known: vec![advert; 200], gone: vec![InstanceId::from_random([255; 16]); 5_000] };
         let mut buffer = BytesMut::from(&told.to_frames()[..]);
-        let mut back = Told::default();
+        let mut back = PeerUpdate::default();
         while let Some(frame) = frame::take(&mut buffer, MAX_TOLD_BYTES).expect("frames within the limit") {
-            assert_eq!(frame.header.kind, Kind::Peer);
-            let part = Told::decode(&frame.payload).expect("it decodes");
+            assert_eq!(frame.header.kind, FrameKind::Peer);
+            let part = PeerUpdate::decode(&frame.payload).expect("it decodes");
             back.known.extend(part.known);
             back.gone.extend(part.gone);
         }
@@ -92,12 +96,12 @@ mod tests {
 
     #[test]
     fn nothing_to_tell_is_no_frame() {
-        assert!(Told::default().to_frames().is_empty());
+        assert!(PeerUpdate::default().to_frames().is_empty());
     }
 
     #[test]
     fn nonsense_is_an_error() {
-        assert!(Told::decode(&[0xdd, 0xff, 0xff, 0xff, 0xff]).is_err());
-        assert!(Told::decode(b"").is_err());
+        assert!(PeerUpdate::decode(&[0xdd, 0xff, 0xff, 0xff, 0xff]).is_err());
+        assert!(PeerUpdate::decode(b"").is_err());
     }
 }

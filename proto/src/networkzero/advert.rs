@@ -11,7 +11,7 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// A service at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advert {
+pub struct ServiceAdvert {
     /// Its name.
     pub name: String,
     /// Where it listens.
@@ -31,7 +31,7 @@ pub enum AdvertError {
     Address(String),
 }
 
-impl Advert {
+impl ServiceAdvert {
     /// Reads a datagram.
     ///
     /// # Errors

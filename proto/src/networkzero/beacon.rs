@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use super::Advert;
+use super::ServiceAdvert;
 
 /// How often each service is broadcast (`BEACON_ADVERT_FREQUENCY_S`).
 const EVERY: Duration = Duration::from_secs(2);
@@ -19,9 +19,9 @@ pub const LIFETIME: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Beacon {
     /// By name, as in NetworkZero: a later advert takes the place of an earlier one.
-    heard: BTreeMap<String, Heard>,
+    heard: BTreeMap<String, HeardAdvert>,
     /// What programs of this machine advertise, until they take it back.
-    local: BTreeMap<String, Advert>,
+    local: BTreeMap<String, ServiceAdvert>,
     /// What the mesh offers.
     mesh: BTreeMap<String, SocketAddrV4>,
     /// When each name is broadcast next.
@@ -34,7 +34,7 @@ pub struct Beacon {
 }
 
 #[derive(Debug)]
-struct Heard {
+struct HeardAdvert {
     address: SocketAddrV4,
     until: Instant,
 }
@@ -54,20 +54,20 @@ impl Beacon {
     }
 
     /// Takes an advert that was heard, if there is room for its name. Returns whether there is.
-    pub fn hear(&mut self, advert: Advert, now: Instant) -> bool {
+    pub fn hear(&mut self, advert: ServiceAdvert, now: Instant) -> bool {
         // Broadcasts come back to where they were sent from.
         let is_own = self.announced(&advert.name) == Some(advert.address);
         let has_room = self.heard.len() < self.most || self.heard.contains_key(&advert.name);
         if !is_own && has_room {
             let until = now + advert.lifetime;
-            self.heard.insert(advert.name, Heard { address: advert.address, until });
+            self.heard.insert(advert.name, HeardAdvert { address: advert.address, until });
         }
         is_own || has_room
     }
 
     /// Advertises for a program of this machine. Returns whether there is room, the name is so short that it can be broadcast and,
     /// if it `must_be_new`, there is no other.
-    pub fn advertise(&mut self, advert: Advert, must_be_new: bool, now: Instant) -> bool {
+    pub fn advertise(&mut self, advert: ServiceAdvert, must_be_new: bool, now: Instant) -> bool {
         let exists = self.local.contains_key(&advert.name);
         let is_taken = exists || self.mesh.contains_key(&advert.name);
         let has_room = exists || self.local.len() < self.most;
@@ -127,7 +127,7 @@ impl Beacon {
         let name = name.clone();
         let advert = match (self.local.get(&name), self.mesh.get(&name)) {
             (Some(advert), _) => advert.clone(),
-            (None, Some(address)) => Advert { name, address: *address, lifetime: LIFETIME },
+            (None, Some(address)) => ServiceAdvert { name, address: *address, lifetime: LIFETIME },
             (None, None) => return None,
         };
         // One that would be cut at the other end is never sent: see `can_be_announced`.

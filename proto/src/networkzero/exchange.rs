@@ -10,19 +10,19 @@ use crate::discovery::directory::Instance;
 use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
 
-use super::{Advert, LIFETIME};
+use super::{LIFETIME, ServiceAdvert};
 
 /// What is known of the mesh, as far as it matters here.
 #[derive(Debug)]
 pub struct Exchange {
     own: NodeId,
-    services: BTreeMap<InstanceId, Service>,
+    services: BTreeMap<InstanceId, ExchangedService>,
     /// The names that this gateway brings over, and the instances that they have become.
     brought: BTreeMap<String, Option<InstanceId>>,
 }
 
 #[derive(Debug)]
-struct Service {
+struct ExchangedService {
     node: NodeId,
     name: String,
     addresses: Vec<SocketAddrV4>,
@@ -41,7 +41,7 @@ impl Exchange {
             // NetworkZero knows no others.
             IpAddr::V6(_) => None,
         });
-        let service = Service {
+        let service = ExchangedService {
             node: instance.node,
             name: instance.service.to_string(),
             addresses: addresses.filter(|address| !address.ip().is_unspecified()).collect(),
@@ -114,7 +114,7 @@ impl Exchange {
 
     /// Whether a service of the mesh is one that this gateway brought over. Discovery may know it before the gateway has its
     /// identity.
-    fn is_brought(&self, id: InstanceId, service: &Service) -> bool {
+    fn is_brought(&self, id: InstanceId, service: &ExchangedService) -> bool {
         let brought = self.brought.get(&service.name);
         service.node == self.own
             && brought.is_some_and(|instance| instance.is_none_or(|instance| instance == id))
@@ -126,7 +126,7 @@ impl Exchange {
     }
 }
 
-impl Service {
+impl ExchangedService {
     /// Where programs of other hosts reach it, if anywhere.
     fn address(&self) -> Option<SocketAddrV4> {
         let elsewhere = self.addresses.iter().find(|address| !address.ip().is_loopback());
@@ -135,5 +135,5 @@ impl Service {
 }
 
 fn can_be_announced(name: &str, address: SocketAddrV4) -> bool {
-    Advert { name: name.to_owned(), address, lifetime: LIFETIME }.to_bytes().is_some()
+    ServiceAdvert { name: name.to_owned(), address, lifetime: LIFETIME }.to_bytes().is_some()
 }

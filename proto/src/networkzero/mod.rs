@@ -10,7 +10,7 @@ mod beacon;
 mod command;
 mod exchange;
 
-pub use advert::{Advert, AdvertError, MAX_ADVERT_BYTES};
+pub use advert::{AdvertError, MAX_ADVERT_BYTES, ServiceAdvert};
 pub use beacon::{Beacon, LIFETIME};
 pub use command::{Command, CommandError};
 pub use exchange::Exchange;

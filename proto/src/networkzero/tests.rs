@@ -13,8 +13,8 @@ fn at(last: u8) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, last), 50_000)
 }
 
-fn advert(name: &str, last: u8) -> Advert {
-    Advert { name: name.to_owned(), address: at(last), lifetime: LIFETIME }
+fn advert(name: &str, last: u8) -> ServiceAdvert {
+    ServiceAdvert { name: name.to_owned(), address: at(last), lifetime: LIFETIME }
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -24,9 +24,9 @@ fn seconds(seconds: u64) -> Duration {
 #[test]
 fn adverts_are_what_networkzero_sends() {
     let sent = br#"["hello", "192.168.1.7:50000", 20]"#;
-    assert_eq!(Advert::from_bytes(sent), Ok(advert("hello", 7)));
+    assert_eq!(ServiceAdvert::from_bytes(sent), Ok(advert("hello", 7)));
     assert_eq!(advert("hello", 7).to_bytes().as_deref(), Some(&br#"["hello","192.168.1.7:50000",20]"#[..]));
-    let lifetime = |text: &str| Advert::from_bytes(text.as_bytes()).map(|advert| advert.lifetime);
+    let lifetime = |text: &str| ServiceAdvert::from_bytes(text.as_bytes()).map(|advert| advert.lifetime);
     assert_eq!(lifetime(r#"["a", "1.2.3.4:5", 0.5]"#), Ok(Duration::from_millis(500)));
     assert_eq!(lifetime(r#"["a", "1.2.3.4:5", null]"#), Ok(seconds(3_600)));
     assert_eq!(lifetime(r#"["a", "1.2.3.4:5", -1]"#), Ok(Duration::ZERO));
@@ -49,7 +49,7 @@ fn what_is_no_advert_is_an_error() {
         br#"["cut off", "1.2.3."#,
         br#"[[[[[[[[[[[[[[[[[[[[[[[["#,
     ] {
-        assert!(Advert::from_bytes(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
+        assert!(ServiceAdvert::from_bytes(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
     }
     assert_eq!(advert(&"x".repeat(300), 1).to_bytes(), None);
 }
@@ -63,7 +63,7 @@ fn each_service_is_broadcast_every_two_seconds_and_not_all_at_once() {
     for millis in 0..6_000 {
         let now = start + Duration::from_millis(millis);
         while let Some(bytes) = beacon.broadcast(now) {
-            sent.push((millis, Advert::from_bytes(&bytes).expect("an advert").name));
+            sent.push((millis, ServiceAdvert::from_bytes(&bytes).expect("an advert").name));
         }
     }
     let expected = [(0, "a"), (10, "b"), (2_000, "a"), (2_010, "b"), (4_000, "a"), (4_010, "b")]
@@ -74,7 +74,7 @@ fn each_service_is_broadcast_every_two_seconds_and_not_all_at_once() {
     beacon.pause(false);
     beacon.unadvertise("a");
     let bytes = beacon.broadcast(start + seconds(60)).expect("b is left");
-    assert_eq!(Advert::from_bytes(&bytes), Ok(advert("b", 2)));
+    assert_eq!(ServiceAdvert::from_bytes(&bytes), Ok(advert("b", 2)));
     assert_eq!(beacon.broadcast(start + seconds(61)), None);
 }
 

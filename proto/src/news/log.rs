@@ -39,7 +39,7 @@ pub struct Log {
     /// Where the items that are kept end.
     ends: VecDeque<u64>,
     /// Who stands before each item.
-    cursors: BTreeMap<u64, Standing>,
+    cursors: BTreeMap<u64, CursorCount>,
     /// Cursors of those who are not waited for any more.
     given_up: usize,
 }
@@ -54,14 +54,14 @@ pub struct Cursor {
 
 /// The cursors before one item.
 #[derive(Debug, Default)]
-struct Standing {
+struct CursorCount {
     all: usize,
     given_up: usize,
 }
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq, Default)]
-pub struct Read {
+pub struct LogRead {
     /// Items that are missing before those that were read.
     pub missing: u64,
     /// How many items were read.
@@ -148,7 +148,7 @@ impl Log {
     }
 
     /// Reads what comes next for one subscriber, one item at least if there is any, and not many more than `bytes`.
-    pub fn read(&mut self, cursor: &mut Cursor, bytes: usize) -> Read {
+    pub fn read(&mut self, cursor: &mut Cursor, bytes: usize) -> LogRead {
         let missing = self.missing(cursor);
         let from_item = cursor.item + missing;
         let from = self.begin(from_item);
@@ -166,7 +166,7 @@ impl Log {
         }
         self.put(cursor);
         self.drop_read();
-        Read { missing, items: to_item - from_item, frames }
+        LogRead { missing, items: to_item - from_item, frames }
     }
 
     /// How many items the subscriber has missed since it last read.
@@ -335,7 +335,7 @@ mod tests {
 
     /// Everything that comes next, as the first byte of each item, and how many are missing before.
     fn read(log: &mut Log, cursor: &mut Cursor, bytes: usize) -> (u64, Vec<u8>) {
-        let Read { missing, frames, items } = log.read(cursor, bytes);
+        let LogRead { missing, frames, items } = log.read(cursor, bytes);
         let all: Vec<u8> = frames.iter().flat_map(|frames| frames.iter().copied()).collect();
         assert!(all.chunks(10).all(|item| item.len() == 10 && item.iter().all(|byte| *byte == item[0])));
         assert_eq!(all.chunks(10).count() as u64, items);
@@ -380,7 +380,7 @@ mod tests {
         append(&mut log, 3..4);
         assert_eq!(log.missing(&cursor), 1);
         log.append_shared([vec![2; 10_000].into()]);
-        let Read { missing, items, .. } = log.read(&mut cursor, 1_000_000);
+        let LogRead { missing, items, .. } = log.read(&mut cursor, 1_000_000);
         assert_eq!((missing, items), (2, 3));
         log.append_shared([vec![2; 10_000].into()]);
         append(&mut log, 4..5);
@@ -396,9 +396,9 @@ mod tests {
         assert!(Log::is_large(large.len()));
         log.append_shared([Bytes::from_static(b"head"), large.clone()]);
         append(&mut log, 2..3);
-        let Read { frames, .. } = log.read(&mut cursor, 1);
+        let LogRead { frames, .. } = log.read(&mut cursor, 1);
         assert_eq!(frames.len(), 1);
-        let Read { frames, .. } = log.read(&mut cursor, 1);
+        let LogRead { frames, .. } = log.read(&mut cursor, 1);
         assert_eq!(frames.iter().map(Bytes::len).collect::<Vec<_>>(), [4, LARGE_BYTES], "one item");
         assert_eq!(frames[1].as_ptr(), large.as_ptr());
         assert_eq!(read(&mut log, &mut cursor, 1), (0, vec![2]));

@@ -12,14 +12,14 @@ mod rate;
 use serde::{Deserialize, Serialize};
 
 pub use self::gap::{GapReason, Missed};
-pub use self::log::{Cursor, Log, Read};
+pub use self::log::{Cursor, Log, LogRead};
 pub use self::newest::newest;
 pub use self::policy::{Keep, Policy};
-pub use self::queue::{Next, Queue};
+pub use self::queue::{NextItem, Queue};
 use crate::buffer::WriteBuffer;
 use crate::codec::{Fingerprint, control};
 use crate::name::Topic;
-use crate::wire::frame::{self, Header, Kind};
+use crate::wire::frame::{self, FrameKind, Header};
 
 /// What a subscriber asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +52,8 @@ impl Subscribe {
 /// # Panics
 /// If the topic is longer than topics may be.
 #[inline(always)]
-pub fn begin_item(out: &mut impl WriteBuffer, topic: &str) -> frame::Writing {
-    let writing = frame::Writing::new(out, Header::new(Kind::News, 0));
+pub fn begin_item(out: &mut impl WriteBuffer, topic: &str) -> frame::FrameWriter {
+    let writing = frame::FrameWriter::new(out, Header::new(FrameKind::News, 0));
     out.put(&[u8::try_from(topic.len()).expect("a topic has at most 128 bytes")]);
     out.put(topic.as_bytes());
     writing
@@ -71,7 +71,7 @@ pub fn gap(count: u64, reason: GapReason) -> Vec<u8> {
     let mut out = Vec::new();
     let mut payload = count.to_le_bytes().to_vec();
     payload.push(reason.to_byte());
-    frame::write(&mut out, Header::new(Kind::Gap, 0), &payload);
+    frame::write(&mut out, Header::new(FrameKind::Gap, 0), &payload);
     out
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{GapReason, Missed, gap, read_gap, read_item};
-use crate::wire::frame::{Frames, Kind};
+use crate::wire::frame::{FrameKind, Frames};
 
 /// Leaves out the items that newer ones of their topic supersede, and keeps `most` of each topic. In front of the rest is told
 /// how many are missing, and why. All other frames stay, in their order.
@@ -18,8 +18,8 @@ pub fn newest(frames: &[u8], most: u32) -> Vec<u8> {
     }
     let mut missing = Missed::default();
     let mut newer: HashMap<&[u8], u32> = HashMap::new();
-    let mut is_kept = |kind: Kind, payload| match (kind, read_item(payload), read_gap(payload)) {
-        (Kind::News, Some((topic, _)), _) => {
+    let mut is_kept = |kind: FrameKind, payload| match (kind, read_item(payload), read_gap(payload)) {
+        (FrameKind::News, Some((topic, _)), _) => {
             let newer = newer.entry(topic).or_default();
             *newer = newer.saturating_add(1);
             if *newer > most {
@@ -27,7 +27,7 @@ pub fn newest(frames: &[u8], most: u32) -> Vec<u8> {
             }
             *newer <= most
         }
-        (Kind::Gap, _, Some((count, reason))) => {
+        (FrameKind::Gap, _, Some((count, reason))) => {
             missing.add(count, reason);
             false
         }
@@ -59,7 +59,7 @@ mod tests {
         frame
     }
 
-    fn upkeep(kind: Kind) -> Vec<u8> {
+    fn upkeep(kind: FrameKind) -> Vec<u8> {
         let mut frame = Vec::new();
         frame::write(&mut frame, Header::new(kind, 7), b"");
         frame
@@ -68,22 +68,22 @@ mod tests {
     #[test]
     fn the_newest_of_each_topic_remain_and_the_others_are_counted() {
         let frames = [
-            upkeep(Kind::Subscribed),
+            upkeep(FrameKind::Subscribed),
             item("a", 1),
             gap(5, GapReason::Superseded),
             item("b", 2),
             item("a", 3),
-            upkeep(Kind::Ack),
+            upkeep(FrameKind::Ack),
             gap(2, GapReason::Rate),
             item("a", 4),
         ];
         let expected = [
             gap(2, GapReason::Rate),
             gap(6, GapReason::Superseded),
-            upkeep(Kind::Subscribed),
+            upkeep(FrameKind::Subscribed),
             item("b", 2),
             item("a", 3),
-            upkeep(Kind::Ack),
+            upkeep(FrameKind::Ack),
             item("a", 4),
         ];
         assert_eq!(newest(&frames.concat(), 2), expected.concat());

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::gap::{GapReason, Missed};
-use super::item::Item;
+use super::item::QueuedItem;
 use super::patience::Patience;
 use super::policy::{Keep, Policy};
-use super::rate::Pace;
+use super::rate::RateLimiter;
 use crate::name::Topic;
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextItem {
     /// So many items are missing at this place.
     Gap(u64, GapReason),
     /// An item, as the frame that travels.
@@ -33,10 +33,10 @@ pub struct Queue {
     bytes: u64,
     /// The topics of the items that wait, in the order in which these were given their places.
     places: VecDeque<Topic>,
-    lines: HashMap<Topic, Line>,
+    lines: HashMap<Topic, TopicQueue>,
     /// Bytes of the items that have places.
     placed: u64,
-    pace: Option<Pace>,
+    pace: Option<RateLimiter>,
     /// What is to be told before anything else.
     missed: Missed,
     /// What was ever dropped.
@@ -46,8 +46,8 @@ pub struct Queue {
 
 /// The items of one topic.
 #[derive(Debug, Default)]
-struct Line {
-    items: VecDeque<Item>,
+struct TopicQueue {
+    items: VecDeque<QueuedItem>,
     /// What is to be told before the first of them.
     missed: Missed,
 }
@@ -62,7 +62,7 @@ impl Queue {
             places: VecDeque::new(),
             lines: HashMap::new(),
             placed: 0,
-            pace: policy.every.map(Pace::new),
+            pace: policy.every.map(RateLimiter::new),
             missed: Missed::default(),
             dropped: Missed::default(),
             patience: Patience::default(),
@@ -77,7 +77,7 @@ impl Queue {
     /// Adds an item, whatever the rate.
     pub fn push(&mut self, topic: &Topic, frame: Bytes) {
         let bytes = frame.len() as u64;
-        self.place(topic.clone(), Item { frame, thinned: 0 });
+        self.place(topic.clone(), QueuedItem { frame, thinned: 0 });
         self.keep_bounds(bytes);
     }
 
@@ -85,7 +85,7 @@ impl Queue {
     pub fn push_at(&mut self, topic: &Topic, frame: Bytes, now: Instant) {
         self.release(now);
         let Some(pace) = &mut self.pace else { return self.push(topic, frame) };
-        let item = Item { frame, thinned: 0 };
+        let item = QueuedItem { frame, thinned: 0 };
         let (bytes, held) = (item.bytes(), pace.held());
         match pace.offer(topic, item, now) {
             Some(item) => self.place(topic.clone(), item),
@@ -113,7 +113,7 @@ impl Queue {
 
     /// Gives all items that are held back their places, because nothing comes after them.
     pub fn release_all(&mut self) {
-        while let Some((topic, held)) = self.pace.as_mut().and_then(Pace::forget_first) {
+        while let Some((topic, held)) = self.pace.as_mut().and_then(RateLimiter::forget_first) {
             held.into_iter().for_each(|item| self.place(topic.clone(), item));
         }
     }
@@ -124,7 +124,7 @@ impl Queue {
     }
 
     /// Takes what comes next: a gap stands before the item that follows it.
-    pub fn pop(&mut self) -> Option<Next> {
+    pub fn pop(&mut self) -> Option<NextItem> {
         self.patience.taken();
         let next = self.take();
         if self.places.is_empty() {
@@ -133,22 +133,22 @@ impl Queue {
         next
     }
 
-    fn take(&mut self) -> Option<Next> {
+    fn take(&mut self) -> Option<NextItem> {
         if let Some((count, reason)) = self.missed.take() {
-            return Some(Next::Gap(count, reason));
+            return Some(NextItem::Gap(count, reason));
         }
         let line = self.lines.get_mut(self.places.front()?)?;
         let first = line.items.front_mut()?;
         line.missed.rate += mem::take(&mut first.thinned);
         if let Some((count, reason)) = line.missed.take() {
-            return Some(Next::Gap(count, reason));
+            return Some(NextItem::Gap(count, reason));
         }
         let (topic, item) = (self.places.pop_front()?, line.items.pop_front()?);
         self.placed -= item.bytes();
         if line.items.is_empty() {
             self.lines.remove(&topic);
         }
-        Some(Next::Item(item.frame))
+        Some(NextItem::Item(item.frame))
     }
 
     /// Whether something can be taken now.
@@ -158,7 +158,7 @@ impl Queue {
 
     /// How many items wait, held back or not.
     pub fn len(&self) -> usize {
-        self.places.len() + self.pace.as_ref().map_or(0, Pace::held)
+        self.places.len() + self.pace.as_ref().map_or(0, RateLimiter::held)
     }
 
     /// Whether no item waits.
@@ -168,7 +168,7 @@ impl Queue {
 
     /// How many bytes these items have.
     pub fn bytes(&self) -> u64 {
-        self.placed + self.pace.as_ref().map_or(0, Pace::bytes)
+        self.placed + self.pace.as_ref().map_or(0, RateLimiter::bytes)
     }
 
     /// What was dropped since the beginning, whether it has been told or not.
@@ -191,7 +191,7 @@ impl Queue {
         self.patience.is_over()
     }
 
-    fn place(&mut self, topic: Topic, item: Item) {
+    fn place(&mut self, topic: Topic, item: QueuedItem) {
         let most = match self.keep {
             Keep::Last { items } => (items as usize).max(1),
             Keep::DropOldest | Keep::Wait => usize::MAX,
@@ -214,7 +214,7 @@ impl Queue {
     /// Drops what is too much besides an item of `newest` bytes, those first whose turn is next.
     fn keep_bounds(&mut self, newest: u64) {
         while self.pace.as_ref().is_some_and(|pace| pace.topics() > self.items)
-            && let Some((topic, held)) = self.pace.as_mut().and_then(Pace::forget_first)
+            && let Some((topic, held)) = self.pace.as_mut().and_then(RateLimiter::forget_first)
         {
             // With so many topics their rate cannot be kept.
             held.into_iter().for_each(|item| self.place(topic.clone(), item));
@@ -239,10 +239,10 @@ impl Queue {
                 if line.items.is_empty() {
                     self.lines.remove(&topic);
                 }
-                self.placed -= item.as_ref().map_or(0, Item::bytes);
+                self.placed -= item.as_ref().map_or(0, QueuedItem::bytes);
                 item
             }
-            None => self.pace.as_mut().and_then(Pace::drop_first),
+            None => self.pace.as_mut().and_then(RateLimiter::drop_first),
         };
         let Some(item) = item else { return };
         missed.rate += item.thinned;
@@ -266,15 +266,15 @@ mod tests {
         Topic::new(text).expect("a topic")
     }
 
-    fn item(bytes: &'static [u8]) -> Next {
-        Next::Item(Bytes::from_static(bytes))
+    fn item(bytes: &'static [u8]) -> NextItem {
+        NextItem::Item(Bytes::from_static(bytes))
     }
 
     fn push_all(queue: &mut Queue, items: &[(&str, &'static [u8])]) {
         items.iter().for_each(|(name, bytes)| queue.push(&topic(name), Bytes::from_static(bytes)));
     }
 
-    fn drain(queue: &mut Queue) -> Vec<Next> {
+    fn drain(queue: &mut Queue) -> Vec<NextItem> {
         std::iter::from_fn(|| queue.pop()).collect()
     }
 
@@ -282,7 +282,7 @@ mod tests {
     fn the_newest_of_a_topic_takes_the_place_of_the_one_before() {
         let mut queue = Queue::new(&Policy::last(1));
         push_all(&mut queue, &[("a", b"1"), ("b", b"2"), ("a", b"3"), ("a", b"4")]);
-        assert_eq!(drain(&mut queue), [Next::Gap(2, GapReason::Superseded), item(b"4"), item(b"2")]);
+        assert_eq!(drain(&mut queue), [NextItem::Gap(2, GapReason::Superseded), item(b"4"), item(b"2")]);
         assert!(queue.is_empty() && !queue.is_ready());
     }
 
@@ -292,16 +292,16 @@ mod tests {
         let items: [(_, &[u8]); 6] =
             [("a", b"1"), ("b", b"2"), ("a", b"3"), ("c", b"4"), ("a", b"5"), ("a", b"6")];
         push_all(&mut queue, &items);
-        let superseded = Next::Gap(2, GapReason::Superseded);
+        let superseded = NextItem::Gap(2, GapReason::Superseded);
         assert_eq!(drain(&mut queue), [superseded, item(b"5"), item(b"2"), item(b"6"), item(b"4")]);
     }
 
     #[test]
     fn items_and_bytes_are_bounded_but_one_item_always_fits() {
-        let overflow = |count| Next::Gap(count, GapReason::Overflow);
+        let overflow = |count| NextItem::Gap(count, GapReason::Overflow);
         let mut queue = Queue::new(&Policy { items: 2, ..Policy::last(1) });
         push_all(&mut queue, &[("a", b"1"), ("a", b"2"), ("b", b"3"), ("c", b"4")]);
-        let superseded = Next::Gap(1, GapReason::Superseded);
+        let superseded = NextItem::Gap(1, GapReason::Superseded);
         assert_eq!(drain(&mut queue), [overflow(1), superseded, item(b"3"), item(b"4")]);
         let mut queue = Queue::new(&Policy { bytes: 3, ..Policy::last(1) });
         push_all(&mut queue, &[("a", b"22"), ("b", b"1"), ("c", b"55555"), ("d", b"")]);
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(drain(&mut queue), [item(b"1"), item(b"3")]);
         assert_eq!((queue.len(), queue.next_due(), queue.dropped().rate), (2, Some(at(10)), 2));
         queue.release(at(10));
-        assert_eq!(drain(&mut queue), [Next::Gap(2, GapReason::Rate), item(b"6")]);
+        assert_eq!(drain(&mut queue), [NextItem::Gap(2, GapReason::Rate), item(b"6")]);
         assert_eq!(queue.next_due(), Some(at(12)));
         queue.release(at(15));
         assert_eq!(drain(&mut queue), [item(b"5")]);
@@ -339,7 +339,7 @@ mod tests {
             queue.push_at(&topic(name), Bytes::from_static(bytes), start);
         }
         queue.release_all();
-        let expected = [item(b"1"), item(b"4"), Next::Gap(1, GapReason::Rate), item(b"3"), item(b"5")];
+        let expected = [item(b"1"), item(b"4"), NextItem::Gap(1, GapReason::Rate), item(b"3"), item(b"5")];
         assert_eq!(drain(&mut queue), expected);
         assert_eq!((queue.len(), queue.next_due()), (0, None));
     }
@@ -352,7 +352,7 @@ mod tests {
             queue.push_at(&topic("a"), Bytes::from_static(bytes), start + SECOND * tenths / 10);
         }
         queue.release(start + 2 * SECOND);
-        let gaps = [Next::Gap(1, GapReason::Rate), Next::Gap(2, GapReason::Superseded)];
+        let gaps = [NextItem::Gap(1, GapReason::Rate), NextItem::Gap(2, GapReason::Superseded)];
         assert_eq!(drain(&mut queue), gaps.into_iter().chain([item(b"4")]).collect::<Vec<_>>());
     }
 
@@ -369,7 +369,7 @@ mod tests {
         }
         // What was held back of the first topic had to pass, behind the others, and that made one item too many.
         let three = [item(b"3"), item(b"3"), item(b"2")];
-        let expected: Vec<_> = [Next::Gap(1, GapReason::Overflow)].into_iter().chain(three).collect();
+        let expected: Vec<_> = [NextItem::Gap(1, GapReason::Overflow)].into_iter().chain(three).collect();
         assert_eq!(drain(&mut queue), expected);
         assert_eq!(queue.dropped(), Missed { overflow: 1, ..Missed::default() });
     }
@@ -389,7 +389,7 @@ mod tests {
         assert!(queue.is_given_up());
         push(&mut queue, "c");
         push(&mut queue, "d");
-        assert_eq!(queue.pop(), Some(Next::Gap(2, GapReason::Patience)));
+        assert_eq!(queue.pop(), Some(NextItem::Gap(2, GapReason::Patience)));
         assert!(queue.is_given_up());
         assert_eq!(drain(&mut queue).len(), 2);
         assert!(!queue.is_given_up(), "it has caught up");

@@ -4,21 +4,21 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::item::Item;
+use super::item::QueuedItem;
 use crate::name::Topic;
 
 /// The topics of which an item has passed within the last period, and the items that are held back until it is over.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     every: Duration,
     /// When the next item of each may pass, and the item that then will.
-    topics: HashMap<Topic, (Instant, Option<Item>)>,
+    topics: HashMap<Topic, (Instant, Option<QueuedItem>)>,
     due: BTreeSet<(Instant, Topic)>,
     held: usize,
     bytes: u64,
 }
 
-impl Pace {
+impl RateLimiter {
     /// `every` so long an item of each topic may pass.
     pub(super) fn new(every: Duration) -> Self {
         Self { every, topics: HashMap::new(), due: BTreeSet::new(), held: 0, bytes: 0 }
@@ -26,7 +26,7 @@ impl Pace {
 
     /// Gives the item back if it may pass now; otherwise it takes the place of the one that is held back. What is due has
     /// been released before.
-    pub(super) fn offer(&mut self, topic: &Topic, mut item: Item, now: Instant) -> Option<Item> {
+    pub(super) fn offer(&mut self, topic: &Topic, mut item: QueuedItem, now: Instant) -> Option<QueuedItem> {
         match self.topics.entry(topic.clone()) {
             Entry::Vacant(topic) => {
                 let due = now + self.every;
@@ -60,7 +60,7 @@ impl Pace {
     }
 
     /// The first of the items that may pass now.
-    pub(super) fn release(&mut self, now: Instant) -> Option<(Topic, Item)> {
+    pub(super) fn release(&mut self, now: Instant) -> Option<(Topic, QueuedItem)> {
         while self.next().is_some_and(|due| due <= now) {
             let (due, topic) = self.due.pop_first()?;
             if let Some((_, Some(item))) = self.topics.remove(&topic) {
@@ -76,7 +76,7 @@ impl Pace {
     }
 
     /// Forgets the topic whose period is over first, and gives back what is held of it.
-    pub(super) fn forget_first(&mut self) -> Option<(Topic, Option<Item>)> {
+    pub(super) fn forget_first(&mut self) -> Option<(Topic, Option<QueuedItem>)> {
         let (_, topic) = self.due.pop_first()?;
         let (_, held) = self.topics.remove(&topic)?;
         held.iter().for_each(|item| self.forget(item));
@@ -84,7 +84,7 @@ impl Pace {
     }
 
     /// Drops the held item that is due first. Its topic keeps its period.
-    pub(super) fn drop_first(&mut self) -> Option<Item> {
+    pub(super) fn drop_first(&mut self) -> Option<QueuedItem> {
         let is_held = |topic: &Topic| self.topics.get(topic).is_some_and(|(_, held)| held.is_some());
         let topic = self.due.iter().map(|(_, topic)| topic).find(|topic| is_held(topic))?;
         let item = self.topics.get_mut(topic)?.1.take()?;
@@ -92,7 +92,7 @@ impl Pace {
         Some(item)
     }
 
-    fn forget(&mut self, item: &Item) {
+    fn forget(&mut self, item: &QueuedItem) {
         self.held -= 1;
         self.bytes -= item.bytes();
     }

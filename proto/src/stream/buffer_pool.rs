@@ -12,9 +12,9 @@ const LARGEST_BYTES: usize = 1 << 20;
 /// Memory for batches, of all streams that share it: so many streams use a little of it in turns, and not each of them some of
 /// its own, which would be cold whenever it is used again.
 #[derive(Debug, Clone, Default)]
-pub struct Spares(Arc<Mutex<Vec<Vec<u8>>>>);
+pub struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
-impl Spares {
+impl BufferPool {
     /// Memory for the next batch, which may become as long as `bytes`.
     pub(super) fn take(&self, bytes: usize) -> Vec<u8> {
         let spare = self.lock().pop();
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn memory_is_used_again_by_whoever_shares_it_and_no_more_is_kept_than_is_worth_it() {
-        let (spares, other) = (Spares::default(), Spares::default());
+        let (spares, other) = (BufferPool::default(), BufferPool::default());
         let shared = spares.clone();
         let mut batch = Vec::with_capacity(SMALLEST_BYTES);
         batch.push(1);

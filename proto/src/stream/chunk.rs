@@ -6,14 +6,14 @@ use bytes::Bytes;
 
 /// Bytes that stay together.
 #[derive(Debug)]
-pub enum Piece {
+pub enum Chunk {
     /// A batch.
     Batch(Vec<u8>),
     /// A payload, whose memory others may use as well.
     Shared(Bytes),
 }
 
-impl Deref for Piece {
+impl Deref for Chunk {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {

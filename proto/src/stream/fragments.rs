@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::wire::frame::{Header, Kind, LAST};
+use crate::wire::frame::{FrameKind, Header, LAST};
 
 /// A longer reply leaves in pieces of at most so many bytes.
 pub const PIECE_BYTES: usize = 64 << 10;
@@ -14,8 +14,8 @@ const MOST_PIECES: usize = 8;
 
 /// Long frames of which not all has become a part of the stream. They take turns.
 #[derive(Debug)]
-pub(super) struct Bulk {
-    frames: VecDeque<Long>,
+pub(super) struct FragmentQueue {
+    frames: VecDeque<PendingFrame>,
     /// What is left of all of them.
     bytes: u64,
     piece_bytes: usize,
@@ -26,19 +26,19 @@ pub(super) struct Bulk {
 
 /// What is left of one frame.
 #[derive(Debug)]
-struct Long {
+struct PendingFrame {
     id: u64,
     rope: VecDeque<Bytes>,
     bytes: usize,
 }
 
-impl Default for Bulk {
+impl Default for FragmentQueue {
     fn default() -> Self {
         Self::in_pieces_of(PIECE_BYTES)
     }
 }
 
-impl Bulk {
+impl FragmentQueue {
     /// None yet, and pieces of at most so many bytes.
     pub(super) fn in_pieces_of(piece_bytes: usize) -> Self {
         Self { frames: VecDeque::new(), bytes: 0, piece_bytes, burst: 1 }
@@ -61,7 +61,7 @@ impl Bulk {
         let bytes = rope.iter().map(Bytes::len).sum::<usize>();
         if bytes > 0 {
             self.bytes += bytes as u64;
-            self.frames.push_back(Long { id, rope, bytes });
+            self.frames.push_back(PendingFrame { id, rope, bytes });
         }
     }
 
@@ -78,7 +78,7 @@ impl Bulk {
         let length = piece.iter().map(Bytes::len).sum::<usize>();
         self.bytes -= length as u64;
         let flags = if frame.bytes == 0 { LAST } else { 0 };
-        let header = Header { flags, ..Header::new(Kind::Piece, frame.id) };
+        let header = Header { flags, ..Header::new(FrameKind::Piece, frame.id) };
         if frame.bytes > 0 {
             self.frames.push_back(frame);
         }
@@ -101,7 +101,7 @@ impl Bulk {
     }
 }
 
-impl Long {
+impl PendingFrame {
     /// Takes at most `most` bytes off the front.
     fn split(&mut self, most: usize) -> Vec<Bytes> {
         let mut room = most;

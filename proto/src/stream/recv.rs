@@ -6,19 +6,19 @@ pub const TELL_BYTES: usize = 512 << 10;
 
 /// How much of a stream has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Received {
+pub struct RecvCounter {
     bytes: u64,
     told: u64,
     every: u64,
 }
 
-impl Default for Received {
+impl Default for RecvCounter {
     fn default() -> Self {
         Self::every(TELL_BYTES)
     }
 }
 
-impl Received {
+impl RecvCounter {
     /// Nothing yet. The other end is told after every so many bytes.
     pub fn every(bytes: usize) -> Self {
         Self { bytes: 0, told: 0, every: bytes as u64 }
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_other_end_hears_of_it_now_and_then_and_when_it_asks() {
-        let mut received = Received::default();
+        let mut received = RecvCounter::default();
         received.add(TELL_BYTES - 1);
         assert_eq!(received.tell(), None);
         received.add(2);

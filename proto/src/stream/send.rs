@@ -5,21 +5,21 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::fragments::Bulk;
-use super::{NotThere, Outgoing, Sent, Spares};
-use crate::codec::Beside;
-use crate::wire::frame::{self, Frames, Header, Kind};
+use super::fragments::FragmentQueue;
+use super::{BufferPool, InvalidAck, Unacked, WriteBatch};
+use crate::codec::DetachedBlob;
+use crate::wire::frame::{self, FrameKind, Frames, Header};
 
-/// The writing end of a stream. Its bytes are numbered from the first; who writes takes them out with [`Outflow::take`] and
+/// The writing end of a stream. Its bytes are numbered from the first; who writes takes them out with [`SendStream::take`] and
 /// brings them back, so that meanwhile more can be appended.
 #[derive(Debug)]
-pub struct Outflow {
-    filling: Outgoing,
+pub struct SendStream {
+    filling: WriteBatch,
     /// Long frames of which not all has been appended.
-    bulk: Bulk,
+    bulk: FragmentQueue,
     /// What is being written. Whoever writes has taken it.
-    leaving: Option<Outgoing>,
-    sent: Sent,
+    leaving: Option<WriteBatch>,
+    sent: Unacked,
     /// Bytes appended since the beginning.
     placed: u64,
     /// The number of the byte that is written next. It goes back when a connection is replaced.
@@ -31,33 +31,33 @@ pub struct Outflow {
     /// The bytes at the end that keep the link going and are nothing that anybody would miss.
     upkeep: Range<u64>,
     /// The kind of the last frame among them.
-    upkeep_kind: Kind,
+    upkeep_kind: FrameKind,
     /// Bytes that may be written and not acknowledged.
     window: u64,
     /// Where the last acknowledgement ends. What is before it may leave all the same: the other end may be waiting for it,
     /// and owe one itself.
     urgent: u64,
-    /// Where those frames begin that [`Outflow::revise`] may replace, as far as they may not have arrived.
+    /// Where those frames begin that [`SendStream::revise`] may replace, as far as they may not have arrived.
     marks: VecDeque<u64>,
 }
 
-impl Outflow {
+impl SendStream {
     /// A stream that has not begun, of which `window` bytes may be written and not acknowledged, besides those that are
     /// written in one go with the last of them, and those before an acknowledgement of the other end's. The other end has to
     /// acknowledge what it has before as many have arrived, see [`Received`](super::Received). The memory of batches goes to
     /// `spares` and comes from there.
-    pub fn new(window: usize, spares: Spares) -> Self {
+    pub fn new(window: usize, spares: BufferPool) -> Self {
         Self {
-            filling: Outgoing::default(),
-            bulk: Bulk::default(),
-            leaving: Some(Outgoing::default()),
-            sent: Sent::new(spares),
+            filling: WriteBatch::default(),
+            bulk: FragmentQueue::default(),
+            leaving: Some(WriteBatch::default()),
+            sent: Unacked::new(spares),
             placed: 0,
             written: 0,
             handed: 0,
             taken_back: 0,
             upkeep: 0..0,
-            upkeep_kind: Kind::Void,
+            upkeep_kind: FrameKind::Void,
             window: window.max(1) as u64,
             urgent: 0,
             marks: VecDeque::new(),
@@ -67,7 +67,7 @@ impl Outflow {
     /// Lets long frames leave in pieces of at most so many bytes.
     #[cfg(test)]
     pub(super) fn in_pieces_of(self, bytes: usize) -> Self {
-        Self { bulk: Bulk::in_pieces_of(bytes), ..self }
+        Self { bulk: FragmentQueue::in_pieces_of(bytes), ..self }
     }
 
     /// Bytes appended since the beginning.
@@ -108,7 +108,7 @@ impl Outflow {
         self.sent.acknowledged() < content || !self.bulk.is_empty()
     }
 
-    /// The batch, to append whole frames to. [`Outflow::appended`] is to be told of them.
+    /// The batch, to append whole frames to. [`SendStream::appended`] is to be told of them.
     #[inline(always)]
     pub fn batch(&mut self) -> &mut Vec<u8> {
         self.filling.batch()
@@ -127,14 +127,14 @@ impl Outflow {
     }
 
     /// Puts blobs between the bytes of the batch, where they belong.
-    pub fn put_between(&mut self, blobs: Vec<Beside>) {
+    pub fn put_between(&mut self, blobs: Vec<DetachedBlob>) {
         self.placed += blobs.iter().map(|blob| blob.bytes.len() as u64).sum::<u64>();
         self.filling.put_between(blobs);
     }
 
     /// Appends a frame that keeps the link going. It takes the place of one of its kind that would leave right before it, so
     /// that one answer waits for a peer that asks on and on.
-    pub fn keep_up(&mut self, kind: Kind, id: u64) {
+    pub fn keep_up(&mut self, kind: FrameKind, id: u64) {
         let begin = self.placed;
         let batch = self.filling.batch();
         let is_again = self.upkeep_kind == kind && self.upkeep.end == begin;
@@ -150,7 +150,7 @@ impl Outflow {
             self.upkeep.start = begin;
         }
         self.upkeep.end = self.placed;
-        if kind == Kind::Ack {
+        if kind == FrameKind::Ack {
             self.urgent = self.placed;
         }
     }
@@ -208,7 +208,7 @@ impl Outflow {
         let at = frame.start.checked_sub(begin).and_then(|at| usize::try_from(at).ok());
         match at.and_then(|at| outgoing.byte_mut(at + frame::KIND_AT)) {
             Some(kind) if frame.end <= self.placed => {
-                *kind = Kind::Void as u8;
+                *kind = FrameKind::Void as u8;
                 true
             }
             _ => false,
@@ -228,7 +228,7 @@ impl Outflow {
     }
 
     /// Takes what is to be written now; `None` if there is nothing, or somebody has taken it, or nothing may be written.
-    pub fn take(&mut self) -> Option<Outgoing> {
+    pub fn take(&mut self) -> Option<WriteBatch> {
         if self.is_held() {
             return None;
         }
@@ -243,7 +243,7 @@ impl Outflow {
     }
 
     /// Brings back what was taken, of which `wrote` bytes have left, and says whether there is more to write.
-    pub fn put_back(&mut self, mut leaving: Outgoing, wrote: usize) -> bool {
+    pub fn put_back(&mut self, mut leaving: WriteBatch, wrote: usize) -> bool {
         leaving.advance(wrote, &mut self.sent);
         self.written += wrote as u64;
         self.handed = self.handed.max(self.written);
@@ -264,8 +264,8 @@ impl Outflow {
     /// The other end has the first `bytes` of the stream. Says whether writing may go on that had to stop.
     ///
     /// # Errors
-    /// [`NotThere`]: that cannot be.
-    pub fn acknowledge(&mut self, bytes: u64) -> Result<bool, NotThere> {
+    /// [`InvalidAck`]: that cannot be.
+    pub fn acknowledge(&mut self, bytes: u64) -> Result<bool, InvalidAck> {
         let was_held = self.is_held();
         // What somebody is writing at the moment may have arrived before it is counted here.
         let most = if self.is_taken() { self.placed } else { self.handed };
@@ -278,7 +278,7 @@ impl Outflow {
         self.window = u64::MAX;
     }
 
-    /// Notes that a frame begins with the next byte, and that it and all behind it may be replaced by [`Outflow::revise`].
+    /// Notes that a frame begins with the next byte, and that it and all behind it may be replaced by [`SendStream::revise`].
     pub fn mark(&mut self) {
         while self.marks.front().is_some_and(|mark| *mark < self.acknowledged()) {
             self.marks.pop_front();
@@ -286,7 +286,7 @@ impl Outflow {
         self.marks.push_back(self.placed);
     }
 
-    /// Replaces the frames that begin at the first mark which the other end has not reached. Call it after [`Outflow::go_back`], and
+    /// Replaces the frames that begin at the first mark which the other end has not reached. Call it after [`SendStream::go_back`], and
     /// only where the other end reads from no earlier connection: other bytes get the numbers of those that were written behind
     /// the one that it wants next.
     ///
@@ -306,7 +306,7 @@ impl Outflow {
         while let Some((header, _)) = reader.next() {
             self.marks.push_back(begin);
             begin = mark + (revised.len() - reader.left()) as u64;
-            if header.kind == Kind::Ack {
+            if header.kind == FrameKind::Ack {
                 urgent = begin;
             }
         }
@@ -321,11 +321,11 @@ impl Outflow {
     /// Goes back to the byte numbered `from`, which the other end wants next. Nothing may have been taken.
     ///
     /// # Errors
-    /// [`NotThere`]: the other end cannot want that; nothing has changed.
+    /// [`InvalidAck`]: the other end cannot want that; nothing has changed.
     ///
     /// # Panics
     /// If something has been taken and not been put back.
-    pub fn go_back(&mut self, from: u64) -> Result<(), NotThere> {
+    pub fn go_back(&mut self, from: u64) -> Result<(), InvalidAck> {
         let leaving = self.leaving.as_mut().expect("what was taken is put back first");
         let (pieces, left) = self.sent.take_back(from, self.handed)?;
         leaving.put_back(pieces, left);

@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::wire::frame::{self, Kind};
+use crate::wire::frame::{self, FrameKind};
 
 /// The shortest time that a ping may stay unanswered before the connection is raced. A thread of either end may be busy for
 /// some tens of milliseconds.
@@ -38,7 +38,7 @@ const PERIODS: u32 = 3;
 
 /// What has arrived on a link since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReceivedSoFar {
     /// Bytes.
     pub bytes: u64,
     /// Reads that brought some.
@@ -49,7 +49,7 @@ pub struct Seen {
 
 /// What a link expects of the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expects {
+pub enum Expectation {
     /// Nothing: all that was sent is acknowledged and answered. Or this end does not read at the moment.
     Nothing,
     /// The acknowledgement of what was sent, and no more.
@@ -62,7 +62,7 @@ pub enum Expects {
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum StallAction {
     /// Nothing, until something is expected.
     Rest,
     /// Nothing, until then.
@@ -75,34 +75,34 @@ pub enum Step {
 
 /// Detects the stalls of one link.
 #[derive(Debug)]
-pub struct Stall {
+pub struct StallDetector {
     /// The longest silence after which a ping is sent while only news are expected.
     keep_alive: Duration,
     /// By how much of a quarter the pauses between dials are longer than they must be.
     spread: f64,
-    round_trip: Option<RoundTrip>,
+    round_trip: Option<SmoothedRtt>,
     /// By how much the other end is given more time, because it was busy before.
     busy: u32,
     /// How many bytes had arrived when it last moved to another connection.
     moved_at: Option<u64>,
-    expects: Expects,
+    expects: Expectation,
     /// The silence after which a ping is sent.
     silence: Duration,
-    seen: Seen,
-    phase: Phase,
+    seen: ReceivedSoFar,
+    phase: StallPhase,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum StallPhase {
     /// Whether anything arrives is looked at some time after `since`, when as much as `before` had arrived.
-    Listening { since: Instant, before: Seen },
+    Listening { since: Instant, before: ReceivedSoFar },
     /// A ping is unanswered. Until `due` that is nothing to worry about.
     Asked { at: Instant, due: Instant },
     /// The connection is being raced; the next dial is due.
     Racing { due: Instant },
 }
 
-impl Stall {
+impl StallDetector {
     /// For a link that begins at `now`, whose handshake took `round_trip`. A subscription without news costs a ping every
     /// `keep_alive`. `spread`, from 0 to 1, should differ from link to link, so that those behind one outage do not dial all at
     /// once.
@@ -110,57 +110,57 @@ impl Stall {
         Self {
             keep_alive: keep_alive.clamp(SHORTEST_SILENCE, LONGEST_KEEP_ALIVE),
             spread: spread.clamp(0.0, 1.0),
-            round_trip: round_trip.map(RoundTrip::first),
+            round_trip: round_trip.map(SmoothedRtt::first),
             busy: 1,
             moved_at: None,
-            expects: Expects::Nothing,
+            expects: Expectation::Nothing,
             silence: SHORTEST_SILENCE,
-            seen: Seen::default(),
-            phase: Phase::Listening { since: now, before: Seen::default() },
+            seen: ReceivedSoFar::default(),
+            phase: StallPhase::Listening { since: now, before: ReceivedSoFar::default() },
         }
     }
 
     /// What to do at `now`, when so much has been seen and something is expected. To be called when the time of
-    /// [`Step::Wait`] has come, and as soon as something arrives while a ping [is unanswered](Self::is_asking).
-    pub fn look(&mut self, now: Instant, seen: Seen, expects: Expects) -> Step {
+    /// [`StallAction::Wait`] has come, and as soon as something arrives while a ping [is unanswered](Self::is_asking).
+    pub fn look(&mut self, now: Instant, seen: ReceivedSoFar, expects: Expectation) -> StallAction {
         let before = std::mem::replace(&mut self.seen, seen);
         if seen.bytes != before.bytes && self.is_asking() {
             self.hear(now, before);
         }
         let expected = std::mem::replace(&mut self.expects, expects);
-        if expects == Expects::Nothing {
+        if expects == Expectation::Nothing {
             self.listen(now);
-            return Step::Rest;
+            return StallAction::Rest;
         }
         if expected != expects
-            && (expected == Expects::Nothing || expects == Expects::Reply)
+            && (expected == Expectation::Nothing || expects == Expectation::Reply)
             && !self.is_asking()
         {
             self.listen(now);
-            if expects == Expects::Reply {
+            if expects == Expectation::Reply {
                 self.silence = self.shortest();
             }
         }
         match self.phase {
-            Phase::Listening { since, before } => self.listen_on(now, since, before),
-            Phase::Asked { due, .. } | Phase::Racing { due } if now < due => Step::Wait(due),
+            StallPhase::Listening { since, before } => self.listen_on(now, since, before),
+            StallPhase::Asked { due, .. } | StallPhase::Racing { due } if now < due => StallAction::Wait(due),
             // Whatever has arrived meanwhile has not been read yet.
-            Phase::Asked { at, due } if now > due + LATE => {
+            StallPhase::Asked { at, due } if now > due + LATE => {
                 let due = now + self.patience();
-                self.phase = Phase::Asked { at, due };
-                Step::Wait(due)
+                self.phase = StallPhase::Asked { at, due };
+                StallAction::Wait(due)
             }
-            Phase::Asked { .. } | Phase::Racing { .. } => {
+            StallPhase::Asked { .. } | StallPhase::Racing { .. } => {
                 let pause = self.patience().mul_f64(1.0 + self.spread / 4.0);
-                self.phase = Phase::Racing { due: now + pause };
-                Step::Race
+                self.phase = StallPhase::Racing { due: now + pause };
+                StallAction::Race
             }
         }
     }
 
     /// Returns whether a ping is unanswered.
     pub fn is_asking(&self) -> bool {
-        !matches!(self.phase, Phase::Listening { .. })
+        !matches!(self.phase, StallPhase::Listening { .. })
     }
 
     /// How long a ping may stay unanswered before the connection is raced, and the shortest pause between two dials.
@@ -175,7 +175,7 @@ impl Stall {
     }
 
     /// The link begins, or goes on over another connection.
-    pub fn moved(&mut self, now: Instant, seen: Seen) {
+    pub fn moved(&mut self, now: Instant, seen: ReceivedSoFar) {
         self.seen = seen;
         // Where nothing came of the last one either, the next is not sought as soon.
         if self.moved_at.replace(self.seen.bytes) == Some(self.seen.bytes) {
@@ -188,22 +188,22 @@ impl Stall {
     }
 
     fn listen(&mut self, now: Instant) {
-        self.phase = Phase::Listening { since: now, before: self.seen };
+        self.phase = StallPhase::Listening { since: now, before: self.seen };
     }
 
     /// Something has arrived while a ping was unanswered.
-    fn hear(&mut self, now: Instant, before: Seen) {
-        if let Phase::Asked { at, .. } = self.phase
+    fn hear(&mut self, now: Instant, before: ReceivedSoFar) {
+        if let StallPhase::Asked { at, .. } = self.phase
             && self.seen.acks > before.acks
         {
             // An answer that came while others were dialled says how long the outage was.
             let sample = now.saturating_duration_since(at);
             match &mut self.round_trip {
                 Some(round_trip) => round_trip.add(sample),
-                None => self.round_trip = Some(RoundTrip::first(sample)),
+                None => self.round_trip = Some(SmoothedRtt::first(sample)),
             }
             self.busy = (self.busy / 2).max(1);
-            let answer = frame::length_of(Kind::Ack, 0) as u64;
+            let answer = frame::length_of(FrameKind::Ack, 0) as u64;
             if self.seen.bytes - before.bytes == answer {
                 self.silence = (self.silence * 2).min(self.longest());
             }
@@ -212,18 +212,18 @@ impl Stall {
     }
 
     /// Ends a time of listening, if it is over.
-    fn listen_on(&mut self, now: Instant, since: Instant, before: Seen) -> Step {
+    fn listen_on(&mut self, now: Instant, since: Instant, before: ReceivedSoFar) -> StallAction {
         let silence = match self.expects {
-            Expects::Ack => LONGEST_SILENCE,
+            Expectation::Ack => LONGEST_SILENCE,
             _ => self.silence.min(self.longest()),
         };
         let until = since + silence;
         if now < until {
-            return Step::Wait(until);
+            return StallAction::Wait(until);
         }
         if self.seen.bytes == before.bytes {
-            self.phase = Phase::Asked { at: now, due: now + self.patience() };
-            return Step::Ping;
+            self.phase = StallPhase::Asked { at: now, due: now + self.patience() };
+            return StallAction::Ping;
         }
         // Reads that brought nothing but acknowledgements are no news.
         let arrivals = (self.seen.reads - before.reads).saturating_sub(self.seen.acks - before.acks);
@@ -232,7 +232,7 @@ impl Stall {
             self.silence = (pause * PERIODS).clamp(self.shortest(), self.longest());
         }
         self.listen(now);
-        Step::Wait(now + self.silence)
+        StallAction::Wait(now + self.silence)
     }
 
     fn shortest(&self) -> Duration {
@@ -241,18 +241,18 @@ impl Stall {
     }
 
     fn longest(&self) -> Duration {
-        if self.expects == Expects::News { self.keep_alive } else { LONGEST_SILENCE }
+        if self.expects == Expectation::News { self.keep_alive } else { LONGEST_SILENCE }
     }
 }
 
 /// The round trip of a link, smoothed as RFC 6298 §2 says.
 #[derive(Debug, Clone, Copy)]
-struct RoundTrip {
+struct SmoothedRtt {
     smoothed: Duration,
     deviation: Duration,
 }
 
-impl RoundTrip {
+impl SmoothedRtt {
     fn first(sample: Duration) -> Self {
         Self { smoothed: sample, deviation: sample / 2 }
     }
@@ -269,14 +269,14 @@ impl RoundTrip {
 
 /// How many dials all links of a node together may make beside connections that have stalled.
 #[derive(Debug)]
-pub struct Allowance {
+pub struct DialBudget {
     per_second: u32,
     /// How many may be made at once.
     left: f64,
     since: Instant,
 }
 
-impl Allowance {
+impl DialBudget {
     /// So many in a second, and a quarter of them at once.
     pub fn new(per_second: u32, now: Instant) -> Self {
         Self { per_second, left: Self::most(per_second), since: now }

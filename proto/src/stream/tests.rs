@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
-use super::{Outflow, Received, SLICES, Spares};
-use crate::call::in_flight::{CallId, Calls, Fate};
-use crate::wire::fragments::Pieces;
-use crate::wire::frame::{self, Frame, Header, Kind, LAST};
+use super::{BufferPool, RecvCounter, SLICES, SendStream};
+use crate::call::in_flight::{CallId, InFlight, SendState};
+use crate::wire::fragments::FragmentBuffer;
+use crate::wire::frame::{self, Frame, FrameKind, Header, LAST};
 
 /// Bytes that may be written and not acknowledged; small, so that histories reach it.
 const WINDOW: usize = 96;
@@ -68,14 +68,14 @@ enum Outcome {
     Expired,
     TimedOut,
     Withdrawn,
-    Lost(Fate),
+    Lost(SendState),
     Cancelled,
 }
 
 /// One end's side of a link.
 struct Side {
-    flow: Outflow,
-    received: Received,
+    flow: SendStream,
+    received: RecvCounter,
     buffer: BytesMut,
     /// What is on its way to the other end.
     wire: VecDeque<u8>,
@@ -84,8 +84,8 @@ struct Side {
 impl Side {
     fn new() -> Self {
         Self {
-            flow: Outflow::new(WINDOW, Spares::default()).in_pieces_of(PIECE),
-            received: Received::every(TELL),
+            flow: SendStream::new(WINDOW, BufferPool::default()).in_pieces_of(PIECE),
+            received: RecvCounter::every(TELL),
             buffer: BytesMut::new(),
             wire: VecDeque::new(),
         }
@@ -115,13 +115,13 @@ impl Side {
         self.buffer.extend(bytes);
         self.received.add(self.buffer.len() - before);
         if let Some(bytes) = self.received.tell() {
-            self.flow.keep_up(Kind::Ack, bytes);
+            self.flow.keep_up(FrameKind::Ack, bytes);
         }
         let mut frames = Vec::new();
         while let Some(frame) = frame::take(&mut self.buffer, LONGEST).expect("nobody writes nonsense") {
             match frame.header.kind {
-                Kind::Ping => self.flow.keep_up(Kind::Ack, self.received.tell_now()),
-                Kind::Ack => drop(self.flow.acknowledge(frame.header.id).expect("nobody lies")),
+                FrameKind::Ping => self.flow.keep_up(FrameKind::Ack, self.received.tell_now()),
+                FrameKind::Ack => drop(self.flow.acknowledge(frame.header.id).expect("nobody lies")),
                 _ => frames.push(frame),
             }
         }
@@ -138,11 +138,11 @@ struct History {
     now: Instant,
     is_attached: bool,
     next: u64,
-    calls: Calls<u64>,
+    calls: InFlight<u64>,
     open: BTreeMap<u64, CallId>,
     outcomes: BTreeMap<u64, Outcome>,
     /// What has arrived of replies in pieces.
-    pieces: BTreeMap<u64, Pieces>,
+    pieces: BTreeMap<u64, FragmentBuffer>,
     /// What waits at the service: the call if there is one, and its number.
     waiting: VecDeque<(Option<Asked>, u64)>,
     /// What has been handled, in order.
@@ -158,7 +158,7 @@ impl History {
             now: Instant::now(),
             is_attached: true,
             next: 0,
-            calls: Calls::new(16),
+            calls: InFlight::new(16),
             open: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             pieces: BTreeMap::new(),
@@ -183,7 +183,7 @@ impl History {
             Event::Write { by, bytes } if self.is_attached => self.side(by).write(usize::from(bytes)),
             Event::Arrive { at, bytes } => self.arrive(at, usize::from(bytes)),
             Event::Handle => self.handle(),
-            Event::Ping { by } => self.side(by).flow.keep_up(Kind::Ping, 0),
+            Event::Ping { by } => self.side(by).flow.keep_up(FrameKind::Ping, 0),
             Event::Wait { ms } => self.wait(Duration::from_millis(ms.into())),
             Event::Cut => self.cut(),
             Event::Resume if !self.is_attached => self.resume(),
@@ -200,7 +200,7 @@ impl History {
     fn tell(&mut self, more: usize, beside: bool) {
         let mut payload = self.number().to_le_bytes().to_vec();
         payload.resize(payload.len() + more % 100, 7);
-        let header = Header::new(Kind::Tell, 0);
+        let header = Header::new(FrameKind::Tell, 0);
         if beside {
             let mut frame = Vec::new();
             frame::write(&mut frame, header, &payload);
@@ -217,7 +217,7 @@ impl History {
         let within = u32::try_from(within.as_millis()).expect("a byte");
         let payload = [&within.to_le_bytes()[..], &more.to_le_bytes(), &number.to_le_bytes()].concat();
         let begin = self.caller.flow.placed();
-        self.caller.push(Header::new(Kind::Request, id.to_wire()), &payload);
+        self.caller.push(Header::new(FrameKind::Request, id.to_wire()), &payload);
         self.calls.placed(id, begin..self.caller.flow.placed());
         self.open.insert(number, id);
     }
@@ -229,7 +229,7 @@ impl History {
         let outcome = match self.caller.flow.withdraw(request) {
             true => Outcome::Withdrawn,
             false => {
-                self.caller.push(Header::new(Kind::Cancel, id.to_wire()), b"");
+                self.caller.push(Header::new(FrameKind::Cancel, id.to_wire()), b"");
                 Outcome::Cancelled
             }
         };
@@ -261,16 +261,16 @@ impl History {
 
     fn answered(&mut self, frame: &Frame) {
         let id = CallId::from_wire(frame.header.id);
-        if frame.header.kind == Kind::Piece {
+        if frame.header.kind == FrameKind::Piece {
             return self.piece(id, frame);
         }
         let Some(number) = self.calls.close_with(id, |number| Some(*number)) else { return };
         match frame.header.kind {
-            Kind::Reply => {
+            FrameKind::Reply => {
                 assert_eq!(frame.payload[..], reply(number, frame.payload.len() - 8), "another reply");
                 self.end(number, Outcome::Reply);
             }
-            Kind::Refusal => self.end(number, Outcome::Expired),
+            FrameKind::Refusal => self.end(number, Outcome::Expired),
             other => panic!("{other:?} came instead of an answer"),
         }
     }
@@ -291,19 +291,19 @@ impl History {
     fn asked(&mut self, frame: &Frame) {
         let number = |bytes: &[u8]| u64::from_le_bytes(*bytes.first_chunk().expect("eight bytes"));
         match frame.header.kind {
-            Kind::Tell => self.waiting.push_back((None, number(&frame.payload))),
-            Kind::Request => {
+            FrameKind::Tell => self.waiting.push_back((None, number(&frame.payload))),
+            FrameKind::Request => {
                 let (within, rest) = frame.payload.split_first_chunk().expect("four bytes");
                 let within = Duration::from_millis(u32::from_le_bytes(*within).into());
                 let (more, rest) = rest.split_first_chunk().expect("two bytes");
                 let call = (frame.header.id, self.now + within, u16::from_le_bytes(*more));
                 self.waiting.push_back((Some(call), number(rest)));
             }
-            Kind::Cancel => {
+            FrameKind::Cancel => {
                 self.waiting.retain(|(call, _)| call.is_none_or(|(id, ..)| id != frame.header.id));
                 self.service.flow.revoke(frame.header.id);
             }
-            Kind::Void => {}
+            FrameKind::Void => {}
             other => panic!("{other:?} came instead of a message"),
         }
     }
@@ -313,11 +313,12 @@ impl History {
         match call {
             None => self.handled.push(number),
             Some((id, deadline, _)) if deadline <= self.now => {
-                self.service.push(Header::new(Kind::Refusal, id), b"");
+                self.service.push(Header::new(FrameKind::Refusal, id), b"");
             }
             Some((id, _, more)) => {
                 self.handled.push(number);
-                let (header, reply) = (Header::new(Kind::Reply, id), reply(number, usize::from(more) % 500));
+                let (header, reply) =
+                    (Header::new(FrameKind::Reply, id), reply(number, usize::from(more) % 500));
                 let mut frame = Vec::new();
                 frame::write(&mut frame, header, &reply);
                 if frame.len() > PIECE {
@@ -344,7 +345,7 @@ impl History {
             if is_withdrawn {
                 self.end(number, Outcome::Withdrawn);
             } else {
-                self.caller.push(Header::new(Kind::Cancel, id.to_wire()), b"");
+                self.caller.push(Header::new(FrameKind::Cancel, id.to_wire()), b"");
                 self.end(number, Outcome::TimedOut);
             }
         }
@@ -371,7 +372,7 @@ impl History {
         }
         // The next process knows nothing, and the caller begins another link.
         (self.caller, self.service) = (Side::new(), Side::new());
-        self.calls = Calls::new(16);
+        self.calls = InFlight::new(16);
         self.waiting.clear();
         self.pieces.clear();
         (self.is_attached, self.has_died) = (true, true);
@@ -385,7 +386,7 @@ impl History {
         for _ in 0..10_000 {
             for end in [End::Caller, End::Service] {
                 if self.side(end).flow.is_owed_word() {
-                    self.side(end).flow.keep_up(Kind::Ping, 0);
+                    self.side(end).flow.keep_up(FrameKind::Ping, 0);
                 }
                 self.side(end).write(10 * LONGEST);
             }
@@ -411,10 +412,10 @@ impl History {
                 // A message without a reply: while both live, none is lost.
                 None => assert!(was_handled || self.has_died, "{number} was lost"),
                 Some(Outcome::Reply) => assert!(was_handled, "{number} was answered"),
-                Some(Outcome::Expired | Outcome::Withdrawn | Outcome::Lost(Fate::NotSent)) => {
+                Some(Outcome::Expired | Outcome::Withdrawn | Outcome::Lost(SendState::NotSent)) => {
                     assert!(!was_handled, "{number} was said not to have been sent")
                 }
-                Some(Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost(Fate::Unknown)) => {}
+                Some(Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost(SendState::Unknown)) => {}
             }
         }
     }
@@ -472,14 +473,14 @@ fn short_frames_leave_between_the_pieces_of_long_ones_which_take_turns() {
         if side.flow.has_bulk() {
             let before = side.flow.placed() - side.flow.handed();
             assert!(before <= 2 * (PIECE + 16) as u64, "{before} bytes leave before a short frame");
-            side.push(Header::new(Kind::Reply, 100), b"");
+            side.push(Header::new(FrameKind::Reply, 100), b"");
         }
         let handed = side.flow.handed();
         side.flow.acknowledge(handed).expect("it has left");
     }
     let bytes = side.wire.make_contiguous();
     let frames: Vec<_> = frame::Frames::new(bytes).map(|(header, payload)| (header, payload.len())).collect();
-    let pieces: Vec<_> = frames.iter().filter(|(header, _)| header.kind == Kind::Piece).collect();
+    let pieces: Vec<_> = frames.iter().filter(|(header, _)| header.kind == FrameKind::Piece).collect();
     let order: Vec<_> = pieces.iter().map(|(header, _)| header.id).take(6).collect();
     assert_eq!(order, [1, 2, 3, 1, 2, 3]);
     let last: Vec<_> = pieces.iter().filter(|(header, _)| header.flags == LAST).collect();
@@ -502,7 +503,7 @@ fn what_is_revoked_does_not_leave_and_what_is_left_comes_before_the_end() {
     side.flow.revoke(7);
     assert!(side.flow.has_bulk());
     side.flow.append_bulk();
-    side.flow.keep_up(Kind::Bye, 0);
+    side.flow.keep_up(FrameKind::Bye, 0);
     assert!(!side.flow.has_bulk());
     while side.flow.waiting() > 0 {
         side.write(LONGEST);
@@ -513,6 +514,12 @@ fn what_is_revoked_does_not_leave_and_what_is_left_comes_before_the_end() {
     let frames: Vec<_> = frame::Frames::new(bytes).map(|(header, _)| (header.kind, header.id)).collect();
     assert_eq!(
         frames,
-        [(Kind::Piece, 1), (Kind::Piece, 2), (Kind::Piece, 2), (Kind::Piece, 2), (Kind::Bye, 0)]
+        [
+            (FrameKind::Piece, 1),
+            (FrameKind::Piece, 2),
+            (FrameKind::Piece, 2),
+            (FrameKind::Piece, 2),
+            (FrameKind::Bye, 0)
+        ]
     );
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::buffer_pool::Spares;
-use super::chunk::Piece;
+use super::buffer_pool::BufferPool;
+use super::chunk::Chunk;
 
 /// Small batches are kept together in chunks of this length.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -11,23 +11,23 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Bytes that were written, from the first that the other end may not have. How many they become is up to the writer, who
 /// stops at a bound.
 #[derive(Debug, Default)]
-pub struct Sent {
+pub struct Unacked {
     /// The number of the first byte that is kept. It may have been acknowledged already, as the beginning of a piece.
     begin: u64,
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<Chunk>,
     /// What follows them.
     tail: Vec<u8>,
     /// The number of the byte behind the last.
     end: u64,
     /// Bytes that the other end has.
     acknowledged: u64,
-    spares: Spares,
+    spares: BufferPool,
 }
 
 /// The other end says that it has bytes that were never written, or wants some that it had: it is broken, or lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it claims to have {claimed} bytes of those numbered {first} to {written}")]
-pub struct NotThere {
+pub struct InvalidAck {
     /// Bytes that it claims to have.
     pub claimed: u64,
     /// The first byte that it could still want.
@@ -36,9 +36,9 @@ pub struct NotThere {
     pub written: u64,
 }
 
-impl Sent {
+impl Unacked {
     /// Nothing yet. The memory of batches goes to `buffer_pool`.
-    pub fn new(spares: Spares) -> Self {
+    pub fn new(spares: BufferPool) -> Self {
         Self { spares, ..Self::default() }
     }
 
@@ -53,14 +53,14 @@ impl Sent {
     }
 
     /// Keeps what follows on all before.
-    pub fn keep(&mut self, piece: Piece) {
+    pub fn keep(&mut self, piece: Chunk) {
         self.seal();
         self.end += piece.len() as u64;
         self.pieces.push_back(piece);
         self.drop_acknowledged();
     }
 
-    /// As [`Sent::keep`], for a few bytes.
+    /// As [`Unacked::keep`], for a few bytes.
     pub fn keep_copy(&mut self, bytes: &[u8]) {
         if self.acknowledged >= self.end + bytes.len() as u64 {
             self.end += bytes.len() as u64;
@@ -81,10 +81,10 @@ impl Sent {
     /// Notes that the other end has the first `bytes` of the stream, of which `written` have been written.
     ///
     /// # Errors
-    /// [`NotThere`] if that cannot be; nothing has changed. An acknowledgement that comes late changes nothing either.
-    pub fn acknowledge(&mut self, bytes: u64, written: u64) -> Result<(), NotThere> {
+    /// [`InvalidAck`] if that cannot be; nothing has changed. An acknowledgement that comes late changes nothing either.
+    pub fn acknowledge(&mut self, bytes: u64, written: u64) -> Result<(), InvalidAck> {
         if bytes > written {
-            return Err(NotThere { claimed: bytes, first: self.acknowledged, written });
+            return Err(InvalidAck { claimed: bytes, first: self.acknowledged, written });
         }
         self.acknowledged = self.acknowledged.max(bytes);
         self.drop_acknowledged();
@@ -95,10 +95,10 @@ impl Sent {
     /// bytes come before that one. `written` have been written.
     ///
     /// # Errors
-    /// [`NotThere`] if that byte is not kept any more, or was never written; nothing has changed.
-    pub fn take_back(&mut self, from: u64, written: u64) -> Result<(VecDeque<Piece>, usize), NotThere> {
+    /// [`InvalidAck`] if that byte is not kept any more, or was never written; nothing has changed.
+    pub fn take_back(&mut self, from: u64, written: u64) -> Result<(VecDeque<Chunk>, usize), InvalidAck> {
         if from < self.acknowledged {
-            return Err(NotThere { claimed: from, first: self.acknowledged, written });
+            return Err(InvalidAck { claimed: from, first: self.acknowledged, written });
         }
         self.acknowledge(from, written)?;
         self.seal();
@@ -109,7 +109,7 @@ impl Sent {
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             let next = Vec::with_capacity(self.tail.len().min(CHUNK_BYTES));
-            self.pieces.push_back(Piece::Batch(std::mem::replace(&mut self.tail, next)));
+            self.pieces.push_back(Chunk::Batch(std::mem::replace(&mut self.tail, next)));
         }
     }
 
@@ -120,7 +120,7 @@ impl Sent {
                 return;
             }
             self.begin = end;
-            if let Some(Piece::Batch(batch)) = self.pieces.pop_front() {
+            if let Some(Chunk::Batch(batch)) = self.pieces.pop_front() {
                 self.spares.give(batch);
             }
         }

@@ -5,9 +5,9 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use super::chunk::Piece;
-use super::unacked::Sent;
-use crate::codec::Beside;
+use super::chunk::Chunk;
+use super::unacked::Unacked;
+use crate::codec::DetachedBlob;
 
 /// Pieces handed to the system in one call; Linux takes 1,024, and more than this saves nothing.
 pub const SLICES: usize = 128;
@@ -23,15 +23,15 @@ const KEEP_BYTES: usize = 512 << 10;
 
 /// Bytes in the order in which they leave.
 #[derive(Debug, Default)]
-pub struct Outgoing {
+pub struct WriteBatch {
     /// What leaves before the batch.
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<Chunk>,
     batch: Vec<u8>,
     /// Bytes of the first piece, or of the batch, that have left already, or need not leave again.
     left: usize,
 }
 
-impl Outgoing {
+impl WriteBatch {
     /// Whether nothing is there.
     pub fn is_empty(&self) -> bool {
         self.batch.is_empty() && self.pieces.is_empty()
@@ -48,15 +48,15 @@ impl Outgoing {
             return;
         }
         if !self.batch.is_empty() {
-            self.pieces.push_back(Piece::Batch(std::mem::take(&mut self.batch)));
+            self.pieces.push_back(Chunk::Batch(std::mem::take(&mut self.batch)));
         }
-        self.pieces.push_back(Piece::Shared(bytes));
+        self.pieces.push_back(Chunk::Shared(bytes));
     }
 
     /// Puts blobs between the bytes of the batch, where they belong.
-    pub fn put_between(&mut self, blobs: Vec<Beside>) {
+    pub fn put_between(&mut self, blobs: Vec<DetachedBlob>) {
         let mut sealed = 0;
-        for Beside { at, bytes } in blobs {
+        for DetachedBlob { at, bytes } in blobs {
             let rest = self.batch.split_off(at - sealed);
             sealed = at;
             self.share(bytes);
@@ -88,7 +88,7 @@ impl Outgoing {
     }
 
     /// Notes that the first `bytes` have left, and gives what has left whole to `unacked`.
-    pub fn advance(&mut self, bytes: usize, sent: &mut Sent) {
+    pub fn advance(&mut self, bytes: usize, sent: &mut Unacked) {
         self.left += bytes;
         while let Some(first) = self.pieces.front() {
             if self.left < first.len() {
@@ -111,29 +111,29 @@ impl Outgoing {
             self.batch.clear();
         } else {
             let next = sent.spare(self.batch.len());
-            sent.keep(Piece::Batch(std::mem::replace(&mut self.batch, next)));
+            sent.keep(Chunk::Batch(std::mem::replace(&mut self.batch, next)));
         }
     }
 
-    /// Bytes of what is still to be given to a [`Sent`] that have left already.
+    /// Bytes of what is still to be given to a [`Unacked`] that have left already.
     pub fn left(&self) -> usize {
         self.left
     }
 
     /// Puts `pieces` in front, of which the first `left` bytes need not leave again.
-    pub fn put_back(&mut self, mut pieces: VecDeque<Piece>, left: usize) {
+    pub fn put_back(&mut self, mut pieces: VecDeque<Chunk>, left: usize) {
         pieces.append(&mut self.pieces);
         self.pieces = pieces;
         self.left = left;
     }
 
-    /// The byte that is `at` bytes behind the first that has not been given to a [`Sent`], if it may be changed.
+    /// The byte that is `at` bytes behind the first that has not been given to a [`Unacked`], if it may be changed.
     pub fn byte_mut(&mut self, mut at: usize) -> Option<&mut u8> {
         for piece in &mut self.pieces {
             if at < piece.len() {
                 return match piece {
-                    Piece::Batch(bytes) => bytes.get_mut(at),
-                    Piece::Shared(_) => None,
+                    Chunk::Batch(bytes) => bytes.get_mut(at),
+                    Chunk::Shared(_) => None,
                 };
             }
             at -= piece.len();
@@ -141,7 +141,7 @@ impl Outgoing {
         self.batch.get_mut(at)
     }
 
-    /// Takes all bytes, those included that have left but have not been given to a [`Sent`], out as one batch.
+    /// Takes all bytes, those included that have left but have not been given to a [`Unacked`], out as one batch.
     pub fn take_all(&mut self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.len());
         self.pieces.drain(..).for_each(|piece| all.extend_from_slice(&piece));
@@ -149,7 +149,7 @@ impl Outgoing {
         all
     }
 
-    /// How many bytes there are, those included that have left but have not been given to a [`Sent`].
+    /// How many bytes there are, those included that have left but have not been given to a [`Unacked`].
     pub fn len(&self) -> usize {
         self.pieces.iter().map(|piece| piece.len()).sum::<usize>() + self.batch.len()
     }
@@ -159,7 +159,7 @@ impl Outgoing {
 mod tests {
     use super::*;
 
-    fn all(outgoing: &Outgoing) -> Vec<u8> {
+    fn all(outgoing: &WriteBatch) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let count = outgoing.fill(&mut slices);
         slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect()
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn bytes_leave_in_the_order_in_which_they_came_however_they_are_cut() {
         for step in 1..9 {
-            let (mut outgoing, mut sent) = (Outgoing::default(), Sent::default());
+            let (mut outgoing, mut sent) = (WriteBatch::default(), Unacked::default());
             outgoing.batch().extend_from_slice(b"ab");
             outgoing.advance(1, &mut sent);
             outgoing.share(Bytes::from_static(b"cde"));
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn one_call_is_not_given_more_than_it_moves_well() {
-        let (mut outgoing, mut sent) = (Outgoing::default(), Sent::default());
+        let (mut outgoing, mut sent) = (WriteBatch::default(), Unacked::default());
         outgoing.batch().push(1);
         outgoing.share(vec![2; MOST_BYTES].into());
         outgoing.share(vec![3; 10].into());
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_byte_is_found_where_it_lies_unless_its_memory_is_shared() {
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = WriteBatch::default();
         outgoing.batch().extend_from_slice(b"ab");
         outgoing.share(Bytes::from_static(b"cde"));
         outgoing.batch().extend_from_slice(b"fgh");

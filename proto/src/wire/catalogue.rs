@@ -28,7 +28,7 @@ pub struct Catalogue {
 
 /// How a message type travels to one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Passage {
+pub struct NegotiatedType {
     /// The type's number in that endpoint's catalogue.
     pub slot: u16,
     /// The encoding that the message should have.
@@ -51,10 +51,10 @@ impl Catalogue {
         name: &str,
         message: Option<Fingerprint>,
         reply: Option<Fingerprint>,
-    ) -> Option<Passage> {
+    ) -> Option<NegotiatedType> {
         let slot = self.entries.iter().position(|entry| &*entry.name == name)?;
         let entry = &self.entries[slot];
-        Some(Passage {
+        Some(NegotiatedType {
             slot: u16::try_from(slot).ok()?,
             message: agreed(message, entry.message),
             reply: agreed(reply, entry.reply),

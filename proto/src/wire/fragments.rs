@@ -10,14 +10,14 @@ const FIRST_BYTES: usize = 32 << 10;
 /// At most so much is reserved because another frame was as long.
 const MOST_GUESSED: usize = (1 << 20) + frame::OVERHEAD_BYTES;
 
-/// What has arrived of a frame that travels in pieces, see [`Kind::Piece`](frame::Kind::Piece). It grows with what arrives,
+/// What has arrived of a frame that travels in pieces, see [`FrameKind::Piece`](frame::Kind::Piece). It grows with what arrives,
 /// because nobody says how much will.
 #[derive(Debug, Default)]
-pub struct Pieces(Vec<u8>);
+pub struct FragmentBuffer(Vec<u8>);
 
 /// Why pieces are not those of a frame. The connection cannot go on after any of these.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PiecesError {
+pub enum FragmentError {
     /// They are more than a frame may have.
     #[error("more than {limit} bytes of one frame came in pieces")]
     TooLong {
@@ -32,16 +32,16 @@ pub enum PiecesError {
     NotTheReply,
 }
 
-impl Pieces {
+impl FragmentBuffer {
     /// Adds a piece. All together may have `limit` bytes, and are maybe as many as `guess`: once some have arrived, so many are
     /// reserved, or each long frame would move in memory several times.
     ///
     /// # Errors
-    /// [`PiecesError::TooLong`]; nothing was added.
-    pub fn add(&mut self, piece: &[u8], guess: usize, limit: usize) -> Result<(), PiecesError> {
+    /// [`FragmentError::TooLong`]; nothing was added.
+    pub fn add(&mut self, piece: &[u8], guess: usize, limit: usize) -> Result<(), FragmentError> {
         let Self(bytes) = self;
         let room = limit.checked_sub(bytes.len()).filter(|room| *room >= piece.len());
-        let room = room.ok_or(PiecesError::TooLong { limit })?;
+        let room = room.ok_or(FragmentError::TooLong { limit })?;
         if bytes.capacity() - bytes.len() < piece.len() {
             let guess = if bytes.len() < FIRST_BYTES { 0 } else { guess.min(MOST_GUESSED) };
             // Otherwise twice as much each time, and never more than may come.
@@ -55,20 +55,20 @@ impl Pieces {
     /// The reply to the request `id`, when the last piece has been added.
     ///
     /// # Errors
-    /// [`PiecesError`].
-    pub fn reply(self, id: u64) -> Result<Frame, PiecesError> {
+    /// [`FragmentError`].
+    pub fn reply(self, id: u64) -> Result<Frame, FragmentError> {
         let bytes = Bytes::from(self.0);
         let whole = frame::cut(&bytes, bytes.len())?.whole;
         let mut frames = Frames::new(&bytes);
         match frames.next() {
             Some((header, payload)) if frames.left() == 0 && whole == bytes.len() => {
-                if header.kind != frame::Kind::Reply || header.id != id {
-                    return Err(PiecesError::NotTheReply);
+                if header.kind != frame::FrameKind::Reply || header.id != id {
+                    return Err(FragmentError::NotTheReply);
                 }
                 let payload = bytes.slice_ref(payload);
                 Ok(Frame { header, payload })
             }
-            _ => Err(PiecesError::NotTheReply),
+            _ => Err(FragmentError::NotTheReply),
         }
     }
 }
@@ -76,16 +76,16 @@ impl Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::frame::{Header, Kind};
+    use crate::wire::frame::{FrameKind, Header};
 
     fn reply(id: u64, payload: &[u8]) -> Vec<u8> {
         let mut frame = Vec::new();
-        frame::write(&mut frame, Header::new(Kind::Reply, id), payload);
+        frame::write(&mut frame, Header::new(FrameKind::Reply, id), payload);
         frame
     }
 
-    fn joined(bytes: &[u8], piece: usize) -> Result<Frame, PiecesError> {
-        let mut pieces = Pieces::default();
+    fn joined(bytes: &[u8], piece: usize) -> Result<Frame, FragmentError> {
+        let mut pieces = FragmentBuffer::default();
         bytes.chunks(piece).try_for_each(|piece| pieces.add(piece, 0, bytes.len()))?;
         pieces.reply(7)
     }
@@ -105,31 +105,31 @@ mod tests {
         let two = [&frame[..], &frame].concat();
         let cancel = {
             let mut cancel = Vec::new();
-            frame::write(&mut cancel, Header::new(Kind::Cancel, 7), b"");
+            frame::write(&mut cancel, Header::new(FrameKind::Cancel, 7), b"");
             cancel
         };
         for wrong in [&two[..], &frame[..20], &frame[..3], b"", &reply(8, b"a reply"), &cancel] {
             assert!(joined(wrong, 5).is_err(), "{wrong:?}");
         }
         let nonsense = [0xff; 20];
-        assert!(matches!(joined(&nonsense, 5), Err(PiecesError::Frame(_))));
+        assert!(matches!(joined(&nonsense, 5), Err(FragmentError::Frame(_))));
     }
 
     #[test]
     fn no_more_is_kept_or_reserved_than_a_frame_may_have() {
         const LIMIT: usize = 1_000;
-        let mut pieces = Pieces::default();
+        let mut pieces = FragmentBuffer::default();
         for _ in 0..10 {
             pieces.add(&[1; 99], LIMIT, LIMIT).expect("room");
         }
         assert!(pieces.0.capacity() <= LIMIT, "{}", pieces.0.capacity());
-        assert_eq!(pieces.add(&[1; 11], LIMIT, LIMIT), Err(PiecesError::TooLong { limit: LIMIT }));
+        assert_eq!(pieces.add(&[1; 11], LIMIT, LIMIT), Err(FragmentError::TooLong { limit: LIMIT }));
         pieces.add(&[1; 10], LIMIT, LIMIT).expect("room");
     }
 
     #[test]
     fn as_much_as_another_had_is_reserved_once_some_has_arrived() {
-        let mut pieces = Pieces::default();
+        let mut pieces = FragmentBuffer::default();
         let mut reserved = |bytes: usize, guess| {
             pieces.add(&vec![1; bytes], guess, usize::MAX).expect("room");
             pieces.0.capacity()

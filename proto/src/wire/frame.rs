@@ -5,12 +5,12 @@
 //! | bytes | field | meaning |
 //! |---|---|---|
 //! | 0–3 | length | bytes that follow this field |
-//! | 4 | kind | [`Kind`] |
+//! | 4 | kind | [`FrameKind`] |
 //! | 5 | flags | [`BINCODE`], [`REPLY_BINCODE`], [`TRACED`], [`LAST`] |
 //! | 6–7 | slot | the number of a message type in the endpoint's catalogue |
 //! | 8–15 | id | of kinds that belong to a request or a subscription: which one |
 //!
-//! A reply longer than [`PIECE_BYTES`](crate::stream::PIECE_BYTES) travels as a series of [`Kind::Piece`], whose payloads are,
+//! A reply longer than [`PIECE_BYTES`](crate::stream::PIECE_BYTES) travels as a series of [`FrameKind::Piece`], whose payloads are,
 //! one after the other, its frame. Other frames may come between them, also pieces of other replies.
 
 mod header;
@@ -18,11 +18,11 @@ mod read;
 mod write;
 
 pub use self::header::{
-    BINCODE, HEADER_BYTES, Header, KIND_AT, Kind, LAST, OVERHEAD_BYTES, REPLY_BINCODE, TRACED, divide,
+    BINCODE, FrameKind, HEADER_BYTES, Header, KIND_AT, LAST, OVERHEAD_BYTES, REPLY_BINCODE, TRACED, divide,
     encoding, flags,
 };
-pub use self::read::{Contents, Cut, Frame, FrameError, Frames, cut, length, take};
-pub use self::write::{Writing, announce, length_of, set_id, write};
+pub use self::read::{Frame, FrameContents, FrameError, Frames, WholeFrames, cut, length, take};
+pub use self::write::{FrameWriter, announce, length_of, set_id, write};
 
 #[cfg(test)]
 mod tests {
@@ -36,14 +36,14 @@ mod tests {
     const LIMIT: usize = 1_000;
 
     fn header() -> Header {
-        Header { kind: Kind::Request, flags: BINCODE, slot: 7, id: 1 << 40 }
+        Header { kind: FrameKind::Request, flags: BINCODE, slot: 7, id: 1 << 40 }
     }
 
     #[test]
     fn frames_come_back_whole_however_the_bytes_are_cut() {
         let mut bytes = Vec::new();
         write(&mut bytes, header(), b"first");
-        write(&mut bytes, Header::new(Kind::Describe, 0), b"");
+        write(&mut bytes, Header::new(FrameKind::Describe, 0), b"");
         let mut buffer = BytesMut::new();
         let mut frames = Vec::new();
         for byte in bytes {
@@ -52,7 +52,7 @@ mod tests {
         }
         assert_eq!(frames.len(), 2);
         assert_eq!(frames[0], Frame { header: header(), payload: Bytes::from_static(b"first") });
-        assert_eq!(frames[1].header.kind, Kind::Describe);
+        assert_eq!(frames[1].header.kind, FrameKind::Describe);
         assert!(buffer.is_empty());
     }
 
@@ -61,7 +61,7 @@ mod tests {
         let mut bytes = Vec::new();
         write(&mut bytes, header(), b"first");
         let one = bytes.len();
-        let tell = Header { slot: 9, ..Header::new(Kind::Tell, 0) };
+        let tell = Header { slot: 9, ..Header::new(FrameKind::Tell, 0) };
         write(&mut bytes, tell, b"");
         let two = bytes.len();
         write(&mut bytes, header(), b"third");
@@ -73,8 +73,8 @@ mod tests {
             let known = end - cut.whole >= LENGTH_BYTES;
             assert_eq!(cut.next.is_some(), known, "at {end}");
         }
-        let contents = Contents { frames: 3, tells: 1, highest_slot: 9, upkeep: 0, flags: BINCODE };
-        assert_eq!(cut(&bytes, LIMIT), Ok(Cut { whole: three, contents, next: None }));
+        let contents = FrameContents { frames: 3, tells: 1, highest_slot: 9, upkeep: 0, flags: BINCODE };
+        assert_eq!(cut(&bytes, LIMIT), Ok(WholeFrames { whole: three, contents, next: None }));
         let mut frames = Frames::new(&bytes);
         assert_eq!(frames.next(), Some((header(), &b"first"[..])));
         assert_eq!(frames.next(), Some((tell, &b""[..])));
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_longest_payload_is_taken_wherever_its_frame_is_cut() {
-        for kind in [Kind::Request, Kind::Tell] {
+        for kind in [FrameKind::Request, FrameKind::Tell] {
             let mut bytes = Vec::new();
             write(&mut bytes, Header::new(kind, 0), &[0; LIMIT]);
             for end in 0..bytes.len() {
@@ -100,7 +100,7 @@ mod tests {
         let context: TraceContext =
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("well-formed");
         let mut bytes = Vec::new();
-        let writing = Writing::new(&mut bytes, header());
+        let writing = FrameWriter::new(&mut bytes, header());
         writing.trace(&mut bytes, context);
         bytes.extend_from_slice(b"rest");
         writing.end::<()>(&mut bytes, Ok(Encoding::Bincode)).expect("it is whole");
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_payload_that_fails_leaves_nothing_behind() {
         let mut bytes = vec![1, 2, 3];
-        let writing = Writing::new(&mut bytes, header());
+        let writing = FrameWriter::new(&mut bytes, header());
         bytes.extend_from_slice(b"half");
         assert_eq!(writing.end(&mut bytes, Err("no")), Err("no"));
         assert_eq!(bytes, [1, 2, 3]);
@@ -131,7 +131,7 @@ mod tests {
         assert!(matches!(take(&mut huge, LIMIT), Err(FrameError::TooLong { limit: LIMIT, .. })));
         let mut short = BytesMut::from(&3u32.to_le_bytes()[..]);
         assert_eq!(take(&mut short, LIMIT), Err(FrameError::TooShort(3)));
-        let without_id = [HEADER_BYTES as u8, 0, 0, 0, Kind::Request as u8, 0, 0, 0];
+        let without_id = [HEADER_BYTES as u8, 0, 0, 0, FrameKind::Request as u8, 0, 0, 0];
         assert_eq!(cut(&without_id, LIMIT), Err(FrameError::TooShort(HEADER_BYTES)));
         let mut bytes = Vec::new();
         write(&mut bytes, header(), b"");

@@ -1,6 +1,6 @@
 //! The handshake: what two ends say first, so that neither talks to a stranger by mistake.
 //!
-//! The client sends a [`Hello`], the endpoint an [`Answer`]; each is the four bytes [`MAGIC`], two bytes of length
+//! The client sends a [`Hello`], the endpoint an [`HelloAnswer`]; each is the four bytes [`MAGIC`], two bytes of length
 //! (little-endian) and that many bytes of MessagePack with field names, so that later versions can add fields.
 
 use serde::de::DeserializeOwned;
@@ -160,7 +160,7 @@ impl Rejection {
 
 /// What an endpoint answers to a hello.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Answer {
+pub enum HelloAnswer {
     /// The conversation begins.
     Welcome(Welcome),
     /// The connection closes.
@@ -196,7 +196,7 @@ pub fn encode_hello(hello: &Hello) -> Vec<u8> {
 }
 
 /// The bytes of an answer.
-pub fn encode_answer(answer: &Answer) -> Vec<u8> {
+pub fn encode_answer(answer: &HelloAnswer) -> Vec<u8> {
     encode(answer)
 }
 
@@ -212,7 +212,7 @@ pub fn parse_hello(bytes: &[u8]) -> Result<Option<(Hello, usize)>, HelloError> {
 ///
 /// # Errors
 /// [`HelloError`]: this is no answer, known as early as the first differing byte.
-pub fn parse_answer(bytes: &[u8]) -> Result<Option<(Answer, usize)>, HelloError> {
+pub fn parse_answer(bytes: &[u8]) -> Result<Option<(HelloAnswer, usize)>, HelloError> {
     parse(bytes)
 }
 
@@ -300,8 +300,8 @@ mod tests {
         }
     }
 
-    fn welcome() -> Answer {
-        Answer::Welcome(Welcome {
+    fn welcome() -> HelloAnswer {
+        HelloAnswer::Welcome(Welcome {
             node: NodeId::from_random([1; 16]),
             instance: InstanceId::from_random([2; 16]),
             service: Some(ServiceName::new("y".repeat(128)).expect("128 bytes fit")),

@@ -61,15 +61,15 @@ impl SocketType {
 
 /// What READY says of the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ready {
+pub(super) struct ReadyCommand {
     pub(super) socket: SocketType,
     pub(super) is_meshzero: bool,
 }
 
 /// A command that has arrived.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Command {
-    Ready(Ready),
+pub(super) enum ZmtpCommand {
+    Ready(ReadyCommand),
     /// The other end gives up, and why.
     Error(String),
     Subscribe(Bytes),
@@ -81,24 +81,24 @@ pub(super) enum Command {
 }
 
 /// Reads a command's content.
-pub(super) fn read(mut content: Bytes) -> Result<Command, ZmtpError> {
+pub(super) fn read(mut content: Bytes) -> Result<ZmtpCommand, ZmtpError> {
     let name = take_short(&mut content).ok_or(ZmtpError::Command)?;
     Ok(match &name[..] {
-        READY => Command::Ready(read_properties(content)?),
+        READY => ZmtpCommand::Ready(read_properties(content)?),
         ERROR => {
             let reason = take_short(&mut content).ok_or(ZmtpError::Command)?;
-            Command::Error(String::from_utf8_lossy(&reason).into_owned())
+            ZmtpCommand::Error(String::from_utf8_lossy(&reason).into_owned())
         }
-        SUBSCRIBE => Command::Subscribe(content),
-        CANCEL => Command::Cancel(content),
+        SUBSCRIBE => ZmtpCommand::Subscribe(content),
+        CANCEL => ZmtpCommand::Cancel(content),
         PING => {
             // Two bytes say how long the sender waits, in tenths of a second.
             let context = content.len().checked_sub(2).filter(|length| *length <= PING_CONTEXT_BYTES);
             context.ok_or(ZmtpError::Command)?;
             content.advance(2);
-            Command::Ping(content)
+            ZmtpCommand::Ping(content)
         }
-        _ => Command::Other,
+        _ => ZmtpCommand::Other,
     })
 }
 
@@ -111,7 +111,7 @@ fn take_short(content: &mut Bytes) -> Option<Bytes> {
     })
 }
 
-fn read_properties(mut content: Bytes) -> Result<Ready, ZmtpError> {
+fn read_properties(mut content: Bytes) -> Result<ReadyCommand, ZmtpError> {
     let (mut socket, mut is_meshzero) = (None, false);
     while !content.is_empty() {
         let name = take_short(&mut content).ok_or(ZmtpError::Command)?;
@@ -127,7 +127,7 @@ fn read_properties(mut content: Bytes) -> Result<Ready, ZmtpError> {
             is_meshzero = true;
         }
     }
-    Ok(Ready { socket: socket.ok_or(ZmtpError::Command)?, is_meshzero })
+    Ok(ReadyCommand { socket: socket.ok_or(ZmtpError::Command)?, is_meshzero })
 }
 
 /// Adds the command that says which socket this end is, and that it speaks meshzero as well if `is_endpoint`.

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::command::{self, Command, SocketType};
+use super::command::{self, SocketType, ZmtpCommand};
 use super::frame;
 use super::greeting::{self, GREETING_BYTES};
 
@@ -54,7 +54,7 @@ pub enum ZmtpError {
 
 /// What has arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum ZmtpEvent {
     /// The other end is such a socket. The conversation begins.
     Ready {
         /// What it is.
@@ -74,8 +74,8 @@ pub enum Event {
 
 /// One end's side of a conversation, as it is taken apart.
 #[derive(Debug)]
-pub struct Conversation {
-    stage: Stage,
+pub struct ZmtpMachine {
+    stage: ConversationStage,
     /// What the other end is, once it has said so.
     socket: Option<SocketType>,
     /// The frames of a message whose last one has not come yet, and their bytes.
@@ -85,16 +85,16 @@ pub struct Conversation {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Stage {
+enum ConversationStage {
     Greeting,
     Handshake,
     Open,
 }
 
-impl Conversation {
+impl ZmtpMachine {
     /// From the beginning, with messages of `limit` bytes at most.
     pub fn new(limit: usize) -> Self {
-        Self { stage: Stage::Greeting, socket: None, frames: Vec::new(), length: 0, limit }
+        Self { stage: ConversationStage::Greeting, socket: None, frames: Vec::new(), length: 0, limit }
     }
 
     /// Takes what comes next off the front of `buffer`; `None` when more bytes are needed. While that is so, `buffer` holds no
@@ -102,18 +102,18 @@ impl Conversation {
     ///
     /// # Errors
     /// [`ZmtpError`]; the conversation is over.
-    pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Event>, ZmtpError> {
-        if self.stage == Stage::Greeting {
+    pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<ZmtpEvent>, ZmtpError> {
+        if self.stage == ConversationStage::Greeting {
             if !greeting::check(buffer)? {
                 return Ok(None);
             }
             buffer.advance(GREETING_BYTES);
-            self.stage = Stage::Handshake;
+            self.stage = ConversationStage::Handshake;
         }
         loop {
             // A command may come between the frames of no message, so one of the two limits is known beforehand.
             let limit = match self.stage {
-                Stage::Open => (self.limit - self.length).max(COMMAND_BYTES),
+                ConversationStage::Open => (self.limit - self.length).max(COMMAND_BYTES),
                 _ => COMMAND_BYTES,
             };
             let Some(frame) = frame::take(buffer, limit)? else { return Ok(None) };
@@ -128,7 +128,7 @@ impl Conversation {
         }
     }
 
-    fn command(&mut self, content: Bytes) -> Result<Option<Event>, ZmtpError> {
+    fn command(&mut self, content: Bytes) -> Result<Option<ZmtpEvent>, ZmtpError> {
         let length = content.len();
         if length > COMMAND_BYTES {
             return Err(ZmtpError::TooLong { announced: length as u64, limit: COMMAND_BYTES });
@@ -136,23 +136,23 @@ impl Conversation {
         if !self.frames.is_empty() {
             return Err(ZmtpError::OutOfOrder);
         }
-        let is_open = self.stage == Stage::Open;
+        let is_open = self.stage == ConversationStage::Open;
         Ok(match command::read(content)? {
-            Command::Ready(ready) if !is_open => {
-                (self.stage, self.socket) = (Stage::Open, Some(ready.socket));
-                Some(Event::Ready { socket: ready.socket, is_meshzero: ready.is_meshzero })
+            ZmtpCommand::Ready(ready) if !is_open => {
+                (self.stage, self.socket) = (ConversationStage::Open, Some(ready.socket));
+                Some(ZmtpEvent::Ready { socket: ready.socket, is_meshzero: ready.is_meshzero })
             }
-            Command::Error(reason) => return Err(ZmtpError::GivenUp(reason)),
-            Command::Subscribe(prefix) if is_open => Some(Event::Subscribe(prefix)),
-            Command::Cancel(prefix) if is_open => Some(Event::Cancel(prefix)),
-            Command::Ping(context) if is_open => Some(Event::Ping(context)),
-            Command::Other => None,
+            ZmtpCommand::Error(reason) => return Err(ZmtpError::GivenUp(reason)),
+            ZmtpCommand::Subscribe(prefix) if is_open => Some(ZmtpEvent::Subscribe(prefix)),
+            ZmtpCommand::Cancel(prefix) if is_open => Some(ZmtpEvent::Cancel(prefix)),
+            ZmtpCommand::Ping(context) if is_open => Some(ZmtpEvent::Ping(context)),
+            ZmtpCommand::Other => None,
             _ => return Err(ZmtpError::OutOfOrder),
         })
     }
 
-    fn message(&mut self, mut content: Bytes, has_more: bool) -> Result<Option<Event>, ZmtpError> {
-        if self.stage != Stage::Open {
+    fn message(&mut self, mut content: Bytes, has_more: bool) -> Result<Option<ZmtpEvent>, ZmtpError> {
+        if self.stage != ConversationStage::Open {
             return Err(ZmtpError::OutOfOrder);
         }
         // Subscribers of 3.0 send messages where later ones send commands.
@@ -161,8 +161,8 @@ impl Conversation {
             if !has_more && let Some(0 | 1) = begins {
                 content.advance(1);
                 return Ok(Some(match begins {
-                    Some(0) => Event::Cancel(content),
-                    _ => Event::Subscribe(content),
+                    Some(0) => ZmtpEvent::Cancel(content),
+                    _ => ZmtpEvent::Subscribe(content),
                 }));
             }
         }
@@ -178,6 +178,6 @@ impl Conversation {
             return Ok(None);
         }
         self.length = 0;
-        Ok(Some(Event::Message(std::mem::take(&mut self.frames))))
+        Ok(Some(ZmtpEvent::Message(std::mem::take(&mut self.frames))))
     }
 }

@@ -13,7 +13,7 @@ const COMMAND: u8 = 4;
 
 /// One frame.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(super) struct ZmtpFrame {
     pub(super) has_more: bool,
     pub(super) is_command: bool,
     pub(super) content: Bytes,
@@ -23,7 +23,7 @@ pub(super) struct Frame {
 ///
 /// # Errors
 /// [`ZmtpError`], before more than the frame's header is kept.
-pub(super) fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, ZmtpError> {
+pub(super) fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<ZmtpFrame>, ZmtpError> {
     let Some((&flags, rest)) = buffer.split_first() else { return Ok(None) };
     if flags & !(MORE | LONG | COMMAND) != 0 || flags & (COMMAND | MORE) == COMMAND | MORE {
         return Err(ZmtpError::Flags(flags));
@@ -42,7 +42,7 @@ pub(super) fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>,
     }
     buffer.advance(header);
     let content = buffer.split_to(length).freeze();
-    Ok(Some(Frame { has_more: flags & MORE != 0, is_command: flags & COMMAND != 0, content }))
+    Ok(Some(ZmtpFrame { has_more: flags & MORE != 0, is_command: flags & COMMAND != 0, content }))
 }
 
 /// Adds a message of these frames to `out`.

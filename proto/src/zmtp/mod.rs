@@ -11,8 +11,8 @@ mod frame;
 mod greeting;
 
 pub use command::{SocketType, write_error, write_pong, write_ready, write_subscription};
-pub use conversation::{Conversation, Event, ZmtpError};
-pub use envelope::{Question, divide};
+pub use conversation::{ZmtpError, ZmtpEvent, ZmtpMachine};
+pub use envelope::{Envelope, divide};
 pub use frame::write_message;
 pub use greeting::greeting;
 

@@ -11,8 +11,8 @@ fn opening(socket: SocketType) -> Vec<u8> {
 }
 
 /// All that comes of `bytes`, which arrive `step` at a time.
-fn events(bytes: &[u8], step: usize, limit: usize) -> Result<Vec<Event>, ZmtpError> {
-    let mut conversation = Conversation::new(limit);
+fn events(bytes: &[u8], step: usize, limit: usize) -> Result<Vec<ZmtpEvent>, ZmtpError> {
+    let mut conversation = ZmtpMachine::new(limit);
     let mut buffer = BytesMut::new();
     let mut events = Vec::new();
     for part in bytes.chunks(step.max(1)) {
@@ -24,9 +24,9 @@ fn events(bytes: &[u8], step: usize, limit: usize) -> Result<Vec<Event>, ZmtpErr
     Ok(events)
 }
 
-fn after_opening(socket: SocketType, more: &[u8]) -> Result<Vec<Event>, ZmtpError> {
+fn after_opening(socket: SocketType, more: &[u8]) -> Result<Vec<ZmtpEvent>, ZmtpError> {
     let mut events = events(&[&opening(socket), more].concat(), usize::MAX, 1_000)?;
-    assert_eq!(events.remove(0), Event::Ready { socket, is_meshzero: false });
+    assert_eq!(events.remove(0), ZmtpEvent::Ready { socket, is_meshzero: false });
     Ok(events)
 }
 
@@ -43,9 +43,9 @@ fn a_conversation_is_the_same_however_it_is_cut() {
     bytes.extend(message(&[b"", b"{}"]));
     bytes.extend(message(&[b"", &long]));
     let expected = vec![
-        Event::Ready { socket: SocketType::Req, is_meshzero: false },
-        Event::Message(vec![Bytes::new(), Bytes::from_static(b"{}")]),
-        Event::Message(vec![Bytes::new(), Bytes::from(long)]),
+        ZmtpEvent::Ready { socket: SocketType::Req, is_meshzero: false },
+        ZmtpEvent::Message(vec![Bytes::new(), Bytes::from_static(b"{}")]),
+        ZmtpEvent::Message(vec![Bytes::new(), Bytes::from(long)]),
     ];
     for step in 1..bytes.len() + 1 {
         assert_eq!(events(&bytes, step, 1_000), Ok(expected.clone()), "{step} bytes at a time");
@@ -63,8 +63,8 @@ fn what_libzmq_sends_is_understood() {
     assert_eq!(
         events(&all, 5, 100),
         Ok(vec![
-            Event::Ready { socket: SocketType::Req, is_meshzero: false },
-            Event::Message(vec![Bytes::new(), Bytes::from_static(b"\"Alice\"")]),
+            ZmtpEvent::Ready { socket: SocketType::Req, is_meshzero: false },
+            ZmtpEvent::Message(vec![Bytes::new(), Bytes::from_static(b"\"Alice\"")]),
         ])
     );
     let ready = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB";
@@ -73,8 +73,8 @@ fn what_libzmq_sends_is_understood() {
     assert_eq!(
         events(&all, 7, 100),
         Ok(vec![
-            Event::Ready { socket: SocketType::Sub, is_meshzero: false },
-            Event::Subscribe(Bytes::from_static(b"news")),
+            ZmtpEvent::Ready { socket: SocketType::Sub, is_meshzero: false },
+            ZmtpEvent::Subscribe(Bytes::from_static(b"news")),
         ])
     );
 }
@@ -88,20 +88,20 @@ fn both_forms_of_a_subscription_are_taken() {
     assert_eq!(
         after_opening(SocketType::Sub, &bytes),
         Ok(vec![
-            Event::Subscribe(text(b"wind")),
-            Event::Cancel(text(b"wind")),
-            Event::Subscribe(text(b"rain")),
-            Event::Cancel(text(b"rain")),
+            ZmtpEvent::Subscribe(text(b"wind")),
+            ZmtpEvent::Cancel(text(b"wind")),
+            ZmtpEvent::Subscribe(text(b"rain")),
+            ZmtpEvent::Cancel(text(b"rain")),
         ])
     );
     let asked = after_opening(SocketType::Dealer, &message(&[b"\x01wind"]));
-    assert_eq!(asked, Ok(vec![Event::Message(vec![text(b"\x01wind")])]), "no subscription");
+    assert_eq!(asked, Ok(vec![ZmtpEvent::Message(vec![text(b"\x01wind")])]), "no subscription");
 }
 
 #[test]
 fn a_ping_has_its_context_and_what_is_not_known_is_passed_over() {
     let bytes = b"\x04\x09\x04PING\x00\x0aab\x04\x05\x04PONG\x04\x04\x03NEW";
-    assert_eq!(after_opening(SocketType::Sub, bytes), Ok(vec![Event::Ping(Bytes::from_static(b"ab"))]));
+    assert_eq!(after_opening(SocketType::Sub, bytes), Ok(vec![ZmtpEvent::Ping(Bytes::from_static(b"ab"))]));
     let mut pong = Vec::new();
     write_pong(&mut pong, b"ab");
     assert_eq!(pong, b"\x04\x07\x04PONGab");
@@ -113,7 +113,7 @@ fn an_endpoint_is_known_by_its_ready() {
     write_ready(&mut bytes, SocketType::Rep, true);
     assert_eq!(
         events(&bytes, 64, 100),
-        Ok(vec![Event::Ready { socket: SocketType::Rep, is_meshzero: true }])
+        Ok(vec![ZmtpEvent::Ready { socket: SocketType::Rep, is_meshzero: true }])
     );
 }
 
@@ -165,7 +165,7 @@ fn envelopes_end_at_the_empty_frame() {
     let frames =
         |frames: &[&'static [u8]]| frames.iter().map(|frame| Bytes::from_static(frame)).collect::<Vec<_>>();
     let question = |envelope: &[&'static [u8]], body: &'static [u8]| {
-        Some(Question { envelope: frames(envelope), body: Bytes::from_static(body) })
+        Some(Envelope { envelope: frames(envelope), body: Bytes::from_static(body) })
     };
     assert_eq!(divide(frames(&[b"", b"x"])), question(&[b""], b"x"));
     assert_eq!(divide(frames(&[b"id", b"", b"x"])), question(&[b"id", b""], b"x"));
@@ -180,7 +180,7 @@ proptest! {
     fn any_message_comes_back(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), 1..8), step in 1usize..700) {
         let bytes = [opening(SocketType::Dealer), message(&frames.iter().map(Vec::as_slice).collect::<Vec<_>>())].concat();
         let frames = frames.into_iter().map(Bytes::from).collect();
-        prop_assert_eq!(events(&bytes, step, 4_000).expect("a conversation").pop(), Some(Event::Message(frames)));
+        prop_assert_eq!(events(&bytes, step, 4_000).expect("a conversation").pop(), Some(ZmtpEvent::Message(frames)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use meshzero_actors::runtime::semaphore;
-use meshzero_actors::server::actor::handler::Encoded;
+use meshzero_actors::server::actor::handler::RawMessage;
 use meshzero_actors::server::request::inbound::ReplyTo;
 use meshzero_proto::codec::{self, DecodeLimits, Packed};
 use meshzero_proto::name::TypeName;
@@ -75,7 +75,7 @@ async fn next(
 }
 
 /// Decodes a message; refuses it and returns `None` if that fails.
-fn decode(taken: Sequenced<Encoded>, limits: &DecodeLimits) -> Option<(Packed, Sequenced<Encoded>)> {
+fn decode(taken: Sequenced<RawMessage>, limits: &DecodeLimits) -> Option<(Packed, Sequenced<RawMessage>)> {
     let inbound = &taken.item.inbound;
     match codec::decode(&inbound.payload, inbound.encoding, limits) {
         Ok(message) => Some((message, taken)),
@@ -91,7 +91,7 @@ fn decode(taken: Sequenced<Encoded>, limits: &DecodeLimits) -> Option<(Packed, S
 /// arrived after it, and its sender is not notified.
 pub struct Arrival {
     message: Packed,
-    taken: Option<Sequenced<Encoded>>,
+    taken: Option<Sequenced<RawMessage>>,
     mailbox: Arc<Mailbox>,
     limits: DecodeLimits,
 }
@@ -132,7 +132,7 @@ pub struct Request {
 struct ReplyPath {
     reply: Option<ReplyTo>,
     /// Released when the message is finished.
-    _permit: semaphore::Taken,
+    _permit: semaphore::Permits,
 }
 
 impl Request {

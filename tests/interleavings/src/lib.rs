@@ -11,6 +11,6 @@ mod runtime;
 mod server;
 mod telemetry;
 
-pub mod answers;
-pub mod outboxes;
-pub mod quotas;
+pub mod requests;
+pub mod semaphores;
+pub mod send_queues;

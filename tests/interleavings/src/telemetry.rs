@@ -2,9 +2,9 @@
 
 pub(crate) mod counters {
     #[derive(Debug, Default)]
-    pub(crate) struct Meter;
+    pub(crate) struct TrafficCounters;
 
-    impl Meter {
+    impl TrafficCounters {
         pub(crate) fn wrote(&self, _bytes: usize) {}
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use meshzero_actors::net::connection::{Connection, ReadHalf, Reader, WriteHalf, Writer};
+use meshzero_actors::net::connection::{Connection, CustomReadHalf, CustomWriteHalf, ReadHalf, WriteHalf};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::TcpStream;
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -108,7 +108,10 @@ pub(crate) fn connection(stream: TcpStream, shared: &Arc<Shared>) -> io::Result<
     let (reader, writer) = stream.into_split();
     let receiving = Receiving { half: reader, end: Arc::clone(&end), shared: Arc::clone(shared) };
     let sending = Sending { half: Mutex::new(writer), end, shared: Arc::clone(shared) };
-    Ok(Connection { reader: Reader::Other(Box::new(receiving)), writer: Writer::Other(Box::new(sending)) })
+    Ok(Connection {
+        reader: ReadHalf::Other(Box::new(receiving)),
+        writer: WriteHalf::Other(Box::new(sending)),
+    })
 }
 
 #[derive(Debug)]
@@ -137,7 +140,7 @@ impl AsyncRead for Receiving {
     }
 }
 
-impl ReadHalf for Receiving {
+impl CustomReadHalf for Receiving {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.end.remote)
     }
@@ -165,7 +168,7 @@ impl Sending {
     }
 }
 
-impl WriteHalf for Sending {
+impl CustomWriteHalf for Sending {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.end.check()?;
         let length = bytes.len().min(self.shared.segment());

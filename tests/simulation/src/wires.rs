@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use meshzero_actors::net::connection::Connection;
-use meshzero_actors::net::network::{Accept, Eventually, Network, Transport};
+use meshzero_actors::net::network::{Acceptor, IoFuture, Network, NetworkProvider};
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::connection::{End, connection};
@@ -163,8 +163,8 @@ struct Host {
     shared: Arc<Shared>,
 }
 
-impl Transport for Host {
-    fn connect(&self, address: SocketAddr) -> Eventually<'static, Connection> {
+impl NetworkProvider for Host {
+    fn connect(&self, address: SocketAddr) -> IoFuture<'static, Connection> {
         let shared = Arc::clone(&self.shared);
         let own = IpAddr::from(self.ip);
         Box::pin(async move {
@@ -177,7 +177,7 @@ impl Transport for Host {
         })
     }
 
-    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Accept>> {
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Acceptor>> {
         if address.is_ipv6() {
             return Err(ErrorKind::Unsupported.into());
         }
@@ -208,12 +208,12 @@ impl std::fmt::Debug for Listening {
     }
 }
 
-impl Accept for Listening {
+impl Acceptor for Listening {
     fn local_addr(&self) -> SocketAddr {
         self.at
     }
 
-    fn accept(&mut self) -> Eventually<'_, (Connection, SocketAddr)> {
+    fn accept(&mut self) -> IoFuture<'_, (Connection, SocketAddr)> {
         Box::pin(async move {
             let (stream, from) = self.listener.accept().await?;
             Ok((connection(stream, &self.shared)?, from))

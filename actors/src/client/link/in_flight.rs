@@ -4,23 +4,23 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use meshzero_proto::call::in_flight::{CallId, Fate};
+use meshzero_proto::call::in_flight::{CallId, SendState};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::wire::fragments::{Pieces, PiecesError};
+use meshzero_proto::wire::fragments::{FragmentBuffer, FragmentError};
 use meshzero_proto::wire::frame::{self, Frame, Header};
 
 use super::Link;
 use crate::server::request::inbound::Outcome;
 
 /// A call that waits for its end, or for its caller to take note of it.
-pub(super) struct Waiting {
+pub(super) struct InFlightCall {
     caller: Waker,
-    ended: Option<Ended>,
+    ended: Option<CallEnd>,
     /// What has arrived of a reply that comes in pieces.
-    pub(super) pieces: Option<Box<Pieces>>,
+    pub(super) pieces: Option<Box<FragmentBuffer>>,
 }
 
-impl Waiting {
+impl InFlightCall {
     /// A call of `caller`, who is woken when it has ended.
     #[inline(always)]
     pub(super) fn new(caller: &Waker) -> Self {
@@ -29,7 +29,7 @@ impl Waiting {
 
     /// Ends the call, once; the caller is to be woken.
     #[inline(always)]
-    pub(super) fn end(&mut self, ended: impl FnOnce() -> Ended) -> Option<Waker> {
+    pub(super) fn end(&mut self, ended: impl FnOnce() -> CallEnd) -> Option<Waker> {
         if self.ended.is_some() {
             return None;
         }
@@ -38,7 +38,7 @@ impl Waiting {
     }
 
     /// What it ended in. Nobody is to be woken any more.
-    pub(super) fn into_ended(self) -> Option<Ended> {
+    pub(super) fn into_ended(self) -> Option<CallEnd> {
         self.ended
     }
 
@@ -54,8 +54,8 @@ impl Waiting {
         &mut self,
         header: Header,
         piece: &[u8],
-        expected: Expected,
-    ) -> Result<Option<Frame>, PiecesError> {
+        expected: ExpectedLength,
+    ) -> Result<Option<Frame>, FragmentError> {
         if self.ended.is_some() {
             return Ok(None);
         }
@@ -69,7 +69,7 @@ impl Waiting {
 
 /// How long a reply in pieces becomes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Expected {
+pub(super) struct ExpectedLength {
     /// As long as the one before.
     pub(super) guess: usize,
     /// At most so long.
@@ -78,7 +78,7 @@ pub(super) struct Expected {
 
 /// What a call ended in.
 #[derive(Debug)]
-pub enum Ended {
+pub enum CallEnd {
     /// The endpoint answered.
     Answered(Outcome),
     /// The deadline passed.
@@ -86,17 +86,17 @@ pub enum Ended {
     /// The deadline passed before the request had left, and now it will not.
     Withdrawn,
     /// The link ended.
-    Lost(Fate),
+    Lost(SendState),
 }
 
 /// The reply to one call. Dropped before it came, it cancels the call at the endpoint.
-pub struct Reply {
+pub struct ReplyFuture {
     link: Arc<Link>,
     id: CallId,
     open: bool,
 }
 
-impl Reply {
+impl ReplyFuture {
     /// The reply to the open call `id`.
     #[inline]
     pub(super) fn new(link: &Arc<Link>, id: CallId) -> Self {
@@ -109,7 +109,7 @@ impl Reply {
     }
 
     /// Looks whether the call has ended, on any executor. Not to be called again after it has.
-    pub fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
+    pub fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<CallEnd> {
         let (mut is_open, mut before) = (false, None);
         let mut calls = self.link.lock();
         let ended = calls.close_with(self.id, |waiting| {
@@ -127,7 +127,7 @@ impl Reply {
         // Not under the lock: with a waker a task may go, and with that another call.
         drop(before);
         let Some(ended) = ended else {
-            return if is_open { Poll::Pending } else { Poll::Ready(Ended::Lost(Fate::Unknown)) };
+            return if is_open { Poll::Pending } else { Poll::Ready(CallEnd::Lost(SendState::Unknown)) };
         };
         self.open = false;
         self.give_place();
@@ -138,7 +138,7 @@ impl Reply {
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call.
-    pub async fn ended(mut self) -> Ended {
+    pub async fn ended(mut self) -> CallEnd {
         poll_fn(|task| self.poll_ended(task)).await
     }
 
@@ -156,7 +156,7 @@ impl Link {
     }
 }
 
-impl Drop for Reply {
+impl Drop for ReplyFuture {
     fn drop(&mut self) {
         if self.open {
             let mut calls = self.link.lock();

@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::sync::OnceLock;
 
 use meshzero_proto::codec;
-use meshzero_proto::wire::catalogue::{Catalogue, Passage};
+use meshzero_proto::wire::catalogue::{Catalogue, NegotiatedType};
 
 use crate::message::NetMessage;
 
@@ -13,15 +13,15 @@ const REMEMBERED: usize = 32;
 
 /// The passages that are known. They are read without a lock, because every message needs one.
 #[derive(Debug, Default)]
-pub struct Passages {
-    known: [OnceLock<(TypeId, Option<Passage>)>; REMEMBERED],
+pub struct NegotiatedTypes {
+    known: [OnceLock<(TypeId, Option<NegotiatedType>)>; REMEMBERED],
 }
 
-impl Passages {
+impl NegotiatedTypes {
     /// How messages of type `M` travel to an endpoint with this catalogue, under the type's own name; `None` if the
     /// endpoint does not handle them.
     #[inline]
-    pub fn of<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<Passage> {
+    pub fn of<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
         let wanted = TypeId::of::<M>();
         for place in &self.known {
             // Another thread may have filled the place meanwhile, with another type as well.
@@ -38,7 +38,7 @@ impl Passages {
 }
 
 /// How messages of type `M` that are known as `name` travel to an endpoint with this catalogue.
-pub fn find<M: NetMessage>(catalogue: &Catalogue, name: &str) -> Option<Passage> {
+pub fn find<M: NetMessage>(catalogue: &Catalogue, name: &str) -> Option<NegotiatedType> {
     let (message, reply) = (codec::type_info::<M>(), codec::type_info::<M::Result>());
     catalogue.passage(name, message.fingerprint(), reply.fingerprint())
 }

@@ -11,7 +11,7 @@ use crate::runtime::clock;
 const LONGEST_WAY_BACK: u64 = 50;
 
 /// A message that is to set out, with what it travels with.
-pub struct Outward<'a, M> {
+pub struct OutgoingMessage<'a, M> {
     /// The message.
     pub message: &'a M,
     /// The name that it is known by; `None` for the type's own.

@@ -6,22 +6,22 @@ use std::task::Waker;
 use std::time::Instant;
 
 use meshzero_proto::buffer::{Buffer, WriteBuffer};
-use meshzero_proto::call::in_flight::{CallId, Calls};
+use meshzero_proto::call::in_flight::{CallId, InFlight};
 use meshzero_proto::codec::{EncodeError, Encoding};
-use meshzero_proto::wire::catalogue::Passage;
-use meshzero_proto::wire::frame::{self, Header, Kind, Writing};
+use meshzero_proto::wire::catalogue::NegotiatedType;
+use meshzero_proto::wire::frame::{self, FrameKind, FrameWriter, Header};
 
-use super::{Link, Reply, Waiting};
+use super::{InFlightCall, Link, ReplyFuture};
 use crate::client::link::negotiated;
-use crate::client::link::outgoing::{Deadline, Outward};
-use crate::link::send_queue::{Pace, Placed, PushError, Room, Turn};
+use crate::client::link::outgoing::{Deadline, OutgoingMessage};
+use crate::link::send_queue::{Flush, PushError, SendPermit, SpaceNeeded, WrittenRange};
 use crate::message::NetMessage;
 use crate::message::packed;
-use crate::message::written::Written;
+use crate::message::written::EncodedParts;
 
 /// What an endpoint tells about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
+pub enum Query {
     /// What it handles and publishes.
     Description,
     /// What its node has counted.
@@ -30,7 +30,7 @@ pub enum Question {
 
 /// Why a message did not set out.
 #[derive(Debug)]
-pub enum Unsent {
+pub enum SendError {
     /// The connection has ended.
     Closed,
     /// As much is under way as may be.
@@ -41,7 +41,7 @@ pub enum Unsent {
     Encode(EncodeError),
 }
 
-impl From<PushError<EncodeError>> for Unsent {
+impl From<PushError<EncodeError>> for SendError {
     fn from(error: PushError<EncodeError>) -> Self {
         match error {
             PushError::Closed => Self::Closed,
@@ -55,20 +55,22 @@ impl Link {
     /// Sends a request if there is room at once.
     ///
     /// # Errors
-    /// [`Unsent`]; the endpoint will not see it.
+    /// [`SendError`]; the endpoint will not see it.
     pub fn try_call<M: NetMessage>(
         self: &Arc<Self>,
-        message: Outward<'_, M>,
+        message: OutgoingMessage<'_, M>,
         caller: &Waker,
-    ) -> Result<Reply, Unsent> {
-        if !self.outbox.may_have(Room::Limit) || (self.was_full.load(Ordering::Relaxed) && !self.has_room()) {
-            return Err(Unsent::Full);
+    ) -> Result<ReplyFuture, SendError> {
+        if !self.outbox.may_have(SpaceNeeded::Limit)
+            || (self.was_full.load(Ordering::Relaxed) && !self.has_room())
+        {
+            return Err(SendError::Full);
         }
-        Written::with(|written| {
+        EncodedParts::with(|written| {
             self.write_request(&message, written)?;
             self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
                 frame::set_id(written.bytes_mut(), id.to_wire());
-                Ok(link.outbox.place::<EncodeError>(Room::Limit, pace, written)?)
+                Ok(link.outbox.place::<EncodeError>(SpaceNeeded::Limit, pace, written)?)
             })
         })
     }
@@ -78,7 +80,7 @@ impl Link {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn room(&self) -> Option<Turn<'_>> {
+    pub async fn room(&self) -> Option<SendPermit<'_>> {
         let turn = self.outbox.turn().await.ok()?;
         loop {
             let freed = self.freed.notified();
@@ -106,14 +108,14 @@ impl Link {
     /// Sends a request when it is its turn.
     ///
     /// # Errors
-    /// As [`Link::try_call`], without [`Unsent::Full`].
+    /// As [`Link::try_call`], without [`SendError::Full`].
     pub fn call<M: NetMessage>(
         self: &Arc<Self>,
-        turn: Turn<'_>,
-        message: Outward<'_, M>,
+        turn: SendPermit<'_>,
+        message: OutgoingMessage<'_, M>,
         caller: &Waker,
-    ) -> Result<Reply, Unsent> {
-        Written::with(|written| {
+    ) -> Result<ReplyFuture, SendError> {
+        EncodedParts::with(|written| {
             self.write_request(&message, written)?;
             self.begin(message.deadline.map(|deadline| deadline.at), caller, |_, id, pace| {
                 frame::set_id(written.bytes_mut(), id.to_wire());
@@ -125,19 +127,19 @@ impl Link {
     /// Asks the endpoint about itself, which comes as a reply of JSON.
     ///
     /// # Errors
-    /// [`Unsent`].
+    /// [`SendError`].
     pub fn ask(
         self: &Arc<Self>,
-        question: Question,
+        question: Query,
         deadline: Option<Instant>,
         caller: &Waker,
-    ) -> Result<Reply, Unsent> {
+    ) -> Result<ReplyFuture, SendError> {
         let kind = match question {
-            Question::Description => Kind::Describe,
-            Question::Stats => Kind::Stats,
+            Query::Description => FrameKind::Describe,
+            Query::Stats => FrameKind::Stats,
         };
         self.begin(deadline, caller, |link, id, pace| {
-            Ok(link.outbox.push(Room::Any, pace, |out| {
+            Ok(link.outbox.push(SpaceNeeded::Any, pace, |out| {
                 frame::write(out, Header::new(kind, id.to_wire()), b"");
                 Ok(())
             })?)
@@ -147,46 +149,60 @@ impl Link {
     /// Sends a message without a reply if there is room at once.
     ///
     /// # Errors
-    /// [`Unsent`]; the endpoint will not see it.
-    pub fn try_tell<M: NetMessage>(&self, message: Outward<'_, M>) -> Result<Placed, Unsent> {
+    /// [`SendError`]; the endpoint will not see it.
+    pub fn try_tell<M: NetMessage>(
+        &self,
+        message: OutgoingMessage<'_, M>,
+    ) -> Result<WrittenRange, SendError> {
         let passage = self.passage(&message)?;
-        Ok(self.outbox.push(Room::Limit, Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
+        Ok(self
+            .outbox
+            .push(SpaceNeeded::Limit, Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
     /// As [`Link::try_tell`], for senders that can wait: there is room for them while less is ahead of them.
     ///
     /// # Errors
-    /// [`Unsent`]; the endpoint will not see it.
+    /// [`SendError`]; the endpoint will not see it.
     #[inline(always)]
-    pub fn tell_ahead<M: NetMessage>(&self, message: Outward<'_, M>) -> Result<Placed, Unsent> {
+    pub fn tell_ahead<M: NetMessage>(
+        &self,
+        message: OutgoingMessage<'_, M>,
+    ) -> Result<WrittenRange, SendError> {
         let passage = self.passage(&message)?;
-        Ok(self.outbox.push(Room::Ahead, Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
+        Ok(self
+            .outbox
+            .push(SpaceNeeded::Ahead, Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
     /// Waits for room for one message, behind those who waited before; `None` when the connection has ended.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn room_to_tell(&self) -> Option<Turn<'_>> {
+    pub async fn room_to_tell(&self) -> Option<SendPermit<'_>> {
         self.outbox.turn().await.ok()
     }
 
     /// Sends a message without a reply when it is its turn.
     ///
     /// # Errors
-    /// As [`Link::try_tell`], without [`Unsent::Full`].
-    pub fn tell<M: NetMessage>(&self, turn: Turn<'_>, message: Outward<'_, M>) -> Result<Placed, Unsent> {
+    /// As [`Link::try_tell`], without [`SendError::Full`].
+    pub fn tell<M: NetMessage>(
+        &self,
+        turn: SendPermit<'_>,
+        message: OutgoingMessage<'_, M>,
+    ) -> Result<WrittenRange, SendError> {
         let passage = self.passage(&message)?;
-        Ok(turn.push(Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
+        Ok(turn.push(Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
     #[inline(always)]
-    fn passage<M: NetMessage>(&self, message: &Outward<'_, M>) -> Result<Passage, Unsent> {
+    fn passage<M: NetMessage>(&self, message: &OutgoingMessage<'_, M>) -> Result<NegotiatedType, SendError> {
         let passage = match message.name {
             None => self.passages.of::<M>(&self.catalogue),
             Some(name) => negotiated::find::<M>(&self.catalogue, name),
         };
-        passage.ok_or(Unsent::NoHandler)
+        passage.ok_or(SendError::NoHandler)
     }
 
     #[inline]
@@ -194,25 +210,25 @@ impl Link {
         self: &Arc<Self>,
         deadline: Option<Instant>,
         caller: &Waker,
-        push: impl FnOnce(&Self, CallId, Pace) -> Result<Placed, Unsent>,
-    ) -> Result<Reply, Unsent> {
+        push: impl FnOnce(&Self, CallId, Flush) -> Result<WrittenRange, SendError>,
+    ) -> Result<ReplyFuture, SendError> {
         let mut calls = self.lock();
         // Under the lock: an ended link has ended its calls, and none may be opened after that.
         if self.is_closed() {
-            return Err(Unsent::Closed);
+            return Err(SendError::Closed);
         }
         let before = calls.poll_timeout();
-        let waiting = Waiting::new(caller);
+        let waiting = InFlightCall::new(caller);
         if calls.is_full() {
             self.make_room(&mut calls);
         }
         let id = calls.open(waiting, deadline).map_err(|_| {
             self.was_full.store(true, Ordering::Relaxed);
-            Unsent::Full
+            SendError::Full
         })?;
         // A call that is alone has nothing to gain from waiting for others.
-        let pace = if calls.len() == 1 { Pace::AtOnce } else { Pace::Gathered };
-        let mut begun = Begun { calls, id, placed: false };
+        let pace = if calls.len() == 1 { Flush::AtOnce } else { Flush::Gathered };
+        let mut begun = RequestGuard { calls, id, placed: false };
         let placed = push(self, id, pace)?;
         begun.placed = true;
         begun.calls.placed(id, placed.bytes());
@@ -220,25 +236,25 @@ impl Link {
             self.earlier.notify_one();
         }
         drop(begun);
-        Ok(Reply::new(self, id))
+        Ok(ReplyFuture::new(self, id))
     }
 
     /// Writes a request, before anything is locked; it gets its id when its call is open.
     #[inline]
     fn write_request<M: NetMessage>(
         &self,
-        message: &Outward<'_, M>,
-        written: &mut Written,
-    ) -> Result<(), Unsent> {
+        message: &OutgoingMessage<'_, M>,
+        written: &mut EncodedParts,
+    ) -> Result<(), SendError> {
         let passage = self.passage(message)?;
         let header = Header {
-            kind: Kind::Request,
+            kind: FrameKind::Request,
             flags: if frame::flags(passage.reply) == 0 { 0 } else { frame::REPLY_BINCODE },
             slot: passage.slot,
             id: 0,
         };
         let result = written.write(|out| {
-            let writing = Writing::new(out, header);
+            let writing = FrameWriter::new(out, header);
             if let Some(context) = message.trace {
                 writing.trace(out, *context);
             }
@@ -247,18 +263,18 @@ impl Link {
             let encoded = self.encode(message.message, passage, out);
             writing.end(out, encoded)
         });
-        result.map_err(Unsent::Encode)
+        result.map_err(SendError::Encode)
     }
 
     #[inline(always)]
     fn write_tell<M: NetMessage>(
         &self,
         out: &mut Buffer,
-        passage: Passage,
-        message: &Outward<'_, M>,
+        passage: NegotiatedType,
+        message: &OutgoingMessage<'_, M>,
     ) -> Result<(), EncodeError> {
-        let header = Header { slot: passage.slot, ..Header::new(Kind::Tell, 0) };
-        let writing = Writing::new(out, header);
+        let header = Header { slot: passage.slot, ..Header::new(FrameKind::Tell, 0) };
+        let writing = FrameWriter::new(out, header);
         if let Some(context) = message.trace {
             writing.trace(out, *context);
         }
@@ -270,7 +286,7 @@ impl Link {
     fn encode<M: NetMessage>(
         &self,
         message: &M,
-        passage: Passage,
+        passage: NegotiatedType,
         out: &mut Buffer,
     ) -> Result<Encoding, EncodeError> {
         packed::encode_preferring(message, passage.message, self.max_bytes, out)
@@ -278,13 +294,13 @@ impl Link {
 }
 
 /// A call whose request is being written. Unless that succeeds, it is closed again.
-struct Begun<'a> {
-    calls: MutexGuard<'a, Calls<Waiting>>,
+struct RequestGuard<'a> {
+    calls: MutexGuard<'a, InFlight<InFlightCall>>,
     id: CallId,
     placed: bool,
 }
 
-impl Drop for Begun<'_> {
+impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
         if !self.placed {
             self.calls.close(self.id);

@@ -5,51 +5,58 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use meshzero_proto::call::in_flight::{CallId, Calls};
-use meshzero_proto::stream::stall::Expects;
-use meshzero_proto::wire::fragments::PiecesError;
-use meshzero_proto::wire::frame::{self, Frame, Frames, Header, Kind};
+use meshzero_proto::call::in_flight::{CallId, InFlight};
+use meshzero_proto::stream::stall::Expectation;
+use meshzero_proto::wire::fragments::FragmentError;
+use meshzero_proto::wire::frame::{self, Frame, FrameKind, Frames, Header};
 use meshzero_proto::wire::refusal::Refusal;
 
-use super::in_flight::{Expected, Waiting};
-use super::{Ended, Link};
-use crate::client::link::watchdog::{Watchdog, Watched};
-use crate::link::reader::Incoming;
-use crate::link::reconnect::Redial;
-use crate::link::run::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
-use crate::link::send_queue::Outbox;
-use crate::message::payload::Payload;
+use super::in_flight::{ExpectedLength, InFlightCall};
+use super::{CallEnd, Link};
+use crate::client::link::watchdog::{Watchdog, WatchedLink};
+use crate::link::reader::FrameReader;
+use crate::link::reconnect::Reconnector;
+use crate::link::run::{
+    ConnectionSource, LinkEnd, LinkProtocol, NextConnection, PeerError, ReadEnd, carry, keep_up,
+};
+use crate::link::send_queue::SendQueue;
+use crate::message::payload::ReplyBytes;
 use crate::runtime::waking;
 use crate::server::request::inbound::Outcome;
 
 /// One link's task.
-pub(super) struct Keeping {
-    reading: Reading,
-    watching: Watching,
+pub(super) struct LinkTask {
+    reading: ReplyReader,
+    watching: ConnectionWatch,
     /// Before the task is first polled: its thread may end earlier.
-    ending: Ending,
+    ending: EndOnDrop,
 }
 
 /// What arrives.
-struct Reading {
+struct ReplyReader {
     link: Arc<Link>,
-    incoming: Incoming,
+    incoming: FrameReader,
     /// Bytes that the last reply in pieces may have had.
     last_length: usize,
 }
 
 /// Where connections come from, and whether the one of the moment is good for anything.
-struct Watching {
+struct ConnectionWatch {
     link: Arc<Link>,
-    redial: Redial,
+    redial: Reconnector,
     watchdog: Watchdog,
 }
 
-impl Keeping {
-    pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, watchdog: Watchdog) -> Self {
-        let reading = Reading { link: Arc::clone(&link), incoming, last_length: 0 };
-        let ending = Ending(Arc::clone(&link));
-        Self { reading, watching: Watching { link, redial, watchdog }, ending }
+impl LinkTask {
+    pub(super) fn new(
+        link: Arc<Link>,
+        incoming: FrameReader,
+        redial: Reconnector,
+        watchdog: Watchdog,
+    ) -> Self {
+        let reading = ReplyReader { link: Arc::clone(&link), incoming, last_length: 0 };
+        let ending = EndOnDrop(Arc::clone(&link));
+        Self { reading, watching: ConnectionWatch { link, redial, watchdog }, ending }
     }
 
     pub(super) async fn run(self) {
@@ -58,36 +65,36 @@ impl Keeping {
         let carried = tokio::select! {
             biased;
             // However much arrives.
-            () = link.watch_deadlines() => Carried::Over,
+            () = link.watch_deadlines() => LinkEnd::Over,
             carried = carry(&mut reading, &link.outbox, &mut watching) => carried,
         };
         let address = link.address();
         match carried {
-            Carried::Over => tracing::debug!(%address, "a link has ended"),
-            Carried::Lost(why) => tracing::debug!(%address, %why, "a link was lost"),
-            Carried::Broken(error) => tracing::warn!(%address, %error, "a link was given up"),
+            LinkEnd::Over => tracing::debug!(%address, "a link has ended"),
+            LinkEnd::Lost(why) => tracing::debug!(%address, %why, "a link was lost"),
+            LinkEnd::Broken(error) => tracing::warn!(%address, %error, "a link was given up"),
         }
     }
 }
 
 /// Ends a link when its task does: be it that the link is over, that the task has panicked, or that its thread is gone.
-struct Ending(Arc<Link>);
+struct EndOnDrop(Arc<Link>);
 
-impl Drop for Ending {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.end();
     }
 }
 
-impl Conversation for Reading {
-    type Error = Wrong;
+impl LinkProtocol for ReplyReader {
+    type Error = PeerError;
     const LINGERS: bool = true;
 
-    fn incoming(&mut self) -> &mut Incoming {
+    fn incoming(&mut self) -> &mut FrameReader {
         &mut self.incoming
     }
 
-    async fn run(&mut self) -> Result<(), Stop<Wrong>> {
+    async fn run(&mut self) -> Result<(), ReadEnd<PeerError>> {
         let Self { link, incoming, last_length } = self;
         let mut callers = Vec::new();
         loop {
@@ -102,18 +109,20 @@ impl Conversation for Reading {
             let mut wrong = None;
             for (header, payload) in Frames::new(&frames) {
                 let outcome = match header.kind {
-                    Kind::Piece => match piece(&mut calls, header, payload, incoming.limit(), last_length) {
-                        Ok(outcome) => outcome,
-                        Err(error) => {
-                            wrong = Some(error);
-                            break;
+                    FrameKind::Piece => {
+                        match piece(&mut calls, header, payload, incoming.limit(), last_length) {
+                            Ok(outcome) => outcome,
+                            Err(error) => {
+                                wrong = Some(error);
+                                break;
+                            }
                         }
-                    },
+                    }
                     _ => outcome(header, payload, &frames),
                 };
                 let Some(outcome) = outcome else { continue };
                 let id = CallId::from_wire(header.id);
-                callers.extend(calls.end_with(id, |waiting| waiting.end(|| Ended::Answered(outcome))));
+                callers.extend(calls.end_with(id, |waiting| waiting.end(|| CallEnd::Answered(outcome))));
             }
             let is_full = calls.is_full();
             drop(calls);
@@ -122,7 +131,7 @@ impl Conversation for Reading {
                 link.give_place();
             }
             if let Some(error) = wrong {
-                return Err(Stop::Broken(error.into()));
+                return Err(ReadEnd::Broken(error.into()));
             }
             if is_over {
                 return Ok(());
@@ -134,14 +143,14 @@ impl Conversation for Reading {
 /// What a call ends in, if a piece of its reply is the last. Nobody misses those of calls that are not open.
 #[cold]
 fn piece(
-    calls: &mut Calls<Waiting>,
+    calls: &mut InFlight<InFlightCall>,
     header: Header,
     piece: &[u8],
     limit: usize,
     last_length: &mut usize,
-) -> Result<Option<Outcome>, PiecesError> {
+) -> Result<Option<Outcome>, FragmentError> {
     let Some(waiting) = calls.get(CallId::from_wire(header.id)) else { return Ok(None) };
-    let expected = Expected { guess: *last_length, limit };
+    let expected = ExpectedLength { guess: *last_length, limit };
     let Some(Frame { header, payload }) = waiting.piece(header, piece, expected)? else { return Ok(None) };
     *last_length = payload.len() + frame::OVERHEAD_BYTES;
     Ok(outcome(header, &payload, &payload))
@@ -151,22 +160,22 @@ fn piece(
 #[inline(always)]
 fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outcome> {
     match header.kind {
-        Kind::Reply => {
+        FrameKind::Reply => {
             let encoding = frame::encoding(header.flags, frame::BINCODE);
-            Some(Outcome::Reply(encoding, Payload::of(frames, payload)))
+            Some(Outcome::Reply(encoding, ReplyBytes::of(frames, payload)))
         }
-        Kind::Refusal => Some(Outcome::Refused(Refusal::from_bytes(payload))),
+        FrameKind::Refusal => Some(Outcome::Refused(Refusal::from_bytes(payload))),
         // Of a kind that means nothing here.
         _ => None,
     }
 }
 
-impl Way for Watching {
+impl ConnectionSource for ConnectionWatch {
     async fn watch(&mut self) {
         self.watchdog.watch(&*self.link, &mut self.redial).await;
     }
 
-    async fn next(&mut self, received: u64) -> Result<Onward, String> {
+    async fn next(&mut self, received: u64) -> Result<NextConnection, String> {
         let link = Arc::clone(&self.link);
         link.is_attached.store(false, Ordering::Relaxed);
         let next = self.redial.next(received).await?;
@@ -175,18 +184,18 @@ impl Way for Watching {
     }
 }
 
-impl Watched for Link {
-    fn outbox(&self) -> &Outbox {
+impl WatchedLink for Link {
+    fn outbox(&self) -> &SendQueue {
         &self.outbox
     }
 
-    fn expects(&self) -> Expects {
+    fn expects(&self) -> Expectation {
         if self.in_flight() > 0 {
-            Expects::Reply
+            Expectation::Reply
         } else if self.outbox.is_owed_word() {
-            Expects::Ack
+            Expectation::Ack
         } else {
-            Expects::Nothing
+            Expectation::Nothing
         }
     }
 }
@@ -208,20 +217,20 @@ mod tests {
     const LIMIT: usize = 1_000;
 
     /// Calls of which one waits, and its name.
-    fn one_call() -> (Calls<Waiting>, CallId) {
-        let mut calls = Calls::new(8);
-        let waiting = Waiting::new(Waker::noop());
+    fn one_call() -> (InFlight<InFlightCall>, CallId) {
+        let mut calls = InFlight::new(8);
+        let waiting = InFlightCall::new(Waker::noop());
         let id = calls.open(waiting, None).ok().expect("room");
         (calls, id)
     }
 
     fn arrive(
-        calls: &mut Calls<Waiting>,
+        calls: &mut InFlight<InFlightCall>,
         id: CallId,
         bytes: &[u8],
         flags: u8,
-    ) -> Result<Option<Outcome>, PiecesError> {
-        let header = Header { flags, ..Header::new(Kind::Piece, id.to_wire()) };
+    ) -> Result<Option<Outcome>, FragmentError> {
+        let header = Header { flags, ..Header::new(FrameKind::Piece, id.to_wire()) };
         piece(calls, header, bytes, LIMIT, &mut 0)
     }
 
@@ -229,7 +238,7 @@ mod tests {
     fn pieces_become_the_reply_to_a_call_that_is_open_and_are_nothing_otherwise() {
         let (mut calls, id) = one_call();
         let mut frame = Vec::new();
-        frame::write(&mut frame, Header::new(Kind::Reply, id.to_wire()), b"a reply");
+        frame::write(&mut frame, Header::new(FrameKind::Reply, id.to_wire()), b"a reply");
         let (first, last) = frame.split_at(9);
         assert!(matches!(arrive(&mut calls, id, first, 0), Ok(None)));
         let nobody = CallId::from_wire(id.to_wire() | 1 << 32);
@@ -237,7 +246,7 @@ mod tests {
         let reply = arrive(&mut calls, id, last, frame::LAST).expect("well-formed");
         assert!(matches!(reply, Some(Outcome::Reply(_, payload)) if payload[..] == *b"a reply"));
         assert!(calls.get(id).is_some_and(|waiting| waiting.pieces.is_none()), "nothing is left of it");
-        calls.get(id).and_then(|waiting| waiting.end(|| Ended::TimedOut));
+        calls.get(id).and_then(|waiting| waiting.end(|| CallEnd::TimedOut));
         assert!(matches!(arrive(&mut calls, id, &[0; 2 * LIMIT], 0), Ok(None)), "it has ended");
     }
 
@@ -246,11 +255,11 @@ mod tests {
         let (mut calls, id) = one_call();
         assert!(matches!(arrive(&mut calls, id, &[0; LIMIT], 0), Ok(None)));
         let error = arrive(&mut calls, id, &[0], 0).expect_err("too long");
-        assert_eq!(error, PiecesError::TooLong { limit: LIMIT });
+        assert_eq!(error, FragmentError::TooLong { limit: LIMIT });
         let (mut calls, id) = one_call();
         let mut cancel = Vec::new();
-        frame::write(&mut cancel, Header::new(Kind::Cancel, id.to_wire()), b"");
+        frame::write(&mut cancel, Header::new(FrameKind::Cancel, id.to_wire()), b"");
         let error = arrive(&mut calls, id, &cancel, frame::LAST).expect_err("it is no reply");
-        assert_eq!(error, PiecesError::NotTheReply);
+        assert_eq!(error, FragmentError::NotTheReply);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use meshzero_proto::call::in_flight::CallId;
 
-use super::Ended;
+use super::CallEnd;
 use crate::server::request::inbound::Outcome;
 
 /// Memory of a result besides its bytes.
@@ -12,13 +12,13 @@ const OVERHEAD: usize = 128;
 
 /// The results, of so many bytes together that one more may be added while there are fewer.
 #[derive(Debug)]
-pub(super) struct Unread {
-    ended: HashMap<CallId, Ended>,
+pub(super) struct UnreadResults {
+    ended: HashMap<CallId, CallEnd>,
     bytes: usize,
     limit: usize,
 }
 
-impl Unread {
+impl UnreadResults {
     /// None, with a limit in bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self { ended: HashMap::new(), bytes: 0, limit }
@@ -35,23 +35,26 @@ impl Unread {
     }
 
     /// Adds the result of a call.
-    pub(super) fn insert(&mut self, id: CallId, ended: Ended) {
+    pub(super) fn insert(&mut self, id: CallId, ended: CallEnd) {
         self.bytes += size(&ended);
         self.ended.insert(id, ended);
     }
 
     /// Takes the result of a call.
-    pub(super) fn remove(&mut self, id: CallId) -> Option<Ended> {
+    pub(super) fn remove(&mut self, id: CallId) -> Option<CallEnd> {
         let ended = self.ended.remove(&id)?;
         self.bytes -= size(&ended);
         Some(ended)
     }
 }
 
-fn size(ended: &Ended) -> usize {
+fn size(ended: &CallEnd) -> usize {
     OVERHEAD
         + match ended {
-            Ended::Answered(Outcome::Reply(_, payload)) => payload.len(),
-            Ended::Answered(Outcome::Refused(_)) | Ended::TimedOut | Ended::Withdrawn | Ended::Lost(_) => 0,
+            CallEnd::Answered(Outcome::Reply(_, payload)) => payload.len(),
+            CallEnd::Answered(Outcome::Refused(_))
+            | CallEnd::TimedOut
+            | CallEnd::Withdrawn
+            | CallEnd::Lost(_) => 0,
         }
 }

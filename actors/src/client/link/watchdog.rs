@@ -4,17 +4,17 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshzero_proto::stream::stall::{Expects, Stall, Step};
+use meshzero_proto::stream::stall::{Expectation, StallAction, StallDetector};
 use meshzero_proto::wire::hello::Rejection;
 use tokio::{task, time};
 
-use crate::link::config::Carrying;
-use crate::link::dial::{DialError, Dialled};
-use crate::link::progress::Progress;
-use crate::link::race::Dials;
-use crate::link::reconnect::{Doubt, Redial};
-use crate::link::run::Way;
-use crate::link::send_queue::Outbox;
+use crate::link::config::LinkConfig;
+use crate::link::dial::{DialError, Handshaken};
+use crate::link::progress::ReceiveCounters;
+use crate::link::race::StandbyDials;
+use crate::link::reconnect::{LivenessProbe, Reconnector};
+use crate::link::run::ConnectionSource;
+use crate::link::send_queue::SendQueue;
 use crate::runtime::clock;
 
 /// The number of times that the other host is found to be there before the endpoint is asked.
@@ -29,33 +29,33 @@ const NOT_READING: Duration = Duration::from_millis(500);
 
 /// Watches the current connection of one link.
 pub(crate) struct Watchdog {
-    progress: Arc<Progress>,
-    carrying: Carrying,
+    progress: Arc<ReceiveCounters>,
+    carrying: LinkConfig,
     /// The byte after which the link was silent when it was last given another connection for that.
     settled: Option<u64>,
-    stall: Stall,
+    stall: StallDetector,
     /// Set if connections that stall are raced: not if the endpoint is of a version that lets none stand by.
     races: Cell<bool>,
 }
 
 /// A link as its [`Watchdog`] sees it.
-pub(crate) trait Watched {
+pub(crate) trait WatchedLink {
     /// The outgoing side.
-    fn outbox(&self) -> &Outbox;
+    fn outbox(&self) -> &SendQueue;
 
     /// Returns the frames that the other end is expected to send.
-    fn expects(&self) -> Expects;
+    fn expects(&self) -> Expectation;
 }
 
 impl Watchdog {
     /// For a link whose first handshake took `round_trip`.
-    pub(crate) fn new(progress: &Arc<Progress>, round_trip: Duration, carrying: &Carrying) -> Self {
+    pub(crate) fn new(progress: &Arc<ReceiveCounters>, round_trip: Duration, carrying: &LinkConfig) -> Self {
         let limits = &carrying.limits;
         Self {
             progress: Arc::clone(progress),
             carrying: carrying.clone(),
             settled: None,
-            stall: Stall::new(clock::now(), Some(round_trip), limits.keep_alive, fastrand::f64()),
+            stall: StallDetector::new(clock::now(), Some(round_trip), limits.keep_alive, fastrand::f64()),
             races: Cell::new(limits.races_per_second > 0),
         }
     }
@@ -65,10 +65,10 @@ impl Watchdog {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn watch(&mut self, link: &impl Watched, redial: &mut Redial) {
+    pub(crate) async fn watch(&mut self, link: &impl WatchedLink, redial: &mut Reconnector) {
         let Self { progress, carrying, settled, stall, races } = self;
         let doubt = redial.doubt();
-        let dials = redial.racer().filter(|_| races.get()).map(Dials::new);
+        let dials = redial.racer().filter(|_| races.get()).map(StandbyDials::new);
         races.set(dials.is_some());
         let patience = carrying.limits.keep_alive;
         tokio::select! {
@@ -84,13 +84,13 @@ impl Watchdog {
 /// link. `races` becomes false once the endpoint turns out to be of a version that lets no connection
 /// stand by.
 async fn race(
-    stall: &mut Stall,
-    progress: &Progress,
-    link: &impl Watched,
-    carrying: &Carrying,
-    dials: Option<Dials>,
+    stall: &mut StallDetector,
+    progress: &ReceiveCounters,
+    link: &impl WatchedLink,
+    carrying: &LinkConfig,
+    dials: Option<StandbyDials>,
     races: &Cell<bool>,
-) -> Option<Dialled> {
+) -> Option<Handshaken> {
     let Some(mut dials) = dials else { return std::future::pending().await };
     let outbox = link.outbox();
     stall.moved(clock::now(), progress.seen());
@@ -108,15 +108,15 @@ async fn race(
             dials.give_up();
         }
         let until = match step {
-            Step::Rest if progress.is_reading() => None,
-            Step::Rest => Some(clock::now() + NOT_READING),
-            Step::Wait(until) => Some(until),
-            Step::Ping => {
+            StallAction::Rest if progress.is_reading() => None,
+            StallAction::Rest => Some(clock::now() + NOT_READING),
+            StallAction::Wait(until) => Some(until),
+            StallAction::Ping => {
                 outbox.ping();
                 written = outbox.handed();
                 continue;
             }
-            Step::Race => {
+            StallAction::Race => {
                 // What has arrived by now is read first.
                 task::yield_now().await;
                 let is_silent = progress.bytes() == seen.bytes;
@@ -159,7 +159,7 @@ async fn race(
 }
 
 /// Returns what is expected. Where more may come to be expected without anything arriving, the outbox will notify.
-fn expects(link: &impl Watched) -> Expects {
+fn expects(link: &impl WatchedLink) -> Expectation {
     let expects = link.expects();
     if is_pressing(expects) {
         return expects;
@@ -169,12 +169,12 @@ fn expects(link: &impl Watched) -> Expects {
 }
 
 /// Returns whether nothing more pressing can come to be expected.
-fn is_pressing(expects: Expects) -> bool {
-    matches!(expects, Expects::Reply | Expects::News)
+fn is_pressing(expects: Expectation) -> bool {
+    matches!(expects, Expectation::Reply | Expectation::News)
 }
 
 /// Waits until something arrives.
-async fn comes_alive(progress: &Progress) {
+async fn comes_alive(progress: &ReceiveCounters) {
     let before = progress.bytes();
     while progress.bytes() == before {
         progress.arrived().await;
@@ -187,9 +187,9 @@ async fn comes_alive(progress: &Progress) {
 /// so much to do that nothing more is read here: another connection mends the first and does no harm to the second, and
 /// `settled` says after which byte that has been tried. Returns the byte after which it is silent.
 async fn useless(
-    progress: &Progress,
-    link: &impl Watched,
-    doubt: &Doubt,
+    progress: &ReceiveCounters,
+    link: &impl WatchedLink,
+    doubt: &LivenessProbe,
     patience: Duration,
     settled: Option<u64>,
     races: &Cell<bool>,
@@ -202,7 +202,7 @@ async fn useless(
         time::sleep(patience).await;
         let received = progress.bytes();
         let is_silent = received == heard;
-        let expects = link.expects() != Expects::Nothing;
+        let expects = link.expects() != Expectation::Nothing;
         heard = received;
         if !(expects && is_silent && has_asked) {
             has_asked = expects;

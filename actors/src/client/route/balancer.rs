@@ -4,15 +4,15 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-use meshzero_proto::call::outlier::Finding;
+use meshzero_proto::call::outlier::ProbeResult;
 use meshzero_proto::id::InstanceId;
 
-use crate::client::route::{Member, Members, Route};
+use crate::client::route::{Member, Route, RouteMembers};
 use crate::runtime::clock;
 use crate::runtime::events;
 
 /// An instance for one call.
-pub(crate) struct Chosen {
+pub(crate) struct Pick {
     pub(crate) member: Member,
     /// Given if the call finds out whether the instance works again.
     pub(crate) probe: Option<Probe>,
@@ -63,18 +63,18 @@ impl Route {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn ready_for_call(self: &Arc<Self>, failed: &[InstanceId]) -> Chosen {
+    pub(crate) async fn ready_for_call(self: &Arc<Self>, failed: &[InstanceId]) -> Pick {
         self.until(|| self.choose(failed)).await
     }
 
-    fn choose(self: &Arc<Self>, failed: &[InstanceId]) -> Option<Chosen> {
+    fn choose(self: &Arc<Self>, failed: &[InstanceId]) -> Option<Pick> {
         if let Some(probe) = Probe::due(self)
             && let Some(member) = self.member(probe.instance()).filter(Member::is_ready)
         {
-            return Some(Chosen { member, probe: Some(probe) });
+            return Some(Pick { member, probe: Some(probe) });
         }
         let member = self.other(failed).or_else(|| self.pick())?;
-        Some(Chosen { member, probe: None })
+        Some(Pick { member, probe: None })
     }
 
     /// Notes that an instance has answered a call.
@@ -121,7 +121,7 @@ impl Route {
         may
     }
 
-    fn probed(&self, instance: InstanceId, finding: Finding) {
+    fn probed(&self, instance: InstanceId, finding: ProbeResult) {
         let works = self.health.change(|outliers| {
             let works = outliers.probed(instance, finding, clock::now(), fastrand::f64());
             if works {
@@ -137,7 +137,7 @@ impl Route {
     }
 }
 
-impl Members {
+impl RouteMembers {
     /// One that takes messages, if those that are used do not.
     #[cold]
     fn any(&self) -> Option<&Member> {
@@ -169,7 +169,7 @@ impl Probe {
     }
 
     /// Tells what was found.
-    pub(crate) fn end(mut self, finding: Finding) {
+    pub(crate) fn end(mut self, finding: ProbeResult) {
         self.is_over = true;
         self.route.health.counters.probes.count();
         self.route.probed(self.instance, finding);
@@ -179,7 +179,7 @@ impl Probe {
 impl Drop for Probe {
     fn drop(&mut self) {
         if !self.is_over {
-            self.route.probed(self.instance, Finding::Nothing);
+            self.route.probed(self.instance, ProbeResult::Nothing);
         }
     }
 }

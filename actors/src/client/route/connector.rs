@@ -17,11 +17,11 @@ use tokio::time::{self, Instant};
 use crate::client::follow::LONGEST_PAUSE;
 use crate::client::link::Link;
 use crate::client::route::{Member, Route};
-use crate::context::Premises;
-use crate::discovery::{Failed, Proved, Verdict};
-use crate::link::dial::{self, DialError, Listed};
-use crate::link::reconnect::Redial;
-use crate::telemetry::stats::AskStats;
+use crate::context::NodeContext;
+use crate::discovery::{InstanceUnreachable, InstanceVerified, Verdict};
+use crate::link::dial::{self, DialError, InstanceUpdates};
+use crate::link::reconnect::Reconnector;
+use crate::telemetry::stats::GetStats;
 
 /// The longest that one attempt to connect may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -31,14 +31,14 @@ const GLANCE: Duration = Duration::from_secs(1);
 
 /// Keeps one route, and ends when nobody holds it any more.
 #[derive(Clone)]
-pub(crate) struct Keeper {
+pub(crate) struct RouteConnector {
     pub(crate) route: Weak<Route>,
-    pub(crate) premises: Arc<Premises>,
+    pub(crate) premises: Arc<NodeContext>,
     /// The source of the node's statistics.
-    pub(crate) node_stats: WeakRecipient<AskStats>,
+    pub(crate) node_stats: WeakRecipient<GetStats>,
 }
 
-impl Keeper {
+impl RouteConnector {
     /// Runs `keeping` until it is done or the node leaves; then the route leads nowhere.
     pub(crate) async fn until_left(self, keeping: impl Future<Output = ()>) {
         tokio::select! {
@@ -65,25 +65,25 @@ impl Keeper {
     }
 
     /// Dials, and lets discovery know how that went: a handshake is the proof of what it has only heard.
-    async fn connect(&self, known: Known<'_>, hello: &Hello) -> Result<Arc<Link>, Trouble> {
-        let Known { addresses, answered, listed } = known;
+    async fn connect(&self, known: DialTarget<'_>, hello: &Hello) -> Result<Arc<Link>, ConnectError> {
+        let DialTarget { addresses, answered, listed } = known;
         let record = self.route.upgrade().map(|route| route.record(hello.instance)).unwrap_or_default();
         let network = &self.premises.carrying.network;
         let dialled = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE, &record).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
-                self.premises.discovery.do_send(Proved { instance, address: dialled.address });
+                self.premises.discovery.do_send(InstanceVerified { instance, address: dialled.address });
             }
             (Err(error), Some(instance)) => {
                 let verdict = Verdict::of(error, answered, network);
-                self.premises.discovery.do_send(Failed { instance, verdict });
+                self.premises.discovery.do_send(InstanceUnreachable { instance, verdict });
             }
             (_, None) => {}
         }
         let is_foreign = dialled.as_ref().is_err_and(DialError::is_foreign);
         let opened = match dialled {
             Ok(dialled) => {
-                let redial = Redial::new(hello, &dialled, listed, &self.premises.carrying);
+                let redial = Reconnector::new(hello, &dialled, listed, &self.premises.carrying);
                 Link::open(dialled, redial, &self.premises.carrying).await.map_err(|error| error.to_string())
             }
             Err(error) => Err(error.to_string()),
@@ -93,12 +93,12 @@ impl Keeper {
             if let Some(route) = self.route.upgrade() {
                 route.note_trouble(trouble);
             }
-            Trouble { is_foreign }
+            ConnectError { is_foreign }
         })
     }
 
     /// Lets callers use `link` until it ends; `None` when nobody holds the route any more.
-    async fn hold(&self, link: Arc<Link>, instance: Instance) -> Option<Held> {
+    async fn hold(&self, link: Arc<Link>, instance: Instance) -> Option<LinkUptime> {
         let since = Instant::now();
         tracing::debug!(service = %instance.service, instance = %instance.id, "an instance is connected");
         self.add(Member::Remote(Arc::clone(&link), Arc::new(instance)));
@@ -109,7 +109,7 @@ impl Keeper {
         let route = self.route.upgrade()?;
         route.remove_link(&link);
         route.note_trouble("the connection was lost".to_owned());
-        Some(Held::since(since))
+        Some(LinkUptime::since(since))
     }
 
     fn add(&self, member: Member) {
@@ -120,33 +120,33 @@ impl Keeper {
 }
 
 /// The knowledge of an endpoint that is to be dialled.
-struct Known<'a> {
+struct DialTarget<'a> {
     addresses: &'a [SocketAddr],
     /// The address that answered last.
     answered: Option<SocketAddr>,
     /// Tells of more addresses.
-    listed: Option<Listed>,
+    listed: Option<InstanceUpdates>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> DialTarget<'a> {
     fn only(addresses: &'a [SocketAddr]) -> Self {
         Self { addresses, answered: None, listed: None }
     }
 }
 
 /// An endpoint was not reached. The route has the error in words.
-struct Trouble {
+struct ConnectError {
     /// True if the endpoint may speak another protocol.
     is_foreign: bool,
 }
 
 /// The duration for which a link worked: one that does not last is not dialled again at once.
-enum Held {
+enum LinkUptime {
     Long,
     Shortly,
 }
 
-impl Held {
+impl LinkUptime {
     fn since(begun: Instant) -> Self {
         if begun.elapsed() > LONGEST_PAUSE { Self::Long } else { Self::Shortly }
     }

@@ -4,15 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use meshzero_proto::call::outlier::{Outliers, Rules};
-use meshzero_proto::call::retry::Budget;
+use meshzero_proto::call::outlier::{EjectionPolicy, Outliers};
+use meshzero_proto::call::retry::RetryBudget;
 use meshzero_proto::id::InstanceId;
 
 use crate::telemetry::counters::CallCounters;
 
 /// The health of the instances of one route. As long as all is well it is not touched but for one flag.
 pub(crate) struct Health {
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
     /// True while anything is held against any instance.
     is_troubled: AtomicBool,
     /// True while one is set aside.
@@ -20,14 +20,17 @@ pub(crate) struct Health {
     pub(crate) counters: CallCounters,
 }
 
-struct State {
+struct HealthState {
     outliers: Outliers<InstanceId>,
-    budget: Budget,
+    budget: RetryBudget,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        let state = State { outliers: Outliers::new(Rules::default()), budget: Budget::default() };
+        let state = HealthState {
+            outliers: Outliers::new(EjectionPolicy::default()),
+            budget: RetryBudget::default(),
+        };
         Self {
             state: Mutex::new(state),
             is_troubled: AtomicBool::new(false),
@@ -64,7 +67,7 @@ impl Health {
         self.lock().budget.withdraw(calls, now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HealthState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

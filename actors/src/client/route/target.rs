@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use meshzero_proto::diagnosis::Sought;
 use meshzero_proto::name::ServiceName;
 
-use crate::net::zone::Named;
+use crate::net::zone::ZonedAddress;
 
 /// The target of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Name(name) => name.fmt(f),
-            Self::Address(address) => Named(*address).fmt(f),
+            Self::Address(address) => ZonedAddress(*address).fmt(f),
         }
     }
 }

@@ -12,13 +12,13 @@ use crate::client::caller::deadline_in;
 use crate::client::route::Route;
 use crate::client::route::target::Target;
 use crate::client::subscription::feed::FeedError;
-use crate::client::subscription::queue::Arrivals;
-use crate::client::subscription::stats::Subscribed;
+use crate::client::subscription::queue::EventQueue;
+use crate::client::subscription::stats::SubscriptionCounters;
 use crate::client::subscription::{self, Publishers, SubscribeFault};
-use crate::context::Premises;
+use crate::context::NodeContext;
 use crate::diagnosis::diagnose;
 use crate::diagnosis::diagnosis::Diagnosis;
-use crate::discovery::List;
+use crate::discovery::ListInstances;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::executor::Gone;
 
@@ -95,7 +95,7 @@ impl SubscribeError {
     }
 
     /// Adds the reason why no publisher could be connected to.
-    async fn explained(self, context: &Premises, target: &SubscriptionTarget) -> Self {
+    async fn explained(self, context: &NodeContext, target: &SubscriptionTarget) -> Self {
         match (self, target) {
             (Self::Nobody { service, .. }, SubscriptionTarget::Service(route)) => {
                 let diagnosis = Some(Box::new(route.diagnose(context).await));
@@ -130,7 +130,7 @@ impl SubscriptionTarget {
     }
 
     /// Returns the publishers that are known now. Waits for one of a single service, and returns `None` if none comes until then.
-    async fn known(&self, context: &Premises, until: Option<Instant>) -> Option<Vec<Instance>> {
+    async fn known(&self, context: &NodeContext, until: Option<Instant>) -> Option<Vec<Instance>> {
         match self {
             Self::Service(route) => {
                 let ready = tokio::select! {
@@ -145,7 +145,7 @@ impl SubscriptionTarget {
                 Some(asked.iter().map(|member| member.instance().clone()).collect())
             }
             Self::Group { filter, .. } => {
-                let list = List { filter: filter.clone(), within: Duration::ZERO };
+                let list = ListInstances { filter: filter.clone(), within: Duration::ZERO };
                 Some(context.ask_discovery(list).await.unwrap_or_default())
             }
         }
@@ -163,10 +163,10 @@ impl SubscriptionTarget {
 /// # Cancel safety
 /// Dropping the future ends the subscription.
 pub async fn establish(
-    context: &Arc<Premises>,
+    context: &Arc<NodeContext>,
     target: &SubscriptionTarget,
     subscribe: Subscribe,
-) -> Result<(Arrivals, Arc<Subscribed>), SubscribeError> {
+) -> Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeError> {
     let name = target.name();
     let until = deadline_in(PATIENCE);
     let mut pauses = PAUSES;

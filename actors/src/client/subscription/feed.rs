@@ -12,23 +12,25 @@ use bytes::Bytes;
 use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::name::ServiceName;
 use meshzero_proto::news::Subscribe;
-use meshzero_proto::stream::stall::Expects;
+use meshzero_proto::stream::stall::Expectation;
 use meshzero_proto::wire::frame::{self, Frames, Header};
 use meshzero_proto::wire::hello::Hello;
 use tokio::sync::watch;
 use tokio::time;
 
-use crate::client::link::watchdog::{Watchdog, Watched};
-use crate::client::subscription::queue::Sink;
-use crate::client::subscription::stats::{FeedLink, Subscribed};
-use crate::link::config::Carrying;
+use crate::client::link::watchdog::{Watchdog, WatchedLink};
+use crate::client::subscription::queue::EventSink;
+use crate::client::subscription::stats::{FeedLink, SubscriptionCounters};
+use crate::link::config::LinkConfig;
 use crate::link::dial;
-use crate::link::progress::Progress;
-use crate::link::reader::{Incoming, IncomingError};
-use crate::link::reconnect::Redial;
-use crate::link::run::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
-use crate::link::send_queue::{Outbox, Pace, Room};
-use crate::link::trail::Record;
+use crate::link::progress::ReceiveCounters;
+use crate::link::reader::{FrameReader, FrameReaderError};
+use crate::link::reconnect::Reconnector;
+use crate::link::run::{
+    ConnectionSource, LinkEnd, LinkProtocol, NextConnection, PeerError, ReadEnd, carry, keep_up,
+};
+use crate::link::send_queue::{Flush, SendQueue, SpaceNeeded};
+use crate::link::trail::AttemptRecord;
 use crate::net::connection::Connection;
 use crate::runtime::clock;
 use crate::server::publisher;
@@ -51,7 +53,7 @@ pub enum FeedError {
     Dial(#[from] dial::DialError),
     /// The connection ended before the subscription was confirmed.
     #[error("the publisher ended the connection{}", .0.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
-    Ended(Option<IncomingError>),
+    Ended(Option<FrameReaderError>),
     /// As many subscribe as the publisher allows.
     #[error("as many subscribe to it as may")]
     Full,
@@ -72,20 +74,20 @@ impl FeedError {
 }
 
 /// A subscription that the publisher has confirmed.
-pub struct Feed(Kind);
+pub struct Feed(FeedSource);
 
-enum Kind {
+enum FeedSource {
     /// In this process.
-    Local(publisher::Feed),
+    Local(publisher::SubscriberStream),
     /// Over a link.
-    Remote(Box<Remote>),
+    Remote(Box<RemoteFeed>),
 }
 
 /// A subscription over a link.
-struct Remote {
-    incoming: Incoming,
+struct RemoteFeed {
+    incoming: FrameReader,
     link: Arc<FeedLink>,
-    redial: Redial,
+    redial: Reconnector,
     watchdog: Watchdog,
     /// Whether the publisher may be waiting for this subscriber.
     is_waited_for: bool,
@@ -98,7 +100,7 @@ impl Feed {
     /// [`FeedError::Full`].
     pub fn local(service: &Service, subscribe: &Subscribe) -> Result<Self, FeedError> {
         let feed = service.publisher.subscribe(subscribe).ok_or(FeedError::Full)?;
-        Ok(Self(Kind::Local(feed)))
+        Ok(Self(FeedSource::Local(feed)))
     }
 
     /// Subscribes over a link of its own to an instance that discovery tells of by `listed`, waits for the publisher's word,
@@ -111,17 +113,17 @@ impl Feed {
         listed: Option<watch::Receiver<Option<Instance>>>,
         hello: &Hello,
         subscribe: &Subscribe,
-        carrying: &Carrying,
-        subscribed: &Subscribed,
+        carrying: &LinkConfig,
+        subscribed: &SubscriptionCounters,
     ) -> Result<Self, FeedError> {
-        let opening = Remote::open(instance, listed, hello, subscribe, carrying);
+        let opening = RemoteFeed::open(instance, listed, hello, subscribe, carrying);
         let remote = time::timeout(PATIENCE, opening).await.unwrap_or(Err(FeedError::TimedOut))?;
         subscribed.add(&remote.link);
-        Ok(Self(Kind::Remote(Box::new(remote))))
+        Ok(Self(FeedSource::Remote(Box::new(remote))))
     }
 
     /// Passes events on until the publisher is gone (which is passed on as well) or nobody takes them any more.
-    pub async fn run(self, from: &ServiceName, sink: &Sink) {
+    pub async fn run(self, from: &ServiceName, sink: &EventSink) {
         tokio::select! {
             biased;
             () = self.pass_on(from, sink) => {}
@@ -131,9 +133,9 @@ impl Feed {
         let _ = sink.lost(from).await;
     }
 
-    async fn pass_on(self, from: &ServiceName, sink: &Sink) {
+    async fn pass_on(self, from: &ServiceName, sink: &EventSink) {
         match self.0 {
-            Kind::Local(feed) => {
+            FeedSource::Local(feed) => {
                 let passed_on = Arc::new(AtomicU64::new(0));
                 let progress = Arc::clone(&passed_on);
                 feed.watch(move || progress.load(Ordering::Relaxed));
@@ -146,32 +148,32 @@ impl Feed {
                     }
                 }
             }
-            Kind::Remote(remote) => remote.pass_on(from, sink).await,
+            FeedSource::Remote(remote) => remote.pass_on(from, sink).await,
         }
     }
 }
 
-impl Remote {
+impl RemoteFeed {
     async fn open(
         instance: &Instance,
         listed: Option<watch::Receiver<Option<Instance>>>,
         hello: &Hello,
         subscribe: &Subscribe,
-        carrying: &Carrying,
+        carrying: &LinkConfig,
     ) -> Result<Self, FeedError> {
         let (network, addresses) = (&carrying.network, &instance.addresses);
-        let record = Record::default();
+        let record = AttemptRecord::default();
         let dialling = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE, &record);
         let dialled = dialling.await?;
-        let redial = Redial::new(hello, &dialled, listed, carrying);
+        let redial = Reconnector::new(hello, &dialled, listed, carrying);
         let round_trip = dialled.round_trip;
-        let ended = |error: IncomingError| FeedError::Ended(Some(error));
+        let ended = |error: FrameReaderError| FeedError::Ended(Some(error));
         dialled.connection.keep_alive(carrying.limits.keep_alive);
         let Connection { reader, writer } = dialled.connection;
         let outbox = carrying.outbox(writer);
-        let mut incoming = Incoming::new(reader, carrying.limits.message_bytes, carrying);
-        let asked = outbox.push::<Infallible>(Room::Any, Pace::AtOnce, |out| {
-            frame::write(out, Header::new(frame::Kind::Subscribe, 1), &subscribe.to_bytes());
+        let mut incoming = FrameReader::new(reader, carrying.limits.message_bytes, carrying);
+        let asked = outbox.push::<Infallible>(SpaceNeeded::Any, Flush::AtOnce, |out| {
+            frame::write(out, Header::new(frame::FrameKind::Subscribe, 1), &subscribe.to_bytes());
             Ok(())
         });
         if asked.is_err() {
@@ -182,11 +184,11 @@ impl Remote {
                 biased;
                 next = incoming.next() => next.map_err(ended)?,
                 written = outbox.keep_writing() => {
-                    return Err(FeedError::Ended(written.err().map(IncomingError::from)));
+                    return Err(FeedError::Ended(written.err().map(FrameReaderError::from)));
                 }
             };
             match next {
-                Some(frame) if frame.header.kind == frame::Kind::Subscribed => {
+                Some(frame) if frame.header.kind == frame::FrameKind::Subscribed => {
                     let is_waited_for = subscribe.policy.is_waited_for();
                     let link = Arc::new(FeedLink::new(outbox, dialled.welcome.node, dialled.address));
                     let watchdog = Watchdog::new(incoming.progress(), round_trip, carrying);
@@ -198,12 +200,12 @@ impl Remote {
         }
     }
 
-    async fn pass_on(self, from: &ServiceName, sink: &Sink) {
+    async fn pass_on(self, from: &ServiceName, sink: &EventSink) {
         let Self { incoming, link, redial, watchdog, is_waited_for } = self;
-        let link = Parting(link);
+        let link = CloseOnDrop(link);
         let outbox = &link.0.outbox;
         let progress = Arc::clone(incoming.progress());
-        let mut passing = Passing {
+        let mut passing = FeedReader {
             incoming,
             outbox,
             from,
@@ -212,54 +214,54 @@ impl Remote {
             is_over: false,
             told: is_waited_for.then(clock::now),
         };
-        let listening = Listening { link: &link.0, progress };
-        match carry(&mut passing, outbox, &mut Moving { listening, redial, watchdog }).await {
-            Carried::Over => {}
-            Carried::Lost(why) => tracing::debug!(%from, %why, "a subscription was lost"),
-            Carried::Broken(error) => tracing::warn!(%from, %error, "a subscription was given up"),
+        let listening = WatchedFeed { link: &link.0, progress };
+        match carry(&mut passing, outbox, &mut FeedReconnect { listening, redial, watchdog }).await {
+            LinkEnd::Over => {}
+            LinkEnd::Lost(why) => tracing::debug!(%from, %why, "a subscription was lost"),
+            LinkEnd::Broken(error) => tracing::warn!(%from, %error, "a subscription was given up"),
         }
     }
 }
 
 /// Says goodbye when nobody listens any more, so that the publisher keeps nothing for this subscription.
-struct Parting(Arc<FeedLink>);
+struct CloseOnDrop(Arc<FeedLink>);
 
-impl Drop for Parting {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.outbox.close();
     }
 }
 
 /// Where connections come from, and where the one of the moment leads to.
-struct Moving<'a> {
-    listening: Listening<'a>,
-    redial: Redial,
+struct FeedReconnect<'a> {
+    listening: WatchedFeed<'a>,
+    redial: Reconnector,
     watchdog: Watchdog,
 }
 
 /// The link as its watchdog sees it.
-struct Listening<'a> {
+struct WatchedFeed<'a> {
     link: &'a FeedLink,
-    progress: Arc<Progress>,
+    progress: Arc<ReceiveCounters>,
 }
 
-impl Watched for Listening<'_> {
-    fn outbox(&self) -> &Outbox {
+impl WatchedLink for WatchedFeed<'_> {
+    fn outbox(&self) -> &SendQueue {
         &self.link.outbox
     }
 
     /// News, unless the subscriber is too slow to take more of them.
-    fn expects(&self) -> Expects {
-        if self.progress.is_reading() { Expects::News } else { Expects::Nothing }
+    fn expects(&self) -> Expectation {
+        if self.progress.is_reading() { Expectation::News } else { Expectation::Nothing }
     }
 }
 
-impl Way for Moving<'_> {
+impl ConnectionSource for FeedReconnect<'_> {
     async fn watch(&mut self) {
         self.watchdog.watch(&self.listening, &mut self.redial).await;
     }
 
-    async fn next(&mut self, received: u64) -> Result<Onward, String> {
+    async fn next(&mut self, received: u64) -> Result<NextConnection, String> {
         let next = self.redial.next(received).await?;
         self.listening.link.moved(self.redial.address());
         Ok(next)
@@ -267,11 +269,11 @@ impl Way for Moving<'_> {
 }
 
 /// News on their way from a link to the subscriber.
-struct Passing<'a> {
-    incoming: Incoming,
-    outbox: &'a Outbox,
+struct FeedReader<'a> {
+    incoming: FrameReader,
+    outbox: &'a SendQueue,
     from: &'a ServiceName,
-    sink: &'a Sink,
+    sink: &'a EventSink,
     /// What has arrived and was not passed on yet.
     arrived: Bytes,
     is_over: bool,
@@ -279,7 +281,7 @@ struct Passing<'a> {
     told: Option<Instant>,
 }
 
-impl Passing<'_> {
+impl FeedReader<'_> {
     /// Tells the publisher now and then how much has been passed on.
     fn tell(&mut self) {
         if let Some(told) = &mut self.told
@@ -291,15 +293,15 @@ impl Passing<'_> {
     }
 }
 
-impl Conversation for Passing<'_> {
-    type Error = Wrong;
+impl LinkProtocol for FeedReader<'_> {
+    type Error = PeerError;
     const LINGERS: bool = false;
 
-    fn incoming(&mut self) -> &mut Incoming {
+    fn incoming(&mut self) -> &mut FrameReader {
         &mut self.incoming
     }
 
-    async fn run(&mut self) -> Result<(), Stop<Wrong>> {
+    async fn run(&mut self) -> Result<(), ReadEnd<PeerError>> {
         loop {
             if self.sink.send(self.from, &mut self.arrived).await.is_err() || self.is_over {
                 return Ok(());

@@ -9,39 +9,39 @@ use meshzero_proto::news::{self, GapReason};
 use tokio::sync::Notify;
 
 /// A publisher and a topic, as bytes that nobody has looked at yet.
-pub(crate) type Of = (ServiceName, Bytes);
+pub(crate) type TopicKey = (ServiceName, Bytes);
 
 /// The items, by publisher and topic. There are not many more of them than places where they wait for their turn.
 #[derive(Debug)]
-pub(crate) struct Newest {
+pub(crate) struct LatestItems {
     /// How many of each topic.
     each: usize,
     /// Bytes that may wait before the feeds are held up.
     most_bytes: u64,
-    lines: Mutex<Lines>,
+    lines: Mutex<LatestState>,
     taken: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Lines {
-    of: HashMap<Of, VecDeque<Item>>,
+struct LatestState {
+    of: HashMap<TopicKey, VecDeque<LatestItem>>,
     /// What is missing before the next item of a publisher.
-    gaps: HashMap<ServiceName, Gaps>,
+    gaps: HashMap<ServiceName, GapCounts>,
     bytes: u64,
 }
 
 #[derive(Debug)]
-struct Item {
+struct LatestItem {
     frame: Bytes,
     /// What is missing before it.
-    gaps: Gaps,
+    gaps: GapCounts,
 }
 
 /// Counts of missing items, one for each reason.
 #[derive(Debug, Default)]
-struct Gaps(Vec<(u64, GapReason)>);
+struct GapCounts(Vec<(u64, GapReason)>);
 
-impl Gaps {
+impl GapCounts {
     fn add(&mut self, count: u64, reason: GapReason) {
         match self.0.iter_mut().find(|(_, other)| *other == reason) {
             // A publisher may say anything.
@@ -60,7 +60,7 @@ impl Gaps {
     }
 }
 
-impl Newest {
+impl LatestItems {
     pub(crate) fn new(each: usize, most_bytes: u64) -> Self {
         Self { each, most_bytes, lines: Mutex::default(), taken: Notify::new() }
     }
@@ -76,11 +76,11 @@ impl Newest {
     }
 
     /// Puts an item behind the others of its topic in place of the oldest, if there are as many as are wanted.
-    pub(crate) fn replace(&self, of: &Of, frame: &Bytes) -> bool {
+    pub(crate) fn replace(&self, of: &TopicKey, frame: &Bytes) -> bool {
         let mut lines = self.lock();
-        let Lines { of: all, gaps, bytes } = &mut *lines;
+        let LatestState { of: all, gaps, bytes } = &mut *lines;
         let Some(line) = all.get_mut(of).filter(|line| line.len() >= self.each) else { return false };
-        line.push_back(Item { frame: frame.clone(), gaps: gaps.remove(&of.0).unwrap_or_default() });
+        line.push_back(LatestItem { frame: frame.clone(), gaps: gaps.remove(&of.0).unwrap_or_default() });
         *bytes += frame.len() as u64;
         if let Some(oldest) = line.pop_front()
             && let Some(first) = line.front_mut()
@@ -94,23 +94,23 @@ impl Newest {
     }
 
     /// Adds an item to its topic, if fewer than are wanted wait.
-    pub(crate) fn add(&self, of: &Of, frame: &Bytes) -> bool {
+    pub(crate) fn add(&self, of: &TopicKey, frame: &Bytes) -> bool {
         let mut lines = self.lock();
-        let Lines { of: all, gaps, bytes } = &mut *lines;
+        let LatestState { of: all, gaps, bytes } = &mut *lines;
         let line = all.entry(of.clone()).or_default();
         let is_wanted = line.len() < self.each;
         if is_wanted {
-            line.push_back(Item { frame: frame.clone(), gaps: gaps.remove(&of.0).unwrap_or_default() });
+            line.push_back(LatestItem { frame: frame.clone(), gaps: gaps.remove(&of.0).unwrap_or_default() });
             *bytes += frame.len() as u64;
         }
         is_wanted
     }
 
     /// Takes the first item of a topic, and what is missing before it as whole frames, which may be empty.
-    pub(crate) fn take(&self, of: &Of) -> Option<(Bytes, Bytes)> {
+    pub(crate) fn take(&self, of: &TopicKey) -> Option<(Bytes, Bytes)> {
         let mut lines = self.lock();
         let line = lines.of.get_mut(of)?;
-        let Item { frame, gaps } = line.pop_front()?;
+        let LatestItem { frame, gaps } = line.pop_front()?;
         if line.is_empty() {
             lines.of.remove(of);
         }
@@ -132,7 +132,7 @@ impl Newest {
     }
 
     /// What a panic has left is whole: every change is one operation.
-    fn lock(&self) -> MutexGuard<'_, Lines> {
+    fn lock(&self) -> MutexGuard<'_, LatestState> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

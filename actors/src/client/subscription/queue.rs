@@ -12,11 +12,11 @@ use bytes::{Buf, Bytes};
 use meshzero_proto::codec::Encoding;
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::{self, GapReason, Keep, Policy};
-use meshzero_proto::wire::frame::{self, Frames, Kind};
+use meshzero_proto::wire::frame::{self, FrameKind, Frames};
 use tokio::sync::mpsc;
 use tokio::task;
 
-use crate::client::subscription::latest::{Newest, Of};
+use crate::client::subscription::latest::{LatestItems, TopicKey};
 
 /// Batches that wait for the subscriber before its feeds are held up: so few that what is taken is still in the processor's
 /// cache. The publishers' backlogs begin behind them.
@@ -50,7 +50,7 @@ pub enum Event<'a> {
 
 /// What waits.
 #[derive(Debug)]
-enum Waiting {
+enum Queued {
     /// Whole frames.
     Frames(Bytes),
     /// The item of this topic whose turn it is, of a subscriber who wants the newest only.
@@ -60,16 +60,16 @@ enum Waiting {
 
 /// Where a subscriber's feeds bring what comes.
 #[derive(Debug, Clone)]
-pub struct Sink {
-    waiting: mpsc::Sender<(ServiceName, Waiting)>,
-    newest: Option<Arc<Newest>>,
+pub struct EventSink {
+    waiting: mpsc::Sender<(ServiceName, Queued)>,
+    newest: Option<Arc<LatestItems>>,
 }
 
 /// Where the subscriber takes it. Dropping it ends the subscription.
 #[derive(Debug)]
-pub struct Arrivals {
-    waiting: mpsc::Receiver<(ServiceName, Waiting)>,
-    newest: Option<Arc<Newest>>,
+pub struct EventQueue {
+    waiting: mpsc::Receiver<(ServiceName, Queued)>,
+    newest: Option<Arc<LatestItems>>,
     /// What is being taken: whose frames, and where the next one begins.
     taking: Option<(ServiceName, Bytes, usize)>,
     /// The frames of the same publisher that come after it, where it tells what is missing before them.
@@ -79,35 +79,35 @@ pub struct Arrivals {
 }
 
 /// Both ends for a subscription of this policy.
-pub fn pair(policy: Policy) -> (Sink, Arrivals) {
+pub fn pair(policy: Policy) -> (EventSink, EventQueue) {
     let (ahead, newest) = match policy.keep {
         Keep::DropOldest | Keep::Wait => (AHEAD, None),
         Keep::Last { items } => {
             let each = (items as usize).clamp(1, MOST_NEWEST);
-            let newest = Newest::new(each, policy.bytes);
+            let newest = LatestItems::new(each, policy.bytes);
             ((AHEAD_NEWEST * each).min(MOST_NEWEST), Some(Arc::new(newest)))
         }
     };
     let (sender, receiver) = mpsc::channel(ahead);
-    let sink = Sink { waiting: sender, newest: newest.clone() };
-    (sink, Arrivals { waiting: receiver, newest, taking: None, after: None, topic: None })
+    let sink = EventSink { waiting: sender, newest: newest.clone() };
+    (sink, EventQueue { waiting: receiver, newest, taking: None, after: None, topic: None })
 }
 
-impl Sink {
+impl EventSink {
     /// Brings whole frames, once there is room for them, and leaves `frames` empty.
     ///
     /// # Errors
-    /// [`Closed`] when the subscription has ended.
+    /// [`SubscriptionClosed`] when the subscription has ended.
     ///
     /// # Cancel safety
     /// What was not brought is still in `frames` when the future is dropped.
-    pub async fn send(&self, from: &ServiceName, frames: &mut Bytes) -> Result<(), Closed> {
+    pub async fn send(&self, from: &ServiceName, frames: &mut Bytes) -> Result<(), SubscriptionClosed> {
         if frames.is_empty() {
             return Ok(());
         }
         let Some(newest) = &self.newest else {
-            let place = self.waiting.reserve().await.map_err(|_| Closed)?;
-            place.send((from.clone(), Waiting::Frames(std::mem::take(frames))));
+            let place = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
+            place.send((from.clone(), Queued::Frames(std::mem::take(frames))));
             return Ok(());
         };
         loop {
@@ -116,11 +116,11 @@ impl Sink {
             let frame = frames.slice(..frames.len() - rest.left());
             let length = frame.len();
             match (header.kind, news::read_item(payload), news::read_gap(payload)) {
-                (Kind::News, Some((topic, _)), _) => {
+                (FrameKind::News, Some((topic, _)), _) => {
                     let of = (from.clone(), frames.slice_ref(topic));
                     self.send_newest(newest, of, frame).await?;
                 }
-                (Kind::Gap, _, Some((count, reason))) => newest.miss(from, count, reason),
+                (FrameKind::Gap, _, Some((count, reason))) => newest.miss(from, count, reason),
                 (kind, ..) if kind.is_upkeep() => {}
                 _ => broken(from),
             }
@@ -128,7 +128,7 @@ impl Sink {
             // A publisher that never pauses must not keep the subscriber from running.
             task::consume_budget().await;
             if self.is_closed() {
-                return Err(Closed);
+                return Err(SubscriptionClosed);
             }
         }
         frames.clear();
@@ -138,28 +138,33 @@ impl Sink {
     /// Says that the publisher is gone.
     ///
     /// # Errors
-    /// [`Closed`] when the subscription has ended.
-    pub async fn lost(&self, from: &ServiceName) -> Result<(), Closed> {
+    /// [`SubscriptionClosed`] when the subscription has ended.
+    pub async fn lost(&self, from: &ServiceName) -> Result<(), SubscriptionClosed> {
         let gaps = self.newest.as_ref().map(|newest| newest.end(from)).unwrap_or_default();
         if !gaps.is_empty() {
-            self.wait(from, Waiting::Frames(gaps)).await?;
+            self.wait(from, Queued::Frames(gaps)).await?;
         }
-        self.wait(from, Waiting::Lost).await
+        self.wait(from, Queued::Lost).await
     }
 
-    async fn wait(&self, from: &ServiceName, waiting: Waiting) -> Result<(), Closed> {
-        let place = self.waiting.reserve().await.map_err(|_| Closed)?;
+    async fn wait(&self, from: &ServiceName, waiting: Queued) -> Result<(), SubscriptionClosed> {
+        let place = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
         place.send((from.clone(), waiting));
         Ok(())
     }
 
-    async fn send_newest(&self, newest: &Newest, of: Of, frame: Bytes) -> Result<(), Closed> {
+    async fn send_newest(
+        &self,
+        newest: &LatestItems,
+        of: TopicKey,
+        frame: Bytes,
+    ) -> Result<(), SubscriptionClosed> {
         // Meanwhile one may be taken, or another instance may bring one.
         while !newest.replace(&of, &frame) {
             newest.room().await;
-            let place = self.waiting.reserve().await.map_err(|_| Closed)?;
+            let place = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
             if newest.add(&of, &frame) {
-                place.send((of.0, Waiting::Newest(of.1)));
+                place.send((of.0, Queued::Newest(of.1)));
                 break;
             }
         }
@@ -179,12 +184,12 @@ impl Sink {
 
 /// The subscription has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed;
+pub struct SubscriptionClosed;
 
 /// The publisher is gone, or cannot be reached.
 struct Gone(ServiceName);
 
-impl Arrivals {
+impl EventQueue {
     /// Hands the next event to `take`, with the publisher that it comes from; `None` when no publisher is followed any
     /// more.
     #[inline(always)]
@@ -199,7 +204,7 @@ impl Arrivals {
                 let Some((header, payload)) = rest.next() else { break };
                 *at = frames.len() - rest.left();
                 // Each event is told of where it is found, so that the way of an item is a straight one.
-                if header.kind == Kind::News
+                if header.kind == FrameKind::News
                     && let Some((topic, bytes)) = news::read_item(payload)
                     && let Some(topic) = known(&mut self.topic, topic)
                 {
@@ -231,15 +236,15 @@ impl Arrivals {
         self.taking = None;
         let Some((from, waiting)) = ready!(self.waiting.poll_recv(task)) else { return Poll::Ready(None) };
         match waiting {
-            Waiting::Frames(frames) => self.taking = Some((from, frames, 0)),
-            Waiting::Newest(topic) => {
+            Queued::Frames(frames) => self.taking = Some((from, frames, 0)),
+            Queued::Newest(topic) => {
                 let of = (from, topic);
                 if let Some((frame, gaps)) = self.newest.as_ref().and_then(|newest| newest.take(&of)) {
                     self.taking = Some((of.0, gaps, 0));
                     self.after = Some(frame);
                 }
             }
-            Waiting::Lost => return Poll::Ready(Some(Err(Gone(from)))),
+            Queued::Lost => return Poll::Ready(Some(Err(Gone(from)))),
         }
         Poll::Ready(Some(Ok(())))
     }
@@ -266,10 +271,10 @@ fn known<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
 
 /// What is missing, if the frame, which brings no item, says that.
 #[cold]
-fn gap(from: &ServiceName, kind: Kind, payload: &[u8]) -> Option<(u64, GapReason)> {
+fn gap(from: &ServiceName, kind: FrameKind, payload: &[u8]) -> Option<(u64, GapReason)> {
     match (kind, news::read_gap(payload)) {
-        (Kind::Gap, Some(gap)) => return Some(gap),
-        (Kind::Gap | Kind::News, _) => broken(from),
+        (FrameKind::Gap, Some(gap)) => return Some(gap),
+        (FrameKind::Gap | FrameKind::News, _) => broken(from),
         // Nothing else belongs here, and nothing else is worth losing the news for.
         _ => {}
     }
@@ -297,7 +302,7 @@ mod tests {
     }
 
     /// What is taken, as text: who, topic and number, or how many are missing.
-    async fn take(arrivals: &mut Arrivals) -> String {
+    async fn take(arrivals: &mut EventQueue) -> String {
         let text = |from: &ServiceName, event: Event<'_>| match event {
             Event::Item { topic, bytes, .. } => format!("{from} {topic} {}", bytes[0]),
             Event::Gap(count, _) => format!("{from} -{count}"),
@@ -387,7 +392,7 @@ mod tests {
             assert_eq!(take(&mut arrivals).await, format!("a y {number}"));
         }
         drop(arrivals);
-        assert_eq!(sink.lost(&a).await, Err(Closed));
+        assert_eq!(sink.lost(&a).await, Err(SubscriptionClosed));
     }
 
     #[actix::test]
@@ -396,9 +401,9 @@ mod tests {
         let a = name("a");
         let mut frames = Vec::new();
         for payload in [&b""[..], b"\xffshort", b"\x02\xff\xfe1", b"\x001"] {
-            frame::write(&mut frames, frame::Header::new(Kind::News, 0), payload);
+            frame::write(&mut frames, frame::Header::new(FrameKind::News, 0), payload);
         }
-        frame::write(&mut frames, frame::Header::new(Kind::Gap, 0), b"short");
+        frame::write(&mut frames, frame::Header::new(FrameKind::Gap, 0), b"short");
         frames.extend_from_slice(&item("x", 1));
         sink.send(&a, &mut frames.into()).await.expect("open");
         assert_eq!(take(&mut arrivals).await, "a  49", "a topic may be empty");

@@ -7,7 +7,7 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{GapReason, Missed};
 
-use crate::link::send_queue::Outbox;
+use crate::link::send_queue::SendQueue;
 use crate::link::stats::link_stats;
 use crate::telemetry::counters::Counter;
 use crate::telemetry::stats::{self, Carries, LinkStats, SubscriptionStats};
@@ -15,7 +15,7 @@ use crate::telemetry::subscriptions::SubscriptionSource;
 
 /// The counters of one subscription.
 #[derive(Debug)]
-pub struct Subscribed {
+pub struct SubscriptionCounters {
     service: String,
     topic: Topic,
     missed: Mutex<Missed>,
@@ -23,7 +23,7 @@ pub struct Subscribed {
     links: Mutex<Vec<Weak<FeedLink>>>,
 }
 
-impl Subscribed {
+impl SubscriptionCounters {
     /// A subscription to what `service`, a name, a group or an address, says on topics that begin with `topic`.
     pub(crate) fn new(service: String, topic: Topic) -> Self {
         Self { service, topic, missed: Mutex::default(), lost: Counter::default(), links: Mutex::default() }
@@ -51,7 +51,7 @@ impl Subscribed {
     }
 }
 
-impl SubscriptionSource for Subscribed {
+impl SubscriptionSource for SubscriptionCounters {
     fn stats(&self) -> SubscriptionStats {
         let links: Vec<_> = self.links().iter().filter_map(Weak::upgrade).collect();
         SubscriptionStats {
@@ -68,7 +68,7 @@ impl SubscriptionSource for Subscribed {
 #[derive(Debug)]
 pub(crate) struct FeedLink {
     /// The queue of frames to be sent.
-    pub(crate) outbox: Outbox,
+    pub(crate) outbox: SendQueue,
     node: NodeId,
     /// The address that it is connected to at the moment.
     address: Mutex<SocketAddr>,
@@ -76,7 +76,7 @@ pub(crate) struct FeedLink {
 
 impl FeedLink {
     /// A link to an endpoint of `node`.
-    pub(crate) fn new(outbox: Outbox, node: NodeId, address: SocketAddr) -> Self {
+    pub(crate) fn new(outbox: SendQueue, node: NodeId, address: SocketAddr) -> Self {
         Self { outbox, node, address: Mutex::new(address) }
     }
 

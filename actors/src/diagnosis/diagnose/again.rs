@@ -7,9 +7,9 @@ use meshzero_proto::diagnosis::Sought;
 use meshzero_proto::diagnosis::absence::is_refusal;
 
 use super::{LOOK_AGAIN, names};
-use crate::context::Premises;
-use crate::discovery::report::{Report, Unanswered};
-use crate::discovery::{Ask, AskAgain};
+use crate::context::NodeContext;
+use crate::discovery::report::{DiscoveryReport, UnansweredInstance};
+use crate::discovery::{GetReport, RepeatQueries};
 use crate::runtime::clock;
 
 /// A reply that is younger than this needs no other.
@@ -23,20 +23,24 @@ const MOST: usize = 8;
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub(super) async fn with_replies(context: &Premises, sought: &Sought, mut report: Report) -> Report {
-    let is_open = |known: &&Unanswered| names(sought, &known.service) && is_open(known);
+pub(super) async fn with_replies(
+    context: &NodeContext,
+    sought: &Sought,
+    mut report: DiscoveryReport,
+) -> DiscoveryReport {
+    let is_open = |known: &&UnansweredInstance| names(sought, &known.service) && is_open(known);
     let refusing: BTreeSet<_> =
         report.unanswered.iter().filter(is_open).map(|known| known.service.clone()).collect();
     if refusing.is_empty() || !context.config.network.has_multicast() {
         return report;
     }
     let until = clock::now() + PATIENCE;
-    if context.ask_discovery(AskAgain(refusing.into_iter().take(MOST).collect())).await.is_err() {
+    if context.ask_discovery(RepeatQueries(refusing.into_iter().take(MOST).collect())).await.is_err() {
         return report;
     }
     while report.unanswered.iter().any(|known| is_open(&known)) && clock::now() < until {
         context.alarms.at(Some(clock::now() + LOOK_AGAIN)).await;
-        match context.ask_discovery(Ask).await {
+        match context.ask_discovery(GetReport).await {
             Ok(now) => report = now,
             Err(_) => return report,
         }
@@ -45,7 +49,7 @@ pub(super) async fn with_replies(context: &Premises, sought: &Sought, mut report
 }
 
 /// Returns whether an endpoint refuses, and its process has not replied lately.
-fn is_open(known: &Unanswered) -> bool {
+fn is_open(known: &UnansweredInstance) -> bool {
     known.replied_ago.is_none_or(|ago| ago > FRESH)
         && known.attempts.iter().any(|attempt| is_refusal(&attempt.outcome))
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use meshzero_proto::diagnosis::{InterfaceSeen, Surroundings};
 
 use super::{network, surroundings};
-use crate::context::Premises;
+use crate::context::NodeContext;
 use crate::net::host::interfaces::{self, local_address};
-use crate::net::host::neighbours::{self, Entry};
+use crate::net::host::neighbours::{self, NeighbourEntry};
 use crate::net::host::routers;
 use crate::net::interfaces::Interfaces;
 use crate::net::zone;
@@ -16,9 +16,9 @@ use crate::runtime::detached::detached;
 
 /// The state of this host. What could not be looked at is `None` or missing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Host {
+pub(super) struct HostState {
     pub(super) interfaces: Option<Vec<InterfaceSeen>>,
-    pub(super) neighbours: Option<Vec<Entry>>,
+    pub(super) neighbours: Option<Vec<NeighbourEntry>>,
     pub(super) gateways: Vec<IpAddr>,
     /// By which interface packets to an address leave.
     pub(super) routes: Vec<(IpAddr, String)>,
@@ -32,10 +32,10 @@ pub(super) fn zone_name(address: SocketAddr) -> Option<String> {
 
 /// Looks at this host, once at a time; `None` if the system gives no thread.
 pub(super) async fn gather(
-    context: &Premises,
+    context: &NodeContext,
     interfaces: &Interfaces,
     addresses: Vec<SocketAddr>,
-) -> Option<Host> {
+) -> Option<HostState> {
     let permit = Arc::clone(&context.looking).acquire_owned().await.ok()?;
     let interfaces = interfaces.clone();
     let look = move || {
@@ -45,7 +45,7 @@ pub(super) async fn gather(
     detached("meshzero-diagnosis", look).await.ok()
 }
 
-fn look(choice: &Interfaces, addresses: &[SocketAddr]) -> Host {
+fn look(choice: &Interfaces, addresses: &[SocketAddr]) -> HostState {
     let interfaces = network::interfaces(choice);
     let routes = addresses
         .iter()
@@ -56,7 +56,7 @@ fn look(choice: &Interfaces, addresses: &[SocketAddr]) -> Host {
             Some((address.ip(), interface.name.clone()))
         })
         .collect();
-    Host {
+    HostState {
         interfaces,
         neighbours: neighbours::table(),
         gateways: routers::all(),

@@ -9,21 +9,21 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use meshzero_proto::diagnosis::{
-    Attempt, Endpoint, Observations, Outcome, Sought, StaticPeer, Tried, diagnose, diagnose_endpoint,
-    hidden_services,
+    Attempt, AttemptOutcome, Observations, SilentEndpoint, Sought, StaticPeer, TriedAddress, diagnose,
+    diagnose_endpoint, hidden_services,
 };
 use meshzero_proto::discovery::directory::Filter;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 
-use crate::context::Premises;
-use crate::diagnosis::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
-use crate::discovery::report::Report;
-use crate::discovery::{Ask, AskHidden, AskReplied, Prove, Proving};
+use crate::context::NodeContext;
+use crate::diagnosis::diagnosis::{Diagnosis, HiddenServices, Reachability, UnreachableEndpoint};
+use crate::discovery::report::DiscoveryReport;
+use crate::discovery::{CountHidden, GetReplyAges, GetReport, VerifyInstances, VerifyProgress};
 use crate::net::host::neighbours;
-use crate::net::zone::Named;
+use crate::net::zone::ZonedAddress;
 use crate::runtime::clock;
-use host::{Host, gather};
+use host::{HostState, gather};
 
 /// The longest time that a caller whose deadline has passed is kept for the diagnosis; a millisecond is usual.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ const MOST_ADDRESSES: usize = 32;
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of_attempts(context: &Premises, service: &str, attempts: &[Attempt]) -> Diagnosis {
+pub async fn of_attempts(context: &NodeContext, service: &str, attempts: &[Attempt]) -> Diagnosis {
     of(context, Sought::Name(service.to_owned()), vec![(None, attempts.to_vec())], None).await
 }
 
@@ -49,15 +49,15 @@ pub async fn of_attempts(context: &Premises, service: &str, attempts: &[Attempt]
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of_answering(context: &Premises, filter: &Filter) -> Answering {
-    let Proving { answered, asked, open, hidden, .. } = prove(context, filter).await;
-    let Ok(report) = context.ask_discovery(Ask).await else { return Answering::default() };
+pub async fn of_answering(context: &NodeContext, filter: &Filter) -> Reachability {
+    let VerifyProgress { answered, asked, open, hidden, .. } = prove(context, filter).await;
+    let Ok(report) = context.ask_discovery(GetReport).await else { return Reachability::default() };
     let unanswering = match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
         true => of_list(context, filter).await.unanswering,
         false => Vec::new(),
     };
     let silent = asked.into_iter().filter(|asked| !open.contains(asked)).collect();
-    Answering { unanswering, hidden: said(context, hidden), answered, silent }
+    Reachability { unanswering, hidden: said(context, hidden), answered, silent }
 }
 
 /// Returns how many services of `filter` are known of and not listed; `None` if there are none, or the mesh has been left. Asks nobody
@@ -65,23 +65,23 @@ pub async fn of_answering(context: &Premises, filter: &Filter) -> Answering {
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of_hidden(context: &Premises, filter: &Filter) -> Option<Hidden> {
-    said(context, context.ask_discovery(AskHidden(filter.clone())).await.ok()?)
+pub async fn of_hidden(context: &NodeContext, filter: &Filter) -> Option<HiddenServices> {
+    said(context, context.ask_discovery(CountHidden(filter.clone())).await.ok()?)
 }
 
-fn said(context: &Premises, services: usize) -> Option<Hidden> {
+fn said(context: &NodeContext, services: usize) -> Option<HiddenServices> {
     let finding = hidden_services(services, context.limits().instances_per_node)?;
-    Some(Hidden { services, finding })
+    Some(HiddenServices { services, finding })
 }
 
 /// Asks the endpoints of the services of `filter` that have not answered lately, and gives them time to answer.
-async fn prove(context: &Premises, filter: &Filter) -> Proving {
+async fn prove(context: &NodeContext, filter: &Filter) -> VerifyProgress {
     let begun = clock::now();
-    let mut so_far = Proving::default();
+    let mut so_far = VerifyProgress::default();
     loop {
         let passed = clock::now() - begun;
-        let prove = Prove { filter: filter.clone(), so_far, further: passed >= FIRST_ANSWERS };
-        let Ok(proving) = context.ask_discovery(prove).await else { return Proving::default() };
+        let prove = VerifyInstances { filter: filter.clone(), so_far, further: passed >= FIRST_ANSWERS };
+        let Ok(proving) = context.ask_discovery(prove).await else { return VerifyProgress::default() };
         if proving.open.is_empty() || passed >= ANSWERS {
             return proving;
         }
@@ -94,7 +94,7 @@ async fn prove(context: &Premises, filter: &Filter) -> Proving {
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of_list(context: &Premises, filter: &Filter) -> Diagnosis {
+pub async fn of_list(context: &NodeContext, filter: &Filter) -> Diagnosis {
     let sought = match filter {
         Filter::Name(name) => Sought::Name(name.to_string()),
         filter if filter.prefix().is_empty() => Sought::Everything,
@@ -109,22 +109,22 @@ pub async fn of_list(context: &Premises, filter: &Filter) -> Diagnosis {
 /// # Cancel safety
 /// This function is cancel safe.
 pub async fn of(
-    context: &Premises,
+    context: &NodeContext,
     sought: Sought,
     tried: Vec<(Option<InstanceId>, Vec<Attempt>)>,
     said: Option<String>,
 ) -> Diagnosis {
     let asked = async {
         let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
-        let Ok(report) = context.ask_discovery(Ask).await else { return Diagnosis::default() };
+        let Ok(report) = context.ask_discovery(GetReport).await else { return Diagnosis::default() };
         let report = again::with_replies(context, &sought, report).await;
-        let replied = context.ask_discovery(AskReplied(about)).await.unwrap_or_default();
+        let replied = context.ask_discovery(GetReplyAges(about)).await.unwrap_or_default();
         let endpoints = endpoints(&sought, &tried, &replied, &report);
         let addresses = addresses(&endpoints, &report);
         let host = match context.config.network.has_multicast() {
             true => gather(context, &context.config.interfaces, addresses).await.unwrap_or_default(),
             // Another network, such as a simulated one, has nothing to do with this host.
-            false => Host::default(),
+            false => HostState::default(),
         };
         conclude(context, sought, endpoints, report, &host, said)
     };
@@ -146,7 +146,7 @@ fn names(sought: &Sought, service: &ServiceName) -> bool {
 }
 
 /// An endpoint that was tried, before this host was looked at.
-struct Unanswered {
+struct TriedEndpoint {
     instance: Option<InstanceId>,
     service: Option<String>,
     replied_ago: Option<Duration>,
@@ -158,8 +158,8 @@ fn endpoints(
     sought: &Sought,
     tried: &[(Option<InstanceId>, Vec<Attempt>)],
     replied: &[(InstanceId, Duration)],
-    report: &Report,
-) -> Vec<Unanswered> {
+    report: &DiscoveryReport,
+) -> Vec<TriedEndpoint> {
     let mut endpoints = Vec::new();
     for (instance, attempts) in tried {
         let known = report.unanswered.iter().find(|known| Some(known.instance) == *instance);
@@ -169,7 +169,7 @@ fn endpoints(
             (_, None) => None,
         };
         let replied = replied.iter().find(|(replied, _)| Some(*replied) == *instance);
-        endpoints.push(Unanswered {
+        endpoints.push(TriedEndpoint {
             instance: *instance,
             service,
             replied_ago: replied.map(|(_, ago)| *ago),
@@ -180,7 +180,7 @@ fn endpoints(
         if names(sought, &known.service)
             && !tried.iter().any(|(instance, _)| *instance == Some(known.instance))
         {
-            endpoints.push(Unanswered {
+            endpoints.push(TriedEndpoint {
                 instance: Some(known.instance),
                 service: Some(known.service.to_string()),
                 replied_ago: known.replied_ago,
@@ -191,7 +191,7 @@ fn endpoints(
     endpoints
 }
 
-fn addresses(endpoints: &[Unanswered], report: &Report) -> Vec<SocketAddr> {
+fn addresses(endpoints: &[TriedEndpoint], report: &DiscoveryReport) -> Vec<SocketAddr> {
     let of_peers = report.static_peers.iter().flat_map(|peer| &peer.attempts);
     let tried = endpoints.iter().flat_map(|endpoint| &endpoint.attempts).chain(of_peers);
     let mut addresses: Vec<SocketAddr> = Vec::new();
@@ -204,21 +204,21 @@ fn addresses(endpoints: &[Unanswered], report: &Report) -> Vec<SocketAddr> {
 }
 
 fn conclude(
-    context: &Premises,
+    context: &NodeContext,
     sought: Sought,
-    endpoints: Vec<Unanswered>,
-    report: Report,
-    host: &Host,
+    endpoints: Vec<TriedEndpoint>,
+    report: DiscoveryReport,
+    host: &HostState,
     trouble: Option<String>,
 ) -> Diagnosis {
     let said = trouble.as_deref();
-    let tried = |attempts: &[Attempt]| -> Vec<Tried> {
+    let tried = |attempts: &[Attempt]| -> Vec<TriedAddress> {
         attempts.iter().map(|attempt| host.tried(*attempt, said)).collect()
     };
-    let (instances, endpoints): (Vec<Option<InstanceId>>, Vec<Endpoint>) = endpoints
+    let (instances, endpoints): (Vec<Option<InstanceId>>, Vec<SilentEndpoint>) = endpoints
         .into_iter()
-        .map(|Unanswered { instance, service, replied_ago, attempts }| {
-            (instance, Endpoint { service, replied_ago, tried: tried(&attempts) })
+        .map(|TriedEndpoint { instance, service, replied_ago, attempts }| {
+            (instance, SilentEndpoint { service, replied_ago, tried: tried(&attempts) })
         })
         .unzip();
     let peers = report.static_peers.iter().map(|peer| StaticPeer {
@@ -249,19 +249,19 @@ fn conclude(
     };
     let unanswering = instances.into_iter().zip(&seen.endpoints).filter_map(|(instance, endpoint)| {
         let finding = diagnose_endpoint(&seen, endpoint)?;
-        Some(Unanswering { instance, service: endpoint.service.clone(), finding })
+        Some(UnreachableEndpoint { instance, service: endpoint.service.clone(), finding })
     });
     let (findings, unanswering) = (diagnose(&seen), unanswering.collect());
     let attempts = seen.endpoints.into_iter().flat_map(|endpoint| endpoint.tried).collect();
     Diagnosis { findings, unanswering, attempts, trouble: seen.trouble, report }
 }
 
-impl Host {
+impl HostState {
     /// An attempt, with what this host knows of the route to its address.
-    fn tried(&self, attempt: Attempt, said: Option<&str>) -> Tried {
+    fn tried(&self, attempt: Attempt, said: Option<&str>) -> TriedAddress {
         let ip = attempt.address.ip();
-        let prefix = format!("{}: ", Named(attempt.address));
-        Tried {
+        let prefix = format!("{}: ", ZonedAddress(attempt.address));
+        TriedAddress {
             neighbour: neighbours::state(
                 self.neighbours.as_deref().unwrap_or_default(),
                 attempt.address,
@@ -270,7 +270,9 @@ impl Host {
             zone: host::zone_name(attempt.address),
             leaves_by: self.routes.iter().find(|(to, _)| *to == ip).map(|(_, name)| name.clone()),
             said: said
-                .filter(|_| matches!(attempt.outcome, Outcome::Rejected | Outcome::OtherProtocol))
+                .filter(|_| {
+                    matches!(attempt.outcome, AttemptOutcome::Rejected | AttemptOutcome::OtherProtocol)
+                })
                 .map(|said| said.strip_prefix(&prefix).unwrap_or(said).to_owned()),
             attempt,
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use meshzero_proto::diagnosis::{InterfaceKind, InterfaceSeen};
 
-use crate::net::host::interfaces::{self, Interface, Listed};
+use crate::net::host::interfaces::{self, Interface, ListedAddress};
 use crate::net::host::kind;
 use crate::net::host::sysfs::{self, number, text};
 use crate::net::interfaces::Interfaces;
@@ -21,7 +21,7 @@ const IFF_MULTICAST: u32 = 0x1000;
 /// All interfaces, those without addresses and those that are switched off as well; `None` where they cannot be listed.
 pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
     let mut named: BTreeMap<String, (InterfaceSeen, Option<u32>)> = BTreeMap::new();
-    for Listed { label, interface, .. } in interfaces::list().ok()?.into_iter().take(MAX_INTERFACES) {
+    for ListedAddress { label, interface, .. } in interfaces::list().ok()?.into_iter().take(MAX_INTERFACES) {
         let Interface { name, index: number, address } = interface;
         let (seen, index) = named.entry(name.clone()).or_default();
         seen.chosen |= choice.includes(&label, address.ip);

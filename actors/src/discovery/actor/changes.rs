@@ -3,23 +3,23 @@
 use std::time::Instant;
 
 use actix::prelude::*;
-use meshzero_proto::discovery::directory::{Changes, DirectoryEvent, Instance, Source, Why};
+use meshzero_proto::discovery::directory::{AdvertSource, Changes, DirectoryEvent, Instance, Why};
 use meshzero_proto::id::InstanceId;
 
 use crate::discovery::Discovery;
 use crate::discovery::effect::Effect;
 use crate::discovery::interest::Interest;
 use crate::discovery::liveness::evidence::Evidence;
-use crate::discovery::liveness::nodes::Presence;
+use crate::discovery::liveness::nodes::Liveness;
 use crate::discovery::liveness::verification::settle;
-use crate::discovery::peers::link::LinkId;
+use crate::discovery::peers::link::PeerLinkId;
 use crate::discovery::search::query::{question, question_for};
 use crate::net::host::neighbours;
 use crate::runtime::clock;
 
 impl Discovery {
     /// Distributes changes. `origin` is the link that brought them, if one did.
-    pub(crate) fn apply(&mut self, changes: Changes, origin: Option<LinkId>, ctx: &mut Context<Self>) {
+    pub(crate) fn apply(&mut self, changes: Changes, origin: Option<PeerLinkId>, ctx: &mut Context<Self>) {
         if !changes.events.is_empty() {
             self.lists.changed(clock::now());
         }
@@ -44,7 +44,7 @@ impl Discovery {
                     if self.finding.found(&instance.service) {
                         self.asking.end(question_for(&self.config.mesh, &instance.service));
                     }
-                    let tended = Presence::tend(instance.node, &self.directory);
+                    let tended = Liveness::tend(instance.node, &self.directory);
                     self.carry_out([tended], ctx);
                 }
                 DirectoryEvent::Down { instance, .. } => {
@@ -78,7 +78,7 @@ impl Discovery {
     }
 
     /// Passes on what changed to the peers that do not know it from elsewhere.
-    fn tell_peers(&mut self, changes: &Changes, origin: Option<LinkId>, ctx: &mut Context<Self>) {
+    fn tell_peers(&mut self, changes: &Changes, origin: Option<PeerLinkId>, ctx: &mut Context<Self>) {
         for event in &changes.events {
             if matches!(event, DirectoryEvent::Down { .. }) && !event.instance().local {
                 self.links.forget(event.instance().id);
@@ -98,14 +98,14 @@ impl Discovery {
     }
 
     /// Finds out where the other ends of all links, or of one, can reach an instance, if they are to be told of it.
-    fn try_for_peers(&mut self, instance: &Instance, only: Option<LinkId>, ctx: &mut Context<Self>) {
+    fn try_for_peers(&mut self, instance: &Instance, only: Option<PeerLinkId>, ctx: &mut Context<Self>) {
         let concerned = self.links.concerned(instance, only, &self.directory);
         let effects = self.handing_on.try_for(instance, concerned, &self.host_addresses, clock::now());
         self.carry_out(effects, ctx);
     }
 
     /// Does [`Self::try_for_peers`] for all instances that are known.
-    pub(crate) fn try_all_for_peers(&mut self, only: Option<LinkId>, ctx: &mut Context<Self>) {
+    pub(crate) fn try_all_for_peers(&mut self, only: Option<PeerLinkId>, ctx: &mut Context<Self>) {
         if self.links.are_on_one_host(only, &self.host_addresses) {
             return;
         }
@@ -127,7 +127,7 @@ impl Discovery {
     /// Takes in a goodbye. It may be forged, so the endpoint is probed if the instance matters here.
     pub(crate) fn hear_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
         self.dialling.left(instance);
-        let changes = self.directory.unheard(instance, Source::Mdns, now);
+        let changes = self.directory.unheard(instance, AdvertSource::Mdns, now);
         if !changes.doubts.is_empty() && !self.interest().includes(instance, &self.directory) {
             return self.directory.gone(instance, Why::Withdrawn, now);
         }

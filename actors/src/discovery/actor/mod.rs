@@ -13,14 +13,14 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::wire::hello::{Hello, Purpose};
 
 use super::Discovery;
-use crate::discovery::announce::interfaces::Change;
+use crate::discovery::announce::interfaces::InterfaceChange;
 use crate::discovery::announce::services::Host;
 use crate::discovery::effect::Effect;
 use crate::discovery::liveness::evidence::Evidence;
 use crate::discovery::liveness::verification::judge;
-use crate::discovery::mdns::interface_table::Nics;
+use crate::discovery::mdns::interface_table::InterfaceTable;
 use crate::discovery::peers::static_peers::keep_connected;
-use crate::discovery::peers::table::Links;
+use crate::discovery::peers::table::PeerLinks;
 use crate::discovery::peers::updates::Telling;
 use crate::discovery::probe::Verdict;
 use crate::discovery::search::query::{question, question_for};
@@ -85,7 +85,7 @@ impl Discovery {
     }
 
     /// The links, and the knowledge that peers receive over them.
-    fn telling(&mut self) -> (&mut Links, Telling<'_>) {
+    fn telling(&mut self) -> (&mut PeerLinks, Telling<'_>) {
         let Self { links, config, directory, handing_on, host_addresses: own, .. } = self;
         (links, Telling { mesh: &config.mesh, directory, handing_on, own })
     }
@@ -107,7 +107,7 @@ impl Discovery {
                 // Links outlive an address that goes and comes back.
                 self.try_all_for_peers(None, ctx);
             }
-            if change == Change::Some {
+            if change == InterfaceChange::Some {
                 let offered = self.offering.relocate_all(self.host());
                 self.carry_out(offered, ctx);
                 self.offering.repeat();
@@ -146,7 +146,7 @@ impl Discovery {
         if !self.config.network.has_multicast() {
             return;
         }
-        let nics = Nics::of(self.own_interfaces.connected());
+        let nics = InterfaceTable::of(self.own_interfaces.connected());
         self.offering.use_nics(&nics);
         if self.multicast.listen(nics, &ctx.address().recipient(), clock::now()) {
             self.ask_what_was_missed(ctx);

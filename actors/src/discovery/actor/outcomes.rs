@@ -1,27 +1,29 @@
 //! The messages to the discovery actor from its sockets, links and attempts. Each is dispatched to the part that it concerns.
 
 use actix::prelude::*;
-use meshzero_proto::discovery::directory::{Changes, Source};
+use meshzero_proto::discovery::directory::{AdvertSource, Changes};
 use meshzero_proto::wire::hello::Purpose;
 
-use crate::discovery::PeerArrived;
+use crate::discovery::PeerConnection;
 use crate::discovery::effect::Effect;
 use crate::discovery::interest::Interest;
-use crate::discovery::liveness::verification::Asked;
-use crate::discovery::mdns::channel::Use;
-use crate::discovery::peers::address_verification::Tried;
-use crate::discovery::peers::dial::Undialled;
-use crate::discovery::peers::link::{Ending, Heard, LinkEnded, Linked, Way, carry, ends};
-use crate::discovery::peers::static_peers::Standing;
+use crate::discovery::liveness::verification::EndpointProbed;
+use crate::discovery::mdns::channel::SocketPurpose;
+use crate::discovery::peers::address_verification::AddressTried;
+use crate::discovery::peers::dial::DialFailed;
+use crate::discovery::peers::link::{
+    PeerConnected, PeerLinkEnd, PeerLinkEnded, PeerLinkOrigin, PeerUpdateReceived, carry, ends,
+};
+use crate::discovery::peers::static_peers::PeerStatus;
 use crate::discovery::probe::Verdict;
 use crate::discovery::{Discovery, multicast};
 use crate::net::socket::PROBES;
 use crate::runtime::clock;
 
-impl Handler<multicast::Heard> for Discovery {
+impl Handler<multicast::ReceivedMessages> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, heard: multicast::Heard, ctx: &mut Self::Context) {
+    fn handle(&mut self, heard: multicast::ReceivedMessages, ctx: &mut Self::Context) {
         let now = clock::now();
         match self.multicast.count(&heard, self.own_interfaces.connected()) {
             Some(multicast::OtherHosts::Replied) => self.asking.answered(),
@@ -32,10 +34,10 @@ impl Handler<multicast::Heard> for Discovery {
         for (host, advert) in heard.adverts {
             changes.append(match heard.purpose {
                 _ if advert.leaving => self.hear_goodbye(advert.instance, now),
-                Use::OneShot => self.directory.hear(advert, Source::Reply(host), now),
-                Use::Multicast => {
+                SocketPurpose::OneShot => self.directory.hear(advert, AdvertSource::Reply(host), now),
+                SocketPurpose::Multicast => {
                     self.dialling.announced(advert.instance);
-                    self.directory.hear(advert, Source::Mdns, now)
+                    self.directory.hear(advert, AdvertSource::Mdns, now)
                 }
             });
         }
@@ -52,10 +54,10 @@ impl Handler<multicast::Heard> for Discovery {
     }
 }
 
-impl Handler<PeerArrived> for Discovery {
+impl Handler<PeerConnection> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, PeerArrived { connection, hello }: PeerArrived, ctx: &mut Self::Context) {
+    fn handle(&mut self, PeerConnection { connection, hello }: PeerConnection, ctx: &mut Self::Context) {
         let Purpose::Peer { hand_on } = hello.purpose else { return };
         let Ok(from) = connection.peer_addr() else {
             return tracing::debug!("a peer left before it was received");
@@ -63,16 +65,20 @@ impl Handler<PeerArrived> for Discovery {
         let ends = ends(&connection, from);
         let discovery = ctx.address();
         actix_rt::spawn(async move {
-            carry(&discovery, connection, Linked { node: hello.node, ends, way: Way::Accepted, hand_on })
-                .await;
+            carry(
+                &discovery,
+                connection,
+                PeerConnected { node: hello.node, ends, way: PeerLinkOrigin::Accepted, hand_on },
+            )
+            .await;
         });
     }
 }
 
-impl Handler<Linked> for Discovery {
-    type Result = MessageResult<Linked>;
+impl Handler<PeerConnected> for Discovery {
+    type Result = MessageResult<PeerConnected>;
 
-    fn handle(&mut self, linked: Linked, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, linked: PeerConnected, ctx: &mut Self::Context) -> Self::Result {
         let now = clock::now();
         if linked.node == self.node {
             return MessageResult(None);
@@ -80,16 +86,16 @@ impl Handler<Linked> for Discovery {
         let Some(admitted) = self.links.admit(&linked, self.config.limits.keep_alive, now) else {
             return MessageResult(None);
         };
-        let Linked { node, way, hand_on, .. } = linked;
+        let PeerConnected { node, way, hand_on, .. } = linked;
         self.presence.linked(node);
         let (links, telling) = self.telling();
         links.tell_all(admitted.link, telling);
         self.try_all_for_peers(Some(admitted.link), ctx);
-        if hand_on && matches!(way, Way::Accepted) {
+        if hand_on && matches!(way, PeerLinkOrigin::Accepted) {
             let asked = self.handing_on.ask_for_all(now);
             self.carry_out(asked, ctx);
         }
-        if let Way::Dialled { instance, address } = way {
+        if let PeerLinkOrigin::Dialled { instance, address } = way {
             let changes = self.directory.verified(instance, address, now);
             self.apply(changes, Some(admitted.link), ctx);
         }
@@ -97,10 +103,10 @@ impl Handler<Linked> for Discovery {
     }
 }
 
-impl Handler<Heard> for Discovery {
+impl Handler<PeerUpdateReceived> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, heard: Heard, ctx: &mut Self::Context) {
+    fn handle(&mut self, heard: PeerUpdateReceived, ctx: &mut Self::Context) {
         let link = heard.link;
         let interest =
             Interest { presence: &self.presence, watchers: &self.watchers, finding: &self.finding };
@@ -111,10 +117,10 @@ impl Handler<Heard> for Discovery {
     }
 }
 
-impl Handler<LinkEnded> for Discovery {
+impl Handler<PeerLinkEnded> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, LinkEnded { link, ending }: LinkEnded, ctx: &mut Self::Context) {
+    fn handle(&mut self, PeerLinkEnded { link, ending }: PeerLinkEnded, ctx: &mut Self::Context) {
         let now = clock::now();
         let Some(ended) = self.links.remove(link) else { return };
         let node = ended.node;
@@ -123,7 +129,9 @@ impl Handler<LinkEnded> for Discovery {
         }
         self.presence.unlinked(node, now - ended.since);
         let silence = self.config.limits.keep_alive.saturating_mul(PROBES + 1);
-        if ending == Ending::HostSilent && !self.evidence(now).has_left_address(node, ended.other, silence) {
+        if ending == PeerLinkEnd::HostSilent
+            && !self.evidence(now).has_left_address(node, ended.other, silence)
+        {
             // The system has asked for ten seconds: no need to wait for another attempt.
             self.carry_out([Effect::GiveUp(node, Verdict::Unreachable)], ctx);
         }
@@ -132,10 +140,10 @@ impl Handler<LinkEnded> for Discovery {
     }
 }
 
-impl Handler<Undialled> for Discovery {
+impl Handler<DialFailed> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, undialled: Undialled, ctx: &mut Self::Context) {
+    fn handle(&mut self, undialled: DialFailed, ctx: &mut Self::Context) {
         let now = clock::now();
         let node = undialled.node;
         let evidence = self.evidence(now);
@@ -147,10 +155,10 @@ impl Handler<Undialled> for Discovery {
     }
 }
 
-impl Handler<Asked> for Discovery {
+impl Handler<EndpointProbed> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, Asked { instance, outcome }: Asked, ctx: &mut Self::Context) {
+    fn handle(&mut self, EndpointProbed { instance, outcome }: EndpointProbed, ctx: &mut Self::Context) {
         self.probes.end(instance);
         match outcome {
             Ok(address) => {
@@ -162,11 +170,11 @@ impl Handler<Asked> for Discovery {
     }
 }
 
-impl Handler<Tried> for Discovery {
+impl Handler<AddressTried> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, tried: Tried, _: &mut Self::Context) {
-        let Tried { instance, address, .. } = tried;
+    fn handle(&mut self, tried: AddressTried, _: &mut Self::Context) {
+        let AddressTried { instance, address, .. } = tried;
         if !self.handing_on.end(tried, clock::now()) {
             return;
         }
@@ -178,10 +186,10 @@ impl Handler<Tried> for Discovery {
     }
 }
 
-impl Handler<Standing> for Discovery {
+impl Handler<PeerStatus> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, standing: Standing, _: &mut Self::Context) {
+    fn handle(&mut self, standing: PeerStatus, _: &mut Self::Context) {
         self.static_peers.update(standing);
     }
 }

@@ -4,16 +4,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::discovery::directory::Source;
-use meshzero_proto::discovery::query::{Manner, Question};
+use meshzero_proto::discovery::directory::AdvertSource;
+use meshzero_proto::discovery::query::{QueryMode, Question};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::wire::hello::Purpose;
 
 use crate::discovery::Discovery;
 use crate::discovery::effect::{Effect, Timer};
 use crate::discovery::liveness::nodes::endpoints;
-use crate::discovery::liveness::verification::{Probe, conclude};
-use crate::discovery::mdns::channel::Use;
+use crate::discovery::liveness::verification::{EndpointProbe, conclude};
+use crate::discovery::mdns::channel::SocketPurpose;
 use crate::discovery::peers::address_verification::Attempt;
 use crate::discovery::peers::dial::PeerDial;
 use crate::discovery::probe::Verdict;
@@ -57,7 +57,7 @@ impl Discovery {
                 });
             }
             Effect::Offer(advert) => {
-                let changes = self.directory.hear(advert, Source::Local, now);
+                let changes = self.directory.hear(advert, AdvertSource::Local, now);
                 self.apply(changes, None, ctx);
             }
             Effect::Connect { node, after } => self.connect(node, after, ctx),
@@ -130,10 +130,10 @@ impl Discovery {
         let known = self.known_answers(&[Question::All], now).len();
         for Round { manner, families, questions } in self.asking.due(known, now) {
             let purpose = match manner {
-                Manner::OneShot => Use::OneShot,
-                Manner::Ordinary => Use::Multicast,
+                QueryMode::OneShot => SocketPurpose::OneShot,
+                QueryMode::Ordinary => SocketPurpose::Multicast,
             };
-            if purpose == Use::OneShot {
+            if purpose == SocketPurpose::OneShot {
                 self.multicast.open_one_shot(&ctx.address().recipient(), now);
             }
             let known = self.known_answers(&questions, now);
@@ -182,7 +182,7 @@ impl Discovery {
             return;
         }
         let (record, sought) = self.dialling.seek_out(candidate, self.directory.answered(instance));
-        let probe = Probe {
+        let probe = EndpointProbe {
             network: self.config.network.clone(),
             sought,
             record,

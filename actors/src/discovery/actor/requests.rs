@@ -7,16 +7,16 @@ use meshzero_proto::discovery::directory::Filter;
 
 use crate::discovery::Discovery;
 use crate::discovery::announce::interfaces::FollowAddresses;
-use crate::discovery::announce::services::{Announce, Host, Leave, Relocated, Withdraw};
+use crate::discovery::announce::services::{Announce, EndpointMoved, Host, Leave, Withdraw};
 use crate::discovery::effect::Effect;
-use crate::discovery::liveness::listed::{Prove, Proving};
-use crate::discovery::liveness::verification::{Failed, Proved};
-use crate::discovery::report::{Report, Unanswered};
-use crate::discovery::search::lists::{Later, List};
+use crate::discovery::liveness::listed::{VerifyInstances, VerifyProgress};
+use crate::discovery::liveness::verification::{InstanceUnreachable, InstanceVerified};
+use crate::discovery::report::{DiscoveryReport, UnansweredInstance};
+use crate::discovery::search::lists::{DeferredList, ListInstances};
 use crate::discovery::search::query::{question, question_for};
-use crate::discovery::search::searches::{AskAgain, Seek};
+use crate::discovery::search::searches::{RepeatQueries, Search};
 use crate::discovery::search::watch::Watch;
-use crate::discovery::status::{Ask, AskDiscoveryStats, AskHidden, AskReplied, is_recent};
+use crate::discovery::status::{CountHidden, GetDiscoveryStats, GetReplyAges, GetReport, is_recent};
 use crate::runtime::clock;
 use crate::telemetry::stats::DiscoveryStats;
 
@@ -33,10 +33,10 @@ impl Handler<Announce> for Discovery {
     }
 }
 
-impl Handler<Relocated> for Discovery {
+impl Handler<EndpointMoved> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, Relocated(instance): Relocated, ctx: &mut Self::Context) {
+    fn handle(&mut self, EndpointMoved(instance): EndpointMoved, ctx: &mut Self::Context) {
         let offered = self.offering.relocate(instance, self.host());
         self.carry_out(offered, ctx);
     }
@@ -97,10 +97,10 @@ impl Handler<Watch> for Discovery {
     }
 }
 
-impl Handler<Seek> for Discovery {
+impl Handler<Search> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, Seek { name }: Seek, ctx: &mut Self::Context) {
+    fn handle(&mut self, Search { name }: Search, ctx: &mut Self::Context) {
         let now = clock::now();
         let changes = self.directory.seek(&name, now);
         self.apply(changes, None, ctx);
@@ -116,10 +116,10 @@ impl Handler<Seek> for Discovery {
     }
 }
 
-impl Handler<AskAgain> for Discovery {
+impl Handler<RepeatQueries> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, AskAgain(names): AskAgain, ctx: &mut Self::Context) {
+    fn handle(&mut self, RepeatQueries(names): RepeatQueries, ctx: &mut Self::Context) {
         for name in names {
             let question = question_for(&self.config.mesh, &name);
             let is_asked = self.asking.is_asking(question);
@@ -131,10 +131,10 @@ impl Handler<AskAgain> for Discovery {
     }
 }
 
-impl Handler<List> for Discovery {
-    type Result = Later;
+impl Handler<ListInstances> for Discovery {
+    type Result = DeferredList;
 
-    fn handle(&mut self, list: List, ctx: &mut Self::Context) -> Later {
+    fn handle(&mut self, list: ListInstances, ctx: &mut Self::Context) -> DeferredList {
         let since = clock::now();
         match &list.filter {
             Filter::Name(name) => {
@@ -153,10 +153,14 @@ impl Handler<List> for Discovery {
     }
 }
 
-impl Handler<Prove> for Discovery {
-    type Result = Proving;
+impl Handler<VerifyInstances> for Discovery {
+    type Result = VerifyProgress;
 
-    fn handle(&mut self, Prove { filter, mut so_far, further }: Prove, ctx: &mut Self::Context) -> Proving {
+    fn handle(
+        &mut self,
+        VerifyInstances { filter, mut so_far, further }: VerifyInstances,
+        ctx: &mut Self::Context,
+    ) -> VerifyProgress {
         let evidence = self.evidence(clock::now());
         let (answered, unproved): (Vec<_>, Vec<_>) =
             self.directory.select(&filter).into_iter().partition(|instance| evidence.has_answered(instance));
@@ -171,10 +175,10 @@ impl Handler<Prove> for Discovery {
     }
 }
 
-impl Handler<Ask> for Discovery {
-    type Result = Report;
+impl Handler<GetReport> for Discovery {
+    type Result = DiscoveryReport;
 
-    fn handle(&mut self, Ask: Ask, _: &mut Self::Context) -> Report {
+    fn handle(&mut self, GetReport: GetReport, _: &mut Self::Context) -> DiscoveryReport {
         let now = clock::now();
         let static_peers = self.static_peers.unconnected();
         let unanswered =
@@ -186,9 +190,9 @@ impl Handler<Ask> for Discovery {
                     .is_some_and(|known| self.links.have_dialled(known.node));
                 let answers = linked || attempts.iter().all(is_recent);
                 let replied_ago = self.directory.replied_ago(instance, now);
-                (!answers).then_some(Unanswered { instance, service, replied_ago, attempts })
+                (!answers).then_some(UnansweredInstance { instance, service, replied_ago, attempts })
             });
-        Report {
+        DiscoveryReport {
             unanswered: unanswered.collect(),
             connected: self.links.hosts(),
             multicast: self.multicast.observations(now),
@@ -209,28 +213,28 @@ impl Handler<Ask> for Discovery {
     }
 }
 
-impl Handler<AskReplied> for Discovery {
-    type Result = MessageResult<AskReplied>;
+impl Handler<GetReplyAges> for Discovery {
+    type Result = MessageResult<GetReplyAges>;
 
-    fn handle(&mut self, AskReplied(instances): AskReplied, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, GetReplyAges(instances): GetReplyAges, _: &mut Self::Context) -> Self::Result {
         let now = clock::now();
         let replied = |instance| Some((instance, self.directory.replied_ago(instance, now)?));
         MessageResult(instances.into_iter().filter_map(replied).collect())
     }
 }
 
-impl Handler<AskHidden> for Discovery {
+impl Handler<CountHidden> for Discovery {
     type Result = usize;
 
-    fn handle(&mut self, AskHidden(filter): AskHidden, _: &mut Self::Context) -> usize {
+    fn handle(&mut self, CountHidden(filter): CountHidden, _: &mut Self::Context) -> usize {
         self.directory.hidden_of(&filter)
     }
 }
 
-impl Handler<AskDiscoveryStats> for Discovery {
-    type Result = MessageResult<AskDiscoveryStats>;
+impl Handler<GetDiscoveryStats> for Discovery {
+    type Result = MessageResult<GetDiscoveryStats>;
 
-    fn handle(&mut self, _: AskDiscoveryStats, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: GetDiscoveryStats, _: &mut Self::Context) -> Self::Result {
         let (displaced, refused) = self.directory.crowded_out();
         let multicast = self.multicast.observations(clock::now());
         MessageResult(DiscoveryStats {
@@ -246,19 +250,23 @@ impl Handler<AskDiscoveryStats> for Discovery {
     }
 }
 
-impl Handler<Proved> for Discovery {
+impl Handler<InstanceVerified> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, Proved { instance, address }: Proved, ctx: &mut Self::Context) {
+    fn handle(&mut self, InstanceVerified { instance, address }: InstanceVerified, ctx: &mut Self::Context) {
         let changes = self.directory.verified(instance, address, clock::now());
         self.apply(changes, None, ctx);
     }
 }
 
-impl Handler<Failed> for Discovery {
+impl Handler<InstanceUnreachable> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, Failed { instance, verdict }: Failed, ctx: &mut Self::Context) {
+    fn handle(
+        &mut self,
+        InstanceUnreachable { instance, verdict }: InstanceUnreachable,
+        ctx: &mut Self::Context,
+    ) {
         self.judge(instance, verdict, ctx);
     }
 }

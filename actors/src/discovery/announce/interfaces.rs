@@ -68,7 +68,7 @@ impl OwnInterfaces {
 
     /// Reads the interfaces when it is time. Returns whether those that are connected or were so not long ago have changed, or `None`
     /// when it is not time, or when they cannot be read: then all stays as it is.
-    pub(crate) fn read(&mut self, now: Instant) -> Option<Change> {
+    pub(crate) fn read(&mut self, now: Instant) -> Option<InterfaceChange> {
         let is_told = self.changes.any();
         if !is_told && now.duration_since(self.read) < READ {
             return None;
@@ -80,7 +80,7 @@ impl OwnInterfaces {
         self.update(self.choice.list_all(), now)
     }
 
-    fn update(&mut self, listing: Result<Listing, InterfacesError>, now: Instant) -> Option<Change> {
+    fn update(&mut self, listing: Result<Listing, InterfacesError>, now: Instant) -> Option<InterfaceChange> {
         let Listing { connected, all } = match listing {
             Ok(listing) => listing,
             Err(error) if self.is_unknown => {
@@ -115,7 +115,7 @@ impl OwnInterfaces {
         });
     }
 
-    fn take_in(&mut self, mut connected: Vec<Interface>, all: &[Interface], now: Instant) -> Change {
+    fn take_in(&mut self, mut connected: Vec<Interface>, all: &[Interface], now: Instant) -> InterfaceChange {
         let was_unplugged = std::mem::take(&mut self.unplugged);
         for interface in &self.connected {
             if connected.contains(interface) || !all.contains(interface) {
@@ -130,13 +130,13 @@ impl OwnInterfaces {
         connected.extend(self.unplugged.iter().map(|(interface, _)| interface.clone()));
         let has_changed = connected != self.connected;
         self.connected = connected;
-        if has_changed { Change::Some } else { Change::None }
+        if has_changed { InterfaceChange::Some } else { InterfaceChange::None }
     }
 }
 
 /// The result of reading the interfaces once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum InterfaceChange {
     None,
     Some,
 }
@@ -169,8 +169,8 @@ mod tests {
         assert_eq!(own.connected(), home);
         assert!(!follower.has_changed().expect("it lives"));
         assert_eq!(follower.borrow_and_update().as_deref(), Some(&all));
-        assert_eq!(own.update(Ok(listing), read), Some(Change::None));
-        assert_eq!(own.update(Ok(Listing::default()), read), Some(Change::Some), "they have gone");
+        assert_eq!(own.update(Ok(listing), read), Some(InterfaceChange::None));
+        assert_eq!(own.update(Ok(Listing::default()), read), Some(InterfaceChange::Some), "they have gone");
     }
 
     #[test]
@@ -181,13 +181,25 @@ mod tests {
         let mut own = OwnInterfaces::new(Interfaces::loopback(), keep, HostChanges::none());
         let begun = own.read;
         own.connected.clear();
-        assert_eq!(own.take_in(vec![home.clone()], &both, begun), Change::Some);
-        assert_eq!(own.take_in(Vec::new(), &both, begun), Change::None, "the cable is out");
+        assert_eq!(own.take_in(vec![home.clone()], &both, begun), InterfaceChange::Some);
+        assert_eq!(own.take_in(Vec::new(), &both, begun), InterfaceChange::None, "the cable is out");
         assert_eq!(own.connected(), std::slice::from_ref(&home));
-        assert_eq!(own.take_in(vec![home.clone()], &both, begun + keep / 2), Change::None, "it is back");
-        assert_eq!(own.take_in(Vec::new(), &both, begun + keep), Change::None, "the time begins anew");
-        assert_eq!(own.take_in(Vec::new(), &both, begun + keep * 2), Change::Some);
-        assert_eq!(own.take_in(vec![home], &both, begun), Change::Some);
-        assert_eq!(own.take_in(Vec::new(), &[other], begun), Change::Some, "the address itself has gone");
+        assert_eq!(
+            own.take_in(vec![home.clone()], &both, begun + keep / 2),
+            InterfaceChange::None,
+            "it is back"
+        );
+        assert_eq!(
+            own.take_in(Vec::new(), &both, begun + keep),
+            InterfaceChange::None,
+            "the time begins anew"
+        );
+        assert_eq!(own.take_in(Vec::new(), &both, begun + keep * 2), InterfaceChange::Some);
+        assert_eq!(own.take_in(vec![home], &both, begun), InterfaceChange::Some);
+        assert_eq!(
+            own.take_in(Vec::new(), &[other], begun),
+            InterfaceChange::Some,
+            "the address itself has gone"
+        );
     }
 }

@@ -11,16 +11,16 @@ use meshzero_proto::id::InstanceId;
 
 use crate::discovery::effect::Effect;
 use crate::discovery::mdns::Mdns;
-use crate::discovery::mdns::interface_table::Nics;
-use crate::net::bound_addresses::Bound;
+use crate::discovery::mdns::interface_table::InterfaceTable;
+use crate::net::bound_addresses::BoundAddresses;
 use crate::net::host::kind;
 use crate::net::host::serving::serving;
 use crate::net::interfaces::Interface;
 
 /// The services of this node, and what announces them.
-pub(crate) struct Offering {
+pub(crate) struct AnnouncedServices {
     /// Adverts without addresses, and where the endpoints listen.
-    services: BTreeMap<InstanceId, (Advert, Bound)>,
+    services: BTreeMap<InstanceId, (Advert, BoundAddresses)>,
     mdns: Option<Mdns>,
 }
 
@@ -28,12 +28,12 @@ pub(crate) struct Offering {
 /// `0.0.0.0` stands for all IPv4 addresses of the chosen interfaces, `[::]` for all addresses.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Announce(pub Advert, pub Bound);
+pub struct Announce(pub Advert, pub BoundAddresses);
 
 /// The endpoint of a service of this node, which may have been announced, listens elsewhere.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Relocated(pub InstanceId);
+pub struct EndpointMoved(pub InstanceId);
 
 /// Takes a service of this node out of the mesh. Let it drain first: peers that hear the goodbye ask its endpoint.
 #[derive(Debug, Message)]
@@ -45,7 +45,7 @@ pub struct Withdraw(pub InstanceId);
 #[rtype(result = "()")]
 pub struct Leave;
 
-impl Offering {
+impl AnnouncedServices {
     /// No services yet. They are announced by `mdns`, where there is multicast.
     pub(crate) fn new(mdns: Option<Mdns>) -> Self {
         Self { services: BTreeMap::new(), mdns }
@@ -83,7 +83,7 @@ impl Offering {
         Effect::Gone(instance, Why::Withdrawn)
     }
 
-    /// Takes all services out of the mesh. Multicast DNS is still to say goodbye: close what [`Offering::take_mdns`] returns.
+    /// Takes all services out of the mesh. Multicast DNS is still to say goodbye: close what [`AnnouncedServices::take_mdns`] returns.
     pub(crate) fn withdraw_all(&mut self) -> Vec<Effect> {
         let services = std::mem::take(&mut self.services).into_keys();
         services.map(|instance| Effect::Gone(instance, Why::Withdrawn)).collect()
@@ -95,7 +95,7 @@ impl Offering {
     }
 
     /// Announces on these interfaces from now on.
-    pub(crate) fn use_nics(&self, nics: &Nics) {
+    pub(crate) fn use_nics(&self, nics: &InterfaceTable) {
         if let Some(mdns) = &self.mdns {
             mdns.use_nics(nics);
         }
@@ -125,9 +125,9 @@ pub(crate) struct Host<'a> {
 
 impl<'a> Host<'a> {
     /// The advert of a service that listens there, with all addresses it has now.
-    fn with_addresses(self, advert: &Advert, bound: &Bound) -> Advert {
+    fn with_addresses(self, advert: &Advert, bound: &BoundAddresses) -> Advert {
         let mut addresses: Vec<SocketAddr> = match bound {
-            Bound::At(address) if !address.ip().is_unspecified() => vec![*address],
+            BoundAddresses::At(address) if !address.ip().is_unspecified() => vec![*address],
             _ => self.announced(bound.port()).filter(|address| bound.takes(*address)).collect(),
         };
         // Loopback is of use to the same host only.
@@ -180,8 +180,8 @@ mod tests {
             leaving: false,
         };
         let instance = advert.instance;
-        let everywhere = Bound::At((Ipv4Addr::UNSPECIFIED, 9_000).into());
-        let mut offering = Offering::new(None);
+        let everywhere = BoundAddresses::At((Ipv4Addr::UNSPECIFIED, 9_000).into());
+        let mut offering = AnnouncedServices::new(None);
         let (before, after) = ([interface("10.0.0.1")], [interface("10.0.0.7")]);
         let host = |connected| Host { connected, addresses: &[] };
         let at = |ip: [u8; 4]| Advert { addresses: vec![(ip, 9_000).into()], ..advert.clone() };

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use meshzero_proto::discovery::directory::{Directory, Instance};
 use meshzero_proto::id::{InstanceId, NodeId};
 
-use crate::discovery::dial_history::Dialling;
+use crate::discovery::dial_history::DialHistory;
 use crate::discovery::liveness::verification::NEW;
-use crate::discovery::peers::table::Links;
+use crate::discovery::peers::table::PeerLinks;
 
 /// An endpoint that has answered within this time need not be asked.
 const LATELY: Duration = Duration::from_secs(5);
@@ -17,7 +17,7 @@ const LATELY: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy)]
 pub(crate) struct Evidence<'a> {
     pub(crate) directory: &'a Directory,
-    pub(crate) links: &'a Links,
+    pub(crate) links: &'a PeerLinks,
     pub(crate) now: Instant,
 }
 
@@ -61,7 +61,7 @@ impl Evidence<'_> {
 
     /// Returns whether an instance that was found dead may be about to say goodbye. One whose node was linked would have said it
     /// over the link.
-    pub(crate) fn may_say_goodbye(self, instance: &Instance, dialling: &Dialling) -> bool {
+    pub(crate) fn may_say_goodbye(self, instance: &Instance, dialling: &DialHistory) -> bool {
         self.directory.is_new(instance.id, NEW, self.now)
             && !dialling.has_left(instance.id)
             && !self.directory.is_told_by(instance.id, instance.node)

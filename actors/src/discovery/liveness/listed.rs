@@ -19,19 +19,19 @@ const _: () = assert!(MOST <= trail::MAX_ENDPOINTS, "some would be forgotten");
 /// Asks the endpoints of shown services that have not answered lately, one of each node first where there are many. To be repeated
 /// with the response while some are open.
 #[derive(Debug, Message)]
-#[rtype(result = "Proving")]
-pub struct Prove {
+#[rtype(result = "VerifyProgress")]
+pub struct VerifyInstances {
     /// The services to prove.
     pub filter: Filter,
     /// The response to the last such message.
-    pub so_far: Proving,
+    pub so_far: VerifyProgress,
     /// The first of each node have had their time.
     pub further: bool,
 }
 
 /// The progress of proving.
 #[derive(Debug, Default, MessageResponse)]
-pub struct Proving {
+pub struct VerifyProgress {
     /// The services that have answered, or need not be asked.
     pub answered: HashSet<InstanceId>,
     /// The endpoints that were asked.
@@ -44,7 +44,7 @@ pub struct Proving {
     firsts: HashMap<NodeId, InstanceId>,
 }
 
-impl Proving {
+impl VerifyProgress {
     /// Chooses the endpoints to ask first, among those of which nothing is proved: all, or one of each node where there are many.
     pub(crate) fn choose_first(&mut self, unproved: &[Instance]) -> Vec<Effect> {
         let all = unproved.len() <= AT_ONCE;
@@ -103,9 +103,9 @@ mod tests {
     #[test]
     fn few_are_asked_at_once_and_of_many_one_of_each_node() {
         let few = instances(64, 32);
-        assert_eq!(Proving::default().choose_first(&few).len(), 32);
+        assert_eq!(VerifyProgress::default().choose_first(&few).len(), 32);
         let many = [instances(64, 32), instances(128, 32)].concat();
-        let mut proving = Proving::default();
+        let mut proving = VerifyProgress::default();
         let firsts = [many[0].id, many[32].id];
         assert_eq!(proving.choose_first(&many), firsts.map(Effect::Probe));
         assert_eq!(proving.choose_others(&many, false, |_| true), [], "the firsts have not answered");

@@ -15,7 +15,7 @@ use meshzero_proto::id::NodeId;
 
 use crate::discovery::effect::{Effect, Timer};
 use crate::discovery::liveness::verification::GOODBYE_ARRIVES;
-use crate::discovery::peers::dial::{Dials, Need, Permit, Undialled};
+use crate::discovery::peers::dial::{ConnectionNeed, DialFailed, Dials, Permit};
 use crate::discovery::probe::Verdict;
 use crate::runtime::backoff::{Backoff, Jitter};
 use crate::runtime::clock;
@@ -36,22 +36,22 @@ const CONFIRMED: Duration = Duration::from_millis(500);
 
 /// The nodes that are connected to, once this node looks.
 #[derive(Default)]
-pub(crate) struct Presence {
+pub(crate) struct Liveness {
     looking: Option<Instant>,
-    nodes: BTreeMap<NodeId, Tended>,
+    nodes: BTreeMap<NodeId, NodeState>,
     dials: Dials,
 }
 
-struct Tended {
+struct NodeState {
     /// Set while a dial is under way; cleared inside when the node connects by itself meanwhile.
-    dialling: Option<Rc<Cell<Need>>>,
+    dialling: Option<Rc<Cell<ConnectionNeed>>>,
     pauses: Backoff,
     not_before: Option<Instant>,
     /// It did not answer, which may pass.
     unreachable: bool,
 }
 
-impl Presence {
+impl Liveness {
     /// Returns whether this node stays connected to all others.
     pub(crate) fn is_looking(&self) -> bool {
         self.looking.is_some()
@@ -81,7 +81,7 @@ impl Presence {
     }
 
     /// Tends every node, and probes the instances that are doubtful. To be called from time to time, and then
-    /// [`Presence::forget_unknown`].
+    /// [`Liveness::forget_unknown`].
     pub(crate) fn look_after_nodes(
         &self,
         directory: &mut Directory,
@@ -120,7 +120,7 @@ impl Presence {
         if tended.dialling.is_some() || tended.not_before.is_some_and(|not_before| now < not_before) {
             return None;
         }
-        let need = Rc::new(Cell::new(Need::Wanted));
+        let need = Rc::new(Cell::new(ConnectionNeed::Wanted));
         tended.dialling = Some(Rc::clone(&need));
         Some(Permit { need, counted })
     }
@@ -133,7 +133,7 @@ impl Presence {
     /// Takes note that a dial has ended without a link. `may_say_goodbye` says that the node may be about to do so.
     pub(crate) fn undialled(
         &mut self,
-        Undialled { node, verdict }: Undialled,
+        DialFailed { node, verdict }: DialFailed,
         is_linked: bool,
         may_say_goodbye: bool,
         now: Instant,
@@ -179,7 +179,7 @@ impl Presence {
         let tended = self.nodes.entry(node).or_default();
         tended.unreachable = false;
         if let Some(need) = tended.dialling.take() {
-            need.set(Need::Met);
+            need.set(ConnectionNeed::Met);
         }
     }
 
@@ -198,13 +198,13 @@ impl Presence {
     }
 }
 
-impl Default for Tended {
+impl Default for NodeState {
     fn default() -> Self {
         Self { dialling: None, pauses: RETRY, not_before: None, unreachable: false }
     }
 }
 
-impl Tended {
+impl NodeState {
     fn wait(&mut self) {
         self.not_before = Some(clock::now() + self.pauses.pause());
     }
@@ -221,7 +221,7 @@ pub(crate) fn endpoints(node: NodeId, directory: &Directory) -> Vec<Instance> {
 #[cfg(test)]
 mod tests {
     use meshzero_proto::discovery::advert::Advert;
-    use meshzero_proto::discovery::directory::Source;
+    use meshzero_proto::discovery::directory::AdvertSource;
     use meshzero_proto::id::InstanceId;
     use meshzero_proto::limits::Limits;
     use meshzero_proto::name::{MeshName, ServiceName};
@@ -244,14 +244,14 @@ mod tests {
                 addresses: vec![([10, 0, 0, n], 9_000).into()],
                 leaving: false,
             };
-            directory.hear(advert, Source::Mdns, now);
+            directory.hear(advert, AdvertSource::Mdns, now);
         }
         directory
     }
 
     #[test]
     fn a_node_that_looks_asks_around_once_and_connects_to_all() {
-        let (mut presence, now) = (Presence::default(), Instant::now());
+        let (mut presence, now) = (Liveness::default(), Instant::now());
         let directory = knowing(1..=3, now);
         assert!(presence.begin_dial(node(1), now).is_none(), "nobody looks");
         let effects = presence.look(&directory, now);
@@ -268,20 +268,20 @@ mod tests {
 
     #[test]
     fn a_node_is_dialled_once_at_a_time_and_not_when_it_has_connected_by_itself() {
-        let (mut presence, now) = (Presence::default(), Instant::now());
+        let (mut presence, now) = (Liveness::default(), Instant::now());
         presence.look(&knowing(1..=1, now), now);
         let permit = presence.begin_dial(node(1), now).expect("it is not connected");
         assert!(presence.is_dialling(node(1)) && presence.begin_dial(node(1), now).is_none());
-        assert_eq!(permit.need.get(), Need::Wanted);
+        assert_eq!(permit.need.get(), ConnectionNeed::Wanted);
         presence.linked(node(1));
-        assert_eq!(permit.need.get(), Need::Met);
-        assert_eq!(presence.undialled(Undialled { node: node(1), verdict: None }, true, false, now), None);
+        assert_eq!(permit.need.get(), ConnectionNeed::Met);
+        assert_eq!(presence.undialled(DialFailed { node: node(1), verdict: None }, true, false, now), None);
     }
 
     #[test]
     fn a_node_that_refuses_is_given_up_unless_its_goodbye_may_be_on_its_way() {
-        let (mut presence, now) = (Presence::default(), Instant::now());
-        let dead = || Undialled { node: node(1), verdict: Some(Verdict::Dead) };
+        let (mut presence, now) = (Liveness::default(), Instant::now());
+        let dead = || DialFailed { node: node(1), verdict: Some(Verdict::Dead) };
         let give_up = Effect::GiveUp(node(1), Verdict::Dead);
         assert_eq!(presence.undialled(dead(), false, false, now), Some(give_up));
         let later = Effect::Later(GOODBYE_ARRIVES, Timer::GiveUpDead { node: node(1), judged: now });
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_node_that_did_not_answer_is_tended_although_nothing_of_it_is_shown() {
-        let (mut presence, now) = (Presence::default(), Instant::now());
+        let (mut presence, now) = (Liveness::default(), Instant::now());
         let mut directory = knowing(1..=1, now);
         presence.look(&directory, now);
         let why = presence.give_up(node(1), Verdict::Unreachable);

@@ -12,8 +12,8 @@ use meshzero_proto::wire::hello::Hello;
 use tokio::sync::Semaphore;
 
 use crate::discovery::effect::{Effect, Timer};
-use crate::discovery::probe::{Sought, Verdict, reach, with_slot};
-use crate::link::trail::Record;
+use crate::discovery::probe::{ProbeTarget, Verdict, reach, with_slot};
+use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 
 /// The time for which a goodbye is left alone when a link to its node stands: an update over the link may come first.
@@ -26,7 +26,7 @@ pub(crate) const GOODBYE_ARRIVES: Duration = Duration::from_millis(50);
 /// A link to an instance shook hands: the instance is what it says it is, and lives.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Proved {
+pub struct InstanceVerified {
     /// Its identity.
     pub instance: InstanceId,
     /// The address that answered.
@@ -36,7 +36,7 @@ pub struct Proved {
 /// A link to an instance could not be made.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Failed {
+pub struct InstanceUnreachable {
     /// Its identity.
     pub instance: InstanceId,
     /// The conclusion from the failure, see [`Verdict::of`].
@@ -46,7 +46,7 @@ pub struct Failed {
 /// A probe has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Asked {
+pub(crate) struct EndpointProbed {
     pub(crate) instance: InstanceId,
     pub(crate) outcome: Result<SocketAddr, Verdict>,
 }
@@ -75,22 +75,22 @@ impl Probes {
 }
 
 /// An instance that is to be probed.
-pub(crate) struct Probe {
+pub(crate) struct EndpointProbe {
     pub(crate) network: Network,
-    pub(crate) sought: Sought,
-    pub(crate) record: Record,
+    pub(crate) sought: ProbeTarget,
+    pub(crate) record: AttemptRecord,
     pub(crate) hello: Hello,
     pub(crate) slots: Rc<Semaphore>,
 }
 
-impl Probe {
+impl EndpointProbe {
     /// Shakes hands with the endpoint, and reports the outcome.
-    pub(crate) async fn run(self, discovery: Recipient<Asked>) {
+    pub(crate) async fn run(self, discovery: Recipient<EndpointProbed>) {
         let Self { network, sought, record, hello, slots } = self;
         let asked = with_slot(&slots, reach(&network, &sought, &hello, &record)).await;
         let outcome = asked.map(|dialled| dialled.address);
         // This fails when the actor is gone, and then it does not matter.
-        discovery.send(Asked { instance: sought.instance.id, outcome }).await.ok();
+        discovery.send(EndpointProbed { instance: sought.instance.id, outcome }).await.ok();
     }
 }
 

@@ -12,9 +12,9 @@ use meshzero_proto::discovery::advert::Advert;
 use meshzero_proto::id::InstanceId;
 use tokio::sync::oneshot;
 
-use super::Shared;
+use super::MdnsShared;
 use super::daemon::Daemon;
-use super::port::{self, Held};
+use super::port::{self, PortConflict};
 use super::records::record;
 use crate::runtime::backoff::{Backoff, Jitter};
 
@@ -34,7 +34,7 @@ const NOT_ANNOUNCED: &str = "services are not announced by multicast DNS; retryi
 
 /// The state of the thread.
 pub(super) struct Announcer {
-    shared: Arc<Shared>,
+    shared: Arc<MdnsShared>,
     /// The services that the present daemon announces.
     registered: BTreeMap<InstanceId, Advert>,
     /// The services that are to be announced again, each with the time.
@@ -42,20 +42,20 @@ pub(super) struct Announcer {
     /// The time of the next look at the daemon.
     look_at: Instant,
     /// Another program has the port for itself in IPv6.
-    held: Option<Held>,
+    held: Option<PortConflict>,
     /// The problem that was last logged about services that are not announced.
-    told: Option<Told>,
+    told: Option<LoggedProblem>,
 }
 
 /// A problem that was logged.
-struct Told {
+struct LoggedProblem {
     problem: String,
     /// It has passed when a daemon has begun.
     ends_at_start: bool,
 }
 
 /// The next action of the announcer.
-enum Work {
+enum Command {
     Announce(Box<Advert>),
     Withdraw(InstanceId),
     /// Announce a service again that was announced a while ago.
@@ -67,11 +67,11 @@ enum Work {
 
 /// The reason for which a daemon has to be replaced.
 #[derive(Debug, thiserror::Error)]
-enum Loss {
+enum DaemonFailure {
     #[error("{0}")]
     Daemon(#[from] Error),
     #[error("{0}")]
-    Port(Held),
+    Port(PortConflict),
     #[error("UDP port 5353 is free again")]
     PortFree,
     #[error("it remembers more than it should")]
@@ -81,7 +81,7 @@ enum Loss {
 }
 
 impl Announcer {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<MdnsShared>) -> Self {
         Self {
             shared,
             registered: BTreeMap::new(),
@@ -97,7 +97,8 @@ impl Announcer {
         let mut pauses = REVIVE;
         loop {
             let started = Instant::now();
-            let lived = catch_unwind(AssertUnwindSafe(|| self.live())).unwrap_or(Err(Loss::Panicked));
+            let lived =
+                catch_unwind(AssertUnwindSafe(|| self.live())).unwrap_or(Err(DaemonFailure::Panicked));
             let loss = match lived {
                 Ok(closed) => {
                     // Nobody waits for it when the node was dropped rather than closed.
@@ -110,12 +111,14 @@ impl Announcer {
             };
             self.shared.replaced.fetch_add(1, Ordering::Relaxed);
             // A program that fills its memory must not thereby silence this node.
-            if started.elapsed() > LASTING || matches!(loss, Loss::Overfull | Loss::PortFree) {
+            if started.elapsed() > LASTING
+                || matches!(loss, DaemonFailure::Overfull | DaemonFailure::PortFree)
+            {
                 pauses.reset();
             }
             match &loss {
-                Loss::PortFree => {}
-                Loss::Port(held) => self.tell(NOT_ANNOUNCED, held, true),
+                DaemonFailure::PortFree => {}
+                DaemonFailure::Port(held) => self.tell(NOT_ANNOUNCED, held, true),
                 loss => self.tell(NOT_ANNOUNCED, loss, false),
             }
             if self.pause(pauses.pause()) {
@@ -128,9 +131,9 @@ impl Announcer {
     }
 
     /// Runs one daemon. Returns when the node leaves, with the sender to notify.
-    fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, Loss> {
+    fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, DaemonFailure> {
         // The daemon would go on without the port, and say nothing.
-        self.held = port::held_in_ipv6().map_err(Loss::Port)?;
+        self.held = port::held_in_ipv6().map_err(DaemonFailure::Port)?;
         let daemon = Daemon::start(&self.shared)?;
         if let Some(held) = self.held.take() {
             self.tell("services are announced by multicast DNS in IPv4 only; retrying", &held, true);
@@ -151,27 +154,31 @@ impl Announcer {
     }
 
     /// Applies changes of the desired state until the node leaves.
-    fn serve(&mut self, daemon: &Daemon, started: Instant) -> Result<Option<oneshot::Sender<()>>, Loss> {
+    fn serve(
+        &mut self,
+        daemon: &Daemon,
+        started: Instant,
+    ) -> Result<Option<oneshot::Sender<()>>, DaemonFailure> {
         loop {
             match self.next_work() {
-                Work::Announce(advert) => self.announce(daemon, *advert)?,
-                Work::Withdraw(instance) => self.withdraw(daemon, instance)?,
-                Work::Repeat(instance) => {
+                Command::Announce(advert) => self.announce(daemon, *advert)?,
+                Command::Withdraw(instance) => self.withdraw(daemon, instance)?,
+                Command::Repeat(instance) => {
                     if let Some(advert) = self.registered.get(&instance) {
                         daemon.register(&record(advert)?)?;
                     }
                 }
-                Work::LookAfter => {
+                Command::LookAfter => {
                     if daemon.is_overfull()? {
-                        return Err(Loss::Overfull);
+                        return Err(DaemonFailure::Overfull);
                     }
                     match &self.held {
-                        Some(held) if held.is_over() => return Err(Loss::PortFree),
+                        Some(held) if held.is_over() => return Err(DaemonFailure::PortFree),
                         None if started.elapsed() > LASTING => self.tell_of_recovery(),
                         _ => {}
                     }
                 }
-                Work::Close(closed) => {
+                Command::Close(closed) => {
                     for instance in self.registered.keys().copied().collect::<Vec<_>>() {
                         self.withdraw(daemon, instance)?;
                     }
@@ -189,7 +196,7 @@ impl Announcer {
         let problem = problem.to_string();
         if self.told.as_ref().is_none_or(|told| told.problem != problem) {
             tracing::warn!(%problem, "{what}");
-            self.told = Some(Told { problem, ends_at_start });
+            self.told = Some(LoggedProblem { problem, ends_at_start });
         }
     }
 
@@ -232,16 +239,16 @@ impl Announcer {
         Ok(())
     }
 
-    fn next_work(&mut self) -> Work {
+    fn next_work(&mut self) -> Command {
         let mut wishes = self.shared.wishes();
         loop {
             if wishes.closing {
-                return Work::Close(wishes.closed.take());
+                return Command::Close(wishes.closed.take());
             }
             while let Some(instance) = wishes.dirty.pop_front() {
                 match wishes.announced.get(&instance) {
-                    Some(advert) => return Work::Announce(Box::new(advert.clone())),
-                    None if self.registered.contains_key(&instance) => return Work::Withdraw(instance),
+                    Some(advert) => return Command::Announce(Box::new(advert.clone())),
+                    None if self.registered.contains_key(&instance) => return Command::Withdraw(instance),
                     None => {}
                 }
             }
@@ -252,12 +259,12 @@ impl Announcer {
             let now = Instant::now();
             if self.look_at <= now {
                 self.look_at = now + LOOK_AFTER;
-                return Work::LookAfter;
+                return Command::LookAfter;
             }
             let until = match self.again.front().copied() {
                 Some((at, instance)) if at <= now => {
                     self.again.pop_front();
-                    return Work::Repeat(instance);
+                    return Command::Repeat(instance);
                 }
                 Some((at, _)) => self.look_at.min(at),
                 None => self.look_at,

@@ -10,8 +10,8 @@ use meshzero_proto::discovery::query::{LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
-use super::interface_table::Nic;
-use crate::net::socket::{self, Family};
+use super::interface_table::NetworkInterface;
+use crate::net::socket::{self, MulticastFamily};
 
 /// The longest datagram of mDNS, in bytes (RFC 6762 §17).
 const DATAGRAM_BYTES: usize = 9_000;
@@ -20,7 +20,7 @@ const ERRORS_AT_ONCE: usize = 8;
 
 /// The purpose of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Use {
+pub(crate) enum SocketPurpose {
     /// One-shot questions from a port of its own, and the replies to them.
     OneShot,
     /// Everything that is multicast to port 5353, and ordinary questions.
@@ -46,21 +46,25 @@ impl Channel {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub(crate) fn open(nic: &Nic, family: Family, purpose: Use) -> io::Result<Self> {
+    pub(crate) fn open(
+        nic: &NetworkInterface,
+        family: MulticastFamily,
+        purpose: SocketPurpose,
+    ) -> io::Result<Self> {
         let index = nic.index.unwrap_or(0);
         let (socket, group) = match purpose {
-            Use::OneShot => socket::one_shot(family, index)?,
-            Use::Multicast => socket::multicast(family, index)?,
+            SocketPurpose::OneShot => socket::one_shot(family, index)?,
+            SocketPurpose::Multicast => socket::multicast(family, index)?,
         };
         let shown = match family {
-            Family::V4(ip) => format!("{} ({ip})", nic.name),
-            Family::V6 => format!("{} (IPv6)", nic.name),
+            MulticastFamily::V4(ip) => format!("{} ({ip})", nic.name),
+            MulticastFamily::V6 => format!("{} (IPv6)", nic.name),
         };
         // Every program of the host reads every question. Known answers cost them more than they save where a crowd asks one-shot
         // questions; ordinary ones are rare, and all programs read each answer to them as well.
         let datagram_bytes = match purpose {
-            Use::Multicast if nic.is_loopback => LOOPBACK_DATAGRAM_BYTES,
-            Use::Multicast | Use::OneShot => NETWORK_DATAGRAM_BYTES,
+            SocketPurpose::Multicast if nic.is_loopback => LOOPBACK_DATAGRAM_BYTES,
+            SocketPurpose::Multicast | SocketPurpose::OneShot => NETWORK_DATAGRAM_BYTES,
         };
         Ok(Self {
             socket: UdpSocket::from_std(socket)?,

@@ -6,7 +6,7 @@ use mdns_sd::{Error, IfKind, IfPredicate, Metrics, ServiceDaemon, ServiceInfo};
 use meshzero_proto::discovery::query::LOOPBACK_DATAGRAM_BYTES;
 use meshzero_proto::id::InstanceId;
 
-use super::{GOODBYE, SERVICE_TYPE, Shared, patiently};
+use super::{GOODBYE, MdnsShared, SERVICE_TYPE, patiently};
 
 /// The most records that a daemon may remember. One that asks nothing remembers hardly any, unless it is flooded: it has no bound
 /// of its own.
@@ -19,7 +19,7 @@ pub(super) struct Daemon(ServiceDaemon);
 
 impl Daemon {
     /// Starts a daemon, which uses the chosen interfaces.
-    pub(super) fn start(shared: &Arc<Shared>) -> Result<Self, Error> {
+    pub(super) fn start(shared: &Arc<MdnsShared>) -> Result<Self, Error> {
         let daemon = ServiceDaemon::new()?;
         // Commands are executed in order, so nothing is sent on an interface that was not chosen.
         let choice = Arc::clone(shared);

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::net::host::kind;
-use crate::net::host::serving::{Network, serving};
+use crate::net::host::serving::{NetworkPrefix, serving};
 use crate::net::host::sysfs;
 use crate::net::interfaces::{Interface, default_route_address};
-use crate::net::socket::Family;
+use crate::net::socket::MulticastFamily;
 
 /// The most interfaces that are used. Linux lets one socket join a group on 20 interfaces, and the mDNS daemon has one socket
 /// for all of them; some room is left for those that come while others go.
@@ -22,7 +22,7 @@ const INWARD: [&str; 11] =
 
 /// One network interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Nic {
+pub(crate) struct NetworkInterface {
     /// The system's name for it.
     pub(crate) name: String,
     /// The system's number for it, where it has one.
@@ -39,8 +39,8 @@ pub(crate) struct Nic {
 
 /// The choice among the interfaces.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Nics {
-    pub(crate) used: Vec<Nic>,
+pub(crate) struct InterfaceTable {
+    pub(crate) used: Vec<NetworkInterface>,
     /// The names of those for which there is no room.
     pub(crate) left_out: Vec<String>,
     /// The names of the ports of bridges and bonds. What arrives there arrives at the bridge or bond.
@@ -49,15 +49,16 @@ pub(crate) struct Nics {
     pub(crate) surplus: BTreeSet<(String, IpAddr)>,
 }
 
-impl Nics {
+impl InterfaceTable {
     /// Chooses among the interfaces that have these addresses: at most 16, those first that lead to other hosts.
     pub(crate) fn of(list: &[Interface]) -> Self {
-        let mut by_name: BTreeMap<&str, (Nic, Vec<IpAddr>)> = BTreeMap::new();
-        let mut networks: BTreeSet<(&str, Network)> = BTreeSet::new();
+        let mut by_name: BTreeMap<&str, (NetworkInterface, Vec<IpAddr>)> = BTreeMap::new();
+        let mut networks: BTreeSet<(&str, NetworkPrefix)> = BTreeSet::new();
         for interface in list {
             let Interface { name, index, address } = interface;
-            let is_first = networks.insert((name, Network::of(interface)));
-            let (nic, ips) = by_name.entry(name).or_insert_with(|| (Nic::new(name, *index), Vec::new()));
+            let is_first = networks.insert((name, NetworkPrefix::of(interface)));
+            let (nic, ips) =
+                by_name.entry(name).or_insert_with(|| (NetworkInterface::new(name, *index), Vec::new()));
             ips.push(address.ip);
             nic.is_loopback |= address.ip.is_loopback();
             match address.ip {
@@ -71,7 +72,7 @@ impl Nics {
         }
         let (ports, by_name): (BTreeMap<_, _>, BTreeMap<_, _>) =
             by_name.into_iter().partition(|(name, _)| kind::is_port(name));
-        let mut used: Vec<(Nic, Vec<IpAddr>)> = by_name.into_values().collect();
+        let mut used: Vec<(NetworkInterface, Vec<IpAddr>)> = by_name.into_values().collect();
         if used.len() > MOST {
             let default_route = default_route_address();
             used.sort_by_cached_key(|(nic, ips)| (rank(nic, ips, default_route), nic.index));
@@ -90,7 +91,7 @@ impl Nics {
     }
 }
 
-impl Nic {
+impl NetworkInterface {
     fn new(name: &str, index: Option<u32>) -> Self {
         Self {
             name: name.to_owned(),
@@ -104,17 +105,17 @@ impl Nic {
 
     /// The families that are used on it: both, because each reaches hosts that do not have the other one. On loopback every
     /// process has both, so one is enough.
-    pub(crate) fn families(&self) -> impl Iterator<Item = Family> {
+    pub(crate) fn families(&self) -> impl Iterator<Item = MulticastFamily> {
         let v6 = self.has_v6 && !self.is_ipv4_only();
-        self.v4.map(Family::V4).into_iter().chain(v6.then_some(Family::V6))
+        self.v4.map(MulticastFamily::V4).into_iter().chain(v6.then_some(MulticastFamily::V6))
     }
 
     /// The families and addresses from which one-shot questions are sent: IPv4 once in each of its networks, because the replies go to the address that asked.
-    pub(crate) fn askers(&self) -> impl Iterator<Item = Family> {
+    pub(crate) fn askers(&self) -> impl Iterator<Item = MulticastFamily> {
         let further = if self.is_loopback { &[][..] } else { &self.further_v4 };
-        let (v4, v6): (Vec<_>, Vec<_>) = self.families().partition(|family| *family != Family::V6);
+        let (v4, v6): (Vec<_>, Vec<_>) = self.families().partition(|family| *family != MulticastFamily::V6);
         // Before IPv6: addresses without a zone are worth more, and what replies first is dialled first.
-        v4.into_iter().chain(further.iter().copied().map(Family::V4)).chain(v6)
+        v4.into_iter().chain(further.iter().copied().map(MulticastFamily::V4)).chain(v6)
     }
 
     /// Returns whether IPv6 is not used on it although it has some.
@@ -128,14 +129,14 @@ fn named(interface: &Interface) -> (String, IpAddr) {
 }
 
 /// The rank of an interface; the lowest is the most useful.
-fn rank(nic: &Nic, ips: &[IpAddr], default_route: Option<IpAddr>) -> u8 {
+fn rank(nic: &NetworkInterface, ips: &[IpAddr], default_route: Option<IpAddr>) -> u8 {
     let inward = INWARD.iter().any(|prefix| nic.name.starts_with(prefix));
     match nic {
-        Nic { is_loopback: true, .. } => 0,
+        NetworkInterface { is_loopback: true, .. } => 0,
         _ if default_route.is_some_and(|ip| ips.contains(&ip)) => 1,
         // One that hosts are reached by has the default route.
         _ if inward || sysfs::has(&nic.name, "bridge") => 4,
-        Nic { v4: Some(_), .. } => 2,
+        NetworkInterface { v4: Some(_), .. } => 2,
         _ => 3,
     }
 }
@@ -155,36 +156,36 @@ mod tests {
     fn an_interface_is_one_however_many_addresses_it_has() {
         let list: Vec<_> = (1..=250).map(|n| interface("eth0", 2, &format!("10.0.0.{n}"))).collect();
         let list = [list, vec![interface("eth0", 2, "fe80::1"), interface("wlan0", 3, "fe80::2")]].concat();
-        let Nics { used, left_out, surplus, .. } = Nics::of(&list);
+        let InterfaceTable { used, left_out, surplus, .. } = InterfaceTable::of(&list);
         assert_eq!((used.len(), left_out.len()), (2, 0));
         assert!(surplus.len() > 200 && surplus.contains(&("eth0".to_owned(), [10, 0, 0, 250].into())));
         assert!(!surplus.contains(&("eth0".to_owned(), [10, 0, 0, 1].into())));
-        let first = Family::V4(Ipv4Addr::new(10, 0, 0, 1));
-        assert_eq!(used[0].families().collect::<Vec<_>>(), [first, Family::V6]);
-        assert_eq!(used[1].families().collect::<Vec<_>>(), [Family::V6]);
+        let first = MulticastFamily::V4(Ipv4Addr::new(10, 0, 0, 1));
+        assert_eq!(used[0].families().collect::<Vec<_>>(), [first, MulticastFamily::V6]);
+        assert_eq!(used[1].families().collect::<Vec<_>>(), [MulticastFamily::V6]);
     }
 
     #[test]
     fn one_shot_questions_are_asked_in_each_network() {
         let addresses = ["10.0.0.1", "10.0.0.9", "10.1.0.1", "fe80::1", "10.2.0.1", "10.3.0.1", "10.4.0.1"];
         let list = addresses.map(|ip| interface("eth0", 2, ip));
-        let Nics { used, .. } = Nics::of(&list);
-        let first = Family::V4(Ipv4Addr::new(10, 0, 0, 1));
-        assert_eq!(used[0].families().collect::<Vec<_>>(), [first, Family::V6]);
-        let further = (1..4).map(|n| Family::V4(Ipv4Addr::new(10, n, 0, 1)));
-        let expected: Vec<_> = [first].into_iter().chain(further).chain([Family::V6]).collect();
+        let InterfaceTable { used, .. } = InterfaceTable::of(&list);
+        let first = MulticastFamily::V4(Ipv4Addr::new(10, 0, 0, 1));
+        assert_eq!(used[0].families().collect::<Vec<_>>(), [first, MulticastFamily::V6]);
+        let further = (1..4).map(|n| MulticastFamily::V4(Ipv4Addr::new(10, n, 0, 1)));
+        let expected: Vec<_> = [first].into_iter().chain(further).chain([MulticastFamily::V6]).collect();
         assert_eq!(used[0].askers().collect::<Vec<_>>(), expected);
         let list = ["127.0.0.1", "10.0.0.1"].map(|ip| interface("lo", 1, ip));
-        assert_eq!(Nics::of(&list).used[0].askers().count(), 1);
+        assert_eq!(InterfaceTable::of(&list).used[0].askers().count(), 1);
     }
 
     #[test]
     fn loopback_needs_one_family() {
         let list = [interface("lo", 1, "127.0.0.1"), interface("lo", 1, "::1")];
-        let Nics { used, .. } = Nics::of(&list);
-        assert_eq!(used[0].families().collect::<Vec<_>>(), [Family::V4(Ipv4Addr::LOCALHOST)]);
-        let Nics { used, .. } = Nics::of(&list[1..]);
-        assert_eq!(used[0].families().collect::<Vec<_>>(), [Family::V6]);
+        let InterfaceTable { used, .. } = InterfaceTable::of(&list);
+        assert_eq!(used[0].families().collect::<Vec<_>>(), [MulticastFamily::V4(Ipv4Addr::LOCALHOST)]);
+        let InterfaceTable { used, .. } = InterfaceTable::of(&list[1..]);
+        assert_eq!(used[0].families().collect::<Vec<_>>(), [MulticastFamily::V6]);
     }
 
     #[test]
@@ -192,7 +193,7 @@ mod tests {
         let bridges = (0..40).map(|n| interface(&format!("br-{n}"), n + 2, &format!("172.18.{n}.1")));
         let last = [interface("lo", 1, "127.0.0.1"), interface("eth0", 99, "10.0.0.1")];
         let list: Vec<_> = bridges.chain(last).collect();
-        let Nics { used, left_out, .. } = Nics::of(&list);
+        let InterfaceTable { used, left_out, .. } = InterfaceTable::of(&list);
         assert_eq!((used.len(), left_out.len()), (MOST, 42 - MOST));
         assert_eq!([&used[0].name, &used[1].name], ["lo", "eth0"]);
     }

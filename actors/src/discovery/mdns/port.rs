@@ -4,13 +4,13 @@ use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 
-use crate::net::socket::{self, Family};
+use crate::net::socket::{self, MulticastFamily};
 
-const V4: Family = Family::V4(Ipv4Addr::UNSPECIFIED);
+const V4: MulticastFamily = MulticastFamily::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Another program has the port for itself.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct PortConflict {
     in_ipv6_only: bool,
     error: io::Error,
 }
@@ -18,28 +18,30 @@ pub(super) struct Held {
 /// Looks whether another program has the port for itself in IPv6, so that IPv4 alone can be used.
 ///
 /// # Errors
-/// [`Held`]: it has it in IPv4. The daemon has one socket for IPv6, which cannot be had then either, because it takes IPv4 as well.
-pub(super) fn held_in_ipv6() -> Result<Option<Held>, Held> {
-    judge(socket::check_mdns_port(V4), socket::check_mdns_port(Family::V6))
+/// [`PortConflict`]: it has it in IPv4. The daemon has one socket for IPv6, which cannot be had then either, because it takes IPv4 as well.
+pub(super) fn held_in_ipv6() -> Result<Option<PortConflict>, PortConflict> {
+    judge(socket::check_mdns_port(V4), socket::check_mdns_port(MulticastFamily::V6))
 }
 
-fn judge(v4: io::Result<()>, v6: io::Result<()>) -> Result<Option<Held>, Held> {
+fn judge(v4: io::Result<()>, v6: io::Result<()>) -> Result<Option<PortConflict>, PortConflict> {
     match (v4, v6) {
-        (Err(error), _) if socket::is_port_held(&error) => Err(Held { in_ipv6_only: false, error }),
-        (_, Err(error)) if socket::is_port_held(&error) => Ok(Some(Held { in_ipv6_only: true, error })),
+        (Err(error), _) if socket::is_port_held(&error) => Err(PortConflict { in_ipv6_only: false, error }),
+        (_, Err(error)) if socket::is_port_held(&error) => {
+            Ok(Some(PortConflict { in_ipv6_only: true, error }))
+        }
         // Any other problem is of one family, such as that there is none, or shows when the port is used.
         _ => Ok(None),
     }
 }
 
-impl Held {
+impl PortConflict {
     /// Returns whether the port can be had by now.
     pub(super) fn is_over(&self) -> bool {
-        socket::check_mdns_port(if self.in_ipv6_only { Family::V6 } else { V4 }).is_ok()
+        socket::check_mdns_port(if self.in_ipv6_only { MulticastFamily::V6 } else { V4 }).is_ok()
     }
 }
 
-impl fmt::Display for Held {
+impl fmt::Display for PortConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let within = if self.in_ipv6_only { " in IPv6" } else { "" };
         write!(
@@ -58,7 +60,7 @@ mod tests {
     fn ipv4_is_used_where_the_port_is_held_in_ipv6() {
         let judged = |v4: Option<io::ErrorKind>, v6: Option<io::ErrorKind>| {
             let result = |kind: Option<io::ErrorKind>| kind.map_or(Ok(()), |kind| Err(kind.into()));
-            let in_ipv6_only = |held: Held| held.in_ipv6_only;
+            let in_ipv6_only = |held: PortConflict| held.in_ipv6_only;
             judge(result(v4), result(v6)).map(|held| held.map(in_ipv6_only)).map_err(in_ipv6_only)
         };
         let (held, absent) = (Some(io::ErrorKind::AddrInUse), Some(io::ErrorKind::Unsupported));

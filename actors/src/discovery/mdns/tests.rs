@@ -2,9 +2,11 @@ use mdns_sd::ServiceDaemon;
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::{MeshName, ServiceName};
 
-use meshzero_proto::discovery::query::{LOOPBACK_DATAGRAM_BYTES, Question, Replied, Replies, Subtype};
+use meshzero_proto::discovery::query::{
+    LOOPBACK_DATAGRAM_BYTES, Question, ReplyAssembler, ReplyTotals, Subtype,
+};
 
-use super::channel::{Channel, Use};
+use super::channel::{Channel, SocketPurpose};
 use super::records::record;
 use super::*;
 
@@ -37,17 +39,17 @@ enum Heard {
 /// A socket on loopback.
 struct Ears {
     channel: Channel,
-    replies: Replies,
+    replies: ReplyAssembler,
     waiting: VecDeque<Heard>,
 }
 
 impl Ears {
-    fn open(purpose: Use) -> Self {
+    fn open(purpose: SocketPurpose) -> Self {
         let nics = loopback();
         let nic = nics.used.first().expect("there is loopback");
         let family = nic.families().next().expect("it has an address");
         let channel = Channel::open(nic, family, purpose).expect("a socket");
-        Self { replies: Replies::on_interface(channel.zone()), channel, waiting: VecDeque::new() }
+        Self { replies: ReplyAssembler::on_interface(channel.zone()), channel, waiting: VecDeque::new() }
     }
 
     /// Waits for the next event of one instance, past those of other tests and programs on this host.
@@ -72,7 +74,7 @@ impl Ears {
             }
             let (replies, waiting) = (&mut self.replies, &mut self.waiting);
             let take = |from, bytes: &[u8]| {
-                let Ok(Replied { adverts, gone, .. }) = replies.add(from, bytes) else { return };
+                let Ok(ReplyTotals { adverts, gone, .. }) = replies.add(from, bytes) else { return };
                 waiting.extend(adverts.into_iter().map(Heard::Up));
                 waiting.extend(gone.into_iter().map(Heard::Down));
             };
@@ -96,8 +98,8 @@ impl Ears {
     }
 }
 
-fn loopback() -> Nics {
-    Nics::of(&Interfaces::loopback().list().expect("a list"))
+fn loopback() -> InterfaceTable {
+    InterfaceTable::of(&Interfaces::loopback().list().expect("a list"))
 }
 
 fn start() -> Mdns {
@@ -130,7 +132,7 @@ impl Harm {
 
 #[tokio::test]
 async fn a_daemon_that_dies_is_replaced_and_announces_all_again() {
-    let (mdns, mut ears) = (start(), Ears::open(Use::Multicast));
+    let (mdns, mut ears) = (start(), Ears::open(SocketPurpose::Multicast));
     let service = advert([127, 0, 0, 1]);
     mdns.announce(service.clone());
     assert_eq!(ears.next_about(service.instance).await, Heard::Up(service.clone()));
@@ -141,7 +143,7 @@ async fn a_daemon_that_dies_is_replaced_and_announces_all_again() {
         }
     };
     tokio::time::timeout(PATIENCE, replaced).await.expect("it is replaced in time");
-    Ears::open(Use::OneShot).find(Question::All, &service).await;
+    Ears::open(SocketPurpose::OneShot).find(Question::All, &service).await;
     let another = advert([127, 0, 0, 1]);
     mdns.announce(another.clone());
     assert_eq!(ears.next_about(another.instance).await, Heard::Up(another));
@@ -150,7 +152,7 @@ async fn a_daemon_that_dies_is_replaced_and_announces_all_again() {
 
 #[tokio::test]
 async fn a_service_is_heard_and_withdrawn() {
-    let (mdns, mut ears) = (start(), Ears::open(Use::Multicast));
+    let (mdns, mut ears) = (start(), Ears::open(SocketPurpose::Multicast));
     let service = advert([0, 0, 0, 0]);
     mdns.announce(service.clone());
     let expected = Advert { addresses: vec![([127, 0, 0, 1], 4_321).into()], ..service.clone() };
@@ -168,7 +170,7 @@ async fn a_service_is_heard_and_withdrawn() {
 
 #[tokio::test]
 async fn closing_says_goodbye_for_all() {
-    let (mdns, mut ears) = (start(), Ears::open(Use::Multicast));
+    let (mdns, mut ears) = (start(), Ears::open(SocketPurpose::Multicast));
     let services = [advert([127, 0, 0, 1]), advert([127, 0, 0, 1])];
     for service in &services {
         mdns.announce(service.clone());
@@ -198,7 +200,7 @@ async fn questions_are_answered_directly_and_to_everybody() {
     mdns.announce(service.clone());
     let subtype = Question::Name(Subtype::new(&service.mesh, &service.service));
     for question in [subtype, Question::All] {
-        for purpose in [Use::OneShot, Use::Multicast] {
+        for purpose in [SocketPurpose::OneShot, SocketPurpose::Multicast] {
             Ears::open(purpose).find(question, &service).await;
         }
     }
@@ -210,12 +212,12 @@ async fn only_its_instances_answer_for_a_name() {
     let mdns = start();
     let (wanted, other) = (advert([127, 0, 0, 1]), advert([127, 0, 0, 1]));
     let other = Advert { service: ServiceName::new("another").expect("a name"), ..other };
-    let mut ears = Ears::open(Use::OneShot);
+    let mut ears = Ears::open(SocketPurpose::OneShot);
     for service in [&other, &wanted] {
         mdns.announce(service.clone());
         ears.find(Question::All, service).await;
     }
-    let mut ears = Ears::open(Use::OneShot);
+    let mut ears = Ears::open(SocketPurpose::OneShot);
     ears.find(Question::Name(Subtype::new(&wanted.mesh, &wanted.service)), &wanted).await;
     // Both are answered for by the same daemon, in one message.
     assert!(!ears.waiting.iter().any(|heard| matches!(heard, Heard::Up(advert) if *advert == other)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::discovery::mdns::channel::Use;
+use crate::discovery::mdns::channel::SocketPurpose;
 use crate::runtime::backoff::Backoff;
 
 /// The pause before a socket that failed is opened again: the first, and the longest.
@@ -17,14 +17,14 @@ const LASTING: Duration = Duration::from_secs(60);
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 
 /// The key of a socket: its interface, whether it is of IPv4, and its purpose.
-pub(super) type SocketKey = (String, bool, Use);
+pub(super) type SocketKey = (String, bool, SocketPurpose);
 
 /// The sockets that failed.
 #[derive(Debug, Default)]
-pub(super) struct SocketFaults(BTreeMap<SocketKey, Fault>);
+pub(super) struct SocketFaults(BTreeMap<SocketKey, SocketFault>);
 
 #[derive(Debug)]
-struct Fault {
+struct SocketFault {
     problem: String,
     /// The time at which it was logged last.
     told_at: Option<Instant>,
@@ -39,7 +39,7 @@ struct Fault {
 
 /// The message to the user.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum FaultNotice {
     /// Nothing, because it was said before.
     Nothing,
     /// The reason.
@@ -53,12 +53,18 @@ impl SocketFaults {
     }
 
     /// Takes note that the system gives no such socket. It may do so soon.
-    pub(super) fn refused(&mut self, key: SocketKey, problem: String, now: Instant) -> Word {
+    pub(super) fn refused(&mut self, key: SocketKey, problem: String, now: Instant) -> FaultNotice {
         self.enter(key, problem, now).tell(now)
     }
 
     /// Takes note that a socket failed which was opened at this time.
-    pub(super) fn failed(&mut self, key: SocketKey, opened: Instant, problem: String, now: Instant) -> Word {
+    pub(super) fn failed(
+        &mut self,
+        key: SocketKey,
+        opened: Instant,
+        problem: String,
+        now: Instant,
+    ) -> FaultNotice {
         let fault = self.enter(key, problem, now);
         if now.saturating_duration_since(opened) >= LASTING {
             fault.backoff.reset();
@@ -69,11 +75,11 @@ impl SocketFaults {
     }
 
     /// Takes note that a socket which was opened at this time is in use. Returns `None` unless it failed before and works by now.
-    pub(super) fn lasts(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> Option<Word> {
+    pub(super) fn lasts(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> Option<FaultNotice> {
         let is_working = now.saturating_duration_since(opened) >= WORKING;
         let fault = self.0.get_mut(key).filter(|fault| fault.is_down && is_working)?;
         (fault.is_down, fault.fails_when_open) = (false, false);
-        Some(if std::mem::take(&mut fault.is_told) { Word::Say } else { Word::Nothing })
+        Some(if std::mem::take(&mut fault.is_told) { FaultNotice::Say } else { FaultNotice::Nothing })
     }
 
     /// Returns whether a socket failed when it was open, and is not known to work since.
@@ -86,8 +92,8 @@ impl SocketFaults {
         self.0.retain(|(nic, ..), _| is_used(nic));
     }
 
-    fn enter(&mut self, key: SocketKey, problem: String, now: Instant) -> &mut Fault {
-        let fault = self.0.entry(key).or_insert_with(|| Fault {
+    fn enter(&mut self, key: SocketKey, problem: String, now: Instant) -> &mut SocketFault {
+        let fault = self.0.entry(key).or_insert_with(|| SocketFault {
             problem: String::new(),
             told_at: None,
             is_told: false,
@@ -105,14 +111,14 @@ impl SocketFaults {
     }
 }
 
-impl Fault {
-    fn tell(&mut self, now: Instant) -> Word {
+impl SocketFault {
+    fn tell(&mut self, now: Instant) -> FaultNotice {
         if self.told_at.is_some_and(|told_at| now.saturating_duration_since(told_at) < TELL_AGAIN) {
-            return Word::Nothing;
+            return FaultNotice::Nothing;
         }
         self.told_at = Some(now);
         self.is_told = true;
-        Word::Say
+        FaultNotice::Say
     }
 }
 
@@ -121,7 +127,7 @@ mod tests {
     use super::*;
 
     fn key() -> SocketKey {
-        ("eth0".to_owned(), true, Use::Multicast)
+        ("eth0".to_owned(), true, SocketPurpose::Multicast)
     }
 
     #[test]
@@ -138,8 +144,8 @@ mod tests {
             now += REOPEN_FIRST;
         }
         assert!((10..=25).contains(&opened), "{opened} times");
-        assert_eq!(said.iter().filter(|word| **word == Word::Say).count(), 1);
-        assert_eq!(faults.failed(key(), now, "something else".to_owned(), now), Word::Say);
+        assert_eq!(said.iter().filter(|word| **word == FaultNotice::Say).count(), 1);
+        assert_eq!(faults.failed(key(), now, "something else".to_owned(), now), FaultNotice::Say);
     }
 
     #[test]
@@ -149,25 +155,25 @@ mod tests {
             faults.failed(key(), opened, "it is broken".to_owned(), now)
         };
         assert_eq!(faults.lasts(&key(), begun, begun + LASTING), None, "it never failed");
-        assert_eq!(fail(&mut faults, begun, begun), Word::Say);
+        assert_eq!(fail(&mut faults, begun, begun), FaultNotice::Say);
         let opened = begun + Duration::from_secs(2);
         assert_eq!(faults.lasts(&key(), opened, opened + WORKING / 2), None, "it may fail yet");
-        assert_eq!(faults.lasts(&key(), opened, opened + WORKING), Some(Word::Say));
+        assert_eq!(faults.lasts(&key(), opened, opened + WORKING), Some(FaultNotice::Say));
         assert_eq!(faults.lasts(&key(), opened, opened + WORKING), None);
         assert!(!faults.may_fail_again(&key()));
         // The same again, soon.
         let again = opened + WORKING * 2;
-        assert_eq!(fail(&mut faults, opened, again), Word::Nothing);
-        assert_eq!(faults.lasts(&key(), again, again + WORKING), Some(Word::Nothing));
+        assert_eq!(fail(&mut faults, opened, again), FaultNotice::Nothing);
+        assert_eq!(faults.lasts(&key(), again, again + WORKING), Some(FaultNotice::Nothing));
         faults.retain(|nic| nic != "eth0");
-        assert_eq!(fail(&mut faults, again, again + LASTING), Word::Say);
+        assert_eq!(fail(&mut faults, again, again + LASTING), FaultNotice::Say);
     }
 
     #[test]
     fn a_socket_that_the_system_refuses_is_tried_again_at_once() {
         let (mut faults, now) = (SocketFaults::default(), Instant::now());
-        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), Word::Say);
+        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), FaultNotice::Say);
         assert!(faults.may_open(&key(), now) && !faults.may_fail_again(&key()));
-        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), Word::Nothing);
+        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), FaultNotice::Nothing);
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero_proto::discovery::advert::Advert;
-use meshzero_proto::discovery::query::{Asked, Replied, Replies};
+use meshzero_proto::discovery::query::{ForeignQuestions, ReplyAssembler, ReplyTotals};
 use meshzero_proto::id::InstanceId;
 
-use crate::discovery::mdns::channel::{Channel, Use};
+use crate::discovery::mdns::channel::{Channel, SocketPurpose};
 use crate::net::socket::MDNS_PORT;
 use crate::runtime::clock;
 
@@ -22,22 +22,31 @@ const FORGET: Duration = Duration::from_secs(5);
 /// The messages that one socket has received.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Heard {
-    pub(crate) purpose: Use,
+pub(crate) struct ReceivedMessages {
+    pub(crate) purpose: SocketPurpose,
     pub(crate) adverts: Vec<(IpAddr, Advert)>,
     pub(crate) gone: Vec<InstanceId>,
-    pub(crate) asked: Vec<(IpAddr, Asked)>,
+    pub(crate) asked: Vec<(IpAddr, ForeignQuestions)>,
     /// The hosts that it comes from.
     pub(crate) hosts: Vec<IpAddr>,
 }
 
 /// Passes on what arrives at one socket, with at most one message to the actor under way.
-pub(super) async fn read(channel: Rc<Channel>, purpose: Use, hearer: Recipient<Heard>) -> Option<io::Error> {
-    let mut replies = Replies::on_interface(channel.zone());
+pub(super) async fn read(
+    channel: Rc<Channel>,
+    purpose: SocketPurpose,
+    hearer: Recipient<ReceivedMessages>,
+) -> Option<io::Error> {
+    let mut replies = ReplyAssembler::on_interface(channel.zone());
     let mut forgotten_at = clock::now();
     loop {
-        let mut heard =
-            Heard { purpose, adverts: Vec::new(), gone: Vec::new(), asked: Vec::new(), hosts: Vec::new() };
+        let mut heard = ReceivedMessages {
+            purpose,
+            adverts: Vec::new(),
+            gone: Vec::new(),
+            asked: Vec::new(),
+            hosts: Vec::new(),
+        };
         let received = channel.receive(BATCH, |from, bytes| heard.take(from, bytes, &mut replies)).await;
         if let Err(error) = received {
             // The actor opens another when it looks after its interfaces again.
@@ -55,16 +64,16 @@ pub(super) async fn read(channel: Rc<Channel>, purpose: Use, hearer: Recipient<H
     }
 }
 
-impl Heard {
+impl ReceivedMessages {
     fn is_empty(&self) -> bool {
         self.hosts.is_empty()
     }
 
-    fn take(&mut self, from: SocketAddr, bytes: &[u8], replies: &mut Replies) {
+    fn take(&mut self, from: SocketAddr, bytes: &[u8], replies: &mut ReplyAssembler) {
         let host = from.ip().to_canonical();
         let is_response = bytes.get(2).is_some_and(|flags| flags & 0x80 != 0);
         let problem = if is_response {
-            replies.add(from, bytes).map(|Replied { adverts, gone, invalid }| {
+            replies.add(from, bytes).map(|ReplyTotals { adverts, gone, invalid }| {
                 for (label, problem) in invalid {
                     tracing::debug!(%from, label, %problem, "an announcement is no advert");
                 }
@@ -76,7 +85,7 @@ impl Heard {
                 self.gone.extend(gone);
             })
         } else if from.port() == MDNS_PORT {
-            Asked::parse(bytes).map(|asked| {
+            ForeignQuestions::parse(bytes).map(|asked| {
                 if !asked.questions.is_empty() {
                     self.note(host);
                     self.asked.push((host, asked));

@@ -7,22 +7,22 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Instant;
 
 use actix::prelude::*;
-use meshzero_proto::discovery::query::{Families, InFamily};
+use meshzero_proto::discovery::query::{Families, InterfaceFamily};
 use meshzero_proto::few::few;
 use tokio::task::JoinHandle;
 
-use super::Multicast;
+use super::MulticastState;
 use super::errors::note_error;
-use super::faults::{SocketFaults, SocketKey, Word};
-use super::receive::{Heard, read};
-use crate::discovery::mdns::channel::{Channel, Use};
-use crate::discovery::mdns::interface_table::{Nic, Nics};
-use crate::net::socket::{self, Family};
+use super::faults::{FaultNotice, SocketFaults, SocketKey};
+use super::receive::{ReceivedMessages, read};
+use crate::discovery::mdns::channel::{Channel, SocketPurpose};
+use crate::discovery::mdns::interface_table::{InterfaceTable, NetworkInterface};
+use crate::net::socket::{self, MulticastFamily};
 
 /// One socket, until it is dropped.
-pub(super) struct Open {
+pub(super) struct OpenSocket {
     pub(super) nic: String,
-    pub(super) family: Family,
+    pub(super) family: MulticastFamily,
     /// The interface has no other family.
     is_only: bool,
     pub(super) channel: Rc<Channel>,
@@ -31,17 +31,17 @@ pub(super) struct Open {
     reading: JoinHandle<Option<io::Error>>,
 }
 
-impl Open {
+impl OpenSocket {
     /// Opens a socket, and passes on what arrives there.
     ///
     /// # Errors
     /// Those of [`Channel::open`].
     fn begin(
-        nic: &Nic,
-        family: Family,
+        nic: &NetworkInterface,
+        family: MulticastFamily,
         is_only: bool,
-        purpose: Use,
-        hearer: &Recipient<Heard>,
+        purpose: SocketPurpose,
+        hearer: &Recipient<ReceivedMessages>,
         now: Instant,
     ) -> io::Result<Self> {
         let channel = Rc::new(Channel::open(nic, family, purpose)?);
@@ -49,7 +49,7 @@ impl Open {
         Ok(Self { nic: nic.name.clone(), family, is_only, channel, opened: now, reading })
     }
 
-    pub(super) fn in_family(&self) -> InFamily {
+    pub(super) fn in_family(&self) -> InterfaceFamily {
         in_family(self.family, self.is_only)
     }
 
@@ -62,16 +62,21 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenSocket {
     fn drop(&mut self) {
         self.reading.abort();
     }
 }
 
-impl Multicast {
+impl MulticastState {
     /// Listens on these interfaces, and passes what arrives to `hearer`. Returns whether one of them was not listened on before, or
     /// not for a while.
-    pub(crate) fn listen(&mut self, nics: Nics, hearer: &Recipient<Heard>, now: Instant) -> bool {
+    pub(crate) fn listen(
+        &mut self,
+        nics: InterfaceTable,
+        hearer: &Recipient<ReceivedMessages>,
+        now: Instant,
+    ) -> bool {
         if nics != self.nics {
             // They may have other addresses.
             self.one_shot.clear();
@@ -85,11 +90,12 @@ impl Multicast {
         self.faults.retain(|name| nics.iter().any(|nic| nic.name == name));
         let mut before = std::mem::take(&mut self.listening);
         let (mut news, mut in_use) = (false, false);
-        for (nic, family, is_only) in sockets_of(&nics, Use::Multicast) {
-            let key = key(&nic.name, family, Use::Multicast);
+        for (nic, family, is_only) in sockets_of(&nics, SocketPurpose::Multicast) {
+            let key = key(&nic.name, family, SocketPurpose::Multicast);
             let zone = nic.index.unwrap_or(0);
-            let same =
-                |open: &Open| open.nic == nic.name && open.family == family && open.channel.zone() == zone;
+            let same = |open: &OpenSocket| {
+                open.nic == nic.name && open.family == family && open.channel.zone() == zone
+            };
             if let Some(at) = before.iter().position(same) {
                 let mut open = before.swap_remove(at);
                 match open.problem() {
@@ -108,7 +114,7 @@ impl Multicast {
             if !self.faults.may_open(&key, now) {
                 continue;
             }
-            match Open::begin(nic, family, is_only, Use::Multicast, hearer, now) {
+            match OpenSocket::begin(nic, family, is_only, SocketPurpose::Multicast, hearer, now) {
                 Ok(open) => {
                     // One that failed before may fail again: missed announcements are asked for when it works.
                     news |= !self.faults.may_fail_again(&key);
@@ -127,12 +133,12 @@ impl Multicast {
     }
 
     /// Opens the sockets for one-shot questions, if they are not.
-    pub(crate) fn open_one_shot(&mut self, hearer: &Recipient<Heard>, now: Instant) {
+    pub(crate) fn open_one_shot(&mut self, hearer: &Recipient<ReceivedMessages>, now: Instant) {
         self.one_shot_at = Some(now);
         let mut before = std::mem::take(&mut self.one_shot);
-        for (nic, family, is_only) in sockets_of(&self.nics.used, Use::OneShot) {
-            let key = key(&nic.name, family, Use::OneShot);
-            let same = |open: &Open| open.nic == nic.name && open.family == family;
+        for (nic, family, is_only) in sockets_of(&self.nics.used, SocketPurpose::OneShot) {
+            let key = key(&nic.name, family, SocketPurpose::OneShot);
+            let same = |open: &OpenSocket| open.nic == nic.name && open.family == family;
             if let Some(at) = before.iter().position(same) {
                 let mut open = before.swap_remove(at);
                 let Some(problem) = open.problem() else {
@@ -141,7 +147,7 @@ impl Multicast {
                 };
                 warn(self.faults.refused(key, problem.clone(), now), &open.channel.to_string(), &problem);
             }
-            match Open::begin(nic, family, is_only, Use::OneShot, hearer, now) {
+            match OpenSocket::begin(nic, family, is_only, SocketPurpose::OneShot, hearer, now) {
                 Ok(open) => self.one_shot.push(open),
                 Err(error) => {
                     tracing::debug!(interface = nic.name, %error, "no question can be asked here");
@@ -158,36 +164,39 @@ impl Multicast {
 fn has_recovered(faults: &mut SocketFaults, key: &SocketKey, opened: Instant, now: Instant) -> bool {
     let has_failed = faults.may_fail_again(key);
     let word = faults.lasts(key, opened, now);
-    if word == Some(Word::Say) {
+    if word == Some(FaultNotice::Say) {
         tracing::warn!(interface = key.0, "multicast DNS is heard again");
     }
     has_failed && word.is_some()
 }
 
 /// The sockets for these interfaces and this use: each with its interface and family, and whether that has no other one.
-fn sockets_of(nics: &[Nic], purpose: Use) -> impl Iterator<Item = (&Nic, Family, bool)> {
+fn sockets_of(
+    nics: &[NetworkInterface],
+    purpose: SocketPurpose,
+) -> impl Iterator<Item = (&NetworkInterface, MulticastFamily, bool)> {
     nics.iter().flat_map(move |nic| {
         let is_only = nic.families().count() == 1;
-        let families: Vec<Family> = match purpose {
-            Use::OneShot => nic.askers().collect(),
-            Use::Multicast => nic.families().collect(),
+        let families: Vec<MulticastFamily> = match purpose {
+            SocketPurpose::OneShot => nic.askers().collect(),
+            SocketPurpose::Multicast => nic.families().collect(),
         };
         families.into_iter().map(move |family| (nic, family, is_only))
     })
 }
 
-fn in_family(family: Family, is_only: bool) -> InFamily {
-    InFamily { is_ipv4: family != Family::V6, is_only }
+fn in_family(family: MulticastFamily, is_only: bool) -> InterfaceFamily {
+    InterfaceFamily { is_ipv4: family != MulticastFamily::V6, is_only }
 }
 
-fn key(nic: &str, family: Family, purpose: Use) -> SocketKey {
-    (nic.to_owned(), family != Family::V6, purpose)
+fn key(nic: &str, family: MulticastFamily, purpose: SocketPurpose) -> SocketKey {
+    (nic.to_owned(), family != MulticastFamily::V6, purpose)
 }
 
-fn warn(word: Word, socket: &str, problem: &str) {
+fn warn(word: FaultNotice, socket: &str, problem: &str) {
     match word {
-        Word::Say => tracing::warn!(socket, problem, "multicast DNS is not heard; retrying"),
-        Word::Nothing => tracing::debug!(socket, problem, "multicast DNS is still not heard"),
+        FaultNotice::Say => tracing::warn!(socket, problem, "multicast DNS is not heard; retrying"),
+        FaultNotice::Nothing => tracing::debug!(socket, problem, "multicast DNS is still not heard"),
     }
 }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::discovery::addresses::{Ends, OwnAddress, is_here, is_own};
+use meshzero_proto::discovery::addresses::{LinkEnds, OwnAddress, is_here, is_own};
 use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::discovery::query::Question;
 use meshzero_proto::id::InstanceId;
@@ -34,8 +34,8 @@ const MOST: usize = 1_024;
 
 /// The addresses that were tried.
 #[derive(Default)]
-pub(crate) struct HandingOn {
-    tried: BTreeMap<(InstanceId, SocketAddr), Trial>,
+pub(crate) struct AddressVerification {
+    tried: BTreeMap<(InstanceId, SocketAddr), AddressTrial>,
     /// It has been logged that there are too many.
     is_full: bool,
     /// The time of the last question for all services.
@@ -43,13 +43,13 @@ pub(crate) struct HandingOn {
 }
 
 #[derive(Debug)]
-struct Trial {
-    stage: Stage,
+struct AddressTrial {
+    stage: TrialStage,
     pauses: Backoff,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum TrialStage {
     Open,
     Answered,
     Failed { again: Instant },
@@ -58,13 +58,13 @@ enum Stage {
 /// An address was tried.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Tried {
+pub(crate) struct AddressTried {
     pub(crate) instance: InstanceId,
     pub(crate) address: SocketAddr,
     pub(crate) answered: bool,
 }
 
-impl HandingOn {
+impl AddressVerification {
     /// Asks for the services that were announced before this node was there, to hand them on.
     pub(crate) fn ask_for_all(&mut self, now: Instant) -> Option<Effect> {
         let counts = |asked: Instant| now.saturating_duration_since(asked) < ANSWERS_COUNT;
@@ -79,7 +79,7 @@ impl HandingOn {
     pub(crate) fn addresses_for(
         &self,
         instance: &Instance,
-        ends: Ends,
+        ends: LinkEnds,
         own: &[OwnAddress],
     ) -> Vec<SocketAddr> {
         let mut addresses = instance.addresses.clone();
@@ -92,7 +92,7 @@ impl HandingOn {
     pub(crate) fn try_for(
         &mut self,
         instance: &Instance,
-        links: impl Iterator<Item = Ends>,
+        links: impl Iterator<Item = LinkEnds>,
         own: &[OwnAddress],
         now: Instant,
     ) -> Vec<Effect> {
@@ -107,7 +107,7 @@ impl HandingOn {
 
     /// Returns whether an instance has answered at an address.
     fn leads(&self, instance: InstanceId, address: SocketAddr) -> bool {
-        self.tried.get(&(instance, address)).is_some_and(|trial| trial.stage == Stage::Answered)
+        self.tried.get(&(instance, address)).is_some_and(|trial| trial.stage == TrialStage::Answered)
     }
 
     /// Returns whether an address is to be tried now, which it is from then on.
@@ -115,7 +115,7 @@ impl HandingOn {
         if let Some(trial) = self.tried.get_mut(&(instance, address)) {
             let is_due = trial.is_due(now);
             if is_due {
-                trial.stage = Stage::Open;
+                trial.stage = TrialStage::Open;
             }
             return is_due;
         }
@@ -128,16 +128,20 @@ impl HandingOn {
             }
             return false;
         }
-        self.tried.insert((instance, address), Trial { stage: Stage::Open, pauses: AGAIN });
+        self.tried.insert((instance, address), AddressTrial { stage: TrialStage::Open, pauses: AGAIN });
         true
     }
 
     /// Takes note that an address was tried. Returns whether the instance has answered there.
-    pub(crate) fn end(&mut self, Tried { instance, address, answered }: Tried, now: Instant) -> bool {
+    pub(crate) fn end(
+        &mut self,
+        AddressTried { instance, address, answered }: AddressTried,
+        now: Instant,
+    ) -> bool {
         let Some(trial) = self.tried.get_mut(&(instance, address)) else { return false };
         trial.stage = match answered {
-            true => Stage::Answered,
-            false => Stage::Failed { again: now + trial.pauses.pause() },
+            true => TrialStage::Answered,
+            false => TrialStage::Failed { again: now + trial.pauses.pause() },
         };
         answered
     }
@@ -165,20 +169,20 @@ impl HandingOn {
         self.forget_where(|(_, address), _| !is_own(address.ip(), own));
     }
 
-    fn forget_where(&mut self, which: impl Fn(&(InstanceId, SocketAddr), &Trial) -> bool) {
+    fn forget_where(&mut self, which: impl Fn(&(InstanceId, SocketAddr), &AddressTrial) -> bool) {
         self.tried.retain(|key, trial| !which(key, trial));
         self.is_full &= self.tried.len() >= MOST;
     }
 }
 
-impl Trial {
+impl AddressTrial {
     fn is_due(&self, now: Instant) -> bool {
-        matches!(self.stage, Stage::Failed { again } if again <= now)
+        matches!(self.stage, TrialStage::Failed { again } if again <= now)
     }
 }
 
 /// The addresses at which an instance of this host may be reached by the other end of a link, beside those that are known.
-pub(crate) fn towards(instance: &Instance, ends: Ends, own: &[OwnAddress]) -> Vec<SocketAddr> {
+pub(crate) fn towards(instance: &Instance, ends: LinkEnds, own: &[OwnAddress]) -> Vec<SocketAddr> {
     let known = &instance.addresses;
     if instance.local || !is_here(known, own) {
         return Vec::new();
@@ -201,12 +205,12 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// Asks the endpoint at the address whether it is the instance's.
-    pub(crate) async fn run(self, discovery: Recipient<Tried>) {
+    pub(crate) async fn run(self, discovery: Recipient<AddressTried>) {
         let Self { network, instance, address, hello, slots } = self;
         let dialled = with_slot(&slots, dial::dial(&network, &[address], &hello, ANSWER)).await;
         let answered = dialled.is_ok_and(|dialled| dialled.welcome.instance == instance);
         // This fails when the actor is gone, and then it does not matter.
-        discovery.send(Tried { instance, address, answered }).await.ok();
+        discovery.send(AddressTried { instance, address, answered }).await.ok();
     }
 }
 
@@ -223,13 +227,13 @@ mod tests {
         SocketAddr::from(([10, 1, high, low], 9000))
     }
 
-    fn tried(instance: InstanceId, address: SocketAddr, answered: bool) -> Tried {
-        Tried { instance, address, answered }
+    fn tried(instance: InstanceId, address: SocketAddr, answered: bool) -> AddressTried {
+        AddressTried { instance, address, answered }
     }
 
     #[test]
     fn the_pauses_before_an_address_is_tried_again_grow_to_minutes() {
-        let (mut handing_on, mut now) = (HandingOn::default(), Instant::now());
+        let (mut handing_on, mut now) = (AddressVerification::default(), Instant::now());
         let mut pauses = Vec::new();
         for _ in 0..12 {
             assert!(handing_on.begin(instance(1), address(1), now));
@@ -251,7 +255,7 @@ mod tests {
 
     #[test]
     fn an_instance_that_failed_at_several_addresses_is_due_once() {
-        let (mut handing_on, now) = (HandingOn::default(), Instant::now());
+        let (mut handing_on, now) = (AddressVerification::default(), Instant::now());
         for (n, at) in [(1, 1), (1, 2), (2, 1), (2, 3)] {
             handing_on.begin(instance(n), address(at), now);
             handing_on.end(tried(instance(n), address(at), false), now);
@@ -268,7 +272,7 @@ mod tests {
 
     #[test]
     fn addresses_that_this_host_has_no_more_make_room() {
-        let (mut handing_on, now) = (HandingOn::default(), Instant::now());
+        let (mut handing_on, now) = (AddressVerification::default(), Instant::now());
         let most = u16::try_from(MOST).expect("it is few");
         for n in 0..most {
             assert!(handing_on.begin(instance(1), address(n), now));

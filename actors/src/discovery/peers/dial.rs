@@ -11,10 +11,10 @@ use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::discovery::Discovery;
-use crate::discovery::peers::link::{Linked, Way, carry, ends};
-use crate::discovery::probe::{Sought, Verdict, reach, with_slot};
-use crate::link::dial::Dialled;
-use crate::link::trail::Record;
+use crate::discovery::peers::link::{PeerConnected, PeerLinkOrigin, carry, ends};
+use crate::discovery::probe::{ProbeTarget, Verdict, reach, with_slot};
+use crate::link::dial::Handshaken;
+use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 
 /// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others
@@ -38,7 +38,7 @@ pub(crate) struct PeerDial {
     pub(crate) network: Network,
     pub(crate) node: NodeId,
     /// The endpoints that are tried, in order, each with the record of the attempts.
-    pub(crate) endpoints: Vec<(Record, Sought)>,
+    pub(crate) endpoints: Vec<(AttemptRecord, ProbeTarget)>,
     pub(crate) hello: Hello,
     pub(crate) permit: Permit,
     pub(crate) slots: Rc<Semaphore>,
@@ -47,13 +47,13 @@ pub(crate) struct PeerDial {
 /// The permission for one dial.
 pub(crate) struct Permit {
     /// Cleared when the node connects by itself meanwhile.
-    pub(crate) need: Rc<Cell<Need>>,
+    pub(crate) need: Rc<Cell<ConnectionNeed>>,
     /// Held while the dial counts among those that are under way.
     pub(crate) counted: Rc<()>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Need {
+pub(crate) enum ConnectionNeed {
     Wanted,
     Met,
 }
@@ -61,28 +61,28 @@ pub(crate) enum Need {
 /// A node could not be connected to, or need not be.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Undialled {
+pub(crate) struct DialFailed {
     pub(crate) node: NodeId,
     pub(crate) verdict: Option<Verdict>,
 }
 
 impl PeerDial {
-    /// Dials after a pause, and carries the link to its end. Reports [`Undialled`] if there is none.
+    /// Dials after a pause, and carries the link to its end. Reports [`DialFailed`] if there is none.
     pub(crate) async fn run(self, after: Duration, discovery: Addr<Discovery>) {
         if !after.is_zero() {
             time::sleep(after).await;
         }
         let Self { network, node, endpoints, hello, permit: Permit { need, counted }, slots } = self;
         match with_slot(&slots, connect(&network, &endpoints, &hello, &need)).await {
-            Ok((instance, Dialled { connection, address, .. })) => {
+            Ok((instance, Handshaken { connection, address, .. })) => {
                 drop(counted);
-                let way = Way::Dialled { instance, address };
+                let way = PeerLinkOrigin::Dialled { instance, address };
                 let ends = ends(&connection, address);
-                carry(&discovery, connection, Linked { node, ends, way, hand_on: false }).await;
+                carry(&discovery, connection, PeerConnected { node, ends, way, hand_on: false }).await;
             }
             Err(verdict) => {
                 // This fails when the actor is gone, and then it does not matter.
-                discovery.send(Undialled { node, verdict }).await.ok();
+                discovery.send(DialFailed { node, verdict }).await.ok();
                 drop(counted);
             }
         }
@@ -92,11 +92,11 @@ impl PeerDial {
 /// Connects to any endpoint of a node. Fails with the verdict on the node, or without one if it has connected by itself.
 async fn connect(
     network: &Network,
-    endpoints: &[(Record, Sought)],
+    endpoints: &[(AttemptRecord, ProbeTarget)],
     hello: &Hello,
-    need: &Cell<Need>,
-) -> Result<(InstanceId, Dialled), Option<Verdict>> {
-    if need.get() == Need::Met {
+    need: &Cell<ConnectionNeed>,
+) -> Result<(InstanceId, Handshaken), Option<Verdict>> {
+    if need.get() == ConnectionNeed::Met {
         return Err(None);
     }
     let mut worst = Verdict::Dead;

@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::discovery::addresses::Ends;
-use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, Told, UndecodableTold};
+use meshzero_proto::discovery::addresses::LinkEnds;
+use meshzero_proto::discovery::peer::{InvalidPeerUpdate, MAX_TOLD_BYTES, PeerUpdate};
 use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::wire::frame::Kind;
+use meshzero_proto::wire::frame::FrameKind;
 use tokio::sync::mpsc;
 use tokio::time;
 
 use crate::discovery::Discovery;
-use crate::link::config::Carrying;
-use crate::link::reader::{Incoming, IncomingError};
-use crate::net::connection::{Connection, Writer};
+use crate::link::config::LinkConfig;
+use crate::link::reader::{FrameReader, FrameReaderError};
+use crate::net::connection::{Connection, WriteHalf};
 use crate::net::zone;
 
 /// The time for which one update may wait for a peer that does not read.
@@ -23,11 +23,11 @@ const WRITE: Duration = Duration::from_secs(10);
 
 /// The identity of a link among those of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct LinkId(pub(crate) u64);
+pub(crate) struct PeerLinkId(pub(crate) u64);
 
 /// The origin of a link.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Way {
+pub(crate) enum PeerLinkOrigin {
     /// This node dialled, and the handshake proved which instance it reached.
     Dialled { instance: InstanceId, address: SocketAddr },
     /// The other node dialled, and says which one it is.
@@ -36,17 +36,17 @@ pub(crate) enum Way {
 
 /// A link has shaken hands. The answer is `None` when it is not wanted.
 #[derive(Message)]
-#[rtype(result = "Option<Admitted>")]
-pub(crate) struct Linked {
+#[rtype(result = "Option<PeerAccepted>")]
+pub(crate) struct PeerConnected {
     pub(crate) node: NodeId,
-    pub(crate) ends: Ends,
-    pub(crate) way: Way,
+    pub(crate) ends: LinkEnds,
+    pub(crate) way: PeerLinkOrigin,
     pub(crate) hand_on: bool,
 }
 
 /// The ends of a link over a connection to, or from, the address `other`.
-pub(crate) fn ends(connection: &Connection, other: SocketAddr) -> Ends {
-    Ends {
+pub(crate) fn ends(connection: &Connection, other: SocketAddr) -> LinkEnds {
+    LinkEnds {
         own: connection.local_ip().map(|own| own.to_canonical()),
         other: other.ip().to_canonical(),
         zone: zone::of(other),
@@ -54,8 +54,8 @@ pub(crate) fn ends(connection: &Connection, other: SocketAddr) -> Ends {
 }
 
 /// A link that is wanted.
-pub(crate) struct Admitted {
-    pub(crate) link: LinkId,
+pub(crate) struct PeerAccepted {
+    pub(crate) link: PeerLinkId,
     /// Silence after which the system asks whether the other host is there.
     pub(crate) keep_alive: Duration,
     /// The bytes to send. The link ends when the actor lets go of the other end, after all of it is sent.
@@ -67,22 +67,22 @@ pub(crate) struct Admitted {
 /// An update from a peer.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Heard {
-    pub(crate) link: LinkId,
-    pub(crate) told: Told,
+pub(crate) struct PeerUpdateReceived {
+    pub(crate) link: PeerLinkId,
+    pub(crate) told: PeerUpdate,
 }
 
 /// A link ended.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct LinkEnded {
-    pub(crate) link: LinkId,
-    pub(crate) ending: Ending,
+pub(crate) struct PeerLinkEnded {
+    pub(crate) link: PeerLinkId,
+    pub(crate) ending: PeerLinkEnd,
 }
 
 /// The conclusion from the end of a link about the other host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum PeerLinkEnd {
     /// It, or this node, closed the connection.
     Closed,
     /// The host has been silent until the system gave the connection up.
@@ -91,15 +91,15 @@ pub(crate) enum Ending {
 
 /// The reason for which a link ended, for the log.
 #[derive(Debug, thiserror::Error)]
-enum LinkError {
+enum PeerLinkError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
-    Incoming(#[from] IncomingError),
+    Incoming(#[from] FrameReaderError),
     #[error(transparent)]
-    Told(#[from] UndecodableTold),
+    Told(#[from] InvalidPeerUpdate),
     #[error("a frame of the kind {0:?} has no business on a link between peers")]
-    Unexpected(Kind),
+    Unexpected(FrameKind),
     #[error("the peer does not read")]
     Stuck,
     #[error("this node left")]
@@ -107,10 +107,10 @@ enum LinkError {
 }
 
 /// Carries one link to its end, if it is wanted.
-pub(crate) async fn carry(discovery: &Addr<Discovery>, connection: Connection, linked: Linked) {
+pub(crate) async fn carry(discovery: &Addr<Discovery>, connection: Connection, linked: PeerConnected) {
     let node = linked.node;
     let Ok(Some(admitted)) = discovery.send(linked).await else { return };
-    let Admitted { link, keep_alive, out, guard } = admitted;
+    let PeerAccepted { link, keep_alive, out, guard } = admitted;
     connection.keep_alive_of_reading_peer(keep_alive);
     let Connection { reader, writer } = connection;
     // The first to end ends the link. Dropping the reader loses updates at most, and the next link begins with all of them.
@@ -118,20 +118,22 @@ pub(crate) async fn carry(discovery: &Addr<Discovery>, connection: Connection, l
         biased;
         // A peer that never pauses does not keep it from being told.
         ended = write(writer, out) => ended,
-        ended = read(Incoming::new(reader, MAX_TOLD_BYTES, &Carrying::default()), link, discovery) => ended,
+        ended = read(FrameReader::new(reader, MAX_TOLD_BYTES, &LinkConfig::default()), link, discovery) => ended,
     };
     let ending = match &ended {
-        Err(LinkError::Io(error) | LinkError::Incoming(IncomingError::Io(error))) if is_silence(error) => {
-            Ending::HostSilent
+        Err(PeerLinkError::Io(error) | PeerLinkError::Incoming(FrameReaderError::Io(error)))
+            if is_silence(error) =>
+        {
+            PeerLinkEnd::HostSilent
         }
-        _ => Ending::Closed,
+        _ => PeerLinkEnd::Closed,
     };
     match ended {
         Ok(()) => tracing::trace!(%node, "a link ended"),
         Err(error) => tracing::debug!(%node, %error, "a link broke"),
     }
     // This fails when the actor is gone, and then it does not matter.
-    discovery.send(LinkEnded { link, ending }).await.ok();
+    discovery.send(PeerLinkEnded { link, ending }).await.ok();
     drop(guard);
 }
 
@@ -140,22 +142,26 @@ fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), TimedOut | HostUnreachable | NetworkUnreachable)
 }
 
-async fn read(mut incoming: Incoming, link: LinkId, discovery: &Addr<Discovery>) -> Result<(), LinkError> {
+async fn read(
+    mut incoming: FrameReader,
+    link: PeerLinkId,
+    discovery: &Addr<Discovery>,
+) -> Result<(), PeerLinkError> {
     while let Some(frame) = incoming.next().await? {
         match frame.header.kind {
-            Kind::Peer => {
-                let told = Told::decode(&frame.payload)?;
-                discovery.send(Heard { link, told }).await.map_err(|_| LinkError::Left)?;
+            FrameKind::Peer => {
+                let told = PeerUpdate::decode(&frame.payload)?;
+                discovery.send(PeerUpdateReceived { link, told }).await.map_err(|_| PeerLinkError::Left)?;
             }
-            other => return Err(LinkError::Unexpected(other)),
+            other => return Err(PeerLinkError::Unexpected(other)),
         }
     }
     Ok(())
 }
 
-async fn write(writer: Writer, mut out: mpsc::Receiver<Vec<u8>>) -> Result<(), LinkError> {
+async fn write(writer: WriteHalf, mut out: mpsc::Receiver<Vec<u8>>) -> Result<(), PeerLinkError> {
     while let Some(bytes) = out.recv().await {
-        time::timeout(WRITE, writer.write_all(&bytes)).await.map_err(|_| LinkError::Stuck)??;
+        time::timeout(WRITE, writer.write_all(&bytes)).await.map_err(|_| PeerLinkError::Stuck)??;
     }
     writer.shutdown()?;
     Ok(())

@@ -14,10 +14,10 @@ use meshzero_proto::wire::hello::Hello;
 use tokio::time;
 
 use crate::discovery::Discovery;
-use crate::discovery::peers::link::{Linked, Way, carry, ends};
-use crate::discovery::report::Unconnected;
+use crate::discovery::peers::link::{PeerConnected, PeerLinkOrigin, carry, ends};
+use crate::discovery::report::UnconnectedPeer;
 use crate::link::dial::dial_listed;
-use crate::link::trail::Record;
+use crate::link::trail::AttemptRecord;
 use crate::net::connection::Connection;
 use crate::net::network::Network;
 use crate::net::resolve::resolve;
@@ -38,20 +38,20 @@ const LASTING: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(crate) struct StaticPeers {
     troubles: BTreeMap<String, String>,
-    records: BTreeMap<String, Record>,
+    records: BTreeMap<String, AttemptRecord>,
 }
 
 impl StaticPeers {
     /// Takes note of a peer that is about to be dialled. Returns the record in which to enter the attempts.
-    pub(crate) fn add(&mut self, peer: &str) -> Record {
+    pub(crate) fn add(&mut self, peer: &str) -> AttemptRecord {
         self.troubles.insert(peer.to_owned(), "no answer yet".to_owned());
-        let record = Record::default();
+        let record = AttemptRecord::default();
         self.records.insert(peer.to_owned(), record.clone());
         record
     }
 
     /// Takes note of the state of a connection to a peer.
-    pub(crate) fn update(&mut self, Standing { peer, trouble }: Standing) {
+    pub(crate) fn update(&mut self, PeerStatus { peer, trouble }: PeerStatus) {
         match trouble {
             Some(trouble) => self.troubles.insert(peer, trouble),
             None => self.troubles.remove(&peer),
@@ -59,11 +59,11 @@ impl StaticPeers {
     }
 
     /// The peers that are not connected, each with the reason.
-    pub(crate) fn unconnected(&self) -> Vec<Unconnected> {
-        let unconnected = self.troubles.iter().map(|(peer, trouble)| Unconnected {
+    pub(crate) fn unconnected(&self) -> Vec<UnconnectedPeer> {
+        let unconnected = self.troubles.iter().map(|(peer, trouble)| UnconnectedPeer {
             peer: peer.clone(),
             trouble: trouble.clone(),
-            attempts: self.records.get(peer).map(Record::attempts).unwrap_or_default(),
+            attempts: self.records.get(peer).map(AttemptRecord::attempts).unwrap_or_default(),
         });
         unconnected.collect()
     }
@@ -72,7 +72,7 @@ impl StaticPeers {
 /// The state of the connection to a static peer: the obstacle, or `None` while it is connected.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Standing {
+pub(crate) struct PeerStatus {
     peer: String,
     trouble: Option<String>,
 }
@@ -82,12 +82,12 @@ pub(crate) async fn keep_connected(
     network: Network,
     peer: String,
     hello: Hello,
-    record: Record,
+    record: AttemptRecord,
     discovery: Addr<Discovery>,
 ) {
     let stands = async |trouble: Option<String>| {
         // This fails when the actor is gone, and then it does not matter.
-        discovery.send(Standing { peer: peer.clone(), trouble }).await.ok();
+        discovery.send(PeerStatus { peer: peer.clone(), trouble }).await.ok();
     };
     let mut pauses = PAUSES;
     let (mut warned, mut pending) = (String::new(), None);
@@ -126,9 +126,9 @@ async fn connect(
     network: &Network,
     peer: &str,
     hello: &Hello,
-    record: &Record,
-    pending: &mut Option<LookUp>,
-) -> Result<(Connection, Linked), String> {
+    record: &AttemptRecord,
+    pending: &mut Option<PendingLookup>,
+) -> Result<(Connection, PeerConnected), String> {
     let mut addresses = match zone::parse(peer).map_err(|error| error.to_string())? {
         Some(address) => vec![address],
         None => look_up(peer, pending, RESOLVE).await?,
@@ -140,17 +140,17 @@ async fn connect(
     }
     let dialled = dial_listed(network, &addresses, None, hello, ANSWER, record).await;
     let dialled = dialled.map_err(|error| error.to_string())?;
-    let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
+    let way = PeerLinkOrigin::Dialled { instance: dialled.welcome.instance, address: dialled.address };
     let ends = ends(&dialled.connection, dialled.address);
-    Ok((dialled.connection, Linked { node: dialled.welcome.node, ends, way, hand_on: true }))
+    Ok((dialled.connection, PeerConnected { node: dialled.welcome.node, ends, way, hand_on: true }))
 }
 
 /// A look-up that was not done in time: the next attempt waits for it, so that there is one at a time, and one thread, for each peer.
-type LookUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
+type PendingLookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
 
 async fn look_up(
     peer: &str,
-    pending: &mut Option<LookUp>,
+    pending: &mut Option<PendingLookup>,
     within: Duration,
 ) -> Result<Vec<SocketAddr>, String> {
     let found = pending.get_or_insert_with(|| Box::pin(resolve(peer.to_owned())));
@@ -173,7 +173,8 @@ mod tests {
     async fn a_look_up_that_takes_long_is_waited_for_by_the_next_attempt() {
         let found = vec![SocketAddr::from(([10, 0, 0, 1], 7))];
         let (answer, answered) = oneshot::channel();
-        let mut pending: Option<LookUp> = Some(Box::pin(async { answered.await.map_err(io::Error::other) }));
+        let mut pending: Option<PendingLookup> =
+            Some(Box::pin(async { answered.await.map_err(io::Error::other) }));
         look_up("no port", &mut pending, Duration::ZERO).await.expect_err("it is not done in time");
         assert!(pending.is_some());
         answer.send(found.clone()).expect("it is waited for");

@@ -5,14 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use actix::Message;
-use meshzero_proto::discovery::addresses::{Ends, OwnAddress};
-use meshzero_proto::discovery::directory::{Changes, Directory, Instance, Source, Why};
-use meshzero_proto::discovery::peer::Told;
+use meshzero_proto::discovery::addresses::{LinkEnds, OwnAddress};
+use meshzero_proto::discovery::directory::{AdvertSource, Changes, Directory, Instance, Why};
+use meshzero_proto::discovery::peer::PeerUpdate;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::wire::hello::Hello;
 use tokio::sync::mpsc;
 
-use crate::discovery::peers::link::{Admitted, Heard, LinkId, Linked, Way};
+use crate::discovery::peers::link::{
+    PeerAccepted, PeerConnected, PeerLinkId, PeerLinkOrigin, PeerUpdateReceived,
+};
 use crate::discovery::peers::updates::{Peer, Telling};
 use crate::net::connection::Connection;
 use crate::net::zone;
@@ -20,7 +22,7 @@ use crate::net::zone;
 /// A connection that another node opened to tell this one about the mesh.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct PeerArrived {
+pub struct PeerConnection {
     /// The connection, after the handshake.
     pub connection: Connection,
     /// The peer's first message.
@@ -34,7 +36,7 @@ const MAX_LINKS_PER_NODE: usize = 4;
 const TELLINGS: usize = 64;
 
 /// An address of an instance that its node did not advertise.
-enum Seen {
+enum ObservedAddress {
     /// A link stands that leads there.
     Proved(SocketAddr),
     /// Another endpoint of its node answered at this IP address.
@@ -42,8 +44,8 @@ enum Seen {
 }
 
 /// The links that stand.
-pub(crate) struct Links {
-    links: BTreeMap<LinkId, Link>,
+pub(crate) struct PeerLinks {
+    links: BTreeMap<PeerLinkId, PeerLink>,
     next: u64,
     /// Instances that came over a link which hands on: they are sent over the other links as well.
     handed_on: HashSet<InstanceId>,
@@ -52,10 +54,10 @@ pub(crate) struct Links {
     guarded: Option<mpsc::Receiver<()>>,
 }
 
-struct Link {
+struct PeerLink {
     node: NodeId,
-    ends: Ends,
-    way: Way,
+    ends: LinkEnds,
+    way: PeerLinkOrigin,
     hand_on: bool,
     since: Instant,
     out: Option<mpsc::Sender<Vec<u8>>>,
@@ -69,13 +71,13 @@ pub(crate) struct Ended {
     pub(crate) since: Instant,
 }
 
-impl Link {
+impl PeerLink {
     fn peer(&self) -> Peer {
         Peer { node: self.node, ends: self.ends, hand_on: self.hand_on }
     }
 }
 
-impl Links {
+impl PeerLinks {
     /// No links yet. At most `max_handed_on` instances of others are handed on.
     pub(crate) fn new(max_handed_on: usize) -> Self {
         let (guard, guarded) = mpsc::channel(1);
@@ -90,21 +92,26 @@ impl Links {
     }
 
     /// Takes in a link that has shaken hands, unless there are enough.
-    pub(crate) fn admit(&mut self, linked: &Linked, keep_alive: Duration, now: Instant) -> Option<Admitted> {
-        let Linked { node, ends, way, hand_on } = *linked;
+    pub(crate) fn admit(
+        &mut self,
+        linked: &PeerConnected,
+        keep_alive: Duration,
+        now: Instant,
+    ) -> Option<PeerAccepted> {
+        let PeerConnected { node, ends, way, hand_on } = *linked;
         if !self.is_welcome(node) {
             return None;
         }
-        let id = LinkId(self.next);
+        let id = PeerLinkId(self.next);
         self.next += 1;
         let (sender, out) = mpsc::channel(TELLINGS);
-        self.links.insert(id, Link { node, ends, way, hand_on, since: now, out: Some(sender) });
-        Some(Admitted { link: id, keep_alive, out, guard: self.guard.clone() })
+        self.links.insert(id, PeerLink { node, ends, way, hand_on, since: now, out: Some(sender) });
+        Some(PeerAccepted { link: id, keep_alive, out, guard: self.guard.clone() })
     }
 
     /// Removes a link that ended.
-    pub(crate) fn remove(&mut self, id: LinkId) -> Option<Ended> {
-        let Link { node, ends, since, .. } = self.links.remove(&id)?;
+    pub(crate) fn remove(&mut self, id: PeerLinkId) -> Option<Ended> {
+        let PeerLink { node, ends, since, .. } = self.links.remove(&id)?;
         Some(Ended { node, other: ends.other, since })
     }
 
@@ -120,7 +127,9 @@ impl Links {
 
     /// Returns whether a link to `node` stands that this node has made, so that the other can be reached.
     pub(crate) fn have_dialled(&self, node: NodeId) -> bool {
-        self.links.values().any(|link| link.node == node && matches!(link.way, Way::Dialled { .. }))
+        self.links
+            .values()
+            .any(|link| link.node == node && matches!(link.way, PeerLinkOrigin::Dialled { .. }))
     }
 
     /// The hosts of the nodes that are connected, without repetition.
@@ -149,7 +158,7 @@ impl Links {
     }
 
     /// Returns whether all links, or this one, are to other programs of the same host.
-    pub(crate) fn are_on_one_host(&self, only: Option<LinkId>, own: &[OwnAddress]) -> bool {
+    pub(crate) fn are_on_one_host(&self, only: Option<PeerLinkId>, own: &[OwnAddress]) -> bool {
         self.of(only).all(|(_, link)| link.ends.are_on_one_host(own))
     }
 
@@ -157,19 +166,19 @@ impl Links {
     pub(crate) fn concerned(
         &self,
         instance: &Instance,
-        only: Option<LinkId>,
+        only: Option<PeerLinkId>,
         directory: &Directory,
-    ) -> impl Iterator<Item = Ends> {
+    ) -> impl Iterator<Item = LinkEnds> {
         let peers = self.of(only).map(|(_, link)| link.peer());
         peers.filter(|peer| peer.is_told_of(instance, directory, &self.handed_on)).map(|peer| peer.ends)
     }
 
-    fn of(&self, only: Option<LinkId>) -> impl Iterator<Item = (&LinkId, &Link)> {
+    fn of(&self, only: Option<PeerLinkId>) -> impl Iterator<Item = (&PeerLinkId, &PeerLink)> {
         self.links.iter().filter(move |(id, _)| only.is_none_or(|only| only == **id))
     }
 
     /// Sends a new peer everything that it is to know.
-    pub(crate) fn tell_all(&mut self, id: LinkId, telling: Telling<'_>) {
+    pub(crate) fn tell_all(&mut self, id: PeerLinkId, telling: Telling<'_>) {
         let Some(link) = self.links.get(&id) else { return };
         let told = telling.all(link.peer(), &self.handed_on);
         self.tell(id, &told);
@@ -186,8 +195,13 @@ impl Links {
     }
 
     /// Passes on what changed to the peers that do not know it from elsewhere. `origin` is the link that brought it, if one did.
-    pub(crate) fn tell_changes(&mut self, changes: &Changes, origin: Option<LinkId>, telling: Telling<'_>) {
-        let ids: Vec<LinkId> = self.links.keys().copied().filter(|id| Some(*id) != origin).collect();
+    pub(crate) fn tell_changes(
+        &mut self,
+        changes: &Changes,
+        origin: Option<PeerLinkId>,
+        telling: Telling<'_>,
+    ) {
+        let ids: Vec<PeerLinkId> = self.links.keys().copied().filter(|id| Some(*id) != origin).collect();
         for id in ids {
             if let Some(link) = self.links.get(&id) {
                 let told = telling.changes(link.peer(), changes, &self.handed_on);
@@ -202,7 +216,7 @@ impl Links {
     }
 
     /// Sends an update to a peer. One that does not keep up is dropped.
-    fn tell(&mut self, id: LinkId, told: &Told) {
+    fn tell(&mut self, id: PeerLinkId, told: &PeerUpdate) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let frames = told.to_frames();
         if let Some(out) = &link.out
@@ -217,7 +231,7 @@ impl Links {
     /// Enters an update from a peer, on a host with the addresses `own`. `is_cared_about` returns whether an instance matters here.
     pub(crate) fn hear(
         &mut self,
-        Heard { link: id, told }: Heard,
+        PeerUpdateReceived { link: id, told }: PeerUpdateReceived,
         directory: &mut Directory,
         own: &[OwnAddress],
         is_cared_about: impl Fn(&Directory, InstanceId) -> bool,
@@ -225,10 +239,10 @@ impl Links {
     ) -> Changes {
         let mut changes = Changes::default();
         let Some(link) = self.links.get(&id) else { return changes };
-        let Link { node, hand_on, ends, way, .. } = *link;
+        let PeerLink { node, hand_on, ends, way, .. } = *link;
         let source = match way {
-            Way::Dialled { .. } => Source::Peer(node),
-            Way::Accepted => Source::Caller(node),
+            PeerLinkOrigin::Dialled { .. } => AdvertSource::Peer(node),
+            PeerLinkOrigin::Accepted => AdvertSource::Caller(node),
         };
         let same_host = ends.are_on_one_host(own);
         for mut advert in told.known {
@@ -244,12 +258,14 @@ impl Links {
             let (id, port) = (advert.instance, advert.addresses.first().map(SocketAddr::port));
             // Between the two may be a router that translates addresses.
             let seen = match way {
-                Way::Dialled { instance, address } if instance == id => Some(Seen::Proved(address)),
-                Way::Dialled { .. } if advert.node == node => {
-                    let at = port.map(|port| SocketAddr::new(ends.other, port));
-                    at.and_then(|at| zone::heard_on(ends.zone, at)).map(Seen::Likely)
+                PeerLinkOrigin::Dialled { instance, address } if instance == id => {
+                    Some(ObservedAddress::Proved(address))
                 }
-                Way::Dialled { .. } | Way::Accepted => None,
+                PeerLinkOrigin::Dialled { .. } if advert.node == node => {
+                    let at = port.map(|port| SocketAddr::new(ends.other, port));
+                    at.and_then(|at| zone::heard_on(ends.zone, at)).map(ObservedAddress::Likely)
+                }
+                PeerLinkOrigin::Dialled { .. } | PeerLinkOrigin::Accepted => None,
             };
             if hand_on && !directory.is_heard_by_mdns(id) && self.handed_on.len() < self.max_handed_on {
                 self.handed_on.insert(id);
@@ -257,8 +273,10 @@ impl Links {
             changes.append(directory.hear(advert, source, now));
             match seen {
                 // The link leads there: that is an address, whatever the node knows of itself.
-                Some(Seen::Proved(address)) => changes.append(directory.verified(id, address, now)),
-                Some(Seen::Likely(address)) => changes.append(directory.guess(id, address)),
+                Some(ObservedAddress::Proved(address)) => {
+                    changes.append(directory.verified(id, address, now))
+                }
+                Some(ObservedAddress::Likely(address)) => changes.append(directory.guess(id, address)),
                 None => {}
             }
         }
@@ -275,18 +293,23 @@ impl Links {
 mod tests {
     use super::*;
 
-    fn accepted(n: u8) -> Linked {
-        let ends = Ends { own: None, other: [10, 0, 0, n].into(), zone: 0 };
-        Linked { node: NodeId::from_random([n; 16]), ends, way: Way::Accepted, hand_on: false }
+    fn accepted(n: u8) -> PeerConnected {
+        let ends = LinkEnds { own: None, other: [10, 0, 0, n].into(), zone: 0 };
+        PeerConnected {
+            node: NodeId::from_random([n; 16]),
+            ends,
+            way: PeerLinkOrigin::Accepted,
+            hand_on: false,
+        }
     }
 
-    fn admit(links: &mut Links, n: u8) -> Option<Admitted> {
+    fn admit(links: &mut PeerLinks, n: u8) -> Option<PeerAccepted> {
         links.admit(&accepted(n), Duration::from_secs(10), Instant::now())
     }
 
     #[test]
     fn a_node_has_few_links_and_none_once_this_one_leaves() {
-        let mut links = Links::new(10);
+        let mut links = PeerLinks::new(10);
         let (node, begun) = (accepted(1).node, Instant::now());
         let admitted: Vec<_> = std::iter::from_fn(|| admit(&mut links, 1)).collect();
         assert_eq!(admitted.len(), MAX_LINKS_PER_NODE);
@@ -301,9 +324,9 @@ mod tests {
 
     #[test]
     fn a_peer_that_does_not_keep_up_is_dropped_after_what_it_was_sent() {
-        let mut links = Links::new(10);
-        let Admitted { link, mut out, .. } = admit(&mut links, 1).expect("it is the first");
-        let told = Told { known: Vec::new(), gone: vec![InstanceId::from_random([1; 16])] };
+        let mut links = PeerLinks::new(10);
+        let PeerAccepted { link, mut out, .. } = admit(&mut links, 1).expect("it is the first");
+        let told = PeerUpdate { known: Vec::new(), gone: vec![InstanceId::from_random([1; 16])] };
         for _ in 0..TELLINGS + 5 {
             links.tell(link, &told);
         }

@@ -3,20 +3,20 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use meshzero_proto::discovery::addresses::{Ends, OwnAddress, to_tell};
+use meshzero_proto::discovery::addresses::{LinkEnds, OwnAddress, to_tell};
 use meshzero_proto::discovery::advert::Advert;
 use meshzero_proto::discovery::directory::{Changes, Directory, DirectoryEvent, Filter, Instance};
-use meshzero_proto::discovery::peer::Told;
+use meshzero_proto::discovery::peer::PeerUpdate;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::MeshName;
 
-use crate::discovery::peers::address_verification::{HandingOn, towards};
+use crate::discovery::peers::address_verification::{AddressVerification, towards};
 
 /// The other end of a link.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) node: NodeId,
-    pub(crate) ends: Ends,
+    pub(crate) ends: LinkEnds,
     /// One of the two has the other as a static peer: what others offer is handed on.
     pub(crate) hand_on: bool,
 }
@@ -41,23 +41,28 @@ impl Peer {
 pub(crate) struct Telling<'a> {
     pub(crate) mesh: &'a MeshName,
     pub(crate) directory: &'a Directory,
-    pub(crate) handing_on: &'a HandingOn,
+    pub(crate) handing_on: &'a AddressVerification,
     /// All addresses of this host.
     pub(crate) own: &'a [OwnAddress],
 }
 
 impl Telling<'_> {
     /// The first update to a new peer: everything that it is to know.
-    pub(crate) fn all(self, peer: Peer, handed_on: &HashSet<InstanceId>) -> Told {
+    pub(crate) fn all(self, peer: Peer, handed_on: &HashSet<InstanceId>) -> PeerUpdate {
         let mut all = self.directory.select(&Filter::everything());
         all.retain(|instance| peer.is_told_of(instance, self.directory, handed_on));
         let known = all.iter().filter_map(|instance| self.advert(peer, instance)).collect();
-        Told { known, gone: Vec::new() }
+        PeerUpdate { known, gone: Vec::new() }
     }
 
     /// The update about these changes.
-    pub(crate) fn changes(self, peer: Peer, changes: &Changes, handed_on: &HashSet<InstanceId>) -> Told {
-        let mut told = Told::default();
+    pub(crate) fn changes(
+        self,
+        peer: Peer,
+        changes: &Changes,
+        handed_on: &HashSet<InstanceId>,
+    ) -> PeerUpdate {
+        let mut told = PeerUpdate::default();
         for instance in &changes.grown {
             if peer.is_told_of(instance, self.directory, handed_on) {
                 told.known.extend(self.advert(peer, instance));
@@ -84,11 +89,13 @@ impl Telling<'_> {
         instance: &Instance,
         address: SocketAddr,
         handed_on: &HashSet<InstanceId>,
-    ) -> Option<Told> {
+    ) -> Option<PeerUpdate> {
         let is_concerned = towards(instance, peer.ends, self.own).contains(&address)
             && peer.is_told_of(instance, self.directory, handed_on);
-        is_concerned
-            .then(|| Told { known: self.advert(peer, instance).into_iter().collect(), gone: Vec::new() })
+        is_concerned.then(|| PeerUpdate {
+            known: self.advert(peer, instance).into_iter().collect(),
+            gone: Vec::new(),
+        })
     }
 
     /// The advert of an instance as it is sent to a peer; `None` if the peer cannot reach it.
@@ -110,7 +117,7 @@ impl Telling<'_> {
 mod tests {
     use std::time::Instant;
 
-    use meshzero_proto::discovery::directory::Source;
+    use meshzero_proto::discovery::directory::AdvertSource;
     use meshzero_proto::limits::Limits;
     use meshzero_proto::name::ServiceName;
 
@@ -140,12 +147,12 @@ mod tests {
     fn told(hand_on: bool, handed_on: &[InstanceId], told_by: Option<NodeId>) -> Vec<InstanceId> {
         let (mesh, now) = (MeshName::default(), Instant::now());
         let mut directory = Directory::new(mesh.clone(), node(1), &Limits::default());
-        directory.hear(advert(1), Source::Local, now);
-        directory.hear(advert(2), Source::Mdns, now);
-        directory.hear(advert(3), told_by.map_or(Source::Mdns, Source::Peer), now);
+        directory.hear(advert(1), AdvertSource::Local, now);
+        directory.hear(advert(2), AdvertSource::Mdns, now);
+        directory.hear(advert(3), told_by.map_or(AdvertSource::Mdns, AdvertSource::Peer), now);
         let own = [OwnAddress { ip: [10, 0, 0, 1].into(), prefix: 24 }];
-        let ends = Ends { own: Some([10, 0, 0, 1].into()), other: [10, 0, 0, 2].into(), zone: 0 };
-        let handing_on = HandingOn::default();
+        let ends = LinkEnds { own: Some([10, 0, 0, 1].into()), other: [10, 0, 0, 2].into(), zone: 0 };
+        let handing_on = AddressVerification::default();
         let telling = Telling { mesh: &mesh, directory: &directory, handing_on: &handing_on, own: &own };
         let peer = Peer { node: node(2), ends, hand_on };
         let told = telling.all(peer, &handed_on.iter().copied().collect());

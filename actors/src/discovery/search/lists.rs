@@ -24,7 +24,7 @@ const LIST_CHECK: Duration = Duration::from_millis(20);
 /// A list of anything but a single name makes the node monitor the others: see [`crate::discovery::Watch`].
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<Instance>")]
-pub struct List {
+pub struct ListInstances {
     /// The services to list.
     pub filter: Filter,
     /// The longest time to wait.
@@ -32,9 +32,9 @@ pub struct List {
 }
 
 /// An answer that comes later, and is not worked on once the request is dropped.
-pub struct Later(oneshot::Receiver<Vec<Instance>>);
+pub struct DeferredList(oneshot::Receiver<Vec<Instance>>);
 
-impl<A: Actor> MessageResponse<A, List> for Later {
+impl<A: Actor> MessageResponse<A, ListInstances> for DeferredList {
     fn handle(self, _: &mut A::Context, answer: Option<OneshotSender<Vec<Instance>>>) {
         let Some(mut answer) = answer else { return };
         actix_rt::spawn(async move {
@@ -51,13 +51,13 @@ impl<A: Actor> MessageResponse<A, List> for Later {
 /// The lists that are not answered yet.
 #[derive(Default)]
 pub(crate) struct Lists {
-    waiting: Vec<Waiting>,
+    waiting: Vec<PendingList>,
     /// A timer is set for the next check.
     checking: bool,
     changed_at: Option<Instant>,
 }
 
-struct Waiting {
+struct PendingList {
     filter: Filter,
     since: Instant,
     deadline: Option<Instant>,
@@ -66,11 +66,15 @@ struct Waiting {
 
 impl Lists {
     /// Takes in a request, which [`Lists::answer`] answers.
-    pub(crate) fn add(&mut self, List { filter, within }: List, now: Instant) -> Later {
+    pub(crate) fn add(
+        &mut self,
+        ListInstances { filter, within }: ListInstances,
+        now: Instant,
+    ) -> DeferredList {
         let (answer, answered) = oneshot::channel();
         let deadline = now.checked_add(within);
-        self.waiting.push(Waiting { filter, since: now, deadline, answer });
-        Later(answered)
+        self.waiting.push(PendingList { filter, since: now, deadline, answer });
+        DeferredList(answered)
     }
 
     /// Takes note that something new came in.
@@ -122,7 +126,7 @@ impl Lists {
     }
 }
 
-impl Waiting {
+impl PendingList {
     /// Returns the services that live if they make up the list: all that are known, or those that are left when the others have had
     /// their time.
     fn complete(&self, shown: usize, living: Vec<Instance>, now: Instant) -> Option<Vec<Instance>> {
@@ -155,15 +159,15 @@ mod tests {
         }
     }
 
-    fn list(within: Duration) -> List {
-        List { filter: Filter::everything(), within }
+    fn list(within: Duration) -> ListInstances {
+        ListInstances { filter: Filter::everything(), within }
     }
 
     #[test]
     fn a_list_is_answered_when_nothing_new_came_for_a_while() {
         let (mut lists, begun) = (Lists::default(), Instant::now());
         let known = |_: &Filter| (1, vec![instance()]);
-        let Later(mut answer) = lists.add(list(Duration::from_secs(20)), begun);
+        let DeferredList(mut answer) = lists.add(list(Duration::from_secs(20)), begun);
         lists.changed(begun);
         let check = Some(Effect::Later(LIST_CHECK, Timer::CheckLists));
         assert_eq!(lists.answer(begun, None, |_| true, known), check);
@@ -180,7 +184,7 @@ mod tests {
     fn those_that_do_not_answer_are_waited_for_once() {
         let (mut lists, begun) = (Lists::default(), Instant::now());
         let one_of_two = |_: &Filter| (2, vec![instance()]);
-        let Later(mut answer) = lists.add(list(Duration::from_secs(20)), begun);
+        let DeferredList(mut answer) = lists.add(list(Duration::from_secs(20)), begun);
         lists.answer(begun + STRAGGLERS / 2, None, |_| true, one_of_two);
         assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
         lists.answer(begun + STRAGGLERS, None, |_| true, one_of_two);
@@ -191,7 +195,7 @@ mod tests {
     fn a_list_is_answered_in_time_also_if_it_is_empty_and_forgotten_if_nobody_waits() {
         let (mut lists, begun) = (Lists::default(), Instant::now());
         let nothing = |_: &Filter| (0, Vec::new());
-        let Later(mut answer) = lists.add(list(Duration::from_secs(3)), begun);
+        let DeferredList(mut answer) = lists.add(list(Duration::from_secs(3)), begun);
         drop(lists.add(list(Duration::from_secs(20)), begun));
         lists.answer(begun + Duration::from_millis(2_999), None, |_| true, nothing);
         assert_eq!((answer.try_recv(), lists.waiting.len()), (Err(TryRecvError::Empty), 1));

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use meshzero_proto::discovery::directory::{Directory, Filter, Instance};
-use meshzero_proto::discovery::query::{Asked, Due, Families, Manner, Question, Rounds, Subtype};
+use meshzero_proto::discovery::query::{
+    DueQuery, Families, ForeignQuestions, QueryMode, QuerySchedule, Question, Subtype,
+};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{MeshName, ServiceName};
 
@@ -17,8 +19,8 @@ const SAME_NEIGHBOURS: Duration = Duration::from_secs(1);
 
 /// The questions of this node, and the time at which the next is sent.
 #[derive(Default)]
-pub(crate) struct Asking {
-    rounds: Rounds,
+pub(crate) struct QueryRounds {
+    rounds: QuerySchedule,
     /// The time for which a timer is set.
     planned: Option<Instant>,
     /// The last answer to whether other hosts are known to be there, and when it was given.
@@ -28,12 +30,12 @@ pub(crate) struct Asking {
 /// Questions that are due and leave together.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Round {
-    pub(crate) manner: Manner,
+    pub(crate) manner: QueryMode,
     pub(crate) families: Families,
     pub(crate) questions: Vec<Question>,
 }
 
-impl Asking {
+impl QueryRounds {
     /// Begins the quick rounds of a question. They are due at once.
     pub(crate) fn begin(&mut self, question: Question, now: Instant) {
         self.rounds.begin(question, SAME_QUESTION, now);
@@ -64,8 +66,8 @@ impl Asking {
     pub(crate) fn due(&mut self, known: usize, now: Instant) -> Vec<Round> {
         let mut due = self.rounds.due(now, known, fastrand::f32);
         let mut rounds = Vec::new();
-        while let Some(&Due { manner, families, .. }) = due.first() {
-            let together = |due: &Due| due.manner == manner && due.families == families;
+        while let Some(&DueQuery { manner, families, .. }) = due.first() {
+            let together = |due: &DueQuery| due.manner == manner && due.families == families;
             let (questions, rest) = due.into_iter().partition::<Vec<_>, _>(together);
             due = rest;
             let questions = questions.into_iter().map(|due| due.question).collect();
@@ -100,7 +102,13 @@ impl Asking {
     }
 
     /// Takes note of questions that another program asked, which need not be repeated here.
-    pub(crate) fn hear(&mut self, from: IpAddr, asked: &Asked, directory: &Directory, now: Instant) {
+    pub(crate) fn hear(
+        &mut self,
+        from: IpAddr,
+        asked: &ForeignQuestions,
+        directory: &Directory,
+        now: Instant,
+    ) {
         for question in &asked.questions {
             // An answer that it suppresses must not be one that is unknown here.
             if asked.known.iter().all(|instance| directory.is_shown(*instance)) {
@@ -169,8 +177,8 @@ mod tests {
     use super::*;
 
     /// A search whose list is settled unless other hosts are there.
-    fn searching(now: Instant) -> (Asking, Instant) {
-        let mut asking = Asking::default();
+    fn searching(now: Instant) -> (QueryRounds, Instant) {
+        let mut asking = QueryRounds::default();
         asking.rounds.begin(Question::All, SAME_QUESTION, now);
         (asking, now + Duration::from_millis(400))
     }
@@ -204,13 +212,13 @@ mod tests {
 
     #[test]
     fn the_timer_is_set_once_for_each_time_at_which_a_question_is_due() {
-        let (mut asking, now) = (Asking::default(), Instant::now());
+        let (mut asking, now) = (QueryRounds::default(), Instant::now());
         assert_eq!(asking.plan(), None, "nothing is asked");
         asking.begin(Question::All, now);
         assert_eq!(asking.plan(), Some(Effect::SendQuestionsAt(Some(now))));
         assert_eq!(asking.plan(), None, "it is set");
         asking.forget_plan();
-        let [Round { manner: Manner::OneShot, questions, .. }] = &asking.due(0, now)[..] else {
+        let [Round { manner: QueryMode::OneShot, questions, .. }] = &asking.due(0, now)[..] else {
             panic!("one question is due")
         };
         assert_eq!(questions, &[Question::All]);

@@ -15,11 +15,11 @@ const MAX_SOUGHT: usize = 1_024;
 
 /// The names that are sought.
 #[derive(Default)]
-pub(crate) struct Finding {
-    sought: HashMap<ServiceName, Sought>,
+pub(crate) struct Searches {
+    sought: HashMap<ServiceName, SoughtName>,
 }
 
-struct Sought {
+struct SoughtName {
     since: Instant,
     wished: Instant,
     found: bool,
@@ -29,7 +29,7 @@ struct Sought {
 /// its instances; repeat this to go on seeking.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Seek {
+pub struct Search {
     /// The name.
     pub name: ServiceName,
 }
@@ -37,14 +37,14 @@ pub struct Seek {
 /// Asks the network once for the services of these names. [`Ask`](crate::discovery::Ask) reports the replies.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct AskAgain(pub Vec<ServiceName>);
+pub struct RepeatQueries(pub Vec<ServiceName>);
 
-impl Finding {
+impl Searches {
     /// Seeks a name from now on, also if that is sought already.
     pub(crate) fn seek(&mut self, name: &ServiceName, now: Instant) {
         self.make_room();
         let sought =
-            self.sought.entry(name.clone()).or_insert(Sought { since: now, wished: now, found: false });
+            self.sought.entry(name.clone()).or_insert(SoughtName { since: now, wished: now, found: false });
         (sought.wished, sought.found) = (now, false);
     }
 
@@ -72,7 +72,7 @@ impl Finding {
 
     /// Gives up the names that were not wished for lately, and returns them.
     pub(crate) fn give_up_old(&mut self, now: Instant) -> Vec<ServiceName> {
-        let is_old = |_: &ServiceName, sought: &mut Sought| now.duration_since(sought.wished) >= SEEK;
+        let is_old = |_: &ServiceName, sought: &mut SoughtName| now.duration_since(sought.wished) >= SEEK;
         self.sought.extract_if(is_old).map(|(name, _)| name).collect()
     }
 
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_name_that_was_found_is_sought_again_once_when_it_is_lost() {
-        let (mut finding, now) = (Finding::default(), Instant::now());
+        let (mut finding, now) = (Searches::default(), Instant::now());
         assert!(!finding.found(&name("arm")) && !finding.lost(&name("arm")), "nobody seeks it");
         finding.seek(&name("arm"), now);
         assert!(finding.seeks(&name("arm")) && !finding.lost(&name("arm")), "it was not found yet");
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_search_ends_ten_seconds_after_the_last_wish() {
-        let (mut finding, begun) = (Finding::default(), Instant::now());
+        let (mut finding, begun) = (Searches::default(), Instant::now());
         finding.seek(&name("arm"), begun);
         assert!(!finding.is_unfound_for_long(begun + Duration::from_millis(1_999)));
         assert!(finding.is_unfound_for_long(begun + SEEK_FURTHER));
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn of_too_many_searches_the_oldest_makes_room() {
-        let (mut finding, begun) = (Finding::default(), Instant::now());
+        let (mut finding, begun) = (Searches::default(), Instant::now());
         for n in 0..MAX_SOUGHT {
             finding.seek(&name(&format!("n{n}")), begun + Duration::from_millis(n as u64));
         }

@@ -20,12 +20,12 @@ pub struct Watch {
     /// The services to watch.
     pub filter: Filter,
     /// The changes of an instance's addresses that are reported.
-    pub addresses: Addresses,
+    pub addresses: AddressChanges,
 }
 
 /// The changes of addresses that a watcher receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Addresses {
+pub enum AddressChanges {
     /// Only moves: some addresses are no longer the instance's own.
     Moves,
     /// Also every additional address, reported as a move, for those that connect to the instance.
@@ -38,14 +38,14 @@ pub enum Addresses {
 /// nothing else. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct Watcher {
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
 }
 
 #[derive(Debug, Default)]
-struct Shared(Mutex<Queue>);
+struct SharedQueue(Mutex<WatchQueue>);
 
 #[derive(Debug, Default)]
-struct Queue {
+struct WatchQueue {
     pending: Pending,
     waker: Option<Waker>,
     /// The node left; nothing follows the pending events.
@@ -91,25 +91,25 @@ impl Drop for Watcher {
     }
 }
 
-impl Shared {
+impl SharedQueue {
     /// Locks the queue. A panic while the lock was held leaves a queue behind that is still whole.
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, WatchQueue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The sending ends of all watches.
 #[derive(Debug, Default)]
-pub(crate) struct Watchers(Vec<Watching>);
+pub(crate) struct Watchers(Vec<WatchEntry>);
 
 #[derive(Debug)]
-struct Watching {
+struct WatchEntry {
     filter: Filter,
-    addresses: Addresses,
-    shared: Arc<Shared>,
+    addresses: AddressChanges,
+    shared: Arc<SharedQueue>,
 }
 
-impl Drop for Watching {
+impl Drop for WatchEntry {
     /// Ends the watch: the node has left, or its thread has ended.
     fn drop(&mut self) {
         let waker = {
@@ -124,12 +124,12 @@ impl Drop for Watching {
 impl Watchers {
     /// Begins a watch, to which the instances in `known` are reported at once.
     pub(crate) fn watch(&mut self, Watch { filter, addresses }: Watch, known: Vec<Instance>) -> Watcher {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedQueue::default());
         for instance in known {
             shared.queue().pending.push(DirectoryEvent::Up(instance));
         }
         self.prune();
-        self.0.push(Watching { filter, addresses, shared: shared.clone() });
+        self.0.push(WatchEntry { filter, addresses, shared: shared.clone() });
         Watcher { shared }
     }
 
@@ -140,11 +140,11 @@ impl Watchers {
 
     /// Reports additional addresses of an instance to the watchers that want all.
     pub(crate) fn push_growth(&mut self, instance: Instance) {
-        self.push_to(|addresses| addresses == Addresses::All, &DirectoryEvent::Moved(instance));
+        self.push_to(|addresses| addresses == AddressChanges::All, &DirectoryEvent::Moved(instance));
     }
 
-    fn push_to(&self, wanted: impl Fn(Addresses) -> bool, event: &DirectoryEvent) {
-        for Watching { filter, addresses, shared } in &self.0 {
+    fn push_to(&self, wanted: impl Fn(AddressChanges) -> bool, event: &DirectoryEvent) {
+        for WatchEntry { filter, addresses, shared } in &self.0 {
             if wanted(*addresses) && filter.includes(&event.instance().service) {
                 let waker = {
                     let mut queue = shared.queue();

@@ -1,9 +1,9 @@
 //! Services of discovery actors that are watched, listed and sought, and those that die or are forged.
 
-use meshzero_proto::discovery::query::Replies;
+use meshzero_proto::discovery::query::ReplyAssembler;
 
 use super::*;
-use crate::discovery::mdns::channel::{Channel, Use};
+use crate::discovery::mdns::channel::{Channel, SocketPurpose};
 
 #[actix::test]
 async fn a_watcher_hears_what_comes_and_goes() {
@@ -44,7 +44,7 @@ async fn what_was_there_before_is_listed_and_sought() {
     let _c = there.offer("c").await;
     let here = Node::start(&mesh);
     let mut watcher = here.watch(Filter::Name(name("c"))).await;
-    here.discovery.send(Seek { name: name("c") }).await.expect("the actor lives");
+    here.discovery.send(Search { name: name("c") }).await.expect("the actor lives");
     assert_eq!(up(&mut watcher).await.service, name("c"));
     let services: Vec<_> = here.list().await.into_iter().map(|i| i.service.to_string()).collect();
     assert_eq!(services, ["c", "group/a", "group/b"]);
@@ -118,10 +118,10 @@ async fn a_forged_goodbye_is_not_believed() {
     let mut forger = Ghost::start();
     forger.node = there.id;
     let list = Interfaces::loopback().list().expect("a list");
-    let nics = Nics::of(&list);
+    let nics = InterfaceTable::of(&list);
     let family = nics.used[0].families().next().expect("it has an address");
-    let ears = Channel::open(&nics.used[0], family, Use::Multicast).expect("a socket");
-    let mut replies = Replies::default();
+    let ears = Channel::open(&nics.used[0], family, SocketPurpose::Multicast).expect("a socket");
+    let mut replies = ReplyAssembler::default();
     // At another address, so that it can be told from what the true node says.
     let elsewhere = SocketAddr::from(([127, 0, 0, 1], 9));
     forger.announce(&mesh, "arm", arm.instance, elsewhere);
@@ -152,13 +152,13 @@ async fn another_mesh_is_reported_and_not_mixed() {
     let there = Node::start(&other);
     let _arm = there.offer("arm").await;
     let here = Node::start(&mesh);
-    here.discovery.send(Seek { name: name("arm") }).await.expect("the actor lives");
+    here.discovery.send(Search { name: name("arm") }).await.expect("the actor lives");
     until("the other mesh is noted", async || {
-        let report = here.discovery.send(Ask).await.expect("the actor lives");
+        let report = here.discovery.send(GetReport).await.expect("the actor lives");
         report.other_meshes.contains(&other.to_string())
     })
     .await;
-    let report = here.discovery.send(Ask).await.expect("the actor lives");
+    let report = here.discovery.send(GetReport).await.expect("the actor lives");
     assert!(report.heard.is_empty());
     assert!(report.interfaces.iter().any(|interface| interface.contains("127.0.0.1")), "{report:?}");
     here.leave().await;

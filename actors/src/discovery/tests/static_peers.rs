@@ -38,7 +38,7 @@ async fn a_static_peer_may_come_later_and_come_back() {
     let address = listener.local_addr().expect("bound");
     let here = Node::start_with(&mesh, deaf(), vec![address.to_string(), "no host:x".into()]);
     let mut watcher = here.watch(Filter::everything()).await;
-    let missed = here.discovery.send(Ask).await.expect("the actor lives").peers;
+    let missed = here.discovery.send(GetReport).await.expect("the actor lives").peers;
     assert!(missed.len() == 2 && missed[0].starts_with(&format!("{address}: ")), "{missed:?}");
     for service in ["first", "second"] {
         let hub = Node::start_with(&mesh, deaf(), Vec::new());
@@ -47,9 +47,9 @@ async fn a_static_peer_may_come_later_and_come_back() {
         drop(listener.accept().await.expect("loopback accepts"));
         let (stream, _) = listener.accept().await.expect("loopback accepts");
         let (stream, hello) = welcome(stream, &mesh, hub.id, offered.instance).await.expect("a peer");
-        hub.discovery.do_send(PeerArrived { connection: stream.into(), hello });
+        hub.discovery.do_send(PeerConnection { connection: stream.into(), hello });
         assert_eq!(up(&mut watcher).await.service, name(service));
-        let missed = here.discovery.send(Ask).await.expect("the actor lives").peers;
+        let missed = here.discovery.send(GetReport).await.expect("the actor lives").peers;
         assert!(missed.len() == 1 && missed[0].starts_with("no host:x: "), "{missed:?}");
         drop(offered);
         hub.leave().await;

@@ -1,10 +1,10 @@
 //! Discovery actors that hear and are told what a test says, without multicast and links.
 
-use meshzero_proto::discovery::directory::Source;
+use meshzero_proto::discovery::directory::AdvertSource;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::discovery::peers::dial::Undialled;
+use crate::discovery::peers::dial::DialFailed;
 use crate::runtime::clock;
 
 type Run = dyn FnOnce(&mut Discovery, &mut Context<Discovery>) + Send;
@@ -41,7 +41,7 @@ impl Node {
     async fn hear(&self, adverts: Vec<Advert>) {
         self.within(|this, ctx| {
             for advert in adverts {
-                let changes = this.directory.hear(advert, Source::Mdns, clock::now());
+                let changes = this.directory.hear(advert, AdvertSource::Mdns, clock::now());
                 this.apply(changes, None, ctx);
             }
         })
@@ -70,11 +70,18 @@ async fn a_refusal_takes_down_no_instance_that_has_answered_since() {
         .await;
     here.within(move |this, ctx| {
         for instance in [proved, dead] {
-            Handler::<Failed>::handle(this, Failed { instance, verdict: Verdict::Dead }, ctx);
+            Handler::<InstanceUnreachable>::handle(
+                this,
+                InstanceUnreachable { instance, verdict: Verdict::Dead },
+                ctx,
+            );
         }
     })
     .await;
-    here.discovery.send(Proved { instance: proved, address: NOBODY }).await.expect("the actor lives");
+    here.discovery
+        .send(InstanceVerified { instance: proved, address: NOBODY })
+        .await
+        .expect("the actor lives");
     // It was judged later, so the other one is left alone for good.
     until("the one that is dead is gone", async || !here.shows(dead).await).await;
     assert!(here.shows(proved).await);
@@ -93,11 +100,14 @@ async fn a_node_that_could_not_be_dialled_is_not_given_up_once_an_instance_of_it
     .await;
     here.within(move |this, ctx| {
         for node in [living, died] {
-            Handler::<Undialled>::handle(this, Undialled { node, verdict: Some(Verdict::Dead) }, ctx);
+            Handler::<DialFailed>::handle(this, DialFailed { node, verdict: Some(Verdict::Dead) }, ctx);
         }
     })
     .await;
-    here.discovery.send(Proved { instance: proved, address: NOBODY }).await.expect("the actor lives");
+    here.discovery
+        .send(InstanceVerified { instance: proved, address: NOBODY })
+        .await
+        .expect("the actor lives");
     until("the node that is dead is given up", async || !here.shows(dead).await).await;
     assert!(here.shows(proved).await);
     here.leave().await;
@@ -108,8 +118,8 @@ fn adverts(mesh: &MeshName, node: NodeId, count: usize, address: SocketAddr) -> 
     (0..count).map(|n| advert(mesh, node, &format!("service/{n}"), identity().0, address)).collect()
 }
 
-async fn prove(here: &Node, so_far: Proving, further: bool) -> Proving {
-    let prove = Prove { filter: Filter::everything(), so_far, further };
+async fn prove(here: &Node, so_far: VerifyProgress, further: bool) -> VerifyProgress {
+    let prove = VerifyInstances { filter: Filter::everything(), so_far, further };
     here.discovery.send(prove).await.expect("the actor lives")
 }
 
@@ -129,7 +139,7 @@ async fn of_many_services_those_of_a_node_whose_first_answers_are_asked_at_once_
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     announced.extend(adverts(&mesh, silent, EACH, listener.local_addr().expect("bound")));
     here.hear(announced).await;
-    let mut proving = prove(&here, Proving::default(), false).await;
+    let mut proving = prove(&here, VerifyProgress::default(), false).await;
     assert_eq!(proving.asked.len(), 2, "one of each node");
     while proving.answered.len() < EACH {
         time::sleep(Duration::from_millis(5)).await;
@@ -152,10 +162,10 @@ async fn of_as_many_services_as_are_asked_none_is_forgotten_that_does_not_answer
     for _ in 0..10 {
         here.hear(adverts(&mesh, identity().1, 30, address)).await;
     }
-    let proving = prove(&here, Proving::default(), true).await;
+    let proving = prove(&here, VerifyProgress::default(), true).await;
     assert_eq!((proving.asked.len(), proving.answered.len()), (256, 0), "the others are not asked");
     until("all of them are known not to answer", async || {
-        let report = here.discovery.send(Ask).await.expect("the actor lives");
+        let report = here.discovery.send(GetReport).await.expect("the actor lives");
         let unanswered = report.unanswered.iter().map(|unanswered| unanswered.instance);
         proving.asked == unanswered.collect()
     })

@@ -4,11 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use meshzero_proto::diagnosis::{Attempt, Outcome};
-use meshzero_proto::rounded::Rounded;
+use meshzero_proto::diagnosis::{Attempt, AttemptOutcome};
+use meshzero_proto::rounded::RoundedDuration;
 use meshzero_proto::wire::hello::{HelloError, Rejection};
 
-use crate::net::zone::Named;
+use crate::net::zone::ZonedAddress;
 
 /// Errors of dialling: an endpoint could not be reached, or did not accept.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum DialError {
     #[error("it has no address")]
     NoAddress,
     /// No address accepted a connection; the error of the last one.
-    #[error("no connection to {}: {error}", Named(*.address))]
+    #[error("no connection to {}: {error}", ZonedAddress(*.address))]
     Unreachable {
         /// The address that failed last.
         address: SocketAddr,
@@ -27,7 +27,7 @@ pub enum DialError {
         attempts: Vec<Attempt>,
     },
     /// Nothing answered in time.
-    #[error("no answer within {}", Rounded(*after))]
+    #[error("no answer within {}", RoundedDuration(*after))]
     TimedOut {
         /// The time that was waited.
         after: Duration,
@@ -35,7 +35,7 @@ pub enum DialError {
         attempts: Vec<Attempt>,
     },
     /// The other end does not speak this protocol.
-    #[error("{}: {error}", Named(*.address))]
+    #[error("{}: {error}", ZonedAddress(*.address))]
     NotMeshzero {
         /// The address that answered.
         address: SocketAddr,
@@ -45,7 +45,7 @@ pub enum DialError {
         attempts: Vec<Attempt>,
     },
     /// The other end speaks the protocol and declined.
-    #[error("{}: {rejection}", Named(*.address))]
+    #[error("{}: {rejection}", ZonedAddress(*.address))]
     Rejected {
         /// The address that answered.
         address: SocketAddr,
@@ -104,7 +104,7 @@ impl DialError {
     }
 }
 
-impl From<&DialError> for Outcome {
+impl From<&DialError> for AttemptOutcome {
     fn from(error: &DialError) -> Self {
         match error {
             DialError::Unreachable { error, .. } => error.into(),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use meshzero_proto::wire::hello::{self, Answer, HelloError, Welcome};
+use meshzero_proto::wire::hello::{self, HelloAnswer, HelloError, Welcome};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::net::connection::Connection;
 
 /// A connection that has shaken hands.
 #[derive(Debug)]
-pub struct Dialled {
+pub struct Handshaken {
     /// The connection; nothing after the handshake has been read from it.
     pub connection: Connection,
     /// Whom it leads to.
@@ -35,28 +35,32 @@ pub(crate) async fn greet(
     mut connection: Connection,
     address: SocketAddr,
     hello: &[u8],
-) -> Result<Dialled, DialError> {
+) -> Result<Handshaken, DialError> {
     let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
     let begun = Instant::now();
     connection.writer.write_all(hello).await.map_err(unreachable)?;
     let answer =
         read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(
             |error| match error {
-                GreetingError::Io(error) => unreachable(error),
-                GreetingError::Hello(error) => {
+                HandshakeReadError::Io(error) => unreachable(error),
+                HandshakeReadError::Hello(error) => {
                     DialError::NotMeshzero { address, error, attempts: Vec::new() }
                 }
             },
         )?;
     match answer {
-        Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address, round_trip: begun.elapsed() }),
-        Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection, attempts: Vec::new() }),
+        HelloAnswer::Welcome(welcome) => {
+            Ok(Handshaken { connection, welcome, address, round_trip: begun.elapsed() })
+        }
+        HelloAnswer::Rejected(rejection) => {
+            Err(DialError::Rejected { address, rejection, attempts: Vec::new() })
+        }
     }
 }
 
 /// Errors of reading a greeting.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum GreetingError {
+pub(crate) enum HandshakeReadError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -69,7 +73,7 @@ pub(crate) async fn read_greeting<T>(
     stream: &mut (impl AsyncRead + Unpin),
     begun: &[u8],
     parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, HelloError>,
-) -> Result<T, GreetingError> {
+) -> Result<T, HandshakeReadError> {
     let mut bytes = [0; hello::MAX_HELLO_BYTES];
     let mut filled = begun.len();
     bytes[..filled].copy_from_slice(begun);

@@ -44,7 +44,7 @@ async fn an_address_that_refuses_says_more_than_one_that_is_silent() {
 #[tokio::test]
 async fn an_address_that_becomes_known_while_dialling_is_tried() {
     use meshzero_proto::id::InstanceId;
-    use meshzero_proto::wire::hello::{Answer, encode_answer, parse_hello};
+    use meshzero_proto::wire::hello::{HelloAnswer, encode_answer, parse_hello};
     use tokio::io::AsyncWriteExt;
 
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -59,7 +59,7 @@ async fn an_address_that_becomes_known_while_dialling_is_tried() {
     };
     let (tell, listed) = watch::channel(Some(instance.clone()));
     let (network, hello, known) = (Network::System, hello(), instance.addresses.clone());
-    let (record, patience) = (Record::default(), Duration::from_secs(60));
+    let (record, patience) = (AttemptRecord::default(), Duration::from_secs(60));
     let dialling = dial_listed(&network, &known, Some(listed), &hello, patience, &record);
     let answering = async {
         // The first address is being tried by now.
@@ -77,7 +77,7 @@ async fn an_address_that_becomes_known_while_dialling_is_tried() {
             received: 0,
             standby: None,
         };
-        stream.write_all(&encode_answer(&Answer::Welcome(welcome))).await.expect("it reads");
+        stream.write_all(&encode_answer(&HelloAnswer::Welcome(welcome))).await.expect("it reads");
         std::future::pending::<()>().await;
     };
     let dialled = tokio::select! {
@@ -96,11 +96,11 @@ async fn an_error_names_every_address_that_was_tried_and_how_each_ended() {
         .await
         .expect_err("nobody answers");
     let [first, second] = error.attempts() else { panic!("not two: {:?}", error.attempts()) };
-    assert_eq!((first.address, first.outcome), (addresses[0], Outcome::Accepted));
+    assert_eq!((first.address, first.outcome), (addresses[0], AttemptOutcome::Accepted));
     assert_eq!(second.address, refusing);
     let kind = io::ErrorKind::ConnectionRefused;
     assert!(
-        matches!(second.outcome, Outcome::Failed { kind: told, code: Some(_) } if told == kind),
+        matches!(second.outcome, AttemptOutcome::Failed { kind: told, code: Some(_) } if told == kind),
         "{second}"
     );
     assert!(first.took >= AFTER_REFUSAL && second.took < AFTER_REFUSAL, "{first}, {second}");
@@ -113,7 +113,7 @@ async fn what_is_open_when_the_time_is_over_is_told_as_well() {
     let patience = Duration::from_millis(100);
     let error = dial(&Network::System, &[address], &hello(), patience).await.expect_err("nobody answers");
     assert!(matches!(error, DialError::TimedOut { after, .. } if after == patience), "{error}");
-    let [Attempt { outcome: Outcome::Accepted, .. }] = error.attempts() else {
+    let [Attempt { outcome: AttemptOutcome::Accepted, .. }] = error.attempts() else {
         panic!("{:?}", error.attempts())
     };
 }

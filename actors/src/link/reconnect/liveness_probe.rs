@@ -10,7 +10,7 @@ use crate::link::dial;
 use crate::net::network::Network;
 
 /// The test of a connection on which nothing arrives any more, although it should.
-pub(crate) struct Doubt {
+pub(crate) struct LivenessProbe {
     /// The address of this host that it comes from.
     pub(super) own: Option<IpAddr>,
     pub(super) address: SocketAddr,
@@ -18,7 +18,7 @@ pub(crate) struct Doubt {
     pub(super) network: Network,
 }
 
-impl Doubt {
+impl LivenessProbe {
     /// Returns whether another connection comes about within `patience`: the other host is there, however busy the process is. It must
     /// come from the same address, because if this host has that no more, nothing will arrive there.
     pub(crate) async fn is_host_there(&self, patience: Duration) -> bool {

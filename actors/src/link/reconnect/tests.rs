@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
-use meshzero_proto::wire::hello::{Answer, LinkState};
+use meshzero_proto::wire::hello::{HelloAnswer, LinkState};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -31,12 +31,12 @@ async fn heard(connection: &mut Connection) -> Hello {
 }
 
 async fn answer(connection: &Connection, welcome: Welcome) {
-    let answer = hello::encode_answer(&Answer::Welcome(welcome));
+    let answer = hello::encode_answer(&HelloAnswer::Welcome(welcome));
     connection.writer.write_all(&answer).await.expect("it listens");
 }
 
 /// A listener that stands for an endpoint, and the way of a link to another connection with that.
-async fn endpoint() -> (TcpListener, Redial) {
+async fn endpoint() -> (TcpListener, Reconnector) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let (addresses, hello) = ([address], hello());
@@ -49,7 +49,7 @@ async fn endpoint() -> (TcpListener, Redial) {
     let dialling = dial::dial(&Network::System, &addresses, &hello, PATIENCE);
     let (dialled, accepted) = tokio::join!(dialling, serve);
     drop(accepted);
-    let redial = Redial::new(&hello, &dialled.expect("it answers"), None, &Carrying::default());
+    let redial = Reconnector::new(&hello, &dialled.expect("it answers"), None, &LinkConfig::default());
     (listener, redial)
 }
 

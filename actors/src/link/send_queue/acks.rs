@@ -1,9 +1,9 @@
 //! Acknowledgements: how much of the stream has left and arrived, and the frames that ask for that or tell it.
 
-use meshzero_proto::stream::NotThere;
-use meshzero_proto::wire::frame::Kind;
+use meshzero_proto::stream::InvalidAck;
+use meshzero_proto::wire::frame::FrameKind;
 
-use super::{Outbox, Pace};
+use super::{Flush, SendQueue};
 use crate::runtime::sync::atomic::Ordering;
 
 /// The numbers that an outbox is shown by.
@@ -21,7 +21,7 @@ pub struct QueueStats {
     pub waiting: u64,
 }
 
-impl Outbox {
+impl SendQueue {
     /// Bytes that wait to be written.
     pub fn waiting(&self) -> u64 {
         self.lock().flow.waiting()
@@ -54,12 +54,12 @@ impl Outbox {
         self.lock().flow.is_owed_word()
     }
 
-    /// From now on [`Outbox::left`] returns when bytes have left.
+    /// From now on [`SendQueue::left`] returns when bytes have left.
     pub fn watch(&self) {
         self.is_watched.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until bytes have left since [`Outbox::watch`]. For one at a time.
+    /// Waits until bytes have left since [`SendQueue::watch`]. For one at a time.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -69,19 +69,19 @@ impl Outbox {
 
     /// Asks the other end how much has arrived.
     pub fn ping(&self) {
-        self.keep_up(Kind::Ping, 0);
+        self.keep_up(FrameKind::Ping, 0);
     }
 
     /// Tells the other end that so many bytes of its stream have arrived.
     pub fn tell_received(&self, bytes: u64) {
-        self.keep_up(Kind::Ack, bytes);
+        self.keep_up(FrameKind::Ack, bytes);
     }
 
     /// The other end has the first `bytes` of the stream.
     ///
     /// # Errors
-    /// [`NotThere`]: that cannot be.
-    pub fn acknowledge(&self, bytes: u64) -> Result<(), NotThere> {
+    /// [`InvalidAck`]: that cannot be.
+    pub fn acknowledge(&self, bytes: u64) -> Result<(), InvalidAck> {
         let goes_on = self.lock().flow.acknowledge(bytes)?;
         if goes_on {
             self.filled.notify_one();
@@ -95,12 +95,12 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    fn keep_up(&self, kind: Kind, id: u64) {
+    fn keep_up(&self, kind: FrameKind, id: u64) {
         let mut state = self.lock();
         // Once it is closed nobody wants to know.
         if !state.closed {
             state.flow.keep_up(kind, id);
-            self.go_on(state, Pace::AtOnce, true);
+            self.go_on(state, Flush::AtOnce, true);
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::io::{self, IoSlice};
 
 use meshzero_proto::news;
-use meshzero_proto::stream::{NotThere, Outgoing, SLICES};
+use meshzero_proto::stream::{InvalidAck, SLICES, WriteBatch};
 
-use super::{Outbox, State};
-use crate::net::connection::Writer;
+use super::{SendQueue, SendState};
+use crate::net::connection::WriteHalf;
 use crate::runtime::sync::atomic::Ordering;
 use crate::runtime::sync::{Arc, MutexGuard};
 
-impl Outbox {
+impl SendQueue {
     /// Writes what nobody else writes, until the outbox is closed and written or the connection fails.
     ///
     /// # Errors
@@ -55,11 +55,11 @@ impl Outbox {
     /// (`is_latest`).
     ///
     /// # Errors
-    /// [`NotThere`]: the other end cannot want that.
+    /// [`InvalidAck`]: the other end cannot want that.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the outbox without a connection.
-    pub async fn attach(&self, socket: Writer, from: u64, is_latest: bool) -> Result<(), NotThere> {
+    pub async fn attach(&self, socket: WriteHalf, from: u64, is_latest: bool) -> Result<(), InvalidAck> {
         let socket = Arc::new(socket);
         loop {
             let returned = self.drained.notified();
@@ -85,14 +85,14 @@ impl Outbox {
 
     /// Takes the bytes to write now, and the socket; `None` if there is nothing, or somebody writes and will say when that has
     /// ended, or nothing may be written.
-    fn take(&self) -> Option<(Outgoing, Arc<Writer>)> {
+    fn take(&self) -> Option<(WriteBatch, Arc<WriteHalf>)> {
         let mut state = self.lock();
         let socket = state.socket.clone()?;
         Some((state.flow.take()?, socket))
     }
 
     /// The connection, when all has been written and nothing more will come.
-    fn finished_socket(&self) -> Option<Arc<Writer>> {
+    fn finished_socket(&self) -> Option<Arc<WriteHalf>> {
         let state = self.lock();
         if state.closed && state.flow.waiting() == 0 { state.socket.clone() } else { None }
     }
@@ -100,7 +100,7 @@ impl Outbox {
     /// Writes what has been appended, while nobody else does. Where nothing may be written, the next connection or
     /// acknowledgement lets it leave.
     #[inline(never)]
-    pub(super) fn write_now(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn write_now(&self, mut state: MutexGuard<'_, SendState>) {
         let Some(socket) = state.socket.clone() else { return };
         let Some(leaving) = state.flow.take() else { return };
         drop(state);
@@ -119,7 +119,7 @@ impl Outbox {
     }
 
     /// Brings back what was taken, and says whether the socket took any of it.
-    fn put_back(&self, leaving: Outgoing, wrote: io::Result<usize>) -> io::Result<bool> {
+    fn put_back(&self, leaving: WriteBatch, wrote: io::Result<usize>) -> io::Result<bool> {
         let (bytes, result) = match wrote {
             Ok(0) => (0, Err(io::ErrorKind::WriteZero.into())),
             Ok(bytes) => (bytes, Ok(true)),
@@ -137,7 +137,7 @@ impl Outbox {
     }
 
     /// Hands to the system what it takes at once.
-    fn write(&self, socket: &Writer, leaving: &Outgoing) -> io::Result<usize> {
+    fn write(&self, socket: &WriteHalf, leaving: &WriteBatch) -> io::Result<usize> {
         let wrote = match leaving.only_batch() {
             Some(batch) => socket.try_write(batch),
             None => {

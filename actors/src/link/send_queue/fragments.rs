@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Outbox, Pace, State};
+use super::{Flush, SendQueue, SendState};
 use crate::runtime::sync::MutexGuard;
 
-impl Outbox {
+impl SendQueue {
     /// Lets a whole frame, the reply to the request `id`, leave in pieces. Others may leave between them. A closed connection
     /// drops it.
     pub fn push_long(&self, id: u64, frame: Bytes) {
@@ -31,18 +31,18 @@ impl Outbox {
 
     /// Puts the pieces of a frame where long replies wait.
     #[cold]
-    pub(super) fn set_aside(&self, mut state: MutexGuard<'_, State>, id: u64, pieces: Vec<Bytes>) {
+    pub(super) fn set_aside(&self, mut state: MutexGuard<'_, SendState>, id: u64, pieces: Vec<Bytes>) {
         state.flow.bulk(id, pieces);
         self.begin_bulk(state);
     }
 
-    fn begin_bulk(&self, mut state: MutexGuard<'_, State>) {
+    fn begin_bulk(&self, mut state: MutexGuard<'_, SendState>) {
         state.keep_kernel_short();
-        self.go_on(state, Pace::AtOnce, true);
+        self.go_on(state, Flush::AtOnce, true);
     }
 }
 
-impl State {
+impl SendState {
     /// Sees to it that little waits in the system, where nothing can leave before it, if long replies wait here.
     pub(super) fn keep_kernel_short(&mut self) {
         if self.flow.has_bulk()

@@ -16,17 +16,17 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 use meshzero_proto::buffer::Buffer;
 use meshzero_proto::limits::Limits;
-use meshzero_proto::stream::{Outflow, Spares, TELL_BYTES};
-use meshzero_proto::wire::frame::Kind;
+use meshzero_proto::stream::{BufferPool, SendStream, TELL_BYTES};
+use meshzero_proto::wire::frame::FrameKind;
 use tokio::sync::Notify;
 
 pub use self::acks::QueueStats;
-pub use self::permit::{Closed, Room, Turn};
-use crate::message::written::Written;
-use crate::net::connection::Writer;
+pub use self::permit::{QueueClosed, SendPermit, SpaceNeeded};
+use crate::message::written::EncodedParts;
+use crate::net::connection::WriteHalf;
 use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::sync::{Arc, Mutex, MutexGuard};
-use crate::telemetry::counters::Meter;
+use crate::telemetry::counters::TrafficCounters;
 
 /// A gathered batch of this length is written by whoever filled it. Measured: with a quarter of it large messages reach
 /// less than half the throughput, and more gains nothing.
@@ -38,10 +38,10 @@ const FLUSH_SHARED_BYTES: usize = 640 << 10;
 
 /// The outgoing half of a link, shared by all who send on it.
 #[derive(Debug)]
-pub struct Outbox {
-    state: Mutex<State>,
+pub struct SendQueue {
+    state: Mutex<SendState>,
     limit: usize,
-    meter: Arc<Meter>,
+    meter: Arc<TrafficCounters>,
     filled: Notify,
     drained: Notify,
     /// Held by whoever waits for room, so that those who wait are served in order.
@@ -50,16 +50,16 @@ pub struct Outbox {
     queued: AtomicUsize,
     /// Set when a frame is refused because too much waits, and cleared when somebody finds less: then nothing is written in vain.
     was_full: AtomicBool,
-    /// Set if [`Outbox::left`] is to be notified when bytes leave.
+    /// Set if [`SendQueue::left`] is to be notified when bytes leave.
     is_watched: AtomicBool,
     left: Notify,
 }
 
 #[derive(Debug)]
-struct State {
-    flow: Outflow,
+struct SendState {
+    flow: SendStream,
     /// The connection, if there is one.
-    socket: Option<Arc<Writer>>,
+    socket: Option<Arc<WriteHalf>>,
     /// Set if the connection's task waits for the socket, and will look again.
     is_blocked: bool,
     /// Set if the system has been told to keep little for this connection, because long replies leave on it.
@@ -73,7 +73,7 @@ struct State {
 
 /// The time at which a frame is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum Flush {
     /// At once, by whoever appended it, unless somebody is writing.
     AtOnce,
     /// By the connection's own task, with whatever has been appended until then.
@@ -82,7 +82,7 @@ pub enum Pace {
 
 /// The properties of a reply that matter to its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reply {
+pub struct ReplyFrame {
     /// The request that it answers.
     pub id: u64,
     /// A frame of more bytes leaves in pieces.
@@ -91,7 +91,7 @@ pub struct Reply {
 
 /// The place of a frame in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placed {
+pub struct WrittenRange {
     /// Its last byte is this byte of the stream.
     pub end: u64,
     /// Its length in bytes.
@@ -100,7 +100,7 @@ pub struct Placed {
     pub wrote_batch: bool,
 }
 
-impl Placed {
+impl WrittenRange {
     /// The bytes of the stream that it is.
     pub fn bytes(&self) -> Range<u64> {
         self.end - u64::from(self.length)..self.end
@@ -118,13 +118,18 @@ pub enum PushError<E> {
     Frame(E),
 }
 
-impl Outbox {
+impl SendQueue {
     /// An outbox in which as many bytes wait for `socket` as the limits say, besides the frame that crosses the limit. It counts
     /// its writes in `meter`, and takes memory for its batches from `spares`.
-    pub fn new(socket: Writer, limits: &Limits, meter: &Arc<Meter>, spares: &Spares) -> Self {
+    pub fn new(
+        socket: WriteHalf,
+        limits: &Limits,
+        meter: &Arc<TrafficCounters>,
+        spares: &BufferPool,
+    ) -> Self {
         let window = limits.unacknowledged_bytes.max(2 * TELL_BYTES);
-        let state = State {
-            flow: Outflow::new(window, spares.clone()),
+        let state = SendState {
+            flow: SendStream::new(window, spares.clone()),
             socket: Some(Arc::new(socket)),
             is_blocked: false,
             is_kept_short: false,
@@ -153,14 +158,14 @@ impl Outbox {
     #[inline(always)]
     pub fn push<E>(
         &self,
-        room: Room,
-        pace: Pace,
+        room: SpaceNeeded,
+        pace: Flush,
         frame: impl FnOnce(&mut Buffer) -> Result<(), E>,
-    ) -> Result<Placed, PushError<E>> {
+    ) -> Result<WrittenRange, PushError<E>> {
         if !self.may_have(room) {
             return Err(PushError::Full);
         }
-        Written::with(|written| {
+        EncodedParts::with(|written| {
             written.write(frame).map_err(PushError::Frame)?;
             self.place(room, pace, written)
         })
@@ -173,19 +178,19 @@ impl Outbox {
     #[inline(always)]
     pub(crate) fn place<E>(
         &self,
-        room: Room,
-        pace: Pace,
-        written: &mut Written,
-    ) -> Result<Placed, PushError<E>> {
-        if room != Room::Any && self.is_awaited() {
+        room: SpaceNeeded,
+        pace: Flush,
+        written: &mut EncodedParts,
+    ) -> Result<WrittenRange, PushError<E>> {
+        if room != SpaceNeeded::Any && self.is_awaited() {
             return Err(PushError::Full);
         }
         self.append(self.limit_of(room), pace, None, written)
     }
 
     /// Appends what `frame` writes, which is the reply to a request. A closed connection drops it.
-    pub fn push_reply(&self, reply: Reply, pace: Pace, frame: impl FnOnce(&mut Buffer)) {
-        Written::with(|written| {
+    pub fn push_reply(&self, reply: ReplyFrame, pace: Flush, frame: impl FnOnce(&mut Buffer)) {
+        EncodedParts::with(|written| {
             let Ok(()) = written.write::<Infallible>(|out| {
                 frame(out);
                 Ok(())
@@ -208,23 +213,23 @@ impl Outbox {
         } else {
             batch.append(frames);
         }
-        self.go_on(state, Pace::AtOnce, true);
+        self.go_on(state, Flush::AtOnce, true);
     }
 
     /// Appends whole frames without copying them, and writes at once.
     ///
     /// # Errors
-    /// [`Closed`].
-    pub fn share(&self, frames: impl IntoIterator<Item = Bytes>) -> Result<(), Closed> {
+    /// [`QueueClosed`].
+    pub fn share(&self, frames: impl IntoIterator<Item = Bytes>) -> Result<(), QueueClosed> {
         let mut state = self.lock();
         if state.closed {
-            return Err(Closed);
+            return Err(QueueClosed);
         }
         if state.newest.is_some() {
             state.flow.mark();
         }
         frames.into_iter().for_each(|frames| state.flow.share(frames));
-        self.go_on(state, Pace::AtOnce, true);
+        self.go_on(state, Flush::AtOnce, true);
         Ok(())
     }
 
@@ -240,8 +245,8 @@ impl Outbox {
         if !state.closed {
             state.closed = true;
             state.flow.append_bulk();
-            state.flow.keep_up(Kind::Bye, 0);
-            self.go_on(state, Pace::AtOnce, true);
+            state.flow.keep_up(FrameKind::Bye, 0);
+            self.go_on(state, Flush::AtOnce, true);
         }
         self.filled.notify_one();
         self.drained.notify_waiters();
@@ -278,10 +283,10 @@ impl Outbox {
     fn append<E>(
         &self,
         limit: Option<usize>,
-        pace: Pace,
-        reply: Option<Reply>,
-        written: &mut Written,
-    ) -> Result<Placed, PushError<E>> {
+        pace: Flush,
+        reply: Option<ReplyFrame>,
+        written: &mut EncodedParts,
+    ) -> Result<WrittenRange, PushError<E>> {
         let mut state = self.lock();
         if state.closed {
             return Err(PushError::Closed);
@@ -291,11 +296,11 @@ impl Outbox {
             return Err(PushError::Full);
         }
         let begin = state.flow.placed();
-        if let Some(Reply { id, longest }) = reply
+        if let Some(ReplyFrame { id, longest }) = reply
             && written.length() > longest
         {
             self.set_aside(state, id, written.take_pieces());
-            return Ok(Placed { end: begin, length: 0, wrote_batch: false });
+            return Ok(WrittenRange { end: begin, length: 0, wrote_batch: false });
         }
         let batch = state.flow.batch();
         let before = batch.len();
@@ -310,20 +315,20 @@ impl Outbox {
         let end = state.flow.placed();
         // A frame's own length is a number of this size.
         let length = (end - begin) as u32;
-        let wrote_batch = pace == Pace::Gathered && is_full;
-        self.go_on(state, if wrote_batch { Pace::AtOnce } else { pace }, before == 0);
-        Ok(Placed { end, length, wrote_batch })
+        let wrote_batch = pace == Flush::Gathered && is_full;
+        self.go_on(state, if wrote_batch { Flush::AtOnce } else { pace }, before == 0);
+        Ok(WrittenRange { end, length, wrote_batch })
     }
 
     /// Sees to it that what has been appended is written. `first` says that nothing had been before it.
     #[inline(always)]
-    fn go_on(&self, state: MutexGuard<'_, State>, pace: Pace, first: bool) {
+    fn go_on(&self, state: MutexGuard<'_, SendState>, pace: Flush, first: bool) {
         if state.flow.is_taken() {
             // Whoever writes looks again afterwards.
             return;
         }
         let is_left_over = state.flow.is_left_over();
-        if pace == Pace::Gathered || is_left_over {
+        if pace == Flush::Gathered || is_left_over {
             // Where something waited already, the task has been told.
             let tell = !state.is_blocked && (first || is_left_over);
             drop(state);
@@ -336,7 +341,7 @@ impl Outbox {
     }
 
     #[inline(always)]
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SendState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,8 +2,8 @@
 
 use meshzero_proto::buffer::Buffer;
 
-use super::{Outbox, Pace, Placed, PushError};
-use crate::message::written::Written;
+use super::{Flush, PushError, SendQueue, WrittenRange};
+use crate::message::written::EncodedParts;
 use crate::runtime::sync::atomic::Ordering;
 
 /// Senders that can wait do so while as much waits for the socket: more only costs memory and cache.
@@ -11,7 +11,7 @@ const AHEAD_BYTES: usize = 2 << 20;
 
 /// The room that a frame needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum SpaceNeeded {
     /// Any below the limit, if nobody waits for it: for senders that are refused otherwise.
     Limit,
     /// Room below what senders keep ahead of the socket, if nobody waits for it: for those that can wait.
@@ -20,11 +20,11 @@ pub enum Room {
     Any,
 }
 
-impl Outbox {
+impl SendQueue {
     /// Returns whether there may be `room`: a frame for which there is none is not worth writing.
     #[inline(always)]
-    pub(crate) fn may_have(&self, room: Room) -> bool {
-        if room == Room::Any {
+    pub(crate) fn may_have(&self, room: SpaceNeeded) -> bool {
+        if room == SpaceNeeded::Any {
             return true;
         }
         let has_none = self.is_awaited() || self.was_full.load(Ordering::Relaxed) && self.is_full(room);
@@ -32,7 +32,7 @@ impl Outbox {
     }
 
     #[cold]
-    fn is_full(&self, room: Room) -> bool {
+    fn is_full(&self, room: SpaceNeeded) -> bool {
         let state = self.lock();
         let is_full =
             !state.closed && self.limit_of(room).is_some_and(|limit| state.flow.waiting() >= limit as u64);
@@ -41,27 +41,27 @@ impl Outbox {
     }
 
     #[inline(always)]
-    pub(super) fn limit_of(&self, room: Room) -> Option<usize> {
+    pub(super) fn limit_of(&self, room: SpaceNeeded) -> Option<usize> {
         match room {
-            Room::Any => None,
-            Room::Limit => Some(self.limit),
-            Room::Ahead => Some(self.ahead()),
+            SpaceNeeded::Any => None,
+            SpaceNeeded::Limit => Some(self.limit),
+            SpaceNeeded::Ahead => Some(self.ahead()),
         }
     }
 
-    /// Waits for room, behind those who waited before, and gives the right to [`Turn::push`].
+    /// Waits for room, behind those who waited before, and gives the right to [`SendPermit::push`].
     ///
     /// # Errors
-    /// [`Closed`].
+    /// [`QueueClosed`].
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn turn(&self) -> Result<Turn<'_>, Closed> {
+    pub async fn turn(&self) -> Result<SendPermit<'_>, QueueClosed> {
         self.queued.fetch_add(1, Ordering::AcqRel);
-        let queued = Queued { outbox: self };
+        let queued = WaitingSender { outbox: self };
         let turn = self.turn.lock().await;
         self.room(self.ahead()).await?;
-        Ok(Turn { queued, _turn: turn })
+        Ok(SendPermit { queued, _turn: turn })
     }
 
     /// Returns whether somebody waits for room.
@@ -73,17 +73,17 @@ impl Outbox {
     /// Waits until fewer than `limit` bytes wait.
     ///
     /// # Errors
-    /// [`Closed`].
+    /// [`QueueClosed`].
     ///
     /// # Cancel safety
     /// Loses nothing.
-    pub async fn room(&self, limit: usize) -> Result<(), Closed> {
+    pub async fn room(&self, limit: usize) -> Result<(), QueueClosed> {
         loop {
             let drained = self.drained.notified();
             {
                 let state = self.lock();
                 if state.closed {
-                    return Err(Closed);
+                    return Err(QueueClosed);
                 }
                 if state.flow.waiting() < limit as u64 {
                     return Ok(());
@@ -100,15 +100,15 @@ impl Outbox {
 
 /// The connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed;
+pub struct QueueClosed;
 
 /// One who waits, counted.
 #[derive(Debug)]
-struct Queued<'a> {
-    outbox: &'a Outbox,
+struct WaitingSender<'a> {
+    outbox: &'a SendQueue,
 }
 
-impl Drop for Queued<'_> {
+impl Drop for WaitingSender<'_> {
     fn drop(&mut self) {
         self.outbox.queued.fetch_sub(1, Ordering::AcqRel);
     }
@@ -116,29 +116,33 @@ impl Drop for Queued<'_> {
 
 /// The right to append next, with room for it.
 #[derive(Debug)]
-pub struct Turn<'a> {
-    queued: Queued<'a>,
+pub struct SendPermit<'a> {
+    queued: WaitingSender<'a>,
     _turn: tokio::sync::MutexGuard<'a, ()>,
 }
 
-impl Turn<'_> {
+impl SendPermit<'_> {
     /// Appends what `frame` writes.
     ///
     /// # Errors
-    /// [`PushError::Closed`] or [`PushError::Frame`]; nothing was appended.
+    /// [`PushError::QueueClosed`] or [`PushError::Frame`]; nothing was appended.
     pub fn push<E>(
         &self,
-        pace: Pace,
+        pace: Flush,
         frame: impl FnOnce(&mut Buffer) -> Result<(), E>,
-    ) -> Result<Placed, PushError<E>> {
-        self.queued.outbox.push(Room::Any, pace, frame)
+    ) -> Result<WrittenRange, PushError<E>> {
+        self.queued.outbox.push(SpaceNeeded::Any, pace, frame)
     }
 
     /// Appends a frame that has been written.
     ///
     /// # Errors
-    /// [`PushError::Closed`]; nothing was appended.
-    pub(crate) fn place<E>(&self, pace: Pace, written: &mut Written) -> Result<Placed, PushError<E>> {
-        self.queued.outbox.place(Room::Any, pace, written)
+    /// [`PushError::QueueClosed`]; nothing was appended.
+    pub(crate) fn place<E>(
+        &self,
+        pace: Flush,
+        written: &mut EncodedParts,
+    ) -> Result<WrittenRange, PushError<E>> {
+        self.queued.outbox.place(SpaceNeeded::Any, pace, written)
     }
 }

@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use meshzero_proto::buffer::{Buffer, WriteBuffer};
 use meshzero_proto::codec::{Blob, Encoding};
 use meshzero_proto::limits::Limits;
-use meshzero_proto::stream::{NotThere, PIECE_BYTES};
-use meshzero_proto::wire::fragments::Pieces;
-use meshzero_proto::wire::frame::{self, Frames, HEADER_BYTES, Header, Writing};
+use meshzero_proto::stream::{InvalidAck, PIECE_BYTES};
+use meshzero_proto::wire::fragments::FragmentBuffer;
+use meshzero_proto::wire::frame::{self, FrameWriter, Frames, HEADER_BYTES, Header};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -24,7 +24,7 @@ fn bytes(count: usize) -> impl FnOnce(&mut Buffer) -> Result<(), Infallible> {
 }
 
 /// The writing end of a connection, and the other end.
-async fn connection() -> (Writer, TcpStream) {
+async fn connection() -> (WriteHalf, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -33,12 +33,12 @@ async fn connection() -> (Writer, TcpStream) {
 }
 
 /// An outbox whose task does not run yet, and the other end of its connection.
-async fn outbox_within(limits: Limits) -> (Arc<Outbox>, TcpStream) {
+async fn outbox_within(limits: Limits) -> (Arc<SendQueue>, TcpStream) {
     let (writer, far) = connection().await;
-    (Arc::new(Outbox::new(writer, &limits, &Arc::default(), &Spares::default())), far)
+    (Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default())), far)
 }
 
-async fn outbox(limit: usize) -> (Arc<Outbox>, TcpStream) {
+async fn outbox(limit: usize) -> (Arc<SendQueue>, TcpStream) {
     let mut limits = Limits::default();
     limits.send_queue_bytes = limit;
     // What nobody acknowledges does not stop these tests.
@@ -47,16 +47,16 @@ async fn outbox(limit: usize) -> (Arc<Outbox>, TcpStream) {
 }
 
 /// Waits until the socket takes bytes.
-async fn writable(outbox: &Outbox) {
+async fn writable(outbox: &SendQueue) {
     let socket = outbox.lock().socket.clone();
     socket.expect("attached").writable().await.expect("connected");
 }
 
-fn end(pushed: Result<Placed, PushError<Infallible>>) -> Result<u64, PushError<Infallible>> {
+fn end(pushed: Result<WrittenRange, PushError<Infallible>>) -> Result<u64, PushError<Infallible>> {
     pushed.map(|placed| placed.end)
 }
 
-fn writing(outbox: &Arc<Outbox>) -> tokio::task::JoinHandle<io::Result<()>> {
+fn writing(outbox: &Arc<SendQueue>) -> tokio::task::JoinHandle<io::Result<()>> {
     let outbox = Arc::clone(outbox);
     tokio::spawn(async move { outbox.keep_writing().await })
 }
@@ -70,20 +70,20 @@ async fn all(mut far: TcpStream) -> Vec<u8> {
 #[tokio::test]
 async fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
     let (outbox, _far) = outbox(100).await;
-    assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(3))), Ok(3));
-    let failed = outbox.push(Room::Limit, Pace::Gathered, |out| {
+    assert_eq!(end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(3))), Ok(3));
+    let failed = outbox.push(SpaceNeeded::Limit, Flush::Gathered, |out| {
         out.put(&[1]);
         Err("no")
     });
     assert_eq!(failed, Err(PushError::Frame("no")));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        outbox.push(Room::Limit, Pace::Gathered, |out| -> Result<(), Infallible> {
+        outbox.push(SpaceNeeded::Limit, Flush::Gathered, |out| -> Result<(), Infallible> {
             out.put(&[1]);
             panic!("a value that cannot be serialised")
         })
     }));
     assert!(panicked.is_err());
-    assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(3))), Ok(6));
+    assert_eq!(end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(3))), Ok(6));
     assert_eq!(*outbox.lock().flow.batch(), [7; 6]);
 }
 
@@ -91,24 +91,24 @@ async fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
 async fn beyond_the_limit_nothing_is_taken_but_answers() {
     let (outbox, _far) = outbox(10).await;
     assert_eq!(
-        end(outbox.push(Room::Limit, Pace::Gathered, bytes(20))),
+        end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(20))),
         Ok(20),
         "the frame that crosses the limit"
     );
-    assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(1))), Err(PushError::Full));
-    assert_eq!(end(outbox.push(Room::Any, Pace::Gathered, bytes(1))), Ok(21));
+    assert_eq!(end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1))), Err(PushError::Full));
+    assert_eq!(end(outbox.push(SpaceNeeded::Any, Flush::Gathered, bytes(1))), Ok(21));
     outbox.close();
-    assert_eq!(end(outbox.push(Room::Any, Pace::Gathered, bytes(1))), Err(PushError::Closed));
+    assert_eq!(end(outbox.push(SpaceNeeded::Any, Flush::Gathered, bytes(1))), Err(PushError::Closed));
 }
 
 #[tokio::test]
 async fn a_frame_that_has_no_room_is_written_once_at_most() {
     let (outbox, far) = outbox(10).await;
     let reader = tokio::spawn(all(far));
-    end(outbox.push(Room::Limit, Pace::Gathered, bytes(20))).expect("room");
+    end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(20))).expect("room");
     let mut written = 0;
     for _ in 0..100 {
-        let refused = outbox.push::<Infallible>(Room::Limit, Pace::Gathered, |_| {
+        let refused = outbox.push::<Infallible>(SpaceNeeded::Limit, Flush::Gathered, |_| {
             written += 1;
             Ok(())
         });
@@ -117,7 +117,7 @@ async fn a_frame_that_has_no_room_is_written_once_at_most() {
     assert_eq!(written, 1);
     let writing = writing(&outbox);
     outbox.room(1).await.expect("open");
-    end(outbox.push(Room::Limit, Pace::Gathered, bytes(1))).expect("there is room again");
+    end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1))).expect("there is room again");
     outbox.close();
     writing.await.expect("it ends").expect("it is written");
     reader.await.expect("it ends");
@@ -139,8 +139,8 @@ async fn frames_leave_in_order_whoever_writes_them() {
         };
         expected.extend_from_slice(&frame);
         match number % 4 {
-            0 => drop(outbox.push(Room::Any, Pace::AtOnce, write)),
-            1 => drop(outbox.push(Room::Any, Pace::Gathered, write)),
+            0 => drop(outbox.push(SpaceNeeded::Any, Flush::AtOnce, write)),
+            1 => drop(outbox.push(SpaceNeeded::Any, Flush::Gathered, write)),
             2 => outbox.push_frames(&mut frame.clone()),
             _ => outbox.share([Bytes::new(), frame.into()]).expect("open"),
         }
@@ -153,7 +153,7 @@ async fn frames_leave_in_order_whoever_writes_them() {
     }
     outbox.close();
     writer.expect("started").await.expect("no panic").expect("written");
-    frame::write(&mut expected, Header::new(Kind::Bye, 0), b"");
+    frame::write(&mut expected, Header::new(FrameKind::Bye, 0), b"");
     assert_eq!(outbox.handed(), expected.len() as u64);
     drop(outbox);
     assert!(reader.await.expect("no panic") == expected, "other bytes arrived");
@@ -163,7 +163,7 @@ async fn frames_leave_in_order_whoever_writes_them() {
 async fn an_idle_connection_takes_a_frame_at_once() {
     let (outbox, mut far) = outbox(100).await;
     writable(&outbox).await;
-    outbox.push(Room::Limit, Pace::AtOnce, bytes(3)).expect("room");
+    outbox.push(SpaceNeeded::Limit, Flush::AtOnce, bytes(3)).expect("room");
     assert_eq!(outbox.handed(), 3, "though nobody writes but the sender");
     let mut read = [0; 3];
     far.read_exact(&mut read).await.expect("read");
@@ -173,20 +173,20 @@ async fn an_idle_connection_takes_a_frame_at_once() {
 #[tokio::test]
 async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
     let (outbox, far) = outbox(1).await;
-    outbox.push(Room::Limit, Pace::Gathered, bytes(1)).expect("room");
+    outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
     let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
     let mut waiting = Vec::new();
     for number in 0..3 {
         let (outbox, order) = (Arc::clone(&outbox), order.clone());
         waiting.push(tokio::spawn(async move {
             let turn = outbox.turn().await.expect("open");
-            turn.push(Pace::Gathered, bytes(1)).expect("room");
+            turn.push(Flush::Gathered, bytes(1)).expect("room");
             order.send(number).expect("the test listens");
         }));
         // On this one thread the task waits in the queue before the next is made.
         tokio::task::yield_now().await;
     }
-    let overtaking = outbox.push(Room::Limit, Pace::Gathered, bytes(1));
+    let overtaking = outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1));
     assert_eq!(end(overtaking), Err(PushError::Full), "three wait already");
     let writer = writing(&outbox);
     for number in 0..3 {
@@ -201,7 +201,7 @@ async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
 #[tokio::test]
 async fn closing_ends_all_waiting() {
     let (outbox, _far) = outbox(1).await;
-    outbox.push(Room::Limit, Pace::Gathered, bytes(1)).expect("room");
+    outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
     let waiting = Arc::clone(&outbox);
     let waiting = tokio::spawn(async move { waiting.turn().await.is_err() });
     tokio::task::yield_now().await;
@@ -228,13 +228,13 @@ fn byte(byte: u8, count: usize) -> impl FnOnce(&mut Buffer) -> Result<(), Infall
 async fn on_another_connection_it_goes_on_from_the_byte_that_is_wanted() {
     let (outbox, mut far) = outbox(1 << 20).await;
     writable(&outbox).await;
-    outbox.push(Room::Any, Pace::AtOnce, byte(1, 100)).expect("room");
-    outbox.push(Room::Any, Pace::AtOnce, byte(2, 100)).expect("room");
+    outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(1, 100)).expect("room");
+    outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(2, 100)).expect("room");
     assert_eq!(outbox.handed(), 200);
     outbox.acknowledge(30).expect("it has left");
     outbox.detach();
     outbox.share([Bytes::from_static(&[3; 50])]).expect("open");
-    outbox.push(Room::Any, Pace::AtOnce, byte(4, 10)).expect("room");
+    outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(4, 10)).expect("room");
     assert_eq!(
         (outbox.handed(), read(&mut far, 200).await.len()),
         (200, 200),
@@ -244,7 +244,7 @@ async fn on_another_connection_it_goes_on_from_the_byte_that_is_wanted() {
     let (writer, _) = connection().await;
     assert_eq!(
         outbox.attach(writer, 29, false).await,
-        Err(NotThere { claimed: 29, first: 30, written: 200 }),
+        Err(InvalidAck { claimed: 29, first: 30, written: 200 }),
         "what was acknowledged is gone"
     );
     let (writer, _) = connection().await;
@@ -262,7 +262,7 @@ async fn on_another_connection_it_goes_on_from_the_byte_that_is_wanted() {
     let writer = writing(&outbox);
     assert_eq!(read(&mut far, 10).await, [4; 10]);
     outbox.acknowledge(260).expect("it has left");
-    assert_eq!(outbox.acknowledge(261), Err(NotThere { claimed: 261, first: 260, written: 260 }));
+    assert_eq!(outbox.acknowledge(261), Err(InvalidAck { claimed: 261, first: 260, written: 260 }));
     outbox.close();
     writer.await.expect("no panic").expect("written");
     assert_eq!(all(far).await.len(), HEADER_BYTES, "a goodbye");
@@ -275,9 +275,9 @@ async fn no_more_is_written_than_the_other_end_may_lack() {
     limits.unacknowledged_bytes = WINDOW;
     let (outbox, mut far) = outbox_within(limits).await;
     let writer = writing(&outbox);
-    outbox.push(Room::Any, Pace::Gathered, byte(1, WINDOW)).expect("room");
+    outbox.push(SpaceNeeded::Any, Flush::Gathered, byte(1, WINDOW)).expect("room");
     assert_eq!(read(&mut far, WINDOW).await, [1; WINDOW]);
-    outbox.push(Room::Any, Pace::AtOnce, byte(2, 10)).expect("room");
+    outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(2, 10)).expect("room");
     tokio::task::yield_now().await;
     assert_eq!(outbox.handed(), WINDOW as u64);
     outbox.acknowledge(1).expect("it has left");
@@ -295,16 +295,16 @@ async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
     writable(&outbox).await;
     let request = |id, payload: &'static [u8]| {
         move |out: &mut Buffer| {
-            frame::write(out, Header::new(Kind::Request, id), payload);
+            frame::write(out, Header::new(FrameKind::Request, id), payload);
             Ok::<_, Infallible>(())
         }
     };
-    let left = outbox.push(Room::Any, Pace::AtOnce, request(1, b"left")).expect("room");
-    let first = outbox.push(Room::Any, Pace::Gathered, request(2, b"first")).expect("room");
+    let left = outbox.push(SpaceNeeded::Any, Flush::AtOnce, request(1, b"left")).expect("room");
+    let first = outbox.push(SpaceNeeded::Any, Flush::Gathered, request(2, b"first")).expect("room");
     outbox.share([Bytes::from_static(b"")]).expect("open");
     outbox.detach();
-    let second = outbox.push(Room::Any, Pace::Gathered, request(3, b"second")).expect("room");
-    let third = outbox.push(Room::Any, Pace::Gathered, request(4, b"third")).expect("room");
+    let second = outbox.push(SpaceNeeded::Any, Flush::Gathered, request(3, b"second")).expect("room");
+    let third = outbox.push(SpaceNeeded::Any, Flush::Gathered, request(4, b"third")).expect("room");
     assert!(!outbox.withdraw(left.bytes()), "who knows what it has done");
     assert!(outbox.withdraw(second.bytes()) && outbox.withdraw(second.bytes()), "twice is as good as once");
     let all = third.end as usize;
@@ -315,8 +315,8 @@ async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
     let writer = writing(&outbox);
     let bytes = read(&mut next, all).await;
     let kinds: Vec<_> = Frames::new(&bytes).map(|(header, _)| (header.kind, header.id)).collect();
-    let request = Kind::Request;
-    assert_eq!(kinds, [(request, 1), (request, 2), (Kind::Void, 0), (request, 4)]);
+    let request = FrameKind::Request;
+    assert_eq!(kinds, [(request, 1), (request, 2), (FrameKind::Void, 0), (request, 4)]);
     writer.abort();
 }
 
@@ -325,15 +325,16 @@ async fn a_peer_that_asks_on_and_on_is_answered_once() {
     let (outbox, far) = outbox(1 << 20).await;
     // Until then nothing is written.
     outbox.detach();
-    outbox.push(Room::Any, Pace::Gathered, bytes(3)).expect("room");
+    outbox.push(SpaceNeeded::Any, Flush::Gathered, bytes(3)).expect("room");
     for received in 1..=1_000 {
         outbox.tell_received(received);
     }
-    outbox.push(Room::Any, Pace::Gathered, bytes(3)).expect("room");
+    outbox.push(SpaceNeeded::Any, Flush::Gathered, bytes(3)).expect("room");
     outbox.tell_received(2_000);
     outbox.ping();
     outbox.ping();
-    let (ack, ping) = (frame::length_of(Kind::Ack, 0) as u64, frame::length_of(Kind::Ping, 0) as u64);
+    let (ack, ping) =
+        (frame::length_of(FrameKind::Ack, 0) as u64, frame::length_of(FrameKind::Ping, 0) as u64);
     assert_eq!(outbox.waiting(), 3 + ack + 3 + ack + ping);
     drop(far);
     let (writer, far) = connection().await;
@@ -352,18 +353,18 @@ async fn a_peer_that_asks_on_and_on_is_answered_once() {
 /// What a handler may reply to the request `id`: a frame with so many bytes.
 fn reply(id: u64, count: usize) -> Vec<u8> {
     let mut frame = Vec::new();
-    frame::write(&mut frame, Header::new(Kind::Reply, id), &vec![id as u8; count]);
+    frame::write(&mut frame, Header::new(FrameKind::Reply, id), &vec![id as u8; count]);
     frame
 }
 
 /// The replies in what has arrived, in the order in which they became whole.
 fn replies(bytes: &[u8]) -> Vec<u64> {
-    let mut long = std::collections::BTreeMap::<u64, Pieces>::new();
+    let mut long = std::collections::BTreeMap::<u64, FragmentBuffer>::new();
     let mut whole = Vec::new();
     for (header, payload) in Frames::new(bytes) {
         let id = header.id;
         match header.kind {
-            Kind::Piece => {
+            FrameKind::Piece => {
                 assert!(payload.len() <= PIECE_BYTES, "{} bytes", payload.len());
                 long.entry(id).or_default().add(payload, 0, usize::MAX).expect("room");
                 if header.flags & frame::LAST != 0 {
@@ -372,7 +373,7 @@ fn replies(bytes: &[u8]) -> Vec<u64> {
                     whole.push(id);
                 }
             }
-            Kind::Reply => whole.push(id),
+            FrameKind::Reply => whole.push(id),
             _ => {}
         }
     }
@@ -385,8 +386,8 @@ async fn short_replies_overtake_long_ones_also_over_another_connection() {
     let (outbox, mut far) = outbox(1 << 20).await;
     let longest = PIECE_BYTES;
     let blob = Blob::from(vec![1; LONG]);
-    outbox.push_reply(Reply { id: 1, longest }, Pace::Gathered, |out| {
-        let writing = Writing::new(out, Header::new(Kind::Reply, 1));
+    outbox.push_reply(ReplyFrame { id: 1, longest }, Flush::Gathered, |out| {
+        let writing = FrameWriter::new(out, Header::new(FrameKind::Reply, 1));
         meshzero_proto::codec::encode(&blob, Encoding::Bincode, usize::MAX, out).expect("it is encoded");
         // The length of the blob, whose bytes are then all the same.
         out.written_mut().iter_mut().skip(16).for_each(|byte| *byte = 1);
@@ -396,7 +397,7 @@ async fn short_replies_overtake_long_ones_also_over_another_connection() {
     outbox.push_long(3, reply(3, LONG).into());
     let writer = writing(&outbox);
     let mut bytes = read(&mut far, 1 << 20).await;
-    outbox.push_reply(Reply { id: 4, longest }, Pace::Gathered, |out| out.put(&reply(4, 10)));
+    outbox.push_reply(ReplyFrame { id: 4, longest }, Flush::Gathered, |out| out.put(&reply(4, 10)));
     outbox.revoke(3);
     writer.abort();
     outbox.detach();

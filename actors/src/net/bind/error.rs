@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use crate::net::interfaces::InterfacesError;
-use crate::net::zone::{Named, ZoneError};
+use crate::net::zone::{ZoneError, ZonedAddress};
 
 /// Why there is no endpoint.
 ///
@@ -41,7 +41,7 @@ pub enum PlaceError {
     #[error(transparent)]
     Interfaces(#[from] InterfacesError),
     /// Another program, or another service, has the address.
-    #[error("{} is in use already; choose another port, or none to get a free one", Named(*.address))]
+    #[error("{} is in use already; choose another port, or none to get a free one", ZonedAddress(*.address))]
     InUse {
         /// The address.
         address: SocketAddr,
@@ -59,7 +59,7 @@ pub enum PlaceError {
         range: RangeInclusive<u16>,
     },
     /// The system refused.
-    #[error("cannot listen at {}: {error}", Named(*.address))]
+    #[error("cannot listen at {}: {error}", ZonedAddress(*.address))]
     Refused {
         /// The address.
         address: SocketAddr,

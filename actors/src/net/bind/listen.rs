@@ -4,15 +4,15 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 use std::ops::RangeInclusive;
 
-use super::{Host, Place, PlaceError};
-use crate::net::bound_addresses::Bound;
+use super::{BindAddress, BindHost, PlaceError};
+use crate::net::bound_addresses::BoundAddresses;
 use crate::net::host::interfaces;
 use crate::net::interfaces::{ChosenAddresses, Interfaces};
-use crate::net::listeners::{Chosen, Listeners};
+use crate::net::listeners::{ChosenListeners, Listeners};
 use crate::net::network::{Listener, Network};
 use crate::net::resolve::resolve;
 
-impl Place {
+impl BindAddress {
     /// Listens there. Without a port, one is taken from `ports`, or from the system where that is `None`.
     ///
     /// # Errors
@@ -22,7 +22,7 @@ impl Place {
         network: &Network,
         interfaces: &Interfaces,
         ports: Option<&RangeInclusive<u16>>,
-    ) -> Result<Listening, PlaceError> {
+    ) -> Result<BoundListener, PlaceError> {
         let way = self.way(network, interfaces).await?;
         let candidates = match (self.port, ports) {
             (Some(port), _) => vec![port],
@@ -32,7 +32,7 @@ impl Place {
         let mut in_use = None;
         for port in candidates {
             match way.listen(network, port) {
-                Ok((listeners, bound)) => return Listening::new(listeners, bound, interfaces),
+                Ok((listeners, bound)) => return BoundListener::new(listeners, bound, interfaces),
                 Err(PlaceError::InUse { address }) => in_use = Some(address),
                 Err(error) => return Err(error),
             }
@@ -77,7 +77,7 @@ impl Place {
     /// The address that is meant, without listening there; port 0 if it names none.
     async fn address(&self, interfaces: &Interfaces) -> Result<SocketAddr, PlaceError> {
         let address = match &self.host {
-            Host::Any => Some(interfaces.preferred_address()?),
+            BindHost::Any => Some(interfaces.preferred_address()?),
             _ => self.addresses(interfaces).await?.first().copied(),
         };
         let mut address = address.ok_or_else(|| PlaceError::Unreadable { text: self.to_string() })?;
@@ -86,14 +86,14 @@ impl Place {
     }
 
     /// Resolves the place to addresses or to a choice of interfaces.
-    async fn way(&self, network: &Network, interfaces: &Interfaces) -> Result<Way, PlaceError> {
+    async fn way(&self, network: &Network, interfaces: &Interfaces) -> Result<BindMode, PlaceError> {
         // Another network has one address for each host.
         let is_system = network.has_multicast();
         match self.host {
-            Host::Any if is_system && interfaces.is_choice_of_networks() => {
-                Ok(Way::Chosen(interfaces.list_all()?.all))
+            BindHost::Any if is_system && interfaces.is_choice_of_networks() => {
+                Ok(BindMode::Chosen(interfaces.list_all()?.all))
             }
-            _ => Ok(Way::First(self.addresses(interfaces).await?)),
+            _ => Ok(BindMode::First(self.addresses(interfaces).await?)),
         }
     }
 
@@ -101,12 +101,12 @@ impl Place {
     async fn addresses(&self, interfaces: &Interfaces) -> Result<Vec<SocketAddr>, PlaceError> {
         let plain = |ip: IpAddr| SocketAddr::new(ip, 0);
         Ok(match &self.host {
-            Host::Any if interfaces.is_loopback() => vec![plain(Ipv4Addr::LOCALHOST.into())],
+            BindHost::Any if interfaces.is_loopback() => vec![plain(Ipv4Addr::LOCALHOST.into())],
             // Also when this host has nothing but loopback yet.
-            Host::Any => vec![plain(Ipv6Addr::UNSPECIFIED.into()), plain(Ipv4Addr::UNSPECIFIED.into())],
-            Host::Ip(address) => vec![zoned(*address)],
-            Host::Pattern(pattern) => vec![plain(interfaces.matching(pattern)?)],
-            Host::Name(host) => {
+            BindHost::Any => vec![plain(Ipv6Addr::UNSPECIFIED.into()), plain(Ipv4Addr::UNSPECIFIED.into())],
+            BindHost::Ip(address) => vec![zoned(*address)],
+            BindHost::Pattern(pattern) => vec![plain(interfaces.matching(pattern)?)],
+            BindHost::Name(host) => {
                 let unresolvable = |error| PlaceError::Unresolvable { host: host.clone(), error };
                 let found = resolve((host.clone(), 0)).await.map_err(unresolvable)?;
                 if found.is_empty() {
@@ -138,24 +138,24 @@ fn zoned(address: SocketAddr) -> SocketAddr {
 }
 
 /// The addresses to listen at, whatever the port.
-enum Way {
+enum BindMode {
     /// At the first of these addresses that works.
     First(Vec<SocketAddr>),
     /// At each of the chosen addresses.
     Chosen(ChosenAddresses),
 }
 
-impl Way {
-    fn listen(&self, network: &Network, port: u16) -> Result<(Listeners, Bound), PlaceError> {
+impl BindMode {
+    fn listen(&self, network: &Network, port: u16) -> Result<(Listeners, BoundAddresses), PlaceError> {
         match self {
             Self::First(addresses) => {
                 let listener = listen_at(network, addresses, port)?;
                 let refused =
                     |error| PlaceError::Refused { address: (Ipv4Addr::UNSPECIFIED, port).into(), error };
-                let bound = Bound::At(listener.local_addr().map_err(refused)?);
+                let bound = BoundAddresses::At(listener.local_addr().map_err(refused)?);
                 Ok((Listeners::One(listener), bound))
             }
-            Self::Chosen(addresses) => match Chosen::listen(addresses, port) {
+            Self::Chosen(addresses) => match ChosenListeners::listen(addresses, port) {
                 Ok(chosen) => {
                     let bound = chosen.bound().clone();
                     Ok((Listeners::Chosen(chosen), bound))
@@ -192,17 +192,17 @@ fn listen_at(network: &Network, addresses: &[SocketAddr], port: u16) -> Result<L
 
 /// The sockets, and the address to show to people.
 #[derive(Debug)]
-pub struct Listening {
+pub struct BoundListener {
     /// The sockets.
     pub listeners: Listeners,
     /// The addresses of the sockets.
-    pub bound: Bound,
+    pub bound: BoundAddresses,
     /// The address at which others can reach it; the IP address is unspecified as long as there is none.
     pub address: SocketAddr,
 }
 
-impl Listening {
-    fn new(listeners: Listeners, bound: Bound, interfaces: &Interfaces) -> Result<Self, PlaceError> {
+impl BoundListener {
+    fn new(listeners: Listeners, bound: BoundAddresses, interfaces: &Interfaces) -> Result<Self, PlaceError> {
         let address = address_of(&bound, interfaces)?;
         Ok(Self { listeners, bound, address })
     }
@@ -212,9 +212,9 @@ impl Listening {
 ///
 /// # Errors
 /// The system does not tell which addresses there are.
-pub fn address_of(bound: &Bound, interfaces: &Interfaces) -> Result<SocketAddr, PlaceError> {
+pub fn address_of(bound: &BoundAddresses, interfaces: &Interfaces) -> Result<SocketAddr, PlaceError> {
     Ok(match bound {
-        Bound::At(address) if !address.ip().is_unspecified() => *address,
+        BoundAddresses::At(address) if !address.ip().is_unspecified() => *address,
         _ => {
             let mut preferred = interfaces.preferred_address()?;
             preferred.set_port(bound.port());

@@ -21,7 +21,7 @@ pub struct Interface {
 
 /// An address as the system lists it.
 #[derive(Debug, Clone)]
-pub(crate) struct Listed {
+pub(crate) struct ListedAddress {
     /// The name that the system gives the address: the interface's, on Linux also with a label, such as `eth0:avahi`.
     pub(crate) label: String,
     /// Set if the interface is up and has a carrier.
@@ -52,9 +52,9 @@ impl fmt::Display for Interface {
 ///
 /// # Errors
 /// The system's error where it does not list them.
-pub(crate) fn list() -> Result<Vec<Listed>, String> {
+pub(crate) fn list() -> Result<Vec<ListedAddress>, String> {
     let listed = if_addrs::get_if_addrs().map_err(|error| error.to_string())?;
-    let addresses = listed.into_iter().map(|interface| Listed {
+    let addresses = listed.into_iter().map(|interface| ListedAddress {
         is_running: interface.is_oper_up() || interface.is_loopback(),
         interface: Interface {
             name: without_label(&interface.name).to_owned(),

@@ -16,17 +16,17 @@ mod netlink;
 
 /// One entry of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct NeighbourEntry {
     ip: IpAddr,
     /// The number of the interface.
     zone: u32,
-    state: State,
+    state: EntryState,
     /// It has said that it forwards packets, as routers of IPv6 do.
     is_router: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum EntryState {
     /// The hardware address is known.
     Known {
         /// The time since the host has shown that it is there, if the system tells.
@@ -37,7 +37,7 @@ enum State {
 }
 
 /// The table; `None` where it cannot be read.
-pub(crate) fn table() -> Option<Vec<Entry>> {
+pub(crate) fn table() -> Option<Vec<NeighbourEntry>> {
     #[cfg(target_os = "linux")]
     let table = netlink::table().ok();
     #[cfg(not(target_os = "linux"))]
@@ -46,7 +46,7 @@ pub(crate) fn table() -> Option<Vec<Entry>> {
 }
 
 /// The state of each host, whenever it was last confirmed.
-pub(crate) fn states(table: &[Entry]) -> Vec<(IpAddr, Neighbour)> {
+pub(crate) fn states(table: &[NeighbourEntry]) -> Vec<(IpAddr, Neighbour)> {
     table.iter().map(|entry| (entry.ip, entry.since(Duration::ZERO))).collect()
 }
 
@@ -57,23 +57,23 @@ pub(crate) fn has_others(zones: &[u32]) -> bool {
 }
 
 /// The state of a host that was dialled so long ago.
-pub(crate) fn state(table: &[Entry], address: SocketAddr, dialled: Duration) -> Neighbour {
+pub(crate) fn state(table: &[NeighbourEntry], address: SocketAddr, dialled: Duration) -> Neighbour {
     let zone = zone::of(address);
-    let is_it = |entry: &&Entry| entry.ip == address.ip() && (zone == 0 || entry.zone == zone);
+    let is_it = |entry: &&NeighbourEntry| entry.ip == address.ip() && (zone == 0 || entry.zone == zone);
     table.iter().find(is_it).map(|entry| entry.since(dialled)).unwrap_or_default()
 }
 
-impl Entry {
+impl NeighbourEntry {
     fn is_other(&self, zones: &[u32], routers: &[IpAddr]) -> bool {
         let is_router = self.is_router || routers.contains(&self.ip);
-        self.state != State::Silent && !is_router && zones.contains(&self.zone)
+        self.state != EntryState::Silent && !is_router && zones.contains(&self.zone)
     }
 
     fn since(&self, dialled: Duration) -> Neighbour {
         match self.state {
-            State::Silent => Neighbour::Incomplete,
-            State::Known { confirmed: Some(ago) } if ago < dialled => Neighbour::Complete,
-            State::Known { .. } => Neighbour::Stale,
+            EntryState::Silent => Neighbour::Incomplete,
+            EntryState::Known { confirmed: Some(ago) } if ago < dialled => Neighbour::Complete,
+            EntryState::Known { .. } => Neighbour::Stale,
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::net::host::interfaces::Interface;
 /// network is always among them, in the order in which the system lists them, up to as many as others read
 /// ([`MAX_HEARD_ADDRESSES`]). More of an interface's addresses follow while it has no more than others keep ([`MAX_ADDRESSES`]).
 pub(crate) fn serving(list: &[Interface]) -> Vec<&Interface> {
-    let mut seen: BTreeSet<(&str, Network)> = BTreeSet::new();
+    let mut seen: BTreeSet<(&str, NetworkPrefix)> = BTreeSet::new();
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut serving, others): (Vec<&Interface>, Vec<&Interface>) =
-        list.iter().partition(|interface| seen.insert((&interface.name, Network::of(interface))));
+        list.iter().partition(|interface| seen.insert((&interface.name, NetworkPrefix::of(interface))));
     serving.truncate(MAX_HEARD_ADDRESSES);
     for interface in &serving {
         *count.entry(&interface.name).or_default() += 1;
@@ -33,7 +33,7 @@ pub(crate) fn serving(list: &[Interface]) -> Vec<&Interface> {
 
 /// What the hosts of one network share: the leading bits of their addresses.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Network {
+pub(crate) enum NetworkPrefix {
     V4(u32, u8),
     V6(u128, u8),
     /// An address that is a network of its own, as those are that a host has for others to route to: all such of one family
@@ -43,7 +43,7 @@ pub(crate) enum Network {
     },
 }
 
-impl Network {
+impl NetworkPrefix {
     /// The network of an address.
     pub(crate) fn of(interface: &Interface) -> Self {
         let prefix = interface.address.prefix;

@@ -7,21 +7,21 @@ use std::str::FromStr;
 use meshzero_proto::discovery::addresses::OwnAddress;
 
 use super::error::InterfacesError;
-use super::pattern::{NamePattern, Pattern};
+use super::pattern::{AddressPattern, NamePattern};
 use crate::net::host::interfaces;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(super) enum InterfaceChoice {
     /// The loopback interface, whatever this system calls it.
     Loopback,
     Name(String),
     Names(NamePattern),
     Address(IpAddr),
     Network(OwnAddress),
-    Pattern(Pattern),
+    Pattern(AddressPattern),
 }
 
-impl Choice {
+impl InterfaceChoice {
     /// Returns whether it includes the address that the system lists under `name`.
     pub(super) fn includes(&self, name: &str, ip: IpAddr) -> bool {
         match self {
@@ -64,7 +64,7 @@ impl Choice {
     }
 }
 
-impl FromStr for Choice {
+impl FromStr for InterfaceChoice {
     type Err = InterfacesError;
 
     fn from_str(part: &str) -> Result<Self, InterfacesError> {
@@ -101,7 +101,7 @@ impl FromStr for Choice {
     }
 }
 
-impl fmt::Display for Choice {
+impl fmt::Display for InterfaceChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Loopback => f.write_str("lo"),

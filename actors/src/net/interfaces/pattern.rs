@@ -8,13 +8,13 @@ use super::error::InterfacesError;
 
 /// IPv4 addresses by their leading numbers, such as `192.168.*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(Vec<Option<u8>>);
+pub struct AddressPattern(Vec<Option<u8>>);
 
 /// Interfaces by parts of their names, such as `eth*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamePattern(String);
 
-impl Pattern {
+impl AddressPattern {
     /// Returns whether an address fits.
     pub fn fits(&self, ip: IpAddr) -> bool {
         let IpAddr::V4(ip) = ip else { return false };
@@ -22,7 +22,7 @@ impl Pattern {
     }
 }
 
-impl FromStr for Pattern {
+impl FromStr for AddressPattern {
     type Err = InterfacesError;
 
     /// Reads `*`, `192.168.*`, `10.*.*.1`: numbers and stars, of which at least one; a star at the end stands for all
@@ -39,7 +39,7 @@ impl FromStr for Pattern {
     }
 }
 
-impl fmt::Display for Pattern {
+impl fmt::Display for AddressPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let octets = self.0.iter().map(|octet| octet.map_or("*".to_owned(), |octet| octet.to_string()));
         f.write_str(&octets.collect::<Vec<_>>().join("."))
@@ -78,13 +78,13 @@ mod tests {
     #[test]
     fn patterns_of_addresses_have_stars() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let fits = |pattern: &str, address| pattern.parse::<Pattern>().map(|p| p.fits(ip(address)));
+        let fits = |pattern: &str, address| pattern.parse::<AddressPattern>().map(|p| p.fits(ip(address)));
         assert_eq!(fits("192.168.*", "192.168.3.4"), Ok(true));
         assert_eq!(fits("192.168.*", "192.169.3.4"), Ok(false));
         assert_eq!(fits("10.*.*.1", "10.2.3.1"), Ok(true));
         assert_eq!(fits("*", "10.2.3.1"), Ok(true));
         for text in ["192.168", "1.2.3.4", "1.2.3.4.*", "256.*", "", "a.*"] {
-            assert!(text.parse::<Pattern>().is_err(), "{text}");
+            assert!(text.parse::<AddressPattern>().is_err(), "{text}");
         }
     }
 

@@ -10,11 +10,11 @@ pub(crate) const NAMED: usize = 16;
 /// A part of the choice that cannot be used yet. It is used as soon as that has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Awaited {
+pub struct PendingInterface {
     /// What was chosen.
     pub chosen: String,
     /// What it lacks.
-    pub lack: Lack,
+    pub lack: MissingPart,
     /// The interfaces that this host has, as `name (address)`: what was chosen may be a typo.
     pub existing: Vec<String>,
     /// The interface that is meant, in words that follow "the" or "no".
@@ -24,7 +24,7 @@ pub struct Awaited {
 /// What a chosen interface lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Lack {
+pub enum MissingPart {
     /// This host has no such interface, or none with such an address.
     Interface,
     /// It has no address.
@@ -33,22 +33,22 @@ pub enum Lack {
     Connection,
 }
 
-impl fmt::Display for Awaited {
+impl fmt::Display for PendingInterface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { lack, existing, described, .. } = self;
         match lack {
-            Lack::Interface if existing.is_empty() => {
+            MissingPart::Interface if existing.is_empty() => {
                 write!(f, "this host has no {described} yet; waiting for it")
             }
-            Lack::Interface => {
+            MissingPart::Interface => {
                 write!(
                     f,
                     "this host has no {described} yet, only {}; waiting for it",
                     at_most(NAMED, existing)
                 )
             }
-            Lack::Address => write!(f, "the {described} has no address yet; waiting for one"),
-            Lack::Connection => write!(f, "the {described} is not connected yet; waiting for that"),
+            MissingPart::Address => write!(f, "the {described} has no address yet; waiting for one"),
+            MissingPart::Connection => write!(f, "the {described} is not connected yet; waiting for that"),
         }
     }
 }

@@ -21,22 +21,22 @@ fn at(ip: &str, port: u16) -> SocketAddr {
 #[cfg(any(target_os = "linux", windows))]
 #[tokio::test]
 async fn the_same_free_port_is_taken_everywhere() {
-    let both = Chosen::listen(&chosen(&["127.0.0.1", SECOND]), 0).expect("free ports");
+    let both = ChosenListeners::listen(&chosen(&["127.0.0.1", SECOND]), 0).expect("free ports");
     let port = both.bound().port();
     for ip in ["127.0.0.1", SECOND] {
         assert!(both.bound().takes(at(ip, port)));
     }
     assert!(!both.bound().takes(at("127.0.0.3", port)));
-    let error = Chosen::listen(&chosen(&[SECOND]), port).expect_err("it is taken");
+    let error = ChosenListeners::listen(&chosen(&[SECOND]), port).expect_err("it is taken");
     assert_eq!(error.1.kind(), io::ErrorKind::AddrInUse);
 }
 
 #[tokio::test]
 async fn a_port_is_kept_where_there_is_no_address_yet() {
-    let none = Chosen::listen(&chosen(&[]), 0).expect("a free port");
+    let none = ChosenListeners::listen(&chosen(&[]), 0).expect("a free port");
     let port = none.bound().port();
     assert!(port > 0);
-    let error = Chosen::listen(&chosen(&["127.0.0.1"]), port).expect_err("it is kept");
+    let error = ChosenListeners::listen(&chosen(&["127.0.0.1"]), port).expect_err("it is kept");
     assert_eq!(error.1.kind(), io::ErrorKind::AddrInUse);
 }
 
@@ -46,7 +46,7 @@ async fn a_port_is_kept_where_there_is_no_address_yet() {
 async fn there_are_no_more_sockets_than_may_be() {
     let many: Vec<String> = (1..=wanted::MOST + 6).map(|host| format!("127.0.1.{host}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let chosen = Chosen::listen(&chosen(&many), 0).expect("a free port");
+    let chosen = ChosenListeners::listen(&chosen(&many), 0).expect("a free port");
     assert_eq!(chosen.sockets.len(), wanted::MOST);
     assert!(chosen.is_cut && chosen.refused.is_empty());
 }
@@ -64,7 +64,7 @@ async fn connect(to: SocketAddr) -> TcpStream {
 #[tokio::test]
 async fn an_address_that_came_before_it_followed_is_listened_at() {
     let (_publish, addresses) = watch::channel(Some(Arc::new(chosen(&[SECOND]))));
-    let mut chosen = Chosen::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let mut chosen = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let second = at(SECOND, chosen.bound().port());
     chosen.follow(addresses, Duration::ZERO, || {});
     let connected = async { tokio::join!(chosen.accept(), connect(second)) };
@@ -74,7 +74,7 @@ async fn an_address_that_came_before_it_followed_is_listened_at() {
 #[tokio::test]
 async fn sockets_come_and_go_with_the_addresses() {
     let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
-    let mut listening = Chosen::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let mut listening = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let (tell, told) = std::sync::mpsc::channel();
     listening.follow(addresses, Duration::ZERO, move || tell.send(()).expect("it is listened to"));
     let bound = listening.bound().clone();
@@ -93,7 +93,7 @@ async fn sockets_come_and_go_with_the_addresses() {
 #[tokio::test]
 async fn nobody_is_there_for_what_arrives_by_another_interface() {
     let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
-    let mut listening = Chosen::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let mut listening = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let address = at("127.0.0.1", listening.bound().port());
     listening.follow(addresses, Duration::ZERO, || {});
     let shut = Ingress::only(&[7]);
@@ -111,7 +111,7 @@ async fn nobody_is_there_for_what_arrives_by_another_interface() {
 #[tokio::test]
 async fn it_listens_on_where_it_did_while_the_addresses_are_unknown() {
     let (publish, addresses) = watch::channel(None);
-    let mut listening = Chosen::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let mut listening = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let (tell, told) = std::sync::mpsc::channel();
     listening.follow(addresses, Duration::ZERO, move || tell.send(()).expect("it is listened to"));
     let bound = listening.bound().clone();

@@ -11,12 +11,12 @@ pub(super) const MOST: usize = 64;
 
 /// The addresses to listen at, each once, and those for which there is no room.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct WantedAddresses {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) left_out: Vec<SocketAddr>,
 }
 
-impl Wanted {
+impl WantedAddresses {
     /// Those of `list` that are announced, and as many of the others as there is room for; those first that others can reach. Of
     /// loopback one is enough.
     pub(super) fn of(list: &[Interface], port: u16) -> Self {
@@ -65,7 +65,10 @@ mod tests {
         let list = ["::1", "127.0.0.1", "fe80::1", "10.0.0.1", "10.0.0.1", "2001:db8::1"];
         let list = list.map(|ip| interface(ip, 24));
         let expected = ["10.0.0.1:9", "[2001:db8::1]:9", "[fe80::1%7]:9", "127.0.0.1:9"];
-        assert_eq!(Wanted::of(&list, 9).addresses, expected.map(|text| text.parse().expect("an address")));
+        assert_eq!(
+            WantedAddresses::of(&list, 9).addresses,
+            expected.map(|text| text.parse().expect("an address"))
+        );
     }
 
     #[test]
@@ -73,11 +76,11 @@ mod tests {
         let same = (1..=200).map(|n| interface(&format!("10.0.0.{n}"), 24));
         let networks = (0..20).map(|n| interface(&format!("10.1.{n}.1"), 24));
         let list: Vec<_> = same.chain(networks).collect();
-        let Wanted { addresses, left_out } = Wanted::of(&list, 9);
+        let WantedAddresses { addresses, left_out } = WantedAddresses::of(&list, 9);
         assert_eq!((addresses.len(), left_out.len()), (MOST, 220 - MOST));
         assert!(addresses.contains(&([10, 1, 19, 1], 9).into()));
         let networks: Vec<_> = (0..200).map(|n| interface(&format!("10.1.{n}.1"), 24)).collect();
-        let Wanted { addresses, left_out } = Wanted::of(&networks, 9);
+        let WantedAddresses { addresses, left_out } = WantedAddresses::of(&networks, 9);
         assert_eq!((addresses.len(), left_out.len()), (200, 0));
     }
 }

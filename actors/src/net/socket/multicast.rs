@@ -9,14 +9,14 @@ use super::wish;
 
 /// A family of addresses on one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Family {
+pub(crate) enum MulticastFamily {
     /// IPv4, and the interface's address, from which it sends.
     V4(Ipv4Addr),
     /// IPv6.
     V6,
 }
 
-impl Family {
+impl MulticastFamily {
     /// The group that mDNS is sent to (RFC 6762 §3), on the interface with this number.
     fn mdns_group(self, interface: u32) -> SocketAddr {
         match self {
@@ -37,10 +37,10 @@ pub(crate) const MDNS_PORT: u16 = 5353;
 ///
 /// # Errors
 /// What the system says, for instance when the interface has just gone.
-pub(crate) fn one_shot(family: Family, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
+pub(crate) fn one_shot(family: MulticastFamily, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
     let own: SocketAddr = match family {
-        Family::V4(ip) => (ip, 0).into(),
-        Family::V6 => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        MulticastFamily::V4(ip) => (ip, 0).into(),
+        MulticastFamily::V6 => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let socket = multicast_sender(family, interface)?;
     socket.bind(&own.into())?;
@@ -52,7 +52,7 @@ pub(crate) fn one_shot(family: Family, interface: u32) -> io::Result<(UdpSocket,
 ///
 /// # Errors
 /// What the system says; see [`is_port_held`].
-pub(crate) fn multicast(family: Family, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
+pub(crate) fn multicast(family: MulticastFamily, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
     let group = family.mdns_group(interface);
     let socket = multicast_sender(family, interface)?;
     share_port(&socket)?;
@@ -61,7 +61,7 @@ pub(crate) fn multicast(family: Family, interface: u32) -> io::Result<(UdpSocket
     let own = if cfg!(windows) { unspecified(group) } else { group };
     socket.bind(&own.into())?;
     match family {
-        Family::V4(ip) => {
+        MulticastFamily::V4(ip) => {
             // By number: an address may be on several interfaces.
             let by = match interface {
                 0 => InterfaceIndexOrAddress::Address(ip),
@@ -72,7 +72,7 @@ pub(crate) fn multicast(family: Family, interface: u32) -> io::Result<(UdpSocket
             #[cfg(target_os = "linux")]
             wish(socket.set_multicast_all_v4(false), "what others listen to is heard as well");
         }
-        Family::V6 => {
+        MulticastFamily::V6 => {
             let IpAddr::V6(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
             socket.join_multicast_v6(&group, interface)?;
             #[cfg(target_os = "linux")]
@@ -86,7 +86,7 @@ pub(crate) fn multicast(family: Family, interface: u32) -> io::Result<(UdpSocket
 ///
 /// # Errors
 /// What the system says; see [`is_port_held`].
-pub(crate) fn check_mdns_port(family: Family) -> io::Result<()> {
+pub(crate) fn check_mdns_port(family: MulticastFamily) -> io::Result<()> {
     let socket = multicast_sender(family, 0)?;
     share_port(&socket)?;
     socket.bind(&unspecified(family.mdns_group(0)).into())
@@ -115,14 +115,14 @@ fn share_port(socket: &Socket) -> io::Result<()> {
 }
 
 /// A socket that sends multicast on one interface, 0 for any, and is not bound yet.
-fn multicast_sender(family: Family, interface: u32) -> io::Result<Socket> {
+fn multicast_sender(family: MulticastFamily, interface: u32) -> io::Result<Socket> {
     /// Room for the answers of a whole classroom that arrive within a millisecond.
     const RECEIVE_BYTES: usize = 4 << 20;
 
-    let domain = if matches!(family, Family::V4(_)) { Domain::IPV4 } else { Domain::IPV6 };
+    let domain = if matches!(family, MulticastFamily::V4(_)) { Domain::IPV4 } else { Domain::IPV6 };
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     match family {
-        Family::V4(ip) => {
+        MulticastFamily::V4(ip) => {
             if !ip.is_unspecified() {
                 // Linux takes the interface of the address that it is bound to all the same.
                 wish(socket.set_multicast_if_v4(&ip), "a question leaves where the system thinks best");
@@ -130,7 +130,7 @@ fn multicast_sender(family: Family, interface: u32) -> io::Result<Socket> {
             wish(socket.set_multicast_ttl_v4(255), "a strict host may ignore questions of this one");
             wish(socket.set_multicast_loop_v4(true), "services of this host may be found late");
         }
-        Family::V6 => {
+        MulticastFamily::V6 => {
             socket.set_only_v6(true)?;
             if interface != 0 {
                 // The group's address names the interface as well.

@@ -4,17 +4,17 @@ use std::time::Instant;
 
 use crate::runtime::blocking;
 use crate::runtime::clock;
-use crate::server::actor::decoding::Known;
-use crate::server::request::delivery::{Arrived, Delivery};
-use crate::server::request::reply::Batch;
-use crate::telemetry::trace::Handling;
+use crate::server::actor::decoding::HandlerContext;
+use crate::server::request::delivery::{Delivery, IncomingMessage};
+use crate::server::request::reply::ReplyBatch;
+use crate::telemetry::trace::HandlerSpan;
 
 /// The messages of a delivery, as runs of the same type, as many as there are turns for.
-pub(crate) struct Run<'a> {
+pub(crate) struct MessageBatch<'a> {
     /// The name of the service.
     service: &'a str,
     delivery: &'a mut Delivery,
-    batch: Batch<'a>,
+    batch: ReplyBatch<'a>,
     /// Messages that have been taken up, and as many as may be.
     handled: &'a mut u64,
     turn: u64,
@@ -22,14 +22,14 @@ pub(crate) struct Run<'a> {
     now: Instant,
     is_first: bool,
     /// The message that is being handled, if it is part of a trace.
-    handling: Option<Handling>,
+    handling: Option<HandlerSpan>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> MessageBatch<'a> {
     pub(crate) fn new(
         service: &'a str,
         delivery: &'a mut Delivery,
-        batch: Batch<'a>,
+        batch: ReplyBatch<'a>,
         handled: &'a mut u64,
         turn: u64,
     ) -> Self {
@@ -54,7 +54,7 @@ impl<'a> Run<'a> {
 
     /// The next message of this run, which is being handled from now on, until this is called again.
     #[inline(always)]
-    pub(crate) fn next(&mut self, known: &Known<'_>) -> Option<Arrived<'_>> {
+    pub(crate) fn next(&mut self, known: &HandlerContext<'_>) -> Option<IncomingMessage<'_>> {
         if self.handling.is_some() {
             self.leave();
         }
@@ -68,7 +68,7 @@ impl<'a> Run<'a> {
         let (service, handling) = (self.service, &mut self.handling);
         let out = self.batch.frames(self.now);
         let arrived = self.delivery.next(Some(self.slot), self.now, out, |context| {
-            *handling = Some(Handling::begin(context, service, known.name));
+            *handling = Some(HandlerSpan::begin(context, service, known.name));
         })?;
         *self.handled += 1;
         blocking::handles(*self.handled);

@@ -7,13 +7,13 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::wire::refusal::Refusal;
 
 use crate::runtime::events;
-use crate::server::request::in_progress::Begun;
-use crate::server::request::reply::Due;
+use crate::server::request::in_progress::HandlerInProgress;
+use crate::server::request::reply::ReplySlot;
 use crate::telemetry::counters::RequestCounters;
 
 /// How the messages of a service are decoded.
 #[derive(Debug, Clone)]
-pub(crate) struct Decoding {
+pub(crate) struct DecodeContext {
     /// What it may cost.
     pub(crate) limits: DecodeLimits,
     /// Counts those that do not decode.
@@ -21,17 +21,17 @@ pub(crate) struct Decoding {
 }
 
 /// What is known of a message before it is decoded.
-pub(crate) struct Known<'a> {
+pub(crate) struct HandlerContext<'a> {
     pub(crate) name: &'a TypeName,
-    pub(crate) decoding: &'a Decoding,
+    pub(crate) decoding: &'a DecodeContext,
     /// Cloned for each message that its handler ends later.
-    pub(crate) begun: &'a Begun,
+    pub(crate) begun: &'a HandlerInProgress,
 }
 
-impl Known<'_> {
+impl HandlerContext<'_> {
     /// Tells the caller that the message does not decode, or counts it where nobody waits.
     #[cold]
-    pub(crate) fn undecodable(&self, error: &DecodeError, due: Option<Due<'_>>) {
+    pub(crate) fn undecodable(&self, error: &DecodeError, due: Option<ReplySlot<'_>>) {
         let problem = error.to_string();
         match due {
             Some(due) => due.refuse(&Refusal::Undecodable { message: self.name.to_string(), problem }),

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::message::NetMessage;
 
 /// What a handler gave back.
-pub(crate) enum Handled<A: Actor, M: NetMessage> {
+pub(crate) enum HandlerOutput<A: Actor, M: NetMessage> {
     Now(M::Result),
     Future(ResponseFuture<M::Result>),
     ActorFuture(ResponseActFuture<A, M::Result>),
@@ -20,29 +20,29 @@ pub(crate) enum Handled<A: Actor, M: NetMessage> {
 /// Calls the handler. The usual kinds of response are taken as they are, which spares each message a channel, and the
 /// futures among them a place in the actor's context, where every wake polls them all.
 #[inline]
-pub(crate) fn dispatch<A, M>(actor: &mut A, context: &mut A::Context, message: M) -> Handled<A, M>
+pub(crate) fn dispatch<A, M>(actor: &mut A, context: &mut A::Context, message: M) -> HandlerOutput<A, M>
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
     let mut response = Some(<A as Handler<M>>::handle(actor, message, context));
     if let Some(result) = take_as::<M::Result, _>(&mut response) {
-        return Handled::Now(result);
+        return HandlerOutput::Now(result);
     }
     if let Some(MessageResult(result)) = take_as::<MessageResult<M>, _>(&mut response) {
-        return Handled::Now(result);
+        return HandlerOutput::Now(result);
     }
     if let Some(future) = take_as(&mut response) {
-        return Handled::Future(future);
+        return HandlerOutput::Future(future);
     }
     if let Some(future) = take_as(&mut response) {
-        return Handled::ActorFuture(future);
+        return HandlerOutput::ActorFuture(future);
     }
     let (tell, told) = oneshot::channel();
     if let Some(response) = response {
         response.handle(context, Some(tell));
     }
-    Handled::Told(told)
+    HandlerOutput::Told(told)
 }
 
 /// Takes the response if it is a `T`.

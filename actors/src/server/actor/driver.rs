@@ -12,35 +12,35 @@ use meshzero_proto::name::TypeName;
 
 use crate::runtime::blocking;
 use crate::runtime::clock;
-use crate::server::actor::batch::Run;
-use crate::server::actor::decoding::{Decoding, Known};
-use crate::server::actor::handler::{Calls, Registration};
-use crate::server::actor::inbox::{Inbox, Job, Next};
-use crate::server::request::delivery::{Arrived, Delivery};
-use crate::server::request::in_progress::{Begun, Tally};
-use crate::server::request::reply::Batch;
-use crate::telemetry::trace::Handling;
+use crate::server::actor::batch::MessageBatch;
+use crate::server::actor::decoding::{DecodeContext, HandlerContext};
+use crate::server::actor::handler::{HandlerFns, Registration};
+use crate::server::actor::inbox::{Inbox, InboxPoll, Job};
+use crate::server::request::delivery::{Delivery, IncomingMessage};
+use crate::server::request::in_progress::{CountsByType, HandlerInProgress};
+use crate::server::request::reply::ReplyBatch;
+use crate::telemetry::trace::HandlerSpan;
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
 const TURN: u64 = 128;
 
 /// A future in the actor's context that calls its handlers for the messages in the inbox. Clones share the messages in progress.
-pub(crate) struct Driver<A: Actor> {
+pub(crate) struct ActorDriver<A: Actor> {
     inbox: Arc<Inbox<A>>,
-    table: Arc<[Row<A>]>,
-    decoding: Decoding,
-    work: Rc<RefCell<Work>>,
+    table: Arc<[MessageHandler<A>]>,
+    decoding: DecodeContext,
+    work: Rc<RefCell<InProgress>>,
 }
 
 /// The handler of one message type.
-struct Row<A: Actor> {
+struct MessageHandler<A: Actor> {
     name: TypeName,
-    calls: Calls<A>,
-    begun: Begun,
+    calls: HandlerFns<A>,
+    begun: HandlerInProgress,
 }
 
 /// Messages in progress. They outlive the actor: after a panic the next one goes on with the rest.
-struct Work {
+struct InProgress {
     delivery: Option<Delivery>,
     /// The number of the message that was taken up last.
     handled: u64,
@@ -48,13 +48,13 @@ struct Work {
     answers: Vec<u8>,
 }
 
-impl Default for Work {
+impl Default for InProgress {
     fn default() -> Self {
         Self { delivery: None, handled: blocking::first_number(), answers: Vec::new() }
     }
 }
 
-impl<A: Actor> Clone for Driver<A> {
+impl<A: Actor> Clone for ActorDriver<A> {
     fn clone(&self) -> Self {
         Self {
             inbox: Arc::clone(&self.inbox),
@@ -65,13 +65,13 @@ impl<A: Actor> Clone for Driver<A> {
     }
 }
 
-impl<A: Actor<Context = Context<A>>> Driver<A> {
+impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
     /// A driver of actors with these `handlers`, one after the other.
-    pub(crate) fn new(inbox: Arc<Inbox<A>>, handlers: &[Registration<A>], decoding: Decoding) -> Self {
-        let table = handlers.iter().map(|handler| Row {
+    pub(crate) fn new(inbox: Arc<Inbox<A>>, handlers: &[Registration<A>], decoding: DecodeContext) -> Self {
+        let table = handlers.iter().map(|handler| MessageHandler {
             name: handler.name.clone(),
             calls: handler.calls,
-            begun: Begun::default(),
+            begun: HandlerInProgress::default(),
         });
         Self { inbox, table: table.collect(), decoding, work: Rc::default() }
     }
@@ -86,7 +86,7 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
     pub(crate) fn abandon(&self) {
         let (jobs, tell) = self.inbox.take_abandoned();
         let delivery = self.work.borrow_mut().delivery.take();
-        let mut tally = Tally::new();
+        let mut tally = CountsByType::new();
         let mut add = |name: &str, count: usize| {
             if count > 0 {
                 *tally.entry(name.to_owned()).or_default() += count;
@@ -118,7 +118,7 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
     }
 }
 
-impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
+impl<A: Actor<Context = Context<A>>> ActorFuture<A> for ActorDriver<A> {
     type Output = ();
 
     fn poll(
@@ -128,7 +128,7 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
         let mut work = self.work.borrow_mut();
-        let _scope = blocking::Scope::enter();
+        let _scope = blocking::BusyScope::enter();
         let turn = work.handled + TURN;
         // Set once the inbox is going to call the waker.
         let mut is_asleep = false;
@@ -138,11 +138,13 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
                     return Poll::Pending;
                 }
                 let next = self.inbox.next(task.waker());
-                is_asleep = matches!(next, Next::Last(_));
+                is_asleep = matches!(next, InboxPoll::Last(_));
                 match next {
-                    Next::Job(job) | Next::Last(job) => self.take_up(job, &mut work, actor, context),
-                    Next::Empty => return Poll::Pending,
-                    Next::Closed => return Poll::Ready(()),
+                    InboxPoll::Job(job) | InboxPoll::Last(job) => {
+                        self.take_up(job, &mut work, actor, context)
+                    }
+                    InboxPoll::Empty => return Poll::Pending,
+                    InboxPoll::Closed => return Poll::Ready(()),
                 }
             }
             self.go_on(&mut work, turn, actor, context);
@@ -156,12 +158,12 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
     }
 }
 
-impl<A: Actor<Context = Context<A>>> Driver<A> {
+impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
     /// Handles what one connection brought, and lets the answers leave together.
-    fn go_on(&self, work: &mut Work, turn: u64, actor: &mut A, context: &mut A::Context) {
-        let Work { delivery: Some(delivery), handled, answers } = work else { return };
-        let batch = Batch::new(delivery.answers(), answers);
-        let mut run = Run::new(self.inbox.service(), delivery, batch, handled, turn);
+    fn go_on(&self, work: &mut InProgress, turn: u64, actor: &mut A, context: &mut A::Context) {
+        let InProgress { delivery: Some(delivery), handled, answers } = work else { return };
+        let batch = ReplyBatch::new(delivery.answers(), answers);
+        let mut run = MessageBatch::new(self.inbox.service(), delivery, batch, handled, turn);
         while !context.waiting()
             && let Some(slot) = run.slot()
         {
@@ -178,12 +180,12 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
         }
     }
 
-    fn known<'a>(&'a self, row: &'a Row<A>) -> Known<'a> {
-        Known { name: &row.name, decoding: &self.decoding, begun: &row.begun }
+    fn known<'a>(&'a self, row: &'a MessageHandler<A>) -> HandlerContext<'a> {
+        HandlerContext { name: &row.name, decoding: &self.decoding, begun: &row.begun }
     }
 
     /// Handles what came alone, or makes ready what came together.
-    fn take_up(&self, job: Job<A>, work: &mut Work, actor: &mut A, context: &mut A::Context) {
+    fn take_up(&self, job: Job<A>, work: &mut InProgress, actor: &mut A, context: &mut A::Context) {
         match job {
             Job::Delivery(delivery) => work.delivery = Some(delivery),
             Job::Local(_, call) => {
@@ -200,8 +202,8 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
                     let payload = std::mem::take(&mut inbound.payload);
                     let trace = inbound.trace.take();
                     let _handling =
-                        trace.map(|context| Handling::begin(*context, self.inbox.service(), &row.name));
-                    let arrived = Arrived::alone(slot, &payload, *inbound);
+                        trace.map(|context| HandlerSpan::begin(*context, self.inbox.service(), &row.name));
+                    let arrived = IncomingMessage::alone(slot, &payload, *inbound);
                     (row.calls.alone)(actor, context, arrived, &self.known(row));
                 }
             }

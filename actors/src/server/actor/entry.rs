@@ -5,24 +5,24 @@ use std::fmt;
 use tokio::sync::oneshot;
 
 use crate::server::request::delivery::Delivery;
-use crate::server::request::in_progress::Tally;
-use crate::server::request::inbound::Inbound;
+use crate::server::request::in_progress::CountsByType;
+use crate::server::request::inbound::InboundMessage;
 
 /// The entry to an actor of any type, in which a service puts the messages for it.
-pub trait Entry: Send + Sync {
+pub trait ActorEntry: Send + Sync {
     /// Hands over the messages that arrived together on one connection. Called on the service's thread, in order of arrival.
     fn deliver(&self, delivery: Delivery);
 
     /// Hands a message that came in another way to the handler with this number. Called on any thread: messages of this
     /// process that are encoded and others enter in the order in which they were sent.
-    fn deliver_alone(&self, slot: usize, inbound: Inbound);
+    fn deliver_alone(&self, slot: usize, inbound: InboundMessage);
 
     /// Takes no more messages; those that were taken are still handled.
     fn close(&self);
 
-    /// As [`Entry::close`], and turns away messages that no handler has begun. Sends the numbers of unfinished messages, as far as they
+    /// As [`ActorEntry::close`], and turns away messages that no handler has begun. Sends the numbers of unfinished messages, as far as they
     /// are known.
-    fn abandon(&self, tell: oneshot::Sender<Tally>);
+    fn abandon(&self, tell: oneshot::Sender<CountsByType>);
 
     /// Returns whether the actor still takes messages.
     fn is_alive(&self) -> bool;

@@ -9,22 +9,22 @@ use meshzero_proto::name::TypeName;
 use tokio::sync::{Notify, oneshot};
 
 use crate::runtime::clock;
-use crate::runtime::executor::Home;
-use crate::server::actor::decoding::{Decoding, Known};
-use crate::server::actor::entry::Entry;
-use crate::server::actor::handler::{Hold, Post, Registration};
-use crate::server::request::delivery::{Arrived, Delivery};
-use crate::server::request::in_progress::{Begun, Tally};
-use crate::server::request::inbound::Inbound;
-use crate::server::request::reply::Batch;
+use crate::runtime::executor::Executor;
+use crate::server::actor::decoding::{DecodeContext, HandlerContext};
+use crate::server::actor::entry::ActorEntry;
+use crate::server::actor::handler::{DecodeFn, ForwardFn, Registration};
+use crate::server::request::delivery::{Delivery, IncomingMessage};
+use crate::server::request::in_progress::{CountsByType, HandlerInProgress};
+use crate::server::request::inbound::InboundMessage;
+use crate::server::request::reply::ReplyBatch;
 
 /// The entry to an actor that the user runs.
-pub struct Foreign<A: Actor> {
+pub struct ExternalActor<A: Actor> {
     addr: Addr<A>,
-    table: Box<[Way<A>]>,
-    decoding: Decoding,
+    table: Box<[MailboxHandler<A>]>,
+    decoding: DecodeContext,
     /// The thread on which handled messages are finished.
-    home: Home,
+    home: Executor,
     closed: AtomicBool,
     /// Told when a message found the actor gone.
     found_gone: Notify,
@@ -34,18 +34,23 @@ pub struct Foreign<A: Actor> {
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 /// The functions that put messages of one type into the mailbox.
-struct Way<A: Actor> {
+struct MailboxHandler<A: Actor> {
     name: TypeName,
-    begun: Begun,
-    post: Post<A>,
-    hold: Hold<A>,
+    begun: HandlerInProgress,
+    post: ForwardFn<A>,
+    hold: DecodeFn<A>,
 }
 
-impl<A: Actor<Context = Context<A>>> Foreign<A> {
-    pub(crate) fn new(addr: Addr<A>, handlers: &[Registration<A>], decoding: Decoding, home: Home) -> Self {
-        let table = handlers.iter().map(|handler| Way {
+impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
+    pub(crate) fn new(
+        addr: Addr<A>,
+        handlers: &[Registration<A>],
+        decoding: DecodeContext,
+        home: Executor,
+    ) -> Self {
+        let table = handlers.iter().map(|handler| MailboxHandler {
             name: handler.name.clone(),
-            begun: Begun::default(),
+            begun: HandlerInProgress::default(),
             post: handler.post,
             hold: handler.hold,
         });
@@ -86,7 +91,7 @@ impl<A: Actor<Context = Context<A>>> Foreign<A> {
     }
 }
 
-impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
+impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
     fn deliver(&self, mut delivery: Delivery) {
         if !self.takes() {
             return;
@@ -98,30 +103,32 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
         });
         let answers = Arc::clone(delivery.answers());
         let mut frames = Vec::new();
-        let mut batch = Batch::new(&answers, &mut frames);
+        let mut batch = ReplyBatch::new(&answers, &mut frames);
         let now = clock::now();
         // A trace ends here: there is no place for it in an actor's own mailbox.
         while let Some(arrived) = delivery.next(None, now, batch.frames(now), |_| {}) {
             let after = arrived.after;
             if let Some((_, held)) = last.take_if(|(last, _)| *last == after) {
                 actix::spawn(held(&self.addr, arrived.place.keep_all(after)));
-            } else if let Some(Way { name, begun, post, .. }) = self.table.get(arrived.slot) {
-                let finish = post(&self.addr, arrived, &Known { name, decoding: &self.decoding, begun });
+            } else if let Some(MailboxHandler { name, begun, post, .. }) = self.table.get(arrived.slot) {
+                let finish =
+                    post(&self.addr, arrived, &HandlerContext { name, decoding: &self.decoding, begun });
                 finish.map(actix::spawn);
             }
         }
     }
 
-    fn deliver_alone(&self, slot: usize, mut inbound: Inbound) {
+    fn deliver_alone(&self, slot: usize, mut inbound: InboundMessage) {
         if !self.takes() {
             return inbound.turn_away();
         }
-        if let Some(Way { name, begun, post, .. }) = self.table.get(slot)
+        if let Some(MailboxHandler { name, begun, post, .. }) = self.table.get(slot)
             && inbound.is_due(clock::now())
         {
             let payload = std::mem::take(&mut inbound.payload);
-            let arrived = Arrived::alone(slot, &payload, inbound);
-            if let Some(finish) = post(&self.addr, arrived, &Known { name, decoding: &self.decoding, begun })
+            let arrived = IncomingMessage::alone(slot, &payload, inbound);
+            if let Some(finish) =
+                post(&self.addr, arrived, &HandlerContext { name, decoding: &self.decoding, begun })
             {
                 // With the thread the reply goes, and the caller is told.
                 let _ = self.home.spawn(move || finish);
@@ -134,7 +141,7 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
     }
 
     /// Messages in the mailbox stay there: it is the program's.
-    fn abandon(&self, tell: oneshot::Sender<Tally>) {
+    fn abandon(&self, tell: oneshot::Sender<CountsByType>) {
         self.close();
         let begun = self.table.iter().map(|way| (way.name.to_string(), way.begun.count()));
         // Nobody waits any more when this fails.

@@ -15,16 +15,16 @@ use meshzero_proto::wire::refusal::Refusal;
 use tokio::sync::oneshot;
 
 use crate::message::NetMessage;
-use crate::server::actor::batch::Run;
-use crate::server::actor::decoding::Known;
-use crate::server::actor::dispatch::{Handled, dispatch};
+use crate::server::actor::batch::MessageBatch;
+use crate::server::actor::decoding::HandlerContext;
+use crate::server::actor::dispatch::{HandlerOutput, dispatch};
 use crate::server::actor::inbox::Inbox;
-use crate::server::actor::local::{AnyDoor, Door, Mailbox, inbox_door};
-use crate::server::request::delivery::{Arrived, Kept, Place};
-use crate::server::request::in_progress::Begun;
-use crate::server::request::inbound::{Inbound, ReplyTo};
+use crate::server::actor::local::{AnyLocalEntry, LocalEntry, MailboxEntry, inbox_door};
+use crate::server::request::delivery::{HeldPermits, IncomingMessage, MessagePermit};
+use crate::server::request::in_progress::HandlerInProgress;
+use crate::server::request::inbound::{InboundMessage, ReplyTo};
 use crate::server::request::incoming_call::Call;
-use crate::server::request::reply::Due;
+use crate::server::request::reply::ReplySlot;
 use crate::telemetry::trace;
 
 /// A message type that actor `A` handles, with everything that needs to know the type.
@@ -32,51 +32,52 @@ pub struct Registration<A: Actor> {
     pub(crate) name: TypeName,
     pub(crate) message: &'static TypeInfo,
     pub(crate) reply: &'static TypeInfo,
-    pub(crate) documented: Option<Documented>,
+    pub(crate) documented: Option<DocumentedSchema>,
     /// Decodes and handles inside the actor's own context.
-    pub(crate) calls: Calls<A>,
+    pub(crate) calls: HandlerFns<A>,
     /// Decodes and sends through the mailbox of an actor that is not ours.
-    pub(crate) post: Post<A>,
+    pub(crate) post: ForwardFn<A>,
     /// Decodes a message without a reply, to be sent so that one hears when it has been handled.
-    pub(crate) hold: Hold<A>,
+    pub(crate) hold: DecodeFn<A>,
     /// The entrance for callers in this process, through the inbox.
-    pub(crate) inbox_door: fn(&Arc<Inbox<A>>) -> AnyDoor,
+    pub(crate) inbox_door: fn(&Arc<Inbox<A>>) -> AnyLocalEntry,
     /// The entrance for callers in this process, through the mailbox.
-    pub(crate) mailbox_door: fn(&Addr<A>) -> AnyDoor,
+    pub(crate) mailbox_door: fn(&Addr<A>) -> AnyLocalEntry,
 }
 
 /// What decodes messages and calls their handler, until the context waits.
-pub(crate) struct Calls<A: Actor> {
+pub(crate) struct HandlerFns<A: Actor> {
     /// For all that arrived together. Called once for many, so that the compiler sees the whole way of a message.
-    pub(crate) run: fn(&mut A, &mut A::Context, &mut Run<'_>, &Known<'_>),
+    pub(crate) run: fn(&mut A, &mut A::Context, &mut MessageBatch<'_>, &HandlerContext<'_>),
     /// For one that arrived alone.
-    pub(crate) alone: fn(&mut A, &mut A::Context, Arrived<'_>, &Known<'_>),
+    pub(crate) alone: fn(&mut A, &mut A::Context, IncomingMessage<'_>, &HandlerContext<'_>),
 }
 
-impl<A: Actor> Clone for Calls<A> {
+impl<A: Actor> Clone for HandlerFns<A> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<A: Actor> Copy for Calls<A> {}
+impl<A: Actor> Copy for HandlerFns<A> {}
 
 /// What decodes a message and puts it into the actor's mailbox.
-pub(crate) type Post<A> = fn(&Addr<A>, Arrived<'_>, &Known<'_>) -> Option<Finish>;
+pub(crate) type ForwardFn<A> =
+    fn(&Addr<A>, IncomingMessage<'_>, &HandlerContext<'_>) -> Option<CompletionFuture>;
 
 /// What is left to be done for a message in a mailbox, on the service's thread: it ends when the message has been handled.
-pub(crate) type Finish = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type CompletionFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What decodes a message without a reply. It is sent with places among the service's unfinished messages, which are
 /// given back when it has been handled.
-pub(crate) type Hold<A> = fn(&[u8], Encoding, &DecodeLimits) -> Option<Held<A>>;
+pub(crate) type DecodeFn<A> = fn(&[u8], Encoding, &DecodeLimits) -> Option<DecodedMessage<A>>;
 
-/// A decoded message, see [`Hold`].
-pub(crate) type Held<A> = Box<dyn FnOnce(&Addr<A>, Option<Kept>) -> Finish>;
+/// A decoded message, see [`DecodeFn`].
+pub(crate) type DecodedMessage<A> = Box<dyn FnOnce(&Addr<A>, Option<HeldPermits>) -> CompletionFuture>;
 
 /// JSON schemas that the user's types bring along, with documentation and constraints.
 #[derive(Debug, Clone)]
-pub struct Documented {
+pub struct DocumentedSchema {
     /// Of the message.
     pub message: serde_json::Value,
     /// Of the reply.
@@ -86,11 +87,11 @@ pub struct Documented {
 /// A message as it came, for an actor that decodes it later, or on another thread. Whoever takes it owes the reply.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Encoded {
+pub struct RawMessage {
     /// The name that it was sent under.
     pub name: TypeName,
     /// The message and the way back.
-    pub inbound: Inbound,
+    pub inbound: InboundMessage,
 }
 
 impl<A: Actor<Context = Context<A>>> Registration<A> {
@@ -104,16 +105,18 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             message: codec::type_info::<M>(),
             reply: codec::type_info::<M::Result>(),
             documented: None,
-            calls: Calls { run: run::<A, M>, alone: call::<A, M> },
+            calls: HandlerFns { run: run::<A, M>, alone: call::<A, M> },
             post: post::<A, M>,
             hold: hold::<A, M>,
             inbox_door: inbox_door::<A, M>,
-            mailbox_door: |addr| Box::new(Door::<M>::Mailbox(Mailbox::new(addr.clone().recipient()))),
+            mailbox_door: |addr| {
+                Box::new(LocalEntry::<M>::Mailbox(MailboxEntry::new(addr.clone().recipient())))
+            },
         }
     }
 
     /// Describes the message and its reply with these JSON schemas instead of those made from the trace.
-    pub fn documented(mut self, schemas: Documented) -> Self {
+    pub fn documented(mut self, schemas: DocumentedSchema) -> Self {
         self.documented = Some(schemas);
         self
     }
@@ -121,9 +124,9 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
     /// Registers an actor that takes messages called `name` still encoded. `M` is what they are described as.
     pub fn encoded<M: NetMessage>(name: TypeName) -> Self
     where
-        A: Handler<Encoded>,
+        A: Handler<RawMessage>,
     {
-        Self::owing::<M, Encoded>(name)
+        Self::owing::<M, RawMessage>(name)
     }
 
     /// Registers an actor that gets messages called `name` with the way back for the reply.
@@ -134,7 +137,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
         Self::owing::<M, Call<M>>(name)
     }
 
-    fn owing<M: NetMessage, T: Owing>(name: TypeName) -> Self
+    fn owing<M: NetMessage, T: SelfReplying>(name: TypeName) -> Self
     where
         A: Handler<T>,
     {
@@ -143,7 +146,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             message: codec::type_info::<M>(),
             reply: codec::type_info::<M::Result>(),
             documented: None,
-            calls: Calls {
+            calls: HandlerFns {
                 run: |actor, context, run, known| {
                     while !context.waiting()
                         && let Some(arrived) = run.next(known)
@@ -177,23 +180,23 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
 }
 
 /// A message for an actor that sees to the reply itself.
-pub(crate) trait Owing: Message<Result = ()> + Send + Sized + 'static {
+pub(crate) trait SelfReplying: Message<Result = ()> + Send + Sized + 'static {
     /// The message that arrived; `None` if it cannot be had, which its caller has been told.
-    fn of(arrived: Arrived<'_>, known: &Known<'_>) -> Option<Self>;
+    fn of(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self>;
 }
 
-impl Owing for Encoded {
-    fn of(arrived: Arrived<'_>, known: &Known<'_>) -> Option<Self> {
+impl SelfReplying for RawMessage {
+    fn of(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self> {
         Some(Self { name: known.name.clone(), inbound: arrived.into_inbound()? })
     }
 }
 
-impl<M: NetMessage> Owing for Call<M> {
-    fn of(arrived: Arrived<'_>, known: &Known<'_>) -> Option<Self> {
-        let Arrived { payload, encoding, source, .. } = arrived;
+impl<M: NetMessage> SelfReplying for Call<M> {
+    fn of(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self> {
+        let IncomingMessage { payload, encoding, source, .. } = arrived;
         match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
             Ok(message) => {
-                let inbound = Inbound { payload: Bytes::new(), ..arrived.into_inbound()? };
+                let inbound = InboundMessage { payload: Bytes::new(), ..arrived.into_inbound()? };
                 Some(Self::new(message, inbound, known.begun.clone()))
             }
             Err(error) => {
@@ -204,17 +207,21 @@ impl<M: NetMessage> Owing for Call<M> {
     }
 }
 
-fn hand_over<A, T>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>, known: &Known<'_>)
-where
+fn hand_over<A, T>(
+    actor: &mut A,
+    context: &mut A::Context,
+    arrived: IncomingMessage<'_>,
+    known: &HandlerContext<'_>,
+) where
     A: Actor<Context = Context<A>> + Handler<T>,
-    T: Owing,
+    T: SelfReplying,
 {
     if let Some(message) = T::of(arrived, known) {
         <A as Handler<T>>::handle(actor, message, context).handle(context, None);
     }
 }
 
-fn run<A, M>(actor: &mut A, context: &mut A::Context, run: &mut Run<'_>, known: &Known<'_>)
+fn run<A, M>(actor: &mut A, context: &mut A::Context, run: &mut MessageBatch<'_>, known: &HandlerContext<'_>)
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
@@ -227,33 +234,37 @@ where
 }
 
 #[inline(always)]
-fn call<A, M>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>, known: &Known<'_>)
-where
+fn call<A, M>(
+    actor: &mut A,
+    context: &mut A::Context,
+    arrived: IncomingMessage<'_>,
+    known: &HandlerContext<'_>,
+) where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    let Arrived { payload, encoding, due, place, source, .. } = arrived;
+    let IncomingMessage { payload, encoding, due, place, source, .. } = arrived;
     let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
         Ok(message) => message,
         Err(error) => return known.undecodable(&error, due),
     };
     match dispatch(actor, context, message) {
-        Handled::Now(result) => {
+        HandlerOutput::Now(result) => {
             if let Some(due) = due {
                 due.send(&result);
             }
         }
-        Handled::Future(future) => answer_later(due, place, known.begun.clone(), future),
-        Handled::ActorFuture(future) => {
+        HandlerOutput::Future(future) => answer_later(due, place, known.begun.clone(), future),
+        HandlerOutput::ActorFuture(future) => {
             let future = trace::keep_with_actor(future);
-            let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), known.begun.clone()));
+            let (reply, unfinished) = (due.and_then(ReplySlot::later), (place.keep(), known.begun.clone()));
             let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
                 answer(reply, &result);
                 drop(unfinished);
             });
             context.spawn(answered);
         }
-        Handled::Told(mut told) => match told.try_recv() {
+        HandlerOutput::Told(mut told) => match told.try_recv() {
             Ok(result) => {
                 if let Some(due) = due {
                     due.send(&result);
@@ -261,7 +272,8 @@ where
             }
             Err(oneshot::error::TryRecvError::Closed) => drop(due),
             Err(oneshot::error::TryRecvError::Empty) => {
-                let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), known.begun.clone()));
+                let (reply, unfinished) =
+                    (due.and_then(ReplySlot::later), (place.keep(), known.begun.clone()));
                 actix::spawn(async move {
                     if let Ok(result) = told.await {
                         answer(reply, &result);
@@ -274,12 +286,12 @@ where
 }
 
 fn answer_later<R: codec::Wire>(
-    due: Option<Due<'_>>,
-    place: Place<'_>,
-    begun: Begun,
+    due: Option<ReplySlot<'_>>,
+    place: MessagePermit<'_>,
+    begun: HandlerInProgress,
     future: ResponseFuture<R>,
 ) {
-    let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), begun));
+    let (reply, unfinished) = (due.and_then(ReplySlot::later), (place.keep(), begun));
     let future = trace::keep(future);
     actix::spawn(async move {
         answer(reply, &future.await);
@@ -287,13 +299,17 @@ fn answer_later<R: codec::Wire>(
     });
 }
 
-fn post<A, M>(addr: &Addr<A>, arrived: Arrived<'_>, known: &Known<'_>) -> Option<Finish>
+fn post<A, M>(
+    addr: &Addr<A>,
+    arrived: IncomingMessage<'_>,
+    known: &HandlerContext<'_>,
+) -> Option<CompletionFuture>
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,
     M: NetMessage,
 {
-    let Arrived { payload, encoding, due, place, source, .. } = arrived;
+    let IncomingMessage { payload, encoding, due, place, source, .. } = arrived;
     let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
         Ok(message) => message,
         Err(error) => {
@@ -303,24 +319,24 @@ where
     };
     let (reply, place) = match (due, place) {
         (Some(due), place) => (due.later(), place.keep()),
-        (None, Place::Own(place)) => (None, Some(place)),
-        (None, Place::Shared(..)) => {
+        (None, MessagePermit::Own(place)) => (None, Some(place)),
+        (None, MessagePermit::Shared(..)) => {
             // Given back with that of the last tell that arrived with it, which the actor handles later.
             addr.do_send(message);
             return None;
         }
     };
-    Some(enter(addr, message, reply, (place.map(Kept::from), known.begun.clone())))
+    Some(enter(addr, message, reply, (place.map(HeldPermits::from), known.begun.clone())))
 }
 
-fn hold<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<Held<A>>
+fn hold<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<DecodedMessage<A>>
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,
     M: NetMessage,
 {
     let message: M = codec::decode(payload, encoding, limits).ok()?;
-    Some(Box::new(|addr, places| enter(addr, message, None, (places, Begun::default()))))
+    Some(Box::new(|addr, places| enter(addr, message, None, (places, HandlerInProgress::default()))))
 }
 
 /// Sends a message through the mailbox. What it returns sees to its reply when it has been handled; until then it is unfinished.
@@ -328,8 +344,8 @@ fn enter<A, M>(
     addr: &Addr<A>,
     message: M,
     reply: Option<ReplyTo>,
-    unfinished: (Option<Kept>, Begun),
-) -> Finish
+    unfinished: (Option<HeldPermits>, HandlerInProgress),
+) -> CompletionFuture
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,

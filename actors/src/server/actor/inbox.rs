@@ -9,8 +9,8 @@ use actix::Actor;
 use tokio::sync::oneshot;
 
 use crate::server::request::delivery::Delivery;
-use crate::server::request::in_progress::Tally;
-use crate::server::request::inbound::Inbound;
+use crate::server::request::in_progress::CountsByType;
+use crate::server::request::inbound::InboundMessage;
 
 /// A call of a handler, with its message inside.
 pub(crate) type LocalCall<A> = Box<dyn FnOnce(&mut A, &mut <A as Actor>::Context) + Send>;
@@ -21,7 +21,7 @@ pub(crate) enum Job<A: Actor> {
     Delivery(Delivery),
     /// A message from this process that had to be encoded, for the handler with this number.
     /// In a box, because it is rare and large, and all jobs are moved.
-    Alone(usize, Box<Inbound>),
+    Alone(usize, Box<InboundMessage>),
     /// A message from this process, as a call of its handler, with the name of its type.
     Local(&'static str, LocalCall<A>),
 }
@@ -41,7 +41,7 @@ impl<A: Actor> Job<A> {
 pub(crate) struct Inbox<A: Actor> {
     /// The name of the service, or its address.
     service: String,
-    state: Mutex<State<A>>,
+    state: Mutex<InboxState<A>>,
     /// Changed under the lock, and read without it by those who only want to know.
     closed: AtomicBool,
     /// Set if somebody wants all to be dropped, and waits in `abandoning` to be told what that was. Changed under the lock.
@@ -50,9 +50,9 @@ pub(crate) struct Inbox<A: Actor> {
 
 /// Identifies a job that was pushed: the number of jobs pushed before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub struct JobId(u64);
 
-struct State<A: Actor> {
+struct InboxState<A: Actor> {
     /// With their tickets, which ascend and have gaps where jobs were withdrawn.
     jobs: VecDeque<(u64, Job<A>)>,
     /// The ticket of the next job.
@@ -62,11 +62,11 @@ struct State<A: Actor> {
     waker: Option<Waker>,
     /// Set while it waits to be called.
     is_asleep: bool,
-    abandoning: Option<oneshot::Sender<Tally>>,
+    abandoning: Option<oneshot::Sender<CountsByType>>,
 }
 
 /// The answer of an inbox to an actor that can take a message.
-pub(crate) enum Next<A: Actor> {
+pub(crate) enum InboxPoll<A: Actor> {
     /// Something, and something more.
     Job(Job<A>),
     /// All that there was; the waker will be called.
@@ -77,7 +77,7 @@ pub(crate) enum Next<A: Actor> {
     Closed,
 }
 
-impl Ticket {
+impl JobId {
     /// That of one that was not even pushed.
     const TURNED_AWAY: Self = Self(u64::MAX);
 
@@ -88,7 +88,7 @@ impl Ticket {
     }
 }
 
-impl<A: Actor> State<A> {
+impl<A: Actor> InboxState<A> {
     /// Takes all jobs that wait, and records that they are turned away.
     fn turn_away_the_rest(&mut self) -> VecDeque<(u64, Job<A>)> {
         let first = self.jobs.front().map_or(self.next_ticket, |(ticket, _)| *ticket);
@@ -110,7 +110,7 @@ impl<A: Actor> Inbox<A> {
     pub(crate) fn new(service: String) -> Self {
         Self {
             service,
-            state: Mutex::new(State {
+            state: Mutex::new(InboxState {
                 jobs: VecDeque::new(),
                 next_ticket: 0,
                 turned_away: None,
@@ -129,22 +129,22 @@ impl<A: Actor> Inbox<A> {
     }
 
     /// Adds a message; a closed inbox turns it away.
-    pub(crate) fn push(&self, job: Job<A>) -> Ticket {
+    pub(crate) fn push(&self, job: Job<A>) -> JobId {
         let mut state = self.lock();
         if self.is_closed() {
             drop(state);
             job.turn_away();
-            return Ticket::TURNED_AWAY;
+            return JobId::TURNED_AWAY;
         }
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         state.jobs.push_back((ticket, job));
         state.wake();
-        Ticket(ticket)
+        JobId(ticket)
     }
 
     /// Removes and drops a message that still waits; false if it has been taken.
-    pub(crate) fn withdraw(&self, Ticket(ticket): Ticket) -> bool {
+    pub(crate) fn withdraw(&self, JobId(ticket): JobId) -> bool {
         let mut state = self.lock();
         let Ok(at) = state.jobs.binary_search_by_key(&ticket, |(ticket, _)| *ticket) else { return false };
         let withdrawn = state.jobs.remove(at);
@@ -155,27 +155,27 @@ impl<A: Actor> Inbox<A> {
     }
 
     /// Returns whether a message was turned away: it is not handled, for certain.
-    pub(crate) fn has_turned_away(&self, ticket: Ticket) -> bool {
-        ticket == Ticket::TURNED_AWAY || self.lock().turned_away.is_some_and(|first| ticket.0 >= first)
+    pub(crate) fn has_turned_away(&self, ticket: JobId) -> bool {
+        ticket == JobId::TURNED_AWAY || self.lock().turned_away.is_some_and(|first| ticket.0 >= first)
     }
 
     /// Takes the next message, or leaves `waker` to be called when there is one.
-    pub(crate) fn next(&self, waker: &Waker) -> Next<A> {
+    pub(crate) fn next(&self, waker: &Waker) -> InboxPoll<A> {
         let mut state = self.lock();
         let job = state.jobs.pop_front().map(|(_, job)| job);
         if !state.jobs.is_empty()
             && let Some(job) = job
         {
-            return Next::Job(job);
+            return InboxPoll::Job(job);
         }
         if job.is_none() && self.is_closed() {
-            return Next::Closed;
+            return InboxPoll::Closed;
         }
         if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             state.waker = Some(waker.clone());
         }
         state.is_asleep = true;
-        job.map_or(Next::Empty, Next::Last)
+        job.map_or(InboxPoll::Empty, InboxPoll::Last)
     }
 
     /// Takes no more messages. Those that wait are still handled.
@@ -186,7 +186,7 @@ impl<A: Actor> Inbox<A> {
     }
 
     /// Asks whoever runs the actor to drop what waits, and to tell what that was. Nothing new is taken.
-    pub(crate) fn ask_to_abandon(&self, tell: oneshot::Sender<Tally>) {
+    pub(crate) fn ask_to_abandon(&self, tell: oneshot::Sender<CountsByType>) {
         let mut state = self.lock();
         self.closed.store(true, Ordering::Release);
         state.abandoning = Some(tell);
@@ -212,7 +212,7 @@ impl<A: Actor> Inbox<A> {
     }
 
     /// Takes the messages that wait, with the sender to report them to.
-    pub(crate) fn take_abandoned(&self) -> (Vec<Job<A>>, Option<oneshot::Sender<Tally>>) {
+    pub(crate) fn take_abandoned(&self) -> (Vec<Job<A>>, Option<oneshot::Sender<CountsByType>>) {
         let mut state = self.lock();
         self.is_abandoning.store(false, Ordering::Release);
         let jobs = state.turn_away_the_rest();
@@ -236,7 +236,7 @@ impl<A: Actor> Inbox<A> {
         self.closed.load(Ordering::Acquire)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<A>> {
+    fn lock(&self) -> MutexGuard<'_, InboxState<A>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -267,11 +267,11 @@ mod tests {
         let (tickets, held): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|(job, held)| (inbox.push(job), held)).unzip();
         let waits = |at: usize| Arc::strong_count(&held[at]) == 2;
-        assert!(matches!(inbox.next(Waker::noop()), Next::Job(_)));
+        assert!(matches!(inbox.next(Waker::noop()), InboxPoll::Job(_)));
         assert!(!inbox.withdraw(tickets[0]), "it was taken");
         assert!(inbox.withdraw(tickets[2]) && !waits(2));
         assert!(waits(1) && waits(3), "the others are where they were");
-        assert!(matches!(inbox.next(Waker::noop()), Next::Job(_)) && !inbox.withdraw(tickets[1]));
+        assert!(matches!(inbox.next(Waker::noop()), InboxPoll::Job(_)) && !inbox.withdraw(tickets[1]));
         assert!(inbox.withdraw(tickets[3]) && !waits(3));
         inbox.abandon();
         let (job, _held) = job();

@@ -6,8 +6,8 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::wire::catalogue::Catalogue;
 
 use crate::message::NetMessage;
-use crate::server::actor::handler::{Documented, Registration};
-use crate::server::actor::local::{AnyDoor, Door};
+use crate::server::actor::handler::{DocumentedSchema, Registration};
+use crate::server::actor::local::{AnyLocalEntry, LocalEntry};
 
 /// The message types that a service handles, in the order of their numbers.
 pub(crate) struct MessageTypes {
@@ -24,9 +24,9 @@ pub(crate) struct MessageType {
     /// The reply.
     pub(crate) reply: &'static TypeInfo,
     /// Schemas that the types bring along.
-    pub(crate) documented: Option<Documented>,
+    pub(crate) documented: Option<DocumentedSchema>,
     /// The entry for callers in this process.
-    door: AnyDoor,
+    door: AnyLocalEntry,
     /// Set if the name is the Rust type's own.
     has_own_name: bool,
 }
@@ -35,7 +35,7 @@ impl MessageTypes {
     /// The types of `handlers`, each with the entry for callers in this process.
     pub(crate) fn new<A: Actor<Context = Context<A>>>(
         handlers: &[Registration<A>],
-        doors: Vec<AnyDoor>,
+        doors: Vec<AnyLocalEntry>,
     ) -> Self {
         let catalogue = Catalogue::new(handlers.iter().map(Registration::entry).collect());
         let types = handlers.iter().zip(doors).map(|(handler, door)| MessageType {
@@ -75,7 +75,7 @@ impl MessageTypes {
     }
 
     /// Returns the local entry for messages of type `M` that are known as `name`, or by the type's own name.
-    pub(crate) fn door<M: NetMessage>(&self, name: Option<&TypeName>) -> Option<&Door<M>> {
+    pub(crate) fn door<M: NetMessage>(&self, name: Option<&TypeName>) -> Option<&LocalEntry<M>> {
         self.types.iter().find_map(|known| {
             let door = known.door.downcast_ref()?;
             let is_meant = match name {

@@ -41,12 +41,12 @@ impl Default for Restart {
 
 /// The restarts of one actor, as far as the policy has to remember them.
 #[derive(Debug)]
-pub(crate) struct Restarts {
+pub(crate) struct RestartLimiter {
     policy: Restart,
     recent: VecDeque<Instant>,
 }
 
-impl Restarts {
+impl RestartLimiter {
     pub(crate) fn new(policy: Restart) -> Self {
         Self { policy, recent: VecDeque::new() }
     }
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn so_many_within_so_long_and_no_more() {
         let (within, mut now) = (Duration::from_secs(60), Instant::now());
-        let mut restarts = Restarts::new(Restart::Limited { restarts: 3, within });
+        let mut restarts = RestartLimiter::new(Restart::Limited { restarts: 3, within });
         for _ in 0..3 {
             assert!(restarts.allow(now));
             now += Duration::from_secs(10);
@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn never_and_always_mean_it() {
         let now = Instant::now();
-        assert!(!Restarts::new(Restart::Never).allow(now));
-        assert!(!Restarts::new(Restart::Limited { restarts: 0, within: Duration::MAX }).allow(now));
-        let mut always = Restarts::new(Restart::Always);
+        assert!(!RestartLimiter::new(Restart::Never).allow(now));
+        assert!(!RestartLimiter::new(Restart::Limited { restarts: 0, within: Duration::MAX }).allow(now));
+        let mut always = RestartLimiter::new(Restart::Always);
         assert!((0..10_000).all(|_| always.allow(now)));
         assert!(always.recent.is_empty());
     }

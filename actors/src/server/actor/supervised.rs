@@ -14,16 +14,16 @@ use tokio::sync::oneshot;
 use crate::runtime::backoff::{Backoff, Jitter};
 use crate::runtime::blocking;
 use crate::runtime::clock;
-use crate::runtime::panic::Panicked;
-use crate::server::actor::decoding::Decoding;
-use crate::server::actor::driver::Driver;
-use crate::server::actor::entry::{Entry, ServiceEnd};
+use crate::runtime::panic::PanicMessage;
+use crate::server::actor::decoding::DecodeContext;
+use crate::server::actor::driver::ActorDriver;
+use crate::server::actor::entry::{ActorEntry, ServiceEnd};
 use crate::server::actor::handler::Registration;
 use crate::server::actor::inbox::{Inbox, Job};
-use crate::server::actor::restart::{Restart, Restarts};
+use crate::server::actor::restart::{Restart, RestartLimiter};
 use crate::server::request::delivery::Delivery;
-use crate::server::request::in_progress::Tally;
-use crate::server::request::inbound::Inbound;
+use crate::server::request::in_progress::CountsByType;
+use crate::server::request::inbound::InboundMessage;
 
 /// The delays before an actor is restarted: none after a first panic, and these while no message is handled in between.
 const PAUSES: Backoff =
@@ -33,41 +33,41 @@ const PAUSES: Backoff =
 pub type Factory<A> = Box<dyn FnMut() -> A + Send>;
 
 /// The entry to an actor that the mesh runs.
-pub struct Hosted<A: Actor> {
+pub struct SupervisedActor<A: Actor> {
     inbox: Arc<Inbox<A>>,
     addr: Arc<Mutex<Addr<A>>>,
     restarted: Arc<AtomicU64>,
 }
 
-impl<A: Actor<Context = Context<A>>> Hosted<A> {
+impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
     /// Starts the actor on the current arbiter. `ended` is called there with the reason when it will not be restarted.
     ///
     /// # Errors
-    /// [`Panicked`]: the factory did.
+    /// [`PanicMessage`]: the factory did.
     pub(crate) fn start(
         factory: Factory<A>,
         service: String,
         handlers: &[Registration<A>],
-        decoding: Decoding,
+        decoding: DecodeContext,
         mailbox: usize,
         restart: Restart,
         ended: impl FnOnce(ServiceEnd) + 'static,
-    ) -> Result<Self, Panicked> {
+    ) -> Result<Self, PanicMessage> {
         let inbox = Arc::new(Inbox::new(service));
         let restarted = Arc::new(AtomicU64::new(0));
-        let mut host = Host {
+        let mut host = Supervisor {
             factory,
             inbox: Arc::clone(&inbox),
-            driver: Driver::new(Arc::clone(&inbox), handlers, decoding),
+            driver: ActorDriver::new(Arc::clone(&inbox), handlers, decoding),
             mailbox,
-            restarts: Restarts::new(restart),
+            restarts: RestartLimiter::new(restart),
             restarted: Arc::clone(&restarted),
         };
         let (addr, first) = host.make()?;
         let addr = Arc::new(Mutex::new(addr));
         // Weak, because an actor lives as long as somebody has its address.
         let shared = Arc::downgrade(&addr);
-        let ending = Ending { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, ended: Some(ended) };
+        let ending = CloseOnEnd { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, ended: Some(ended) };
         actix::spawn(async move {
             let mut ending = ending;
             ending.end = host.keep(first, &shared).await;
@@ -85,12 +85,12 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
     }
 }
 
-impl<A: Actor> Entry for Hosted<A> {
+impl<A: Actor> ActorEntry for SupervisedActor<A> {
     fn deliver(&self, delivery: Delivery) {
         self.inbox.push(Job::Delivery(delivery));
     }
 
-    fn deliver_alone(&self, slot: usize, inbound: Inbound) {
+    fn deliver_alone(&self, slot: usize, inbound: InboundMessage) {
         self.inbox.push(Job::Alone(slot, Box::new(inbound)));
     }
 
@@ -98,7 +98,7 @@ impl<A: Actor> Entry for Hosted<A> {
         self.inbox.close();
     }
 
-    fn abandon(&self, tell: oneshot::Sender<Tally>) {
+    fn abandon(&self, tell: oneshot::Sender<CountsByType>) {
         self.inbox.ask_to_abandon(tell);
     }
 
@@ -112,13 +112,13 @@ impl<A: Actor> Entry for Hosted<A> {
 }
 
 /// Turns away what waits and tells that the actor is not restarted, when its task ends: also when the thread does on which it ran.
-struct Ending<A: Actor, F: FnOnce(ServiceEnd)> {
+struct CloseOnEnd<A: Actor, F: FnOnce(ServiceEnd)> {
     inbox: Arc<Inbox<A>>,
     end: ServiceEnd,
     ended: Option<F>,
 }
 
-impl<A: Actor, F: FnOnce(ServiceEnd)> Drop for Ending<A, F> {
+impl<A: Actor, F: FnOnce(ServiceEnd)> Drop for CloseOnEnd<A, F> {
     fn drop(&mut self) {
         self.inbox.abandon();
         if let Some(ended) = self.ended.take() {
@@ -127,25 +127,25 @@ impl<A: Actor, F: FnOnce(ServiceEnd)> Drop for Ending<A, F> {
     }
 }
 
-type Life = Pin<Box<dyn Future<Output = ()>>>;
+type ContextFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-struct Host<A: Actor> {
+struct Supervisor<A: Actor> {
     factory: Factory<A>,
     inbox: Arc<Inbox<A>>,
     /// A clone of it runs in the context of each actor.
-    driver: Driver<A>,
+    driver: ActorDriver<A>,
     mailbox: usize,
-    restarts: Restarts,
+    restarts: RestartLimiter,
     /// The number of restarts so far.
     restarted: Arc<AtomicU64>,
 }
 
-impl<A: Actor<Context = Context<A>>> Host<A> {
+impl<A: Actor<Context = Context<A>>> Supervisor<A> {
     /// Makes the actor and its context, with the driver in it. It runs when the future is polled.
-    fn make(&mut self) -> Result<(Addr<A>, Life), Panicked> {
+    fn make(&mut self) -> Result<(Addr<A>, ContextFuture), PanicMessage> {
         let actor = {
-            let _scope = blocking::Scope::block();
-            catch_unwind(AssertUnwindSafe(&mut self.factory)).map_err(Panicked::new)?
+            let _scope = blocking::BusyScope::block();
+            catch_unwind(AssertUnwindSafe(&mut self.factory)).map_err(PanicMessage::new)?
         };
         let mut context = Context::new();
         context.set_mailbox_capacity(self.mailbox);
@@ -155,7 +155,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
     }
 
     /// Runs one actor after the other until one ends without a panic, or too many have panicked.
-    async fn keep(&mut self, first: Life, shared: &Weak<Mutex<Addr<A>>>) -> ServiceEnd {
+    async fn keep(&mut self, first: ContextFuture, shared: &Weak<Mutex<Addr<A>>>) -> ServiceEnd {
         let actor = std::any::type_name::<A>();
         let mut life = Ok(first);
         let mut pauses = PAUSES;
@@ -165,7 +165,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
                 Ok(life) => self.run_to_end(life).await,
                 Err(panicked) => Err(panicked),
             };
-            let Err(Panicked(panic)) = ended else { return ServiceEnd::Stopped };
+            let Err(PanicMessage(panic)) = ended else { return ServiceEnd::Stopped };
             let restarts = self.restarted.load(Ordering::Relaxed);
             if !self.restarts.allow(clock::now()) {
                 tracing::error!(actor, panic, restarts, "an actor panicked too often: its service ends");
@@ -193,7 +193,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
         }
     }
 
-    async fn run_to_end(&self, mut life: Life) -> Result<(), Panicked> {
+    async fn run_to_end(&self, mut life: ContextFuture) -> Result<(), PanicMessage> {
         let end = poll_fn(|task| {
             let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(task)));
             if self.inbox.is_abandoning() {
@@ -201,14 +201,14 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             }
             match polled {
                 Ok(poll) => poll.map(Ok),
-                Err(payload) => Poll::Ready(Err(Panicked::new(payload))),
+                Err(payload) => Poll::Ready(Err(PanicMessage::new(payload))),
             }
         })
         .await;
         // actix polls a context once more when it is dropped alive, and then a handler may panic again.
         match catch_unwind(AssertUnwindSafe(|| drop(life))) {
             Ok(()) => end,
-            Err(payload) => end.and(Err(Panicked::new(payload))),
+            Err(payload) => end.and(Err(PanicMessage::new(payload))),
         }
     }
 }

@@ -6,24 +6,24 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use meshzero_proto::codec::{self, TypeInfo, Wire};
 use meshzero_proto::name::MAX_NAME_BYTES;
 
-use crate::server::publisher::encoded::{Item, Wanted};
+use crate::server::publisher::encoded::{EncodedItem, EncodingSet};
 
 /// The number of guesses, a power of two. Topics may share one; a guess that is wrong costs another look.
 const GUESSES: usize = 64;
 
 /// The encodings in which the last items were wanted, by topics that share a place.
-pub(super) struct Guesses([AtomicU8; GUESSES]);
+pub(super) struct EncodingGuesses([AtomicU8; GUESSES]);
 
-impl Default for Guesses {
+impl Default for EncodingGuesses {
     fn default() -> Self {
         Self(std::array::from_fn(|_| AtomicU8::new(0)))
     }
 }
 
-impl Guesses {
+impl EncodingGuesses {
     /// Notes the encodings in which an item of the topic was wanted.
     #[inline(always)]
-    pub(super) fn note(&self, topic: &str, wanted: Wanted) {
+    pub(super) fn note(&self, topic: &str, wanted: EncodingSet) {
         self.place(topic).store(wanted.bits(), Ordering::Relaxed);
     }
 
@@ -44,24 +44,24 @@ impl Guesses {
 }
 
 /// An item, encoded as far as it is known to be wanted. Its own code runs in here only, and never while the publisher is locked.
-pub(super) struct Draft<'a> {
+pub(super) struct DraftItem<'a> {
     topic: &'a str,
-    pub(super) wanted: Wanted,
-    pub(super) item: Box<Item>,
+    pub(super) wanted: EncodingSet,
+    pub(super) item: Box<EncodedItem>,
     /// Its type, if that is known.
     pub(super) info: Option<&'static TypeInfo>,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> DraftItem<'a> {
     /// An item of the topic, of which there may be something already.
     #[inline(always)]
-    pub(super) fn new(guesses: &Guesses, topic: &'a str, item: Option<Box<Item>>) -> Self {
+    pub(super) fn new(guesses: &EncodingGuesses, topic: &'a str, item: Option<Box<EncodedItem>>) -> Self {
         let wanted = match topic.len() {
-            ..=MAX_NAME_BYTES => Wanted::from_bits(guesses.place(topic).load(Ordering::Relaxed)),
+            ..=MAX_NAME_BYTES => EncodingSet::from_bits(guesses.place(topic).load(Ordering::Relaxed)),
             // There can be no such topic.
-            _ => Wanted::default(),
+            _ => EncodingSet::default(),
         };
-        Self { topic, wanted, item: item.unwrap_or_else(Item::spare), info: None }
+        Self { topic, wanted, item: item.unwrap_or_else(EncodedItem::spare), info: None }
     }
 
     /// Encodes the item as it is wanted, at most `max` bytes.

@@ -7,13 +7,13 @@ use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
 use meshzero_proto::news::{self, Log};
 use meshzero_proto::wire::frame;
 
-use crate::message::written::{Spare, Written, give_back, take_spare};
+use crate::message::written::{EncodedParts, ReusableValue, give_back, take_spare};
 
 /// The encodings in which an item is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Wanted(u8);
+pub(crate) struct EncodingSet(u8);
 
-impl Wanted {
+impl EncodingSet {
     /// As a number, and back.
     pub(crate) fn bits(self) -> u8 {
         self.0
@@ -51,17 +51,17 @@ fn bit(encoding: Encoding) -> u8 {
 /// An item as the frames that travel, made as far as that was wanted: before the publisher is locked, because the item's own code
 /// runs meanwhile.
 #[derive(Debug, Default)]
-pub(crate) struct Item {
-    bincode: Frame,
-    message_pack: Frame,
+pub(crate) struct EncodedItem {
+    bincode: EncodedFrame,
+    message_pack: EncodedFrame,
 }
 
 /// An item in the encoding that was wanted, or in MessagePack where bincode cannot hold it.
 #[derive(Debug, Default)]
-struct Frame {
+struct EncodedFrame {
     /// Set once it was made, or could not be.
     is_made: bool,
-    written: Written,
+    written: EncodedParts,
     /// The same in pieces that are shared, where it is large.
     pieces: Vec<Bytes>,
     /// The reason why it could not be made.
@@ -70,7 +70,7 @@ struct Frame {
 
 /// The last item of a topic, as frames.
 #[derive(Default)]
-pub(crate) struct Retained {
+pub(crate) struct RetainedItem {
     pub(crate) item: Option<&'static TypeInfo>,
     bincode: Option<Bytes>,
     message_pack: Option<Bytes>,
@@ -78,10 +78,10 @@ pub(crate) struct Retained {
 
 thread_local! {
     /// Memory for what this thread publishes next.
-    static SPARE: Spare<Item> = const { Cell::new(None) };
+    static SPARE: ReusableValue<EncodedItem> = const { Cell::new(None) };
 }
 
-impl Item {
+impl EncodedItem {
     /// One of which nothing has been made.
     #[inline(always)]
     pub(crate) fn spare() -> Box<Self> {
@@ -101,7 +101,7 @@ impl Item {
     /// # Panics
     /// If there can be no such topic, because its name is too long.
     #[inline(always)]
-    pub(crate) fn make<T: Wire>(&mut self, topic: &str, item: &T, wanted: Wanted, max: usize) {
+    pub(crate) fn make<T: Wire>(&mut self, topic: &str, item: &T, wanted: EncodingSet, max: usize) {
         if wanted.has(Encoding::Bincode) && !self.bincode.is_made {
             self.bincode.make(topic, item, Encoding::Bincode, max);
         }
@@ -112,14 +112,14 @@ impl Item {
 
     /// Returns whether all that are wanted have been made, or could not be.
     #[inline(always)]
-    pub(crate) fn has(&self, wanted: Wanted) -> bool {
+    pub(crate) fn has(&self, wanted: EncodingSet) -> bool {
         (self.bincode.is_made || !wanted.has(Encoding::Bincode))
             && (self.message_pack.is_made || !wanted.has(Encoding::MessagePack))
     }
 
     /// Returns the error of a frame that is wanted, if there is one.
     #[inline(always)]
-    pub(crate) fn error(&self, wanted: Wanted) -> Option<&EncodeError> {
+    pub(crate) fn error(&self, wanted: EncodingSet) -> Option<&EncodeError> {
         let error = |encoding| self.of(encoding).error.as_ref().filter(|_| wanted.has(encoding));
         error(Encoding::Bincode).or_else(|| error(Encoding::MessagePack))
     }
@@ -133,17 +133,17 @@ impl Item {
     /// The item as a frame, for those who want it in this encoding.
     #[inline(always)]
     pub(crate) fn frame(&self, wanted: Encoding) -> FrameRef<'_> {
-        let Frame { written, pieces, .. } = self.of(wanted);
+        let EncodedFrame { written, pieces, .. } = self.of(wanted);
         if pieces.is_empty() { FrameRef::Small(written.bytes()) } else { FrameRef::Large(pieces) }
     }
 
     /// Keeps the item, in the encodings in which it was made.
-    pub(crate) fn retain(&self, info: &'static TypeInfo) -> Retained {
+    pub(crate) fn retain(&self, info: &'static TypeInfo) -> RetainedItem {
         let kept = |encoding| {
             let frame = self.frame(encoding).to_bytes();
             (!frame.is_empty()).then_some(frame)
         };
-        Retained {
+        RetainedItem {
             item: Some(info),
             bincode: kept(Encoding::Bincode),
             message_pack: kept(Encoding::MessagePack),
@@ -151,7 +151,7 @@ impl Item {
     }
 
     #[inline(always)]
-    fn of(&self, encoding: Encoding) -> &Frame {
+    fn of(&self, encoding: Encoding) -> &EncodedFrame {
         match encoding {
             Encoding::Bincode => &self.bincode,
             Encoding::MessagePack => &self.message_pack,
@@ -159,7 +159,7 @@ impl Item {
     }
 }
 
-impl Frame {
+impl EncodedFrame {
     #[inline(always)]
     fn make<T: Wire>(&mut self, topic: &str, item: &T, wanted: Encoding, max: usize) {
         self.is_made = true;
@@ -184,7 +184,7 @@ impl Frame {
     fn fail(&mut self, error: EncodeError) {
         self.error = Some(error);
         // Large items begin in little memory, and what failed may have taken much.
-        self.written = Written::default();
+        self.written = EncodedParts::default();
     }
 
     #[inline(always)]
@@ -198,7 +198,7 @@ impl Frame {
     }
 }
 
-impl Retained {
+impl RetainedItem {
     /// The item for those who want it in this encoding; as MessagePack if it is in no other.
     pub(crate) fn frame(&self, wanted: Encoding) -> Option<Bytes> {
         let wanted = match wanted {

@@ -7,18 +7,18 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::{Shared, Until};
+use super::{PublisherShared, WaitTimer};
 use crate::runtime::waking;
-use crate::server::publisher::subscribers::Reading;
+use crate::server::publisher::subscribers::ReadOutcome;
 
 /// The publisher's side of one subscription. Dropping it ends the subscription.
-pub struct Feed {
-    publisher: Arc<Shared>,
+pub struct SubscriberStream {
+    publisher: Arc<PublisherShared>,
     id: u64,
 }
 
-impl Feed {
-    pub(super) fn new(publisher: Arc<Shared>, id: u64) -> Self {
+impl SubscriberStream {
+    pub(super) fn new(publisher: Arc<PublisherShared>, id: u64) -> Self {
         Self { publisher, id }
     }
 
@@ -31,7 +31,7 @@ impl Feed {
         poll_fn(|task| self.poll_next(task, &mut until)).await
     }
 
-    fn poll_next(&self, task: &mut Context<'_>, until: &mut Until) -> Poll<Option<Vec<Bytes>>> {
+    fn poll_next(&self, task: &mut Context<'_>, until: &mut WaitTimer) -> Poll<Option<Vec<Bytes>>> {
         loop {
             let mut woken = Vec::new();
             let mut state = self.publisher.lock();
@@ -43,11 +43,11 @@ impl Feed {
             drop(state);
             waking::wake_all(woken);
             match reading {
-                Reading::Frames(frames) => return Poll::Ready(Some(frames)),
-                Reading::Over => return Poll::Ready(None),
-                Reading::Nothing(None) if is_over => return Poll::Ready(None),
-                Reading::Nothing(None) => return Poll::Pending,
-                Reading::Nothing(Some(due)) => {
+                ReadOutcome::Frames(frames) => return Poll::Ready(Some(frames)),
+                ReadOutcome::Over => return Poll::Ready(None),
+                ReadOutcome::Nothing(None) if is_over => return Poll::Ready(None),
+                ReadOutcome::Nothing(None) => return Poll::Pending,
+                ReadOutcome::Nothing(Some(due)) => {
                     if until.as_ref().is_none_or(|(set, _)| *set != due) {
                         *until = Some((due, self.publisher.alarms.at(Some(due))));
                     }
@@ -67,7 +67,7 @@ impl Feed {
     }
 }
 
-impl Drop for Feed {
+impl Drop for SubscriberStream {
     fn drop(&mut self) {
         let woken = self.publisher.lock().readers.leave(self.id);
         waking::wake_all(woken);

@@ -9,13 +9,13 @@ use meshzero_proto::news::{Cursor, GapReason, Keep, Log, Missed, Policy, Queue, 
 use crate::runtime::clock;
 
 /// Those who want the same.
-pub(crate) struct Shelf {
+pub(crate) struct SubscriberGroup {
     /// Its identity, which no other one of the publisher ever has.
     pub(crate) id: u64,
     pub(crate) prefix: Topic,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) policy: Policy,
-    pub(crate) kept: Kept,
+    pub(crate) kept: GroupBuffer,
     /// Who they are.
     pub(crate) readers: Vec<u64>,
     /// Those of them who wait for an item of the log.
@@ -23,26 +23,29 @@ pub(crate) struct Shelf {
 }
 
 /// What is kept for them.
-pub(crate) enum Kept {
+pub(crate) enum GroupBuffer {
     /// The same for all.
     Log(Log),
-    /// For each what it has not got: its [`Backlog`].
+    /// For each what it has not got: its [`GroupBacklog`].
     Queues,
 }
 
 /// What one of them has not got yet.
-pub(crate) enum Backlog {
+pub(crate) enum GroupBacklog {
     /// What is behind its place in the shelf's log.
     Log(Cursor),
     Queue(Box<Queue>),
 }
 
-impl Shelf {
+impl SubscriberGroup {
     /// A shelf without readers. What is wanted has been brought [within](Policy::within) the publisher's limits.
     pub(crate) fn new(id: u64, wanted: &Subscribe) -> Self {
         let Subscribe { prefix, fingerprint, policy } = wanted;
-        let kept =
-            if policy.is_shared() { Kept::Log(Log::new(policy.items, policy.bytes)) } else { Kept::Queues };
+        let kept = if policy.is_shared() {
+            GroupBuffer::Log(Log::new(policy.items, policy.bytes))
+        } else {
+            GroupBuffer::Queues
+        };
         Self {
             id,
             prefix: prefix.clone(),
@@ -60,24 +63,24 @@ impl Shelf {
     }
 
     /// Adds a reader, who gets what comes from now on, after an item of each of the topics `had`.
-    pub(crate) fn join<'a>(&mut self, id: u64, had: impl IntoIterator<Item = &'a Topic>) -> Backlog {
+    pub(crate) fn join<'a>(&mut self, id: u64, had: impl IntoIterator<Item = &'a Topic>) -> GroupBacklog {
         self.readers.push(id);
         match &mut self.kept {
-            Kept::Log(log) => Backlog::Log(log.join()),
-            Kept::Queues => {
+            GroupBuffer::Log(log) => GroupBacklog::Log(log.join()),
+            GroupBuffer::Queues => {
                 let mut queue = Queue::new(&self.policy);
                 let now = clock::now();
                 had.into_iter().for_each(|topic| queue.passed(topic, now));
-                Backlog::Queue(Box::new(queue))
+                GroupBacklog::Queue(Box::new(queue))
             }
         }
     }
 
     /// Takes a reader away.
-    pub(crate) fn leave(&mut self, id: u64, backlog: &Backlog) {
+    pub(crate) fn leave(&mut self, id: u64, backlog: &GroupBacklog) {
         self.readers.retain(|other| *other != id);
         self.asleep.retain(|other| *other != id);
-        if let (Kept::Log(log), Backlog::Log(cursor)) = (&mut self.kept, backlog) {
+        if let (GroupBuffer::Log(log), GroupBacklog::Log(cursor)) = (&mut self.kept, backlog) {
             log.leave(cursor);
         }
     }
@@ -85,8 +88,8 @@ impl Shelf {
     /// How many times it keeps what its policy says.
     pub(crate) fn backlogs(&self) -> usize {
         match self.kept {
-            Kept::Log(_) => 1,
-            Kept::Queues => self.readers.len(),
+            GroupBuffer::Log(_) => 1,
+            GroupBuffer::Queues => self.readers.len(),
         }
     }
 
@@ -100,32 +103,32 @@ impl Shelf {
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
         match &self.kept {
-            Kept::Log(log) => !log.is_full(1),
-            Kept::Queues => !self.policy.is_waited_for(),
+            GroupBuffer::Log(log) => !log.is_full(1),
+            GroupBuffer::Queues => !self.policy.is_waited_for(),
         }
     }
 
     /// Until when one reader is waited for, as [`Log::wait_for`] says.
     pub(crate) fn wait_for(
         &mut self,
-        backlog: &mut Backlog,
+        backlog: &mut GroupBacklog,
         now: Instant,
         limit: Duration,
         progress: u64,
     ) -> Option<Instant> {
         match (backlog, &mut self.kept) {
-            (Backlog::Log(cursor), Kept::Log(log)) => log.wait_for(cursor, now, limit, progress),
-            (Backlog::Queue(queue), _) => queue.wait_for(now, limit, progress),
-            (Backlog::Log(_), Kept::Queues) => None,
+            (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => log.wait_for(cursor, now, limit, progress),
+            (GroupBacklog::Queue(queue), _) => queue.wait_for(now, limit, progress),
+            (GroupBacklog::Log(_), GroupBuffer::Queues) => None,
         }
     }
 
     /// Whether one reader was waited for in vain and has not taken everything since.
-    pub(crate) fn is_given_up(&self, backlog: &Backlog) -> bool {
+    pub(crate) fn is_given_up(&self, backlog: &GroupBacklog) -> bool {
         match (backlog, &self.kept) {
-            (Backlog::Log(cursor), Kept::Log(log)) => log.is_given_up(cursor),
-            (Backlog::Queue(queue), _) => queue.is_given_up(),
-            (Backlog::Log(_), Kept::Queues) => false,
+            (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => log.is_given_up(cursor),
+            (GroupBacklog::Queue(queue), _) => queue.is_given_up(),
+            (GroupBacklog::Log(_), GroupBuffer::Queues) => false,
         }
     }
 
@@ -142,11 +145,11 @@ impl Shelf {
     }
 
     /// What one reader has missed: of a queue ever, and of the log since it last read.
-    pub(crate) fn missed(&self, backlog: &Backlog) -> Missed {
+    pub(crate) fn missed(&self, backlog: &GroupBacklog) -> Missed {
         match (backlog, &self.kept) {
-            (Backlog::Log(cursor), Kept::Log(log)) => self.fallen(log.missing(cursor)),
-            (Backlog::Queue(queue), _) => queue.dropped(),
-            (Backlog::Log(_), Kept::Queues) => Missed::default(),
+            (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => self.fallen(log.missing(cursor)),
+            (GroupBacklog::Queue(queue), _) => queue.dropped(),
+            (GroupBacklog::Log(_), GroupBuffer::Queues) => Missed::default(),
         }
     }
 }

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use meshzero_proto::codec::{Encoding, Fingerprint};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::Topic;
-use meshzero_proto::news::{self, Missed, Next, Read, Subscribe};
+use meshzero_proto::news::{self, LogRead, Missed, NextItem, Subscribe};
 use meshzero_proto::wire::catalogue::agreed;
 
 use crate::runtime::clock;
 use crate::server::publisher::encoded::FrameRef;
-use crate::server::publisher::group::{Backlog, Kept, Shelf};
-use crate::server::publisher::waiters::{Ticket, Waiters};
+use crate::server::publisher::group::{GroupBacklog, GroupBuffer, SubscriberGroup};
+use crate::server::publisher::waiters::{WaitTicket, WaitingPublishers};
 
 /// Bytes that one subscriber takes at a time: of a log, as many as one system call moves well, and of a queue, few, because
 /// what it has taken is replaced no more.
@@ -22,17 +22,17 @@ const LOG_BYTES: usize = 640 << 10;
 const QUEUE_BYTES: usize = 64 << 10;
 
 /// The subscribers of one publisher: those who want the same stand at one shelf.
-pub(crate) struct Readers {
-    shelves: Vec<Shelf>,
-    readers: BTreeMap<u64, Reader>,
+pub(crate) struct Subscribers {
+    shelves: Vec<SubscriberGroup>,
+    readers: BTreeMap<u64, Subscriber>,
     next_id: u64,
-    /// Changes whenever [`Takers`] do.
+    /// Changes whenever [`Recipients`] do.
     version: u64,
     /// The number of those who insist on being waited for.
     insisting: usize,
     /// Publishers that wait for room.
-    waiting: Waiters,
-    limits: Bounds,
+    waiting: WaitingPublishers,
+    limits: SubscriberBounds,
     delivered: u64,
     /// The items that were missed by those who have left, and those that are told of the logs.
     missed: Missed,
@@ -40,7 +40,7 @@ pub(crate) struct Readers {
 }
 
 /// The limits that matter here.
-struct Bounds {
+struct SubscriberBounds {
     /// Bytes for all together.
     all_bytes: u64,
     /// The most that one is granted.
@@ -50,25 +50,25 @@ struct Bounds {
     patience: Duration,
 }
 
-struct Reader {
+struct Subscriber {
     /// The place of its shelf.
     shelf: usize,
-    backlog: Backlog,
+    backlog: GroupBacklog,
     /// Frames that come before the backlog.
     first: VecDeque<Bytes>,
     waker: Option<Waker>,
     /// Says how far its connection has got, in whatever unit.
-    progress: Option<Progress>,
+    progress: Option<ProgressFn>,
 }
 
-pub(crate) type Progress = Box<dyn Fn() -> u64 + Send>;
+pub(crate) type ProgressFn = Box<dyn Fn() -> u64 + Send>;
 
 /// The readers of one topic and one type, as of one version of all readers.
-pub(crate) type Takers = Vec<Taker>;
+pub(crate) type Recipients = Vec<Recipient>;
 
 /// Readers who want an item alike.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Taker {
+pub(crate) struct Recipient {
     shelf: usize,
     /// The encoding in which they want it.
     pub(crate) encoding: Encoding,
@@ -76,7 +76,7 @@ pub(crate) struct Taker {
 
 /// The readers that are to be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slow {
+pub(crate) enum WaitFor {
     /// Whoever would miss an older item.
     Any,
     /// Those of them who insist on it.
@@ -84,7 +84,7 @@ pub(crate) enum Slow {
 }
 
 /// The obstacle to publishing an item.
-pub(crate) struct InTheWay {
+pub(crate) struct Blocked {
     /// The instant until which it is waited for.
     pub(crate) until: Instant,
     /// The identities of the shelves at which it is.
@@ -92,7 +92,7 @@ pub(crate) struct InTheWay {
 }
 
 /// The result of a read.
-pub(crate) enum Reading {
+pub(crate) enum ReadOutcome {
     /// Whole frames.
     Frames(Vec<Bytes>),
     /// Nothing yet. There may be something at this instant without anything being published.
@@ -101,7 +101,7 @@ pub(crate) enum Reading {
     Over,
 }
 
-impl Readers {
+impl Subscribers {
     /// No subscribers.
     pub(crate) fn new(limits: &Limits) -> Self {
         let all_bytes = limits.news_bytes as u64;
@@ -112,8 +112,8 @@ impl Readers {
             next_id: 0,
             version: 0,
             insisting: 0,
-            waiting: Waiters::default(),
-            limits: Bounds { all_bytes, bytes, share: all_bytes, patience: limits.news_patience },
+            waiting: WaitingPublishers::default(),
+            limits: SubscriberBounds { all_bytes, bytes, share: all_bytes, patience: limits.news_patience },
             delivered: 0,
             missed: Missed::default(),
             given_up: 0,
@@ -152,14 +152,14 @@ impl Readers {
         self.version += 1;
         let place = self.shelves.iter().position(|shelf| shelf.is_for(wanted)).unwrap_or_else(|| {
             // The first of its readers gives it the identity.
-            self.shelves.push(Shelf::new(id, wanted));
+            self.shelves.push(SubscriberGroup::new(id, wanted));
             self.shelves.len() - 1
         });
         let shelf = &mut self.shelves[place];
         let backlog = shelf.join(id, first.iter().map(|(topic, _)| *topic));
         let first = first.into_iter().map(|(_, frame)| frame).collect();
         self.insisting += usize::from(shelf.insists());
-        self.readers.insert(id, Reader { shelf: place, backlog, first, waker: None, progress: None });
+        self.readers.insert(id, Subscriber { shelf: place, backlog, first, waker: None, progress: None });
         self.divide();
         id
     }
@@ -193,8 +193,8 @@ impl Readers {
 
     /// Divides the bytes that there are for all.
     fn divide(&mut self) {
-        let backlogs = self.shelves.iter().map(Shelf::backlogs).sum::<usize>().max(1) as u64;
-        let Bounds { all_bytes, bytes, share: before, .. } = self.limits;
+        let backlogs = self.shelves.iter().map(SubscriberGroup::backlogs).sum::<usize>().max(1) as u64;
+        let SubscriberBounds { all_bytes, bytes, share: before, .. } = self.limits;
         let share = all_bytes / backlogs;
         self.limits.share = share;
         if share.min(before) >= bytes {
@@ -202,46 +202,46 @@ impl Readers {
             return;
         }
         for shelf in &mut self.shelves {
-            if let Kept::Log(log) = &mut shelf.kept {
+            if let GroupBuffer::Log(log) = &mut shelf.kept {
                 log.set_bytes(shelf.policy.bytes.min(share));
             }
         }
         for reader in self.readers.values_mut() {
-            if let Backlog::Queue(queue) = &mut reader.backlog {
+            if let GroupBacklog::Queue(queue) = &mut reader.backlog {
                 queue.set_bytes(self.shelves[reader.shelf].policy.bytes.min(share));
             }
         }
     }
 
-    /// Changes whenever [`Readers::takers`] may say something else.
+    /// Changes whenever [`Subscribers::takers`] may say something else.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
     /// The readers of items of `topic` whose type has this fingerprint.
-    pub(crate) fn takers(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Takers {
+    pub(crate) fn takers(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Recipients {
         let takers = self.shelves.iter().enumerate();
         let takers = takers.filter(|(_, shelf)| topic.starts_with(shelf.prefix.as_str()));
         let takers = takers.map(|(index, shelf)| {
             let encoding = agreed(fingerprint, shelf.fingerprint);
-            Taker { shelf: index, encoding }
+            Recipient { shelf: index, encoding }
         });
         takers.collect()
     }
 
     /// Returns whether an item can certainly be published without anybody missing an older one.
     #[inline]
-    pub(crate) fn has_room(&self, takers: &Takers, slow: Slow) -> bool {
+    pub(crate) fn has_room(&self, takers: &Recipients, slow: WaitFor) -> bool {
         match slow {
-            Slow::Any => {
+            WaitFor::Any => {
                 self.waiting.is_empty() && takers.iter().all(|taker| self.shelves[taker.shelf].has_room())
             }
-            Slow::Insisting => self.insisting == 0 || self.has_insisted_room(takers),
+            WaitFor::Insisting => self.insisting == 0 || self.has_insisted_room(takers),
         }
     }
 
     #[inline(never)]
-    fn has_insisted_room(&self, takers: &Takers) -> bool {
+    fn has_insisted_room(&self, takers: &Recipients) -> bool {
         let mut shelves = takers.iter().map(|taker| &self.shelves[taker.shelf]);
         shelves.all(|shelf| !shelf.insists() || (self.waiting.is_empty() && shelf.has_room()))
     }
@@ -251,17 +251,17 @@ impl Readers {
     #[cold]
     pub(crate) fn wait_for(
         &mut self,
-        takers: &Takers,
-        slow: Slow,
-        ticket: Option<Ticket>,
+        takers: &Recipients,
+        slow: WaitFor,
+        ticket: Option<WaitTicket>,
         now: Instant,
         woken: &mut Vec<Waker>,
-    ) -> Option<InTheWay> {
+    ) -> Option<Blocked> {
         let mut earliest = None::<Instant>;
         let mut shelves = Vec::new();
         for taker in takers {
             let shelf = &mut self.shelves[taker.shelf];
-            if slow == Slow::Insisting && !shelf.insists() {
+            if slow == WaitFor::Insisting && !shelf.insists() {
                 continue;
             }
             let has_room = shelf.has_room();
@@ -286,22 +286,22 @@ impl Readers {
                 earliest = earliest.into_iter().chain([until]).min();
             }
         }
-        earliest.map(|until| InTheWay { until, shelves })
+        earliest.map(|until| Blocked { until, shelves })
     }
 
-    /// `publisher` is woken when there may be room, or it may have its turn, as [`Waiters::wait`] says.
+    /// `publisher` is woken when there may be room, or it may have its turn, as [`WaitingPublishers::wait`] says.
     pub(crate) fn wake_when_there_is_room(
         &mut self,
-        ticket: Option<Ticket>,
+        ticket: Option<WaitTicket>,
         shelves: Vec<u64>,
         publisher: &Waker,
         woken: &mut Vec<Waker>,
-    ) -> (Ticket, Option<Waker>) {
+    ) -> (WaitTicket, Option<Waker>) {
         self.waiting.wait(ticket, shelves, publisher, clock::now(), woken)
     }
 
     /// A publisher waits no more. Adds whom to wake to `woken`; returns what to drop once nothing is locked.
-    pub(crate) fn leave_waiting(&mut self, ticket: Ticket, woken: &mut Vec<Waker>) -> impl Sized + use<> {
+    pub(crate) fn leave_waiting(&mut self, ticket: WaitTicket, woken: &mut Vec<Waker>) -> impl Sized + use<> {
         self.waiting.leave(ticket, clock::now(), woken)
     }
 
@@ -314,7 +314,7 @@ impl Readers {
     #[inline(always)]
     pub(crate) fn append<'a>(
         &mut self,
-        takers: &Takers,
+        takers: &Recipients,
         topic: &Topic,
         frame: impl Fn(Encoding) -> FrameRef<'a>,
         woken: &mut Vec<Waker>,
@@ -322,7 +322,7 @@ impl Readers {
         for taker in takers {
             let (shelf, frame) = (&mut self.shelves[taker.shelf], frame(taker.encoding));
             match &mut shelf.kept {
-                Kept::Log(log) => {
+                GroupBuffer::Log(log) => {
                     match frame {
                         FrameRef::Small(frame) => log.append(frame),
                         FrameRef::Large(pieces) => log.append_shared(pieces.iter().cloned()),
@@ -331,7 +331,7 @@ impl Readers {
                         woken.extend(self.readers.get_mut(&id).and_then(|reader| reader.waker.take()));
                     }
                 }
-                Kept::Queues => self.push(taker.shelf, topic, &frame.to_bytes(), woken),
+                GroupBuffer::Queues => self.push(taker.shelf, topic, &frame.to_bytes(), woken),
             }
         }
     }
@@ -341,7 +341,9 @@ impl Readers {
         let shelf = &self.shelves[shelf];
         let now = shelf.policy.every.map(|_| clock::now());
         for id in &shelf.readers {
-            let Some(Reader { backlog: Backlog::Queue(queue), waker, .. }) = self.readers.get_mut(id) else {
+            let Some(Subscriber { backlog: GroupBacklog::Queue(queue), waker, .. }) =
+                self.readers.get_mut(id)
+            else {
                 continue;
             };
             match now {
@@ -355,7 +357,7 @@ impl Readers {
     }
 
     /// From now on `progress` says how far the subscriber's connection has got: while that changes, it is waited for.
-    pub(crate) fn watch(&mut self, id: u64, progress: Progress) {
+    pub(crate) fn watch(&mut self, id: u64, progress: ProgressFn) {
         if let Some(reader) = self.readers.get_mut(&id) {
             reader.progress = Some(progress);
         }
@@ -363,24 +365,24 @@ impl Readers {
 
     /// Nothing is held back any more for a subscriber that asked for a rate: nothing will be published.
     pub(crate) fn release_all(&mut self, id: u64) {
-        if let Some(Reader { backlog: Backlog::Queue(queue), .. }) = self.readers.get_mut(&id) {
+        if let Some(Subscriber { backlog: GroupBacklog::Queue(queue), .. }) = self.readers.get_mut(&id) {
             queue.release_all();
         }
     }
 
     /// Takes what comes next for one subscriber. If that is nothing, `waker` is called when it is something.
-    pub(crate) fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> Reading {
-        let Some(reader) = self.readers.get_mut(&id) else { return Reading::Over };
+    pub(crate) fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> ReadOutcome {
+        let Some(reader) = self.readers.get_mut(&id) else { return ReadOutcome::Over };
         if !reader.first.is_empty() {
-            return Reading::Frames(reader.first.drain(..).collect());
+            return ReadOutcome::Frames(reader.first.drain(..).collect());
         }
         let shelf = &mut self.shelves[reader.shelf];
         let mut due = None;
         let has_made_room;
         let frames = match (&mut reader.backlog, &mut shelf.kept) {
-            (Backlog::Log(cursor), Kept::Log(log)) => {
+            (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => {
                 let was_full = log.is_full(2);
-                let Read { missing, items, mut frames } = log.read(cursor, LOG_BYTES);
+                let LogRead { missing, items, mut frames } = log.read(cursor, LOG_BYTES);
                 has_made_room = was_full && !log.is_full(2);
                 self.delivered += items;
                 if missing > 0 {
@@ -389,7 +391,7 @@ impl Readers {
                 }
                 frames
             }
-            (Backlog::Queue(queue), _) => {
+            (GroupBacklog::Queue(queue), _) => {
                 if shelf.policy.every.is_some() {
                     queue.release(clock::now());
                 }
@@ -399,8 +401,8 @@ impl Readers {
                     && let Some(next) = queue.pop()
                 {
                     let frame = match next {
-                        Next::Gap(count, reason) => news::gap(count, reason).into(),
-                        Next::Item(item) => {
+                        NextItem::Gap(count, reason) => news::gap(count, reason).into(),
+                        NextItem::Item(item) => {
                             self.delivered += 1;
                             item
                         }
@@ -412,18 +414,18 @@ impl Readers {
                 has_made_room = !frames.is_empty() && shelf.policy.is_waited_for();
                 frames
             }
-            (Backlog::Log(_), Kept::Queues) => return Reading::Over,
+            (GroupBacklog::Log(_), GroupBuffer::Queues) => return ReadOutcome::Over,
         };
         if has_made_room && !self.waiting.is_empty() {
             woken.append(&mut self.waiting.wake_all(clock::now()));
         }
         if !frames.is_empty() {
-            return Reading::Frames(frames);
+            return ReadOutcome::Frames(frames);
         }
-        if reader.waker.is_none() && matches!(shelf.kept, Kept::Log(_)) {
+        if reader.waker.is_none() && matches!(shelf.kept, GroupBuffer::Log(_)) {
             shelf.asleep.push(id);
         }
         reader.waker = Some(waker.clone());
-        Reading::Nothing(due)
+        ReadOutcome::Nothing(due)
     }
 }

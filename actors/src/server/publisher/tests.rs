@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use meshzero_proto::codec::{self, Blob};
 use meshzero_proto::news::{self, Policy};
-use meshzero_proto::wire::frame::{self, Frames, Kind};
+use meshzero_proto::wire::frame::{self, FrameKind, Frames};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::*;
@@ -21,22 +21,22 @@ fn publisher(message_bytes: usize, topics: usize, subscriptions: usize) -> Publi
     let mut limits = Limits::default();
     (limits.message_bytes, limits.topics, limits.subscriptions) = (message_bytes, topics, subscriptions);
     // Without a task that rings, its alarms are rung by a thread.
-    Publisher::new(&limits, &Alarms::new().0)
+    Publisher::new(&limits, &Timers::new().0)
 }
 
 /// A publisher whose alarms are rung by a task of the test's runtime, so that nothing depends on real time if its clock is paused.
 fn on_this_clock(limits: &Limits) -> Publisher {
-    let (alarms, ringing) = Alarms::new();
+    let (alarms, ringing) = Timers::new();
     tokio::spawn(async move { ringing.ring().await });
     Publisher::new(limits, &alarms)
 }
 
-fn subscribe_as<T: Wire>(publisher: &Publisher, prefix: &str, policy: Policy) -> Feed {
+fn subscribe_as<T: Wire>(publisher: &Publisher, prefix: &str, policy: Policy) -> SubscriberStream {
     let fingerprint = codec::type_info::<T>().fingerprint();
     publisher.subscribe(&Subscribe { prefix: topic(prefix), fingerprint, policy }).expect("room")
 }
 
-fn subscribe<T: Wire>(publisher: &Publisher, prefix: &str) -> Feed {
+fn subscribe<T: Wire>(publisher: &Publisher, prefix: &str) -> SubscriberStream {
     subscribe_as::<T>(publisher, prefix, Policy::default())
 }
 
@@ -63,12 +63,12 @@ fn now<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// What is there for a feed, as flags and items, and as how many are missing.
-fn items(feed: &Feed) -> Vec<(u8, Vec<u8>)> {
+fn items(feed: &SubscriberStream) -> Vec<(u8, Vec<u8>)> {
     let mut items = Vec::new();
     while let Some(Some(frames)) = now(feed.next()) {
         for (header, payload) in Frames::new(&frames.concat()) {
             items.push(match header.kind {
-                Kind::News => (header.flags, news::read_item(payload).expect("an item").1.to_vec()),
+                FrameKind::News => (header.flags, news::read_item(payload).expect("an item").1.to_vec()),
                 kind => (kind as u8, news::read_gap(payload).expect("a gap").0.to_le_bytes().to_vec()),
             });
         }
@@ -213,7 +213,7 @@ fn who_is_slow_misses_the_oldest_unless_the_publisher_waits() {
     for item in 0..3u32 {
         publish(&publisher, "a", &item);
     }
-    let missed = (Kind::Gap as u8, 1u64.to_le_bytes().to_vec());
+    let missed = (FrameKind::Gap as u8, 1u64.to_le_bytes().to_vec());
     assert_eq!(items(&feed), [missed, (frame::BINCODE, vec![1]), (frame::BINCODE, vec![2])]);
     for item in 3..5u32 {
         assert_eq!(now(publisher.publish_all("a", &item)), Some(Ok(())));
@@ -231,7 +231,7 @@ fn who_is_slow_misses_the_oldest_unless_the_publisher_waits() {
 }
 
 /// What is there for a feed, as items and as gaps.
-fn told(feed: &Feed) -> Vec<String> {
+fn told(feed: &SubscriberStream) -> Vec<String> {
     let mut told = Vec::new();
     while let Some(Some(frames)) = now(feed.next()) {
         told.extend(texts(&frames));
@@ -241,7 +241,7 @@ fn told(feed: &Feed) -> Vec<String> {
 
 fn texts(frames: &[Bytes]) -> Vec<String> {
     let text = |header: frame::Header, payload: &[u8]| match header.kind {
-        Kind::News => {
+        FrameKind::News => {
             let (topic, item) = news::read_item(payload).expect("an item");
             format!("{} {}", String::from_utf8_lossy(topic), item[0])
         }
@@ -390,7 +390,7 @@ async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
 fn a_connection_that_moves_is_a_sign_of_life() {
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(20);
-    let publisher = Publisher::new(&limits, &Alarms::new().0);
+    let publisher = Publisher::new(&limits, &Timers::new().0);
     let feed = subscribe_as::<u32>(&publisher, "", Policy { items: 1, ..Policy::wait() });
     let (written, is_moving) = (AtomicU64::new(0), Arc::new(AtomicBool::new(true)));
     let moves = Arc::clone(&is_moving);
@@ -416,14 +416,14 @@ fn a_connection_that_moves_is_a_sign_of_life() {
 fn nobody_is_granted_more_than_the_limits_and_many_share_what_there_is() {
     let mut limits = Limits::default();
     (limits.backlog_items, limits.backlog_bytes, limits.news_bytes) = (10, 1_000, 2_000);
-    let publisher = Publisher::new(&limits, &Alarms::new().0);
+    let publisher = Publisher::new(&limits, &Timers::new().0);
     let greedy = Policy { items: u32::MAX, bytes: u64::MAX, ..Policy::default() };
     let first = subscribe_as::<Vec<u8>>(&publisher, "", greedy);
     for item in 0..20u8 {
         publish(&publisher, "a", &vec![item]);
     }
     assert_eq!(told(&first)[0], "-10 Overflow");
-    let fill = |feed: &Feed| {
+    let fill = |feed: &SubscriberStream| {
         for _ in 0..10 {
             publish(&publisher, "a", &vec![7u8; 200]);
         }
@@ -530,7 +530,9 @@ async fn a_publisher_that_waits_and_is_not_looked_at_holds_up_others_for_a_momen
 }
 
 /// A log of 8 items that is full, of which a reader takes a few at a time, and a publisher that waits for room there.
-async fn filled(item: &Vec<u8>) -> (Publisher, Feed, tokio::task::JoinHandle<Result<(), PublishError>>) {
+async fn filled(
+    item: &Vec<u8>,
+) -> (Publisher, SubscriberStream, tokio::task::JoinHandle<Result<(), PublishError>>) {
     let publisher = on_this_clock(&Limits::default());
     let feed =
         subscribe_as::<Vec<u8>>(&publisher, "", Policy { items: 8, bytes: 16 << 20, ..Policy::wait() });

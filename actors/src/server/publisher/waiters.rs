@@ -14,31 +14,31 @@ const GRACE: Duration = Duration::from_millis(50);
 
 /// The publishers that wait.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters {
-    all: BTreeMap<Ticket, Waiter>,
+pub(crate) struct WaitingPublishers {
+    all: BTreeMap<WaitTicket, Waiter>,
     next: u64,
 }
 
 /// The place of one among those who wait. Lower ones come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct WaitTicket(u64);
 
 #[derive(Debug)]
 struct Waiter {
     /// The identities of the shelves at which it has to wait.
     shelves: Vec<u64>,
-    state: State,
+    state: WaiterState,
 }
 
 #[derive(Debug)]
-enum State {
+enum WaiterState {
     /// Until it is woken.
     Asleep(Waker),
     /// It has not looked since then.
     Woken(Instant),
 }
 
-impl Waiters {
+impl WaitingPublishers {
     /// Returns whether nobody waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -50,25 +50,25 @@ impl Waiters {
     /// are added to `woken`.
     pub(crate) fn wait(
         &mut self,
-        ticket: Option<Ticket>,
+        ticket: Option<WaitTicket>,
         shelves: Vec<u64>,
         publisher: &Waker,
         now: Instant,
         woken: &mut Vec<Waker>,
-    ) -> (Ticket, Option<Waker>) {
+    ) -> (WaitTicket, Option<Waker>) {
         let ticket = ticket.unwrap_or_else(|| {
             self.next += 1;
-            Ticket(self.next)
+            WaitTicket(self.next)
         });
-        let waiter = Waiter { shelves, state: State::Asleep(publisher.clone()) };
+        let waiter = Waiter { shelves, state: WaiterState::Asleep(publisher.clone()) };
         let Some(mut before) = self.all.insert(ticket, waiter) else { return (ticket, None) };
         before.shelves.retain(|shelf| !self.all[&ticket].shelves.contains(shelf));
         for shelf in before.shelves {
             self.pass_on(ticket, shelf, now, woken);
         }
         match before.state {
-            State::Asleep(stale) => (ticket, Some(stale)),
-            State::Woken(_) => (ticket, None),
+            WaiterState::Asleep(stale) => (ticket, Some(stale)),
+            WaiterState::Woken(_) => (ticket, None),
         }
     }
 
@@ -76,7 +76,7 @@ impl Waiters {
     /// the most; `None` if it need not.
     pub(crate) fn turn_of_others(
         &self,
-        ticket: Option<Ticket>,
+        ticket: Option<WaitTicket>,
         shelf: u64,
         now: Instant,
         longest: Duration,
@@ -84,8 +84,8 @@ impl Waiters {
         let (_, first) =
             self.first_at(shelf, now).filter(|(first, _)| ticket.is_none_or(|own| *first < own))?;
         let until = match first.state {
-            State::Asleep(_) => clock::later(now, longest),
-            State::Woken(at) => at + GRACE,
+            WaiterState::Asleep(_) => clock::later(now, longest),
+            WaiterState::Woken(at) => at + GRACE,
         };
         Some(until).filter(|until| *until > now)
     }
@@ -93,7 +93,7 @@ impl Waiters {
     /// There is room at a shelf for one who may have to let others have theirs before: those are to look, as nobody may have told them.
     pub(crate) fn wake_before(
         &mut self,
-        ticket: Option<Ticket>,
+        ticket: Option<WaitTicket>,
         shelf: u64,
         now: Instant,
         woken: &mut Vec<Waker>,
@@ -108,13 +108,13 @@ impl Waiters {
     /// locked.
     pub(crate) fn leave(
         &mut self,
-        ticket: Ticket,
+        ticket: WaitTicket,
         now: Instant,
         woken: &mut Vec<Waker>,
     ) -> impl Sized + use<> {
         let gone = self.all.remove(&ticket);
         // Whoever is asleep has found no room: there is none for those behind either.
-        if let Some(Waiter { shelves, state: State::Woken(_) }) = &gone {
+        if let Some(Waiter { shelves, state: WaiterState::Woken(_) }) = &gone {
             for shelf in shelves {
                 self.pass_on(ticket, *shelf, now, woken);
             }
@@ -130,7 +130,7 @@ impl Waiters {
     }
 
     /// One who has waited at a shelf is not in the way there any more.
-    fn pass_on(&mut self, ticket: Ticket, shelf: u64, now: Instant, woken: &mut Vec<Waker>) {
+    fn pass_on(&mut self, ticket: WaitTicket, shelf: u64, now: Instant, woken: &mut Vec<Waker>) {
         // One who was woken will look, and those behind know until when it is waited for.
         if self.is_first_asleep(shelf, now, |first| first > ticket) {
             self.wake(now, woken, |_, waiter| waiter.shelves.contains(&shelf));
@@ -138,26 +138,27 @@ impl Waiters {
     }
 
     /// The first at a shelf who still has its turn.
-    fn first_at(&self, shelf: u64, now: Instant) -> Option<(Ticket, &Waiter)> {
+    fn first_at(&self, shelf: u64, now: Instant) -> Option<(WaitTicket, &Waiter)> {
         let mut at_it = self.all.iter().filter(|(_, waiter)| waiter.shelves.contains(&shelf));
         let first = at_it.find(|(_, waiter)| match waiter.state {
-            State::Asleep(_) => true,
-            State::Woken(at) => at + GRACE > now,
+            WaiterState::Asleep(_) => true,
+            WaiterState::Woken(at) => at + GRACE > now,
         });
         first.map(|(ticket, waiter)| (*ticket, waiter))
     }
 
     /// Returns whether the first at a shelf who still has its turn is `wanted`, and asleep.
-    fn is_first_asleep(&self, shelf: u64, now: Instant, wanted: impl Fn(Ticket) -> bool) -> bool {
+    fn is_first_asleep(&self, shelf: u64, now: Instant, wanted: impl Fn(WaitTicket) -> bool) -> bool {
         let first = self.first_at(shelf, now);
-        first.is_some_and(|(first, waiter)| wanted(first) && matches!(waiter.state, State::Asleep(_)))
+        first.is_some_and(|(first, waiter)| wanted(first) && matches!(waiter.state, WaiterState::Asleep(_)))
     }
 
-    fn wake(&mut self, now: Instant, woken: &mut Vec<Waker>, whom: impl Fn(Ticket, &Waiter) -> bool) {
+    fn wake(&mut self, now: Instant, woken: &mut Vec<Waker>, whom: impl Fn(WaitTicket, &Waiter) -> bool) {
         for (ticket, waiter) in &mut self.all {
-            if matches!(waiter.state, State::Asleep(_))
+            if matches!(waiter.state, WaiterState::Asleep(_))
                 && whom(*ticket, waiter)
-                && let State::Asleep(waker) = std::mem::replace(&mut waiter.state, State::Woken(now))
+                && let WaiterState::Asleep(waker) =
+                    std::mem::replace(&mut waiter.state, WaiterState::Woken(now))
             {
                 woken.push(waker);
             }
@@ -184,28 +185,34 @@ mod tests {
 
     const LONGEST: Duration = Duration::from_secs(5);
 
-    fn wait(waiters: &mut Waiters, ticket: Option<Ticket>, shelves: &[u64], now: Instant) -> (Ticket, usize) {
+    fn wait(
+        waiters: &mut WaitingPublishers,
+        ticket: Option<WaitTicket>,
+        shelves: &[u64],
+        now: Instant,
+    ) -> (WaitTicket, usize) {
         let mut woken = Vec::new();
         let (ticket, _) = waiters.wait(ticket, shelves.to_vec(), Waker::noop(), now, &mut woken);
         (ticket, woken.len())
     }
 
-    fn leave(waiters: &mut Waiters, ticket: Ticket, now: Instant) -> usize {
+    fn leave(waiters: &mut WaitingPublishers, ticket: WaitTicket, now: Instant) -> usize {
         let mut woken = Vec::new();
         drop(waiters.leave(ticket, now, &mut woken));
         woken.len()
     }
 
-    fn has_turn(waiters: &Waiters, ticket: Ticket, shelf: u64, now: Instant) -> bool {
+    fn has_turn(waiters: &WaitingPublishers, ticket: WaitTicket, shelf: u64, now: Instant) -> bool {
         waiters.turn_of_others(Some(ticket), shelf, now, LONGEST).is_none()
     }
 
     #[test]
     fn who_came_before_has_its_turn_at_the_shelves_for_which_it_waits() {
-        let (mut waiters, now) = (Waiters::default(), clock::now());
+        let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let (first, _) = wait(&mut waiters, None, &[1, 2], now);
         let (second, _) = wait(&mut waiters, None, &[2], now);
-        let newcomer = |waiters: &Waiters, shelf| waiters.turn_of_others(None, shelf, now, LONGEST).is_none();
+        let newcomer =
+            |waiters: &WaitingPublishers, shelf| waiters.turn_of_others(None, shelf, now, LONGEST).is_none();
         assert!(has_turn(&waiters, first, 1, now) && has_turn(&waiters, first, 2, now));
         assert!(has_turn(&waiters, second, 3, now) && !has_turn(&waiters, second, 2, now));
         assert!(newcomer(&waiters, 3) && !newcomer(&waiters, 1));
@@ -228,7 +235,7 @@ mod tests {
 
     #[test]
     fn who_is_woken_and_does_not_look_holds_up_others_for_a_moment_only() {
-        let (mut waiters, now) = (Waiters::default(), clock::now());
+        let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let (first, _) = wait(&mut waiters, None, &[1], now);
         assert_eq!(waiters.turn_of_others(None, 1, now, LONGEST), Some(now + LONGEST));
         assert_eq!(waiters.wake_all(now).len(), 1);
@@ -241,7 +248,7 @@ mod tests {
 
     #[test]
     fn who_finds_room_wakes_those_before_it_once() {
-        let (mut waiters, now) = (Waiters::default(), clock::now());
+        let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let [elsewhere, first, second] = [2, 1, 1].map(|shelf| wait(&mut waiters, None, &[shelf], now).0);
         let mut woken = Vec::new();
         waiters.wake_before(Some(first), 1, now, &mut woken);
@@ -256,7 +263,7 @@ mod tests {
 
     #[test]
     fn who_leaves_wakes_those_only_whose_turn_it_has_become() {
-        let (mut waiters, now) = (Waiters::default(), clock::now());
+        let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let all: Vec<_> = (0..100).map(|_| wait(&mut waiters, None, &[1], now).0).collect();
         let elsewhere = wait(&mut waiters, None, &[2], now).0;
         assert_eq!(leave(&mut waiters, all[0], now), 0, "whoever sleeps has found no room");
@@ -274,7 +281,7 @@ mod tests {
 
     #[test]
     fn nobody_is_woken_by_their_own_look() {
-        let (mut waiters, count, now) = (Waiters::default(), Arc::<Count>::default(), clock::now());
+        let (mut waiters, count, now) = (WaitingPublishers::default(), Arc::<Count>::default(), clock::now());
         let [here, there] = [(); 2].map(|()| Waker::from(Arc::clone(&count)));
         let mut woken = Vec::new();
         let (ticket, _) = waiters.wait(None, vec![1], &here, now, &mut woken);

@@ -11,20 +11,20 @@ use crate::server::request::pending::NEVER;
 
 /// When the requests of one connection that wait are looked at.
 #[derive(Debug)]
-pub(crate) struct Expiry {
+pub(crate) struct NextDeadline {
     epoch: Instant,
     /// The next look, in milliseconds since the epoch; [`NEVER`] while nobody looks.
     next: AtomicU64,
     sooner: Arc<Notify>,
 }
 
-impl Default for Expiry {
+impl Default for NextDeadline {
     fn default() -> Self {
         Self { epoch: clock::now(), next: AtomicU64::new(NEVER), sooner: Arc::default() }
     }
 }
 
-impl Expiry {
+impl NextDeadline {
     /// A point in time, in milliseconds since the epoch.
     pub(crate) fn millis(&self, at: Instant) -> u64 {
         clock::millis(at.saturating_duration_since(self.epoch))

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use meshzero_proto::codec::Encoding;
 use meshzero_proto::trace::{TRACE_BYTES, TraceContext};
-use meshzero_proto::wire::frame::{self, Frames, Header, Kind};
+use meshzero_proto::wire::frame::{self, FrameKind, Frames, Header};
 use meshzero_proto::wire::refusal::Refusal;
 
-use crate::runtime::semaphore::Taken;
-use crate::server::request::inbound::Inbound;
-use crate::server::request::reply::Due;
-use crate::server::request::responder::Answers;
+use crate::runtime::semaphore::Permits;
+use crate::server::request::inbound::InboundMessage;
+use crate::server::request::reply::ReplySlot;
+use crate::server::request::responder::Responder;
 use crate::telemetry::trace;
 
 /// Bytes of a request before its message: the time that remains for it.
@@ -28,15 +28,15 @@ pub struct Delivery {
     left: usize,
     has_requests: bool,
     arrived: Instant,
-    answers: Arc<Answers>,
-    places: Taken,
+    answers: Arc<Responder>,
+    places: Permits,
     /// Room for these bytes on their way from the connection to the service.
-    room: Arc<Taken>,
+    room: Arc<Permits>,
 }
 
 /// Whether a frame carries a message for a handler.
 pub(crate) fn is_message(header: &Header) -> bool {
-    matches!(header.kind, Kind::Request | Kind::Tell)
+    matches!(header.kind, FrameKind::Request | FrameKind::Tell)
 }
 
 /// Divides the payload of a request, without its trace: the time that remains for it, and the message. `None` if it is too
@@ -53,9 +53,9 @@ impl Delivery {
         frames: Bytes,
         arrived: Instant,
         has_requests: bool,
-        answers: Arc<Answers>,
-        places: Taken,
-        room: &Arc<Taken>,
+        answers: Arc<Responder>,
+        places: Permits,
+        room: &Arc<Permits>,
     ) -> Self {
         let (left, room) = (places.count(), Arc::clone(room));
         Self { frames, at: 0, left, has_requests, arrived, answers, places, room }
@@ -83,7 +83,7 @@ impl Delivery {
         now: Instant,
         out: &'a mut Vec<u8>,
         trace: impl FnOnce(TraceContext),
-    ) -> Option<Arrived<'a>> {
+    ) -> Option<IncomingMessage<'a>> {
         loop {
             let begin = self.at;
             let mut frames = Frames::new(&self.frames[self.at..]);
@@ -103,8 +103,8 @@ impl Delivery {
                 payload = payload.get(TRACE_BYTES..).unwrap_or_default();
             }
             let (length, due, deadline) = match header.kind {
-                Kind::Tell => (payload.len(), None, None),
-                Kind::Request => match self.wanted(header.id, payload, now) {
+                FrameKind::Tell => (payload.len(), None, None),
+                FrameKind::Request => match self.wanted(header.id, payload, now) {
                     Some((deadline, message)) => (message.len(), Some(header.id), deadline),
                     None => continue,
                 },
@@ -114,13 +114,13 @@ impl Delivery {
                 trace(context);
             }
             let preferred = frame::encoding(header.flags, frame::REPLY_BINCODE);
-            return Some(Arrived {
+            return Some(IncomingMessage {
                 slot,
                 payload: &self.frames[end - length..end],
                 encoding: frame::encoding(header.flags, frame::BINCODE),
-                due: due.map(|id| Due::new(&self.answers, id, preferred, out)),
+                due: due.map(|id| ReplySlot::new(&self.answers, id, preferred, out)),
                 deadline,
-                place: Place::Shared(&mut self.places, &self.room),
+                place: MessagePermit::Shared(&mut self.places, &self.room),
                 after: self.left,
                 source: &self.frames,
             });
@@ -167,7 +167,7 @@ impl Delivery {
     ) -> Option<(usize, T)> {
         let messages: Vec<_> =
             Frames::new(&self.frames[self.at..]).filter(|(header, _)| is_message(header)).collect();
-        messages.iter().rev().enumerate().filter(|(_, (header, _))| header.kind == Kind::Tell).find_map(
+        messages.iter().rev().enumerate().filter(|(_, (header, _))| header.kind == FrameKind::Tell).find_map(
             |(after, (header, payload))| {
                 let encoding = frame::encoding(header.flags, frame::BINCODE);
                 let (_, message) = frame::divide(header.flags, payload)?;
@@ -177,12 +177,12 @@ impl Delivery {
     }
 
     /// Where answers go.
-    pub(crate) fn answers(&self) -> &Arc<Answers> {
+    pub(crate) fn answers(&self) -> &Arc<Responder> {
         &self.answers
     }
 
     /// Takes the places of the messages that have been taken out and did not keep their own.
-    pub(crate) fn places(&mut self) -> Option<Taken> {
+    pub(crate) fn places(&mut self) -> Option<Permits> {
         let taken_out = self.places.count().saturating_sub(self.left);
         self.places.split(taken_out)
     }
@@ -198,10 +198,10 @@ impl Drop for Delivery {
 }
 
 /// Refuses the requests in `frames` that are owed an answer, and says how many there were: they have not been handled.
-pub(crate) fn refuse_all(frames: &[u8], answers: &Answers) -> usize {
+pub(crate) fn refuse_all(frames: &[u8], answers: &Responder) -> usize {
     let mut refused = 0;
     for (header, _) in Frames::new(frames) {
-        if header.kind == Kind::Request && answers.owed.forget(header.id) {
+        if header.kind == FrameKind::Request && answers.owed.forget(header.id) {
             answers.refuse(header.id, &Refusal::Draining);
             refused += 1;
         }
@@ -210,7 +210,7 @@ pub(crate) fn refuse_all(frames: &[u8], answers: &Answers) -> usize {
 }
 
 /// One message on its way into its handler, still encoded.
-pub struct Arrived<'a> {
+pub struct IncomingMessage<'a> {
     /// The number of its handler.
     pub slot: usize,
     /// The encoded message.
@@ -218,11 +218,11 @@ pub struct Arrived<'a> {
     /// Its encoding.
     pub encoding: Encoding,
     /// The way back; `None` for a tell.
-    pub due: Option<Due<'a>>,
+    pub due: Option<ReplySlot<'a>>,
     /// When it is no use handling it any more.
     pub deadline: Option<Instant>,
     /// Its place among the service's unfinished messages.
-    pub place: Place<'a>,
+    pub place: MessagePermit<'a>,
     /// How many messages that arrived with it come after it.
     pub after: usize,
     /// What arrived together, of which the message is a part.
@@ -230,29 +230,29 @@ pub struct Arrived<'a> {
 }
 
 /// A message's place among the service's unfinished messages.
-pub enum Place<'a> {
+pub enum MessagePermit<'a> {
     /// Given back together with those of the messages that arrived with it.
-    Shared(&'a mut Taken, &'a Arc<Taken>),
+    Shared(&'a mut Permits, &'a Arc<Permits>),
     /// Its own.
-    Own(Taken),
+    Own(Permits),
 }
 
 /// Places of messages that are finished later.
-pub(crate) struct Kept {
-    _places: Taken,
+pub(crate) struct HeldPermits {
+    _places: Permits,
     /// Room for the bytes of all that arrived together.
-    _room: Option<Arc<Taken>>,
+    _room: Option<Arc<Permits>>,
 }
 
-impl From<Taken> for Kept {
-    fn from(places: Taken) -> Self {
+impl From<Permits> for HeldPermits {
+    fn from(places: Permits) -> Self {
         Self { _places: places, _room: None }
     }
 }
 
-impl Place<'_> {
+impl MessagePermit<'_> {
     /// The place of a message that is finished later.
-    pub(crate) fn keep(self) -> Option<Taken> {
+    pub(crate) fn keep(self) -> Option<Permits> {
         match self {
             Self::Shared(places, _) => places.split(1),
             Self::Own(place) => Some(place),
@@ -261,33 +261,42 @@ impl Place<'_> {
 
     /// The place of this message, and those of all that arrived before it and did not keep their own, with the room for
     /// their bytes. `after` come after it.
-    pub(crate) fn keep_all(self, after: usize) -> Option<Kept> {
+    pub(crate) fn keep_all(self, after: usize) -> Option<HeldPermits> {
         match self {
             Self::Shared(places, room) => {
                 let places = places.split(places.count().saturating_sub(after))?;
-                Some(Kept { _places: places, _room: Some(Arc::clone(room)) })
+                Some(HeldPermits { _places: places, _room: Some(Arc::clone(room)) })
             }
             Self::Own(place) => Some(place.into()),
         }
     }
 }
 
-impl<'a> Arrived<'a> {
+impl<'a> IncomingMessage<'a> {
     /// A message that arrived alone, for the handler `slot`.
     /// `payload` has been taken out of `inbound`.
-    pub(crate) fn alone(slot: usize, payload: &'a Bytes, inbound: Inbound) -> Self {
-        let Inbound { encoding, reply, deadline, place, .. } = inbound;
-        let due = reply.map(Due::from);
-        Self { slot, payload, encoding, due, deadline, place: Place::Own(place), after: 0, source: payload }
+    pub(crate) fn alone(slot: usize, payload: &'a Bytes, inbound: InboundMessage) -> Self {
+        let InboundMessage { encoding, reply, deadline, place, .. } = inbound;
+        let due = reply.map(ReplySlot::from);
+        Self {
+            slot,
+            payload,
+            encoding,
+            due,
+            deadline,
+            place: MessagePermit::Own(place),
+            after: 0,
+            source: payload,
+        }
     }
 
     /// The message to be kept, whatever becomes of those that arrived with it, as a part of the trace that this thread works
     /// for.
-    pub(crate) fn into_inbound(self) -> Option<Inbound> {
-        Some(Inbound {
+    pub(crate) fn into_inbound(self) -> Option<InboundMessage> {
+        Some(InboundMessage {
             payload: self.source.slice_ref(self.payload),
             encoding: self.encoding,
-            reply: self.due.and_then(Due::later),
+            reply: self.due.and_then(ReplySlot::later),
             deadline: self.deadline,
             place: self.place.keep()?,
             trace: trace::current().map(Box::new),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Numbers of messages by the names of their types.
-pub(crate) type Tally = BTreeMap<String, usize>;
+pub(crate) type CountsByType = BTreeMap<String, usize>;
 
 /// A counter of the messages of one type that a handler has begun and will end later. Each of them holds a clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Begun(Arc<()>);
+pub(crate) struct HandlerInProgress(Arc<()>);
 
-impl Begun {
+impl HandlerInProgress {
     /// Returns the number of those messages.
     pub(crate) fn count(&self) -> usize {
         Arc::strong_count(&self.0) - 1

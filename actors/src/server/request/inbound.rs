@@ -9,13 +9,13 @@ use meshzero_proto::trace::TraceContext;
 use meshzero_proto::wire::refusal::Refusal;
 use tokio::sync::oneshot;
 
-use crate::link::send_queue::Pace;
-use crate::message::payload::Payload;
-use crate::runtime::semaphore::Taken;
-use crate::server::request::responder::{self, Answers};
+use crate::link::send_queue::Flush;
+use crate::message::payload::ReplyBytes;
+use crate::runtime::semaphore::Permits;
+use crate::server::request::responder::{self, Responder};
 
 /// A message that waits for its handler, still encoded.
-pub struct Inbound {
+pub struct InboundMessage {
     /// The encoded message.
     pub payload: Bytes,
     /// Its encoding.
@@ -25,12 +25,12 @@ pub struct Inbound {
     /// When it is no use handling it any more.
     pub deadline: Option<Instant>,
     /// One place among the service's unfinished messages, given back when it is finished.
-    pub place: Taken,
+    pub place: Permits,
     /// The trace that it is part of.
     pub trace: Option<Box<TraceContext>>,
 }
 
-impl Inbound {
+impl InboundMessage {
     /// Whether the handler should still run. If not, the caller has been told why.
     pub fn is_due(&mut self, now: Instant) -> bool {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
@@ -43,7 +43,7 @@ impl Inbound {
     }
 }
 
-impl Inbound {
+impl InboundMessage {
     /// Drops the message because nobody will handle it, and tells the caller that it may send it elsewhere.
     pub(crate) fn turn_away(self) {
         if let Some(reply) = self.reply {
@@ -56,67 +56,67 @@ impl Inbound {
 #[derive(Debug)]
 pub enum Outcome {
     /// The encoded reply.
-    Reply(Encoding, Payload),
+    Reply(Encoding, ReplyBytes),
     /// No reply, and why.
     Refused(Refusal),
 }
 
-enum Way {
-    Wire { answers: Arc<Answers>, id: u64 },
+enum ReplyRoute {
+    Wire { answers: Arc<Responder>, id: u64 },
     Local { waiting: oneshot::Sender<Outcome>, max_bytes: usize },
 }
 
 /// The way back for one reply. Dropped without an answer it says that the handler panicked.
 pub struct ReplyTo {
-    way: Option<Way>,
+    way: Option<ReplyRoute>,
     preferred: Encoding,
 }
 
 impl ReplyTo {
     /// To the request `id` of a connection, which must be owed there.
-    pub fn wire(answers: Arc<Answers>, id: u64, preferred: Encoding) -> Self {
-        Self { way: Some(Way::Wire { answers, id }), preferred }
+    pub fn wire(answers: Arc<Responder>, id: u64, preferred: Encoding) -> Self {
+        Self { way: Some(ReplyRoute::Wire { answers, id }), preferred }
     }
 
     /// To a caller in this process.
     pub fn local(waiting: oneshot::Sender<Outcome>, max_bytes: usize) -> Self {
-        Self { way: Some(Way::Local { waiting, max_bytes }), preferred: Encoding::MessagePack }
+        Self { way: Some(ReplyRoute::Local { waiting, max_bytes }), preferred: Encoding::MessagePack }
     }
 
     /// Returns whether somebody still waits for the reply and can be reached.
     pub fn is_wanted(&self) -> bool {
         match &self.way {
-            Some(Way::Wire { answers, id }) => answers.is_wanted(*id),
-            Some(Way::Local { .. }) | None => self.is_open(),
+            Some(ReplyRoute::Wire { answers, id }) => answers.is_wanted(*id),
+            Some(ReplyRoute::Local { .. }) | None => self.is_open(),
         }
     }
 
     /// Returns whether nobody has answered, and the caller has not cancelled.
     fn is_open(&self) -> bool {
         match &self.way {
-            Some(Way::Wire { answers, id }) => answers.owed.is_owed(*id),
-            Some(Way::Local { waiting, .. }) => !waiting.is_closed(),
+            Some(ReplyRoute::Wire { answers, id }) => answers.owed.is_owed(*id),
+            Some(ReplyRoute::Local { waiting, .. }) => !waiting.is_closed(),
             None => false,
         }
     }
 
     /// Sends the reply, with whatever else leaves next on the connection.
     pub fn send<R: Wire>(self, reply: &R) {
-        self.send_at(Pace::Gathered, reply);
+        self.send_at(Flush::Gathered, reply);
     }
 
     /// Sends the reply from this thread. For who has taken one message and does nothing else meanwhile: waking the
     /// connection's thread would take longer.
     pub fn send_at_once<R: Wire>(self, reply: &R) {
-        self.send_at(Pace::AtOnce, reply);
+        self.send_at(Flush::AtOnce, reply);
     }
 
-    fn send_at<R: Wire>(mut self, pace: Pace, reply: &R) {
-        if let Some(Way::Wire { answers, id }) = &self.way {
+    fn send_at<R: Wire>(mut self, pace: Flush, reply: &R) {
+        if let Some(ReplyRoute::Wire { answers, id }) = &self.way {
             // Before the way is taken: should the reply's `Serialize` panic, the caller hears of it.
             answers.answer(*id, self.preferred, pace, reply);
         }
-        if let Some(Way::Local { waiting, max_bytes }) = self.way.take() {
+        if let Some(ReplyRoute::Local { waiting, max_bytes }) = self.way.take() {
             let mut bytes = Vec::new();
             let outcome = match codec::encode_preferring(reply, self.preferred, max_bytes, &mut bytes) {
                 Ok(encoding) => Outcome::Reply(encoding, bytes.into()),
@@ -134,11 +134,11 @@ impl ReplyTo {
 
     fn end(&mut self, why: Refusal) {
         match self.way.take() {
-            Some(Way::Wire { answers, id }) if answers.owed.forget(id) => answers.refuse(id, &why),
-            Some(Way::Local { waiting, .. }) => {
+            Some(ReplyRoute::Wire { answers, id }) if answers.owed.forget(id) => answers.refuse(id, &why),
+            Some(ReplyRoute::Local { waiting, .. }) => {
                 let _ = waiting.send(Outcome::Refused(why));
             }
-            Some(Way::Wire { .. }) | None => {}
+            Some(ReplyRoute::Wire { .. }) | None => {}
         }
     }
 }

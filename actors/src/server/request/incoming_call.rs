@@ -8,8 +8,8 @@ use meshzero_proto::trace::TraceContext;
 use meshzero_proto::wire::refusal::Refusal;
 
 use crate::message::NetMessage;
-use crate::server::request::in_progress::Begun;
-use crate::server::request::inbound::Inbound;
+use crate::server::request::in_progress::HandlerInProgress;
+use crate::server::request::inbound::InboundMessage;
 
 /// A message together with the way back for its reply, for an actor that replies later and from anywhere, that has to say why it
 /// cannot, or that wants to know whether anybody still waits.
@@ -20,12 +20,12 @@ use crate::server::request::inbound::Inbound;
 #[rtype(result = "()")]
 pub struct Call<M: NetMessage> {
     message: M,
-    inbound: Inbound,
-    _begun: Begun,
+    inbound: InboundMessage,
+    _begun: HandlerInProgress,
 }
 
 impl<M: NetMessage> Call<M> {
-    pub(crate) fn new(message: M, inbound: Inbound, begun: Begun) -> Self {
+    pub(crate) fn new(message: M, inbound: InboundMessage, begun: HandlerInProgress) -> Self {
         Self { message, inbound, _begun: begun }
     }
 

@@ -22,24 +22,24 @@ pub const NEVER: u64 = u64::MAX;
 ///
 /// Times are milliseconds since whatever instant its user counts from.
 #[derive(Debug)]
-pub struct Owed {
-    chunks: Box<[OnceLock<Box<[Place; CHUNK]>>]>,
+pub struct PendingRequests {
+    chunks: Box<[OnceLock<Box<[Slot; CHUNK]>>]>,
     limit: usize,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Slot {
     id: AtomicU64,
     deadline: AtomicU64,
 }
 
-impl Place {
+impl Slot {
     const fn free() -> Self {
         Self { id: AtomicU64::new(NONE), deadline: AtomicU64::new(NEVER) }
     }
 }
 
-impl Owed {
+impl PendingRequests {
     /// Room for `limit` requests at a time.
     pub fn new(limit: usize) -> Self {
         let limit = limit.min(BEGUN as usize);
@@ -53,7 +53,7 @@ impl Owed {
         if index >= self.limit {
             return false;
         }
-        let chunk = self.chunks[index / CHUNK].get_or_init(|| Box::new([const { Place::free() }; CHUNK]));
+        let chunk = self.chunks[index / CHUNK].get_or_init(|| Box::new([const { Slot::free() }; CHUNK]));
         let place = &chunk[index % CHUNK];
         if place.id.load(Ordering::Acquire) & !BEGUN == id {
             return false;
@@ -73,7 +73,7 @@ impl Owed {
 
     /// Notes that nobody waits for the answer to `id` any more; false if it was not owed.
     pub fn forget(&self, id: u64) -> bool {
-        let forget = |place: &Place, id| {
+        let forget = |place: &Slot, id| {
             place.id.compare_exchange(id, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
         // Most are forgotten when they have been answered. One that begins in between is found by the third look.
@@ -87,7 +87,7 @@ impl Owed {
     }
 
     /// Forgets the requests that have not begun and whose deadline is not after `now`, and shows each to `expired`. Says when
-    /// the next is due, if there is one. To be called by whoever calls [`Owed::owe`].
+    /// the next is due, if there is one. To be called by whoever calls [`PendingRequests::owe`].
     pub fn expire(&self, now: u64, mut expired: impl FnMut(u64)) -> Option<u64> {
         let mut next = NEVER;
         for place in self.chunks.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter()) {
@@ -106,7 +106,7 @@ impl Owed {
         (next != NEVER).then_some(next)
     }
 
-    fn place(&self, id: u64) -> Option<&Place> {
+    fn place(&self, id: u64) -> Option<&Slot> {
         let index = index(id);
         Some(&self.chunks.get(index / CHUNK)?.get()?[index % CHUNK])
     }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_owed_once() {
-        let owed = Owed::new(100);
+        let owed = PendingRequests::new(100);
         assert!(owed.owe(7, NEVER) && owed.is_owed(7));
         assert!(!owed.owe(7, NEVER), "it is owed already");
         assert!(owed.forget(7) && !owed.forget(7) && !owed.is_owed(7));
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_handler_begins_once_and_only_while_the_answer_is_wanted() {
-        let owed = Owed::new(100);
+        let owed = PendingRequests::new(100);
         assert!(!owed.begin(7), "nobody asked");
         assert!(owed.owe(7, NEVER) && owed.begin(7) && !owed.begin(7));
         assert!(owed.is_owed(7) && !owed.owe(7, NEVER), "it is owed until it is answered");
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn who_takes_a_place_again_no_longer_wants_the_one_before() {
-        let owed = Owed::new(100);
+        let owed = PendingRequests::new(100);
         let later = 1 << 32 | 7;
         assert!(owed.owe(7, NEVER) && owed.begin(7) && owed.owe(later, NEVER));
         assert!(!owed.is_owed(7) && !owed.forget(7));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_has_not_begun_expires_at_its_deadline() {
-        let owed = Owed::new(100);
+        let owed = PendingRequests::new(100);
         for (id, deadline) in [(1, 10), (2, 10), (3, 20), (70, NEVER), (71, 10)] {
             assert!(owed.owe(id, deadline));
         }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn no_number_reaches_beyond_the_limit() {
-        let owed = Owed::new(65);
+        let owed = PendingRequests::new(65);
         assert!(owed.owe(64, NEVER) && !owed.owe(65, NEVER) && !owed.owe(u64::MAX, NEVER));
         assert!(
             !owed.owe(BEGUN, NEVER) && !owed.owe(64 | BEGUN, NEVER) && !owed.owe(u64::from(u32::MAX), NEVER)
@@ -177,12 +177,12 @@ mod tests {
         assert!(!owed.forget(65) && !owed.is_owed(100) && !owed.is_owed(u64::MAX) && !owed.forget(u64::MAX));
         assert!(!owed.begin(65) && !owed.begin(u64::MAX) && !owed.begin(64 | BEGUN));
         assert!(owed.begin(64) && !owed.is_owed(64 | BEGUN) && !owed.forget(64 | BEGUN));
-        assert!(!Owed::new(0).owe(0, NEVER));
+        assert!(!PendingRequests::new(0).owe(0, NEVER));
     }
 
     #[test]
     fn a_request_begins_or_expires_and_never_both() {
-        let (owed, asked, looked) = (Owed::new(1), AtomicU64::new(0), AtomicU64::new(0));
+        let (owed, asked, looked) = (PendingRequests::new(1), AtomicU64::new(0), AtomicU64::new(0));
         let wait = |for_round: &AtomicU64, round| {
             while for_round.load(Ordering::Acquire) < round {
                 std::thread::yield_now();

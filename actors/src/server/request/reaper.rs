@@ -8,7 +8,7 @@ use tokio::time;
 
 use crate::runtime::clock;
 use crate::server::request::pending::NEVER;
-use crate::server::request::responder::Answers;
+use crate::server::request::responder::Responder;
 
 /// The shortest time between two looks at what waits, in milliseconds: each looks at all of it.
 const TICK: u64 = 2;
@@ -20,7 +20,7 @@ const LONGEST_TICK: Duration = Duration::from_secs(5);
 /// so long, as [`Owed::owe`](crate::server::request::pending::Owed::owe). If it still waits when that is over, it is refused. To be called on the
 /// thread of its connection.
 #[inline]
-pub(crate) fn owe(answers: &Arc<Answers>, id: u64, at: u64, within: Option<Duration>) -> bool {
+pub(crate) fn owe(answers: &Arc<Responder>, id: u64, at: u64, within: Option<Duration>) -> bool {
     let deadline = within.map_or(NEVER, |within| at.saturating_add(clock::millis(within)));
     let is_new = answers.owed.owe(id, deadline);
     // Most come in the order of their deadlines, and wait for nobody.
@@ -31,7 +31,7 @@ pub(crate) fn owe(answers: &Arc<Answers>, id: u64, at: u64, within: Option<Durat
 }
 
 #[cold]
-fn look_sooner(answers: &Arc<Answers>, deadline: u64) {
+fn look_sooner(answers: &Arc<Responder>, deadline: u64) {
     let expiry = &answers.expiry;
     if expiry.set(deadline) {
         drop(actix::spawn(look(Arc::downgrade(answers), Arc::clone(expiry.sooner()))));
@@ -41,7 +41,7 @@ fn look_sooner(answers: &Arc<Answers>, deadline: u64) {
 }
 
 /// Looks at what waits at each deadline, until nothing waits that has one.
-async fn look(answers: Weak<Answers>, sooner: Arc<Notify>) {
+async fn look(answers: Weak<Responder>, sooner: Arc<Notify>) {
     while let Some(next) = answers.upgrade().and_then(|answers| answers.expiry.next()) {
         // Not so long that those who have hung up cost memory until their deadlines.
         let latest = clock::now() + LONGEST_TICK;

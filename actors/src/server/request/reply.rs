@@ -7,7 +7,7 @@ use meshzero_proto::codec::{Encoding, Wire};
 use meshzero_proto::wire::refusal::Refusal;
 
 use crate::server::request::inbound::ReplyTo;
-use crate::server::request::responder::Answers;
+use crate::server::request::responder::Responder;
 
 /// How long an answer waits for the handlers of messages that arrived with its own. A system call takes a few
 /// microseconds, so quick handlers share one, and slow ones hold nothing up.
@@ -18,15 +18,15 @@ const LONGEST_BATCH: usize = 64 << 10;
 
 /// Answers to messages that are handled in one go, which leave in one go: at its end, and when they have waited for long.
 /// What is there leaves as well when a handler panics.
-pub(crate) struct Batch<'a> {
-    answers: Arc<Answers>,
+pub(crate) struct ReplyBatch<'a> {
+    answers: Arc<Responder>,
     frames: &'a mut Vec<u8>,
     since: Option<Instant>,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> ReplyBatch<'a> {
     /// A batch that is gathered in `frames`, which is memory to be used again.
-    pub(crate) fn new(answers: &Arc<Answers>, frames: &'a mut Vec<u8>) -> Self {
+    pub(crate) fn new(answers: &Arc<Responder>, frames: &'a mut Vec<u8>) -> Self {
         Self { answers: Arc::clone(answers), frames, since: None }
     }
 
@@ -44,7 +44,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-impl Drop for Batch<'_> {
+impl Drop for ReplyBatch<'_> {
     fn drop(&mut self) {
         if !self.frames.is_empty() {
             self.answers.push_frames(self.frames);
@@ -54,27 +54,32 @@ impl Drop for Batch<'_> {
 
 /// The way back for one reply, while its message is being handled: into a batch that leaves when the handlers have had
 /// their turn. Dropped without an answer it says that the handler panicked.
-pub struct Due<'a> {
-    way: Option<Way<'a>>,
+pub struct ReplySlot<'a> {
+    way: Option<ReplyTarget<'a>>,
 }
 
-enum Way<'a> {
-    Batch { answers: &'a Arc<Answers>, id: u64, preferred: Encoding, out: &'a mut Vec<u8> },
+enum ReplyTarget<'a> {
+    Batch { answers: &'a Arc<Responder>, id: u64, preferred: Encoding, out: &'a mut Vec<u8> },
     Own(ReplyTo),
 }
 
-impl<'a> Due<'a> {
+impl<'a> ReplySlot<'a> {
     /// The reply to the request `id`, to be appended to `out`.
-    pub(crate) fn new(answers: &'a Arc<Answers>, id: u64, preferred: Encoding, out: &'a mut Vec<u8>) -> Self {
-        Self { way: Some(Way::Batch { answers, id, preferred, out }) }
+    pub(crate) fn new(
+        answers: &'a Arc<Responder>,
+        id: u64,
+        preferred: Encoding,
+        out: &'a mut Vec<u8>,
+    ) -> Self {
+        Self { way: Some(ReplyTarget::Batch { answers, id, preferred, out }) }
     }
 
     /// Sends the reply.
     pub fn send<R: Wire>(mut self, reply: &R) {
         match self.way.take() {
-            Some(Way::Batch { answers, id, preferred, out }) if answers.owed.is_owed(id) => {
+            Some(ReplyTarget::Batch { answers, id, preferred, out }) if answers.owed.is_owed(id) => {
                 // Should the reply's `Serialize` panic, this says so in its place.
-                let mut guard = Unsent { answers, id, start: out.len(), out, sent: false };
+                let mut guard = PartialReply { answers, id, start: out.len(), out, sent: false };
                 answers.write_reply(guard.out, id, preferred, reply);
                 guard.sent = true;
                 if guard.out.len() - guard.start > answers.longest {
@@ -82,8 +87,8 @@ impl<'a> Due<'a> {
                 }
                 answers.owed.forget(id);
             }
-            Some(Way::Own(reply_to)) => reply_to.send(reply),
-            Some(Way::Batch { .. }) | None => {}
+            Some(ReplyTarget::Own(reply_to)) => reply_to.send(reply),
+            Some(ReplyTarget::Batch { .. }) | None => {}
         }
     }
 
@@ -95,46 +100,46 @@ impl<'a> Due<'a> {
     /// The way back for a reply that comes later, maybe from another thread.
     pub fn later(mut self) -> Option<ReplyTo> {
         match self.way.take()? {
-            Way::Batch { answers, id, preferred, .. } => {
+            ReplyTarget::Batch { answers, id, preferred, .. } => {
                 Some(ReplyTo::wire(Arc::clone(answers), id, preferred))
             }
-            Way::Own(reply_to) => Some(reply_to),
+            ReplyTarget::Own(reply_to) => Some(reply_to),
         }
     }
 
     fn end(&mut self, why: &Refusal) {
         match self.way.take() {
-            Some(Way::Batch { answers, id, out, .. }) if answers.owed.forget(id) => {
+            Some(ReplyTarget::Batch { answers, id, out, .. }) if answers.owed.forget(id) => {
                 answers.write_refusal(out, id, why);
             }
-            Some(Way::Own(reply_to)) => reply_to.refuse(why.clone()),
-            Some(Way::Batch { .. }) | None => {}
+            Some(ReplyTarget::Own(reply_to)) => reply_to.refuse(why.clone()),
+            Some(ReplyTarget::Batch { .. }) | None => {}
         }
     }
 }
 
-impl From<ReplyTo> for Due<'_> {
+impl From<ReplyTo> for ReplySlot<'_> {
     fn from(reply_to: ReplyTo) -> Self {
-        Self { way: Some(Way::Own(reply_to)) }
+        Self { way: Some(ReplyTarget::Own(reply_to)) }
     }
 }
 
-impl Drop for Due<'_> {
+impl Drop for ReplySlot<'_> {
     fn drop(&mut self) {
         self.end(&Refusal::Panicked);
     }
 }
 
 /// Half a reply, to be replaced by a refusal if its serialising panics.
-struct Unsent<'a> {
-    answers: &'a Answers,
+struct PartialReply<'a> {
+    answers: &'a Responder,
     id: u64,
     start: usize,
     out: &'a mut Vec<u8>,
     sent: bool,
 }
 
-impl Drop for Unsent<'_> {
+impl Drop for PartialReply<'_> {
     fn drop(&mut self) {
         if !self.sent {
             self.out.truncate(self.start);

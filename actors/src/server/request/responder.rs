@@ -7,35 +7,40 @@ use bytes::Bytes;
 use meshzero_proto::buffer::{Buffer, WriteBuffer};
 use meshzero_proto::codec::{self, EncodeError, Encoding};
 use meshzero_proto::stream::PIECE_BYTES;
-use meshzero_proto::wire::frame::{self, Header, Kind, Writing};
+use meshzero_proto::wire::frame::{self, FrameKind, FrameWriter, Header};
 use meshzero_proto::wire::refusal::Refusal;
 
-use crate::link::send_queue::{Outbox, Pace, Reply, Room};
+use crate::link::send_queue::{Flush, ReplyFrame, SendQueue, SpaceNeeded};
 use crate::runtime::events;
-use crate::server::request::deadlines::Expiry;
-use crate::server::request::pending::{NEVER, Owed};
+use crate::server::request::deadlines::NextDeadline;
+use crate::server::request::pending::{NEVER, PendingRequests};
 use crate::telemetry::counters::RequestCounters;
 
 /// The replies that one connection owes its caller. Shared by whoever may answer, on any thread.
-pub struct Answers {
+pub struct Responder {
     /// Requests that were taken and have neither been answered nor cancelled.
-    pub(crate) owed: Owed,
+    pub(crate) owed: PendingRequests,
     /// The time at which those that wait are looked at, because their deadlines pass.
-    pub(crate) expiry: Expiry,
+    pub(crate) expiry: NextDeadline,
     /// Set once the link has ended, so that no answer reaches the caller.
     is_cut_off: AtomicBool,
     counters: Arc<RequestCounters>,
     max_bytes: usize,
     /// The frame of a longer reply leaves in pieces.
     pub(crate) longest: usize,
-    outbox: Arc<Outbox>,
+    outbox: Arc<SendQueue>,
 }
 
-impl Answers {
+impl Responder {
     /// Answers of at most `max_bytes` each go out through `outbox`; at most `limit` may be owed at a time. What is not
     /// answered is counted by `counters`.
-    pub fn new(outbox: Arc<Outbox>, limit: usize, max_bytes: usize, counters: Arc<RequestCounters>) -> Self {
-        let (owed, expiry) = (Owed::new(limit), Expiry::default());
+    pub fn new(
+        outbox: Arc<SendQueue>,
+        limit: usize,
+        max_bytes: usize,
+        counters: Arc<RequestCounters>,
+    ) -> Self {
+        let (owed, expiry) = (PendingRequests::new(limit), NextDeadline::default());
         let is_cut_off = AtomicBool::new(false);
         Self { owed, expiry, is_cut_off, counters, max_bytes, longest: usize::MAX, outbox }
     }
@@ -89,9 +94,9 @@ impl Answers {
     }
 
     /// Answers the request `id`, if that is still owed.
-    pub(crate) fn answer<R: codec::Wire>(&self, id: u64, preferred: Encoding, pace: Pace, reply: &R) {
+    pub(crate) fn answer<R: codec::Wire>(&self, id: u64, preferred: Encoding, pace: Flush, reply: &R) {
         if self.owed.is_owed(id) {
-            let reply_to = Reply { id, longest: self.longest };
+            let reply_to = ReplyFrame { id, longest: self.longest };
             self.outbox.push_reply(reply_to, pace, |out| self.write_reply(out, id, preferred, reply));
             self.owed.forget(id);
         }
@@ -113,7 +118,7 @@ impl Answers {
 
     fn push(&self, write: impl FnOnce(&Self, &mut Buffer)) {
         // On a closed connection nobody waits for the answer.
-        let _ = self.outbox.push::<std::convert::Infallible>(Room::Any, Pace::Gathered, |out| {
+        let _ = self.outbox.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
             write(self, out);
             Ok(())
         });
@@ -127,7 +132,7 @@ impl Answers {
         preferred: Encoding,
         reply: &R,
     ) {
-        let writing = Writing::new(out, Header::new(Kind::Reply, id));
+        let writing = FrameWriter::new(out, Header::new(FrameKind::Reply, id));
         let encoded = codec::encode_preferring(reply, preferred, self.max_bytes, out);
         if let Err(error) = writing.end(out, encoded) {
             self.write_refusal(out, id, &refusal(error));
@@ -138,7 +143,7 @@ impl Answers {
     pub(crate) fn write_refusal(&self, out: &mut impl WriteBuffer, id: u64, why: &Refusal) {
         self.counters.refused(why);
         events::record(|| tracing::debug!(id, %why, "a request is refused"));
-        frame::write(out, Header::new(Kind::Refusal, id), &why.to_bytes());
+        frame::write(out, Header::new(FrameKind::Refusal, id), &why.to_bytes());
     }
 }
 

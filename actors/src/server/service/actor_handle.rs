@@ -4,33 +4,33 @@ use std::sync::{Arc, Weak};
 
 use actix::{Actor, Addr, Context};
 
-use crate::runtime::panic::Panicked;
-use crate::server::actor::decoding::Decoding;
-use crate::server::actor::entry::{Entry, ServiceEnd};
-use crate::server::actor::external::Foreign;
+use crate::runtime::panic::PanicMessage;
+use crate::server::actor::decoding::DecodeContext;
+use crate::server::actor::entry::{ActorEntry, ServiceEnd};
+use crate::server::actor::external::ExternalActor;
 use crate::server::actor::handler::Registration;
-use crate::server::actor::local::AnyDoor;
+use crate::server::actor::local::AnyLocalEntry;
 use crate::server::actor::restart::Restart;
-use crate::server::actor::supervised::{Factory, Hosted};
+use crate::server::actor::supervised::{Factory, SupervisedActor};
 use crate::server::service::environment::Environment;
 use crate::telemetry::counters::RequestCounters;
 
 /// The handle with which a service reaches its actor.
-pub(crate) struct Entrance {
+pub(crate) struct ActorHandle {
     /// For encoded messages.
-    pub(crate) entry: Arc<dyn Entry>,
+    pub(crate) entry: Arc<dyn ActorEntry>,
     /// For messages of this process, in the order of the handlers.
-    pub(crate) doors: Vec<AnyDoor>,
+    pub(crate) doors: Vec<AnyLocalEntry>,
     /// Counts messages that are not handled.
     pub(crate) counters: Arc<RequestCounters>,
 }
 
-impl Entrance {
+impl ActorHandle {
     /// Starts an actor that the mesh runs, on the current arbiter. `service` is the name of its service in the log. `ended` is called there
     /// when the actor will not be restarted.
     ///
     /// # Errors
-    /// [`Panicked`]: the factory did.
+    /// [`PanicMessage`]: the factory did.
     pub(crate) fn start<A: Actor<Context = Context<A>>>(
         environment: &Environment,
         service: String,
@@ -38,13 +38,13 @@ impl Entrance {
         handlers: &[Registration<A>],
         restart: Restart,
         ended: impl FnOnce(ServiceEnd) + 'static,
-    ) -> Result<(Arc<Hosted<A>>, Self), Panicked> {
+    ) -> Result<(Arc<SupervisedActor<A>>, Self), PanicMessage> {
         let (counters, decoding) = decoding(environment);
         let mailbox = environment.limits().mailbox;
-        let hosted = Hosted::start(factory, service, handlers, decoding, mailbox, restart, ended)?;
+        let hosted = SupervisedActor::start(factory, service, handlers, decoding, mailbox, restart, ended)?;
         let hosted = Arc::new(hosted);
         let doors = handlers.iter().map(|handler| (handler.inbox_door)(hosted.inbox())).collect();
-        let entry = Arc::clone(&hosted) as Arc<dyn Entry>;
+        let entry = Arc::clone(&hosted) as Arc<dyn ActorEntry>;
         Ok((hosted, Self { entry, doors, counters }))
     }
 
@@ -54,19 +54,19 @@ impl Entrance {
         addr: Addr<A>,
         handlers: &[Registration<A>],
         stopped: impl FnOnce() + 'static,
-    ) -> (Arc<Foreign<A>>, Self) {
+    ) -> (Arc<ExternalActor<A>>, Self) {
         let (counters, decoding) = decoding(environment);
         let doors = handlers.iter().map(|handler| (handler.mailbox_door)(&addr)).collect();
-        let foreign = Arc::new(Foreign::new(addr, handlers, decoding, environment.home.clone()));
-        let watched: Weak<Foreign<A>> = Arc::downgrade(&foreign);
-        actix::spawn(Foreign::look_after(watched, stopped));
-        let entry = Arc::clone(&foreign) as Arc<dyn Entry>;
+        let foreign = Arc::new(ExternalActor::new(addr, handlers, decoding, environment.home.clone()));
+        let watched: Weak<ExternalActor<A>> = Arc::downgrade(&foreign);
+        actix::spawn(ExternalActor::look_after(watched, stopped));
+        let entry = Arc::clone(&foreign) as Arc<dyn ActorEntry>;
         (foreign, Self { entry, doors, counters })
     }
 }
 
 /// The counters of a new service, and the limits of decoding its messages.
-fn decoding(environment: &Environment) -> (Arc<RequestCounters>, Decoding) {
+fn decoding(environment: &Environment) -> (Arc<RequestCounters>, DecodeContext) {
     let counters = Arc::<RequestCounters>::default();
-    (Arc::clone(&counters), Decoding { limits: environment.decode_limits, counters })
+    (Arc::clone(&counters), DecodeContext { limits: environment.decode_limits, counters })
 }

@@ -8,11 +8,11 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;
 
-use crate::link::config::Carrying;
-use crate::runtime::executor::Home;
-use crate::runtime::timer::Alarms;
+use crate::link::config::LinkConfig;
+use crate::runtime::executor::Executor;
+use crate::runtime::timer::Timers;
 use crate::server::publisher::Publisher;
-use crate::telemetry::stats::AskStats;
+use crate::telemetry::stats::GetStats;
 
 /// The settings and resources with which every service of a node is made.
 #[derive(Clone)]
@@ -22,15 +22,15 @@ pub(crate) struct Environment {
     /// The node.
     pub(crate) node: NodeId,
     /// The thread of the service's actor and connections.
-    pub(crate) home: Home,
+    pub(crate) home: Executor,
     /// The node's timers.
-    pub(crate) alarms: Arc<Alarms>,
+    pub(crate) alarms: Arc<Timers>,
     /// The settings of connections, the limits among them.
-    pub(crate) carrying: Carrying,
+    pub(crate) carrying: LinkConfig,
     /// The limits of decoding a message of a Rust type.
     pub(crate) decode_limits: DecodeLimits,
     /// The source of the node's statistics; its services do not keep it alive.
-    pub(crate) node_stats: WeakRecipient<AskStats>,
+    pub(crate) node_stats: WeakRecipient<GetStats>,
 }
 
 impl Environment {

@@ -4,23 +4,23 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use meshzero_proto::wire::frame::Kind;
+use meshzero_proto::wire::frame::FrameKind;
 use meshzero_proto::wire::refusal::Refusal;
 use tokio::task::JoinHandle;
 
 use super::refusals::Refusals;
 use super::{SessionError, tell};
-use crate::link::send_queue::Outbox;
+use crate::link::send_queue::SendQueue;
 use crate::server::describe;
-use crate::server::request::responder::Answers;
+use crate::server::request::responder::Responder;
 use crate::server::service::Service;
-use crate::telemetry::stats::AskStats;
+use crate::telemetry::stats::GetStats;
 
 /// Answers one client's questions about the service.
 pub(super) struct Introspection {
     service: Arc<Service>,
-    answers: Arc<Answers>,
-    outbox: Arc<Outbox>,
+    answers: Arc<Responder>,
+    outbox: Arc<SendQueue>,
     /// Requests for a description that is being put together.
     describing: Rc<RefCell<Vec<u64>>>,
     /// The task that puts together the statistics.
@@ -28,7 +28,7 @@ pub(super) struct Introspection {
 }
 
 impl Introspection {
-    pub(super) fn new(service: Arc<Service>, answers: Arc<Answers>, outbox: Arc<Outbox>) -> Self {
+    pub(super) fn new(service: Arc<Service>, answers: Arc<Responder>, outbox: Arc<SendQueue>) -> Self {
         Self { service, answers, outbox, describing: Rc::default(), reporting: None }
     }
 
@@ -41,7 +41,7 @@ impl Introspection {
             return refusals.refuse(id, Refusal::Busy);
         }
         if let Some(description) = describe::encoded_already(&self.service) {
-            tell(&self.outbox, Kind::Reply, id, &description);
+            tell(&self.outbox, FrameKind::Reply, id, &description);
             return Ok(());
         }
         let limit = self.service.limits().requests_in_flight;
@@ -56,7 +56,7 @@ impl Introspection {
             actix::spawn(async move {
                 let description = describe::encoded(&service).await;
                 for id in describing.take() {
-                    tell(&outbox, Kind::Reply, id, &description);
+                    tell(&outbox, FrameKind::Reply, id, &description);
                 }
             });
         }
@@ -76,11 +76,11 @@ impl Introspection {
             (self.service.node_stats.clone(), Arc::clone(&self.answers), Arc::clone(&self.outbox));
         self.reporting = Some(actix::spawn(async move {
             let stats = match node.upgrade() {
-                Some(node) => node.send(AskStats).await.ok(),
+                Some(node) => node.send(GetStats).await.ok(),
                 None => None,
             };
             match stats {
-                Some(stats) => tell(&outbox, Kind::Reply, id, &stats.to_bytes()),
+                Some(stats) => tell(&outbox, FrameKind::Reply, id, &stats.to_bytes()),
                 // The node has left.
                 None => answers.refuse(id, &Refusal::Draining),
             }

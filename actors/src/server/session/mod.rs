@@ -10,18 +10,18 @@ mod subscription;
 use std::io;
 use std::sync::Arc;
 
-use meshzero_proto::stream::NotThere;
-use meshzero_proto::wire::frame::{self, Frame, Header, Kind};
+use meshzero_proto::stream::InvalidAck;
+use meshzero_proto::wire::frame::{self, Frame, FrameKind, Header};
 use meshzero_proto::wire::hello::{Hello, Purpose};
 
-use self::requests::Requests;
-use self::subscription::News;
-use crate::link::reader::{Incoming, IncomingError};
-use crate::link::run::{Carried, Conversation as _, carry, keep_up};
-use crate::link::send_queue::{Outbox, Pace, Room};
+use self::requests::RequestSession;
+use self::subscription::SubscriptionSession;
+use crate::link::reader::{FrameReader, FrameReaderError};
+use crate::link::run::{LinkEnd, LinkProtocol as _, carry, keep_up};
+use crate::link::send_queue::{Flush, SendQueue, SpaceNeeded};
 use crate::net::connection::Connection;
 use crate::server::service::Service;
-use crate::server::session::resume::Connections;
+use crate::server::session::resume::SessionConnections;
 
 /// An error that ended a session; a peer that just leaves is none.
 #[derive(Debug, thiserror::Error)]
@@ -29,15 +29,15 @@ pub(crate) enum SessionError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
-    Incoming(#[from] IncomingError),
+    Incoming(#[from] FrameReaderError),
     #[error(transparent)]
-    NotThere(#[from] NotThere),
+    NotThere(#[from] InvalidAck),
     #[error("the connection was lost: {0}")]
     Lost(String),
     #[error("a frame of the kind {0:?} does not belong on this connection")]
-    OutOfPlace(Kind),
+    OutOfPlace(FrameKind),
     #[error("a {kind:?} frame that does not decode: {problem}")]
-    Invalid { kind: Kind, problem: String },
+    Invalid { kind: FrameKind, problem: String },
     #[error("it asks on and on, and does not read the answers")]
     DoesNotRead,
     #[error("it asked for a second subscription on one connection")]
@@ -58,24 +58,24 @@ pub(crate) async fn serve(
     connection: Connection,
     hello: &Hello,
     service: Arc<Service>,
-    mut connections: Connections,
+    mut connections: SessionConnections,
 ) -> Result<(), SessionError> {
     let Connection { reader, writer } = connection;
     let carrying = service.carrying.clone();
     let outbox = Arc::new(carrying.outbox(writer));
-    let incoming = Incoming::new(reader, service.limits().message_bytes, &carrying);
+    let incoming = FrameReader::new(reader, service.limits().message_bytes, &carrying);
     connections.carry(&outbox, incoming.progress());
-    let _letting_go = LettingGo(Arc::clone(&outbox));
+    let _letting_go = DetachOnDrop(Arc::clone(&outbox));
     match hello.purpose {
         Purpose::Requests => {
-            let mut requests = Requests::new(service, incoming, &outbox, hello);
+            let mut requests = RequestSession::new(service, incoming, &outbox, hello);
             let carried = carry(&mut requests, &outbox, &mut connections).await;
             // What was taken is handled, whether or not anybody will hear of it.
             requests.deliver().await;
             end(carried, &outbox, requests.incoming()).await
         }
         Purpose::News => {
-            let mut news = News::new(service, incoming, &outbox);
+            let mut news = SubscriptionSession::new(service, incoming, &outbox);
             let carried = carry(&mut news, &outbox, &mut connections).await;
             end(carried, &outbox, &mut news.into_incoming()).await
         }
@@ -85,15 +85,15 @@ pub(crate) async fn serve(
 
 /// Closes a link that is over, and writes what is left.
 async fn end(
-    carried: Carried<SessionError>,
-    outbox: &Outbox,
-    incoming: &mut Incoming,
+    carried: LinkEnd<SessionError>,
+    outbox: &SendQueue,
+    incoming: &mut FrameReader,
 ) -> Result<(), SessionError> {
     outbox.close();
     match carried {
-        Carried::Over => {}
-        Carried::Lost(why) => return Err(SessionError::Lost(why)),
-        Carried::Broken(error) => return Err(error),
+        LinkEnd::Over => {}
+        LinkEnd::Lost(why) => return Err(SessionError::Lost(why)),
+        LinkEnd::Broken(error) => return Err(error),
     }
     let read_to_the_end = async {
         let ended = read_acknowledgements(outbox, incoming).await;
@@ -109,7 +109,7 @@ async fn end(
 }
 
 /// Reads acknowledgements until the other end has closed: without them only so much may be written. All else comes too late.
-async fn read_acknowledgements(outbox: &Outbox, incoming: &mut Incoming) -> Result<(), SessionError> {
+async fn read_acknowledgements(outbox: &SendQueue, incoming: &mut FrameReader) -> Result<(), SessionError> {
     while let Some(Frame { header, .. }) = incoming.next().await? {
         if header.kind.is_upkeep() {
             keep_up(header, incoming, outbox)?;
@@ -119,18 +119,18 @@ async fn read_acknowledgements(outbox: &Outbox, incoming: &mut Incoming) -> Resu
 }
 
 /// Closes a link's connection when its session ends, whatever ends it: replies that are still owed then do not keep it.
-struct LettingGo(Arc<Outbox>);
+struct DetachOnDrop(Arc<SendQueue>);
 
-impl Drop for LettingGo {
+impl Drop for DetachOnDrop {
     fn drop(&mut self) {
         self.0.close();
         self.0.detach();
     }
 }
 
-fn tell(outbox: &Outbox, kind: Kind, id: u64, payload: &[u8]) {
+fn tell(outbox: &SendQueue, kind: FrameKind, id: u64, payload: &[u8]) {
     // Once the connection is closed nobody listens, and the reader is about to find out.
-    let _ = outbox.push::<std::convert::Infallible>(Room::Any, Pace::Gathered, |out| {
+    let _ = outbox.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
         frame::write(out, Header::new(kind, id), payload);
         Ok(())
     });

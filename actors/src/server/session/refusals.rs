@@ -6,8 +6,8 @@ use meshzero_proto::wire::frame;
 use meshzero_proto::wire::refusal::Refusal;
 
 use super::SessionError;
-use crate::link::send_queue::Outbox;
-use crate::server::request::responder::Answers;
+use crate::link::send_queue::SendQueue;
+use crate::server::request::responder::Responder;
 
 /// The bytes of refusals that a client may still ask for while its send queue is full.
 const UNREAD_BYTES: usize = 256 << 10;
@@ -15,8 +15,8 @@ const UNREAD_BYTES: usize = 256 << 10;
 /// The refusals of one link. Nothing bounds them but the client's reading them, so a client that keeps asking and does not read is
 /// given up.
 pub(super) struct Refusals {
-    answers: Arc<Answers>,
-    outbox: Arc<Outbox>,
+    answers: Arc<Responder>,
+    outbox: Arc<SendQueue>,
     /// The bytes that may wait for a client that reads.
     send_queue_bytes: usize,
     /// Bytes of refusals since the client was last seen to read.
@@ -24,7 +24,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    pub(super) fn new(answers: Arc<Answers>, outbox: Arc<Outbox>, send_queue_bytes: usize) -> Self {
+    pub(super) fn new(answers: Arc<Responder>, outbox: Arc<SendQueue>, send_queue_bytes: usize) -> Self {
         Self { answers, outbox, send_queue_bytes, unread: 0 }
     }
 

@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use meshzero_proto::wire::frame::{self, Contents, Frames, Header, Kind};
+use meshzero_proto::wire::frame::{self, FrameContents, FrameKind, Frames, Header};
 use meshzero_proto::wire::hello::Hello;
 use meshzero_proto::wire::refusal::Refusal;
 
 use super::introspection::Introspection;
 use super::refusals::Refusals;
 use super::{SessionError, tell};
-use crate::link::reader::Incoming;
-use crate::link::run::{Conversation, Stop, keep_up};
-use crate::link::send_queue::Outbox;
+use crate::link::reader::FrameReader;
+use crate::link::run::{LinkProtocol, ReadEnd, keep_up};
+use crate::link::send_queue::SendQueue;
 use crate::runtime::clock;
-use crate::runtime::semaphore::{Quota, Taken};
+use crate::runtime::semaphore::{FairSemaphore, Permits};
 use crate::server::request::delivery::{self, Delivery};
 use crate::server::request::reaper;
-use crate::server::request::responder::Answers;
+use crate::server::request::responder::Responder;
 use crate::server::service::Service;
 
 /// Nothing more is taken from a connection while as many bytes of messages that it brought have not been handled. The number
@@ -26,15 +26,15 @@ use crate::server::service::Service;
 const AHEAD_BYTES: usize = 64 << 10;
 
 /// The session of a link for requests.
-pub(super) struct Requests {
+pub(super) struct RequestSession {
     service: Arc<Service>,
-    outbox: Arc<Outbox>,
-    answers: Arc<Answers>,
-    incoming: Incoming,
+    outbox: Arc<SendQueue>,
+    answers: Arc<Responder>,
+    incoming: FrameReader,
     /// Room for bytes that have not been handled.
-    ahead: Arc<Quota>,
+    ahead: Arc<FairSemaphore>,
     /// Messages that have arrived and were not handed over yet.
-    arrived: Option<Arrived>,
+    arrived: Option<ArrivedMessages>,
     /// Set once the client has said that it sends no more.
     is_over: bool,
     /// Tells that nothing handles.
@@ -43,38 +43,38 @@ pub(super) struct Requests {
     introspection: Introspection,
 }
 
-impl Drop for Requests {
+impl Drop for RequestSession {
     fn drop(&mut self) {
         self.answers.cut_off();
     }
 }
 
 /// Messages for the service.
-struct Arrived {
+struct ArrivedMessages {
     frames: Bytes,
     messages: usize,
     has_requests: bool,
     at: Instant,
     /// Room for their bytes, once there is some.
-    room: Option<Arc<Taken>>,
+    room: Option<Arc<Permits>>,
 }
 
-impl Requests {
+impl RequestSession {
     /// Serves a client that has just said `hello`.
     pub(super) fn new(
         service: Arc<Service>,
-        incoming: Incoming,
-        outbox: &Arc<Outbox>,
+        incoming: FrameReader,
+        outbox: &Arc<SendQueue>,
         hello: &Hello,
     ) -> Self {
         let max_reply = service.limits().message_bytes.min(hello.message_bytes as usize);
         let (in_flight, counters) = (service.limits().requests_in_flight, Arc::clone(&service.counters));
-        let mut answers = Answers::new(Arc::clone(outbox), in_flight, max_reply, counters);
+        let mut answers = Responder::new(Arc::clone(outbox), in_flight, max_reply, counters);
         if hello.pieces {
             answers = answers.in_pieces();
         }
         let answers = Arc::new(answers);
-        tell(outbox, Kind::Catalogue, 0, &service.types.catalogue().to_bytes());
+        tell(outbox, FrameKind::Catalogue, 0, &service.types.catalogue().to_bytes());
         let most = service.limits().send_queue_bytes;
         let refusals = Refusals::new(Arc::clone(&answers), Arc::clone(outbox), most);
         let introspection =
@@ -84,7 +84,7 @@ impl Requests {
             outbox: Arc::clone(outbox),
             answers,
             incoming,
-            ahead: Quota::new(AHEAD_BYTES),
+            ahead: FairSemaphore::new(AHEAD_BYTES),
             arrived: None,
             is_over: false,
             dropped: 0,
@@ -95,7 +95,7 @@ impl Requests {
 
     /// Handles frames that do not need the service's actor, and finds the messages for it. A request whose cancellation arrived with it is
     /// not handled.
-    fn look_through(&mut self, frames: Bytes, contents: Contents) -> Result<(), SessionError> {
+    fn look_through(&mut self, frames: Bytes, contents: FrameContents) -> Result<(), SessionError> {
         let at = clock::now();
         let (mut messages, mut has_requests) = (contents.tells, false);
         let are_tells = contents.tells == contents.frames && contents.flags & frame::TRACED == 0;
@@ -104,23 +104,23 @@ impl Requests {
             let at = self.answers.expiry.millis(at);
             for (header, payload) in Frames::new(&frames) {
                 messages += usize::from(delivery::is_message(&header));
-                has_requests |= header.kind == Kind::Request;
+                has_requests |= header.kind == FrameKind::Request;
                 self.look_at(header, payload, at)?;
             }
         }
         if messages > 0 && self.service.is_draining() {
             self.service.turn_away(&frames, &self.answers, messages);
         } else if messages > 0 {
-            self.arrived = Some(Arrived { frames, messages, has_requests, at, room: None });
+            self.arrived = Some(ArrivedMessages { frames, messages, has_requests, at, room: None });
         }
         Ok(())
     }
 
     fn look_at(&mut self, header: Header, payload: &[u8], at: u64) -> Result<(), SessionError> {
         match header.kind {
-            Kind::Request => {
+            FrameKind::Request => {
                 let Some((within, _)) = untraced(header, payload).and_then(delivery::request) else {
-                    return Err(too_short(Kind::Request));
+                    return Err(too_short(FrameKind::Request));
                 };
                 if !reaper::owe(&self.answers, header.id, at, within) {
                     self.refusals.refuse(header.id, Refusal::Busy)?;
@@ -131,9 +131,9 @@ impl Requests {
                     self.refusals.refuse(header.id, Refusal::NoHandler { message, handles })?;
                 }
             }
-            Kind::Tell => {
+            FrameKind::Tell => {
                 if untraced(header, payload).is_none() {
-                    return Err(too_short(Kind::Tell));
+                    return Err(too_short(FrameKind::Tell));
                 }
                 if let Some(message) = self.unknown(header) {
                     self.service.counters.no_handler.count();
@@ -144,9 +144,9 @@ impl Requests {
                     }
                 }
             }
-            Kind::Cancel => self.answers.cancel(header.id),
-            Kind::Describe => self.introspection.describe(header.id, &mut self.refusals)?,
-            Kind::Stats => self.introspection.report(header.id, &mut self.refusals)?,
+            FrameKind::Cancel => self.answers.cancel(header.id),
+            FrameKind::Describe => self.introspection.describe(header.id, &mut self.refusals)?,
+            FrameKind::Stats => self.introspection.report(header.id, &mut self.refusals)?,
             kind if kind.is_upkeep() => {
                 self.is_over |= keep_up(header, &mut self.incoming, &self.outbox)?;
             }
@@ -199,15 +199,15 @@ impl Requests {
     }
 }
 
-impl Conversation for Requests {
+impl LinkProtocol for RequestSession {
     type Error = SessionError;
     const LINGERS: bool = false;
 
-    fn incoming(&mut self) -> &mut Incoming {
+    fn incoming(&mut self) -> &mut FrameReader {
         &mut self.incoming
     }
 
-    async fn run(&mut self) -> Result<(), Stop<SessionError>> {
+    async fn run(&mut self) -> Result<(), ReadEnd<SessionError>> {
         loop {
             self.deliver().await;
             if self.is_over {
@@ -222,7 +222,7 @@ impl Conversation for Requests {
                     return Ok(());
                 }
             };
-            self.look_through(frames, contents).map_err(Stop::Broken)?;
+            self.look_through(frames, contents).map_err(ReadEnd::Broken)?;
         }
     }
 }
@@ -232,7 +232,7 @@ fn untraced(header: Header, payload: &[u8]) -> Option<&[u8]> {
     frame::divide(header.flags, payload).map(|(_, rest)| rest)
 }
 
-fn too_short(kind: Kind) -> SessionError {
+fn too_short(kind: FrameKind) -> SessionError {
     SessionError::Invalid { kind, problem: "it ends before its message begins".to_owned() }
 }
 

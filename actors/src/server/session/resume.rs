@@ -4,29 +4,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use meshzero_proto::id::{LinkId, NodeId};
-use meshzero_proto::rounded::Rounded;
-use meshzero_proto::wire::hello::{self, Answer, Welcome};
+use meshzero_proto::rounded::RoundedDuration;
+use meshzero_proto::wire::hello::{self, HelloAnswer, Welcome};
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
 use crate::link::config;
-use crate::link::progress::Progress;
-use crate::link::run::{Onward, Way};
-use crate::link::send_queue::Outbox;
+use crate::link::progress::ReceiveCounters;
+use crate::link::run::{ConnectionSource, NextConnection};
+use crate::link::send_queue::SendQueue;
 use crate::server::service::Service;
-use crate::server::session_table::Arrival;
+use crate::server::session_table::Reconnection;
 use crate::telemetry::stats::Carries;
 
 /// The connections of one link. Dropping it gives the link up.
-pub(crate) struct Connections {
+pub(crate) struct SessionConnections {
     link: LinkId,
     service: Arc<Service>,
-    arrivals: mpsc::Receiver<Arrival>,
+    arrivals: mpsc::Receiver<Reconnection>,
     /// A connection that has arrived and is not used yet.
-    arrived: Option<Arrival>,
+    arrived: Option<Reconnection>,
 }
 
-impl Connections {
+impl SessionConnections {
     /// Those of a new link of `node`, which comes from an address and is for something.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Connections {
     }
 
     /// Notes what is on its way to the client, and what has arrived.
-    pub(crate) fn carry(&self, outbox: &Arc<Outbox>, progress: &Arc<Progress>) {
+    pub(crate) fn carry(&self, outbox: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
         self.service.links.carry(self.link, outbox, progress);
     }
 
@@ -59,7 +59,7 @@ impl Connections {
         tracing::debug!(%from, "a client has come back to its link");
     }
 
-    async fn arrive(&mut self) -> Result<Arrival, String> {
+    async fn arrive(&mut self) -> Result<Reconnection, String> {
         if let Some(arrived) = self.arrived.take() {
             return Ok(arrived);
         }
@@ -67,12 +67,12 @@ impl Connections {
         match time::timeout(window, self.arrivals.recv()).await {
             Ok(Some(arrival)) => Ok(arrival),
             Ok(None) => Err("others needed its place".to_owned()),
-            Err(_) => Err(format!("the client did not come back within {}", Rounded(window))),
+            Err(_) => Err(format!("the client did not come back within {}", RoundedDuration(window))),
         }
     }
 }
 
-impl Way for Connections {
+impl ConnectionSource for SessionConnections {
     async fn watch(&mut self) {
         if self.arrived.is_none() {
             match self.arrivals.recv().await {
@@ -83,13 +83,13 @@ impl Way for Connections {
         }
     }
 
-    async fn next(&mut self, has: u64) -> Result<Onward, String> {
+    async fn next(&mut self, has: u64) -> Result<NextConnection, String> {
         if !self.service.links.note_lost(self.link, Instant::now()) {
             return Err("others needed its place".to_owned());
         }
         loop {
-            let Arrival { connection, from, received, is_latest } = self.arrive().await?;
-            let answer = hello::encode_answer(&Answer::Welcome(Welcome {
+            let Reconnection { connection, from, received, is_latest } = self.arrive().await?;
+            let answer = hello::encode_answer(&HelloAnswer::Welcome(Welcome {
                 link: Some(self.link),
                 received: has,
                 ..self.service.welcome()
@@ -98,7 +98,7 @@ impl Way for Connections {
             match time::timeout(handshake, connection.writer.write_all(&answer)).await {
                 Ok(Ok(())) => {
                     self.note_back(from);
-                    return Ok(Onward { connection, from: received, is_latest });
+                    return Ok(NextConnection { connection, from: received, is_latest });
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),
                 Err(_) => tracing::debug!("a client did not read the answer to its hello"),
@@ -107,7 +107,7 @@ impl Way for Connections {
     }
 }
 
-impl Drop for Connections {
+impl Drop for SessionConnections {
     fn drop(&mut self) {
         self.service.links.remove(self.link);
     }

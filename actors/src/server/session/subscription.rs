@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use meshzero_proto::news::{Keep, Subscribe};
-use meshzero_proto::wire::frame::{Frame, Header, Kind};
+use meshzero_proto::wire::frame::{Frame, FrameKind, Header};
 
 use super::{SessionError, tell};
-use crate::link::reader::Incoming;
-use crate::link::run::{Conversation, Stop, keep_up};
-use crate::link::send_queue::Outbox;
-use crate::server::publisher::Feed;
+use crate::link::reader::FrameReader;
+use crate::link::run::{LinkProtocol, ReadEnd, keep_up};
+use crate::link::send_queue::SendQueue;
+use crate::server::publisher::SubscriberStream;
 use crate::server::service::Service;
 
 /// News wait in the subscriber's backlog, where they can be dropped or replaced, until fewer bytes than this wait
@@ -17,35 +17,35 @@ use crate::server::service::Service;
 const AHEAD_BYTES: usize = 64 << 10;
 
 /// The session of a link for news.
-pub(super) struct News {
+pub(super) struct SubscriptionSession {
     service: Arc<Service>,
-    outbox: Arc<Outbox>,
-    incoming: Incoming,
+    outbox: Arc<SendQueue>,
+    incoming: FrameReader,
     /// The items for the client, once it has subscribed.
-    feed: Option<Feed>,
+    feed: Option<SubscriberStream>,
 }
 
-impl News {
+impl SubscriptionSession {
     /// Serves a client that has not subscribed yet.
-    pub(super) fn new(service: Arc<Service>, incoming: Incoming, outbox: &Arc<Outbox>) -> Self {
+    pub(super) fn new(service: Arc<Service>, incoming: FrameReader, outbox: &Arc<SendQueue>) -> Self {
         Self { service, outbox: Arc::clone(outbox), incoming, feed: None }
     }
 
     /// Ends the subscription.
-    pub(super) fn into_incoming(self) -> Incoming {
+    pub(super) fn into_incoming(self) -> FrameReader {
         self.incoming
     }
 
-    fn subscribe(&self, id: u64, payload: &[u8]) -> Result<Feed, SessionError> {
+    fn subscribe(&self, id: u64, payload: &[u8]) -> Result<SubscriberStream, SessionError> {
         let subscribe = Subscribe::from_bytes(payload)
-            .map_err(|problem| SessionError::Invalid { kind: Kind::Subscribe, problem })?;
+            .map_err(|problem| SessionError::Invalid { kind: FrameKind::Subscribe, problem })?;
         let feed = self.service.publisher.subscribe(&subscribe).ok_or(SessionError::TooManySubscribers)?;
         let outbox = Arc::clone(&self.outbox);
         feed.watch(move || outbox.acknowledged());
         if let Keep::Last { items } = subscribe.policy.within(self.service.limits()).keep {
             self.outbox.keep_newest(items);
         }
-        tell(&self.outbox, Kind::Subscribed, id, b"");
+        tell(&self.outbox, FrameKind::Subscribed, id, b"");
         Ok(feed)
     }
 
@@ -53,8 +53,8 @@ impl News {
     fn look_at(&mut self, frame: Frame) -> Result<bool, SessionError> {
         let Frame { header: Header { kind, id, .. }, payload } = frame;
         match kind {
-            Kind::Subscribe if self.feed.is_none() => self.feed = Some(self.subscribe(id, &payload)?),
-            Kind::Subscribe => return Err(SessionError::SecondSubscription),
+            FrameKind::Subscribe if self.feed.is_none() => self.feed = Some(self.subscribe(id, &payload)?),
+            FrameKind::Subscribe => return Err(SessionError::SecondSubscription),
             kind if kind.is_upkeep() => return Ok(keep_up(frame.header, &mut self.incoming, &self.outbox)?),
             other => return Err(SessionError::OutOfPlace(other)),
         }
@@ -62,15 +62,15 @@ impl News {
     }
 }
 
-impl Conversation for News {
+impl LinkProtocol for SubscriptionSession {
     type Error = SessionError;
     const LINGERS: bool = false;
 
-    fn incoming(&mut self) -> &mut Incoming {
+    fn incoming(&mut self) -> &mut FrameReader {
         &mut self.incoming
     }
 
-    async fn run(&mut self) -> Result<(), Stop<SessionError>> {
+    async fn run(&mut self) -> Result<(), ReadEnd<SessionError>> {
         loop {
             let frame = tokio::select! {
                 biased;
@@ -78,9 +78,9 @@ impl Conversation for News {
                 () = pump(self.feed.as_ref(), &self.outbox) => return Ok(()),
             };
             let Some(frame) = frame else {
-                return Err(Stop::Lost(std::io::ErrorKind::UnexpectedEof.into()));
+                return Err(ReadEnd::Lost(std::io::ErrorKind::UnexpectedEof.into()));
             };
-            if self.look_at(frame).map_err(Stop::Broken)? {
+            if self.look_at(frame).map_err(ReadEnd::Broken)? {
                 return Ok(());
             }
         }
@@ -88,7 +88,7 @@ impl Conversation for News {
 }
 
 /// Moves news from the backlog to the connection as fast as that takes them; returns when there will be none.
-async fn pump(feed: Option<&Feed>, outbox: &Outbox) {
+async fn pump(feed: Option<&SubscriberStream>, outbox: &SendQueue) {
     let Some(feed) = feed else { return std::future::pending().await };
     while outbox.room(AHEAD_BYTES).await.is_ok()
         && let Some(frames) = feed.next().await

@@ -4,10 +4,10 @@ use std::future::pending;
 use std::io::{self, ErrorKind};
 
 use bytes::BytesMut;
-use meshzero_proto::zmtp::{self, Conversation, Event, SocketType, ZmtpError};
+use meshzero_proto::zmtp::{self, SocketType, ZmtpError, ZmtpEvent, ZmtpMachine};
 use tokio::io::AsyncReadExt;
 
-use crate::net::connection::{Connection, Reader, Writer};
+use crate::net::connection::{Connection, ReadHalf, WriteHalf};
 
 /// Room for one read.
 const READ_BYTES: usize = 16 << 10;
@@ -17,7 +17,7 @@ const WAITING_BYTES: usize = 64 << 10;
 
 /// An error that ended a connection.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WireError {
+pub(crate) enum ZmtpConnectionError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -34,73 +34,73 @@ pub(crate) enum WireError {
 
 /// A connection. Its two halves are apart, because neither may hold up the other: a request that waits for a place in a service's queue
 /// must take it when it comes, however slowly the other end reads.
-pub(crate) struct Wire {
-    pub(crate) ear: Ear,
-    pub(crate) voice: Voice,
+pub(crate) struct ZmtpConnection {
+    pub(crate) ear: ZmtpReader,
+    pub(crate) voice: ZmtpWriter,
 }
 
 /// The reading half.
-pub(crate) struct Ear {
-    reader: Reader,
-    conversation: Conversation,
+pub(crate) struct ZmtpReader {
+    reader: ReadHalf,
+    conversation: ZmtpMachine,
     arrived: BytesMut,
 }
 
 /// The writing half.
-pub(crate) struct Voice {
-    writer: Writer,
+pub(crate) struct ZmtpWriter {
+    writer: WriteHalf,
     waiting: Vec<u8>,
     /// The part of it that has been written.
     said: usize,
     total: u64,
 }
 
-impl Wire {
+impl ZmtpConnection {
     /// A connection whose `first` bytes have been read, for messages of `limit` bytes at most.
     pub(crate) fn new(connection: Connection, first: &[u8], limit: usize) -> Self {
         let Connection { reader, writer } = connection;
         Self {
-            ear: Ear { reader, conversation: Conversation::new(limit), arrived: BytesMut::from(first) },
-            voice: Voice { writer, waiting: Vec::new(), said: 0, total: 0 },
+            ear: ZmtpReader { reader, conversation: ZmtpMachine::new(limit), arrived: BytesMut::from(first) },
+            voice: ZmtpWriter { writer, waiting: Vec::new(), said: 0, total: 0 },
         }
     }
 
     /// Says all that waits, and then waits until the other end has said what it is, and whether it speaks meshzero as well.
     ///
     /// # Errors
-    /// [`WireError`].
-    pub(crate) async fn ready(&mut self) -> Result<(SocketType, bool), WireError> {
+    /// [`ZmtpConnectionError`].
+    pub(crate) async fn ready(&mut self) -> Result<(SocketType, bool), ZmtpConnectionError> {
         self.voice.say_all().await?;
         match self.ear.next().await? {
-            Event::Ready { socket, is_meshzero } => Ok((socket, is_meshzero)),
+            ZmtpEvent::Ready { socket, is_meshzero } => Ok((socket, is_meshzero)),
             // The conversation has none before it.
             _ => Err(ZmtpError::OutOfOrder.into()),
         }
     }
 }
 
-impl Ear {
+impl ZmtpReader {
     /// Waits for the next event.
     ///
     /// # Errors
-    /// [`WireError`]; the conversation is over.
+    /// [`ZmtpConnectionError`]; the conversation is over.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn next(&mut self) -> Result<Event, WireError> {
+    pub(crate) async fn next(&mut self) -> Result<ZmtpEvent, ZmtpConnectionError> {
         loop {
             if let Some(event) = self.conversation.next(&mut self.arrived)? {
                 return Ok(event);
             }
             self.arrived.reserve(READ_BYTES);
             if self.reader.read_buf(&mut self.arrived).await? == 0 {
-                return Err(WireError::Gone);
+                return Err(ZmtpConnectionError::Gone);
             }
         }
     }
 }
 
-impl Voice {
+impl ZmtpWriter {
     /// The buffer of bytes to be written, to add to.
     pub(crate) fn add(&mut self) -> &mut Vec<u8> {
         &mut self.waiting
@@ -135,7 +135,7 @@ impl Voice {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn say(&mut self) -> Result<(), WireError> {
+    pub(crate) async fn say(&mut self) -> Result<(), ZmtpConnectionError> {
         loop {
             if self.waiting.is_empty() {
                 pending::<()>().await;
@@ -164,7 +164,7 @@ impl Voice {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn say_all(&mut self) -> Result<(), WireError> {
+    pub(crate) async fn say_all(&mut self) -> Result<(), ZmtpConnectionError> {
         while !self.is_silent() {
             self.say().await?;
         }

@@ -9,24 +9,24 @@ use bytes::Bytes;
 use meshzero_proto::codec::{self, Blob, DecodeLimits, EncodeError, Json};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::wire::refusal::Refusal;
-use meshzero_proto::zmtp::{self, Event, SocketType, ZmtpError};
+use meshzero_proto::zmtp::{self, SocketType, ZmtpError, ZmtpEvent};
 use tokio::sync::mpsc;
 use tokio::time;
 
-use super::value::Value;
-use super::{Wire, WireError};
+use super::value::JsonMessage;
+use super::{ZmtpConnection, ZmtpConnectionError};
 use crate::net::network::Network;
 use crate::runtime::clock;
-use crate::server::actor::handler::Encoded;
+use crate::server::actor::handler::RawMessage;
 use crate::server::publisher::{PublishError, Publisher};
-use crate::server::request::inbound::{Inbound, ReplyTo};
+use crate::server::request::inbound::{InboundMessage, ReplyTo};
 
 /// The interval at which questions are dropped whose callers have given up.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// The role of a socket that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub(crate) enum SocketRole {
     /// It answers.
     Answers,
     /// It publishes.
@@ -34,71 +34,71 @@ pub(crate) enum Role {
 }
 
 /// A ZeroMQ socket that has been reached.
-pub(crate) struct Reached {
-    wire: Wire,
-    pub(crate) role: Role,
+pub(crate) struct ZmtpPeer {
+    wire: ZmtpConnection,
+    pub(crate) role: SocketRole,
 }
 
 /// Connects to the ZeroMQ socket that listens at `address`, and finds out its role.
 ///
 /// # Errors
-/// [`WireError`]: nobody is there, it speaks no ZMTP, or it speaks meshzero as well.
+/// [`ZmtpConnectionError`]: nobody is there, it speaks no ZMTP, or it speaks meshzero as well.
 pub(crate) async fn reach(
     network: &Network,
     address: SocketAddr,
     limits: &Limits,
-) -> Result<Reached, WireError> {
+) -> Result<ZmtpPeer, ZmtpConnectionError> {
     let connection = network.connect(address).await?;
     connection.keep_alive(limits.keep_alive);
-    let mut wire = Wire::new(connection, &[], limits.message_bytes);
+    let mut wire = ZmtpConnection::new(connection, &[], limits.message_bytes);
     wire.voice.add().extend_from_slice(&zmtp::greeting());
     // A socket that listens says what it is without waiting, so that this end can be what suits it.
     let (socket, is_meshzero) = wire.ready().await?;
     let (own, role) = match socket {
-        _ if is_meshzero => return Err(WireError::Meshzero),
-        SocketType::Rep | SocketType::Router => (SocketType::Dealer, Role::Answers),
-        SocketType::Pub | SocketType::XPub => (SocketType::Sub, Role::Publishes),
+        _ if is_meshzero => return Err(ZmtpConnectionError::Meshzero),
+        SocketType::Rep | SocketType::Router => (SocketType::Dealer, SocketRole::Answers),
+        SocketType::Pub | SocketType::XPub => (SocketType::Sub, SocketRole::Publishes),
         other => return Err(ZmtpError::SocketType(format!("{other:?}")).into()),
     };
     zmtp::write_ready(wire.voice.add(), own, false);
     wire.voice.say_all().await?;
-    Ok(Reached { wire, role })
+    Ok(ZmtpPeer { wire, role })
 }
 
-impl Reached {
+impl ZmtpPeer {
     /// Asks one question and waits for its answer, where nobody else asks.
     ///
     /// # Errors
-    /// [`WireError`]; the conversation is over.
-    pub(crate) async fn ask(&mut self, json: &[u8]) -> Result<Bytes, WireError> {
+    /// [`ZmtpConnectionError`]; the conversation is over.
+    pub(crate) async fn ask(&mut self, json: &[u8]) -> Result<Bytes, ZmtpConnectionError> {
         zmtp::write_message(self.wire.voice.add(), [b"", json]);
         self.wire.voice.say_all().await?;
         loop {
-            if let Event::Message(mut frames) = self.wire.ear.next().await? {
-                return frames.pop().ok_or(WireError::Gone);
+            if let ZmtpEvent::Message(mut frames) = self.wire.ear.next().await? {
+                return frames.pop().ok_or(ZmtpConnectionError::Gone);
             }
         }
     }
 }
 
 /// The actor that takes questions for a courier.
-pub(crate) struct Intake(mpsc::Sender<Inbound>);
+pub(crate) struct ForwarderInbox(mpsc::Sender<InboundMessage>);
 
-impl Intake {
+impl ForwarderInbox {
     /// One whose questions go to `ask`, which holds as many as the service has places.
-    pub(crate) fn new(ask: mpsc::Sender<Inbound>) -> Self {
+    pub(crate) fn new(ask: mpsc::Sender<InboundMessage>) -> Self {
         Self(ask)
     }
 }
 
-impl Actor for Intake {
+impl Actor for ForwarderInbox {
     type Context = Context<Self>;
 }
 
-impl Handler<Encoded> for Intake {
+impl Handler<RawMessage> for ForwarderInbox {
     type Result = ();
 
-    fn handle(&mut self, Encoded { inbound, .. }: Encoded, _: &mut Context<Self>) {
+    fn handle(&mut self, RawMessage { inbound, .. }: RawMessage, _: &mut Context<Self>) {
         // As many wait at most as the service has places, and each of those that wait has one.
         if let Err(error) = self.0.try_send(inbound) {
             error.into_inner().turn_away();
@@ -106,16 +106,16 @@ impl Handler<Encoded> for Intake {
     }
 }
 
-/// The questions of an [`Intake`]. When this is dropped, callers are told that those which were not sent may be sent elsewhere.
-pub(crate) struct Questions(mpsc::Receiver<Inbound>);
+/// The questions of an [`ForwarderInbox`]. When this is dropped, callers are told that those which were not sent may be sent elsewhere.
+pub(crate) struct ForwarderQueue(mpsc::Receiver<InboundMessage>);
 
-impl Questions {
-    pub(crate) fn new(asked: mpsc::Receiver<Inbound>) -> Self {
+impl ForwarderQueue {
+    pub(crate) fn new(asked: mpsc::Receiver<InboundMessage>) -> Self {
         Self(asked)
     }
 }
 
-impl Drop for Questions {
+impl Drop for ForwarderQueue {
     fn drop(&mut self) {
         self.0.close();
         while let Ok(inbound) = self.0.try_recv() {
@@ -125,8 +125,8 @@ impl Drop for Questions {
 }
 
 /// Carries questions to a socket, and its answers and news back.
-pub(crate) struct Courier {
-    asked: Questions,
+pub(crate) struct Forwarder {
+    asked: ForwarderQueue,
     publisher: Publisher,
     limits: DecodeLimits,
 }
@@ -134,14 +134,14 @@ pub(crate) struct Courier {
 /// Questions that wait for their answers, by the number in their envelopes. A message without a reply is done once it was sent: a socket
 /// that answers none would otherwise hold all places forever.
 #[derive(Default)]
-struct Open {
-    asked: HashMap<u64, Inbound>,
+struct PendingReplies {
+    asked: HashMap<u64, InboundMessage>,
     next: u64,
 }
 
-impl Courier {
+impl Forwarder {
     /// A courier for the questions `asked`, and for the news that `publisher` publishes.
-    pub(crate) fn new(asked: Questions, publisher: Publisher, limits: &Limits) -> Self {
+    pub(crate) fn new(asked: ForwarderQueue, publisher: Publisher, limits: &Limits) -> Self {
         Self { asked, publisher, limits: DecodeLimits::untyped(limits) }
     }
 
@@ -149,19 +149,23 @@ impl Courier {
     /// answered are lost then.
     ///
     /// # Errors
-    /// [`WireError`].
-    pub(crate) async fn run(&mut self, reached: Reached) -> Result<(), WireError> {
+    /// [`ZmtpConnectionError`].
+    pub(crate) async fn run(&mut self, reached: ZmtpPeer) -> Result<(), ZmtpConnectionError> {
         match reached.role {
-            Role::Answers => {
-                let mut open = Open::default();
+            SocketRole::Answers => {
+                let mut open = PendingReplies::default();
                 self.ask(reached.wire, &mut open).await
             }
-            Role::Publishes => self.listen(reached.wire).await,
+            SocketRole::Publishes => self.listen(reached.wire).await,
         }
     }
 
-    async fn ask(&mut self, wire: Wire, open: &mut Open) -> Result<(), WireError> {
-        let Wire { mut ear, mut voice } = wire;
+    async fn ask(
+        &mut self,
+        wire: ZmtpConnection,
+        open: &mut PendingReplies,
+    ) -> Result<(), ZmtpConnectionError> {
+        let ZmtpConnection { mut ear, mut voice } = wire;
         let mut glance = time::interval(GLANCE);
         loop {
             let has_room = voice.has_room();
@@ -169,9 +173,9 @@ impl Courier {
                 biased;
                 said = voice.say() => said?,
                 event = ear.next() => match event? {
-                    Event::Message(frames) => open.answer(&frames, &self.limits),
-                    Event::Ping(context) => voice.pong(&context),
-                    Event::Ready { .. } | Event::Subscribe(_) | Event::Cancel(_) => {}
+                    ZmtpEvent::Message(frames) => open.answer(&frames, &self.limits),
+                    ZmtpEvent::Ping(context) => voice.pong(&context),
+                    ZmtpEvent::Ready { .. } | ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) => {}
                 },
                 asked = self.asked.0.recv(), if has_room => match asked {
                     Some(inbound) => self.send(inbound, voice.add(), open),
@@ -183,7 +187,7 @@ impl Courier {
     }
 
     /// Adds a question to the bytes to be written, if its answer is still wanted.
-    fn send(&self, mut inbound: Inbound, out: &mut Vec<u8>, open: &mut Open) {
+    fn send(&self, mut inbound: InboundMessage, out: &mut Vec<u8>, open: &mut PendingReplies) {
         if !inbound.is_due(clock::now()) {
             return;
         }
@@ -203,8 +207,8 @@ impl Courier {
     }
 
     /// Subscribes while somebody listens here.
-    async fn listen(&mut self, wire: Wire) -> Result<(), WireError> {
-        let Wire { mut ear, mut voice } = wire;
+    async fn listen(&mut self, wire: ZmtpConnection) -> Result<(), ZmtpConnectionError> {
+        let ZmtpConnection { mut ear, mut voice } = wire;
         let mut demand = self.publisher.demand();
         let mut listens = false;
         loop {
@@ -217,9 +221,9 @@ impl Courier {
                 biased;
                 said = voice.say() => said?,
                 event = ear.next() => match event? {
-                    Event::Message(frames) => self.publish(&frames),
-                    Event::Ping(context) => voice.pong(&context),
-                    Event::Ready { .. } | Event::Subscribe(_) | Event::Cancel(_) => {}
+                    ZmtpEvent::Message(frames) => self.publish(&frames),
+                    ZmtpEvent::Ping(context) => voice.pong(&context),
+                    ZmtpEvent::Ready { .. } | ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) => {}
                 },
                 asked = self.asked.0.recv() => match asked {
                     Some(inbound) => refuse(inbound),
@@ -255,8 +259,8 @@ impl Courier {
     }
 }
 
-impl Open {
-    fn keep(&mut self, inbound: Inbound) -> u64 {
+impl PendingReplies {
+    fn keep(&mut self, inbound: InboundMessage) -> u64 {
         let number = self.next;
         self.next += 1;
         if inbound.reply.is_some() {
@@ -273,7 +277,7 @@ impl Open {
             return tracing::debug!("a reply of ZeroMQ that nobody waits for");
         };
         if let Some(reply) = inbound.reply {
-            reply.send(&Value(Json::new(json.clone(), limits)));
+            reply.send(&JsonMessage(Json::new(json.clone(), limits)));
         }
     }
 
@@ -283,7 +287,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for PendingReplies {
     /// Questions that were sent and not answered may have been handled.
     fn drop(&mut self) {
         for (_, inbound) in self.asked.drain() {
@@ -295,7 +299,7 @@ impl Drop for Open {
 }
 
 /// A publisher answers nothing.
-fn refuse(inbound: Inbound) {
+fn refuse(inbound: InboundMessage) {
     if let Some(reply) = inbound.reply {
         reply.refuse(Refusal::NoHandler { message: super::value::NAME.to_owned(), handles: Vec::new() });
     }

@@ -12,30 +12,30 @@ use std::sync::Arc;
 
 use meshzero_proto::zmtp::{self, SocketType, ZmtpError};
 
-pub(crate) use self::connection::{Wire, WireError};
-pub(crate) use self::forwarder::{Courier, Reached, reach};
-pub(crate) use self::proxy::{ProxyActor, StandIn};
-pub(crate) use self::value::{NAME as VALUE, Value};
+pub(crate) use self::connection::{ZmtpConnection, ZmtpConnectionError};
+pub(crate) use self::forwarder::{Forwarder, ZmtpPeer, reach};
+pub(crate) use self::proxy::{ProxyActor, ProxyService};
+pub(crate) use self::value::{JsonMessage, NAME as VALUE};
 use crate::net::connection::Connection;
 use crate::server::service::Service;
 
 /// A ZeroMQ socket that has shaken hands.
-pub(crate) struct Visitor {
-    wire: Wire,
+pub(crate) struct ZmtpClient {
+    wire: ZmtpConnection,
     socket: SocketType,
 }
 
 /// Shakes hands with a ZeroMQ socket, whose `first` bytes have been read; `None` if it was turned away, and told why.
 ///
 /// # Errors
-/// [`WireError`].
+/// [`ZmtpConnectionError`].
 pub(crate) async fn greet(
     connection: Connection,
     first: &[u8],
     service: &Service,
     has_place: bool,
-) -> Result<Option<Visitor>, WireError> {
-    let mut wire = Wire::new(connection, first, service.limits().message_bytes);
+) -> Result<Option<ZmtpClient>, ZmtpConnectionError> {
+    let mut wire = ZmtpConnection::new(connection, first, service.limits().message_bytes);
     wire.voice.add().extend_from_slice(&zmtp::greeting());
     let (socket, _) = wire.ready().await?;
     let answer = match socket {
@@ -56,15 +56,15 @@ pub(crate) async fn greet(
         }
     }
     wire.voice.say_all().await?;
-    Ok(answer.is_ok().then_some(Visitor { wire, socket }))
+    Ok(answer.is_ok().then_some(ZmtpClient { wire, socket }))
 }
 
 /// Serves a socket until either end ends it.
 ///
 /// # Errors
-/// [`WireError`], when it did not just leave.
-pub(crate) async fn serve(visitor: Visitor, service: Arc<Service>) -> Result<(), WireError> {
-    let Visitor { wire, socket } = visitor;
+/// [`ZmtpConnectionError`], when it did not just leave.
+pub(crate) async fn serve(visitor: ZmtpClient, service: Arc<Service>) -> Result<(), ZmtpConnectionError> {
+    let ZmtpClient { wire, socket } = visitor;
     match socket {
         SocketType::Sub | SocketType::XSub => subscription::serve(wire, &service).await,
         _ => requests::serve(wire, service).await,
@@ -72,6 +72,11 @@ pub(crate) async fn serve(visitor: Visitor, service: Arc<Service>) -> Result<(),
 }
 
 /// The end of a conversation that the other end does not go on with.
-fn is_gone(error: &WireError) -> bool {
-    matches!(error, WireError::Gone | WireError::Io(_) | WireError::Zmtp(ZmtpError::GivenUp(_)))
+fn is_gone(error: &ZmtpConnectionError) -> bool {
+    matches!(
+        error,
+        ZmtpConnectionError::Gone
+            | ZmtpConnectionError::Io(_)
+            | ZmtpConnectionError::Zmtp(ZmtpError::GivenUp(_))
+    )
 }

@@ -7,14 +7,14 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::TypeName;
 use tokio::sync::mpsc;
 
-use super::forwarder::{Courier, Intake, Questions, Reached, Role};
-use super::value::{self, Value};
-use crate::runtime::panic::Panicked;
+use super::forwarder::{Forwarder, ForwarderInbox, ForwarderQueue, SocketRole, ZmtpPeer};
+use super::value::{self, JsonMessage};
+use crate::runtime::panic::PanicMessage;
 use crate::server::actor::handler::Registration;
 use crate::server::actor::restart::Restart;
 use crate::server::actor::supervised::Factory;
 use crate::server::service::Service;
-use crate::server::service::actor_handle::Entrance;
+use crate::server::service::actor_handle::ActorHandle;
 use crate::server::service::environment::Environment;
 use crate::server::service::identity::Identity;
 
@@ -31,33 +31,36 @@ pub(crate) enum ProxyError {
 
 /// The actor of a proxy for a socket, and the handlers of that: not started yet.
 pub(crate) struct ProxyActor {
-    pub(crate) factory: Factory<Intake>,
-    pub(crate) handlers: Vec<Registration<Intake>>,
+    pub(crate) factory: Factory<ForwarderInbox>,
+    pub(crate) handlers: Vec<Registration<ForwarderInbox>>,
 }
 
 impl ProxyActor {
     /// The actor of a proxy for a socket with this role, and the questions that it takes for the socket.
-    pub(crate) fn new(role: Role, limits: &Limits) -> (Self, Questions) {
+    pub(crate) fn new(role: SocketRole, limits: &Limits) -> (Self, ForwarderQueue) {
         let (ask, asked) = mpsc::channel(limits.mailbox.max(1));
         let handlers = match role {
-            Role::Answers => {
+            SocketRole::Answers => {
                 let name = TypeName::new(value::NAME).expect("it is a name");
-                vec![Registration::encoded::<Value>(name)]
+                vec![Registration::encoded::<JsonMessage>(name)]
             }
-            Role::Publishes => Vec::new(),
+            SocketRole::Publishes => Vec::new(),
         };
-        (Self { factory: Box::new(move || Intake::new(ask.clone())), handlers }, Questions::new(asked))
+        (
+            Self { factory: Box::new(move || ForwarderInbox::new(ask.clone())), handlers },
+            ForwarderQueue::new(asked),
+        )
     }
 }
 
 /// A service that stands in for a socket, and the connection to that.
-pub(crate) struct StandIn {
+pub(crate) struct ProxyService {
     service: Arc<Service>,
-    courier: Courier,
-    reached: Reached,
+    courier: Forwarder,
+    reached: ZmtpPeer,
 }
 
-impl StandIn {
+impl ProxyService {
     /// Stands in for the socket that was reached at `address`. No endpoint leads here: only this process uses it.
     ///
     /// # Errors
@@ -65,13 +68,13 @@ impl StandIn {
     pub(crate) fn open(
         environment: &Environment,
         address: SocketAddr,
-        reached: Reached,
+        reached: ZmtpPeer,
     ) -> Result<Self, ProxyError> {
         let identity = Identity::new(environment, None)?;
         let publisher = environment.publisher();
         let (ProxyActor { factory, handlers }, questions) =
             ProxyActor::new(reached.role, environment.limits());
-        let (_, entrance) = Entrance::start(
+        let (_, entrance) = ActorHandle::start(
             environment,
             address.to_string(),
             factory,
@@ -79,8 +82,8 @@ impl StandIn {
             Restart::default(),
             |end| tracing::debug!(%end, "a proxy for a ZeroMQ socket ended"),
         )
-        .map_err(|Panicked(panic)| ProxyError::Panicked(panic))?;
-        let courier = Courier::new(questions, publisher.clone(), environment.limits());
+        .map_err(|PanicMessage(panic)| ProxyError::Panicked(panic))?;
+        let courier = Forwarder::new(questions, publisher.clone(), environment.limits());
         let service = Service::new(environment, identity, publisher, &handlers, entrance);
         Ok(Self { service: Arc::new(service), courier, reached })
     }
@@ -93,7 +96,7 @@ impl StandIn {
     /// Carries messages until the connection ends, and returns the reason. Then, or when this is dropped, the service is closed.
     pub(crate) async fn run(self) -> String {
         let Self { service, mut courier, reached } = self;
-        let _closing = Closing(service);
+        let _closing = CloseServiceOnDrop(service);
         match courier.run(reached).await {
             Ok(()) => "nobody asks any more".to_owned(),
             Err(error) => error.to_string(),
@@ -102,9 +105,9 @@ impl StandIn {
 }
 
 /// Closes the service when the connection has ended.
-struct Closing(Arc<Service>);
+struct CloseServiceOnDrop(Arc<Service>);
 
-impl Drop for Closing {
+impl Drop for CloseServiceOnDrop {
     fn drop(&mut self) {
         self.0.close();
     }

@@ -12,32 +12,32 @@ use std::sync::Arc;
 use bytes::Bytes;
 use meshzero_proto::codec::{self, DecodeLimits, EncodeError, Encoding, Json};
 use meshzero_proto::wire::refusal::Refusal;
-use meshzero_proto::zmtp::{self, Event, Question};
+use meshzero_proto::zmtp::{self, Envelope, ZmtpEvent};
 use tokio::sync::oneshot;
 
-use super::{Wire, WireError, is_gone, value};
-use crate::runtime::semaphore::Taken;
-use crate::server::request::inbound::{Inbound, Outcome, ReplyTo};
+use super::{ZmtpConnection, ZmtpConnectionError, is_gone, value};
+use crate::runtime::semaphore::Permits;
+use crate::server::request::inbound::{InboundMessage, Outcome, ReplyTo};
 use crate::server::service::Service;
 
 /// The session of a socket that sends requests.
-struct Asking {
-    wire: Wire,
+struct ZmtpRequestSession {
+    wire: ZmtpConnection,
     service: Arc<Service>,
     limits: DecodeLimits,
     /// Requests that are not answered yet, in order.
-    asked: VecDeque<Asked>,
+    asked: VecDeque<PendingQuestion>,
     /// The last request, while the service has no room for it. Nothing else is read meanwhile.
-    placing: Option<Placing>,
+    placing: Option<AwaitingPermit>,
 }
 
-struct Asked {
+struct PendingQuestion {
     /// The first frames of the reply.
     envelope: Vec<Bytes>,
-    reply: Reply,
+    reply: ZmtpReply,
 }
 
-enum Reply {
+enum ZmtpReply {
     /// From the service's actor.
     Coming(oneshot::Receiver<Outcome>),
     /// There is none, and why.
@@ -45,37 +45,37 @@ enum Reply {
 }
 
 /// A message that waits for its place.
-struct Placing {
+struct AwaitingPermit {
     envelope: Vec<Bytes>,
-    message: Message,
-    place: Pin<Box<dyn Future<Output = Option<Taken>>>>,
+    message: ZmtpMessage,
+    place: Pin<Box<dyn Future<Output = Option<Permits>>>>,
 }
 
 /// A message on its way to the service.
-struct Message {
+struct ZmtpMessage {
     slot: usize,
     payload: Bytes,
 }
 
 /// Serves it until it leaves or the service closes; then what was asked is still answered.
-pub(super) async fn serve(wire: Wire, service: Arc<Service>) -> Result<(), WireError> {
+pub(super) async fn serve(wire: ZmtpConnection, service: Arc<Service>) -> Result<(), ZmtpConnectionError> {
     let limits = DecodeLimits::untyped(service.limits());
-    let mut asking = Asking { wire, limits, service, asked: VecDeque::new(), placing: None };
+    let mut asking = ZmtpRequestSession { wire, limits, service, asked: VecDeque::new(), placing: None };
     match asking.run().await {
         Err(error) if is_gone(&error) => Ok(()),
         ended => ended,
     }
 }
 
-impl Asking {
-    async fn run(&mut self) -> Result<(), WireError> {
+impl ZmtpRequestSession {
+    async fn run(&mut self) -> Result<(), ZmtpConnectionError> {
         let service = Arc::clone(&self.service);
         let most = service.limits().requests_in_flight;
         let mut closed = pin!(service.closed());
         let mut is_closing = false;
         while !is_closing || !self.asked.is_empty() || self.placing.is_some() || !self.wire.voice.is_silent()
         {
-            let Self { wire: Wire { ear, voice }, asked, placing, .. } = self;
+            let Self { wire: ZmtpConnection { ear, voice }, asked, placing, .. } = self;
             let has_room = voice.has_room();
             let hears = has_room && placing.is_none() && asked.len() < most && !is_closing;
             tokio::select! {
@@ -85,10 +85,10 @@ impl Asking {
                 place = placed(placing) => self.placed(place),
                 () = &mut closed, if !is_closing => is_closing = true,
                 event = ear.next(), if hears => match event? {
-                    Event::Message(frames) => self.ask(frames),
-                    Event::Ping(context) => voice.pong(&context),
+                    ZmtpEvent::Message(frames) => self.ask(frames),
+                    ZmtpEvent::Ping(context) => voice.pong(&context),
                     // A socket that asks has nothing else to say.
-                    Event::Subscribe(_) | Event::Cancel(_) | Event::Ready { .. } => {}
+                    ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) | ZmtpEvent::Ready { .. } => {}
                 },
             }
         }
@@ -97,7 +97,7 @@ impl Asking {
 
     /// Takes a question, for which the service may have room.
     fn ask(&mut self, frames: Vec<Bytes>) {
-        let Some(Question { envelope, body }) = zmtp::divide(frames) else {
+        let Some(Envelope { envelope, body }) = zmtp::divide(frames) else {
             return tracing::debug!("dropped a message of ZeroMQ that has several frames and no envelope");
         };
         match message(&self.service, body, &self.limits) {
@@ -106,38 +106,45 @@ impl Asking {
                 None => {
                     let service = Arc::clone(&self.service);
                     let place = Box::pin(async move { service.place().await });
-                    self.placing = Some(Placing { envelope, message, place });
+                    self.placing = Some(AwaitingPermit { envelope, message, place });
                 }
             },
-            Err(problem) => self.asked.push_back(Asked { envelope, reply: Reply::Wrong(problem) }),
-        }
-    }
-
-    /// Hands over the question that has waited.
-    fn placed(&mut self, place: Option<Taken>) {
-        let Some(Placing { envelope, message, .. }) = self.placing.take() else { return };
-        match place {
-            Some(place) => self.hand_over(envelope, message, place),
-            None => {
-                let reply = Reply::Wrong(Refusal::Draining.to_string());
-                self.asked.push_back(Asked { envelope, reply });
+            Err(problem) => {
+                self.asked.push_back(PendingQuestion { envelope, reply: ZmtpReply::Wrong(problem) })
             }
         }
     }
 
-    fn hand_over(&mut self, envelope: Vec<Bytes>, Message { slot, payload }: Message, place: Taken) {
+    /// Hands over the question that has waited.
+    fn placed(&mut self, place: Option<Permits>) {
+        let Some(AwaitingPermit { envelope, message, .. }) = self.placing.take() else { return };
+        match place {
+            Some(place) => self.hand_over(envelope, message, place),
+            None => {
+                let reply = ZmtpReply::Wrong(Refusal::Draining.to_string());
+                self.asked.push_back(PendingQuestion { envelope, reply });
+            }
+        }
+    }
+
+    fn hand_over(
+        &mut self,
+        envelope: Vec<Bytes>,
+        ZmtpMessage { slot, payload }: ZmtpMessage,
+        place: Permits,
+    ) {
         let (tell, told) = oneshot::channel();
         let reply = Some(ReplyTo::local(tell, self.service.limits().message_bytes));
         let encoding = Encoding::MessagePack;
-        let inbound = Inbound { payload, encoding, reply, deadline: None, place, trace: None };
+        let inbound = InboundMessage { payload, encoding, reply, deadline: None, place, trace: None };
         self.service.messages_in.count();
         self.service.deliver_alone(slot, inbound);
-        self.asked.push_back(Asked { envelope, reply: Reply::Coming(told) });
+        self.asked.push_back(PendingQuestion { envelope, reply: ZmtpReply::Coming(told) });
     }
 
     /// Answers the question that was asked first.
     fn answer(&mut self, outcome: Result<Outcome, String>) {
-        let Some(Asked { envelope, .. }) = self.asked.pop_front() else { return };
+        let Some(PendingQuestion { envelope, .. }) = self.asked.pop_front() else { return };
         let json = match outcome {
             Ok(Outcome::Reply(encoding @ Encoding::MessagePack, payload)) => payload
                 .decode::<Json>(encoding, &self.limits)
@@ -159,7 +166,7 @@ impl Asking {
 ///
 /// # Cancel safety
 /// This function is cancel safe: it loses neither the place nor the turn.
-async fn placed(placing: &mut Option<Placing>) -> Option<Taken> {
+async fn placed(placing: &mut Option<AwaitingPermit>) -> Option<Permits> {
     match placing {
         Some(placing) => (&mut placing.place).await,
         None => pending().await,
@@ -170,19 +177,19 @@ async fn placed(placing: &mut Option<Placing>) -> Option<Taken> {
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-async fn next(asked: &mut VecDeque<Asked>) -> Result<Outcome, String> {
+async fn next(asked: &mut VecDeque<PendingQuestion>) -> Result<Outcome, String> {
     match asked.front_mut() {
-        Some(Asked { reply: Reply::Coming(told), .. }) => {
+        Some(PendingQuestion { reply: ZmtpReply::Coming(told), .. }) => {
             Ok(told.await.unwrap_or(Outcome::Refused(Refusal::Panicked)))
         }
-        Some(Asked { reply: Reply::Wrong(problem), .. }) => Err(std::mem::take(problem)),
+        Some(PendingQuestion { reply: ZmtpReply::Wrong(problem), .. }) => Err(std::mem::take(problem)),
         None => pending().await,
     }
 }
 
 /// The message for the service that is made of `body`: a message without a type, if it takes those; else of the type that is named by
 /// the one key of a map, or of the one type that it takes.
-fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<Message, String> {
+fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<ZmtpMessage, String> {
     let (mut bytes, most) = (Vec::new(), service.limits().message_bytes);
     codec::encode(&Json::new(body, limits), Encoding::MessagePack, most, &mut bytes).map_err(|error| {
         match error {
@@ -191,16 +198,16 @@ fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<Mess
         }
     })?;
     if let Some(slot) = service.types.slot(value::NAME) {
-        return Ok(Message { slot, payload: bytes.into() });
+        return Ok(ZmtpMessage { slot, payload: bytes.into() });
     }
     let bytes = Bytes::from(bytes);
     if let Some((name, payload)) = codec::single_entry(&bytes)
         && let Some(slot) = service.types.slot(name)
     {
-        return Ok(Message { slot, payload: bytes.slice_ref(payload) });
+        return Ok(ZmtpMessage { slot, payload: bytes.slice_ref(payload) });
     }
     match &service.types.names()[..] {
-        [_] => Ok(Message { slot: 0, payload: bytes }),
+        [_] => Ok(ZmtpMessage { slot: 0, payload: bytes }),
         handles => Err(format!(
             "say which message it is, as in {{\"{}\": …}}: it handles {}",
             handles.first().map_or("Name", String::as_str),

@@ -12,29 +12,29 @@ use bytes::Bytes;
 use meshzero_proto::codec::{self, DecodeLimits, Encoding, Json};
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Policy, Subscribe};
-use meshzero_proto::wire::frame::{Frames, Kind};
-use meshzero_proto::zmtp::{self, Event};
+use meshzero_proto::wire::frame::{FrameKind, Frames};
+use meshzero_proto::zmtp::{self, ZmtpEvent};
 
-use super::{Wire, WireError, is_gone};
-use crate::server::publisher::Feed;
+use super::{ZmtpConnection, ZmtpConnectionError, is_gone};
+use crate::server::publisher::SubscriberStream;
 use crate::server::publisher::encoded::whole;
 use crate::server::service::Service;
 
 /// The session of a socket that subscribes.
-struct Listening<'a> {
-    wire: Wire,
+struct ZmtpSubscriptionSession<'a> {
+    wire: ZmtpConnection,
     service: &'a Service,
     limits: DecodeLimits,
     prefixes: HashSet<Bytes>,
     /// The items of the publisher, once it has subscribed to anything.
-    feed: Option<Feed>,
+    feed: Option<SubscriberStream>,
     /// Bytes that have been written.
     written: Arc<AtomicU64>,
 }
 
 /// Serves it until it leaves or the service has closed.
-pub(super) async fn serve(wire: Wire, service: &Service) -> Result<(), WireError> {
-    let mut listening = Listening {
+pub(super) async fn serve(wire: ZmtpConnection, service: &Service) -> Result<(), ZmtpConnectionError> {
+    let mut listening = ZmtpSubscriptionSession {
         wire,
         service,
         limits: DecodeLimits::untyped(service.limits()),
@@ -48,10 +48,10 @@ pub(super) async fn serve(wire: Wire, service: &Service) -> Result<(), WireError
     }
 }
 
-impl Listening<'_> {
-    async fn run(&mut self) -> Result<(), WireError> {
+impl ZmtpSubscriptionSession<'_> {
+    async fn run(&mut self) -> Result<(), ZmtpConnectionError> {
         loop {
-            let Self { wire: Wire { ear, voice }, service, feed, .. } = self;
+            let Self { wire: ZmtpConnection { ear, voice }, service, feed, .. } = self;
             let has_room = voice.has_room();
             let is_over = tokio::select! {
                 biased;
@@ -79,32 +79,33 @@ impl Listening<'_> {
         }
     }
 
-    fn look_at(&mut self, event: Event) -> Result<(), WireError> {
+    fn look_at(&mut self, event: ZmtpEvent) -> Result<(), ZmtpConnectionError> {
         match event {
-            Event::Subscribe(prefix) => {
+            ZmtpEvent::Subscribe(prefix) => {
                 let most = self.service.limits().subscriptions;
                 // Its own memory, and not a part of what arrived with it.
                 self.prefixes.insert(Bytes::copy_from_slice(&prefix));
                 if self.prefixes.len() > most {
-                    return Err(WireError::TooManyPrefixes(most));
+                    return Err(ZmtpConnectionError::TooManyPrefixes(most));
                 }
                 self.begin()?;
             }
-            Event::Cancel(prefix) => {
+            ZmtpEvent::Cancel(prefix) => {
                 self.prefixes.remove(&prefix);
             }
-            Event::Ping(context) => self.wire.voice.pong(&context),
+            ZmtpEvent::Ping(context) => self.wire.voice.pong(&context),
             // A socket that listens has nothing else to say.
-            Event::Message(_) | Event::Ready { .. } => {}
+            ZmtpEvent::Message(_) | ZmtpEvent::Ready { .. } => {}
         }
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<(), WireError> {
+    fn begin(&mut self) -> Result<(), ZmtpConnectionError> {
         if self.feed.is_none() {
             let prefix = Topic::new("").expect("the empty topic is one");
             let all = Subscribe { prefix, fingerprint: None, policy: Policy::default() };
-            let feed = self.service.publisher.subscribe(&all).ok_or(WireError::TooManySubscribers)?;
+            let feed =
+                self.service.publisher.subscribe(&all).ok_or(ZmtpConnectionError::TooManySubscribers)?;
             let written = Arc::clone(&self.written);
             feed.watch(move || written.load(Ordering::Relaxed));
             self.feed = Some(feed);
@@ -116,7 +117,7 @@ impl Listening<'_> {
         for frames in whole(frames) {
             for (header, payload) in Frames::new(&frames) {
                 if let Some((topic, item)) = news::read_item(payload)
-                    && header.kind == Kind::News
+                    && header.kind == FrameKind::News
                     && self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
                 {
                     self.add(topic, item);
@@ -140,7 +141,7 @@ impl Listening<'_> {
 }
 
 /// Waits for the next items; forever if it has subscribed to nothing.
-async fn published(feed: Option<&Feed>) -> Option<Vec<Bytes>> {
+async fn published(feed: Option<&SubscriberStream>) -> Option<Vec<Bytes>> {
     match feed {
         Some(feed) => feed.next().await,
         None => std::future::pending().await,

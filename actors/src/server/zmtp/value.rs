@@ -9,6 +9,6 @@ pub(crate) const NAME: &str = "Value";
 
 /// A message without a type, and its reply.
 #[derive(Message, Serialize, Deserialize)]
-#[rtype(result = "Value")]
+#[rtype(result = "JsonMessage")]
 #[serde(transparent)]
-pub(crate) struct Value(pub(crate) Json);
+pub(crate) struct JsonMessage(pub(crate) Json);

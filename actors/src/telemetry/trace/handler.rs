@@ -10,17 +10,17 @@ use meshzero_proto::trace::TraceContext;
 use tracing::Span;
 use tracing::span::EnteredSpan;
 
-use super::{Scope, TARGET, current};
+use super::{ContextScope, TARGET, current};
 use crate::runtime::events;
 
 /// As long as it lives, its thread handles a message that is part of a trace.
-pub(crate) struct Handling {
-    _scope: Scope,
+pub(crate) struct HandlerSpan {
+    _scope: ContextScope,
     /// Left before the scope, or after it: neither sees the other.
     _span: EnteredSpan,
 }
 
-impl Handling {
+impl HandlerSpan {
     /// Begins with a message that `service` knows as `message_type`.
     #[cold]
     pub(crate) fn begin(context: TraceContext, service: &str, message_type: &str) -> Self {
@@ -29,7 +29,7 @@ impl Handling {
             tracing::info_span!(target: TARGET, "handle", service, message_type, %trace_id, %span_id)
                 .entered()
         });
-        Self { _scope: Scope::enter(context), _span: span }
+        Self { _scope: ContextScope::enter(context), _span: span }
     }
 }
 
@@ -37,7 +37,7 @@ impl Handling {
 pub(crate) fn keep<R: 'static>(future: ResponseFuture<R>) -> ResponseFuture<R> {
     match current() {
         None => future,
-        Some(context) => Box::pin(Kept { context, span: Span::current(), future }),
+        Some(context) => Box::pin(Traced { context, span: Span::current(), future }),
     }
 }
 
@@ -47,27 +47,27 @@ pub(crate) fn keep_with_actor<A: Actor, R: 'static>(
 ) -> ResponseActFuture<A, R> {
     match current() {
         None => future,
-        Some(context) => Box::pin(Kept { context, span: Span::current(), future }),
+        Some(context) => Box::pin(Traced { context, span: Span::current(), future }),
     }
 }
 
 /// A future of a handler, with the context and the span that it began in.
-struct Kept<F> {
+struct Traced<F> {
     context: TraceContext,
     span: Span,
     future: F,
 }
 
-impl<F> Kept<F> {
+impl<F> Traced<F> {
     /// Goes on with it.
     fn go_on<T>(&mut self, poll: impl FnOnce(&mut F) -> T) -> T {
-        let _scope = Scope::enter(self.context);
+        let _scope = ContextScope::enter(self.context);
         let _span = events::recording(|| self.span.enter());
         poll(&mut self.future)
     }
 }
 
-impl<R> Future for Kept<ResponseFuture<R>> {
+impl<R> Future for Traced<ResponseFuture<R>> {
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<R> {
@@ -75,7 +75,7 @@ impl<R> Future for Kept<ResponseFuture<R>> {
     }
 }
 
-impl<A: Actor, R> ActorFuture<A> for Kept<ResponseActFuture<A, R>> {
+impl<A: Actor, R> ActorFuture<A> for Traced<ResponseActFuture<A, R>> {
     type Output = R;
 
     fn poll(

@@ -11,14 +11,14 @@ use super::{TARGET, current, span_id};
 use crate::runtime::events;
 
 /// A message that is sent as part of a trace: the span that it is. It records how it ended, also where it is dropped.
-pub struct Outgoing {
+pub struct OutgoingSpan {
     context: TraceContext,
     /// `None` where nobody listens.
-    record: Option<Record>,
+    record: Option<SpanRecord>,
 }
 
 /// The fields of a span, known when its message is sent.
-struct Record {
+struct SpanRecord {
     parent_id: SpanId,
     service: String,
     message_type: String,
@@ -26,16 +26,16 @@ struct Record {
 }
 
 /// The place of a message in a trace, from when it is made until it has ended.
-pub(crate) enum Part {
+pub(crate) enum OutgoingSpanState {
     /// Of no trace.
     Nothing,
     /// Of the trace of this span. It has not set out.
     Of(Box<TraceContext>),
     /// It is this span.
-    As(Box<Outgoing>),
+    As(Box<OutgoingSpan>),
 }
 
-impl Part {
+impl OutgoingSpanState {
     /// Part of what the running code works for. To be asked for before the message is put where it stays: the compiler moves
     /// it there after this otherwise.
     #[inline(always)]
@@ -46,7 +46,7 @@ impl Part {
         }
     }
 
-    /// As [`Part::of`], unless it is sent by a subscriber that hears of this trace: it would hear of that as well.
+    /// As [`OutgoingSpanState::of`], unless it is sent by a subscriber that hears of this trace: it would hear of that as well.
     #[cold]
     #[inline(never)]
     fn of_current(parent: TraceContext) -> Self {
@@ -71,7 +71,7 @@ impl Part {
     #[inline(always)]
     pub(crate) fn set_out<M: Wire>(&mut self, target: &dyn fmt::Display, name: Option<&TypeName>) {
         if let Self::Of(parent) = self {
-            *self = Self::As(Outgoing::begin::<M>(**parent, target, name));
+            *self = Self::As(OutgoingSpan::begin::<M>(**parent, target, name));
         }
     }
 
@@ -93,13 +93,13 @@ impl Part {
     }
 }
 
-impl Outgoing {
+impl OutgoingSpan {
     /// The span of a message that is sent for `parent`.
     #[cold]
     #[inline(never)]
     fn begin<M: Wire>(parent: TraceContext, target: &dyn fmt::Display, name: Option<&TypeName>) -> Box<Self> {
         let is_heard = !events::is_recording() && tracing::enabled!(target: TARGET, tracing::Level::DEBUG);
-        let record = is_heard.then(|| Record {
+        let record = is_heard.then(|| SpanRecord {
             parent_id: parent.span_id(),
             service: target.to_string(),
             message_type: name.map_or_else(|| codec::type_info::<M>().name().to_owned(), ToString::to_string),
@@ -120,7 +120,7 @@ impl Outgoing {
 
     /// Records the outcome, unless one was recorded before.
     pub(crate) fn end(&mut self, outcome: impl fmt::Display) {
-        let Some(Record { parent_id, service, message_type, began }) = self.record.take() else { return };
+        let Some(SpanRecord { parent_id, service, message_type, began }) = self.record.take() else { return };
         let (trace_id, span_id, elapsed) = (self.context.trace_id(), self.context.span_id(), began.elapsed());
         events::record(|| {
             tracing::debug!(
@@ -130,7 +130,7 @@ impl Outgoing {
     }
 }
 
-impl Drop for Outgoing {
+impl Drop for OutgoingSpan {
     fn drop(&mut self) {
         self.end("cancelled");
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use clap::{Args, Subcommand};
-use meshzero::networkzero::Crossing;
+use meshzero::networkzero::GatewayEvent;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -70,16 +70,16 @@ struct CrossingRecord {
 
 impl CrossingRecord {
     /// Returns the record; `None` for changes of a later version.
-    fn of(crossing: Crossing) -> Option<Self> {
+    fn of(crossing: GatewayEvent) -> Option<Self> {
         let mut missed = None;
         let (event, service, address) = match crossing {
-            Crossing::Brought { name, address } => ("to-mesh", Some(name.to_string()), Some(address)),
-            Crossing::TakenBack { name } => ("from-mesh", Some(name.to_string()), None),
-            Crossing::Announced { name, address } => ("announced", Some(name), Some(address)),
-            Crossing::Unannounced { name } => ("unannounced", Some(name), None),
-            Crossing::IsBeacon => ("is-beacon", None, None),
-            Crossing::OtherBeacon => ("other-beacon", None, None),
-            Crossing::Missed { count } => {
+            GatewayEvent::Brought { name, address } => ("to-mesh", Some(name.to_string()), Some(address)),
+            GatewayEvent::TakenBack { name } => ("from-mesh", Some(name.to_string()), None),
+            GatewayEvent::Announced { name, address } => ("announced", Some(name), Some(address)),
+            GatewayEvent::Unannounced { name } => ("unannounced", Some(name), None),
+            GatewayEvent::IsBeacon => ("is-beacon", None, None),
+            GatewayEvent::OtherBeacon => ("other-beacon", None, None),
+            GatewayEvent::Missed { count } => {
                 missed = Some(count);
                 ("missed", None, None)
             }

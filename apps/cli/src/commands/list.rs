@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
-use meshzero::diagnosis::Unanswering;
+use meshzero::diagnosis::UnreachableEndpoint;
 use meshzero::{Instance, Mesh, ServiceName, WatchEvent};
 use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
@@ -143,7 +143,7 @@ impl HiddenCount {
 }
 
 /// Reports services that are announced and do not answer: without them they would seem not to exist.
-fn tell(unanswering: &[Unanswering], session: &Session) {
+fn tell(unanswering: &[UnreachableEndpoint], session: &Session) {
     for silent in unanswering.iter().take(SHOWN) {
         session.out.errors.unanswering(silent);
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use meshzero::diagnosis::{Hidden, Unanswering};
+use meshzero::diagnosis::{HiddenServices, UnreachableEndpoint};
 use meshzero::trace::TraceContext;
 use meshzero::{Abandoned, AwaitedInterface};
 use serde_json::{Value as Json, json};
@@ -74,8 +74,8 @@ impl ErrorOutput {
     }
 
     /// Reports that a service does not answer, and why.
-    pub(crate) fn unanswering(&self, unanswering: &Unanswering) {
-        let Unanswering { service, finding, .. } = unanswering;
+    pub(crate) fn unanswering(&self, unanswering: &UnreachableEndpoint) {
+        let UnreachableEndpoint { service, finding, .. } = unanswering;
         match self.format {
             Format::Human => self.remark(&format!("does not answer: {finding}")),
             Format::Json => self.print_object(&json!({
@@ -85,8 +85,8 @@ impl ErrorOutput {
     }
 
     /// Reports how many services a limit keeps from being listed.
-    pub(crate) fn hidden(&self, hidden: &Hidden) {
-        let Hidden { services, finding, .. } = hidden;
+    pub(crate) fn hidden(&self, hidden: &HiddenServices) {
+        let HiddenServices { services, finding, .. } = hidden;
         self.note(
             &format!("not listed: {finding}"),
             &json!({
@@ -96,7 +96,7 @@ impl ErrorOutput {
     }
 
     /// Reports hidden services as [`hidden`](Self::hidden) does, and also that there are none any more.
-    pub(crate) fn hidden_now(&self, hidden: Option<&Hidden>) {
+    pub(crate) fn hidden_now(&self, hidden: Option<&HiddenServices>) {
         match hidden {
             Some(hidden) => self.hidden(hidden),
             None => self.note("all services are listed now", &json!({ "hidden": 0 })),

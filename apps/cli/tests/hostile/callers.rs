@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use meshzero_proto::id::{InstanceId, LinkId};
 use meshzero_proto::name::{MeshName, TypeName};
 use meshzero_proto::wire::catalogue::{Catalogue, MessageEntry};
-use meshzero_proto::wire::frame::Kind;
-use meshzero_proto::wire::hello::{self, Answer, MAGIC, Rejection, Welcome};
+use meshzero_proto::wire::frame::FrameKind;
+use meshzero_proto::wire::hello::{self, HelloAnswer, MAGIC, Rejection, Welcome};
 use meshzero_proto::wire::refusal::Refusal;
 
 use super::multicast::{advert, announce};
@@ -22,7 +22,7 @@ const SEEN: Duration = Duration::from_secs(20);
 
 /// The answer of an endpoint to any connection.
 fn answers() -> Vec<(&'static str, Vec<u8>)> {
-    let welcome = hello::encode_answer(&Answer::Welcome(Welcome {
+    let welcome = hello::encode_answer(&HelloAnswer::Welcome(Welcome {
         node: node(),
         instance: InstanceId::from_random([1; 16]),
         service: None,
@@ -33,7 +33,7 @@ fn answers() -> Vec<(&'static str, Vec<u8>)> {
     }));
     let name = TypeName::new("Value").expect("a name");
     let catalogue = Catalogue::new(vec![MessageEntry { name, message: None, reply: None }]);
-    let begun = [&welcome[..], &framed(Kind::Catalogue, 0, &catalogue.to_bytes())].concat();
+    let begun = [&welcome[..], &framed(FrameKind::Catalogue, 0, &catalogue.to_bytes())].concat();
     let after = |bytes: &[u8]| [&begun[..], bytes].concat();
     let other_mesh = Rejection::OtherMesh { theirs: MeshName::new("other \u{202e} mesh").expect("a name") };
     let escapes = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m";
@@ -45,40 +45,46 @@ fn answers() -> Vec<(&'static str, Vec<u8>)> {
         ("HTTP", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
         ("half an answer", welcome[..20].to_vec()),
         ("an answer of 65,535 bytes", [&MAGIC[..], &[255, 255]].concat()),
-        ("a mesh whose name acts on a terminal", hello::encode_answer(&Answer::Rejected(other_mesh))),
-        ("no catalogue", [&welcome[..], &framed(Kind::Reply, 1, b"\xc0")].concat()),
+        ("a mesh whose name acts on a terminal", hello::encode_answer(&HelloAnswer::Rejected(other_mesh))),
+        ("no catalogue", [&welcome[..], &framed(FrameKind::Reply, 1, b"\xc0")].concat()),
         (
             "a catalogue of four billion",
-            [&welcome[..], &framed(Kind::Catalogue, 0, &[0xdd, 255, 255, 255, 255])].concat(),
+            [&welcome[..], &framed(FrameKind::Catalogue, 0, &[0xdd, 255, 255, 255, 255])].concat(),
         ),
-        ("a catalogue that nests", [&welcome[..], &framed(Kind::Catalogue, 0, &[0x91; 10_000])].concat()),
-        ("a frame of 4 GiB", after(&[255, 255, 255, 255, Kind::Reply as u8, 0, 0, 0])),
+        (
+            "a catalogue that nests",
+            [&welcome[..], &framed(FrameKind::Catalogue, 0, &[0x91; 10_000])].concat(),
+        ),
+        ("a frame of 4 GiB", after(&[255, 255, 255, 255, FrameKind::Reply as u8, 0, 0, 0])),
         ("an unknown kind", after(&[4, 0, 0, 0, 200, 0, 0, 0])),
         (
             "replies that nobody asked for",
-            after(&(0..10_000).flat_map(|id| framed(Kind::Reply, id, b"\xc0")).collect::<Vec<u8>>()),
+            after(&(0..10_000).flat_map(|id| framed(FrameKind::Reply, id, b"\xc0")).collect::<Vec<u8>>()),
         ),
-        ("a request", after(&framed(Kind::Request, 1, &packed("you?")))),
-        ("an acknowledgement of what was never sent", after(&framed(Kind::Ack, u64::MAX, b""))),
+        ("a request", after(&framed(FrameKind::Request, 1, &packed("you?")))),
+        ("an acknowledgement of what was never sent", after(&framed(FrameKind::Ack, u64::MAX, b""))),
         (
             "a refusal that acts on a terminal",
-            after(&replies(|id| framed(Kind::Refusal, id, &undecodable.to_bytes()))),
+            after(&replies(|id| framed(FrameKind::Refusal, id, &undecodable.to_bytes()))),
         ),
         (
             "a refusal without an end",
             after(&replies(|id| {
                 framed(
-                    Kind::Refusal,
+                    FrameKind::Refusal,
                     id,
                     &Refusal::NoHandler { message: escapes.into(), handles: handles.clone() }.to_bytes(),
                 )
             })),
         ),
-        ("a reply that nests", after(&replies(|id| framed(Kind::Reply, id, &[0x91; 100_000])))),
-        ("a reply that acts on a terminal", after(&replies(|id| framed(Kind::Reply, id, &packed(&escapes))))),
+        ("a reply that nests", after(&replies(|id| framed(FrameKind::Reply, id, &[0x91; 100_000])))),
+        (
+            "a reply that acts on a terminal",
+            after(&replies(|id| framed(FrameKind::Reply, id, &packed(&escapes)))),
+        ),
         (
             "a description of maps",
-            after(&replies(|id| framed(Kind::Reply, id, &br#"[{"":0},"#.repeat(1_000)))),
+            after(&replies(|id| framed(FrameKind::Reply, id, &br#"[{"":0},"#.repeat(1_000)))),
         ),
     ]
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use meshzero_proto::codec::{DecodeLimits, Encoding, decode};
-use meshzero_proto::wire::frame::{self, Frames, Kind};
+use meshzero_proto::wire::frame::{self, FrameKind, Frames};
 use meshzero_proto::wire::hello::{Hello, Purpose};
 
 use super::stranger::{PATIENCE, Stranger, packed, request, say};
@@ -13,14 +13,14 @@ use crate::support::Room;
 
 /// The kinds of frame that the reply to the request `id` came in, and the bytes that they carried together.
 #[track_caller]
-fn reply(stream: &mut TcpStream, id: u64) -> (Vec<Kind>, Vec<u8>) {
+fn reply(stream: &mut TcpStream, id: u64) -> (Vec<FrameKind>, Vec<u8>) {
     let (begun, mut bytes) = (Instant::now(), Vec::new());
     loop {
         let (mut kinds, mut carried, mut is_whole) = (Vec::new(), Vec::new(), false);
         for (header, payload) in Frames::new(&bytes).filter(|(header, _)| header.id == id) {
             kinds.push(header.kind);
             carried.extend_from_slice(payload);
-            is_whole = header.kind == Kind::Reply || header.flags & frame::LAST != 0;
+            is_whole = header.kind == FrameKind::Reply || header.flags & frame::LAST != 0;
         }
         if is_whole {
             return (kinds, carried);
@@ -49,11 +49,11 @@ fn who_takes_no_pieces_gets_a_long_reply_whole() {
         decode::<String>(payload, Encoding::MessagePack, &DecodeLimits::default()).expect("it is a text")
     };
     let (kinds, whole) = ask(false);
-    assert_eq!(kinds, [Kind::Reply]);
+    assert_eq!(kinds, [FrameKind::Reply]);
     assert!(read(&whole) == message, "another reply");
     let (kinds, frame) = ask(true);
-    assert!(kinds.len() > 1 && kinds.iter().all(|kind| *kind == Kind::Piece), "{kinds:?}");
+    assert!(kinds.len() > 1 && kinds.iter().all(|kind| *kind == FrameKind::Piece), "{kinds:?}");
     let (header, payload) = Frames::new(&frame).next().expect("the pieces are a frame");
-    assert_eq!(header.kind, Kind::Reply);
+    assert_eq!(header.kind, FrameKind::Reply);
     assert!(read(payload) == message, "another reply");
 }

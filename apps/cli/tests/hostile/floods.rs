@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use meshzero_proto::wire::frame::{self, Header, Kind};
+use meshzero_proto::wire::frame::{self, FrameKind, Header};
 use meshzero_proto::wire::hello::Purpose;
 
 use super::stranger::{MESSAGE, framed, packed, request, reset, say, say_on};
@@ -43,30 +43,34 @@ pub(super) fn attacks() -> Vec<Attack> {
             vec![victim.stranger().goes_on(Purpose::Requests, &all.repeat(100))]
         }),
         Attack::new("100,000 cancellations", |victim| {
-            vec![victim.stranger().goes_on(Purpose::Requests, &framed(Kind::Cancel, 7, b"").repeat(100_000))]
+            vec![
+                victim
+                    .stranger()
+                    .goes_on(Purpose::Requests, &framed(FrameKind::Cancel, 7, b"").repeat(100_000)),
+            ]
         }),
         Attack::new("requests that are cancelled at once", |victim| {
-            let both = [request(7, &packed("never mind")), framed(Kind::Cancel, 7, b"")].concat();
+            let both = [request(7, &packed("never mind")), framed(FrameKind::Cancel, 7, b"")].concat();
             vec![victim.stranger().goes_on(Purpose::Requests, &both.repeat(20_000))]
         })
         .within(16 << 20),
         Attack::new("descriptions that nobody reads", |victim| {
             let mut stream = victim.stranger().goes_on(Purpose::Requests, b"");
-            say_on(&mut stream, &framed(Kind::Describe, 7, b""), 4 << 20);
+            say_on(&mut stream, &framed(FrameKind::Describe, 7, b""), 4 << 20);
             vec![stream]
         })
         .within(UNREAD),
         Attack::new("refusals that nobody reads", |victim| {
             let mut stream = victim.stranger().goes_on(Purpose::Requests, b"");
             let mut unknown = Vec::new();
-            frame::write(&mut unknown, Header { slot: 9, ..Header::new(Kind::Request, 7) }, &[0; 8]);
+            frame::write(&mut unknown, Header { slot: 9, ..Header::new(FrameKind::Request, 7) }, &[0; 8]);
             say_on(&mut stream, &unknown, 16 << 20);
             vec![stream]
         })
         .within(UNREAD),
         Attack::new("signs of life that nobody reads", |victim| {
             let mut stream = victim.stranger().goes_on(Purpose::Requests, b"");
-            say_on(&mut stream, &framed(Kind::Ping, 0, b""), 8 << 20);
+            say_on(&mut stream, &framed(FrameKind::Ping, 0, b""), 8 << 20);
             vec![stream]
         })
         .within(UNREAD),
@@ -81,7 +85,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         Attack::new("tells of a type that it does not handle", |victim| {
             let mut stream = victim.stranger().goes_on(Purpose::Requests, b"");
             let mut unknown = Vec::new();
-            frame::write(&mut unknown, Header { slot: 9, ..Header::new(Kind::Tell, 0) }, b"");
+            frame::write(&mut unknown, Header { slot: 9, ..Header::new(FrameKind::Tell, 0) }, b"");
             say_on(&mut stream, &unknown, 1 << 20);
             vec![stream]
         })

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use meshzero_proto::wire::frame::Kind;
+use meshzero_proto::wire::frame::FrameKind;
 use meshzero_proto::wire::hello::Purpose;
 
 use super::stranger::{MESSAGE, ends, framed, packed, request, reset, say};
@@ -12,7 +12,7 @@ use super::victim::{Attack, Victim};
 pub(super) fn attacks() -> Vec<Attack> {
     vec![
         Attack::new("frames of unknown kinds", |victim| {
-            let known = |kind: &u8| Kind::from_byte(*kind).is_some();
+            let known = |kind: &u8| FrameKind::from_byte(*kind).is_some();
             for kind in (0..=u8::MAX).filter(|kind| !known(kind)).step_by(10) {
                 victim.stranger().is_cut_off(&[8, 0, 0, 0, kind, 0, 0, 0, 0, 0, 0, 0]);
             }
@@ -20,14 +20,14 @@ pub(super) fn attacks() -> Vec<Attack> {
         }),
         Attack::new("a frame of no length", |victim| victim.stranger().is_cut_off(&[0; 16])),
         Attack::new("a frame shorter than its header", |victim| {
-            victim.stranger().is_cut_off(&[4, 0, 0, 0, Kind::Request as u8, 0, 0, 0])
+            victim.stranger().is_cut_off(&[4, 0, 0, 0, FrameKind::Request as u8, 0, 0, 0])
         }),
         Attack::new("a frame of 4 GiB", |victim| {
-            victim.stranger().is_cut_off(&[255, 255, 255, 255, Kind::Request as u8, 0, 0, 0])
+            victim.stranger().is_cut_off(&[255, 255, 255, 255, FrameKind::Request as u8, 0, 0, 0])
         }),
         Attack::new("a frame of one byte too many", |victim| {
             let length = u32::try_from(MESSAGE + 1_024).expect("it fits").to_le_bytes();
-            victim.stranger().is_cut_off(&[&length[..], &[Kind::Tell as u8, 0, 0, 0]].concat())
+            victim.stranger().is_cut_off(&[&length[..], &[FrameKind::Tell as u8, 0, 0, 0]].concat())
         }),
         Attack::new("the beginning of a frame", |victim| {
             (1..16).map(|end| victim.stranger().goes_on(Purpose::Requests, &long(victim)[..end])).collect()
@@ -58,35 +58,41 @@ pub(super) fn attacks() -> Vec<Attack> {
         })
         .within(32 << 20),
         Attack::new("frames of the other end", |victim| {
-            let kinds =
-                [Kind::Catalogue, Kind::Reply, Kind::Refusal, Kind::Subscribed, Kind::News, Kind::Gap];
+            let kinds = [
+                FrameKind::Catalogue,
+                FrameKind::Reply,
+                FrameKind::Refusal,
+                FrameKind::Subscribed,
+                FrameKind::News,
+                FrameKind::Gap,
+            ];
             for kind in kinds {
                 victim.stranger().is_cut_off(&framed(kind, 1, b"payload"));
             }
             Vec::new()
         }),
         Attack::new("frames of other connections", |victim| {
-            for kind in [Kind::Subscribe, Kind::Peer] {
+            for kind in [FrameKind::Subscribe, FrameKind::Peer] {
                 victim.stranger().is_cut_off(&framed(kind, 1, b"payload"));
             }
             ends(victim.stranger().goes_on(Purpose::News, &request(1, &packed("here?"))));
             Vec::new()
         }),
         Attack::new("an acknowledgement of what was never sent", |victim| {
-            victim.stranger().is_cut_off(&framed(Kind::Ack, u64::MAX, b""))
+            victim.stranger().is_cut_off(&framed(FrameKind::Ack, u64::MAX, b""))
         }),
         Attack::new("an acknowledgement that goes back", |victim| {
-            vec![victim.stranger().goes_on(Purpose::Requests, &framed(Kind::Ack, 0, b"").repeat(1_000))]
+            vec![victim.stranger().goes_on(Purpose::Requests, &framed(FrameKind::Ack, 0, b"").repeat(1_000))]
         }),
         Attack::new("more after the last", |victim| {
-            let more = [framed(Kind::Bye, 0, b""), request(1, &packed("late")).repeat(1_000)].concat();
+            let more = [framed(FrameKind::Bye, 0, b""), request(1, &packed("late")).repeat(1_000)].concat();
             victim.stranger().is_cut_off(&more)
         }),
         Attack::new("frames that mean nothing", |victim| {
             vec![
                 victim
                     .stranger()
-                    .goes_on(Purpose::Requests, &framed(Kind::Void, 0, &[7; 1_000]).repeat(5_000)),
+                    .goes_on(Purpose::Requests, &framed(FrameKind::Void, 0, &[7; 1_000]).repeat(5_000)),
             ]
         }),
     ]

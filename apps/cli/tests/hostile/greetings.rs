@@ -6,7 +6,7 @@ use std::time::Duration;
 use meshzero_proto::id::{InstanceId, LinkId};
 use meshzero_proto::name::MeshName;
 use meshzero_proto::wire::hello::{
-    self, Answer, Hello, MAGIC, MAX_HELLO_BYTES, Purpose, Rejection, Resume, Welcome,
+    self, Hello, HelloAnswer, MAGIC, MAX_HELLO_BYTES, Purpose, Rejection, Resume, Welcome,
 };
 
 use super::stranger::{ends, node, reset, say};
@@ -33,7 +33,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         Attack::new("Redis", |victim| is_hung_up_on(victim, b"*1\r\n$4\r\nPING\r\n")),
         Attack::new("SMB", |victim| is_hung_up_on(victim, b"\0\0\0\x54\xffSMBr\0\0\0\0")),
         Attack::new("an endpoint's answer", |victim| {
-            let answer = Answer::Welcome(Welcome {
+            let answer = HelloAnswer::Welcome(Welcome {
                 node: node(),
                 instance: InstanceId::from_random([1; 16]),
                 service: None,
@@ -207,7 +207,7 @@ fn link(stream: &mut std::net::TcpStream) -> LinkId {
         let known = bytes.len();
         bytes.resize(known + wanted, 0);
         stream.read_exact(&mut bytes[known..]).expect("an answer");
-        if let Some((Answer::Welcome(welcome), _)) = hello::parse_answer(&bytes).expect("an answer") {
+        if let Some((HelloAnswer::Welcome(welcome), _)) = hello::parse_answer(&bytes).expect("an answer") {
             return welcome.link.expect("a link begins");
         }
     }

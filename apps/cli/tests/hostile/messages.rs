@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use meshzero_proto::wire::frame::{self, Header, Kind};
+use meshzero_proto::wire::frame::{self, FrameKind, Header};
 use meshzero_proto::wire::hello::Purpose;
 
 use super::stranger::{MESSAGE, framed, packed, request};
@@ -55,24 +55,29 @@ pub(super) fn attacks() -> Vec<Attack> {
                 [&b"\0\0\0\0\xfd\xff\xff\xff\xff\xff\xff\xff\xff"[..], b"\0\0\0\0\x01"].iter().enumerate()
             {
                 let flags = frame::BINCODE | frame::REPLY_BINCODE;
-                frame::write(&mut bytes, Header { flags, ..Header::new(Kind::Request, id as u64) }, payload);
+                frame::write(
+                    &mut bytes,
+                    Header { flags, ..Header::new(FrameKind::Request, id as u64) },
+                    payload,
+                );
             }
             vec![victim.stranger().goes_on(Purpose::Requests, &bytes)]
         }),
         Attack::new("every flag", |victim| {
             let mut bytes = Vec::new();
             for flags in 0..=u8::MAX {
-                let header = Header { flags, ..Header::new(Kind::Request, u64::from(flags)) };
+                let header = Header { flags, ..Header::new(FrameKind::Request, u64::from(flags)) };
                 frame::write(&mut bytes, header, &[0; 8]);
             }
             vec![victim.stranger().goes_on(Purpose::Requests, &bytes)]
         }),
         Attack::new("a request without its deadline", |victim| {
-            victim.stranger().is_cut_off(&framed(Kind::Request, 1, b"\0\0"))
+            victim.stranger().is_cut_off(&framed(FrameKind::Request, 1, b"\0\0"))
         }),
         Attack::new("a deadline of a millisecond, and of fifty days", |victim| {
-            let within =
-                |ms: u32, id| framed(Kind::Request, id, &[&ms.to_le_bytes()[..], &packed("soon")].concat());
+            let within = |ms: u32, id| {
+                framed(FrameKind::Request, id, &[&ms.to_le_bytes()[..], &packed("soon")].concat())
+            };
             let all: Vec<u8> =
                 (0..500).flat_map(|id| within(if id % 2 == 0 { 1 } else { u32::MAX }, id)).collect();
             vec![victim.stranger().goes_on(Purpose::Requests, &all)]
@@ -80,7 +85,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         Attack::new("types that it does not handle", |victim| {
             let mut bytes = Vec::new();
             for slot in [1, 255, 256, u16::MAX] {
-                for kind in [Kind::Request, Kind::Tell] {
+                for kind in [FrameKind::Request, FrameKind::Tell] {
                     frame::write(&mut bytes, Header { slot, ..Header::new(kind, slot.into()) }, &[0; 8]);
                 }
             }
@@ -93,6 +98,6 @@ pub(super) fn attacks() -> Vec<Attack> {
 
 /// Asks and tells this.
 fn sends(victim: &Victim, message: &[u8]) -> Vec<TcpStream> {
-    let both = [request(1, message), framed(Kind::Tell, 0, message)].concat();
+    let both = [request(1, message), framed(FrameKind::Tell, 0, message)].concat();
     vec![victim.stranger().goes_on(Purpose::Requests, &both)]
 }

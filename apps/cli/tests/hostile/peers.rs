@@ -3,11 +3,11 @@
 use std::net::TcpStream;
 
 use meshzero_proto::discovery::advert::Advert;
-use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, Told};
+use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, PeerUpdate};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{MeshName, ServiceName};
-use meshzero_proto::wire::frame::Kind;
-use meshzero_proto::wire::hello::{self, Answer, Purpose};
+use meshzero_proto::wire::frame::FrameKind;
+use meshzero_proto::wire::hello::{self, HelloAnswer, Purpose};
 
 use super::stranger::{ends, framed, node, request};
 use super::victim::{Attack, Victim};
@@ -18,7 +18,7 @@ pub(super) fn attacks() -> Vec<Attack> {
     vec![
         Attack::new("a peer that tells nonsense", |victim| {
             for payload in [&b""[..], b"\xc1", &[0x91; 1_000], b"\x81\xa5known\xdd\xff\xff\xff\xff"] {
-                ends(victim.stranger().goes_on(PEER, &framed(Kind::Peer, 0, payload)));
+                ends(victim.stranger().goes_on(PEER, &framed(FrameKind::Peer, 0, payload)));
             }
             Vec::new()
         }),
@@ -27,7 +27,9 @@ pub(super) fn attacks() -> Vec<Attack> {
             Vec::new()
         }),
         Attack::new("a telling that is too long", |victim| {
-            ends(victim.stranger().goes_on(PEER, &framed(Kind::Peer, 0, &vec![0xc0; 2 * MAX_TOLD_BYTES])));
+            ends(
+                victim.stranger().goes_on(PEER, &framed(FrameKind::Peer, 0, &vec![0xc0; 2 * MAX_TOLD_BYTES])),
+            );
             Vec::new()
         }),
         Attack::new("20,000 services that are not there", |victim| {
@@ -49,7 +51,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             let (stream, welcome) = victim.stranger().welcomed(PEER);
             drop(stream);
             let stolen = Advert { instance: welcome.instance, node: welcome.node, ..fake(victim, 0) };
-            let told = Told { known: vec![stolen], gone: vec![welcome.instance] };
+            let told = PeerUpdate { known: vec![stolen], gone: vec![welcome.instance] };
             vec![victim.stranger().goes_on(PEER, &told.to_frames())]
         }),
         Attack::new("a hundred peers that never read", |victim| {
@@ -65,7 +67,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             Vec::new()
         }),
         Attack::new("an answer as a telling", |victim| {
-            let rejection = hello::encode_answer(&Answer::Rejected(hello::Rejection::Full));
+            let rejection = hello::encode_answer(&HelloAnswer::Rejected(hello::Rejection::Full));
             ends(victim.stranger().goes_on(PEER, &rejection));
             Vec::new()
         }),
@@ -86,5 +88,5 @@ fn fake(victim: &Victim, number: u32) -> Advert {
 }
 
 fn tells(victim: &Victim, known: Vec<Advert>) -> Vec<TcpStream> {
-    vec![victim.stranger().goes_on(PEER, &Told { known, gone: Vec::new() }.to_frames())]
+    vec![victim.stranger().goes_on(PEER, &PeerUpdate { known, gone: Vec::new() }.to_frames())]
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use meshzero_proto::codec::{DecodeLimits, Encoding, decode, encode};
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::MeshName;
-use meshzero_proto::wire::frame::{self, Frames, Header, Kind};
-use meshzero_proto::wire::hello::{self, Answer, Hello, Purpose, Rejection, Welcome};
+use meshzero_proto::wire::frame::{self, FrameKind, Frames, Header};
+use meshzero_proto::wire::hello::{self, Hello, HelloAnswer, Purpose, Rejection, Welcome};
 use serde::Serialize;
 
 /// The time that a stranger waits for anything.
@@ -68,8 +68,8 @@ impl Stranger<'_> {
     pub(super) fn welcomed_as(self, hello: &Hello) -> (TcpStream, Welcome) {
         let mut stream = self.says(&hello::encode_hello(hello));
         match answer(&mut stream).expect("an answer comes") {
-            Answer::Welcome(welcome) => (stream, welcome),
-            Answer::Rejected(rejection) => panic!("rejected: {rejection}"),
+            HelloAnswer::Welcome(welcome) => (stream, welcome),
+            HelloAnswer::Rejected(rejection) => panic!("rejected: {rejection}"),
         }
     }
 
@@ -94,8 +94,8 @@ impl Stranger<'_> {
     pub(super) fn is_rejected(self, hello: &Hello) -> Rejection {
         let mut stream = self.says(&hello::encode_hello(hello));
         match answer(&mut stream).expect("an answer comes") {
-            Answer::Rejected(rejection) => rejection,
-            Answer::Welcome(_) => panic!("it was welcomed"),
+            HelloAnswer::Rejected(rejection) => rejection,
+            HelloAnswer::Welcome(_) => panic!("it was welcomed"),
         }
     }
 }
@@ -155,7 +155,7 @@ pub(super) fn reset(stream: TcpStream) {
 }
 
 /// Reads the answer to a hello, and nothing behind it.
-fn answer(stream: &mut TcpStream) -> io::Result<Answer> {
+fn answer(stream: &mut TcpStream) -> io::Result<HelloAnswer> {
     let mut bytes = Vec::new();
     loop {
         let wanted = hello::wanted(&bytes).map_err(io::Error::other)?;
@@ -169,7 +169,7 @@ fn answer(stream: &mut TcpStream) -> io::Result<Answer> {
 }
 
 /// A frame.
-pub(super) fn framed(kind: Kind, id: u64, payload: &[u8]) -> Vec<u8> {
+pub(super) fn framed(kind: FrameKind, id: u64, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame::write(&mut bytes, Header::new(kind, id), payload);
     bytes
@@ -177,7 +177,7 @@ pub(super) fn framed(kind: Kind, id: u64, payload: &[u8]) -> Vec<u8> {
 
 /// A request of the first type of message that the endpoint handles, which is that of values.
 pub(super) fn request(id: u64, message: &[u8]) -> Vec<u8> {
-    framed(Kind::Request, id, &[&0u32.to_le_bytes()[..], message].concat())
+    framed(FrameKind::Request, id, &[&0u32.to_le_bytes()[..], message].concat())
 }
 
 /// The bytes of a message.
@@ -209,7 +209,7 @@ impl Caller {
                 answer(&mut stream).map(|answer| (stream, answer))
             };
             match greeted() {
-                Ok((stream, Answer::Welcome(_))) => {
+                Ok((stream, HelloAnswer::Welcome(_))) => {
                     return Self { stream, buffer: Vec::new(), received: 0, calls: 0 };
                 }
                 failed if begun.elapsed() > within => panic!("no connection: {failed:?}"),
@@ -236,14 +236,14 @@ impl Caller {
             self.buffer.drain(..self.buffer.len() - left);
             for (header, payload) in frames {
                 match header.kind {
-                    Kind::Ping => self.send(&framed(Kind::Ack, self.received, b""))?,
-                    Kind::Reply if header.id == id => {
+                    FrameKind::Ping => self.send(&framed(FrameKind::Ack, self.received, b""))?,
+                    FrameKind::Reply if header.id == id => {
                         let reply: String = decode(&payload, Encoding::MessagePack, &DecodeLimits::default())
                             .map_err(|error| error.to_string())?;
                         let is_same = reply == message;
                         return is_same.then_some(()).ok_or(format!("the reply is {reply:?}"));
                     }
-                    Kind::Refusal if header.id == id => return Err("it was refused".to_owned()),
+                    FrameKind::Refusal if header.id == id => return Err("it was refused".to_owned()),
                     _ => {}
                 }
             }

@@ -6,18 +6,18 @@ use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, Visitor};
 
 use super::parts::parts;
 use super::reader::Reader;
-use super::state::{Format, Place, State};
-use super::{FieldFault, Stopped};
+use super::state::{Format, ReflectionState, VariantIndex};
+use super::{FieldFault, ReadingStopped};
 use crate::codec::shape::Shape;
 
 /// Lets a struct or variant read its fields.
 pub(super) fn fields<'de, V: Visitor<'de>>(
-    state: &mut State,
-    place: Place,
+    state: &mut ReflectionState,
+    place: VariantIndex,
     names: &'static [&'static str],
     shapes: &mut Vec<Shape>,
     visitor: V,
-) -> Result<V::Value, Stopped> {
+) -> Result<V::Value, ReadingStopped> {
     match state.format {
         Format::Bincode => parts(state, shapes, names.len(), |fields| visitor.visit_seq(fields)),
         Format::Readable => named_fields(state, place, names, shapes, visitor),
@@ -26,12 +26,12 @@ pub(super) fn fields<'de, V: Visitor<'de>>(
 
 /// Gives fields by name, and learns which names are aliases and, where fields are left out, which are required.
 fn named_fields<'de, V: Visitor<'de>>(
-    state: &mut State,
-    place: Place,
+    state: &mut ReflectionState,
+    place: VariantIndex,
     names: &'static [&'static str],
     shapes: &mut Vec<Shape>,
     visitor: V,
-) -> Result<V::Value, Stopped> {
+) -> Result<V::Value, ReadingStopped> {
     state.step()?;
     state.visit(place);
     shapes.resize(names.len(), Shape::Unseen);
@@ -61,7 +61,7 @@ fn named_fields<'de, V: Visitor<'de>>(
 }
 
 struct NamedFields<'a> {
-    state: &'a mut State,
+    state: &'a mut ReflectionState,
     names: &'static [&'static str],
     shapes: &'a mut Vec<Shape>,
     /// The fields to give, as places in `names`.
@@ -71,15 +71,18 @@ struct NamedFields<'a> {
 }
 
 impl<'de> MapAccess<'de> for NamedFields<'_> {
-    type Error = Stopped;
+    type Error = ReadingStopped;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Stopped> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, ReadingStopped> {
         let Some(field) = self.given.get(*self.given_now) else { return Ok(None) };
         *self.given_now += 1;
-        seed.deserialize(IntoDeserializer::<Stopped>::into_deserializer(self.names[*field])).map(Some)
+        seed.deserialize(IntoDeserializer::<ReadingStopped>::into_deserializer(self.names[*field])).map(Some)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Stopped> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadingStopped> {
         let mut seen = Shape::Unseen;
         let result = seed.deserialize(Reader::new(self.state, &mut seen, type_name::<S::Value>()));
         if let Some(field) = self.given.get(self.given_now.wrapping_sub(1)) {

@@ -23,7 +23,7 @@ use serde::ser::{self, Serialize};
 
 use super::shape::{Definition, Shape, Shapes};
 use reader::Reader;
-use state::{Format, Mode, Place, State};
+use state::{Format, Mode, ReflectionState, VariantIndex};
 use tape::Tape;
 
 /// Readings of one type, at most. Each explores a variant or learns that a probe is refused.
@@ -37,7 +37,7 @@ const MOST_DEAD_ENDS: usize = 200;
 
 /// Why a reading stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stopped {
+pub(super) struct ReadingStopped {
     reason: String,
     field: Option<FieldFault>,
 }
@@ -51,21 +51,21 @@ enum FieldFault {
     Duplicate(&'static str),
 }
 
-impl Stopped {
+impl ReadingStopped {
     fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), field: None }
     }
 }
 
-impl fmt::Display for Stopped {
+impl fmt::Display for ReadingStopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
     }
 }
 
-impl std::error::Error for Stopped {}
+impl std::error::Error for ReadingStopped {}
 
-impl de::Error for Stopped {
+impl de::Error for ReadingStopped {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::new(message.to_string())
     }
@@ -79,7 +79,7 @@ impl de::Error for Stopped {
     }
 }
 
-impl ser::Error for Stopped {
+impl ser::Error for ReadingStopped {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::new(message.to_string())
     }
@@ -87,7 +87,7 @@ impl ser::Error for Stopped {
 
 /// What was found out about a type.
 #[derive(Debug, Clone)]
-pub(super) struct Trace {
+pub(super) struct TypeReflection {
     /// All that was seen of it.
     pub(super) shapes: Shapes,
     /// Whether equal shapes mean equal bytes, or else the reason why that is not certain.
@@ -97,7 +97,7 @@ pub(super) struct Trace {
 /// Traces `T` as a format with names would read it, without proving anything: what could not be seen stays unseen.
 pub(super) fn trace_readable<T: DeserializeOwned>() -> Shapes {
     let mut root = Shape::Unseen;
-    let mut state = State::new(Format::Readable);
+    let mut state = ReflectionState::new(Format::Readable);
     // A trace that stopped early has seen something nevertheless.
     if explore(&mut state, &mut root, &mut attempt::<T>).is_ok() {
         let places: Vec<_> = state.structs().collect();
@@ -112,7 +112,11 @@ pub(super) fn trace_readable<T: DeserializeOwned>() -> Shapes {
 
 /// Leaves out all fields of one struct or variant, until none that is missing is missed, in readings that go straight there. Returns
 /// whether that came to an end.
-fn find_required_there<T: DeserializeOwned>(state: &mut State, root: &mut Shape, place: Place) -> bool {
+fn find_required_there<T: DeserializeOwned>(
+    state: &mut ReflectionState,
+    root: &mut Shape,
+    place: VariantIndex,
+) -> bool {
     if !state.go_for_required(place) {
         return false;
     }
@@ -127,7 +131,7 @@ fn find_required_there<T: DeserializeOwned>(state: &mut State, root: &mut Shape,
 }
 
 /// The same by reading every variant once more: slow, and sure of coming there.
-fn find_required<T: DeserializeOwned>(state: &mut State, root: &mut Shape, place: Place) {
+fn find_required<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, place: VariantIndex) {
     state.look_for_required(place);
     for _ in 0..MOST_RUNS {
         let explored = state.explored();
@@ -141,19 +145,22 @@ fn find_required<T: DeserializeOwned>(state: &mut State, root: &mut Shape, place
 }
 
 /// Traces `T` as bincode would read it.
-pub(super) fn trace<T: Serialize + DeserializeOwned>() -> Trace {
+pub(super) fn trace<T: Serialize + DeserializeOwned>() -> TypeReflection {
     let mut root = Shape::Unseen;
-    let mut state = State::new(Format::Bincode);
+    let mut state = ReflectionState::new(Format::Bincode);
     let proven = prove::<T>(&mut state, &mut root);
     let shapes = Shapes { root, definitions: state.into_definitions() };
     let proven = match proven {
         Ok(()) if !shapes.is_whole() => Err("not all of it could be read".to_owned()),
         other => other,
     };
-    Trace { shapes, proven }
+    TypeReflection { shapes, proven }
 }
 
-fn prove<T: Serialize + DeserializeOwned>(state: &mut State, root: &mut Shape) -> Result<(), String> {
+fn prove<T: Serialize + DeserializeOwned>(
+    state: &mut ReflectionState,
+    root: &mut Shape,
+) -> Result<(), String> {
     explore(state, root, &mut attempt_both_ways::<T>)?;
     for mode in [Mode::Small, Mode::Wide] {
         vary::<T>(state, root, mode)?;
@@ -162,13 +169,13 @@ fn prove<T: Serialize + DeserializeOwned>(state: &mut State, root: &mut Shape) -
 }
 
 /// One reading: the outer error ends the trace, the inner one is that of the type's own `Deserialize`.
-type Attempt<T> = Result<Result<T, Stopped>, String>;
+type ReadAttempt<T> = Result<Result<T, ReadingStopped>, String>;
 
 /// Reads until every variant has been seen.
 fn explore(
-    state: &mut State,
+    state: &mut ReflectionState,
     root: &mut Shape,
-    attempt: &mut dyn FnMut(&mut State, &mut Shape, Mode) -> Attempt<()>,
+    attempt: &mut dyn FnMut(&mut ReflectionState, &mut Shape, Mode) -> ReadAttempt<()>,
 ) -> Result<(), String> {
     let mut dead_ends = 0;
     for _ in 0..MOST_RUNS {
@@ -184,7 +191,7 @@ fn explore(
                     return Err("it contains itself without an end".to_owned());
                 }
             }
-            Err(Stopped { reason, .. }) if !state.excused => {
+            Err(ReadingStopped { reason, .. }) if !state.excused => {
                 return Err(format!("it refuses what it asked for: {reason}"));
             }
             _ => {}
@@ -195,7 +202,7 @@ fn explore(
 
 /// Reads every variant once more in another `mode`. A type may refuse that: a list that must not be empty, say.
 fn vary<T: Serialize + DeserializeOwned>(
-    state: &mut State,
+    state: &mut ReflectionState,
     root: &mut Shape,
     mode: Mode,
 ) -> Result<(), String> {
@@ -211,16 +218,20 @@ fn vary<T: Serialize + DeserializeOwned>(
 }
 
 /// Reads one `T`.
-fn attempt<T: DeserializeOwned>(state: &mut State, root: &mut Shape, mode: Mode) -> Attempt<()> {
+fn attempt<T: DeserializeOwned>(
+    state: &mut ReflectionState,
+    root: &mut Shape,
+    mode: Mode,
+) -> ReadAttempt<()> {
     run::<T>(state, root, mode).map(|result| result.map(drop))
 }
 
 /// Reads one `T`, writes it, and compares the tapes.
 fn attempt_both_ways<T: Serialize + DeserializeOwned>(
-    state: &mut State,
+    state: &mut ReflectionState,
     root: &mut Shape,
     mode: Mode,
-) -> Attempt<()> {
+) -> ReadAttempt<()> {
     let value = match run::<T>(state, root, mode)? {
         Ok(value) => value,
         Err(stopped) => return Ok(Err(stopped)),
@@ -237,7 +248,7 @@ fn attempt_both_ways<T: Serialize + DeserializeOwned>(
 }
 
 /// Reads one `T`, and adds what was seen to `root`.
-fn run<T: DeserializeOwned>(state: &mut State, root: &mut Shape, mode: Mode) -> Attempt<T> {
+fn run<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, mode: Mode) -> ReadAttempt<T> {
     state.restart(mode);
     let mut seen = Shape::Unseen;
     let value = T::deserialize(Reader::new(state, &mut seen, std::any::type_name::<T>()));

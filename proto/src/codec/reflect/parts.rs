@@ -4,32 +4,32 @@ use std::any::type_name;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-use super::Stopped;
+use super::ReadingStopped;
 use super::reader::Reader;
-use super::state::State;
+use super::state::ReflectionState;
 use crate::codec::shape::Shape;
 
 /// Lets `visit` read up to `length` parts or entries, and notes their shapes.
 pub(super) fn parts<T>(
-    state: &mut State,
+    state: &mut ReflectionState,
     shapes: &mut Vec<Shape>,
     length: usize,
-    visit: impl FnOnce(Parts<'_>) -> Result<T, Stopped>,
-) -> Result<T, Stopped> {
+    visit: impl FnOnce(PartList<'_>) -> Result<T, ReadingStopped>,
+) -> Result<T, ReadingStopped> {
     state.step()?;
-    let result = state.wrapped(|state| visit(Parts { state, shapes, left: length }));
+    let result = state.wrapped(|state| visit(PartList { state, shapes, left: length }));
     state.learned(result)
 }
 
 /// Parts to be read.
-pub(super) struct Parts<'a> {
-    state: &'a mut State,
+pub(super) struct PartList<'a> {
+    state: &'a mut ReflectionState,
     shapes: &'a mut Vec<Shape>,
     left: usize,
 }
 
-impl Parts<'_> {
-    fn part<'de, S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Stopped> {
+impl PartList<'_> {
+    fn part<'de, S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadingStopped> {
         let mut seen = Shape::Unseen;
         let result = seed.deserialize(Reader::new(self.state, &mut seen, type_name::<S::Value>()));
         self.shapes.push(seen);
@@ -37,10 +37,13 @@ impl Parts<'_> {
     }
 }
 
-impl<'de> SeqAccess<'de> for Parts<'_> {
-    type Error = Stopped;
+impl<'de> SeqAccess<'de> for PartList<'_> {
+    type Error = ReadingStopped;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Stopped> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, ReadingStopped> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -53,14 +56,17 @@ impl<'de> SeqAccess<'de> for Parts<'_> {
     }
 }
 
-impl<'de> MapAccess<'de> for Parts<'_> {
-    type Error = Stopped;
+impl<'de> MapAccess<'de> for PartList<'_> {
+    type Error = ReadingStopped;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Stopped> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, ReadingStopped> {
         self.next_element_seed(seed)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Stopped> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadingStopped> {
         self.part(seed)
     }
 

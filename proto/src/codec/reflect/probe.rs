@@ -44,7 +44,7 @@ const LONGEST_BYTES: usize = 64 << 10;
 
 /// What a type may find that takes whatever comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ProbeKind {
     Unit,
     Text,
     Number,
@@ -53,17 +53,18 @@ pub(super) enum Kind {
     List,
 }
 
-const KINDS: [Kind; 6] = [Kind::Unit, Kind::Text, Kind::Number, Kind::Truth, Kind::Map, Kind::List];
+const KINDS: [ProbeKind; 6] =
+    [ProbeKind::Unit, ProbeKind::Text, ProbeKind::Number, ProbeKind::Truth, ProbeKind::Map, ProbeKind::List];
 
 /// A kind of place in a type: the type that holds it and the type of the value itself.
-type Place = (&'static str, &'static str);
+type ProbeSite = (&'static str, &'static str);
 
 /// Which value comes next at each place.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
-    refused: HashMap<Place, usize>,
+    refused: HashMap<ProbeSite, usize>,
     /// The place that was filled last in this run, with the number of values that there are for it.
-    last: Option<(Place, usize)>,
+    last: Option<(ProbeSite, usize)>,
     /// Whether a value was refused in this run: the first refusal is the one that counts.
     bumped: bool,
     /// Whether places that refuse nothing get their second value.
@@ -93,7 +94,7 @@ impl Probes {
         if *refused < choices { Ok(()) } else { Err(if place.0.is_empty() { place.1 } else { place.0 }) }
     }
 
-    fn choose(&mut self, place: Place, choices: usize) -> usize {
+    fn choose(&mut self, place: ProbeSite, choices: usize) -> usize {
         self.last = Some((place, choices));
         match self.refused.get(&place) {
             Some(refused) => (*refused).min(choices - 1),
@@ -102,33 +103,33 @@ impl Probes {
     }
 
     /// The number for `place`.
-    pub(super) fn number(&mut self, place: Place) -> u8 {
+    pub(super) fn number(&mut self, place: ProbeSite) -> u8 {
         NUMBERS[self.choose(place, NUMBERS.len())]
     }
 
     /// The truth value for `place`.
-    pub(super) fn truth(&mut self, place: Place) -> bool {
+    pub(super) fn truth(&mut self, place: ProbeSite) -> bool {
         self.choose(place, 2) == 1
     }
 
     /// The character for `place`.
-    pub(super) fn character(&mut self, place: Place) -> char {
+    pub(super) fn character(&mut self, place: ProbeSite) -> char {
         CHARS[self.choose(place, CHARS.len())]
     }
 
     /// The text for `place`.
-    pub(super) fn text(&mut self, place: Place) -> &'static str {
+    pub(super) fn text(&mut self, place: ProbeSite) -> &'static str {
         TEXTS[self.choose(place, TEXTS.len())]
     }
 
     /// The bytes for `place`, whose type takes `size` bytes in memory.
-    pub(super) fn bytes(&mut self, place: Place, size: usize) -> Vec<u8> {
+    pub(super) fn bytes(&mut self, place: ProbeSite, size: usize) -> Vec<u8> {
         let length = self.choose(place, MOST_BYTES + 2);
         vec![0; if length > MOST_BYTES { size.min(LONGEST_BYTES) } else { length }]
     }
 
     /// The kind of value for `place`.
-    pub(super) fn kind(&mut self, place: Place) -> Kind {
+    pub(super) fn kind(&mut self, place: ProbeSite) -> ProbeKind {
         KINDS[self.choose(place, KINDS.len())]
     }
 }

@@ -5,18 +5,18 @@ use std::any::type_name;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Deserializer, Visitor};
 
-use super::Stopped;
+use super::ReadingStopped;
 use super::fields::fields;
 use super::parts::parts;
-use super::probe::Kind;
-use super::state::{Format, Open, State};
+use super::probe::ProbeKind;
+use super::state::{Format, OpenType, ReflectionState};
 use super::tape::Token;
 use super::variant::read_enum;
 use crate::codec::shape::{Definition, Fields, Leaf, Shape};
 
 /// One value to be read.
 pub(super) struct Reader<'a> {
-    state: &'a mut State,
+    state: &'a mut ReflectionState,
     seen: &'a mut Shape,
     /// The type that holds the value.
     holder: &'static str,
@@ -24,7 +24,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads a value held by the type `holder`, and notes in `seen` what it is.
-    pub(super) fn new(state: &'a mut State, seen: &'a mut Shape, holder: &'static str) -> Self {
+    pub(super) fn new(state: &'a mut ReflectionState, seen: &'a mut Shape, holder: &'static str) -> Self {
         Self { state, seen, holder }
     }
 
@@ -32,7 +32,7 @@ impl<'a> Reader<'a> {
         (self.holder, type_name::<V>())
     }
 
-    fn leaf(&mut self, leaf: Leaf) -> Result<(), Stopped> {
+    fn leaf(&mut self, leaf: Leaf) -> Result<(), ReadingStopped> {
         self.state.step()?;
         *self.seen = Shape::Leaf(leaf);
         if leaf != Leaf::Unit {
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Answers a type that takes what comes. Bincode cannot; other formats may send any of these.
-    fn anything<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stopped> {
+    fn anything<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadingStopped> {
         *self.seen = Shape::Any;
         self.state.step()?;
         if self.state.format == Format::Bincode {
@@ -52,12 +52,12 @@ impl<'a> Reader<'a> {
         }
         let place = (self.holder, type_name::<V::Value>());
         let result = match self.state.probes.kind(place) {
-            Kind::Unit => visitor.visit_unit(),
-            Kind::Text => visitor.visit_str(""),
-            Kind::Number => visitor.visit_u64(0),
-            Kind::Truth => visitor.visit_bool(false),
-            Kind::Map => visitor.visit_map(MapDeserializer::new(std::iter::empty::<((), ())>())),
-            Kind::List => visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<()>())),
+            ProbeKind::Unit => visitor.visit_unit(),
+            ProbeKind::Text => visitor.visit_str(""),
+            ProbeKind::Number => visitor.visit_u64(0),
+            ProbeKind::Truth => visitor.visit_bool(false),
+            ProbeKind::Map => visitor.visit_map(MapDeserializer::new(std::iter::empty::<((), ())>())),
+            ProbeKind::List => visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<()>())),
         };
         self.state.learned(result)
     }
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
 
 macro_rules! numbers {
     ($($method:ident $visit:ident $type:ty, $leaf:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stopped> {
+        fn $method<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, ReadingStopped> {
             self.leaf(Leaf::$leaf)?;
             let number = self.state.probes.number(self.place::<V::Value>());
             let result = visitor.$visit(<$type>::from(number));
@@ -76,14 +76,14 @@ macro_rules! numbers {
 
 macro_rules! anything {
     ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stopped> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadingStopped> {
             self.anything(visitor)
         }
     )*};
 }
 
 impl<'de> Deserializer<'de> for Reader<'_> {
-    type Error = Stopped;
+    type Error = ReadingStopped;
 
     fn is_human_readable(&self) -> bool {
         self.state.format == Format::Readable
@@ -100,7 +100,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         deserialize_f32 visit_f32 f32, F32 deserialize_f64 visit_f64 f64, F64
     }
 
-    fn deserialize_i8<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_i8<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, ReadingStopped> {
         self.leaf(Leaf::I8)?;
         let number = self.state.probes.number(self.place::<V::Value>());
         // Probe numbers are at most 100.
@@ -108,43 +108,43 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         self.state.learned(result)
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_bool<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, ReadingStopped> {
         self.leaf(Leaf::Bool)?;
         let truth = self.state.probes.truth(self.place::<V::Value>());
         let result = visitor.visit_bool(truth);
         self.state.learned(result)
     }
 
-    fn deserialize_char<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_char<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, ReadingStopped> {
         self.leaf(Leaf::Char)?;
         let character = self.state.probes.character(self.place::<V::Value>());
         let result = visitor.visit_char(character);
         self.state.learned(result)
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadingStopped> {
         self.deserialize_string(visitor)
     }
 
-    fn deserialize_string<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_string<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, ReadingStopped> {
         self.leaf(Leaf::Text)?;
         let text = self.state.probes.text(self.place::<V::Value>());
         let result = visitor.visit_string(text.to_owned());
         self.state.learned(result)
     }
 
-    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadingStopped> {
         self.deserialize_byte_buf(visitor)
     }
 
-    fn deserialize_byte_buf<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_byte_buf<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, ReadingStopped> {
         self.leaf(Leaf::Bytes)?;
         let bytes = self.state.probes.bytes(self.place::<V::Value>(), size_of::<V::Value>());
         let result = visitor.visit_byte_buf(bytes);
         self.state.learned(result)
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_unit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, ReadingStopped> {
         self.leaf(Leaf::Unit)?;
         visitor.visit_unit()
     }
@@ -153,11 +153,11 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Stopped> {
+    ) -> Result<V::Value, ReadingStopped> {
         self.deserialize_unit(visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadingStopped> {
         let Self { state, seen, holder } = self;
         state.step()?;
         let mut inner = Shape::Unseen;
@@ -177,14 +177,14 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Stopped> {
+    ) -> Result<V::Value, ReadingStopped> {
         let Self { state, seen, .. } = self;
         let result = state
             .wrapped(|state| visitor.visit_newtype_struct(Reader::new(state, seen, type_name::<V::Value>())));
         state.learned(result)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadingStopped> {
         let Self { state, seen, .. } = self;
         let length = state.length();
         state.tape.push(Token::List(length));
@@ -197,7 +197,11 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         result
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, ReadingStopped> {
         let Self { state, seen, .. } = self;
         let mut shapes = Vec::new();
         let result = parts(state, &mut shapes, length, |list| visitor.visit_seq(list));
@@ -212,11 +216,11 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         _: &'static str,
         length: usize,
         visitor: V,
-    ) -> Result<V::Value, Stopped> {
+    ) -> Result<V::Value, ReadingStopped> {
         self.deserialize_tuple(length, visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stopped> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadingStopped> {
         let Self { state, seen, .. } = self;
         let length = state.length();
         state.tape.push(Token::Map(length));
@@ -236,13 +240,13 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         name: &'static str,
         names: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Stopped> {
+    ) -> Result<V::Value, ReadingStopped> {
         let Self { state, seen, .. } = self;
         let id =
             state.id::<V::Value>(name, names, || Definition::Struct { name, fields: Fields::unseen(names) });
         *seen = Shape::Named(id);
         let mut shapes = Vec::new();
-        let open = Open { definition: id, forced: None };
+        let open = OpenType { definition: id, forced: None };
         let result = state.within(open, |state| fields(state, (id, 0), names, &mut shapes, visitor));
         if result.is_ok() {
             state.agreed_length((id, 0), shapes.len())?;
@@ -259,7 +263,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         name: &'static str,
         names: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Stopped> {
+    ) -> Result<V::Value, ReadingStopped> {
         read_enum(self.state, self.seen, name, names, visitor)
     }
 }

@@ -3,7 +3,7 @@
 use std::any::type_name;
 use std::collections::HashMap;
 
-use super::Stopped;
+use super::ReadingStopped;
 use super::probe::Probes;
 use super::tape::Token;
 use crate::codec::shape::{Conflict, Content, Definition, Fields};
@@ -27,7 +27,7 @@ pub(super) enum Format {
 }
 
 /// A struct, or a variant of an enum by its number: definition first.
-pub(super) type Place = (usize, usize);
+pub(super) type VariantIndex = (usize, usize);
 
 /// How options and lists are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +41,11 @@ pub(super) enum Mode {
 }
 
 /// How a struct or an enum is recognised. Names of types alone are not unique.
-type Key = (&'static str, &'static str, &'static [&'static str]);
+type TypeKey = (&'static str, &'static str, &'static [&'static str]);
 
 /// What is known of an enum's variant apart from its shape.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Progress {
+pub(super) struct VariantProgress {
     /// It was read to its end, where it need not be cut short.
     pub(super) explored: bool,
     /// The type does not know it.
@@ -55,38 +55,38 @@ pub(super) struct Progress {
 }
 
 /// A struct or an enum that is being read.
-pub(super) struct Open {
+pub(super) struct OpenType {
     pub(super) definition: usize,
     /// The variant that was chosen because the enum contains itself.
     pub(super) forced: Option<usize>,
 }
 
 /// All that is known of a type, and where the present reading stands.
-pub(super) struct State {
+pub(super) struct ReflectionState {
     pub(super) definitions: Vec<Definition>,
-    ids: HashMap<Key, usize>,
+    ids: HashMap<TypeKey, usize>,
     /// Of each enum, by its number, the variants. Empty for structs.
-    progress: Vec<Vec<Progress>>,
+    progress: Vec<Vec<VariantProgress>>,
     /// The number of parts of the structs and variants that were read to their end.
-    lengths: HashMap<Place, usize>,
+    lengths: HashMap<VariantIndex, usize>,
     pub(super) format: Format,
     /// The struct or variant of which only fields are given that are known to be required.
-    pub(super) sparse: Option<Place>,
-    pub(super) required: HashMap<Place, Vec<&'static str>>,
-    pub(super) aliases: HashMap<Place, Vec<&'static str>>,
+    pub(super) sparse: Option<VariantIndex>,
+    pub(super) required: HashMap<VariantIndex, Vec<&'static str>>,
+    pub(super) aliases: HashMap<VariantIndex, Vec<&'static str>>,
     /// The variants that were chosen in this reading, in order: enum first.
-    chosen: Vec<Place>,
+    chosen: Vec<VariantIndex>,
     /// Those that are to be chosen first, so that a reading comes to a certain place.
-    plan: Vec<Place>,
+    plan: Vec<VariantIndex>,
     /// The structs and variants with named fields that this reading has come to, each after how many choices.
-    visited: Vec<(Place, usize)>,
+    visited: Vec<(VariantIndex, usize)>,
     /// By which choices a reading comes to a struct or variant with named fields.
-    routes: HashMap<Place, Vec<Place>>,
+    routes: HashMap<VariantIndex, Vec<VariantIndex>>,
     /// An enum was passed in this reading that has variants left to explore.
     pub(super) unfinished: bool,
     pub(super) probes: Probes,
     mode: Mode,
-    open: Vec<Open>,
+    open: Vec<OpenType>,
     /// Entries of `open` that stand there twice.
     pub(super) recursions: usize,
     wrappers: usize,
@@ -103,7 +103,7 @@ pub(super) struct State {
     pub(super) given_up: Option<String>,
 }
 
-impl State {
+impl ReflectionState {
     /// Nothing is known yet.
     pub(super) fn new(format: Format) -> Self {
         Self {
@@ -166,7 +166,7 @@ impl State {
     }
 
     /// Structs and variants with named fields.
-    pub(super) fn structs(&self) -> impl Iterator<Item = Place> + '_ {
+    pub(super) fn structs(&self) -> impl Iterator<Item = VariantIndex> + '_ {
         self.definitions.iter().enumerate().flat_map(|(id, definition)| {
             let variants = match definition {
                 Definition::Struct { .. } => 0..1,
@@ -179,7 +179,7 @@ impl State {
     }
 
     /// From now on gives only those fields of `place` that have been missed before, and explores all variants once more.
-    pub(super) fn look_for_required(&mut self, place: Place) {
+    pub(super) fn look_for_required(&mut self, place: VariantIndex) {
         self.sparse = Some(place);
         self.plan.clear();
         self.forget_explored();
@@ -187,7 +187,7 @@ impl State {
 
     /// From now on gives only those fields of `place` that have been missed before, and goes straight there. Returns whether it is known
     /// by which choices.
-    pub(super) fn go_for_required(&mut self, place: Place) -> bool {
+    pub(super) fn go_for_required(&mut self, place: VariantIndex) -> bool {
         self.sparse = Some(place);
         match self.routes.get(&place) {
             Some(route) => self.plan.clone_from(route),
@@ -197,12 +197,12 @@ impl State {
     }
 
     /// This reading has come to a struct or variant with named fields.
-    pub(super) fn visit(&mut self, place: Place) {
+    pub(super) fn visit(&mut self, place: VariantIndex) {
         self.visited.push((place, self.chosen.len()));
     }
 
     /// Returns whether this reading has come to `place`.
-    pub(super) fn has_visited(&self, place: Place) -> bool {
+    pub(super) fn has_visited(&self, place: VariantIndex) -> bool {
         self.visited.iter().any(|(visited, _)| *visited == place)
     }
 
@@ -215,7 +215,7 @@ impl State {
 
     /// All that was found out about structs and enums.
     pub(super) fn into_definitions(mut self) -> Vec<Definition> {
-        let places: Vec<Place> = self.structs().collect();
+        let places: Vec<VariantIndex> = self.structs().collect();
         for place in places {
             if let Some(fields) = fields_of_mut(&mut self.definitions[place.0], place.1) {
                 fields.required = self.required.remove(&place).unwrap_or_default();
@@ -225,11 +225,11 @@ impl State {
         self.definitions
     }
 
-    pub(super) fn give_up(&mut self, reason: impl Into<String>) -> Stopped {
+    pub(super) fn give_up(&mut self, reason: impl Into<String>) -> ReadingStopped {
         let reason = reason.into();
         self.excused = true;
         self.given_up.get_or_insert(reason.clone());
-        Stopped::new(reason)
+        ReadingStopped::new(reason)
     }
 
     /// Notes that the value filled in last does not do.
@@ -244,7 +244,7 @@ impl State {
     }
 
     /// Learns from a refusal.
-    pub(super) fn learned<T>(&mut self, result: Result<T, Stopped>) -> Result<T, Stopped> {
+    pub(super) fn learned<T>(&mut self, result: Result<T, ReadingStopped>) -> Result<T, ReadingStopped> {
         if result.is_err() {
             self.refuse();
         }
@@ -252,7 +252,7 @@ impl State {
     }
 
     /// Counts a value.
-    pub(super) fn step(&mut self) -> Result<(), Stopped> {
+    pub(super) fn step(&mut self) -> Result<(), ReadingStopped> {
         self.steps += 1;
         self.total_steps += 1;
         if self.steps > MOST_STEPS { Err(self.give_up("it is too large to be read whole")) } else { Ok(()) }
@@ -281,7 +281,7 @@ impl State {
                 Definition::Struct { .. } => 0,
                 Definition::Enum { variants, .. } => variants.len(),
             };
-            self.progress.push(vec![Progress::default(); variants]);
+            self.progress.push(vec![VariantProgress::default(); variants]);
             self.definitions.push(definition);
         }
         id
@@ -294,12 +294,12 @@ impl State {
     /// Runs `inside` with a struct or an enum open.
     pub(super) fn within<T>(
         &mut self,
-        open: Open,
-        inside: impl FnOnce(&mut Self) -> Result<T, Stopped>,
-    ) -> Result<T, Stopped> {
+        open: OpenType,
+        inside: impl FnOnce(&mut Self) -> Result<T, ReadingStopped>,
+    ) -> Result<T, ReadingStopped> {
         if self.open.len() >= DEEPEST {
             self.dead_end();
-            return Err(Stopped::new("too deep"));
+            return Err(ReadingStopped::new("too deep"));
         }
         let recursion = usize::from(self.is_open(open.definition));
         let wrappers = std::mem::take(&mut self.wrappers);
@@ -324,8 +324,8 @@ impl State {
     /// Runs `inside` within something that has no name.
     pub(super) fn wrapped<T>(
         &mut self,
-        inside: impl FnOnce(&mut Self) -> Result<T, Stopped>,
-    ) -> Result<T, Stopped> {
+        inside: impl FnOnce(&mut Self) -> Result<T, ReadingStopped>,
+    ) -> Result<T, ReadingStopped> {
         if self.wrappers >= MOST_WRAPPERS {
             return Err(self.give_up("it contains itself through a tuple or a newtype"));
         }
@@ -363,17 +363,21 @@ impl State {
     }
 
     /// What is known of a variant.
-    pub(super) fn progress(&mut self, (id, variant): Place) -> &mut Progress {
+    pub(super) fn progress(&mut self, (id, variant): VariantIndex) -> &mut VariantProgress {
         &mut self.progress[id][variant]
     }
 
     /// Takes a conflict for the end of the trace.
-    pub(super) fn agreed(&mut self, unified: Result<(), Conflict>) -> Result<(), Stopped> {
+    pub(super) fn agreed(&mut self, unified: Result<(), Conflict>) -> Result<(), ReadingStopped> {
         unified.map_err(|Conflict| self.give_up("it does not always read the same"))
     }
 
     /// Checks that a struct or variant that was read to its end had as many parts as before.
-    pub(super) fn agreed_length(&mut self, part: (usize, usize), length: usize) -> Result<(), Stopped> {
+    pub(super) fn agreed_length(
+        &mut self,
+        part: (usize, usize),
+        length: usize,
+    ) -> Result<(), ReadingStopped> {
         if *self.lengths.entry(part).or_insert(length) == length {
             Ok(())
         } else {

@@ -5,7 +5,7 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::Stopped;
+use super::ReadingStopped;
 use crate::codec::shape::Leaf;
 
 /// One thing that bincode reads or writes. Tuples, structs and units take no bytes of their own.
@@ -24,7 +24,7 @@ pub(super) struct Tape<'a>(pub(super) &'a mut Vec<Token>);
 
 macro_rules! leaves {
     ($($method:ident($type:ty) $leaf:ident)*) => {$(
-        fn $method(self, _: $type) -> Result<(), Stopped> {
+        fn $method(self, _: $type) -> Result<(), ReadingStopped> {
             self.0.push(Token::Leaf(Leaf::$leaf));
             Ok(())
         }
@@ -33,7 +33,7 @@ macro_rules! leaves {
 
 impl Serializer for Tape<'_> {
     type Ok = ();
-    type Error = Stopped;
+    type Error = ReadingStopped;
     type SerializeSeq = Self;
     type SerializeTuple = Self;
     type SerializeTupleStruct = Self;
@@ -49,25 +49,30 @@ impl Serializer for Tape<'_> {
         serialize_u128(u128) U128 serialize_i128(i128) I128 serialize_f32(f32) F32 serialize_f64(f64) F64
     }
 
-    fn serialize_none(self) -> Result<(), Stopped> {
+    fn serialize_none(self) -> Result<(), ReadingStopped> {
         self.0.push(Token::None);
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Stopped> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), ReadingStopped> {
         self.0.push(Token::Some);
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Result<(), Stopped> {
+    fn serialize_unit(self) -> Result<(), ReadingStopped> {
         Ok(())
     }
 
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Stopped> {
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), ReadingStopped> {
         Ok(())
     }
 
-    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> Result<(), Stopped> {
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+    ) -> Result<(), ReadingStopped> {
         self.0.push(Token::Variant(index));
         Ok(())
     }
@@ -76,7 +81,7 @@ impl Serializer for Tape<'_> {
         self,
         _: &'static str,
         value: &T,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), ReadingStopped> {
         value.serialize(self)
     }
 
@@ -86,21 +91,21 @@ impl Serializer for Tape<'_> {
         index: u32,
         _: &'static str,
         value: &T,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), ReadingStopped> {
         self.0.push(Token::Variant(index));
         value.serialize(self)
     }
 
-    fn serialize_seq(self, len: Option<usize>) -> Result<Self, Stopped> {
+    fn serialize_seq(self, len: Option<usize>) -> Result<Self, ReadingStopped> {
         self.0.push(Token::List(len.ok_or_else(unknown_length)?));
         Ok(self)
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Self, Stopped> {
+    fn serialize_tuple(self, _: usize) -> Result<Self, ReadingStopped> {
         Ok(self)
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Stopped> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, ReadingStopped> {
         Ok(self)
     }
 
@@ -110,17 +115,17 @@ impl Serializer for Tape<'_> {
         index: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<Self, Stopped> {
+    ) -> Result<Self, ReadingStopped> {
         self.0.push(Token::Variant(index));
         Ok(self)
     }
 
-    fn serialize_map(self, len: Option<usize>) -> Result<Self, Stopped> {
+    fn serialize_map(self, len: Option<usize>) -> Result<Self, ReadingStopped> {
         self.0.push(Token::Map(len.ok_or_else(unknown_length)?));
         Ok(self)
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Stopped> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, ReadingStopped> {
         Ok(self)
     }
 
@@ -130,7 +135,7 @@ impl Serializer for Tape<'_> {
         index: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<Self, Stopped> {
+    ) -> Result<Self, ReadingStopped> {
         self.0.push(Token::Variant(index));
         Ok(self)
     }
@@ -140,21 +145,21 @@ impl Serializer for Tape<'_> {
     }
 }
 
-fn unknown_length() -> Stopped {
-    Stopped::new("writes a list or map without saying its length first")
+fn unknown_length() -> ReadingStopped {
+    ReadingStopped::new("writes a list or map without saying its length first")
 }
 
 macro_rules! unnamed_parts {
     ($($part:ident $method:ident)*) => {$(
         impl $part for Tape<'_> {
             type Ok = ();
-            type Error = Stopped;
+            type Error = ReadingStopped;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ReadingStopped> {
                 value.serialize(Tape(self.0))
             }
 
-            fn end(self) -> Result<(), Stopped> {
+            fn end(self) -> Result<(), ReadingStopped> {
                 Ok(())
             }
         }
@@ -171,17 +176,17 @@ macro_rules! named_parts {
     ($($part:ident)*) => {$(
         impl $part for Tape<'_> {
             type Ok = ();
-            type Error = Stopped;
+            type Error = ReadingStopped;
 
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Result<(), Stopped> {
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Result<(), ReadingStopped> {
                 value.serialize(Tape(self.0))
             }
 
-            fn skip_field(&mut self, key: &'static str) -> Result<(), Stopped> {
-                Err(Stopped::new(format!("leaves out the field `{key}`")))
+            fn skip_field(&mut self, key: &'static str) -> Result<(), ReadingStopped> {
+                Err(ReadingStopped::new(format!("leaves out the field `{key}`")))
             }
 
-            fn end(self) -> Result<(), Stopped> {
+            fn end(self) -> Result<(), ReadingStopped> {
                 Ok(())
             }
         }
@@ -191,17 +196,17 @@ named_parts! { SerializeStruct SerializeStructVariant }
 
 impl SerializeMap for Tape<'_> {
     type Ok = ();
-    type Error = Stopped;
+    type Error = ReadingStopped;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Stopped> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ReadingStopped> {
         key.serialize(Tape(self.0))
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ReadingStopped> {
         value.serialize(Tape(self.0))
     }
 
-    fn end(self) -> Result<(), Stopped> {
+    fn end(self) -> Result<(), ReadingStopped> {
         Ok(())
     }
 }

@@ -61,7 +61,7 @@ const FIELDS: usize = 16;
 /// The trace as formats with names read it, with or without going straight to each struct, and how many values that read.
 fn readable<T: DeserializeOwned>(goes_straight: bool) -> (Shapes, usize) {
     let mut root = Shape::Unseen;
-    let mut state = State::new(Format::Readable);
+    let mut state = ReflectionState::new(Format::Readable);
     explore(&mut state, &mut root, &mut attempt::<T>).expect("all of it can be read");
     for place in state.structs().collect::<Vec<_>>() {
         if !goes_straight || !find_required_there::<T>(&mut state, &mut root, place) {

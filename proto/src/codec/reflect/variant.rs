@@ -4,22 +4,22 @@ use std::any::type_name;
 
 use serde::de::{DeserializeSeed, EnumAccess, IntoDeserializer, VariantAccess, Visitor};
 
-use super::Stopped;
+use super::ReadingStopped;
 use super::fields::fields;
 use super::parts::parts;
 use super::reader::Reader;
-use super::state::{Format, Open, Place, State};
+use super::state::{Format, OpenType, ReflectionState, VariantIndex};
 use super::tape::Token;
 use crate::codec::shape::{Content, Definition, Fields, Shape, Variant};
 
 /// Lets an enum read one of its variants.
 pub(super) fn read_enum<'de, V: Visitor<'de>>(
-    state: &mut State,
+    state: &mut ReflectionState,
     seen: &mut Shape,
     name: &'static str,
     names: &'static [&'static str],
     visitor: V,
-) -> Result<V::Value, Stopped> {
+) -> Result<V::Value, ReadingStopped> {
     state.step()?;
     let id = state.id::<V::Value>(name, names, || {
         let variants = names.iter().map(|name| Variant { name, content: None }).collect();
@@ -34,7 +34,7 @@ pub(super) fn read_enum<'de, V: Visitor<'de>>(
     // No enum that compiles has more variants than fit in 32 bits.
     let index = u32::try_from(variant).unwrap_or(u32::MAX);
     state.tape.push(Token::Variant(index));
-    let open = Open { definition: id, forced: recursing.then_some(variant) };
+    let open = OpenType { definition: id, forced: recursing.then_some(variant) };
     let mut content = None;
     let mut refused = false;
     let outer_unfinished = std::mem::take(&mut state.unfinished);
@@ -77,8 +77,8 @@ pub(super) fn read_enum<'de, V: Visitor<'de>>(
 }
 
 struct VariantReader<'a> {
-    state: &'a mut State,
-    place: Place,
+    state: &'a mut ReflectionState,
+    place: VariantIndex,
     name: &'static str,
     index: u32,
     content: &'a mut Option<Content>,
@@ -86,13 +86,17 @@ struct VariantReader<'a> {
 }
 
 impl<'de, 'a> EnumAccess<'de> for VariantReader<'a> {
-    type Error = Stopped;
+    type Error = ReadingStopped;
     type Variant = Self;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Stopped> {
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), ReadingStopped> {
         let variant = match self.state.format {
-            Format::Bincode => seed.deserialize(IntoDeserializer::<Stopped>::into_deserializer(self.index)),
-            Format::Readable => seed.deserialize(IntoDeserializer::<Stopped>::into_deserializer(self.name)),
+            Format::Bincode => {
+                seed.deserialize(IntoDeserializer::<ReadingStopped>::into_deserializer(self.index))
+            }
+            Format::Readable => {
+                seed.deserialize(IntoDeserializer::<ReadingStopped>::into_deserializer(self.name))
+            }
         };
         match variant {
             Ok(variant) => Ok((variant, self)),
@@ -105,21 +109,21 @@ impl<'de, 'a> EnumAccess<'de> for VariantReader<'a> {
 }
 
 impl<'de> VariantAccess<'de> for VariantReader<'_> {
-    type Error = Stopped;
+    type Error = ReadingStopped;
 
-    fn unit_variant(self) -> Result<(), Stopped> {
+    fn unit_variant(self) -> Result<(), ReadingStopped> {
         *self.content = Some(Content::Unit);
         Ok(())
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Stopped> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ReadingStopped> {
         let mut seen = Shape::Unseen;
         let result = seed.deserialize(Reader::new(self.state, &mut seen, type_name::<S::Value>()));
         *self.content = Some(Content::Newtype(seen));
         result
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Stopped> {
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, ReadingStopped> {
         let mut shapes = Vec::new();
         let result = parts(self.state, &mut shapes, length, |list| visitor.visit_seq(list));
         shapes.resize(length, Shape::Unseen);
@@ -131,7 +135,7 @@ impl<'de> VariantAccess<'de> for VariantReader<'_> {
         self,
         names: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Stopped> {
+    ) -> Result<V::Value, ReadingStopped> {
         let mut seen = Fields::unseen(names);
         let result = fields(self.state, self.place, names, &mut seen.shapes, visitor);
         *self.content = Some(Content::Struct(seen));

@@ -75,14 +75,14 @@ fn a_peer_is_told_first_what_leads_here_from_there() {
     let own = own(&[("127.0.0.1", 8), ("10.77.0.1", 24), ("172.17.0.1", 16), ("10.9.0.1", 32)]);
     let given =
         list(&["127.0.0.1:5", "[fe80::1]:5", "[fd77::1]:5", "172.17.0.1:5", "10.77.0.1:5", "10.9.0.1:5"]);
-    let over_tunnel = Ends { own: Some(ip("10.9.0.1")), other: ip("10.9.0.2"), zone: 0 };
+    let over_tunnel = LinkEnds { own: Some(ip("10.9.0.1")), other: ip("10.9.0.2"), zone: 0 };
     let expected = list(&["10.9.0.1:5", "172.17.0.1:5", "10.77.0.1:5", "[fd77::1]:5"]);
     assert_eq!(to_tell(&given, over_tunnel, &own), expected);
     // Behind a translation of addresses, where the link's own address is not known to be of use.
-    let over_lan = Ends { own: None, other: ip("10.77.0.7"), zone: 0 };
+    let over_lan = LinkEnds { own: None, other: ip("10.77.0.7"), zone: 0 };
     let expected = list(&["10.77.0.1:5", "172.17.0.1:5", "10.9.0.1:5", "[fd77::1]:5"]);
     assert_eq!(to_tell(&given, over_lan, &own), expected);
-    let on_this_host = Ends { own: Some(ip("127.0.0.1")), other: ip("127.0.0.1"), zone: 0 };
+    let on_this_host = LinkEnds { own: Some(ip("127.0.0.1")), other: ip("127.0.0.1"), zone: 0 };
     assert_eq!(to_tell(&given, on_this_host, &own)[0], list(&["127.0.0.1:5"])[0]);
 }
 
@@ -94,8 +94,8 @@ fn what_a_peer_is_told_is_cut_after_it_is_sorted() {
         given.iter().map(|address| OwnAddress { ip: address.ip(), prefix: 24 }).collect();
     own.push(OwnAddress { ip: ip("127.0.0.1"), prefix: 8 });
     for ends in [
-        Ends { own: None, other: ip("10.77.0.2"), zone: 0 },
-        Ends { own: Some(ip("10.77.0.1")), other: ip("192.168.7.7"), zone: 0 },
+        LinkEnds { own: None, other: ip("10.77.0.2"), zone: 0 },
+        LinkEnds { own: Some(ip("10.77.0.1")), other: ip("192.168.7.7"), zone: 0 },
     ] {
         let told = to_tell(&given, ends, &own);
         assert_eq!((told.len(), told[0]), (MAX_ADDRESSES, ([10, 77, 0, 1], 5).into()), "{ends:?}");
@@ -104,11 +104,11 @@ fn what_a_peer_is_told_is_cut_after_it_is_sorted() {
 
 #[test]
 fn an_endpoint_is_reached_where_the_link_was() {
-    let ends = Ends { own: Some(ip("10.9.0.1")), other: ip("10.9.0.2"), zone: 0 };
+    let ends = LinkEnds { own: Some(ip("10.9.0.1")), other: ip("10.9.0.2"), zone: 0 };
     assert_eq!(ends.towards(list(&["127.0.0.1:5"])[0]), Some(list(&["10.9.0.1:5"])[0]));
-    let by_link_local = Ends { own: Some(ip("fe80::1")), other: ip("fe80::2"), zone: 0 };
+    let by_link_local = LinkEnds { own: Some(ip("fe80::1")), other: ip("fe80::2"), zone: 0 };
     assert_eq!(by_link_local.towards(list(&["127.0.0.1:5"])[0]), None);
-    let by_v6 = Ends { own: Some(ip("fd77::1")), other: ip("fd77::2"), zone: 0 };
+    let by_v6 = LinkEnds { own: Some(ip("fd77::1")), other: ip("fd77::2"), zone: 0 };
     assert_eq!(by_v6.towards(list(&["127.0.0.1:5"])[0]), None, "what listens in IPv4 only is not there");
     assert_eq!(by_v6.towards(list(&["[::1]:5"])[0]), Some(list(&["[fd77::1]:5"])[0]));
 }

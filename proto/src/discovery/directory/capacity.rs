@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::entry::Entry;
-use super::eviction::{Claim, Origin, Word};
-use super::hidden::Remembered;
-use super::{Changes, Directory, DirectoryEvent, Instance, Source, Why};
+use super::entry::DirectoryEntry;
+use super::eviction::{Claim, ClaimOrigin, Credibility};
+use super::hidden::HiddenInstance;
+use super::{AdvertSource, Changes, Directory, DirectoryEvent, Instance, Why};
 use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 
@@ -14,14 +14,14 @@ const TELLS: Duration = Duration::from_secs(1);
 
 /// The place for a new instance.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum CapacityDecision {
     Free,
     /// That of an instance which was found dead, or is unproved.
     Of(Claim),
     None,
 }
 
-impl From<Option<Claim>> for Place {
+impl From<Option<Claim>> for CapacityDecision {
     fn from(claim: Option<Claim>) -> Self {
         claim.map_or(Self::None, Self::Of)
     }
@@ -46,18 +46,18 @@ impl Directory {
     pub(super) fn make_room(
         &mut self,
         advert: &Advert,
-        source: Source,
+        source: AdvertSource,
         now: Instant,
         changes: &mut Changes,
     ) -> bool {
         match self.place_in_share(advert, source) {
-            Place::Free => match self.place_in_all(source) {
-                Place::Free => true,
-                Place::Of(claim) => self.displace(claim, changes),
-                Place::None => false,
+            CapacityDecision::Free => match self.place_in_all(source) {
+                CapacityDecision::Free => true,
+                CapacityDecision::Of(claim) => self.displace(claim, changes),
+                CapacityDecision::None => false,
             },
-            Place::Of(dead @ (false, ..)) => self.displace(dead, changes),
-            Place::Of(_) | Place::None => {
+            CapacityDecision::Of(dead @ (false, ..)) => self.displace(dead, changes),
+            CapacityDecision::Of(_) | CapacityDecision::None => {
                 if self.hidden.hide(advert.clone(), source, now) {
                     changes.hides = Some(advert.node);
                 }
@@ -72,21 +72,21 @@ impl Directory {
         for share in self.hidden.of_connected(is_connected) {
             for id in share {
                 let Some(hidden) = self.hidden.get(id) else { continue };
-                let is_proved = hidden.word() == Word::Proof;
+                let is_proved = hidden.word() == Credibility::Proof;
                 let has_told = now.saturating_duration_since(hidden.heard_at) >= TELLS;
                 match self.place_in_share(&hidden.advert, hidden.source) {
-                    Place::Free => match self.place_in_all(hidden.source) {
-                        Place::Of((is_shown, ..)) if is_shown && !is_proved => continue,
-                        Place::None => continue,
-                        Place::Free | Place::Of(_) => {}
+                    CapacityDecision::Free => match self.place_in_all(hidden.source) {
+                        CapacityDecision::Of((is_shown, ..)) if is_shown && !is_proved => continue,
+                        CapacityDecision::None => continue,
+                        CapacityDecision::Free | CapacityDecision::Of(_) => {}
                     },
-                    Place::Of((false, ..)) => {}
-                    Place::Of(unproved) if has_told => {
+                    CapacityDecision::Of((false, ..)) => {}
+                    CapacityDecision::Of(unproved) if has_told => {
                         self.displace(unproved, &mut changes);
                     }
-                    Place::Of(_) => continue,
+                    CapacityDecision::Of(_) => continue,
                     // Then there is none for a weaker word either.
-                    Place::None => break,
+                    CapacityDecision::None => break,
                 }
                 changes.append(self.take_in(id));
             }
@@ -96,7 +96,8 @@ impl Directory {
 
     /// Takes in a hidden instance as it was heard of, if there is a place.
     pub(super) fn take_in(&mut self, id: InstanceId) -> Changes {
-        let Some(Remembered { advert, source, heard_at, is_doubted }) = self.hidden.get(id).cloned() else {
+        let Some(HiddenInstance { advert, source, heard_at, is_doubted }) = self.hidden.get(id).cloned()
+        else {
             return Changes::default();
         };
         let mut changes = self.hear(advert, source, heard_at);
@@ -107,37 +108,39 @@ impl Directory {
     }
 
     /// The place for an instance in its share of those of its node.
-    fn place_in_share(&self, advert: &Advert, source: Source) -> Place {
+    fn place_in_share(&self, advert: &Advert, source: AdvertSource) -> CapacityDecision {
         let Advert { node, service, .. } = advert;
         let share = self.hidden.share(service);
         let of_node = self.nodes.get(node).into_iter().flatten().filter_map(|id| self.entries.get(id));
         let beside = of_node.filter(|entry| self.hidden.share(&entry.instance.service) == share);
-        let beside: Vec<_> = beside.map(Entry::claim).collect();
+        let beside: Vec<_> = beside.map(DirectoryEntry::claim).collect();
         let place = match beside.len() < self.per_node {
-            true => Place::Free,
-            false => Place::from(beside.into_iter().flatten().min()),
+            true => CapacityDecision::Free,
+            false => CapacityDecision::from(beside.into_iter().flatten().min()),
         };
         match place {
-            _ if Word::of(source, *node) == Word::Proof => place,
-            Place::Of((true, ..)) | Place::None => Place::None,
-            Place::Free | Place::Of(_) if self.hidden.has_proved(*node, service) => Place::None,
-            Place::Free | Place::Of(_) => place,
+            _ if Credibility::of(source, *node) == Credibility::Proof => place,
+            CapacityDecision::Of((true, ..)) | CapacityDecision::None => CapacityDecision::None,
+            CapacityDecision::Free | CapacityDecision::Of(_) if self.hidden.has_proved(*node, service) => {
+                CapacityDecision::None
+            }
+            CapacityDecision::Free | CapacityDecision::Of(_) => place,
         }
     }
 
     /// The place for an instance that `source` tells of, besides the bounds of its node.
-    fn place_in_all(&self, source: Source) -> Place {
-        let origin = Origin::from(source);
+    fn place_in_all(&self, source: AdvertSource) -> CapacityDecision {
+        let origin = ClaimOrigin::from(source);
         let most = match origin {
-            Origin::Multicast => self.capacity / 2,
-            Origin::Own | Origin::Host(_) | Origin::Peer(_) => self.per_source,
+            ClaimOrigin::Multicast => self.capacity / 2,
+            ClaimOrigin::Own | ClaimOrigin::Host(_) | ClaimOrigin::Peer(_) => self.per_source,
         };
         if self.claims.of(origin) >= most {
-            Place::from(self.claims.first_of(origin))
+            CapacityDecision::from(self.claims.first_of(origin))
         } else if self.entries.len() >= self.capacity {
-            Place::from(self.claims.first())
+            CapacityDecision::from(self.claims.first())
         } else {
-            Place::Free
+            CapacityDecision::Free
         }
     }
 
@@ -151,7 +154,11 @@ impl Directory {
     }
 
     /// Lets `change` change an instance, and gives what comes of it; `None` if it is not known.
-    pub(super) fn change<T>(&mut self, id: InstanceId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+    pub(super) fn change<T>(
+        &mut self,
+        id: InstanceId,
+        change: impl FnOnce(&mut DirectoryEntry) -> T,
+    ) -> Option<T> {
         let entry = self.entries.get_mut(&id)?;
         let before = entry.claim();
         let changed = change(entry);
@@ -159,7 +166,7 @@ impl Directory {
         Some(changed)
     }
 
-    pub(super) fn insert(&mut self, entry: Entry) {
+    pub(super) fn insert(&mut self, entry: DirectoryEntry) {
         let Instance { id, node, service, .. } = &entry.instance;
         self.names.entry(service.clone()).or_default().push(*id);
         self.nodes.entry(*node).or_default().push(*id);
@@ -167,7 +174,7 @@ impl Directory {
         self.entries.insert(*id, entry);
     }
 
-    pub(super) fn remove(&mut self, id: InstanceId) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: InstanceId) -> Option<DirectoryEntry> {
         let entry = self.entries.remove(&id)?;
         if let Some(ids) = self.names.get_mut(&entry.instance.service) {
             ids.retain(|other| *other != id);

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::eviction::{Claim, Origin};
-use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
+use super::eviction::{Claim, ClaimOrigin};
+use super::{ASK_AGAIN, AdvertSource, Changes, DirectoryEvent, FRESH, Instance};
 use crate::discovery::addresses::{OwnAddress, are_nearer, arrange, is_here, needs_zone, sort, usable};
 use crate::discovery::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
@@ -20,7 +20,7 @@ const MAX_TELLERS: usize = 16;
 
 /// How far an instance is to be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum EntryState {
     /// Somebody said so. It is shown.
     Heard,
     /// Its own node proved it. It is shown.
@@ -33,11 +33,11 @@ pub(super) enum Standing {
 }
 
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct DirectoryEntry {
     pub(super) instance: Instance,
-    pub(super) standing: Standing,
+    pub(super) standing: EntryState,
     /// Who told of it first.
-    pub(super) origin: Origin,
+    pub(super) origin: ClaimOrigin,
     /// Addresses at which it proved itself to this node, the latest first.
     pub(super) answered: Vec<SocketAddr>,
     /// Addresses that its node advertised, or others in its name.
@@ -58,10 +58,10 @@ pub(super) struct Entry {
     pub(super) replied_at: Option<Instant>,
 }
 
-impl Entry {
-    pub(super) fn new(advert: Advert, source: Source, own: &[OwnAddress], now: Instant) -> Self {
-        let is_local = source == Source::Local;
-        let proved = is_local || source == Source::Peer(advert.node);
+impl DirectoryEntry {
+    pub(super) fn new(advert: Advert, source: AdvertSource, own: &[OwnAddress], now: Instant) -> Self {
+        let is_local = source == AdvertSource::Local;
+        let proved = is_local || source == AdvertSource::Peer(advert.node);
         let mut told = if is_local { advert.addresses } else { usable(&advert.addresses, own) };
         if !is_local {
             sort(&mut told, own);
@@ -75,8 +75,8 @@ impl Entry {
                 addresses: told.clone(),
                 local: is_local,
             },
-            standing: if proved { Standing::Verified } else { Standing::Heard },
-            origin: Origin::from(source),
+            standing: if proved { EntryState::Verified } else { EntryState::Heard },
+            origin: ClaimOrigin::from(source),
             answered: Vec::new(),
             told,
             told_by_node: proved,
@@ -94,12 +94,12 @@ impl Entry {
     }
 
     pub(super) fn is_shown(&self) -> bool {
-        !matches!(self.standing, Standing::Doubted { .. })
+        !matches!(self.standing, EntryState::Doubted { .. })
     }
 
     /// Its place among those that only others speak for, if it is one of them.
     pub(super) fn claim(&self) -> Option<Claim> {
-        let is_claim = self.standing != Standing::Verified && !self.instance.local;
+        let is_claim = self.standing != EntryState::Verified && !self.instance.local;
         is_claim.then_some((self.is_shown(), self.heard_at, self.instance.id))
     }
 
@@ -132,29 +132,29 @@ impl Entry {
     pub(super) fn hear(
         &mut self,
         advert: Advert,
-        source: Source,
+        source: AdvertSource,
         own: &[OwnAddress],
         now: Instant,
     ) -> Changes {
         let mut changes = Changes::default();
         if advert.node != self.instance.node || advert.service != self.instance.service {
             // Two stories about one identity: at most one is true, and the endpoint knows which.
-            if self.standing == Standing::Heard {
+            if self.standing == EntryState::Heard {
                 changes.doubts.push(self.instance.id);
             }
             return changes;
         }
         self.note(source, now);
-        if source == Source::Local || source == Source::Peer(advert.node) {
+        if source == AdvertSource::Local || source == AdvertSource::Peer(advert.node) {
             self.prove(&advert.addresses, own, now, &mut changes);
             return changes;
         }
         let mut unknown = usable(&advert.addresses, own);
         unknown.retain(|address| !self.instance.addresses.contains(address));
         match self.standing {
-            Standing::Heard if unknown.is_empty() => {}
+            EntryState::Heard if unknown.is_empty() => {}
             // Addresses are only ever added here, or give way to better ones: two nodes that tell each other come to an end.
-            Standing::Heard => {
+            EntryState::Heard => {
                 let before = self.instance.addresses.clone();
                 // The first record of an instance may carry only some of its addresses.
                 self.tell(unknown, own);
@@ -167,8 +167,8 @@ impl Entry {
                     changes.events.push(DirectoryEvent::Moved(self.instance.clone()));
                 }
             }
-            Standing::Verified => self.claim_addresses(unknown, own, &mut changes),
-            Standing::Doubted { asked } => {
+            EntryState::Verified => self.claim_addresses(unknown, own, &mut changes),
+            EntryState::Doubted { asked } => {
                 // What was known led nowhere. Of very many addresses the good one may come with the second datagram, when the
                 // first have already failed: then it is tried at once.
                 let is_due = now.saturating_duration_since(asked) >= ASK_AGAIN
@@ -179,7 +179,7 @@ impl Entry {
                 self.told.truncate(MAX_ADDRESSES);
                 self.arrange(own);
                 if is_due {
-                    self.standing = Standing::Doubted { asked: now };
+                    self.standing = EntryState::Doubted { asked: now };
                     changes.doubts.push(self.instance.id);
                 }
             }
@@ -288,7 +288,7 @@ impl Entry {
 
     fn show(&mut self, moved: bool, now: Instant, changes: &mut Changes) {
         let was_shown = self.is_shown();
-        self.standing = Standing::Verified;
+        self.standing = EntryState::Verified;
         self.verified_at = Some(now);
         if !was_shown {
             changes.events.push(DirectoryEvent::Up(self.instance.clone()));
@@ -297,16 +297,16 @@ impl Entry {
         }
     }
 
-    fn note(&mut self, source: Source, now: Instant) {
+    fn note(&mut self, source: AdvertSource, now: Instant) {
         self.heard_at = now;
         match source {
-            Source::Local => {}
+            AdvertSource::Local => {}
             // No cache answers by multicast: it is the process itself that says so, or somebody in its name.
-            Source::Mdns | Source::Reply(_) => {
+            AdvertSource::Mdns | AdvertSource::Reply(_) => {
                 self.by_mdns = true;
                 self.replied_at = Some(now);
             }
-            Source::Peer(peer) | Source::Caller(peer) => {
+            AdvertSource::Peer(peer) | AdvertSource::Caller(peer) => {
                 if !self.told_by.contains(&peer) && self.told_by.len() < MAX_TELLERS {
                     self.told_by.push(peer);
                 }

@@ -117,7 +117,7 @@ impl std::fmt::Display for Why {
 
 /// Where an advert was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum AdvertSource {
     /// This node offers the service itself.
     Local,
     /// A multicast announcement, or what the mDNS cache remembers of one.

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::Source;
+use super::AdvertSource;
 use crate::id::{InstanceId, NodeId};
 
 /// Who was the first to tell of an instance, as far as senders can be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Origin {
+pub(super) enum ClaimOrigin {
     /// This node.
     Own,
     /// Somebody by multicast.
@@ -20,20 +20,20 @@ pub(super) enum Origin {
     Peer(NodeId),
 }
 
-impl From<Source> for Origin {
-    fn from(source: Source) -> Self {
+impl From<AdvertSource> for ClaimOrigin {
+    fn from(source: AdvertSource) -> Self {
         match source {
-            Source::Local => Self::Own,
-            Source::Mdns => Self::Multicast,
-            Source::Reply(host) => Self::Host(host),
-            Source::Peer(peer) | Source::Caller(peer) => Self::Peer(peer),
+            AdvertSource::Local => Self::Own,
+            AdvertSource::Mdns => Self::Multicast,
+            AdvertSource::Reply(host) => Self::Host(host),
+            AdvertSource::Peer(peer) | AdvertSource::Caller(peer) => Self::Peer(peer),
         }
     }
 }
 
 /// Whose word it is that an instance is there, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Word {
+pub(super) enum Credibility {
     /// Anybody's on the network.
     Hint,
     /// A peer's. It tells once, and says so when the instance is gone.
@@ -42,14 +42,14 @@ pub(super) enum Word {
     Proof,
 }
 
-impl Word {
+impl Credibility {
     /// The word of `source` on an instance of `node`.
-    pub(super) fn of(source: Source, node: NodeId) -> Self {
+    pub(super) fn of(source: AdvertSource, node: NodeId) -> Self {
         match source {
-            Source::Local => Self::Proof,
-            Source::Peer(peer) if peer == node => Self::Proof,
-            Source::Peer(_) | Source::Caller(_) => Self::Told,
-            Source::Mdns | Source::Reply(_) => Self::Hint,
+            AdvertSource::Local => Self::Proof,
+            AdvertSource::Peer(peer) if peer == node => Self::Proof,
+            AdvertSource::Peer(_) | AdvertSource::Caller(_) => Self::Told,
+            AdvertSource::Mdns | AdvertSource::Reply(_) => Self::Hint,
         }
     }
 }
@@ -60,19 +60,19 @@ pub(super) type Claim = (bool, Instant, InstanceId);
 
 /// The instances that only others speak for. A flood of them has to be cheap, so nothing is searched.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct EvictionOrder {
     all: BTreeSet<Claim>,
-    by_origin: HashMap<Origin, BTreeSet<Claim>>,
+    by_origin: HashMap<ClaimOrigin, BTreeSet<Claim>>,
 }
 
-impl Claims {
+impl EvictionOrder {
     /// How many of them `origin` told of first.
-    pub(super) fn of(&self, origin: Origin) -> usize {
+    pub(super) fn of(&self, origin: ClaimOrigin) -> usize {
         self.by_origin.get(&origin).map_or(0, BTreeSet::len)
     }
 
     /// The first to make way of those that `origin` told of.
-    pub(super) fn first_of(&self, origin: Origin) -> Option<Claim> {
+    pub(super) fn first_of(&self, origin: ClaimOrigin) -> Option<Claim> {
         self.by_origin.get(&origin)?.first().copied()
     }
 
@@ -82,7 +82,7 @@ impl Claims {
     }
 
     /// An instance of `origin` has another place than before, or none.
-    pub(super) fn change(&mut self, origin: Origin, before: Option<Claim>, after: Option<Claim>) {
+    pub(super) fn change(&mut self, origin: ClaimOrigin, before: Option<Claim>, after: Option<Claim>) {
         if before == after {
             return;
         }

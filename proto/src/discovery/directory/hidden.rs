@@ -5,8 +5,8 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::eviction::Word;
-use super::{Filter, REMEMBER_DEAD, Source};
+use super::eviction::Credibility;
+use super::{AdvertSource, Filter, REMEMBER_DEAD};
 use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
@@ -22,8 +22,8 @@ const SOUGHT: usize = 1_024;
 
 /// Hidden instances, and the names that are asked for exactly, whose instances are not hidden.
 #[derive(Debug, Default)]
-pub(super) struct Hidden {
-    remembered: BTreeMap<InstanceId, Remembered>,
+pub(super) struct HiddenInstances {
+    remembered: BTreeMap<InstanceId, HiddenInstance>,
     /// The nodes of which some were remembered, which has been told.
     nodes: BTreeSet<NodeId>,
     sought: BTreeMap<ServiceName, Instant>,
@@ -31,28 +31,28 @@ pub(super) struct Hidden {
 
 /// A hidden instance, as it was heard of.
 #[derive(Debug, Clone)]
-pub(super) struct Remembered {
+pub(super) struct HiddenInstance {
     pub(super) advert: Advert,
-    pub(super) source: Source,
+    pub(super) source: AdvertSource,
     pub(super) heard_at: Instant,
     /// Somebody else has said that it is gone.
     pub(super) is_doubted: bool,
 }
 
-impl Remembered {
-    pub(super) fn word(&self) -> Word {
-        Word::of(self.source, self.advert.node)
+impl HiddenInstance {
+    pub(super) fn word(&self) -> Credibility {
+        Credibility::of(self.source, self.advert.node)
     }
 
     /// Returns whether nobody has told of it for long. Peers tell once, and say so when it is gone.
     fn is_old(&self, now: Instant) -> bool {
-        self.word() == Word::Hint && now.saturating_duration_since(self.heard_at) >= REMEMBER_DEAD
+        self.word() == Credibility::Hint && now.saturating_duration_since(self.heard_at) >= REMEMBER_DEAD
     }
 
     /// Returns whether `source`, for which it is an instance of `node`, has a say in it: a word gives way to a stronger one, a hint
     /// to another, and what a peer or its node told to what they say later.
-    fn yields_to(&self, source: Source, node: NodeId) -> bool {
-        match Word::of(source, node).cmp(&self.word()) {
+    fn yields_to(&self, source: AdvertSource, node: NodeId) -> bool {
+        match Credibility::of(source, node).cmp(&self.word()) {
             Ordering::Less => false,
             Ordering::Equal => node == self.advert.node && teller(source) == teller(self.source),
             Ordering::Greater => true,
@@ -61,14 +61,14 @@ impl Remembered {
 }
 
 /// The peer that told, if it was one.
-fn teller(source: Source) -> Option<NodeId> {
+fn teller(source: AdvertSource) -> Option<NodeId> {
     match source {
-        Source::Peer(peer) | Source::Caller(peer) => Some(peer),
-        Source::Local | Source::Mdns | Source::Reply(_) => None,
+        AdvertSource::Peer(peer) | AdvertSource::Caller(peer) => Some(peer),
+        AdvertSource::Local | AdvertSource::Mdns | AdvertSource::Reply(_) => None,
     }
 }
 
-impl Hidden {
+impl HiddenInstances {
     /// Returns the number of hidden instances, of those that are remembered.
     pub(super) fn count(&self) -> usize {
         self.remembered.len()
@@ -79,40 +79,40 @@ impl Hidden {
         self.remembered.values().filter(|hidden| filter.includes(&hidden.advert.service)).count()
     }
 
-    pub(super) fn get(&self, instance: InstanceId) -> Option<&Remembered> {
+    pub(super) fn get(&self, instance: InstanceId) -> Option<&HiddenInstance> {
         self.remembered.get(&instance)
     }
 
     /// Notes an instance that is not kept. Returns whether it is the first of its node.
-    pub(super) fn hide(&mut self, advert: Advert, source: Source, heard_at: Instant) -> bool {
+    pub(super) fn hide(&mut self, advert: Advert, source: AdvertSource, heard_at: Instant) -> bool {
         let (instance, node) = (advert.instance, advert.node);
         if self.knows_better(&advert, source) {
             return false;
         }
         self.remembered.remove(&instance);
-        let word = Word::of(source, node);
+        let word = Credibility::of(source, node);
         if !self.make_room(word, node) {
             return false;
         }
-        self.remembered.insert(instance, Remembered { advert, source, heard_at, is_doubted: false });
+        self.remembered.insert(instance, HiddenInstance { advert, source, heard_at, is_doubted: false });
         // Invented nodes do not shut out those that prove themselves, which are no more than what is remembered.
-        (word == Word::Proof || self.nodes.len() < REMEMBERED) && self.nodes.insert(node)
+        (word == Credibility::Proof || self.nodes.len() < REMEMBERED) && self.nodes.insert(node)
     }
 
     /// Returns whether a stronger word, or another story, is remembered of an instance than what `source` tells of it.
-    pub(super) fn knows_better(&self, advert: &Advert, source: Source) -> bool {
+    pub(super) fn knows_better(&self, advert: &Advert, source: AdvertSource) -> bool {
         self.get(advert.instance).is_some_and(|known| !known.yields_to(source, advert.node))
     }
 
     /// Makes room to remember an instance of `node`: only for what that proves, at the cost of the weakest word of the same node,
     /// or else of any.
-    fn make_room(&mut self, word: Word, node: NodeId) -> bool {
+    fn make_room(&mut self, word: Credibility, node: NodeId) -> bool {
         let of_node = self.remembered.values().filter(|hidden| hidden.advert.node == node).count();
         let node_is_full = of_node >= REMEMBERED_OF_NODE;
         if !node_is_full && self.remembered.len() < REMEMBERED {
             return true;
         }
-        if word != Word::Proof {
+        if word != Credibility::Proof {
             return false;
         }
         let weaker = self
@@ -131,7 +131,7 @@ impl Hidden {
     }
 
     /// `source` says that an instance is gone.
-    pub(super) fn hear_goodbye(&mut self, instance: InstanceId, source: Source) {
+    pub(super) fn hear_goodbye(&mut self, instance: InstanceId, source: AdvertSource) {
         let Some(known) = self.remembered.get_mut(&instance) else { return };
         if known.yields_to(source, known.advert.node) {
             self.remembered.remove(&instance);
@@ -154,9 +154,9 @@ impl Hidden {
     /// Returns whether there are hidden instances of `node`, in the share of `service`, of which it has told itself.
     pub(super) fn has_proved(&self, node: NodeId, service: &ServiceName) -> bool {
         let share = self.share(service);
-        let is_one = |hidden: &Remembered| {
+        let is_one = |hidden: &HiddenInstance| {
             hidden.advert.node == node
-                && hidden.word() == Word::Proof
+                && hidden.word() == Credibility::Proof
                 && self.share(&hidden.advert.service) == share
         };
         self.nodes.contains(&node) && self.remembered.values().any(is_one)
@@ -205,7 +205,7 @@ impl Hidden {
     }
 }
 
-fn in_order(mut hidden: Vec<(Reverse<Word>, InstanceId)>) -> Vec<InstanceId> {
+fn in_order(mut hidden: Vec<(Reverse<Credibility>, InstanceId)>) -> Vec<InstanceId> {
     hidden.sort_unstable();
     hidden.into_iter().map(|(_, id)| id).collect()
 }

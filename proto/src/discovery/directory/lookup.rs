@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-use super::entry::{Entry, Standing};
+use super::entry::{DirectoryEntry, EntryState};
 use super::{ASK_AGAIN, Directory, Filter, Instance};
 use crate::discovery::addresses::{OwnAddress, is_here};
 use crate::id::{InstanceId, NodeId};
@@ -15,7 +15,7 @@ impl Directory {
     /// The instances of one name, those that proved themselves last first.
     pub fn get(&self, name: &str) -> Vec<Instance> {
         let ids = self.names.get(name).map(Vec::as_slice).unwrap_or_default();
-        let mut shown: Vec<&Entry> =
+        let mut shown: Vec<&DirectoryEntry> =
             ids.iter().filter_map(|id| self.entries.get(id)).filter(|e| e.is_shown()).collect();
         shown.sort_by_key(|entry| std::cmp::Reverse(entry.verified_at));
         shown.into_iter().map(|entry| entry.instance.clone()).collect()
@@ -98,7 +98,7 @@ impl Directory {
 
     /// Whether an instance is shown to those who look.
     pub fn is_shown(&self, id: InstanceId) -> bool {
-        self.entries.get(&id).is_some_and(Entry::is_shown)
+        self.entries.get(&id).is_some_and(DirectoryEntry::is_shown)
     }
 
     /// Whether the node of an instance proved it, or gave a sign of life for it just now.
@@ -108,7 +108,8 @@ impl Directory {
 
     /// Returns whether an instance is shown that was first heard of within this time.
     pub fn is_new(&self, id: InstanceId, within: Duration, now: Instant) -> bool {
-        let is_new = |entry: &Entry| entry.is_shown() && now.saturating_duration_since(entry.since) < within;
+        let is_new =
+            |entry: &DirectoryEntry| entry.is_shown() && now.saturating_duration_since(entry.since) < within;
         self.entries.get(&id).is_some_and(is_new)
     }
 
@@ -135,8 +136,8 @@ impl Directory {
 
     /// Shown instances that nothing has proved for `patience` since they were first heard of.
     pub fn unproved(&self, patience: Duration, now: Instant) -> Vec<Instance> {
-        let unproved = |entry: &&Entry| {
-            entry.standing == Standing::Heard
+        let unproved = |entry: &&DirectoryEntry| {
+            entry.standing == EntryState::Heard
                 && !entry.instance.local
                 && now.saturating_duration_since(entry.since) >= patience
         };
@@ -148,7 +149,7 @@ impl Directory {
     pub fn worth_asking(&mut self, now: Instant) -> Vec<InstanceId> {
         let mut worth = Vec::new();
         for (id, entry) in &mut self.entries {
-            if let Standing::Doubted { asked } = &mut entry.standing
+            if let EntryState::Doubted { asked } = &mut entry.standing
                 && entry.told_by.contains(&entry.instance.node)
                 && now.saturating_duration_since(*asked) >= ASK_AGAIN
             {
@@ -172,8 +173,9 @@ impl Directory {
 
     /// The names that are known on this host only, which has the addresses `own`.
     pub fn names_here(&self, own: &[OwnAddress]) -> Vec<ServiceName> {
-        let is_here = |entry: &Entry| entry.instance.local || is_here(&entry.instance.addresses, own);
-        let shown = |ids: &[InstanceId]| -> Vec<&Entry> {
+        let is_here =
+            |entry: &DirectoryEntry| entry.instance.local || is_here(&entry.instance.addresses, own);
+        let shown = |ids: &[InstanceId]| -> Vec<&DirectoryEntry> {
             ids.iter().filter_map(|id| self.entries.get(id)).filter(|entry| entry.is_shown()).collect()
         };
         let names = self.names.iter().map(|(name, ids)| (name, shown(ids)));

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use event::{Changes, DirectoryEvent, Instance, Source, Why};
+pub use event::{AdvertSource, Changes, DirectoryEvent, Instance, Why};
 pub use filter::Filter;
 pub use pending::Pending;
 
@@ -29,9 +29,9 @@ use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::limits::Limits;
 use crate::name::{MeshName, ServiceName};
-use entry::{Entry, Standing};
-use eviction::Claims;
-use hidden::Hidden;
+use entry::{DirectoryEntry, EntryState};
+use eviction::EvictionOrder;
+use hidden::HiddenInstances;
 
 /// For how long a direct reply or a handshake is taken as a sign of life.
 const FRESH: Duration = Duration::from_secs(1);
@@ -53,11 +53,11 @@ pub struct Directory {
     capacity: usize,
     per_node: usize,
     per_source: usize,
-    entries: BTreeMap<InstanceId, Entry>,
+    entries: BTreeMap<InstanceId, DirectoryEntry>,
     names: BTreeMap<ServiceName, Vec<InstanceId>>,
     nodes: BTreeMap<NodeId, Vec<InstanceId>>,
-    claims: Claims,
-    hidden: Hidden,
+    claims: EvictionOrder,
+    hidden: HiddenInstances,
     displaced: u64,
     refused: u64,
     other_meshes: Vec<MeshName>,
@@ -76,8 +76,8 @@ impl Directory {
             entries: BTreeMap::new(),
             names: BTreeMap::new(),
             nodes: BTreeMap::new(),
-            claims: Claims::default(),
-            hidden: Hidden::default(),
+            claims: EvictionOrder::default(),
+            hidden: HiddenInstances::default(),
             displaced: 0,
             refused: 0,
             other_meshes: Vec::new(),
@@ -93,12 +93,12 @@ impl Directory {
     }
 
     /// Takes in an advert: of its addresses those that can be meant for this host, best first.
-    pub fn hear(&mut self, advert: Advert, source: Source, now: Instant) -> Changes {
+    pub fn hear(&mut self, advert: Advert, source: AdvertSource, now: Instant) -> Changes {
         if advert.mesh != self.mesh {
             self.note_other_mesh(advert.mesh);
             return Changes::default();
         }
-        let local = source == Source::Local;
+        let local = source == AdvertSource::Local;
         if (advert.node == self.node) != local {
             // The echo of what this node said itself, or somebody else in its name.
             return Changes::default();
@@ -121,7 +121,7 @@ impl Directory {
             return changes;
         }
         self.hidden.forget(advert.instance);
-        let entry = Entry::new(advert, source, &own, now);
+        let entry = DirectoryEntry::new(advert, source, &own, now);
         changes.events.push(DirectoryEvent::Up(entry.instance.clone()));
         self.insert(entry);
         changes
@@ -167,7 +167,7 @@ impl Directory {
             if entry.is_shown() {
                 changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), why });
             }
-            entry.standing = Standing::Doubted { asked: now };
+            entry.standing = EntryState::Doubted { asked: now };
             if why != Why::Unreachable {
                 entry.by_mdns = false;
                 entry.told_by.clear();
@@ -191,7 +191,7 @@ impl Directory {
     }
 
     /// `instance` is not heard of by `source` any longer: mDNS let go of it, or a peer said so.
-    pub fn unheard(&mut self, instance: InstanceId, source: Source, now: Instant) -> Changes {
+    pub fn unheard(&mut self, instance: InstanceId, source: AdvertSource, now: Instant) -> Changes {
         self.hear_goodbye(instance, source, now)
     }
 
@@ -202,7 +202,7 @@ impl Directory {
         for (id, entry) in &mut self.entries {
             entry.told_by.retain(|told| *told != peer);
             let alone = entry.told_by.is_empty() && !entry.by_mdns && !entry.instance.local;
-            if alone && entry.standing == Standing::Heard {
+            if alone && entry.standing == EntryState::Heard {
                 orphans.push(*id);
             }
         }
@@ -216,7 +216,7 @@ impl Directory {
     /// Lets go of instances that were found dead long ago.
     pub fn expire(&mut self, now: Instant) {
         self.hidden.expire(now);
-        let old = |entry: &Entry| {
+        let old = |entry: &DirectoryEntry| {
             !entry.is_shown() && now.saturating_duration_since(entry.heard_at) >= REMEMBER_DEAD
         };
         let expired: Vec<_> = self.entries.iter().filter(|(_, e)| old(e)).map(|(id, _)| *id).collect();
@@ -225,25 +225,27 @@ impl Directory {
         }
     }
 
-    fn hear_goodbye(&mut self, instance: InstanceId, source: Source, now: Instant) -> Changes {
+    fn hear_goodbye(&mut self, instance: InstanceId, source: AdvertSource, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let Some(entry) = self.entries.get_mut(&instance) else {
             self.hidden.hear_goodbye(instance, source);
             return changes;
         };
-        if entry.instance.local && source != Source::Local {
+        if entry.instance.local && source != AdvertSource::Local {
             // This node knows best what it offers.
             return changes;
         }
         match source {
             // The node itself says so.
-            Source::Peer(peer) if peer == entry.instance.node => {
+            AdvertSource::Peer(peer) if peer == entry.instance.node => {
                 return self.gone(instance, Why::Withdrawn, now);
             }
-            Source::Peer(peer) | Source::Caller(peer) => entry.told_by.retain(|told| *told != peer),
-            Source::Mdns => entry.by_mdns = false,
-            Source::Reply(_) => {}
-            Source::Local => return self.gone(instance, Why::Withdrawn, now),
+            AdvertSource::Peer(peer) | AdvertSource::Caller(peer) => {
+                entry.told_by.retain(|told| *told != peer)
+            }
+            AdvertSource::Mdns => entry.by_mdns = false,
+            AdvertSource::Reply(_) => {}
+            AdvertSource::Local => return self.gone(instance, Why::Withdrawn, now),
         }
         if entry.is_shown() {
             changes.doubts.push(instance);

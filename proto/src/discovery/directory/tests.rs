@@ -11,7 +11,7 @@ struct World {
     now: Instant,
 }
 
-const REPLY: Source = Source::Reply(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7)));
+const REPLY: AdvertSource = AdvertSource::Reply(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7)));
 
 fn node(n: u8) -> NodeId {
     NodeId::from_random([n; 16])
@@ -43,7 +43,7 @@ impl World {
         Self { directory: Directory::new(MeshName::default(), node(0), limits), now: Instant::now() }
     }
 
-    fn hear(&mut self, advert: Advert, source: Source) -> Changes {
+    fn hear(&mut self, advert: Advert, source: AdvertSource) -> Changes {
         self.directory.hear(advert, source, self.now)
     }
 
@@ -63,7 +63,7 @@ fn ups(changes: &Changes) -> usize {
 #[test]
 fn what_is_heard_is_up_once() {
     let mut world = world();
-    assert_eq!(ups(&world.hear(advert(1, 1, "arm"), Source::Mdns)), 1);
+    assert_eq!(ups(&world.hear(advert(1, 1, "arm"), AdvertSource::Mdns)), 1);
     assert_eq!(world.hear(advert(1, 1, "arm"), REPLY), Changes::default());
     assert_eq!(world.directory.get("arm").len(), 1);
     assert!(world.directory.get("ar").is_empty());
@@ -77,11 +77,11 @@ fn names_of_this_host_are_those_that_nobody_else_has() {
         .into();
     world.directory.set_own_addresses(own.clone());
     let at = |ip: [u8; 4], advert: Advert| Advert { addresses: vec![(ip, 9).into()], ..advert };
-    world.hear(advert(1, 0, "own"), Source::Local);
-    world.hear(at([10, 0, 0, 5], advert(2, 1, "beside")), Source::Mdns);
-    world.hear(at([10, 0, 0, 5], advert(3, 1, "both")), Source::Mdns);
-    world.hear(advert(4, 2, "both"), Source::Mdns);
-    world.hear(advert(5, 2, "elsewhere"), Source::Mdns);
+    world.hear(advert(1, 0, "own"), AdvertSource::Local);
+    world.hear(at([10, 0, 0, 5], advert(2, 1, "beside")), AdvertSource::Mdns);
+    world.hear(at([10, 0, 0, 5], advert(3, 1, "both")), AdvertSource::Mdns);
+    world.hear(advert(4, 2, "both"), AdvertSource::Mdns);
+    world.hear(advert(5, 2, "elsewhere"), AdvertSource::Mdns);
     let names = world.directory.names_here(&own);
     assert_eq!(names.iter().map(ServiceName::as_str).collect::<Vec<_>>(), ["beside", "own"]);
     assert!(world.directory.is_proved(id(1), Duration::from_secs(1), world.now));
@@ -97,7 +97,7 @@ fn another_mesh_is_only_noted() {
     let mut world = world();
     for n in 0..100 {
         let mesh = MeshName::new(format!("room-{n}")).expect("a name");
-        world.hear(Advert { mesh, ..advert(n, 1, "arm") }, Source::Mdns);
+        world.hear(Advert { mesh, ..advert(n, 1, "arm") }, AdvertSource::Mdns);
     }
     assert!(world.directory.all().is_empty());
     assert_eq!(world.directory.other_meshes().len(), OTHER_MESHES);
@@ -106,9 +106,9 @@ fn another_mesh_is_only_noted() {
 #[test]
 fn nobody_speaks_in_this_nodes_name() {
     let mut world = world();
-    assert_eq!(world.hear(advert(1, 0, "arm"), Source::Mdns), Changes::default());
-    assert_eq!(ups(&world.hear(advert(1, 0, "arm"), Source::Local)), 1);
-    world.hear(Advert { addresses: vec![port(666)], ..advert(1, 0, "arm") }, Source::Peer(node(5)));
+    assert_eq!(world.hear(advert(1, 0, "arm"), AdvertSource::Mdns), Changes::default());
+    assert_eq!(ups(&world.hear(advert(1, 0, "arm"), AdvertSource::Local)), 1);
+    world.hear(Advert { addresses: vec![port(666)], ..advert(1, 0, "arm") }, AdvertSource::Peer(node(5)));
     assert_eq!(world.directory.get("arm")[0].addresses, [port(1)]);
     world.directory.gone(id(1), Why::Withdrawn, world.now);
     assert!(world.directory.candidates("arm").is_empty());
@@ -117,13 +117,13 @@ fn nobody_speaks_in_this_nodes_name() {
 #[test]
 fn a_forged_address_does_not_move_a_verified_instance() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     world.directory.verified(id(1), port(1), world.now);
     let forged = Advert { addresses: vec![port(666)], ..advert(1, 1, "arm") };
-    let changes = world.hear(forged.clone(), Source::Mdns);
+    let changes = world.hear(forged.clone(), AdvertSource::Mdns);
     assert_eq!((changes.events.len(), changes.doubts), (0, vec![id(1)]));
     assert_eq!(world.directory.get("arm")[0].addresses, [port(1)]);
-    assert_eq!(world.hear(forged, Source::Mdns), Changes::default(), "one doubt per claim");
+    assert_eq!(world.hear(forged, AdvertSource::Mdns), Changes::default(), "one doubt per claim");
     // The claim turns out to be true.
     let moved = world.directory.verified(id(1), port(666), world.now);
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(i)] if i.addresses[0] == port(666)));
@@ -132,19 +132,19 @@ fn a_forged_address_does_not_move_a_verified_instance() {
 #[test]
 fn two_stories_about_one_identity_raise_a_doubt() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), Source::Mdns);
-    assert_eq!(world.hear(advert(1, 2, "arm"), Source::Mdns).doubts, [id(1)]);
+    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
+    assert_eq!(world.hear(advert(1, 2, "arm"), AdvertSource::Mdns).doubts, [id(1)]);
     world.directory.verified(id(1), port(1), world.now);
-    assert_eq!(world.hear(advert(1, 2, "leg"), Source::Mdns), Changes::default());
+    assert_eq!(world.hear(advert(1, 2, "leg"), AdvertSource::Mdns), Changes::default());
     assert_eq!(world.directory.get("arm")[0].node, node(1));
 }
 
 #[test]
 fn more_addresses_of_an_unproved_instance_are_added() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     let more = Advert { addresses: (10..99).map(port).collect(), ..advert(1, 1, "arm") };
-    let changes = world.hear(more, Source::Mdns);
+    let changes = world.hear(more, AdvertSource::Mdns);
     assert_eq!((changes.events.len(), changes.grown.len()), (0, 1), "it is where it was");
     assert_eq!(world.directory.get("arm")[0].addresses.len(), crate::discovery::advert::MAX_ADDRESSES);
 }
@@ -158,21 +158,21 @@ fn in_ipv6(link_local: &str) -> Advert {
 #[test]
 fn what_is_announced_in_both_families_has_not_moved() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), Source::Mdns);
-    let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), Source::Mdns);
+    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
+    let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), AdvertSource::Mdns);
     assert!(changes.events.is_empty() && changes.doubts.is_empty(), "{changes:?}");
     assert_eq!(changes.grown[0].addresses.len(), 3);
     // Its node tells of all but the link-local one, which is of no use over that link.
     let mut told = advert(1, 1, "arm");
     told.addresses.extend(in_ipv6("[fe80::1%2]:9000").addresses.first());
-    let changes = world.hear(told, Source::Peer(node(1)));
+    let changes = world.hear(told, AdvertSource::Peer(node(1)));
     assert_eq!(changes, Changes::default());
-    let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), Source::Mdns);
+    let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), AdvertSource::Mdns);
     assert_eq!((changes.doubts, changes.claimed), (Vec::new(), vec![id(1)]), "who dials it learns of it");
     assert_eq!(world.directory.candidate(id(1)).expect("it is known").addresses.len(), 3);
     // Where the link to its node has ended it may be anywhere.
     world.directory.peer_lost(node(1), world.now);
-    let changes = world.hear(in_ipv6("[fe80::2%2]:9000"), Source::Mdns);
+    let changes = world.hear(in_ipv6("[fe80::2%2]:9000"), AdvertSource::Mdns);
     assert_eq!((changes.doubts, changes.claimed), (vec![id(1)], Vec::new()));
 }
 
@@ -183,8 +183,8 @@ fn who_has_link_local_addresses_only_moves_to_another() {
         addresses: vec![address.parse().expect("an address")],
         ..advert(1, 1, "arm")
     };
-    world.hear(at("[fe80::1%2]:9000"), Source::Peer(node(1)));
-    let changes = world.hear(at("[fe80::2%2]:9000"), Source::Peer(node(1)));
+    world.hear(at("[fe80::1%2]:9000"), AdvertSource::Peer(node(1)));
+    let changes = world.hear(at("[fe80::2%2]:9000"), AdvertSource::Peer(node(1)));
     assert!(matches!(&changes.events[..], [DirectoryEvent::Moved(_)]), "{changes:?}");
 }
 
@@ -212,7 +212,8 @@ fn many(count: u8) -> Vec<SocketAddr> {
 #[test]
 fn addresses_are_sorted_before_they_are_cut() {
     for count in [15, 16, 40, 100] {
-        for source in [Source::Mdns, REPLY, Source::Peer(node(1)), Source::Caller(node(7))] {
+        for source in [AdvertSource::Mdns, REPLY, AdvertSource::Peer(node(1)), AdvertSource::Caller(node(7))]
+        {
             let mut world = world();
             set_own_addresses(&mut world);
             world.hear(Advert { addresses: many(count), ..advert(1, 1, "arm") }, source);
@@ -224,7 +225,7 @@ fn addresses_are_sorted_before_they_are_cut() {
     let mut world = world();
     set_own_addresses(&mut world);
     for address in many(40) {
-        world.hear(Advert { addresses: vec![address], ..advert(1, 1, "arm") }, Source::Mdns);
+        world.hear(Advert { addresses: vec![address], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
     }
     assert_eq!((addresses(&world)[0], addresses(&world).len()), (at("10.77.0.1:9"), 16));
     // What this host comes to share counts from then on.
@@ -258,16 +259,16 @@ fn what_answered_is_never_cut_nor_replaced_by_what_a_node_does_not_know() {
     let mut world = world();
     set_own_addresses(&mut world);
     let inside = Advert { addresses: vec![at("172.18.0.2:9000")], ..advert(1, 1, "arm") };
-    world.hear(inside.clone(), Source::Peer(node(1)));
+    world.hear(inside.clone(), AdvertSource::Peer(node(1)));
     // The port that the container's host has published.
     let moved = world.directory.verified(id(1), at("10.200.0.1:19000"), world.now);
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(_)]));
     let both = [at("10.200.0.1:19000"), at("172.18.0.2:9000")];
-    for source in [Source::Peer(node(1)), Source::Mdns, Source::Caller(node(9))] {
+    for source in [AdvertSource::Peer(node(1)), AdvertSource::Mdns, AdvertSource::Caller(node(9))] {
         assert_eq!(world.hear(inside.clone(), source), Changes::default(), "{source:?}");
         assert_eq!(addresses(&world), both);
     }
-    world.hear(Advert { addresses: many(100), ..advert(1, 1, "arm") }, Source::Peer(node(1)));
+    world.hear(Advert { addresses: many(100), ..advert(1, 1, "arm") }, AdvertSource::Peer(node(1)));
     assert_eq!(addresses(&world)[0], both[0]);
     assert_eq!(world.directory.answered(id(1)), Some(both[0]));
 }
@@ -278,7 +279,7 @@ fn on_this_host_what_answered_is_not_cut_either() {
     let own = (1..=30).map(|n| OwnAddress { ip: [10, 77, 0, n].into(), prefix: 24 }).collect();
     world.directory.set_own_addresses(own);
     let all = (1..=30).map(|n| SocketAddr::from(([10, 77, 0, n], 9))).collect();
-    world.hear(Advert { addresses: all, ..advert(1, 1, "arm") }, Source::Mdns);
+    world.hear(Advert { addresses: all, ..advert(1, 1, "arm") }, AdvertSource::Mdns);
     world.directory.verified(id(1), at("10.77.0.30:9"), world.now);
     assert_eq!(addresses(&world).len(), 16);
     assert!(addresses(&world).contains(&at("10.77.0.30:9")));
@@ -291,13 +292,14 @@ fn an_address_that_its_node_no_longer_has_is_dropped_although_it_answered() {
         addresses: addresses.iter().map(|text| at(text)).collect(),
         ..advert(1, 1, "arm")
     };
-    world.hear(told(&["10.77.0.1:9", "10.78.0.1:9"]), Source::Peer(node(1)));
+    world.hear(told(&["10.77.0.1:9", "10.78.0.1:9"]), AdvertSource::Peer(node(1)));
     world.directory.verified(id(1), at("10.77.0.1:9"), world.now);
-    let moved = world.hear(told(&["10.77.0.77:9", "10.78.0.1:9"]), Source::Peer(node(1)));
+    let moved = world.hear(told(&["10.77.0.77:9", "10.78.0.1:9"]), AdvertSource::Peer(node(1)));
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(_)]));
     assert!(!addresses(&world).contains(&at("10.77.0.1:9")));
     // A list that has been cut proves nothing of the kind.
-    let changes = world.hear(Advert { addresses: many(15), ..advert(1, 1, "arm") }, Source::Peer(node(1)));
+    let changes =
+        world.hear(Advert { addresses: many(15), ..advert(1, 1, "arm") }, AdvertSource::Peer(node(1)));
     assert_eq!(changes.events, []);
     assert!(addresses(&world).contains(&at("10.77.0.77:9")));
 }
@@ -305,9 +307,9 @@ fn an_address_that_its_node_no_longer_has_is_dropped_although_it_answered() {
 #[test]
 fn those_who_connect_hear_of_every_address_and_those_who_watch_of_moves() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), Source::Peer(node(1)));
+    world.hear(advert(1, 1, "arm"), AdvertSource::Peer(node(1)));
     let more = Advert { addresses: vec![port(1), port(2)], ..advert(1, 1, "arm") };
-    let changes = world.hear(more, Source::Peer(node(1)));
+    let changes = world.hear(more, AdvertSource::Peer(node(1)));
     assert_eq!((changes.events.len(), changes.grown.len()), (0, 1));
     assert_eq!(changes.grown[0].addresses, [port(1), port(2)]);
     let guessed = world.directory.guess(id(1), at("10.77.0.1:1"));
@@ -323,11 +325,14 @@ fn those_who_connect_hear_of_every_address_and_those_who_watch_of_moves() {
 fn the_same_claims_in_another_order_are_no_news() {
     let mut world = world();
     set_own_addresses(&mut world);
-    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     world.directory.verified(id(1), port(1), world.now);
     let mut claimed = many(100);
     let hear = |world: &mut World, addresses: &[SocketAddr]| {
-        world.hear(Advert { addresses: addresses.to_vec(), ..advert(1, 1, "arm") }, Source::Mdns).doubts.len()
+        world
+            .hear(Advert { addresses: addresses.to_vec(), ..advert(1, 1, "arm") }, AdvertSource::Mdns)
+            .doubts
+            .len()
     };
     assert_eq!(hear(&mut world, &claimed), 1);
     for turn in 1..20 {
@@ -341,34 +346,34 @@ fn the_same_claims_in_another_order_are_no_news() {
 fn a_forged_address_takes_no_way_from_an_instance_that_was_only_heard_of() {
     let mut world = world();
     set_own_addresses(&mut world);
-    world.hear(Advert { addresses: vec![at("127.0.0.1:9")], ..advert(1, 1, "arm") }, Source::Mdns);
-    world.hear(Advert { addresses: vec![at("203.0.113.6:9")], ..advert(1, 1, "arm") }, Source::Mdns);
+    world.hear(Advert { addresses: vec![at("127.0.0.1:9")], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
+    world.hear(Advert { addresses: vec![at("203.0.113.6:9")], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
     assert_eq!(addresses(&world), [at("127.0.0.1:9"), at("203.0.113.6:9")]);
 }
 
 #[test]
 fn a_goodbye_is_a_hint_unless_the_node_itself_says_it() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     let bye = Advert { leaving: true, ..advert(1, 1, "arm") };
-    let hint = world.hear(bye.clone(), Source::Mdns);
+    let hint = world.hear(bye.clone(), AdvertSource::Mdns);
     assert_eq!((hint.events.len(), hint.doubts), (0, vec![id(1)]));
-    assert_eq!(world.directory.unheard(id(1), Source::Peer(node(9)), world.now).doubts, [id(1)]);
-    assert_eq!(world.hear(bye.clone(), Source::Caller(node(1))).doubts, [id(1)]);
-    let gone = world.hear(bye, Source::Peer(node(1)));
+    assert_eq!(world.directory.unheard(id(1), AdvertSource::Peer(node(9)), world.now).doubts, [id(1)]);
+    assert_eq!(world.hear(bye.clone(), AdvertSource::Caller(node(1))).doubts, [id(1)]);
+    let gone = world.hear(bye, AdvertSource::Peer(node(1)));
     assert!(matches!(gone.events[..], [DirectoryEvent::Down { why: Why::Withdrawn, .. }]));
 }
 
 #[test]
 fn a_dead_instance_comes_back_only_with_proof() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     let down = world.directory.node_gone(node(1), |_| Why::NodeDied, world.now);
     assert!(matches!(down.events[..], [DirectoryEvent::Down { why: Why::NodeDied, .. }]));
     assert!(world.directory.get("arm").is_empty());
-    assert_eq!(world.hear(advert(1, 1, "arm"), Source::Mdns), Changes::default(), "asked just now");
+    assert_eq!(world.hear(advert(1, 1, "arm"), AdvertSource::Mdns), Changes::default(), "asked just now");
     world.pass(2);
-    let hint = world.hear(advert(1, 1, "arm"), Source::Mdns);
+    let hint = world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     assert_eq!((hint.events.len(), hint.doubts), (0, vec![id(1)]));
     assert_eq!(world.directory.candidates("arm").len(), 1, "worth a try when nothing else is known");
     assert_eq!(ups(&world.directory.verified(id(1), port(1), world.now)), 1);
@@ -382,15 +387,15 @@ fn a_dead_instance_comes_back_only_with_proof() {
 fn a_flood_does_not_push_out_what_is_verified() {
     let limits = Limits { instances: 100, instances_per_node: 8, ..Limits::default() };
     let mut world = World::new(&limits);
-    world.hear(advert(1, 0, "own"), Source::Local);
-    world.hear(advert(2, 1, "arm"), Source::Peer(node(1)));
+    world.hear(advert(1, 0, "own"), AdvertSource::Local);
+    world.hear(advert(2, 1, "arm"), AdvertSource::Peer(node(1)));
     for n in 0..5_000_u16 {
         world.now += Duration::from_millis(1);
-        world.hear(advert(1_000 + n, 2 + (n % 200) as u8, "forged"), Source::Mdns);
+        world.hear(advert(1_000 + n, 2 + (n % 200) as u8, "forged"), AdvertSource::Mdns);
     }
     assert_eq!(world.directory.all().len(), 52, "half of all, and two that are proved");
     for n in 0..100 {
-        world.hear(advert(10_000 + n, 1, "forged"), Source::Mdns);
+        world.hear(advert(10_000 + n, 1, "forged"), AdvertSource::Mdns);
     }
     assert_eq!(world.directory.of_node(node(1)).len(), 8);
     assert_eq!((world.directory.get("arm").len(), world.directory.get("own").len()), (1, 1));
@@ -400,12 +405,12 @@ fn a_flood_does_not_push_out_what_is_verified() {
 fn no_source_takes_the_room_of_others() {
     let limits = Limits { instances: 1_000, instances_per_source: 100, ..Limits::default() };
     let mut world = World::new(&limits);
-    let peer = Source::Peer(node(1));
+    let peer = AdvertSource::Peer(node(1));
     world.hear(advert(1, 1, "own of the peer"), peer);
     for n in 2..=11 {
         world.hear(advert(n, 2, "honest"), REPLY);
     }
-    world.hear(advert(12, 3, "proved"), Source::Mdns);
+    world.hear(advert(12, 3, "proved"), AdvertSource::Mdns);
     world.directory.verified(id(12), port(12), world.now);
     let forged = |n: u32| {
         let mut random = [0; 16];
@@ -416,7 +421,7 @@ fn no_source_takes_the_room_of_others() {
     };
     for n in 0..100_000 {
         world.now += Duration::from_micros(10);
-        world.hear(forged(n), if n % 2 == 0 { Source::Mdns } else { peer });
+        world.hear(forged(n), if n % 2 == 0 { AdvertSource::Mdns } else { peer });
     }
     let count = |name: &str| world.directory.get(name).len();
     assert_eq!((count("own of the peer"), count("honest"), count("proved")), (1, 10, 1));
@@ -429,7 +434,7 @@ fn what_a_source_told_and_was_proved_does_not_count() {
     let limits = Limits { instances: 1_000, instances_per_source: 10, ..Limits::default() };
     let mut world = World::new(&limits);
     for n in 0..200u16 {
-        world.hear(advert(n, n as u8 + 1, "handed on"), Source::Caller(node(250)));
+        world.hear(advert(n, n as u8 + 1, "handed on"), AdvertSource::Caller(node(250)));
         world.directory.verified(id(n), port(n), world.now);
     }
     assert_eq!(world.directory.all().len(), 200);
@@ -441,7 +446,7 @@ fn every_displaced_instance_is_reported_down() {
     let mut world = World::new(&limits);
     let (mut up, mut down) = (0, 0);
     for n in 0..50 {
-        let changes = world.hear(advert(n, n as u8 + 1, "x"), Source::Peer(node(100 + n as u8)));
+        let changes = world.hear(advert(n, n as u8 + 1, "x"), AdvertSource::Peer(node(100 + n as u8)));
         up += ups(&changes);
         down += changes.events.len() - ups(&changes);
     }
@@ -452,7 +457,7 @@ fn every_displaced_instance_is_reported_down() {
 fn groups_have_separators_and_exceptions() {
     let mut world = world();
     for (n, name) in ["chat/ann", "chat/bob", "chat", "chatter", "chat.eve"].iter().enumerate() {
-        world.hear(advert(n as u16, 1, name), Source::Mdns);
+        world.hear(advert(n as u16, 1, name), AdvertSource::Mdns);
     }
     let names = |found: Vec<Instance>| found.into_iter().map(|i| i.service.to_string()).collect::<Vec<_>>();
     assert_eq!(names(world.directory.group("chat", "/", &[])), ["chat/ann", "chat/bob"]);
@@ -466,10 +471,10 @@ fn groups_have_separators_and_exceptions() {
 #[test]
 fn what_only_a_lost_peer_told_is_gone() {
     let mut world = world();
-    world.hear(advert(1, 1, "told"), Source::Peer(node(9)));
-    world.hear(advert(2, 2, "heard too"), Source::Peer(node(9)));
-    world.hear(advert(2, 2, "heard too"), Source::Mdns);
-    world.hear(advert(3, 3, "proved"), Source::Peer(node(9)));
+    world.hear(advert(1, 1, "told"), AdvertSource::Peer(node(9)));
+    world.hear(advert(2, 2, "heard too"), AdvertSource::Peer(node(9)));
+    world.hear(advert(2, 2, "heard too"), AdvertSource::Mdns);
+    world.hear(advert(3, 3, "proved"), AdvertSource::Peer(node(9)));
     world.directory.verified(id(3), port(3), world.now);
     let changes = world.directory.peer_lost(node(9), world.now);
     assert_eq!(changes.events.len(), 1);
@@ -480,7 +485,7 @@ fn what_only_a_lost_peer_told_is_gone() {
 fn signs_of_life_grow_old() {
     let mut world = world();
     world.hear(advert(1, 1, "a"), REPLY);
-    world.hear(advert(2, 1, "b"), Source::Mdns);
+    world.hear(advert(2, 1, "b"), AdvertSource::Mdns);
     let fresh = |world: &World, n| world.directory.is_fresh(id(n), world.now);
     assert!(fresh(&world, 1) && fresh(&world, 2));
     world.pass(2);
@@ -524,12 +529,17 @@ fn a_slow_reader_misses_only_what_cancelled_out() {
 #[test]
 fn nobody_else_says_goodbye_for_this_nodes_own_services() {
     let mut world = world();
-    world.hear(advert(1, 0, "own"), Source::Local);
-    for source in [Source::Mdns, REPLY, Source::Peer(node(0)), Source::Peer(node(1)), Source::Caller(node(0))]
-    {
+    world.hear(advert(1, 0, "own"), AdvertSource::Local);
+    for source in [
+        AdvertSource::Mdns,
+        REPLY,
+        AdvertSource::Peer(node(0)),
+        AdvertSource::Peer(node(1)),
+        AdvertSource::Caller(node(0)),
+    ] {
         let changes = world.directory.unheard(id(1), source, world.now);
         assert_eq!(changes, Changes::default(), "{source:?}");
     }
     assert_eq!(world.directory.get("own").len(), 1);
-    assert_eq!(world.directory.unheard(id(1), Source::Local, world.now).events.len(), 1);
+    assert_eq!(world.directory.unheard(id(1), AdvertSource::Local, world.now).events.len(), 1);
 }

@@ -25,7 +25,7 @@ pub enum Families {
 
 /// One family on one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InFamily {
+pub struct InterfaceFamily {
     /// It is IPv4.
     pub is_ipv4: bool,
     /// The interface does not have the other one.
@@ -34,14 +34,14 @@ pub struct InFamily {
 
 /// Who else has asked the same lately, by family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct AskedIn {
+pub(super) struct HeardQuestions {
     pub(super) v4: bool,
     pub(super) v6: bool,
 }
 
 impl Families {
     /// Returns whether a question is asked in a family on an interface.
-    pub fn include(self, InFamily { is_ipv4, is_only }: InFamily) -> bool {
+    pub fn include(self, InterfaceFamily { is_ipv4, is_only }: InterfaceFamily) -> bool {
         match self {
             Self::First => is_ipv4 || is_only,
             Self::Second => !is_ipv4 || is_only,
@@ -56,14 +56,14 @@ impl Families {
     }
 
     /// Those in which it is still to be asked where others have asked it; `None` if there are none.
-    pub(super) fn without(self, asked: AskedIn) -> Option<Self> {
+    pub(super) fn without(self, asked: HeardQuestions) -> Option<Self> {
         match (asked, self) {
-            (AskedIn { v4: false, v6: false }, families) => Some(families),
-            (AskedIn { v4: false, .. }, Self::First | Self::Both | Self::V4) => Some(Self::V4),
-            (AskedIn { v6: false, .. }, Self::Second | Self::Both | Self::V6) => Some(Self::V6),
+            (HeardQuestions { v4: false, v6: false }, families) => Some(families),
+            (HeardQuestions { v4: false, .. }, Self::First | Self::Both | Self::V4) => Some(Self::V4),
+            (HeardQuestions { v6: false, .. }, Self::Second | Self::Both | Self::V6) => Some(Self::V6),
             // Interfaces that have no other family are not concerned by what is asked in the other.
-            (AskedIn { v6: false, .. }, Self::First) => Some(Self::OnlyV6),
-            (AskedIn { v4: false, .. }, Self::Second) => Some(Self::OnlyV4),
+            (HeardQuestions { v6: false, .. }, Self::First) => Some(Self::OnlyV6),
+            (HeardQuestions { v4: false, .. }, Self::Second) => Some(Self::OnlyV4),
             _ => None,
         }
     }
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn an_interface_with_one_family_is_asked_on_in_that_one() {
         let in_families = |families: Families, is_only| {
-            [true, false].map(|is_ipv4| families.include(InFamily { is_ipv4, is_only }))
+            [true, false].map(|is_ipv4| families.include(InterfaceFamily { is_ipv4, is_only }))
         };
         for (families, beside, only) in [
             (Families::First, [true, false], [true, true]),
@@ -101,10 +101,10 @@ mod tests {
     #[test]
     fn what_others_ask_in_one_family_is_asked_in_the_other() {
         let (neither, v4, v6, both) = (
-            AskedIn::default(),
-            AskedIn { v4: true, v6: false },
-            AskedIn { v4: false, v6: true },
-            AskedIn { v4: true, v6: true },
+            HeardQuestions::default(),
+            HeardQuestions { v4: true, v6: false },
+            HeardQuestions { v4: false, v6: true },
+            HeardQuestions { v4: true, v6: true },
         );
         for (families, left) in [
             (Families::First, [Some(Families::First), Some(Families::OnlyV6), Some(Families::V4), None]),

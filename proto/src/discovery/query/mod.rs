@@ -6,12 +6,13 @@ mod reply;
 mod rounds;
 mod schedule;
 
-pub use families::{Families, InFamily};
+pub use families::{Families, InterfaceFamily};
 pub use question::{
-    Asked, LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM_BYTES, NETWORK_KNOWN_ANSWERS, Question, Subtype,
+    ForeignQuestions, LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM_BYTES, NETWORK_KNOWN_ANSWERS, Question,
+    Subtype,
 };
-pub use reply::{Replied, Replies, ReplyError, parse_reply};
-pub use rounds::{Due, Manner, Rounds};
+pub use reply::{ReplyAssembler, ReplyError, ReplyTotals, parse_reply};
+pub use rounds::{DueQuery, QueryMode, QuerySchedule};
 
 use simple_dns::Name;
 

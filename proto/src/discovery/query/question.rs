@@ -106,14 +106,14 @@ impl Question {
 
 /// Somebody else's questions, as far as they are about services of the mesh's kind and are answered by multicast.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Asked {
+pub struct ForeignQuestions {
     /// The questions.
     pub questions: Vec<Question>,
     /// The instances that need not answer.
     pub known: Vec<InstanceId>,
 }
 
-impl Asked {
+impl ForeignQuestions {
     /// Reads a message. One that answers, or asks for something else, has no questions.
     ///
     /// # Errors
@@ -168,7 +168,10 @@ mod tests {
             [Question::Name(subtype("robot/arm")), Question::All, Question::Name(subtype("Küche"))];
         let known: Vec<_> = (1..=3).map(|n| InstanceId::from_random([n; 16])).collect();
         let bytes = Question::encode(&questions, known.clone(), NETWORK_DATAGRAM_BYTES);
-        assert_eq!(Asked::parse(&bytes), Ok(Asked { questions: questions.to_vec(), known }));
+        assert_eq!(
+            ForeignQuestions::parse(&bytes),
+            Ok(ForeignQuestions { questions: questions.to_vec(), known })
+        );
     }
 
     #[test]
@@ -180,7 +183,7 @@ mod tests {
             assert!(unused < 2 * KNOWN_ANSWER_BYTES, "{unused} bytes of {bytes} are unused");
         }
         let message = Question::encode(&[Question::All], known, NETWORK_DATAGRAM_BYTES);
-        let carried = Asked::parse(&message).map(|asked| asked.known.len());
+        let carried = ForeignQuestions::parse(&message).map(|asked| asked.known.len());
         assert_eq!(carried, Ok(NETWORK_KNOWN_ANSWERS));
     }
 
@@ -212,7 +215,7 @@ mod tests {
         // Answered to the one who asked, and to nobody else.
         ask("_meshzero._tcp.local", true);
         let bytes = packet.build_bytes_vec().expect("it encodes");
-        assert_eq!(Asked::parse(&bytes), Ok(Asked::default()));
+        assert_eq!(ForeignQuestions::parse(&bytes), Ok(ForeignQuestions::default()));
     }
 
     #[test]
@@ -228,7 +231,7 @@ mod tests {
             }
             bytes.truncate(random.usize(..=whole.len()));
             // Any answer will do; coming back at all is what is tested.
-            let _ = Asked::parse(&bytes);
+            let _ = ForeignQuestions::parse(&bytes);
         }
     }
 }

@@ -35,7 +35,7 @@ pub enum ReplyError {
 
 /// What replies have said as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Replied {
+pub struct ReplyTotals {
     /// The services.
     pub adverts: Vec<Advert>,
     /// The instances whose records were withdrawn: those whose lifetime is 0 (RFC 6762 §10.1).
@@ -48,10 +48,10 @@ pub struct Replied {
 ///
 /// # Errors
 /// [`ReplyError`]: these bytes are no DNS message.
-pub fn parse_reply(bytes: &[u8]) -> Result<Replied, ReplyError> {
-    let mut pieces = Pieces::default();
+pub fn parse_reply(bytes: &[u8]) -> Result<ReplyTotals, ReplyError> {
+    let mut pieces = ResponderRecords::default();
     let gone = pieces.add(bytes)?;
-    Ok(Replied { gone, ..pieces.take_whole(None, 0) })
+    Ok(ReplyTotals { gone, ..pieces.take_whole(None, 0) })
 }
 
 /// Puts replies together. A responder with many services spreads their records over several datagrams.
@@ -59,14 +59,14 @@ pub fn parse_reply(bytes: &[u8]) -> Result<Replied, ReplyError> {
 /// A service is given as soon as it has an address, and again when there are more: a responder with many addresses spreads those
 /// as well. What waits for the rest of its records, or may get more, has at most a megabyte, from all responders together.
 #[derive(Debug, Default)]
-pub struct Replies {
-    incomplete: HashMap<SocketAddr, Pieces>,
+pub struct ReplyAssembler {
+    incomplete: HashMap<SocketAddr, ResponderRecords>,
     held: usize,
     /// The zone of link-local addresses (RFC 4007): the number of the interface that the replies arrive on.
     zone: u32,
 }
 
-impl Replies {
+impl ReplyAssembler {
     /// For replies that arrive on the interface with this number. Link-local addresses in them are of its network.
     pub fn on_interface(zone: u32) -> Self {
         Self { zone, ..Self::default() }
@@ -83,7 +83,7 @@ impl Replies {
     ///
     /// # Errors
     /// [`ReplyError`]: these bytes are no DNS message. What was known before stays.
-    pub fn add(&mut self, from: SocketAddr, bytes: &[u8]) -> Result<Replied, ReplyError> {
+    pub fn add(&mut self, from: SocketAddr, bytes: &[u8]) -> Result<ReplyTotals, ReplyError> {
         let full = self.held >= MAX_HELD_BYTES
             || (!self.incomplete.contains_key(&from) && self.incomplete.len() >= MAX_RESPONDERS);
         if full {
@@ -103,15 +103,15 @@ impl Replies {
         } else {
             self.held += pieces.held;
         }
-        added.map(|gone| Replied { gone, ..whole })
+        added.map(|gone| ReplyTotals { gone, ..whole })
     }
 }
 
 /// The records of one responder, until they make adverts.
 #[derive(Debug, Default)]
-struct Pieces {
-    services: HashMap<String, Service>,
-    hosts: HashMap<Vec<u8>, Host>,
+struct ResponderRecords {
+    services: HashMap<String, ServiceRecords>,
+    hosts: HashMap<Vec<u8>, HostRecords>,
     /// The hosts that the last datagram says something new about. The others need not be looked at: the responders of one host
     /// share an address on loopback, and so may have hundreds of services here.
     changed: Vec<Vec<u8>>,
@@ -121,20 +121,20 @@ struct Pieces {
 
 /// The addresses of a host, and the labels of the services that are there.
 #[derive(Debug, Default)]
-struct Host {
+struct HostRecords {
     addresses: Vec<IpAddr>,
     services: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
-struct Service {
+struct ServiceRecords {
     target: Option<(Vec<u8>, u16)>,
     properties: Option<Vec<(Vec<u8>, Vec<u8>)>>,
     /// The number of addresses with which it was returned, unless it has been announced again since.
     given: Option<usize>,
 }
 
-impl Service {
+impl ServiceRecords {
     /// Memory that its records take, about.
     fn bytes(&self) -> usize {
         let target = self.target.as_ref().map_or(0, |(host, _)| host.len());
@@ -143,7 +143,7 @@ impl Service {
     }
 }
 
-impl Pieces {
+impl ResponderRecords {
     /// Takes in the records of one datagram, and gives the instances that it withdraws.
     fn add(&mut self, bytes: &[u8]) -> Result<Vec<InstanceId>, ReplyError> {
         check_counts(bytes)?;
@@ -169,7 +169,7 @@ impl Pieces {
 
     /// Drops the addresses of a service that was returned and is announced again: the current ones follow.
     fn forget_given(&mut self, name: &Name<'_>, host: &[u8]) {
-        let is_given = |service: &Service| service.given.is_some();
+        let is_given = |service: &ServiceRecords| service.given.is_some();
         if instance_label(name).and_then(|label| self.services.get(&label)).is_some_and(is_given)
             && let Some(host) = self.hosts.get_mut(host)
         {
@@ -213,7 +213,7 @@ impl Pieces {
         }
     }
 
-    fn change(&mut self, name: &Name<'_>, change: impl FnOnce(&mut Service)) {
+    fn change(&mut self, name: &Name<'_>, change: impl FnOnce(&mut ServiceRecords)) {
         let Some(service) = self.service(name) else { return };
         let before = service.bytes();
         change(service);
@@ -246,19 +246,19 @@ impl Pieces {
     }
 
     /// The entry of a host; `None` when there are too many.
-    fn host(&mut self, key: Vec<u8>) -> Option<&mut Host> {
+    fn host(&mut self, key: Vec<u8>) -> Option<&mut HostRecords> {
         if self.hosts.len() >= MAX_NAMES && !self.hosts.contains_key(&key) {
             return None;
         }
         let bytes = key.len();
         Some(self.hosts.entry(key).or_insert_with(|| {
             self.held += ENTRY_BYTES + bytes;
-            Host::default()
+            HostRecords::default()
         }))
     }
 
     /// The entry of an instance of our service type; `None` for other names, and when there are too many.
-    fn service(&mut self, name: &Name<'_>) -> Option<&mut Service> {
+    fn service(&mut self, name: &Name<'_>) -> Option<&mut ServiceRecords> {
         let label = instance_label(name)?;
         if self.services.len() >= MAX_NAMES && !self.services.contains_key(&label) {
             return None;
@@ -266,13 +266,13 @@ impl Pieces {
         let bytes = label.len();
         Some(self.services.entry(label).or_insert_with(|| {
             self.held += ENTRY_BYTES + bytes;
-            Service::default()
+            ServiceRecords::default()
         }))
     }
 
     /// What is complete and has not been given as it is now. `responder` is where a service is whose host has no address record.
-    fn take_whole(&mut self, responder: Option<IpAddr>, zone: u32) -> Replied {
-        let mut replied = Replied::default();
+    fn take_whole(&mut self, responder: Option<IpAddr>, zone: u32) -> ReplyTotals {
+        let mut replied = ReplyTotals::default();
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         changed.dedup();

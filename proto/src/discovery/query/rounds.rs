@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::families::AskedIn;
-use super::schedule::{self, Step};
+use super::families::HeardQuestions;
+use super::schedule::{self, ScheduleStep};
 use super::{Families, NETWORK_KNOWN_ANSWERS, Question};
 
 /// When a watcher asks again, for what both an announcement and its repetition failed to tell: pauses between questions, of
@@ -18,7 +18,7 @@ const SAME_ANSWER: Duration = Duration::from_secs(1);
 
 /// How a question is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub enum QueryMode {
     /// From a port of its own, and answered to that at once (RFC 6762 §5.1, §6.7).
     OneShot,
     /// From port 5353, and answered by multicast (RFC 6762 §5.2).
@@ -27,48 +27,48 @@ pub enum Manner {
 
 /// A question that is to be asked now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
+pub struct DueQuery {
     /// The question.
     pub question: Question,
     /// How.
-    pub manner: Manner,
+    pub manner: QueryMode,
     /// In which families.
     pub families: Families,
 }
 
-/// The questions of one node, with their times. Nothing here waits: ask for what is due at [`Rounds::next_at`].
+/// The questions of one node, with their times. Nothing here waits: ask for what is due at [`QuerySchedule::next_at`].
 #[derive(Debug, Default)]
-pub struct Rounds {
-    searches: BTreeMap<Question, Search>,
+pub struct QuerySchedule {
+    searches: BTreeMap<Question, QueryReasons>,
 }
 
 /// The reasons for one question.
 #[derive(Debug, Default)]
-struct Search {
-    quick: Option<Quick>,
-    watch: Option<Watch>,
+struct QueryReasons {
+    quick: Option<QuickRounds>,
+    watch: Option<WatchedAnswers>,
     /// When anybody on the network last asked this as an ordinary question.
-    ordinary_at: Ordinary,
+    ordinary_at: LastQueried,
 }
 
 /// When an ordinary question was asked last, by family.
 #[derive(Debug, Default)]
-struct Ordinary {
+struct LastQueried {
     v4: Option<Instant>,
     v6: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Quick {
+struct QuickRounds {
     begun: Instant,
     /// The rounds that are over.
     done: usize,
-    heard: Others,
+    heard: OtherHosts,
 }
 
 /// What has been heard of other hosts since quick rounds began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Others {
+enum OtherHosts {
     Nothing,
     ByMulticast,
     /// Such replies do arrive.
@@ -76,7 +76,7 @@ enum Others {
 }
 
 #[derive(Debug)]
-struct Watch {
+struct WatchedAnswers {
     /// The pause before `due`, by its place in [`WATCH`].
     pause: usize,
     due: Instant,
@@ -84,13 +84,13 @@ struct Watch {
     next: Families,
 }
 
-impl Rounds {
+impl QuerySchedule {
     /// Begins the quick rounds, unless they have begun within the last `merge`.
     pub fn begin(&mut self, question: Question, merge: Duration, now: Instant) {
         let search = self.searches.entry(question).or_default();
-        let running = |quick: &Quick| now.saturating_duration_since(quick.begun) < merge;
+        let running = |quick: &QuickRounds| now.saturating_duration_since(quick.begun) < merge;
         if !search.quick.as_ref().is_some_and(running) {
-            search.quick = Some(Quick { begun: now, done: 0, heard: Others::Nothing });
+            search.quick = Some(QuickRounds { begun: now, done: 0, heard: OtherHosts::Nothing });
         }
     }
 
@@ -107,7 +107,7 @@ impl Rounds {
     /// Begins to watch: the question is asked again after a while, and then less and less often. `random` is from 0 to 1.
     pub fn watch(&mut self, question: Question, now: Instant, random: f32) {
         let search = self.searches.entry(question).or_default();
-        search.watch.get_or_insert_with(|| Watch {
+        search.watch.get_or_insert_with(|| WatchedAnswers {
             pause: 0,
             due: now + jittered(WATCH[0], random),
             next: Families::First,
@@ -126,21 +126,21 @@ impl Rounds {
 
     /// Another host replied directly to a one-shot question, in the family that is asked first, so such replies do arrive.
     pub fn answered(&mut self) {
-        self.hear(Others::Directly);
+        self.hear(OtherHosts::Directly);
     }
 
     /// A service of another host was heard of by multicast, or other hosts are known to be there.
     pub fn heard_others(&mut self) {
-        self.hear(Others::ByMulticast);
+        self.hear(OtherHosts::ByMulticast);
     }
 
     /// Returns whether there are quick rounds of a question, and no other host has been heard since they began.
     pub fn has_heard_nothing(&self, question: Question) -> bool {
         let quick = self.searches.get(&question).and_then(|search| search.quick.as_ref());
-        quick.is_some_and(|quick| quick.heard == Others::Nothing)
+        quick.is_some_and(|quick| quick.heard == OtherHosts::Nothing)
     }
 
-    fn hear(&mut self, heard: Others) {
+    fn hear(&mut self, heard: OtherHosts) {
         for quick in self.searches.values_mut().filter_map(|search| search.quick.as_mut()) {
             quick.heard = quick.heard.max(heard);
         }
@@ -157,7 +157,7 @@ impl Rounds {
 
     /// The time at which something is due next.
     pub fn next_at(&self) -> Option<Instant> {
-        let times = |(question, search): (&Question, &Search)| {
+        let times = |(question, search): (&Question, &QueryReasons)| {
             let quick = search.quick.as_ref().and_then(|quick| quick.next_at(*question));
             quick.into_iter().chain(search.watch.as_ref().map(|watch| watch.due)).min()
         };
@@ -165,7 +165,7 @@ impl Rounds {
     }
 
     /// The questions to ask at `now`, where so many services are `known` that need not answer. `random` gives numbers from 0 to 1.
-    pub fn due(&mut self, now: Instant, known: usize, mut random: impl FnMut() -> f32) -> Vec<Due> {
+    pub fn due(&mut self, now: Instant, known: usize, mut random: impl FnMut() -> f32) -> Vec<DueQuery> {
         let is_crowded = known > NETWORK_KNOWN_ANSWERS;
         let mut due = Vec::new();
         for (&question, search) in &mut self.searches {
@@ -182,9 +182,9 @@ impl Rounds {
         }
         self.searches.retain(|_, search| search.is_wanted());
         // A search for a name and one for all may come to ask the same.
-        let mut unique: Vec<Due> = Vec::with_capacity(due.len());
+        let mut unique: Vec<DueQuery> = Vec::with_capacity(due.len());
         for one in due {
-            let same = |other: &&mut Due| (other.question, other.manner) == (one.question, one.manner);
+            let same = |other: &&mut DueQuery| (other.question, other.manner) == (one.question, one.manner);
             match unique.iter_mut().find(same) {
                 Some(other) => other.families = other.families.and(one.families),
                 None => unique.push(one),
@@ -200,15 +200,15 @@ impl Rounds {
         quick.is_none_or(|quick| {
             let settled = schedule::settled(question);
             let after = match quick.heard {
-                Others::Directly => settled.answered,
-                Others::Nothing => settled.alone,
-                Others::ByMulticast => settled.by_multicast,
+                OtherHosts::Directly => settled.answered,
+                OtherHosts::Nothing => settled.alone,
+                OtherHosts::ByMulticast => settled.by_multicast,
             };
             now >= quick.begun + after
         })
     }
 
-    fn change(&mut self, question: Question, change: impl FnOnce(&mut Search)) {
+    fn change(&mut self, question: Question, change: impl FnOnce(&mut QueryReasons)) {
         if let Some(search) = self.searches.get_mut(&question) {
             change(search);
             if !search.is_wanted() {
@@ -218,13 +218,13 @@ impl Rounds {
     }
 }
 
-impl Search {
+impl QueryReasons {
     fn is_wanted(&self) -> bool {
         self.quick.is_some() || self.watch.is_some()
     }
 
     /// The next step of the quick rounds that is due, which counts as done.
-    fn next_step(&mut self, question: Question, now: Instant) -> Option<Step> {
+    fn next_step(&mut self, question: Question, now: Instant) -> Option<ScheduleStep> {
         let quick = self.quick.as_mut()?;
         match quick.next_at(question) {
             Some(at) if at <= now => {
@@ -241,21 +241,29 @@ impl Search {
     }
 
     /// What a round asks. In a crowd each of two families is asked in its turn, because all would answer in both.
-    fn ask(&mut self, question: Question, step: Step, is_crowded: bool, now: Instant) -> Option<Due> {
-        let one_shot = |question, families| Some(Due { question, manner: Manner::OneShot, families });
-        let is_answered = self.quick.as_ref().is_some_and(|quick| quick.heard == Others::Directly);
+    fn ask(
+        &mut self,
+        question: Question,
+        step: ScheduleStep,
+        is_crowded: bool,
+        now: Instant,
+    ) -> Option<DueQuery> {
+        let one_shot = |question, families| Some(DueQuery { question, manner: QueryMode::OneShot, families });
+        let is_answered = self.quick.as_ref().is_some_and(|quick| quick.heard == OtherHosts::Directly);
         match step {
-            Step::OneShot(Families::Both) if is_crowded && question == Question::All => {
+            ScheduleStep::OneShot(Families::Both) if is_crowded && question == Question::All => {
                 one_shot(question, Families::First)
             }
-            Step::OneShot(families) => one_shot(question, families),
-            Step::OneShotForAll => one_shot(Question::All, Families::First),
-            Step::OneShotIfFew if is_crowded => one_shot(question, Families::Only),
-            Step::OneShotIfFew => one_shot(question, Families::First),
-            Step::OrdinaryUnlessAnswered(_) if is_answered => None,
-            Step::OrdinaryUnlessAnswered(families) => self.ordinary(question, families, SAME_ANSWER, now),
-            Step::Ordinary => self.ordinary(question, Families::Both, SAME_ANSWER, now),
-            Step::End => None,
+            ScheduleStep::OneShot(families) => one_shot(question, families),
+            ScheduleStep::OneShotForAll => one_shot(Question::All, Families::First),
+            ScheduleStep::OneShotIfFew if is_crowded => one_shot(question, Families::Only),
+            ScheduleStep::OneShotIfFew => one_shot(question, Families::First),
+            ScheduleStep::OrdinaryUnlessAnswered(_) if is_answered => None,
+            ScheduleStep::OrdinaryUnlessAnswered(families) => {
+                self.ordinary(question, families, SAME_ANSWER, now)
+            }
+            ScheduleStep::Ordinary => self.ordinary(question, Families::Both, SAME_ANSWER, now),
+            ScheduleStep::End => None,
         }
     }
 
@@ -266,14 +274,14 @@ impl Search {
         families: Families,
         lately: Duration,
         now: Instant,
-    ) -> Option<Due> {
+    ) -> Option<DueQuery> {
         let families = families.without(self.ordinary_at.within(lately, now))?;
         self.ordinary_at.note(families, now);
-        Some(Due { question, manner: Manner::Ordinary, families })
+        Some(DueQuery { question, manner: QueryMode::Ordinary, families })
     }
 }
 
-impl Ordinary {
+impl LastQueried {
     fn note(&mut self, families: Families, now: Instant) {
         // On an interface with one family the other one is asked in its place, and heard of when it is.
         if matches!(families, Families::First | Families::Both | Families::V4) {
@@ -285,20 +293,20 @@ impl Ordinary {
     }
 
     /// The families in which it has been asked within this time.
-    fn within(&self, time: Duration, now: Instant) -> AskedIn {
+    fn within(&self, time: Duration, now: Instant) -> HeardQuestions {
         let recent = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < time);
-        AskedIn { v4: recent(self.v4), v6: recent(self.v6) }
+        HeardQuestions { v4: recent(self.v4), v6: recent(self.v6) }
     }
 }
 
-impl Quick {
+impl QuickRounds {
     fn next_at(&self, question: Question) -> Option<Instant> {
         let (at, _) = schedule::rounds(question).get(self.done)?;
         Some(self.begun + Duration::from_millis(*at))
     }
 }
 
-impl Watch {
+impl WatchedAnswers {
     fn advance(&mut self, now: Instant, random: f32) {
         self.pause = (self.pause + 1).min(WATCH.len() - 1);
         self.due = now + jittered(WATCH[self.pause], random);

@@ -6,7 +6,7 @@ use super::{Families, Question};
 
 /// One round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum ScheduleStep {
     OneShot(Families),
     OneShotForAll,
     /// One-shot in the first family. If more services are known than fit into a question as known answers, only on interfaces with one
@@ -23,32 +23,32 @@ pub(super) enum Step {
 /// for nearly all. At 10 % loss one question in five goes unanswered, so the second follows soon. The third is an ordinary one: a
 /// firewall of the usual kind lets no reply to a one-shot question in. Programs of earlier versions answer the question for
 /// all services only, and in the first family.
-const FOR_A_NAME: [(u64, Step); 8] = [
-    (0, Step::OneShot(Families::First)),
-    (60, Step::OneShot(Families::Both)),
-    (150, Step::Ordinary),
-    (300, Step::OneShotForAll),
-    (600, Step::OneShot(Families::Both)),
-    (1_200, Step::Ordinary),
-    (2_400, Step::OneShot(Families::Both)),
-    (4_800, Step::OneShotForAll),
+const FOR_A_NAME: [(u64, ScheduleStep); 8] = [
+    (0, ScheduleStep::OneShot(Families::First)),
+    (60, ScheduleStep::OneShot(Families::Both)),
+    (150, ScheduleStep::Ordinary),
+    (300, ScheduleStep::OneShotForAll),
+    (600, ScheduleStep::OneShot(Families::Both)),
+    (1_200, ScheduleStep::Ordinary),
+    (2_400, ScheduleStep::OneShot(Families::Both)),
+    (4_800, ScheduleStep::OneShotForAll),
 ];
 /// The rounds for all services. Everybody answers with all that it has, so they are few. An ordinary question goes unanswered
 /// where somebody else's was answered less than a second before, so there are two: of those who were asked before, the answers were
 /// heard.
-const FOR_ALL: [(u64, Step); 7] = [
-    (0, Step::OneShot(Families::First)),
-    (60, Step::OneShot(Families::Beside)),
-    (150, Step::OneShotIfFew),
-    (200, Step::OrdinaryUnlessAnswered(Families::First)),
-    (600, Step::OneShot(Families::Both)),
-    (1_250, Step::OrdinaryUnlessAnswered(Families::Both)),
-    (1_400, Step::End),
+const FOR_ALL: [(u64, ScheduleStep); 7] = [
+    (0, ScheduleStep::OneShot(Families::First)),
+    (60, ScheduleStep::OneShot(Families::Beside)),
+    (150, ScheduleStep::OneShotIfFew),
+    (200, ScheduleStep::OrdinaryUnlessAnswered(Families::First)),
+    (600, ScheduleStep::OneShot(Families::Both)),
+    (1_250, ScheduleStep::OrdinaryUnlessAnswered(Families::Both)),
+    (1_400, ScheduleStep::End),
 ];
 
 /// The time after the first round at which a list of the answers is worth showing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Settled {
+pub(super) struct SettleTime {
     /// The time where direct replies arrive: after the second round.
     pub(super) answered: Duration,
     /// The time where nobody else is heard: 150 ms after the ordinary question, because RFC 6762 §6 has responders wait for up to 120 ms.
@@ -57,19 +57,19 @@ pub(super) struct Settled {
     pub(super) by_multicast: Duration,
 }
 
-const NAME_SETTLED: Settled = Settled {
+const NAME_SETTLED: SettleTime = SettleTime {
     answered: Duration::from_millis(150),
     alone: Duration::from_millis(150),
     by_multicast: Duration::from_millis(1_350),
 };
-const ALL_SETTLED: Settled = Settled {
+const ALL_SETTLED: SettleTime = SettleTime {
     answered: Duration::from_millis(150),
     alone: Duration::from_millis(350),
     by_multicast: Duration::from_millis(1_400),
 };
 
 /// The rounds of a question, each with its time after the first in milliseconds.
-pub(super) fn rounds(question: Question) -> &'static [(u64, Step)] {
+pub(super) fn rounds(question: Question) -> &'static [(u64, ScheduleStep)] {
     match question {
         Question::All => &FOR_ALL,
         Question::Name(_) => &FOR_A_NAME,
@@ -77,7 +77,7 @@ pub(super) fn rounds(question: Question) -> &'static [(u64, Step)] {
 }
 
 /// The times at which the answers to a question are worth showing.
-pub(super) fn settled(question: Question) -> Settled {
+pub(super) fn settled(question: Question) -> SettleTime {
     match question {
         Question::All => ALL_SETTLED,
         Question::Name(_) => NAME_SETTLED,

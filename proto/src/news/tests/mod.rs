@@ -21,9 +21,9 @@ fn items_and_gaps_travel() {
     writing.end::<()>(&mut bytes, Ok(Encoding::Bincode)).expect("it is written");
     bytes.extend(gap(1 << 40, GapReason::Superseded));
     let frames: Vec<_> = Frames::new(&bytes).collect();
-    assert_eq!((frames[0].0.kind, frames[0].0.flags), (Kind::News, frame::BINCODE));
+    assert_eq!((frames[0].0.kind, frames[0].0.flags), (FrameKind::News, frame::BINCODE));
     assert_eq!(read_item(frames[0].1), Some((&b"pose/left"[..], &b"item"[..])));
-    assert_eq!(frames[1].0.kind, Kind::Gap);
+    assert_eq!(frames[1].0.kind, FrameKind::Gap);
     assert_eq!(read_gap(frames[1].1), Some((1 << 40, GapReason::Superseded)));
 }
 

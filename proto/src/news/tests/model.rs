@@ -348,8 +348,8 @@ fn take(queue: &mut Queue, reader: &mut QueueReader, most: usize) {
     let mut taken = Vec::new();
     for _ in 0..most {
         match queue.pop() {
-            Some(Next::Gap(count, reason)) => reader.tell(count, reason),
-            Some(Next::Item(frame)) => {
+            Some(NextItem::Gap(count, reason)) => reader.tell(count, reason),
+            Some(NextItem::Item(frame)) => {
                 reader.take(&frame, is_exact);
                 taken.push((usize::from(frame[0]), frame[1]));
             }

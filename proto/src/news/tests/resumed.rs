@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 use crate::codec::Encoding;
-use crate::stream::{Outflow, SLICES, Spares};
+use crate::stream::{BufferPool, SLICES, SendStream};
 
 const MOST: u32 = 2;
 const LIMIT: usize = 1_000;
@@ -35,7 +35,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// A publisher and its subscriber.
 struct Pair {
-    flow: Outflow,
+    flow: SendStream,
     published: [u64; 3],
     /// Bytes on their way.
     wire: Vec<u8>,
@@ -49,7 +49,7 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         Self {
-            flow: Outflow::new(2_000, Spares::default()),
+            flow: SendStream::new(2_000, BufferPool::default()),
             published: [0; 3],
             wire: Vec::new(),
             received: 0,
@@ -70,7 +70,7 @@ impl Pair {
         self.flow.mark();
         self.flow.share(frame.into());
         if more.is_multiple_of(5) {
-            self.flow.keep_up(Kind::Ping, 0);
+            self.flow.keep_up(FrameKind::Ping, 0);
         }
     }
 
@@ -90,12 +90,12 @@ impl Pair {
         self.buffer.extend_from_slice(&bytes);
         while let Some(frame) = frame::take(&mut self.buffer, LIMIT).expect("frames arrive") {
             match frame.header.kind {
-                Kind::News => {
+                FrameKind::News => {
                     let (topic, item) = read_item(&frame.payload).expect("an item");
                     let topic = usize::from(topic[topic.len() - 1] - b'0');
                     self.arrived[topic].push(u64::from_le_bytes(*item.first_chunk().expect("a number")));
                 }
-                Kind::Gap => self.missing += read_gap(&frame.payload).expect("a gap").0,
+                FrameKind::Gap => self.missing += read_gap(&frame.payload).expect("a gap").0,
                 _ => {}
             }
         }

@@ -9,11 +9,11 @@ const fn ms(milliseconds: u64) -> Duration {
 
 /// A link on a network of the test's own, with a clock that goes in steps of a millisecond.
 struct Line {
-    stall: Stall,
+    stall: StallDetector,
     begun: Instant,
     now: Duration,
-    seen: Seen,
-    expects: Expects,
+    seen: ReceivedSoFar,
+    expects: Expectation,
     /// How long an answer takes; `None` while the network is away.
     round_trip: Option<Duration>,
     /// When an acknowledgement arrives.
@@ -23,13 +23,13 @@ struct Line {
 }
 
 impl Line {
-    fn new(expects: Expects) -> Self {
+    fn new(expects: Expectation) -> Self {
         let begun = Instant::now();
         Self {
-            stall: Stall::new(begun, Some(ms(2)), KEEP_ALIVE, 0.0),
+            stall: StallDetector::new(begun, Some(ms(2)), KEEP_ALIVE, 0.0),
             begun,
             now: Duration::ZERO,
-            seen: Seen::default(),
+            seen: ReceivedSoFar::default(),
             expects,
             round_trip: Some(ms(2)),
             answers: Vec::new(),
@@ -42,16 +42,16 @@ impl Line {
         loop {
             let now = self.begun + self.now;
             match self.stall.look(now, self.seen, self.expects) {
-                Step::Ping => {
+                StallAction::Ping => {
                     self.pings.push(self.now);
                     self.answers.extend(self.round_trip.map(|round_trip| self.now + round_trip));
                 }
-                Step::Race => self.dials.push(self.now),
-                Step::Wait(until) => {
+                StallAction::Race => self.dials.push(self.now),
+                StallAction::Wait(until) => {
                     assert!(until > now, "it waits for what is over");
                     return;
                 }
-                Step::Rest => return,
+                StallAction::Rest => return,
             }
         }
     }
@@ -89,7 +89,7 @@ impl Line {
 
 #[test]
 fn a_link_that_expects_nothing_does_nothing() {
-    let mut line = Line::new(Expects::Nothing);
+    let mut line = Line::new(Expectation::Nothing);
     line.run(ms(60_000), None);
     assert_eq!(line.done(), (0, 0));
 }
@@ -97,7 +97,7 @@ fn a_link_that_expects_nothing_does_nothing() {
 #[test]
 fn news_at_a_steady_pace_cost_nothing_and_their_silence_is_noticed_after_some_periods() {
     for (every, noticed) in [(16, 300), (100, 900), (400, 3_700)] {
-        let mut line = Line::new(Expects::News);
+        let mut line = Line::new(Expectation::News);
         line.run(ms(20_000), Some(ms(every)));
         line.done();
         line.run(ms(20_000), Some(ms(every)));
@@ -113,7 +113,7 @@ fn news_at_a_steady_pace_cost_nothing_and_their_silence_is_noticed_after_some_pe
 
 #[test]
 fn a_subscription_without_news_costs_a_ping_every_keep_alive() {
-    let mut line = Line::new(Expects::News);
+    let mut line = Line::new(Expectation::News);
     line.run(ms(10_000), None);
     line.done();
     line.run(ms(60_000), None);
@@ -123,7 +123,7 @@ fn a_subscription_without_news_costs_a_ping_every_keep_alive() {
 
 #[test]
 fn who_waits_for_a_long_reply_asks_twice_in_a_second() {
-    let mut line = Line::new(Expects::Reply);
+    let mut line = Line::new(Expectation::Reply);
     line.run(ms(2_000), None);
     line.done();
     line.run(ms(10_000), None);
@@ -133,10 +133,10 @@ fn who_waits_for_a_long_reply_asks_twice_in_a_second() {
 
 #[test]
 fn a_call_in_an_outage_is_noticed_soon_and_dialled_for_ten_times_in_a_second() {
-    let mut line = Line::new(Expects::Nothing);
+    let mut line = Line::new(Expectation::Nothing);
     line.run(ms(10_000), None);
     line.round_trip = None;
-    line.expects = Expects::Reply;
+    line.expects = Expectation::Reply;
     let begun = line.now;
     line.run(ms(5_000), None);
     assert_eq!(line.pings.len(), 1);
@@ -145,31 +145,31 @@ fn a_call_in_an_outage_is_noticed_soon_and_dialled_for_ten_times_in_a_second() {
     assert!((45..=50).contains(&line.dials.len()), "{} dials", line.dials.len());
     line.done();
     line.arrive(50);
-    line.expects = Expects::Nothing;
+    line.expects = Expectation::Nothing;
     line.run(ms(5_000), None);
     assert_eq!(line.done(), (0, 0), "it has come alive");
 }
 
 #[test]
 fn a_tell_is_asked_after_once_and_a_new_call_is_not_kept_waiting_by_it() {
-    let mut line = Line::new(Expects::Ack);
+    let mut line = Line::new(Expectation::Ack);
     line.run(ms(499), None);
     assert_eq!(line.done(), (0, 0));
     line.run(ms(2), None);
     assert_eq!(line.done(), (1, 0));
-    line.expects = Expects::Nothing;
+    line.expects = Expectation::Nothing;
     line.run(ms(100), None);
-    line.expects = Expects::Ack;
+    line.expects = Expectation::Ack;
     line.run(ms(10), None);
-    line.expects = Expects::Reply;
+    line.expects = Expectation::Reply;
     line.run(ms(60), None);
     assert_eq!(line.done(), (1, 0));
 }
 
 #[test]
 fn a_long_round_trip_is_not_taken_for_a_stall() {
-    let mut line = Line::new(Expects::Reply);
-    line.stall = Stall::new(line.begun, Some(ms(200)), KEEP_ALIVE, 0.0);
+    let mut line = Line::new(Expectation::Reply);
+    line.stall = StallDetector::new(line.begun, Some(ms(200)), KEEP_ALIVE, 0.0);
     line.round_trip = Some(ms(280));
     line.run(ms(30_000), None);
     let (pings, dials) = line.done();
@@ -179,9 +179,9 @@ fn a_long_round_trip_is_not_taken_for_a_stall() {
 
 #[test]
 fn on_a_very_long_round_trip_what_arrives_in_between_changes_nothing() {
-    for expects in [Expects::Reply, Expects::News, Expects::Ack] {
+    for expects in [Expectation::Reply, Expectation::News, Expectation::Ack] {
         let mut line = Line::new(expects);
-        line.stall = Stall::new(line.begun, Some(ms(20_000)), KEEP_ALIVE, 1.0);
+        line.stall = StallDetector::new(line.begun, Some(ms(20_000)), KEEP_ALIVE, 1.0);
         line.round_trip = Some(ms(20_000));
         line.run(ms(60_000), Some(ms(70)));
         line.run(ms(60_000), None);
@@ -191,7 +191,7 @@ fn on_a_very_long_round_trip_what_arrives_in_between_changes_nothing() {
 
 #[test]
 fn an_end_that_was_held_up_itself_reads_first() {
-    let mut line = Line::new(Expects::Reply);
+    let mut line = Line::new(Expectation::Reply);
     line.run(ms(51), None);
     assert_eq!(line.done(), (1, 0));
     line.answers.clear();
@@ -205,7 +205,7 @@ fn an_end_that_was_held_up_itself_reads_first() {
 
 #[test]
 fn an_outage_does_not_count_as_a_round_trip() {
-    let mut line = Line::new(Expects::News);
+    let mut line = Line::new(Expectation::News);
     line.run(ms(1_000), Some(ms(16)));
     let patience = line.stall.patience();
     line.round_trip = None;
@@ -218,7 +218,7 @@ fn an_outage_does_not_count_as_a_round_trip() {
 
 #[test]
 fn one_that_turns_out_to_be_busy_again_and_again_is_given_more_time_until_it_answers_in_time() {
-    let mut line = Line::new(Expects::Reply);
+    let mut line = Line::new(Expectation::Reply);
     let patience = line.stall.patience();
     (0..10).for_each(|_| line.stall.was_busy());
     assert_eq!(line.stall.patience(), patience * MOST_BUSY);
@@ -228,7 +228,7 @@ fn one_that_turns_out_to_be_busy_again_and_again_is_given_more_time_until_it_ans
 
 #[test]
 fn connections_that_bring_nothing_are_not_sought_one_after_the_other_for_ever() {
-    let mut line = Line::new(Expects::Reply);
+    let mut line = Line::new(Expectation::Reply);
     for _ in 0..6 {
         line.stall.moved(line.begun + line.now, line.seen);
     }
@@ -241,13 +241,13 @@ fn connections_that_bring_nothing_are_not_sought_one_after_the_other_for_ever() 
 #[test]
 fn all_links_together_dial_no_more_than_is_allowed() {
     let begun = Instant::now();
-    let mut allowance = Allowance::new(100, begun);
+    let mut allowance = DialBudget::new(100, begun);
     let taken =
-        |allowance: &mut Allowance, at: u64| (0..1_000).filter(|_| allowance.take(begun + ms(at))).count();
+        |allowance: &mut DialBudget, at: u64| (0..1_000).filter(|_| allowance.take(begun + ms(at))).count();
     assert_eq!(taken(&mut allowance, 0), 25);
     assert_eq!(taken(&mut allowance, 100), 10);
     assert_eq!((1..=100).map(|tick| taken(&mut allowance, 100 + tick * 100)).sum::<usize>(), 1_000);
     assert_eq!(taken(&mut allowance, 100_000), 25);
-    assert_eq!(taken(&mut Allowance::new(0, begun), 5_000), 0);
-    assert_eq!(taken(&mut Allowance::new(1, begun), 0), 1);
+    assert_eq!(taken(&mut DialBudget::new(0, begun), 5_000), 0);
+    assert_eq!(taken(&mut DialBudget::new(1, begun), 0), 1);
 }

@@ -60,7 +60,7 @@ pub fn divide(flags: u8, payload: &[u8]) -> Option<(Option<TraceContext>, &[u8])
 /// The purpose of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum FrameKind {
     /// Endpoint to client, once after the handshake: the message types it handles, in MessagePack.
     Catalogue = 1,
     /// A message that wants a reply. Four bytes of remaining time in milliseconds (0: none), then the message. May be
@@ -86,7 +86,7 @@ pub enum Kind {
     Gap = 11,
     /// Knowledge of the mesh that one node tells another, in MessagePack.
     Peer = 12,
-    /// Asks how much of the stream has arrived, which an [`Kind::Ack`] answers.
+    /// Asks how much of the stream has arrived, which an [`FrameKind::Ack`] answers.
     Ping = 13,
     /// So many bytes of the stream have arrived, says the id.
     Ack = 14,
@@ -100,7 +100,7 @@ pub enum Kind {
     Piece = 18,
 }
 
-impl Kind {
+impl FrameKind {
     /// The kind of this number; `None` if this version knows none.
     #[inline(always)]
     pub fn from_byte(byte: u8) -> Option<Self> {
@@ -157,7 +157,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The purpose of the frame.
-    pub kind: Kind,
+    pub kind: FrameKind,
     /// [`BINCODE`], [`REPLY_BINCODE`], [`TRACED`] and [`LAST`]; other bits are zero and ignored.
     pub flags: u8,
     /// The message type, where the kind has one.
@@ -168,7 +168,7 @@ pub struct Header {
 
 impl Header {
     /// A header without flags and slot.
-    pub fn new(kind: Kind, id: u64) -> Self {
+    pub fn new(kind: FrameKind, id: u64) -> Self {
         Self { kind, flags: 0, slot: 0, id }
     }
 
@@ -176,7 +176,7 @@ impl Header {
     #[inline(always)]
     pub(super) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let ([_, _, _, _, kind, flags, slot @ ..], rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
-        let kind = Kind::from_byte(*kind)?;
+        let kind = FrameKind::from_byte(*kind)?;
         let (id, rest) = match kind.has_id() {
             true => rest.split_first_chunk().map(|(id, rest)| (u64::from_le_bytes(*id), rest))?,
             false => (0, rest),

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::header::{HEADER_BYTES, Header, ID_BYTES, Kind, LENGTH_BYTES};
+use super::header::{FrameKind, HEADER_BYTES, Header, ID_BYTES, LENGTH_BYTES};
 
 /// One frame as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,25 +51,25 @@ pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameE
 
 /// The whole frames that some bytes begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut {
+pub struct WholeFrames {
     /// Bytes of the whole frames.
     pub whole: usize,
     /// The contents of these frames.
-    pub contents: Contents,
+    pub contents: FrameContents,
     /// Bytes of the frame behind them, of which a part is missing; `None` while not even its length is known.
     pub next: Option<usize>,
 }
 
 /// The contents of frames, as far as their headers tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Contents {
+pub struct FrameContents {
     /// The number of frames.
     pub frames: usize,
     /// The number of them that are tells.
     pub tells: usize,
     /// The highest number of a message type in any of them.
     pub highest_slot: u16,
-    /// The number of them that keep the link itself going, see [`Kind::is_upkeep`].
+    /// The number of them that keep the link itself going, see [`FrameKind::is_upkeep`].
     pub upkeep: usize,
     /// The flags that any of them has.
     pub flags: u8,
@@ -79,22 +79,22 @@ pub struct Contents {
 ///
 /// # Errors
 /// [`FrameError`]: the bytes are not frames of this protocol. A frame that is too long is told by its first bytes.
-pub fn cut(bytes: &[u8], limit: usize) -> Result<Cut, FrameError> {
+pub fn cut(bytes: &[u8], limit: usize) -> Result<WholeFrames, FrameError> {
     let mut rest = bytes;
-    let mut contents = Contents::default();
+    let mut contents = FrameContents::default();
     let next = loop {
         let next = self::whole(rest, limit)?;
         let Some((frame, behind)) = next.and_then(|length| rest.split_at_checked(length)) else { break next };
         if let [_, _, _, _, kind, flags, low, high, ..] = frame {
             contents.frames += 1;
-            contents.tells += usize::from(*kind == Kind::Tell as u8);
+            contents.tells += usize::from(*kind == FrameKind::Tell as u8);
             contents.highest_slot = contents.highest_slot.max(u16::from_le_bytes([*low, *high]));
-            contents.upkeep += usize::from((Kind::Ping as u8..=Kind::Void as u8).contains(kind));
+            contents.upkeep += usize::from((FrameKind::Ping as u8..=FrameKind::Void as u8).contains(kind));
             contents.flags |= flags;
         }
         rest = behind;
     };
-    Ok(Cut { whole: bytes.len() - rest.len(), contents, next })
+    Ok(WholeFrames { whole: bytes.len() - rest.len(), contents, next })
 }
 
 /// The length of a frame of this process that begins with `bytes`, its header included; `None` when there are too few of them
@@ -111,7 +111,7 @@ fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
     };
     let (least, most) = match bytes.get(LENGTH_BYTES) {
         Some(byte) => {
-            let header = Kind::from_byte(*byte).ok_or(FrameError::UnknownKind(*byte))?.header_bytes();
+            let header = FrameKind::from_byte(*byte).ok_or(FrameError::UnknownKind(*byte))?.header_bytes();
             (header, header)
         }
         // Whether it has an id is not known yet.

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use super::header::{FLAGS_AT, HEADER_BYTES, Header, ID_BYTES, Kind, LENGTH_BYTES, TRACED, flags};
+use super::header::{FLAGS_AT, FrameKind, HEADER_BYTES, Header, ID_BYTES, LENGTH_BYTES, TRACED, flags};
 use crate::buffer::WriteBuffer;
 use crate::codec::{self, Encoding};
 use crate::trace::TraceContext;
@@ -10,13 +10,13 @@ use crate::trace::TraceContext;
 /// A frame whose header is written, and whose payload is being appended to the same buffer.
 #[derive(Debug)]
 #[must_use = "the header is not whole before the end"]
-pub struct Writing {
+pub struct FrameWriter {
     start: usize,
     /// Bytes of blobs that had left beside the buffer before.
     beside: usize,
 }
 
-impl Writing {
+impl FrameWriter {
     /// Begins a frame at the end of `out`.
     #[inline(always)]
     pub fn new(out: &mut impl WriteBuffer, header: Header) -> Self {
@@ -72,13 +72,13 @@ pub fn set_id(frame: &mut [u8], id: u64) {
 }
 
 /// The length of a frame whose payload has so many bytes.
-pub fn length_of(kind: Kind, payload: usize) -> usize {
+pub fn length_of(kind: FrameKind, payload: usize) -> usize {
     kind.header_bytes() + payload
 }
 
 /// Appends a frame with the given payload.
 pub fn write(out: &mut impl WriteBuffer, header: Header, payload: &[u8]) {
-    let writing = Writing::new(out, header);
+    let writing = FrameWriter::new(out, header);
     out.put(payload);
     // The flags of the header are whole already.
     let ended = writing.end::<Infallible>(out, Ok(Encoding::MessagePack));

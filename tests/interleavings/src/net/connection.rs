@@ -10,13 +10,13 @@ const ROOM: usize = 24;
 
 /// The end that bytes leave by.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) struct WriteHalf {
     wire: Arc<Wire>,
 }
 
 /// The end that they arrive at.
 #[derive(Debug, Clone)]
-pub(crate) struct Reader {
+pub(crate) struct ReadHalf {
     wire: Arc<Wire>,
 }
 
@@ -36,10 +36,10 @@ struct State {
 }
 
 /// Both ends of a connection that is cut once so many bytes have arrived.
-pub(crate) fn connection(lasts: usize) -> (Writer, Reader) {
+pub(crate) fn connection(lasts: usize) -> (WriteHalf, ReadHalf) {
     let state = State { bytes: Vec::new(), has_ended: false, lasts, writers: Vec::new() };
     let wire = Arc::new(Wire { state: Mutex::new(state), changed: Condvar::new() });
-    (Writer { wire: Arc::clone(&wire) }, Reader { wire })
+    (WriteHalf { wire: Arc::clone(&wire) }, ReadHalf { wire })
 }
 
 impl Wire {
@@ -54,7 +54,7 @@ impl Wire {
     }
 }
 
-impl Writer {
+impl WriteHalf {
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.wire.lock();
         if state.lasts == 0 {
@@ -99,7 +99,7 @@ impl Writer {
     }
 }
 
-impl Reader {
+impl ReadHalf {
     /// Waits for bytes; none when the connection has ended or is cut. What had not arrived by then never does.
     pub(crate) fn read(&self) -> Vec<u8> {
         let mut state = self.wire.lock();
@@ -123,6 +123,6 @@ impl Reader {
 
     /// Ready once the connection is cut, as whoever reads there notices.
     pub(crate) fn poll_cut(&self, task: &mut Context<'_>) -> Poll<()> {
-        Writer { wire: Arc::clone(&self.wire) }.poll(task, |_| false)
+        WriteHalf { wire: Arc::clone(&self.wire) }.poll(task, |_| false)
     }
 }

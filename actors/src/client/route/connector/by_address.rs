@@ -7,13 +7,13 @@ use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::wire::hello::{Purpose, Welcome};
 use tokio::time;
 
-use super::{GLANCE, Held, Keeper, Known};
+use super::{DialTarget, GLANCE, LinkUptime, RouteConnector};
 use crate::client::follow::PAUSES;
 use crate::client::route::Member;
-use crate::net::zone::Named;
+use crate::net::zone::ZonedAddress;
 use crate::server::service::Service;
 
-impl Keeper {
+impl RouteConnector {
     /// Keeps the route to the one endpoint at `address`, or to the socket of ZeroMQ that listens there.
     pub(crate) async fn keep_address(self, address: SocketAddr) {
         let mut pauses = PAUSES;
@@ -23,10 +23,10 @@ impl Keeper {
                 self.lend_own(service, address).await;
                 continue;
             }
-            let mut held = Some(Held::Shortly);
+            let mut held = Some(LinkUptime::Shortly);
             if !is_foreign {
                 let hello = self.premises.hello_for(None, Purpose::Requests);
-                match self.connect(Known::only(&[address]), &hello).await {
+                match self.connect(DialTarget::only(&[address]), &hello).await {
                     Ok(link) => {
                         let instance = instance_at(address, &link.welcome);
                         held = self.hold(link, instance).await;
@@ -43,8 +43,8 @@ impl Keeper {
             }
             match held {
                 None => return,
-                Some(Held::Long) => pauses.reset(),
-                Some(Held::Shortly) => time::sleep(pauses.pause()).await,
+                Some(LinkUptime::Long) => pauses.reset(),
+                Some(LinkUptime::Shortly) => time::sleep(pauses.pause()).await,
             }
         }
     }
@@ -55,7 +55,7 @@ impl Keeper {
         let instance = Instance {
             id,
             node: service.identity.node,
-            service: service.identity.name.clone().unwrap_or_else(|| Named(address).into()),
+            service: service.identity.name.clone().unwrap_or_else(|| ZonedAddress(address).into()),
             addresses: vec![address],
             local: true,
         };
@@ -74,7 +74,7 @@ fn instance_at(address: SocketAddr, welcome: &Welcome) -> Instance {
     Instance {
         id: welcome.instance,
         node: welcome.node,
-        service: welcome.service.clone().unwrap_or_else(|| Named(address).into()),
+        service: welcome.service.clone().unwrap_or_else(|| ZonedAddress(address).into()),
         addresses: vec![address],
         local: false,
     }

@@ -6,18 +6,18 @@ use meshzero_proto::discovery::directory::{DirectoryEvent, Filter, Instance, Why
 use meshzero_proto::name::ServiceName;
 use meshzero_proto::wire::hello::Purpose;
 
-use super::{Held, Keeper, Known};
-use crate::client::follow::{Followed, Next, follow, watch_listings};
+use super::{DialTarget, LinkUptime, RouteConnector};
+use crate::client::follow::{FollowedPublishers, Next, follow, watch_listings};
 use crate::client::route::Member;
-use crate::link::dial::Listed;
+use crate::link::dial::InstanceUpdates;
 
-impl Keeper {
+impl RouteConnector {
     /// Keeps the route to all instances of a name, as discovery tells of them.
     pub(crate) async fn keep_name(self, name: ServiceName) {
         let Some(mut events) = watch_listings(&self.premises.discovery, Filter::Name(name)).await else {
             return;
         };
-        let mut followed = Followed::default();
+        let mut followed = FollowedPublishers::default();
         while let Some(event) = self.while_held(events.recv()).await.flatten() {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
@@ -44,21 +44,21 @@ impl Keeper {
         }
     }
 
-    async fn keep_instance(self, listed: Listed) {
+    async fn keep_instance(self, listed: InstanceUpdates) {
         let mut answered = None;
-        let round = async |instance: Instance, listed: &Listed| {
+        let round = async |instance: Instance, listed: &InstanceUpdates| {
             if instance.local {
                 self.add_own(instance);
                 return Next::Stop;
             }
             let hello = self.premises.hello_for(Some(instance.id), Purpose::Requests);
-            let known = Known { addresses: &instance.addresses, answered, listed: Some(listed.clone()) };
+            let known = DialTarget { addresses: &instance.addresses, answered, listed: Some(listed.clone()) };
             if let Ok(link) = self.connect(known, &hello).await {
                 answered = Some(link.address());
                 match self.hold(link, instance).await {
                     None => return Next::Stop,
-                    Some(Held::Long) => return Next::AtOnce,
-                    Some(Held::Shortly) => {}
+                    Some(LinkUptime::Long) => return Next::AtOnce,
+                    Some(LinkUptime::Shortly) => {}
                 }
             }
             if self.route.strong_count() == 0 { Next::Stop } else { Next::Later }

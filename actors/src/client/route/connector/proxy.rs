@@ -6,15 +6,15 @@ use std::sync::Arc;
 use meshzero_proto::discovery::directory::Instance;
 use tokio::time::{self, Instant};
 
-use super::{Held, Keeper, PATIENCE};
+use super::{LinkUptime, PATIENCE, RouteConnector};
 use crate::client::route::Member;
-use crate::net::bound_addresses::Bound;
-use crate::net::zone::Named;
-use crate::server::zmtp::{self, StandIn};
+use crate::net::bound_addresses::BoundAddresses;
+use crate::net::zone::ZonedAddress;
+use crate::server::zmtp::{self, ProxyService};
 
-impl Keeper {
+impl RouteConnector {
     /// A service that stands in for the socket of ZeroMQ at `address`.
-    pub(super) async fn reach_foreign(&self, address: SocketAddr) -> Option<StandIn> {
+    pub(super) async fn reach_foreign(&self, address: SocketAddr) -> Option<ProxyService> {
         let carrying = &self.premises.carrying;
         let reached = zmtp::reach(&carrying.network, address, &carrying.limits);
         let reached = match time::timeout(PATIENCE, reached).await {
@@ -25,7 +25,7 @@ impl Keeper {
             }
             Err(_) => return None,
         };
-        match StandIn::open(&self.premises.environment(self.node_stats.clone()), address, reached) {
+        match ProxyService::open(&self.premises.environment(self.node_stats.clone()), address, reached) {
             Ok(stand_in) => Some(stand_in),
             Err(error) => {
                 tracing::warn!(%address, %error, "nothing can stand in for a socket of ZeroMQ");
@@ -36,20 +36,25 @@ impl Keeper {
 
     /// Lets callers use what stands in for another program until the connection to that ends; `None` when nobody holds the
     /// route any more.
-    pub(super) async fn lend(&self, stand_in: StandIn, address: SocketAddr) -> Option<Held> {
+    pub(super) async fn lend(&self, stand_in: ProxyService, address: SocketAddr) -> Option<LinkUptime> {
         let since = Instant::now();
         let service = Arc::clone(stand_in.service());
         let identity = &service.identity;
         let (id, node) = (identity.instance, identity.node);
-        let instance =
-            Instance { id, node, service: Named(address).into(), addresses: vec![address], local: false };
+        let instance = Instance {
+            id,
+            node,
+            service: ZonedAddress(address).into(),
+            addresses: vec![address],
+            local: false,
+        };
         // Subscribers look there.
-        let _listed = self.premises.own.list(&service, Bound::At(address));
+        let _listed = self.premises.own.list(&service, BoundAddresses::At(address));
         self.add(Member::Local(Arc::clone(&service), Arc::new(instance)));
         let ended = self.while_held(stand_in.run()).await?;
         let route = self.route.upgrade()?;
         route.remove(id);
         route.note_trouble(ended);
-        Some(Held::since(since))
+        Some(LinkUptime::since(since))
     }
 }

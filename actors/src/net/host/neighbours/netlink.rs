@@ -14,7 +14,7 @@ use netlink_packet_route::neighbour::{
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use socket2::Socket;
 
-use super::{Entry, State};
+use super::{EntryState, NeighbourEntry};
 
 /// Message types of linux/rtnetlink.h. The library's enum of messages would link the parsers of all other types as well, 860 kB.
 const RTM_NEWNEIGH: u16 = 28;
@@ -30,7 +30,7 @@ const READ_BYTES: usize = 64 << 10;
 const TICK: Duration = Duration::from_millis(10);
 
 /// Asks the system for its table of both families.
-pub(super) fn table() -> io::Result<Vec<Entry>> {
+pub(super) fn table() -> io::Result<Vec<NeighbourEntry>> {
     let (family, flags) = (AddressFamily::Netlink, SockFlag::SOCK_CLOEXEC);
     let mut socket = Socket::from(socket(family, SockType::Raw, flags, SockProtocol::NetlinkRoute)?);
     socket.set_read_timeout(Some(PATIENCE))?;
@@ -38,7 +38,7 @@ pub(super) fn table() -> io::Result<Vec<Entry>> {
     let (mut table, mut bytes) = (Vec::new(), vec![0; READ_BYTES]);
     while table.len() < MAX_ENTRIES {
         let read = socket.read(&mut bytes)?;
-        if take(&bytes[..read], &mut table).map_err(io::Error::other)? == Part::Last {
+        if take(&bytes[..read], &mut table).map_err(io::Error::other)? == MessagePart::Last {
             break;
         }
     }
@@ -60,17 +60,17 @@ fn bytes(kind: u16, message: &NeighbourMessage) -> Vec<u8> {
 
 /// The place of a part in its answer.
 #[derive(Debug, PartialEq, Eq)]
-enum Part {
+enum MessagePart {
     More,
     Last,
 }
 
 /// Takes the entries of one part of the answer, other than those that cannot be read.
-fn take(mut bytes: &[u8], table: &mut Vec<Entry>) -> Result<Part, DecodeError> {
+fn take(mut bytes: &[u8], table: &mut Vec<NeighbourEntry>) -> Result<MessagePart, DecodeError> {
     while !bytes.is_empty() {
         let message = NetlinkBuffer::new_checked(bytes)?;
         match message.message_type() {
-            NLMSG_DONE => return Ok(Part::Last),
+            NLMSG_DONE => return Ok(MessagePart::Last),
             NLMSG_ERROR => return Err("the system refuses to answer".into()),
             RTM_NEWNEIGH => table.extend(NeighbourMessage::parse(message.payload()).ok().and_then(entry)),
             _ => {}
@@ -78,11 +78,11 @@ fn take(mut bytes: &[u8], table: &mut Vec<Entry>) -> Result<Part, DecodeError> {
         let length = NetlinkHeader::default().buffer_len() + message.payload_length();
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    Ok(Part::More)
+    Ok(MessagePart::More)
 }
 
 /// Reads one entry, unless it is of a kind that needs no hardware address.
-fn entry(message: NeighbourMessage) -> Option<Entry> {
+fn entry(message: NeighbourMessage) -> Option<NeighbourEntry> {
     let (mut ip, mut confirmed) = (None, None);
     for attribute in message.attributes {
         match attribute {
@@ -95,12 +95,12 @@ fn entry(message: NeighbourMessage) -> Option<Entry> {
     let state = match message.header.state {
         NeighbourState::None | NeighbourState::Noarp => return None,
         // It is asked again at the address that was known; who is there answers at once.
-        NeighbourState::Incomplete | NeighbourState::Failed | NeighbourState::Probe => State::Silent,
-        NeighbourState::Permanent => State::Known { confirmed: None },
-        _ => State::Known { confirmed },
+        NeighbourState::Incomplete | NeighbourState::Failed | NeighbourState::Probe => EntryState::Silent,
+        NeighbourState::Permanent => EntryState::Known { confirmed: None },
+        _ => EntryState::Known { confirmed },
     };
     let is_router = message.header.flags.contains(NeighbourFlags::Router);
-    Some(Entry { ip: ip?, zone: message.header.ifindex, state, is_router })
+    Some(NeighbourEntry { ip: ip?, zone: message.header.ifindex, state, is_router })
 }
 
 #[cfg(test)]
@@ -164,7 +164,7 @@ mod tests {
             message(v6, 3, Reachable, 100),
         ];
         let mut table = Vec::new();
-        assert_eq!(take(&entries.concat(), &mut table).expect("whole"), Part::More);
+        assert_eq!(take(&entries.concat(), &mut table).expect("whole"), MessagePart::More);
         let asked: Vec<Neighbour> =
             (1..=9).map(|last| state(&table, SocketAddr::new(ip(last), 9), 5 * SECOND)).collect();
         let (complete, stale) = (Neighbour::Complete, Neighbour::Stale);
@@ -214,7 +214,7 @@ mod tests {
                 let _ = take(&other, &mut Vec::new());
             }
         }
-        assert_eq!(take(&[], &mut Vec::new()).expect("nothing"), Part::More);
+        assert_eq!(take(&[], &mut Vec::new()).expect("nothing"), MessagePart::More);
     }
 
     #[test]

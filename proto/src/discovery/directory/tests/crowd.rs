@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
     let limits = Limits { instances_per_node: 8, ..Limits::default() };
-    for (source, proved) in [(Source::Peer(node(1)), 8), (REPLY, 8), (Source::Mdns, 8)] {
+    for (source, proved) in [(AdvertSource::Peer(node(1)), 8), (REPLY, 8), (AdvertSource::Mdns, 8)] {
         let mut world = World::new(&limits);
         let mut told = 0;
         for n in 0..200_u16 {
@@ -41,7 +41,14 @@ fn services_that_a_limit_hides_do_not_take_turns() {
     let limits = Limits { instances_per_node: 8, ..Limits::default() };
     let mut world = World::new(&limits);
     let mut events = Vec::new();
-    for source in [Source::Mdns, REPLY, Source::Caller(node(2)), Source::Peer(node(1)), REPLY, Source::Mdns] {
+    for source in [
+        AdvertSource::Mdns,
+        REPLY,
+        AdvertSource::Caller(node(2)),
+        AdvertSource::Peer(node(1)),
+        REPLY,
+        AdvertSource::Mdns,
+    ] {
         // Beginning elsewhere each time, as replies of several datagrams come.
         let first = events.len() as u16;
         for n in (0..50_u16).map(|n| (n * 7 + first) % 50) {
@@ -60,10 +67,10 @@ fn a_hidden_service_takes_the_place_of_one_that_has_gone() {
     let mut world = World::new(&limits);
     // Somebody has announced more than the node offers, and was first.
     for n in [1, 2, 3, 4] {
-        world.hear(advert(n, 1, &format!("forged/{n}")), Source::Mdns);
+        world.hear(advert(n, 1, &format!("forged/{n}")), AdvertSource::Mdns);
     }
     for n in 11..=15 {
-        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Peer(node(1)));
+        world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Peer(node(1)));
     }
     assert_eq!((world.directory.all().len(), world.directory.hidden()), (3, 6));
     assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "there is no room");
@@ -80,9 +87,9 @@ fn a_hidden_service_takes_the_place_of_one_that_has_gone() {
     assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "once");
     // A node that withdraws all leaves nothing hidden.
     for n in 11..=15 {
-        world.directory.unheard(id(n), Source::Peer(node(1)), world.now);
+        world.directory.unheard(id(n), AdvertSource::Peer(node(1)), world.now);
     }
-    world.directory.unheard(id(4), Source::Mdns, world.now);
+    world.directory.unheard(id(4), AdvertSource::Mdns, world.now);
     assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
     assert_eq!((world.directory.all().len(), world.directory.hidden()), (1, 0));
 }
@@ -90,7 +97,7 @@ fn a_hidden_service_takes_the_place_of_one_that_has_gone() {
 #[test]
 fn what_a_peer_told_stays_hidden_also_if_it_was_announced_before_or_since() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
-    for source in [Source::Mdns, Source::Peer(node(1)), Source::Mdns] {
+    for source in [AdvertSource::Mdns, AdvertSource::Peer(node(1)), AdvertSource::Mdns] {
         for n in 1..=3 {
             world.hear(advert(n, 1, &format!("robot/{n}")), source);
         }
@@ -104,10 +111,10 @@ fn what_a_peer_told_stays_hidden_also_if_it_was_announced_before_or_since() {
 fn an_instance_that_was_found_dead_is_not_hidden() {
     let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
     for n in [1, 2] {
-        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Mdns);
+        world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
     }
     world.directory.gone(id(1), Why::Unreachable, world.now);
-    world.hear(advert(3, 1, "robot/3"), Source::Mdns);
+    world.hear(advert(3, 1, "robot/3"), AdvertSource::Mdns);
     assert_eq!(world.directory.hidden(), 0, "it made way");
     let name = ServiceName::new("robot/1").expect("a name");
     assert_eq!(world.directory.seek(&name, world.now), Changes::default());
@@ -117,9 +124,12 @@ fn an_instance_that_was_found_dead_is_not_hidden() {
 #[test]
 fn hidden_instances_that_nobody_tells_of_are_forgotten() {
     let limits = Limits { instances_per_node: 2, ..Limits::default() };
-    for (source, left) in
-        [(Source::Mdns, 1), (REPLY, 1), (Source::Peer(node(1)), 8), (Source::Caller(node(2)), 8)]
-    {
+    for (source, left) in [
+        (AdvertSource::Mdns, 1),
+        (REPLY, 1),
+        (AdvertSource::Peer(node(1)), 8),
+        (AdvertSource::Caller(node(2)), 8),
+    ] {
         let mut world = World::new(&limits);
         let hides = |world: &mut World, n| {
             let heard = world.hear(advert(n, 1, &format!("robot/{n}")), source);
@@ -141,11 +151,11 @@ fn hidden_instances_that_nobody_tells_of_are_forgotten() {
 fn no_node_takes_the_room_for_the_hidden_instances_of_others() {
     let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
     for n in 0..2_000_u16 {
-        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Mdns);
+        world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
     }
     let before = world.directory.hidden();
     for n in 5_000..5_010_u16 {
-        world.hear(advert(n, 2, &format!("arm/{n}")), Source::Mdns);
+        world.hear(advert(n, 2, &format!("arm/{n}")), AdvertSource::Mdns);
     }
     assert_eq!(world.directory.hidden(), before + 8);
 }
@@ -161,12 +171,12 @@ fn what_is_hidden_of_a_node_goes_with_it_also_after_many_others() {
     for n in 1..=1_100_u16 {
         let (one, other) = (of_node(n, n), of_node(n, 10_000 + n));
         let (node, ids) = (one.node, [one.instance, other.instance]);
-        world.hear(one, Source::Mdns);
-        world.hear(other, Source::Mdns);
+        world.hear(one, AdvertSource::Mdns);
+        world.hear(other, AdvertSource::Mdns);
         assert_eq!(world.directory.hidden(), 1);
         match n <= 1_024 {
             true => ids.into_iter().for_each(|id| {
-                world.directory.unheard(id, Source::Mdns, world.now);
+                world.directory.unheard(id, AdvertSource::Mdns, world.now);
             }),
             false => {
                 world.directory.node_gone(node, |_| Why::NodeDied, world.now);
@@ -188,13 +198,15 @@ fn shown(world: &World, of: &str) -> usize {
 
 fn forge(world: &mut World, name: &str) -> Vec<DirectoryEvent> {
     FORGED
-        .flat_map(|n| world.hear(advert(n, 1, &name.replace("{}", &n.to_string())), Source::Mdns).events)
+        .flat_map(|n| {
+            world.hear(advert(n, 1, &name.replace("{}", &n.to_string())), AdvertSource::Mdns).events
+        })
         .collect()
 }
 
 fn tell(world: &mut World, numbers: std::ops::RangeInclusive<u16>) -> Vec<DirectoryEvent> {
     let told = numbers.map(|n| advert(n, 1, &format!("robot/{n}")));
-    told.flat_map(|told| world.hear(told, Source::Peer(node(1))).events).collect()
+    told.flat_map(|told| world.hear(told, AdvertSource::Peer(node(1))).events).collect()
 }
 
 #[test]
@@ -223,7 +235,7 @@ fn what_a_node_does_not_confirm_makes_way_for_what_it_tells_of() {
 fn what_a_node_confirms_late_does_not_make_way() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     for n in 1..=8 {
-        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Mdns);
+        world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
     }
     let mut events = Vec::new();
     for told in [9..=14, 15..=20, 1..=8] {
@@ -242,7 +254,7 @@ fn the_places_of_the_dead_are_kept_for_what_their_node_has_told_of() {
     tell(&mut world, 1..=20);
     for round in 0..10 {
         let first = world.directory.of_node(node(1)).into_iter().find(|i| world.directory.is_shown(i.id));
-        world.directory.unheard(first.expect("one is shown").id, Source::Peer(node(1)), world.now);
+        world.directory.unheard(first.expect("one is shown").id, AdvertSource::Peer(node(1)), world.now);
         let forged = forge(&mut world, &format!("forged/{round}/{{}}"));
         assert_eq!(forged, [], "{round}");
         world.now += TOLD;
@@ -261,7 +273,7 @@ fn an_instance_of_a_name_that_is_asked_for_takes_the_place_of_forged_ones() {
     world.directory.seek(&arm, world.now);
     forge(&mut world, "arm");
     assert_eq!(shown(&world, "arm"), 8);
-    world.hear(advert(1, 1, "arm"), Source::Peer(node(1)));
+    world.hear(advert(1, 1, "arm"), AdvertSource::Peer(node(1)));
     world.now += TOLD;
     let filled = world.directory.fill(|_| true, world.now);
     assert_eq!((ups(&filled), filled.events.len()), (1, 2));
@@ -275,10 +287,10 @@ fn hints_do_not_shut_out_what_a_node_tells_of() {
     for of in [1, 30] {
         let mut world = World::new(&limits);
         for n in 0..2_048_u16 {
-            world.hear(advert(10_000 + n, 1 + (n % of) as u8, "forged"), Source::Mdns);
+            world.hear(advert(10_000 + n, 1 + (n % of) as u8, "forged"), AdvertSource::Mdns);
         }
         for n in 1..=3 {
-            world.hear(advert(n, 1, &format!("robot/{n}")), Source::Peer(node(1)));
+            world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Peer(node(1)));
         }
         let before = world.directory.hidden();
         assert!(before == 256 || before == 1_024);
@@ -286,7 +298,7 @@ fn hints_do_not_shut_out_what_a_node_tells_of() {
         assert_eq!(world.directory.hidden_of(&robots), 3, "of {of}");
         // Nor do they push it out again.
         for n in 0..2_048_u16 {
-            world.hear(advert(20_000 + n, 1 + (n % of) as u8, "forged"), Source::Mdns);
+            world.hear(advert(20_000 + n, 1 + (n % of) as u8, "forged"), AdvertSource::Mdns);
         }
         assert_eq!((world.directory.hidden(), world.directory.hidden_of(&robots)), (before, 3), "of {of}");
     }
@@ -300,11 +312,11 @@ fn places_are_kept_for_what_a_node_tells_of_also_among_many_crowded_nodes() {
         bytes[..2].copy_from_slice(&n.to_le_bytes());
         for instance in [10_000 + n, 20_000 + n] {
             let of = NodeId::from_random(bytes);
-            world.hear(Advert { node: of, ..advert(instance, 1, "forged") }, Source::Mdns);
+            world.hear(Advert { node: of, ..advert(instance, 1, "forged") }, AdvertSource::Mdns);
         }
     }
     tell(&mut world, 1..=3);
-    world.directory.unheard(id(1), Source::Peer(node(1)), world.now);
+    world.directory.unheard(id(1), AdvertSource::Peer(node(1)), world.now);
     assert_eq!(forge(&mut world, "forged/{}"), []);
     assert_eq!(ups(&world.directory.fill(|of| of == node(1), world.now)), 1);
 }
@@ -313,10 +325,11 @@ fn places_are_kept_for_what_a_node_tells_of_also_among_many_crowded_nodes() {
 #[test]
 fn nobody_unsays_what_a_node_or_a_peer_told_but_they() {
     let limits = Limits { instances_per_node: 1, ..Limits::default() };
-    let (own, peer, other) = (Source::Peer(node(1)), Source::Caller(node(7)), Source::Peer(node(8)));
+    let (own, peer, other) =
+        (AdvertSource::Peer(node(1)), AdvertSource::Caller(node(7)), AdvertSource::Peer(node(8)));
     for (told, weak) in [
-        (own, vec![Source::Mdns, REPLY, peer, other, Source::Caller(node(1))]),
-        (peer, vec![Source::Mdns, REPLY, other]),
+        (own, vec![AdvertSource::Mdns, REPLY, peer, other, AdvertSource::Caller(node(1))]),
+        (peer, vec![AdvertSource::Mdns, REPLY, other]),
     ] {
         for weak in weak {
             let mut world = World::new(&limits);
@@ -328,7 +341,7 @@ fn nobody_unsays_what_a_node_or_a_peer_told_but_they() {
             world.hear(Advert { addresses: elsewhere, ..advert(2, 9, "robot") }, weak);
             world.hear(Advert { leaving: true, ..advert(2, 1, "robot") }, weak);
             world.directory.unheard(id(2), weak, world.now);
-            if let Source::Peer(peer) | Source::Caller(peer) = weak
+            if let AdvertSource::Peer(peer) | AdvertSource::Caller(peer) = weak
                 && peer != node(1)
             {
                 world.directory.peer_lost(peer, world.now);
@@ -357,26 +370,26 @@ fn nobody_unsays_what_a_node_or_a_peer_told_but_they() {
 fn a_node_speaks_over_forged_hints_of_a_hidden_instance() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for n in [1, 9] {
-        world.hear(advert(10 + n, n as u8, "kept"), Source::Mdns);
+        world.hear(advert(10 + n, n as u8, "kept"), AdvertSource::Mdns);
     }
     // Hints do not move it from one node to another.
-    world.hear(advert(2, 1, "robot"), Source::Mdns);
-    world.hear(advert(2, 9, "robot"), Source::Mdns);
+    world.hear(advert(2, 1, "robot"), AdvertSource::Mdns);
+    world.hear(advert(2, 9, "robot"), AdvertSource::Mdns);
     world.directory.node_gone(node(9), |_| Why::NodeDied, world.now);
     assert_eq!(world.directory.hidden(), 1);
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for n in [1, 9] {
-        world.hear(advert(10 + n, n as u8, "kept"), Source::Mdns);
+        world.hear(advert(10 + n, n as u8, "kept"), AdvertSource::Mdns);
     }
-    world.hear(advert(2, 9, "robot"), Source::Mdns);
-    world.hear(advert(2, 1, "robot"), Source::Peer(node(1)));
+    world.hear(advert(2, 9, "robot"), AdvertSource::Mdns);
+    world.hear(advert(2, 1, "robot"), AdvertSource::Peer(node(1)));
     world.directory.seek(&ServiceName::new("robot").expect("a name"), world.now);
     assert_eq!(world.directory.get("robot")[0].node, node(1));
 }
 
 #[test]
 fn a_hidden_instance_that_is_taken_in_has_given_no_sign_of_life_since_it_was_heard() {
-    for source in [Source::Mdns, REPLY, Source::Peer(node(1))] {
+    for source in [AdvertSource::Mdns, REPLY, AdvertSource::Peer(node(1))] {
         let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
         for n in 1..=3 {
             world.hear(advert(n, 1, &format!("robot/{n}")), source);
@@ -400,7 +413,7 @@ fn more_of_a_name_that_is_asked_for_do_not_use_up_the_places_of_others() {
     world.directory.seek(&ServiceName::new("arm").expect("a name"), world.now);
     for n in 1..=4 {
         world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
-        world.hear(advert(10 + n, 1, "arm"), Source::Peer(node(1)));
+        world.hear(advert(10 + n, 1, "arm"), AdvertSource::Peer(node(1)));
     }
     world.directory.gone(id(1), Why::Refused, world.now);
     assert_eq!(ups(&world.directory.fill(|_| true, world.now)), 1);
@@ -415,17 +428,17 @@ fn a_place_that_cannot_be_taken_at_once_is_taken_later() {
     }
     world.directory.gone(id(1), Why::Refused, world.now);
     for n in 21..=23 {
-        world.hear(advert(n, n as u8, "leg"), Source::Peer(node(n as u8)));
+        world.hear(advert(n, n as u8, "leg"), AdvertSource::Peer(node(n as u8)));
     }
     // The node has a place left, and the directory none.
     assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
-    world.directory.unheard(id(23), Source::Peer(node(23)), world.now);
+    world.directory.unheard(id(23), AdvertSource::Peer(node(23)), world.now);
     assert_eq!(ups(&world.directory.fill(|_| true, world.now)), 1);
     assert_eq!(shown(&world, "robot/"), 2);
     // One that made way for others leaves a place as well.
-    world.hear(advert(24, 24, "leg"), Source::Peer(node(24)));
+    world.hear(advert(24, 24, "leg"), AdvertSource::Peer(node(24)));
     assert_eq!(shown(&world, "robot/"), 1);
-    world.directory.unheard(id(24), Source::Peer(node(24)), world.now);
-    world.hear(advert(4, 1, "robot/4"), Source::Peer(node(1)));
+    world.directory.unheard(id(24), AdvertSource::Peer(node(24)), world.now);
+    world.hear(advert(4, 1, "robot/4"), AdvertSource::Peer(node(1)));
     assert_eq!(shown(&world, "robot/"), 2);
 }

@@ -65,7 +65,7 @@ fn a_reply_becomes_adverts() {
 
 #[test]
 fn records_in_several_datagrams_come_together() {
-    let mut replies = Replies::default();
+    let mut replies = ReplyAssembler::default();
     let mut found = Vec::new();
     for record in (1..=3).flat_map(records) {
         found.extend(replies.add(responder(), &datagram(vec![record])).expect("a reply").adverts);
@@ -98,7 +98,7 @@ fn the_last_of_a_hundred_addresses_is_read_as_well() {
 
 #[test]
 fn addresses_in_a_later_datagram_are_given_as_well() {
-    let mut replies = Replies::default();
+    let mut replies = ReplyAssembler::default();
     let first = replies.add(responder(), &datagram(records(1))).expect("a reply").adverts;
     assert_eq!(first, [expected(1)]);
     let a = A { address: std::net::Ipv4Addr::new(10, 77, 0, 1).into() };
@@ -121,7 +121,7 @@ fn link_local_addresses_keep_the_interface_they_were_heard_on() {
     let host = records[2].name.clone();
     let ip = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
     records[2] = ResourceRecord::new(host, CLASS::IN, 10, RData::AAAA(AAAA { address: ip.into() }));
-    let replied = Replies::on_interface(3).add(responder(), &datagram(records)).expect("a reply");
+    let replied = ReplyAssembler::on_interface(3).add(responder(), &datagram(records)).expect("a reply");
     assert_eq!(replied.adverts[0].addresses, [SocketAddr::from(SocketAddrV6::new(ip, 4000, 0, 3))]);
 }
 
@@ -134,13 +134,13 @@ fn records_without_a_lifetime_withdraw_their_instance() {
     for record in &mut records {
         record.ttl = 0;
     }
-    let replied = Replies::default().add(responder(), &datagram(records)).expect("a reply");
-    assert_eq!(replied, Replied { gone: vec![expected(1).instance], ..Replied::default() });
+    let replied = ReplyAssembler::default().add(responder(), &datagram(records)).expect("a reply");
+    assert_eq!(replied, ReplyTotals { gone: vec![expected(1).instance], ..ReplyTotals::default() });
 }
 
 #[test]
 fn what_waits_for_its_rest_is_forgotten_on_request() {
-    let mut replies = Replies::default();
+    let mut replies = ReplyAssembler::default();
     let mut halves = datagrams(records(1));
     let second = halves.split_off(1).concat();
     replies.add(responder(), &halves[0]).expect("a reply");
@@ -154,7 +154,7 @@ fn other_services_are_skipped() {
     for record in &mut printer {
         record.name = name("office._ipp._tcp.local".into());
     }
-    assert_eq!(parse_reply(&datagram(printer)), Ok(Replied::default()));
+    assert_eq!(parse_reply(&datagram(printer)), Ok(ReplyTotals::default()));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn forged_counts_cost_no_memory() {
 fn no_bytes_make_it_panic() {
     let whole = datagram((1..=5).flat_map(records).collect());
     let mut random = fastrand::Rng::with_seed(6762);
-    let mut replies = Replies::default();
+    let mut replies = ReplyAssembler::default();
     for _ in 0..20_000 {
         let mut bytes = whole.clone();
         for _ in 0..random.usize(1..12) {
@@ -187,7 +187,7 @@ fn no_bytes_make_it_panic() {
 
 #[test]
 fn what_waits_for_its_rest_is_bounded() {
-    let mut replies = Replies::default();
+    let mut replies = ReplyAssembler::default();
     let mut most = 0;
     for number in 0..3_000u32 {
         let [a, b, ..] = number.to_le_bytes();

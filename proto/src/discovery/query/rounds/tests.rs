@@ -13,7 +13,7 @@ fn name(text: &str) -> Question {
 }
 
 /// Everything that is asked until `end`, with the milliseconds after `begun`.
-fn run(rounds: &mut Rounds, begun: Instant, end: Duration, known: usize) -> Vec<(u64, Due)> {
+fn run(rounds: &mut QuerySchedule, begun: Instant, end: Duration, known: usize) -> Vec<(u64, DueQuery)> {
     let mut asked = Vec::new();
     while let Some(at) = rounds.next_at().filter(|at| *at < begun + end) {
         let ms = u64::try_from((at - begun).as_millis()).expect("a short time");
@@ -22,18 +22,18 @@ fn run(rounds: &mut Rounds, begun: Instant, end: Duration, known: usize) -> Vec<
     asked
 }
 
-fn one_shot(ms: u64, question: Question, families: Families) -> (u64, Due) {
-    (ms, Due { question, manner: Manner::OneShot, families })
+fn one_shot(ms: u64, question: Question, families: Families) -> (u64, DueQuery) {
+    (ms, DueQuery { question, manner: QueryMode::OneShot, families })
 }
 
-fn ordinary(ms: u64, question: Question, families: Families) -> (u64, Due) {
-    (ms, Due { question, manner: Manner::Ordinary, families })
+fn ordinary(ms: u64, question: Question, families: Families) -> (u64, DueQuery) {
+    (ms, DueQuery { question, manner: QueryMode::Ordinary, families })
 }
 
 #[test]
 fn a_name_is_asked_for_until_it_is_found() {
     use Families::{Both, First};
-    let (mut rounds, begun, arm) = (Rounds::default(), Instant::now(), name("robot/arm"));
+    let (mut rounds, begun, arm) = (QuerySchedule::default(), Instant::now(), name("robot/arm"));
     rounds.begin(arm, MERGE, begun);
     let expected = [
         one_shot(0, arm, First),
@@ -57,7 +57,7 @@ fn a_name_is_asked_for_until_it_is_found() {
 fn the_ordinary_question_for_all_is_asked_where_no_reply_arrives() {
     use Families::{Beside, Both, First};
     let all = Question::All;
-    let (mut rounds, begun) = (Rounds::default(), Instant::now());
+    let (mut rounds, begun) = (QuerySchedule::default(), Instant::now());
     rounds.begin(all, MERGE, begun);
     let expected = [
         one_shot(0, all, First),
@@ -71,7 +71,7 @@ fn the_ordinary_question_for_all_is_asked_where_no_reply_arrives() {
     assert_eq!(run(&mut rounds, begun, end, FEW), expected);
     rounds.begin(all, MERGE, begun);
     rounds.answered();
-    let of_one_shot = expected.map(|asked| Some(asked).filter(|(_, due)| due.manner == Manner::OneShot));
+    let of_one_shot = expected.map(|asked| Some(asked).filter(|(_, due)| due.manner == QueryMode::OneShot));
     let of_one_shot: Vec<_> = of_one_shot.into_iter().flatten().collect();
     assert_eq!(run(&mut rounds, begun, end, FEW), of_one_shot);
 }
@@ -80,7 +80,7 @@ fn the_ordinary_question_for_all_is_asked_where_no_reply_arrives() {
 fn in_a_crowd_nobody_answers_more_often_for_two_families() {
     use Families::{Beside, First, Only, Second};
     let all = Question::All;
-    let (mut rounds, begun) = (Rounds::default(), Instant::now());
+    let (mut rounds, begun) = (QuerySchedule::default(), Instant::now());
     rounds.begin(all, MERGE, begun);
     rounds.answered();
     let expected = [
@@ -101,8 +101,8 @@ fn a_list_is_settled_when_what_can_come_has_come() {
     let ms = Duration::from_millis;
     let (arm, all) = (name("robot/arm"), Question::All);
     for (question, answered, alone, by_multicast) in [(arm, 150, 150, 1_350), (all, 150, 350, 1_400)] {
-        let settled_at = |hear: fn(&mut Rounds)| {
-            let (mut rounds, begun) = (Rounds::default(), Instant::now());
+        let settled_at = |hear: fn(&mut QuerySchedule)| {
+            let (mut rounds, begun) = (QuerySchedule::default(), Instant::now());
             rounds.begin(question, MERGE, begun);
             hear(&mut rounds);
             (0..2_000).step_by(10).find(|at| {
@@ -114,9 +114,9 @@ fn a_list_is_settled_when_what_can_come_has_come() {
             })
         };
         assert_eq!(settled_at(|_| ()), Some(alone), "{question:?}");
-        assert_eq!(settled_at(Rounds::heard_others), Some(by_multicast), "{question:?}");
-        assert_eq!(settled_at(Rounds::answered), Some(answered), "{question:?}");
-        let both = |rounds: &mut Rounds| {
+        assert_eq!(settled_at(QuerySchedule::heard_others), Some(by_multicast), "{question:?}");
+        assert_eq!(settled_at(QuerySchedule::answered), Some(answered), "{question:?}");
+        let both = |rounds: &mut QuerySchedule| {
             rounds.answered();
             rounds.heard_others();
         };
@@ -126,7 +126,7 @@ fn a_list_is_settled_when_what_can_come_has_come() {
 
 #[test]
 fn questions_that_begin_together_are_one() {
-    let (mut rounds, begun) = (Rounds::default(), Instant::now());
+    let (mut rounds, begun) = (QuerySchedule::default(), Instant::now());
     rounds.begin(Question::All, MERGE, begun);
     assert_eq!(rounds.due(begun, FEW, || 0.5).len(), 1);
     rounds.begin(Question::All, MERGE, begun + MERGE / 2);
@@ -138,12 +138,12 @@ fn questions_that_begin_together_are_one() {
 #[test]
 fn watchers_ask_seldom_and_not_together() {
     let begun = Instant::now();
-    let mut rounds = Rounds::default();
+    let mut rounds = QuerySchedule::default();
     rounds.watch(Question::All, begun, 0.5);
     let expected = [10_000, 60_000, 660_000, 1_260_000].map(|at| ordinary(at, Question::All, Families::Both));
     assert_eq!(run(&mut rounds, begun, Duration::from_secs(1_300), FEW), expected);
     for random in [0.0, 0.3, 1.0] {
-        let mut rounds = Rounds::default();
+        let mut rounds = QuerySchedule::default();
         rounds.watch(Question::All, begun, random);
         let first = rounds.next_at().expect("it is asked") - begun;
         assert!((Duration::from_millis(7_500)..=Duration::from_millis(12_500)).contains(&first), "{first:?}");
@@ -157,7 +157,7 @@ fn a_question_that_somebody_else_asks_is_not_asked_again() {
     let (all, begun) = (Question::All, Instant::now());
     let at = |seconds| begun + Duration::from_secs(seconds);
     let asked = |heard: &[(IpAddr, u64)]| {
-        let mut rounds = Rounds::default();
+        let mut rounds = QuerySchedule::default();
         rounds.watch(all, begun, 0.5);
         for (from, seconds) in heard {
             rounds.heard(all, *from, at(*seconds));
@@ -172,11 +172,11 @@ fn a_question_that_somebody_else_asks_is_not_asked_again() {
     // Who has one family only does not hear those who have the other one only.
     assert_eq!(asked(&[(V4, 8)]), [first(Families::V6), second]);
     assert_eq!(asked(&[(V6, 8)]), [first(Families::V4), second]);
-    let (mut rounds, arm) = (Rounds::default(), name("robot/arm"));
+    let (mut rounds, arm) = (QuerySchedule::default(), name("robot/arm"));
     rounds.begin(arm, MERGE, begun);
     for from in [V4, V6] {
         rounds.heard(arm, from, begun + Duration::from_millis(100));
     }
     let asked = run(&mut rounds, begun, Duration::from_secs(1), FEW);
-    assert!(asked.iter().all(|(_, due)| due.manner == Manner::OneShot), "{asked:?}");
+    assert!(asked.iter().all(|(_, due)| due.manner == QueryMode::OneShot), "{asked:?}");
 }

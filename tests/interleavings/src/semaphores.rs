@@ -4,7 +4,7 @@ use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::{future, thread};
 
-use crate::runtime::semaphore::Quota;
+use crate::runtime::semaphore::FairSemaphore;
 
 /// Interleavings of each test.
 const HISTORIES: usize = 2_000;
@@ -13,7 +13,7 @@ const HISTORIES: usize = 2_000;
 pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
     shuttle::check_random(
         || {
-            let (quota, inside) = (Quota::new(2), Arc::new(AtomicUsize::new(0)));
+            let (quota, inside) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
             let threads = (1..=3).map(|wanted| {
                 let (quota, inside) = (Arc::clone(&quota), Arc::clone(&inside));
                 thread::spawn(move || {
@@ -40,7 +40,7 @@ pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
 pub fn who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
     shuttle::check_random(
         || {
-            let quota = Quota::new(1);
+            let quota = FairSemaphore::new(1);
             let taken = quota.try_take().expect("it is free");
             let before = {
                 let quota = Arc::clone(&quota);
@@ -70,7 +70,7 @@ pub fn who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
 pub fn nobody_overtakes_who_has_a_turn() {
     shuttle::check_random(
         || {
-            let (quota, used) = (Quota::new(2), Arc::new(AtomicUsize::new(0)));
+            let (quota, used) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
             let taken = [quota.try_take().expect("free"), quota.try_take().expect("free")];
             let giving = thread::spawn(move || drop(taken));
             let waiting = {

@@ -8,14 +8,14 @@ use std::task::Poll;
 
 use meshzero_proto::buffer::Buffer;
 use meshzero_proto::limits::Limits;
-use meshzero_proto::stream::Spares;
-use meshzero_proto::wire::frame::{self, Frames, Header, Kind};
+use meshzero_proto::stream::BufferPool;
+use meshzero_proto::wire::frame::{self, FrameKind, Frames, Header};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::{future, thread};
 
-use crate::link::send_queue::{Closed, Outbox, Pace, PushError, Room};
-use crate::net::connection::{Reader, connection};
+use crate::link::send_queue::{Flush, PushError, QueueClosed, SendQueue, SpaceNeeded};
+use crate::net::connection::{ReadHalf, connection};
 
 /// Interleavings of each check.
 const HISTORIES: usize = 2_000;
@@ -30,29 +30,29 @@ const LIMIT: usize = 20;
 /// A connection that is never cut.
 const FOR_EVER: usize = usize::MAX;
 
-fn outbox(lasts: usize) -> (Arc<Outbox>, Reader) {
+fn outbox(lasts: usize) -> (Arc<SendQueue>, ReadHalf) {
     let mut limits = Limits::default();
     limits.send_queue_bytes = LIMIT;
     let (writer, reader) = connection(lasts);
-    (Arc::new(Outbox::new(writer, &limits, &Arc::default(), &Spares::default())), reader)
+    (Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default())), reader)
 }
 
 /// The frame `number` of a sender.
 fn write(sender: u8, number: u8) -> impl FnOnce(&mut Buffer) -> Result<(), Infallible> {
     move |out| {
-        frame::write(out, Header::new(Kind::Tell, 0), &[sender, number]);
+        frame::write(out, Header::new(FrameKind::Tell, 0), &[sender, number]);
         Ok(())
     }
 }
 
-fn any_pace() -> Pace {
-    if thread_rng().gen_bool(0.5) { Pace::AtOnce } else { Pace::Gathered }
+fn any_pace() -> Flush {
+    if thread_rng().gen_bool(0.5) { Flush::AtOnce } else { Flush::Gathered }
 }
 
 /// Sends all frames of one sender, waiting for room where there is none.
-fn send(outbox: &Outbox, sender: u8) {
+fn send(outbox: &SendQueue, sender: u8) {
     for number in 0..FRAMES {
-        match outbox.push(Room::Ahead, any_pace(), write(sender, number)) {
+        match outbox.push(SpaceNeeded::Ahead, any_pace(), write(sender, number)) {
             Ok(_) => {}
             Err(PushError::Full) => {
                 let turn = future::block_on(outbox.turn()).expect("it is open");
@@ -63,7 +63,7 @@ fn send(outbox: &Outbox, sender: u8) {
     }
 }
 
-fn senders(outbox: &Arc<Outbox>) -> Vec<thread::JoinHandle<()>> {
+fn senders(outbox: &Arc<SendQueue>) -> Vec<thread::JoinHandle<()>> {
     let start = |sender| {
         let outbox = Arc::clone(outbox);
         thread::spawn(move || send(&outbox, sender))
@@ -80,8 +80,8 @@ fn check(stream: &[u8]) {
     let mut frames = Frames::new(stream);
     let mut arrived: Vec<_> = frames.by_ref().collect();
     assert_eq!(frames.left(), 0, "half a frame has arrived: {stream:?}");
-    arrived.retain(|(header, _)| header.kind != Kind::Ack);
-    assert_eq!(arrived.pop().map(|(header, _)| header.kind), Some(Kind::Bye));
+    arrived.retain(|(header, _)| header.kind != FrameKind::Ack);
+    assert_eq!(arrived.pop().map(|(header, _)| header.kind), Some(FrameKind::Bye));
     for sender in 0..SENDERS {
         let of_sender =
             arrived.iter().filter(|(_, payload)| payload[0] == sender).map(|(_, payload)| payload[1]);
@@ -139,7 +139,7 @@ pub fn a_link_goes_on_from_the_byte_that_arrived_last() {
 }
 
 /// Keeps a link going over one connection after the other; the third lasts.
-fn keep(outbox: &Arc<Outbox>, mut reader: Reader, stream: &Arc<Mutex<Vec<u8>>>) {
+fn keep(outbox: &Arc<SendQueue>, mut reader: ReadHalf, stream: &Arc<Mutex<Vec<u8>>>) {
     for lasts in [thread_rng().gen_range(1..60), FOR_EVER, FOR_EVER] {
         let far = {
             let (outbox, reader, stream) = (Arc::clone(outbox), reader.clone(), Arc::clone(stream));
@@ -169,7 +169,7 @@ fn keep(outbox: &Arc<Outbox>, mut reader: Reader, stream: &Arc<Mutex<Vec<u8>>>) 
 }
 
 /// Receives until the connection ends, and acknowledges now and then.
-fn receive(outbox: &Outbox, reader: &Reader, stream: &Mutex<Vec<u8>>) {
+fn receive(outbox: &SendQueue, reader: &ReadHalf, stream: &Mutex<Vec<u8>>) {
     loop {
         let bytes = reader.read();
         if bytes.is_empty() {
@@ -188,7 +188,7 @@ pub fn who_waits_for_room_hears_of_the_end() {
     shuttle::check_random(
         || {
             let (outbox, _reader) = outbox(FOR_EVER);
-            while outbox.push(Room::Ahead, any_pace(), write(0, 0)).is_ok() {}
+            while outbox.push(SpaceNeeded::Ahead, any_pace(), write(0, 0)).is_ok() {}
             let waiting: Vec<_> = (0..2)
                 .map(|_| {
                     let outbox = Arc::clone(&outbox);
@@ -197,7 +197,7 @@ pub fn who_waits_for_room_hears_of_the_end() {
                 .collect();
             outbox.close();
             for thread in waiting {
-                assert_eq!(thread.join().expect("no panic"), Err(Closed));
+                assert_eq!(thread.join().expect("no panic"), Err(QueueClosed));
             }
         },
         HISTORIES,

@@ -4,7 +4,7 @@ use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::thread;
 
-use crate::server::request::pending::{NEVER, Owed};
+use crate::server::request::pending::{NEVER, PendingRequests};
 
 /// Interleavings of each test.
 const HISTORIES: usize = 2_000;
@@ -17,7 +17,7 @@ const REQUESTS: u64 = 3;
 pub fn a_request_begins_or_is_refused_and_never_both() {
     shuttle::check_random(
         || {
-            let owed = Arc::new(Owed::new(64));
+            let owed = Arc::new(PendingRequests::new(64));
             for id in 0..REQUESTS {
                 assert!(owed.owe(id, 10 * id));
             }
@@ -64,7 +64,7 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
 pub fn a_place_that_is_used_again_answers_only_the_later_request() {
     shuttle::check_random(
         || {
-            let owed = Arc::new(Owed::new(64));
+            let owed = Arc::new(PendingRequests::new(64));
             let (earlier, later) = (7, 1 << 32 | 7);
             assert!(owed.owe(earlier, NEVER) && owed.begin(earlier));
             let answered = Arc::new(AtomicU64::new(0));
