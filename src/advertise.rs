@@ -15,8 +15,8 @@ use meshzero_actors::server::request::incoming_call::Call;
 use meshzero_actors::net::bind::BindAddress;
 use meshzero_actors::node::Node;
 use meshzero_actors::node::advertise::{self, ActorSource, DeclaredTopic, ServiceSpec, Uniqueness};
-use meshzero_actors::server::actor::restart::Restart;
-use meshzero_proto::codec::{TypeInfo, Wire, type_info};
+use meshzero_actors::server::actor::restart::RestartPolicy;
+use meshzero_proto::codec::{TypeInfo, WireType, type_info};
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
 
 use crate::error::AdvertiseError;
@@ -78,7 +78,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
             arbiter: None,
             only: Uniqueness::OneOfMany,
             topics: Vec::new(),
-            restart: Restart::default(),
+            restart: RestartPolicy::default(),
         });
         Self { node, offer }
     }
@@ -284,7 +284,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
 
     /// Declares a topic and the type of its items, so that the service's description has it before anything is published. Items can be
     /// published on any topic, declared or not.
-    pub fn publishes<T: Wire>(self, topic: impl AsRef<str>) -> Self {
+    pub fn publishes<T: WireType>(self, topic: impl AsRef<str>) -> Self {
         self.declare(topic.as_ref(), Some(type_info::<T>()), false)
     }
 
@@ -348,7 +348,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn restart(self, restart: Restart) -> Self {
+    pub fn restart(self, restart: RestartPolicy) -> Self {
         self.change(|offer| {
             offer.restart = restart;
             Ok(())
@@ -380,7 +380,7 @@ impl<A: Actor<Context = Context<A>>> IntoFuture for Advertise<A> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let offered = advertise::offer(&self.node, self.offer?).await?;
+            let offered = advertise::advertise(&self.node, self.offer?).await?;
             Ok(Service::new(self.node, offered))
         })
     }

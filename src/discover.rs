@@ -12,8 +12,8 @@ use meshzero_actors::discovery::ListInstances;
 use meshzero_actors::net::naming::{self, NameOrAddress};
 use meshzero_actors::node::Node;
 use meshzero_actors::node::router::GetRoute;
-use meshzero_actors::runtime::executor::Gone;
-use meshzero_proto::codec::Wire;
+use meshzero_actors::runtime::executor::MeshClosed;
+use meshzero_proto::codec::WireType;
 use meshzero_proto::discovery::directory::{Filter, Instance};
 use meshzero_proto::name::{InvalidName, ServiceName};
 
@@ -66,25 +66,25 @@ impl Discover {
 
     async fn run(self) -> Result<ServiceRef, DiscoverError> {
         let target = read(&self.name)?;
-        if self.node.ending().has_come() {
-            return Err(Gone.into());
+        if self.node.ending().is_triggered() {
+            return Err(MeshClosed.into());
         }
         let route = self.node.ask_router(GetRoute(target)).await?;
-        let alarm = self.node.alarms().at(deadline_in(self.within));
+        let alarm = self.node.alarms().sleep_until(deadline_in(self.within));
         tokio::select! {
             // A timeout of zero still finds what is connected.
             biased;
             _ = route.ready() => Ok(ServiceRef::new(self.node, route)),
             () = alarm => Err(self.not_found(&route).await),
-            () = self.node.ending().come() => Err(Gone.into()),
+            () = self.node.ending().triggered() => Err(MeshClosed.into()),
         }
     }
 
     async fn not_found(self, route: &Route) -> DiscoverError {
-        let trouble = route.trouble();
+        let trouble = route.last_error();
         let diagnosis = route.diagnose(self.node.context()).await;
-        if self.node.ending().has_come() {
-            return DiscoverError::Gone(Gone);
+        if self.node.ending().is_triggered() {
+            return DiscoverError::Gone(MeshClosed);
         }
         match *route.target() {
             Target::Address(address) => {
@@ -244,7 +244,7 @@ impl DiscoverGroup {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn subscribe<T: Wire>(self, prefix: impl AsRef<str>) -> Subscribe<T> {
+    pub fn subscribe<T: WireType>(self, prefix: impl AsRef<str>) -> Subscribe<T> {
         let filter = self.filter();
         Subscribe::to_group(self.node, self.group, filter, prefix.as_ref())
     }

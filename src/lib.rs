@@ -157,36 +157,34 @@ pub use block_on::block_on;
 pub use discover::{Discover, DiscoverAll, DiscoverGroup};
 pub use error::{
     AdvertiseError, CallError, DiscoverError, JoinError, NewsError, NotFound, PublishError, SubscribeError,
-    TrySendError, Uncertain,
+    TrySendError, UnknownReason,
 };
 pub use join::Join;
 pub use mesh::Mesh;
 pub use meshzero_actors::client::subscription::feed::FeedError;
-pub use meshzero_actors::net::interfaces::{
-    InterfacesError, MissingPart, PendingInterface as AwaitedInterface,
-};
+pub use meshzero_actors::net::interfaces::{InterfacesError, MissingPart, PendingInterface};
 pub use meshzero_actors::net::naming::InvalidAddress;
 pub use meshzero_actors::node::StartError;
-pub use meshzero_actors::runtime::executor::Gone;
+pub use meshzero_actors::runtime::executor::MeshClosed;
 pub use meshzero_actors::server::request::incoming_call::Call;
 pub use meshzero_actors::{Handles, NetMessage};
 // For `mz`, so that there is one rule.
-pub use meshzero_actors::net::bind::PlaceError;
+pub use meshzero_actors::net::bind::BindError;
 #[doc(hidden)]
 pub use meshzero_actors::net::naming;
 pub use meshzero_actors::net::zone::ZoneError;
 pub use meshzero_actors::node::advertise::OfferError;
 #[doc(hidden)]
 pub use meshzero_actors::node::advertise::check_name;
-pub use meshzero_actors::server::actor::restart::Restart;
-pub use meshzero_actors::server::drain_report::Abandoned;
+pub use meshzero_actors::server::actor::restart::RestartPolicy;
+pub use meshzero_actors::server::drain_report::DrainReport;
 pub use meshzero_actors::server::service::ServiceEnd;
 pub use meshzero_actors::telemetry::stats::{
-    CallCounts, Carries, ConnectionCounts, DiscoveryStats, LinkStats, NewsTotals, RequestCounts, RouteStats,
-    ServiceStats, Stats, SubscriptionStats, Traffic,
+    CallCounts, ConnectionCounts, DiscoveryStats, LinkPurpose, LinkStats, NewsCounts, RequestCounts,
+    RouteStats, ServiceStats, Stats, SubscriptionStats, Traffic,
 };
-pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
-pub use meshzero_proto::discovery::directory::{DirectoryEvent as WatchEvent, Instance, Why};
+pub use meshzero_proto::codec::{Blob, EncodeError, WireType};
+pub use meshzero_proto::discovery::directory::{DirectoryEvent as WatchEvent, DownReason, Instance};
 pub use meshzero_proto::id::{InstanceId, InvalidId, NodeId};
 pub use meshzero_proto::limits::{Limits, MAX_MESSAGE_BYTES};
 pub use meshzero_proto::name::{

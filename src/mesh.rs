@@ -7,11 +7,11 @@ use std::time::Duration;
 use actix::{Actor, Addr, Context};
 use meshzero_actors::diagnosis::diagnose;
 use meshzero_actors::diagnosis::diagnosis::{Diagnosis, HiddenServices, Reachability};
-use meshzero_actors::net::interfaces::PendingInterface as AwaitedInterface;
+use meshzero_actors::net::interfaces::PendingInterface;
 use meshzero_actors::node::Node;
 use meshzero_actors::node::advertise::ActorSource;
-use meshzero_actors::runtime::executor::Gone;
-use meshzero_actors::server::drain_report::Abandoned;
+use meshzero_actors::runtime::executor::MeshClosed;
+use meshzero_actors::server::drain_report::DrainReport;
 use meshzero_actors::telemetry::stats::{Stats, Traffic};
 use meshzero_proto::discovery::directory::Filter;
 use meshzero_proto::id::NodeId;
@@ -71,12 +71,12 @@ impl Mesh {
     ///
     /// ```no_run
     /// # fn run(mesh: meshzero::Mesh) {
-    /// for interface in mesh.awaited_interfaces() {
+    /// for interface in mesh.pending_interfaces() {
     ///     eprintln!("{interface}");
     /// }
     /// # }
     /// ```
-    pub fn awaited_interfaces(&self) -> &[AwaitedInterface] {
+    pub fn pending_interfaces(&self) -> &[PendingInterface] {
         self.node.awaited()
     }
 
@@ -96,7 +96,7 @@ impl Mesh {
     /// actors, which takes no longer than a message to any actor.
     ///
     /// # Errors
-    /// [`Gone`] if the program has left the mesh.
+    /// [`MeshClosed`] if the program has left the mesh.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -109,7 +109,7 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn stats(&self) -> Result<Stats, Gone> {
+    pub async fn stats(&self) -> Result<Stats, MeshClosed> {
         self.node.stats().await
     }
 
@@ -148,7 +148,7 @@ impl Mesh {
     /// }
     /// # }
     /// ```
-    pub async fn answering(&self, prefix: impl AsRef<str>) -> Reachability {
+    pub async fn reachability(&self, prefix: impl AsRef<str>) -> Reachability {
         diagnose::of_answering(self.node.context(), &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
@@ -319,7 +319,7 @@ impl Mesh {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn close(&self) -> Vec<Abandoned> {
+    pub async fn close(&self) -> Vec<DrainReport> {
         self.node.leave(self.node.limits().drain).await
     }
 
@@ -327,7 +327,7 @@ impl Mesh {
     ///
     /// # Cancel safety
     /// This method is not cancel safe, as [`Mesh::close`] is not.
-    pub async fn close_within(&self, drain: Duration) -> Vec<Abandoned> {
+    pub async fn close_within(&self, drain: Duration) -> Vec<DrainReport> {
         self.node.leave(drain).await
     }
 }

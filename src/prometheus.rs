@@ -3,7 +3,7 @@
 use std::fmt;
 
 use meshzero_actors::telemetry::stats::{
-    Carries, LinkStats, RouteStats, ServiceStats, Stats, SubscriptionStats,
+    LinkPurpose, LinkStats, RouteStats, ServiceStats, Stats, SubscriptionStats,
 };
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -71,10 +71,10 @@ impl Families<'_, '_> {
         })?;
         self.node("instances", "Instances of services that are known", Gauge, |n| n.discovery.instances)?;
         self.node(
-            "instances_displaced",
+            "instances_evicted",
             "Instances that were evicted to make room for others",
             Counter,
-            |n| n.discovery.displaced,
+            |n| n.discovery.evicted,
         )?;
         self.node("instances_refused", "Instances that were refused for want of room", Counter, |n| {
             n.discovery.refused
@@ -97,12 +97,12 @@ impl Families<'_, '_> {
         self.reasons("missed", "Items that subscribers missed", |s| {
             s.news.missed.by_reason().map(|(reason, count)| (reason.as_str(), count)).into()
         })?;
-        self.service("waited_in_vain", "Timeouts of the wait for a subscriber", Counter, |s| {
+        self.service("wait_timeouts", "Timeouts of the wait for a subscriber", Counter, |s| {
             s.news.given_up
         })?;
         self.service("subscribers", "Subscribers", Gauge, |s| s.news.subscribers as u64)?;
         self.service("links", "Links that are open", Gauge, |s| s.connections.open)?;
-        self.service("links_begun", "Links that were opened", Counter, |s| s.connections.begun)?;
+        self.service("links_opened", "Links that were opened", Counter, |s| s.connections.opened)?;
         self.service("links_resumed", "Resumptions of links over another connection", Counter, |s| {
             s.connections.resumed
         })?;
@@ -110,8 +110,8 @@ impl Families<'_, '_> {
         self.service("connections_rejected", "Connections that were rejected", Counter, |s| {
             s.connections.rejected
         })?;
-        self.service("connections_speechless", "Connections without a successful handshake", Counter, |s| {
-            s.connections.speechless
+        self.service("connections_handshake_failed", "Connections without a successful handshake", Counter, |s| {
+            s.connections.handshake_failed
         })
     }
 
@@ -120,7 +120,7 @@ impl Families<'_, '_> {
         self.route("retries_over_budget", "Calls that the retry budget did not allow to retry", |r| {
             r.calls.over_budget
         })?;
-        self.route("set_aside", "Instances that were ejected", |r| r.calls.set_aside)?;
+        self.route("ejected", "Instances that were ejected", |r| r.calls.ejected)?;
         self.route("probes", "Calls that probed an ejected instance", |r| r.calls.probes)?;
         self.route("dropped", "Messages that could not be sent at once", |r| r.calls.dropped)
     }
@@ -187,15 +187,15 @@ impl Families<'_, '_> {
         value: fn(&LinkStats) -> u64,
     ) -> fmt::Result {
         let of = |mut labels: Vec<(&'static str, String)>, side: &str, link: &LinkStats| {
-            let carries = match link.carries {
-                Carries::News => "news",
+            let purpose = match link.purpose {
+                LinkPurpose::News => "news",
                 _ => "requests",
             };
             labels.extend([
                 ("side", side.to_owned()),
                 ("peer", link.node.to_string()),
                 ("address", link.address.to_string()),
-                ("carries", carries.to_owned()),
+                ("purpose", purpose.to_owned()),
             ]);
             (labels, value(link))
         };

@@ -9,11 +9,11 @@ use meshzero_actors::net::bind::address_of;
 use meshzero_actors::net::bound_addresses::BoundAddresses;
 use meshzero_actors::node::Node;
 use meshzero_actors::node::advertise::{AdvertisedService, Uniqueness};
-use meshzero_actors::server::drain_report::Abandoned;
+use meshzero_actors::server::drain_report::DrainReport;
 use meshzero_actors::server::publisher;
 use meshzero_actors::server::service::ServiceEnd;
-use meshzero_actors::telemetry::stats::{NewsTotals, ServiceStats};
-use meshzero_proto::codec::Wire;
+use meshzero_actors::telemetry::stats::{NewsCounts, ServiceStats};
+use meshzero_proto::codec::WireType;
 use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::name::ServiceName;
 
@@ -111,7 +111,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn publish<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
+    pub fn publish<T: WireType>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
         self.publisher.publish(topic, item)
     }
 
@@ -142,7 +142,11 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn publish_all<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
+    pub async fn publish_all<T: WireType>(
+        &self,
+        topic: impl AsRef<str>,
+        item: &T,
+    ) -> Result<(), PublishError> {
         self.publisher.publish_all(topic, item).await
     }
 
@@ -184,7 +188,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     ///
     /// # Cancel safety
     /// This method is not cancel safe: dropping the future does not stop the closing.
-    pub async fn close(self) -> Option<Abandoned> {
+    pub async fn close(self) -> Option<DrainReport> {
         self.offered.close(&self.node).await
     }
 
@@ -218,7 +222,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
             biased;
             () = service.closed() => {}
             // A thread that ends with its node may not have come to close the service.
-            () = self.node.ending().come() => {}
+            () = self.node.ending().triggered() => {}
         }
         service.end().cloned().unwrap_or(ServiceEnd::Closed)
     }
@@ -263,7 +267,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError`]; no subscriber has received the item.
-    pub fn publish<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
+    pub fn publish<T: WireType>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
         self.publisher.publish(topic.as_ref(), item)
     }
 
@@ -274,7 +278,11 @@ impl Publisher {
     ///
     /// # Cancel safety
     /// This method is cancel safe: a future that is dropped before it has completed publishes nothing.
-    pub async fn publish_all<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
+    pub async fn publish_all<T: WireType>(
+        &self,
+        topic: impl AsRef<str>,
+        item: &T,
+    ) -> Result<(), PublishError> {
         self.publisher.publish_all(topic.as_ref(), item).await
     }
 
@@ -292,7 +300,7 @@ impl Publisher {
     /// println!("{} dropped for slow subscribers", totals.missed.overflow);
     /// # }
     /// ```
-    pub fn totals(&self) -> NewsTotals {
+    pub fn totals(&self) -> NewsCounts {
         self.publisher.totals()
     }
 }

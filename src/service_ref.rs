@@ -15,7 +15,7 @@ use meshzero_actors::client::tell::{self, TellError};
 use meshzero_actors::node::Node;
 use meshzero_actors::runtime::events;
 use meshzero_actors::telemetry::stats::{RouteStats, Stats};
-use meshzero_proto::codec::Wire;
+use meshzero_proto::codec::WireType;
 use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::wire::description::Description;
 
@@ -205,7 +205,7 @@ impl ServiceRef {
     }
 
     /// Subscribes to the news of all instances whose topic begins with `prefix`. See [`Subscribe`].
-    pub fn subscribe<T: Wire>(&self, prefix: impl AsRef<str>) -> Subscribe<T> {
+    pub fn subscribe<T: WireType>(&self, prefix: impl AsRef<str>) -> Subscribe<T> {
         Subscribe::to_service(Arc::clone(&self.node), Arc::clone(&self.caller.route), prefix.as_ref())
     }
 
@@ -234,7 +234,7 @@ impl ServiceRef {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn subscribe_to<T: Wire>(
+    pub fn subscribe_to<T: WireType>(
         &self,
         prefix: impl AsRef<str>,
         recipient: Recipient<News<T>>,

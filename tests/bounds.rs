@@ -10,7 +10,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::thread;
 
 use actix::prelude::*;
-use meshzero::{Blob, Carries, Limits, Mesh, News, NewsError, Service, ServiceRef, TrySendError};
+use meshzero::{Blob, Limits, LinkPurpose, Mesh, News, NewsError, Service, ServiceRef, TrySendError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -355,7 +355,11 @@ async fn the_link_of_a_subscriber_that_leaves_without_having_read() {
     let news = handle.subscribe::<Blob>("").await.expect("confirmed");
     let waiting = || {
         let links = service.stats().links;
-        links.iter().filter(|link| link.carries == Carries::News).map(|link| link.waiting).collect::<Vec<_>>()
+        links
+            .iter()
+            .filter(|link| link.purpose == LinkPurpose::News)
+            .map(|link| link.waiting)
+            .collect::<Vec<_>>()
     };
     // As many as may be written without an acknowledgement, and then some.
     send_many("a subscriber that is about to leave", || service.publish("load", &item()).expect("published"))

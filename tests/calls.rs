@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{CallError, Limits, Mesh, TrySendError, Uncertain, Value};
+use meshzero::{CallError, Limits, Mesh, TrySendError, UnknownReason, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -191,7 +191,7 @@ async fn a_call_that_is_late_ends_at_its_deadline_and_leaves_the_rest_usable() {
     for counter in [pair.reach(&service).await, pair.here.discover("counter").await.expect("it is here")] {
         let late = counter.send(Wait).timeout(Duration::from_millis(50)).await;
         match late {
-            Err(CallError::Unknown { why: Uncertain::TimedOut { after }, .. }) => {
+            Err(CallError::Unknown { why: UnknownReason::TimedOut { after }, .. }) => {
                 assert_eq!(after, Duration::from_millis(50));
             }
             other => panic!("{other:?}"),

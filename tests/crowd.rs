@@ -134,9 +134,9 @@ async fn an_error_says_which_limit_hides_services() {
     };
     let said = tokio::time::timeout(PATIENCE, said).await.expect("in time");
     assert!(said.contains("MESHZERO_LIMITS=instances_per_node="), "{said}");
-    let hidden = there.answering("crowd/").await.hidden.expect("some are not listed");
+    let hidden = there.reachability("crowd/").await.hidden.expect("some are not listed");
     assert_eq!((hidden.services, there.discover_all().await.len()), (6, 4));
     assert!(hidden.finding.to_string().contains("instances_per_node=16"), "{}", hidden.finding);
-    assert!(there.answering("elsewhere").await.hidden.is_none());
+    assert!(there.reachability("elsewhere").await.hidden.is_none());
     drop(services);
 }

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{CallError, Limits, Service, ServiceRef, Uncertain};
+use meshzero::{CallError, Limits, Service, ServiceRef, UnknownReason};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -136,7 +136,7 @@ async fn told_that_it_was_not_sent(clerk: &ServiceRef) {
     for _ in 0..20 {
         match clerk.send(Note(LATE)).timeout(Duration::from_millis(500)).await {
             Err(CallError::NotSent { tries: 1, .. }) => return,
-            Err(CallError::Unknown { why: Uncertain::TimedOut { .. }, .. }) => {}
+            Err(CallError::Unknown { why: UnknownReason::TimedOut { .. }, .. }) => {}
             other => panic!("it waited: {other:?}"),
         }
     }
@@ -194,7 +194,7 @@ async fn a_request_that_has_begun_is_not_said_to_be_unhandled() {
     for (number, clerk) in (1..).zip(office.callers().await) {
         let late = clerk.send(Linger(number)).timeout(Duration::from_secs(1)).await;
         let error = late.expect_err("it lingers");
-        assert!(matches!(error, CallError::Unknown { why: Uncertain::TimedOut { .. }, .. }), "{error}");
+        assert!(matches!(error, CallError::Unknown { why: UnknownReason::TimedOut { .. }, .. }), "{error}");
         office.open_gate();
         until("it runs to its end", || office.clerk.noted().contains(&number)).await;
     }

@@ -349,7 +349,7 @@ fn walk(ends: fn(Tenant)) {
     begin("publish", matches!(ended.publish("topic", &0u64), Err(PublishError::Closed)));
     begin("publish_all", matches!(block_on(ended.publish_all("topic", &0u64)), Err(PublishError::Closed)));
     block_on(mesh.diagnose(""));
-    block_on(mesh.answering(""));
+    block_on(mesh.reachability(""));
     begin("a second close", block_on(mesh.close()).is_empty());
     begin("at once", begun.elapsed() < PATIENCE);
     wrong.extend(after.into_iter().map(|name| format!("{name}, begun afterwards, did not fail")));

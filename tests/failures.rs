@@ -10,7 +10,7 @@ use std::task::{Context as TaskContext, Wake, Waker};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{AdvertiseError, CallError, DiscoverError, Limits, Mesh, OfferError, PlaceError, Refusal};
+use meshzero::{AdvertiseError, BindError, CallError, DiscoverError, Limits, Mesh, OfferError, Refusal};
 use serde::{Deserialize, Serialize};
 
 use crate::mortal::Mortal;
@@ -294,7 +294,7 @@ async fn addresses_that_cannot_be_used_are_refused() {
         assert!(error.to_string().contains(said), "{at}: {error}");
     }
     let error = pair.here.advertise("worker", || Worker).at(&taken).await.expect_err("taken");
-    assert!(matches!(error, AdvertiseError::Offer(OfferError::Place(PlaceError::InUse { .. }))), "{error:?}");
+    assert!(matches!(error, AdvertiseError::Offer(OfferError::Place(BindError::InUse { .. }))), "{error:?}");
     drop(listener);
     pair.here.advertise("worker", || Worker).at(&taken).await.expect("free again").close().await;
 }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero::{CallError, Limits, Mesh, Restart, SubscribeError, zero};
+use meshzero::{CallError, Limits, Mesh, RestartPolicy, SubscribeError, zero};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
@@ -252,7 +252,7 @@ async fn every_time_of_a_verb_may_be_as_short_or_as_long_as_can_be() {
     let service = pair.here.advertise("robot", || Quiet).handles::<Ping>().await.expect("advertised");
     let robot = pair.reach(&service).await;
     for time in TIMES {
-        let restart = Restart::Limited { restarts: u32::MAX, within: time };
+        let restart = RestartPolicy::Limited { restarts: u32::MAX, within: time };
         let name = format!("robot/{}", time.as_nanos());
         let other = pair.here.advertise(name, || Quiet).handles::<Ping>().restart(restart);
         let other = other.await.expect("advertised");

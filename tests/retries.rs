@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{CallError, Mesh, Refusal, Restart, Service, ServiceRef};
+use meshzero::{CallError, Mesh, Refusal, RestartPolicy, Service, ServiceRef};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -42,7 +42,7 @@ impl Worker {
     async fn offer(&self, mesh: &Mesh) -> Service<Self> {
         let worker = self.clone();
         let offer = mesh.advertise("worker", move || worker.clone());
-        let offer = offer.restart(Restart::Always);
+        let offer = offer.restart(RestartPolicy::Always);
         offer.handles::<Work>().handles::<Hold>().await.expect("advertised")
     }
 
@@ -190,7 +190,7 @@ async fn an_instance_that_keeps_failing_is_set_aside_and_tried_again_later() {
     let held = actix::spawn(held.send(Hold).timeout(PATIENCE));
     until("the worker is held up", || first.unfinished() == 1).await;
     let fail = async {
-        while worker.stats().calls.set_aside == 0 {
+        while worker.stats().calls.ejected == 0 {
             // A reply of the other one is no success of this one.
             let _ = worker.send(Work).timeout(Duration::from_millis(200)).await;
         }
@@ -223,7 +223,7 @@ async fn an_instance_whose_handler_panics_is_set_aside_and_one_that_answers_with
     for _ in 0..100 {
         worker.send(Work).timeout(PATIENCE).await.expect("a reply, if not the best").unwrap_or_default();
     }
-    assert!(ill.handled() > 5 && worker.stats().calls.set_aside == 0);
+    assert!(ill.handled() > 5 && worker.stats().calls.ejected == 0);
     ill.refuses.store(false, Ordering::SeqCst);
     ill.panic_times(5);
     let mut panicked = 0;
@@ -233,7 +233,7 @@ async fn an_instance_whose_handler_panics_is_set_aside_and_one_that_answers_with
             break;
         }
     }
-    assert_eq!((panicked, worker.stats().calls.set_aside), (5, 1));
+    assert_eq!((panicked, worker.stats().calls.ejected), (5, 1));
     until_both_answer(&worker).await;
     assert_eq!(worker.stats().calls.probes, 1);
 }
@@ -249,5 +249,5 @@ async fn the_only_instance_is_never_set_aside() {
         far.send(Work).timeout(PATIENCE).await.expect_err("it panics");
     }
     assert_eq!(far.send(Work).timeout(PATIENCE).await.expect("a reply"), Ok(1));
-    assert_eq!(far.stats().calls.set_aside, 0);
+    assert_eq!(far.stats().calls.ejected, 0);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{Carries, ServiceRef, Value, prometheus};
+use meshzero::{LinkPurpose, ServiceRef, Value, prometheus};
 use meshzero_testing::{Cut, FaultProxy};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -69,7 +69,7 @@ async fn a_service_counts_what_it_did_not_answer_and_whoever_asks_is_told() {
     assert_eq!((stats.news.published, stats.news.subscribers), (1, 0));
     assert_eq!((stats.connections.open, stats.connections.resumed, stats.connections.given_up), (1, 0, 0));
     let [link] = stats.links.as_slice() else { panic!("one link: {:?}", stats.links) };
-    assert_eq!((link.node, link.carries, link.attached), (pair.there.node(), Carries::Requests, true));
+    assert_eq!((link.node, link.purpose, link.attached), (pair.there.node(), LinkPurpose::Requests, true));
 
     let near = pair.here.stats().await.expect("it has not left");
     let mut far = calculator.ask_stats().await.expect("it answers");
@@ -115,7 +115,7 @@ async fn a_link_that_goes_on_is_counted_at_both_ends() {
         let (far, near) = (&stats.links[0], &calculator.stats().links[0]);
         assert_eq!((stats.connections.resumed, far.resumed, near.resumed), (round, round, round));
     }
-    assert_eq!(service.stats().connections.begun, 1, "it is still the same link");
+    assert_eq!(service.stats().connections.opened, 1, "it is still the same link");
 }
 
 #[actix::test]
@@ -142,7 +142,7 @@ async fn a_subscription_counts_what_it_has_missed_and_shows_its_links() {
         assert_eq!((&*stats.service, &*stats.topic, stats.lost), (calculator.name(), "sum", 0));
         assert_eq!((stats.missed.superseded, stats.missed.total()), (skipped, skipped));
         let [link] = stats.links.as_slice() else { panic!("one link: {:?}", stats.links) };
-        assert_eq!((link.node, link.carries, link.resumed), (pair.here.node(), Carries::News, round));
+        assert_eq!((link.node, link.purpose, link.resumed), (pair.here.node(), LinkPurpose::News, round));
         assert_eq!(link.address, proxy.address());
     }
     assert!(skipped > 0, "some were replaced");
@@ -183,5 +183,5 @@ async fn nothing_is_kept_for_a_program_that_has_let_go_of_a_service() {
     }
     until("its links have ended", || service.stats().connections.open == 0).await;
     let connections = service.stats().connections;
-    assert_eq!((connections.begun, connections.given_up), (5, 0));
+    assert_eq!((connections.opened, connections.given_up), (5, 0));
 }

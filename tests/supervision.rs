@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{CallError, Refusal, Restart, Service, ServiceEnd, ServiceRef, WatchEvent};
+use meshzero::{CallError, Refusal, RestartPolicy, Service, ServiceEnd, ServiceRef, WatchEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::pair::{PATIENCE, Pair, until};
@@ -46,7 +46,7 @@ fn factory() -> impl FnMut() -> Numbered + Send + 'static {
     }
 }
 
-async fn service(pair: &Pair, restart: Restart) -> (Service<Numbered>, ServiceRef) {
+async fn service(pair: &Pair, restart: RestartPolicy) -> (Service<Numbered>, ServiceRef) {
     let advertise = pair.here.advertise("numbered", factory()).handles::<Order>().restart(restart);
     let service = advertise.await.expect("advertised");
     let found = pair.there.discover("numbered").within(PATIENCE).await.expect("found");
@@ -65,7 +65,7 @@ async fn ended(service: &Service<Numbered>) -> ServiceEnd {
 #[actix::test]
 async fn an_actor_that_panics_too_often_is_given_up_and_withdrawn() {
     let pair = Pair::join().await;
-    let restart = Restart::Limited { restarts: 2, within: Duration::from_secs(3_600) };
+    let restart = RestartPolicy::Limited { restarts: 2, within: Duration::from_secs(3_600) };
     let (service, numbered) = service(&pair, restart).await;
     let mut watch = pair.there.watch("numbered");
     watch.next().await.expect("it is there");
@@ -94,7 +94,7 @@ async fn an_actor_that_panics_too_often_is_given_up_and_withdrawn() {
 #[actix::test]
 async fn what_waits_when_an_actor_is_given_up_is_refused_unhandled() {
     let pair = Pair::join().await;
-    let (service, numbered) = service(&pair, Restart::Never).await;
+    let (service, numbered) = service(&pair, RestartPolicy::Never).await;
     let calls: Vec<_> = [Order::Panic, Order::Tell, Order::Tell]
         .into_iter()
         .map(|order| actix::spawn(numbered.send(order).timeout(PATIENCE).into_future()))
@@ -121,7 +121,7 @@ async fn a_factory_that_goes_on_panicking_is_given_up_too() {
         assert_eq!(count.fetch_add(1, Ordering::Relaxed), 0, "there is only one");
         Numbered(1)
     };
-    let restart = Restart::Limited { restarts: 3, within: Duration::from_secs(3_600) };
+    let restart = RestartPolicy::Limited { restarts: 3, within: Duration::from_secs(3_600) };
     let advertise = pair.here.advertise("numbered", factory).handles::<Order>().restart(restart);
     let service = advertise.await.expect("advertised");
     panics(&pair.reach(&service).await).await;
@@ -135,7 +135,7 @@ async fn a_factory_that_goes_on_panicking_is_given_up_too() {
 #[actix::test]
 async fn how_a_service_ended_is_told() {
     let pair = Pair::join().await;
-    let (stopped, numbered) = service(&pair, Restart::default()).await;
+    let (stopped, numbered) = service(&pair, RestartPolicy::default()).await;
     numbered.send(Order::Stop).timeout(PATIENCE).await.expect("it replies before it stops");
     assert_eq!(ended(&stopped).await, ServiceEnd::Stopped);
 
@@ -153,7 +153,7 @@ async fn how_a_service_ended_is_told() {
 #[actix::test]
 async fn always_means_always() {
     let pair = Pair::join().await;
-    let (service, numbered) = service(&pair, Restart::Always).await;
+    let (service, numbered) = service(&pair, RestartPolicy::Always).await;
     for number in 1..=30 {
         assert_eq!(numbered.send(Order::Tell).timeout(PATIENCE).await.expect("a reply"), number);
         panics(&numbered).await;

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::link::config::LinkConfig;
-use crate::runtime::executor::{Executor, Gone};
+use crate::runtime::executor::{Executor, MeshClosed};
 use crate::runtime::shutdown::{ShutdownHandles, ShutdownSignal};
 use crate::runtime::timer::Timers;
 use crate::server::registry::ServiceRegistry;
@@ -87,15 +87,15 @@ impl NodeContext {
     /// Asks the discovery actor.
     ///
     /// # Errors
-    /// [`Gone`]: the node has left, or its thread has ended.
+    /// [`MeshClosed`]: the node has left, or its thread has ended.
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future stops waiting.
-    pub async fn ask_discovery<M>(&self, message: M) -> Result<M::Result, Gone>
+    pub async fn ask_discovery<M>(&self, message: M) -> Result<M::Result, MeshClosed>
     where
         M: Message<Result: Send> + Send + 'static,
         Discovery: Handler<M>,
     {
-        self.home.hear(self.discovery.send(message)).await?.map_err(|_| Gone)
+        self.home.hear(self.discovery.send(message)).await?.map_err(|_| MeshClosed)
     }
 }

@@ -4,7 +4,7 @@ pub mod packed;
 pub mod payload;
 pub(crate) mod written;
 
-use meshzero_proto::codec::Wire;
+use meshzero_proto::codec::WireType;
 
 /// An actix message that can travel: it and its result implement serde's `Serialize` and `DeserializeOwned`.
 ///
@@ -27,10 +27,10 @@ use meshzero_proto::codec::Wire;
     note = "derive `Message, Serialize, Deserialize` for `{Self}` and `Serialize, Deserialize` for its result, \
             and let both own what they hold (no references, no `Rc`)"
 )]
-pub trait NetMessage: actix::Message<Result: Wire> + Wire {}
+pub trait NetMessage: actix::Message<Result: WireType> + WireType {}
 
 #[diagnostic::do_not_recommend]
-impl<M> NetMessage for M where M: actix::Message<Result: Wire> + Wire {}
+impl<M> NetMessage for M where M: actix::Message<Result: WireType> + WireType {}
 
 /// An actor that handles messages of type `M`: one that implements actix's `Handler<M>`.
 ///

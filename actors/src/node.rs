@@ -22,10 +22,10 @@ use crate::net::interfaces::{InterfacesError, PendingInterface};
 use crate::node::router::{CloseServices, Router};
 use crate::runtime::allocator;
 use crate::runtime::control_actor;
-use crate::runtime::executor::{Executor, ExecutorGuard, Gone};
+use crate::runtime::executor::{Executor, ExecutorGuard, MeshClosed};
 use crate::runtime::shutdown::{ShutdownHandles, ShutdownSignal, TriggerOnDrop};
 use crate::runtime::timer::{TimerTask, Timers};
-use crate::server::drain_report::Abandoned;
+use crate::server::drain_report::DrainReport;
 use crate::server::registry::ServiceRegistry;
 use crate::server::service::environment::Environment;
 use crate::telemetry::stats::{GetStats, Stats};
@@ -47,7 +47,7 @@ pub enum StartError {
     Interfaces(#[from] InterfacesError),
     /// The node's thread cannot be started, or has ended.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    Gone(#[from] MeshClosed),
     /// The system gave no randomness for the node's identity.
     #[error("the system gave no random numbers: {0}")]
     Random(getrandom::Error),
@@ -94,12 +94,12 @@ impl Node {
 
     async fn start_in(
         mut config: Config,
-        home: impl AsyncFnOnce() -> Result<(Executor, ExecutorGuard), Gone>,
+        home: impl AsyncFnOnce() -> Result<(Executor, ExecutorGuard), MeshClosed>,
     ) -> Result<Arc<Self>, StartError> {
         // Before anybody adds them to a clock's time.
         config.limits = Arc::new(Arc::unwrap_or_clone(config.limits).saturated());
         let config = Arc::new(config);
-        let awaited = config.interfaces.awaited()?;
+        let awaited = config.interfaces.pending()?;
         for interface in &awaited {
             tracing::warn!("{interface}");
         }
@@ -133,12 +133,12 @@ impl Node {
                 ending,
             });
             let router = Router::new(Arc::clone(&premises));
-            let router = control_actor::start(|_| router);
+            let router = control_actor::spawn_control_actor(|_| router);
             let lodging = Mutex::new(Some(lodging));
             tracing::debug!(node = %id, mesh = %premises.hello.mesh, "joined");
             Ok(Arc::new(Self { awaited, premises, lodging, router }))
         };
-        thread.ask(make).await?
+        thread.run_async(make).await?
     }
 
     /// The context that its parts share.
@@ -210,34 +210,34 @@ impl Node {
     /// Returns what it has counted.
     ///
     /// # Errors
-    /// [`Gone`]: the node has left, and its thread has ended.
-    pub async fn stats(&self) -> Result<Stats, Gone> {
+    /// [`MeshClosed`]: the node has left, and its thread has ended.
+    pub async fn stats(&self) -> Result<Stats, MeshClosed> {
         self.ask_router(GetStats).await
     }
 
     /// Asks the router actor.
     ///
     /// # Errors
-    /// [`Gone`]: the node has left, or its thread has ended.
+    /// [`MeshClosed`]: the node has left, or its thread has ended.
     ///
     /// # Cancel safety
     /// Dropping the future stops waiting.
-    pub async fn ask_router<M>(&self, message: M) -> Result<M::Result, Gone>
+    pub async fn ask_router<M>(&self, message: M) -> Result<M::Result, MeshClosed>
     where
         M: Message<Result: Send> + Send + 'static,
         Router: Handler<M>,
     {
-        self.home().hear(self.router.send(message)).await?.map_err(|_| Gone)
+        self.home().hear(self.router.send(message)).await?.map_err(|_| MeshClosed)
     }
 
     /// Asks the discovery actor.
     ///
     /// # Errors
-    /// [`Gone`]: the node has left, or its thread has ended.
+    /// [`MeshClosed`]: the node has left, or its thread has ended.
     ///
     /// # Cancel safety
     /// Dropping the future stops waiting.
-    pub async fn ask_discovery<M>(&self, message: M) -> Result<M::Result, Gone>
+    pub async fn ask_discovery<M>(&self, message: M) -> Result<M::Result, MeshClosed>
     where
         M: Message<Result: Send> + Send + 'static,
         Discovery: Handler<M>,
@@ -250,7 +250,7 @@ impl Node {
     ///
     /// # Cancel safety
     /// Dropping the future does not stop the leaving.
-    pub async fn leave(&self, drain: Duration) -> Vec<Abandoned> {
+    pub async fn leave(&self, drain: Duration) -> Vec<DrainReport> {
         let (tell, told) = oneshot::channel();
         if self.begin_to_leave(drain, tell).is_none() {
             return Vec::new();
@@ -273,7 +273,11 @@ impl Node {
     }
 
     /// Leaves on the node's thread, and says on whose; `None` if that has begun already, or cannot any more.
-    fn begin_to_leave(&self, drain: Duration, tell: oneshot::Sender<Vec<Abandoned>>) -> Option<ThreadOwner> {
+    fn begin_to_leave(
+        &self,
+        drain: Duration,
+        tell: oneshot::Sender<Vec<DrainReport>>,
+    ) -> Option<ThreadOwner> {
         let lodging = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let whose =
             if matches!(lodging, ExecutorGuard::Owner(_)) { ThreadOwner::Own } else { ThreadOwner::Users };
@@ -298,7 +302,7 @@ impl Membership for Node {
     fn why_it_ended(&self) -> String {
         match *self.lodging.lock().unwrap_or_else(PoisonError::into_inner) {
             // Nobody has asked it to leave.
-            Some(_) => Gone.to_string(),
+            Some(_) => MeshClosed.to_string(),
             None => "the mesh has been left".to_owned(),
         }
     }
@@ -316,8 +320,8 @@ impl NodeTask {
     async fn run(self) {
         tokio::select! {
             biased;
-            () = self.last.0.come() => {}
-            () = self.ringing.ring() => {}
+            () = self.last.0.triggered() => {}
+            () = self.ringing.run() => {}
         }
     }
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
-use meshzero_proto::codec::{Blob, DecodeLimits, Encoding, Wire, decode, encode};
+use meshzero_proto::codec::{Blob, DecodeLimits, Encoding, WireType, decode, encode};
 
 use crate::message::POSE;
 
@@ -21,7 +21,12 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     }
 }
 
-fn both_ways<T: Wire>(group: &mut BenchmarkGroup<'_, WallTime>, encoding: Encoding, name: &str, value: &T) {
+fn both_ways<T: WireType>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    encoding: Encoding,
+    name: &str,
+    value: &T,
+) {
     let limits = DecodeLimits::default();
     let mut bytes = Vec::new();
     encode(value, encoding, MOST_BYTES, &mut bytes).expect("it can be encoded");

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use meshzero_proto::codec::{Blob, DecodeLimits, Encoding, Wire, decode};
+use meshzero_proto::codec::{Blob, DecodeLimits, Encoding, WireType, decode};
 use meshzero_proto::discovery::peer::PeerUpdate;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::news::Subscribe;
@@ -43,7 +43,7 @@ fn takes_little(what: &str, read: impl FnOnce()) {
     assert!(peak <= LITTLE, "{what}: {peak} bytes");
 }
 
-fn typed<T: Wire>(bytes: &[u8], encoding: Encoding) {
+fn typed<T: WireType>(bytes: &[u8], encoding: Encoding) {
     // Refused or not: what it takes is what is asked.
     drop(decode::<T>(bytes, encoding, &DecodeLimits::default()));
 }

@@ -46,7 +46,7 @@ pub enum CallError {
         /// The service that was called.
         service: String,
         /// The reason.
-        why: Uncertain,
+        why: UnknownReason,
         /// The number of attempts.
         tries: u32,
     },
@@ -72,7 +72,7 @@ pub enum CallError {
 
 /// The reason why it is unknown whether a message was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Uncertain {
+pub enum UnknownReason {
     /// No reply came before the deadline.
     #[error("no reply within {}; it may have been handled", RoundedDuration(*after))]
     TimedOut {
@@ -118,15 +118,17 @@ impl CallError {
                 Self::NotSent { service, why: diagnosis.to_string(), tries, diagnosis: Some(diagnosis) }
             }
             CallErrorKind::TimedOut => {
-                Self::Unknown { service, why: Uncertain::TimedOut { after: allowed }, tries }
+                Self::Unknown { service, why: UnknownReason::TimedOut { after: allowed }, tries }
             }
-            CallErrorKind::Lost => Self::Unknown { service, why: Uncertain::Lost, tries },
+            CallErrorKind::Lost => Self::Unknown { service, why: UnknownReason::Lost, tries },
             // The caller's own deadline has passed, or is about to: it does not matter which end has noticed first.
             CallErrorKind::Refused(why @ Refusal::Expired) => {
                 Self::NotSent { service, why: why.to_string(), tries, diagnosis: None }
             }
             // A proxy knows no more of the program behind it than this.
-            CallErrorKind::Refused(Refusal::Lost) => Self::Unknown { service, why: Uncertain::Lost, tries },
+            CallErrorKind::Refused(Refusal::Lost) => {
+                Self::Unknown { service, why: UnknownReason::Lost, tries }
+            }
             CallErrorKind::Refused(why) => Self::Refused { service, why, tries },
             // It was sent to no instance.
             CallErrorKind::Encode(error) => {

@@ -8,7 +8,7 @@ use meshzero_actors::diagnosis::diagnosis::Diagnosis;
 use meshzero_actors::discovery::report::DiscoveryReport;
 use meshzero_actors::net::naming::InvalidAddress;
 use meshzero_actors::net::zone::ZonedAddress;
-use meshzero_actors::runtime::executor::Gone;
+use meshzero_actors::runtime::executor::MeshClosed;
 use meshzero_proto::diagnosis::{
     Finding, MulticastObservations, TriedAddress, evidence_of, heard_instead, paragraph,
 };
@@ -55,7 +55,7 @@ pub enum DiscoverError {
     },
     /// The mesh has been left.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    Gone(#[from] MeshClosed),
 }
 
 /// The report of a search by name that found no service in time, and of what was heard instead.

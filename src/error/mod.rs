@@ -3,7 +3,7 @@
 //! `Debug` prints the same sentence as `Display`, because Rust prints that when `main` returns an error. An error that the crate below
 //! raises is defined there and re-exported; those here add what only this crate knows, such as the service that was called.
 
-pub use self::call::{CallError, TrySendError, Uncertain};
+pub use self::call::{CallError, TrySendError, UnknownReason};
 pub use self::discover::{DiscoverError, NotFound};
 pub use self::join::{AdvertiseError, JoinError};
 pub use self::news::{NewsError, PublishError, SubscribeError};
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn a_main_that_returns_an_error_prints_its_sentence() {
         let service = "robot/arm".to_owned();
-        let error = CallError::Unknown { service, why: Uncertain::Lost, tries: 1 };
+        let error = CallError::Unknown { service, why: UnknownReason::Lost, tries: 1 };
         let sentence = "robot/arm: the connection was lost before the reply; it may have been handled";
         assert_eq!(format!("{error:?}"), sentence);
         assert_eq!(format!("{:?}", TrySendError::<[u8; 3]>::Impossible(error)), sentence);

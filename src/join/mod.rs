@@ -103,7 +103,7 @@ impl Join {
     ///
     /// Nothing is announced or queried on other interfaces, and services listen only at the addresses of these, as those come and go.
     /// An interface or address that this machine does not have yet, such as an adapter that is plugged in later or the address of a
-    /// VPN, is used once it appears; a warning and [`Mesh::awaited_interfaces`] report it, because it may be a typo.
+    /// VPN, is used once it appears; a warning and [`Mesh::pending_interfaces`] report it, because it may be a typo.
     pub fn interfaces(mut self, interfaces: impl AsRef<str>) -> Self {
         self.interfaces = Some(interfaces.as_ref().to_owned());
         self

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use actix::fut::ActorFuture;
 use actix::{Actor, AsyncContext, Recipient, SpawnHandle, StreamHandler};
 use futures_core::Stream;
-use meshzero_proto::codec::Wire;
+use meshzero_proto::codec::WireType;
 use tokio::sync::oneshot;
 
 use super::subscription::{News, Subscription};
@@ -19,7 +19,7 @@ const FORWARDED: usize = 64;
 /// The most items handled before the actor's mailbox and timers have their turn.
 const TURN: usize = 128;
 
-impl<T: Wire> Subscription<T> {
+impl<T: WireType> Subscription<T> {
     /// Lets an actor handle the items in its own context, as `context.add_stream(subscription)` does, but more of them before its
     /// mailbox and timers have their turn, which takes less time per item. The subscription ends with the actor, or with
     /// [`AsyncContext::cancel_future`].
@@ -68,7 +68,7 @@ impl<T> Unpin for ActorSubscription<T> {}
 
 impl<T, A> ActorFuture<A> for ActorSubscription<T>
 where
-    T: Wire,
+    T: WireType,
     A: Actor + StreamHandler<Result<News<T>, NewsError>>,
     A::Context: AsyncContext<A>,
 {
@@ -99,7 +99,7 @@ where
 }
 
 /// Forwards items to an actor until it has stopped or the subscription has ended.
-pub(crate) async fn forward<T: Wire>(subscription: &mut Subscription<T>, recipient: &Recipient<News<T>>) {
+pub(crate) async fn forward<T: WireType>(subscription: &mut Subscription<T>, recipient: &Recipient<News<T>>) {
     while let Some(first) = subscription.next().await {
         let mut batch = vec![first];
         poll_fn(|task| {

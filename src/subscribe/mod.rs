@@ -10,7 +10,7 @@ use actix::Recipient;
 use meshzero_actors::client::route::Route;
 use meshzero_actors::client::subscription::establish::{SubscriptionTarget, establish};
 use meshzero_actors::node::Node;
-use meshzero_proto::codec::{Wire, type_info};
+use meshzero_proto::codec::{WireType, type_info};
 use meshzero_proto::discovery::directory::Filter;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Keep, Policy};
@@ -79,7 +79,7 @@ pub struct Subscribe<T> {
     item: PhantomData<fn() -> T>,
 }
 
-impl<T: Wire> Subscribe<T> {
+impl<T: WireType> Subscribe<T> {
     pub(crate) fn to_service(node: Arc<Node>, route: Arc<Route>, prefix: &str) -> Self {
         Self::new(node, SubscriptionTarget::Service(route), prefix)
     }
@@ -252,7 +252,7 @@ impl<T: Wire> Subscribe<T> {
     }
 }
 
-impl<T: Wire> IntoFuture for Subscribe<T> {
+impl<T: WireType> IntoFuture for Subscribe<T> {
     type Output = Result<Subscription<T>, SubscribeError>;
     type IntoFuture = Pending<Self::Output>;
 
@@ -269,7 +269,7 @@ pub struct SubscribeTo<T: Send + 'static> {
     recipient: Recipient<News<T>>,
 }
 
-impl<T: Wire> SubscribeTo<T> {
+impl<T: WireType> SubscribeTo<T> {
     async fn run(self) -> Result<SubscriptionGuard, SubscribeError> {
         let node = Arc::clone(&self.subscribe.node);
         let mut subscription = self.subscribe.await?;
@@ -287,7 +287,7 @@ impl<T: Wire> SubscribeTo<T> {
     }
 }
 
-impl<T: Wire> IntoFuture for SubscribeTo<T> {
+impl<T: WireType> IntoFuture for SubscribeTo<T> {
     type Output = Result<SubscriptionGuard, SubscribeError>;
     type IntoFuture = Pending<Self::Output>;
 

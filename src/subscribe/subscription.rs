@@ -15,7 +15,7 @@ use meshzero_actors::client::subscription::stats::SubscriptionCounters;
 use meshzero_actors::node::Node;
 use meshzero_actors::telemetry::stats::SubscriptionStats;
 use meshzero_actors::telemetry::subscriptions::SubscriptionSource;
-use meshzero_proto::codec::{self, DecodeLimits, Wire};
+use meshzero_proto::codec::{self, DecodeLimits, WireType};
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::GapReason;
 
@@ -88,7 +88,7 @@ struct Skipped {
     thinned: u64,
 }
 
-impl<T: Wire> Subscription<T> {
+impl<T: WireType> Subscription<T> {
     pub(crate) fn new(node: Arc<Node>, events: EventQueue, subscribed: Arc<SubscriptionCounters>) -> Self {
         Self { node, events, subscribed, skipped: HashMap::new(), item: PhantomData }
     }
@@ -133,7 +133,7 @@ impl<T: Wire> Subscription<T> {
 
 /// Passes an event to `report`, except for items left out at the subscriber's request.
 #[inline(always)]
-fn deliver<T: Wire>(
+fn deliver<T: WireType>(
     subscribed: &SubscriptionCounters,
     skipped: &mut HashMap<ServiceName, Skipped>,
     limits: &DecodeLimits,
@@ -192,7 +192,7 @@ fn error_of(
     }
 }
 
-impl<T: Wire> Stream for Subscription<T> {
+impl<T: WireType> Stream for Subscription<T> {
     type Item = Result<News<T>, NewsError>;
 
     #[inline(always)]

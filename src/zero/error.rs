@@ -6,8 +6,8 @@ use meshzero_proto::rounded::RoundedDuration;
 
 use super::address::Address;
 use crate::error::{
-    AdvertiseError, CallError, DiscoverError, JoinError, NewsError, PublishError, SubscribeError, Uncertain,
-    debug_is_display,
+    AdvertiseError, CallError, DiscoverError, JoinError, NewsError, PublishError, SubscribeError,
+    UnknownReason, debug_is_display,
 };
 use crate::value::ConvertError;
 
@@ -141,7 +141,7 @@ impl ZeroError {
             | CallError::BadReply { service, .. } => *service = whom(name.as_deref(), address),
         }
         match error {
-            CallError::Unknown { why: Uncertain::TimedOut { .. }, .. } => {
+            CallError::Unknown { why: UnknownReason::TimedOut { .. }, .. } => {
                 Self::NoReply { address, service: name, waited }
             }
             CallError::BadReply { service, problem } => Self::Unexpected { from: service, problem },

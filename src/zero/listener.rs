@@ -12,7 +12,7 @@ use futures_core::Stream;
 use meshzero_actors::client::caller::deadline_in;
 use meshzero_actors::runtime::backoff::Backoff;
 use meshzero_actors::runtime::timer::Sleep;
-use meshzero_proto::codec::Wire;
+use meshzero_proto::codec::WireType;
 use tokio::sync::oneshot;
 
 use super::address::Address;
@@ -70,7 +70,7 @@ pub(super) struct ConfirmTimeouts {
     present: Sleep,
 }
 
-impl<T: Wire> Listener<T> {
+impl<T: WireType> Listener<T> {
     /// Begins to subscribe, in the background.
     pub(super) fn open(node: Arc<Node>, filter: NewsFilter) -> Self {
         let prefix = filter.common_prefix();
@@ -102,7 +102,7 @@ impl<T: Wire> Listener<T> {
 
     /// A future that ends at `instant`; `None` never comes.
     pub(super) fn alarm(&self, instant: Option<Instant>) -> Sleep {
-        self.node.mesh.node.alarms().at(instant)
+        self.node.mesh.node.alarms().sleep_until(instant)
     }
 
     /// The timeouts for the publishers to confirm, which begin with the first wait.
@@ -164,7 +164,7 @@ impl<T: Wire> Listener<T> {
     }
 }
 
-impl<T: Wire> Feed<T> {
+impl<T: WireType> Feed<T> {
     /// Takes over the subscription once the publisher has confirmed it.
     fn poll_open(&mut self, task: &mut Context<'_>) {
         let State::Opening { opened, .. } = &mut self.state else { return };
@@ -213,7 +213,7 @@ impl<T: Wire> Feed<T> {
 }
 
 /// Subscribes on the node's thread, so that this continues between two waits, until the receiver is dropped.
-fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T> {
+fn opening<T: WireType>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T> {
     let prefix = prefix.to_owned();
     let (mut tell, opened) = oneshot::channel();
     let is_reached = Arc::new(AtomicBool::new(false));
@@ -233,7 +233,7 @@ fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T
     State::Opening { opened, is_reached }
 }
 
-async fn open<T: Wire>(
+async fn open<T: WireType>(
     node: &Node,
     address: Address,
     prefix: &str,
@@ -256,6 +256,6 @@ async fn open<T: Wire>(
         tracing::debug!(%address, %trouble, "no publisher yet; trying again");
         node.forget(address);
         let alarms = node.mesh.node.alarms();
-        alarms.at(deadline_in(pauses.pause())).await;
+        alarms.sleep_until(deadline_in(pauses.next_delay())).await;
     }
 }

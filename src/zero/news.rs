@@ -1,6 +1,6 @@
 //! The verbs for news, which a program sends to everybody who listens.
 
-use meshzero_proto::codec::Wire;
+use meshzero_proto::codec::WireType;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -39,7 +39,7 @@ pub fn send_news_to(
     publish(address.into_address()?, topic.as_ref(), &Value::of(&data)?)
 }
 
-pub(super) fn publish<T: Wire>(address: Address, topic: &str, item: &T) -> Result<(), ZeroError> {
+pub(super) fn publish<T: WireType>(address: Address, topic: &str, item: &T) -> Result<(), ZeroError> {
     let endpoint = global::node()?.endpoint_at(address)?;
     match endpoint.service.publish(topic, item) {
         Err(PublishError::Full) => block_on(endpoint.service.publish_all(topic, item))?,
@@ -49,7 +49,7 @@ pub(super) fn publish<T: Wire>(address: Address, topic: &str, item: &T) -> Resul
 }
 
 /// Publishes if the program listens at the address already and does not have to wait for a subscriber. Returns whether it did.
-pub(super) fn try_publish<T: Wire>(address: Address, topic: &str, item: &T) -> Result<bool, ZeroError> {
+pub(super) fn try_publish<T: WireType>(address: Address, topic: &str, item: &T) -> Result<bool, ZeroError> {
     let Some(endpoint) = global::node_if_joined().and_then(|node| node.open_endpoint(address)) else {
         return Ok(false);
     };
@@ -60,7 +60,11 @@ pub(super) fn try_publish<T: Wire>(address: Address, topic: &str, item: &T) -> R
 }
 
 /// Publishes as soon as every subscriber that has to be waited for has room.
-pub(super) async fn publish_all<T: Wire>(address: Address, topic: &str, item: &T) -> Result<(), ZeroError> {
+pub(super) async fn publish_all<T: WireType>(
+    address: Address,
+    topic: &str,
+    item: &T,
+) -> Result<(), ZeroError> {
     let endpoint = global::node()?.endpoint_at(address)?;
     Ok(endpoint.service.publish_all(topic, item).await?)
 }

@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::time::{Duration, Instant};
 
-use meshzero::{Blob, CallError, Limits, Uncertain};
+use meshzero::{Blob, CallError, Limits, UnknownReason};
 use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Links, Outcome, Record, Then, Way};
 
 use super::rig::{Account, Item, Numbered, Rig, Sender, heard, offer};
@@ -355,7 +355,7 @@ async fn a_network_that_is_gone_for_longer_than_links_wait_ends_what_is_under_wa
     until("it is executed", || rig.account.promises(|promises| promises.tally().executed) == 2).await;
     proxy.cut(Cut::Reset);
     let error = request.await.expect("no panic").expect_err("there is no reply");
-    assert!(matches!(error, CallError::Unknown { why: Uncertain::Lost, .. }), "{error:?}");
+    assert!(matches!(error, CallError::Unknown { why: UnknownReason::Lost, .. }), "{error:?}");
     rig.account.note(Record::Ended { sender: 0, number, outcome: Outcome::Unknown, took: begun.elapsed() });
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     proxy.all(Faults::default());

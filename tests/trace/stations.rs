@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::prelude::*;
 use meshzero::trace;
-use meshzero::{Advertise, Mesh, Restart, Service, ServiceRef, Value};
+use meshzero::{Advertise, Mesh, RestartPolicy, Service, ServiceRef, Value};
 use serde::{Deserialize, Serialize};
 
 use super::recorder::LOG;
@@ -70,7 +70,7 @@ impl Station {
 
     pub async fn offer(&self, mesh: &Mesh, name: &str) -> Service<Self> {
         let station = self.clone();
-        let offer = mesh.advertise(name, move || station.clone()).restart(Restart::Always);
+        let offer = mesh.advertise(name, move || station.clone()).restart(RestartPolicy::Always);
         with_handlers(offer).await.expect("advertised")
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use meshzero::trace::{self, TraceContext};
 use meshzero::zero::{self, FOREVER, ZeroError};
-use meshzero::{AdvertiseError, CallError, DiscoverError, OfferError, PlaceError, Refusal, Value, block_on};
+use meshzero::{AdvertiseError, BindError, CallError, DiscoverError, OfferError, Refusal, Value, block_on};
 use serde::{Deserialize, Serialize};
 
 use super::{PATIENCE, done, join, joined, meanwhile, unique};
@@ -231,9 +231,9 @@ fn an_address_that_is_in_use_or_not_ours_says_so() {
         ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => place,
         other => panic!("{other}"),
     };
-    assert!(matches!(place(error), PlaceError::InUse { .. }));
+    assert!(matches!(place(error), BindError::InUse { .. }));
     let error = zero::send_news_to("192.0.2.1:9000", "topic", 1).expect_err("not of this computer");
-    assert!(matches!(place(error), PlaceError::NotHere { .. }));
+    assert!(matches!(place(error), BindError::NotHere { .. }));
     for text in ["", "nowhere", "127.0.0.1", "127.0.0.1:99999", "no-such-host.invalid:9"] {
         let error = zero::send_message_to::<Value>(text, 1, 0).expect_err(text);
         assert!(matches!(error, ZeroError::Address { .. }), "{text}: {error}");

@@ -69,12 +69,12 @@ pub(crate) async fn call<M: NetMessage>(
     message: M,
     before: Option<(InstanceId, CallErrorKind)>,
 ) -> Result<(M::Result, InstanceId), CallFailure> {
-    let mut alarm = caller.context.alarms.at(order.deadline);
+    let mut alarm = caller.context.alarms.sleep_until(order.deadline);
     let mut tries = RetryState::new(caller, order.deadline, order.repeats);
     let mut message = message;
     let turn = match before {
         Some((instance, fault)) => {
-            tries.go_on(instance, fault).await?;
+            tries.next_attempt(instance, fault).await?;
             None
         }
         None => tries.turn(&mut alarm).await?,
@@ -85,10 +85,10 @@ pub(crate) async fn call<M: NetMessage>(
         let instance = member.instance().id;
         let tried = match member {
             Member::Local(service, _) => {
-                call_here(&caller.context, &service, &order, message, (&mut alarm, &mut pending)).await
+                call_local(&caller.context, &service, &order, message, (&mut alarm, &mut pending)).await
             }
             Member::Remote(link, _) => {
-                call_there(&caller.context, &link, &order, message, (&mut alarm, &mut pending)).await
+                call_remote(&caller.context, &link, &order, message, (&mut alarm, &mut pending)).await
             }
         };
         // Another try is no longer in order.
@@ -99,7 +99,7 @@ pub(crate) async fn call<M: NetMessage>(
             Ok(reply) => return Ok((reply, instance)),
             Err(AttemptError { fault, message: Some(again) }) => {
                 message = again;
-                tries.go_on(instance, fault).await?;
+                tries.next_attempt(instance, fault).await?;
             }
             Err(AttemptError { fault, message: None }) => return Err(tries.give_up(fault)),
         }
@@ -121,7 +121,7 @@ impl<M> From<CallErrorKind> for AttemptError<M> {
 
 type AttemptResult<M> = Result<<M as Message>::Result, AttemptError<M>>;
 
-async fn call_there<M: NetMessage>(
+async fn call_remote<M: NetMessage>(
     context: &NodeContext,
     link: &Arc<Link>,
     order: &CallOptions<'_>,
@@ -148,7 +148,7 @@ async fn call_there<M: NetMessage>(
     let fault = match set_out {
         Ok(reply) => {
             pending.set_out();
-            match conclude::<M>(ended(context, reply).await, &context.decode_limits) {
+            match conclude::<M>(finish_call(context, reply).await, &context.decode_limits) {
                 Ok(reply) => return Ok(reply),
                 Err(fault) => fault,
             }
@@ -159,7 +159,7 @@ async fn call_there<M: NetMessage>(
 }
 
 /// Waits for the end of a call on a link, which the thread of the node brings.
-pub(crate) async fn ended(context: &NodeContext, reply: ReplyFuture) -> CallEnd {
+pub(crate) async fn finish_call(context: &NodeContext, reply: ReplyFuture) -> CallEnd {
     tokio::select! {
         biased;
         ended = reply.ended() => ended,
@@ -190,14 +190,14 @@ fn called<M: NetMessage>(name: Option<&TypeName>) -> &str {
     }
 }
 
-async fn call_here<M: NetMessage>(
+async fn call_local<M: NetMessage>(
     context: &NodeContext,
     service: &Arc<Service>,
     order: &CallOptions<'_>,
     message: M,
     (alarm, pending): (&mut Sleep, &mut PendingCall<'_>),
 ) -> AttemptResult<M> {
-    let turn = match service.try_place() {
+    let turn = match service.try_acquire() {
         Some(place) => Some(place.into()),
         None => tokio::select! {
             biased;
@@ -206,7 +206,7 @@ async fn call_here<M: NetMessage>(
             () = &mut *alarm => return Err(CallErrorKind::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
-    let Some(turn) = turn.filter(|_| !context.ending.has_come()) else {
+    let Some(turn) = turn.filter(|_| !context.ending.is_triggered()) else {
         let fault = CallErrorKind::NotSent("the service has closed".to_owned());
         return Err(AttemptError { fault, message: Some(message) });
     };
@@ -226,8 +226,8 @@ async fn call_here<M: NetMessage>(
                     entered.is_over();
                     reply.map_err(|_| unanswered(context, service, inlet.as_ref(), ticket))
                 }
-                () = alarm => Err(late(service, entered)),
-                () = context.ending.come() => Err(CallErrorKind::Lost),
+                () = alarm => Err(past_deadline(service, entered)),
+                () = context.ending.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::notice(&service.home) => Err(CallErrorKind::Lost),
             }
         }
@@ -240,7 +240,7 @@ async fn call_here<M: NetMessage>(
                 biased;
                 reply = told => reply.map_err(|_| dropped(context, service)),
                 () = alarm => Err(CallErrorKind::TimedOut),
-                () = context.ending.come() => Err(CallErrorKind::Lost),
+                () = context.ending.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::notice(&service.home) => Err(CallErrorKind::Lost),
             }
         }
@@ -258,7 +258,7 @@ async fn call_here<M: NetMessage>(
                     Err(_) => Err(dropped(context, service)),
                 },
                 () = alarm => Err(CallErrorKind::TimedOut),
-                () = context.ending.come() => Err(CallErrorKind::Lost),
+                () = context.ending.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::notice(&service.home) => Err(CallErrorKind::Lost),
             };
             return reply.map_err(|fault| AttemptError { fault, message: Some(message) });
@@ -282,7 +282,10 @@ pub(crate) fn enter<M: NetMessage>(
 }
 
 /// Ends a call of an actor of this process whose deadline has passed: if it still waits, it is not handled.
-pub(crate) fn late<M: NetMessage>(service: &Service, entered: QueuedMessage<'_, M>) -> CallErrorKind {
+pub(crate) fn past_deadline<M: NetMessage>(
+    service: &Service,
+    entered: QueuedMessage<'_, M>,
+) -> CallErrorKind {
     if !entered.withdraw() {
         return CallErrorKind::TimedOut;
     }
@@ -306,7 +309,7 @@ pub(crate) fn unanswered<M: NetMessage>(
 
 /// Returns the fault of a call whose handler may have begun, and will not answer.
 fn dropped(context: &NodeContext, service: &Service) -> CallErrorKind {
-    match context.ending.has_come() || service.home.has_ended() {
+    match context.ending.is_triggered() || service.home.has_ended() {
         true => CallErrorKind::Lost,
         false => CallErrorKind::Refused(Refusal::Panicked),
     }
@@ -331,8 +334,7 @@ pub(crate) fn enter_encoded<M: NetMessage>(
     let slot = service.types.slot(name).ok_or_else(|| no_handler(name, service.types.names()))?;
     let mut bytes = Vec::new();
     let max = service.limits().message_bytes;
-    packed::encode_preferring(message, Encoding::MessagePack, max, &mut bytes)
-        .map_err(CallErrorKind::Encode)?;
+    packed::encode_message(message, Encoding::MessagePack, max, &mut bytes).map_err(CallErrorKind::Encode)?;
     let (reply, deadline) = match wanted {
         Some(ExpectedReply { reply, deadline }) => (Some(reply), deadline),
         None => (None, None),

@@ -141,7 +141,7 @@ impl<M: NetMessage> OutgoingCall<M> {
     fn begin(&mut self, task: &Context<'_>) -> bool {
         let Self { caller, name, timeout, message, state, part, .. } = self;
         let (name, timeout) = (name.as_ref(), *timeout);
-        if caller.route.health.has_aside() || caller.route.is_awaited() {
+        if caller.route.health.has_ejected() || caller.route.is_awaited() {
             // This may be the one that finds out whether an instance works again, and it has to wait for those before it.
             return false;
         }
@@ -162,7 +162,7 @@ impl<M: NetMessage> OutgoingCall<M> {
             }
             Some(Member::Local(service, _)) => {
                 if let Some(LocalEntry::Inbox(inlet)) = service.types.door::<M>(name)
-                    && let Some(place) = service.try_place()
+                    && let Some(place) = service.try_acquire()
                     && let Some(message) = message.take()
                 {
                     let (tell, told) = oneshot::channel();
@@ -207,7 +207,7 @@ impl<M: NetMessage> OutgoingCall<M> {
             self.caller.route.failed(instance);
         }
         self.tries = 1;
-        let repeated = match fault.tried() {
+        let repeated = match fault.retry_class() {
             FailureClass::NotSent | FailureClass::TurnedAway | FailureClass::Closing => true,
             FailureClass::Late | FailureClass::Unknown => self.repeats == Idempotency::Idempotent,
             FailureClass::Final => false,
@@ -250,7 +250,7 @@ impl<M: NetMessage> OutgoingCall<M> {
     #[cold]
     fn late(&self, service: &Service, ticket: JobId) -> CallErrorKind {
         let entered = self.inlet(service).map(|inlet| QueuedMessage::new(inlet, ticket));
-        entered.map_or(CallErrorKind::TimedOut, |entered| attempt::late(service, entered))
+        entered.map_or(CallErrorKind::TimedOut, |entered| attempt::past_deadline(service, entered))
     }
 
     /// The inbox that the message went into.
@@ -311,7 +311,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                     let (instance, deadline) = (reply.instance(), *deadline);
                     match conclude::<M>(ended, &self.caller.context.decode_limits) {
                         Ok(reply) => {
-                            self.caller.route.note_success(instance);
+                            self.caller.route.record_success(instance);
                             by = Some(instance);
                             Ok(reply)
                         }
@@ -324,7 +324,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                 CallState::Here { told, alarm, service, ticket } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
                         let instance = service.identity.instance;
-                        self.caller.route.note_success(instance);
+                        self.caller.route.record_success(instance);
                         self.state = CallState::Ended(Some(instance));
                         self.part.end(None, "replied");
                         return Poll::Ready(Ok(reply));
@@ -335,13 +335,14 @@ impl<M: NetMessage> OutgoingCall<M> {
                         self.tries = 1;
                         Err(self.unanswered(&service, ticket))
                     }
-                    Poll::Pending if self.caller.context.ending.has_come() => {
+                    Poll::Pending if self.caller.context.ending.is_triggered() => {
                         self.tries = 1;
                         Err(CallErrorKind::Lost)
                     }
                     Poll::Pending => {
                         let alarms = &self.caller.context.alarms;
-                        let alarm = alarm.get_or_insert_with(|| alarms.at(deadline_in(self.timeout)));
+                        let alarm =
+                            alarm.get_or_insert_with(|| alarms.sleep_until(deadline_in(self.timeout)));
                         ready!(Pin::new(alarm).poll(task));
                         let (service, ticket) = (Arc::clone(service), *ticket);
                         self.caller.route.failed(service.identity.instance);

@@ -38,7 +38,7 @@ impl Caller {
     /// Returns the diagnosis of a call that ends in `fault` because there was nobody to call.
     #[cold]
     pub(crate) async fn explain(&self, fault: CallErrorKind) -> CallErrorKind {
-        if self.context.ending.has_come() {
+        if self.context.ending.is_triggered() {
             return fault;
         }
         CallErrorKind::Nobody(Box::new(self.route.diagnose(&self.context).await))
@@ -55,11 +55,11 @@ impl Caller {
             biased;
             ready = ready => Ok(ready),
             () = alarm => {
-                let trouble = route.trouble().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+                let trouble = route.last_error().map(|trouble| format!(": {trouble}")).unwrap_or_default();
                 Err(CallErrorKind::NotSent(format!("no instance of it is connected{trouble}")))
             }
             () = blocking::notice(&context.home) => Err(CallErrorKind::Lost),
-            () = context.ending.come() => Err(CallErrorKind::NotSent(membership.why_it_ended())),
+            () = context.ending.triggered() => Err(CallErrorKind::NotSent(membership.why_it_ended())),
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct CallFailure {
 
 impl CallErrorKind {
     /// What it means for another try.
-    pub(crate) fn tried(&self) -> FailureClass {
+    pub(crate) fn retry_class(&self) -> FailureClass {
         match self {
             Self::NotSent(_) | Self::Nobody(_) => FailureClass::NotSent,
             Self::Lost => FailureClass::Unknown,
@@ -57,6 +57,6 @@ impl CallErrorKind {
 
     /// Whether the instance failed, rather than answered.
     pub(crate) fn is_failure(&self) -> bool {
-        matches!(self, Self::TimedOut) || self.tried() != FailureClass::Final
+        matches!(self, Self::TimedOut) || self.retry_class() != FailureClass::Final
     }
 }

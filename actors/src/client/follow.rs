@@ -96,7 +96,7 @@ pub(crate) async fn follow(
         }
         tokio::select! {
             biased;
-            () = time::sleep(pauses.pause()) => {}
+            () = time::sleep(pauses.next_delay()) => {}
             changed = listed.changed() => match changed {
                 // What is new about it is a reason to try at once, and not later than before if that fails.
                 Ok(()) => pauses.reset(),

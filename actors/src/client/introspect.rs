@@ -12,7 +12,7 @@ use crate::client::error::CallErrorKind;
 use crate::client::link::{CallEnd, Query, SendError};
 use crate::client::route::Member;
 use crate::message::payload::ReplyBytes;
-use crate::runtime::executor::Gone;
+use crate::runtime::executor::MeshClosed;
 use crate::server::describe;
 use crate::server::request::inbound::Outcome;
 use crate::server::service::Service;
@@ -49,9 +49,9 @@ pub async fn stats(caller: &Caller, deadline: Option<Instant>) -> Result<Stats, 
 }
 
 /// Asks this node.
-async fn here(caller: &Caller, service: &Service) -> Result<Stats, Gone> {
-    let node = service.node_stats.upgrade().ok_or(Gone)?;
-    caller.context.home.hear(node.send(GetStats)).await?.map_err(|_| Gone)
+async fn here(caller: &Caller, service: &Service) -> Result<Stats, MeshClosed> {
+    let node = service.node_stats.upgrade().ok_or(MeshClosed)?;
+    caller.context.home.hear(node.send(GetStats)).await?.map_err(|_| MeshClosed)
 }
 
 /// The answer, or the one that can be looked at.
@@ -63,7 +63,7 @@ enum Answerer {
 }
 
 async fn ask(caller: &Caller, deadline: Option<Instant>, question: Query) -> Result<Answerer, CallErrorKind> {
-    let mut alarm = caller.context.alarms.at(deadline);
+    let mut alarm = caller.context.alarms.sleep_until(deadline);
     let member = caller.instance(&mut alarm).await?;
     let link = match member {
         Member::Local(service, _) => return Ok(Answerer::Here(service)),
@@ -76,7 +76,7 @@ async fn ask(caller: &Caller, deadline: Option<Instant>, question: Query) -> Res
             CallErrorKind::NotSent("the connection had no room".to_owned())
         }
     })?;
-    match attempt::ended(&caller.context, asked).await {
+    match attempt::finish_call(&caller.context, asked).await {
         CallEnd::Answered(Outcome::Reply(_, bytes)) => Ok(Answerer::There(bytes)),
         CallEnd::Answered(Outcome::Refused(refusal)) => Err(CallErrorKind::Refused(refusal)),
         CallEnd::TimedOut | CallEnd::Withdrawn => Err(CallErrorKind::TimedOut),

@@ -32,7 +32,7 @@ use crate::net::connection::Connection;
 use crate::runtime::clock;
 use crate::runtime::shutdown::ShutdownSignal;
 use crate::runtime::waking;
-use crate::telemetry::stats::{Carries, LinkStats};
+use crate::telemetry::stats::{LinkPurpose, LinkStats};
 
 mod in_flight;
 mod send;
@@ -142,7 +142,7 @@ impl Link {
     /// # Cancel safety
     /// Loses nothing.
     pub async fn closed(&self) {
-        self.ending.come().await;
+        self.ending.triggered().await;
     }
 
     /// How it is now.
@@ -150,7 +150,7 @@ impl Link {
         let calls = self.lock();
         let unread = self.unread().bytes() as u64;
         drop(calls);
-        let link = link_stats(&self.outbox, self.welcome.node, self.address(), Carries::Requests);
+        let link = link_stats(&self.outbox, self.welcome.node, self.address(), LinkPurpose::Requests);
         LinkStats { unread, ..link }
     }
 
@@ -209,10 +209,10 @@ impl Link {
         self.close();
         let mut callers = Vec::new();
         // Under the lock no call is half begun, and afterwards none begins.
-        self.lock().end(self.outbox.handed(), |waiting, fate| {
+        self.lock().end(self.outbox.handed_to_kernel(), |waiting, fate| {
             callers.extend(waiting.end(|| CallEnd::Lost(fate)));
         });
-        self.ending.tell();
+        self.ending.trigger();
         waking::wake_all(callers);
         // Whoever still holds the link does not keep its connection.
         self.outbox.detach();
@@ -225,7 +225,7 @@ impl Link {
         let mut unread = self.unread();
         if unread.has_room()
             && let Some((id, waiting)) = calls.close_over()
-            && let Some(ended) = waiting.into_ended()
+            && let Some(ended) = waiting.into_end()
         {
             unread.insert(id, ended);
         }

@@ -39,7 +39,7 @@ impl<'a> RetryState<'a> {
         let chosen = self.caller.route.ready_for_call(&self.failed);
         let chosen = match self.handover {
             Some(_) => {
-                let mut sooner = self.caller.context.alarms.at(self.handover);
+                let mut sooner = self.caller.context.alarms.sleep_until(self.handover);
                 self.caller.until(&mut sooner, chosen).await
             }
             None => self.caller.until(alarm, chosen).await,
@@ -82,7 +82,7 @@ impl<'a> RetryState<'a> {
         match (probe, finding) {
             (Some(probe), finding) => probe.end(finding),
             (None, ProbeResult::Fails) => route.failed(instance),
-            (None, ProbeResult::Works) => route.note_success(instance),
+            (None, ProbeResult::Works) => route.record_success(instance),
             (None, ProbeResult::Nothing) => {}
         }
     }
@@ -91,7 +91,7 @@ impl<'a> RetryState<'a> {
     ///
     /// # Errors
     /// There will be none, and this is what the call ends in.
-    pub(crate) async fn go_on(
+    pub(crate) async fn next_attempt(
         &mut self,
         instance: InstanceId,
         fault: CallErrorKind,
@@ -105,7 +105,7 @@ impl<'a> RetryState<'a> {
             true => Alternatives::Untried,
             false => Alternatives::Tried,
         };
-        let tried = fault.tried();
+        let tried = fault.retry_class();
         let next = retry::next(tried, self.repeats, self.count, others, fastrand::f64());
         let NextAttempt::Again { pause, cost } = next else { return Err(self.give_up(fault)) };
         let (now, deadline) = (clock::now(), self.deadline);
@@ -129,9 +129,9 @@ impl<'a> RetryState<'a> {
         if !pause.is_zero() {
             tokio::select! {
                 biased;
-                () = context.alarms.at(Some(at)) => {}
+                () = context.alarms.sleep_until(Some(at)) => {}
                 // Whoever looks for an instance next finds out.
-                () = context.ending.come() => {}
+                () = context.ending.triggered() => {}
                 () = blocking::notice(&context.home) => {}
             }
         }

@@ -210,7 +210,7 @@ impl Route {
     }
 
     /// Returns the error of the last attempt to connect.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn last_error(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -230,10 +230,10 @@ impl Route {
     /// # Cancel safety
     /// This method is cancel safe.
     pub async fn diagnose(&self, context: &NodeContext) -> Diagnosis {
-        diagnose::of(context, (&self.target).into(), self.unanswered(), self.trouble()).await
+        diagnose::of(context, (&self.target).into(), self.unanswered(), self.last_error()).await
     }
 
-    pub(crate) fn note_trouble(&self, trouble: String) {
+    pub(crate) fn record_error(&self, trouble: String) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
     }
 
@@ -256,7 +256,7 @@ impl Route {
 
     /// Leads nowhere from now on.
     pub(crate) fn close(&self) {
-        self.note_trouble("the mesh has been left".to_owned());
+        self.record_error("the mesh has been left".to_owned());
         let mut closed = Vec::new();
         self.change(|members| closed = std::mem::take(members));
         for member in closed {
@@ -271,7 +271,7 @@ impl Route {
             let mut all = self.members.load().all.clone();
             change(&mut all);
             outliers.keep(&all.iter().map(|member| member.instance().id).collect::<Vec<_>>());
-            self.members.store(Arc::new(RouteMembers { used: used(&all, outliers), all }));
+            self.members.store(Arc::new(RouteMembers { used: active(&all, outliers), all }));
         });
         self.changed.notify_waiters();
     }
@@ -279,7 +279,7 @@ impl Route {
     /// Updates which members are used, after one was set aside or came back.
     pub(crate) fn sort(&self, outliers: &Outliers<InstanceId>) {
         let all = self.members.load().all.clone();
-        self.members.store(Arc::new(RouteMembers { used: used(&all, outliers), all }));
+        self.members.store(Arc::new(RouteMembers { used: active(&all, outliers), all }));
     }
 }
 
@@ -291,7 +291,7 @@ impl Drop for Route {
     }
 }
 
-fn used(all: &[Member], outliers: &Outliers<InstanceId>) -> Vec<Member> {
+fn active(all: &[Member], outliers: &Outliers<InstanceId>) -> Vec<Member> {
     all.iter().filter(|member| !outliers.is_aside(member.instance().id)).cloned().collect()
 }
 

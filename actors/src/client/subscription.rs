@@ -22,7 +22,7 @@ use crate::client::subscription::stats::SubscriptionCounters;
 use crate::context::NodeContext;
 use crate::discovery::Watcher;
 use crate::link::dial::InstanceUpdates;
-use crate::runtime::executor::Gone;
+use crate::runtime::executor::MeshClosed;
 use crate::runtime::shutdown::ShutdownSignal;
 
 /// The publishers that a subscription is for.
@@ -43,14 +43,14 @@ pub enum SubscribeFault {
     Feed(#[from] FeedError),
     /// The node has left.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    Gone(#[from] MeshClosed),
 }
 
 impl SubscribeFault {
     /// Returns whether the same may succeed in a moment.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Feed(error) => error.may_pass(),
+            Self::Feed(error) => error.is_transient(),
             Self::Gone(_) => false,
         }
     }
@@ -80,7 +80,7 @@ pub async fn subscribe(
     let of = Arc::clone(&subscribed);
     let follower =
         SubscriptionTask { context: Arc::clone(context), subscribe, sink, subscribed: of, known_by };
-    let confirmed = context.home.ask(move || follower.start(publishers, known)).await?;
+    let confirmed = context.home.run_async(move || follower.start(publishers, known)).await?;
     confirmed?;
     context.subscriptions.add(&subscribed);
     Ok((arrivals, subscribed))
@@ -214,7 +214,7 @@ impl SubscriptionTask {
 async fn until(ending: Arc<ShutdownSignal>, part: impl Future<Output = ()>) {
     tokio::select! {
         biased;
-        () = ending.come() => {}
+        () = ending.triggered() => {}
         () = part => {}
     }
 }

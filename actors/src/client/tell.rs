@@ -126,12 +126,12 @@ impl<'a, M: NetMessage> Tell<'a, M> {
             }
             (Some(Member::Local(service, _)), _) => {
                 if let Some(LocalEntry::Inbox(inlet)) = service.types.door::<M>(None)
-                    && let Some(place) = service.try_place()
+                    && let Some(place) = service.try_acquire()
                     && let Some(message) = message.take()
                 {
                     let entering = LocalEnvelope { reply: None, place };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
-                    return if ticket.is_turned_away() { TellStart::TurnedAway } else { TellStart::Told };
+                    return if ticket.is_rejected() { TellStart::TurnedAway } else { TellStart::Told };
                 }
                 TellStart::NotYet
             }
@@ -182,7 +182,7 @@ async fn tell<M: NetMessage>(
     deadline: Option<Instant>,
     trace: Option<TraceContext>,
 ) -> Result<(), CallErrorKind> {
-    let mut alarm = caller.context.alarms.at(deadline);
+    let mut alarm = caller.context.alarms.sleep_until(deadline);
     let mut turn = match caller.until(&mut alarm, caller.route.turn()).await {
         Ok(turn) => turn,
         Err(nobody) => return Err(caller.explain(nobody).await),
@@ -216,9 +216,9 @@ async fn tell<M: NetMessage>(
                     }
                 };
                 // Without a place the service has closed meanwhile, and so it will where the node has ended.
-                let Some(room) = room.filter(|_| !caller.context.ending.has_come()) else { continue };
+                let Some(room) = room.filter(|_| !caller.context.ending.is_triggered()) else { continue };
                 let (place, _in_turn) = room.divide();
-                return match tell_here(&service, message, place, trace) {
+                return match tell_local(&service, message, place, trace) {
                     Ok(()) => Ok(()),
                     Err(TellError::Fault(fault)) => Err(fault),
                     Err(TellError::Full(_) | TellError::Nobody(_)) => {
@@ -283,8 +283,8 @@ fn try_tell_for<M: NetMessage>(
                 Err(unsent) => Err(TellError::Fault(attempt::why::<M>(unsent, &link, None))),
             }
         }
-        Some(Member::Local(service, _)) => match service.try_place() {
-            Some(place) => tell_here(&service, message, place, trace.copied()),
+        Some(Member::Local(service, _)) => match service.try_acquire() {
+            Some(place) => tell_local(&service, message, place, trace.copied()),
             None => Err(TellError::Full(message)),
         },
     }
@@ -295,7 +295,7 @@ fn turned_away() -> CallErrorKind {
     CallErrorKind::NotSent("the service has closed".to_owned())
 }
 
-fn tell_here<M: NetMessage>(
+fn tell_local<M: NetMessage>(
     service: &Arc<Service>,
     message: M,
     place: Permits,
@@ -304,7 +304,7 @@ fn tell_here<M: NetMessage>(
     match service.types.door::<M>(None) {
         Some(LocalEntry::Inbox(inlet)) => {
             let entering = LocalEnvelope { reply: None, place };
-            match attempt::enter(inlet.as_ref(), message, entering, trace.as_ref()).is_turned_away() {
+            match attempt::enter(inlet.as_ref(), message, entering, trace.as_ref()).is_rejected() {
                 true => Err(TellError::Fault(turned_away())),
                 false => Ok(()),
             }

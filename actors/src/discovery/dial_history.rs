@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use meshzero_proto::diagnosis::Attempt;
-use meshzero_proto::discovery::directory::{Directory, Instance, Why};
+use meshzero_proto::discovery::directory::{Directory, DownReason, Instance};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 use tokio::sync::watch;
@@ -44,9 +44,9 @@ impl DialHistory {
     }
 
     /// Returns the reason for which an instance is known to be gone: its goodbye if it said one, else `otherwise`.
-    pub(crate) fn said_or(&self, instance: InstanceId, otherwise: Why) -> Why {
+    pub(crate) fn said_or(&self, instance: InstanceId, otherwise: DownReason) -> DownReason {
         match otherwise {
-            Why::Refused | Why::NodeDied if self.has_left(instance) => Why::Withdrawn,
+            DownReason::Refused | DownReason::NodeDied if self.has_left(instance) => DownReason::Withdrawn,
             otherwise => otherwise,
         }
     }
@@ -100,11 +100,14 @@ mod tests {
         let mut dialling = DialHistory::default();
         dialling.left(instance(1));
         let why = |dialling: &DialHistory, n| {
-            [Why::Refused, Why::NodeDied, Why::Unreachable]
+            [DownReason::Refused, DownReason::NodeDied, DownReason::Unreachable]
                 .map(|otherwise| dialling.said_or(instance(n), otherwise))
         };
-        assert_eq!(why(&dialling, 1), [Why::Withdrawn, Why::Withdrawn, Why::Unreachable]);
-        assert_eq!(why(&dialling, 2), [Why::Refused, Why::NodeDied, Why::Unreachable]);
+        assert_eq!(
+            why(&dialling, 1),
+            [DownReason::Withdrawn, DownReason::Withdrawn, DownReason::Unreachable]
+        );
+        assert_eq!(why(&dialling, 2), [DownReason::Refused, DownReason::NodeDied, DownReason::Unreachable]);
         dialling.announced(instance(1));
         assert_eq!(why(&dialling, 1), why(&dialling, 2), "it is back");
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use meshzero_proto::discovery::advert::Advert;
-use meshzero_proto::discovery::directory::Why;
+use meshzero_proto::discovery::directory::DownReason;
 use meshzero_proto::discovery::query::Question;
 use meshzero_proto::id::{InstanceId, NodeId};
 
@@ -28,7 +28,7 @@ pub(crate) enum Effect {
     /// Draw the conclusion from failing to reach an instance.
     Conclude(InstanceId, Verdict),
     /// Enter in the directory that an instance is gone.
-    Gone(InstanceId, Why),
+    Gone(InstanceId, DownReason),
     /// Give up a node that could not be reached, with its services.
     GiveUp(NodeId, Verdict),
     /// Enter in the directory that the last link to a node ended.

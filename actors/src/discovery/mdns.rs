@@ -111,14 +111,14 @@ impl Mdns {
     /// Announces everything once more, because this host has other addresses, when the daemon has had time to take notice. Its own
     /// announcement of a new address is one datagram, and what it has multicast within a second before is missing from it.
     pub(crate) fn repeat(&self) {
-        self.shared.wishes().repeat = true;
+        self.shared.desired().repeat = true;
         self.shared.changed.notify_one();
     }
 
     /// Announces a service, or announces it again after something about it changed. An unspecified address means all
     /// addresses of the chosen interfaces, now and whenever they change.
     pub fn announce(&self, advert: Advert) {
-        let mut wishes = self.shared.wishes();
+        let mut wishes = self.shared.desired();
         wishes.mark(advert.instance);
         wishes.insert(advert);
         self.shared.changed.notify_one();
@@ -126,7 +126,7 @@ impl Mdns {
 
     /// Says goodbye for one service.
     pub fn withdraw(&self, instance: InstanceId) {
-        let mut wishes = self.shared.wishes();
+        let mut wishes = self.shared.desired();
         if wishes.remove(instance) {
             wishes.mark(instance);
             self.shared.changed.notify_one();
@@ -142,7 +142,7 @@ impl Mdns {
     pub async fn close(self) {
         let (closed, done) = oneshot::channel();
         {
-            let mut wishes = self.shared.wishes();
+            let mut wishes = self.shared.desired();
             wishes.closing = true;
             wishes.closed = Some(closed);
             self.shared.changed.notify_one();
@@ -155,7 +155,7 @@ impl Mdns {
 
 impl Drop for Mdns {
     fn drop(&mut self) {
-        self.shared.wishes().closing = true;
+        self.shared.desired().closing = true;
         self.shared.changed.notify_one();
     }
 }
@@ -174,7 +174,7 @@ impl MdnsShared {
             }
             chosen.surplus.contains(&(nic.to_owned(), ip))
         };
-        !is_surplus || self.wishes().given.contains_key(&ip)
+        !is_surplus || self.desired().given.contains_key(&ip)
     }
 
     fn is_surplus(&self, ip: IpAddr) -> bool {
@@ -182,7 +182,7 @@ impl MdnsShared {
     }
 
     /// Locks the desired state. A panic while the lock was held leaves plain data behind that is still worth acting on.
-    fn wishes(&self) -> MutexGuard<'_, DesiredState> {
+    fn desired(&self) -> MutexGuard<'_, DesiredState> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -233,7 +233,7 @@ impl DesiredState {
 }
 
 /// Repeats a command while the daemon's queue is full.
-fn patiently<T>(mut command: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+fn retry_while_full<T>(mut command: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     let started = Instant::now();
     loop {
         match command() {

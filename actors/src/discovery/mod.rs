@@ -115,7 +115,7 @@ impl Discovery {
             false => None,
         };
         let config = Arc::clone(config);
-        Ok(control_actor::start(|ctx| {
+        Ok(control_actor::spawn_control_actor(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             let is_system = config.network.has_multicast();
             let changes = if is_system { HostChanges::watch() } else { HostChanges::none() };

@@ -63,7 +63,7 @@ pub(crate) struct ProbeTarget {
 }
 
 /// Dials one endpoint and checks that it is the one that was advertised.
-pub(crate) async fn reach(
+pub(crate) async fn probe(
     network: &Network,
     sought: &ProbeTarget,
     hello: &Hello,

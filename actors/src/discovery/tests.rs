@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero_proto::discovery::advert::Advert;
-use meshzero_proto::discovery::directory::{DirectoryEvent, Filter, Instance, Why};
+use meshzero_proto::discovery::directory::{DirectoryEvent, DownReason, Filter, Instance};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{MeshName, ServiceName};
 use meshzero_proto::wire::hello::{
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::*;
-use crate::link::dial::read_greeting;
+use crate::link::dial::read_handshake;
 use crate::net::bound_addresses::BoundAddresses;
 use crate::net::interfaces::Interfaces;
 
@@ -134,7 +134,7 @@ async fn welcome(
     node: NodeId,
     instance: InstanceId,
 ) -> Option<(TcpStream, Hello)> {
-    let hello = read_greeting(&mut stream, &[], parse_hello).await.ok()?;
+    let hello = read_handshake(&mut stream, &[], parse_hello).await.ok()?;
     let answer = if hello.mesh != *mesh {
         HelloAnswer::Rejected(Rejection::OtherMesh { theirs: mesh.clone() })
     } else if hello.instance.is_some_and(|wanted| wanted != instance) {
@@ -189,7 +189,7 @@ async fn up(watcher: &mut Watcher) -> Instance {
 }
 
 /// The next service that goes, past news of others moving.
-async fn down(watcher: &mut Watcher) -> (ServiceName, Why) {
+async fn down(watcher: &mut Watcher) -> (ServiceName, DownReason) {
     loop {
         match next(watcher).await {
             DirectoryEvent::Down { instance, why } => return (instance.service, why),

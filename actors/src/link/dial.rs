@@ -15,7 +15,7 @@ use tokio::time::{self, Instant};
 
 pub use self::error::DialError;
 pub use self::handshake::Handshaken;
-pub(crate) use self::handshake::{HandshakeReadError, greet, read_greeting};
+pub(crate) use self::handshake::{HandshakeReadError, greet, read_handshake};
 use crate::link::trail::{AttemptRecord, DialTrail};
 use crate::net::network::Network;
 use crate::runtime::clock;
@@ -139,7 +139,7 @@ async fn race(
             && let Some(address) = candidates.waiting.pop_front()
         {
             trail.begin(address);
-            let attempt = shake_hands(network.clone(), address, hello.clone(), trail.clone());
+            let attempt = handshake(network.clone(), address, hello.clone(), trail.clone());
             attempts.spawn(async move { (address, attempt.await) });
             next_at = Instant::now() + NEXT_ADDRESS;
         }
@@ -191,7 +191,7 @@ fn weight(error: &DialError) -> u8 {
     }
 }
 
-async fn shake_hands(
+async fn handshake(
     network: Network,
     address: SocketAddr,
     hello: Vec<u8>,

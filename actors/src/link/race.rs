@@ -101,11 +101,11 @@ impl StandbyDials {
             return true;
         }
         let now = clock::now();
-        let not_before = *self.not_before.get_or_insert_with(|| now + self.pauses.pause());
+        let not_before = *self.not_before.get_or_insert_with(|| now + self.pauses.next_delay());
         if now < not_before {
             return false;
         }
-        self.not_before = Some(now + self.pauses.pause());
+        self.not_before = Some(now + self.pauses.next_delay());
         true
     }
 

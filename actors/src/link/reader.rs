@@ -138,7 +138,10 @@ impl FrameReader {
     ///
     /// # Cancel safety
     /// This method is cancel safe. Bytes that were read stay in the buffer.
-    pub async fn batch(&mut self, outbox: &SendQueue) -> Result<(Bytes, FrameContents), FrameReaderError> {
+    pub async fn read_batch(
+        &mut self,
+        outbox: &SendQueue,
+    ) -> Result<(Bytes, FrameContents), FrameReaderError> {
         loop {
             let WholeFrames { whole, contents, next } = frame::cut(&self.buffer, self.limit)?;
             if whole > 0 {
@@ -148,7 +151,7 @@ impl FrameReader {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
             if let Some(received) = self.received.tell() {
-                outbox.tell_received(received);
+                outbox.send_ack(received);
             }
         }
     }

@@ -275,7 +275,7 @@ impl ConnectionSource for Reconnector {
                 Err(error) => error,
             };
             // No pause outlasts the time that is left.
-            let pause = pauses.pause().min(left() / 2);
+            let pause = pauses.next_delay().min(left() / 2);
             if self.is_final(&error, error.attempts()) || pause < LAST_PAUSE {
                 return Err(error.to_string());
             }

@@ -101,7 +101,7 @@ pub(crate) enum LinkEnd<E> {
 }
 
 /// Carries a link until it is over. What is still to be written then, is left to the caller.
-pub(crate) async fn carry<C: LinkProtocol>(
+pub(crate) async fn run_link<C: LinkProtocol>(
     conversation: &mut C,
     outbox: &SendQueue,
     way: &mut impl ConnectionSource,
@@ -117,7 +117,7 @@ pub(crate) async fn carry<C: LinkProtocol>(
                     Err(ReadEnd::Lost(error)) => break Some(error),
                     Err(ReadEnd::Broken(error)) => return LinkEnd::Broken(error),
                 },
-                written = outbox.keep_writing(), if !has_said_all => match written {
+                written = outbox.run_flush(), if !has_said_all => match written {
                     Ok(()) if C::LINGERS => has_said_all = true,
                     Ok(()) => return LinkEnd::Over,
                     Err(error) => break Some(error),
@@ -157,13 +157,13 @@ pub(crate) async fn carry<C: LinkProtocol>(
 ///
 /// # Errors
 /// [`InvalidAck`].
-pub(crate) fn keep_up(
+pub(crate) fn handle_control_frame(
     header: Header,
     incoming: &mut FrameReader,
     outbox: &SendQueue,
 ) -> Result<bool, InvalidAck> {
     match header.kind {
-        FrameKind::Ping => outbox.tell_received(incoming.received().tell_now()),
+        FrameKind::Ping => outbox.send_ack(incoming.received().tell_now()),
         FrameKind::Ack => {
             outbox.acknowledge(header.id)?;
             incoming.progress().acknowledged();

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use meshzero_proto::id::NodeId;
 
 use crate::link::send_queue::{QueueStats, SendQueue};
-use crate::telemetry::stats::{Carries, LinkStats};
+use crate::telemetry::stats::{LinkPurpose, LinkStats};
 
 /// Returns the statistics of a link to or from `node` at `address`, whose frames leave by `outbox`.
 pub(crate) fn link_stats(
     outbox: &SendQueue,
     node: NodeId,
     address: SocketAddr,
-    carries: Carries,
+    carries: LinkPurpose,
 ) -> LinkStats {
     let QueueStats { attached, resumed, written, acknowledged, waiting } = outbox.stats();
     let link = LinkStats::new(node, address, carries);

@@ -15,10 +15,10 @@ use crate::message::NetMessage;
 #[serde(transparent)]
 pub struct PackedMessage(pub Packed);
 
-/// As [`codec::encode_preferring`], for messages: what is packed already is written as it is. For every other type the
+/// As [`codec::encode_message`], for messages: what is packed already is written as it is. For every other type the
 /// compiler knows that there is nothing to ask.
 #[inline(always)]
-pub(crate) fn encode_preferring<M: NetMessage>(
+pub(crate) fn encode_message<M: NetMessage>(
     message: &M,
     preferred: Encoding,
     max: usize,

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use bytes::Bytes;
-use meshzero_proto::codec::{self, DecodeError, DecodeLimits, Encoding, Wire};
+use meshzero_proto::codec::{self, DecodeError, DecodeLimits, Encoding, WireType};
 
 /// Replies up to this length are copied, which costs less than sharing the buffer that they arrived in.
 const SHORT: usize = 110;
@@ -49,7 +49,7 @@ impl ReplyBytes {
     /// # Errors
     /// [`DecodeError`].
     #[inline]
-    pub fn decode<T: Wire>(&self, encoding: Encoding, limits: &DecodeLimits) -> Result<T, DecodeError> {
+    pub fn decode<T: WireType>(&self, encoding: Encoding, limits: &DecodeLimits) -> Result<T, DecodeError> {
         match self {
             Self::Short(..) => codec::decode(self, encoding, limits),
             Self::Long(bytes) => codec::decode_part(bytes, bytes, encoding, limits),

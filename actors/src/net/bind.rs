@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-pub use self::error::PlaceError;
+pub use self::error::BindError;
 pub use self::listen::{BoundListener, address_of};
 use crate::net::interfaces::AddressPattern;
 use crate::net::zone::{self, ZonedAddress};
@@ -39,10 +39,10 @@ enum BindHost {
 }
 
 impl FromStr for BindAddress {
-    type Err = PlaceError;
+    type Err = BindError;
 
-    fn from_str(text: &str) -> Result<Self, PlaceError> {
-        let unreadable = || PlaceError::Unreadable { text: text.to_owned() };
+    fn from_str(text: &str) -> Result<Self, BindError> {
+        let unreadable = || BindError::Unreadable { text: text.to_owned() };
         let text = text.trim();
         if text.is_empty() {
             return Err(unreadable());
@@ -157,10 +157,10 @@ mod tests {
         let only = named.port()..=named.port();
         let error =
             BindAddress::default().name(&interfaces, &only, |_| false).await.expect_err("it is in use");
-        assert!(matches!(error, PlaceError::RangeInUse { .. }), "{error}");
+        assert!(matches!(error, BindError::RangeInUse { .. }), "{error}");
         drop(other);
         let error = BindAddress::default().name(&interfaces, &only, |_| true).await.expect_err("it is taken");
-        assert!(matches!(error, PlaceError::RangeInUse { .. }), "{error}");
+        assert!(matches!(error, BindError::RangeInUse { .. }), "{error}");
         let whole: BindAddress = "192.0.2.1:9".parse().expect("an address");
         let shown = whole.name(&interfaces, &ports, |_| true).await.expect("it is named as it is");
         assert_eq!(shown.to_string(), "192.0.2.1:9");
@@ -169,7 +169,7 @@ mod tests {
             .expect("an address")
             .name(&interfaces, &ports, |_| false)
             .await;
-        assert!(matches!(error, Err(PlaceError::NotHere { .. })), "{error:?}");
+        assert!(matches!(error, Err(BindError::NotHere { .. })), "{error:?}");
     }
 
     #[tokio::test]
@@ -180,11 +180,11 @@ mod tests {
         let port = first.bound.port();
         let again: BindAddress = port.to_string().parse().expect("a port");
         let error = again.listen(&Network::System, &interfaces, None).await.expect_err("taken");
-        assert!(matches!(error, PlaceError::InUse { .. }), "{error}");
+        assert!(matches!(error, BindError::InUse { .. }), "{error}");
         let error = BindAddress::default()
             .listen(&Network::System, &interfaces, Some(&(port..=port)))
             .await
             .expect_err("taken");
-        assert!(matches!(error, PlaceError::RangeInUse { .. }), "{error}");
+        assert!(matches!(error, BindError::RangeInUse { .. }), "{error}");
     }
 }

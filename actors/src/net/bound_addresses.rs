@@ -49,7 +49,7 @@ impl BoundAddresses {
     }
 
     /// Returns whether connections to `address`, which is one of this host, arrive at the endpoint.
-    pub fn takes(&self, address: SocketAddr) -> bool {
+    pub fn accepts(&self, address: SocketAddr) -> bool {
         address.port() == self.port()
             && match self {
                 Self::At(at) if at.ip().is_unspecified() => at.is_ipv6() || address.is_ipv4(),
@@ -60,7 +60,7 @@ impl BoundAddresses {
 
     /// Returns whether an `address` from elsewhere means this endpoint: it must be one of this host as well.
     pub fn is_meant_by(&self, address: SocketAddr) -> bool {
-        self.takes(address) && (!self.is_everywhere() || is_own(address.ip()))
+        self.accepts(address) && (!self.is_everywhere() || is_own(address.ip()))
     }
 
     /// One address for all: the only one, or the unspecified one with the port.

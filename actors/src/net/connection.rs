@@ -53,7 +53,7 @@ pub trait CustomReadHalf: AsyncRead + Debug + Send + Unpin {
     fn local_ip(&self) -> Option<IpAddr>;
 
     /// Takes back what has not reached the other end, which is told that the connection is lost. Nothing is written after this.
-    fn abandon(&self);
+    fn reset_on_close(&self);
 }
 
 /// A [`WriteHalf`] of another network. Several may write, one after the other, and one waits until that is possible.
@@ -131,7 +131,7 @@ impl Connection {
             writer.keep_alive(patience, true);
         }
         if let ReadHalf::System(reader) = &self.reader {
-            socket::give_up_unacknowledged(reader.as_ref(), patience);
+            socket::set_user_timeout(reader.as_ref(), patience);
         }
     }
 }
@@ -149,8 +149,8 @@ impl ReadHalf {
     /// all that was sent since over another connection.
     pub fn abandon(&self) {
         match self {
-            Self::System(reader) => socket::abandon(reader.as_ref()),
-            Self::Other(reader) => reader.abandon(),
+            Self::System(reader) => socket::set_reset_on_close(reader.as_ref()),
+            Self::Other(reader) => reader.reset_on_close(),
         }
     }
 }
@@ -229,9 +229,9 @@ impl WriteHalf {
 
     /// Lets the system take more only when it has sent most of what it has, so that what is written next does not wait behind
     /// megabytes. Other networks keep little anyway.
-    pub(crate) fn keep_little_unsent(&self) {
+    pub(crate) fn set_notsent_lowat(&self) {
         if let Self::System(writer) = self {
-            socket::keep_little_unsent(writer.as_ref());
+            socket::set_notsent_lowat(writer.as_ref());
         }
     }
 

@@ -93,7 +93,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// As [`Interfaces::list`].
-    pub fn awaited(&self) -> Result<Vec<PendingInterface>, InterfacesError> {
+    pub fn pending(&self) -> Result<Vec<PendingInterface>, InterfacesError> {
         let all = interfaces::list().map_err(InterfacesError::Unlisted)?;
         let mut awaited = Vec::new();
         for choice in &self.choices {
@@ -292,7 +292,7 @@ mod tests {
             ("192.0.2.*", "no interface with an address that fits \"192.0.2.*\" yet"),
         ] {
             let choice: Interfaces = format!("lo,{text}").parse().expect("readable");
-            let awaited = choice.awaited().expect("listable");
+            let awaited = choice.pending().expect("listable");
             assert_eq!(awaited.len(), 1, "{text}: loopback is there");
             assert_eq!((awaited[0].chosen.as_str(), awaited[0].lack), (text, MissingPart::Interface));
             let said = awaited[0].to_string();

@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) use self::multicast::{
-    MDNS_PORT, MulticastFamily, check_mdns_port, is_port_held, multicast, one_shot,
+    MDNS_PORT, MulticastFamily, check_mdns_port, is_port_held, multicast, one_shot_query_socket,
 };
 use crate::net::ingress::Ingress;
 
@@ -44,7 +44,7 @@ pub(crate) fn keep_alive(stream: &TcpStream, idle: Duration) {
 
 /// Gives the connection up when what was sent is not acknowledged for so long. While it waits for that nobody is asked: there
 /// the system's patience counts, which is a quarter of an hour by itself.
-pub(crate) fn give_up_unacknowledged(stream: &TcpStream, patience: Duration) {
+pub(crate) fn set_user_timeout(stream: &TcpStream, patience: Duration) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     wish(
         SockRef::from(stream).set_tcp_user_timeout(Some(patience.min(LONGEST_UNACKNOWLEDGED))),
@@ -56,7 +56,7 @@ pub(crate) fn give_up_unacknowledged(stream: &TcpStream, patience: Duration) {
 
 /// Lets the system take more only when it has sent most of what it has, so that what is written next does not wait behind
 /// megabytes. Where the system knows nothing of this, or socket2 has no word for it, as on macOS, it stays as it is.
-pub(crate) fn keep_little_unsent(stream: &TcpStream) {
+pub(crate) fn set_notsent_lowat(stream: &TcpStream) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         /// Half of these bytes are written at a time, or a little more.
@@ -73,7 +73,7 @@ pub(crate) fn keep_little_unsent(stream: &TcpStream) {
 /// Sees to it that closing a connection takes back what has not reached the other end, and resets it. Otherwise the system
 /// goes on trying to deliver it for minutes, and what a caller had given up is handled after all once the network is there
 /// again, behind all that was sent since over another connection.
-pub(crate) fn abandon(stream: &TcpStream) {
+pub(crate) fn set_reset_on_close(stream: &TcpStream) {
     wish(
         SockRef::from(stream).set_linger(Some(Duration::ZERO)),
         "what was sent on a connection that was lost may still arrive",

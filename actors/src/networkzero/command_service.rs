@@ -9,12 +9,14 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::networkzero::{COMMAND_PORT, Command};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::net::bind::{BindAddress, PlaceError};
+use crate::net::bind::{BindAddress, BindError};
 use crate::net::interfaces::Interfaces;
 use crate::node::Node;
-use crate::node::advertise::{ActorSource, AdvertisedService, OfferError, ServiceSpec, Uniqueness, offer};
+use crate::node::advertise::{
+    ActorSource, AdvertisedService, OfferError, ServiceSpec, Uniqueness, advertise,
+};
 use crate::server::actor::handler::Registration;
-use crate::server::actor::restart::Restart;
+use crate::server::actor::restart::RestartPolicy;
 use crate::server::zmtp::{JsonMessage, VALUE};
 
 /// The ports from which NetworkZero chooses (`DYNAMIC_PORTS`).
@@ -39,7 +41,7 @@ pub(super) struct CommandService {
 ///
 /// # Errors
 /// [`OfferError`], for instance that another program has the port.
-pub(super) async fn hire(
+pub(super) async fn start(
     node: &Arc<Node>,
 ) -> Result<(AdvertisedService<CommandService>, mpsc::Receiver<PendingCommand>), OfferError> {
     let (orders, waiting) = mpsc::channel(WAITING);
@@ -53,9 +55,9 @@ pub(super) async fn hire(
         arbiter: None,
         only: Uniqueness::OneOfMany,
         topics: Vec::new(),
-        restart: Restart::default(),
+        restart: RestartPolicy::default(),
     };
-    Ok((offer(node, service).await?, waiting))
+    Ok((advertise(node, service).await?, waiting))
 }
 
 impl Actor for CommandService {
@@ -96,9 +98,9 @@ async fn take(
 }
 
 /// The whole address for a part of one, as NetworkZero's `address` gives it.
-async fn complete(address: Option<&str>, interfaces: &Interfaces) -> Result<SocketAddrV4, PlaceError> {
+async fn complete(address: Option<&str>, interfaces: &Interfaces) -> Result<SocketAddrV4, BindError> {
     let text = address.unwrap_or_default().trim();
-    let unreadable = || PlaceError::Unreadable { text: text.to_owned() };
+    let unreadable = || BindError::Unreadable { text: text.to_owned() };
     if let Ok(whole) = text.parse() {
         return Ok(whole);
     }

@@ -27,7 +27,7 @@ struct WaitingProgram {
 
 impl CommandQueue {
     /// Does what a program of this machine wants.
-    pub(super) fn obey(
+    pub(super) fn execute(
         &mut self,
         PendingCommand { command, answer }: PendingCommand,
         beacon: &mut Beacon,

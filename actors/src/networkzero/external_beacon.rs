@@ -48,7 +48,7 @@ impl ExternalBeacon {
         most: usize,
     ) -> Result<Self, ExternalBeaconError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, COMMAND_PORT));
-        let reached = time::timeout(PATIENCE, zmtp::reach(network, address, limits))
+        let reached = time::timeout(PATIENCE, zmtp::connect(network, address, limits))
             .await
             .map_err(|_| ExternalBeaconError::TimedOut)??;
         Ok(Self { reached, told: BTreeMap::new(), most, left_out: 0 })
@@ -58,7 +58,7 @@ impl ExternalBeacon {
     ///
     /// # Errors
     /// [`ExternalBeaconError`].
-    pub(super) async fn natives(&mut self) -> Result<BTreeMap<String, SocketAddrV4>, ExternalBeaconError> {
+    pub(super) async fn list(&mut self) -> Result<BTreeMap<String, SocketAddrV4>, ExternalBeaconError> {
         let all = self.ask(json!(["discover_all"])).await?;
         let all =
             serde_json::from_value(all).map_err(|error| ExternalBeaconError::Answer(error.to_string()))?;

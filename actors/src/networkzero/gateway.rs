@@ -11,7 +11,7 @@ use super::event::{self, GatewayEvent, GatewayEvents};
 use super::task::{self, CLOSING, GatewayTask};
 use crate::discovery::{AddressChanges, Watch};
 use crate::node::Node;
-use crate::runtime::executor::{Executor, Gone};
+use crate::runtime::executor::{Executor, MeshClosed};
 use crate::runtime::shutdown::ShutdownHandle;
 
 /// Why there is no gateway.
@@ -22,7 +22,7 @@ pub enum GatewayError {
     Air(#[from] io::Error),
     /// The node has left.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    Gone(#[from] MeshClosed),
 }
 
 /// A gateway that works until it is dropped, or its node leaves.
@@ -49,7 +49,7 @@ impl Gateway {
         node.context().gateways.add(&shutdown);
         let (until, done) = (Arc::clone(&shutdown), shutdown.guard());
         node.home()
-            .ask(move || async move {
+            .run_async(move || async move {
                 let air = task::open(&interfaces)?;
                 let (tell_brought, brought) = mpsc::channel(task::NAMES);
                 let sides = Bridge::new(here, own, tell_brought, tell);
@@ -78,7 +78,7 @@ impl Gateway {
     pub async fn close(self) {
         let shutdown = Arc::clone(&self.shutdown);
         // Over there, where there is a clock whatever runs this. With the thread the gateway has ended.
-        let _ = self.home.ask(move || async move { shutdown.shut_down().await }).await;
+        let _ = self.home.run_async(move || async move { shutdown.shut_down().await }).await;
     }
 
     /// Lets it work as long as its node does.

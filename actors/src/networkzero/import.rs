@@ -11,9 +11,9 @@ use tokio::time;
 
 use crate::net::bind::BindAddress;
 use crate::node::Node;
-use crate::node::advertise::{ActorSource, OfferError, ServiceSpec, Uniqueness, offer};
+use crate::node::advertise::{ActorSource, OfferError, ServiceSpec, Uniqueness, advertise};
 use crate::runtime::backoff::Backoff;
-use crate::server::actor::restart::Restart;
+use crate::server::actor::restart::RestartPolicy;
 use crate::server::zmtp::{self, Forwarder, ProxyActor, ZmtpPeer};
 
 /// Before a program is reached for again.
@@ -41,7 +41,7 @@ pub(super) async fn keep(
     while let Some(here) = node.upgrade() {
         let (network, limits) = (here.config().network.clone(), Arc::clone(here.limits()));
         drop(here);
-        match time::timeout(PATIENCE, zmtp::reach(&network, address.into(), &limits)).await {
+        match time::timeout(PATIENCE, zmtp::connect(&network, address.into(), &limits)).await {
             Ok(Ok(reached)) => {
                 pauses.reset();
                 if let Err(error) = stand_in(&node, &name, reached, &tell).await {
@@ -53,7 +53,7 @@ pub(super) async fn keep(
             }
             Err(_) => tracing::debug!(%name, %address, "a service of NetworkZero does not answer"),
         }
-        time::sleep(pauses.pause()).await;
+        time::sleep(pauses.next_delay()).await;
     }
 }
 
@@ -75,9 +75,9 @@ async fn stand_in(
         arbiter: None,
         only: Uniqueness::OneOfMany,
         topics: Vec::new(),
-        restart: Restart::default(),
+        restart: RestartPolicy::default(),
     };
-    let offered = offer(&here, service).await?;
+    let offered = advertise(&here, service).await?;
     // Whoever holds the node keeps it from leaving.
     drop(here);
     let mut courier = Forwarder::new(questions, offered.service.publisher.clone(), &limits);

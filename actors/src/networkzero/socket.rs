@@ -36,7 +36,7 @@ impl BeaconSocket {
     ///
     /// # Cancel safety
     /// Loses nothing.
-    pub(super) async fn hear(&self) -> io::Result<Vec<u8>> {
+    pub(super) async fn recv(&self) -> io::Result<Vec<u8>> {
         let mut bytes = [0; MAX_ADVERT_BYTES];
         loop {
             let (length, from) = self.socket.recv_from(&mut bytes).await?;
@@ -48,7 +48,7 @@ impl BeaconSocket {
 
     /// Sends a datagram to every host of the chosen interfaces' networks. One that cannot be reached does not keep it from the
     /// others.
-    pub(super) async fn say(&self, bytes: &[u8]) {
+    pub(super) async fn broadcast(&self, bytes: &[u8]) {
         for address in self.everybody() {
             if let Err(error) = self.socket.send_to(bytes, SocketAddrV4::new(address, BEACON_PORT)).await {
                 tracing::debug!(%address, %error, "an advert was not sent");

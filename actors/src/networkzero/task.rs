@@ -57,8 +57,8 @@ impl GatewayTask {
     pub(super) async fn work(mut self, mut air: Option<BeaconSocket>, closing: &ShutdownSignal) {
         loop {
             let ended = match air.take() {
-                Some(air) => self.be_beacon(air, closing).await,
-                None => self.ask_other(closing).await,
+                Some(air) => self.run_own_beacon(air, closing).await,
+                None => self.run_external_beacon(closing).await,
             };
             let Some(node) = self.sides.node.upgrade().filter(|_| ended.is_continue()) else { return };
             air = match open(&node.config().interfaces) {
@@ -72,12 +72,12 @@ impl GatewayTask {
     }
 
     /// Is the beacon of this machine, until the system takes the port back.
-    async fn be_beacon(&mut self, air: BeaconSocket, closing: &ShutdownSignal) -> TaskFlow {
+    async fn run_own_beacon(&mut self, air: BeaconSocket, closing: &ShutdownSignal) -> TaskFlow {
         self.sides.tell(GatewayEvent::IsBeacon);
         let mut beacon = Beacon::new(NAMES);
         beacon.announce(self.sides.announced().clone(), clock::now());
         let hired = match self.sides.node.upgrade() {
-            Some(node) => command_service::hire(&node).await,
+            Some(node) => command_service::start(&node).await,
             None => return TaskFlow::Break(()),
         };
         let (_clerk, mut orders) = match hired {
@@ -95,14 +95,14 @@ impl GatewayTask {
             let due = beacon.next_due();
             tokio::select! {
                 biased;
-                () = closing.come() => return TaskFlow::Break(()),
+                () = closing.triggered() => return TaskFlow::Break(()),
                 event = self.watcher.recv() => match event {
                     Some(event) => self.sides.hear_mesh(event),
                     None => return TaskFlow::Break(()),
                 },
                 Some(brought) = self.brought.recv() => self.sides.note(brought),
-                Some(order) = orders.recv() => programs.obey(order, &mut beacon, now),
-                heard = air.hear() => match heard {
+                Some(order) = orders.recv() => programs.execute(order, &mut beacon, now),
+                heard = air.recv() => match heard {
                     Ok(bytes) => match ServiceAdvert::from_bytes(&bytes) {
                         Ok(advert) => {
                             let has_room = beacon.hear(advert, now);
@@ -123,7 +123,7 @@ impl GatewayTask {
                 },
                 () = clock::sleep_until(due) => {
                     if let Some(bytes) = beacon.broadcast(clock::now()) {
-                        air.say(&bytes).await;
+                        air.broadcast(&bytes).await;
                     }
                     continue;
                 }
@@ -138,7 +138,7 @@ impl GatewayTask {
     }
 
     /// Has the beacon of another process do the work, until that has gone.
-    async fn ask_other(&mut self, closing: &ShutdownSignal) -> TaskFlow {
+    async fn run_external_beacon(&mut self, closing: &ShutdownSignal) -> TaskFlow {
         let Some(node) = self.sides.node.upgrade() else { return TaskFlow::Break(()) };
         let (network, limits) = (node.config().network.clone(), Arc::clone(node.limits()));
         drop(node);
@@ -169,7 +169,7 @@ impl GatewayTask {
     }
 
     async fn exchange_with(&mut self, other: &mut ExternalBeacon) -> Result<(), ExternalBeaconError> {
-        let natives = other.natives().await?;
+        let natives = other.list().await?;
         self.sides.reconcile(&natives);
         other.announce(self.sides.announced()).await
     }
@@ -180,7 +180,7 @@ impl GatewayTask {
         loop {
             tokio::select! {
                 biased;
-                () = closing.come() => return TaskFlow::Break(()),
+                () = closing.triggered() => return TaskFlow::Break(()),
                 event = self.watcher.recv() => match event {
                     Some(event) => self.sides.hear_mesh(event),
                     None => return TaskFlow::Break(()),

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::discovery::{Announce, EndpointMoved, FollowAddresses, ListInstances, Withdraw};
 use crate::link::config;
-use crate::net::bind::{BindAddress, BoundListener, PlaceError};
+use crate::net::bind::{BindAddress, BindError, BoundListener};
 use crate::net::bound_addresses::BoundAddresses;
 use crate::net::listeners::Listeners;
 use crate::net::naming;
@@ -24,14 +24,14 @@ use crate::net::zone::ZonedAddress;
 use crate::node::router::{Register, Router, Unregister};
 use crate::node::{Node, StartError};
 use crate::runtime::clock;
-use crate::runtime::executor::{Executor, Gone};
+use crate::runtime::executor::{Executor, MeshClosed};
 use crate::runtime::panic::PanicMessage;
 use crate::server::actor::entry::ServiceEnd;
 use crate::server::actor::external::ExternalActor;
 use crate::server::actor::handler::Registration;
-use crate::server::actor::restart::Restart;
+use crate::server::actor::restart::RestartPolicy;
 use crate::server::actor::supervised::{Factory, SupervisedActor};
-use crate::server::drain_report::Abandoned;
+use crate::server::drain_report::DrainReport;
 use crate::server::endpoint;
 use crate::server::publisher::Publisher;
 use crate::server::service::Service;
@@ -80,7 +80,7 @@ pub struct ServiceSpec<A: Actor> {
     /// Topics that are known beforehand.
     pub topics: Vec<DeclaredTopic>,
     /// What becomes of it when its actor panics; an actor that the user runs ends the service.
-    pub restart: Restart,
+    pub restart: RestartPolicy,
 }
 
 /// Whether there may be other instances of a service.
@@ -111,7 +111,7 @@ pub enum Uniqueness {
 pub enum OfferError {
     /// It cannot listen.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] BindError),
     /// Another instance of the name is there.
     #[error("\"{name}\" is advertised already, at {}", ZonedAddress(*.address))]
     Exists {
@@ -152,7 +152,7 @@ pub enum OfferError {
     Random(#[from] StartError),
     /// The node has left.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    Gone(#[from] MeshClosed),
 }
 
 fn too_many_services(most: usize) -> String {
@@ -224,7 +224,7 @@ impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
     ) -> Result<(), OfferError> {
         check_name(name)?;
         if only == Uniqueness::One {
-            nobody_else(node, name).await?;
+            ensure_unique(node, name).await?;
         }
         let advert = Advert {
             instance: self.instance.id,
@@ -252,12 +252,12 @@ impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
     ///
     /// # Cancel safety
     /// Dropping the future does not stop the closing.
-    pub async fn close(self, node: &Node) -> Option<Abandoned> {
+    pub async fn close(self, node: &Node) -> Option<DrainReport> {
         // A node that has left has closed all its services.
         self.delist(node).await.unwrap_or(None)
     }
 
-    async fn delist(&self, node: &Node) -> Result<Option<Abandoned>, Gone> {
+    async fn delist(&self, node: &Node) -> Result<Option<DrainReport>, MeshClosed> {
         node.ask_router(Unregister { instance: self.instance.id, end: ServiceEnd::Closed }).await
     }
 }
@@ -266,7 +266,7 @@ impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
 ///
 /// # Errors
 /// [`OfferError`]; nothing is left behind.
-pub async fn offer<A>(node: &Arc<Node>, offer: ServiceSpec<A>) -> Result<AdvertisedService<A>, OfferError>
+pub async fn advertise<A>(node: &Arc<Node>, offer: ServiceSpec<A>) -> Result<AdvertisedService<A>, OfferError>
 where
     A: Actor<Context = Context<A>>,
 {
@@ -275,19 +275,19 @@ where
         check_name(name)?;
     }
     if let (Some(name), Uniqueness::One) = (&offer.name, offer.only) {
-        nobody_else(node, name).await?;
+        ensure_unique(node, name).await?;
     }
     let node = Arc::clone(node);
     let home = match &offer.arbiter {
         Some(arbiter) => tokio::select! {
             biased;
             home = Executor::on(arbiter.clone()) => home?,
-            () = node.alarms().at(Some(clock::now() + ARBITER)) => return Err(OfferError::IdleArbiter),
+            () = node.alarms().sleep_until(Some(clock::now() + ARBITER)) => return Err(OfferError::IdleArbiter),
         },
         None => node.home().clone(),
     };
     let (here, asked) = (home.clone(), Arc::clone(&node));
-    let offered = home.ask(move || async move { offer_here(&asked, here, offer).await });
+    let offered = home.run_async(move || async move { advertise_here(&asked, here, offer).await });
     node.home().hear(offered).await??
 }
 
@@ -315,7 +315,7 @@ pub fn check_name(name: &ServiceName) -> Result<(), OfferError> {
 ///
 /// # Errors
 /// [`OfferError::Exists`] says where it is offered.
-pub async fn nobody_else(node: &Node, name: &ServiceName) -> Result<(), OfferError> {
+pub async fn ensure_unique(node: &Node, name: &ServiceName) -> Result<(), OfferError> {
     let others = ListInstances { filter: Filter::Name(name.clone()), within: LOOK_FOR_OTHERS };
     let others = node.ask_discovery(others).await?;
     match others.first().and_then(Instance::address) {
@@ -325,7 +325,7 @@ pub async fn nobody_else(node: &Node, name: &ServiceName) -> Result<(), OfferErr
 }
 
 /// On the thread where the service is to run.
-async fn offer_here<A>(
+async fn advertise_here<A>(
     node: &Arc<Node>,
     home: Executor,
     offer: ServiceSpec<A>,

@@ -19,7 +19,7 @@ use crate::context::NodeContext;
 use crate::discovery::{Discovery, GetDiscoveryStats, Withdraw};
 use crate::net::bound_addresses::BoundAddresses;
 use crate::server::actor::entry::ServiceEnd;
-use crate::server::drain_report::Abandoned;
+use crate::server::drain_report::DrainReport;
 use crate::server::service::Service;
 use crate::telemetry::stats::{DiscoveryStats, GetStats, Stats};
 
@@ -42,11 +42,11 @@ struct RegisteredService {
     /// Told when the endpoint is to close.
     close: oneshot::Sender<Duration>,
     /// Ends when the endpoint has closed.
-    closed: oneshot::Receiver<Option<Abandoned>>,
+    closed: oneshot::Receiver<Option<DrainReport>>,
 }
 
 /// Holds what was abandoned, and not more than nothing, when the endpoint has closed.
-type ClosingService = watch::Receiver<Option<Option<Abandoned>>>;
+type ClosingService = watch::Receiver<Option<Option<DrainReport>>>;
 
 impl Router {
     /// A router without services and routes. It keeps the node's table of services.
@@ -99,7 +99,7 @@ pub struct Register {
     /// Told, or dropped, when the endpoint is to close: told how long that may take; dropped, it is as long as the limits say.
     pub close: oneshot::Sender<Duration>,
     /// Told, or dropped, when it has closed, with what it had not finished.
-    pub closed: oneshot::Receiver<Option<Abandoned>>,
+    pub closed: oneshot::Receiver<Option<DrainReport>>,
 }
 
 impl Handler<Register> for Router {
@@ -118,7 +118,7 @@ impl Handler<Register> for Router {
 
 /// A service of this node is withdrawn. The reply comes when its endpoint has closed, and says what it had not finished.
 #[derive(Message)]
-#[rtype(result = "Option<Abandoned>")]
+#[rtype(result = "Option<DrainReport>")]
 pub struct Unregister {
     /// The instance.
     pub instance: InstanceId,
@@ -127,7 +127,7 @@ pub struct Unregister {
 }
 
 impl Handler<Unregister> for Router {
-    type Result = ResponseFuture<Option<Abandoned>>;
+    type Result = ResponseFuture<Option<DrainReport>>;
 
     fn handle(&mut self, Unregister { instance, end }: Unregister, _: &mut Context<Self>) -> Self::Result {
         let closing = self.begin_to_close(instance, end, None);
@@ -138,14 +138,14 @@ impl Handler<Unregister> for Router {
 /// Withdraws all services of this node. The reply comes when their endpoints have closed, also of those that were
 /// withdrawn before, and says what they had not finished.
 #[derive(Message)]
-#[rtype(result = "Vec<Abandoned>")]
+#[rtype(result = "Vec<DrainReport>")]
 pub struct CloseServices {
     /// The time that accepted work may take to finish.
     pub within: Duration,
 }
 
 impl Handler<CloseServices> for Router {
-    type Result = ResponseFuture<Vec<Abandoned>>;
+    type Result = ResponseFuture<Vec<DrainReport>>;
 
     fn handle(&mut self, CloseServices { within }: CloseServices, _: &mut Context<Self>) -> Self::Result {
         self.is_closing = true;
@@ -171,7 +171,7 @@ impl Handler<CloseServices> for Router {
 }
 
 /// Waits until an endpoint has closed.
-async fn closed(mut closing: ClosingService) -> Option<Abandoned> {
+async fn closed(mut closing: ClosingService) -> Option<DrainReport> {
     let closed = closing.wait_for(Option::is_some).await;
     // Where the thread of the endpoint has ended nobody knows.
     closed.ok().and_then(|abandoned| abandoned.clone().flatten())
@@ -183,7 +183,7 @@ async fn close(
     offered: RegisteredService,
     discovery: &Addr<Discovery>,
     within: Option<Duration>,
-) -> Option<Abandoned> {
+) -> Option<DrainReport> {
     let RegisteredService { service, close, closed } = offered;
     service.drain();
     if service.identity.name.is_some() {

@@ -47,7 +47,7 @@ impl Backoff {
     }
 
     /// Returns the delay before the next attempt.
-    pub fn pause(&mut self) -> Duration {
+    pub fn next_delay(&mut self) -> Duration {
         let pause = self.next;
         self.skip();
         match self.jitter {
@@ -88,7 +88,7 @@ mod tests {
         let mut backoff = Backoff::new(ms(50), ms(300));
         for round in 0..100 {
             for whole in [50, 100, 200, 300, 300].map(ms) {
-                let pause = backoff.pause();
+                let pause = backoff.next_delay();
                 assert!((whole / 2..=whole).contains(&pause), "round {round}: {pause:?} of {whole:?}");
             }
             backoff.reset();
@@ -99,7 +99,7 @@ mod tests {
     fn the_jitter_around_a_delay_makes_it_shorter_or_longer() {
         let second = Duration::from_secs(1);
         let mut backoff = Backoff::new(second, second).with_jitter(Jitter::Around);
-        let pauses: Vec<_> = (0..1_000).map(|_| backoff.pause()).collect();
+        let pauses: Vec<_> = (0..1_000).map(|_| backoff.next_delay()).collect();
         assert!(pauses.iter().all(|pause| (second / 2..=second * 3 / 2).contains(pause)));
         assert!(pauses.iter().any(|pause| *pause < second) && pauses.iter().any(|pause| *pause > second));
     }
@@ -108,13 +108,13 @@ mod tests {
     fn exact_delays_begin_at_once_if_wanted_and_are_skipped() {
         let ms = Duration::from_millis;
         let mut backoff = Backoff::new(ms(10), ms(50)).with_jitter(Jitter::None).at_once_first();
-        let mut pauses = |count| (0..count).map(|_| backoff.pause()).collect::<Vec<_>>();
+        let mut pauses = |count| (0..count).map(|_| backoff.next_delay()).collect::<Vec<_>>();
         assert_eq!(pauses(6), [0, 10, 20, 40, 50, 50].map(ms));
         backoff.reset();
         assert!(backoff.is_reset());
         backoff.skip();
-        assert_eq!((backoff.is_reset(), backoff.pause()), (false, ms(10)));
+        assert_eq!((backoff.is_reset(), backoff.next_delay()), (false, ms(10)));
         backoff.skip_to_longest();
-        assert_eq!(backoff.pause(), ms(50));
+        assert_eq!(backoff.next_delay(), ms(50));
     }
 }

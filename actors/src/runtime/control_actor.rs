@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Starts the actor that `make` makes on the current arbiter. It ends when it stops itself or nobody has its address.
 ///
 /// After a panic its futures and timers are gone: `Supervised::restarting` and `Actor::started` are called again.
-pub(crate) fn start<A>(make: impl FnOnce(&mut Context<A>) -> A) -> Addr<A>
+pub(crate) fn spawn_control_actor<A>(make: impl FnOnce(&mut Context<A>) -> A) -> Addr<A>
 where
     A: Actor<Context = Context<A>> + Supervised,
 {
@@ -101,7 +101,7 @@ mod tests {
 
     #[actix::test]
     async fn it_outlives_panics_with_its_state_and_address() {
-        let addr = start(|_| Counting::default());
+        let addr = spawn_control_actor(|_| Counting::default());
         assert_eq!(addr.send(Count::On).await, Ok((1, 1)));
         addr.send(Count::Panic).await.expect_err("it panics");
         assert_eq!(addr.send(Count::On).await, Ok((3, 2)));

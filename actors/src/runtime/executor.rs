@@ -37,15 +37,15 @@ type SpawnFn = Box<dyn FnOnce() + Send>;
 /// The node's thread has ended, or could not be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the thread that this mesh lives on has ended")]
-pub struct Gone;
+pub struct MeshClosed;
 
 impl Executor {
     /// The current thread's arbiter where there is one that runs; otherwise a new thread with an actix System of its own,
     /// which ends when its [`ExecutorGuard`] is dropped.
     ///
     /// # Errors
-    /// [`Gone`] when the new thread could not be started.
-    pub async fn find_or_start() -> Result<(Self, ExecutorGuard), Gone> {
+    /// [`MeshClosed`] when the new thread could not be started.
+    pub async fn find_or_start() -> Result<(Self, ExecutorGuard), MeshClosed> {
         match Self::current().await {
             Some(home) => Ok((home, ExecutorGuard::Guest)),
             None => Self::start(),
@@ -78,8 +78,8 @@ impl Executor {
     /// A new thread with an actix System of its own, whatever the current thread is.
     ///
     /// # Errors
-    /// [`Gone`] when the new thread could not be started.
-    pub fn start() -> Result<(Self, ExecutorGuard), Gone> {
+    /// [`MeshClosed`] when the new thread could not be started.
+    pub fn start() -> Result<(Self, ExecutorGuard), MeshClosed> {
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         thread::Builder::new()
             .name("meshzero".into())
@@ -93,8 +93,8 @@ impl Executor {
                     tracing::error!(%error, "the thread of the mesh ended in an error");
                 }
             })
-            .map_err(|_| Gone)?;
-        let (system, home) = told.recv().map_err(|_| Gone)?;
+            .map_err(|_| MeshClosed)?;
+        let (system, home) = told.recv().map_err(|_| MeshClosed)?;
         Ok((home, ExecutorGuard::Owner(system)))
     }
 
@@ -128,79 +128,79 @@ impl Executor {
     /// The thread of an arbiter that the user runs. Waits until that has its turn.
     ///
     /// # Errors
-    /// [`Gone`] when the arbiter has stopped.
-    pub async fn on(arbiter: ArbiterHandle) -> Result<Self, Gone> {
+    /// [`MeshClosed`] when the arbiter has stopped.
+    pub async fn on(arbiter: ArbiterHandle) -> Result<Self, MeshClosed> {
         let (tell, told) = oneshot::channel();
         let say = move || {
             // Nobody waits any more when this fails.
             let _ = tell.send(Self::here());
         };
         if !arbiter.spawn_fn(say) {
-            return Err(Gone);
+            return Err(MeshClosed);
         }
-        told.await.map_err(|_| Gone)
+        told.await.map_err(|_| MeshClosed)
     }
 
     /// Returns whether the thread has ended, or has stopped running what the node is.
     pub fn has_ended(&self) -> bool {
-        self.ended.has_come()
+        self.ended.is_triggered()
     }
 
     /// Waits for an `answer` that somebody on the thread is to give, on any executor.
     ///
     /// # Errors
-    /// [`Gone`] when the thread has ended before.
+    /// [`MeshClosed`] when the thread has ended before.
     ///
     /// # Panics
     /// When this blocks the very thread.
     ///
     /// # Cancel safety
     /// This method is as cancel safe as `answer`.
-    pub async fn hear<T>(&self, answer: impl Future<Output = T>) -> Result<T, Gone> {
+    pub async fn hear<T>(&self, answer: impl Future<Output = T>) -> Result<T, MeshClosed> {
         tokio::select! {
             biased;
             answer = answer => Ok(answer),
-            () = self.ended.come() => Err(Gone),
-            () = blocking::notice(self) => Err(Gone),
+            () = self.ended.triggered() => Err(MeshClosed),
+            () = blocking::notice(self) => Err(MeshClosed),
         }
     }
 
     /// Runs `task` on the node's thread.
     ///
     /// # Errors
-    /// [`Gone`] when the thread has ended; the task is dropped.
-    pub fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), Gone> {
-        self.tasks.send(Box::new(task)).map_err(|_| Gone)
+    /// [`MeshClosed`] when the thread has ended; the task is dropped.
+    pub fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), MeshClosed> {
+        self.tasks.send(Box::new(task)).map_err(|_| MeshClosed)
     }
 
     /// Runs the future that `start` makes on the node's thread. The future itself need not be `Send`.
     ///
     /// # Errors
-    /// [`Gone`] when the thread has ended.
+    /// [`MeshClosed`] when the thread has ended.
     pub fn spawn<F: Future<Output = ()> + 'static>(
         &self,
         start: impl FnOnce() -> F + Send + 'static,
-    ) -> Result<(), Gone> {
+    ) -> Result<(), MeshClosed> {
         self.run(move || drop(actix::spawn(start())))
     }
 
     /// Runs a future on the node's thread and waits for what it gives, on any executor.
     ///
     /// # Errors
-    /// [`Gone`] when the thread has ended before the future did.
+    /// [`MeshClosed`] when the thread has ended before the future did.
     ///
     /// # Cancel safety
     /// Dropping this stops waiting; the future goes on.
-    pub async fn ask<T: Send + 'static, F: Future<Output = T> + 'static>(
+    pub async fn run_async<T: Send + 'static, F: Future<Output = T> + 'static>(
         &self,
         start: impl FnOnce() -> F + Send + 'static,
-    ) -> Result<T, Gone> {
+    ) -> Result<T, MeshClosed> {
         let (tell, told) = oneshot::channel();
         self.spawn(move || async move {
             // Nobody waits any more when this fails, and then nobody misses the answer.
             let _ = tell.send(start().await);
         })?;
-        self.hear(told).await?.map_err(|_| Gone)
+        self.hear(told).await?.map_err(|_| MeshClosed)
     }
 
     /// Returns whether the current thread is the node's.

@@ -70,11 +70,11 @@ impl FairSemaphore {
 
     /// One place, if one is free and nobody waits for it.
     #[inline]
-    pub fn try_take(self: &Arc<Self>) -> Option<Permits> {
+    pub fn try_acquire(self: &Arc<Self>) -> Option<Permits> {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             return None;
         }
-        self.take_up_to(1)
+        self.try_acquire_up_to(1)
     }
 
     /// As many places as are wanted and free, behind those who waited before: one at least, if one is wanted. `None` when
@@ -82,17 +82,17 @@ impl FairSemaphore {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn take(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
-        self.turn(wanted).await.map(|turn| turn.taken)
+    pub async fn acquire(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
+        self.acquire_in_turn(wanted).await.map(|turn| turn.taken)
     }
 
-    /// As [`FairSemaphore::take`], for those for whom it matters what is done with the places before others get some.
+    /// As [`FairSemaphore::acquire`], for those for whom it matters what is done with the places before others get some.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn turn(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
+    pub async fn acquire_in_turn(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
         if self.waiting.load(Ordering::SeqCst) == 0
-            && let Some(taken) = self.take_up_to(wanted)
+            && let Some(taken) = self.try_acquire_up_to(wanted)
         {
             return Some(taken.into());
         }
@@ -102,13 +102,13 @@ impl FairSemaphore {
         self.turn_of_accepted(wanted).await
     }
 
-    /// As [`FairSemaphore::take`], for what was accepted before [`FairSemaphore::drain`].
+    /// As [`FairSemaphore::acquire`], for what was accepted before [`FairSemaphore::drain`].
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn take_accepted(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
+    pub async fn acquire_accepted(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         if self.waiting.load(Ordering::SeqCst) == 0
-            && let Some(taken) = self.take_up_to(wanted)
+            && let Some(taken) = self.try_acquire_up_to(wanted)
         {
             return Some(taken);
         }
@@ -118,7 +118,7 @@ impl FairSemaphore {
     async fn turn_of_accepted(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
         let waiting = WaiterCount::new(self);
         let front = self.front.lock().await;
-        let taken = self.until(|| self.take_up_to(wanted)).await?;
+        let taken = self.until(|| self.try_acquire_up_to(wanted)).await?;
         Some(PermitsInTurn { taken, waited: TurnGuard { _waited: Some((front, waiting)) } })
     }
 
@@ -141,7 +141,7 @@ impl FairSemaphore {
     ///
     /// # Cancel safety
     /// Loses nothing.
-    pub async fn all_free(&self) {
+    pub async fn drained(&self) {
         let is_free = || {
             let (free, waiting) = (self.free.load(Ordering::SeqCst), self.waiting.load(Ordering::SeqCst));
             (free >= self.all && waiting <= 1).then_some(())
@@ -171,7 +171,7 @@ impl FairSemaphore {
     }
 
     #[inline]
-    fn take_up_to(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
+    fn try_acquire_up_to(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         if self.closed.load(Ordering::SeqCst) {
             return None;
         }
@@ -267,12 +267,12 @@ mod tests {
     #[tokio::test]
     async fn places_are_taken_split_and_given_back() {
         let quota = FairSemaphore::new(4);
-        let mut taken = quota.take(3).await.expect("they are free");
+        let mut taken = quota.acquire(3).await.expect("they are free");
         assert_eq!((taken.count(), quota.taken()), (3, 3));
         let one = taken.split(1).expect("three can be split");
         assert!(taken.split(3).is_none() && taken.split(0).is_none());
-        let rest = quota.take(5).await.expect("one is free");
-        assert_eq!((rest.count(), quota.try_take().is_none()), (1, true));
+        let rest = quota.acquire(5).await.expect("one is free");
+        assert_eq!((rest.count(), quota.try_acquire().is_none()), (1, true));
         drop((one, rest));
         assert_eq!(quota.taken(), 2);
         drop(taken);
@@ -282,41 +282,41 @@ mod tests {
     #[tokio::test]
     async fn draining_serves_who_waits_and_turns_away_who_comes() {
         let quota = FairSemaphore::new(1);
-        let taken = quota.try_take().expect("it is free");
+        let taken = quota.try_acquire().expect("it is free");
         let waits = tokio::spawn({
             let quota = Arc::clone(&quota);
-            async move { quota.take(1).await }
+            async move { quota.acquire(1).await }
         });
         tokio::task::yield_now().await;
         quota.drain();
         quota.drain();
         let drained = tokio::spawn({
             let quota = Arc::clone(&quota);
-            async move { quota.all_free().await }
+            async move { quota.drained().await }
         });
-        assert!(quota.try_take().is_none() && quota.take(1).await.is_none());
+        assert!(quota.try_acquire().is_none() && quota.acquire(1).await.is_none());
         drop(taken);
         let waited = waits.await.expect("no panic").expect("it came before");
         tokio::task::yield_now().await;
         assert!(!drained.is_finished(), "one is taken");
-        assert!(quota.try_take().is_none() && quota.take(1).await.is_none());
+        assert!(quota.try_acquire().is_none() && quota.acquire(1).await.is_none());
         drop(waited);
-        let late = quota.take_accepted(1).await.expect("free");
+        let late = quota.acquire_accepted(1).await.expect("free");
         drop(late);
         drained.await.expect("no panic");
-        assert!(quota.try_take().is_none() && quota.take(1).await.is_none(), "still");
+        assert!(quota.try_acquire().is_none() && quota.acquire(1).await.is_none(), "still");
     }
 
     #[tokio::test]
     async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
         let quota = FairSemaphore::new(1);
-        let taken = quota.try_take().expect("it is free");
+        let taken = quota.try_acquire().expect("it is free");
         let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
         let mut waiting = Vec::new();
         for number in 0..3 {
             let (quota, order) = (Arc::clone(&quota), order.clone());
             waiting.push(tokio::spawn(async move {
-                let taken = quota.take(1).await;
+                let taken = quota.acquire(1).await;
                 order.send(number).expect("the test listens");
                 drop(taken);
             }));
@@ -324,30 +324,30 @@ mod tests {
             tokio::task::yield_now().await;
         }
         drop(taken);
-        assert!(quota.try_take().is_none(), "three wait already");
+        assert!(quota.try_acquire().is_none(), "three wait already");
         for number in 0..3 {
             assert_eq!(came.recv().await, Some(number));
         }
         for ended in waiting {
             ended.await.expect("no panic");
         }
-        assert!(quota.try_take().is_some());
+        assert!(quota.try_acquire().is_some());
     }
 
     #[tokio::test]
     async fn closing_ends_all_waiting() {
         let quota = FairSemaphore::new(1);
-        let _taken = quota.try_take().expect("it is free");
+        let _taken = quota.try_acquire().expect("it is free");
         let (one, all) = (Arc::clone(&quota), Arc::clone(&quota));
-        let one = tokio::spawn(async move { one.take(1).await.is_none() });
+        let one = tokio::spawn(async move { one.acquire(1).await.is_none() });
         tokio::task::yield_now().await;
         quota.drain();
-        let all = tokio::spawn(async move { all.all_free().await });
+        let all = tokio::spawn(async move { all.drained().await });
         tokio::task::yield_now().await;
         quota.close();
         assert!(one.await.expect("no panic"));
         all.await.expect("no panic");
-        assert!(quota.take(1).await.is_none() && quota.try_take().is_none());
+        assert!(quota.acquire(1).await.is_none() && quota.try_acquire().is_none());
     }
 
     #[test]
@@ -361,10 +361,10 @@ mod tests {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
                     runtime.expect("a runtime").block_on(async {
                         for round in 0..2_000 {
-                            let taken = match quota.try_take() {
+                            let taken = match quota.try_acquire() {
                                 Some(taken) => taken,
                                 None => {
-                                    let taken = quota.take(1 + round % 2);
+                                    let taken = quota.acquire(1 + round % 2);
                                     let taken = tokio::time::timeout(Duration::from_secs(60), taken);
                                     taken.await.expect("its turn comes").expect("open")
                                 }

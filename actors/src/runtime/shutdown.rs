@@ -21,12 +21,12 @@ impl Default for ShutdownSignal {
 
 impl ShutdownSignal {
     /// It is over.
-    pub fn tell(&self) {
+    pub fn trigger(&self) {
         self.gate.close();
     }
 
     /// Returns whether it is over.
-    pub fn has_come(&self) -> bool {
+    pub fn is_triggered(&self) -> bool {
         self.gate.is_closed()
     }
 
@@ -34,7 +34,7 @@ impl ShutdownSignal {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub async fn come(&self) {
+    pub async fn triggered(&self) {
         // Only ever closed.
         let _ = self.gate.acquire().await;
     }
@@ -46,7 +46,7 @@ pub(crate) struct TriggerOnDrop(pub(crate) Arc<ShutdownSignal>);
 
 impl Drop for TriggerOnDrop {
     fn drop(&mut self) {
-        self.0.tell();
+        self.0.trigger();
     }
 }
 
@@ -67,7 +67,7 @@ impl ShutdownHandle {
 
     /// Requests the shutdown.
     pub(crate) fn request(&self) {
-        self.requested.tell();
+        self.requested.trigger();
     }
 
     /// The request, for the task.
@@ -87,7 +87,7 @@ impl ShutdownHandle {
     pub(crate) async fn shut_down(&self) {
         self.request();
         // A task that hangs does not keep others from ending.
-        let _ = time::timeout(self.grace, self.done.come()).await;
+        let _ = time::timeout(self.grace, self.done.triggered()).await;
     }
 }
 
@@ -99,7 +99,7 @@ impl ShutdownHandles {
     /// Adds one, and forgets those that are done.
     pub(crate) fn add(&self, handle: &Arc<ShutdownHandle>) {
         let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        handles.retain(|handle| !handle.done.has_come());
+        handles.retain(|handle| !handle.done.is_triggered());
         handles.push(Arc::clone(handle));
     }
 
@@ -130,13 +130,13 @@ mod tests {
         handles.add(&hangs);
         let guard = first.guard();
         let task = tokio::spawn(async move {
-            first.requested().come().await;
+            first.requested().triggered().await;
             time::sleep(GRACE / 2).await;
             drop(guard);
         });
         let begun = time::Instant::now();
         handles.shut_down().await;
-        assert!(task.is_finished() && hangs.requested().has_come());
+        assert!(task.is_finished() && hangs.requested().is_triggered());
         assert_eq!(begun.elapsed(), GRACE * 3 / 2);
     }
 

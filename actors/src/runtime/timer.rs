@@ -44,7 +44,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 pub struct TimerTask(Arc<Timers>);
 
 impl Timers {
-    /// No alarms. [`TimerTask::ring`] must run for them to ring.
+    /// No alarms. [`TimerTask::run`] must run for them to ring.
     pub fn new() -> (Arc<Self>, TimerTask) {
         let state = TimerState { set: DeadlineQueue::default(), rung_by: Driver::Task };
         let alarms = Arc::new(Self { state: Mutex::new(state), earlier: Notify::new() });
@@ -52,12 +52,12 @@ impl Timers {
     }
 
     /// A future that ends at `instant`; `None` never comes. When the node's thread ends, whoever waits for it is woken once.
-    pub fn at(self: &Arc<Self>, instant: Option<Instant>) -> Sleep {
+    pub fn sleep_until(self: &Arc<Self>, instant: Option<Instant>) -> Sleep {
         Sleep { alarms: Arc::clone(self), instant, set: None }
     }
 
     /// Rings those that are due.
-    fn ring_due(&self) {
+    fn fire_due(&self) {
         let mut due = Vec::new();
         self.lock().set.expire(clock::now(), |_, waker| due.push(waker.clone()));
         waking::wake_all(due);
@@ -74,7 +74,7 @@ impl Timers {
             Driver::Nobody => {
                 let alarms = Arc::clone(self);
                 let thread = thread::Builder::new().name("meshzero-alarms".into());
-                match thread.spawn(move || alarms.ring_here()) {
+                match thread.spawn(move || alarms.run_here()) {
                     Ok(thread) => state.rung_by = Driver::Thread(thread.thread().clone()),
                     Err(error) => {
                         drop(state);
@@ -86,9 +86,9 @@ impl Timers {
     }
 
     /// Rings the alarms on this thread, until none is set.
-    fn ring_here(&self) {
+    fn run_here(&self) {
         loop {
-            self.ring_due();
+            self.fire_due();
             let next = {
                 let mut state = self.lock();
                 let next = state.set.poll_timeout().filter(|_| !state.set.is_empty());
@@ -109,14 +109,14 @@ impl Timers {
 
 impl TimerTask {
     /// Rings the alarms, until it is dropped.
-    pub async fn ring(&self) {
+    pub async fn run(&self) {
         let Self(alarms) = self;
         loop {
             let next = alarms.lock().set.poll_timeout();
             tokio::select! {
                 biased;
                 () = alarms.earlier.notified() => {}
-                () = clock::sleep_until(next) => alarms.ring_due(),
+                () = clock::sleep_until(next) => alarms.fire_due(),
             }
         }
     }
@@ -201,9 +201,9 @@ mod tests {
     #[tokio::test]
     async fn alarms_ring_in_order_whatever_the_order_they_were_set_in() {
         let (alarms, ringing) = Timers::new();
-        let ringing = tokio::spawn(async move { ringing.ring().await });
+        let ringing = tokio::spawn(async move { ringing.run().await });
         let now = Instant::now();
-        let at = |ms| alarms.at(Some(now + Duration::from_millis(ms)));
+        let at = |ms| alarms.sleep_until(Some(now + Duration::from_millis(ms)));
         let (late, soon) = (at(40), at(5));
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         for (name, alarm) in [("late", late), ("soon", soon)] {
@@ -222,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn an_alarm_that_is_dropped_is_forgotten() {
         let (alarms, _ringing) = Timers::new();
-        let mut alarm = Box::pin(alarms.at(Some(Instant::now() + Duration::from_secs(60))));
+        let mut alarm = Box::pin(alarms.sleep_until(Some(Instant::now() + Duration::from_secs(60))));
         let set = std::future::poll_fn(|task| Poll::Ready(alarm.as_mut().poll(task).is_pending())).await;
         assert!(set && alarms.lock().set.len() == 1);
         drop(alarm);
@@ -243,12 +243,12 @@ mod tests {
             .await;
         };
         let begun = Arc::new(Notify::new());
-        let before = tokio::spawn(polls(alarms.at(None), Arc::clone(&begun)));
+        let before = tokio::spawn(polls(alarms.sleep_until(None), Arc::clone(&begun)));
         begun.notified().await;
         drop(ringing);
         let woken = async {
             before.await.expect("no panic");
-            polls(alarms.at(None), begun).await;
+            polls(alarms.sleep_until(None), begun).await;
         };
         tokio::time::timeout(Duration::from_secs(30), woken).await.expect("they look again");
         assert!(matches!(alarms.lock().rung_by, Driver::Nobody), "there is nothing to ring");
@@ -257,12 +257,12 @@ mod tests {
     #[tokio::test]
     async fn alarms_ring_when_the_thread_is_gone_that_was_to_ring_them() {
         let (alarms, ringing) = Timers::new();
-        let before = alarms.at(Some(Instant::now() + Duration::from_millis(20)));
+        let before = alarms.sleep_until(Some(Instant::now() + Duration::from_millis(20)));
         let before = tokio::spawn(before);
         tokio::task::yield_now().await;
         drop(ringing);
-        let after = alarms.at(Some(Instant::now() + Duration::from_millis(5)));
-        let never = tokio::spawn(alarms.at(Some(Instant::now() + Duration::from_secs(1 << 30))));
+        let after = alarms.sleep_until(Some(Instant::now() + Duration::from_millis(5)));
+        let never = tokio::spawn(alarms.sleep_until(Some(Instant::now() + Duration::from_secs(1 << 30))));
         let rung = async {
             after.await;
             before.await.expect("no panic");
@@ -277,7 +277,7 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the thread ends");
         // Another one, though it is not the first that was ever set.
-        let again = alarms.at(Some(Instant::now() + Duration::from_millis(5)));
+        let again = alarms.sleep_until(Some(Instant::now() + Duration::from_millis(5)));
         tokio::time::timeout(Duration::from_secs(30), again).await.expect("it rings");
     }
 }

@@ -82,7 +82,7 @@ impl Admission {
     }
 
     /// Returns a permit for a connection from `address`, if there is one.
-    pub(crate) fn enter(self: &Rc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
+    pub(crate) fn admit(self: &Rc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let mut counts = self.counts.borrow_mut();
         let all: usize = counts.values().sum();
         let own = counts.get(&address).copied().unwrap_or(0);
@@ -95,14 +95,14 @@ impl Admission {
 
     /// Lets a connection from `address` shake hands. At the limit, the oldest handshake of the address that has the most is evicted: a
     /// handshake takes a millisecond, unless somebody only wants to hold the permit.
-    pub(crate) fn shake_hands(self: &Rc<Self>, address: IpAddr) -> HandshakePermit {
+    pub(crate) fn begin_handshake(self: &Rc<Self>, address: IpAddr) -> HandshakePermit {
         let (stays, staying) = oneshot::channel();
         let mut handshakes = self.handshakes.borrow_mut();
         let number = handshakes.next;
         handshakes.next += 1;
         handshakes.waiting.push_back(WaitingHandshake { number, address, _stays: stays });
         let is_over = handshakes.waiting.len() > handshakes.limit;
-        let displaced = if is_over { handshakes.displace() } else { None };
+        let displaced = if is_over { handshakes.evict() } else { None };
         drop(handshakes);
         if let Some((address, displaced)) = displaced {
             tracing::debug!(%address, displaced, "too many are shaking hands");
@@ -114,7 +114,7 @@ impl Admission {
 impl PendingHandshakes {
     /// Evicts one; returns its address, and the number of evictions so far.
     #[cold]
-    fn displace(&mut self) -> Option<(IpAddr, u64)> {
+    fn evict(&mut self) -> Option<(IpAddr, u64)> {
         let mut counts = HashMap::new();
         for waiting in &self.waiting {
             *counts.entry(waiting.address).or_insert(0usize) += 1;
@@ -129,7 +129,7 @@ impl PendingHandshakes {
 
 impl HandshakePermit {
     /// Waits until it is evicted.
-    pub(crate) async fn is_displaced(&mut self) {
+    pub(crate) async fn is_evicted(&mut self) {
         // Nothing is ever sent: the other end is dropped.
         let _ = (&mut self.stays).await;
     }
@@ -174,24 +174,24 @@ mod tests {
     #[test]
     fn one_address_has_no_more_than_its_places_and_gives_them_back() {
         let guests = guests(1, 2);
-        let places = [guests.enter(address(1)), guests.enter(address(1))];
-        assert!(places.iter().all(Option::is_some) && guests.enter(address(1)).is_none());
-        assert!(guests.enter(address(2)).is_some());
+        let places = [guests.admit(address(1)), guests.admit(address(1))];
+        assert!(places.iter().all(Option::is_some) && guests.admit(address(1)).is_none());
+        assert!(guests.admit(address(2)).is_some());
         drop(places);
-        assert!(guests.enter(address(1)).is_some());
+        assert!(guests.admit(address(1)).is_some());
         assert!(guests.counts.borrow().is_empty());
     }
 
     #[test]
     fn the_oldest_of_those_who_take_the_most_has_to_go() {
         let guests = guests(4, 100);
-        let mut honest = guests.shake_hands(address(1));
-        let mut slow: Vec<_> = (0..10).map(|_| guests.shake_hands(address(2))).collect();
+        let mut honest = guests.begin_handshake(address(1));
+        let mut slow: Vec<_> = (0..10).map(|_| guests.begin_handshake(address(2))).collect();
         assert!(!is_displaced(&mut honest));
         let displaced: Vec<bool> = slow.iter_mut().map(is_displaced).collect();
         assert_eq!(displaced, [vec![true; 7], vec![false; 3]].concat());
         drop(slow.split_off(9));
-        let mut other = guests.shake_hands(address(3));
+        let mut other = guests.begin_handshake(address(3));
         assert!(!is_displaced(&mut slow[8]) && !is_displaced(&mut other), "there was a place");
         drop((slow, honest, other));
         assert!(guests.handshakes.borrow().waiting.is_empty());

@@ -20,7 +20,7 @@ use meshzero_proto::name::ServiceName;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Abandoned {
+pub struct DrainReport {
     /// The service's name; its address if it has none.
     pub service: ServiceName,
     /// Messages that were accepted and not finished, counted by the names of their types. Those that no handler had begun
@@ -33,14 +33,14 @@ pub struct Abandoned {
     pub connections: usize,
 }
 
-impl Abandoned {
+impl DrainReport {
     /// The number of messages that were not finished.
     pub fn unfinished(&self) -> usize {
         self.messages.values().sum::<usize>() + self.others
     }
 }
 
-impl fmt::Display for Abandoned {
+impl fmt::Display for DrainReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = |count| if count == 1 { "" } else { "s" };
         write!(f, "{}: ", self.service)?;
@@ -72,15 +72,16 @@ mod tests {
     #[test]
     fn what_was_abandoned_is_said_in_a_line() {
         let service = ServiceName::new("arm").expect("a name");
-        let nothing = Abandoned { service, messages: BTreeMap::new(), others: 0, connections: 0 };
-        let one = Abandoned { connections: 1, ..nothing.clone() };
+        let nothing = DrainReport { service, messages: BTreeMap::new(), others: 0, connections: 0 };
+        let one = DrainReport { connections: 1, ..nothing.clone() };
         assert_eq!(one.to_string(), "arm: 1 connection that did not take all");
-        let both = Abandoned { messages: [("Move".to_owned(), 1)].into(), connections: 2, ..nothing.clone() };
+        let both =
+            DrainReport { messages: [("Move".to_owned(), 1)].into(), connections: 2, ..nothing.clone() };
         assert_eq!(both.to_string(), "arm: 1 message (1 Move) and 2 connections that did not take all");
         let messages = [("Move".to_owned(), 2), ("Stop".to_owned(), 1)].into();
-        let several = Abandoned { messages, others: 1, ..nothing.clone() };
+        let several = DrainReport { messages, others: 1, ..nothing.clone() };
         assert_eq!(several.to_string(), "arm: 4 messages (2 Move, 1 Stop, 1 of another kind)");
-        let unknown = Abandoned { others: 3, ..nothing };
+        let unknown = DrainReport { others: 3, ..nothing };
         assert_eq!(unknown.to_string(), "arm: 3 messages (3 of another kind)");
     }
 }

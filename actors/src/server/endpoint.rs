@@ -18,7 +18,7 @@ use crate::net::zone::ZonedAddress;
 use crate::runtime::clock;
 use crate::server::admission::Admission;
 use crate::server::drain::{self, LAST_ANSWERS};
-use crate::server::drain_report::Abandoned;
+use crate::server::drain_report::DrainReport;
 use crate::server::handshake::{Accepted, ConnectionSlot, greet};
 use crate::server::service::Service;
 use crate::server::session;
@@ -38,7 +38,7 @@ pub(crate) async fn run(
     service: Arc<Service>,
     peers: Recipient<PeerConnection>,
     closing: oneshot::Receiver<Duration>,
-) -> Option<Abandoned> {
+) -> Option<DrainReport> {
     let guests = Rc::new(Admission::new(service.limits()));
     let mut sessions = JoinSet::new();
     let mut work = pin!(async {
@@ -62,7 +62,7 @@ pub(crate) async fn run(
             }
             accepted = listeners.accept() => match accepted {
                 Ok((connection, from)) => {
-                    let visit = visit(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
+                    let visit = serve_connection(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
                     sessions.spawn_local(visit);
                 }
                 Err(error) => {
@@ -79,13 +79,13 @@ pub(crate) async fn run(
     }
     let others = unfinished.saturating_sub(messages.values().sum());
     let shown = service.identity.name.clone().or_else(|| Some(ZonedAddress(listeners.summary()?).into()))?;
-    let abandoned = Abandoned { service: shown, messages, others, connections };
+    let abandoned = DrainReport { service: shown, messages, others, connections };
     tracing::warn!(%abandoned, "closed with work left");
     Some(abandoned)
 }
 
 /// Serves one connection from its first byte to its last.
-async fn visit(
+async fn serve_connection(
     connection: Connection,
     from: SocketAddr,
     service: Arc<Service>,
@@ -94,11 +94,11 @@ async fn visit(
 ) {
     let mut seat = ConnectionSlot::new(&guests, from.ip().to_canonical());
     let greeted = {
-        let mut handshake = guests.shake_hands(from.ip().to_canonical());
+        let mut handshake = guests.begin_handshake(from.ip().to_canonical());
         let greeting = greet(connection, from, &service, &mut seat);
         tokio::select! {
             greeted = time::timeout(service.limits().handshake, greeting) => greeted,
-            () = handshake.is_displaced() => {
+            () = handshake.is_evicted() => {
                 service.connections.speechless.count();
                 return tracing::debug!(%from, "others needed its place to shake hands");
             }

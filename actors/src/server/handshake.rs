@@ -15,7 +15,7 @@ use crate::server::admission::{Admission, ConnectionPermit};
 use crate::server::service::Service;
 use crate::server::session::resume::SessionConnections;
 use crate::server::zmtp::{self, ZmtpClient, ZmtpConnectionError};
-use crate::telemetry::stats::Carries;
+use crate::telemetry::stats::LinkPurpose;
 
 /// The place of one connection among the guests, if it has one.
 pub(crate) struct ConnectionSlot {
@@ -27,7 +27,7 @@ pub(crate) struct ConnectionSlot {
 impl ConnectionSlot {
     /// Takes a place for a connection from `address`, if one is free.
     pub(crate) fn new(guests: &Rc<Admission>, address: IpAddr) -> Self {
-        Self { guests: Rc::clone(guests), address, place: guests.enter(address) }
+        Self { guests: Rc::clone(guests), address, place: guests.admit(address) }
     }
 
     /// Returns whether there is a place, if need be that of a link which waits for its client to come back. Only for connections that
@@ -36,7 +36,7 @@ impl ConnectionSlot {
         if self.place.is_none() && service.links.give_up_one() {
             // It gives its place back when it has its turn.
             tokio::task::yield_now().await;
-            self.place = self.guests.enter(self.address);
+            self.place = self.guests.admit(self.address);
         }
         self.place.is_some()
     }
@@ -77,7 +77,7 @@ pub(crate) async fn greet(
         Protocol::Meshzero => greet_client(connection, first, from, service, seat).await,
         Protocol::Zmtp => {
             let has_place = seat.is_taken(service).await;
-            let visitor = zmtp::greet(connection, first, service, has_place).await?;
+            let visitor = zmtp::handshake(connection, first, service, has_place).await?;
             Ok(visitor.map_or(Accepted::Nobody, Accepted::Zmtp))
         }
     }
@@ -91,7 +91,7 @@ async fn greet_client(
     service: &Arc<Service>,
     seat: &mut ConnectionSlot,
 ) -> Result<Accepted, HandshakeError> {
-    let hello = dial::read_greeting(&mut connection.reader, first, hello::parse_hello).await?;
+    let hello = dial::read_handshake(&mut connection.reader, first, hello::parse_hello).await?;
     let identity = &service.identity;
     let rejection = if hello.mesh != identity.mesh {
         Some(Rejection::OtherMesh { theirs: identity.mesh.clone() })
@@ -123,7 +123,7 @@ async fn greet_client(
         }
         (None, Purpose::Probe | Purpose::Peer { .. }) => (service.welcome(), None),
         (None, purpose @ (Purpose::Requests | Purpose::News)) => {
-            let carries = if purpose == Purpose::News { Carries::News } else { Carries::Requests };
+            let carries = if purpose == Purpose::News { LinkPurpose::News } else { LinkPurpose::Requests };
             let connections = SessionConnections::begin(service, hello.node, from, carries)?;
             (Welcome { link: Some(connections.link()), ..service.welcome() }, Some(connections))
         }
@@ -147,7 +147,7 @@ async fn stand_by(
 ) -> Result<Accepted, HandshakeError> {
     let welcome = Welcome { link: Some(link), standby: Some(state), ..service.welcome() };
     answer(&connection, &HelloAnswer::Welcome(welcome)).await?;
-    let next = match dial::read_greeting(&mut connection.reader, &[], hello::parse_hello).await {
+    let next = match dial::read_handshake(&mut connection.reader, &[], hello::parse_hello).await {
         Err(dial::HandshakeReadError::Io(_)) => return Ok(Accepted::Nobody),
         next => next?,
     };

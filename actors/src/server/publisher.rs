@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use meshzero_proto::codec::{EncodeError, TypeInfo, Wire};
+use meshzero_proto::codec::{EncodeError, TypeInfo, WireType};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::Subscribe;
@@ -28,7 +28,7 @@ use crate::runtime::waking;
 use crate::server::publisher::subscribers::{Blocked, Subscribers, WaitFor};
 use crate::server::publisher::topics::{TopicState, Topics};
 use crate::server::publisher::waiters::WaitTicket;
-use crate::telemetry::stats::NewsTotals;
+use crate::telemetry::stats::NewsCounts;
 
 mod draft;
 mod feed;
@@ -153,7 +153,7 @@ impl Publisher {
     pub fn declare(&self, topic: Topic, item: Option<&'static TypeInfo>, retains: bool) {
         let mut state = self.shared.lock();
         let most = self.shared.limits.topics;
-        if let Ok(Some(known)) = state.topics.know(&topic, most) {
+        if let Ok(Some(known)) = state.topics.get_or_insert(&topic, most) {
             known.retains |= retains;
             known.item = item.or(known.item.take());
         }
@@ -163,7 +163,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError`]; nobody has received the item.
-    pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
+    pub fn publish<T: WireType>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
         let mut draft = DraftItem::new(&self.shared.guesses, topic, None);
         let mut woken = Vec::new();
         let published = loop {
@@ -193,7 +193,7 @@ impl Publisher {
     ///
     /// # Cancel safety
     /// Dropping the future before it has ended publishes nothing.
-    pub async fn publish_all<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
+    pub async fn publish_all<T: WireType>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
         // Kept while it waits, so that the item is encoded once.
         let mut kept = None;
         let mut place = WaitingPublisher { shared: &self.shared, ticket: None };
@@ -210,7 +210,7 @@ impl Publisher {
     }
 
     #[inline(always)]
-    fn poll_publish_all<T: Wire>(
+    fn poll_publish_all<T: WireType>(
         &self,
         task: &mut Context<'_>,
         topic: &str,
@@ -265,7 +265,7 @@ impl Publisher {
         let mut retained: Vec<_> = retained.collect();
         retained.sort_by_key(|(topic, _)| *topic);
         let policy = subscribe.policy.within(limits);
-        let id = readers.join(&Subscribe { policy, ..subscribe.clone() }, retained);
+        let id = readers.add(&Subscribe { policy, ..subscribe.clone() }, retained);
         drop(state);
         self.shared.tell_demand();
         Some(SubscriberStream::new(Arc::clone(&self.shared), id))
@@ -282,9 +282,9 @@ impl Publisher {
     }
 
     /// Returns what became of the items published so far.
-    pub fn totals(&self) -> NewsTotals {
+    pub fn totals(&self) -> NewsCounts {
         let state = self.shared.lock();
-        NewsTotals {
+        NewsCounts {
             published: state.published,
             refused: state.refused,
             delivered: state.readers.delivered(),
@@ -405,7 +405,7 @@ impl PublisherState {
         // One that rings too early does no harm, and is set once for many short waits.
         if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
             let look = Waker::from(Arc::new(RetryWaker(Arc::downgrade(shared))));
-            let mut alarm = shared.alarms.at(Some(until));
+            let mut alarm = shared.alarms.sleep_until(Some(until));
             if Pin::new(&mut alarm).poll(&mut Context::from_waker(&look)).is_pending() {
                 self.look = Some((until, alarm));
             }
@@ -415,7 +415,7 @@ impl PublisherState {
 
     /// Publishes an item, only if nobody is to be waited for of those who are `slow`, and it has been encoded as it is wanted.
     #[inline(always)]
-    fn publish<T: Wire>(
+    fn publish<T: WireType>(
         &mut self,
         shared: &PublisherShared,
         topic: &str,
@@ -429,7 +429,7 @@ impl PublisherState {
             return Err(PublishError::Closed);
         }
         let mut unknown;
-        let known = match topics.know(topic, shared.limits.topics) {
+        let known = match topics.get_or_insert(topic, shared.limits.topics) {
             Ok(Some(known)) => known,
             Ok(None) => {
                 unknown = TopicState::new(Topic::new(topic)?);
@@ -437,7 +437,7 @@ impl PublisherState {
             }
             Err(invalid) => return Err(invalid.into()),
         };
-        let Some(info) = known.find_takers::<T>(readers, draft.info) else {
+        let Some(info) = known.find_recipients::<T>(readers, draft.info) else {
             return Ok(PublishOutcome::NotYet);
         };
         if !readers.has_room(&known.takers, slow)

@@ -118,31 +118,31 @@ impl Service {
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub async fn place(&self) -> Option<Permits> {
-        self.places.take(1).await
+    pub async fn acquire(&self) -> Option<Permits> {
+        self.places.acquire(1).await
     }
 
-    /// As [`Service::place`], and nobody who came later gets a place before this one's message has entered.
+    /// As [`Service::acquire`], and nobody who came later gets a place before this one's message has entered.
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn turn(&self) -> Option<PermitsInTurn<'_>> {
-        self.places.turn(1).await
+        self.places.acquire_in_turn(1).await
     }
 
-    /// Waits for a place as [`Service::place`] does, and takes as many more as are free at once, `wanted` in all at most.
+    /// Waits for a place as [`Service::acquire`] does, and takes as many more as are free at once, `wanted` in all at most.
     /// For messages that were accepted: they also get places while the service drains.
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub async fn places(&self, wanted: usize) -> Option<Permits> {
-        self.places.take_accepted(wanted).await
+    pub async fn acquire_many(&self, wanted: usize) -> Option<Permits> {
+        self.places.acquire_accepted(wanted).await
     }
 
     /// A place among the unfinished messages, if one is free and nobody waits for it.
     #[inline]
-    pub fn try_place(&self) -> Option<Permits> {
-        self.places.try_take()
+    pub fn try_acquire(&self) -> Option<Permits> {
+        self.places.try_acquire()
     }
 
     /// Its statistics.
@@ -191,12 +191,12 @@ impl Service {
     /// # Cancel safety
     /// This method is cancel safe.
     pub async fn drained(&self) {
-        self.places.all_free().await;
+        self.places.drained().await;
     }
 
     /// Refuses what a connection brought while the service drains.
     #[cold]
-    pub(crate) fn turn_away(&self, frames: &[u8], answers: &Responder, messages: usize) {
+    pub(crate) fn reject_unstarted(&self, frames: &[u8], answers: &Responder, messages: usize) {
         events::record(|| {
             tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
         });
@@ -220,7 +220,7 @@ impl Service {
         self.entry.close();
         self.publisher.close();
         self.places.close();
-        self.ending.tell();
+        self.ending.trigger();
     }
 
     /// Waits until the service has been closed.
@@ -228,7 +228,7 @@ impl Service {
     /// # Cancel safety
     /// This method is cancel safe.
     pub async fn closed(&self) {
-        self.ending.come().await;
+        self.ending.triggered().await;
     }
 
     /// Notes why it ends; the first reason counts.

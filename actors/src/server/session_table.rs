@@ -13,7 +13,7 @@ use crate::link::progress::ReceiveCounters;
 use crate::link::send_queue::SendQueue;
 use crate::link::stats::link_stats;
 use crate::net::connection::Connection;
-use crate::telemetry::stats::{self, Carries, LinkStats};
+use crate::telemetry::stats::{self, LinkPurpose, LinkStats};
 
 /// The links of one service.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ struct SessionEntry {
     node: NodeId,
     /// The address of its client's latest connection.
     from: SocketAddr,
-    carries: Carries,
+    carries: LinkPurpose,
     /// The send queue to the client, once there is one.
     outbox: Option<Arc<SendQueue>>,
     /// The progress of reading from the client, once there is any.
@@ -56,7 +56,7 @@ impl SessionTable {
         link: LinkId,
         node: NodeId,
         from: SocketAddr,
-        carries: Carries,
+        carries: LinkPurpose,
     ) -> mpsc::Receiver<Reconnection> {
         let (sender, arrivals) = mpsc::channel(1);
         let kept = SessionEntry {
@@ -122,7 +122,7 @@ impl SessionTable {
             attached: outbox.is_attached(),
             reading: progress.is_reading(),
             received: progress.bytes(),
-            written: outbox.handed(),
+            written: outbox.handed_to_kernel(),
         })
     }
 
@@ -200,7 +200,7 @@ mod tests {
             SessionEntry {
                 node,
                 from,
-                carries: Carries::News,
+                carries: LinkPurpose::News,
                 outbox: None,
                 progress: None,
                 arrivals,

@@ -86,7 +86,7 @@ impl CallCounters {
         CallCounts {
             retries: self.retries.get(),
             over_budget: self.over_budget.get(),
-            set_aside: self.set_aside.get(),
+            ejected: self.set_aside.get(),
             probes: self.probes.get(),
             dropped: self.dropped.get(),
         }
@@ -107,11 +107,11 @@ impl ConnectionCounters {
     pub(crate) fn counts(&self, open: usize) -> ConnectionCounts {
         ConnectionCounts {
             open: open as u64,
-            begun: self.begun.get(),
+            opened: self.begun.get(),
             resumed: self.resumed.get(),
             given_up: self.given_up.get(),
             rejected: self.rejected.get(),
-            speechless: self.speechless.get(),
+            handshake_failed: self.speechless.get(),
         }
     }
 }

@@ -69,17 +69,17 @@ pub struct DiscoveryStats {
     /// Instances that are known, of all services.
     pub instances: u64,
     /// Instances that made way for others, because there was no room.
-    pub displaced: u64,
+    pub evicted: u64,
     /// Instances that were not taken in, because nothing made way for them.
     pub refused: u64,
     /// Times that the daemon that announces by multicast DNS was replaced, because it died, remembered too much or could not
     /// share its port.
     pub mdns_restarts: u64,
     /// One-shot questions, whose answers go to this node alone. They are asked when a service is sought.
-    pub one_shot_questions: u64,
+    pub one_shot_queries: u64,
     /// Ordinary questions, whose answers are multicast. They are asked where no direct reply arrives, and at long intervals for
     /// watchers.
-    pub ordinary_questions: u64,
+    pub multicast_queries: u64,
     /// Services in direct replies.
     pub replies: u64,
     /// Services in announcements and in multicast answers, of any mesh.
@@ -102,7 +102,7 @@ pub struct ServiceStats {
     /// Messages that were not handled, and requests that have no reply.
     pub requests: RequestCounts,
     /// The items that it published.
-    pub news: NewsTotals,
+    pub news: NewsCounts,
     /// Connections to its endpoint.
     pub connections: ConnectionCounts,
     /// The links that have most bytes waiting, [`MOST_LINKS`] at most.
@@ -152,7 +152,7 @@ impl RequestCounts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct NewsTotals {
+pub struct NewsCounts {
     /// Items that were published.
     pub published: u64,
     /// Items that were not, because their topic waits for subscribers and there was no room.
@@ -176,7 +176,7 @@ pub struct ConnectionCounts {
     /// Links that are open at the moment, those among them that wait for their clients to come back.
     pub open: u64,
     /// Links that were begun.
-    pub begun: u64,
+    pub opened: u64,
     /// Times that a link went on over another connection.
     pub resumed: u64,
     /// Links that were given up, because their clients did not come back or broke the protocol.
@@ -184,7 +184,7 @@ pub struct ConnectionCounts {
     /// Connections that were turned away and told why: another mesh, another instance, closing, no room, an unknown link.
     pub rejected: u64,
     /// Connections that were closed because they never said hello.
-    pub speechless: u64,
+    pub handshake_failed: u64,
 }
 
 /// The statistics of one service that a node calls.
@@ -210,7 +210,7 @@ pub struct CallCounts {
     /// Calls that would have been tried again, but for the budget of retries.
     pub over_budget: u64,
     /// Instances were set aside so often, because they had failed several times in a row.
-    pub set_aside: u64,
+    pub ejected: u64,
     /// Calls that have found out whether an instance that was set aside works again.
     pub probes: u64,
     /// Messages that `do_send` has given up, because they could not be sent at once.
@@ -247,7 +247,7 @@ pub struct LinkStats {
     /// The address at which that was reached, or from which it came, last.
     pub address: SocketAddr,
     /// Its purpose.
-    pub carries: Carries,
+    pub purpose: LinkPurpose,
     /// Set if there is a connection. Without one, the link waits for the next.
     pub attached: bool,
     /// Times that it went on over another connection.
@@ -267,7 +267,7 @@ pub struct LinkStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Carries {
+pub enum LinkPurpose {
     /// Requests, tells and replies.
     Requests,
     /// One subscription.
@@ -276,11 +276,11 @@ pub enum Carries {
 
 impl LinkStats {
     /// A link on which nothing has happened.
-    pub(crate) fn new(node: NodeId, address: SocketAddr, carries: Carries) -> Self {
+    pub(crate) fn new(node: NodeId, address: SocketAddr, carries: LinkPurpose) -> Self {
         Self {
             node,
             address,
-            carries,
+            purpose: carries,
             attached: true,
             resumed: 0,
             written: 0,
@@ -332,7 +332,8 @@ mod tests {
     use super::*;
 
     fn link(port: u16, waiting: u64) -> LinkStats {
-        let link = LinkStats::new(NodeId::from_random([1; 16]), ([127, 0, 0, 1], port).into(), Carries::News);
+        let link =
+            LinkStats::new(NodeId::from_random([1; 16]), ([127, 0, 0, 1], port).into(), LinkPurpose::News);
         LinkStats { waiting, ..link }
     }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use meshzero::{
-    AdvertiseError, CallError, DiscoverError, InterfacesError, JoinError, OfferError, PlaceError,
+    AdvertiseError, BindError, CallError, DiscoverError, InterfacesError, JoinError, OfferError,
     PublishError, SubscribeError,
 };
 
@@ -148,7 +148,7 @@ impl From<AdvertiseError> for Failure {
             AdvertiseError::Name(_)
             | AdvertiseError::Offer(
                 OfferError::AddressAsName(_)
-                | OfferError::Place(PlaceError::Unreadable { .. } | PlaceError::Zone(_)),
+                | OfferError::Place(BindError::Unreadable { .. } | BindError::Zone(_)),
             ) => Self::Usage(error.to_string()),
             _ => Self::Local(error.to_string()),
         }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use meshzero::{Abandoned, Join, Mesh};
+use meshzero::{DrainReport, Join, Mesh};
 use tokio::sync::OnceCell;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -55,8 +55,8 @@ impl Session {
     pub(crate) async fn join_as(&self, change: impl FnOnce(Join) -> Join) -> Result<Mesh, Failure> {
         let mesh = change(self.join.clone()).await?;
         tracing::info!(mesh = %mesh.name(), node = %mesh.node(), "joined");
-        for interface in mesh.awaited_interfaces() {
-            self.out.errors.awaited_interface(interface);
+        for interface in mesh.pending_interfaces() {
+            self.out.errors.pending_interface(interface);
         }
         Ok(mesh)
     }
@@ -88,7 +88,7 @@ impl Session {
     }
 
     /// Reports a service of this program that did not finish everything.
-    pub(crate) fn report_unfinished(&self, abandoned: &Abandoned) -> Failure {
+    pub(crate) fn report_unfinished(&self, abandoned: &DrainReport) -> Failure {
         self.out.errors.report_unfinished(abandoned);
         Failure::Unfinished
     }

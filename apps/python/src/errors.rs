@@ -2,8 +2,8 @@
 
 use meshzero::zero::ZeroError;
 use meshzero::{
-    AdvertiseError, CallError, DiscoverError, JoinError, NewsError, OfferError, PlaceError, PublishError,
-    Refusal, SubscribeError, Uncertain,
+    AdvertiseError, BindError, CallError, DiscoverError, JoinError, NewsError, OfferError, PublishError,
+    Refusal, SubscribeError, UnknownReason,
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -98,17 +98,17 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
     }
 }
 
-fn of_place(py: Python<'_>, place: PlaceError) -> PyErr {
+fn of_place(py: Python<'_>, place: BindError) -> PyErr {
     let text = place.to_string();
     match place {
-        PlaceError::Unreadable { text: address } => {
+        BindError::Unreadable { text: address } => {
             made(py, ExceptionKind::InvalidAddress, (address, None::<i32>, text))
         }
-        PlaceError::Zone(zone) => made(py, ExceptionKind::InvalidAddress, (zone.text(), None::<i32>, text)),
-        PlaceError::Unresolvable { host, error } => {
+        BindError::Zone(zone) => made(py, ExceptionKind::InvalidAddress, (zone.text(), None::<i32>, text)),
+        BindError::Unresolvable { host, error } => {
             made(py, ExceptionKind::InvalidAddress, (host, error.raw_os_error(), text))
         }
-        PlaceError::Interfaces(_) => raise(py, ExceptionKind::NoAddress, text),
+        BindError::Interfaces(_) => raise(py, ExceptionKind::NoAddress, text),
         _ => raise(py, ExceptionKind::Address, text),
     }
 }
@@ -116,7 +116,7 @@ fn of_place(py: Python<'_>, place: PlaceError) -> PyErr {
 fn of_call(py: Python<'_>, error: &CallError, text: String) -> PyErr {
     match error {
         CallError::NotSent { .. } => raise(py, ExceptionKind::NotSent, text),
-        CallError::Unknown { why: Uncertain::TimedOut { after }, .. } => {
+        CallError::Unknown { why: UnknownReason::TimedOut { after }, .. } => {
             made(py, ExceptionKind::TimedOut, (after.as_secs_f64(), text))
         }
         CallError::Unknown { .. } | CallError::BadReply { .. } => raise(py, ExceptionKind::Unknown, text),

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::budget::DecodeLimits;
 use super::error::{DecodeError, EncodeError};
-use super::wire::Wire;
+use super::wire::WireType;
 use super::{bincode, blob, msgpack, packed, wide};
 use crate::buffer::WriteBuffer;
 
@@ -45,7 +45,7 @@ pub fn encode<T: Serialize + ?Sized>(
 /// [`EncodeError`] says why not; `out` is as it was then. An integer of 128 bits is refused where its type would not read it
 /// back from MessagePack.
 #[inline(always)]
-pub fn encode_preferring<T: Wire>(
+pub fn encode_preferring<T: WireType>(
     value: &T,
     preferred: Encoding,
     max: usize,
@@ -65,7 +65,7 @@ pub fn encode_preferring<T: Wire>(
 
 /// As [`encode`] in MessagePack, if the type reads it back.
 #[inline]
-fn encode_readable<T: Wire>(value: &T, max: usize, out: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+fn encode_readable<T: WireType>(value: &T, max: usize, out: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
     let start = out.len();
     msgpack::encode(value, max, out)?;
     match wide::check(value, &out[start..], max) {

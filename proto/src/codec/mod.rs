@@ -41,7 +41,7 @@ pub(crate) use json::decode_json;
 pub use packed::Packed;
 pub use peek::{single_entry, whole_bytes};
 pub use type_info::{TypeInfo, type_info};
-pub use wire::Wire;
+pub use wire::WireType;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
-use super::Wire;
+use super::WireType;
 use super::fingerprint::Fingerprint;
 use super::json::Json;
 use super::packed::{self, Packed};
@@ -30,7 +30,7 @@ pub struct TypeInfo {
 /// it: microseconds for a struct, milliseconds for a protocol of eighty variants. Later calls look it up.
 ///
 /// The answer is a fact about the type and stays for the life of the process: keep it where it is asked for often.
-pub fn type_info<T: Wire>() -> &'static TypeInfo {
+pub fn type_info<T: WireType>() -> &'static TypeInfo {
     static KNOWN: RwLock<Option<HashMap<TypeId, &'static TypeInfo>>> = RwLock::new(None);
 
     let id = TypeId::of::<T>();
@@ -46,7 +46,7 @@ pub fn type_info<T: Wire>() -> &'static TypeInfo {
 }
 
 impl TypeInfo {
-    fn find_out<T: Wire>() -> Self {
+    fn find_out<T: WireType>() -> Self {
         let id = TypeId::of::<T>();
         // A packed value is a value to the other end.
         let is_packed = id == TypeId::of::<Packed>();

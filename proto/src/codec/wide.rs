@@ -21,7 +21,7 @@ use super::budget::DecodeLimits;
 use super::error::EncodeError;
 use super::msgpack;
 use super::type_info::type_info;
-use super::wire::Wire;
+use super::wire::WireType;
 use crate::limits::Limits;
 
 /// From this length on it costs less to ask for the type than to look through the bytes.
@@ -32,7 +32,7 @@ const NESTING: u32 = 512;
 
 /// Refuses a value that its own type would not read back from `bytes`, its MessagePack, as it was. A message has at most `max` bytes.
 #[inline]
-pub(super) fn check<T: Wire>(value: &T, bytes: &[u8], max: usize) -> Result<(), EncodeError> {
+pub(super) fn check<T: WireType>(value: &T, bytes: &[u8], max: usize) -> Result<(), EncodeError> {
     // The first look is fast, and enough for most.
     if bytes.len() < LONG && beside_len() == 0 && !may_have_bytes(bytes) {
         return Ok(());
@@ -47,7 +47,7 @@ fn may_have_bytes(bytes: &[u8]) -> bool {
 }
 
 #[cold]
-fn check_type<T: Wire>(value: &T, bytes: &[u8], max: usize) -> Result<(), EncodeError> {
+fn check_type<T: WireType>(value: &T, bytes: &[u8], max: usize) -> Result<(), EncodeError> {
     let info = type_info::<T>();
     // What has been proved is never held in between.
     if info.fingerprint().is_some() || info.is_exact() {
@@ -59,7 +59,7 @@ fn check_type<T: Wire>(value: &T, bytes: &[u8], max: usize) -> Result<(), Encode
     read_back(value, bytes.len(), max)
 }
 
-fn read_back<T: Wire>(value: &T, length: usize, max: usize) -> Result<(), EncodeError> {
+fn read_back<T: WireType>(value: &T, length: usize, max: usize) -> Result<(), EncodeError> {
     let sent = parts(value);
     if sent.is_empty() {
         return Ok(());

@@ -25,6 +25,6 @@ use serde::de::DeserializeOwned;
     note = "derive both: `#[derive(serde::Serialize, serde::Deserialize)]`",
     note = "a type that travels owns its data (`String`, not `&str`) and is `Send`"
 )]
-pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
+pub trait WireType: Serialize + DeserializeOwned + Send + 'static {}
 
-impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
+impl<T: Serialize + DeserializeOwned + Send + 'static> WireType for T {}

@@ -103,7 +103,7 @@ impl SendStream {
     }
 
     /// Whether the other end has not acknowledged all that was appended, besides what keeps the link going.
-    pub fn is_owed_word(&self) -> bool {
+    pub fn has_unacked(&self) -> bool {
         let content = if self.upkeep.end == self.placed { self.upkeep.start } else { self.placed };
         self.sent.acknowledged() < content || !self.bulk.is_empty()
     }

@@ -385,7 +385,7 @@ impl History {
         }
         for _ in 0..10_000 {
             for end in [End::Caller, End::Service] {
-                if self.side(end).flow.is_owed_word() {
+                if self.side(end).flow.has_unacked() {
                     self.side(end).flow.keep_up(FrameKind::Ping, 0);
                 }
                 self.side(end).write(10 * LONGEST);
@@ -393,7 +393,7 @@ impl History {
             self.arrive(End::Service, usize::MAX);
             self.arrive(End::Caller, usize::MAX);
             self.handle();
-            let has_content = self.caller.flow.is_owed_word() || self.service.flow.is_owed_word();
+            let has_content = self.caller.flow.has_unacked() || self.service.flow.has_unacked();
             let waits = self.caller.flow.waiting() + self.service.flow.waiting() > 0;
             if !has_content && !waits && self.waiting.is_empty() {
                 assert!(self.open.is_empty(), "while both live, every reply arrives");

@@ -60,7 +60,7 @@ async fn next(
     deadline: Option<Instant>,
 ) -> Result<Option<Arrival>, ZeroError> {
     loop {
-        let end = node.mesh.node.alarms().at(deadline);
+        let end = node.mesh.node.alarms().sleep_until(deadline);
         let taken = match endpoint.mailbox.take(end).await {
             TakeOutcome::Message(taken) => taken,
             TakeOutcome::TimedOut => return Ok(None),

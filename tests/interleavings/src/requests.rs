@@ -19,16 +19,16 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
         || {
             let owed = Arc::new(PendingRequests::new(64));
             for id in 0..REQUESTS {
-                assert!(owed.owe(id, 10 * id));
+                assert!(owed.insert(id, 10 * id));
             }
             let (begun, expired) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
             let (answered, cancelled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
             let handler = {
                 let (owed, begun, answered) = (Arc::clone(&owed), Arc::clone(&begun), Arc::clone(&answered));
                 thread::spawn(move || {
-                    for id in (0..REQUESTS).filter(|id| owed.begin(*id)) {
+                    for id in (0..REQUESTS).filter(|id| owed.start(*id)) {
                         begun.lock().expect("no panic").push(id);
-                        answered.fetch_add(usize::from(owed.forget(id)), Ordering::SeqCst);
+                        answered.fetch_add(usize::from(owed.remove(id)), Ordering::SeqCst);
                     }
                 })
             };
@@ -36,8 +36,8 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
                 let (owed, cancelled) = (Arc::clone(&owed), Arc::clone(&cancelled));
                 thread::spawn(move || {
                     for id in 0..REQUESTS {
-                        let forgot = owed.forget(id);
-                        assert!(forgot || !owed.is_owed(id), "what is owed can be cancelled at any time");
+                        let forgot = owed.remove(id);
+                        assert!(forgot || !owed.contains(id), "what is owed can be cancelled at any time");
                         cancelled.fetch_add(usize::from(forgot), Ordering::SeqCst);
                     }
                 })
@@ -66,21 +66,21 @@ pub fn a_place_that_is_used_again_answers_only_the_later_request() {
         || {
             let owed = Arc::new(PendingRequests::new(64));
             let (earlier, later) = (7, 1 << 32 | 7);
-            assert!(owed.owe(earlier, NEVER) && owed.begin(earlier));
+            assert!(owed.insert(earlier, NEVER) && owed.start(earlier));
             let answered = Arc::new(AtomicU64::new(0));
             let handler = {
                 let (owed, answered) = (Arc::clone(&owed), Arc::clone(&answered));
                 thread::spawn(move || {
-                    if owed.forget(earlier) {
+                    if owed.remove(earlier) {
                         answered.fetch_add(1, Ordering::SeqCst);
                     }
                 })
             };
             // The later one says that the earlier is not wanted any more.
-            assert!(owed.owe(later, NEVER));
-            assert!(owed.begin(later) && owed.is_owed(later), "whatever became of the other");
+            assert!(owed.insert(later, NEVER));
+            assert!(owed.start(later) && owed.contains(later), "whatever became of the other");
             handler.join().expect("no panic");
-            assert!(!owed.forget(earlier) && owed.forget(later) && !owed.forget(later));
+            assert!(!owed.remove(earlier) && owed.remove(later) && !owed.remove(later));
             assert!(answered.load(Ordering::SeqCst) <= 1);
         },
         HISTORIES,

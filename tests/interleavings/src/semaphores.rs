@@ -1,4 +1,4 @@
-//! A quota: no more is taken than there is, and nobody waits for what is free.
+//! A semaphore: no more is taken than there is, and nobody waits for what is free.
 
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
@@ -13,14 +13,14 @@ const HISTORIES: usize = 2_000;
 pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
     shuttle::check_random(
         || {
-            let (quota, inside) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
+            let (semaphore, inside) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
             let threads = (1..=3).map(|wanted| {
-                let (quota, inside) = (Arc::clone(&quota), Arc::clone(&inside));
+                let (semaphore, inside) = (Arc::clone(&semaphore), Arc::clone(&inside));
                 thread::spawn(move || {
                     for _ in 0..2 {
-                        let taken = match quota.try_take() {
+                        let taken = match semaphore.try_acquire() {
                             Some(taken) => taken,
-                            None => future::block_on(quota.take(wanted)).expect("it is not closed"),
+                            None => future::block_on(semaphore.acquire(wanted)).expect("it is not closed"),
                         };
                         let count = taken.count();
                         assert!(inside.fetch_add(count, Ordering::SeqCst) + count <= 2);
@@ -30,7 +30,7 @@ pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
             });
             let threads: Vec<_> = threads.collect();
             threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
-            assert_eq!(quota.taken(), 0);
+            assert_eq!(semaphore.taken(), 0);
         },
         HISTORIES,
     );
@@ -40,25 +40,25 @@ pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
 pub fn who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
     shuttle::check_random(
         || {
-            let quota = FairSemaphore::new(1);
-            let taken = quota.try_take().expect("it is free");
+            let semaphore = FairSemaphore::new(1);
+            let taken = semaphore.try_acquire().expect("it is free");
             let before = {
-                let quota = Arc::clone(&quota);
+                let semaphore = Arc::clone(&semaphore);
                 // Before the draining or after it: it gets a place or is turned away.
-                thread::spawn(move || drop(future::block_on(quota.take(1))))
+                thread::spawn(move || drop(future::block_on(semaphore.acquire(1))))
             };
             let giving = thread::spawn(move || drop(taken));
-            quota.drain();
-            future::block_on(quota.all_free());
+            semaphore.drain();
+            future::block_on(semaphore.drained());
             before.join().expect("no panic");
             giving.join().expect("no panic");
-            assert!(quota.try_take().is_none() && future::block_on(quota.take(1)).is_none());
-            let last = future::block_on(quota.take_accepted(1)).expect("it was accepted before");
+            assert!(semaphore.try_acquire().is_none() && future::block_on(semaphore.acquire(1)).is_none());
+            let last = future::block_on(semaphore.acquire_accepted(1)).expect("it was accepted before");
             let waiting = {
-                let quota = Arc::clone(&quota);
-                thread::spawn(move || future::block_on(quota.take_accepted(1)).is_none())
+                let semaphore = Arc::clone(&semaphore);
+                thread::spawn(move || future::block_on(semaphore.acquire_accepted(1)).is_none())
             };
-            quota.close();
+            semaphore.close();
             assert!(waiting.join().expect("no panic"));
             drop(last);
         },
@@ -70,24 +70,24 @@ pub fn who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
 pub fn nobody_overtakes_who_has_a_turn() {
     shuttle::check_random(
         || {
-            let (quota, used) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
-            let taken = [quota.try_take().expect("free"), quota.try_take().expect("free")];
+            let (semaphore, used) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
+            let taken = [semaphore.try_acquire().expect("free"), semaphore.try_acquire().expect("free")];
             let giving = thread::spawn(move || drop(taken));
             let waiting = {
-                let (quota, used) = (Arc::clone(&quota), Arc::clone(&used));
+                let (semaphore, used) = (Arc::clone(&semaphore), Arc::clone(&used));
                 thread::spawn(move || {
-                    let turn = future::block_on(quota.turn(1)).expect("it is not closed");
+                    let turn = future::block_on(semaphore.acquire_in_turn(1)).expect("it is not closed");
                     let (place, in_turn) = turn.divide();
                     used.store(1, Ordering::SeqCst);
                     drop((in_turn, place));
                 })
             };
             let late = {
-                let (quota, used) = (Arc::clone(&quota), Arc::clone(&used));
+                let (semaphore, used) = (Arc::clone(&semaphore), Arc::clone(&used));
                 thread::spawn(move || {
                     // Once somebody waits, a place is not free before that one has used its turn.
-                    let waited = quota.is_awaited();
-                    if waited && let Some(place) = quota.try_take() {
+                    let waited = semaphore.is_awaited();
+                    if waited && let Some(place) = semaphore.try_acquire() {
                         assert_eq!(used.load(Ordering::SeqCst), 1);
                         drop(place);
                     }
@@ -96,7 +96,7 @@ pub fn nobody_overtakes_who_has_a_turn() {
             for thread in [giving, waiting, late] {
                 thread.join().expect("no panic");
             }
-            assert_eq!(quota.taken(), 0);
+            assert_eq!(semaphore.taken(), 0);
         },
         HISTORIES,
     );

@@ -55,7 +55,7 @@ fn send(outbox: &SendQueue, sender: u8) {
         match outbox.push(SpaceNeeded::Ahead, any_pace(), write(sender, number)) {
             Ok(_) => {}
             Err(PushError::Full) => {
-                let turn = future::block_on(outbox.turn()).expect("it is open");
+                let turn = future::block_on(outbox.reserve()).expect("it is open");
                 turn.push(any_pace(), write(sender, number)).expect("it is open");
             }
             Err(error) => panic!("{error:?}"),
@@ -98,7 +98,7 @@ pub fn what_several_append_arrives_whole_once_and_in_order() {
             let (outbox, reader) = outbox(FOR_EVER);
             let writer = {
                 let outbox = Arc::clone(&outbox);
-                thread::spawn(move || future::block_on(outbox.keep_writing()).expect("it is not cut"))
+                thread::spawn(move || future::block_on(outbox.run_flush()).expect("it is not cut"))
             };
             let far = thread::spawn(move || {
                 let mut stream = Vec::new();
@@ -147,7 +147,7 @@ fn keep(outbox: &Arc<SendQueue>, mut reader: ReadHalf, stream: &Arc<Mutex<Vec<u8
         };
         future::block_on(async {
             let (mut writing, mut cut) =
-                (pin!(outbox.keep_writing()), pin!(poll_fn(|task| reader.poll_cut(task))));
+                (pin!(outbox.run_flush()), pin!(poll_fn(|task| reader.poll_cut(task))));
             poll_fn(|task| match (writing.as_mut().poll(task), cut.as_mut().poll(task)) {
                 (Poll::Pending, Poll::Pending) => Poll::Pending,
                 // Whether all has arrived is for the other end to say.
@@ -192,7 +192,7 @@ pub fn who_waits_for_room_hears_of_the_end() {
             let waiting: Vec<_> = (0..2)
                 .map(|_| {
                     let outbox = Arc::clone(&outbox);
-                    thread::spawn(move || future::block_on(outbox.turn()).map(drop))
+                    thread::spawn(move || future::block_on(outbox.reserve()).map(drop))
                 })
                 .collect();
             outbox.close();

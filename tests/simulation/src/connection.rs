@@ -149,7 +149,7 @@ impl CustomReadHalf for Receiving {
         Some(self.end.local.ip())
     }
 
-    fn abandon(&self) {
+    fn reset_on_close(&self) {
         self.shared.abandon(&self.end);
         self.end.fail(ErrorKind::ConnectionReset);
     }

@@ -38,7 +38,7 @@ impl InFlightCall {
     }
 
     /// What it ended in. Nobody is to be woken any more.
-    pub(super) fn into_ended(self) -> Option<CallEnd> {
+    pub(super) fn into_end(self) -> Option<CallEnd> {
         self.ended
     }
 
@@ -150,7 +150,7 @@ impl ReplyFuture {
 impl Link {
     /// Tells whoever waits for the place of a call that there may be one.
     pub(super) fn give_place(&self) {
-        if self.outbox.is_awaited() {
+        if self.outbox.has_waiters() {
             self.freed.notify_waiters();
         }
     }

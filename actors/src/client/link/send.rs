@@ -61,7 +61,7 @@ impl Link {
         message: OutgoingMessage<'_, M>,
         caller: &Waker,
     ) -> Result<ReplyFuture, SendError> {
-        if !self.outbox.may_have(SpaceNeeded::Limit)
+        if !self.outbox.has_room_for(SpaceNeeded::Limit)
             || (self.was_full.load(Ordering::Relaxed) && !self.has_room())
         {
             return Err(SendError::Full);
@@ -81,7 +81,7 @@ impl Link {
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
     pub async fn room(&self) -> Option<SendPermit<'_>> {
-        let turn = self.outbox.turn().await.ok()?;
+        let turn = self.outbox.reserve().await.ok()?;
         loop {
             let freed = self.freed.notified();
             if self.is_closed() {
@@ -180,7 +180,7 @@ impl Link {
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
     pub async fn room_to_tell(&self) -> Option<SendPermit<'_>> {
-        self.outbox.turn().await.ok()
+        self.outbox.reserve().await.ok()
     }
 
     /// Sends a message without a reply when it is its turn.
@@ -289,7 +289,7 @@ impl Link {
         passage: NegotiatedType,
         out: &mut Buffer,
     ) -> Result<Encoding, EncodeError> {
-        packed::encode_preferring(message, passage.message, self.max_bytes, out)
+        packed::encode_message(message, passage.message, self.max_bytes, out)
     }
 }
 

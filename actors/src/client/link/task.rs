@@ -17,7 +17,8 @@ use crate::client::link::watchdog::{Watchdog, WatchedLink};
 use crate::link::reader::FrameReader;
 use crate::link::reconnect::Reconnector;
 use crate::link::run::{
-    ConnectionSource, LinkEnd, LinkProtocol, NextConnection, PeerError, ReadEnd, carry, keep_up,
+    ConnectionSource, LinkEnd, LinkProtocol, NextConnection, PeerError, ReadEnd, handle_control_frame,
+    run_link,
 };
 use crate::link::send_queue::SendQueue;
 use crate::message::payload::ReplyBytes;
@@ -66,7 +67,7 @@ impl LinkTask {
             biased;
             // However much arrives.
             () = link.watch_deadlines() => LinkEnd::Over,
-            carried = carry(&mut reading, &link.outbox, &mut watching) => carried,
+            carried = run_link(&mut reading, &link.outbox, &mut watching) => carried,
         };
         let address = link.address();
         match carried {
@@ -98,11 +99,11 @@ impl LinkProtocol for ReplyReader {
         let Self { link, incoming, last_length } = self;
         let mut callers = Vec::new();
         loop {
-            let (frames, contents) = incoming.batch(&link.outbox).await?;
+            let (frames, contents) = incoming.read_batch(&link.outbox).await?;
             let mut is_over = false;
             if contents.upkeep > 0 {
                 for (header, _) in Frames::new(&frames) {
-                    is_over |= keep_up(header, incoming, &link.outbox)?;
+                    is_over |= handle_control_frame(header, incoming, &link.outbox)?;
                 }
             }
             let mut calls = link.lock();
@@ -192,7 +193,7 @@ impl WatchedLink for Link {
     fn expects(&self) -> Expectation {
         if self.in_flight() > 0 {
             Expectation::Reply
-        } else if self.outbox.is_owed_word() {
+        } else if self.outbox.has_unacked() {
             Expectation::Ack
         } else {
             Expectation::Nothing

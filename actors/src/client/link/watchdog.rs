@@ -73,7 +73,7 @@ impl Watchdog {
         let patience = carrying.limits.keep_alive;
         tokio::select! {
             biased;
-            silent = useless(progress, link, &doubt, patience, *settled, races) => *settled = silent,
+            silent = until_dead(progress, link, &doubt, patience, *settled, races) => *settled = silent,
             standby = race(stall, progress, link, carrying, dials, races) => redial.stand_by(standby),
             () = redial.watch() => {}
         }
@@ -113,7 +113,7 @@ async fn race(
             StallAction::Wait(until) => Some(until),
             StallAction::Ping => {
                 outbox.ping();
-                written = outbox.handed();
+                written = outbox.handed_to_kernel();
                 continue;
             }
             StallAction::Race => {
@@ -131,7 +131,7 @@ async fn race(
             biased;
             ended = dials.ended() => ended,
             () = progress.arrived(), if stall.is_asking() => continue,
-            () = outbox.left(), if !stall.is_asking() && !is_pressing(expects) => continue,
+            () = outbox.peer_closed(), if !stall.is_asking() && !is_pressing(expects) => continue,
             () = clock::sleep_until(until) => continue,
         };
         match ended {
@@ -186,7 +186,7 @@ async fn comes_alive(progress: &ReceiveCounters) {
 /// another connection while this one has been silent for long, something in between has lost this one, or the service has
 /// so much to do that nothing more is read here: another connection mends the first and does no harm to the second, and
 /// `settled` says after which byte that has been tried. Returns the byte after which it is silent.
-async fn useless(
+async fn until_dead(
     progress: &ReceiveCounters,
     link: &impl WatchedLink,
     doubt: &LivenessProbe,

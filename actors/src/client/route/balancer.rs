@@ -79,8 +79,8 @@ impl Route {
 
     /// Notes that an instance has answered a call.
     #[inline(always)]
-    pub(crate) fn note_success(&self, instance: InstanceId) {
-        if self.health.is_troubled() {
+    pub(crate) fn record_success(&self, instance: InstanceId) {
+        if self.health.has_failures() {
             self.succeeded(instance);
         }
     }
@@ -156,7 +156,7 @@ pub(crate) struct Probe {
 impl Probe {
     /// A probe of an instance of `route`, if it is time for one.
     pub(crate) fn due(route: &Arc<Route>) -> Option<Self> {
-        if !route.health.has_aside() {
+        if !route.health.has_ejected() {
             return None;
         }
         let instance = route.health.change(|outliers| outliers.probe(clock::now()))?;

@@ -44,7 +44,7 @@ impl RouteConnector {
         tokio::select! {
             biased;
             () = keeping => {}
-            () = self.premises.ending.come() => if let Some(route) = self.route.upgrade() {
+            () = self.premises.ending.triggered() => if let Some(route) = self.route.upgrade() {
                 route.close();
             },
         }
@@ -80,7 +80,7 @@ impl RouteConnector {
             }
             (_, None) => {}
         }
-        let is_foreign = dialled.as_ref().is_err_and(DialError::is_foreign);
+        let is_foreign = dialled.as_ref().is_err_and(DialError::may_be_other_protocol);
         let opened = match dialled {
             Ok(dialled) => {
                 let redial = Reconnector::new(hello, &dialled, listed, &self.premises.carrying);
@@ -91,14 +91,14 @@ impl RouteConnector {
         opened.map_err(|trouble| {
             tracing::debug!(%trouble, "an instance cannot be reached");
             if let Some(route) = self.route.upgrade() {
-                route.note_trouble(trouble);
+                route.record_error(trouble);
             }
             ConnectError { is_foreign }
         })
     }
 
     /// Lets callers use `link` until it ends; `None` when nobody holds the route any more.
-    async fn hold(&self, link: Arc<Link>, instance: Instance) -> Option<LinkUptime> {
+    async fn use_link(&self, link: Arc<Link>, instance: Instance) -> Option<LinkUptime> {
         let since = Instant::now();
         tracing::debug!(service = %instance.service, instance = %instance.id, "an instance is connected");
         self.add(Member::Remote(Arc::clone(&link), Arc::new(instance)));
@@ -108,7 +108,7 @@ impl RouteConnector {
         }
         let route = self.route.upgrade()?;
         route.remove_link(&link);
-        route.note_trouble("the connection was lost".to_owned());
+        route.record_error("the connection was lost".to_owned());
         Some(LinkUptime::since(since))
     }
 

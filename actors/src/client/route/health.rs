@@ -43,13 +43,13 @@ impl Default for Health {
 impl Health {
     /// Returns whether anything is held against any instance.
     #[inline]
-    pub(crate) fn is_troubled(&self) -> bool {
+    pub(crate) fn has_failures(&self) -> bool {
         self.is_troubled.load(Ordering::Relaxed)
     }
 
     /// Returns whether an instance is set aside, and calls may have to find out how it does.
     #[inline]
-    pub(crate) fn has_aside(&self) -> bool {
+    pub(crate) fn has_ejected(&self) -> bool {
         self.has_aside.load(Ordering::Relaxed)
     }
 

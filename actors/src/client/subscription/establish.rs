@@ -20,7 +20,7 @@ use crate::diagnosis::diagnose;
 use crate::diagnosis::diagnosis::Diagnosis;
 use crate::discovery::ListInstances;
 use crate::runtime::backoff::Backoff;
-use crate::runtime::executor::Gone;
+use crate::runtime::executor::MeshClosed;
 
 /// The longest wait for a publisher that is not connected yet, or is about to go or to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ pub enum SubscribeError {
     },
     /// The mesh has been left.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    Gone(#[from] MeshClosed),
 }
 
 /// The sentence itself, because that is what Rust prints when `main` returns an error.
@@ -136,8 +136,8 @@ impl SubscriptionTarget {
                 let ready = tokio::select! {
                     biased;
                     ready = route.ready() => ready,
-                    () = context.alarms.at(until) => return None,
-                    () = context.ending.come() => return None,
+                    () = context.alarms.sleep_until(until) => return None,
+                    () = context.ending.triggered() => return None,
                 };
                 let members = route.members();
                 // One that has gone this very moment is asked all the same: with nobody to ask, nobody would have confirmed.
@@ -180,15 +180,15 @@ pub async fn establish(
         };
         let may_pass = fault.may_pass();
         last = SubscribeError::new(name.clone(), fault);
-        let again = deadline_in(pauses.pause());
+        let again = deadline_in(pauses.next_delay());
         if !may_pass || again >= until {
             break;
         }
         tracing::debug!(error = %last, "not subscribed yet; trying again");
-        context.alarms.at(again).await;
+        context.alarms.sleep_until(again).await;
     }
-    if context.ending.has_come() {
-        return Err(Gone.into());
+    if context.ending.is_triggered() {
+        return Err(MeshClosed.into());
     }
     Err(last.explained(context, target).await)
 }

@@ -27,7 +27,8 @@ use crate::link::progress::ReceiveCounters;
 use crate::link::reader::{FrameReader, FrameReaderError};
 use crate::link::reconnect::Reconnector;
 use crate::link::run::{
-    ConnectionSource, LinkEnd, LinkProtocol, NextConnection, PeerError, ReadEnd, carry, keep_up,
+    ConnectionSource, LinkEnd, LinkProtocol, NextConnection, PeerError, ReadEnd, handle_control_frame,
+    run_link,
 };
 use crate::link::send_queue::{Flush, SendQueue, SpaceNeeded};
 use crate::link::trail::AttemptRecord;
@@ -64,9 +65,9 @@ pub enum FeedError {
 
 impl FeedError {
     /// Whether another try may succeed in a moment, at this publisher or at one that takes its place.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Dial(error) => error.may_pass(),
+            Self::Dial(error) => error.is_transient(),
             Self::Ended(_) | Self::TimedOut => true,
             Self::Full => false,
         }
@@ -183,7 +184,7 @@ impl RemoteFeed {
             let next = tokio::select! {
                 biased;
                 next = incoming.next() => next.map_err(ended)?,
-                written = outbox.keep_writing() => {
+                written = outbox.run_flush() => {
                     return Err(FeedError::Ended(written.err().map(FrameReaderError::from)));
                 }
             };
@@ -215,7 +216,7 @@ impl RemoteFeed {
             told: is_waited_for.then(clock::now),
         };
         let listening = WatchedFeed { link: &link.0, progress };
-        match carry(&mut passing, outbox, &mut FeedReconnect { listening, redial, watchdog }).await {
+        match run_link(&mut passing, outbox, &mut FeedReconnect { listening, redial, watchdog }).await {
             LinkEnd::Over => {}
             LinkEnd::Lost(why) => tracing::debug!(%from, %why, "a subscription was lost"),
             LinkEnd::Broken(error) => tracing::warn!(%from, %error, "a subscription was given up"),
@@ -288,7 +289,7 @@ impl FeedReader<'_> {
             && clock::now() - *told >= SIGN_OF_LIFE
         {
             *told = clock::now();
-            self.outbox.tell_received(self.incoming.received().tell_now());
+            self.outbox.send_ack(self.incoming.received().tell_now());
         }
     }
 }
@@ -307,10 +308,10 @@ impl LinkProtocol for FeedReader<'_> {
                 return Ok(());
             }
             self.tell();
-            let (frames, contents) = self.incoming.batch(self.outbox).await?;
+            let (frames, contents) = self.incoming.read_batch(self.outbox).await?;
             if contents.upkeep > 0 {
                 for (header, _) in Frames::new(&frames) {
-                    self.is_over |= keep_up(header, &mut self.incoming, self.outbox)?;
+                    self.is_over |= handle_control_frame(header, &mut self.incoming, self.outbox)?;
                 }
             }
             self.arrived = frames;

@@ -10,7 +10,7 @@ use meshzero_proto::news::{GapReason, Missed};
 use crate::link::send_queue::SendQueue;
 use crate::link::stats::link_stats;
 use crate::telemetry::counters::Counter;
-use crate::telemetry::stats::{self, Carries, LinkStats, SubscriptionStats};
+use crate::telemetry::stats::{self, LinkPurpose, LinkStats, SubscriptionStats};
 use crate::telemetry::subscriptions::SubscriptionSource;
 
 /// The counters of one subscription.
@@ -87,6 +87,6 @@ impl FeedLink {
 
     fn stats(&self) -> LinkStats {
         let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
-        link_stats(&self.outbox, self.node, address, Carries::News)
+        link_stats(&self.outbox, self.node, address, LinkPurpose::News)
     }
 }

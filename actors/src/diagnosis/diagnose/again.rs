@@ -39,7 +39,7 @@ pub(super) async fn with_replies(
         return report;
     }
     while report.unanswered.iter().any(|known| is_open(&known)) && clock::now() < until {
-        context.alarms.at(Some(clock::now() + LOOK_AGAIN)).await;
+        context.alarms.sleep_until(Some(clock::now() + LOOK_AGAIN)).await;
         match context.ask_discovery(GetReport).await {
             Ok(now) => report = now,
             Err(_) => return report,

@@ -86,7 +86,7 @@ async fn prove(context: &NodeContext, filter: &Filter) -> VerifyProgress {
             return proving;
         }
         so_far = proving;
-        context.alarms.at(Some(clock::now() + LOOK_AGAIN)).await;
+        context.alarms.sleep_until(Some(clock::now() + LOOK_AGAIN)).await;
     }
 }
 
@@ -131,7 +131,7 @@ pub async fn of(
     tokio::select! {
         biased;
         diagnosis = asked => diagnosis,
-        () = context.alarms.at(clock::now().checked_add(PATIENCE)) => Diagnosis::default(),
+        () = context.alarms.sleep_until(clock::now().checked_add(PATIENCE)) => Diagnosis::default(),
     }
 }
 

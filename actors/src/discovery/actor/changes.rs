@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix::prelude::*;
-use meshzero_proto::discovery::directory::{AdvertSource, Changes, DirectoryEvent, Instance, Why};
+use meshzero_proto::discovery::directory::{AdvertSource, Changes, DirectoryEvent, DownReason, Instance};
 use meshzero_proto::id::InstanceId;
 
 use crate::discovery::Discovery;
@@ -44,7 +44,7 @@ impl Discovery {
                     if self.finding.found(&instance.service) {
                         self.asking.end(question_for(&self.config.mesh, &instance.service));
                     }
-                    let tended = Liveness::tend(instance.node, &self.directory);
+                    let tended = Liveness::ensure_connected(instance.node, &self.directory);
                     self.carry_out([tended], ctx);
                 }
                 DirectoryEvent::Down { instance, .. } => {
@@ -129,7 +129,7 @@ impl Discovery {
         self.dialling.left(instance);
         let changes = self.directory.unheard(instance, AdvertSource::Mdns, now);
         if !changes.doubts.is_empty() && !self.interest().includes(instance, &self.directory) {
-            return self.directory.gone(instance, Why::Withdrawn, now);
+            return self.directory.gone(instance, DownReason::Withdrawn, now);
         }
         changes
     }

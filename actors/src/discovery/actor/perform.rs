@@ -148,9 +148,9 @@ impl Discovery {
         known_answers(questions, &self.config.mesh, &self.directory, |instance| evidence.is_alive(instance))
     }
 
-    /// Begins to look: see [`Presence::look`].
+    /// Begins to look: see [`Presence::start_monitoring`].
     pub(crate) fn look(&mut self, ctx: &mut Context<Self>) {
-        let effects = self.presence.look(&self.directory, clock::now());
+        let effects = self.presence.start_monitoring(&self.directory, clock::now());
         self.carry_out(effects, ctx);
     }
 

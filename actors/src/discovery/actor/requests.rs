@@ -239,11 +239,11 @@ impl Handler<GetDiscoveryStats> for Discovery {
         let multicast = self.multicast.observations(clock::now());
         MessageResult(DiscoveryStats {
             instances: self.directory.shown() as u64,
-            displaced,
+            evicted: displaced,
             refused,
             mdns_restarts: self.offering.mdns_restarts(),
-            one_shot_questions: multicast.oneshot_questions,
-            ordinary_questions: multicast.ordinary_questions,
+            one_shot_queries: multicast.oneshot_questions,
+            multicast_queries: multicast.ordinary_questions,
             replies: multicast.replies_by_unicast,
             announcements: multicast.heard_by_multicast,
         })

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use actix::prelude::*;
 use meshzero_proto::discovery::addresses::{OwnAddress, is_link_local, needs_zone};
 use meshzero_proto::discovery::advert::{Advert, MAX_HEARD_ADDRESSES};
-use meshzero_proto::discovery::directory::Why;
+use meshzero_proto::discovery::directory::DownReason;
 use meshzero_proto::id::InstanceId;
 
 use crate::discovery::effect::Effect;
@@ -80,13 +80,13 @@ impl AnnouncedServices {
         if let Some(mdns) = &self.mdns {
             mdns.withdraw(instance);
         }
-        Effect::Gone(instance, Why::Withdrawn)
+        Effect::Gone(instance, DownReason::Withdrawn)
     }
 
     /// Takes all services out of the mesh. Multicast DNS is still to say goodbye: close what [`AnnouncedServices::take_mdns`] returns.
     pub(crate) fn withdraw_all(&mut self) -> Vec<Effect> {
         let services = std::mem::take(&mut self.services).into_keys();
-        services.map(|instance| Effect::Gone(instance, Why::Withdrawn)).collect()
+        services.map(|instance| Effect::Gone(instance, DownReason::Withdrawn)).collect()
     }
 
     /// Takes the announcer out, to close it.
@@ -128,7 +128,7 @@ impl<'a> Host<'a> {
     fn with_addresses(self, advert: &Advert, bound: &BoundAddresses) -> Advert {
         let mut addresses: Vec<SocketAddr> = match bound {
             BoundAddresses::At(address) if !address.ip().is_unspecified() => vec![*address],
-            _ => self.announced(bound.port()).filter(|address| bound.takes(*address)).collect(),
+            _ => self.announced(bound.port()).filter(|address| bound.accepts(*address)).collect(),
         };
         // Loopback is of use to the same host only.
         let place = |ip: IpAddr| self.addresses.iter().position(|own| own.ip == ip);
@@ -188,7 +188,7 @@ mod tests {
         let announce = Announce(advert.clone(), everywhere);
         assert_eq!(offering.announce(announce, host(&before)), Effect::Offer(at([10, 0, 0, 1])));
         assert_eq!(offering.relocate_all(host(&after)), [Effect::Offer(at([10, 0, 0, 7]))]);
-        assert_eq!(offering.withdraw(Withdraw(instance)), Effect::Gone(instance, Why::Withdrawn));
+        assert_eq!(offering.withdraw(Withdraw(instance)), Effect::Gone(instance, DownReason::Withdrawn));
         assert_eq!(offering.relocate(instance, host(&after)), None);
     }
 }

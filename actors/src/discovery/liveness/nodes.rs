@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::discovery::directory::{Directory, Instance, Why};
+use meshzero_proto::discovery::directory::{Directory, DownReason, Instance};
 use meshzero_proto::discovery::query::Question;
 use meshzero_proto::id::NodeId;
 
@@ -63,18 +63,18 @@ impl Liveness {
     }
 
     /// Begins to look, until the node leaves: asks for all services, and connects to every node.
-    pub(crate) fn look(&mut self, directory: &Directory, now: Instant) -> Vec<Effect> {
+    pub(crate) fn start_monitoring(&mut self, directory: &Directory, now: Instant) -> Vec<Effect> {
         if self.is_looking() {
             return Vec::new();
         }
         self.looking = Some(now);
         let mut effects = vec![Effect::Ask(Question::All), Effect::Repeat(Question::All)];
-        effects.extend(directory.nodes().into_iter().map(|node| Self::tend(node, directory)));
+        effects.extend(directory.nodes().into_iter().map(|node| Self::ensure_connected(node, directory)));
         effects
     }
 
     /// Connects to `node`, if this node looks.
-    pub(crate) fn tend(node: NodeId, directory: &Directory) -> Effect {
+    pub(crate) fn ensure_connected(node: NodeId, directory: &Directory) -> Effect {
         let nodes = u32::try_from(directory.nodes_known()).unwrap_or(u32::MAX);
         let spread = SPREAD_EACH.saturating_mul(nodes).clamp(SPREAD_FEW, SPREAD_MOST);
         Effect::Connect { node, after: spread.mul_f32(fastrand::f32()) }
@@ -93,7 +93,8 @@ impl Liveness {
         }
         let mut nodes = directory.nodes();
         nodes.extend(self.nodes.iter().filter(|(_, tended)| tended.unreachable).map(|(node, _)| *node));
-        let mut effects: Vec<Effect> = nodes.into_iter().map(|node| Self::tend(node, directory)).collect();
+        let mut effects: Vec<Effect> =
+            nodes.into_iter().map(|node| Self::ensure_connected(node, directory)).collect();
         let mut unconfirmed = directory.unproved(CONFIRMED, now);
         unconfirmed
             .retain(|instance| !directory.is_told_by(instance.id, instance.node) && is_linked(instance.node));
@@ -154,15 +155,15 @@ impl Liveness {
     }
 
     /// Takes note that nothing of `node` can be reached. Returns the reason for which its instances are gone.
-    pub(crate) fn give_up(&mut self, node: NodeId, verdict: Verdict) -> Why {
+    pub(crate) fn give_up(&mut self, node: NodeId, verdict: Verdict) -> DownReason {
         match verdict {
             Verdict::Unreachable => {
                 let tended = self.nodes.entry(node).or_default();
                 tended.unreachable = true;
                 tended.wait();
-                Why::Unreachable
+                DownReason::Unreachable
             }
-            Verdict::Alive | Verdict::Dead => Why::NodeDied,
+            Verdict::Alive | Verdict::Dead => DownReason::NodeDied,
         }
     }
 
@@ -206,7 +207,7 @@ impl Default for NodeState {
 
 impl NodeState {
     fn wait(&mut self) {
-        self.not_before = Some(clock::now() + self.pauses.pause());
+        self.not_before = Some(clock::now() + self.pauses.next_delay());
     }
 }
 
@@ -254,7 +255,7 @@ mod tests {
         let (mut presence, now) = (Liveness::default(), Instant::now());
         let directory = knowing(1..=3, now);
         assert!(presence.begin_dial(node(1), now).is_none(), "nobody looks");
-        let effects = presence.look(&directory, now);
+        let effects = presence.start_monitoring(&directory, now);
         assert_eq!(effects[..2], [Effect::Ask(Question::All), Effect::Repeat(Question::All)]);
         let connected = effects[2..].iter().filter_map(|effect| match effect {
             Effect::Connect { node, after } if *after <= SPREAD_MOST => Some(*node),
@@ -263,13 +264,13 @@ mod tests {
         let (connected, mut all) = (connected.collect::<Vec<_>>(), [node(1), node(2), node(3)]);
         all.sort();
         assert_eq!(connected, all);
-        assert_eq!(presence.look(&directory, now), [], "it looks already");
+        assert_eq!(presence.start_monitoring(&directory, now), [], "it looks already");
     }
 
     #[test]
     fn a_node_is_dialled_once_at_a_time_and_not_when_it_has_connected_by_itself() {
         let (mut presence, now) = (Liveness::default(), Instant::now());
-        presence.look(&knowing(1..=1, now), now);
+        presence.start_monitoring(&knowing(1..=1, now), now);
         let permit = presence.begin_dial(node(1), now).expect("it is not connected");
         assert!(presence.is_dialling(node(1)) && presence.begin_dial(node(1), now).is_none());
         assert_eq!(permit.need.get(), ConnectionNeed::Wanted);
@@ -287,14 +288,14 @@ mod tests {
         let later = Effect::Later(GOODBYE_ARRIVES, Timer::GiveUpDead { node: node(1), judged: now });
         assert_eq!(presence.undialled(dead(), false, true, now), Some(later));
         assert_eq!(presence.undialled(dead(), true, false, now), None, "it has connected by itself");
-        assert_eq!(presence.give_up(node(1), Verdict::Dead), Why::NodeDied);
+        assert_eq!(presence.give_up(node(1), Verdict::Dead), DownReason::NodeDied);
     }
 
     #[test]
     fn a_node_that_did_not_answer_is_tended_although_nothing_of_it_is_shown() {
         let (mut presence, now) = (Liveness::default(), Instant::now());
         let mut directory = knowing(1..=1, now);
-        presence.look(&directory, now);
+        presence.start_monitoring(&directory, now);
         let why = presence.give_up(node(1), Verdict::Unreachable);
         directory.node_gone(node(1), |_| why, now);
         let tended = presence.look_after_nodes(&mut directory, |_| false, now);

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::discovery::directory::{Instance, Why};
+use meshzero_proto::discovery::directory::{DownReason, Instance};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::wire::hello::Hello;
 use tokio::sync::Semaphore;
 
 use crate::discovery::effect::{Effect, Timer};
-use crate::discovery::probe::{ProbeTarget, Verdict, reach, with_slot};
+use crate::discovery::probe::{ProbeTarget, Verdict, probe, with_slot};
 use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 
@@ -87,7 +87,7 @@ impl EndpointProbe {
     /// Shakes hands with the endpoint, and reports the outcome.
     pub(crate) async fn run(self, discovery: Recipient<EndpointProbed>) {
         let Self { network, sought, record, hello, slots } = self;
-        let asked = with_slot(&slots, reach(&network, &sought, &hello, &record)).await;
+        let asked = with_slot(&slots, probe(&network, &sought, &hello, &record)).await;
         let outcome = asked.map(|dialled| dialled.address);
         // This fails when the actor is gone, and then it does not matter.
         discovery.send(EndpointProbed { instance: sought.instance.id, outcome }).await.ok();
@@ -114,13 +114,13 @@ pub(crate) fn judge(instance: InstanceId, verdict: Verdict, may_say_goodbye: boo
 
 /// Returns the reason for which an instance is gone that could not be reached, or `None` if it is not. `is_vouched_for` says that its
 /// node is connected and tells of it.
-pub(crate) fn conclude(verdict: Verdict, is_vouched_for: bool) -> Option<Why> {
+pub(crate) fn conclude(verdict: Verdict, is_vouched_for: bool) -> Option<DownReason> {
     match verdict {
         Verdict::Alive => None,
-        Verdict::Dead => Some(Why::Refused),
+        Verdict::Dead => Some(DownReason::Refused),
         // It is busy.
         Verdict::Unreachable if is_vouched_for => None,
-        Verdict::Unreachable => Some(Why::Unreachable),
+        Verdict::Unreachable => Some(DownReason::Unreachable),
     }
 }
 
@@ -163,8 +163,8 @@ mod tests {
     #[test]
     fn silence_says_nothing_about_an_instance_that_its_node_vouches_for() {
         assert_eq!(conclude(Verdict::Unreachable, true), None);
-        assert_eq!(conclude(Verdict::Unreachable, false), Some(Why::Unreachable));
-        assert_eq!(conclude(Verdict::Dead, true), Some(Why::Refused));
+        assert_eq!(conclude(Verdict::Unreachable, false), Some(DownReason::Unreachable));
+        assert_eq!(conclude(Verdict::Dead, true), Some(DownReason::Refused));
         assert_eq!(conclude(Verdict::Alive, false), None);
     }
 }

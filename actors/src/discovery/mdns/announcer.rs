@@ -121,9 +121,9 @@ impl Announcer {
                 DaemonFailure::Port(held) => self.tell(NOT_ANNOUNCED, held, true),
                 loss => self.tell(NOT_ANNOUNCED, loss, false),
             }
-            if self.pause(pauses.pause()) {
+            if self.pause(pauses.next_delay()) {
                 // No daemon is there to say goodbye.
-                drop(self.shared.wishes().closed.take());
+                drop(self.shared.desired().closed.take());
                 return;
             }
             self.announce_everything_again();
@@ -240,7 +240,7 @@ impl Announcer {
     }
 
     fn next_work(&mut self) -> Command {
-        let mut wishes = self.shared.wishes();
+        let mut wishes = self.shared.desired();
         loop {
             if wishes.closing {
                 return Command::Close(wishes.closed.take());
@@ -276,7 +276,7 @@ impl Announcer {
 
     /// Waits before the next daemon. Returns whether the node left meanwhile.
     fn pause(&self, pause: Duration) -> bool {
-        let wishes = self.shared.wishes();
+        let wishes = self.shared.desired();
         let (wishes, _) = self
             .shared
             .changed
@@ -288,7 +288,7 @@ impl Announcer {
     fn announce_everything_again(&mut self) {
         self.registered.clear();
         self.again.clear();
-        let mut wishes = self.shared.wishes();
+        let mut wishes = self.shared.desired();
         wishes.dirty = wishes.announced.keys().copied().collect();
     }
 }

@@ -53,7 +53,7 @@ impl Channel {
     ) -> io::Result<Self> {
         let index = nic.index.unwrap_or(0);
         let (socket, group) = match purpose {
-            SocketPurpose::OneShot => socket::one_shot(family, index)?,
+            SocketPurpose::OneShot => socket::one_shot_query_socket(family, index)?,
             SocketPurpose::Multicast => socket::multicast(family, index)?,
         };
         let shown = match family {

@@ -6,7 +6,7 @@ use mdns_sd::{Error, IfKind, IfPredicate, Metrics, ServiceDaemon, ServiceInfo};
 use meshzero_proto::discovery::query::LOOPBACK_DATAGRAM_BYTES;
 use meshzero_proto::id::InstanceId;
 
-use super::{GOODBYE, MdnsShared, SERVICE_TYPE, patiently};
+use super::{GOODBYE, MdnsShared, SERVICE_TYPE, retry_while_full};
 
 /// The most records that a daemon may remember. One that asks nothing remembers hardly any, unless it is flooded: it has no bound
 /// of its own.
@@ -24,10 +24,10 @@ impl Daemon {
         // Commands are executed in order, so nothing is sent on an interface that was not chosen.
         let choice = Arc::clone(shared);
         let chosen = IfPredicate::new(move |interface| choice.uses(&interface.name, interface.ip()));
-        patiently(|| daemon.disable_interface(IfKind::All))?;
-        patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
-        patiently(|| daemon.set_max_packet_size(IfKind::LoopbackV4, LOOPBACK_DATAGRAM_BYTES))?;
-        patiently(|| daemon.set_ip_check_interval(LOOK_FOR_INTERFACES))?;
+        retry_while_full(|| daemon.disable_interface(IfKind::All))?;
+        retry_while_full(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
+        retry_while_full(|| daemon.set_max_packet_size(IfKind::LoopbackV4, LOOPBACK_DATAGRAM_BYTES))?;
+        retry_while_full(|| daemon.set_ip_check_interval(LOOK_FOR_INTERFACES))?;
         #[cfg(test)]
         shared.harm.expose(&daemon);
         Ok(Self(daemon))
@@ -35,17 +35,17 @@ impl Daemon {
 
     /// Announces a service, or announces it again.
     pub(super) fn register(&self, info: &ServiceInfo) -> Result<(), Error> {
-        patiently(|| self.0.register(info.clone()))
+        retry_while_full(|| self.0.register(info.clone()))
     }
 
     /// Withdraws a service.
     pub(super) fn unregister(&self, instance: InstanceId) -> Result<(), Error> {
-        patiently(|| self.0.unregister(&format!("{instance}.{SERVICE_TYPE}"))).map(drop)
+        retry_while_full(|| self.0.unregister(&format!("{instance}.{SERVICE_TYPE}"))).map(drop)
     }
 
     /// Decides about all addresses again, by the one choice that it has.
     pub(super) fn choose_addresses_again(&self) -> Result<(), Error> {
-        patiently(|| self.0.enable_interface(Vec::<IfKind>::new()))
+        retry_while_full(|| self.0.enable_interface(Vec::<IfKind>::new()))
     }
 
     /// Returns whether the daemon remembers more records than it should.
@@ -68,7 +68,7 @@ impl Daemon {
     /// # Errors
     /// It had ended by itself.
     pub(super) fn shut_down(&self) -> Result<bool, Error> {
-        let done = patiently(|| self.0.shutdown())?;
+        let done = retry_while_full(|| self.0.shutdown())?;
         Ok(done.recv_timeout(GOODBYE).is_ok())
     }
 }

@@ -126,7 +126,7 @@ impl Harm {
     /// Ends the daemon without the announcer's knowledge.
     fn kill(&self) {
         let daemon = self.daemon.lock().expect("no panic").take().expect("it runs");
-        patiently(|| daemon.shutdown()).expect("it lives").recv().expect("it ends");
+        retry_while_full(|| daemon.shutdown()).expect("it lives").recv().expect("it ends");
     }
 }
 

@@ -69,7 +69,7 @@ impl SocketFaults {
         if now.saturating_duration_since(opened) >= LASTING {
             fault.backoff.reset();
         }
-        fault.not_before = now + fault.backoff.pause();
+        fault.not_before = now + fault.backoff.next_delay();
         fault.fails_when_open = true;
         fault.tell(now)
     }

@@ -141,7 +141,7 @@ impl AddressVerification {
         let Some(trial) = self.tried.get_mut(&(instance, address)) else { return false };
         trial.stage = match answered {
             true => TrialStage::Answered,
-            false => TrialStage::Failed { again: now + trial.pauses.pause() },
+            false => TrialStage::Failed { again: now + trial.pauses.next_delay() },
         };
         answered
     }

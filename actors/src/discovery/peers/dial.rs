@@ -12,7 +12,7 @@ use tokio::time;
 
 use crate::discovery::Discovery;
 use crate::discovery::peers::link::{PeerConnected, PeerLinkOrigin, carry, ends};
-use crate::discovery::probe::{ProbeTarget, Verdict, reach, with_slot};
+use crate::discovery::probe::{ProbeTarget, Verdict, probe, with_slot};
 use crate::link::dial::Handshaken;
 use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
@@ -102,7 +102,7 @@ async fn connect(
     let mut worst = Verdict::Dead;
     for (record, endpoint) in endpoints {
         let hello = Hello { instance: Some(endpoint.instance.id), ..hello.clone() };
-        match reach(network, endpoint, &hello, record).await {
+        match probe(network, endpoint, &hello, record).await {
             Ok(dialled) => return Ok((endpoint.instance.id, dialled)),
             // The others share its host, or its listener.
             Err(Verdict::Alive) => return Err(Some(Verdict::Alive)),

@@ -118,7 +118,7 @@ pub(crate) async fn keep_connected(
                 }
             }
         }
-        time::sleep(pauses.pause()).await;
+        time::sleep(pauses.next_delay()).await;
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix::Message;
 use meshzero_proto::discovery::addresses::{LinkEnds, OwnAddress};
-use meshzero_proto::discovery::directory::{AdvertSource, Changes, Directory, Instance, Why};
+use meshzero_proto::discovery::directory::{AdvertSource, Changes, Directory, DownReason, Instance};
 use meshzero_proto::discovery::peer::PeerUpdate;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::wire::hello::Hello;
@@ -283,7 +283,7 @@ impl PeerLinks {
         for gone in told.gone {
             let heard = directory.unheard(gone, source, now);
             let idle = !heard.doubts.is_empty() && !is_cared_about(directory, gone);
-            changes.append(if idle { directory.gone(gone, Why::Withdrawn, now) } else { heard });
+            changes.append(if idle { directory.gone(gone, DownReason::Withdrawn, now) } else { heard });
         }
         changes
     }

@@ -82,7 +82,7 @@ impl DialError {
 
     /// Returns whether another try may succeed in a moment: at another address, or because the endpoint's program, or one that
     /// takes its place, is there by then.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::NoAddress | Self::Unreachable { .. } | Self::TimedOut { .. } => true,
             Self::Rejected { rejection, .. } => !matches!(rejection, Rejection::OtherMesh { .. }),
@@ -91,7 +91,7 @@ impl DialError {
     }
 
     /// Returns whether the other end may speak another protocol: ZeroMQ's sockets say so, or close the connection.
-    pub(crate) fn is_foreign(&self) -> bool {
+    pub(crate) fn may_be_other_protocol(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
 
         match self {

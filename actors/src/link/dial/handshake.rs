@@ -40,7 +40,7 @@ pub(crate) async fn greet(
     let begun = Instant::now();
     connection.writer.write_all(hello).await.map_err(unreachable)?;
     let answer =
-        read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(
+        read_handshake(&mut connection.reader, &[], hello::parse_answer).await.map_err(
             |error| match error {
                 HandshakeReadError::Io(error) => unreachable(error),
                 HandshakeReadError::Hello(error) => {
@@ -69,7 +69,7 @@ pub(crate) enum HandshakeReadError {
 
 /// Reads one hello or answer, of which `begun` has been read, and not a byte more, so that the frames behind it stay in the
 /// socket.
-pub(crate) async fn read_greeting<T>(
+pub(crate) async fn read_handshake<T>(
     stream: &mut (impl AsyncRead + Unpin),
     begun: &[u8],
     parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, HelloError>,

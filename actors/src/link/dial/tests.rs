@@ -67,7 +67,7 @@ async fn an_address_that_becomes_known_while_dialling_is_tried() {
         instance.addresses.push(address);
         tell.send(Some(instance)).expect("it listens");
         let (mut stream, _) = there.accept().await.expect("dialled");
-        read_greeting(&mut stream, &[], parse_hello).await.expect("a hello");
+        read_handshake(&mut stream, &[], parse_hello).await.expect("a hello");
         let welcome = Welcome {
             node: NodeId::from_random([3; 16]),
             instance: InstanceId::from_random([2; 16]),

@@ -27,7 +27,7 @@ fn welcome() -> Welcome {
 }
 
 async fn heard(connection: &mut Connection) -> Hello {
-    dial::read_greeting(&mut connection.reader, &[], hello::parse_hello).await.expect("a hello")
+    dial::read_handshake(&mut connection.reader, &[], hello::parse_hello).await.expect("a hello")
 }
 
 async fn answer(connection: &Connection, welcome: Welcome) {

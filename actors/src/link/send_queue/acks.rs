@@ -28,7 +28,7 @@ impl SendQueue {
     }
 
     /// Bytes that the system has taken since the beginning, at most: what comes behind them, the other end does not have.
-    pub fn handed(&self) -> u64 {
+    pub fn handed_to_kernel(&self) -> u64 {
         self.lock().flow.handed()
     }
 
@@ -50,11 +50,11 @@ impl SendQueue {
     }
 
     /// Returns whether the other end has not acknowledged all that was sent, besides what keeps the link going.
-    pub fn is_owed_word(&self) -> bool {
-        self.lock().flow.is_owed_word()
+    pub fn has_unacked(&self) -> bool {
+        self.lock().flow.has_unacked()
     }
 
-    /// From now on [`SendQueue::left`] returns when bytes have left.
+    /// From now on [`SendQueue::peer_closed`] returns when bytes have left.
     pub fn watch(&self) {
         self.is_watched.store(true, Ordering::SeqCst);
     }
@@ -63,7 +63,7 @@ impl SendQueue {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub async fn left(&self) {
+    pub async fn peer_closed(&self) {
         self.left.notified().await;
     }
 
@@ -73,7 +73,7 @@ impl SendQueue {
     }
 
     /// Tells the other end that so many bytes of its stream have arrived.
-    pub fn tell_received(&self, bytes: u64) {
+    pub fn send_ack(&self, bytes: u64) {
         self.keep_up(FrameKind::Ack, bytes);
     }
 
@@ -100,7 +100,7 @@ impl SendQueue {
         // Once it is closed nobody wants to know.
         if !state.closed {
             state.flow.keep_up(kind, id);
-            self.go_on(state, Flush::AtOnce, true);
+            self.schedule_flush(state, Flush::AtOnce, true);
         }
     }
 }

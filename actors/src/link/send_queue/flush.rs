@@ -18,7 +18,7 @@ impl SendQueue {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
-    pub async fn keep_writing(&self) -> io::Result<()> {
+    pub async fn run_flush(&self) -> io::Result<()> {
         loop {
             while let Some((leaving, socket)) = self.take() {
                 let wrote = self.write(&socket, &leaving);

@@ -8,7 +8,7 @@ use crate::runtime::sync::MutexGuard;
 impl SendQueue {
     /// Lets a whole frame, the reply to the request `id`, leave in pieces. Others may leave between them. A closed connection
     /// drops it.
-    pub fn push_long(&self, id: u64, frame: Bytes) {
+    pub fn push_fragmented(&self, id: u64, frame: Bytes) {
         let mut state = self.lock();
         if !state.closed {
             state.flow.bulk(id, [frame]);
@@ -38,7 +38,7 @@ impl SendQueue {
 
     fn begin_bulk(&self, mut state: MutexGuard<'_, SendState>) {
         state.keep_kernel_short();
-        self.go_on(state, Flush::AtOnce, true);
+        self.schedule_flush(state, Flush::AtOnce, true);
     }
 }
 
@@ -50,7 +50,7 @@ impl SendState {
             && let Some(writer) = &self.socket
         {
             self.is_kept_short = true;
-            writer.keep_little_unsent();
+            writer.set_notsent_lowat();
         }
     }
 }

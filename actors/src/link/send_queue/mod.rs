@@ -162,7 +162,7 @@ impl SendQueue {
         pace: Flush,
         frame: impl FnOnce(&mut Buffer) -> Result<(), E>,
     ) -> Result<WrittenRange, PushError<E>> {
-        if !self.may_have(room) {
+        if !self.has_room_for(room) {
             return Err(PushError::Full);
         }
         EncodedParts::with(|written| {
@@ -182,7 +182,7 @@ impl SendQueue {
         pace: Flush,
         written: &mut EncodedParts,
     ) -> Result<WrittenRange, PushError<E>> {
-        if room != SpaceNeeded::Any && self.is_awaited() {
+        if room != SpaceNeeded::Any && self.has_waiters() {
             return Err(PushError::Full);
         }
         self.append(self.limit_of(room), pace, None, written)
@@ -213,7 +213,7 @@ impl SendQueue {
         } else {
             batch.append(frames);
         }
-        self.go_on(state, Flush::AtOnce, true);
+        self.schedule_flush(state, Flush::AtOnce, true);
     }
 
     /// Appends whole frames without copying them, and writes at once.
@@ -229,7 +229,7 @@ impl SendQueue {
             state.flow.mark();
         }
         frames.into_iter().for_each(|frames| state.flow.share(frames));
-        self.go_on(state, Flush::AtOnce, true);
+        self.schedule_flush(state, Flush::AtOnce, true);
         Ok(())
     }
 
@@ -246,7 +246,7 @@ impl SendQueue {
             state.closed = true;
             state.flow.append_bulk();
             state.flow.keep_up(FrameKind::Bye, 0);
-            self.go_on(state, Flush::AtOnce, true);
+            self.schedule_flush(state, Flush::AtOnce, true);
         }
         self.filled.notify_one();
         self.drained.notify_waiters();
@@ -316,13 +316,13 @@ impl SendQueue {
         // A frame's own length is a number of this size.
         let length = (end - begin) as u32;
         let wrote_batch = pace == Flush::Gathered && is_full;
-        self.go_on(state, if wrote_batch { Flush::AtOnce } else { pace }, before == 0);
+        self.schedule_flush(state, if wrote_batch { Flush::AtOnce } else { pace }, before == 0);
         Ok(WrittenRange { end, length, wrote_batch })
     }
 
     /// Sees to it that what has been appended is written. `first` says that nothing had been before it.
     #[inline(always)]
-    fn go_on(&self, state: MutexGuard<'_, SendState>, pace: Flush, first: bool) {
+    fn schedule_flush(&self, state: MutexGuard<'_, SendState>, pace: Flush, first: bool) {
         if state.flow.is_taken() {
             // Whoever writes looks again afterwards.
             return;

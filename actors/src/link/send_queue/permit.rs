@@ -23,11 +23,11 @@ pub enum SpaceNeeded {
 impl SendQueue {
     /// Returns whether there may be `room`: a frame for which there is none is not worth writing.
     #[inline(always)]
-    pub(crate) fn may_have(&self, room: SpaceNeeded) -> bool {
+    pub(crate) fn has_room_for(&self, room: SpaceNeeded) -> bool {
         if room == SpaceNeeded::Any {
             return true;
         }
-        let has_none = self.is_awaited() || self.was_full.load(Ordering::Relaxed) && self.is_full(room);
+        let has_none = self.has_waiters() || self.was_full.load(Ordering::Relaxed) && self.is_full(room);
         !has_none
     }
 
@@ -56,7 +56,7 @@ impl SendQueue {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn turn(&self) -> Result<SendPermit<'_>, QueueClosed> {
+    pub async fn reserve(&self) -> Result<SendPermit<'_>, QueueClosed> {
         self.queued.fetch_add(1, Ordering::AcqRel);
         let queued = WaitingSender { outbox: self };
         let turn = self.turn.lock().await;
@@ -66,7 +66,7 @@ impl SendQueue {
 
     /// Returns whether somebody waits for room.
     #[inline]
-    pub fn is_awaited(&self) -> bool {
+    pub fn has_waiters(&self) -> bool {
         self.queued.load(Ordering::Acquire) > 0
     }
 

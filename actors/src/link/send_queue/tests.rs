@@ -58,7 +58,7 @@ fn end(pushed: Result<WrittenRange, PushError<Infallible>>) -> Result<u64, PushE
 
 fn writing(outbox: &Arc<SendQueue>) -> tokio::task::JoinHandle<io::Result<()>> {
     let outbox = Arc::clone(outbox);
-    tokio::spawn(async move { outbox.keep_writing().await })
+    tokio::spawn(async move { outbox.run_flush().await })
 }
 
 async fn all(mut far: TcpStream) -> Vec<u8> {
@@ -154,7 +154,7 @@ async fn frames_leave_in_order_whoever_writes_them() {
     outbox.close();
     writer.expect("started").await.expect("no panic").expect("written");
     frame::write(&mut expected, Header::new(FrameKind::Bye, 0), b"");
-    assert_eq!(outbox.handed(), expected.len() as u64);
+    assert_eq!(outbox.handed_to_kernel(), expected.len() as u64);
     drop(outbox);
     assert!(reader.await.expect("no panic") == expected, "other bytes arrived");
 }
@@ -164,7 +164,7 @@ async fn an_idle_connection_takes_a_frame_at_once() {
     let (outbox, mut far) = outbox(100).await;
     writable(&outbox).await;
     outbox.push(SpaceNeeded::Limit, Flush::AtOnce, bytes(3)).expect("room");
-    assert_eq!(outbox.handed(), 3, "though nobody writes but the sender");
+    assert_eq!(outbox.handed_to_kernel(), 3, "though nobody writes but the sender");
     let mut read = [0; 3];
     far.read_exact(&mut read).await.expect("read");
     assert_eq!(read, [7; 3]);
@@ -179,7 +179,7 @@ async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
     for number in 0..3 {
         let (outbox, order) = (Arc::clone(&outbox), order.clone());
         waiting.push(tokio::spawn(async move {
-            let turn = outbox.turn().await.expect("open");
+            let turn = outbox.reserve().await.expect("open");
             turn.push(Flush::Gathered, bytes(1)).expect("room");
             order.send(number).expect("the test listens");
         }));
@@ -203,7 +203,7 @@ async fn closing_ends_all_waiting() {
     let (outbox, _far) = outbox(1).await;
     outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
     let waiting = Arc::clone(&outbox);
-    let waiting = tokio::spawn(async move { waiting.turn().await.is_err() });
+    let waiting = tokio::spawn(async move { waiting.reserve().await.is_err() });
     tokio::task::yield_now().await;
     outbox.close();
     assert!(waiting.await.expect("no panic"));
@@ -230,13 +230,13 @@ async fn on_another_connection_it_goes_on_from_the_byte_that_is_wanted() {
     writable(&outbox).await;
     outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(1, 100)).expect("room");
     outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(2, 100)).expect("room");
-    assert_eq!(outbox.handed(), 200);
+    assert_eq!(outbox.handed_to_kernel(), 200);
     outbox.acknowledge(30).expect("it has left");
     outbox.detach();
     outbox.share([Bytes::from_static(&[3; 50])]).expect("open");
     outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(4, 10)).expect("room");
     assert_eq!(
-        (outbox.handed(), read(&mut far, 200).await.len()),
+        (outbox.handed_to_kernel(), read(&mut far, 200).await.len()),
         (200, 200),
         "nothing leaves without a connection"
     );
@@ -279,13 +279,13 @@ async fn no_more_is_written_than_the_other_end_may_lack() {
     assert_eq!(read(&mut far, WINDOW).await, [1; WINDOW]);
     outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(2, 10)).expect("room");
     tokio::task::yield_now().await;
-    assert_eq!(outbox.handed(), WINDOW as u64);
+    assert_eq!(outbox.handed_to_kernel(), WINDOW as u64);
     outbox.acknowledge(1).expect("it has left");
     assert_eq!(read(&mut far, 10).await, [2; 10]);
-    assert!(outbox.is_owed_word());
+    assert!(outbox.has_unacked());
     outbox.acknowledge(WINDOW as u64 + 10).expect("it has left");
     outbox.ping();
-    assert!(!outbox.is_owed_word(), "a question is nothing that anybody would miss");
+    assert!(!outbox.has_unacked(), "a question is nothing that anybody would miss");
     writer.abort();
 }
 
@@ -327,10 +327,10 @@ async fn a_peer_that_asks_on_and_on_is_answered_once() {
     outbox.detach();
     outbox.push(SpaceNeeded::Any, Flush::Gathered, bytes(3)).expect("room");
     for received in 1..=1_000 {
-        outbox.tell_received(received);
+        outbox.send_ack(received);
     }
     outbox.push(SpaceNeeded::Any, Flush::Gathered, bytes(3)).expect("room");
-    outbox.tell_received(2_000);
+    outbox.send_ack(2_000);
     outbox.ping();
     outbox.ping();
     let (ack, ping) =
@@ -393,8 +393,8 @@ async fn short_replies_overtake_long_ones_also_over_another_connection() {
         out.written_mut().iter_mut().skip(16).for_each(|byte| *byte = 1);
         writing.end::<Infallible>(out, Ok(Encoding::Bincode)).expect("it is whole");
     });
-    outbox.push_long(2, reply(2, LONG).into());
-    outbox.push_long(3, reply(3, LONG).into());
+    outbox.push_fragmented(2, reply(2, LONG).into());
+    outbox.push_fragmented(3, reply(3, LONG).into());
     let writer = writing(&outbox);
     let mut bytes = read(&mut far, 1 << 20).await;
     outbox.push_reply(ReplyFrame { id: 4, longest }, Flush::Gathered, |out| out.put(&reply(4, 10)));
@@ -415,5 +415,5 @@ async fn short_replies_overtake_long_ones_also_over_another_connection() {
     writer.await.expect("no panic").expect("written");
     bytes.extend(end);
     assert_eq!(replies(&bytes), [4, 1, 2]);
-    assert!(outbox.handed() < 3 * LONG as u64, "what was revoked did not leave");
+    assert!(outbox.handed_to_kernel() < 3 * LONG as u64, "what was revoked did not leave");
 }

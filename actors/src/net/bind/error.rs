@@ -16,7 +16,7 @@ use crate::net::zone::{ZoneError, ZonedAddress};
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum PlaceError {
+pub enum BindError {
     /// The text is no address.
     #[error(
         "\"{text}\" is no address: write a port (\"9000\"), an address (\"192.168.1.7\"), both (\"192.168.1.7:9000\"), \

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 use std::ops::RangeInclusive;
 
-use super::{BindAddress, BindHost, PlaceError};
+use super::{BindAddress, BindError, BindHost};
 use crate::net::bound_addresses::BoundAddresses;
 use crate::net::host::interfaces;
 use crate::net::interfaces::{ChosenAddresses, Interfaces};
@@ -16,13 +16,13 @@ impl BindAddress {
     /// Listens there. Without a port, one is taken from `ports`, or from the system where that is `None`.
     ///
     /// # Errors
-    /// [`PlaceError`].
+    /// [`BindError`].
     pub async fn listen(
         &self,
         network: &Network,
         interfaces: &Interfaces,
         ports: Option<&RangeInclusive<u16>>,
-    ) -> Result<BoundListener, PlaceError> {
+    ) -> Result<BoundListener, BindError> {
         let way = self.way(network, interfaces).await?;
         let candidates = match (self.port, ports) {
             (Some(port), _) => vec![port],
@@ -33,14 +33,14 @@ impl BindAddress {
         for port in candidates {
             match way.listen(network, port) {
                 Ok((listeners, bound)) => return BoundListener::new(listeners, bound, interfaces),
-                Err(PlaceError::InUse { address }) => in_use = Some(address),
+                Err(BindError::InUse { address }) => in_use = Some(address),
                 Err(error) => return Err(error),
             }
         }
         match (in_use, ports, self.port) {
-            (Some(address), None, _) | (Some(address), _, Some(_)) => Err(PlaceError::InUse { address }),
-            (_, Some(range), None) => Err(PlaceError::RangeInUse { range: range.clone() }),
-            (None, _, _) => Err(PlaceError::Unreadable { text: self.to_string() }),
+            (Some(address), None, _) | (Some(address), _, Some(_)) => Err(BindError::InUse { address }),
+            (_, Some(range), None) => Err(BindError::RangeInUse { range: range.clone() }),
+            (None, _, _) => Err(BindError::Unreadable { text: self.to_string() }),
         }
     }
 
@@ -48,13 +48,13 @@ impl BindAddress {
     /// listens now; nobody holds it, so that whoever is told the address can listen there. One that `is_taken` is passed over.
     ///
     /// # Errors
-    /// [`PlaceError`].
+    /// [`BindError`].
     pub async fn name(
         &self,
         interfaces: &Interfaces,
         ports: &RangeInclusive<u16>,
         is_taken: impl Fn(SocketAddr) -> bool,
-    ) -> Result<SocketAddr, PlaceError> {
+    ) -> Result<SocketAddr, BindError> {
         let mut address = self.address(interfaces).await?;
         if address.port() > 0 {
             return Ok(address);
@@ -66,27 +66,27 @@ impl BindAddress {
                 Ok(_) => return Ok(address),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    return Err(PlaceError::NotHere { ip: address.ip() });
+                    return Err(BindError::NotHere { ip: address.ip() });
                 }
-                Err(error) => return Err(PlaceError::Refused { address, error }),
+                Err(error) => return Err(BindError::Refused { address, error }),
             }
         }
-        Err(PlaceError::RangeInUse { range: ports.clone() })
+        Err(BindError::RangeInUse { range: ports.clone() })
     }
 
     /// The address that is meant, without listening there; port 0 if it names none.
-    async fn address(&self, interfaces: &Interfaces) -> Result<SocketAddr, PlaceError> {
+    async fn address(&self, interfaces: &Interfaces) -> Result<SocketAddr, BindError> {
         let address = match &self.host {
             BindHost::Any => Some(interfaces.preferred_address()?),
             _ => self.addresses(interfaces).await?.first().copied(),
         };
-        let mut address = address.ok_or_else(|| PlaceError::Unreadable { text: self.to_string() })?;
+        let mut address = address.ok_or_else(|| BindError::Unreadable { text: self.to_string() })?;
         address.set_port(self.port.unwrap_or(0));
         Ok(address)
     }
 
     /// Resolves the place to addresses or to a choice of interfaces.
-    async fn way(&self, network: &Network, interfaces: &Interfaces) -> Result<BindMode, PlaceError> {
+    async fn way(&self, network: &Network, interfaces: &Interfaces) -> Result<BindMode, BindError> {
         // Another network has one address for each host.
         let is_system = network.has_multicast();
         match self.host {
@@ -98,7 +98,7 @@ impl BindAddress {
     }
 
     /// The addresses to try, of which the first that works is taken.
-    async fn addresses(&self, interfaces: &Interfaces) -> Result<Vec<SocketAddr>, PlaceError> {
+    async fn addresses(&self, interfaces: &Interfaces) -> Result<Vec<SocketAddr>, BindError> {
         let plain = |ip: IpAddr| SocketAddr::new(ip, 0);
         Ok(match &self.host {
             BindHost::Any if interfaces.is_loopback() => vec![plain(Ipv4Addr::LOCALHOST.into())],
@@ -107,7 +107,7 @@ impl BindAddress {
             BindHost::Ip(address) => vec![zoned(*address)],
             BindHost::Pattern(pattern) => vec![plain(interfaces.matching(pattern)?)],
             BindHost::Name(host) => {
-                let unresolvable = |error| PlaceError::Unresolvable { host: host.clone(), error };
+                let unresolvable = |error| BindError::Unresolvable { host: host.clone(), error };
                 let found = resolve((host.clone(), 0)).await.map_err(unresolvable)?;
                 if found.is_empty() {
                     return Err(unresolvable(io::ErrorKind::NotFound.into()));
@@ -146,12 +146,12 @@ enum BindMode {
 }
 
 impl BindMode {
-    fn listen(&self, network: &Network, port: u16) -> Result<(Listeners, BoundAddresses), PlaceError> {
+    fn listen(&self, network: &Network, port: u16) -> Result<(Listeners, BoundAddresses), BindError> {
         match self {
             Self::First(addresses) => {
                 let listener = listen_at(network, addresses, port)?;
                 let refused =
-                    |error| PlaceError::Refused { address: (Ipv4Addr::UNSPECIFIED, port).into(), error };
+                    |error| BindError::Refused { address: (Ipv4Addr::UNSPECIFIED, port).into(), error };
                 let bound = BoundAddresses::At(listener.local_addr().map_err(refused)?);
                 Ok((Listeners::One(listener), bound))
             }
@@ -161,15 +161,15 @@ impl BindMode {
                     Ok((Listeners::Chosen(chosen), bound))
                 }
                 Err((address, error)) if error.kind() == io::ErrorKind::AddrInUse => {
-                    Err(PlaceError::InUse { address })
+                    Err(BindError::InUse { address })
                 }
-                Err((address, error)) => Err(PlaceError::Refused { address, error }),
+                Err((address, error)) => Err(BindError::Refused { address, error }),
             },
         }
     }
 }
 
-fn listen_at(network: &Network, addresses: &[SocketAddr], port: u16) -> Result<Listener, PlaceError> {
+fn listen_at(network: &Network, addresses: &[SocketAddr], port: u16) -> Result<Listener, BindError> {
     let mut refused = None;
     for address in addresses {
         let mut address = *address;
@@ -178,16 +178,16 @@ fn listen_at(network: &Network, addresses: &[SocketAddr], port: u16) -> Result<L
         match network.listen(address) {
             Ok(listener) => return Ok(listener),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(PlaceError::InUse { address });
+                return Err(BindError::InUse { address });
             }
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && !ip.is_unspecified() => {
-                refused = Some(PlaceError::NotHere { ip });
+                refused = Some(BindError::NotHere { ip });
             }
             // A system without IPv6 refuses the first address and takes the second.
-            Err(error) => refused = Some(PlaceError::Refused { address, error }),
+            Err(error) => refused = Some(BindError::Refused { address, error }),
         }
     }
-    Err(refused.unwrap_or_else(|| PlaceError::Unreadable { text: port.to_string() }))
+    Err(refused.unwrap_or_else(|| BindError::Unreadable { text: port.to_string() }))
 }
 
 /// The sockets, and the address to show to people.
@@ -202,7 +202,7 @@ pub struct BoundListener {
 }
 
 impl BoundListener {
-    fn new(listeners: Listeners, bound: BoundAddresses, interfaces: &Interfaces) -> Result<Self, PlaceError> {
+    fn new(listeners: Listeners, bound: BoundAddresses, interfaces: &Interfaces) -> Result<Self, BindError> {
         let address = address_of(&bound, interfaces)?;
         Ok(Self { listeners, bound, address })
     }
@@ -212,13 +212,13 @@ impl BoundListener {
 ///
 /// # Errors
 /// The system does not tell which addresses there are.
-pub fn address_of(bound: &BoundAddresses, interfaces: &Interfaces) -> Result<SocketAddr, PlaceError> {
+pub fn address_of(bound: &BoundAddresses, interfaces: &Interfaces) -> Result<SocketAddr, BindError> {
     Ok(match bound {
         BoundAddresses::At(address) if !address.ip().is_unspecified() => *address,
         _ => {
             let mut preferred = interfaces.preferred_address()?;
             preferred.set_port(bound.port());
-            if bound.takes(preferred) { preferred } else { bound.summary() }
+            if bound.accepts(preferred) { preferred } else { bound.summary() }
         }
     })
 }

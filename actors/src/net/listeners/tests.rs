@@ -24,9 +24,9 @@ async fn the_same_free_port_is_taken_everywhere() {
     let both = ChosenListeners::listen(&chosen(&["127.0.0.1", SECOND]), 0).expect("free ports");
     let port = both.bound().port();
     for ip in ["127.0.0.1", SECOND] {
-        assert!(both.bound().takes(at(ip, port)));
+        assert!(both.bound().accepts(at(ip, port)));
     }
-    assert!(!both.bound().takes(at("127.0.0.3", port)));
+    assert!(!both.bound().accepts(at("127.0.0.3", port)));
     let error = ChosenListeners::listen(&chosen(&[SECOND]), port).expect_err("it is taken");
     assert_eq!(error.1.kind(), io::ErrorKind::AddrInUse);
 }
@@ -84,7 +84,7 @@ async fn sockets_come_and_go_with_the_addresses() {
     let (_, from) = accepted.expect("a connection");
     assert_eq!(from, client.local_addr().expect("it is connected"));
     assert_eq!(told.try_recv(), Ok(()));
-    assert!(bound.takes(second) && !bound.takes(first));
+    assert!(bound.accepts(second) && !bound.accepts(first));
     let refused = TcpStream::connect(first).await.expect_err("nobody listens");
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
 }
@@ -119,12 +119,12 @@ async fn it_listens_on_where_it_did_while_the_addresses_are_unknown() {
     let (accepted, client) = tokio::join!(listening.accept(), connect(first));
     accepted.expect("a connection");
     drop(client);
-    assert!(bound.takes(first) && told.try_recv().is_err());
+    assert!(bound.accepts(first) && told.try_recv().is_err());
     publish.send_replace(Some(Arc::new(chosen(&[]))));
     let closed = async {
         tokio::select! {
             _ = listening.accept() => unreachable!("nobody connects"),
-            () = async { while bound.takes(first) { tokio::task::yield_now().await } } => {}
+            () = async { while bound.accepts(first) { tokio::task::yield_now().await } } => {}
         }
     };
     time::timeout(Duration::from_secs(20), closed).await.expect("it closes");

@@ -37,7 +37,10 @@ pub(crate) const MDNS_PORT: u16 = 5353;
 ///
 /// # Errors
 /// What the system says, for instance when the interface has just gone.
-pub(crate) fn one_shot(family: MulticastFamily, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
+pub(crate) fn one_shot_query_socket(
+    family: MulticastFamily,
+    interface: u32,
+) -> io::Result<(UdpSocket, SocketAddr)> {
     let own: SocketAddr = match family {
         MulticastFamily::V4(ip) => (ip, 0).into(),
         MulticastFamily::V6 => (Ipv6Addr::UNSPECIFIED, 0).into(),

@@ -114,7 +114,7 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
             let _ = tell.send(tally);
         }
         drop(delivery);
-        jobs.into_iter().for_each(Job::turn_away);
+        jobs.into_iter().for_each(Job::reject_unstarted);
     }
 }
 

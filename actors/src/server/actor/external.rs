@@ -60,7 +60,7 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
 
     /// Waits until the actor has stopped, and runs `stopped` then: at once if a message finds it gone, else within a tenth
     /// of a second. Returns without running it when the service is closed.
-    pub(crate) async fn look_after(this: Weak<Self>, stopped: impl FnOnce()) {
+    pub(crate) async fn watch_stopped(this: Weak<Self>, stopped: impl FnOnce()) {
         while let Some(foreign) = this.upgrade()
             && !foreign.closed.load(Ordering::Acquire)
         {
@@ -77,7 +77,7 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
     }
 
     /// Returns whether messages can enter, and wakes the check if the actor has stopped.
-    fn takes(&self) -> bool {
+    fn accepts(&self) -> bool {
         if !self.addr.connected() {
             self.found_gone.notify_one();
             return false;
@@ -93,7 +93,7 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
 
 impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
     fn deliver(&self, mut delivery: Delivery) {
-        if !self.takes() {
+        if !self.accepts() {
             return;
         }
         // A mailbox is first in, first out: when the last tell has been handled, so have those before it. It is decoded
@@ -119,8 +119,8 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
     }
 
     fn deliver_alone(&self, slot: usize, mut inbound: InboundMessage) {
-        if !self.takes() {
-            return inbound.turn_away();
+        if !self.accepts() {
+            return inbound.reject_draining();
         }
         if let Some(MailboxHandler { name, begun, post, .. }) = self.table.get(slot)
             && inbound.is_due(clock::now())

@@ -106,8 +106,8 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             reply: codec::type_info::<M::Result>(),
             documented: None,
             calls: HandlerFns { run: run::<A, M>, alone: call::<A, M> },
-            post: post::<A, M>,
-            hold: hold::<A, M>,
+            post: forward::<A, M>,
+            hold: decode_held::<A, M>,
             inbox_door: inbox_door::<A, M>,
             mailbox_door: |addr| {
                 Box::new(LocalEntry::<M>::Mailbox(MailboxEntry::new(addr.clone().recipient())))
@@ -285,7 +285,7 @@ fn call<A, M>(
     }
 }
 
-fn answer_later<R: codec::Wire>(
+fn answer_later<R: codec::WireType>(
     due: Option<ReplySlot<'_>>,
     place: MessagePermit<'_>,
     begun: HandlerInProgress,
@@ -299,7 +299,7 @@ fn answer_later<R: codec::Wire>(
     });
 }
 
-fn post<A, M>(
+fn forward<A, M>(
     addr: &Addr<A>,
     arrived: IncomingMessage<'_>,
     known: &HandlerContext<'_>,
@@ -329,7 +329,7 @@ where
     Some(enter(addr, message, reply, (place.map(HeldPermits::from), known.begun.clone())))
 }
 
-fn hold<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<DecodedMessage<A>>
+fn decode_held<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<DecodedMessage<A>>
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,
@@ -360,7 +360,7 @@ where
     })
 }
 
-fn finish<R: codec::Wire>(reply: Option<ReplyTo>, result: Result<R, MailboxError>) {
+fn finish<R: codec::WireType>(reply: Option<ReplyTo>, result: Result<R, MailboxError>) {
     match result {
         Ok(result) => answer(reply, &result),
         Err(MailboxError::Closed) => drop(reply),
@@ -372,7 +372,7 @@ fn finish<R: codec::Wire>(reply: Option<ReplyTo>, result: Result<R, MailboxError
     }
 }
 
-fn answer<R: codec::Wire>(reply: Option<ReplyTo>, result: &R) {
+fn answer<R: codec::WireType>(reply: Option<ReplyTo>, result: &R) {
     if let Some(reply) = reply {
         reply.send(result);
     }

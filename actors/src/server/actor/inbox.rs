@@ -28,9 +28,9 @@ pub(crate) enum Job<A: Actor> {
 
 impl<A: Actor> Job<A> {
     /// Drops it unhandled, and tells its callers that they may go elsewhere.
-    pub(crate) fn turn_away(self) {
+    pub(crate) fn reject_unstarted(self) {
         match self {
-            Self::Alone(_, inbound) => inbound.turn_away(),
+            Self::Alone(_, inbound) => inbound.reject_draining(),
             // These tell it when they are dropped.
             Self::Delivery(_) | Self::Local(..) => {}
         }
@@ -83,14 +83,14 @@ impl JobId {
 
     /// Returns whether the message was not even pushed, because the inbox was closed.
     #[inline]
-    pub(crate) fn is_turned_away(self) -> bool {
+    pub(crate) fn is_rejected(self) -> bool {
         self == Self::TURNED_AWAY
     }
 }
 
 impl<A: Actor> InboxState<A> {
     /// Takes all jobs that wait, and records that they are turned away.
-    fn turn_away_the_rest(&mut self) -> VecDeque<(u64, Job<A>)> {
+    fn reject_remaining(&mut self) -> VecDeque<(u64, Job<A>)> {
         let first = self.jobs.front().map_or(self.next_ticket, |(ticket, _)| *ticket);
         self.turned_away.get_or_insert(first);
         std::mem::take(&mut self.jobs)
@@ -133,7 +133,7 @@ impl<A: Actor> Inbox<A> {
         let mut state = self.lock();
         if self.is_closed() {
             drop(state);
-            job.turn_away();
+            job.reject_unstarted();
             return JobId::TURNED_AWAY;
         }
         let ticket = state.next_ticket;
@@ -215,7 +215,7 @@ impl<A: Actor> Inbox<A> {
     pub(crate) fn take_abandoned(&self) -> (Vec<Job<A>>, Option<oneshot::Sender<CountsByType>>) {
         let mut state = self.lock();
         self.is_abandoning.store(false, Ordering::Release);
-        let jobs = state.turn_away_the_rest();
+        let jobs = state.reject_remaining();
         (jobs.into_iter().map(|(_, job)| job).collect(), state.abandoning.take())
     }
 
@@ -226,10 +226,10 @@ impl<A: Actor> Inbox<A> {
             self.closed.store(true, Ordering::Release);
             // Nobody is there to tell what it is.
             state.abandoning = None;
-            state.turn_away_the_rest()
+            state.reject_remaining()
         };
         // Outside the lock: what the callers are told may run code of theirs.
-        jobs.into_iter().for_each(|(_, job)| job.turn_away());
+        jobs.into_iter().for_each(|(_, job)| job.reject_unstarted());
     }
 
     pub(crate) fn is_closed(&self) -> bool {

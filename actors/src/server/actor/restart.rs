@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// # let _ = patient;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restart {
+pub enum RestartPolicy {
     /// The first panic ends the service.
     Never,
     /// The actor is made anew so many times within any period as long as this; one panic more ends the service.
@@ -32,7 +32,7 @@ pub enum Restart {
     Always,
 }
 
-impl Default for Restart {
+impl Default for RestartPolicy {
     /// Ten times within a minute.
     fn default() -> Self {
         Self::Limited { restarts: 10, within: Duration::from_secs(60) }
@@ -42,21 +42,21 @@ impl Default for Restart {
 /// The restarts of one actor, as far as the policy has to remember them.
 #[derive(Debug)]
 pub(crate) struct RestartLimiter {
-    policy: Restart,
+    policy: RestartPolicy,
     recent: VecDeque<Instant>,
 }
 
 impl RestartLimiter {
-    pub(crate) fn new(policy: Restart) -> Self {
+    pub(crate) fn new(policy: RestartPolicy) -> Self {
         Self { policy, recent: VecDeque::new() }
     }
 
     /// Whether the actor may be made anew at `now`. If so, that counts.
     pub(crate) fn allow(&mut self, now: Instant) -> bool {
         match self.policy {
-            Restart::Never => false,
-            Restart::Always => true,
-            Restart::Limited { restarts, within } => {
+            RestartPolicy::Never => false,
+            RestartPolicy::Always => true,
+            RestartPolicy::Limited { restarts, within } => {
                 let is_old = |at: &Instant| now.saturating_duration_since(*at) >= within;
                 while self.recent.front().is_some_and(is_old) {
                     self.recent.pop_front();
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn so_many_within_so_long_and_no_more() {
         let (within, mut now) = (Duration::from_secs(60), Instant::now());
-        let mut restarts = RestartLimiter::new(Restart::Limited { restarts: 3, within });
+        let mut restarts = RestartLimiter::new(RestartPolicy::Limited { restarts: 3, within });
         for _ in 0..3 {
             assert!(restarts.allow(now));
             now += Duration::from_secs(10);
@@ -96,9 +96,11 @@ mod tests {
     #[test]
     fn never_and_always_mean_it() {
         let now = Instant::now();
-        assert!(!RestartLimiter::new(Restart::Never).allow(now));
-        assert!(!RestartLimiter::new(Restart::Limited { restarts: 0, within: Duration::MAX }).allow(now));
-        let mut always = RestartLimiter::new(Restart::Always);
+        assert!(!RestartLimiter::new(RestartPolicy::Never).allow(now));
+        assert!(
+            !RestartLimiter::new(RestartPolicy::Limited { restarts: 0, within: Duration::MAX }).allow(now)
+        );
+        let mut always = RestartLimiter::new(RestartPolicy::Always);
         assert!((0..10_000).all(|_| always.allow(now)));
         assert!(always.recent.is_empty());
     }

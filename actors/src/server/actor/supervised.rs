@@ -20,7 +20,7 @@ use crate::server::actor::driver::ActorDriver;
 use crate::server::actor::entry::{ActorEntry, ServiceEnd};
 use crate::server::actor::handler::Registration;
 use crate::server::actor::inbox::{Inbox, Job};
-use crate::server::actor::restart::{Restart, RestartLimiter};
+use crate::server::actor::restart::{RestartLimiter, RestartPolicy};
 use crate::server::request::delivery::Delivery;
 use crate::server::request::in_progress::CountsByType;
 use crate::server::request::inbound::InboundMessage;
@@ -50,7 +50,7 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
         handlers: &[Registration<A>],
         decoding: DecodeContext,
         mailbox: usize,
-        restart: Restart,
+        restart: RestartPolicy,
         ended: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<Self, PanicMessage> {
         let inbox = Arc::new(Inbox::new(service));
@@ -177,7 +177,7 @@ impl<A: Actor<Context = Context<A>>> Supervisor<A> {
             }
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(pauses.pause()) => {}
+                () = tokio::time::sleep(pauses.next_delay()) => {}
                 () = poll_fn(|task| self.inbox.poll_abandoning(task.waker())) => self.driver.abandon(),
             }
             if self.inbox.is_closed() {

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use meshzero_proto::codec::{self, TypeInfo, Wire};
+use meshzero_proto::codec::{self, TypeInfo, WireType};
 use meshzero_proto::name::MAX_NAME_BYTES;
 
 use crate::server::publisher::encoded::{EncodedItem, EncodingSet};
@@ -66,13 +66,13 @@ impl<'a> DraftItem<'a> {
 
     /// Encodes the item as it is wanted, at most `max` bytes.
     #[inline(always)]
-    pub(super) fn make<T: Wire>(&mut self, item: &T, max: usize) {
+    pub(super) fn make<T: WireType>(&mut self, item: &T, max: usize) {
         self.item.make(self.topic, item, self.wanted, max);
     }
 
     /// Finds out about the type of the item, once the publisher is locked no more, unless it is known.
     #[cold]
-    pub(super) fn look_at_type<T: Wire>(&mut self) {
+    pub(super) fn look_at_type<T: WireType>(&mut self) {
         self.info.get_or_insert_with(codec::type_info::<T>);
     }
 }

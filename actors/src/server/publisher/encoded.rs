@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use bytes::{Bytes, BytesMut};
-use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
+use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, WireType};
 use meshzero_proto::news::{self, Log};
 use meshzero_proto::wire::frame;
 
@@ -101,7 +101,7 @@ impl EncodedItem {
     /// # Panics
     /// If there can be no such topic, because its name is too long.
     #[inline(always)]
-    pub(crate) fn make<T: Wire>(&mut self, topic: &str, item: &T, wanted: EncodingSet, max: usize) {
+    pub(crate) fn make<T: WireType>(&mut self, topic: &str, item: &T, wanted: EncodingSet, max: usize) {
         if wanted.has(Encoding::Bincode) && !self.bincode.is_made {
             self.bincode.make(topic, item, Encoding::Bincode, max);
         }
@@ -161,7 +161,7 @@ impl EncodedItem {
 
 impl EncodedFrame {
     #[inline(always)]
-    fn make<T: Wire>(&mut self, topic: &str, item: &T, wanted: Encoding, max: usize) {
+    fn make<T: WireType>(&mut self, topic: &str, item: &T, wanted: Encoding, max: usize) {
         self.is_made = true;
         let written = self.written.write(|out| {
             let writing = news::begin_item(out, topic);

@@ -49,7 +49,7 @@ impl SubscriberStream {
                 ReadOutcome::Nothing(None) => return Poll::Pending,
                 ReadOutcome::Nothing(Some(due)) => {
                     if until.as_ref().is_none_or(|(set, _)| *set != due) {
-                        *until = Some((due, self.publisher.alarms.at(Some(due))));
+                        *until = Some((due, self.publisher.alarms.sleep_until(Some(due))));
                     }
                     if !until.as_mut().is_some_and(|(_, alarm)| Pin::new(alarm).poll(task).is_ready()) {
                         return Poll::Pending;
@@ -69,7 +69,7 @@ impl SubscriberStream {
 
 impl Drop for SubscriberStream {
     fn drop(&mut self) {
-        let woken = self.publisher.lock().readers.leave(self.id);
+        let woken = self.publisher.lock().readers.remove(self.id);
         waking::wake_all(woken);
         self.publisher.tell_demand();
     }

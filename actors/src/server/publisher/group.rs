@@ -94,7 +94,7 @@ impl SubscriberGroup {
     }
 
     /// Whether its readers want the publisher to wait for them.
-    pub(crate) fn insists(&self) -> bool {
+    pub(crate) fn must_wait(&self) -> bool {
         self.policy.keep == Keep::Wait
     }
 
@@ -134,20 +134,20 @@ impl SubscriberGroup {
 
     /// Why its readers miss items that fall out of the log.
     pub(crate) fn reason(&self) -> GapReason {
-        if self.insists() { GapReason::Patience } else { GapReason::Overflow }
+        if self.must_wait() { GapReason::Patience } else { GapReason::Overflow }
     }
 
     /// So many items of the log, that fell out of it.
-    pub(crate) fn fallen(&self, items: u64) -> Missed {
+    pub(crate) fn count_missed(&self, items: u64) -> Missed {
         let mut missed = Missed::default();
-        *if self.insists() { &mut missed.patience } else { &mut missed.overflow } = items;
+        *if self.must_wait() { &mut missed.patience } else { &mut missed.overflow } = items;
         missed
     }
 
     /// What one reader has missed: of a queue ever, and of the log since it last read.
     pub(crate) fn missed(&self, backlog: &GroupBacklog) -> Missed {
         match (backlog, &self.kept) {
-            (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => self.fallen(log.missing(cursor)),
+            (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => self.count_missed(log.missing(cursor)),
             (GroupBacklog::Queue(queue), _) => queue.dropped(),
             (GroupBacklog::Log(_), GroupBuffer::Queues) => Missed::default(),
         }

@@ -146,7 +146,7 @@ impl Subscribers {
 
     /// Adds a subscriber, who gets `first` before whatever is published from now on, and returns its number. What is wanted
     /// has been brought within the limits.
-    pub(crate) fn join(&mut self, wanted: &Subscribe, first: Vec<(&Topic, Bytes)>) -> u64 {
+    pub(crate) fn add(&mut self, wanted: &Subscribe, first: Vec<(&Topic, Bytes)>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.version += 1;
@@ -158,19 +158,19 @@ impl Subscribers {
         let shelf = &mut self.shelves[place];
         let backlog = shelf.join(id, first.iter().map(|(topic, _)| *topic));
         let first = first.into_iter().map(|(_, frame)| frame).collect();
-        self.insisting += usize::from(shelf.insists());
+        self.insisting += usize::from(shelf.must_wait());
         self.readers.insert(id, Subscriber { shelf: place, backlog, first, waker: None, progress: None });
         self.divide();
         id
     }
 
     /// The subscriber is gone. Returns whom to wake.
-    pub(crate) fn leave(&mut self, id: u64) -> Vec<Waker> {
+    pub(crate) fn remove(&mut self, id: u64) -> Vec<Waker> {
         let Some(reader) = self.readers.remove(&id) else { return Vec::new() };
         self.version += 1;
         let shelf = &mut self.shelves[reader.shelf];
         self.missed += shelf.missed(&reader.backlog);
-        self.insisting -= usize::from(shelf.insists());
+        self.insisting -= usize::from(shelf.must_wait());
         shelf.leave(id, &reader.backlog);
         if shelf.readers.is_empty() {
             self.shelves.swap_remove(reader.shelf);
@@ -213,13 +213,13 @@ impl Subscribers {
         }
     }
 
-    /// Changes whenever [`Subscribers::takers`] may say something else.
+    /// Changes whenever [`Subscribers::recipients`] may say something else.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
     /// The readers of items of `topic` whose type has this fingerprint.
-    pub(crate) fn takers(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Recipients {
+    pub(crate) fn recipients(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Recipients {
         let takers = self.shelves.iter().enumerate();
         let takers = takers.filter(|(_, shelf)| topic.starts_with(shelf.prefix.as_str()));
         let takers = takers.map(|(index, shelf)| {
@@ -243,7 +243,7 @@ impl Subscribers {
     #[inline(never)]
     fn has_insisted_room(&self, takers: &Recipients) -> bool {
         let mut shelves = takers.iter().map(|taker| &self.shelves[taker.shelf]);
-        shelves.all(|shelf| !shelf.insists() || (self.waiting.is_empty() && shelf.has_room()))
+        shelves.all(|shelf| !shelf.must_wait() || (self.waiting.is_empty() && shelf.has_room()))
     }
 
     /// Returns what the publisher of an item has to wait for: somebody who would miss an older one, or a publisher that began to wait for
@@ -261,7 +261,7 @@ impl Subscribers {
         let mut shelves = Vec::new();
         for taker in takers {
             let shelf = &mut self.shelves[taker.shelf];
-            if slow == WaitFor::Insisting && !shelf.insists() {
+            if slow == WaitFor::Insisting && !shelf.must_wait() {
                 continue;
             }
             let has_room = shelf.has_room();
@@ -386,7 +386,7 @@ impl Subscribers {
                 has_made_room = was_full && !log.is_full(2);
                 self.delivered += items;
                 if missing > 0 {
-                    self.missed += shelf.fallen(missing);
+                    self.missed += shelf.count_missed(missing);
                     frames.insert(0, news::gap(missing, shelf.reason()).into());
                 }
                 frames

@@ -27,20 +27,20 @@ fn publisher(message_bytes: usize, topics: usize, subscriptions: usize) -> Publi
 /// A publisher whose alarms are rung by a task of the test's runtime, so that nothing depends on real time if its clock is paused.
 fn on_this_clock(limits: &Limits) -> Publisher {
     let (alarms, ringing) = Timers::new();
-    tokio::spawn(async move { ringing.ring().await });
+    tokio::spawn(async move { ringing.run().await });
     Publisher::new(limits, &alarms)
 }
 
-fn subscribe_as<T: Wire>(publisher: &Publisher, prefix: &str, policy: Policy) -> SubscriberStream {
+fn subscribe_as<T: WireType>(publisher: &Publisher, prefix: &str, policy: Policy) -> SubscriberStream {
     let fingerprint = codec::type_info::<T>().fingerprint();
     publisher.subscribe(&Subscribe { prefix: topic(prefix), fingerprint, policy }).expect("room")
 }
 
-fn subscribe<T: Wire>(publisher: &Publisher, prefix: &str) -> SubscriberStream {
+fn subscribe<T: WireType>(publisher: &Publisher, prefix: &str) -> SubscriberStream {
     subscribe_as::<T>(publisher, prefix, Policy::default())
 }
 
-fn publish<T: Wire>(publisher: &Publisher, topic: &str, item: &T) {
+fn publish<T: WireType>(publisher: &Publisher, topic: &str, item: &T) {
     publisher.publish(topic, item).expect("published");
 }
 

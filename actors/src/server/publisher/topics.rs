@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use meshzero_proto::codec::{Encoding, TypeInfo, Wire};
+use meshzero_proto::codec::{Encoding, TypeInfo, WireType};
 use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::wire::catalogue::agreed;
 
@@ -35,7 +35,11 @@ pub(crate) struct TopicState {
 impl Topics {
     /// What is known of `topic`, if it is one of the first `max`.
     #[inline]
-    pub(crate) fn know(&mut self, topic: &str, max: usize) -> Result<Option<&mut TopicState>, InvalidName> {
+    pub(crate) fn get_or_insert(
+        &mut self,
+        topic: &str,
+        max: usize,
+    ) -> Result<Option<&mut TopicState>, InvalidName> {
         if self.known.get(self.recent).is_none_or(|known| *known.topic != *topic) {
             match self.find(topic, max)? {
                 Some(found) => self.recent = found,
@@ -63,7 +67,7 @@ impl TopicState {
     /// Finds out who takes items of type `T`, unless that is known. `None` if nothing is known of the type here and nothing was
     /// `found` out: that runs its own code.
     #[inline]
-    pub(crate) fn find_takers<T: Wire>(
+    pub(crate) fn find_recipients<T: WireType>(
         &mut self,
         readers: &Subscribers,
         found: Option<&'static TypeInfo>,
@@ -73,7 +77,7 @@ impl TopicState {
             before => {
                 let known = before.map(|(info, _)| info).filter(|info| info.is::<T>());
                 let info = found.or(known)?;
-                self.takers = readers.takers(&self.topic, info.fingerprint());
+                self.takers = readers.recipients(&self.topic, info.fingerprint());
                 self.takers_of = Some((info, readers.version()));
                 self.takers_want = EncodingSet::default();
                 self.takers.iter().for_each(|taker| self.takers_want.add(taker.encoding));

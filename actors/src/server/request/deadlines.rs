@@ -50,7 +50,7 @@ impl NextDeadline {
     }
 
     /// Wakes the one who looks.
-    pub(crate) fn sooner(&self) -> &Arc<Notify> {
+    pub(crate) fn notify(&self) -> &Arc<Notify> {
         &self.sooner
     }
 }

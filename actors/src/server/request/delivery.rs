@@ -142,7 +142,7 @@ impl Delivery {
             self.answers.expire(id);
             return None;
         }
-        self.answers.owed.begin(id).then_some((deadline, message))
+        self.answers.owed.start(id).then_some((deadline, message))
     }
 
     /// How many messages are left.
@@ -201,7 +201,7 @@ impl Drop for Delivery {
 pub(crate) fn refuse_all(frames: &[u8], answers: &Responder) -> usize {
     let mut refused = 0;
     for (header, _) in Frames::new(frames) {
-        if header.kind == FrameKind::Request && answers.owed.forget(header.id) {
+        if header.kind == FrameKind::Request && answers.owed.remove(header.id) {
             answers.refuse(header.id, &Refusal::Draining);
             refused += 1;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use meshzero_proto::codec::{self, Encoding, Wire};
+use meshzero_proto::codec::{self, Encoding, WireType};
 use meshzero_proto::trace::TraceContext;
 use meshzero_proto::wire::refusal::Refusal;
 use tokio::sync::oneshot;
@@ -45,7 +45,7 @@ impl InboundMessage {
 
 impl InboundMessage {
     /// Drops the message because nobody will handle it, and tells the caller that it may send it elsewhere.
-    pub(crate) fn turn_away(self) {
+    pub(crate) fn reject_draining(self) {
         if let Some(reply) = self.reply {
             reply.refuse(Refusal::Draining);
         }
@@ -94,24 +94,24 @@ impl ReplyTo {
     /// Returns whether nobody has answered, and the caller has not cancelled.
     fn is_open(&self) -> bool {
         match &self.way {
-            Some(ReplyRoute::Wire { answers, id }) => answers.owed.is_owed(*id),
+            Some(ReplyRoute::Wire { answers, id }) => answers.owed.contains(*id),
             Some(ReplyRoute::Local { waiting, .. }) => !waiting.is_closed(),
             None => false,
         }
     }
 
     /// Sends the reply, with whatever else leaves next on the connection.
-    pub fn send<R: Wire>(self, reply: &R) {
+    pub fn send<R: WireType>(self, reply: &R) {
         self.send_at(Flush::Gathered, reply);
     }
 
     /// Sends the reply from this thread. For who has taken one message and does nothing else meanwhile: waking the
     /// connection's thread would take longer.
-    pub fn send_at_once<R: Wire>(self, reply: &R) {
+    pub fn send_at_once<R: WireType>(self, reply: &R) {
         self.send_at(Flush::AtOnce, reply);
     }
 
-    fn send_at<R: Wire>(mut self, pace: Flush, reply: &R) {
+    fn send_at<R: WireType>(mut self, pace: Flush, reply: &R) {
         if let Some(ReplyRoute::Wire { answers, id }) = &self.way {
             // Before the way is taken: should the reply's `Serialize` panic, the caller hears of it.
             answers.answer(*id, self.preferred, pace, reply);
@@ -134,7 +134,7 @@ impl ReplyTo {
 
     fn end(&mut self, why: Refusal) {
         match self.way.take() {
-            Some(ReplyRoute::Wire { answers, id }) if answers.owed.forget(id) => answers.refuse(id, &why),
+            Some(ReplyRoute::Wire { answers, id }) if answers.owed.remove(id) => answers.refuse(id, &why),
             Some(ReplyRoute::Local { waiting, .. }) => {
                 let _ = waiting.send(Outcome::Refused(why));
             }

@@ -48,7 +48,7 @@ impl PendingRequests {
 
     /// Notes that the request `id` was taken, whose reply is wanted until `deadline`, and that the one which had its place is
     /// no longer wanted; false if its place is beyond the limit, or it is owed already. To be called by one at a time.
-    pub fn owe(&self, id: u64, deadline: u64) -> bool {
+    pub fn insert(&self, id: u64, deadline: u64) -> bool {
         let index = index(id);
         if index >= self.limit {
             return false;
@@ -65,14 +65,14 @@ impl PendingRequests {
 
     /// Notes that the handler of `id` begins; false if that is not owed any more, and must not be handled.
     #[inline]
-    pub fn begin(&self, id: u64) -> bool {
+    pub fn start(&self, id: u64) -> bool {
         self.place(id).is_some_and(|place| {
             place.id.compare_exchange(id, id | BEGUN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
     }
 
     /// Notes that nobody waits for the answer to `id` any more; false if it was not owed.
-    pub fn forget(&self, id: u64) -> bool {
+    pub fn remove(&self, id: u64) -> bool {
         let forget = |place: &Slot, id| {
             place.id.compare_exchange(id, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
@@ -82,12 +82,12 @@ impl PendingRequests {
     }
 
     /// Whether somebody waits for the answer to `id`.
-    pub fn is_owed(&self, id: u64) -> bool {
+    pub fn contains(&self, id: u64) -> bool {
         self.place(id).is_some_and(|place| place.id.load(Ordering::Acquire) & !BEGUN == id)
     }
 
     /// Forgets the requests that have not begun and whose deadline is not after `now`, and shows each to `expired`. Says when
-    /// the next is due, if there is one. To be called by whoever calls [`PendingRequests::owe`].
+    /// the next is due, if there is one. To be called by whoever calls [`PendingRequests::insert`].
     pub fn expire(&self, now: u64, mut expired: impl FnMut(u64)) -> Option<u64> {
         let mut next = NEVER;
         for place in self.chunks.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter()) {
@@ -123,38 +123,38 @@ mod tests {
     #[test]
     fn an_answer_is_owed_once() {
         let owed = PendingRequests::new(100);
-        assert!(owed.owe(7, NEVER) && owed.is_owed(7));
-        assert!(!owed.owe(7, NEVER), "it is owed already");
-        assert!(owed.forget(7) && !owed.forget(7) && !owed.is_owed(7));
-        assert!(owed.owe(7, NEVER), "a number that is free can be used again");
+        assert!(owed.insert(7, NEVER) && owed.contains(7));
+        assert!(!owed.insert(7, NEVER), "it is owed already");
+        assert!(owed.remove(7) && !owed.remove(7) && !owed.contains(7));
+        assert!(owed.insert(7, NEVER), "a number that is free can be used again");
     }
 
     #[test]
     fn a_handler_begins_once_and_only_while_the_answer_is_wanted() {
         let owed = PendingRequests::new(100);
-        assert!(!owed.begin(7), "nobody asked");
-        assert!(owed.owe(7, NEVER) && owed.begin(7) && !owed.begin(7));
-        assert!(owed.is_owed(7) && !owed.owe(7, NEVER), "it is owed until it is answered");
-        assert!(owed.forget(7) && !owed.forget(7) && !owed.is_owed(7));
-        assert!(owed.owe(7, NEVER) && owed.forget(7) && !owed.begin(7), "cancelled before it began");
+        assert!(!owed.start(7), "nobody asked");
+        assert!(owed.insert(7, NEVER) && owed.start(7) && !owed.start(7));
+        assert!(owed.contains(7) && !owed.insert(7, NEVER), "it is owed until it is answered");
+        assert!(owed.remove(7) && !owed.remove(7) && !owed.contains(7));
+        assert!(owed.insert(7, NEVER) && owed.remove(7) && !owed.start(7), "cancelled before it began");
     }
 
     #[test]
     fn who_takes_a_place_again_no_longer_wants_the_one_before() {
         let owed = PendingRequests::new(100);
         let later = 1 << 32 | 7;
-        assert!(owed.owe(7, NEVER) && owed.begin(7) && owed.owe(later, NEVER));
-        assert!(!owed.is_owed(7) && !owed.forget(7));
-        assert!(owed.is_owed(later) && owed.begin(later) && owed.forget(later));
+        assert!(owed.insert(7, NEVER) && owed.start(7) && owed.insert(later, NEVER));
+        assert!(!owed.contains(7) && !owed.remove(7));
+        assert!(owed.contains(later) && owed.start(later) && owed.remove(later));
     }
 
     #[test]
     fn what_has_not_begun_expires_at_its_deadline() {
         let owed = PendingRequests::new(100);
         for (id, deadline) in [(1, 10), (2, 10), (3, 20), (70, NEVER), (71, 10)] {
-            assert!(owed.owe(id, deadline));
+            assert!(owed.insert(id, deadline));
         }
-        assert!(owed.begin(2) && owed.forget(71));
+        assert!(owed.start(2) && owed.remove(71));
         let expire = |now| {
             let mut expired = Vec::new();
             let next = owed.expire(now, |id| expired.push(id));
@@ -162,22 +162,26 @@ mod tests {
         };
         assert_eq!(expire(9), (vec![], Some(10)));
         assert_eq!(expire(10), (vec![1], Some(20)));
-        assert!(!owed.is_owed(1) && !owed.begin(1) && owed.is_owed(2));
+        assert!(!owed.contains(1) && !owed.start(1) && owed.contains(2));
         assert_eq!(expire(30), (vec![3], None));
-        assert!(owed.begin(70) && owed.forget(2));
+        assert!(owed.start(70) && owed.remove(2));
     }
 
     #[test]
     fn no_number_reaches_beyond_the_limit() {
         let owed = PendingRequests::new(65);
-        assert!(owed.owe(64, NEVER) && !owed.owe(65, NEVER) && !owed.owe(u64::MAX, NEVER));
+        assert!(owed.insert(64, NEVER) && !owed.insert(65, NEVER) && !owed.insert(u64::MAX, NEVER));
         assert!(
-            !owed.owe(BEGUN, NEVER) && !owed.owe(64 | BEGUN, NEVER) && !owed.owe(u64::from(u32::MAX), NEVER)
+            !owed.insert(BEGUN, NEVER)
+                && !owed.insert(64 | BEGUN, NEVER)
+                && !owed.insert(u64::from(u32::MAX), NEVER)
         );
-        assert!(!owed.forget(65) && !owed.is_owed(100) && !owed.is_owed(u64::MAX) && !owed.forget(u64::MAX));
-        assert!(!owed.begin(65) && !owed.begin(u64::MAX) && !owed.begin(64 | BEGUN));
-        assert!(owed.begin(64) && !owed.is_owed(64 | BEGUN) && !owed.forget(64 | BEGUN));
-        assert!(!PendingRequests::new(0).owe(0, NEVER));
+        assert!(
+            !owed.remove(65) && !owed.contains(100) && !owed.contains(u64::MAX) && !owed.remove(u64::MAX)
+        );
+        assert!(!owed.start(65) && !owed.start(u64::MAX) && !owed.start(64 | BEGUN));
+        assert!(owed.start(64) && !owed.contains(64 | BEGUN) && !owed.remove(64 | BEGUN));
+        assert!(!PendingRequests::new(0).insert(0, NEVER));
     }
 
     #[test]
@@ -193,7 +197,7 @@ mod tests {
                 let rounds = 1..=2_000u64;
                 let begun = rounds.map(|round| {
                     wait(&asked, round);
-                    let begun = owed.begin(round << 32);
+                    let begun = owed.start(round << 32);
                     looked.store(round, Ordering::Release);
                     begun
                 });
@@ -201,12 +205,12 @@ mod tests {
             });
             let mut expired = Vec::new();
             for round in 1..=2_000u64 {
-                assert!(owed.owe(round << 32, 5));
+                assert!(owed.insert(round << 32, 5));
                 asked.store(round, Ordering::Release);
                 let mut is_expired = false;
                 owed.expire(5, |id| is_expired = id == round << 32);
                 wait(&looked, round);
-                assert_eq!(owed.forget(round << 32), !is_expired);
+                assert_eq!(owed.remove(round << 32), !is_expired);
                 expired.push(is_expired);
             }
             let begun = handler.join().expect("no panic");

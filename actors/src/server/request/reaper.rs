@@ -17,26 +17,26 @@ const TICK: u64 = 2;
 const LONGEST_TICK: Duration = Duration::from_secs(5);
 
 /// Notes that the request `id` arrived `at`, see [`Expiry::millis`](crate::server::request::deadlines::Expiry::millis), whose reply is wanted `within`
-/// so long, as [`Owed::owe`](crate::server::request::pending::Owed::owe). If it still waits when that is over, it is refused. To be called on the
+/// so long, as [`Owed::track`](crate::server::request::pending::Owed::owe). If it still waits when that is over, it is refused. To be called on the
 /// thread of its connection.
 #[inline]
-pub(crate) fn owe(answers: &Arc<Responder>, id: u64, at: u64, within: Option<Duration>) -> bool {
+pub(crate) fn track(answers: &Arc<Responder>, id: u64, at: u64, within: Option<Duration>) -> bool {
     let deadline = within.map_or(NEVER, |within| at.saturating_add(clock::millis(within)));
-    let is_new = answers.owed.owe(id, deadline);
+    let is_new = answers.owed.insert(id, deadline);
     // Most come in the order of their deadlines, and wait for nobody.
     if is_new && answers.expiry.is_after(deadline) {
-        look_sooner(answers, deadline);
+        reap_sooner(answers, deadline);
     }
     is_new
 }
 
 #[cold]
-fn look_sooner(answers: &Arc<Responder>, deadline: u64) {
+fn reap_sooner(answers: &Arc<Responder>, deadline: u64) {
     let expiry = &answers.expiry;
     if expiry.set(deadline) {
-        drop(actix::spawn(look(Arc::downgrade(answers), Arc::clone(expiry.sooner()))));
+        drop(actix::spawn(look(Arc::downgrade(answers), Arc::clone(expiry.notify()))));
     } else {
-        expiry.sooner().notify_one();
+        expiry.notify().notify_one();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::codec::{Encoding, Wire};
+use meshzero_proto::codec::{Encoding, WireType};
 use meshzero_proto::wire::refusal::Refusal;
 
 use crate::server::request::inbound::ReplyTo;
@@ -75,17 +75,17 @@ impl<'a> ReplySlot<'a> {
     }
 
     /// Sends the reply.
-    pub fn send<R: Wire>(mut self, reply: &R) {
+    pub fn send<R: WireType>(mut self, reply: &R) {
         match self.way.take() {
-            Some(ReplyTarget::Batch { answers, id, preferred, out }) if answers.owed.is_owed(id) => {
+            Some(ReplyTarget::Batch { answers, id, preferred, out }) if answers.owed.contains(id) => {
                 // Should the reply's `Serialize` panic, this says so in its place.
                 let mut guard = PartialReply { answers, id, start: out.len(), out, sent: false };
                 answers.write_reply(guard.out, id, preferred, reply);
                 guard.sent = true;
                 if guard.out.len() - guard.start > answers.longest {
-                    answers.set_aside(id, guard.out, guard.start);
+                    answers.send_fragmented(id, guard.out, guard.start);
                 }
-                answers.owed.forget(id);
+                answers.owed.remove(id);
             }
             Some(ReplyTarget::Own(reply_to)) => reply_to.send(reply),
             Some(ReplyTarget::Batch { .. }) | None => {}
@@ -109,7 +109,7 @@ impl<'a> ReplySlot<'a> {
 
     fn end(&mut self, why: &Refusal) {
         match self.way.take() {
-            Some(ReplyTarget::Batch { answers, id, out, .. }) if answers.owed.forget(id) => {
+            Some(ReplyTarget::Batch { answers, id, out, .. }) if answers.owed.remove(id) => {
                 answers.write_refusal(out, id, why);
             }
             Some(ReplyTarget::Own(reply_to)) => reply_to.refuse(why.clone()),
@@ -143,7 +143,7 @@ impl Drop for PartialReply<'_> {
     fn drop(&mut self) {
         if !self.sent {
             self.out.truncate(self.start);
-            if self.answers.owed.forget(self.id) {
+            if self.answers.owed.remove(self.id) {
                 self.answers.write_refusal(self.out, self.id, &Refusal::Panicked);
             }
         }

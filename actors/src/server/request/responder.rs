@@ -46,7 +46,7 @@ impl Responder {
     }
 
     /// Lets long replies leave in pieces: the caller has said that it takes them.
-    pub(crate) fn in_pieces(self) -> Self {
+    pub(crate) fn new_fragmented(self) -> Self {
         Self { longest: PIECE_BYTES, ..self }
     }
 
@@ -57,13 +57,13 @@ impl Responder {
 
     /// Returns whether the caller still waits for the answer to `id`, and can be reached.
     pub(crate) fn is_wanted(&self, id: u64) -> bool {
-        self.owed.is_owed(id) && !self.is_cut_off.load(Ordering::Relaxed)
+        self.owed.contains(id) && !self.is_cut_off.load(Ordering::Relaxed)
     }
 
     /// Notes that the caller does not want the reply to `id` any more. What has not begun is not handled, and what has not left
     /// of a long reply stays here.
     pub(crate) fn cancel(&self, id: u64) {
-        if self.owed.forget(id) {
+        if self.owed.remove(id) {
             self.counters.cancelled.count();
         }
         self.outbox.revoke(id);
@@ -72,7 +72,7 @@ impl Responder {
     /// Refuses the request `id`, whose deadline has passed before it was handled, if it is still owed.
     #[cold]
     pub(crate) fn expire(&self, id: u64) {
-        if self.owed.forget(id) {
+        if self.owed.remove(id) {
             self.refuse(id, &Refusal::Expired);
         }
     }
@@ -83,7 +83,7 @@ impl Responder {
     }
 
     /// Refuses those whose handlers have not begun: the service closes, and they never will.
-    pub(crate) fn turn_away(&self) {
+    pub(crate) fn reject_unstarted(&self) {
         // Every deadline has passed by the end of time, and what has none is due then.
         let _ = self.owed.expire(NEVER, |id| self.refuse(id, &Refusal::Draining));
     }
@@ -94,11 +94,11 @@ impl Responder {
     }
 
     /// Answers the request `id`, if that is still owed.
-    pub(crate) fn answer<R: codec::Wire>(&self, id: u64, preferred: Encoding, pace: Flush, reply: &R) {
-        if self.owed.is_owed(id) {
+    pub(crate) fn answer<R: codec::WireType>(&self, id: u64, preferred: Encoding, pace: Flush, reply: &R) {
+        if self.owed.contains(id) {
             let reply_to = ReplyFrame { id, longest: self.longest };
             self.outbox.push_reply(reply_to, pace, |out| self.write_reply(out, id, preferred, reply));
-            self.owed.forget(id);
+            self.owed.remove(id);
         }
     }
 
@@ -109,11 +109,11 @@ impl Responder {
 
     /// Lets the long reply to the request `id`, which was written to the end of `out` from `start` on, leave in pieces.
     #[cold]
-    pub(crate) fn set_aside(&self, id: u64, out: &mut Vec<u8>, start: usize) {
+    pub(crate) fn send_fragmented(&self, id: u64, out: &mut Vec<u8>, start: usize) {
         let mut whole = Bytes::from(std::mem::take(out));
         let frame = whole.split_off(start);
         out.extend_from_slice(&whole);
-        self.outbox.push_long(id, frame);
+        self.outbox.push_fragmented(id, frame);
     }
 
     fn push(&self, write: impl FnOnce(&Self, &mut Buffer)) {
@@ -125,7 +125,7 @@ impl Responder {
     }
 
     /// Appends the reply to the request `id`, or why it cannot be one.
-    pub(crate) fn write_reply<R: codec::Wire>(
+    pub(crate) fn write_reply<R: codec::WireType>(
         &self,
         out: &mut impl WriteBuffer,
         id: u64,

@@ -10,7 +10,7 @@ use crate::server::actor::entry::{ActorEntry, ServiceEnd};
 use crate::server::actor::external::ExternalActor;
 use crate::server::actor::handler::Registration;
 use crate::server::actor::local::AnyLocalEntry;
-use crate::server::actor::restart::Restart;
+use crate::server::actor::restart::RestartPolicy;
 use crate::server::actor::supervised::{Factory, SupervisedActor};
 use crate::server::service::environment::Environment;
 use crate::telemetry::counters::RequestCounters;
@@ -36,7 +36,7 @@ impl ActorHandle {
         service: String,
         factory: Factory<A>,
         handlers: &[Registration<A>],
-        restart: Restart,
+        restart: RestartPolicy,
         ended: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<(Arc<SupervisedActor<A>>, Self), PanicMessage> {
         let (counters, decoding) = decoding(environment);
@@ -59,7 +59,7 @@ impl ActorHandle {
         let doors = handlers.iter().map(|handler| (handler.mailbox_door)(&addr)).collect();
         let foreign = Arc::new(ExternalActor::new(addr, handlers, decoding, environment.home.clone()));
         let watched: Weak<ExternalActor<A>> = Arc::downgrade(&foreign);
-        actix::spawn(ExternalActor::look_after(watched, stopped));
+        actix::spawn(ExternalActor::watch_stopped(watched, stopped));
         let entry = Arc::clone(&foreign) as Arc<dyn ActorEntry>;
         (foreign, Self { entry, doors, counters })
     }

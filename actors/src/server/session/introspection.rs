@@ -9,7 +9,7 @@ use meshzero_proto::wire::refusal::Refusal;
 use tokio::task::JoinHandle;
 
 use super::refusals::Refusals;
-use super::{SessionError, tell};
+use super::{SessionError, send_frame};
 use crate::link::send_queue::SendQueue;
 use crate::server::describe;
 use crate::server::request::responder::Responder;
@@ -41,7 +41,7 @@ impl Introspection {
             return refusals.refuse(id, Refusal::Busy);
         }
         if let Some(description) = describe::encoded_already(&self.service) {
-            tell(&self.outbox, FrameKind::Reply, id, &description);
+            send_frame(&self.outbox, FrameKind::Reply, id, &description);
             return Ok(());
         }
         let limit = self.service.limits().requests_in_flight;
@@ -56,7 +56,7 @@ impl Introspection {
             actix::spawn(async move {
                 let description = describe::encoded(&service).await;
                 for id in describing.take() {
-                    tell(&outbox, FrameKind::Reply, id, &description);
+                    send_frame(&outbox, FrameKind::Reply, id, &description);
                 }
             });
         }
@@ -80,7 +80,7 @@ impl Introspection {
                 None => None,
             };
             match stats {
-                Some(stats) => tell(&outbox, FrameKind::Reply, id, &stats.to_bytes()),
+                Some(stats) => send_frame(&outbox, FrameKind::Reply, id, &stats.to_bytes()),
                 // The node has left.
                 None => answers.refuse(id, &Refusal::Draining),
             }

@@ -17,7 +17,7 @@ use meshzero_proto::wire::hello::{Hello, Purpose};
 use self::requests::RequestSession;
 use self::subscription::SubscriptionSession;
 use crate::link::reader::{FrameReader, FrameReaderError};
-use crate::link::run::{LinkEnd, LinkProtocol as _, carry, keep_up};
+use crate::link::run::{LinkEnd, LinkProtocol as _, handle_control_frame, run_link};
 use crate::link::send_queue::{Flush, SendQueue, SpaceNeeded};
 use crate::net::connection::Connection;
 use crate::server::service::Service;
@@ -69,14 +69,14 @@ pub(crate) async fn serve(
     match hello.purpose {
         Purpose::Requests => {
             let mut requests = RequestSession::new(service, incoming, &outbox, hello);
-            let carried = carry(&mut requests, &outbox, &mut connections).await;
+            let carried = run_link(&mut requests, &outbox, &mut connections).await;
             // What was taken is handled, whether or not anybody will hear of it.
             requests.deliver().await;
             end(carried, &outbox, requests.incoming()).await
         }
         Purpose::News => {
             let mut news = SubscriptionSession::new(service, incoming, &outbox);
-            let carried = carry(&mut news, &outbox, &mut connections).await;
+            let carried = run_link(&mut news, &outbox, &mut connections).await;
             end(carried, &outbox, &mut news.into_incoming()).await
         }
         Purpose::Peer { .. } | Purpose::Probe => Ok(()),
@@ -103,7 +103,7 @@ async fn end(
     };
     tokio::select! {
         biased;
-        written = outbox.keep_writing() => Ok(written?),
+        written = outbox.run_flush() => Ok(written?),
         Err(error) = read_to_the_end => Err(error),
     }
 }
@@ -112,7 +112,7 @@ async fn end(
 async fn read_acknowledgements(outbox: &SendQueue, incoming: &mut FrameReader) -> Result<(), SessionError> {
     while let Some(Frame { header, .. }) = incoming.next().await? {
         if header.kind.is_upkeep() {
-            keep_up(header, incoming, outbox)?;
+            handle_control_frame(header, incoming, outbox)?;
         }
     }
     Ok(())
@@ -128,7 +128,7 @@ impl Drop for DetachOnDrop {
     }
 }
 
-fn tell(outbox: &SendQueue, kind: FrameKind, id: u64, payload: &[u8]) {
+fn send_frame(outbox: &SendQueue, kind: FrameKind, id: u64, payload: &[u8]) {
     // Once the connection is closed nobody listens, and the reader is about to find out.
     let _ = outbox.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
         frame::write(out, Header::new(kind, id), payload);

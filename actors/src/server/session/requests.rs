@@ -10,9 +10,9 @@ use meshzero_proto::wire::refusal::Refusal;
 
 use super::introspection::Introspection;
 use super::refusals::Refusals;
-use super::{SessionError, tell};
+use super::{SessionError, send_frame};
 use crate::link::reader::FrameReader;
-use crate::link::run::{LinkProtocol, ReadEnd, keep_up};
+use crate::link::run::{LinkProtocol, ReadEnd, handle_control_frame};
 use crate::link::send_queue::SendQueue;
 use crate::runtime::clock;
 use crate::runtime::semaphore::{FairSemaphore, Permits};
@@ -71,10 +71,10 @@ impl RequestSession {
         let (in_flight, counters) = (service.limits().requests_in_flight, Arc::clone(&service.counters));
         let mut answers = Responder::new(Arc::clone(outbox), in_flight, max_reply, counters);
         if hello.pieces {
-            answers = answers.in_pieces();
+            answers = answers.new_fragmented();
         }
         let answers = Arc::new(answers);
-        tell(outbox, FrameKind::Catalogue, 0, &service.types.catalogue().to_bytes());
+        send_frame(outbox, FrameKind::Catalogue, 0, &service.types.catalogue().to_bytes());
         let most = service.limits().send_queue_bytes;
         let refusals = Refusals::new(Arc::clone(&answers), Arc::clone(outbox), most);
         let introspection =
@@ -95,7 +95,7 @@ impl RequestSession {
 
     /// Handles frames that do not need the service's actor, and finds the messages for it. A request whose cancellation arrived with it is
     /// not handled.
-    fn look_through(&mut self, frames: Bytes, contents: FrameContents) -> Result<(), SessionError> {
+    fn on_frames(&mut self, frames: Bytes, contents: FrameContents) -> Result<(), SessionError> {
         let at = clock::now();
         let (mut messages, mut has_requests) = (contents.tells, false);
         let are_tells = contents.tells == contents.frames && contents.flags & frame::TRACED == 0;
@@ -105,27 +105,27 @@ impl RequestSession {
             for (header, payload) in Frames::new(&frames) {
                 messages += usize::from(delivery::is_message(&header));
                 has_requests |= header.kind == FrameKind::Request;
-                self.look_at(header, payload, at)?;
+                self.on_frame(header, payload, at)?;
             }
         }
         if messages > 0 && self.service.is_draining() {
-            self.service.turn_away(&frames, &self.answers, messages);
+            self.service.reject_unstarted(&frames, &self.answers, messages);
         } else if messages > 0 {
             self.arrived = Some(ArrivedMessages { frames, messages, has_requests, at, room: None });
         }
         Ok(())
     }
 
-    fn look_at(&mut self, header: Header, payload: &[u8], at: u64) -> Result<(), SessionError> {
+    fn on_frame(&mut self, header: Header, payload: &[u8], at: u64) -> Result<(), SessionError> {
         match header.kind {
             FrameKind::Request => {
                 let Some((within, _)) = untraced(header, payload).and_then(delivery::request) else {
                     return Err(too_short(FrameKind::Request));
                 };
-                if !reaper::owe(&self.answers, header.id, at, within) {
+                if !reaper::track(&self.answers, header.id, at, within) {
                     self.refusals.refuse(header.id, Refusal::Busy)?;
                 } else if let Some(message) = self.unknown(header)
-                    && self.answers.owed.forget(header.id)
+                    && self.answers.owed.remove(header.id)
                 {
                     let handles = self.service.types.names();
                     self.refusals.refuse(header.id, Refusal::NoHandler { message, handles })?;
@@ -148,7 +148,7 @@ impl RequestSession {
             FrameKind::Describe => self.introspection.describe(header.id, &mut self.refusals)?,
             FrameKind::Stats => self.introspection.report(header.id, &mut self.refusals)?,
             kind if kind.is_upkeep() => {
-                self.is_over |= keep_up(header, &mut self.incoming, &self.outbox)?;
+                self.is_over |= handle_control_frame(header, &mut self.incoming, &self.outbox)?;
             }
             other => return Err(SessionError::OutOfPlace(other)),
         }
@@ -173,13 +173,13 @@ impl RequestSession {
         while let Some(arrived) = &mut self.arrived {
             let room = match &arrived.room {
                 Some(room) => room,
-                None => match self.ahead.take(arrived.frames.len()).await {
+                None => match self.ahead.acquire(arrived.frames.len()).await {
                     Some(room) => arrived.room.insert(Arc::new(room)),
                     // It is never closed.
                     None => return,
                 },
             };
-            let Some(places) = self.service.places(arrived.messages).await else {
+            let Some(places) = self.service.acquire_many(arrived.messages).await else {
                 delivery::refuse_all(&arrived.frames, &self.answers);
                 self.arrived = None;
                 return;
@@ -215,14 +215,14 @@ impl LinkProtocol for RequestSession {
             }
             let (frames, contents) = tokio::select! {
                 biased;
-                frames = self.incoming.batch(&self.outbox) => frames?,
+                frames = self.incoming.read_batch(&self.outbox) => frames?,
                 // What has been answered is still written.
                 () = self.service.closed() => {
-                    self.answers.turn_away();
+                    self.answers.reject_unstarted();
                     return Ok(());
                 }
             };
-            self.look_through(frames, contents).map_err(ReadEnd::Broken)?;
+            self.on_frames(frames, contents).map_err(ReadEnd::Broken)?;
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::link::run::{ConnectionSource, NextConnection};
 use crate::link::send_queue::SendQueue;
 use crate::server::service::Service;
 use crate::server::session_table::Reconnection;
-use crate::telemetry::stats::Carries;
+use crate::telemetry::stats::LinkPurpose;
 
 /// The connections of one link. Dropping it gives the link up.
 pub(crate) struct SessionConnections {
@@ -35,7 +35,7 @@ impl SessionConnections {
         service: &Arc<Service>,
         node: NodeId,
         from: SocketAddr,
-        carries: Carries,
+        carries: LinkPurpose,
     ) -> Result<Self, getrandom::Error> {
         let link = LinkId::from_random(service.carrying.network.random()?);
         let arrivals = service.links.add(link, node, from, carries);
@@ -53,7 +53,7 @@ impl SessionConnections {
         self.service.links.carry(self.link, outbox, progress);
     }
 
-    fn note_back(&self, from: SocketAddr) {
+    fn on_resumed(&self, from: SocketAddr) {
         self.service.links.note_back(self.link, from);
         self.service.connections.resumed.count();
         tracing::debug!(%from, "a client has come back to its link");
@@ -97,7 +97,7 @@ impl ConnectionSource for SessionConnections {
             let handshake = self.service.limits().handshake;
             match time::timeout(handshake, connection.writer.write_all(&answer)).await {
                 Ok(Ok(())) => {
-                    self.note_back(from);
+                    self.on_resumed(from);
                     return Ok(NextConnection { connection, from: received, is_latest });
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use meshzero_proto::news::{Keep, Subscribe};
 use meshzero_proto::wire::frame::{Frame, FrameKind, Header};
 
-use super::{SessionError, tell};
+use super::{SessionError, send_frame};
 use crate::link::reader::FrameReader;
-use crate::link::run::{LinkProtocol, ReadEnd, keep_up};
+use crate::link::run::{LinkProtocol, ReadEnd, handle_control_frame};
 use crate::link::send_queue::SendQueue;
 use crate::server::publisher::SubscriberStream;
 use crate::server::service::Service;
@@ -45,7 +45,7 @@ impl SubscriptionSession {
         if let Keep::Last { items } = subscribe.policy.within(self.service.limits()).keep {
             self.outbox.keep_newest(items);
         }
-        tell(&self.outbox, FrameKind::Subscribed, id, b"");
+        send_frame(&self.outbox, FrameKind::Subscribed, id, b"");
         Ok(feed)
     }
 
@@ -55,7 +55,9 @@ impl SubscriptionSession {
         match kind {
             FrameKind::Subscribe if self.feed.is_none() => self.feed = Some(self.subscribe(id, &payload)?),
             FrameKind::Subscribe => return Err(SessionError::SecondSubscription),
-            kind if kind.is_upkeep() => return Ok(keep_up(frame.header, &mut self.incoming, &self.outbox)?),
+            kind if kind.is_upkeep() => {
+                return Ok(handle_control_frame(frame.header, &mut self.incoming, &self.outbox)?);
+            }
             other => return Err(SessionError::OutOfPlace(other)),
         }
         Ok(false)

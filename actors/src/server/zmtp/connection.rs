@@ -70,7 +70,7 @@ impl ZmtpConnection {
     /// # Errors
     /// [`ZmtpConnectionError`].
     pub(crate) async fn ready(&mut self) -> Result<(SocketType, bool), ZmtpConnectionError> {
-        self.voice.say_all().await?;
+        self.voice.flush_all().await?;
         match self.ear.next().await? {
             ZmtpEvent::Ready { socket, is_meshzero } => Ok((socket, is_meshzero)),
             // The conversation has none before it.
@@ -119,7 +119,7 @@ impl ZmtpWriter {
     }
 
     /// Returns whether all has been written.
-    pub(crate) fn is_silent(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
@@ -135,7 +135,7 @@ impl ZmtpWriter {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn say(&mut self) -> Result<(), ZmtpConnectionError> {
+    pub(crate) async fn flush(&mut self) -> Result<(), ZmtpConnectionError> {
         loop {
             if self.waiting.is_empty() {
                 pending::<()>().await;
@@ -164,9 +164,9 @@ impl ZmtpWriter {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn say_all(&mut self) -> Result<(), ZmtpConnectionError> {
-        while !self.is_silent() {
-            self.say().await?;
+    pub(crate) async fn flush_all(&mut self) -> Result<(), ZmtpConnectionError> {
+        while !self.is_empty() {
+            self.flush().await?;
         }
         Ok(())
     }

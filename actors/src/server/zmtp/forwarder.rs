@@ -43,7 +43,7 @@ pub(crate) struct ZmtpPeer {
 ///
 /// # Errors
 /// [`ZmtpConnectionError`]: nobody is there, it speaks no ZMTP, or it speaks meshzero as well.
-pub(crate) async fn reach(
+pub(crate) async fn connect(
     network: &Network,
     address: SocketAddr,
     limits: &Limits,
@@ -61,7 +61,7 @@ pub(crate) async fn reach(
         other => return Err(ZmtpError::SocketType(format!("{other:?}")).into()),
     };
     zmtp::write_ready(wire.voice.add(), own, false);
-    wire.voice.say_all().await?;
+    wire.voice.flush_all().await?;
     Ok(ZmtpPeer { wire, role })
 }
 
@@ -72,7 +72,7 @@ impl ZmtpPeer {
     /// [`ZmtpConnectionError`]; the conversation is over.
     pub(crate) async fn ask(&mut self, json: &[u8]) -> Result<Bytes, ZmtpConnectionError> {
         zmtp::write_message(self.wire.voice.add(), [b"", json]);
-        self.wire.voice.say_all().await?;
+        self.wire.voice.flush_all().await?;
         loop {
             if let ZmtpEvent::Message(mut frames) = self.wire.ear.next().await? {
                 return frames.pop().ok_or(ZmtpConnectionError::Gone);
@@ -101,7 +101,7 @@ impl Handler<RawMessage> for ForwarderInbox {
     fn handle(&mut self, RawMessage { inbound, .. }: RawMessage, _: &mut Context<Self>) {
         // As many wait at most as the service has places, and each of those that wait has one.
         if let Err(error) = self.0.try_send(inbound) {
-            error.into_inner().turn_away();
+            error.into_inner().reject_draining();
         }
     }
 }
@@ -119,7 +119,7 @@ impl Drop for ForwarderQueue {
     fn drop(&mut self) {
         self.0.close();
         while let Ok(inbound) = self.0.try_recv() {
-            inbound.turn_away();
+            inbound.reject_draining();
         }
     }
 }
@@ -171,7 +171,7 @@ impl Forwarder {
             let has_room = voice.has_room();
             tokio::select! {
                 biased;
-                said = voice.say() => said?,
+                said = voice.flush() => said?,
                 event = ear.next() => match event? {
                     ZmtpEvent::Message(frames) => open.answer(&frames, &self.limits),
                     ZmtpEvent::Ping(context) => voice.pong(&context),
@@ -219,7 +219,7 @@ impl Forwarder {
             }
             tokio::select! {
                 biased;
-                said = voice.say() => said?,
+                said = voice.flush() => said?,
                 event = ear.next() => match event? {
                     ZmtpEvent::Message(frames) => self.publish(&frames),
                     ZmtpEvent::Ping(context) => voice.pong(&context),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use meshzero_proto::zmtp::{self, SocketType, ZmtpError};
 
 pub(crate) use self::connection::{ZmtpConnection, ZmtpConnectionError};
-pub(crate) use self::forwarder::{Forwarder, ZmtpPeer, reach};
+pub(crate) use self::forwarder::{Forwarder, ZmtpPeer, connect};
 pub(crate) use self::proxy::{ProxyActor, ProxyService};
 pub(crate) use self::value::{JsonMessage, NAME as VALUE};
 use crate::net::connection::Connection;
@@ -29,7 +29,7 @@ pub(crate) struct ZmtpClient {
 ///
 /// # Errors
 /// [`ZmtpConnectionError`].
-pub(crate) async fn greet(
+pub(crate) async fn handshake(
     connection: Connection,
     first: &[u8],
     service: &Service,
@@ -55,7 +55,7 @@ pub(crate) async fn greet(
             zmtp::write_error(wire.voice.add(), reason);
         }
     }
-    wire.voice.say_all().await?;
+    wire.voice.flush_all().await?;
     Ok(answer.is_ok().then_some(ZmtpClient { wire, socket }))
 }
 

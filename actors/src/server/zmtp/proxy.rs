@@ -11,7 +11,7 @@ use super::forwarder::{Forwarder, ForwarderInbox, ForwarderQueue, SocketRole, Zm
 use super::value::{self, JsonMessage};
 use crate::runtime::panic::PanicMessage;
 use crate::server::actor::handler::Registration;
-use crate::server::actor::restart::Restart;
+use crate::server::actor::restart::RestartPolicy;
 use crate::server::actor::supervised::Factory;
 use crate::server::service::Service;
 use crate::server::service::actor_handle::ActorHandle;
@@ -79,7 +79,7 @@ impl ProxyService {
             address.to_string(),
             factory,
             &handlers,
-            Restart::default(),
+            RestartPolicy::default(),
             |end| tracing::debug!(%end, "a proxy for a ZeroMQ socket ended"),
         )
         .map_err(|PanicMessage(panic)| ProxyError::Panicked(panic))?;

@@ -73,14 +73,13 @@ impl ZmtpRequestSession {
         let most = service.limits().requests_in_flight;
         let mut closed = pin!(service.closed());
         let mut is_closing = false;
-        while !is_closing || !self.asked.is_empty() || self.placing.is_some() || !self.wire.voice.is_silent()
-        {
+        while !is_closing || !self.asked.is_empty() || self.placing.is_some() || !self.wire.voice.is_empty() {
             let Self { wire: ZmtpConnection { ear, voice }, asked, placing, .. } = self;
             let has_room = voice.has_room();
             let hears = has_room && placing.is_none() && asked.len() < most && !is_closing;
             tokio::select! {
                 biased;
-                said = voice.say() => said?,
+                said = voice.flush() => said?,
                 outcome = next(asked), if has_room => self.answer(outcome),
                 place = placed(placing) => self.placed(place),
                 () = &mut closed, if !is_closing => is_closing = true,
@@ -101,11 +100,11 @@ impl ZmtpRequestSession {
             return tracing::debug!("dropped a message of ZeroMQ that has several frames and no envelope");
         };
         match message(&self.service, body, &self.limits) {
-            Ok(message) => match self.service.try_place() {
+            Ok(message) => match self.service.try_acquire() {
                 Some(place) => self.hand_over(envelope, message, place),
                 None => {
                     let service = Arc::clone(&self.service);
-                    let place = Box::pin(async move { service.place().await });
+                    let place = Box::pin(async move { service.acquire().await });
                     self.placing = Some(AwaitingPermit { envelope, message, place });
                 }
             },

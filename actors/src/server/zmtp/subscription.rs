@@ -55,7 +55,7 @@ impl ZmtpSubscriptionSession<'_> {
             let has_room = voice.has_room();
             let is_over = tokio::select! {
                 biased;
-                said = voice.say() => {
+                said = voice.flush() => {
                     said?;
                     self.written.store(voice.total(), Ordering::Relaxed);
                     false
@@ -74,7 +74,7 @@ impl ZmtpSubscriptionSession<'_> {
                 () = service.closed(), if feed.is_none() => true,
             };
             if is_over {
-                return self.wire.voice.say_all().await;
+                return self.wire.voice.flush_all().await;
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use meshzero_proto::codec::{self, Wire};
+use meshzero_proto::codec::{self, WireType};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::trace::{SpanId, TraceContext};
 
@@ -69,7 +69,7 @@ impl OutgoingSpanState {
 
     /// Starts the span of the message, which is sent under its type's own name or another one.
     #[inline(always)]
-    pub(crate) fn set_out<M: Wire>(&mut self, target: &dyn fmt::Display, name: Option<&TypeName>) {
+    pub(crate) fn set_out<M: WireType>(&mut self, target: &dyn fmt::Display, name: Option<&TypeName>) {
         if let Self::Of(parent) = self {
             *self = Self::As(OutgoingSpan::begin::<M>(**parent, target, name));
         }
@@ -97,7 +97,11 @@ impl OutgoingSpan {
     /// The span of a message that is sent for `parent`.
     #[cold]
     #[inline(never)]
-    fn begin<M: Wire>(parent: TraceContext, target: &dyn fmt::Display, name: Option<&TypeName>) -> Box<Self> {
+    fn begin<M: WireType>(
+        parent: TraceContext,
+        target: &dyn fmt::Display,
+        name: Option<&TypeName>,
+    ) -> Box<Self> {
         let is_heard = !events::is_recording() && tracing::enabled!(target: TARGET, tracing::Level::DEBUG);
         let record = is_heard.then(|| SpanRecord {
             parent_id: parent.span_id(),

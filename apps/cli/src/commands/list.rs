@@ -67,7 +67,7 @@ impl List {
             let absence = NotFound::of_list(mesh.diagnose(&prefix).await, self.wait);
             return Err(Failure::NotFound(Box::new(absence)));
         }
-        let answering = mesh.answering(&prefix).await;
+        let answering = mesh.reachability(&prefix).await;
         tell(&answering.unanswering, session);
         if let Some(hidden) = &answering.hidden {
             session.out.errors.hidden(hidden);

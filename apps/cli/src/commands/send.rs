@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use meshzero::trace::{self, TraceContext};
-use meshzero::{CallError, Instance, Refusal, ServiceRef, TypeName, Uncertain, Value};
+use meshzero::{CallError, Instance, Refusal, ServiceRef, TypeName, UnknownReason, Value};
 use serde::Serialize;
 use tokio::time::timeout_at;
 
@@ -205,8 +205,8 @@ impl CallSettings<'_> {
         match (&mut request).await {
             Ok(reply) => Ok((reply, request.replied_by())),
             // The requested time, not the rest of it.
-            Err(CallError::Unknown { service, why: Uncertain::TimedOut { .. }, tries }) => {
-                let why = Uncertain::TimedOut { after: self.wait };
+            Err(CallError::Unknown { service, why: UnknownReason::TimedOut { .. }, tries }) => {
+                let why = UnknownReason::TimedOut { after: self.wait };
                 Err(CallError::Unknown { service, why, tries })
             }
             Err(error) => Err(error),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use meshzero::diagnosis::{HiddenServices, UnreachableEndpoint};
 use meshzero::trace::TraceContext;
-use meshzero::{Abandoned, AwaitedInterface};
+use meshzero::{DrainReport, PendingInterface};
 use serde_json::{Value as Json, json};
 
 use super::escape::{self, text};
@@ -51,8 +51,8 @@ impl ErrorOutput {
     }
 
     /// Reports a service of this program that did not finish everything.
-    pub(crate) fn report_unfinished(&self, abandoned: &Abandoned) {
-        let Abandoned { service, messages, others, connections, .. } = abandoned;
+    pub(crate) fn report_unfinished(&self, abandoned: &DrainReport) {
+        let DrainReport { service, messages, others, connections, .. } = abandoned;
         match self.format {
             Format::Human => {
                 self.print(format!("{BAD}mz:{BAD:#} not finished in time: {}", text(&abandoned.to_string())));
@@ -64,7 +64,7 @@ impl ErrorOutput {
     }
 
     /// Reports that an interface cannot be used yet.
-    pub(crate) fn awaited_interface(&self, interface: &AwaitedInterface) {
+    pub(crate) fn pending_interface(&self, interface: &PendingInterface) {
         match self.format {
             Format::Human => self.remark(&interface.to_string()),
             Format::Json => {

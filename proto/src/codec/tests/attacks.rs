@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::bytes_of;
-use crate::codec::{DecodeError, DecodeLimits, Encoding, Wire, decode};
+use crate::codec::{DecodeError, DecodeLimits, Encoding, WireType, decode};
 use crate::limits::Limits;
 
 const ENCODINGS: [Encoding; 2] = [Encoding::Bincode, Encoding::MessagePack];
@@ -55,7 +55,7 @@ fn length(length: u64) -> Vec<u8> {
 
 /// Refuses `bytes` within a time in which nobody could do what they ask for.
 #[track_caller]
-fn refused<T: Wire>(bytes: &[u8], encoding: Encoding) -> DecodeError {
+fn refused<T: WireType>(bytes: &[u8], encoding: Encoding) -> DecodeError {
     let start = Instant::now();
     let result = decode::<T>(bytes, encoding, &DecodeLimits::default());
     let took = start.elapsed();
@@ -226,7 +226,7 @@ impl Random {
 }
 
 /// Changes, cuts, lengthens and replaces `good` in many ways, and reads all that as a `T`.
-fn shake<T: Wire>(random: &mut Random, good: &T) {
+fn shake<T: WireType>(random: &mut Random, good: &T) {
     let limits = DecodeLimits { bytes: 1 << 20, values: 1_000, ..DecodeLimits::default() };
     for encoding in ENCODINGS {
         let honest = bytes_of(good, encoding);

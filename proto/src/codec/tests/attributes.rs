@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{bytes_of, read};
-use crate::codec::{Encoding, Wire, encode_preferring, type_info};
+use crate::codec::{Encoding, WireType, encode_preferring, type_info};
 
 /// Takes `value` through what two ends with this type would use: bincode if it is proven and this value allows it.
-fn sent<T: Wire>(value: &T) -> (Encoding, T) {
+fn sent<T: WireType>(value: &T) -> (Encoding, T) {
     let preferred = match type_info::<T>().fingerprint() {
         Some(_) => Encoding::Bincode,
         None => Encoding::MessagePack,
@@ -21,7 +21,7 @@ fn sent<T: Wire>(value: &T) -> (Encoding, T) {
     (used, read(&bytes[6..], used).expect("it decodes"))
 }
 
-fn travels_in<T: Wire + PartialEq + Debug>(encoding: Encoding, value: T) {
+fn travels_in<T: WireType + PartialEq + Debug>(encoding: Encoding, value: T) {
     let (used, back) = sent(&value);
     assert_eq!((used, &back), (encoding, &value), "{:?}", type_info::<T>().why_not());
 }

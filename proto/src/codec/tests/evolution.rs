@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 
 use super::{bytes_of, read};
-use crate::codec::{Encoding, Wire, type_info};
+use crate::codec::{Encoding, WireType, type_info};
 
 mod v1 {
     use super::*;
@@ -63,7 +63,7 @@ mod v3 {
 }
 
 /// Sends `value` to an end that knows it as a `U`, as two links would.
-fn to_other_version<T: Wire, U: Wire + Debug>(value: &T) -> U {
+fn to_other_version<T: WireType, U: WireType + Debug>(value: &T) -> U {
     let (ours, theirs) = (type_info::<T>().fingerprint(), type_info::<U>().fingerprint());
     assert!(ours.is_some() && theirs.is_some());
     assert_ne!(ours, theirs, "versions with different bytes have different fingerprints");

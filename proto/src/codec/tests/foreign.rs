@@ -13,11 +13,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{bytes_of, read};
-use crate::codec::{Encoding, Wire, type_info};
+use crate::codec::{Encoding, WireType, type_info};
 use crate::name::{ServiceName, Topic};
 
 /// Both encodings bring `value` back, and bincode is proven safe.
-fn travels<T: Wire + PartialEq + Debug>(value: T) {
+fn travels<T: WireType + PartialEq + Debug>(value: T) {
     let info = type_info::<T>();
     assert_eq!(info.why_not(), None, "{}: {}", info.name(), info.shape_text());
     for encoding in [Encoding::Bincode, Encoding::MessagePack] {

@@ -12,13 +12,13 @@ mod wide;
 use super::*;
 
 /// The bytes of `value`.
-fn bytes_of<T: Wire>(value: &T, encoding: Encoding) -> Vec<u8> {
+fn bytes_of<T: WireType>(value: &T, encoding: Encoding) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(value, encoding, usize::MAX, &mut bytes).expect("a value of a test encodes");
     bytes
 }
 
 /// Decodes with the default limits.
-fn read<T: Wire>(bytes: &[u8], encoding: Encoding) -> Result<T, DecodeError> {
+fn read<T: WireType>(bytes: &[u8], encoding: Encoding) -> Result<T, DecodeError> {
     decode(bytes, encoding, &DecodeLimits::default())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Wire, type_info};
+use super::super::{WireType, type_info};
 
 /// Declares types in modules of their own, so that pairs can have one name.
 macro_rules! types {
@@ -132,7 +132,7 @@ mod seconds {
 }
 
 /// Two types that must never meet in bincode.
-fn apart<A: Wire, B: Wire>() {
+fn apart<A: WireType, B: WireType>() {
     let (a, b) = (type_info::<A>(), type_info::<B>());
     if let (Some(one), Some(other)) = (a.fingerprint(), b.fingerprint()) {
         assert_ne!(one, other, "{} and {} are both {}", a.name(), b.name(), a.shape_text());
@@ -140,7 +140,7 @@ fn apart<A: Wire, B: Wire>() {
 }
 
 /// Two types that are proven and have one fingerprint.
-fn alike<A: Wire, B: Wire>() {
+fn alike<A: WireType, B: WireType>() {
     let (a, b) = (type_info::<A>(), type_info::<B>());
     assert_eq!(a.why_not(), None, "{}: {}", a.name(), a.shape_text());
     assert_eq!(b.why_not(), None, "{}: {}", b.name(), b.shape_text());
@@ -148,7 +148,7 @@ fn alike<A: Wire, B: Wire>() {
 }
 
 /// Two versions of a type that are proven, and must never meet in bincode.
-fn versions<A: Wire, B: Wire>() {
+fn versions<A: WireType, B: WireType>() {
     for info in [type_info::<A>(), type_info::<B>()] {
         assert_eq!(info.why_not(), None, "{}: {}", info.name(), info.shape_text());
     }

@@ -6,9 +6,9 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{Fingerprint, Wire, type_info};
+use crate::codec::{Fingerprint, WireType, type_info};
 
-fn sees<T: Wire>(text: &str) {
+fn sees<T: WireType>(text: &str) {
     let info = type_info::<T>();
     assert_eq!((info.shape_text(), info.why_not()), (text, None));
 }

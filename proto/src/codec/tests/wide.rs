@@ -8,13 +8,13 @@ use std::num::{NonZeroI128, NonZeroU128};
 use serde::{Deserialize, Serialize};
 
 use super::read;
-use crate::codec::{EncodeError, Encoding, Wire, encode_preferring, type_info};
+use crate::codec::{EncodeError, Encoding, WireType, encode_preferring, type_info};
 
 const BIG: u128 = u128::from_be_bytes(*b"this could be te");
 const LOW: i128 = i128::MIN + 5;
 
 /// Two ends with this type, and two of which one has another version of it.
-fn travels<T: Wire + PartialEq + Debug>(value: T) {
+fn travels<T: WireType + PartialEq + Debug>(value: T) {
     let preferred = match type_info::<T>().fingerprint() {
         Some(_) => vec![Encoding::Bincode, Encoding::MessagePack],
         None => vec![Encoding::MessagePack],
@@ -27,11 +27,11 @@ fn travels<T: Wire + PartialEq + Debug>(value: T) {
 }
 
 /// Refused by the sender, with what stands at `path`.
-fn is_refused<T: Wire>(value: T, path: &str) {
+fn is_refused<T: WireType>(value: T, path: &str) {
     is_refused_as("128 bits", value, path);
 }
 
-fn is_refused_as<T: Wire>(what: &str, value: T, path: &str) {
+fn is_refused_as<T: WireType>(what: &str, value: T, path: &str) {
     let mut bytes = b"before".to_vec();
     let refused = encode_preferring(&value, Encoding::MessagePack, 1 << 20, &mut bytes);
     assert_eq!(bytes, b"before");

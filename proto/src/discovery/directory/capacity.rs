@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::entry::DirectoryEntry;
 use super::eviction::{Claim, ClaimOrigin, Credibility};
 use super::hidden::HiddenInstance;
-use super::{AdvertSource, Changes, Directory, DirectoryEvent, Instance, Why};
+use super::{AdvertSource, Changes, Directory, DirectoryEvent, DownReason, Instance};
 use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 
@@ -148,7 +148,9 @@ impl Directory {
         let Some(entry) = self.remove(id) else { return false };
         self.displaced += 1;
         if entry.is_shown() {
-            changes.events.push(DirectoryEvent::Down { instance: entry.instance, why: Why::Displaced });
+            changes
+                .events
+                .push(DirectoryEvent::Down { instance: entry.instance, why: DownReason::Displaced });
         }
         true
     }

@@ -67,7 +67,7 @@ pub enum DirectoryEvent {
         /// Which one, as it was last known.
         instance: Instance,
         /// How that became known.
-        why: Why,
+        why: DownReason,
     },
     /// An instance is to be reached at other addresses than before.
     Moved(Instance),
@@ -90,7 +90,7 @@ impl DirectoryEvent {
 /// assert_eq!(Why::Withdrawn.to_string(), "it was withdrawn");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum DownReason {
     /// Its node said goodbye.
     Withdrawn,
     /// Its address answers no more, or another service answers there.
@@ -103,7 +103,7 @@ pub enum Why {
     Displaced,
 }
 
-impl std::fmt::Display for Why {
+impl std::fmt::Display for DownReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Withdrawn => "it was withdrawn",

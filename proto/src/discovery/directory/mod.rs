@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use event::{AdvertSource, Changes, DirectoryEvent, Instance, Why};
+pub use event::{AdvertSource, Changes, DirectoryEvent, DownReason, Instance};
 pub use filter::Filter;
 pub use pending::Pending;
 
@@ -161,14 +161,14 @@ impl Directory {
 
     /// `instance` is known to be gone. A remote one is remembered for a while, so that old records do not show it
     /// again without proof.
-    pub fn gone(&mut self, instance: InstanceId, why: Why, now: Instant) -> Changes {
+    pub fn gone(&mut self, instance: InstanceId, why: DownReason, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let is_local = self.change(instance, |entry| {
             if entry.is_shown() {
                 changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), why });
             }
             entry.standing = EntryState::Doubted { asked: now };
-            if why != Why::Unreachable {
+            if why != DownReason::Unreachable {
                 entry.by_mdns = false;
                 entry.told_by.clear();
             }
@@ -181,7 +181,12 @@ impl Directory {
     }
 
     /// The process behind `node` is gone, with all its services. `why` says how that became known of each.
-    pub fn node_gone(&mut self, node: NodeId, why: impl Fn(InstanceId) -> Why, now: Instant) -> Changes {
+    pub fn node_gone(
+        &mut self,
+        node: NodeId,
+        why: impl Fn(InstanceId) -> DownReason,
+        now: Instant,
+    ) -> Changes {
         let mut changes = Changes::default();
         self.hidden.forget_node(node);
         for instance in self.nodes.get(&node).cloned().unwrap_or_default() {
@@ -208,7 +213,7 @@ impl Directory {
         }
         let mut changes = Changes::default();
         for orphan in orphans {
-            changes.append(self.gone(orphan, Why::Unreachable, now));
+            changes.append(self.gone(orphan, DownReason::Unreachable, now));
         }
         changes
     }
@@ -238,14 +243,14 @@ impl Directory {
         match source {
             // The node itself says so.
             AdvertSource::Peer(peer) if peer == entry.instance.node => {
-                return self.gone(instance, Why::Withdrawn, now);
+                return self.gone(instance, DownReason::Withdrawn, now);
             }
             AdvertSource::Peer(peer) | AdvertSource::Caller(peer) => {
                 entry.told_by.retain(|told| *told != peer)
             }
             AdvertSource::Mdns => entry.by_mdns = false,
             AdvertSource::Reply(_) => {}
-            AdvertSource::Local => return self.gone(instance, Why::Withdrawn, now),
+            AdvertSource::Local => return self.gone(instance, DownReason::Withdrawn, now),
         }
         if entry.is_shown() {
             changes.doubts.push(instance);

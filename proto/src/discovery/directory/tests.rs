@@ -110,7 +110,7 @@ fn nobody_speaks_in_this_nodes_name() {
     assert_eq!(ups(&world.hear(advert(1, 0, "arm"), AdvertSource::Local)), 1);
     world.hear(Advert { addresses: vec![port(666)], ..advert(1, 0, "arm") }, AdvertSource::Peer(node(5)));
     assert_eq!(world.directory.get("arm")[0].addresses, [port(1)]);
-    world.directory.gone(id(1), Why::Withdrawn, world.now);
+    world.directory.gone(id(1), DownReason::Withdrawn, world.now);
     assert!(world.directory.candidates("arm").is_empty());
 }
 
@@ -241,7 +241,7 @@ fn addresses_of_a_doubted_instance_are_sorted_before_they_are_cut_as_well() {
         let all = many(200);
         let (first, second) = all.split_at(94);
         world.hear(Advert { addresses: first.to_vec(), ..advert(1, 1, "arm") }, REPLY);
-        world.directory.gone(id(1), Why::Unreachable, world.now);
+        world.directory.gone(id(1), DownReason::Unreachable, world.now);
         world.pass(seconds);
         let heard = world.hear(Advert { addresses: second.to_vec(), ..advert(1, 1, "arm") }, REPLY);
         assert_eq!((addresses(&world)[0], addresses(&world).len()), (at("10.77.0.1:9"), 16));
@@ -361,15 +361,15 @@ fn a_goodbye_is_a_hint_unless_the_node_itself_says_it() {
     assert_eq!(world.directory.unheard(id(1), AdvertSource::Peer(node(9)), world.now).doubts, [id(1)]);
     assert_eq!(world.hear(bye.clone(), AdvertSource::Caller(node(1))).doubts, [id(1)]);
     let gone = world.hear(bye, AdvertSource::Peer(node(1)));
-    assert!(matches!(gone.events[..], [DirectoryEvent::Down { why: Why::Withdrawn, .. }]));
+    assert!(matches!(gone.events[..], [DirectoryEvent::Down { why: DownReason::Withdrawn, .. }]));
 }
 
 #[test]
 fn a_dead_instance_comes_back_only_with_proof() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
-    let down = world.directory.node_gone(node(1), |_| Why::NodeDied, world.now);
-    assert!(matches!(down.events[..], [DirectoryEvent::Down { why: Why::NodeDied, .. }]));
+    let down = world.directory.node_gone(node(1), |_| DownReason::NodeDied, world.now);
+    assert!(matches!(down.events[..], [DirectoryEvent::Down { why: DownReason::NodeDied, .. }]));
     assert!(world.directory.get("arm").is_empty());
     assert_eq!(world.hear(advert(1, 1, "arm"), AdvertSource::Mdns), Changes::default(), "asked just now");
     world.pass(2);
@@ -377,7 +377,7 @@ fn a_dead_instance_comes_back_only_with_proof() {
     assert_eq!((hint.events.len(), hint.doubts), (0, vec![id(1)]));
     assert_eq!(world.directory.candidates("arm").len(), 1, "worth a try when nothing else is known");
     assert_eq!(ups(&world.directory.verified(id(1), port(1), world.now)), 1);
-    world.directory.gone(id(1), Why::Refused, world.now);
+    world.directory.gone(id(1), DownReason::Refused, world.now);
     world.pass(200);
     world.directory.expire(world.now);
     assert!(world.directory.candidates("arm").is_empty());
@@ -499,7 +499,7 @@ fn signs_of_life_grow_old() {
 fn a_slow_reader_misses_only_what_cancelled_out() {
     let mut pending = Pending::default();
     let up = |n| DirectoryEvent::Up(world_instance(n));
-    let down = |n| DirectoryEvent::Down { instance: world_instance(n), why: Why::Refused };
+    let down = |n| DirectoryEvent::Down { instance: world_instance(n), why: DownReason::Refused };
     fn world_instance(n: u16) -> Instance {
         Instance {
             id: id(n),

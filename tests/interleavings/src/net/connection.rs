@@ -79,7 +79,7 @@ impl WriteHalf {
         Ok(())
     }
 
-    pub(crate) fn keep_little_unsent(&self) {}
+    pub(crate) fn set_notsent_lowat(&self) {}
 
     pub(crate) fn shutdown(&self) -> io::Result<()> {
         let mut state = self.wire.lock();

@@ -20,7 +20,7 @@ impl RouteConnector {
         let mut is_foreign = false;
         while self.route.strong_count() > 0 {
             if let Some(service) = self.premises.own.at(address) {
-                self.lend_own(service, address).await;
+                self.use_local(service, address).await;
                 continue;
             }
             let mut held = Some(LinkUptime::Shortly);
@@ -29,14 +29,14 @@ impl RouteConnector {
                 match self.connect(DialTarget::only(&[address]), &hello).await {
                     Ok(link) => {
                         let instance = instance_at(address, &link.welcome);
-                        held = self.hold(link, instance).await;
+                        held = self.use_link(link, instance).await;
                     }
                     Err(trouble) => is_foreign = trouble.is_foreign,
                 }
             }
             if is_foreign {
                 match self.reach_foreign(address).await {
-                    Some(stand_in) => held = self.lend(stand_in, address).await,
+                    Some(stand_in) => held = self.use_proxy(stand_in, address).await,
                     // It may be a program of this mesh that has come back at the address.
                     None => is_foreign = false,
                 }
@@ -44,13 +44,13 @@ impl RouteConnector {
             match held {
                 None => return,
                 Some(LinkUptime::Long) => pauses.reset(),
-                Some(LinkUptime::Shortly) => time::sleep(pauses.pause()).await,
+                Some(LinkUptime::Shortly) => time::sleep(pauses.next_delay()).await,
             }
         }
     }
 
     /// Lets callers use a service of this process until it is withdrawn, or nobody holds the route any more.
-    async fn lend_own(&self, service: Arc<Service>, address: SocketAddr) {
+    async fn use_local(&self, service: Arc<Service>, address: SocketAddr) {
         let id = service.identity.instance;
         let instance = Instance {
             id,

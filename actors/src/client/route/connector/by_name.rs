@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use meshzero_proto::discovery::directory::{DirectoryEvent, Filter, Instance, Why};
+use meshzero_proto::discovery::directory::{DirectoryEvent, DownReason, Filter, Instance};
 use meshzero_proto::name::ServiceName;
 use meshzero_proto::wire::hello::Purpose;
 
@@ -27,7 +27,7 @@ impl RouteConnector {
                 }
                 DirectoryEvent::Down { instance, why } => {
                     // Its node said so, or its endpoint did: it drains, and new calls go elsewhere.
-                    let drains = instance.local || matches!(why, Why::Withdrawn | Why::Refused);
+                    let drains = instance.local || matches!(why, DownReason::Withdrawn | DownReason::Refused);
                     match drains {
                         true => followed.remove(instance.id),
                         // Who is still connected stays so, and gets its replies; nobody is dialled any more.
@@ -37,7 +37,7 @@ impl RouteConnector {
                         if drains {
                             route.remove(instance.id);
                         }
-                        route.note_trouble(format!("the last one known is gone: {why}"));
+                        route.record_error(format!("the last one known is gone: {why}"));
                     }
                 }
             }
@@ -55,7 +55,7 @@ impl RouteConnector {
             let known = DialTarget { addresses: &instance.addresses, answered, listed: Some(listed.clone()) };
             if let Ok(link) = self.connect(known, &hello).await {
                 answered = Some(link.address());
-                match self.hold(link, instance).await {
+                match self.use_link(link, instance).await {
                     None => return Next::Stop,
                     Some(LinkUptime::Long) => return Next::AtOnce,
                     Some(LinkUptime::Shortly) => {}

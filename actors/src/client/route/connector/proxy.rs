@@ -16,7 +16,7 @@ impl RouteConnector {
     /// A service that stands in for the socket of ZeroMQ at `address`.
     pub(super) async fn reach_foreign(&self, address: SocketAddr) -> Option<ProxyService> {
         let carrying = &self.premises.carrying;
-        let reached = zmtp::reach(&carrying.network, address, &carrying.limits);
+        let reached = zmtp::connect(&carrying.network, address, &carrying.limits);
         let reached = match time::timeout(PATIENCE, reached).await {
             Ok(Ok(reached)) => reached,
             Ok(Err(error)) => {
@@ -36,7 +36,7 @@ impl RouteConnector {
 
     /// Lets callers use what stands in for another program until the connection to that ends; `None` when nobody holds the
     /// route any more.
-    pub(super) async fn lend(&self, stand_in: ProxyService, address: SocketAddr) -> Option<LinkUptime> {
+    pub(super) async fn use_proxy(&self, stand_in: ProxyService, address: SocketAddr) -> Option<LinkUptime> {
         let since = Instant::now();
         let service = Arc::clone(stand_in.service());
         let identity = &service.identity;
@@ -54,7 +54,7 @@ impl RouteConnector {
         let ended = self.while_held(stand_in.run()).await?;
         let route = self.route.upgrade()?;
         route.remove(id);
-        route.note_trouble(ended);
+        route.record_error(ended);
         Some(LinkUptime::since(since))
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use meshzero::{CallError, Refusal, ServiceRef, Uncertain};
+use meshzero::{CallError, Refusal, ServiceRef, UnknownReason};
 use tokio::sync::Notify;
 
 use super::one_way::{self, OneWaySender};
@@ -216,7 +216,7 @@ fn is_overload(error: &CallError) -> bool {
         CallError::Refused { why: Refusal::Busy, .. }
             // Its deadline passed while it waited.
             | CallError::NotSent { tries: 1.., .. }
-            | CallError::Unknown { why: Uncertain::TimedOut { .. }, .. }
+            | CallError::Unknown { why: UnknownReason::TimedOut { .. }, .. }
     )
 }
 

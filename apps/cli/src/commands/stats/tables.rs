@@ -74,7 +74,7 @@ fn add_calls(table: &mut Table<7>, node: &str, RouteStats { service, calls, link
         service,
         node,
         &calls.retries.to_string(),
-        &calls.set_aside.to_string(),
+        &calls.ejected.to_string(),
         &calls.probes.to_string(),
         &calls.dropped.to_string(),
         &links_of(links),

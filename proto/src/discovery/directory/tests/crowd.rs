@@ -30,7 +30,7 @@ fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
         }
         assert!(world.directory.get("robot/100").len() <= 8);
         assert!(world.directory.of_node(node(1)).len() <= 8 + 20 * 8);
-        world.directory.node_gone(node(1), |_| Why::NodeDied, world.now);
+        world.directory.node_gone(node(1), |_| DownReason::NodeDied, world.now);
         assert_eq!(world.directory.hidden(), 0);
     }
 }
@@ -76,7 +76,7 @@ fn a_hidden_service_takes_the_place_of_one_that_has_gone() {
     assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "there is no room");
     // Their endpoints do not answer.
     for n in [1, 2] {
-        world.directory.gone(id(n), Why::Refused, world.now);
+        world.directory.gone(id(n), DownReason::Refused, world.now);
     }
     assert_eq!(world.directory.fill(|_| false, world.now), Changes::default(), "it may be gone altogether");
     let filled = world.directory.fill(|of| of == node(1), world.now);
@@ -113,7 +113,7 @@ fn an_instance_that_was_found_dead_is_not_hidden() {
     for n in [1, 2] {
         world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
     }
-    world.directory.gone(id(1), Why::Unreachable, world.now);
+    world.directory.gone(id(1), DownReason::Unreachable, world.now);
     world.hear(advert(3, 1, "robot/3"), AdvertSource::Mdns);
     assert_eq!(world.directory.hidden(), 0, "it made way");
     let name = ServiceName::new("robot/1").expect("a name");
@@ -179,7 +179,7 @@ fn what_is_hidden_of_a_node_goes_with_it_also_after_many_others() {
                 world.directory.unheard(id, AdvertSource::Mdns, world.now);
             }),
             false => {
-                world.directory.node_gone(node, |_| Why::NodeDied, world.now);
+                world.directory.node_gone(node, |_| DownReason::NodeDied, world.now);
             }
         }
         assert_eq!(world.directory.hidden(), 0, "{n}");
@@ -214,7 +214,7 @@ fn what_a_node_does_not_confirm_makes_way_for_what_it_tells_of() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     forge(&mut world, "forged/{}");
     assert_eq!(shown(&world, "forged/"), 8);
-    world.directory.gone(id(1_000), Why::Refused, world.now);
+    world.directory.gone(id(1_000), DownReason::Refused, world.now);
     assert_eq!(
         ups(&Changes { events: tell(&mut world, 1..=3), ..Changes::default() }),
         1,
@@ -375,7 +375,7 @@ fn a_node_speaks_over_forged_hints_of_a_hidden_instance() {
     // Hints do not move it from one node to another.
     world.hear(advert(2, 1, "robot"), AdvertSource::Mdns);
     world.hear(advert(2, 9, "robot"), AdvertSource::Mdns);
-    world.directory.node_gone(node(9), |_| Why::NodeDied, world.now);
+    world.directory.node_gone(node(9), |_| DownReason::NodeDied, world.now);
     assert_eq!(world.directory.hidden(), 1);
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for n in [1, 9] {
@@ -395,7 +395,7 @@ fn a_hidden_instance_that_is_taken_in_has_given_no_sign_of_life_since_it_was_hea
             world.hear(advert(n, 1, &format!("robot/{n}")), source);
         }
         world.pass(100);
-        world.directory.gone(id(1), Why::Withdrawn, world.now);
+        world.directory.gone(id(1), DownReason::Withdrawn, world.now);
         world.directory.fill(|_| true, world.now);
         world.directory.seek(&ServiceName::new("robot/3").expect("a name"), world.now);
         for n in [2, 3] {
@@ -415,7 +415,7 @@ fn more_of_a_name_that_is_asked_for_do_not_use_up_the_places_of_others() {
         world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
         world.hear(advert(10 + n, 1, "arm"), AdvertSource::Peer(node(1)));
     }
-    world.directory.gone(id(1), Why::Refused, world.now);
+    world.directory.gone(id(1), DownReason::Refused, world.now);
     assert_eq!(ups(&world.directory.fill(|_| true, world.now)), 1);
     assert_eq!((shown(&world, "robot/"), shown(&world, "arm")), (2, 2));
 }
@@ -426,7 +426,7 @@ fn a_place_that_cannot_be_taken_at_once_is_taken_later() {
     for n in 1..=3 {
         world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
     }
-    world.directory.gone(id(1), Why::Refused, world.now);
+    world.directory.gone(id(1), DownReason::Refused, world.now);
     for n in 21..=23 {
         world.hear(advert(n, n as u8, "leg"), AdvertSource::Peer(node(n as u8)));
     }
