@@ -170,8 +170,8 @@ mod tests {
         );
         assert_eq!(words_found("proto/src/link/tests.rs", "Instant::now();"), 0);
         assert_eq!(words_found("actors/src/link.rs", "use mdns_sd::ServiceDaemon;"), 1);
-        assert_eq!(words_found("actors/src/mdns.rs", "use mdns_sd::ServiceDaemon;"), 0);
-        assert_eq!(words_found("actors/src/mdns/browse.rs", "use mdns_sd::ServiceDaemon;"), 0);
-        assert_eq!(words_found("actors/src/mdns_other.rs", "use mdns_sd::ServiceDaemon;"), 1);
+        assert_eq!(words_found("actors/src/discovery/mdns.rs", "use mdns_sd::ServiceDaemon;"), 0);
+        assert_eq!(words_found("actors/src/discovery/mdns/browse.rs", "use mdns_sd::ServiceDaemon;"), 0);
+        assert_eq!(words_found("actors/src/discovery/mdns_other.rs", "use mdns_sd::ServiceDaemon;"), 1);
     }
 }
