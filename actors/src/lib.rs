@@ -13,7 +13,7 @@
 
 pub mod client;
 pub mod config;
-pub mod context;
+pub(crate) mod context;
 pub mod diagnosis;
 pub mod discovery;
 pub mod link;

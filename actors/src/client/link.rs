@@ -1,7 +1,7 @@
 //! A link: the caller's side of the conversation with one endpoint.
 
-pub mod negotiated;
-pub mod outgoing;
+pub(crate) mod negotiated;
+pub(crate) mod outgoing;
 pub(crate) mod watchdog;
 
 use std::convert::Infallible;
@@ -16,8 +16,8 @@ use meshzero_proto::wire::hello::Welcome;
 use tokio::sync::Notify;
 
 use self::in_flight::InFlightCall;
-pub use self::in_flight::{CallEnd, ReplyFuture};
-pub use self::send::{Query, SendError};
+pub(crate) use self::in_flight::{CallEnd, ReplyFuture};
+pub(crate) use self::send::{Query, SendError};
 use self::task::LinkTask;
 use self::unread::UnreadResults;
 use crate::client::link::negotiated::NegotiatedTypes;
@@ -66,7 +66,7 @@ pub struct Link {
 
 /// Why a link could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkError {
+pub(crate) enum LinkError {
     /// The connection failed.
     #[error(transparent)]
     Incoming(#[from] FrameReaderError),

@@ -20,8 +20,8 @@ use meshzero_proto::stream::{BufferPool, SendStream, TELL_BYTES};
 use meshzero_proto::wire::frame::FrameKind;
 use tokio::sync::Notify;
 
-pub use self::acks::QueueStats;
-pub use self::permit::{QueueClosed, SendPermit, SpaceNeeded};
+pub(crate) use self::acks::QueueStats;
+pub(crate) use self::permit::{QueueClosed, SendPermit, SpaceNeeded};
 use crate::message::written::EncodedParts;
 use crate::net::connection::WriteHalf;
 use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
