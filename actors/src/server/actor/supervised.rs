@@ -80,7 +80,7 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
     }
 
     /// The current address of the actor; after a panic it is another.
-    pub fn addr(&self) -> Addr<A> {
+    pub(crate) fn addr(&self) -> Addr<A> {
         self.addr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
