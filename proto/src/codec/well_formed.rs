@@ -1,11 +1,12 @@
-//! Whether bytes are one whole MessagePack value that keeps to the budget, without making anything of it.
+//! Validation of one complete MessagePack value within the budget, without decoding it.
 
 use super::budget::DecodeLimits;
 
-/// What one value is taken to cost in memory, whoever makes something of it.
+/// The assumed memory of one value, for any decoder.
 const VALUE_BYTES: usize = 32;
 
-/// Says what is wrong with `bytes`. Takes no memory but a place for each level of nesting, and looks at each byte once.
+/// Returns the problem with `bytes`, if there is one. Uses no memory but one entry for each level of nesting, and reads each byte
+/// once.
 pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<(), &'static str> {
     let mut check = WellFormedChecker {
         rest: bytes,
@@ -31,13 +32,13 @@ struct WellFormedChecker<'a> {
     rest: &'a [u8],
     memory: usize,
     elements: usize,
-    /// How many values each list or map that has begun still wants.
+    /// The number of values that each open list or map still needs.
     open: Vec<u64>,
     nesting: usize,
 }
 
 impl<'a> WellFormedChecker<'a> {
-    /// Looks at the head of one value, and all of it if it holds no others.
+    /// Reads the head of one value, and all of it if it holds no others.
     fn value(&mut self) -> Result<(), &'static str> {
         let [marker] = *self.take(1)? else { return Err(ENDS) };
         match marker {

@@ -85,7 +85,7 @@ fn failed(kind: ErrorKind) -> AttemptOutcome {
     AttemptOutcome::Failed { kind, code: None }
 }
 
-/// An endpoint of what is sought, with these attempts.
+/// An endpoint of the target, with these attempts.
 fn announced(tried: Vec<TriedAddress>) -> Observations {
     with(|seen| {
         let service = Some("robot/arm".to_owned());

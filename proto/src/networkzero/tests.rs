@@ -221,7 +221,7 @@ fn a_name_that_both_have_stays_where_it_is() {
 
 #[test]
 fn what_another_gateway_brought_over_or_announced_is_left_to_it() {
-    // The other one brought "hello" over as instance 1, and announces "arm", which is at address 2.
+    // The other one imported "hello" as instance 1, and announces "arm", which is at address 2.
     let mut exchange = Exchange::new(node(5));
     exchange.up(&instance("hello", 1, 9));
     exchange.up(&instance("arm", 2, 7));

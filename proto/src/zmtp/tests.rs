@@ -3,14 +3,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a peer sends that is such a socket, from its greeting on.
+/// Returns the bytes that a peer with such a socket sends first, from its greeting on.
 fn opening(socket: SocketType) -> Vec<u8> {
     let mut bytes = greeting().to_vec();
     write_ready(&mut bytes, socket, false);
     bytes
 }
 
-/// All that comes of `bytes`, which arrive `step` at a time.
+/// Returns all events of `bytes`, which arrive `step` at a time.
 fn events(bytes: &[u8], step: usize, limit: usize) -> Result<Vec<ZmtpEvent>, ZmtpError> {
     let mut conversation = ZmtpMachine::new(limit);
     let mut buffer = BytesMut::new();
@@ -52,7 +52,7 @@ fn a_conversation_is_the_same_however_it_is_cut() {
     }
 }
 
-/// What libzmq 4.3.4 sends as a REQ and as a SUB, byte by byte.
+/// The bytes that libzmq 4.3.4 sends from a REQ and a SUB socket.
 #[test]
 fn what_libzmq_sends_is_understood() {
     let greeting =
@@ -185,7 +185,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_events_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..600), step in 1usize..100) {
-        // Whatever they are, nothing panics, and how they are cut makes no difference.
+        // Arbitrary bytes never panic, and the sizes in which they arrive make no difference.
         let all = [opening(SocketType::Sub), bytes].concat();
         let (whole, cut) = (events(&all, usize::MAX, 200), events(&all, step, 200));
         prop_assert_eq!(whole.is_ok(), cut.is_ok());

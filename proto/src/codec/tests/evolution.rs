@@ -1,4 +1,5 @@
-//! Two versions of one program keep talking: the second has a field added, one renamed, and two variants swapped.
+//! Tests of two versions of one program that exchange messages: the second has a field added, one renamed, and two variants
+//! swapped.
 
 use std::fmt::Debug;
 

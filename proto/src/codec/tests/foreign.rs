@@ -1,4 +1,4 @@
-//! Types that are not made for us travel in both encodings, and come back as they were.
+//! Tests of types from other crates: they are encoded in both encodings, and decoded unchanged.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, LinkedList, VecDeque};
 use std::fmt::Debug;
@@ -16,7 +16,7 @@ use super::{bytes_of, read};
 use crate::codec::{Encoding, WireType, type_info};
 use crate::name::{ServiceName, Topic};
 
-/// Both encodings bring `value` back, and bincode is proven safe.
+/// Checks that both encodings preserve `value`, and that bincode is proven safe.
 fn travels<T: WireType + PartialEq + Debug>(value: T) {
     let info = type_info::<T>();
     assert_eq!(info.why_not(), None, "{}: {}", info.name(), info.shape_text());

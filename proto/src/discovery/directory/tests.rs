@@ -162,7 +162,7 @@ fn what_is_announced_in_both_families_has_not_moved() {
     let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), AdvertSource::Mdns);
     assert!(changes.events.is_empty() && changes.doubts.is_empty(), "{changes:?}");
     assert_eq!(changes.grown[0].addresses.len(), 3);
-    // Its node tells of all but the link-local one, which is of no use over that link.
+    // Its node reports all but the link-local one, which is of no use over that link.
     let mut told = advert(1, 1, "arm");
     told.addresses.extend(in_ipv6("[fe80::1%2]:9000").addresses.first());
     let changes = world.hear(told, AdvertSource::Peer(node(1)));
@@ -170,7 +170,7 @@ fn what_is_announced_in_both_families_has_not_moved() {
     let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), AdvertSource::Mdns);
     assert_eq!((changes.doubts, changes.claimed), (Vec::new(), vec![id(1)]), "who dials it learns of it");
     assert_eq!(world.directory.candidate(id(1)).expect("it is known").addresses.len(), 3);
-    // Where the link to its node has ended it may be anywhere.
+    // After the link to its node has ended it may be anywhere.
     world.directory.peer_lost(node(1), world.now);
     let changes = world.hear(in_ipv6("[fe80::2%2]:9000"), AdvertSource::Mdns);
     assert_eq!((changes.doubts, changes.claimed), (vec![id(1)], Vec::new()));
@@ -203,7 +203,7 @@ fn addresses(world: &World) -> Vec<SocketAddr> {
     world.directory.candidate(id(1)).expect("it is known").addresses
 }
 
-/// So many networks that nobody here is in, and then one that this host is in.
+/// `count` networks that this host is not in, and then one that it is in.
 fn many(count: u8) -> Vec<SocketAddr> {
     let far = (0..count).map(|n| SocketAddr::from(([10, 200, n, 1], 9)));
     far.chain([at("10.77.0.1:9")]).collect()
@@ -221,14 +221,14 @@ fn addresses_are_sorted_before_they_are_cut() {
             assert_eq!(world.directory.get("arm")[0].addresses.len(), 16);
         }
     }
-    // Record by record, and the useful one last.
+    // Record by record, the useful one last.
     let mut world = world();
     set_own_addresses(&mut world);
     for address in many(40) {
         world.hear(Advert { addresses: vec![address], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
     }
     assert_eq!((addresses(&world)[0], addresses(&world).len()), (at("10.77.0.1:9"), 16));
-    // What this host comes to share counts from then on.
+    // Addresses that this host gets later count from then on.
     world.directory.set_own_addresses(vec![OwnAddress { ip: at("10.200.7.5:0").ip(), prefix: 24 }]);
     assert_eq!(addresses(&world)[0], at("10.200.7.1:9"));
 }
@@ -248,7 +248,7 @@ fn addresses_of_a_doubted_instance_are_sorted_before_they_are_cut_as_well() {
         assert_eq!(heard.doubts, [id(1)]);
         let others = Advert { addresses: vec![at("10.77.0.9:9")], ..advert(1, 1, "arm") };
         assert!(world.hear(others, REPLY).doubts.is_empty(), "its endpoint is asked once a second");
-        // Nor is it cut when it is known and others come that are not.
+        // Nor is it cut when it is known and unreachable ones follow.
         world.hear(Advert { addresses: all, ..advert(1, 1, "arm") }, REPLY);
         assert!(addresses(&world)[..2].contains(&at("10.77.0.1:9")));
     }
@@ -297,7 +297,7 @@ fn an_address_that_its_node_no_longer_has_is_dropped_although_it_answered() {
     let moved = world.hear(told(&["10.77.0.77:9", "10.78.0.1:9"]), AdvertSource::Peer(node(1)));
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(_)]));
     assert!(!addresses(&world).contains(&at("10.77.0.1:9")));
-    // A list that has been cut proves nothing of the kind.
+    // A list that has been cut does not prove a move.
     let changes =
         world.hear(Advert { addresses: many(15), ..advert(1, 1, "arm") }, AdvertSource::Peer(node(1)));
     assert_eq!(changes.events, []);

@@ -1,4 +1,4 @@
-//! What travels for news, and what is kept of them beside a naive model.
+//! Tests of the encoding of news, and of the queues against a naive model.
 
 mod model;
 mod resumed;

@@ -7,16 +7,16 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A link on a network of the test's own, with a clock that goes in steps of a millisecond.
+/// A link on a network of the test's own, with a clock that advances in steps of a millisecond.
 struct Line {
     stall: StallDetector,
     begun: Instant,
     now: Duration,
     seen: ReceivedSoFar,
     expects: Expectation,
-    /// How long an answer takes; `None` while the network is away.
+    /// The time to an answer; `None` during an outage.
     round_trip: Option<Duration>,
-    /// When an acknowledgement arrives.
+    /// The times at which acknowledgements arrive.
     answers: Vec<Duration>,
     pings: Vec<Duration>,
     dials: Vec<Duration>,
@@ -56,13 +56,13 @@ impl Line {
         }
     }
 
-    /// Something of so many bytes arrives.
+    /// Receives `bytes`.
     fn arrive(&mut self, bytes: u64) {
         self.seen.bytes += bytes;
         self.seen.reads += 1;
     }
 
-    /// Lets time pass, in which something arrives every so often.
+    /// Lets time pass, during which bytes arrive at intervals of `every`.
     fn run(&mut self, time: Duration, every: Option<Duration>) {
         let until = self.now + time;
         while self.now < until {
@@ -81,7 +81,7 @@ impl Line {
         }
     }
 
-    /// What was done since this was asked last.
+    /// Returns the numbers of actions since the last call.
     fn done(&mut self) -> (usize, usize) {
         (std::mem::take(&mut self.pings).len(), std::mem::take(&mut self.dials).len())
     }

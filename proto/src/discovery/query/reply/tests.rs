@@ -107,7 +107,7 @@ fn addresses_in_a_later_datagram_are_given_as_well() {
     assert_eq!(again[0].addresses, [([10, 0, 0, 1], 4000).into(), ([10, 77, 0, 1], 4000).into()]);
     let nothing_new = replies.add(responder(), &datagram(vec![more])).expect("a reply").adverts;
     assert_eq!(nothing_new, []);
-    // The next reply is a sign of life, and says where it is by now.
+    // The next reply is a sign of life, with the current address.
     assert_eq!(replies.add(responder(), &datagram(records(1))).expect("a reply").adverts, [expected(1)]);
     let mut goodbye = records(1);
     goodbye.iter_mut().for_each(|record| record.ttl = 0);
@@ -179,7 +179,7 @@ fn no_bytes_make_it_panic() {
         }
         bytes.truncate(random.usize(..=whole.len()));
         let from = SocketAddr::from(([10, 0, 0, 9], random.u16(..)));
-        // Any answer will do; coming back at all is what is tested.
+        // Any answer will do; the test is that it returns at all.
         let (_, _) = (parse_reply(&bytes), replies.add(from, &bytes));
     }
     assert!(replies.incomplete.len() <= MAX_RESPONDERS);

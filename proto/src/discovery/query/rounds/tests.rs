@@ -12,7 +12,7 @@ fn name(text: &str) -> Question {
     Question::Name(Subtype::new(&MeshName::default(), &ServiceName::new(text).expect("a name")))
 }
 
-/// Everything that is asked until `end`, with the milliseconds after `begun`.
+/// Returns all questions until `end`, with the milliseconds after `begun`.
 fn run(rounds: &mut QuerySchedule, begun: Instant, end: Duration, known: usize) -> Vec<(u64, DueQuery)> {
     let mut asked = Vec::new();
     while let Some(at) = rounds.next_at().filter(|at| *at < begun + end) {
@@ -166,10 +166,10 @@ fn a_question_that_somebody_else_asks_is_not_asked_again() {
     };
     let second = ordinary(60_000, all, Families::Both);
     let first = |families| ordinary(10_000, all, families);
-    // Too early: what comes until it is due may be missing from those answers.
+    // Too early: services that are added before it is due may be missing from those answers.
     assert_eq!(asked(&[(V4, 4), (V6, 4)]), [first(Families::Both), second]);
     assert_eq!(asked(&[(V4, 8), (V6, 8)]), [second]);
-    // Who has one family only does not hear those who have the other one only.
+    // A host with one family does not receive from hosts that only have the other one.
     assert_eq!(asked(&[(V4, 8)]), [first(Families::V6), second]);
     assert_eq!(asked(&[(V6, 8)]), [first(Families::V4), second]);
     let (mut rounds, arm) = (QuerySchedule::default(), name("robot/arm"));
