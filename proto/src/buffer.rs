@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_what_a_vector_would(steps in prop::collection::vec(step(), 0..40)) {
+        fn it_has_the_content_of_a_vector(steps in prop::collection::vec(step(), 0..40)) {
             let (mut buffer, mut vector) = (Buffer::default(), Vec::new());
             for step in &steps {
                 take_step(&mut buffer, step);

@@ -176,10 +176,10 @@ name! {
     /// ```
     /// # use meshzero_proto::name::{InvalidName, ServiceName};
     /// let arm = ServiceName::new("robot/arm")?;
-    /// // It is a text for whoever reads it.
+    /// // It dereferences to a str.
     /// assert!(arm.starts_with("robot/"));
     /// assert_eq!(arm.to_string(), "robot/arm");
-    /// // Whatever reads it checks it: parsing, converting, and serde.
+    /// // Parsing, converting, and serde check it.
     /// assert_eq!("robot/arm".parse(), Ok(arm));
     /// assert!(ServiceName::try_from("\u{1b}[2J").is_err());
     /// # Ok::<(), InvalidName>(())
@@ -208,7 +208,7 @@ name! {
     /// ```
     /// # use meshzero_proto::name::{InvalidName, Topic};
     /// let topic = Topic::new("pose/left")?;
-    /// // What a subscription to "pose/" compares.
+    /// // A subscription to "pose/" compares the prefix.
     /// assert!(topic.starts_with("pose/"));
     /// assert_eq!(topic.as_str(), "pose/left");
     /// assert!(Topic::new("").is_ok());
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_says_why() {
+    fn an_invalid_name_gives_the_reason() {
         assert_eq!(ServiceName::new(""), Err(InvalidName::Empty { kind: "service" }));
         let long = "x".repeat(MAX_NAME_BYTES + 1);
         assert_eq!(ServiceName::new(&long), Err(InvalidName::TooLong { kind: "service", bytes: 129 }));

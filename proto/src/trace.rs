@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_nobody_knows_are_not_passed_on() {
+    fn unknown_flags_are_not_forwarded() {
         let context: TraceContext = PARENT.replace("-01", "-ff").parse().expect("any flags");
         assert_eq!(context.to_string(), PARENT);
         let context: TraceContext = PARENT.replace("-01", "-fe").parse().expect("any flags");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_traceparent_says_why() {
+    fn an_invalid_traceparent_gives_the_reason() {
         let zero_trace = PARENT.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32));
         let zero_span = PARENT.replace("00f067aa0ba902b7", &"0".repeat(16));
         let upper = PARENT.to_uppercase();
@@ -304,7 +304,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(trace in 1_u128.., span in 1_u64.., is_sampled: bool) {
+        fn written_values_are_read_back(trace in 1_u128.., span in 1_u64.., is_sampled: bool) {
             let sampling = if is_sampled { Sampling::Sampled } else { Sampling::NotSampled };
             let context = TraceContext::new(
                 TraceId::from_bytes(trace.to_be_bytes()).expect("not zero"),
@@ -316,7 +316,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics_and_what_is_read_is_written_alike(text in "\\PC*|[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?") {
+        fn no_text_panics_and_valid_text_is_written_as_it_was_read(text in "\\PC*|[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?") {
             if let Ok(context) = text.parse::<TraceContext>() {
                 let written = context.to_string();
                 prop_assert_eq!(&written[2..53], &text[2..53]);

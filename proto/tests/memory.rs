@@ -89,7 +89,7 @@ fn few_bytes_reserve_little() {
 }
 
 /// Decoding a complete message of the largest size takes no more than documented: three times the limit, for a list that grows.
-fn large_messages_take_what_is_promised() {
+fn large_messages_take_no_more_memory_than_documented() {
     let limits = Limits::default();
     let promised = 3 * limits.message_bytes * limits.decoded_factor + 3 * limits.message_bytes;
     let size = limits.message_bytes;
@@ -133,5 +133,5 @@ fn large_messages_take_what_is_promised() {
 #[test]
 fn hostile_bytes_take_no_more_memory_than_is_promised() {
     few_bytes_reserve_little();
-    large_messages_take_what_is_promised();
+    large_messages_take_no_more_memory_than_documented();
 }

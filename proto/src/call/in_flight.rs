@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_tells_what_left_from_what_did_not() {
+    fn a_lost_connection_distinguishes_sent_from_unsent_requests() {
         let mut calls = InFlight::new(8);
         let gone = calls.open("gone", None).expect("room");
         let half = calls.open("half", None).expect("room");

@@ -13,8 +13,8 @@ pub struct EjectionPolicy {
     pub failures: u32,
     /// The time of the first ejection; each later one lasts twice as long. Recommended: 1 s.
     pub first: Duration,
-    /// The maximum time of an ejection. An instance that then works for as long again has one ejection forgiven. Recommended: 30
-    /// s.
+    /// The maximum time of an ejection. An instance that then works for as long again has one ejection forgiven.
+    /// Recommended: 30 s.
     pub longest: Duration,
 }
 
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn trust_comes_back_with_time() {
+    fn ejections_are_forgiven_with_time() {
         let mut now = Instant::now();
         let mut outliers = Outliers::new(EjectionPolicy::default());
         outliers.keep(&[1, 2]);
@@ -311,7 +311,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_half_are_used_and_none_is_forgotten(
+        fn in_every_history_half_are_in_use_and_none_is_forgotten(
             steps in prop::collection::vec(step(), 1..300), jitter in 0.0..=1.0f64,
         ) {
             let rules = EjectionPolicy::default();

@@ -51,7 +51,7 @@ pub enum Idempotency {
     /// Only if it was certainly not handled.
     #[default]
     Unhandled,
-    /// Always: handling the message twice has the same effect as handling it once.
+    /// Also if it may have been handled: handling the message twice has the same effect as handling it once.
     Idempotent,
 }
 
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_have_been_handled_is_repeated_only_if_that_does_no_harm() {
+    fn a_possibly_handled_message_is_repeated_only_if_idempotent() {
         use Idempotency::{Idempotent, Unhandled};
         let again = |tried, repeats, others| {
             matches!(next(tried, repeats, 1, others, 0.0), NextAttempt::Again { .. })
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_turns_everybody_away_gets_a_fifth_more_and_no_more() {
+    fn a_service_that_refuses_all_requests_gets_a_fifth_more_at_most() {
         let mut now = Instant::now();
         let (mut budget, mut calls, mut retries) = (RetryBudget::default(), 0, 0);
         for _ in 0..60_000 {

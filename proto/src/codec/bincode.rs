@@ -148,7 +148,7 @@ fn problem(fault: Fault) -> String {
         Fault::UnexpectedEnd { .. } => "the bytes end before the value does".to_owned(),
         Fault::Utf8 { .. } => "text that is not UTF-8".to_owned(),
         Fault::InvalidBooleanValue(byte) => format!("the byte {byte} is neither true nor false"),
-        Fault::InvalidCharEncoding(_) => "bytes that are no character".to_owned(),
+        Fault::InvalidCharEncoding(_) => "bytes that are not a character".to_owned(),
         Fault::InvalidIntegerType { .. } => "an integer that is too large for its type".to_owned(),
         Fault::UnexpectedVariant { found, .. } => format!("there is no variant {found}"),
         Fault::OutsideUsizeRange(length) => format!("a length of {length}"),

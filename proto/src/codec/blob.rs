@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_blob_shares_what_it_arrived_in() {
+    fn a_large_blob_shares_the_received_buffer() {
         for encoding in [Encoding::Bincode, Encoding::MessagePack] {
             let blob = Blob::from((0..100_000).map(|byte| byte as u8).collect::<Vec<u8>>());
             let (source, part) = source(&blob, encoding, 1_000);
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_holds_for_what_comes_after_a_blob() {
+    fn the_limit_holds_for_bytes_after_a_blob() {
         let message = (vec![1u8; 300], Blob::from(vec![2; 40 * BESIDE_BYTES]), vec![0.5f32; 20_000], 7u8);
         for encoding in [Encoding::Bincode, Encoding::MessagePack] {
             let mut whole = Vec::new();
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_is_too_long_or_goes_elsewhere_leaves_nothing_beside() {
+    fn failed_long_or_redirected_values_detach_no_blobs() {
         let (mut buffer, mut blobs) = (Vec::new(), Vec::new());
         let too_long = beside(&mut buffer, &mut blobs, |out| {
             encode(&mixed(), Encoding::Bincode, BESIDE_BYTES + 100, out)

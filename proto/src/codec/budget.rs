@@ -160,15 +160,15 @@ impl Drop for Level<'_> {
 
 #[cold]
 fn too_large<E: Error>() -> E {
-    E::custom("takes more memory than a message may")
+    E::custom("takes more memory than the limit of a message")
 }
 
 #[cold]
 fn too_many<E: Error>() -> E {
-    E::custom("has more elements than a message may")
+    E::custom("has more elements than the limit of a message")
 }
 
 #[cold]
 fn too_deep<E: Error>() -> E {
-    E::custom("is nested deeper than a message may be")
+    E::custom("is nested deeper than the limit of a message")
 }

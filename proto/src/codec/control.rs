@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn words_come_back_and_nothing_may_follow_them() {
+    fn control_messages_decode_and_nothing_may_follow_them() {
         let mut bytes = to_bytes(&words());
         assert_eq!(from_bytes(&bytes), Ok(words()));
         bytes.push(0xc0);

@@ -89,7 +89,7 @@ mod tests {
     use crate::codec::{Encoding, decode, encode, type_info};
 
     #[test]
-    fn its_type_travels_as_message_pack_for_ever() {
+    fn its_type_is_always_encoded_as_message_pack() {
         assert_eq!(type_info::<Json>().fingerprint(), None);
     }
 
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_does_not_have_becomes_what_is_nearest() {
+    fn values_without_a_json_form_become_the_nearest() {
         assert_eq!(unpacked(&[0xc4, 2, 0, 255]).as_deref(), Ok("[0,255]"));
         assert_eq!(
             unpacked(&[0x83, 1, 2, 0x92, 1, 2, 3, 0xc0, 4]).as_deref(),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_or_too_much_is_refused() {
+    fn invalid_or_excessive_frames_are_refused() {
         for text in
             ["", "[1", "[1] 2", "NaN", "\"\u{1}\"", &"[".repeat(9), &format!("[{}1]", "1,".repeat(100))]
         {

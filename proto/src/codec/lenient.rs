@@ -1,6 +1,6 @@
 //! Alternative forms of a value that programs without its Rust type may send in a self-describing format.
 //!
-//! A value without content is nil, `[]` or `{}`, and the keys of a map that are numbers may be numbers or, as in JSON, text.
+//! A value without content is nil, `[]` or `{}`, and numeric keys of a map are numbers or, as in JSON, text.
 
 use std::fmt;
 

@@ -83,7 +83,7 @@ pub(super) fn read<T: DeserializeOwned + 'static>(
 /// Only this crate's MessagePack can write it; serde cannot.
 impl Serialize for Packed {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(S::Error::custom("a packed value travels as itself only, and not as a part of something"))
+        Err(S::Error::custom("a packed value can only be a whole message, not a part of another value"))
     }
 }
 
@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Packed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Any value, as far as a description shows, and nothing that could be proved for bincode.
         IgnoredAny::deserialize(deserializer)?;
-        Err(D::Error::custom("a packed value travels as itself only, and not as a part of something"))
+        Err(D::Error::custom("a packed value can only be a whole message, not a part of another value"))
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_bincode_is_refused() {
+    fn a_value_that_is_too_long_or_bincode_is_refused() {
         let packed = Packed::from(vec![0xc3]);
         let mut out = Vec::new();
         let too_long = encode_preferring(&packed, Encoding::MessagePack, 0, &mut out);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_one_shares_what_it_arrived_in() {
+    fn a_long_value_shares_the_received_buffer() {
         let mut bytes = vec![0xc6, 0, 0, 0x40, 0];
         bytes.resize(5 + 0x4000, 9);
         let source = Bytes::from(bytes);

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_left_open() {
+    fn invisible_parts_are_left_open() {
         #[derive(Serialize, Deserialize)]
         #[serde(tag = "kind")]
         #[allow(dead_code)]

@@ -50,7 +50,8 @@ pub fn is_refusal(outcome: &AttemptOutcome) -> bool {
     }
 }
 
-/// Returns true for an [`is_refusal`], or if a connection was accepted and closed again, for example by a process that was dying.
+/// Returns true for a [refusal](is_refusal), or if a connection was accepted and closed again, for example by a process that was
+/// dying.
 pub fn is_denial(outcome: &AttemptOutcome) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
 
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_host_says_at_shared_addresses_is_no_proof_while_it_can_dial_no_other() {
+    fn refusals_at_shared_addresses_prove_nothing_while_no_other_can_be_dialled() {
         let refused = failed(ErrorKind::ConnectionRefused);
         let cut = [ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable, ErrorKind::AddrNotAvailable];
         for (kind, here) in
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_dialled_says_nothing_either_way() {
+    fn an_address_that_cannot_be_dialled_is_no_evidence() {
         let (refused, invalid) = (failed(ErrorKind::ConnectionRefused), failed(ErrorKind::InvalidInput));
         assert!(gone(&[(LOOPBACK, refused), ("[fe80::1]:9000", invalid)], Some(LOOPBACK)));
         assert!(!gone(&[("[fe80::1]:9000", invalid)], None));

@@ -106,7 +106,7 @@ fn is_wanted(seen: &Observations, interface: &InterfaceSeen) -> bool {
 fn no_address(seen: &Observations, bare: &InterfaceSeen) -> Finding {
     let own = bare.addresses.iter().find(|own| own.ip.is_ipv4());
     let what = match own {
-        Some(own) => format!("has only the address that it gave itself ({}), and none from DHCP", own.ip),
+        Some(own) => format!("has only the address that it assigned itself ({}), and none from DHCP", own.ip),
         None => "has no address from DHCP".to_owned(),
     };
     Finding {
@@ -123,7 +123,7 @@ fn outgoing(seen: &Observations) -> Option<Finding> {
     Some(Finding {
         code: FindingCode::OutgoingFilter,
         sentence: format!(
-            "{} that can be asked: this machine forbids itself to send multicast on {}, by a firewall rule or the kill switch of \
+            "{} that can be asked: this machine does not allow sending multicast on {}, by a firewall rule or the kill switch of \
              a VPN",
             nobody(seen),
             refused.interface

@@ -57,7 +57,7 @@ pub fn hidden_services(hidden: usize, most: usize) -> Option<Finding> {
     Some(Finding {
         code: FindingCode::LimitReached,
         sentence: format!(
-            "{services} known of, of programs that offer more than the {most} that are kept of one"
+            "{services} known, of programs that offer more than the limit of {most} for one program"
         ),
         remedy: format!(
             "Ask for a service by its exact name, which finds it all the same, or keep more: \

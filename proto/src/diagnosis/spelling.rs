@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_meant_is_found_and_what_is_another_name_is_not() {
+    fn misspelled_names_are_found_and_different_names_are_not() {
         let heard = ["Robot/Leg", "größe", "robot/arm", "robot/arms", "weather"].map(str::to_owned);
         for (sought, expected) in [
             ("robot/amr", Some("robot/arm")),

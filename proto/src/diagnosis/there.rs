@@ -184,7 +184,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
         Sign::Declined => (
             FindingCode::Declined,
             format!(
-                "{who}, and what answers there declines: {}",
+                "{who}, and the program there rejects the connection: {}",
                 tried.said.as_deref().unwrap_or("it gave no reason")
             ),
             match tried.said.as_deref() {
@@ -197,7 +197,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
         Sign::OtherProtocol => (
             FindingCode::OtherProtocol,
             format!(
-                "{who}, and what answers there does not speak meshzero{}",
+                "{who}, and the program there does not speak meshzero{}",
                 tried.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default()
             ),
             "Check the port: `mz discover NAME` prints the address of a service".to_owned(),
@@ -205,7 +205,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
         Sign::Stalled => (
             FindingCode::ProgramStalled,
             format!(
-                "{who}, where connections are accepted and nothing comes for {took}: the program is stopped or busy, or large \
+                "{who}, where connections are accepted and nothing arrives for {took}: the program is stopped or busy, or large \
                  packets get lost on the way{unless}"
             ),
             format!(
@@ -215,7 +215,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
         Sign::NotPermitted => (
             FindingCode::OutgoingFilter,
             format!(
-                "this machine forbids itself to send to {ip}: a firewall rule, or the kill switch of a VPN"
+                "this machine does not allow sending to {ip}: a firewall rule, or the kill switch of a VPN"
             ),
             "Allow the local network in the firewall or the VPN's settings".to_owned(),
         ),
@@ -231,7 +231,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
             FindingCode::ProcessGone,
             match endpoint.service {
                 Some(_) => format!(
-                    "{who}; that host is there, and nothing listens at the port: the program has ended without a goodbye"
+                    "{who}; that host is there, and nothing listens at the port: the program has ended without withdrawing the service"
                 ),
                 None => format!(
                     "{who}; that host is there, and nothing listens at the port: the program has ended, or listens at another"
@@ -258,14 +258,14 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
         Sign::Dropped => (
             FindingCode::FirewallThereDrops,
             format!(
-                "{who}, and that host is there and says nothing to that port for {took}: a firewall on it drops connections{unless}"
+                "{who}, and that host is there and does not answer on that port for {took}: a firewall on it drops connections{unless}"
             ),
             firewall_remedy(),
         ),
         Sign::Tunnel => (
             FindingCode::VpnRoute,
             format!(
-                "packets to {ip} leave by {}, a VPN's tunnel, and nothing comes back",
+                "packets to {ip} leave by {}, a VPN's tunnel, and nothing arrives from it",
                 tried.leaves_by.as_deref().unwrap_or("a tunnel")
             ),
             "Switch the VPN off, or let it leave out the local network (split tunnel)".to_owned(),

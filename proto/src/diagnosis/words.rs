@@ -128,7 +128,7 @@ pub fn evidence_of(
 /// Summarises the other received services, the interfaces, and the static peers that are not connected, in a few words each.
 pub fn heard_instead(heard: &[String], interfaces: &[String], peers: &[String]) -> Vec<String> {
     let mut evidence = vec![match heard {
-        [] if interfaces.is_empty() => "heard nothing: there is no interface to hear on".to_owned(),
+        [] if interfaces.is_empty() => "heard nothing: there is no interface to listen on".to_owned(),
         [] => format!("heard nothing else on {}", places(interfaces)),
         heard if interfaces.is_empty() => format!("heard {}", shortened(heard)),
         heard => format!("heard {} on {}", shortened(heard), places(interfaces)),

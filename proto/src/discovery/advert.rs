@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_advert_says_why() {
+    fn an_invalid_advert_gives_the_reason() {
         let label = advert().instance.to_string();
         let with = |key: &str, value: &str| {
             let mut txt = advert().to_txt();

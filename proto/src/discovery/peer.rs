@@ -30,7 +30,7 @@ pub struct PeerUpdate {
 
 /// The payload of a frame is not a valid update.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a peer's telling does not decode: {0}")]
+#[error("a peer update does not decode: {0}")]
 pub struct InvalidPeerUpdate(String);
 
 impl PeerUpdate {
@@ -69,7 +69,7 @@ mod tests {
     use crate::name::{MAX_NAME_BYTES, MeshName, ServiceName};
 
     #[test]
-    fn the_longest_tellings_fit_their_frames_and_come_back() {
+    fn the_longest_updates_fit_their_frames_and_decode() {
         let longest = "x".repeat(MAX_NAME_BYTES);
         let v6: SocketAddr = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().expect("an address");
         let advert = Advert {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_tell_is_no_frame() {
+    fn an_empty_update_has_no_frames() {
         assert!(PeerUpdate::default().to_frames().is_empty());
     }
 

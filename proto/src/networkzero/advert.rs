@@ -24,10 +24,10 @@ pub struct ServiceAdvert {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AdvertError {
     /// It is not the JSON of a name, an address and seconds.
-    #[error("it is no list of a name, an address and seconds: {0}")]
+    #[error("it is not a list of a name, an address and seconds: {0}")]
     Form(String),
     /// The address is not valid.
-    #[error("{0:?} is no address of the form 192.168.1.7:50000")]
+    #[error("{0:?} is not an address of the form 192.168.1.7:50000")]
     Address(String),
 }
 

@@ -38,7 +38,7 @@ pub struct Log {
     first: u64,
     /// The positions at which the kept items end.
     ends: VecDeque<u64>,
-    /// The cursors at each item.
+    /// The number of cursors at each item.
     cursors: BTreeMap<u64, CursorCount>,
     /// The number of cursors of subscribers that are no longer waited for.
     given_up: usize,
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn every_subscriber_reads_what_came_after_it_joined_in_pieces_of_its_own() {
+    fn every_subscriber_reads_the_items_since_it_joined_at_its_own_pace() {
         let mut log = log(100);
         append(&mut log, 0..3);
         let mut early = log.join();
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_dropped_and_counted_for_each_who_missed_them() {
+    fn the_oldest_are_dropped_and_counted_for_each_subscriber_that_missed_them() {
         let mut log = log(3);
         let (mut one, mut other) = (log.join(), log.join());
         append(&mut log, 0..4);
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_holds_nothing_up() {
+    fn a_subscriber_that_leaves_blocks_nothing() {
         let mut log = log(100);
         let slow = log.join();
         let mut quick = log.join();
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_nothing_is_waited_for_until_patience_is_over_and_again_when_it_has_caught_up() {
+    fn a_stalled_subscriber_is_waited_for_until_the_limit_and_again_after_it_has_caught_up() {
         let start = Instant::now();
         let mut log = log(4);
         let (mut quick, mut slow) = (log.join(), log.join());

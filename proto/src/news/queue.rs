@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_a_topic_takes_the_place_of_the_one_before() {
+    fn the_newest_of_a_topic_replaces_the_one_before() {
         let mut queue = Queue::new(&Policy::last(1));
         push_all(&mut queue, &[("a", b"1"), ("b", b"2"), ("a", b"3"), ("a", b"4")]);
         assert_eq!(drain(&mut queue), [NextItem::Gap(2, GapReason::Superseded), item(b"4"), item(b"2")]);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_a_period_comes_when_that_is_over() {
+    fn the_newest_of_a_period_is_delivered_at_its_end() {
         let start = Instant::now();
         let at = |tenths| start + SECOND * tenths / 10;
         let mut queue = Queue::new(&Policy { every: Some(SECOND), ..Policy::default() });
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_back_comes_at_once_where_nothing_comes_after_it() {
+    fn held_items_are_delivered_at_once_at_the_end() {
         let start = Instant::now();
         let mut queue = Queue::new(&Policy { every: Some(SECOND), ..Policy::default() });
         for (name, bytes) in [("a", b"1"), ("a", b"2"), ("a", b"3"), ("b", b"4"), ("b", b"5")] {
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_to_be_waited_for_loses_nothing_until_patience_is_over() {
+    fn a_subscriber_that_is_waited_for_loses_nothing_until_the_limit() {
         let start = Instant::now();
         let mut queue = Queue::new(&Policy { every: Some(SECOND), items: 2, ..Policy::wait() });
         let push = |queue: &mut Queue, name| queue.push_at(&topic(name), Bytes::from_static(b"1"), start);

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_used_again_by_whoever_shares_it_and_no_more_is_kept_than_is_worth_it() {
+    fn memory_is_reused_by_all_streams_and_only_a_useful_amount_is_kept() {
         let (spares, other) = (BufferPool::default(), BufferPool::default());
         let shared = spares.clone();
         let mut batch = Vec::with_capacity(SMALLEST_BYTES);

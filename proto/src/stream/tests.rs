@@ -451,7 +451,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_two_ends_are_promised_holds_in_every_history(events in prop::collection::vec(event(), 1..120)) {
+    fn the_guarantees_to_both_ends_hold_in_every_history(events in prop::collection::vec(event(), 1..120)) {
         let mut history = History::new();
         events.into_iter().for_each(|event| history.happen(event));
         history.settle();
@@ -460,7 +460,7 @@ proptest! {
 }
 
 #[test]
-fn short_frames_leave_between_the_pieces_of_long_ones_which_take_turns() {
+fn short_frames_are_sent_between_the_alternating_pieces_of_long_ones() {
     let mut side = Side::new();
     for id in [1, 2] {
         side.flow.bulk(id, [Bytes::from(vec![id as u8; 10 * PIECE])]);
@@ -493,7 +493,7 @@ fn short_frames_leave_between_the_pieces_of_long_ones_which_take_turns() {
 }
 
 #[test]
-fn what_is_revoked_does_not_leave_and_what_is_left_comes_before_the_end() {
+fn a_revoked_reply_is_not_sent_and_the_remainder_precedes_the_end() {
     let mut side = Side::new();
     for id in [1, 2] {
         side.flow.bulk(id, [Bytes::from(vec![id as u8; 3 * PIECE])]);

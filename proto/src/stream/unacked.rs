@@ -26,7 +26,7 @@ pub struct Unacked {
 /// An acknowledgement of bytes that were never written, or a request for bytes that were acknowledged: the other end is broken,
 /// or lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it claims to have {claimed} bytes of those numbered {first} to {written}")]
+#[error("it claims to have {claimed} bytes; between {first} and {written} are possible")]
 pub struct InvalidAck {
     /// The number of bytes that it claims to have.
     pub claimed: u64,

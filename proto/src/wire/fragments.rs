@@ -19,7 +19,7 @@ pub struct FragmentBuffer(Vec<u8>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FragmentError {
     /// The pieces are longer than the limit of a frame.
-    #[error("more than {limit} bytes of one frame came in pieces")]
+    #[error("more than {limit} bytes of one frame arrived in pieces")]
     TooLong {
         /// Bytes that are allowed.
         limit: usize,
@@ -28,7 +28,7 @@ pub enum FragmentError {
     #[error(transparent)]
     Frame(#[from] FrameError),
     /// The pieces form less or more than one frame, or one of another kind or request.
-    #[error("pieces that together are not the reply that they should be")]
+    #[error("the pieces do not form the expected reply")]
     NotTheReply,
 }
 
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_reply_is_an_error() {
+    fn pieces_of_another_frame_are_an_error() {
         let frame = reply(7, b"a reply");
         let two = [&frame[..], &frame].concat();
         let cancel = {

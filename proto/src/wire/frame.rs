@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_back_whole_however_the_bytes_are_cut() {
+    fn frames_are_read_completely_however_the_bytes_are_cut() {
         let mut bytes = Vec::new();
         write(&mut bytes, header(), b"first");
         write(&mut bytes, Header::new(FrameKind::Describe, 0), b"");

@@ -10,9 +10,9 @@ use crate::codec::control;
 use crate::id::{InstanceId, LinkId, NodeId};
 use crate::name::{MeshName, ServiceName};
 
-/// The first bytes of every connection, in both directions. The last byte is the version. The first one is never taken by a
-/// ZeroMQ socket for the beginning of a message: libzmq interprets bytes other than its own as its oldest protocol, and passes on
-/// whatever they happen to mean.
+/// The first bytes of every connection, in both directions. The last byte is the version. The first one is never the beginning of
+/// a message for a ZeroMQ socket: libzmq interprets bytes other than its own as its oldest protocol, and passes their meaning on,
+/// whatever it is.
 pub const MAGIC: [u8; 4] = *b"\x00MZ\x03";
 
 /// The maximum size of a hello or an answer, in bytes with its six bytes of prefix.
@@ -134,10 +134,10 @@ pub enum Rejection {
         theirs: MeshName,
     },
     /// An instance other than the expected one answers at this address.
-    #[error("another service answers at this address by now")]
+    #[error("another service now answers at this address")]
     OtherInstance,
     /// The endpoint has reached its limit of connections.
-    #[error("it has as many connections as it allows")]
+    #[error("it has reached its connection limit")]
     Full,
     /// The endpoint is closing.
     #[error("it is closing")]
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_hello_and_answer_fit_and_come_back() {
+    fn the_longest_hello_and_answer_fit_and_decode() {
         let bytes = encode_hello(&hello());
         assert!(bytes.len() <= MAX_HELLO_BYTES, "{}", bytes.len());
         assert_eq!(parse_hello(&bytes), Ok(Some((hello(), bytes.len()))));
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_is_never_told_to_read_past_the_greeting() {
+    fn a_reader_never_reads_past_the_greeting() {
         let mut bytes = encode_hello(&hello());
         let length = bytes.len();
         bytes.extend_from_slice(b"what follows");

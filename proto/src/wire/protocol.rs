@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_byte_tells() {
+    fn the_first_byte_determines_the_protocol() {
         assert_eq!(recognise(&hello::MAGIC), Ok(Protocol::Meshzero));
         assert_eq!(recognise(&hello::MAGIC[..1]), Ok(Protocol::Meshzero));
         assert_eq!(recognise(&zmtp::greeting()[..FIRST_BYTES]), Ok(Protocol::Zmtp));

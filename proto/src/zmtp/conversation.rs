@@ -19,13 +19,13 @@ pub enum ZmtpError {
     #[error("the other end does not speak ZMTP")]
     NoGreeting,
     /// An older version.
-    #[error("the other end speaks ZMTP {0}; the oldest that is understood is 3.0, of libzmq 4.0")]
+    #[error("the other end speaks ZMTP {0}; the oldest supported version is 3.0, of libzmq 4.0")]
     Old(u8),
     /// A security mechanism other than NULL.
-    #[error("the other end wants the security mechanism {0:?}; only NULL is offered")]
+    #[error("the other end requires the security mechanism {0:?}; only NULL is supported")]
     Mechanism(String),
     /// Flags of a frame that no version has.
-    #[error("a frame with the flags {0:#04x}, which mean nothing")]
+    #[error("a frame with the unknown flags {0:#04x}")]
     Flags(u8),
     /// A frame or a message is longer than the limit.
     #[error("a message of {announced} bytes or more; at most {limit} are allowed")]
@@ -42,7 +42,7 @@ pub enum ZmtpError {
     #[error("a command that cannot be read")]
     Command,
     /// An unknown socket type.
-    #[error("the other end is a socket of the type {0:?}, which nothing here talks to")]
+    #[error("the other end is a socket of the unsupported type {0:?}")]
     SocketType(String),
     /// A frame arrived before READY, or READY arrived twice.
     #[error("the handshake is out of order")]

@@ -183,16 +183,16 @@ fn explore(
         match attempt(state, root, Mode::Explore)? {
             Ok(()) if state.all_explored() => return Ok(()),
             Ok(()) if state.explored() == explored => {
-                return Err("some of its variants are out of reach".to_owned());
+                return Err("some of its variants cannot be reached".to_owned());
             }
             Err(_) if state.too_deep => {
                 dead_ends += 1;
                 if dead_ends > MOST_DEAD_ENDS {
-                    return Err("it contains itself without an end".to_owned());
+                    return Err("it contains itself endlessly".to_owned());
                 }
             }
             Err(ReadingStopped { reason, .. }) if !state.excused => {
-                return Err(format!("it refuses what it asked for: {reason}"));
+                return Err(format!("it refuses the values that it requested: {reason}"));
             }
             _ => {}
         }
@@ -241,7 +241,7 @@ fn attempt_both_ways<T: Serialize + DeserializeOwned>(
         let mut written = Vec::new();
         value.serialize(Tape(&mut written)).map_err(|stopped| format!("it {stopped}"))?;
         if written != state.tape {
-            return Err("it writes something else than it reads".to_owned());
+            return Err("it writes other values than it reads".to_owned());
         }
     }
     Ok(Ok(()))
@@ -257,13 +257,13 @@ fn run<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, mode:
         Err(_) => state.refuse(),
     }
     if root.unify(seen).is_err() {
-        return Err("it does not always read the same".to_owned());
+        return Err("it does not always read the same values".to_owned());
     }
     if let Some(reason) = state.given_up.take() {
         return Err(reason);
     }
     if state.total_steps > MOST_STEPS {
-        return Err("it is too large to be read whole".to_owned());
+        return Err("it is too large to be read completely".to_owned());
     }
     Ok(value)
 }

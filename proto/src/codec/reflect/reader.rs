@@ -172,7 +172,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         result
     }
 
-    /// Bincode writes a newtype as what it holds; a type that checks it gets probes of its own.
+    /// Bincode writes a newtype as its content; a type that checks the content gets probes of its own.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         _: &'static str,

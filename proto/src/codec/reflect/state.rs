@@ -255,7 +255,11 @@ impl ReflectionState {
     pub(super) fn step(&mut self) -> Result<(), ReadingStopped> {
         self.steps += 1;
         self.total_steps += 1;
-        if self.steps > MOST_STEPS { Err(self.give_up("it is too large to be read whole")) } else { Ok(()) }
+        if self.steps > MOST_STEPS {
+            Err(self.give_up("it is too large to be read completely"))
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn length(&self) -> usize {
@@ -368,7 +372,7 @@ impl ReflectionState {
 
     /// Ends the trace on a conflict.
     pub(super) fn agreed(&mut self, unified: Result<(), Conflict>) -> Result<(), ReadingStopped> {
-        unified.map_err(|Conflict| self.give_up("it does not always read the same"))
+        unified.map_err(|Conflict| self.give_up("it does not always read the same values"))
     }
 
     /// Checks that a struct or variant that was read to its end had as many parts as before.

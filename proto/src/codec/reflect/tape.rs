@@ -146,7 +146,7 @@ impl Serializer for Tape<'_> {
 }
 
 fn unknown_length() -> ReadingStopped {
-    ReadingStopped::new("writes a list or map without saying its length first")
+    ReadingStopped::new("writes a list or map without giving its length first")
 }
 
 macro_rules! unnamed_parts {

@@ -122,7 +122,7 @@ fn at_least_one<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8,
 }
 
 #[test]
-fn the_short_way_finds_what_the_long_one_finds() {
+fn direct_and_complete_readings_find_the_same() {
     fn same<T: DeserializeOwned>() {
         let ((short, _), (long, _)) = (readable::<T>(true), readable::<T>(false));
         assert_eq!(format!("{short:?}"), format!("{long:?}"));

@@ -53,7 +53,7 @@ fn length(length: u64) -> Vec<u8> {
     bytes_of(&length, Encoding::Bincode)
 }
 
-/// Refuses `bytes` in a time too short to allocate what they announce.
+/// Refuses `bytes` in a time too short for the allocation that they announce.
 #[track_caller]
 fn refused<T: WireType>(bytes: &[u8], encoding: Encoding) -> DecodeError {
     let start = Instant::now();
@@ -97,7 +97,10 @@ fn a_forged_length_allocates_nothing() {
 #[test]
 fn elements_without_bytes_are_counted() {
     let bytes = length(3_000_000_000);
-    assert_eq!(refused::<Vec<()>>(&bytes, Encoding::Bincode).problem, "has more elements than a message may");
+    assert_eq!(
+        refused::<Vec<()>>(&bytes, Encoding::Bincode).problem,
+        "has more elements than the limit of a message"
+    );
     refused::<Vec<Empty>>(&bytes, Encoding::Bincode);
     refused::<Vec<[u64; 0]>>(&bytes, Encoding::Bincode);
     refused::<HashMap<(), ()>>(&bytes, Encoding::Bincode);
@@ -113,14 +116,17 @@ fn depth_is_bounded_for_every_type() {
     {
         for error in [refused::<Node>(&bytes, encoding), refused::<Chain>(&bytes, encoding)] {
             assert!(
-                error.problem == "is nested deeper than a message may be"
+                error.problem == "is nested deeper than the limit of a message"
                     || encoding == Encoding::MessagePack,
                 "{error}"
             );
         }
     }
     let bytes = vec![0; 100_000];
-    assert_eq!(refused::<Expr>(&bytes, Encoding::Bincode).problem, "is nested deeper than a message may be");
+    assert_eq!(
+        refused::<Expr>(&bytes, Encoding::Bincode).problem,
+        "is nested deeper than the limit of a message"
+    );
     let lists = vec![0x91; 100_000];
     refused::<serde_json::Value>(&lists, Encoding::MessagePack);
     refused::<Untagged>(&lists, Encoding::MessagePack);
@@ -145,7 +151,7 @@ fn depth_is_bounded_for_every_type() {
 #[test]
 fn memory_is_bounded_where_few_bytes_make_large_values() {
     let nones = [length(1_000_000), vec![0; 1_000_000]].concat();
-    let problem = "takes more memory than a message may";
+    let problem = "takes more memory than the limit of a message";
     assert_eq!(refused::<Vec<String>>(&nones, Encoding::Bincode).problem, problem);
     assert_eq!(refused::<Vec<Option<[[u64; 32]; 32]>>>(&nones, Encoding::Bincode).problem, problem);
     assert_eq!(

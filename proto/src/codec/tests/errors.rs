@@ -44,7 +44,7 @@ fn complaint(json: serde_json::Value) -> String {
 }
 
 #[test]
-fn an_error_names_the_field_and_what_was_expected() {
+fn an_error_names_the_field_and_the_expected_type() {
     let item = json!({ "pos": [0, 0.5, 1], "name": "a" });
     for (json, text) in [
         (

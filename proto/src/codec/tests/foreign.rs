@@ -169,7 +169,7 @@ fn types_that_no_trace_can_see_through_end_their_trace() {
     #[allow(dead_code)]
     struct Chain(Option<Box<Chain>>);
     for (info, reason) in [
-        (type_info::<Endless>(), "contains itself without an end"),
+        (type_info::<Endless>(), "contains itself endlessly"),
         (type_info::<Never>(), "no variants"),
         (type_info::<Bare>(), "contains itself through a tuple or a newtype"),
         (type_info::<Chain>(), "contains itself through a tuple or a newtype"),
@@ -184,7 +184,7 @@ fn a_type_that_is_too_large_to_be_seen_whole_ends_its_trace() {
     type Many<T> = [Vec<T>; 32];
     #[derive(Serialize, Deserialize)]
     struct Large(Many<Many<Many<Many<u8>>>>);
-    assert_eq!(type_info::<Large>().why_not(), Some("it is too large to be read whole"));
+    assert_eq!(type_info::<Large>().why_not(), Some("it is too large to be read completely"));
 }
 
 #[test]

@@ -231,12 +231,12 @@ fn types_of_one_layout_have_one_fingerprint() {
 }
 
 #[test]
-fn what_cannot_be_proven_says_why() {
+fn unproven_types_give_the_reason() {
     for (info, reason) in [
         (type_info::<single::SkipIf>(), "leaves out the field `b`"),
-        (type_info::<single::SkipSerializing>(), "writes something else than it reads"),
-        (type_info::<single::Uneven>(), "writes something else than it reads"),
-        (type_info::<single::SkipMiddle>(), "writes something else than it reads"),
+        (type_info::<single::SkipSerializing>(), "writes other values than it reads"),
+        (type_info::<single::Uneven>(), "writes other values than it reads"),
+        (type_info::<single::SkipMiddle>(), "writes other values than it reads"),
         (type_info::<single::Tagged>(), "self-describing"),
         (type_info::<single::Either>(), "self-describing"),
         (type_info::<single::Flat>(), "self-describing"),

@@ -164,7 +164,7 @@ fn bytes_are_refused_where_they_would_become_text() {
 }
 
 #[test]
-fn whatever_else_serde_holds_travels_as_it_was() {
+fn other_values_buffered_by_serde_are_preserved() {
     travels(Untagged::Unit);
     travels(Untagged::Small(u64::MAX));
     travels(Untagged::Text("text".to_owned()));
@@ -225,7 +225,7 @@ fn only_a_type_that_may_read_something_else_is_read_back() {
 }
 
 #[test]
-fn what_is_read_back_has_the_limits_of_the_message() {
+fn reading_back_has_the_limits_of_the_message() {
     #[derive(Serialize, Deserialize)]
     struct Long {
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -65,13 +65,13 @@ fn a_service_that_has_all_addresses_of_this_host_is_taken_to_be_on_it() {
 }
 
 #[test]
-fn what_cannot_be_dialled_is_dropped() {
+fn addresses_that_cannot_be_dialled_are_dropped() {
     let given = list(&["0.0.0.0:1", "10.0.0.1:0", "224.0.0.251:1", "[::]:1"]);
     assert!(order(&given, &[]).is_empty());
 }
 
 #[test]
-fn a_peer_is_told_first_what_leads_here_from_there() {
+fn a_peer_is_sent_the_addresses_reachable_from_it_first() {
     let own = own(&[("127.0.0.1", 8), ("10.77.0.1", 24), ("172.17.0.1", 16), ("10.9.0.1", 32)]);
     let given =
         list(&["127.0.0.1:5", "[fe80::1]:5", "[fd77::1]:5", "172.17.0.1:5", "10.77.0.1:5", "10.9.0.1:5"]);
@@ -87,7 +87,7 @@ fn a_peer_is_told_first_what_leads_here_from_there() {
 }
 
 #[test]
-fn what_a_peer_is_told_is_cut_after_it_is_sorted() {
+fn addresses_for_a_peer_are_cut_after_sorting() {
     let mut given: Vec<SocketAddr> = (0..100).map(|n| ([10, 200, n, 1], 5).into()).collect();
     given.push(([10, 77, 0, 1], 5).into());
     let mut own: Vec<OwnAddress> =

@@ -86,7 +86,7 @@ impl Directory {
                         self.displace(unproved, &mut changes);
                     }
                     CapacityDecision::Of(_) => continue,
-                    // Then there is no slot for a less credible one either.
+                    // In that case there is no slot for a less credible one either.
                     CapacityDecision::None => break,
                 }
                 changes.append(self.take_in(id));

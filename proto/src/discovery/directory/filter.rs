@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_name_begins_with_is_impossible() {
+    fn a_prefix_of_no_valid_name_is_impossible() {
         let group = |group: &str, separator: &str| Filter::group(group, separator, Vec::new());
         let possible = [Filter::everything(), group("robot", "/"), group("", ""), group("é ", " ")];
         assert!(possible.iter().all(Filter::is_possible));

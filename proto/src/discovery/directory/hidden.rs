@@ -24,7 +24,7 @@ const SOUGHT: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct HiddenInstances {
     remembered: BTreeMap<InstanceId, HiddenInstance>,
-    /// The nodes with stored hidden instances, which has been reported.
+    /// The nodes with stored hidden instances that have been reported to the caller.
     nodes: BTreeSet<NodeId>,
     sought: BTreeMap<ServiceName, Instant>,
 }

@@ -1,6 +1,6 @@
 //! The directory of the services of a mesh, and the effects of reports, proofs and losses on it.
 //!
-//! A *reported* instance is a hint that anybody on the network may forge. A *verified* one was reported by the node itself over a
+//! A *reported* instance is a hint that anyone on the network may forge. A *verified* one was reported by the node itself over a
 //! connection whose handshake named it. Hints never displace, move or remove a verified instance: they only raise a *doubt*,
 //! which the owner of the directory settles by asking the endpoint.
 

@@ -1,6 +1,6 @@
 //! The address families in which a question is asked.
 
-/// The address families in which a question is asked. A host that has both answers in either, each time again.
+/// The address families in which a question is asked. A host with both families answers in each of them separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Families {
     /// IPv4, and IPv6 on interfaces without IPv4.
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_ask_in_one_family_is_asked_in_the_other() {
+    fn questions_of_others_in_one_family_are_asked_in_the_other() {
         let (neither, v4, v6, both) = (
             HeardQuestions::default(),
             HeardQuestions { v4: true, v6: false },

@@ -1,4 +1,4 @@
-//! The schedule by which a question is repeated while somebody waits for the answers.
+//! The schedule by which a question is repeated while a lookup is pending.
 
 use std::time::Duration;
 

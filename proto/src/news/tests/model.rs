@@ -370,7 +370,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_log_delivers_or_tells_everything(
+    fn a_log_delivers_or_counts_every_item(
         keep in 1..12u32,
         bytes in 0..300u64,
         waits: bool,
@@ -380,7 +380,7 @@ proptest! {
     }
 
     #[test]
-    fn a_queue_delivers_or_tells_everything(
+    fn a_queue_delivers_or_counts_every_item(
         policy in policy(),
         steps in prop::collection::vec(queue_step(), 1..60),
     ) {

@@ -114,7 +114,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     #[test]
-    fn nothing_is_lost_that_is_not_counted_and_the_newest_arrive(events in prop::collection::vec(event(), 1..150)) {
+    fn every_lost_item_is_counted_and_the_newest_arrive(events in prop::collection::vec(event(), 1..150)) {
         let mut pair = Pair::new();
         for event in events {
             match event {

@@ -67,7 +67,7 @@ pub enum FrameKind {
     Request = 2,
     /// A message that expects no reply. May be [`TRACED`].
     Tell = 3,
-    /// The reply to the request `id` is no longer wanted.
+    /// Cancels the request `id`, whose reply is no longer needed.
     Cancel = 4,
     /// The reply to the request `id`.
     Reply = 5,

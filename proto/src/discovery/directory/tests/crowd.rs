@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
+fn instances_beyond_the_limit_of_a_node_are_counted_and_found_by_exact_name() {
     let limits = Limits { instances_per_node: 8, ..Limits::default() };
     for (source, proved) in [(AdvertSource::Peer(node(1)), 8), (REPLY, 8), (AdvertSource::Mdns, 8)] {
         let mut world = World::new(&limits);
@@ -37,7 +37,7 @@ fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
 
 /// An instance of a crowded node is up once, whatever the sources and number of its reports.
 #[test]
-fn services_that_a_limit_hides_do_not_take_turns() {
+fn services_hidden_by_a_limit_do_not_replace_each_other() {
     let limits = Limits { instances_per_node: 8, ..Limits::default() };
     let mut world = World::new(&limits);
     let mut events = Vec::new();
@@ -62,7 +62,7 @@ fn services_that_a_limit_hides_do_not_take_turns() {
 }
 
 #[test]
-fn a_hidden_service_takes_the_place_of_one_that_has_gone() {
+fn a_hidden_service_replaces_one_that_is_gone() {
     let limits = Limits { instances_per_node: 3, ..Limits::default() };
     let mut world = World::new(&limits);
     // A forger has announced more than the node offers, and was first.
@@ -95,7 +95,7 @@ fn a_hidden_service_takes_the_place_of_one_that_has_gone() {
 }
 
 #[test]
-fn what_a_peer_told_stays_hidden_also_if_it_was_announced_before_or_since() {
+fn a_peers_report_stays_hidden_despite_announcements_before_or_since() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for source in [AdvertSource::Mdns, AdvertSource::Peer(node(1)), AdvertSource::Mdns] {
         for n in 1..=3 {
@@ -122,7 +122,7 @@ fn an_instance_that_was_found_dead_is_not_hidden() {
 }
 
 #[test]
-fn hidden_instances_that_nobody_tells_of_are_forgotten() {
+fn hidden_instances_without_reports_are_forgotten() {
     let limits = Limits { instances_per_node: 2, ..Limits::default() };
     for (source, left) in [
         (AdvertSource::Mdns, 1),
@@ -161,7 +161,7 @@ fn no_node_takes_the_room_for_the_hidden_instances_of_others() {
 }
 
 #[test]
-fn what_is_hidden_of_a_node_goes_with_it_also_after_many_others() {
+fn hidden_instances_of_a_node_go_with_it_even_after_many_others() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     let of_node = |n: u16, instance: u16| {
         let mut bytes = [0; 16];
@@ -210,7 +210,7 @@ fn tell(world: &mut World, numbers: std::ops::RangeInclusive<u16>) -> Vec<Direct
 }
 
 #[test]
-fn what_a_node_does_not_confirm_makes_way_for_what_it_tells_of() {
+fn an_unconfirmed_instance_is_evicted_for_a_report_of_its_node() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     forge(&mut world, "forged/{}");
     assert_eq!(shown(&world, "forged/"), 8);
@@ -232,7 +232,7 @@ fn what_a_node_does_not_confirm_makes_way_for_what_it_tells_of() {
 }
 
 #[test]
-fn what_a_node_confirms_late_does_not_make_way() {
+fn an_instance_that_its_node_confirms_late_is_not_evicted() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     for n in 1..=8 {
         world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
@@ -249,7 +249,7 @@ fn what_a_node_confirms_late_does_not_make_way() {
 }
 
 #[test]
-fn the_places_of_the_dead_are_kept_for_what_their_node_has_told_of() {
+fn the_slots_of_dead_instances_are_reserved_for_their_nodes_own_reports() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     tell(&mut world, 1..=20);
     for round in 0..10 {
@@ -267,7 +267,7 @@ fn the_places_of_the_dead_are_kept_for_what_their_node_has_told_of() {
 }
 
 #[test]
-fn an_instance_of_a_name_that_is_asked_for_takes_the_place_of_forged_ones() {
+fn an_instance_of_a_requested_name_replaces_forged_ones() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     let arm = ServiceName::new("arm").expect("a name");
     world.directory.seek(&arm, world.now);
@@ -282,7 +282,7 @@ fn an_instance_of_a_name_that_is_asked_for_takes_the_place_of_forged_ones() {
 
 /// Twice as many instances of a crowded node as are stored for one, or of many nodes as are stored for all.
 #[test]
-fn hints_do_not_shut_out_what_a_node_tells_of() {
+fn hints_do_not_shut_out_reports_of_a_node_itself() {
     let limits = Limits { instances_per_node: 1, ..Limits::default() };
     for of in [1, 30] {
         let mut world = World::new(&limits);
@@ -305,7 +305,7 @@ fn hints_do_not_shut_out_what_a_node_tells_of() {
 }
 
 #[test]
-fn places_are_kept_for_what_a_node_tells_of_also_among_many_crowded_nodes() {
+fn slots_are_reserved_for_a_nodes_own_reports_even_among_many_crowded_nodes() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for n in 1..=1_100_u16 {
         let mut bytes = [0; 16];
@@ -323,7 +323,7 @@ fn places_are_kept_for_what_a_node_tells_of_also_among_many_crowded_nodes() {
 
 /// A hidden, reported instance is still found by its name at its address after other sources have reported on it.
 #[test]
-fn nobody_unsays_what_a_node_or_a_peer_told_but_they() {
+fn only_a_node_or_a_peer_revokes_its_own_report() {
     let limits = Limits { instances_per_node: 1, ..Limits::default() };
     let (own, peer, other) =
         (AdvertSource::Peer(node(1)), AdvertSource::Caller(node(7)), AdvertSource::Peer(node(8)));
@@ -388,7 +388,7 @@ fn a_node_speaks_over_forged_hints_of_a_hidden_instance() {
 }
 
 #[test]
-fn a_hidden_instance_that_is_taken_in_has_given_no_sign_of_life_since_it_was_heard() {
+fn a_restored_instance_has_given_no_sign_of_life_since_its_last_report() {
     for source in [AdvertSource::Mdns, REPLY, AdvertSource::Peer(node(1))] {
         let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
         for n in 1..=3 {
@@ -408,7 +408,7 @@ fn a_hidden_instance_that_is_taken_in_has_given_no_sign_of_life_since_it_was_hea
 }
 
 #[test]
-fn more_of_a_name_that_is_asked_for_do_not_use_up_the_places_of_others() {
+fn instances_of_a_requested_name_do_not_use_up_the_slots_of_others() {
     let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
     world.directory.seek(&ServiceName::new("arm").expect("a name"), world.now);
     for n in 1..=4 {
@@ -421,7 +421,7 @@ fn more_of_a_name_that_is_asked_for_do_not_use_up_the_places_of_others() {
 }
 
 #[test]
-fn a_place_that_cannot_be_taken_at_once_is_taken_later() {
+fn a_slot_that_cannot_be_filled_at_once_is_filled_later() {
     let mut world = World::new(&Limits { instances: 4, instances_per_node: 2, ..Limits::default() });
     for n in 1..=3 {
         world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);

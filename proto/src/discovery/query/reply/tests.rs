@@ -64,7 +64,7 @@ fn a_reply_becomes_adverts() {
 }
 
 #[test]
-fn records_in_several_datagrams_come_together() {
+fn records_in_several_datagrams_are_combined() {
     let mut replies = ReplyAssembler::default();
     let mut found = Vec::new();
     for record in (1..=3).flat_map(records) {
@@ -116,7 +116,7 @@ fn addresses_in_a_later_datagram_are_given_as_well() {
 }
 
 #[test]
-fn link_local_addresses_keep_the_interface_they_were_heard_on() {
+fn link_local_addresses_keep_the_interface_they_arrived_on() {
     let mut records = records(1);
     let host = records[2].name.clone();
     let ip = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -139,7 +139,7 @@ fn records_without_a_lifetime_withdraw_their_instance() {
 }
 
 #[test]
-fn what_waits_for_its_rest_is_forgotten_on_request() {
+fn incomplete_records_are_dropped_on_request() {
     let mut replies = ReplyAssembler::default();
     let mut halves = datagrams(records(1));
     let second = halves.split_off(1).concat();
@@ -186,7 +186,7 @@ fn no_bytes_make_it_panic() {
 }
 
 #[test]
-fn what_waits_for_its_rest_is_bounded() {
+fn incomplete_records_are_bounded() {
     let mut replies = ReplyAssembler::default();
     let mut most = 0;
     for number in 0..3_000u32 {

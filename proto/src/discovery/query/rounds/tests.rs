@@ -77,7 +77,7 @@ fn the_ordinary_question_for_all_is_asked_where_no_reply_arrives() {
 }
 
 #[test]
-fn in_a_crowd_nobody_answers_more_often_for_two_families() {
+fn with_many_services_two_families_do_not_double_the_answers() {
     use Families::{Beside, First, Only, Second};
     let all = Question::All;
     let (mut rounds, begun) = (QuerySchedule::default(), Instant::now());
@@ -97,7 +97,7 @@ fn in_a_crowd_nobody_answers_more_often_for_two_families() {
 }
 
 #[test]
-fn a_list_is_settled_when_what_can_come_has_come() {
+fn a_list_is_settled_when_all_possible_answers_have_arrived() {
     let ms = Duration::from_millis;
     let (arm, all) = (name("robot/arm"), Question::All);
     for (question, answered, alone, by_multicast) in [(arm, 150, 150, 1_350), (all, 150, 350, 1_400)] {
@@ -153,7 +153,7 @@ fn watchers_ask_seldom_and_not_together() {
 }
 
 #[test]
-fn a_question_that_somebody_else_asks_is_not_asked_again() {
+fn a_question_of_another_host_is_not_asked_again() {
     let (all, begun) = (Question::All, Instant::now());
     let at = |seconds| begun + Duration::from_secs(seconds);
     let asked = |heard: &[(IpAddr, u64)]| {
