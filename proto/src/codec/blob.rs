@@ -168,7 +168,7 @@ pub(super) fn sharing(source: &Bytes, part: &[u8]) -> Option<SharedSource> {
     (part.len() >= SHARED_BYTES).then(|| SharedSource(SOURCE.replace(Some(source.clone()))))
 }
 
-/// Runs `write`, which appends encoded values to `buffer`: the large blobs in them are not copied there, but added to `blobs`,
+/// Runs `write`, which appends encoded values to `buffer`: the large blobs in them are not copied there, but stored in `blobs`,
 /// with their positions. `blobs` is unchanged when there are none, or `write` fails.
 ///
 /// # Errors
