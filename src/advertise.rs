@@ -343,7 +343,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     ///
     /// use meshzero::RestartPolicy;
     ///
-    /// let restart = Restart::Limited { restarts: 3, within: Duration::from_secs(3_600) };
+    /// let restart = RestartPolicy::Limited { restarts: 3, within: Duration::from_secs(3_600) };
     /// let camera = mesh.advertise("camera", || Camera).restart(restart).await?;
     /// # Ok(())
     /// # }

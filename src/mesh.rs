@@ -139,7 +139,7 @@ impl Mesh {
     ///
     /// ```no_run
     /// # async fn run(mesh: meshzero::Mesh) {
-    /// let answering = mesh.answering("").await;
+    /// let answering = mesh.reachability("").await;
     /// for silent in &answering.unanswering {
     ///     println!("{}", silent.finding);
     /// }

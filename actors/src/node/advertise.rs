@@ -96,7 +96,7 @@ pub enum Uniqueness {
 /// Why a service is not offered.
 ///
 /// ```
-/// # use meshzero_actors::offer::OfferError;
+/// # use meshzero_actors::node::advertise::OfferError;
 /// # use meshzero_proto::name::ServiceName;
 /// # let name = ServiceName::new("referee").expect("a name");
 /// # let error = OfferError::Exists { name, address: "192.168.1.7:9000".parse().expect("an address") };

@@ -8,8 +8,8 @@ use meshzero_proto::name::ServiceName;
 /// The work that a service had not finished when its time for draining was over.
 ///
 /// ```
-/// # use meshzero_actors::unfinished::Abandoned;
-/// fn report(abandoned: &Abandoned) {
+/// # use meshzero_actors::server::drain_report::DrainReport;
+/// fn report(abandoned: &DrainReport) {
 ///     // "robot/arm: 4 messages (2 Move, 1 Stop, 1 of another kind)"
 ///     eprintln!("not finished in time: {abandoned}");
 ///     if abandoned.messages.contains_key("Stop") {
