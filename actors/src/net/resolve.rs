@@ -1,4 +1,4 @@
-//! Resolution of host names, on threads that nobody waits for.
+//! Resolution of host names, on threads that are never joined.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -46,7 +46,7 @@ mod tests {
             tokio::time::timeout(Duration::from_millis(10), resolve(Silent(released))).await.is_err()
         });
         assert!(given_up);
-        // This would wait for a thread of its own.
+        // This would join a thread of its own.
         drop(runtime);
         drop(release);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

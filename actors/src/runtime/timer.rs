@@ -1,5 +1,5 @@
-//! Deadlines of callers on any thread and any executor, rung by one task on the node's thread, and when that has ended by a thread
-//! of their own, as long as any are set.
+//! Timers for callers on any thread and any executor, fired by one task on the node's thread, and after its end by a dedicated
+//! thread, while any are set.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,55 +15,56 @@ use crate::runtime::clock;
 use crate::runtime::events;
 use crate::runtime::waking;
 
-/// The alarms of one node.
+/// The timers of one node.
 pub struct Timers {
     state: Mutex<TimerState>,
     earlier: Notify,
 }
 
 struct TimerState {
-    /// Each alarm is bounded by the call that waits for it, so they need no limit of their own.
+    /// Each timer is bounded by the call that waits for it, so they need no limit of their own.
     set: DeadlineQueue<Waker>,
     rung_by: Driver,
 }
 
-/// The task or thread that rings the alarms.
+/// The task or thread that fires the timers.
 enum Driver {
     /// The task on the node's thread.
     Task,
-    /// A thread, which ends when no alarm is set.
+    /// A thread, which ends when no timer is set.
     Thread(Thread),
-    /// Nobody, until one is set.
+    /// None, until a timer is set.
     Nobody,
 }
 
-/// The longest sleep of a thread that rings alarms.
+/// The longest sleep of a thread that fires timers.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 
-/// Rings the alarms of one node, on its thread.
+/// The task that fires the timers of one node, on its thread.
 pub(crate) struct TimerTask(Arc<Timers>);
 
 impl Timers {
-    /// No alarms. [`TimerTask::run`] must run for them to ring.
+    /// Creates timers, none of them set. [`TimerTask::run`] must run for them to fire.
     pub(crate) fn new() -> (Arc<Self>, TimerTask) {
         let state = TimerState { set: DeadlineQueue::default(), rung_by: Driver::Task };
         let alarms = Arc::new(Self { state: Mutex::new(state), earlier: Notify::new() });
         (Arc::clone(&alarms), TimerTask(alarms))
     }
 
-    /// A future that ends at `instant`; `None` never comes. When the node's thread ends, whoever waits for it is woken once.
+    /// Returns a future that completes at `instant`, or never if that is `None`. When the node's thread ends, its waiter is
+    /// woken once.
     pub fn sleep_until(self: &Arc<Self>, instant: Option<Instant>) -> Sleep {
         Sleep { alarms: Arc::clone(self), instant, set: None }
     }
 
-    /// Rings those that are due.
+    /// Fires the timers that are due.
     fn fire_due(&self) {
         let mut due = Vec::new();
         self.lock().set.expire(clock::now(), |_, waker| due.push(waker.clone()));
         waking::wake_all(due);
     }
 
-    /// Tells whoever rings the alarms that one is to ring before all others.
+    /// Notifies the driver that a timer is due before all others.
     fn look_again(self: &Arc<Self>, mut state: MutexGuard<'_, TimerState>) {
         match &state.rung_by {
             Driver::Task => {
@@ -85,7 +86,7 @@ impl Timers {
         }
     }
 
-    /// Rings the alarms on this thread, until none is set.
+    /// Fires the timers on this thread, until none is set.
     fn run_here(&self) {
         loop {
             self.fire_due();
@@ -108,7 +109,7 @@ impl Timers {
 }
 
 impl TimerTask {
-    /// Rings the alarms, until it is dropped.
+    /// Fires the timers, until it is dropped.
     pub(crate) async fn run(&self) {
         let Self(alarms) = self;
         loop {
@@ -123,7 +124,8 @@ impl TimerTask {
 }
 
 impl Drop for TimerTask {
-    /// Lets those who wait look whether what they wait for has ended with the node, and somebody else ring for the others.
+    /// Wakes all waiters, so that they check whether their operation ended with the node, and hands the other timers to another
+    /// driver.
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.rung_by = Driver::Nobody;
@@ -136,7 +138,7 @@ impl Drop for TimerTask {
     }
 }
 
-/// Ends at its instant. Costs nothing until it is polled.
+/// A future that completes at its instant. Costs nothing until it is polled.
 pub struct Sleep {
     alarms: Arc<Timers>,
     instant: Option<Instant>,
@@ -148,7 +150,7 @@ impl Future for Sleep {
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        // At first there is no need to know the time: an alarm that is due already rings at once.
+        // The first poll need not read the clock: a timer that is due already fires at once.
         if this.set.is_some() && this.instant.is_some_and(|instant| instant <= clock::now()) {
             return Poll::Ready(());
         }
@@ -157,7 +159,7 @@ impl Future for Sleep {
             let before =
                 (!waker.will_wake(task.waker())).then(|| std::mem::replace(waker, task.waker().clone()));
             drop(state);
-            // Not under the lock: with a waker a task may go, and with that another alarm.
+            // Not under the lock: dropping a waker may drop its task, and with it another timer.
             drop(before);
             return Poll::Pending;
         }
@@ -171,7 +173,7 @@ impl Future for Sleep {
             drop(state);
         }
         if has_ended {
-            // Nobody rings, and what is waited for beside the alarm may have ended with the node, before it was heard here.
+            // There is no driver, and the awaited operation may have ended with the node before this was set.
             task.waker().wake_by_ref();
         }
         Poll::Pending
@@ -276,7 +278,7 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the thread ends");
-        // Another one, though it is not the first that was ever set.
+        // Another timer, although it is not the first that was ever set.
         let again = alarms.sleep_until(Some(Instant::now() + Duration::from_millis(5)));
         tokio::time::timeout(Duration::from_secs(30), again).await.expect("it rings");
     }

@@ -4,7 +4,8 @@ use tokio::time;
 use super::*;
 use crate::net::host::interfaces::Interface;
 
-/// Another loopback address. On Linux and Windows all of 127.0.0.0/8 is this host's; other systems have one more, of IPv6.
+/// Another loopback address. On Linux and Windows all of 127.0.0.0/8 belongs to this host; other systems have one more, of
+/// IPv6.
 const SECOND: &str = if cfg!(any(target_os = "linux", windows)) { "127.0.0.2" } else { "::1" };
 
 fn chosen(ips: &[&str]) -> ChosenAddresses {
@@ -17,7 +18,7 @@ fn at(ip: &str, port: u16) -> SocketAddr {
     SocketAddr::new(ip.parse().expect("an address"), port)
 }
 
-/// Needs three addresses of one family that are all this host's.
+/// Needs three addresses of one family, all of this host.
 #[cfg(any(target_os = "linux", windows))]
 #[tokio::test]
 async fn the_same_free_port_is_taken_everywhere() {
@@ -51,7 +52,7 @@ async fn there_are_no_more_sockets_than_may_be() {
     assert!(chosen.is_cut && chosen.refused.is_empty());
 }
 
-/// Connects as soon as somebody listens.
+/// Connects as soon as there is a listener.
 async fn connect(to: SocketAddr) -> TcpStream {
     loop {
         match TcpStream::connect(to).await {
