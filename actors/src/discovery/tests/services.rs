@@ -58,7 +58,7 @@ async fn what_was_there_before_is_listed_and_sought() {
 }
 
 #[actix::test]
-async fn a_process_that_dies_without_a_word_is_noticed() {
+async fn a_process_that_dies_without_a_goodbye_is_noticed() {
     let mesh = own_mesh();
     let ghost = Ghost::start();
     let (arm, leg) = (endpoint(&mesh, ghost.node, None).await, endpoint(&mesh, ghost.node, None).await);
@@ -122,7 +122,7 @@ async fn a_forged_goodbye_is_not_believed() {
     let family = nics.used[0].families().next().expect("it has an address");
     let ears = Channel::open(&nics.used[0], family, SocketPurpose::Multicast).expect("a socket");
     let mut replies = ReplyAssembler::default();
-    // At another address, so that it can be told from what the true node says.
+    // At another address, to distinguish it from the true node's announcements.
     let elsewhere = SocketAddr::from(([127, 0, 0, 1], 9));
     forger.announce(&mesh, "arm", arm.instance, elsewhere);
     until("the forger's record is out", async || {
@@ -136,7 +136,7 @@ async fn a_forged_goodbye_is_not_believed() {
     })
     .await;
     forger.mdns.close().await;
-    // The endpoint is asked, and answers.
+    // The endpoint is probed, and answers.
     time::sleep(Duration::from_millis(500)).await;
     while let Some(event) = watcher.try_recv() {
         assert!(!matches!(event, DirectoryEvent::Down { .. }), "{event:?}");
