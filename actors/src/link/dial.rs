@@ -46,7 +46,7 @@ pub(crate) type InstanceUpdates = watch::Receiver<Option<Instance>>;
 /// did not answer, because it is more informative.
 ///
 /// # Cancel safety
-/// Dropping the future closes all attempts.
+/// This function is cancel safe. Dropping the future closes all attempts.
 pub(crate) async fn dial(
     network: &Network,
     addresses: &[SocketAddr],

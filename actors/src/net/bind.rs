@@ -108,7 +108,7 @@ mod tests {
     use crate::net::network::Network;
 
     #[test]
-    fn places_are_read_and_written() {
+    fn bind_addresses_are_read_and_written() {
         for (text, shown) in [
             ("9000", "*:9000"),
             ("192.168.1.7", "192.168.1.7"),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_says_what_one_looks_like() {
+    fn an_invalid_bind_address_is_an_error_that_shows_valid_ones() {
         for text in
             ["", " ", "70000", "127.0.0.1:70000", "host:port", "a b", "1.2.3.4.5:1", "99999999999999999999"]
         {

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_host_does_not_have_is_awaited_and_what_it_has_is_named() {
+    fn missing_interfaces_are_awaited_and_existing_ones_are_named() {
         for (text, expected) in [
             ("nosuch0", "no interface \"nosuch0\" yet, only "),
             ("nosuch*", "no interface whose name fits \"nosuch*\" yet"),

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_to_an_address_is_no_name() {
+    fn an_address_is_not_a_name() {
         for text in ["127.0.0.1:9", " 127.0.0.1:9 ", "[::1]:9"] {
             let address = text.trim().parse().expect("an address");
             assert_eq!(read(text), Ok(NameOrAddress::Address(address)));

@@ -94,7 +94,7 @@ impl Network {
     /// As [`Network::connect`]; also if this host no longer has that address.
     ///
     /// # Cancel safety
-    /// As [`Network::connect`].
+    /// This method is cancel safe. Dropping the future cancels the attempt.
     pub(crate) async fn connect_from(
         &self,
         own: Option<IpAddr>,

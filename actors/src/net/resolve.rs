@@ -13,7 +13,7 @@ use crate::runtime::detached::detached;
 /// The system's, or those of [`detached`].
 ///
 /// # Cancel safety
-/// Dropping the future loses the result; the thread goes on.
+/// This function is not cancel safe: dropping the future loses the result. The thread goes on.
 pub(crate) async fn resolve(host: impl ToSocketAddrs + Send + 'static) -> io::Result<Vec<SocketAddr>> {
     let look_up = move || Ok(host.to_socket_addrs()?.take(MAX_HEARD_ADDRESSES).collect());
     detached("meshzero-resolve", look_up).await?

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_are_read_and_shown_as_ever() {
+    fn other_addresses_are_read_and_shown_as_usual() {
         for text in ["127.0.0.1:9", "[::1]:9", "[2001:db8::1]:65535"] {
             let address = text.parse().expect("an address");
             assert_eq!(parse(text), Ok(Some(address)));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_local_address_is_told_and_heard_on_its_link_only() {
+    fn a_link_local_address_is_valid_on_its_link_only() {
         let at = |text: &str| text.parse::<SocketAddr>().expect("an address");
         assert_eq!(heard_on(7, at("[fe80::1]:9")), Some(at("[fe80::1%7]:9")));
         assert_eq!(heard_on(7, at("[fe80::1%3]:9")), Some(at("[fe80::1%7]:9")), "another host's number");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_something_else() {
+    fn other_texts_are_not_addresses() {
         for text in [
             "",
             "robot",

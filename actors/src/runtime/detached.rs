@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 /// The system cannot start a thread, or `work` panicked.
 ///
 /// # Cancel safety
-/// Dropping the future loses the result; the thread goes on.
+/// This function is not cancel safe: dropping the future loses the result. The thread goes on.
 pub(crate) async fn detached<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,

@@ -156,7 +156,7 @@ impl Executor {
     /// When this blocks that very thread.
     ///
     /// # Cancel safety
-    /// This method is as cancel safe as `answer`.
+    /// This method is cancel safe if `answer` is.
     pub(crate) async fn hear<T>(&self, answer: impl Future<Output = T>) -> Result<T, MeshClosed> {
         tokio::select! {
             biased;
@@ -191,7 +191,7 @@ impl Executor {
     /// [`MeshClosed`] when the thread ended before the future did.
     ///
     /// # Cancel safety
-    /// Dropping the future stops waiting; the work continues.
+    /// This method is not cancel safe: dropping the future loses the output. The work continues.
     pub(crate) async fn run_async<T: Send + 'static, F: Future<Output = T> + 'static>(
         &self,
         start: impl FnOnce() -> F + Send + 'static,

@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn places_are_taken_split_and_given_back() {
+    async fn permits_are_acquired_split_and_released() {
         let quota = FairSemaphore::new(4);
         let mut taken = quota.acquire(3).await.expect("they are free");
         assert_eq!((taken.count(), quota.taken()), (3, 3));
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn draining_serves_who_waits_and_turns_away_who_comes() {
+    async fn draining_serves_waiters_and_refuses_newcomers() {
         let quota = FairSemaphore::new(1);
         let taken = quota.try_acquire().expect("it is free");
         let waits = tokio::spawn({
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
+    async fn waiters_are_served_in_order_and_never_overtaken() {
         let quota = FairSemaphore::new(1);
         let taken = quota.try_acquire().expect("it is free");
         let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_taken_than_there_are_and_nobody_waits_forever() {
+    fn permits_stay_within_the_limit_and_every_waiter_is_served() {
         let quota = FairSemaphore::new(3);
         let inside = Arc::new(AtomicU64::new(0));
         let threads: Vec<_> = (0..4)

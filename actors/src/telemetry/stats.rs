@@ -1,6 +1,6 @@
 //! The statistics of a node, as plain data: per link, per service, and for the node.
 //!
-//! Counters begin at 0 when what they count begins, and never go down. While messages flow, two numbers may be from
+//! Counters begin at 0 and never go down. While messages flow, two numbers may be from
 //! slightly different moments.
 
 use std::net::SocketAddr;
@@ -32,12 +32,12 @@ pub struct Stats {
     /// The services that it calls, in the order of their names.
     #[serde(default)]
     pub routes: Vec<RouteStats>,
-    /// Its subscriptions, in the order of whom they follow.
+    /// Its subscriptions, in the order of the services that they follow.
     #[serde(default)]
     pub subscriptions: Vec<SubscriptionStats>,
 }
 
-/// Asks for what a node has counted.
+/// A request for the statistics of a node.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Stats")]
 pub(crate) struct GetStats;
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_version_does_not_know_is_not_there() {
+    fn statistics_of_another_version_are_read_as_far_as_they_are_known() {
         let node = NodeId::from_random([1; 16]);
         let json = format!(r#"{{"mesh":"m","node":"{node}","routes":[{{"service":"a","hue":"blue"}}]}}"#);
         let stats = Stats::from_bytes(json.as_bytes()).expect("stats");

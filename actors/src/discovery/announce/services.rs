@@ -55,7 +55,7 @@ impl AnnouncedServices {
     pub(crate) fn announce(&mut self, Announce(advert, bound): Announce, host: Host<'_>) -> Effect {
         let concrete = host.with_addresses(&advert, &bound);
         if let Some(mdns) = &self.mdns {
-            // The interfaces say which of all addresses are meant.
+            // The interfaces determine which of all addresses are meant.
             mdns.announce(Advert { addresses: vec![bound.summary()], ..advert.clone() });
         }
         self.services.insert(advert.instance, (advert, bound));

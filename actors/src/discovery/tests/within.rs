@@ -154,7 +154,7 @@ async fn of_many_services_those_of_a_node_whose_first_answers_are_asked_at_once_
 }
 
 #[actix::test]
-async fn of_as_many_services_as_are_asked_none_is_forgotten_that_does_not_answer() {
+async fn of_the_most_services_that_are_probed_every_silent_one_is_remembered() {
     let mesh = own_mesh();
     let here = Node::deaf(&mesh);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

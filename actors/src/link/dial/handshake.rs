@@ -30,7 +30,7 @@ pub(crate) struct Handshaken {
 /// [`DialError`].
 ///
 /// # Cancel safety
-/// Dropping the future closes the connection.
+/// This function is not cancel safe: dropping the future closes the connection.
 pub(crate) async fn greet(
     mut connection: Connection,
     address: SocketAddr,

@@ -80,7 +80,7 @@ impl SendQueue {
     /// Records that the other end has the first `bytes` of the stream.
     ///
     /// # Errors
-    /// [`InvalidAck`]: so many bytes were not sent.
+    /// [`InvalidAck`]: more bytes than were sent.
     pub(crate) fn acknowledge(&self, bytes: u64) -> Result<(), InvalidAck> {
         let goes_on = self.lock().flow.acknowledge(bytes)?;
         if goes_on {

@@ -58,7 +58,7 @@ impl SendQueue {
     /// [`InvalidAck`]: the other end cannot expect that byte.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the queue without a connection.
+    /// This method is not cancel safe: dropping the future leaves the queue without a connection.
     pub(crate) async fn attach(
         &self,
         socket: WriteHalf,

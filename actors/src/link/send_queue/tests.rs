@@ -171,7 +171,7 @@ async fn an_idle_connection_takes_a_frame_at_once() {
 }
 
 #[tokio::test]
-async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
+async fn waiters_are_served_in_order_and_never_overtaken() {
     let (outbox, far) = outbox(1).await;
     outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
     let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
@@ -321,7 +321,7 @@ async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
 }
 
 #[tokio::test]
-async fn a_peer_that_asks_on_and_on_is_answered_once() {
+async fn repeated_acknowledgements_and_pings_are_sent_once() {
     let (outbox, far) = outbox(1 << 20).await;
     // Until then nothing is written.
     outbox.detach();

@@ -44,7 +44,7 @@ async fn a_port_is_kept_where_there_is_no_address_yet() {
 /// Needs very many addresses.
 #[cfg(any(target_os = "linux", windows))]
 #[tokio::test]
-async fn there_are_no_more_sockets_than_may_be() {
+async fn the_number_of_sockets_is_bounded() {
     let many: Vec<String> = (1..=wanted::MOST + 6).map(|host| format!("127.0.1.{host}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let chosen = ChosenListeners::listen(&chosen(&many), 0).expect("a free port");
@@ -92,7 +92,7 @@ async fn sockets_come_and_go_with_the_addresses() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn nobody_is_there_for_what_arrives_by_another_interface() {
+async fn connections_by_another_interface_are_not_accepted() {
     let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
     let mut listening = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let address = at("127.0.0.1", listening.bound().port());

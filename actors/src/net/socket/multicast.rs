@@ -73,13 +73,19 @@ pub(crate) fn multicast(family: MulticastFamily, interface: u32) -> io::Result<(
             let IpAddr::V4(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
             socket.join_multicast_v4_n(&group, &by)?;
             #[cfg(target_os = "linux")]
-            wish(socket.set_multicast_all_v4(false), "messages to groups of other programs are received as well");
+            wish(
+                socket.set_multicast_all_v4(false),
+                "messages to groups of other programs are received as well",
+            );
         }
         MulticastFamily::V6 => {
             let IpAddr::V6(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
             socket.join_multicast_v6(&group, interface)?;
             #[cfg(target_os = "linux")]
-            wish(socket.set_multicast_all_v6(false), "messages to groups of other programs are received as well");
+            wish(
+                socket.set_multicast_all_v6(false),
+                "messages to groups of other programs are received as well",
+            );
         }
     }
     Ok((socket.into(), group))
@@ -137,7 +143,10 @@ fn multicast_sender(family: MulticastFamily, interface: u32) -> io::Result<Socke
             socket.set_only_v6(true)?;
             if interface != 0 {
                 // The group's address names the interface as well.
-                wish(socket.set_multicast_if_v6(interface), "the system chooses the interface for a question");
+                wish(
+                    socket.set_multicast_if_v6(interface),
+                    "the system chooses the interface for a question",
+                );
             }
             wish(socket.set_multicast_hops_v6(255), "a strict host may ignore questions of this one");
             wish(socket.set_multicast_loop_v6(true), "services of this host may be found late");
