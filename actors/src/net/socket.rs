@@ -26,7 +26,7 @@ pub(crate) fn send_at_once(stream: &TcpStream) {
 }
 
 /// The longest silence before a probe that every system accepts, in whole seconds; Linux refuses a longer one. No link is
-/// silent for longer than a day without a probe anyway, see [`Stall`](meshzero_proto::stream::stall::Stall).
+/// silent for longer than a day without a probe anyway, see [`StallDetector`](meshzero_proto::stream::stall::StallDetector).
 const LONGEST_IDLE: Duration = Duration::from_secs(32_767);
 
 /// The longest time that Linux accepts for unacknowledged data, in milliseconds as a signed number.

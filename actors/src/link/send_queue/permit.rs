@@ -125,7 +125,7 @@ impl SendPermit<'_> {
     /// Appends the output of `frame`.
     ///
     /// # Errors
-    /// [`PushError::QueueClosed`] or [`PushError::Frame`]; nothing was appended.
+    /// [`PushError::Closed`] or [`PushError::Frame`]; nothing was appended.
     pub(crate) fn push<E>(
         &self,
         pace: Flush,
@@ -137,7 +137,7 @@ impl SendPermit<'_> {
     /// Appends a written frame.
     ///
     /// # Errors
-    /// [`PushError::QueueClosed`]; nothing was appended.
+    /// [`PushError::Closed`]; nothing was appended.
     pub(crate) fn place<E>(
         &self,
         pace: Flush,
