@@ -286,7 +286,7 @@ async fn addresses_that_cannot_be_used_are_refused() {
     for (at, said) in [
         ("70000", "65535"),
         ("127.0.0.1:70000", "65535"),
-        ("no such place", "is no address"),
+        ("no such place", "is not an address"),
         ("no-such-host.invalid:9000", "cannot be resolved"),
         ("203.0.113.*", "203.0.113.*"),
     ] {

@@ -19,20 +19,20 @@ pub struct Config {
     pub mesh: MeshName,
     /// The interfaces to use.
     pub interfaces: Interfaces,
-    /// Endpoints of the mesh, as `host:port`, that are asked and told what is known where multicast does not pass.
+    /// Static peers: endpoints of the mesh, as `host:port`, with which nodes exchange updates where multicast does not pass.
     pub peers: Vec<String>,
     /// The ports that endpoints may have; the system chooses where this is `None`.
     pub ports: Option<RangeInclusive<u16>>,
     /// The limits, shared by all parts of the node.
     pub limits: Arc<Limits>,
-    /// For how long a connection looks for bytes again and again before its thread may sleep.
+    /// The time for which a connection polls for bytes before its thread may sleep.
     pub spin: Duration,
     /// The network that its connections come from.
     pub network: Network,
 }
 
 impl Config {
-    /// Returns the hello of a node with this configuration: of a probe that expects no certain instance, for others to fill in.
+    /// Returns the hello of a node with this configuration, for a probe of any instance; callers fill in the rest.
     pub(crate) fn hello(&self, node: NodeId) -> Hello {
         Hello {
             mesh: self.mesh.clone(),

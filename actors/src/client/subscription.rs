@@ -126,7 +126,7 @@ impl SubscriptionTask {
                     followed.insert(instance, task);
                     self.spawn_keep(feed, listed);
                 }
-                Err(error) => tracing::error!(%error, "a subscription ended by itself"),
+                Err(error) => tracing::error!(%error, "a subscription panicked or was cancelled"),
             }
         }
         if let Some(error) = failed

@@ -18,16 +18,16 @@ const MAX_LEFT: usize = 64;
 /// The updates for dials under way, and the records of the attempts.
 #[derive(Default)]
 pub(crate) struct DialHistory {
-    /// Updates for those that are dialling an instance.
+    /// The updates for dials of an instance.
     updates: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
     /// The attempts to reach each instance that did not answer.
     records: AttemptRecords<InstanceId, ServiceName>,
-    /// Those that said goodbye last: that they do not answer is no surprise.
+    /// The instances that withdrew last: it is no surprise that they do not answer.
     left: VecDeque<InstanceId>,
 }
 
 impl DialHistory {
-    /// Takes note that an instance said goodbye, or is not heard of any longer.
+    /// Records that an instance withdrew, or that its announcement expired.
     pub(crate) fn left(&mut self, instance: InstanceId) {
         self.records.forget(instance);
         if !self.left.contains(&instance) {
@@ -38,12 +38,12 @@ impl DialHistory {
         }
     }
 
-    /// Returns whether an instance said goodbye.
+    /// Returns whether an instance withdrew.
     pub(crate) fn has_left(&self, instance: InstanceId) -> bool {
         self.left.contains(&instance)
     }
 
-    /// Returns the reason for which an instance is known to be gone: its goodbye if it said one, else `otherwise`.
+    /// Returns the reason for which an instance is gone: its withdrawal if it sent one, else `otherwise`.
     pub(crate) fn said_or(&self, instance: InstanceId, otherwise: DownReason) -> DownReason {
         match otherwise {
             DownReason::Refused | DownReason::NodeDied if self.has_left(instance) => DownReason::Withdrawn,
@@ -51,17 +51,17 @@ impl DialHistory {
         }
     }
 
-    /// Takes note that an instance is announced.
+    /// Records that an instance is announced.
     pub(crate) fn announced(&mut self, instance: InstanceId) {
         self.left.retain(|left| *left != instance);
     }
 
-    /// The instances that did not answer lately, with the attempts.
+    /// Returns the instances that did not answer lately, with the attempts.
     pub(crate) fn unanswered(&self) -> Vec<(InstanceId, ServiceName, Vec<Attempt>)> {
         self.records.unanswered()
     }
 
-    /// Prepares to dial an instance: it is sought with updates of its addresses, and the attempts are entered in its record.
+    /// Prepares to dial an instance: returns a target with updates of its addresses, and the record for the attempts.
     pub(crate) fn seek_out(
         &mut self,
         instance: Instance,
@@ -74,14 +74,14 @@ impl DialHistory {
         (record, ProbeTarget { instance, answered, listed })
     }
 
-    /// Tells those that are dialling an instance where it may be by now.
+    /// Sends the current addresses of an instance to its dials.
     pub(crate) fn update(&self, id: InstanceId, directory: &Directory) {
         if let Some(updates) = self.updates.get(&id) {
             updates.send_replace(directory.candidate(id));
         }
     }
 
-    /// The record of dialling an instance.
+    /// Returns the record of dialling an instance.
     fn record(&mut self, instance: &Instance) -> AttemptRecord {
         match self.left.contains(&instance.id) {
             true => AttemptRecord::default(),
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_said_goodbye_was_withdrawn_whatever_came_of_dialling_it() {
+    fn an_instance_that_said_goodbye_was_withdrawn_whatever_came_of_dialling_it() {
         let instance = |n: u8| InstanceId::from_random([n; 16]);
         let mut dialling = DialHistory::default();
         dialling.left(instance(1));

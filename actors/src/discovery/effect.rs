@@ -1,4 +1,4 @@
-//! Effects that the parts of discovery ask for. The actor alone carries them out, in order.
+//! Effects that the parts of discovery return. The actor alone executes them, in order.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,36 +17,36 @@ pub(crate) enum Effect {
     Ask(Question),
     /// Ask the network a question at long intervals.
     Repeat(Question),
-    /// Set the timer for the next question, or withdraw it.
+    /// Set the timer for the next question, or cancel it.
     SendQuestionsAt(Option<Instant>),
     /// Enter a service of this node in the directory.
     Offer(Advert),
-    /// Connect to a node after a pause, unless that is done or being done.
+    /// Connect to a node after a delay, unless it is connected or being dialled.
     Connect { node: NodeId, after: Duration },
-    /// Ask the endpoint of an instance for a sign of life.
+    /// Probe the endpoint of an instance.
     Probe(InstanceId),
-    /// Draw the conclusion from failing to reach an instance.
+    /// Conclude from a failure to reach an instance.
     Conclude(InstanceId, Verdict),
     /// Enter in the directory that an instance is gone.
     Gone(InstanceId, DownReason),
     /// Give up a node that could not be reached, with its services.
     GiveUp(NodeId, Verdict),
-    /// Enter in the directory that the last link to a node ended.
+    /// Enter in the directory that the last link to a node has ended.
     PeerLost(NodeId),
-    /// Try whether an instance of this host answers at an address.
+    /// Test whether an instance of this host answers at an address.
     TryAddress(InstanceId, SocketAddr),
-    /// Do something after a pause.
+    /// Do something after a delay.
     Later(Duration, Timer),
 }
 
-/// An action that is due after a pause.
+/// An action that is due after a delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// Look whether lists are complete.
+    /// Check whether lists are complete.
     CheckLists,
     /// Probe an instance, if it is still shown.
     ProbeIfShown(InstanceId),
-    /// Draw the conclusion that an instance is dead, unless it proved itself since it was judged.
+    /// Conclude that an instance is dead, unless it proved itself since it was judged.
     ConcludeDead { instance: InstanceId, judged: Instant },
     /// Give up a node as dead, unless it proved itself since it was judged.
     GiveUpDead { node: NodeId, judged: Instant },

@@ -7,7 +7,7 @@ use crate::discovery::liveness::nodes::Liveness;
 use crate::discovery::search::searches::Searches;
 use crate::discovery::search::watch::Watchers;
 
-/// The parts that would notice if an instance came or went.
+/// The parts of discovery that are affected if an instance comes or goes.
 #[derive(Clone, Copy)]
 pub(super) struct Interest<'a> {
     pub(super) presence: &'a Liveness,
@@ -16,7 +16,7 @@ pub(super) struct Interest<'a> {
 }
 
 impl Interest<'_> {
-    /// Returns whether an instance matters here: it is watched or sought, or this node looks.
+    /// Returns whether an instance matters here: it is watched or sought, or this node monitors all nodes.
     pub(super) fn includes(self, id: InstanceId, directory: &Directory) -> bool {
         directory.candidate(id).is_some_and(|Instance { service: name, .. }| {
             self.presence.is_looking() || self.watchers.want(&name) || self.finding.seeks(&name)

@@ -1,9 +1,10 @@
-//! Multicast DNS: the sockets that send questions and receive, and the announcements of this node's services by mdns-sd.
+//! Multicast DNS: the sockets that send questions and receive messages, and the announcements of this node's services by
+//! mdns-sd.
 //!
-//! This is the only module that knows mdns-sd. It answers and announces, and nothing else: it would ask again for
-//! whatever it was asked for once, on every interface and in every node. It needs what a mailbox cannot
-//! give: patience when its command queue is full, and a new daemon when the old one died. So the desired announcements are
-//! plain shared state, and a thread applies them.
+//! This is the only module that uses mdns-sd. It answers and announces, and nothing else: it would repeat every question that
+//! it was given, on every interface and in every node. It needs more than a mailbox can give: patience when its command queue
+//! is full, and a new daemon when the old one died. So the desired announcements are plain shared state, and a thread applies
+//! them.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -33,13 +34,13 @@ mod records;
 /// The service type of every service, in the notation of DNS-SD.
 pub(crate) const SERVICE_TYPE: &str = "_meshzero._tcp.local.";
 
-/// The time within which a daemon says goodbye: that is one datagram on each interface.
+/// The time within which a daemon sends its goodbyes: one datagram on each interface.
 const GOODBYE: Duration = Duration::from_millis(300);
-/// The pause before a command that found the daemon's queue full is repeated, and the time for which it is.
+/// The pause before a command is repeated that found the daemon's queue full, and the time for which it is.
 const QUEUE_FULL: Duration = Duration::from_micros(500);
 const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The announcements of one node. Dropping it leaves without waiting; [`Mdns::close`] waits for the goodbye.
+/// The announcements of one node. Dropping it withdraws them without waiting; [`Mdns::close`] waits for the goodbyes.
 #[derive(Debug)]
 pub(crate) struct Mdns {
     shared: Arc<MdnsShared>,
@@ -60,34 +61,35 @@ struct MdnsShared {
 /// The restrictions on the interfaces that the daemon uses, by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct InterfaceFilter {
-    /// Those that are not used at all.
+    /// Interfaces that are not used at all.
     left_out: BTreeSet<String>,
-    /// Those that are used in IPv4 only.
+    /// Interfaces that are used in IPv4 only.
     ipv4_only: BTreeSet<String>,
     /// Addresses that are not announced unless a service listens there, by the names of their interfaces.
     surplus: BTreeSet<(String, IpAddr)>,
 }
 
-/// The desired announcements, and those that are not applied yet.
+/// The desired announcements, and changes that are not applied yet.
 #[derive(Debug, Default)]
 struct DesiredState {
     announced: BTreeMap<InstanceId, Advert>,
-    /// The addresses at which these listen, with the number of those that do: they are announced although there are enough others.
+    /// The addresses at which these services listen, with the number of those that do: they are announced although there are
+    /// enough others.
     given: BTreeMap<IpAddr, usize>,
-    /// Instances whose wish has changed, in order. Each is here once at most, so the number of services bounds it.
+    /// Instances whose desired state has changed, in order. Each is here once at most, so the number of services bounds it.
     dirty: VecDeque<InstanceId>,
-    /// Everything is to be announced again in a while.
+    /// Set if everything is to be announced again in a while.
     repeat: bool,
     closing: bool,
     closed: Option<oneshot::Sender<()>>,
 }
 
 impl Mdns {
-    /// Starts the thread, which announces on `interface_table`. Where multicast does not work it retries with growing pauses, until this is closed
-    /// or dropped.
+    /// Starts the thread, which announces on `interface_table`. Where multicast does not work it retries with growing pauses,
+    /// until this is closed or dropped.
     ///
     /// # Errors
-    /// The system's error if it gives no thread.
+    /// The system's error if it cannot start a thread.
     pub(crate) fn start(interfaces: Interfaces, nics: &InterfaceTable) -> std::io::Result<Self> {
         let shared = Arc::new(MdnsShared {
             interfaces,
@@ -103,13 +105,14 @@ impl Mdns {
         Ok(Self { shared })
     }
 
-    /// Announces on these interfaces from now on, within some seconds.
+    /// Changes the interfaces on which services are announced, within some seconds.
     pub(crate) fn use_nics(&self, nics: &InterfaceTable) {
         *self.shared.chosen() = InterfaceFilter::from(nics);
     }
 
-    /// Announces everything once more, because this host has other addresses, when the daemon has had time to take notice. Its own
-    /// announcement of a new address is one datagram, and what it has multicast within a second before is missing from it.
+    /// Announces everything once more, because this host has other addresses, after the daemon has had time to notice. Its own
+    /// announcement of a new address is one datagram, in which everything is missing that it has multicast within a second
+    /// before.
     pub(crate) fn repeat(&self) {
         self.shared.desired().repeat = true;
         self.shared.changed.notify_one();
@@ -124,7 +127,7 @@ impl Mdns {
         self.shared.changed.notify_one();
     }
 
-    /// Says goodbye for one service.
+    /// Sends the goodbye of one service.
     pub(crate) fn withdraw(&self, instance: InstanceId) {
         let mut wishes = self.shared.desired();
         if wishes.remove(instance) {
@@ -133,12 +136,12 @@ impl Mdns {
         }
     }
 
-    /// The number of daemons that were replaced, because they died, remembered too much or could not be started.
+    /// Returns the number of daemons that were replaced, because they died, stored too many records or could not be started.
     pub(crate) fn replaced(&self) -> u64 {
         self.shared.replaced.load(Ordering::Relaxed)
     }
 
-    /// Says goodbye for all services, and waits until that is sent or 300 ms have passed.
+    /// Sends the goodbyes of all services, and waits until they are sent or 300 ms have passed.
     pub(crate) async fn close(self) {
         let (closed, done) = oneshot::channel();
         {
@@ -148,7 +151,7 @@ impl Mdns {
             self.shared.changed.notify_one();
         }
         if tokio::time::timeout(GOODBYE + QUEUE_PATIENCE, done).await.is_err() {
-            tracing::warn!("the goodbye was not said in time; others will notice by themselves");
+            tracing::warn!("the goodbyes were not sent in time; other nodes will notice by themselves");
         }
     }
 }
@@ -181,7 +184,7 @@ impl MdnsShared {
         self.chosen().surplus.iter().any(|(_, surplus)| *surplus == ip)
     }
 
-    /// Locks the desired state. A panic while the lock was held leaves plain data behind that is still worth acting on.
+    /// Locks the desired state, which is still valid after a panic.
     fn desired(&self) -> MutexGuard<'_, DesiredState> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }

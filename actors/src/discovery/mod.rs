@@ -1,16 +1,16 @@
-//! The discovery actor: owns a node's knowledge of its mesh, and everything that keeps it true.
+//! The discovery actor: a node's knowledge of its mesh, and everything that keeps it up to date.
 //!
 //! ```text
 //! announcements ┐                          ┌── watchers (merged, bounded)
 //! replies ──────┼──▶ Directory (pure) ─────┼── links to peers (own services, or all that is known)
 //! links ────────┘         │                └── lists that wait until nothing new comes
-//!                         └─ doubts ─▶ the endpoint is asked: its handshake settles them
+//!                         └─ doubts ─▶ the endpoint is probed: its handshake settles them
 //! ```
 //!
-//! Each part of it (queries, searches, lists, presence, verification, links …) is a type of its own, which takes the time and whatever
-//! it needs as arguments, and returns effects. `actor` dispatches each message to a part and carries the effects out, and
-//! nothing else does. Sockets are held by plain tasks, each with at most one message to the actor under way, so that its
-//! mailbox is bounded by their number.
+//! Each part (queries, searches, lists, liveness, verification, links …) is a type of its own, which takes the time and
+//! whatever it needs as arguments, and returns effects. `actor` dispatches each message to a part and executes the effects, and
+//! nothing else does. Sockets are owned by plain tasks, each with at most one message to the actor under way, so their number
+//! bounds the mailbox.
 
 pub mod mdns;
 pub mod report;
@@ -71,7 +71,7 @@ use search::query::QueryRounds;
 use search::searches::Searches;
 use search::watch::Watchers;
 
-/// Messages that may wait without the sender waiting. Peers that arrive while it is full are turned away.
+/// The mailbox's capacity: a full one makes senders wait. Peers that arrive while it is full are rejected.
 const MAILBOX: usize = 256;
 
 /// The discovery actor of one node.
@@ -105,7 +105,7 @@ impl Discovery {
     /// [`Leave`].
     ///
     /// # Errors
-    /// The system's error if it gives no thread.
+    /// The system's error if it cannot start a thread.
     ///
     /// # Panics
     /// Outside of an actix `System` or a `LocalSet`.
@@ -150,7 +150,7 @@ impl Discovery {
     }
 }
 
-/// The interfaces that multicast uses now; none where they cannot be read.
+/// Returns the interfaces that multicast uses now; none if they cannot be read.
 fn nics(config: &Config) -> InterfaceTable {
     config.interfaces.list().map(|list| InterfaceTable::of(&list)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The multicast DNS sockets of a node: questions leave by them, and one task reads each.
+//! The multicast DNS sockets of a node: questions are sent on them, and one task reads each.
 
 mod errors;
 mod faults;
@@ -22,20 +22,20 @@ use faults::SocketFaults;
 pub(super) use receive::ReceivedMessages;
 use sockets::OpenSocket;
 
-/// This node's own multicast is heard back within this time, if at all.
+/// The time within which this node's own multicast is received back, if at all.
 const ECHO: Duration = Duration::from_millis(200);
 /// The number of questions in one datagram.
 const QUESTIONS_AT_ONCE: usize = 16;
 /// The time for which replies to a one-shot question are waited for.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
 
-/// The sockets, and what has gone through them.
+/// The sockets, and statistics of their traffic.
 #[derive(Default)]
 pub(super) struct MulticastState {
     nics: InterfaceTable,
     has_told_left_out: bool,
     listening: Vec<OpenSocket>,
-    /// Only while questions are asked.
+    /// Open only while questions are asked.
     one_shot: Vec<OpenSocket>,
     one_shot_at: Option<Instant>,
     faults: SocketFaults,
@@ -44,17 +44,17 @@ pub(super) struct MulticastState {
     sent_at: [Option<Instant>; 2],
 }
 
-/// A sign that other hosts can be heard.
+/// A sign that other hosts can be received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OtherHosts {
-    /// One replied directly, in the family that is asked first.
+    /// A host replied directly, in the family that is asked first.
     Replied,
-    /// A service of one was announced by multicast.
+    /// A service of a host was announced by multicast.
     Announced,
 }
 
 impl MulticastState {
-    /// The counts of questions and answers, for statistics and diagnosis.
+    /// Returns the counts of questions and answers, for statistics and diagnosis.
     pub(super) fn observations(&self, now: Instant) -> MulticastObservations {
         let given_time =
             |sent: Option<Instant>| sent.is_some_and(|at| now.saturating_duration_since(at) >= ECHO);
@@ -82,7 +82,7 @@ impl MulticastState {
         }
     }
 
-    /// Sends a message on every interface, in these families. `message` builds one that is no longer than its argument, in bytes.
+    /// Sends a message on every interface, in these families. `message` builds one of at most as many bytes as its argument.
     fn send(
         &mut self,
         purpose: SocketPurpose,
@@ -108,7 +108,7 @@ impl MulticastState {
                 }
                 Err(error) => {
                     tracing::debug!(%channel, %error, "a question was not sent");
-                    // Where IPv4 works, it matters little that IPv6 does not.
+                    // If IPv4 works, it matters little that IPv6 does not.
                     if Families::First.include(open.in_family()) {
                         note_error(&mut self.seen.send_errors, nic, &error);
                     }
@@ -117,12 +117,12 @@ impl MulticastState {
         }
     }
 
-    /// The numbers of the interfaces by which questions go to other hosts.
+    /// Returns the numbers of the interfaces on which questions are sent to other hosts.
     pub(super) fn zones_out(&self) -> Vec<u32> {
         self.nics_out().filter_map(|nic| nic.index).collect()
     }
 
-    /// Returns whether questions go to other hosts.
+    /// Returns whether questions are sent to other hosts.
     pub(super) fn leads_out(&self) -> bool {
         self.nics_out().next().is_some()
     }
@@ -131,14 +131,14 @@ impl MulticastState {
         self.nics.used.iter().filter(|nic| !nic.is_loopback)
     }
 
-    /// Counts what one socket has received, where this host has the interfaces `own`. Returns what that says about other hosts.
+    /// Counts the messages of one socket, on a host with the interfaces `own`. Returns the sign of other hosts among them.
     pub(super) fn count(&mut self, heard: &ReceivedMessages, own: &[Interface]) -> Option<OtherHosts> {
         let is_own = |host: &IpAddr| own.iter().any(|own| own.address.ip == *host);
         let alone = own.iter().all(|own| own.address.ip.is_loopback());
         let from_others = |host: &&IpAddr| alone || !is_own(host);
         let hosts = || heard.adverts.iter().map(|(host, _)| host).filter(from_others);
         let adverts = hosts().count() as u64;
-        // A firewall may be for IPv4 only, which nearly all hosts have.
+        // A firewall may apply to IPv4 only, which nearly all hosts have.
         let has_ipv4 = self.nics_out().any(|nic| nic.v4.is_some());
         let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
         let seen = &mut self.seen;
@@ -158,7 +158,7 @@ impl MulticastState {
         }
     }
 
-    /// Closes the sockets for one-shot questions if nothing has been asked for a while.
+    /// Closes the sockets for one-shot questions if no question has been asked for a while.
     pub(super) fn close_idle(&mut self, now: Instant) {
         if self.one_shot_at.is_some_and(|at| now.saturating_duration_since(at) >= LAST_REPLIES) {
             self.one_shot.clear();

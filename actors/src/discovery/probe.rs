@@ -1,4 +1,4 @@
-//! The probe of an endpoint: a handshake shows that it is the advertised one. Few are made at a time; a failure ends in a verdict.
+//! The probe of an endpoint: a handshake shows that it is the advertised one. Few run at a time; a failure ends in a verdict.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,34 +16,35 @@ use crate::link::dial::{DialError, Handshaken, InstanceUpdates, dial_listed};
 use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 
-/// The number of connections that are begun at once, and the time for which one may keep others waiting.
+/// The number of connections that may begin at once, and the time for which one may delay others.
 const SLOTS: usize = 8;
 const SLOT_TIME: Duration = Duration::from_millis(50);
-/// The time within which an endpoint answers. It takes a millisecond, unless its host is busy, which is not dead.
+/// The time within which an endpoint answers. It takes a millisecond, unless its host is busy, which does not mean dead.
 const ANSWER: Duration = Duration::from_secs(5);
-/// A connection that is accepted and closed again was one too many, or its process was about to die: the next one shows.
+/// The delays before trying again when a connection was accepted and closed at once: the endpoint was at its limit, or its
+/// process was about to die.
 const CLOSED_AGAIN: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 
 /// The conclusion from failing to reach an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is there, and has no room just now.
+    /// The endpoint is there, and has no room now.
     Alive,
-    /// No listener answers there, or that of another instance does.
+    /// There is no listener at its addresses, or that of another instance.
     Dead,
-    /// Nothing came back.
+    /// There was no response.
     Unreachable,
 }
 
 impl Verdict {
-    /// The verdict on an instance that could not be reached, and `answered` at an address before.
+    /// Returns the verdict on an instance that could not be reached, and `answered` at an address before.
     pub(crate) fn of(error: &DialError, answered: Option<SocketAddr>, network: &Network) -> Self {
         match error {
             DialError::Rejected { rejection: Rejection::Full, .. } => Self::Alive,
             DialError::Rejected { rejection, .. } if rejection.is_its_own() => Self::Dead,
             _ => {
                 let own = network.own_addresses();
-                // The system of the other host answered: there is no such listener, or its process just died.
+                // The other host's system answered: there is no such listener, or its process just died.
                 match is_gone(error.attempts(), answered, is_denial, |ip| is_own(ip, &own)) {
                     true => Self::Dead,
                     false => Self::Unreachable,
@@ -53,12 +54,12 @@ impl Verdict {
     }
 }
 
-/// An instance that is to be reached.
+/// An instance to reach.
 pub(crate) struct ProbeTarget {
     pub(crate) instance: Instance,
     /// The address that answered last, if one did.
     pub(crate) answered: Option<SocketAddr>,
-    /// Tells of addresses that become known meanwhile.
+    /// Updates of the instance, with addresses that become known meanwhile.
     pub(crate) listed: InstanceUpdates,
 }
 
@@ -80,7 +81,7 @@ pub(crate) async fn probe(
                 return if same { Ok(dialled) } else { Err(Verdict::Dead) };
             }
             Err(error) => {
-                tracing::debug!(service = %advertised.service, %error, "no connection to a service that was heard of");
+                tracing::debug!(service = %advertised.service, %error, "no connection to an announced service");
                 match pauses.next() {
                     Some(pause) if was_closed(&error) => time::sleep(pause).await,
                     _ => return Err(Verdict::of(&error, *answered, network)),
@@ -98,7 +99,7 @@ fn was_closed(error: &DialError) -> bool {
     )
 }
 
-/// The slots that all attempts of one node share.
+/// Returns the slots that all attempts of one node share.
 pub(crate) fn slots() -> Rc<Semaphore> {
     Rc::new(Semaphore::new(SLOTS))
 }

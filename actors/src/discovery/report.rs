@@ -8,24 +8,24 @@ use meshzero_proto::diagnosis::{Attempt, MulticastObservations};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 
-/// A report of what discovery has heard.
+/// A report of the announcements that discovery has received, and of its obstacles.
 #[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
 pub struct DiscoveryReport {
     /// The names of known services, ordered.
     pub heard: Vec<String>,
     /// Those of them that are on this host only.
     pub heard_here: Vec<String>,
-    /// The number of instances that are known of and not kept, because their nodes have as many as are kept of one.
+    /// The number of instances that are known and not stored, because their nodes have reached the limit.
     pub hidden: usize,
-    /// The most that are kept of one node.
+    /// The most instances that are stored of one node.
     pub instances_per_node: usize,
     /// Other meshes on the same network.
     pub other_meshes: Vec<String>,
-    /// The interfaces that were asked, each with its address.
+    /// The interfaces on which questions were sent, each with its address.
     pub interfaces: Vec<String>,
     /// The static peers that are not connected, each with the reason.
     pub peers: Vec<String>,
-    /// The same, with what was tried.
+    /// The same, with the addresses that were tried.
     pub static_peers: Vec<UnconnectedPeer>,
     /// The hosts of the nodes that are connected.
     pub connected: Vec<IpAddr>,
@@ -51,7 +51,7 @@ pub struct UnansweredInstance {
 /// A static peer that is not connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnconnectedPeer {
-    /// As it was given.
+    /// The peer as it was given.
     pub peer: String,
     /// The obstacle.
     pub trouble: String,

@@ -10,7 +10,7 @@ use meshzero_proto::id::InstanceId;
 use crate::discovery::report::DiscoveryReport;
 use crate::telemetry::stats::DiscoveryStats;
 
-/// An endpoint that has been silent for this time does not answer; an answer takes a millisecond.
+/// The time after which a silent endpoint counts as not answering; an answer takes a millisecond.
 const SILENT: Duration = Duration::from_millis(200);
 
 /// Asks for a report of all observations, for an error that helps.
@@ -18,12 +18,12 @@ const SILENT: Duration = Duration::from_millis(200);
 #[rtype(result = "DiscoveryReport")]
 pub struct GetReport;
 
-/// Asks how long ago the processes of these instances replied to a question themselves, those that ever did.
+/// Asks how long ago the processes of these instances replied to a question, for those that ever did.
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<(InstanceId, Duration)>")]
 pub struct GetReplyAges(pub Vec<InstanceId>);
 
-/// Asks how many services of a filter are known of and not shown, because of a limit.
+/// Asks how many services of a filter are known and not shown, because of a limit.
 #[derive(Debug, Message)]
 #[rtype(result = "usize")]
 pub struct CountHidden(pub Filter);
@@ -33,7 +33,7 @@ pub struct CountHidden(pub Filter);
 #[rtype(result = "DiscoveryStats")]
 pub struct GetDiscoveryStats;
 
-/// Returns whether an attempt is too young to say anything.
+/// Returns whether an attempt is too young to count.
 pub(super) fn is_recent(attempt: &Attempt) -> bool {
     matches!(attempt.outcome, AttemptOutcome::Silent | AttemptOutcome::Accepted) && attempt.took < SILENT
 }

@@ -1,4 +1,4 @@
-//! Discovery actors on loopback, with endpoints that do nothing but shake hands.
+//! Tests of discovery actors on loopback, with endpoints that do nothing but the handshake.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl Node {
     }
 }
 
-/// Listens and shakes hands in the name of `node`. Peers are passed to `discovery`, or held without a word.
+/// Listens and performs the handshake in the name of `node`. Peers are passed to `discovery`, or held open silently.
 async fn endpoint(mesh: &MeshName, node: NodeId, discovery: Option<Addr<Discovery>>) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -154,7 +154,8 @@ async fn welcome(
     matches!(hello.purpose, Purpose::Peer { .. }).then_some((stream, hello))
 }
 
-/// Announces services by multicast in the name of a node that has no discovery actor, so that it can die unannounced.
+/// A daemon that announces services by multicast in the name of a node without a discovery actor, so that it can die
+/// unannounced.
 struct Ghost {
     node: NodeId,
     mdns: Mdns,
@@ -188,7 +189,7 @@ async fn up(watcher: &mut Watcher) -> Instance {
     }
 }
 
-/// The next service that goes, past news of others moving.
+/// The next service that goes down, past moves of others.
 async fn down(watcher: &mut Watcher) -> (ServiceName, DownReason) {
     loop {
         match next(watcher).await {

@@ -15,13 +15,13 @@ use crate::telemetry::counters::TrafficCounters;
 /// The settings, counters and memory that the message connections of a node share.
 #[derive(Debug, Clone, Default)]
 pub struct LinkConfig {
-    /// Their bounds.
+    /// The limits.
     pub limits: Arc<Limits>,
-    /// For how long a connection looks for bytes again and again before its thread may sleep.
+    /// The time for which a connection polls for bytes before its thread may sleep.
     pub spin: Duration,
-    /// The network that they are made in.
+    /// The network in which they are made.
     pub network: Network,
-    /// Counts what is carried.
+    /// The counters of the traffic.
     pub meter: Arc<TrafficCounters>,
     /// Memory for their next batches.
     pub spares: BufferPool,
@@ -30,7 +30,7 @@ pub struct LinkConfig {
 }
 
 impl LinkConfig {
-    /// Makes the outgoing half of a link, which begins over `writer`.
+    /// Creates the outgoing half of a link, which begins over `writer`.
     pub(crate) fn outbox(&self, writer: WriteHalf) -> SendQueue {
         SendQueue::new(writer, &self.limits, &self.meter, &self.spares)
     }
@@ -41,21 +41,21 @@ impl LinkConfig {
     }
 }
 
-/// The time for which an endpoint keeps a link that has lost its connection. The client's own time begins when it notices the loss,
-/// which may take as long as the keep-alive takes to detect a silent host.
+/// Returns the time for which an endpoint keeps a link that has lost its connection. The client's own time begins when it
+/// notices the loss, which may take as long as the keep-alive takes to detect a silent host.
 pub(crate) fn resume_window(limits: &Limits) -> Duration {
     let detection = limits.keep_alive.saturating_mul(crate::net::socket::PROBES + 1);
     limits.reconnect.saturating_add(detection)
 }
 
-/// The dials of connections that stand by for links, of all links of a node.
+/// The allowance of dials of standby connections, for all links of a node.
 #[derive(Debug, Default)]
 pub(crate) struct DialAllowance {
     allowance: Mutex<Option<DialBudget>>,
 }
 
 impl DialAllowance {
-    /// Takes one of so many in a second, if there is one.
+    /// Takes one of `per_second`, if one is left.
     fn take(&self, per_second: u32, now: Instant) -> bool {
         let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
         allowance.get_or_insert_with(|| DialBudget::new(per_second, now)).take(now)

@@ -1,4 +1,4 @@
-//! Dialling: from the addresses of an endpoint to a connection whose other end has proved who it is.
+//! Dialling: from the addresses of an endpoint to a connection whose other end has proved its identity.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,11 +27,11 @@ mod handshake;
 /// the internet; on a local network a connection takes less than a millisecond).
 const NEXT_ADDRESS: Duration = Duration::from_millis(50);
 
-/// The time that the other addresses have once one has answered that the endpoint is not there. All lead to the
-/// same listener, and where multicast is blocked the IPv6 ones often lead nowhere, which shows after seconds only.
+/// The time that the other addresses have once one has answered that the endpoint is not there. All lead to the same listener, and
+/// where multicast is blocked the IPv6 ones often lead nowhere, which shows only after seconds.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
-/// The most addresses that are tried, those included that are added while dialling.
+/// The most addresses that are tried, including those that are added while dialling.
 const MOST_ADDRESSES: usize = 64;
 
 /// Updates of an instance; `None` when it is known to be gone.
@@ -42,12 +42,11 @@ pub(crate) type InstanceUpdates = watch::Receiver<Option<Instance>>;
 /// The addresses are raced in their order, a new one every 50 ms or as soon as one fails, and the first good
 /// handshake wins.
 ///
-/// # Errors
-/// [`DialError`] of the last address that failed; a rejection or a foreign protocol is preferred over an address
-/// that merely did not answer, because it says more.
+/// [`DialError`] of the last address that failed; a rejection or a foreign protocol is preferred over an address that merely
+/// did not answer, because it is more informative.
 ///
 /// # Cancel safety
-/// Dropping the future closes all attempts.
+/// This function is cancel safe. Dropping the future closes all attempts.
 pub(crate) async fn dial(
     network: &Network,
     addresses: &[SocketAddr],
@@ -57,8 +56,8 @@ pub(crate) async fn dial(
     dial_listed(network, addresses, None, hello, timeout, &AttemptRecord::default()).await
 }
 
-/// As [`dial`], where `listed` tells of addresses that become known meanwhile: these are tried as well. Enters in `record` what
-/// happens, where others can read it meanwhile.
+/// As [`dial`], where `listed` reports addresses that become known meanwhile: these are tried as well. The attempts are
+/// recorded in `record`, which others can read meanwhile.
 pub(crate) async fn dial_listed(
     network: &Network,
     addresses: &[SocketAddr],
@@ -94,7 +93,7 @@ impl Candidates {
         Self { waiting: addresses.iter().copied().collect(), known: addresses.to_vec(), listed }
     }
 
-    /// Waits until there are more; forever if there will not be any.
+    /// Waits until there are more; forever if there will be none.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -134,7 +133,7 @@ async fn race(
     let mut own: Option<Vec<OwnAddress>> = None;
     let mut give_up = None;
     loop {
-        // Not by a timer: even one that is due takes a millisecond, which is more than the whole handshake.
+        // Without a timer: even one that is due takes a millisecond, which is more than the whole handshake.
         while next_at <= Instant::now()
             && let Some(address) = candidates.waiting.pop_front()
         {
@@ -155,7 +154,7 @@ async fn race(
                     trail.end(address, AttemptOutcome::from(&error));
                     next_at = Instant::now();
                     let own = own.get_or_insert_with(|| network.own_addresses());
-                    // Somebody on this host, while the endpoint may be on another.
+                    // The answer of another program on this host, while the endpoint may be on another.
                     let is_misled = is_own(address.ip(), own) && !is_here(&candidates.known, own);
                     let weight = if is_misled { weight(&error).min(MISLED) } else { weight(&error) };
                     if weight >= REFUSAL {
@@ -165,7 +164,7 @@ async fn race(
                         told = (weight, error);
                     }
                 }
-                Err(error) => tracing::error!(%error, "an attempt to connect ended by itself"),
+                Err(error) => tracing::error!(%error, "a connection attempt panicked or was cancelled"),
             },
             () = time::sleep_until(next_at), if !exhausted => {}
             () = candidates.added() => {}
@@ -180,7 +179,7 @@ const MISLED: u8 = 1;
 /// The weight of an error that is an answer, if only of the other host's system.
 const REFUSAL: u8 = 3;
 
-/// Returns the weight of an error: the more it says about the endpoint, the more.
+/// Returns the weight of an error: how much it says about the endpoint.
 fn weight(error: &DialError) -> u8 {
     match error {
         DialError::Rejected { rejection, .. } if rejection.is_its_own() => 5,

@@ -1,11 +1,12 @@
-//! The incoming progress of one link: counted where it is read, observed by what watches the connection.
+//! The receive counters of one link: updated by its reader, observed by the tasks that watch the connection.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use meshzero_proto::stream::stall::ReceivedSoFar;
 use tokio::sync::Notify;
 
-/// Counters of what has arrived on one link. One task writes them; what others read may be slightly out of date.
+/// Counters of the bytes and frames that have arrived on one link. One task writes them; readers may see values that are
+/// slightly out of date.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveCounters {
     bytes: AtomicU64,
@@ -17,12 +18,12 @@ pub(crate) struct ReceiveCounters {
 }
 
 impl ReceiveCounters {
-    /// Notes whether bytes are waited for: otherwise what has arrived is being handled.
+    /// Records whether the reader waits for bytes: otherwise it is handling those that have arrived.
     pub(crate) fn reads(&self, is_reading: bool) {
         self.is_reading.store(is_reading, Ordering::Relaxed);
     }
 
-    /// Notes a read after which so many bytes have arrived.
+    /// Records a read after which `bytes` have arrived in total.
     pub(crate) fn arrive(&self, bytes: u64) {
         self.bytes.store(bytes, Ordering::Relaxed);
         self.reads.store(self.reads.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -32,22 +33,22 @@ impl ReceiveCounters {
         }
     }
 
-    /// Notes that one of the frames that have arrived is an acknowledgement.
+    /// Records that an acknowledgement has arrived.
     pub(crate) fn acknowledged(&self) {
         self.acks.store(self.acks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// Returns whether bytes are waited for.
+    /// Returns whether the reader waits for bytes.
     pub(crate) fn is_reading(&self) -> bool {
         self.is_reading.load(Ordering::Relaxed)
     }
 
-    /// Bytes that have arrived.
+    /// Returns the number of bytes that have arrived.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// All that has arrived.
+    /// Returns all counters.
     pub(crate) fn seen(&self) -> ReceivedSoFar {
         ReceivedSoFar {
             bytes: self.bytes(),
@@ -56,8 +57,8 @@ impl ReceiveCounters {
         }
     }
 
-    /// Waits for the next read, or not at all if one came while somebody waited before. For one at a time, in the task that
-    /// reads.
+    /// Waits for the next read. Returns at once if one happened during an earlier wait that was dropped. For one waiter at a
+    /// time, in the task that reads.
     ///
     /// # Cancel safety
     /// This method is cancel safe.

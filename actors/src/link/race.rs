@@ -17,10 +17,10 @@ use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock;
 
-/// The most dials under way for one link. Older ones have had several round trips by then.
+/// The most dials under way for one link. Any older one has had several round trips by then.
 const UNDER_WAY: usize = 3;
 
-/// Every so many-th dial is to another address than that of the connection, if there are others.
+/// The share of dials to other addresses than that of the connection, if there are any: one in this number.
 const OTHERS: usize = 4;
 
 /// The pauses while an endpoint accepts connections and does not answer: its process is busy or stopped.
@@ -31,7 +31,7 @@ pub(crate) struct DialRacer {
     hello: Vec<u8>,
     /// The address that the connection leads to.
     address: SocketAddr,
-    /// The addresses that were known when it was made.
+    /// The addresses that were known when it was created.
     known: Vec<SocketAddr>,
     /// Updates of the instance from discovery.
     listed: Option<watch::Receiver<Option<Instance>>>,
@@ -41,7 +41,7 @@ pub(crate) struct DialRacer {
 }
 
 impl DialRacer {
-    /// Creates a racer that says `hello` beside a connection to `address`.
+    /// Creates a racer that sends `hello` beside a connection to `address`.
     pub(crate) fn new(
         hello: &Hello,
         address: SocketAddr,
@@ -69,7 +69,7 @@ impl DialRacer {
     }
 }
 
-/// The dials of one link that are under way. Dropping it gives them up.
+/// The dials of one link that are under way. Dropping it cancels them.
 pub(crate) struct StandbyDials {
     racer: DialRacer,
     under_way: JoinSet<Result<Handshaken, DialError>>,
@@ -93,7 +93,7 @@ impl StandbyDials {
         }
     }
 
-    /// Returns whether another dial may begin: an endpoint that owes an answer on one connection is given time.
+    /// Returns whether another dial may begin: an endpoint that has yet to answer on one connection is given time.
     pub(crate) fn may_begin(&mut self) -> bool {
         if self.connected() == 0 {
             self.not_before = None;
@@ -109,7 +109,7 @@ impl StandbyDials {
         true
     }
 
-    /// Dials once more, in place of the oldest where there are enough.
+    /// Dials once more. At the limit, this replaces the oldest dial.
     pub(crate) fn begin(&mut self) {
         if self.handles.len() == UNDER_WAY
             && let Some(oldest) = self.handles.pop_front()
@@ -126,12 +126,12 @@ impl StandbyDials {
         self.handles.push_back(self.under_way.spawn(attempt));
     }
 
-    /// The number of dials that are connected and wait for the endpoint's answer.
+    /// Returns the number of dials that are connected and wait for the endpoint's answer.
     pub(crate) fn connected(&self) -> usize {
         self.connected.load(Ordering::Relaxed)
     }
 
-    /// Gives up all that are under way.
+    /// Cancels all that are under way.
     pub(crate) fn give_up(&mut self) {
         if !self.under_way.is_empty() {
             self.under_way = JoinSet::new();
@@ -148,14 +148,14 @@ impl StandbyDials {
             match self.under_way.join_next().await {
                 Some(Ok(ended)) => return ended,
                 Some(Err(error)) if error.is_cancelled() => {}
-                Some(Err(error)) => tracing::error!(%error, "a dial ended by itself"),
+                Some(Err(error)) => tracing::error!(%error, "a dial panicked"),
                 None => std::future::pending().await,
             }
         }
     }
 }
 
-/// A counted dial that is connected.
+/// The count of connected dials, including one more until this is dropped.
 struct ConnectedCount(Arc<AtomicUsize>);
 
 impl Drop for ConnectedCount {

@@ -1,4 +1,4 @@
-//! Frames as they arrive on one connection: all that one read brought, at once.
+//! The reader of frames from one connection, in batches: all that one read brought.
 
 use std::hint;
 use std::io::ErrorKind::{Interrupted, WouldBlock};
@@ -20,19 +20,18 @@ use crate::link::send_queue::SendQueue;
 use crate::net::connection::ReadHalf;
 use crate::telemetry::counters::TrafficCounters;
 
-/// Bytes asked of the socket at a time: at first, so that a thousand quiet connections cost little, and at most. One
-/// read is handled in one go, and more of it would keep others on the thread waiting.
+/// The size of a read: at first, so that a thousand quiet connections cost little, and at most. One read is handled without a
+/// pause, and a larger one would delay other tasks on the thread.
 const FIRST_READ_BYTES: usize = 4 << 10;
 const MOST_READ_BYTES: usize = 32 << 10;
 
-/// Of frames that are as long as this several are asked for at a time, or the part of one that the next read begins with
-/// would have to be moved for each of them.
+/// The length from which several frames are read at a time. Otherwise the part of a frame that the next read begins with would
+/// have to be moved for each of them.
 const LARGE_FRAME_BYTES: usize = 16 << 10;
 const LARGE_FRAMES: usize = 4;
 const MOST_AHEAD_BYTES: usize = 512 << 10;
 
-/// The tries of a spinning reader before others on the thread have a turn again, which takes as long as a few
-/// questions.
+/// The tries of a spinning reader between two turns of other tasks on the thread; they take as long as a few such turns.
 const SPIN_TRIES: usize = 4;
 
 /// The incoming half of a link, cut into frames.
@@ -42,11 +41,12 @@ pub(crate) struct FrameReader {
     reader: Option<ReadHalf>,
     received: RecvCounter,
     buffer: BytesMut,
-    /// The memory that was read into before, to be used again once what arrived there has been handled.
+    /// The memory of an earlier read, which is reused once its contents have been handled.
     spare: BytesMut,
     limit: usize,
     read_bytes: usize,
-    /// Bytes that have arrived since the beginning. A peer has to send this much before this much is reserved for it.
+    /// The number of bytes that have arrived since the beginning. A peer must send this much before this much is reserved for
+    /// it.
     arrived: usize,
     spin: Duration,
     /// Memory for bytes that arrive while spinning.
@@ -67,7 +67,7 @@ pub enum FrameReaderError {
 }
 
 impl FrameReader {
-    /// Reads frames whose message has at most `message_bytes`.
+    /// Creates a reader of frames whose message has at most `message_bytes`.
     pub(crate) fn new(reader: ReadHalf, message_bytes: usize, carrying: &LinkConfig) -> Self {
         Self {
             reader: Some(reader),
@@ -84,29 +84,29 @@ impl FrameReader {
         }
     }
 
-    /// Lets go of the connection, which was lost. What has arrived stays, and nothing arrives until there is another.
+    /// Drops the connection, which was lost. Bytes that have arrived stay, and none arrive until there is another connection.
     pub(crate) fn detach(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.abandon();
         }
     }
 
-    /// Goes on with what another connection brings.
+    /// Continues with another connection.
     pub(crate) fn attach(&mut self, reader: ReadHalf) {
         self.reader = Some(reader);
     }
 
-    /// Bytes that a frame may have besides its header.
+    /// Returns the most bytes that a frame may have besides its header.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Returns the count of what has arrived of the stream.
+    /// Returns the counter of the bytes of the stream that have arrived.
     pub(crate) fn received(&mut self) -> &mut RecvCounter {
         &mut self.received
     }
 
-    /// The counters of what has arrived, for tasks that watch the link.
+    /// Returns the receive counters, for tasks that watch the link.
     pub(crate) fn progress(&self) -> &Arc<ReceiveCounters> {
         &self.progress
     }
@@ -130,8 +130,8 @@ impl FrameReader {
         }
     }
 
-    /// Waits for frames, and gives all that have arrived, each of them whole, and what they hold. By `outbox` the peer hears
-    /// now and then how much has arrived, also in the middle of a long frame.
+    /// Waits for frames, and returns all that have arrived, each of them whole, with the values that they hold.
+    /// Acknowledgements are sent by `outbox` from time to time, also in the middle of a long frame.
     ///
     /// # Errors
     /// [`FrameReaderError`]; the end of the connection is one.
@@ -164,7 +164,7 @@ impl FrameReader {
         }
     }
 
-    /// Reads once. `next` is how long the frame is that has begun to arrive.
+    /// Reads once. `next` is the length of the frame that has begun to arrive.
     async fn fill(&mut self, next: Option<usize>) -> io::Result<usize> {
         let missing = next.map_or(0, |next| next.saturating_sub(self.buffer.len()));
         let several = match next {
@@ -175,7 +175,7 @@ impl FrameReader {
         };
         let wanted = several.min(self.arrived).max(self.read_bytes);
         let room = self.buffer.capacity() - self.buffer.len();
-        // A little less will do, so that small frames do not ask for new memory each time.
+        // A little less is enough, so that small frames do not allocate each time.
         if room < wanted.min(missing.max(self.read_bytes / 2)) {
             self.make_room(wanted);
         }
@@ -193,7 +193,7 @@ impl FrameReader {
         Ok(read)
     }
 
-    /// Makes room for `wanted` more bytes, in memory that was used before if that is free.
+    /// Makes room for `wanted` more bytes, in the spare memory if that is free.
     fn make_room(&mut self, wanted: usize) {
         if self.buffer.try_reclaim(wanted) {
             return;
@@ -213,22 +213,22 @@ impl FrameReader {
         {
             return read;
         }
-        // Not by trying first: only a read that may wait notes that the socket is empty, which spares the next one a
-        // system call.
+        // Without trying first: only a read that may wait notes that the socket is empty, which saves the next one a system
+        // call.
         match &mut self.reader {
             Some(reader) => reader.read_buf(&mut self.buffer).await,
             None => std::future::pending().await,
         }
     }
 
-    /// Asks the system again and again for bytes, with turns for all others on the thread in between; `None` when the time
-    /// for that is over. Past tokio, which would only know of bytes once the thread has asked the system for events.
+    /// Polls the system for bytes, with turns for all other tasks on the thread in between; `None` when the time for that is
+    /// over. It bypasses tokio, which would notice bytes only once the thread has asked the system for events.
     async fn spin(&mut self) -> Option<io::Result<usize>> {
         let Some(ReadHalf::System(reader)) = &self.reader else { return None };
         let begun = Instant::now();
         self.spun.resize(MOST_READ_BYTES, 0);
         while begun.elapsed() < self.spin {
-            // First of all for those who have something to do because of what arrived before.
+            // First come the tasks that have work to do because of earlier bytes.
             task::yield_now().await;
             for _ in 0..SPIN_TRIES {
                 match (&*SockRef::from(AsRef::<TcpStream>::as_ref(reader))).read(&mut self.spun) {

@@ -1,4 +1,4 @@
-//! Dialling an endpoint again, to go on with a link whose connection was lost.
+//! Reconnection: dialling an endpoint again, to resume a link whose connection was lost.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -24,10 +24,10 @@ use crate::runtime::clock;
 
 mod liveness_probe;
 
-/// Before the second attempt and those after it; the first is made at once.
+/// The pauses before the second attempt and later ones; the first is made at once.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
-/// A link whose time is over but for less than this is given up.
+/// A link with less than this left of its time is given up.
 const LAST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The shortest pause between two dials while there is no connection.
@@ -36,26 +36,26 @@ const DIAL_AGAIN: Duration = Duration::from_millis(100);
 /// The timeout of one attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The timeout of an attempt that is made because other links dial as much as the node may: the next may be one that stands by.
+/// The timeout of an attempt at the node's limit of dials for other links: the next attempt may be a standby connection.
 const IN_BETWEEN: Duration = Duration::from_secs(1);
 
-/// The client's way to another connection for one link.
+/// The reconnection of the client's end of one link.
 pub(crate) struct Reconnector {
     hello: Hello,
     link: Option<LinkId>,
-    /// Discovery's updates of the instance, unless its address was given; it may say that it is gone, and be wrong.
+    /// Discovery's updates of the instance, unless its address was given; they may report it gone by mistake.
     listed: Option<watch::Receiver<Option<Instance>>>,
-    /// The addresses known last.
+    /// The addresses that were known last.
     addresses: Vec<SocketAddr>,
-    /// The one that the connection leads to.
+    /// The address that the connection leads to.
     address: SocketAddr,
-    /// The one of this host that the connection comes from.
+    /// The address of this host that the connection comes from.
     own: Option<IpAddr>,
-    /// The number of the last attempt to continue the link.
+    /// The number of the last attempt to resume the link.
     attempt: u64,
-    /// A connection that stands by.
+    /// A standby connection.
     standby: Option<Handshaken>,
-    /// Set if the endpoint lets connections stand by, as far as is known.
+    /// Set if the endpoint permits standby connections, as far as is known.
     stands_by: bool,
     window: Duration,
     keep_alive: Duration,
@@ -64,7 +64,7 @@ pub(crate) struct Reconnector {
 }
 
 impl Reconnector {
-    /// For the link that was begun with `hello` over `dialled`.
+    /// Creates a reconnector for the link that was opened with `hello` over `dialled`.
     pub(crate) fn new(
         hello: &Hello,
         dialled: &Handshaken,
@@ -91,12 +91,12 @@ impl Reconnector {
         redial
     }
 
-    /// The address that the current connection leads to.
+    /// Returns the address that the current connection leads to.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns what dials beside the current connection; `None` if the endpoint lets no connection stand by.
+    /// Returns a racer that dials beside the current connection; `None` if the endpoint permits no standby connection.
     pub(crate) fn racer(&self) -> Option<DialRacer> {
         if !self.stands_by {
             return None;
@@ -116,11 +116,12 @@ impl Reconnector {
         self.standby = standby;
     }
 
-    /// Dials again and again, faster than the system would repeat its request on one connection, until a connection stands by or
-    /// dialling all addresses at once would say more. Returns how long that may take; `None` if a connection stands by.
+    /// Dials repeatedly, faster than the system would repeat its request on one connection, until a connection stands by or
+    /// dialling all addresses at once would be more informative. Returns the time that this may take; `None` if a connection
+    /// stands by.
     ///
     /// # Errors
-    /// The last error, with the last attempt at each address, when nobody has answered in time.
+    /// The last error, with the last attempt at each address, when there was no answer in time.
     async fn dial_standby(&mut self, patience: Duration) -> Result<Option<Duration>, DialError> {
         let Some(mut dials) = self.racer().map(StandbyDials::new) else { return Ok(Some(patience)) };
         let until = Instant::now() + patience;
@@ -171,8 +172,8 @@ impl Reconnector {
         }
     }
 
-    /// Returns whether trying again is useless after `error`, when `attempts` were the last at each address: the endpoint has gone,
-    /// or does not know the link. What was not tried may still lead there.
+    /// Returns whether another try is useless after `error`, when `attempts` were the last at each address: the endpoint has
+    /// gone, or does not know the link. Addresses that were not tried may still lead there.
     fn is_final(&self, error: &DialError, attempts: &[Attempt]) -> bool {
         match error {
             DialError::Rejected { rejection, .. } if rejection.is_its_own() => *rejection != Rejection::Full,
@@ -191,13 +192,13 @@ impl Reconnector {
         }
     }
 
-    /// Returns what tests the current connection.
+    /// Returns a test of the current connection.
     pub(crate) fn doubt(&self) -> LivenessProbe {
         let hello = Hello { purpose: Purpose::Probe, resume: None, ..self.hello.clone() };
         LivenessProbe { own: self.own, address: self.address, hello, network: self.network.clone() }
     }
 
-    /// Takes note of the addresses that discovery knows.
+    /// Updates the addresses to those that discovery knows.
     fn update(&mut self) {
         if let Some(listed) = &mut self.listed
             && let Some(instance) = &*listed.borrow_and_update()
@@ -233,7 +234,7 @@ impl ConnectionSource for Reconnector {
     }
 
     async fn next(&mut self, received: u64) -> Result<NextConnection, String> {
-        let Some(link) = self.link else { return Err("it cannot go on over another connection".to_owned()) };
+        let Some(link) = self.link else { return Err("the link cannot be resumed".to_owned()) };
         let until = clock::later(Instant::now(), self.window);
         let left = || until.saturating_duration_since(Instant::now());
         let mut pauses = PAUSES;
@@ -255,7 +256,7 @@ impl ConnectionSource for Reconnector {
                     let timed_out = |_| Err(DialError::TimedOut { after: patience, attempts: Vec::new() });
                     time::timeout(patience, greeting).await.unwrap_or_else(timed_out)
                 }
-                // Whether the endpoint is gone, all its addresses say together.
+                // Only all addresses together show whether the endpoint is gone.
                 (Ok(patience), None) => {
                     let patience = patience.unwrap_or(PATIENCE).min(left());
                     let (network, addresses, listed) = (&self.network, &self.addresses, self.listed.clone());
@@ -271,10 +272,10 @@ impl ConnectionSource for Reconnector {
                     self.own = connection.local_ip();
                     return Ok(NextConnection { connection, from: welcome.received, is_latest: false });
                 }
-                Ok(_) => return Err("it has begun another link".to_owned()),
+                Ok(_) => return Err("the endpoint opened another link instead".to_owned()),
                 Err(error) => error,
             };
-            // No pause outlasts the time that is left.
+            // Pauses end before the remaining time does.
             let pause = pauses.next_delay().min(left() / 2);
             if self.is_final(&error, error.attempts()) || pause < LAST_PAUSE {
                 return Err(error.to_string());

@@ -1,4 +1,4 @@
-//! Carries one end of a link over one connection after the other.
+//! The loop of one end of a link, over one connection after the other.
 
 use std::io;
 
@@ -10,22 +10,22 @@ use crate::link::reader::{FrameReader, FrameReaderError};
 use crate::link::send_queue::SendQueue;
 use crate::net::connection::Connection;
 
-/// The protocol of one end of a link: its handling of what arrives.
+/// The protocol of one end of a link: its handling of incoming frames.
 pub(crate) trait LinkProtocol {
     /// A violation of the protocol by the other end.
     type Error: From<InvalidAck>;
 
-    /// Set if the last word is the other end's. Closing a connection on which something has arrived unread throws away
-    /// what the other end has not read yet.
+    /// Set if the other end sends the last frame. Closing a connection with unread bytes discards those that the other end has
+    /// not read yet.
     const LINGERS: bool;
 
     /// Returns the incoming half.
     fn incoming(&mut self) -> &mut FrameReader;
 
-    /// Handles what arrives until the link is over. While there is no connection, what had arrived before is handled.
+    /// Handles incoming frames until the link is over. Without a connection, it handles those that arrived before.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing.
+    /// This method is cancel safe.
     async fn run(&mut self) -> Result<(), ReadEnd<Self::Error>>;
 }
 
@@ -34,10 +34,10 @@ pub(crate) trait ConnectionSource {
     /// Waits until the connection should be given up, although it has not failed.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     async fn watch(&mut self);
 
-    /// Waits for another connection by which the link can go on. This end has `received` bytes of what the other wrote.
+    /// Waits for another connection over which the link can resume. This end has received `received` bytes of the stream.
     ///
     /// # Errors
     /// The reason why the link is given up.
@@ -48,16 +48,16 @@ pub(crate) trait ConnectionSource {
 #[derive(Debug)]
 pub(crate) struct NextConnection {
     pub(crate) connection: Connection,
-    /// The byte that the other end wants next.
+    /// The offset of the next byte that the other end expects.
     pub(crate) from: u64,
-    /// Set if the other end reads from no connection that was made before.
+    /// Set if the other end no longer reads from any earlier connection.
     pub(crate) is_latest: bool,
 }
 
-/// The reasons to stop handling what arrives.
+/// The reasons for which handling of incoming frames stops.
 #[derive(Debug)]
 pub(crate) enum ReadEnd<E> {
-    /// The connection was lost. The link may go on over another.
+    /// The connection was lost. The link may resume over another.
     Lost(io::Error),
     /// The other end broke the protocol.
     Broken(E),
@@ -92,15 +92,15 @@ pub(crate) enum PeerError {
 /// The end of a link.
 #[derive(Debug)]
 pub(crate) enum LinkEnd<E> {
-    /// One of its ends ended it.
+    /// One end closed the link.
     Over,
-    /// The connection was lost, and no other came.
+    /// The connection was lost, and there was no other in time.
     Lost(String),
     /// The other end broke the protocol.
     Broken(E),
 }
 
-/// Carries a link until it is over. What is still to be written then, is left to the caller.
+/// Runs a link until it is over. Writing the remaining frames is left to the caller.
 pub(crate) async fn run_link<C: LinkProtocol>(
     conversation: &mut C,
     outbox: &SendQueue,
@@ -135,7 +135,7 @@ pub(crate) async fn run_link<C: LinkProtocol>(
             next = way.next(received) => next,
             ended = conversation.run() => match ended {
                 Ok(()) => return LinkEnd::Over,
-                // Without a connection nothing is lost.
+                // Without a connection there is none to lose.
                 Err(ReadEnd::Lost(error)) => Err(error.to_string()),
                 Err(ReadEnd::Broken(error)) => return LinkEnd::Broken(error),
             },
@@ -149,11 +149,11 @@ pub(crate) async fn run_link<C: LinkProtocol>(
             return LinkEnd::Broken(error.into());
         }
         conversation.incoming().attach(reader);
-        tracing::debug!(received, from, "a link goes on over another connection");
+        tracing::debug!(received, from, "a link was resumed over another connection");
     }
 }
 
-/// Does what a frame asks for that keeps the link itself going, and says whether it ends the link.
+/// Handles a frame that maintains the link itself, and returns whether it ends the link.
 ///
 /// # Errors
 /// [`InvalidAck`].

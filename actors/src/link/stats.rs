@@ -7,7 +7,7 @@ use meshzero_proto::id::NodeId;
 use crate::link::send_queue::{QueueStats, SendQueue};
 use crate::telemetry::stats::{LinkPurpose, LinkStats};
 
-/// Returns the statistics of a link to or from `node` at `address`, whose frames leave by `outbox`.
+/// Returns the statistics of a link to or from `node` at `address`, whose send queue is `outbox`.
 pub(crate) fn link_stats(
     outbox: &SendQueue,
     node: NodeId,

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 /// The most addresses that are remembered; an endpoint has fewer.
 const MAX_ADDRESSES: usize = 64;
-/// The most endpoints that are remembered, and for how long: as long as the records of a service may live in caches.
+/// The most endpoints that are remembered, and the time for which they are: the lifetime of a service's records in caches.
 pub(crate) const MAX_ENDPOINTS: usize = 256;
 const REMEMBER: Duration = Duration::from_secs(150);
 
-/// Every address that one dialling has tried. Cheap to clone; all clones share one record, so that open attempts can be observed.
+/// The attempts of one dialling, at every address that it has tried. Cheap to clone; all clones share one record, so that open
+/// attempts can be observed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DialTrail(Arc<Mutex<Vec<DialAttempt>>>);
 
@@ -57,7 +58,7 @@ impl DialTrail {
         }
     }
 
-    /// All attempts; those that are open end now.
+    /// Returns all attempts; open ones end now.
     pub(crate) fn finish(&self) -> Vec<Attempt> {
         self.finish_at(Instant::now())
     }
@@ -71,7 +72,7 @@ impl DialTrail {
 }
 
 impl DialAttempt {
-    /// The attempt as it is `now`.
+    /// Returns the state of the attempt at `now`.
     fn attempt(&self, now: Instant) -> Attempt {
         let (outcome, ended) = self.ended.unwrap_or((self.open, now));
         Attempt { address: self.address, outcome, took: ended.duration_since(self.begun) }
@@ -84,22 +85,22 @@ pub(crate) struct AttemptRecord(Arc<Mutex<RecordState>>);
 
 #[derive(Debug, Default)]
 struct RecordState {
-    /// Of dialling that is over, the last attempt at each address.
+    /// The last attempt at each address, of dialling that is over.
     past: Vec<OpenAttempt>,
     present: DialTrail,
     since: Option<Instant>,
 }
 
-/// An attempt as others are told of it.
+/// An attempt with its beginning.
 #[derive(Debug, Clone, Copy)]
 struct OpenAttempt {
     attempt: Attempt,
-    /// The time since which the address is silent, or when the attempt began.
+    /// The time since which the address has been silent, or at which the attempt began.
     begun: Instant,
 }
 
 impl AttemptRecord {
-    /// The endpoint is dialled again, along `trail`.
+    /// Begins to follow another dialling of the endpoint, along `trail`.
     pub(crate) fn follow(&self, trail: DialTrail) {
         self.follow_at(trail, Instant::now());
     }
@@ -109,13 +110,13 @@ impl AttemptRecord {
         *lock(&self.0) = RecordState { past, present: trail, since: Some(now) };
     }
 
-    /// The endpoint has answered: what was tried before matters no more.
+    /// Clears the record, because the endpoint has answered: earlier attempts no longer matter.
     pub(crate) fn clear(&self) {
         *lock(&self.0) = RecordState::default();
     }
 
-    /// The last attempt at each address, as it is now. One that is being repeated counts as it ended the time before; where nothing
-    /// has come back all the time, that is one silence.
+    /// Returns the last attempt at each address, in its current state. One that is being repeated counts with its earlier
+    /// outcome; silence in all of them counts as one long silence.
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
         self.attempts_at(Instant::now())
     }
@@ -151,7 +152,7 @@ impl AttemptRecord {
         lock(&self.0).since.is_some_and(|since| since.elapsed() <= REMEMBER)
     }
 
-    /// Returns whether it tells nothing, nor is about to: nobody dials the endpoint.
+    /// Returns whether the record is of no use: there is no dial of the endpoint, and no recent attempt.
     fn is_idle(&self) -> bool {
         Arc::strong_count(&self.0) == 1 && !self.is_unanswered()
     }
@@ -167,8 +168,8 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The records of several endpoints, with what belongs to each. The oldest of those whose endpoints have answered makes room, and
-/// if there is none, the oldest.
+/// The records of several endpoints, each with associated data. At the limit, the oldest whose endpoint has answered is
+/// evicted, and if there is none, the oldest.
 #[derive(Debug)]
 pub(crate) struct AttemptRecords<K, V> {
     records: BTreeMap<K, (V, AttemptRecord)>,
@@ -182,7 +183,7 @@ impl<K, V> Default for AttemptRecords<K, V> {
 }
 
 impl<K: Ord + Copy, V: Clone> AttemptRecords<K, V> {
-    /// The record of an endpoint: the one that there is, or a new one.
+    /// Returns the record of an endpoint: the existing one, or a new one.
     pub(crate) fn of(&mut self, key: K, value: V) -> AttemptRecord {
         if let Some((_, record)) = self.records.get(&key) {
             return record.clone();
@@ -204,14 +205,14 @@ impl<K: Ord + Copy, V: Clone> AttemptRecords<K, V> {
         }
     }
 
-    /// Forgets an endpoint, which said goodbye.
+    /// Forgets an endpoint that withdrew.
     pub(crate) fn forget(&mut self, key: K) {
         if self.records.remove(&key).is_some() {
             self.order.retain(|other| *other != key);
         }
     }
 
-    /// The endpoints that did not answer lately, each with what was tried.
+    /// Returns the endpoints that did not answer lately, each with its attempts.
     pub(crate) fn unanswered(&self) -> Vec<(K, V, Vec<Attempt>)> {
         let unanswered = self.records.iter().filter(|(_, (_, record))| record.is_unanswered());
         unanswered.map(|(key, (value, record))| (*key, value.clone(), record.attempts())).collect()

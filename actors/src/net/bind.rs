@@ -1,4 +1,4 @@
-//! The place at which an endpoint is to listen, as the user writes it.
+//! The address at which an endpoint listens, as the user writes it.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use crate::net::zone::{self, ZonedAddress};
 mod error;
 mod listen;
 
-/// Where an endpoint is to listen. The default is every interface of the mesh and a free port.
+/// The address of an endpoint's listener. The default is every interface of the mesh and a free port.
 ///
 /// ```
 /// # use meshzero_actors::net::bind::{BindAddress, BindError};
@@ -32,7 +32,7 @@ pub struct BindAddress {
 enum BindHost {
     #[default]
     Any,
-    /// With the zone, as far as it is given; the port is 0.
+    /// With the zone, as far as one is given; the port is 0.
     Ip(SocketAddr),
     Pattern(AddressPattern),
     Name(String),
@@ -72,7 +72,7 @@ impl FromStr for BindAddress {
 }
 
 fn is_host_name(text: &str) -> bool {
-    // Digits and dots alone are a mistyped address, not a name.
+    // A text of digits and dots alone is a mistyped address, not a name.
     text.bytes().any(|byte| byte.is_ascii_alphabetic())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
@@ -108,7 +108,7 @@ mod tests {
     use crate::net::network::Network;
 
     #[test]
-    fn places_are_read_and_written() {
+    fn bind_addresses_are_read_and_written() {
         for (text, shown) in [
             ("9000", "*:9000"),
             ("192.168.1.7", "192.168.1.7"),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_says_what_one_looks_like() {
+    fn an_invalid_bind_address_is_an_error_that_shows_valid_ones() {
         for text in
             ["", " ", "70000", "127.0.0.1:70000", "host:port", "a b", "1.2.3.4.5:1", "99999999999999999999"]
         {
@@ -140,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_of_another_computer_is_named() {
-        // One that documentation may use, and nobody has (RFC 5737).
+        // One that documentation may use, and no host has (RFC 5737).
         let place: BindAddress = "192.0.2.1:9000".parse().expect("an address");
         let error =
             place.listen(&Network::System, &Interfaces::loopback(), None).await.expect_err("not ours");

@@ -1,4 +1,4 @@
-//! The addresses that an endpoint listens at, shared with everything that needs them.
+//! The addresses at which an endpoint listens, shared with everything that needs them.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use arc_swap::ArcSwap;
 
 use crate::net::interfaces::Interfaces;
 
-/// The addresses that an endpoint listens at. Cheap to clone; all clones see the same ones.
+/// The addresses at which an endpoint listens. Cheap to clone; all clones see the same ones.
 #[derive(Debug, Clone)]
 pub enum BoundAddresses {
-    /// At one address for as long as it lives; the IP address may be unspecified, which means all of this host.
+    /// One address for the endpoint's lifetime; the IP address may be unspecified, which means all of this host.
     At(SocketAddr),
-    /// At the addresses of the chosen interfaces, which come and go.
+    /// The addresses of the chosen interfaces, which come and go.
     Chosen {
-        /// Its port at all of them.
+        /// The port at all of them.
         port: u16,
-        /// The addresses at which it listens now.
+        /// The addresses at which the endpoint listens now.
         addresses: Arc<ArcSwap<Vec<SocketAddr>>>,
     },
 }
 
 impl BoundAddresses {
-    /// An endpoint that follows a choice, before its addresses are known.
+    /// Creates the addresses of an endpoint that follows a choice, before they are known.
     pub(crate) fn chosen(port: u16) -> Self {
         Self::Chosen { port, addresses: Arc::default() }
     }
@@ -35,7 +35,7 @@ impl BoundAddresses {
         }
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         match self {
             Self::At(address) => address.port(),
@@ -43,7 +43,7 @@ impl BoundAddresses {
         }
     }
 
-    /// Returns whether it listens at every address of this host.
+    /// Returns whether the endpoint listens at every address of this host.
     pub fn is_everywhere(&self) -> bool {
         matches!(self, Self::At(address) if address.ip().is_unspecified())
     }
@@ -58,12 +58,12 @@ impl BoundAddresses {
             }
     }
 
-    /// Returns whether an `address` from elsewhere means this endpoint: it must be one of this host as well.
+    /// Returns whether `address`, as another host knows it, leads to this endpoint: it must be one of this host as well.
     pub fn is_meant_by(&self, address: SocketAddr) -> bool {
         self.accepts(address) && (!self.is_everywhere() || is_own(address.ip()))
     }
 
-    /// One address for all: the only one, or the unspecified one with the port.
+    /// Returns one address for all: the only one, or the unspecified one with the port.
     pub(crate) fn summary(&self) -> SocketAddr {
         match self {
             Self::At(address) => *address,

@@ -14,16 +14,16 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::net::socket;
 
-/// A connection between two nodes: bytes in order, both ways.
+/// A connection between two nodes: an ordered stream of bytes in each direction.
 #[derive(Debug)]
 pub struct Connection {
-    /// The half for bytes that arrive.
+    /// The receiving half.
     pub reader: ReadHalf,
-    /// The half for bytes that leave.
+    /// The sending half.
     pub writer: WriteHalf,
 }
 
-/// The half of a connection that bytes arrive on.
+/// The receiving half of a connection.
 #[derive(Debug)]
 pub enum ReadHalf {
     /// The system's.
@@ -32,7 +32,7 @@ pub enum ReadHalf {
     Other(Box<dyn CustomReadHalf>),
 }
 
-/// The half of a connection that bytes leave by. Dropping it tells the other end that no more come.
+/// The sending half of a connection. Dropping it closes this direction.
 #[derive(Debug)]
 pub enum WriteHalf {
     /// The system's.
@@ -43,25 +43,26 @@ pub enum WriteHalf {
 
 /// A [`ReadHalf`] of another network.
 pub trait CustomReadHalf: AsyncRead + Debug + Send + Unpin {
-    /// The address of the other end.
+    /// Returns the address of the other end.
     ///
     /// # Errors
-    /// It is not known any more.
+    /// The address is no longer known.
     fn peer_addr(&self) -> io::Result<SocketAddr>;
 
-    /// The address of this end; `None` when it is not known any more.
+    /// Returns the address of this end; `None` when it is no longer known.
     fn local_ip(&self) -> Option<IpAddr>;
 
-    /// Takes back what has not reached the other end, which is told that the connection is lost. Nothing is written after this.
+    /// Makes closing discard all bytes that have not reached the other end, which sees a lost connection. Nothing is written
+    /// after this.
     fn reset_on_close(&self);
 }
 
-/// A [`WriteHalf`] of another network. Several may write, one after the other, and one waits until that is possible.
+/// A [`WriteHalf`] of another network. Several tasks may write, one after the other, and one task waits for room.
 pub trait CustomWriteHalf: Debug + Send + Sync {
-    /// Takes as many of the bytes as there is room for at once, and says how many.
+    /// Accepts as many of the bytes as there is room for at once, and returns their number.
     ///
     /// # Errors
-    /// [`ErrorKind::WouldBlock`] where there is room for none; any other when the connection is lost.
+    /// [`ErrorKind::WouldBlock`] where there is no room; any other when the connection is lost.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// As [`WriteHalf::try_write`], of several slices one after the other.
@@ -78,19 +79,19 @@ pub trait CustomWriteHalf: Debug + Send + Sync {
     /// Ready when there may be room, or the connection is lost; until then `task` is woken once there is.
     fn poll_writable(&self, task: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Tells the other end that no more bytes come. What was taken still arrives.
+    /// Signals the other end that no more bytes follow. Bytes that were accepted still arrive.
     ///
     /// # Errors
     /// The connection is lost.
     fn shutdown(&self) -> io::Result<()>;
 
-    /// Gives the connection up when the other host has not answered for so long, although all that was sent has arrived; where
-    /// `also_unacknowledged`, whether or not it has.
+    /// Closes the connection when the other host has not answered for `patience`, although everything that was sent has
+    /// arrived; with `also_unacknowledged`, whether or not it has.
     fn keep_alive(&self, patience: Duration, also_unacknowledged: bool);
 }
 
 impl Connection {
-    /// The address of the other end.
+    /// Returns the address of the other end.
     ///
     /// # Errors
     /// The system's, for instance when the other end has gone.
@@ -101,7 +102,7 @@ impl Connection {
         }
     }
 
-    /// The IP address of this end; `None` when the system does not know it any more.
+    /// Returns the IP address of this end; `None` when the system no longer knows it.
     pub(crate) fn local_ip(&self) -> Option<IpAddr> {
         match &self.reader {
             ReadHalf::System(reader) => reader.local_addr().ok().map(|address| address.ip()),
@@ -109,9 +110,9 @@ impl Connection {
         }
     }
 
-    /// Sends small frames at once, and lets the system notice a host that vanished: after `idle` of silence it is asked
-    /// every `idle`, three times. The system answers for a process that is busy or stopped, so that one is not taken for
-    /// dead. A system that does not know such an option goes without.
+    /// Sends small frames at once, and lets the system detect a host that vanished: after `idle` of silence it sends a probe
+    /// every `idle`, three times. The system answers for a process that is busy or stopped, so such a process is not taken for
+    /// dead. Options that the system does not know are skipped.
     pub(crate) fn keep_alive(&self, idle: Duration) {
         match (&self.reader, &self.writer) {
             (ReadHalf::System(reader), _) => socket::keep_alive(reader.as_ref(), idle),
@@ -122,8 +123,8 @@ impl Connection {
         }
     }
 
-    /// As [`Connection::keep_alive`], where the other end always reads. There data that is not acknowledged means that the
-    /// host is gone; elsewhere it may mean that the peer is busy, which must not end a connection.
+    /// As [`Connection::keep_alive`], for a peer that always reads. There unacknowledged data means that the host is gone;
+    /// elsewhere it may mean that the peer is busy, which must not end a connection.
     pub(crate) fn keep_alive_of_reading_peer(&self, idle: Duration) {
         self.keep_alive(idle);
         let patience = idle.saturating_mul(socket::PROBES + 1);
@@ -144,9 +145,9 @@ impl From<TcpStream> for Connection {
 }
 
 impl ReadHalf {
-    /// Sees to it that closing a connection takes back what has not reached the other end. Otherwise the system goes on trying
-    /// to deliver it for minutes, and what a caller had given up is handled after all once the network is there again, behind
-    /// all that was sent since over another connection.
+    /// Makes closing this connection discard all bytes that have not reached the other end. Otherwise the system goes on trying
+    /// to deliver them for minutes, and requests that a caller had given up are handled after all once the network is there
+    /// again, after everything that was sent since over another connection.
     pub(crate) fn abandon(&self) {
         match self {
             Self::System(reader) => socket::set_reset_on_close(reader.as_ref()),
@@ -170,7 +171,7 @@ impl AsyncRead for ReadHalf {
 }
 
 impl WriteHalf {
-    /// Hands over as many of the bytes as are taken at once, and says how many.
+    /// Writes as many of the bytes as are accepted at once, and returns their number.
     ///
     /// # Errors
     /// [`ErrorKind::WouldBlock`] where none are; any other when the connection is lost.
@@ -194,13 +195,13 @@ impl WriteHalf {
         }
     }
 
-    /// Waits until bytes may be taken.
+    /// Waits until bytes may be accepted.
     ///
     /// # Errors
     /// The connection is lost.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             Self::System(writer) => writer.writable().await,
@@ -208,13 +209,13 @@ impl WriteHalf {
         }
     }
 
-    /// Waits until all bytes are taken.
+    /// Waits until all bytes are accepted.
     ///
     /// # Errors
     /// The connection is lost.
     ///
     /// # Cancel safety
-    /// Not cancel-safe: some of the bytes may have been taken.
+    /// This method is not cancel safe: some of the bytes may have been written.
     pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.try_write(bytes) {
@@ -227,15 +228,15 @@ impl WriteHalf {
         Ok(())
     }
 
-    /// Lets the system take more only when it has sent most of what it has, so that what is written next does not wait behind
-    /// megabytes. Other networks keep little anyway.
+    /// Keeps the system's queue of unsent bytes short, so that the next frame does not wait behind megabytes. Other networks
+    /// queue little anyway.
     pub(crate) fn set_notsent_lowat(&self) {
         if let Self::System(writer) = self {
             socket::set_notsent_lowat(writer.as_ref());
         }
     }
 
-    /// Tells the other end that no more bytes come.
+    /// Signals the other end that no more bytes follow.
     ///
     /// # Errors
     /// The connection is lost.

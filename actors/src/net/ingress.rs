@@ -1,8 +1,8 @@
 //! The interfaces by which connections to the chosen addresses may arrive.
 //!
-//! Linux takes a packet for any of its addresses on any of its interfaces, so a socket at an address of one interface is reached
-//! from the networks of all. A filter on the socket drops what arrives elsewhere, as if the host were off: a refusal would mean
-//! that the process has ended.
+//! Linux accepts a packet for any of its addresses on any of its interfaces, so a socket at an address of one interface is
+//! reachable from the networks of all. A filter on the socket drops packets that arrive elsewhere, as if the host were off: a
+//! refusal would mean that the process has ended.
 
 use std::collections::BTreeSet;
 
@@ -24,9 +24,9 @@ pub(crate) enum Ingress {
 }
 
 impl Ingress {
-    /// The interfaces of the `chosen` addresses, and loopback, by which a host reaches its own addresses. Also, of `all`, those
-    /// with an address in the same network: a host with a cable and Wi-Fi in one network answers on either for both, and so
-    /// others send to either.
+    /// Returns the interfaces of the `chosen` addresses, and loopback, by which a host reaches its own addresses; also, of
+    /// `all`, those with an address in the same network: a host with a cable and Wi-Fi in one network answers on either for
+    /// both, and so others send to either.
     pub(crate) fn of(chosen: &[Interface], all: &[Interface]) -> Self {
         if !cfg!(any(target_os = "linux", target_os = "android")) {
             return Self::Any;
@@ -36,7 +36,7 @@ impl Ingress {
         };
         let mut numbers = BTreeSet::new();
         for interface in chosen.iter().chain(all.iter().filter(is_in)) {
-            // What arrives at a port of a bond or a bridge, or in a VRF, arrives at that.
+            // Packets that arrive at a port of a bond or a bridge, or in a VRF, count as arriving at its master.
             if numbers.insert(interface.index) {
                 numbers.insert(interfaces::master_of(&interface.name));
             }

@@ -1,4 +1,4 @@
-//! Which network interfaces a node uses, and what its own addresses are, on every system.
+//! The network interfaces that a node uses, and its own addresses, on every system.
 
 pub(crate) mod pending;
 
@@ -21,7 +21,7 @@ mod error;
 mod pattern;
 mod preferred;
 
-/// The interfaces that a node listens, announces and asks on.
+/// The interfaces on which a node listens, announces and queries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Interfaces {
     /// The parts of the choice; empty means every interface.
@@ -31,13 +31,13 @@ pub struct Interfaces {
 /// The chosen addresses of this host at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listing {
-    /// Those on interfaces that are connected.
+    /// The addresses on interfaces that are connected.
     pub(crate) connected: Vec<Interface>,
-    /// Also those on interfaces whose cable is not plugged in.
+    /// All addresses, also those on interfaces whose cable is not plugged in.
     pub(crate) all: ChosenAddresses,
 }
 
-/// The addresses to listen at where there is a choice.
+/// The addresses to listen at where interfaces were chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChosenAddresses {
     /// The addresses, also those on interfaces whose cable is not plugged in.
@@ -47,15 +47,15 @@ pub struct ChosenAddresses {
 }
 
 impl Interfaces {
-    /// Loopback only: nothing leaves this host.
+    /// Returns the choice of loopback only: nothing leaves this host.
     pub fn loopback() -> Self {
         Self { choices: vec![InterfaceChoice::Loopback] }
     }
 
-    /// The chosen addresses of this host on interfaces that are connected, as they are now.
+    /// Returns the current addresses of this host on chosen interfaces that are connected.
     ///
     /// # Errors
-    /// [`InterfacesError::Unlisted`] when the system does not tell.
+    /// [`InterfacesError::Unlisted`] when the system does not list them.
     pub(crate) fn list(&self) -> Result<Vec<Interface>, InterfacesError> {
         Ok(self.list_all()?.connected)
     }
@@ -68,7 +68,7 @@ impl Interfaces {
         Ok(self.list_all()?.all.list)
     }
 
-    /// Both lists at once.
+    /// Returns both lists at once.
     pub(crate) fn list_all(&self) -> Result<Listing, InterfacesError> {
         let mut listing = Listing::default();
         let mut all = Vec::new();
@@ -118,7 +118,8 @@ impl Interfaces {
         self.choices.is_empty()
     }
 
-    /// Returns whether an address is chosen that the system lists under `name`: the interface's own, or on Linux that and a label.
+    /// Returns whether the choice includes an address that the system lists under `name`: the interface's own, or on Linux that
+    /// and a label.
     pub(crate) fn includes(&self, name: &str, ip: IpAddr) -> bool {
         self.choices.is_empty() || self.choices.iter().any(|choice| choice.includes(name, ip))
     }
@@ -133,8 +134,8 @@ impl Interfaces {
         !self.choices.is_empty() && self.choices.iter().all(|choice| *choice == InterfaceChoice::Loopback)
     }
 
-    /// The one address to show to people: on the interface of the default route, else in 192.168.*, else in another
-    /// private network, else any, else loopback. The port is 0.
+    /// Returns the one address to display: on the interface of the default route, else in 192.168.*, else in another private
+    /// network, else any, else loopback. The port is 0.
     ///
     /// # Errors
     /// As [`Interfaces::list`].
@@ -144,7 +145,7 @@ impl Interfaces {
         Ok(prefer(&list, default_route_address()).map_or(loopback, |interface| interface.socket_addr(0)))
     }
 
-    /// The address that fits `pattern`, the preferred one if several do.
+    /// Returns the address that fits `pattern`, the preferred one if several do.
     ///
     /// # Errors
     /// [`InterfacesError::NoSuchInterface`] when none fits.
@@ -159,7 +160,7 @@ impl Interfaces {
         }
     }
 
-    /// The chosen interfaces in words, for an error about what was heard on them.
+    /// Describes the chosen interfaces, for an error about what was received on them.
     pub(crate) fn describe(&self) -> Vec<String> {
         self.list().map(|list| list.iter().map(Interface::to_string).collect()).unwrap_or_default()
     }
@@ -168,8 +169,8 @@ impl Interfaces {
 impl FromStr for Interfaces {
     type Err = InterfacesError;
 
-    /// Reads names, addresses, networks and patterns, separated by commas; `lo` is loopback on every system, and `all` means every
-    /// interface. A text that names none is an error: it would open what it was meant to close.
+    /// Reads names, addresses, networks and patterns, separated by commas; `lo` is loopback on every system, and `all` means
+    /// every interface. A text that names none is an error: it would open what it was meant to close.
     fn from_str(text: &str) -> Result<Self, InterfacesError> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let choices: Vec<InterfaceChoice> =
@@ -198,7 +199,7 @@ fn no_such(chosen: &str, all: &[ListedAddress]) -> InterfacesError {
     InterfacesError::NoSuchInterface { chosen: chosen.to_owned(), existing: existing(all) }
 }
 
-/// The interfaces of this host in words, each once with its first address.
+/// Describes the interfaces of this host, each once with its first address.
 fn existing(all: &[ListedAddress]) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     let mut existing: Vec<String> = Vec::new();
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_host_does_not_have_is_awaited_and_what_it_has_is_named() {
+    fn missing_interfaces_are_awaited_and_existing_ones_are_named() {
         for (text, expected) in [
             ("nosuch0", "no interface \"nosuch0\" yet, only "),
             ("nosuch*", "no interface whose name fits \"nosuch*\" yet"),

@@ -1,4 +1,4 @@
-//! The sockets of one endpoint: one for every address of the host, or one for each chosen address, which come and go with them.
+//! The sockets of one endpoint: one for every address of the host, or one for each chosen address, opened and closed with them.
 
 use std::fmt;
 use std::future::{pending, poll_fn};
@@ -26,7 +26,7 @@ mod wanted;
 
 /// The most attempts to find a port that is free at all addresses.
 const TRIES: usize = 16;
-/// The pause before the sockets are looked after again, where an address has gone or cannot be listened at: a fresh IPv6 address is
+/// The pause before the sockets are checked again, where an address has gone or cannot be listened at: a fresh IPv6 address is
 /// not usable for a second or two.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -48,9 +48,9 @@ pub(crate) struct ChosenListeners {
     sockets: Vec<ListeningSocket>,
     /// The interfaces by which connections may arrive.
     ingress: Ingress,
-    /// Keeps the port while there is no address to listen at.
+    /// Reserves the port while there is no address to listen at.
     reserved: Option<ReservedPort>,
-    /// The socket that is asked first: none keeps the others from their turn.
+    /// The socket that is polled first. It rotates, so that no socket starves the others.
     first: usize,
     /// The wanted addresses that cannot be listened at. Each is logged once.
     refused: Vec<SocketAddr>,
@@ -74,10 +74,10 @@ struct AddressFollower {
 }
 
 impl Listeners {
-    /// Waits for the next connection, and says where it comes from.
+    /// Waits for the next connection, and returns it with the address that it comes from.
     ///
     /// # Errors
-    /// What the network says, for instance when no file descriptor is left. The next may succeed.
+    /// The network's error, for instance when no file descriptor is left. The next call may succeed.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -91,7 +91,7 @@ impl Listeners {
         }
     }
 
-    /// One address for all: the only one, or the unspecified one with the port.
+    /// Returns one address for all: the only one, or the unspecified one with the port.
     pub(crate) fn summary(&self) -> Option<SocketAddr> {
         match self {
             Self::One(listener) => listener.local_addr().ok(),
@@ -101,11 +101,11 @@ impl Listeners {
 }
 
 impl ChosenListeners {
-    /// Listens at all `addresses`, at the same port; where it is 0, at one that is free at all of them. That some cannot be
-    /// listened at yet, or that there are none, is no error.
+    /// Listens at all `addresses`, at the same port; where it is 0, at one that is free at all of them. It is not an error if
+    /// some cannot be listened at yet, or if there are none.
     ///
     /// # Errors
-    /// The address and what the system says.
+    /// The address and the system's error.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -142,20 +142,20 @@ impl ChosenListeners {
         }
     }
 
-    /// Returns where it listens.
+    /// Returns the addresses at which it listens.
     pub(crate) fn bound(&self) -> &BoundAddresses {
         &self.bound
     }
 
-    /// Makes the sockets follow the addresses of the host. A socket whose address has gone stays open for `linger`, so that clients
-    /// are not refused when the address returns. `changed` is called whenever the endpoint listens elsewhere.
+    /// Makes the sockets follow the addresses of the host. A socket whose address has gone stays open for `linger`, so that
+    /// clients are not refused when the address returns. `changed` is called whenever the addresses change.
     pub(crate) fn follow(
         &mut self,
         mut addresses: Addresses,
         linger: Duration,
         changed: impl Fn() + 'static,
     ) {
-        // They may have changed since it began to listen.
+        // They may have changed since this began to listen.
         addresses.mark_changed();
         self.follow = Some(AddressFollower { addresses, linger, changed: Box::new(changed) });
     }
@@ -180,7 +180,7 @@ impl ChosenListeners {
         let Some(follow) = &mut self.follow else { return };
         let addresses = follow.addresses.borrow_and_update().clone();
         let Some(addresses) = addresses else {
-            // It is woken up when they are known.
+            // It is woken when they are known.
             self.again = None;
             return;
         };
@@ -204,7 +204,7 @@ impl ChosenListeners {
         }
     }
 
-    /// Lets connections arrive by these interfaces from now on.
+    /// Restricts connections to those that arrive by these interfaces.
     fn restrict(&mut self, ingress: &Ingress) {
         if *ingress != self.ingress {
             self.ingress = ingress.clone();
@@ -247,7 +247,7 @@ impl ChosenListeners {
                 continue;
             }
             if self.sockets.len() >= addresses.len().max(wanted::MOST) {
-                // No more are wanted, so some of these have gone.
+                // All wanted ones have a socket, so some of these have gone.
                 self.sockets.retain(|socket| socket.gone.is_none());
             }
             self.reserved = None;
@@ -263,7 +263,7 @@ impl ChosenListeners {
         failed
     }
 
-    /// Publishes the addresses that it listens at, and returns whether they have changed.
+    /// Publishes the addresses at which it listens, and returns whether they have changed.
     fn show(&self) -> bool {
         let here = self.sockets.iter().filter(|socket| socket.gone.is_none());
         self.bound.set(here.map(|socket| socket.address).collect())
@@ -282,7 +282,7 @@ async fn changed(follow: Option<&mut AddressFollower>, again: Option<Instant>) {
     tokio::select! {
         biased;
         changed = follow.addresses.changed() => {
-            // The node leaves: nothing changes any more.
+            // The node is leaving: nothing changes any more.
             if changed.is_err() {
                 pending::<()>().await;
             }

@@ -1,11 +1,11 @@
-//! The rule for which texts can be names of services, and which mean addresses instead: one for whoever advertises, whoever discovers,
-//! and every application.
+//! The rule for which texts can be names of services, and which mean addresses instead: one rule for advertising, for
+//! discovery, and for every application.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::net::zone::{ZoneError, parse, parse_port};
 
-/// The meaning of a text that stands where a service's name or an address may.
+/// The meaning of a text that is a service's name or an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameOrAddress<'a> {
     /// A name, and nothing else.
@@ -16,7 +16,7 @@ pub enum NameOrAddress<'a> {
     Host(HostPort<'a>),
 }
 
-/// A text that is no name, and as an address leads nowhere.
+/// A text that is not a name, and not a usable address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
     /// The zone of the address is not one of this host, or is missing.
@@ -35,10 +35,10 @@ pub enum InvalidAddress {
     Brackets {
         /// The text.
         text: String,
-        /// The address as it is to be written.
+        /// The address in its correct form.
         example: String,
     },
-    /// An address, or rather a host, with a port that cannot be.
+    /// An address, or rather a host, with an impossible port.
     #[error("{text:?} has no possible port: ports go from 1 to 65535")]
     Port {
         /// The text.
@@ -59,33 +59,33 @@ impl InvalidAddress {
 /// A host's name and a port: `lab.local:9000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostPort<'a> {
-    /// The name, which is no IP address.
+    /// The name, which is not an IP address.
     pub host: &'a str,
     /// The port, which is not 0.
     pub port: u16,
 }
 
 impl HostPort<'_> {
-    /// Returns whether it is a host and nothing else: what others call `localhost` must not lead to them.
+    /// Returns whether this is a host and nothing else: a service that others call `localhost` must not be found by it.
     pub fn is_localhost(&self) -> bool {
         is_localhost(self.host)
     }
 
-    /// Returns whether it is rather a host than a service's name with a number behind it, such as `room:7`.
+    /// Returns whether this is more likely a host than a service's name with a number behind it, such as `room:7`.
     pub fn is_likely(&self) -> bool {
         is_likely(self.host)
     }
 
-    /// The address, if no name server has to be asked for it.
+    /// Returns the address, if it needs no name server.
     pub fn address(&self) -> Option<SocketAddr> {
         self.is_localhost().then(|| (Ipv4Addr::LOCALHOST, self.port).into())
     }
 }
 
-/// Reads a text that stands where a service's name or an address may. Whether a name is short enough is not looked at.
+/// Reads a service's name or an address. The length of a name is not checked.
 ///
 /// # Errors
-/// [`InvalidAddress`]: no service can have it as its name, and no address is written so.
+/// [`InvalidAddress`]: no service can have this name, and it is not a valid address.
 pub fn read(text: &str) -> Result<NameOrAddress<'_>, InvalidAddress> {
     if let Some(example) = within_url(text) {
         return Err(InvalidAddress::Url { text: text.to_owned(), example: example.to_owned() });
@@ -110,7 +110,7 @@ pub fn read(text: &str) -> Result<NameOrAddress<'_>, InvalidAddress> {
     }
 }
 
-/// Returns whether a service of this name could be found: looking for the text leads nowhere else.
+/// Returns whether a service of this name could be found: a lookup of the text does not lead elsewhere.
 pub(crate) fn is_name(text: &str) -> bool {
     match read(text) {
         Ok(NameOrAddress::Name) => true,
@@ -119,7 +119,8 @@ pub(crate) fn is_name(text: &str) -> bool {
     }
 }
 
-/// Returns whether the part of `text` before its last colon is an IP address, be it with a zone, so that the whole is no name.
+/// Returns whether the part of `text` before its last colon is an IP address, with or without a zone, so that the whole is not
+/// a name.
 fn is_ip(part: &str, text: &str) -> bool {
     match part.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')) {
         Some(ip) => ip.split_once('%').map_or(ip, |(ip, _)| ip).parse::<IpAddr>().is_ok(),
@@ -128,7 +129,7 @@ fn is_ip(part: &str, text: &str) -> bool {
     }
 }
 
-/// Returns whether this can be the name of a host; IP addresses are none.
+/// Returns whether this can be the name of a host, which an IP address cannot.
 fn is_host_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
         && name.bytes().any(|byte| byte.is_ascii_alphabetic())
@@ -149,13 +150,13 @@ fn is_localhost(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
 }
 
-/// The schemes of URLs that people have at hand for a program with a port.
+/// The schemes of URLs that people tend to write for a program with a port.
 const SCHEMES: [&str; 6] = ["tcp", "udp", "http", "https", "ws", "wss"];
 
-/// Reads a URL that stands where an address or a service's name is meant, such as `tcp://192.168.1.7:9000/`. Returns the text to write
-/// instead: its host and port, or an example if it does not have both. `None` is no such URL: other texts with `://` are names.
+/// Reads a URL in place of an address or a service's name, such as `tcp://192.168.1.7:9000/`. Returns the text to write
+/// instead: its host and port, or an example if it does not have both. `None` for all other texts: others with `://` are names.
 ///
-/// Every URL of TCP, UDP, HTTP and WebSocket is one, and a URL of any other scheme with a literal `ip:port`.
+/// Every URL of TCP, UDP, HTTP and WebSocket is read so, and a URL of any other scheme with a literal `ip:port`.
 pub fn within_url(text: &str) -> Option<&str> {
     let (scheme, rest) = text.trim().split_once("://")?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_to_an_address_is_no_name() {
+    fn an_address_is_not_a_name() {
         for text in ["127.0.0.1:9", " 127.0.0.1:9 ", "[::1]:9"] {
             let address = text.trim().parse().expect("an address");
             assert_eq!(read(text), Ok(NameOrAddress::Address(address)));

@@ -24,27 +24,27 @@ pub enum Network {
     /// The system's TCP, with mDNS beside it.
     #[default]
     System,
-    /// Another, such as a simulated one.
+    /// Another network, such as a simulated one.
     Other(Arc<dyn NetworkProvider>),
 }
 
-/// A network that stands in for the system's. It has no multicast: nodes on it find each other by static peers, or are called
-/// at their addresses.
+/// A network that replaces the system's. It has no multicast: nodes on it find each other by static peers, or are called at
+/// their addresses.
 pub trait NetworkProvider: Debug + Send + Sync {
     /// Connects to an address.
     ///
-    /// The future fails as the system's `connect` does: [`io::ErrorKind::ConnectionRefused`] says that the host is there and
-    /// nobody listens.
+    /// The future fails as the system's `connect` does: [`io::ErrorKind::ConnectionRefused`] means that the host is there and
+    /// has no listener at the port.
     fn connect(&self, address: SocketAddr) -> IoFuture<'static, Connection>;
 
-    /// Listens at an address; its port may be 0 for any that is free. What comes of it knows the address of this host, where
-    /// `address` is unspecified.
+    /// Listens at an address; its port may be 0 for any that is free. Where `address` is unspecified, the acceptor knows the
+    /// address of this host.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AddrInUse`] when somebody else does; any other when this is no address of this host.
+    /// [`io::ErrorKind::AddrInUse`] when there is another listener; any other when this is not an address of this host.
     fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Acceptor>>;
 
-    /// Sixteen bytes for an identity, that nobody else has.
+    /// Returns sixteen unique bytes for an identity.
     fn random(&self) -> [u8; 16];
 }
 
@@ -53,14 +53,14 @@ pub trait Acceptor: Debug + Send {
     /// Returns the address at which it listens.
     fn local_addr(&self) -> SocketAddr;
 
-    /// Waits for the next connection, and says where it comes from. Dropping the future loses none.
+    /// Waits for the next connection, and returns it with the address that it comes from. Dropping the future loses none.
     fn accept(&mut self) -> IoFuture<'_, (Connection, SocketAddr)>;
 }
 
 /// A boxed future of an operation that may fail.
 pub type IoFuture<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
-/// A socket at which an endpoint takes connections. Dropping it closes it.
+/// A socket at which an endpoint accepts connections. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) enum Listener {
     /// The system's.
@@ -73,10 +73,10 @@ impl Network {
     /// Connects to an address.
     ///
     /// # Errors
-    /// What the network says.
+    /// The network's error.
     ///
     /// # Cancel safety
-    /// Dropping the future gives the attempt up.
+    /// This method is cancel safe. Dropping the future cancels the attempt.
     pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<Connection> {
         match self {
             Self::System => {
@@ -88,13 +88,13 @@ impl Network {
         }
     }
 
-    /// As [`Network::connect`], from an address of this host: another network gives it only one.
+    /// As [`Network::connect`], from an address of this host: another network has only one for each host.
     ///
     /// # Errors
-    /// As [`Network::connect`]; this host has that address no more.
+    /// As [`Network::connect`]; also if this host no longer has that address.
     ///
     /// # Cancel safety
-    /// As [`Network::connect`].
+    /// This method is cancel safe. Dropping the future cancels the attempt.
     pub(crate) async fn connect_from(
         &self,
         own: Option<IpAddr>,
@@ -102,7 +102,7 @@ impl Network {
     ) -> io::Result<Connection> {
         let (Self::System, Some(own)) = (self, own) else { return self.connect(address).await };
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // An address that belongs to one interface needs that as well, and the other end's has it.
+        // A link-local address needs the zone as well, which the other end's address has.
         let scope = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
         socket.bind(match own {
             IpAddr::V4(own) => (own, 0).into(),
@@ -114,7 +114,7 @@ impl Network {
     /// Listens at an address.
     ///
     /// # Errors
-    /// What the network says.
+    /// The network's error.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -125,9 +125,9 @@ impl Network {
         }
     }
 
-    /// All addresses of this host, whichever interfaces are used and connected: those of a bridge without containers lead to this
-    /// host as well. Those by which others may reach it come first. Of another network's hosts it is known only that each has its
-    /// own.
+    /// Returns all addresses of this host, whichever interfaces are used and connected: those of a bridge without containers
+    /// lead to this host as well. Those by which others may reach it come first. Of a host in another network, only one address
+    /// is known.
     pub(crate) fn own_addresses(&self) -> Vec<OwnAddress> {
         match self {
             Self::System => Interfaces::default()
@@ -139,12 +139,12 @@ impl Network {
         }
     }
 
-    /// Returns whether a question can be put to all who are there.
+    /// Returns whether the network supports multicast.
     pub(crate) fn has_multicast(&self) -> bool {
         matches!(self, Self::System)
     }
 
-    /// Sixteen random bytes for an identity.
+    /// Returns sixteen random bytes for an identity.
     ///
     /// # Errors
     /// The system has no randomness.
@@ -160,7 +160,8 @@ impl Network {
     }
 }
 
-/// The addresses of interfaces, those that stay inside this host last. To find out the kind of one takes several files.
+/// Returns the addresses of interfaces, with those that stay inside this host last. Finding the kind of an interface takes
+/// several files.
 fn outward_first(mut list: Vec<Interface>, kind_of: impl Fn(&str) -> InterfaceKind) -> Vec<OwnAddress> {
     let mut kinds: BTreeMap<String, InterfaceKind> = BTreeMap::new();
     list.sort_by_cached_key(|Interface { name, .. }| {
@@ -171,7 +172,7 @@ fn outward_first(mut list: Vec<Interface>, kind_of: impl Fn(&str) -> InterfaceKi
 }
 
 impl Listener {
-    /// Where it listens; the IP address may be unspecified.
+    /// Returns the address at which it listens; the IP address may be unspecified.
     ///
     /// # Errors
     /// The system's.
@@ -182,13 +183,13 @@ impl Listener {
         }
     }
 
-    /// Waits for the next connection, and says where it comes from.
+    /// Waits for the next connection, and returns it with the address that it comes from.
     ///
     /// # Errors
-    /// What the network says, for instance when no file descriptor is left. The next may succeed.
+    /// The network's error, for instance when no file descriptor is left. The next call may succeed.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
         match self {
             Self::System(listener) => {

@@ -1,4 +1,4 @@
-//! Resolution of host names, on threads that nobody waits for.
+//! Resolution of host names, on threads that are never joined.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -13,7 +13,7 @@ use crate::runtime::detached::detached;
 /// The system's, or those of [`detached`].
 ///
 /// # Cancel safety
-/// Dropping the future loses the result; the thread goes on.
+/// This function is not cancel safe: dropping the future loses the result. The thread goes on.
 pub(crate) async fn resolve(host: impl ToSocketAddrs + Send + 'static) -> io::Result<Vec<SocketAddr>> {
     let look_up = move || Ok(host.to_socket_addrs()?.take(MAX_HEARD_ADDRESSES).collect());
     detached("meshzero-resolve", look_up).await?
@@ -46,7 +46,7 @@ mod tests {
             tokio::time::timeout(Duration::from_millis(10), resolve(Silent(released))).await.is_err()
         });
         assert!(given_up);
-        // This would wait for a thread of its own.
+        // This would join a thread of its own.
         drop(runtime);
         drop(release);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

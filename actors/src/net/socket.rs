@@ -1,4 +1,4 @@
-//! Options of the sockets of a node, on every system.
+//! Options of a node's sockets, on every system.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,10 +14,10 @@ use crate::net::ingress::Ingress;
 
 mod multicast;
 
-/// Unanswered probes after which the system takes a silent host for dead.
+/// The number of unanswered probes after which the system takes a silent host for dead.
 pub(crate) const PROBES: u32 = 3;
 
-/// Connections that the system holds until they are accepted.
+/// The number of connections that the system queues until they are accepted.
 const BACKLOG: i32 = 1_024;
 
 /// Sends small frames at once.
@@ -25,25 +25,25 @@ pub(crate) fn send_at_once(stream: &TcpStream) {
     wish(stream.set_nodelay(true), "small frames may wait for each other");
 }
 
-/// The longest time that every system takes for the silence before a probe, in whole seconds; Linux refuses a longer one. Longer than a
-/// day nobody is silent without being asked anyway, see [`Stall`](meshzero_proto::stream::stall::Stall).
+/// The longest silence before a probe that every system accepts, in whole seconds; Linux refuses a longer one. No link is
+/// silent for longer than a day without a probe anyway, see [`StallDetector`](meshzero_proto::stream::stall::StallDetector).
 const LONGEST_IDLE: Duration = Duration::from_secs(32_767);
 
-/// The longest time that Linux takes for what is not acknowledged, in milliseconds as a signed number.
+/// The longest time that Linux accepts for unacknowledged data, in milliseconds as a signed number.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const LONGEST_UNACKNOWLEDGED: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// Sends small frames at once, and lets the system ask the other host for a sign of life after `idle` of silence, three times.
+/// Sends small frames at once, and lets the system probe the other host after `idle` of silence, three times.
 pub(crate) fn keep_alive(stream: &TcpStream, idle: Duration) {
     send_at_once(stream);
-    // The number comes last: a Windows that does not know it, and Wine, have taken the times by then.
+    // The number comes last: a Windows that does not know it, and Wine, have applied the times by then.
     let idle = idle.clamp(Duration::from_secs(1), LONGEST_IDLE);
     let keep_alive = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
     wish(SockRef::from(stream).set_tcp_keepalive(&keep_alive), "a host that vanishes may be noticed late");
 }
 
-/// Gives the connection up when what was sent is not acknowledged for so long. While it waits for that nobody is asked: there
-/// the system's patience counts, which is a quarter of an hour by itself.
+/// Closes the connection when data is not acknowledged for `patience`. While data is unacknowledged no probes are sent: there
+/// the system's own timeout counts, which is a quarter of an hour by default.
 pub(crate) fn set_user_timeout(stream: &TcpStream, patience: Duration) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     wish(
@@ -54,12 +54,12 @@ pub(crate) fn set_user_timeout(stream: &TcpStream, patience: Duration) {
     let _ = (stream, patience);
 }
 
-/// Lets the system take more only when it has sent most of what it has, so that what is written next does not wait behind
-/// megabytes. Where the system knows nothing of this, or socket2 has no word for it, as on macOS, it stays as it is.
+/// Keeps the system's queue of unsent bytes short, so that the next frame does not wait behind megabytes. Has no effect where
+/// the system lacks this option, or socket2 does not expose it, as on macOS.
 pub(crate) fn set_notsent_lowat(stream: &TcpStream) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        /// Half of these bytes are written at a time, or a little more.
+        /// About half of these bytes are written at a time.
         const UNSENT_BYTES: u32 = 128 << 10;
         wish(
             SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES),
@@ -70,9 +70,9 @@ pub(crate) fn set_notsent_lowat(stream: &TcpStream) {
     let _ = stream;
 }
 
-/// Sees to it that closing a connection takes back what has not reached the other end, and resets it. Otherwise the system
-/// goes on trying to deliver it for minutes, and what a caller had given up is handled after all once the network is there
-/// again, behind all that was sent since over another connection.
+/// Makes closing a connection reset it and discard all bytes that have not reached the other end. Otherwise the system goes on
+/// trying to deliver them for minutes, and requests that a caller had given up are handled after all once the network is there
+/// again, after everything that was sent since over another connection.
 pub(crate) fn set_reset_on_close(stream: &TcpStream) {
     wish(
         SockRef::from(stream).set_linger(Some(Duration::ZERO)),
@@ -87,10 +87,10 @@ fn wish(granted: io::Result<()>, otherwise: &'static str) {
     }
 }
 
-/// Listens at an address, if it is all of IPv6 also at all of IPv4, for connections that arrive by some interfaces.
+/// Listens at an address, and for the unspecified IPv6 one also at all of IPv4, for connections that arrive by some interfaces.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
@@ -110,8 +110,8 @@ pub(crate) fn listen(address: SocketAddr, ingress: &Ingress) -> io::Result<TcpLi
     TcpListener::from_std(socket.into())
 }
 
-/// Lets only what arrives by some interfaces reach a listening socket. Where the system has no such filter, or grants none to this
-/// program, connections that arrive by others are accepted.
+/// Restricts a listening socket to packets that arrive by some interfaces. Where the system has no such filter, or does not
+/// permit it to this program, connections that arrive by others are accepted.
 pub(crate) fn restrict(socket: SockRef<'_>, ingress: &Ingress) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -126,7 +126,7 @@ pub(crate) fn restrict(socket: SockRef<'_>, ingress: &Ingress) {
         let numbers = match ingress {
             Ingress::Only(numbers) if !ingress.is_too_long() => numbers,
             Ingress::Any | Ingress::Only(_) => {
-                // There may be none.
+                // There may be no filter.
                 let _ = socket.detach_filter();
                 return;
             }
@@ -143,12 +143,12 @@ pub(crate) fn restrict(socket: SockRef<'_>, ingress: &Ingress) {
     let _ = (socket, ingress);
 }
 
-/// Takes away from a connection what [`restrict`] put on its listener: it may go on by another interface.
+/// Removes from a connection the filter that [`restrict`] set on its listener: it may continue by another interface.
 pub(crate) fn unrestrict(stream: &TcpStream) {
     restrict(SockRef::from(stream), &Ingress::Any);
 }
 
-/// A port of this host that is kept and not listened at. Dropping it gives the port back.
+/// A reserved port of this host, without a listener. Dropping it releases the port.
 #[derive(Debug)]
 pub(crate) struct ReservedPort {
     _socket: Socket,
@@ -156,16 +156,16 @@ pub(crate) struct ReservedPort {
 }
 
 impl ReservedPort {
-    /// The port.
+    /// Returns the port.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 }
 
-/// Keeps a TCP port that is free at all addresses of this host.
+/// Reserves a TCP port that is free at all addresses of this host.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub(crate) fn reserve() -> io::Result<ReservedPort> {
     let bind = |ip: IpAddr| {
         let address = SocketAddr::new(ip, 0);

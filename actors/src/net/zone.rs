@@ -1,4 +1,4 @@
-//! Socket addresses as text, in which the zone of a link-local IPv6 address goes by the name of its interface.
+//! Socket addresses as text, in which the zone of a link-local IPv6 address is written as the name of its interface.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -8,7 +8,7 @@ use meshzero_proto::name::ServiceName;
 
 use crate::net::host::interfaces;
 
-/// An address as people read it, and [`parse`] as well: `192.168.1.7:9000`, `[fe80::1%eth0]:9000`.
+/// An address in the form that people read, and [`parse`] as well: `192.168.1.7:9000`, `[fe80::1%eth0]:9000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZonedAddress(pub SocketAddr);
 
@@ -26,8 +26,8 @@ pub enum ZoneError {
         /// The interfaces that there are.
         existing: Vec<String>,
     },
-    /// A link-local address alone does not say on which link.
-    #[error("\"{text}\" is good on one link only, so it needs an interface: write {}", complete.join(" or "))]
+    /// A link-local address without a zone does not identify the link.
+    #[error("\"{text}\" is valid on one link only, so it needs an interface: write {}", complete.join(" or "))]
     Missing {
         /// The address.
         text: String,
@@ -37,7 +37,7 @@ pub enum ZoneError {
 }
 
 impl ZoneError {
-    /// The address that cannot be used, as it was written.
+    /// Returns the address that cannot be used, as it was written.
     pub fn text(&self) -> &str {
         match self {
             Self::Unknown { text, .. } | Self::Missing { text, .. } => text,
@@ -57,19 +57,19 @@ impl fmt::Display for ZonedAddress {
     }
 }
 
-/// An endpoint without a name goes by its address where a name is needed.
+/// The name of an endpoint without a name is its address.
 impl From<ZonedAddress> for ServiceName {
     fn from(address: ZonedAddress) -> Self {
         Self::new(address.to_string()).expect("an address is short and printable")
     }
 }
 
-/// The zone of an address by its number, 0 where it has none.
+/// Returns the zone of an address by its number, 0 where it has none.
 pub(crate) fn of(address: SocketAddr) -> u32 {
     if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 }
 }
 
-/// Returns an address that was received from the link of `zone`, completed with that zone; `None` if it leads nowhere from here.
+/// Completes an address that was received from the link of `zone` with that zone; `None` if it cannot be reached from here.
 pub(crate) fn heard_on(zone: u32, address: SocketAddr) -> Option<SocketAddr> {
     match address {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
@@ -79,16 +79,16 @@ pub(crate) fn heard_on(zone: u32, address: SocketAddr) -> Option<SocketAddr> {
     }
 }
 
-/// Returns whether an address with this zone still fits where a service's name does. Only Windows has others.
+/// Returns whether an address with this zone still fits into a service's name. Only Windows has longer zones.
 fn is_short(name: &str) -> bool {
     name.len() <= 64 && !name.contains(|c: char| c.is_control() || c == ']')
 }
 
-/// Reads `ip:port`, where the IP address may have a zone, by the name or by the number of an interface. `None` is something else,
-/// such as a name.
+/// Reads `ip:port`, where the IP address may have a zone, by the name or by the number of an interface. `None` for anything
+/// else, such as a name.
 ///
 /// # Errors
-/// [`ZoneError`]: it is an address, and leads nowhere.
+/// [`ZoneError`]: it is an address that cannot be used.
 pub fn parse(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
     let text = text.trim();
     if let Ok(address @ SocketAddr::V4(_)) = text.parse() {
@@ -103,8 +103,8 @@ pub fn parse(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
     }
 }
 
-/// Reads an IP address without a port, whose zone and brackets are optional. `None` is something else. The port is 0, and the
-/// zone as well where none is given.
+/// Reads an IP address without a port, whose zone and brackets are optional. `None` for anything else. The port is 0, and so is
+/// the zone where none is given.
 ///
 /// # Errors
 /// [`ZoneError::Unknown`].
@@ -119,7 +119,7 @@ pub(crate) fn parse_ip(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
     }
 }
 
-/// As the standard library reads it: digits only.
+/// Reads a port as the standard library does: digits only.
 pub(crate) fn parse_port(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
@@ -152,7 +152,7 @@ fn unknown(text: &str, zone: &str) -> ZoneError {
     ZoneError::Unknown { text: text.to_owned(), zone: zone.to_owned(), existing: names(|_| true) }
 }
 
-/// The interfaces that have link-local addresses; if there are none, one as an example.
+/// Returns the interfaces that have link-local addresses; if there are none, one as an example.
 fn links() -> Vec<String> {
     let links = names(needs_zone);
     if links.is_empty() { vec!["eth0".to_owned()] } else { links }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_are_read_and_shown_as_ever() {
+    fn other_addresses_are_read_and_shown_as_usual() {
         for text in ["127.0.0.1:9", "[::1]:9", "[2001:db8::1]:65535"] {
             let address = text.parse().expect("an address");
             assert_eq!(parse(text), Ok(Some(address)));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_local_address_is_told_and_heard_on_its_link_only() {
+    fn a_link_local_address_is_valid_on_its_link_only() {
         let at = |text: &str| text.parse::<SocketAddr>().expect("an address");
         assert_eq!(heard_on(7, at("[fe80::1]:9")), Some(at("[fe80::1%7]:9")));
         assert_eq!(heard_on(7, at("[fe80::1%3]:9")), Some(at("[fe80::1%7]:9")), "another host's number");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_something_else() {
+    fn other_texts_are_not_addresses() {
         for text in [
             "",
             "robot",

@@ -9,8 +9,8 @@ const KEPT_BYTES: usize = 4 << 20;
 ///
 /// glibc gives memory back to the system once 128 KiB are free at the end of the heap, and takes larger blocks from the
 /// system each time, until a program has freed one of these (mallopt(3), `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD`, which
-/// adapt themselves). Until then each large message costs a page fault for every 4 KiB: measured, half of all its time.
-/// Other allocators take no notice.
+/// adapt themselves). Until then each large message costs a page fault for every 4 KiB: half of its total time, as measured.
+/// Other allocators are not affected.
 pub(crate) fn keep_large_blocks() {
     drop(black_box(Vec::<u8>::with_capacity(KEPT_BYTES)));
 }

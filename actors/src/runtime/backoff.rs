@@ -14,20 +14,21 @@ pub struct Backoff {
     jitter: Jitter,
 }
 
-/// The share of a delay that is left to chance.
+/// The random share of a delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Jitter {
     /// None: delays are exact.
     None,
-    /// A delay lasts between half and all of its length: "equal jitter" (M. Brooker, "Exponential Backoff And Jitter", 2015). No
-    /// attempt is without a delay, and none later than said.
+    /// A delay lasts between half and all of its length: "equal jitter" (M. Brooker, "Exponential Backoff And Jitter", 2015).
+    /// Every attempt has a delay, and no delay is longer than its nominal length.
     Equal,
     /// A delay lasts between half and one and a half of its length, and its length on average.
     Around,
 }
 
 impl Backoff {
-    /// Begins with a delay of `first`, and doubles it up to `longest`. The jitter is [`Jitter::Equal`].
+    /// Creates a back-off whose first delay is `first`; each further delay doubles it, up to `longest`. The jitter is
+    /// [`Jitter::Equal`].
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { start: first, first, longest, next: first, jitter: Jitter::Equal }
     }
@@ -62,7 +63,7 @@ impl Backoff {
         self.next = self.next.saturating_mul(2).clamp(self.first, self.longest);
     }
 
-    /// Goes on with the longest delay.
+    /// Continues with the longest delay.
     pub(crate) fn skip_to_longest(&mut self) {
         self.next = self.longest;
     }

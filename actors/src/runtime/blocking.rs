@@ -1,9 +1,9 @@
-//! Notices when a thread is blocked by somebody who waits for what only that thread could bring: inside a handler, or with
-//! `block_on`. That would never end, and nobody would be told.
+//! Detection of a blocked thread: a caller that waits, in a handler or with `block_on`, for a result that only the blocked
+//! thread could produce. Without it the wait would never end, and nothing would be reported.
 //!
-//! A handler returns before any of the futures goes on that it has made. So one that is polled again and again while the same message
-//! is being handled is polled by an executor that blocks the handler. Each of these polls wakes the task, so that there is a next one;
-//! whoever polls a few times by hand, and goes on later, notices nothing.
+//! A handler returns before any future that it created makes progress. So a future that is polled again and again while the
+//! same message is being handled is polled by an executor that blocks the handler. Each of these polls wakes the task, so that
+//! there is a next one; a future that is polled a few times by hand, and later as usual, is not affected.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -13,41 +13,41 @@ use std::task::{Context, Poll};
 use crate::runtime::executor::Executor;
 
 thread_local! {
-    /// The number of what this thread is in the middle of; 0 if it is not in the middle of anything.
+    /// The number of the message that this thread is handling; 0 if it handles none.
     static CURRENT: Cell<u64> = const { Cell::new(0) };
     static SCOPES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// As many messages an actor may handle before their numbers are those of another one on the same thread.
+/// The number of messages that an actor may handle before its numbers collide with those of another actor on the same thread.
 const NUMBERS: u64 = 1 << 40;
 
-/// The first of the numbers by which something that this thread handles is told from everything else.
+/// Returns the first number of a sequence that identifies the messages of one actor on this thread.
 pub(crate) fn first_number() -> u64 {
     let scope = SCOPES.get().wrapping_add(1);
     SCOPES.set(scope);
     scope.wrapping_mul(NUMBERS)
 }
 
-/// This thread is handling the message with this number, until the [`BusyScope`] ends.
+/// Notes that this thread is handling the message with this number, until the [`BusyScope`] ends.
 #[inline(always)]
 pub(crate) fn handles(number: u64) {
     CURRENT.set(number);
 }
 
-/// As long as it lives, its thread may be in the middle of something; then of what it was in the middle of before.
+/// A scope in which its thread may be handling messages. When it ends, the number from before is restored.
 pub struct BusyScope {
     before: u64,
-    /// It belongs to its thread.
+    /// Tied to its thread.
     _not_send: PhantomData<*const ()>,
 }
 
 impl BusyScope {
-    /// Nothing is being handled yet, see [`handles`].
+    /// Enters a scope in which no message is being handled yet, see [`handles`].
     pub(crate) fn enter() -> Self {
         Self { before: CURRENT.get(), _not_send: PhantomData }
     }
 
-    /// Everything that is polled before this ends is polled by somebody who blocks the thread.
+    /// Enters a scope in which every poll counts as one by an executor that blocks the thread.
     pub fn block() -> Self {
         let scope = Self::enter();
         handles(first_number());
@@ -61,25 +61,25 @@ impl Drop for BusyScope {
     }
 }
 
-/// Returns whether this thread is in the middle of something.
+/// Returns whether this thread is handling something.
 pub(crate) fn is_handling() -> bool {
     CURRENT.get() != 0
 }
 
-/// Polls of one future, while the same message is being handled, that may be those of somebody who does not block the thread.
+/// The number of polls of one future, while the same message is being handled, that do not count as blocking yet.
 const POLLS: u8 = 64;
 
 /// The detection of an executor that blocks a thread, for one future.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct BlockingCheck {
-    /// The number of what the thread was in the middle of at the first poll.
+    /// The number of the message that the thread was handling at the first poll.
     number: u64,
-    /// Later polls at which it still was.
+    /// The number of later polls during the same message.
     polls: u8,
 }
 
 impl BlockingCheck {
-    /// Notes the first poll.
+    /// Records the first poll.
     #[inline(always)]
     pub(crate) fn begin(task: &Context<'_>) -> Self {
         let number = CURRENT.get();
@@ -89,10 +89,10 @@ impl BlockingCheck {
         Self { number, polls: 0 }
     }
 
-    /// To be called at later polls of a future that still waits for a thread, which may be this one.
+    /// Checks a later poll of a future that still waits for a thread, which may be this one.
     ///
     /// # Panics
-    /// When the thread is this one, and is blocked.
+    /// When the future waits for this thread, which is blocked.
     #[inline(always)]
     pub(crate) fn check(&mut self, task: &Context<'_>, is_this_thread: impl FnOnce() -> bool) {
         if self.number != 0 {
@@ -121,7 +121,7 @@ fn look_again(task: &Context<'_>) {
     task.waker().wake_by_ref();
 }
 
-/// Never ends, and notices if whoever waits beside it blocks the thread of `home`.
+/// Never completes, and panics if the future that is polled beside it blocks the thread of `home`.
 ///
 /// # Panics
 /// When the thread is blocked.

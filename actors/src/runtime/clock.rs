@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use meshzero_proto::limits::FOREVER;
 
-/// Returns the time. On a runtime whose clock is paused, as in a simulation, that clock says so; elsewhere the system does, and
-/// asking it this way costs nothing more.
+/// Returns the time: that of a runtime whose clock is paused, as in a simulation, else the system's. Reading it this way costs
+/// nothing more.
 #[inline]
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Returns `instant` plus `duration`, however long that is; a time that never comes if it is too long for the clock.
+/// Returns `instant` plus `duration`; a time that never comes if the sum is out of the clock's range.
 pub(crate) fn later<I: Copy + std::ops::Add<Duration, Output = I>>(instant: I, duration: Duration) -> I {
     instant + duration.min(FOREVER)
 }
@@ -27,7 +27,7 @@ pub(crate) async fn sleep_until(instant: Option<impl Into<tokio::time::Instant>>
     }
 }
 
-/// As `Duration::as_millis`, which takes twice the width that this needs for every request.
+/// Returns the whole milliseconds. `Duration::as_millis` computes with twice the width that every request would pay for.
 #[inline]
 pub(crate) fn millis(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000).saturating_add(duration.subsec_millis().into())

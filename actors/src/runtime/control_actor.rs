@@ -1,7 +1,8 @@
-//! An actor of the node itself: a panic costs it the message that caused it, and neither its state nor its address.
+//! Supervision of the node's own actors: a panic costs such an actor the current message, and neither its state nor its
+//! address.
 //!
-//! Services have a factory and begin anew. What discovery and the router know is worth more than a clean start: it is
-//! plain data that no other thread sees, and whoever reads it expects that a part may be missing.
+//! Services have a factory and are restarted. The state of discovery and of the router is worth more than a clean start: it is
+//! plain data that no other thread sees, and all code that reads it expects that a part may be missing.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,10 +14,10 @@ use actix::{Actor, Addr, AsyncContext, Context, Supervised};
 
 use crate::runtime::panic::PanicMessage;
 
-/// The pause after a panic, so that one that comes back at once leaves the thread to others.
+/// The pause after a panic, so that one that repeats at once leaves the thread to others.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Starts the actor that `make` makes on the current arbiter. It ends when it stops itself or nobody has its address.
+/// Starts the actor that `make` creates on the current arbiter. It ends when it stops itself or its last address is dropped.
 ///
 /// After a panic its futures and timers are gone: `Supervised::restarting` and `Actor::started` are called again.
 pub(crate) fn spawn_control_actor<A>(make: impl FnOnce(&mut Context<A>) -> A) -> Addr<A>
@@ -40,7 +41,7 @@ where
             tokio::time::sleep(PAUSE).await;
             match catch_unwind(AssertUnwindSafe(|| life.restart())) {
                 Ok(true) => {}
-                // Nobody has its address any more, or it cannot even begin again.
+                // The last address is gone, or the actor cannot even restart.
                 Ok(false) | Err(_) => return,
             }
         }

@@ -1,5 +1,5 @@
-//! Recording of `tracing` events and spans in the midst of a user's work: a subscriber may send or publish them by the same mesh, and
-//! what that causes is not recorded again.
+//! Recording of `tracing` events and spans during a user's work: a subscriber may send or publish them over the same mesh, and
+//! the events that this causes are not recorded again.
 
 use std::cell::Cell;
 
@@ -7,12 +7,12 @@ thread_local! {
     static RECORDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Returns whether this thread is recording an event of this library, which includes all that a subscriber does with it.
+/// Returns whether this thread is recording an event of this library, which includes everything that a subscriber does with it.
 pub(crate) fn is_recording() -> bool {
     RECORDING.get()
 }
 
-/// Records an event, unless this thread is doing so already. Not to be called under a lock.
+/// Records an event, unless this thread is already recording one. Must not be called under a lock.
 #[cold]
 pub fn record(event: impl FnOnce()) {
     if !is_recording() {
@@ -20,9 +20,9 @@ pub fn record(event: impl FnOnce()) {
     }
 }
 
-/// Begins or enters a span, also where this thread records something: what a subscriber sends meanwhile belongs to no trace.
+/// Begins or enters a span, also where this thread is recording: messages that a subscriber sends meanwhile belong to no trace.
 pub(crate) fn recording<T>(span: impl FnOnce() -> T) -> T {
-    /// Ends it, also after a panic of the subscriber.
+    /// Ends the recording, also after a panic of the subscriber.
     struct End(bool);
     impl Drop for End {
         fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! The thread that a node lives on: an actix arbiter, the caller's own or one that the node brought, or a `LocalSet`.
+//! The thread that a node runs on: an actix arbiter, the caller's own or one that the node started, or a `LocalSet`.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,33 +15,33 @@ use tokio::task;
 use crate::runtime::blocking;
 use crate::runtime::shutdown::{ShutdownSignal, TriggerOnDrop};
 
-/// The turns that a caller who joins leaves to others before the System of its thread counts as not running. In a System that
-/// runs, the first turn is enough unless thousands of tasks are ready.
+/// The number of turns that joining leaves to other tasks before the System of its thread counts as not running. In a running
+/// System the first turn is enough unless thousands of tasks are ready.
 const TURNS: usize = 256;
 
-/// Where a node's actors and connections run. Cheap to clone, usable from any thread.
+/// The executor of a node's actors and connections. Cheap to clone, usable from any thread.
 ///
-/// One task of the thread takes up what is to be done there. It is dropped with all other tasks when the thread, its System or its
-/// `LocalSet` ends, however that comes about, and then everybody who waits for the thread is told.
+/// One task on the thread receives the work. It is dropped with all other tasks when the thread, its System or its `LocalSet`
+/// ends, for whatever reason, and everything that waits for the thread is then notified.
 #[derive(Debug, Clone)]
 pub struct Executor {
-    /// No more waits here than those wait for who sent it.
+    /// Unbounded: every entry has a sender that waits for it, which bounds the number of entries.
     tasks: mpsc::UnboundedSender<SpawnFn>,
     thread: ThreadId,
     ended: Arc<ShutdownSignal>,
 }
 
-/// A piece of work for a thread.
+/// A unit of work for a thread.
 type SpawnFn = Box<dyn FnOnce() + Send>;
 
-/// The node's thread has ended, or could not be started.
+/// The mesh has been closed, its thread has ended, or the thread could not be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the thread that this mesh lives on has ended")]
+#[error("the mesh has been closed, or its thread has ended")]
 pub struct MeshClosed;
 
 impl Executor {
-    /// The current thread's arbiter where there is one that runs; otherwise a new thread with an actix System of its own,
-    /// which ends when its [`ExecutorGuard`] is dropped.
+    /// Returns the current thread's arbiter if it is running; otherwise a new thread with its own actix System, which ends when
+    /// its [`ExecutorGuard`] is dropped.
     ///
     /// # Errors
     /// [`MeshClosed`] when the new thread could not be started.
@@ -52,14 +52,15 @@ impl Executor {
         }
     }
 
-    /// The current thread's arbiter, if it is running what this is polled by. A System that has ended on this thread leaves its
-    /// arbiter behind, and so does one that was made and is not running; whoever blocks the thread keeps a running one from its work.
+    /// Returns the current thread's arbiter, if it runs the task that polls this. A System that has ended on this thread leaves
+    /// its arbiter behind, and so does one that was created and is not running; a task that blocks the thread keeps even a
+    /// running one from its work.
     async fn current() -> Option<Self> {
         let arbiter = Arbiter::try_current()?;
         Handle::try_current().ok()?;
         let (tell, mut told) = oneshot::channel();
         let is_taken = arbiter.spawn_fn(move || {
-            // Nobody waits any more when this fails.
+            // The receiver may be gone.
             let _ = tell.send(Self::here());
         });
         let mut turns = if is_taken { TURNS } else { 0 };
@@ -75,7 +76,7 @@ impl Executor {
         home.await.filter(Self::is_here)
     }
 
-    /// A new thread with an actix System of its own, whatever the current thread is.
+    /// Starts a new thread with its own actix System, whatever the current thread is.
     ///
     /// # Errors
     /// [`MeshClosed`] when the new thread could not be started.
@@ -90,7 +91,7 @@ impl Executor {
                 if started.is_ok()
                     && let Err(error) = system.run()
                 {
-                    tracing::error!(%error, "the thread of the mesh ended in an error");
+                    tracing::error!(%error, "the mesh's thread ended with an error");
                 }
             })
             .map_err(|_| MeshClosed)?;
@@ -98,7 +99,7 @@ impl Executor {
         Ok((home, ExecutorGuard::Owner(system)))
     }
 
-    /// The `LocalSet` that this is called in, for as long as that lives: for runtimes that are not actix's.
+    /// Returns the `LocalSet` that this is called in, for its lifetime: for runtimes other than actix's.
     ///
     /// # Panics
     /// Outside of a `LocalSet`.
@@ -106,7 +107,7 @@ impl Executor {
         (Self::here(), ExecutorGuard::Guest)
     }
 
-    /// The System, the arbiter or the `LocalSet` whose turn it is.
+    /// Returns the System, the arbiter or the `LocalSet` that is running.
     ///
     /// # Panics
     /// Outside of a `LocalSet`.
@@ -118,21 +119,21 @@ impl Executor {
             let _last = last;
             while let Some(task) = tasks.recv().await {
                 if catch_unwind(AssertUnwindSafe(task)).is_err() {
-                    tracing::error!("what was to be done on the thread of the mesh panicked");
+                    tracing::error!("a task for the mesh's thread panicked");
                 }
             }
         });
         Self { tasks: sender, thread: thread::current().id(), ended }
     }
 
-    /// The thread of an arbiter that the user runs. Waits until that has its turn.
+    /// Returns the thread of an arbiter that the user runs, once that has executed a task.
     ///
     /// # Errors
     /// [`MeshClosed`] when the arbiter has stopped.
     pub(crate) async fn on(arbiter: ArbiterHandle) -> Result<Self, MeshClosed> {
         let (tell, told) = oneshot::channel();
         let say = move || {
-            // Nobody waits any more when this fails.
+            // The receiver may be gone.
             let _ = tell.send(Self::here());
         };
         if !arbiter.spawn_fn(say) {
@@ -141,21 +142,21 @@ impl Executor {
         told.await.map_err(|_| MeshClosed)
     }
 
-    /// Returns whether the thread has ended, or has stopped running what the node is.
+    /// Returns whether the thread has ended, or has stopped running the node's tasks.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.is_triggered()
     }
 
-    /// Waits for an `answer` that somebody on the thread is to give, on any executor.
+    /// Waits, on any executor, for an `answer` that a task on the thread gives.
     ///
     /// # Errors
-    /// [`MeshClosed`] when the thread has ended before.
+    /// [`MeshClosed`] when the thread ended first.
     ///
     /// # Panics
-    /// When this blocks the very thread.
+    /// When this blocks that very thread.
     ///
     /// # Cancel safety
-    /// This method is as cancel safe as `answer`.
+    /// This method is cancel safe if `answer` is.
     pub(crate) async fn hear<T>(&self, answer: impl Future<Output = T>) -> Result<T, MeshClosed> {
         tokio::select! {
             biased;
@@ -173,7 +174,7 @@ impl Executor {
         self.tasks.send(Box::new(task)).map_err(|_| MeshClosed)
     }
 
-    /// Runs the future that `start` makes on the node's thread. The future itself need not be `Send`.
+    /// Runs the future that `start` creates on the node's thread. The future itself need not be `Send`.
     ///
     /// # Errors
     /// [`MeshClosed`] when the thread has ended.
@@ -184,20 +185,20 @@ impl Executor {
         self.run(move || drop(actix::spawn(start())))
     }
 
-    /// Runs a future on the node's thread and waits for what it gives, on any executor.
+    /// Runs a future on the node's thread and waits for its output, on any executor.
     ///
     /// # Errors
-    /// [`MeshClosed`] when the thread has ended before the future did.
+    /// [`MeshClosed`] when the thread ended before the future did.
     ///
     /// # Cancel safety
-    /// Dropping this stops waiting; the future goes on.
+    /// This method is not cancel safe: dropping the future loses the output. The work continues.
     pub(crate) async fn run_async<T: Send + 'static, F: Future<Output = T> + 'static>(
         &self,
         start: impl FnOnce() -> F + Send + 'static,
     ) -> Result<T, MeshClosed> {
         let (tell, told) = oneshot::channel();
         self.spawn(move || async move {
-            // Nobody waits any more when this fails, and then nobody misses the answer.
+            // The receiver may be gone, and then nothing misses the answer.
             let _ = tell.send(start().await);
         })?;
         self.hear(told).await?.map_err(|_| MeshClosed)
@@ -209,17 +210,17 @@ impl Executor {
     }
 }
 
-/// The owner of the thread that a node lives on.
+/// The owner of the thread that a node runs on.
 #[derive(Debug)]
 pub(crate) enum ExecutorGuard {
-    /// The user's: it outlives the node.
+    /// The user: the thread outlives the node.
     Guest,
-    /// The node's own: it ends when this is dropped.
+    /// The node: the thread ends when this is dropped.
     Owner(System),
 }
 
 impl Drop for ExecutorGuard {
-    /// Ends the thread if it is the node's own.
+    /// Ends the thread if the node owns it.
     fn drop(&mut self) {
         if let Self::Owner(system) = self {
             system.stop();

@@ -6,7 +6,7 @@ use std::any::Any;
 #[derive(Debug)]
 pub(crate) struct PanicMessage(pub(crate) String);
 
-/// The longest message that is kept, in characters: it may repeat what a stranger sent.
+/// The longest message that is stored, in characters: it may repeat bytes that a peer sent.
 const LONGEST_TEXT: usize = 512;
 
 impl PanicMessage {
@@ -14,7 +14,7 @@ impl PanicMessage {
         let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
             (Some(text), _) => text,
             (None, Some(text)) => text.as_str(),
-            (None, None) => "(not a text)",
+            (None, None) => "(not text)",
         };
         Self(text.chars().take(LONGEST_TEXT).collect())
     }

@@ -1,42 +1,43 @@
-//! A quota: of something there is only so much at a time, such as places for the unfinished messages of a service.
+//! A fair counting semaphore, for resources with a limit, such as the unfinished messages of a service.
 //!
-//! A counter of its own and not tokio's semaphore, which takes a lock for every place that is given back: calls within one
-//! process feel it.
+//! It is not tokio's semaphore, which takes a lock for every permit that is released: that slows calls within one process
+//! noticeably.
 
 use tokio::sync::Notify;
 
 use crate::runtime::sync::Arc;
 use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A fair semaphore: a number of places, and those of them that are free.
+/// A fair semaphore: a number of permits, and the number of free ones.
 #[derive(Debug)]
 pub(crate) struct FairSemaphore {
     all: usize,
     free: AtomicUsize,
     closed: AtomicBool,
-    /// Nobody new gets places; one more than those who wait is counted, so that nobody passes by them.
+    /// Set if newcomers get no permits; `waiting` then counts one more than the number of waiters, so that newcomers do not
+    /// pass by them.
     draining: AtomicBool,
-    /// The number of those who wait: nobody may overtake them, and they are told of places that are given back.
+    /// The number of waiters: none may be overtaken, and all are notified of released permits.
     waiting: AtomicUsize,
-    /// Held by whoever waits at the front, so that those who wait are served in order.
+    /// Held by the first waiter, so that waiters are served in order.
     front: tokio::sync::Mutex<()>,
     freed: Notify,
 }
 
-/// Places that were taken in turn. As long as it lives, nobody who came later gets any.
+/// Permits that were acquired in turn. While it exists, no later arrival gets any.
 #[derive(Debug)]
 pub(crate) struct PermitsInTurn<'a> {
     taken: Permits,
     waited: TurnGuard<'a>,
 }
 
-/// As long as it lives, nobody overtakes who waited for a turn.
+/// A guard of the turn: while it exists, nothing overtakes the waiter.
 #[derive(Debug, Default)]
 pub(crate) struct TurnGuard<'a> {
     _waited: Option<(tokio::sync::MutexGuard<'a, ()>, WaiterCount<'a>)>,
 }
 
-/// Places that are taken. They are given back when this is dropped.
+/// Acquired permits. Dropping it releases them.
 #[derive(Debug)]
 pub struct Permits {
     quota: Arc<FairSemaphore>,
@@ -44,7 +45,7 @@ pub struct Permits {
 }
 
 impl FairSemaphore {
-    /// So many free places.
+    /// Creates a semaphore with `all` free permits.
     pub(crate) fn new(all: usize) -> Arc<Self> {
         Arc::new(Self {
             all,
@@ -57,18 +58,18 @@ impl FairSemaphore {
         })
     }
 
-    /// Returns the number of places that are taken.
+    /// Returns the number of acquired permits.
     pub(crate) fn taken(&self) -> usize {
         self.all - self.free.load(Ordering::Acquire).min(self.all)
     }
 
-    /// Returns whether somebody waits, or nobody new gets places.
+    /// Returns whether there are waiters, or newcomers get no permits.
     #[cfg(interleaved)]
     pub(crate) fn is_awaited(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
-    /// One place, if one is free and nobody waits for it.
+    /// Acquires one permit, if one is free and nothing waits for it.
     #[inline]
     pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Permits> {
         if self.waiting.load(Ordering::SeqCst) > 0 {
@@ -77,19 +78,19 @@ impl FairSemaphore {
         self.try_acquire_up_to(1)
     }
 
-    /// As many places as are wanted and free, behind those who waited before: one at least, if one is wanted. `None` when
-    /// there will be no more.
+    /// Acquires as many of the wanted permits as are free, behind earlier waiters: at least one, if one is wanted. `None` when
+    /// the semaphore is closed.
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
+    /// This method is cancel safe, but dropping the future gives up its place in the queue.
     pub(crate) async fn acquire(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         self.acquire_in_turn(wanted).await.map(|turn| turn.taken)
     }
 
-    /// As [`FairSemaphore::acquire`], for those for whom it matters what is done with the places before others get some.
+    /// As [`FairSemaphore::acquire`], for callers that must use the permits before others get any.
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
+    /// This method is cancel safe, but dropping the future gives up its place in the queue.
     pub(crate) async fn acquire_in_turn(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.try_acquire_up_to(wanted)
@@ -102,10 +103,10 @@ impl FairSemaphore {
         self.turn_of_accepted(wanted).await
     }
 
-    /// As [`FairSemaphore::acquire`], for what was accepted before [`FairSemaphore::drain`].
+    /// As [`FairSemaphore::acquire`], for messages that were accepted before [`FairSemaphore::drain`].
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
+    /// This method is cancel safe, but dropping the future gives up its place in the queue.
     pub(crate) async fn acquire_accepted(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.try_acquire_up_to(wanted)
@@ -122,41 +123,41 @@ impl FairSemaphore {
         Some(PermitsInTurn { taken, waited: TurnGuard { _waited: Some((front, waiting)) } })
     }
 
-    /// Gives no more places to those who come from now on. Those who wait still get theirs.
+    /// Refuses permits to newcomers from now on. Earlier waiters still get theirs.
     pub(crate) fn drain(&self) {
         if !self.draining.swap(true, Ordering::SeqCst) {
-            // Never taken back: from here on everybody asks in the slow way, and is told of places that are given back.
+            // Never taken back: from here on everything takes the slow path, and is notified of released permits.
             self.waiting.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    /// Returns whether nobody new gets places.
+    /// Returns whether newcomers get no permits.
     #[inline]
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Waits until all places are free and nobody waits for one, or until there will be no more. To be called when
-    /// [`FairSemaphore::drain`] has been.
+    /// Waits until all permits are free and there are no waiters, or until the semaphore is closed. To be called after
+    /// [`FairSemaphore::drain`].
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn drained(&self) {
         let is_free = || {
             let (free, waiting) = (self.free.load(Ordering::SeqCst), self.waiting.load(Ordering::SeqCst));
             (free >= self.all && waiting <= 1).then_some(())
         };
-        // Closed, there is nothing to wait for.
+        // A closed semaphore needs no waiting.
         let _ = self.until(is_free).await;
     }
 
-    /// Gives no more places, and ends all waiting.
+    /// Grants no more permits, and ends all waiting.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.freed.notify_waiters();
     }
 
-    /// Waits until `look` finds something, and returns that; `None` when the places are closed.
+    /// Waits until `look` finds something, and returns that; `None` when the semaphore is closed.
     async fn until<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
         loop {
             let freed = self.freed.notified();
@@ -190,14 +191,14 @@ impl FairSemaphore {
 }
 
 impl<'a> PermitsInTurn<'a> {
-    /// The places, and what keeps others from overtaking.
+    /// Splits this into the permits and the guard that keeps others from overtaking.
     pub(crate) fn divide(self) -> (Permits, TurnGuard<'a>) {
         (self.taken, self.waited)
     }
 }
 
 impl From<Permits> for PermitsInTurn<'_> {
-    /// Places for which nobody waited.
+    /// Wraps permits for which nothing waited.
     fn from(taken: Permits) -> Self {
         Self { taken, waited: TurnGuard::default() }
     }
@@ -209,7 +210,7 @@ impl Permits {
         self.count
     }
 
-    /// Takes so many of them, if there are as many and it is one at least.
+    /// Splits off `count` of them, if there are as many and it is at least one.
     pub(crate) fn split(&mut self, count: usize) -> Option<Self> {
         if count == 0 || count > self.count {
             return None;
@@ -226,8 +227,8 @@ impl Drop for Permits {
             return;
         }
         let quota = &*self.quota;
-        // Whoever waits says so before looking for free places, and here they are free before it is asked who waits: one
-        // of both sees the other, because the order of all these accesses is the same for every thread.
+        // A waiter counts itself before it looks for free permits, and here they are released before waiters are looked for:
+        // one of the two sees the other, because the order of all these accesses is the same for every thread.
         quota.free.fetch_add(self.count, Ordering::SeqCst);
         if quota.waiting.load(Ordering::SeqCst) > 0 {
             quota.freed.notify_waiters();
@@ -235,7 +236,7 @@ impl Drop for Permits {
     }
 }
 
-/// One who waits, counted.
+/// A counted waiter.
 #[derive(Debug)]
 struct WaiterCount<'a> {
     quota: &'a FairSemaphore,
@@ -265,7 +266,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn places_are_taken_split_and_given_back() {
+    async fn permits_are_acquired_split_and_released() {
         let quota = FairSemaphore::new(4);
         let mut taken = quota.acquire(3).await.expect("they are free");
         assert_eq!((taken.count(), quota.taken()), (3, 3));
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn draining_serves_who_waits_and_turns_away_who_comes() {
+    async fn draining_serves_waiters_and_refuses_newcomers() {
         let quota = FairSemaphore::new(1);
         let taken = quota.try_acquire().expect("it is free");
         let waits = tokio::spawn({
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
+    async fn waiters_are_served_in_order_and_never_overtaken() {
         let quota = FairSemaphore::new(1);
         let taken = quota.try_acquire().expect("it is free");
         let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
@@ -320,7 +321,7 @@ mod tests {
                 order.send(number).expect("the test listens");
                 drop(taken);
             }));
-            // On this one thread the task waits in the queue before the next is made.
+            // On this single thread the task waits in the queue before the next is created.
             tokio::task::yield_now().await;
         }
         drop(taken);
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_taken_than_there_are_and_nobody_waits_for_ever() {
+    fn permits_stay_within_the_limit_and_every_waiter_is_served() {
         let quota = FairSemaphore::new(3);
         let inside = Arc::new(AtomicU64::new(0));
         let threads: Vec<_> = (0..4)

@@ -1,4 +1,4 @@
-//! A moment that comes once: the end of a service or of a node, for all who wait for it.
+//! One-time signals: the end of a service or of a node, observed by any number of waiters.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time;
 
-/// An end that is told once and heard by everybody, also by who asks afterwards.
+/// A signal that is triggered once and observed by all waiters, later ones included.
 #[derive(Debug)]
 pub struct ShutdownSignal {
-    /// Never has a permit: whoever waits for one waits for the closing.
+    /// Never has a permit: waiters wait until it is closed.
     gate: Semaphore,
 }
 
@@ -20,27 +20,27 @@ impl Default for ShutdownSignal {
 }
 
 impl ShutdownSignal {
-    /// It is over.
+    /// Triggers the signal.
     pub(crate) fn trigger(&self) {
         self.gate.close();
     }
 
-    /// Returns whether it is over.
+    /// Returns whether the signal has been triggered.
     pub fn is_triggered(&self) -> bool {
         self.gate.is_closed()
     }
 
-    /// Waits until it is over.
+    /// Waits until the signal is triggered.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
     pub async fn triggered(&self) {
-        // Only ever closed.
+        // It is only ever closed.
         let _ = self.gate.acquire().await;
     }
 }
 
-/// Tells an end when it is dropped, be it that the thread ends on which it was to be told.
+/// A guard that triggers a signal when it is dropped, also if that is because its thread ends.
 #[derive(Debug)]
 pub(crate) struct TriggerOnDrop(pub(crate) Arc<ShutdownSignal>);
 
@@ -60,7 +60,7 @@ pub(crate) struct ShutdownHandle {
 }
 
 impl ShutdownHandle {
-    /// A handle of a task that takes no longer than `grace` to shut down, unless it hangs.
+    /// Creates a handle of a task that takes no longer than `grace` to shut down, unless it hangs.
     pub(crate) fn new(grace: Duration) -> Arc<Self> {
         Arc::new(Self { requested: ShutdownSignal::default(), done: Arc::default(), grace })
     }
@@ -70,12 +70,12 @@ impl ShutdownHandle {
         self.requested.trigger();
     }
 
-    /// The request, for the task.
+    /// Returns the request, for the task.
     pub(crate) fn requested(&self) -> &ShutdownSignal {
         &self.requested
     }
 
-    /// A guard for the task: it has shut down when this is dropped, also if that is because its thread ends.
+    /// Returns a guard for the task: dropping it marks the shutdown as done, also if that is because the task's thread ends.
     pub(crate) fn guard(&self) -> TriggerOnDrop {
         TriggerOnDrop(Arc::clone(&self.done))
     }
@@ -83,10 +83,10 @@ impl ShutdownHandle {
     /// Requests the shutdown and waits until it is done, but no longer than the grace period.
     ///
     /// # Cancel safety
-    /// This method is cancel safe. The request stands.
+    /// This method is cancel safe. The request remains in effect.
     pub(crate) async fn shut_down(&self) {
         self.request();
-        // A task that hangs does not keep others from ending.
+        // A task that hangs must not keep others from ending.
         let _ = time::timeout(self.grace, self.done.triggered()).await;
     }
 }
@@ -106,7 +106,7 @@ impl ShutdownHandles {
     /// Requests the shutdown of all, and waits for each until it is done, but no longer than its grace period.
     ///
     /// # Cancel safety
-    /// This method is cancel safe. The requests stand.
+    /// This method is cancel safe. The requests remain in effect.
     pub(crate) async fn shut_down(&self) {
         let handles = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         handles.iter().for_each(|handle| handle.request());

@@ -1,11 +1,11 @@
-//! Waking those who wait, whose wakers belong to any executor: one that panics keeps no others from being woken.
+//! Waking of tasks on any executor: a waker that panics does not keep others from being woken.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 use crate::runtime::events;
 
-/// Wakes all, also those after one whose waker panics. Not to be called under a lock.
+/// Wakes all, also those after one whose waker panics. Must not be called under a lock.
 #[inline(always)]
 pub fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     let mut wakers = wakers.into_iter();
@@ -21,7 +21,7 @@ fn wake_some(first: Waker, others: impl Iterator<Item = Waker>) {
     others.for_each(wake);
 }
 
-/// Wakes one. Not to be called under a lock.
+/// Wakes one. Must not be called under a lock.
 #[inline]
 pub(crate) fn wake(waker: Waker) {
     if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
@@ -41,7 +41,7 @@ mod tests {
 
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
-            // Quietly, as what unwinds is no failure of the test.
+            // Without the panic hook, because this is no failure of the test.
             std::panic::resume_unwind(Box::new("a waker"));
         }
     }

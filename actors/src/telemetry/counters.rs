@@ -1,4 +1,4 @@
-//! Counters of messages, connections and bytes, which any thread counts up where it happens.
+//! Counters of messages, connections and bytes, which any thread increments.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,17 +6,17 @@ use meshzero_proto::wire::refusal::Refusal;
 
 use crate::telemetry::stats::{CallCounts, ConnectionCounts, RequestCounts, Traffic};
 
-/// Counts up.
+/// A counter that only goes up.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
+    /// Adds one.
     pub(crate) fn count(&self) {
         self.add(1);
     }
 
-    /// So many more.
+    /// Adds `count`.
     pub(crate) fn add(&self, count: usize) {
         self.0.fetch_add(count as u64, Ordering::Relaxed);
     }
@@ -27,7 +27,7 @@ impl Counter {
     }
 }
 
-/// Counts [`RequestCounts`].
+/// Counters behind [`RequestCounts`].
 #[derive(Debug, Default)]
 pub(crate) struct RequestCounters {
     expired: Counter,
@@ -51,7 +51,7 @@ impl RequestCounters {
             Refusal::Undecodable { .. } => self.undecodable.count(),
             Refusal::Draining => self.draining.count(),
             Refusal::BadReply { .. } | Refusal::ReplyTooLarge { .. } => self.bad_reply.count(),
-            // `Unanswered` and `Failed` are of the kind, and nobody refuses in other ways yet.
+            // `Unanswered` and `Failed` belong here, and there are no other kinds yet.
             _ => self.panicked.count(),
         }
     }
@@ -71,7 +71,7 @@ impl RequestCounters {
     }
 }
 
-/// Counts [`CallCounts`].
+/// Counters behind [`CallCounts`].
 #[derive(Debug, Default)]
 pub(crate) struct CallCounters {
     pub(crate) retries: Counter,
@@ -93,7 +93,7 @@ impl CallCounters {
     }
 }
 
-/// Counts [`ConnectionCounts`], but for those that are open.
+/// Counters behind [`ConnectionCounts`], other than the number of open ones.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionCounters {
     pub(crate) begun: Counter,
@@ -116,7 +116,7 @@ impl ConnectionCounters {
     }
 }
 
-/// Counts [`Traffic`], of one node.
+/// Counters behind [`Traffic`], of one node.
 #[derive(Debug, Default)]
 pub struct TrafficCounters {
     bytes_read: AtomicU64,
@@ -140,7 +140,7 @@ impl TrafficCounters {
         self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Returns the counts so far. While messages flow the numbers may be from slightly different moments.
+    /// Returns the counts so far. While messages flow, they may be from slightly different moments.
     pub fn traffic(&self) -> Traffic {
         Traffic {
             bytes_read: self.bytes_read.load(Ordering::Relaxed),

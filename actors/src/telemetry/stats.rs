@@ -1,6 +1,6 @@
 //! The statistics of a node, as plain data: per link, per service, and for the node.
 //!
-//! Counters begin at 0 when what they count begins, and never go down. While messages flow, two numbers may be from
+//! Counters begin at 0 and never go down. While messages flow, two numbers may be from
 //! slightly different moments.
 
 use std::net::SocketAddr;
@@ -32,12 +32,12 @@ pub struct Stats {
     /// The services that it calls, in the order of their names.
     #[serde(default)]
     pub routes: Vec<RouteStats>,
-    /// Its subscriptions, in the order of whom they follow.
+    /// Its subscriptions, in the order of the services that they follow.
     #[serde(default)]
     pub subscriptions: Vec<SubscriptionStats>,
 }
 
-/// Asks for what a node has counted.
+/// A request for the statistics of a node.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Stats")]
 pub(crate) struct GetStats;
@@ -57,25 +57,25 @@ pub struct Traffic {
     pub writes: u64,
     /// Dials beside connections that had stalled.
     pub races: u64,
-    /// Links that continued over such a connection, because it completed the handshake before the old one carried again.
+    /// Links that were resumed over such a connection, because it completed the handshake before the old one made progress.
     pub races_won: u64,
 }
 
-/// A node's knowledge of the mesh, and the instances that it did not take in.
+/// A node's knowledge of the mesh, and counts of the instances that it did not add.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct DiscoveryStats {
     /// Instances that are known, of all services.
     pub instances: u64,
-    /// Instances that made way for others, because there was no room.
+    /// Instances that were evicted to make room for others.
     pub evicted: u64,
-    /// Instances that were not taken in, because nothing made way for them.
+    /// Instances that were not added, because there was no room and none could be evicted.
     pub refused: u64,
-    /// Times that the daemon that announces by multicast DNS was replaced, because it died, remembered too much or could not
-    /// share its port.
+    /// Daemons for multicast DNS announcements that were replaced, because they died, stored too many records or could not
+    /// share their port.
     pub mdns_restarts: u64,
-    /// One-shot questions, whose answers go to this node alone. They are asked when a service is sought.
+    /// One-shot questions, whose answers go to this node alone. They are asked during a search for a service.
     pub one_shot_queries: u64,
     /// Ordinary questions, whose answers are multicast. They are asked where no direct reply arrives, and at long intervals for
     /// watchers.
@@ -95,11 +95,11 @@ pub struct ServiceStats {
     pub service: String,
     /// Messages that arrived over links and were handed to the actor.
     pub messages: u64,
-    /// Messages that are unfinished at the moment, those of this process among them.
+    /// Messages that are unfinished at the moment, including those of this process.
     pub unfinished: u64,
     /// Times that its actor was restarted after a panic.
     pub restarts: u64,
-    /// Messages that were not handled, and requests that have no reply.
+    /// Messages that were not handled, and requests without a reply.
     pub requests: RequestCounts,
     /// The items that it published.
     pub news: NewsCounts,
@@ -109,18 +109,18 @@ pub struct ServiceStats {
     pub links: Vec<LinkStats>,
 }
 
-/// Messages of a service that were not handled, and requests that have no reply, by the reason. Those that came over links.
+/// Messages of a service that were not handled, and requests without a reply, by the reason. They count messages from links.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct RequestCounts {
-    /// Their deadline passed while they waited. Their callers were told that they were not handled.
+    /// The deadline passed while they waited. The callers were notified that they were not handled.
     pub expired: u64,
-    /// Their callers gave up, or dropped the call, before there was a reply. Those that waited were not handled.
+    /// The caller cancelled or dropped the call before there was a reply. Those that waited were not handled.
     pub cancelled: u64,
-    /// The caller had as many requests under way as it may.
+    /// The caller had reached its limit of requests under way.
     pub busy: u64,
-    /// Nothing handles messages of their type.
+    /// The service has no handler for messages of their type.
     pub no_handler: u64,
     /// They did not decode.
     pub undecodable: u64,
@@ -128,12 +128,12 @@ pub struct RequestCounts {
     pub draining: u64,
     /// The handler panicked, or its actor ended, before there was a reply.
     pub panicked: u64,
-    /// There was a reply that could not travel: it was too long, or could not be encoded.
+    /// The reply could not be sent: it was too long, or could not be encoded.
     pub bad_reply: u64,
 }
 
 impl RequestCounts {
-    /// All of them, each with its reason as a word.
+    /// Returns all counts, each with the name of its reason.
     pub fn by_reason(&self) -> [(&'static str, u64); 8] {
         [
             ("expired", self.expired),
@@ -155,13 +155,13 @@ impl RequestCounts {
 pub struct NewsCounts {
     /// Items that were published.
     pub published: u64,
-    /// Items that were not, because their topic waits for subscribers and there was no room.
+    /// Items that were refused, because their topic waits for subscribers and had no room.
     pub refused: u64,
-    /// Items that were handed to the connections of subscribers, each as often as there were subscribers.
+    /// Items that were delivered to the connections of subscribers, counted once for each subscriber.
     pub delivered: u64,
-    /// Items that subscribers have missed, by the reason, each as often as there were subscribers.
+    /// Items that subscribers have missed, by the reason, counted once for each subscriber.
     pub missed: Missed,
-    /// Times that a subscriber was waited for in vain, see
+    /// Waits for a slow subscriber that timed out, see
     /// [`Limits::news_patience`](meshzero_proto::limits::Limits::news_patience).
     pub given_up: u64,
     /// Subscriptions at the moment.
@@ -173,17 +173,17 @@ pub struct NewsCounts {
 #[serde(default)]
 #[non_exhaustive]
 pub struct ConnectionCounts {
-    /// Links that are open at the moment, those among them that wait for their clients to come back.
+    /// Links that are open at the moment, including those whose clients have yet to reconnect.
     pub open: u64,
-    /// Links that were begun.
+    /// Links that were opened.
     pub opened: u64,
-    /// Times that a link went on over another connection.
+    /// Links that were resumed over another connection.
     pub resumed: u64,
-    /// Links that were given up, because their clients did not come back or broke the protocol.
+    /// Links that were given up, because their clients did not reconnect or broke the protocol.
     pub given_up: u64,
-    /// Connections that were turned away and told why: another mesh, another instance, closing, no room, an unknown link.
+    /// Connections that were rejected with a reason: another mesh, another instance, closing, no room, an unknown link.
     pub rejected: u64,
-    /// Connections that were closed because they never said hello.
+    /// Connections that were closed because they did not complete the handshake.
     pub handshake_failed: u64,
 }
 
@@ -194,26 +194,26 @@ pub struct ConnectionCounts {
 pub struct RouteStats {
     /// The name, or the `ip:port`, that it was discovered by.
     pub service: String,
-    /// Messages that were not simply sent.
+    /// Exceptional events of messages.
     pub calls: CallCounts,
     /// The links to its instances, [`MOST_LINKS`] at most.
     pub links: Vec<LinkStats>,
 }
 
-/// Messages to a service that were not simply sent.
+/// Exceptional events of messages to a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct CallCounts {
-    /// Calls were tried again so often.
+    /// Calls that were retried, counted once for each retry.
     pub retries: u64,
-    /// Calls that would have been tried again, but for the budget of retries.
+    /// Calls that were not retried, because the budget of retries was used up.
     pub over_budget: u64,
-    /// Instances were set aside so often, because they had failed several times in a row.
+    /// Ejections of instances that had failed several times in a row.
     pub ejected: u64,
-    /// Calls that have found out whether an instance that was set aside works again.
+    /// Calls that tested whether an ejected instance works again.
     pub probes: u64,
-    /// Messages that `do_send` has given up, because they could not be sent at once.
+    /// Messages that `do_send` dropped, because they could not be sent at once.
     pub dropped: u64,
 }
 
@@ -226,9 +226,9 @@ pub struct SubscriptionStats {
     pub service: String,
     /// The beginning of the topics of its items.
     pub topic: String,
-    /// Items that the subscriber has been told it missed, by the reason.
+    /// Missed items that were reported to the subscriber, by the reason.
     pub missed: Missed,
-    /// Times that the subscriber was told that a publisher is gone.
+    /// Notifications of the subscriber that a publisher is gone.
     pub lost: u64,
     /// The links to its publishers in other processes, [`MOST_LINKS`] at most.
     pub links: Vec<LinkStats>,
@@ -237,28 +237,28 @@ pub struct SubscriptionStats {
 /// The most links that are listed for one service.
 pub(crate) const MOST_LINKS: usize = 64;
 
-/// One end of a link as it is now.
+/// The current state of one end of a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LinkStats {
     /// The node at the other end.
     #[serde(with = "text")]
     pub node: NodeId,
-    /// The address at which that was reached, or from which it came, last.
+    /// The address at which that node was last reached, or from which it last connected.
     pub address: SocketAddr,
     /// Its purpose.
     pub purpose: LinkPurpose,
     /// Set if there is a connection. Without one, the link waits for the next.
     pub attached: bool,
-    /// Times that it went on over another connection.
+    /// Times that it was resumed over another connection.
     pub resumed: u64,
     /// Bytes that this end has written.
     pub written: u64,
-    /// Bytes of these that the other end has acknowledged. It does so now and then, or when it is asked.
+    /// Bytes of these that the other end has acknowledged. It does so from time to time, and on request.
     pub acknowledged: u64,
     /// Bytes that wait to be written.
     pub waiting: u64,
-    /// Bytes of results of calls that gave their places to others before their callers looked.
+    /// Bytes of results that callers have not read yet, of calls whose slots were already freed for others.
     #[serde(default)]
     pub unread: u64,
 }
@@ -275,7 +275,7 @@ pub enum LinkPurpose {
 }
 
 impl LinkStats {
-    /// A link on which nothing has happened.
+    /// Creates the statistics of a link on which nothing has happened.
     pub(crate) fn new(node: NodeId, address: SocketAddr, carries: LinkPurpose) -> Self {
         Self {
             node,
@@ -291,7 +291,7 @@ impl LinkStats {
     }
 }
 
-/// The links that are listed: those with most bytes waiting first.
+/// Returns the links to list: those with most bytes waiting first.
 pub(crate) fn listed(mut links: Vec<LinkStats>) -> Vec<LinkStats> {
     links.sort_by(|one, other| other.waiting.cmp(&one.waiting).then(one.address.cmp(&other.address)));
     links.truncate(MOST_LINKS);
@@ -299,12 +299,12 @@ pub(crate) fn listed(mut links: Vec<LinkStats>) -> Vec<LinkStats> {
 }
 
 impl Stats {
-    /// The JSON bytes that travel, read by [`Stats::from_bytes`].
+    /// Returns the JSON that is sent, for [`Stats::from_bytes`].
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts and numbers always encode")
     }
 
-    /// Reads what travelled.
+    /// Reads the JSON that was received.
     ///
     /// # Errors
     /// The part that does not decode, as text.
@@ -313,7 +313,7 @@ impl Stats {
     }
 }
 
-/// An identity as it is written for people.
+/// The text form of an identity.
 mod text {
     use meshzero_proto::id::NodeId;
     use serde::{Deserialize, Deserializer, Serializer, de};
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_version_does_not_know_is_not_there() {
+    fn statistics_of_another_version_are_read_as_far_as_they_are_known() {
         let node = NodeId::from_random([1; 16]);
         let json = format!(r#"{{"mesh":"m","node":"{node}","routes":[{{"service":"a","hue":"blue"}}]}}"#);
         let stats = Stats::from_bytes(json.as_bytes()).expect("stats");

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::telemetry::stats::SubscriptionStats;
 
-/// A subscription that can be asked for its counters.
+/// A subscription whose counters can be read.
 pub trait SubscriptionSource: Send + Sync {
-    /// Returns what was counted so far, and how the links are now.
+    /// Returns the counts so far, and the present state of the links.
     fn stats(&self) -> SubscriptionStats;
 }
 
@@ -15,7 +15,7 @@ pub trait SubscriptionSource: Send + Sync {
 pub(crate) struct SubscriptionRegistry(Mutex<Vec<Weak<dyn SubscriptionSource>>>);
 
 impl SubscriptionRegistry {
-    /// Registers a subscription until nobody holds it.
+    /// Registers a subscription for its lifetime.
     pub(crate) fn add<S: SubscriptionSource + 'static>(&self, subscription: &Arc<S>) {
         let subscription: Weak<S> = Arc::downgrade(subscription);
         let mut all = self.lock();
@@ -23,7 +23,7 @@ impl SubscriptionRegistry {
         all.push(subscription);
     }
 
-    /// Returns what they have counted, in the order of whom they follow.
+    /// Returns the statistics of all subscriptions, in the order of the services that they follow.
     pub(crate) fn stats(&self) -> Vec<SubscriptionStats> {
         let all: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
         let mut stats: Vec<_> = all.iter().map(|subscription| subscription.stats()).collect();
@@ -31,7 +31,7 @@ impl SubscriptionRegistry {
         stats
     }
 
-    /// A panic leaves a list behind that is still right.
+    /// Locks the list, which is still valid after a panic.
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<dyn SubscriptionSource>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

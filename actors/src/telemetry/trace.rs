@@ -1,7 +1,7 @@
-//! The trace that a thread works for: where the messages that it sends belong, and what is recorded of them.
+//! The trace context of a thread: the parent of the messages that it sends, and the span in which they are recorded.
 //!
-//! A message takes the context of its sender along, as a span of its own. Its handler works for that span, and so do the
-//! futures that the handler gives back: what they send are spans below it.
+//! A message carries the context of its sender, as a span of its own. Its handler works in that span, and so do the futures
+//! that the handler returns: the messages that they send are child spans.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -25,11 +25,11 @@ thread_local! {
 /// The target of the spans and events of traces.
 const TARGET: &str = "meshzero::trace";
 
-/// Begins a trace: a context with random ids, which says that the trace is to be recorded.
+/// Begins a trace: returns a context with random ids that is to be recorded.
 pub fn begin() -> TraceContext {
     loop {
         let mut bytes = [0; 16];
-        // Ids must differ and need not be secret: without the system's randomness they are made up.
+        // Ids must differ and need not be secret: without the system's randomness they are generated in another way.
         if getrandom::fill(&mut bytes).is_err() {
             bytes = fastrand::u128(..).to_be_bytes();
         }
@@ -39,25 +39,24 @@ pub fn begin() -> TraceContext {
     }
 }
 
-/// Returns the context that the running code works for: that of the message that this thread handles, of [`in_scope`] or of
-/// [`carry`].
+/// Returns the context of the running code: that of the message that this thread handles, of [`in_scope`] or of [`carry`].
 #[inline(always)]
 pub fn current() -> Option<TraceContext> {
     CURRENT.get()
 }
 
-/// Runs `work` for `context`: what it sends belongs there.
+/// Runs `work` in `context`: the messages that it sends belong to that trace.
 pub fn in_scope<T>(context: TraceContext, work: impl FnOnce() -> T) -> T {
     let _scope = ContextScope::enter(context);
     work()
 }
 
-/// A future that does its work for `context`, whichever thread polls it.
+/// Wraps a future so that it runs in `context`, on any thread.
 pub fn carry<F: Future>(context: TraceContext, future: F) -> InContext<F> {
     InContext { context, future: Box::pin(future) }
 }
 
-/// A future that does its work for one context, see [`carry`].
+/// A future that runs in one context, see [`carry`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless they are polled"]
 pub struct InContext<F> {
@@ -82,10 +81,10 @@ fn span_id() -> SpanId {
     }
 }
 
-/// As long as it lives, its thread works for one context; then for what it worked for before.
+/// A scope in which its thread works in one context. When it ends, the previous context is restored.
 struct ContextScope {
     before: Option<TraceContext>,
-    /// It belongs to its thread.
+    /// Tied to its thread.
     _here: PhantomData<*const ()>,
 }
 

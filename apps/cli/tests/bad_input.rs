@@ -70,7 +70,7 @@ fn an_interface_that_is_not_there_is_named_with_those_that_are() {
 #[test]
 fn a_choice_of_interfaces_that_cannot_be_read_or_is_empty_is_refused() {
     for (choice, said) in
-        [(",,", "names no interface"), ("", "names no interface"), ("a/b", "is no interface")]
+        [(",,", "names no interface"), ("", "names no interface"), ("a/b", "is not an interface")]
     {
         let output = bare(&["list", "--interfaces", choice]).output().expect("mz runs");
         Ran::from(output).failed(2, &[&format!("\"{choice}\" {said}"), "192.168.*"]);

@@ -1,4 +1,4 @@
-//! The distribution of changes of the directory to watchers, peers, lists, searches and dials.
+//! The distribution of directory changes to watchers, peers, lists, searches and dials.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ impl Discovery {
                 %node,
                 limit = "instances_per_node",
                 kept = self.config.limits.instances_per_node,
-                "a program offers more services than are kept of one: those beyond are found by their exact names only"
+                "a program offers more services than are stored of one; the others are found by their exact names only"
             );
         }
         if !changes.events.is_empty() || !changes.grown.is_empty() {
@@ -77,7 +77,7 @@ impl Discovery {
         Interest { presence: &self.presence, watchers: &self.watchers, finding: &self.finding }
     }
 
-    /// Passes on what changed to the peers that do not know it from elsewhere.
+    /// Sends changes to the peers that do not know them from elsewhere.
     fn tell_peers(&mut self, changes: &Changes, origin: Option<PeerLinkId>, ctx: &mut Context<Self>) {
         for event in &changes.events {
             if matches!(event, DirectoryEvent::Down { .. }) && !event.instance().local {
@@ -97,14 +97,14 @@ impl Discovery {
         links.tell_changes(changes, origin, telling);
     }
 
-    /// Finds out where the other ends of all links, or of one, can reach an instance, if they are to be told of it.
+    /// Tests at which addresses the other ends of all links, or of one, can reach an instance, if they are to be sent it.
     fn try_for_peers(&mut self, instance: &Instance, only: Option<PeerLinkId>, ctx: &mut Context<Self>) {
         let concerned = self.links.concerned(instance, only, &self.directory);
         let effects = self.handing_on.try_for(instance, concerned, &self.host_addresses, clock::now());
         self.carry_out(effects, ctx);
     }
 
-    /// Does [`Self::try_for_peers`] for all instances that are known.
+    /// Calls [`Self::try_for_peers`] for all known instances.
     pub(crate) fn try_all_for_peers(&mut self, only: Option<PeerLinkId>, ctx: &mut Context<Self>) {
         if self.links.are_on_one_host(only, &self.host_addresses) {
             return;
@@ -114,7 +114,7 @@ impl Discovery {
         }
     }
 
-    /// Tries the addresses again that failed a while ago: a service may have come to listen there.
+    /// Retries the addresses that failed a while ago: a service may listen there by now.
     pub(crate) fn try_again_for_peers(&mut self, now: Instant, ctx: &mut Context<Self>) {
         for id in self.handing_on.due(now) {
             if let Some(instance) = self.directory.candidate(id).filter(|_| self.directory.is_shown(id)) {
@@ -124,7 +124,7 @@ impl Discovery {
         }
     }
 
-    /// Takes in a goodbye. It may be forged, so the endpoint is probed if the instance matters here.
+    /// Handles a goodbye. It may be forged, so the endpoint is probed if the instance matters here.
     pub(crate) fn hear_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
         self.dialling.left(instance);
         let changes = self.directory.unheard(instance, AdvertSource::Mdns, now);

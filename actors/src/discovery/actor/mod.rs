@@ -1,4 +1,4 @@
-//! The actor itself: dispatches each message to a part of discovery, and carries out the effects that the part asks for.
+//! The discovery actor: it dispatches each message to a part of discovery, and executes the effects that the part returns.
 
 mod changes;
 mod outcomes;
@@ -26,7 +26,7 @@ use crate::discovery::probe::Verdict;
 use crate::discovery::search::query::{question, question_for};
 use crate::runtime::clock;
 
-/// The interval of the work that no event triggers.
+/// The interval of periodic work.
 const TICK: Duration = Duration::from_millis(250);
 
 impl Actor for Discovery {
@@ -40,7 +40,7 @@ impl Actor for Discovery {
 
 impl Supervised for Discovery {
     fn restarting(&mut self, _: &mut Self::Context) {
-        // The timers that were to do this are gone.
+        // The timers for this are gone.
         self.lists.forget_check();
         self.asking.forget_plan();
         self.question_timer = None;
@@ -57,11 +57,11 @@ impl Discovery {
         }
     }
 
-    /// Reads all addresses of this host, also those of interfaces that are not used: the choice of interfaces has no influence
-    /// on which addresses are this host's own, and which are near. Returns whether they have changed.
+    /// Reads all addresses of this host, also those of interfaces that are not used: the choice of interfaces does not affect
+    /// which addresses are this host's own, or near. Returns whether they have changed.
     pub(super) fn read_host_addresses(&mut self) -> bool {
         let own = self.config.network.own_addresses();
-        // There are none where they cannot be read.
+        // There are none if they cannot be read.
         if own.is_empty() || own == self.host_addresses {
             return false;
         }
@@ -75,7 +75,7 @@ impl Discovery {
         Hello { instance, purpose, ..self.config.hello(self.node) }
     }
 
-    /// The host that services are announced on.
+    /// Returns the host on which services are announced.
     fn host(&self) -> Host<'_> {
         Host { connected: self.own_interfaces.connected(), addresses: &self.host_addresses }
     }
@@ -84,7 +84,7 @@ impl Discovery {
         Evidence { directory: &self.directory, links: &self.links, now }
     }
 
-    /// The links, and the knowledge that peers receive over them.
+    /// Returns the links, and the knowledge that peers receive over them.
     fn telling(&mut self) -> (&mut PeerLinks, Telling<'_>) {
         let Self { links, config, directory, handing_on, host_addresses: own, .. } = self;
         (links, Telling { mesh: &config.mesh, directory, handing_on, own })
@@ -104,7 +104,7 @@ impl Discovery {
         self.multicast.close_idle(now);
         if let Some(change) = self.own_interfaces.read(now) {
             if self.read_host_addresses() {
-                // Links outlive an address that goes and comes back.
+                // A link outlives an address that disappears and returns.
                 self.try_all_for_peers(None, ctx);
             }
             if change == InterfaceChange::Some {
@@ -124,7 +124,7 @@ impl Discovery {
         self.presence.forget_unknown(&self.directory);
     }
 
-    /// Answers lists, and goes on with the searches that are still wanted.
+    /// Answers lists, and continues the searches that are still wanted.
     fn look_around(&mut self, now: Instant, ctx: &mut Context<Self>) {
         self.answer_lists(ctx);
         for name in self.finding.give_up_old(now) {
@@ -141,7 +141,7 @@ impl Discovery {
         });
     }
 
-    /// Announces, listens and asks on the interfaces that there are now.
+    /// Announces, listens and queries on the current interfaces.
     pub(super) fn hear_on_interfaces(&mut self, ctx: &mut Context<Self>) {
         if !self.config.network.has_multicast() {
             return;
@@ -153,7 +153,7 @@ impl Discovery {
         }
     }
 
-    /// Asks for everything that is watched or sought, after a time in which announcements could not be heard.
+    /// Queries everything that is watched or sought, after a time in which announcements could not be received.
     fn ask_what_was_missed(&mut self, ctx: &mut Context<Self>) {
         let mesh = &self.config.mesh;
         let sought = self.finding.unfound().map(|name| question_for(mesh, name));

@@ -1,4 +1,4 @@
-//! The messages to the discovery actor from its sockets, links and attempts. Each is dispatched to the part that it concerns.
+//! Handlers of messages to the discovery actor from its sockets, links and attempts. Each calls the part that it concerns.
 
 use actix::prelude::*;
 use meshzero_proto::discovery::directory::{AdvertSource, Changes};
@@ -45,7 +45,7 @@ impl Handler<multicast::ReceivedMessages> for Discovery {
             changes.append(self.hear_goodbye(instance, now));
         }
         for (from, asked) in heard.asked {
-            // A program that asks on loopback may ask there only.
+            // A program that asks on loopback may not ask anywhere else.
             if !(from.is_loopback() && self.multicast.leads_out()) {
                 self.asking.hear(from, &asked, &self.directory, now);
             }
@@ -132,7 +132,7 @@ impl Handler<PeerLinkEnded> for Discovery {
         if ending == PeerLinkEnd::HostSilent
             && !self.evidence(now).has_left_address(node, ended.other, silence)
         {
-            // The system has asked for ten seconds: no need to wait for another attempt.
+            // The system has probed for ten seconds: there is no need to wait for another attempt.
             self.carry_out([Effect::GiveUp(node, Verdict::Unreachable)], ctx);
         }
         let next = self.presence.lost(node, &self.directory);

@@ -1,4 +1,4 @@
-//! The execution of effects: directory changes, questions, dials, probes and timers.
+//! Execution of effects: directory changes, queries, dials, probes and timers.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::discovery::search::query::{Round, known_answers};
 use crate::runtime::clock;
 
 impl Discovery {
-    /// Carries effects out, in order.
+    /// Executes effects, in order.
     pub(crate) fn carry_out(&mut self, effects: impl IntoIterator<Item = Effect>, ctx: &mut Context<Self>) {
         for effect in effects {
             self.perform(effect, ctx);
@@ -148,7 +148,8 @@ impl Discovery {
         known_answers(questions, &self.config.mesh, &self.directory, |instance| evidence.is_alive(instance))
     }
 
-    /// Begins to look: see [`Presence::start_monitoring`].
+    /// Starts to monitor all nodes, see
+    /// [`Liveness::start_monitoring`](crate::discovery::liveness::nodes::Liveness::start_monitoring).
     pub(crate) fn look(&mut self, ctx: &mut Context<Self>) {
         let effects = self.presence.start_monitoring(&self.directory, clock::now());
         self.carry_out(effects, ctx);

@@ -1,4 +1,4 @@
-//! The requests of the node to the discovery actor. Each is dispatched to the part that it concerns.
+//! Handlers of the node's requests to the discovery actor. Each calls the part that it concerns.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::discovery::status::{CountHidden, GetDiscoveryStats, GetReplyAges, Get
 use crate::runtime::clock;
 use crate::telemetry::stats::DiscoveryStats;
 
-/// The time for which leaving waits for links to say goodbye.
+/// The time for which leaving waits for links to send their withdrawals.
 const FAREWELL: Duration = Duration::from_millis(100);
 
 impl Handler<Announce> for Discovery {
@@ -65,7 +65,7 @@ impl Handler<Leave> for Discovery {
             }
             if tokio::time::timeout(FAREWELL, links).await.is_err() {
                 tracing::debug!(
-                    "some peers did not take the goodbye in time; they will see the connection close"
+                    "some peers did not receive the withdrawal in time; they will see the connection close"
                 );
             }
         };
@@ -108,7 +108,7 @@ impl Handler<Search> for Discovery {
             return;
         }
         self.finding.seek(&name, now);
-        // What was found dead a while ago may be back.
+        // An instance that was found dead a while ago may be back.
         let candidates = self.directory.candidates(&name).into_iter();
         let probes: Vec<_> = candidates.map(|candidate| Effect::Probe(candidate.id)).collect();
         self.carry_out(probes, ctx);
@@ -183,7 +183,7 @@ impl Handler<GetReport> for Discovery {
         let static_peers = self.static_peers.unconnected();
         let unanswered =
             self.dialling.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
-                // One whose node was reached is there, and one that has been asked this moment may be.
+                // An instance whose node was reached is there, and one that has just been probed may be.
                 let linked = self
                     .directory
                     .candidate(instance)

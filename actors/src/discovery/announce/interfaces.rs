@@ -1,5 +1,5 @@
-//! The chosen interfaces of this host: read every two seconds and when the system tells of changes, and published to the endpoints
-//! that follow them.
+//! The chosen interfaces of this host: read every two seconds and when the system reports changes, and published to the
+//! endpoints that follow them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,22 +13,23 @@ use crate::net::interfaces::{ChosenAddresses, Interface, Interfaces, InterfacesE
 use crate::net::listeners::Addresses;
 use crate::runtime::clock;
 
-/// The interval at which they are read where the system does not tell of changes.
+/// The interval at which they are read where the system does not report changes.
 const READ: Duration = Duration::from_secs(2);
 
-/// The chosen interfaces, as they were read last.
+/// The chosen interfaces, as of the last read.
 pub(crate) struct OwnInterfaces {
     choice: Interfaces,
-    /// Those that are connected, or were so not long ago: a client may come back when the cable does.
+    /// The interfaces that are connected, or were so not long ago: a client may return when the cable does.
     connected: Vec<Interface>,
-    /// Those of them that are not connected now, and since when.
+    /// Those of them that are not connected now, with the time since which.
     unplugged: Vec<(Interface, Instant)>,
     keep: Duration,
-    /// All of them: an address can be listened at before its cable is plugged in. `None` until they have been read.
+    /// All chosen interfaces: an endpoint can listen at an address before its cable is plugged in. `None` until they have been
+    /// read.
     published: watch::Sender<Option<Arc<ChosenAddresses>>>,
     changes: HostChanges,
     read: Instant,
-    /// The last attempt to read them failed, which has been logged.
+    /// Set if the last attempt to read them failed, which has been logged.
     is_unknown: bool,
 }
 
@@ -38,7 +39,7 @@ pub(crate) struct OwnInterfaces {
 pub struct FollowAddresses;
 
 impl OwnInterfaces {
-    /// Reads the interfaces for the first time. Those whose cable is pulled out count as connected for `keep`.
+    /// Reads the interfaces for the first time. Those that are unplugged count as connected for `keep`.
     pub(crate) fn new(choice: Interfaces, keep: Duration, changes: HostChanges) -> Self {
         let read = clock::now();
         let listing = choice.list_all();
@@ -56,25 +57,25 @@ impl OwnInterfaces {
         own
     }
 
-    /// Those that are connected, or were so not long ago.
+    /// Returns those that are connected, or were so not long ago.
     pub(crate) fn connected(&self) -> &[Interface] {
         &self.connected
     }
 
-    /// Follows the chosen addresses of this host, as they change.
+    /// Returns the chosen addresses of this host, as they change.
     pub(crate) fn follow(&self) -> Addresses {
         self.published.subscribe()
     }
 
-    /// Reads the interfaces when it is time. Returns whether those that are connected or were so not long ago have changed, or `None`
-    /// when it is not time, or when they cannot be read: then all stays as it is.
+    /// Reads the interfaces when it is time. Returns whether those that are connected or were so not long ago have changed, or
+    /// `None` when it is not time, or when they cannot be read, which changes nothing.
     pub(crate) fn read(&mut self, now: Instant) -> Option<InterfaceChange> {
         let is_told = self.changes.any();
         if !is_told && now.duration_since(self.read) < READ {
             return None;
         }
         if is_told {
-            tracing::debug!("the system tells of changed interfaces or addresses");
+            tracing::debug!("the system reports changed interfaces or addresses");
         }
         self.read = now;
         self.update(self.choice.list_all(), now)
@@ -192,7 +193,7 @@ mod tests {
         assert_eq!(
             own.take_in(Vec::new(), &both, begun + keep),
             InterfaceChange::None,
-            "the time begins anew"
+            "the time starts again"
         );
         assert_eq!(own.take_in(Vec::new(), &both, begun + keep * 2), InterfaceChange::Some);
         assert_eq!(own.take_in(vec![home], &both, begun), InterfaceChange::Some);

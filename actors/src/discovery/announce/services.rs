@@ -17,36 +17,36 @@ use crate::net::host::kind;
 use crate::net::host::serving::serving;
 use crate::net::interfaces::Interface;
 
-/// The services of this node, and what announces them.
+/// The services of this node, and their announcer.
 pub(crate) struct AnnouncedServices {
-    /// Adverts without addresses, and where the endpoints listen.
+    /// The adverts without addresses, and the addresses at which the endpoints listen.
     services: BTreeMap<InstanceId, (Advert, BoundAddresses)>,
     mdns: Option<Mdns>,
 }
 
-/// Offers a service of this node, whose endpoint listens there, to the mesh. The addresses of the advert are ignored:
-/// `0.0.0.0` stands for all IPv4 addresses of the chosen interfaces, `[::]` for all addresses.
+/// Offers a service of this node, whose endpoint listens at these addresses, to the mesh. The addresses of the advert are
+/// ignored: `0.0.0.0` stands for all IPv4 addresses of the chosen interfaces, `[::]` for all addresses.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Announce(pub Advert, pub BoundAddresses);
 
-/// The endpoint of a service of this node, which may have been announced, listens elsewhere.
+/// The endpoint of a service of this node, which may have been announced, listens at other addresses now.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct EndpointMoved(pub InstanceId);
 
-/// Takes a service of this node out of the mesh. Let it drain first: peers that hear the goodbye ask its endpoint.
+/// Withdraws a service of this node from the mesh. Let it drain first: peers that receive the goodbye probe its endpoint.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Withdraw(pub InstanceId);
 
-/// Says goodbye for all services, closes the links and stops the actor. Ready within half a second.
+/// Withdraws all services, closes the links and stops the actor. Ready within half a second.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Leave;
 
 impl AnnouncedServices {
-    /// No services yet. They are announced by `mdns`, where there is multicast.
+    /// Creates an empty set of services, to be announced by `mdns`, where there is multicast.
     pub(crate) fn new(mdns: Option<Mdns>) -> Self {
         Self { services: BTreeMap::new(), mdns }
     }
@@ -55,7 +55,7 @@ impl AnnouncedServices {
     pub(crate) fn announce(&mut self, Announce(advert, bound): Announce, host: Host<'_>) -> Effect {
         let concrete = host.with_addresses(&advert, &bound);
         if let Some(mdns) = &self.mdns {
-            // The interfaces say which of all addresses are meant.
+            // The interfaces determine which of all addresses are meant.
             mdns.announce(Advert { addresses: vec![bound.summary()], ..advert.clone() });
         }
         self.services.insert(advert.instance, (advert, bound));
@@ -74,7 +74,7 @@ impl AnnouncedServices {
         concrete.map(Effect::Offer).collect()
     }
 
-    /// Takes a service out of the mesh.
+    /// Withdraws a service from the mesh.
     pub(crate) fn withdraw(&mut self, Withdraw(instance): Withdraw) -> Effect {
         self.services.remove(&instance);
         if let Some(mdns) = &self.mdns {
@@ -83,32 +83,33 @@ impl AnnouncedServices {
         Effect::Gone(instance, DownReason::Withdrawn)
     }
 
-    /// Takes all services out of the mesh. Multicast DNS is still to say goodbye: close what [`AnnouncedServices::take_mdns`] returns.
+    /// Withdraws all services from the mesh. Multicast DNS has yet to send its goodbye: close what
+    /// [`AnnouncedServices::take_mdns`] returns.
     pub(crate) fn withdraw_all(&mut self) -> Vec<Effect> {
         let services = std::mem::take(&mut self.services).into_keys();
         services.map(|instance| Effect::Gone(instance, DownReason::Withdrawn)).collect()
     }
 
-    /// Takes the announcer out, to close it.
+    /// Takes the announcer, to close it.
     pub(crate) fn take_mdns(&mut self) -> Option<Mdns> {
         self.mdns.take()
     }
 
-    /// Announces on these interfaces from now on.
+    /// Sets the interfaces on which services are announced.
     pub(crate) fn use_nics(&self, nics: &InterfaceTable) {
         if let Some(mdns) = &self.mdns {
             mdns.use_nics(nics);
         }
     }
 
-    /// Announces everything once more, because this host has other addresses.
+    /// Announces everything once more, because the addresses of this host have changed.
     pub(crate) fn repeat(&self) {
         if let Some(mdns) = &self.mdns {
             mdns.repeat();
         }
     }
 
-    /// The number of mDNS daemons that were replaced.
+    /// Returns the number of mDNS daemons that were replaced.
     pub(crate) fn mdns_restarts(&self) -> u64 {
         self.mdns.as_ref().map_or(0, Mdns::replaced)
     }
@@ -119,18 +120,18 @@ impl AnnouncedServices {
 pub(crate) struct Host<'a> {
     /// The chosen interfaces that are connected, or were so not long ago.
     pub(crate) connected: &'a [Interface],
-    /// All addresses, the best first.
+    /// All addresses, in order of preference.
     pub(crate) addresses: &'a [OwnAddress],
 }
 
 impl<'a> Host<'a> {
-    /// The advert of a service that listens there, with all addresses it has now.
+    /// Returns the advert of a service that listens at `bound`, with its current addresses.
     fn with_addresses(self, advert: &Advert, bound: &BoundAddresses) -> Advert {
         let mut addresses: Vec<SocketAddr> = match bound {
             BoundAddresses::At(address) if !address.ip().is_unspecified() => vec![*address],
             _ => self.announced(bound.port()).filter(|address| bound.accepts(*address)).collect(),
         };
-        // Loopback is of use to the same host only.
+        // Loopback is useful on the same host only.
         let place = |ip: IpAddr| self.addresses.iter().position(|own| own.ip == ip);
         addresses.sort_by_cached_key(|address| {
             let ip = address.ip();
@@ -140,8 +141,8 @@ impl<'a> Host<'a> {
         Advert { addresses, ..advert.clone() }
     }
 
-    /// The addresses of this host with this port. A link-local IPv6 address is good on its link only, and so is announced only
-    /// where an interface has nothing better; the port of a bridge has the addresses of the bridge.
+    /// Returns the addresses of this host with this port. A link-local IPv6 address is valid on its link only, and so is
+    /// announced only where an interface has nothing better; the port of a bridge has the addresses of the bridge.
     fn announced(self, port: u16) -> impl Iterator<Item = SocketAddr> {
         let own = self.connected;
         let has_better = move |name: &str| {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_at_all_addresses_is_offered_anew_where_the_host_is_now() {
+    fn a_service_at_all_addresses_is_offered_again_where_the_host_is_now() {
         let advert = Advert {
             instance: InstanceId::from_random([1; 16]),
             node: NodeId::from_random([2; 16]),

@@ -1,4 +1,4 @@
-//! The evidence that instances and nodes live: links, the updates that came over them, and signs of life.
+//! Evidence that instances and nodes are alive: links, updates over them, and responses.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::discovery::dial_history::DialHistory;
 use crate::discovery::liveness::verification::NEW;
 use crate::discovery::peers::table::PeerLinks;
 
-/// An endpoint that has answered within this time need not be asked.
+/// The time for which the answer of an endpoint makes a probe unnecessary.
 const LATELY: Duration = Duration::from_secs(5);
 
 /// The evidence at one time.
@@ -22,19 +22,20 @@ pub(crate) struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    /// Returns whether an instance is known to live: its node is connected and told of it, or it just gave a sign of life.
+    /// Returns whether an instance is known to be alive: its node is connected and lists it, or it just responded.
     pub(crate) fn is_alive(self, instance: &Instance) -> bool {
         instance.local || self.vouches(instance) || self.directory.is_fresh(instance.id, self.now)
     }
 
-    /// Returns whether an instance has answered this node lately, or its node vouches for it over a link that this one made.
+    /// Returns whether an instance has answered this node lately, or its node vouches for it over a link that this node
+    /// dialled.
     pub(crate) fn has_answered(self, instance: &Instance) -> bool {
         let linked =
             self.links.have_dialled(instance.node) && self.directory.is_told_by(instance.id, instance.node);
         instance.local || linked || self.directory.is_proved(instance.id, LATELY, self.now)
     }
 
-    /// Returns whether the node of an instance is connected and tells of it.
+    /// Returns whether the node of an instance is connected and lists it.
     pub(crate) fn is_vouched_for(self, id: InstanceId) -> bool {
         self.directory.candidate(id).is_some_and(|instance| self.vouches(&instance))
     }
@@ -43,12 +44,12 @@ impl Evidence<'_> {
         self.links.reach(instance.node) && self.directory.is_told_by(instance.id, instance.node)
     }
 
-    /// Returns whether a link to the node of an instance stands.
+    /// Returns whether the node of an instance is connected.
     pub(crate) fn is_linked(self, id: InstanceId) -> bool {
         self.directory.candidate(id).is_some_and(|instance| self.links.reach(instance.node))
     }
 
-    /// Returns whether an instance has proved itself since `then`: it was verified, or its node told of it.
+    /// Returns whether an instance has proved itself since `then`: it was verified, or its node listed it.
     pub(crate) fn is_proved_since(self, id: InstanceId, then: Instant) -> bool {
         self.directory.is_proved(id, self.now.saturating_duration_since(then), self.now)
     }
@@ -59,16 +60,16 @@ impl Evidence<'_> {
         self.links.reach(node) || self.directory.of_node(node).iter().any(is_proved)
     }
 
-    /// Returns whether an instance that was found dead may be about to say goodbye. One whose node was linked would have said it
-    /// over the link.
+    /// Returns whether an instance that was found dead may be about to withdraw. One whose node is connected would have
+    /// withdrawn over the link.
     pub(crate) fn may_say_goodbye(self, instance: &Instance, dialling: &DialHistory) -> bool {
         self.directory.is_new(instance.id, NEW, self.now)
             && !dialling.has_left(instance.id)
             && !self.directory.is_told_by(instance.id, instance.node)
     }
 
-    /// Returns whether `node` has answered at another address than `at` within the time `silence`, so that silence there says nothing
-    /// about it.
+    /// Returns whether `node` has answered at another address than `at` within the time `silence`, so that silence there does
+    /// not count.
     pub(crate) fn has_left_address(self, node: NodeId, at: IpAddr, silence: Duration) -> bool {
         self.directory.of_node(node).iter().any(|Instance { id, .. }| {
             let elsewhere = self.directory.answered(*id).is_some_and(|address| address.ip() != at);

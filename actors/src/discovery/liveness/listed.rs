@@ -1,4 +1,5 @@
-//! The proof of listed services: endpoints that have not answered lately are probed, so that a list can mark those that do not answer.
+//! Verification of listed services: endpoints that have not answered lately are probed, so that a list can mark those that do
+//! not.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,42 +11,42 @@ use meshzero_proto::id::{InstanceId, NodeId};
 use crate::discovery::effect::Effect;
 use crate::link::trail;
 
-/// The most endpoints that are asked without waiting for the first of each node to answer.
+/// The most endpoints that are probed without waiting for the first of each node to answer.
 const AT_ONCE: usize = 32;
-/// The most endpoints that are asked. The attempts to reach each are remembered.
+/// The most endpoints that are probed. The attempts to reach each are remembered.
 const MOST: usize = 256;
 const _: () = assert!(MOST <= trail::MAX_ENDPOINTS, "some would be forgotten");
 
-/// Asks the endpoints of shown services that have not answered lately, one of each node first where there are many. To be repeated
-/// with the response while some are open.
+/// Probes the endpoints of shown services that have not answered lately, one of each node first where there are many. To be
+/// repeated with the response while some are open.
 #[derive(Debug, Message)]
 #[rtype(result = "VerifyProgress")]
 pub struct VerifyInstances {
-    /// The services to prove.
+    /// The services to verify.
     pub filter: Filter,
-    /// The response to the last such message.
+    /// The response to the previous such message.
     pub so_far: VerifyProgress,
-    /// The first of each node have had their time.
+    /// Set if the first of each node have had their time.
     pub further: bool,
 }
 
-/// The progress of proving.
+/// The progress of verification.
 #[derive(Debug, Default, MessageResponse)]
 pub struct VerifyProgress {
-    /// The services that have answered, or need not be asked.
+    /// The services that have answered, or need no probe.
     pub answered: HashSet<InstanceId>,
-    /// The endpoints that were asked.
+    /// The endpoints that were probed.
     pub asked: HashSet<InstanceId>,
-    /// Those of them that may answer yet.
+    /// Those of them that may still answer.
     pub open: HashSet<InstanceId>,
-    /// The number of services that are known of and not shown, because of a limit.
+    /// The number of services that are known and not shown, because of a limit.
     pub hidden: usize,
-    /// The endpoint of each node that was asked first.
+    /// The endpoint of each node that was probed first.
     firsts: HashMap<NodeId, InstanceId>,
 }
 
 impl VerifyProgress {
-    /// Chooses the endpoints to ask first, among those of which nothing is proved: all, or one of each node where there are many.
+    /// Chooses the endpoints to probe first, among those that are not verified: all, or one of each node where there are many.
     pub(crate) fn choose_first(&mut self, unproved: &[Instance]) -> Vec<Effect> {
         let all = unproved.len() <= AT_ONCE;
         let choose = |instance: &Instance| match all || !self.firsts.contains_key(&instance.node) {
@@ -55,8 +56,8 @@ impl VerifyProgress {
         unproved.iter().filter_map(choose).collect()
     }
 
-    /// Chooses the endpoints to ask next. The others of a node share the host of its first: where that is silent they wait, unless
-    /// this goes `further`.
+    /// Chooses the endpoints to probe next. The others of a node share the host of its first: where that is silent they wait,
+    /// unless this goes `further`.
     pub(crate) fn choose_others(
         &mut self,
         unproved: &[Instance],

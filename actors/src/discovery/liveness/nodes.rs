@@ -1,8 +1,8 @@
-//! The presence of other nodes: a node that looks stays connected to each of them, so that it notices when one dies.
+//! Liveness of other nodes: a node that monitors the mesh stays connected to each of them, so that it notices when one dies.
 //!
-//! A killed process cannot say goodbye, and mDNS keeps its records for two minutes. So once this node looks, one
-//! idle connection to each node stands for all of its services: when it breaks, the node's endpoints are asked, and if
-//! all refuse, its services are gone. A broken connection alone proves little: its endpoint may just have been closed.
+//! A killed process sends no goodbye, and mDNS keeps its records for two minutes. So once this node monitors others, one idle
+//! connection to each node stands for all of its services: when it breaks, the node's endpoints are probed, and if all refuse,
+//! its services are gone. A broken connection alone proves little: its endpoint may just have been closed.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -20,21 +20,21 @@ use crate::discovery::probe::Verdict;
 use crate::runtime::backoff::{Backoff, Jitter};
 use crate::runtime::clock;
 
-/// First connections are spread over this time, so that nodes that started together do not storm each other, and
-/// that of two nodes which want each other one finds the connection made.
+/// The time over which first connections are spread, so that nodes that started together do not overload each other, and the
+/// second of two nodes that dial each other finds the connection made.
 const SPREAD_FEW: Duration = Duration::from_millis(100);
 const SPREAD_EACH: Duration = Duration::from_millis(15);
 const SPREAD_MOST: Duration = Duration::from_secs(1);
-/// The number of endpoints of one node that are asked before it is given up.
+/// The number of endpoints of one node that are probed before it is given up.
 const ENDPOINTS: usize = 4;
-/// The pause before a node is dialled again that did not answer, or whose connections do not last.
+/// The delays before a node is dialled again that did not answer, or whose connections do not last.
 const RETRY: Backoff =
     Backoff::new(Duration::from_millis(250), Duration::from_secs(15)).with_jitter(Jitter::Around);
 const LASTING: Duration = Duration::from_secs(1);
 /// The time for which an instance is shown that its own connected node does not confirm.
 const CONFIRMED: Duration = Duration::from_millis(500);
 
-/// The nodes that are connected to, once this node looks.
+/// The nodes that are dialled, once this node monitors others.
 #[derive(Default)]
 pub(crate) struct Liveness {
     looking: Option<Instant>,
@@ -43,11 +43,11 @@ pub(crate) struct Liveness {
 }
 
 struct NodeState {
-    /// Set while a dial is under way; cleared inside when the node connects by itself meanwhile.
+    /// Set while a dial is under way; its cell is cleared when the node connects by itself meanwhile.
     dialling: Option<Rc<Cell<ConnectionNeed>>>,
     pauses: Backoff,
     not_before: Option<Instant>,
-    /// It did not answer, which may pass.
+    /// Set if it did not answer, which may pass.
     unreachable: bool,
 }
 
@@ -57,12 +57,12 @@ impl Liveness {
         self.looking.is_some()
     }
 
-    /// The time since which this node stays connected to all others.
+    /// Returns the time since which this node stays connected to all others.
     pub(crate) fn looking_since(&self) -> Option<Instant> {
         self.looking
     }
 
-    /// Begins to look, until the node leaves: asks for all services, and connects to every node.
+    /// Starts to monitor, until the node leaves: queries all services, and connects to every node.
     pub(crate) fn start_monitoring(&mut self, directory: &Directory, now: Instant) -> Vec<Effect> {
         if self.is_looking() {
             return Vec::new();
@@ -73,15 +73,15 @@ impl Liveness {
         effects
     }
 
-    /// Connects to `node`, if this node looks.
+    /// Connects to `node`, if this node monitors others.
     pub(crate) fn ensure_connected(node: NodeId, directory: &Directory) -> Effect {
         let nodes = u32::try_from(directory.nodes_known()).unwrap_or(u32::MAX);
         let spread = SPREAD_EACH.saturating_mul(nodes).clamp(SPREAD_FEW, SPREAD_MOST);
         Effect::Connect { node, after: spread.mul_f32(fastrand::f32()) }
     }
 
-    /// Tends every node, and probes the instances that are doubtful. To be called from time to time, and then
-    /// [`Liveness::forget_unknown`].
+    /// Connects to every node again where needed, and probes the instances that are doubtful. To be called periodically, and
+    /// followed by [`Liveness::forget_unknown`].
     pub(crate) fn look_after_nodes(
         &self,
         directory: &mut Directory,
@@ -110,8 +110,8 @@ impl Liveness {
         }
     }
 
-    /// Begins to dial a node. Returns `None` if this node does not look, if the node is being dialled or waits to be dialled again, or
-    /// if there are too many dials.
+    /// Begins to dial a node. Returns `None` if this node does not monitor others, if the node is being dialled or waits to be
+    /// dialled again, or if there are too many dials.
     pub(crate) fn begin_dial(&mut self, node: NodeId, now: Instant) -> Option<Permit> {
         if !self.is_looking() {
             return None;
@@ -131,7 +131,7 @@ impl Liveness {
         self.nodes.get(&node).is_some_and(|tended| tended.dialling.is_some())
     }
 
-    /// Takes note that a dial has ended without a link. `may_say_goodbye` says that the node may be about to do so.
+    /// Records that a dial has ended without a link. `may_say_goodbye` is set if the node may be about to withdraw.
     pub(crate) fn undialled(
         &mut self,
         DialFailed { node, verdict }: DialFailed,
@@ -154,7 +154,7 @@ impl Liveness {
         }
     }
 
-    /// Takes note that nothing of `node` can be reached. Returns the reason for which its instances are gone.
+    /// Records that no endpoint of `node` can be reached. Returns the reason for which its instances are gone.
     pub(crate) fn give_up(&mut self, node: NodeId, verdict: Verdict) -> DownReason {
         match verdict {
             Verdict::Unreachable => {
@@ -167,7 +167,7 @@ impl Liveness {
         }
     }
 
-    /// Connects to a node again whose last link ended, or lets go of it.
+    /// Connects to a node again whose last link ended, or forgets it.
     pub(crate) fn lost(&self, node: NodeId, directory: &Directory) -> Effect {
         match self.is_looking() && directory.knows_node(node) {
             true => Effect::Connect { node, after: Duration::ZERO },
@@ -175,7 +175,7 @@ impl Liveness {
         }
     }
 
-    /// A link to `node` stands.
+    /// Records that a link to `node` was made.
     pub(crate) fn linked(&mut self, node: NodeId) {
         let tended = self.nodes.entry(node).or_default();
         tended.unreachable = false;
@@ -184,7 +184,7 @@ impl Liveness {
         }
     }
 
-    /// A link to `node` ended. The next is made at once, unless links to it keep ending.
+    /// Records that a link to `node` ended. The next is made at once, unless links to it keep ending.
     pub(crate) fn unlinked(&mut self, node: NodeId, lasted: Duration) {
         let tended = self.nodes.entry(node).or_default();
         if lasted >= LASTING {
@@ -211,7 +211,7 @@ impl NodeState {
     }
 }
 
-/// The endpoints of a node that are asked for a link, at random.
+/// Returns the endpoints of a node to dial, in random order.
 pub(crate) fn endpoints(node: NodeId, directory: &Directory) -> Vec<Instance> {
     let mut endpoints = directory.of_node(node);
     fastrand::shuffle(&mut endpoints);

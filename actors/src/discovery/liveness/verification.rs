@@ -1,4 +1,4 @@
-//! The verification of instances: the endpoint of one that is doubted is probed, and its answer, or its silence, is judged.
+//! The verification of instances: a doubtful one's endpoint is probed, and its answer, or its silence, is judged.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -16,14 +16,14 @@ use crate::discovery::probe::{ProbeTarget, Verdict, probe, with_slot};
 use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 
-/// The time for which a goodbye is left alone when a link to its node stands: an update over the link may come first.
+/// The time for which a goodbye is ignored while its node is connected: an update over the link may come first.
 const LINK_TELLS: Duration = Duration::from_millis(30);
-/// An instance that is found dead within this time after it was first heard of may have left again: its goodbye, which is sent about
-/// when its listener is closed, is given a moment to arrive.
+/// The age up to which an instance that is found dead may have just withdrawn, and the time that its goodbye, which is sent
+/// about when its listener is closed, has to arrive.
 pub(crate) const NEW: Duration = Duration::from_secs(1);
 pub(crate) const GOODBYE_ARRIVES: Duration = Duration::from_millis(50);
 
-/// A link to an instance shook hands: the instance is what it says it is, and lives.
+/// A link to an instance completed the handshake: the instance is the announced one, and alive.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct InstanceVerified {
@@ -58,12 +58,12 @@ pub(crate) struct Probes {
 }
 
 impl Probes {
-    /// Returns whether an instance is to be probed, which it is from then on: not if it is being probed, or of this node.
+    /// Begins a probe of an instance. Returns whether it is needed: not if the instance is being probed, or is of this node.
     pub(crate) fn begin(&mut self, instance: &Instance) -> bool {
         !instance.local && self.open.insert(instance.id)
     }
 
-    /// Takes note that a probe has ended.
+    /// Records that a probe has ended.
     pub(crate) fn end(&mut self, instance: InstanceId) {
         self.open.remove(&instance);
     }
@@ -74,7 +74,7 @@ impl Probes {
     }
 }
 
-/// An instance that is to be probed.
+/// An instance to probe.
 pub(crate) struct EndpointProbe {
     pub(crate) network: Network,
     pub(crate) sought: ProbeTarget,
@@ -89,12 +89,12 @@ impl EndpointProbe {
         let Self { network, sought, record, hello, slots } = self;
         let asked = with_slot(&slots, probe(&network, &sought, &hello, &record)).await;
         let outcome = asked.map(|dialled| dialled.address);
-        // This fails when the actor is gone, and then it does not matter.
+        // This fails if the actor is gone, and then it does not matter.
         discovery.send(EndpointProbed { instance: sought.instance.id, outcome }).await.ok();
     }
 }
 
-/// Settles a doubt about an instance: soon, if a link to its node stands, else at once.
+/// Resolves a doubt about an instance: soon, if its node is connected, else at once.
 pub(crate) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
     match is_linked {
         true => Effect::Later(LINK_TELLS, Timer::ProbeIfShown(doubted)),
@@ -102,7 +102,7 @@ pub(crate) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
     }
 }
 
-/// Judges an instance that could not be reached: at once, unless it may be about to say goodbye.
+/// Judges an instance that could not be reached: at once, unless it may be about to withdraw.
 pub(crate) fn judge(instance: InstanceId, verdict: Verdict, may_say_goodbye: bool, now: Instant) -> Effect {
     match verdict {
         Verdict::Dead if may_say_goodbye => {
@@ -112,8 +112,8 @@ pub(crate) fn judge(instance: InstanceId, verdict: Verdict, may_say_goodbye: boo
     }
 }
 
-/// Returns the reason for which an instance is gone that could not be reached, or `None` if it is not. `is_vouched_for` says that its
-/// node is connected and tells of it.
+/// Returns the reason for which an instance is gone that could not be reached, or `None` if it is not. `is_vouched_for` is set
+/// if its node is connected and lists it.
 pub(crate) fn conclude(verdict: Verdict, is_vouched_for: bool) -> Option<DownReason> {
     match verdict {
         Verdict::Alive => None,

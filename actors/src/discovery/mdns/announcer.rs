@@ -1,4 +1,4 @@
-//! The thread that owns the mDNS daemon: it applies the desired state, and starts a new daemon when the old one died.
+//! The thread that owns the mDNS daemon: it applies the desired state, and replaces a daemon that died.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -21,12 +21,12 @@ use crate::runtime::backoff::{Backoff, Jitter};
 /// The delays before a daemon that died is replaced.
 const REVIVE: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(Jitter::None);
-/// A daemon that lives for so long works.
+/// The time after which a daemon counts as working.
 const LASTING: Duration = Duration::from_secs(5);
-/// The interval at which a daemon is asked for a sign of life, and for the number of its records.
+/// The interval at which a daemon's health and its number of records are checked.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
-/// The time after which a service is announced again, at random between these: the daemon announces it twice, a second apart, which is too
-/// soon to outlast a bad moment of a wireless network. RFC 6762 §8.3 permits up to eight announcements.
+/// The time after which a service is announced again, at random between these: the daemon announces it twice, a second apart,
+/// which is too soon to outlast a disturbance of a wireless network. RFC 6762 §8.3 permits up to eight announcements.
 const AGAIN_FIRST: Duration = Duration::from_secs(5);
 const AGAIN_LAST: Duration = Duration::from_secs(9);
 /// The log message while nothing is announced.
@@ -35,22 +35,22 @@ const NOT_ANNOUNCED: &str = "services are not announced by multicast DNS; retryi
 /// The state of the thread.
 pub(super) struct Announcer {
     shared: Arc<MdnsShared>,
-    /// The services that the present daemon announces.
+    /// The services that the current daemon announces.
     registered: BTreeMap<InstanceId, Advert>,
     /// The services that are to be announced again, each with the time.
     again: VecDeque<(Instant, InstanceId)>,
-    /// The time of the next look at the daemon.
+    /// The time of the next check of the daemon.
     look_at: Instant,
-    /// Another program has the port for itself in IPv6.
+    /// Set if another program has the port for itself in IPv6.
     held: Option<PortConflict>,
-    /// The problem that was last logged about services that are not announced.
+    /// The last problem that was logged about services that are not announced.
     told: Option<LoggedProblem>,
 }
 
 /// A problem that was logged.
 struct LoggedProblem {
     problem: String,
-    /// It has passed when a daemon has begun.
+    /// Set if the problem has passed as soon as a daemon has started.
     ends_at_start: bool,
 }
 
@@ -65,7 +65,7 @@ enum Command {
     Close(Option<oneshot::Sender<()>>),
 }
 
-/// The reason for which a daemon has to be replaced.
+/// The reasons for which a daemon has to be replaced.
 #[derive(Debug, thiserror::Error)]
 enum DaemonFailure {
     #[error("{0}")]
@@ -74,7 +74,7 @@ enum DaemonFailure {
     Port(PortConflict),
     #[error("UDP port 5353 is free again")]
     PortFree,
-    #[error("it remembers more than it should")]
+    #[error("it stores too many records")]
     Overfull,
     #[error("its thread panicked")]
     Panicked,
@@ -101,7 +101,7 @@ impl Announcer {
                 catch_unwind(AssertUnwindSafe(|| self.live())).unwrap_or(Err(DaemonFailure::Panicked));
             let loss = match lived {
                 Ok(closed) => {
-                    // Nobody waits for it when the node was dropped rather than closed.
+                    // There is no waiter if the node was dropped rather than closed.
                     if let Some(closed) = closed {
                         closed.send(()).ok();
                     }
@@ -122,7 +122,7 @@ impl Announcer {
                 loss => self.tell(NOT_ANNOUNCED, loss, false),
             }
             if self.pause(pauses.next_delay()) {
-                // No daemon is there to say goodbye.
+                // There is no daemon to send goodbyes.
                 drop(self.shared.desired().closed.take());
                 return;
             }
@@ -132,7 +132,7 @@ impl Announcer {
 
     /// Runs one daemon. Returns when the node leaves, with the sender to notify.
     fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, DaemonFailure> {
-        // The daemon would go on without the port, and say nothing.
+        // The daemon would continue without the port, and report nothing.
         self.held = port::held_in_ipv6().map_err(DaemonFailure::Port)?;
         let daemon = Daemon::start(&self.shared)?;
         if let Some(held) = self.held.take() {
@@ -145,9 +145,9 @@ impl Announcer {
         self.look_at = started + LOOK_AFTER;
         let served = self.serve(&daemon, started);
         if served.is_err() {
-            // Its goodbyes are called back by what the next one announces: a record lives on for a second after them.
+            // Its goodbyes are revoked by the announcements of the next one: a record lives on for a second after them.
             if let Err(error) = daemon.shut_down() {
-                tracing::debug!(%error, "the old daemon had ended by itself");
+                tracing::debug!(%error, "the old daemon had already ended");
             }
         }
         served
@@ -183,7 +183,7 @@ impl Announcer {
                         self.withdraw(daemon, instance)?;
                     }
                     if !daemon.shut_down()? {
-                        tracing::warn!("multicast DNS did not confirm its goodbye");
+                        tracing::warn!("multicast DNS did not confirm its goodbyes");
                     }
                     return Ok(closed);
                 }
@@ -222,7 +222,7 @@ impl Announcer {
         Ok(())
     }
 
-    /// Makes the daemon use the surplus addresses at which a service listens at once, not when it looks next.
+    /// Makes the daemon use the surplus addresses at which a service listens at once, not at its next check.
     fn use_given(&self, daemon: &Daemon, advert: &Advert) -> Result<(), Error> {
         match advert.addresses.iter().any(|address| self.shared.is_surplus(address.ip())) {
             true => daemon.choose_addresses_again(),
@@ -230,7 +230,7 @@ impl Announcer {
         }
     }
 
-    /// Peers believe `bye=1` at once; a record that is merely withdrawn stays with them for another second.
+    /// Withdraws a service. Peers act on `bye=1` at once; a record that is merely withdrawn stays with them for another second.
     fn withdraw(&mut self, daemon: &Daemon, instance: InstanceId) -> Result<(), Error> {
         if let Some(advert) = self.registered.remove(&instance) {
             daemon.register(&record(&Advert { leaving: true, ..advert })?)?;
@@ -293,7 +293,7 @@ impl Announcer {
     }
 }
 
-/// The time of the next announcement of a service that is announced now.
+/// Returns the time of the next announcement of a service that is announced now.
 fn again_at() -> Instant {
     Instant::now() + AGAIN_FIRST + (AGAIN_LAST - AGAIN_FIRST).mul_f32(fastrand::f32())
 }

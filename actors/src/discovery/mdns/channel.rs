@@ -15,7 +15,7 @@ use crate::net::socket::{self, MulticastFamily};
 
 /// The longest datagram of mDNS, in bytes (RFC 6762 §17).
 const DATAGRAM_BYTES: usize = 9_000;
-/// A socket that fails more often than this in a row is broken, and is given up.
+/// The number of errors in a row after which a socket counts as broken.
 const ERRORS_AT_ONCE: usize = 8;
 
 /// The purpose of a socket.
@@ -31,7 +31,7 @@ pub(crate) enum SocketPurpose {
 pub(crate) struct Channel {
     socket: UdpSocket,
     group: SocketAddr,
-    /// The number of the interface: the zone of link-local addresses that are heard.
+    /// The number of the interface: the zone of link-local addresses that are received.
     zone: u32,
     is_loopback: bool,
     datagram_bytes: usize,
@@ -60,8 +60,8 @@ impl Channel {
             MulticastFamily::V4(ip) => format!("{} ({ip})", nic.name),
             MulticastFamily::V6 => format!("{} (IPv6)", nic.name),
         };
-        // Every program of the host reads every question. Known answers cost them more than they save where a crowd asks one-shot
-        // questions; ordinary ones are rare, and all programs read each answer to them as well.
+        // Every program of the host reads every question. Where a crowd asks one-shot questions, known answers cost them more
+        // than they save; ordinary questions are rare, and all programs read each answer to them as well.
         let datagram_bytes = match purpose {
             SocketPurpose::Multicast if nic.is_loopback => LOOPBACK_DATAGRAM_BYTES,
             SocketPurpose::Multicast | SocketPurpose::OneShot => NETWORK_DATAGRAM_BYTES,
@@ -76,17 +76,17 @@ impl Channel {
         })
     }
 
-    /// The number of its interface.
+    /// Returns the number of its interface.
     pub(crate) fn zone(&self) -> u32 {
         self.zone
     }
 
-    /// The longest question that it can carry, in bytes.
+    /// Returns the longest question that it can send, in bytes.
     pub(crate) fn datagram_bytes(&self) -> usize {
         self.datagram_bytes
     }
 
-    /// Returns whether it leads to this host only.
+    /// Returns whether it reaches this host only.
     pub(crate) fn is_loopback(&self) -> bool {
         self.is_loopback
     }
@@ -96,14 +96,14 @@ impl Channel {
     /// # Errors
     /// The system's error. A question is repeated, so an error may pass.
     pub(crate) fn ask(&self, message: &[u8]) -> io::Result<()> {
-        // Straight to the system: the runtime does not know yet that a fresh socket is writable.
+        // Bypassing the runtime, which does not know yet that a fresh socket is writable.
         socket2::SockRef::from(&self.socket).send_to(message, &self.group.into()).map(drop)
     }
 
-    /// Waits for datagrams, and passes each to `take`: at most `most`, so that other tasks get their turn.
+    /// Waits for datagrams, and passes each to `take`: at most `most`, so that other tasks have their turn.
     ///
     /// # Errors
-    /// The last of many errors in a row: the socket is of no more use.
+    /// The last of many errors in a row: the socket is unusable.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -137,7 +137,7 @@ impl Channel {
             let mut read = ReadBuf::new(buffer);
             match self.socket.poll_recv_from(cx, &mut read) {
                 Poll::Ready(Ok(from)) => return Poll::Ready(Ok((from, read.filled().len()))),
-                // A pending error, such as of an interface that went away, is taken off the socket by reading it.
+                // A pending error, such as of an interface that disappeared, is cleared by reading it.
                 Poll::Ready(Err(error)) if errors < ERRORS_AT_ONCE => {
                     errors += 1;
                     tracing::debug!(channel = %self, %error, "a datagram could not be read");

@@ -8,10 +8,10 @@ use meshzero_proto::id::InstanceId;
 
 use super::{GOODBYE, MdnsShared, SERVICE_TYPE, retry_while_full};
 
-/// The most records that a daemon may remember. One that asks nothing remembers hardly any, unless it is flooded: it has no bound
-/// of its own.
+/// The most records that a daemon may store. One that asks nothing stores hardly any, unless it is flooded: it has no bound of
+/// its own.
 const MOST_RECORDS: i64 = 8_192;
-/// The interval at which a daemon looks for interfaces that have come or gone, in seconds.
+/// The interval at which a daemon checks for interfaces that have come or gone, in seconds.
 const LOOK_FOR_INTERFACES: u32 = 2;
 
 /// One daemon.
@@ -43,18 +43,18 @@ impl Daemon {
         retry_while_full(|| self.0.unregister(&format!("{instance}.{SERVICE_TYPE}"))).map(drop)
     }
 
-    /// Decides about all addresses again, by the one choice that it has.
+    /// Makes the daemon decide about all addresses again, by its only option that does so.
     pub(super) fn choose_addresses_again(&self) -> Result<(), Error> {
         retry_while_full(|| self.0.enable_interface(Vec::<IfKind>::new()))
     }
 
-    /// Returns whether the daemon remembers more records than it should.
+    /// Returns whether the daemon stores more records than it should.
     ///
     /// # Errors
     /// It has ended.
     pub(super) fn is_overfull(&self) -> Result<bool, Error> {
         match self.0.get_metrics() {
-            // One that is busy answers next time.
+            // A busy daemon answers the next time.
             Ok(metrics) => {
                 Ok(metrics.recv_timeout(GOODBYE).is_ok_and(|metrics| records(&metrics) > MOST_RECORDS))
             }
@@ -63,17 +63,17 @@ impl Daemon {
         }
     }
 
-    /// Says goodbye for all services, and ends the daemon. Returns whether it has ended in time.
+    /// Sends the goodbyes of all services, and ends the daemon. Returns whether it has ended in time.
     ///
     /// # Errors
-    /// It had ended by itself.
+    /// The daemon had already ended.
     pub(super) fn shut_down(&self) -> Result<bool, Error> {
         let done = retry_while_full(|| self.0.shutdown())?;
         Ok(done.recv_timeout(GOODBYE).is_ok())
     }
 }
 
-/// The number of records of others that a daemon remembers.
+/// Returns the number of records of others that a daemon stores.
 fn records(metrics: &Metrics) -> i64 {
     metrics.iter().filter(|(counter, _)| counter.starts_with("cached-")).map(|(_, count)| count).sum()
 }

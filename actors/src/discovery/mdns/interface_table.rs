@@ -32,7 +32,7 @@ pub(crate) struct NetworkInterface {
     /// The first addresses of its further IPv4 networks. Replies to one-shot questions from `v4` do not come from a host that
     /// shares only one of these with it, because that host has no route there.
     pub(crate) further_v4: Vec<Ipv4Addr>,
-    /// It has an IPv6 address.
+    /// Set if it has an IPv6 address.
     pub(crate) has_v6: bool,
     pub(crate) is_loopback: bool,
 }
@@ -41,16 +41,16 @@ pub(crate) struct NetworkInterface {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct InterfaceTable {
     pub(crate) used: Vec<NetworkInterface>,
-    /// The names of those for which there is no room.
+    /// The names of the interfaces that are over the limit.
     pub(crate) left_out: Vec<String>,
-    /// The names of the ports of bridges and bonds. What arrives there arrives at the bridge or bond.
+    /// The names of the ports of bridges and bonds. Packets that arrive there arrive at the bridge or bond.
     pub(crate) ports: Vec<String>,
     /// The addresses that are not announced, by the names of their interfaces, because there are enough others.
     pub(crate) surplus: BTreeSet<(String, IpAddr)>,
 }
 
 impl InterfaceTable {
-    /// Chooses among the interfaces that have these addresses: at most 16, those first that lead to other hosts.
+    /// Chooses among the interfaces with these addresses: at most 16, those first that lead to other hosts.
     pub(crate) fn of(list: &[Interface]) -> Self {
         let mut by_name: BTreeMap<&str, (NetworkInterface, Vec<IpAddr>)> = BTreeMap::new();
         let mut networks: BTreeSet<(&str, NetworkPrefix)> = BTreeSet::new();
@@ -103,22 +103,23 @@ impl NetworkInterface {
         }
     }
 
-    /// The families that are used on it: both, because each reaches hosts that do not have the other one. On loopback every
-    /// process has both, so one is enough.
+    /// Returns the families that are used on it: both, because each reaches hosts that do not have the other one. On loopback
+    /// every process has both, so one is enough.
     pub(crate) fn families(&self) -> impl Iterator<Item = MulticastFamily> {
         let v6 = self.has_v6 && !self.is_ipv4_only();
         self.v4.map(MulticastFamily::V4).into_iter().chain(v6.then_some(MulticastFamily::V6))
     }
 
-    /// The families and addresses from which one-shot questions are sent: IPv4 once in each of its networks, because the replies go to the address that asked.
+    /// Returns the families and addresses from which one-shot questions are sent: IPv4 once in each of its networks, because
+    /// the replies go to the address that asked.
     pub(crate) fn askers(&self) -> impl Iterator<Item = MulticastFamily> {
         let further = if self.is_loopback { &[][..] } else { &self.further_v4 };
         let (v4, v6): (Vec<_>, Vec<_>) = self.families().partition(|family| *family != MulticastFamily::V6);
-        // Before IPv6: addresses without a zone are worth more, and what replies first is dialled first.
+        // Before IPv6: addresses without a zone are more useful, and the first reply is dialled first.
         v4.into_iter().chain(further.iter().copied().map(MulticastFamily::V4)).chain(v6)
     }
 
-    /// Returns whether IPv6 is not used on it although it has some.
+    /// Returns whether IPv6 is not used on it although it has an address.
     pub(crate) fn is_ipv4_only(&self) -> bool {
         self.is_loopback && self.v4.is_some()
     }
@@ -128,13 +129,13 @@ fn named(interface: &Interface) -> (String, IpAddr) {
     (interface.name.clone(), interface.address.ip)
 }
 
-/// The rank of an interface; the lowest is the most useful.
+/// Returns the rank of an interface; the lowest is the most useful.
 fn rank(nic: &NetworkInterface, ips: &[IpAddr], default_route: Option<IpAddr>) -> u8 {
     let inward = INWARD.iter().any(|prefix| nic.name.starts_with(prefix));
     match nic {
         NetworkInterface { is_loopback: true, .. } => 0,
         _ if default_route.is_some_and(|ip| ips.contains(&ip)) => 1,
-        // One that hosts are reached by has the default route.
+        // An interface by which hosts are reached has the default route.
         _ if inward || sysfs::has(&nic.name, "bridge") => 4,
         NetworkInterface { v4: Some(_), .. } => 2,
         _ => 3,

@@ -1,4 +1,4 @@
-//! The port of multicast DNS, which other programs may have for themselves.
+//! The port of multicast DNS, which another program may hold exclusively.
 
 use std::fmt;
 use std::io;
@@ -15,10 +15,11 @@ pub(super) struct PortConflict {
     error: io::Error,
 }
 
-/// Looks whether another program has the port for itself in IPv6, so that IPv4 alone can be used.
+/// Checks whether another program has the port for itself in IPv6, so that IPv4 alone can be used.
 ///
 /// # Errors
-/// [`PortConflict`]: it has it in IPv4. The daemon has one socket for IPv6, which cannot be had then either, because it takes IPv4 as well.
+/// [`PortConflict`]: the port is held in IPv4. The daemon's one socket for IPv6 cannot be opened then either, because it
+/// includes IPv4.
 pub(super) fn held_in_ipv6() -> Result<Option<PortConflict>, PortConflict> {
     judge(socket::check_mdns_port(V4), socket::check_mdns_port(MulticastFamily::V6))
 }
@@ -29,13 +30,13 @@ fn judge(v4: io::Result<()>, v6: io::Result<()>) -> Result<Option<PortConflict>,
         (_, Err(error)) if socket::is_port_held(&error) => {
             Ok(Some(PortConflict { in_ipv6_only: true, error }))
         }
-        // Any other problem is of one family, such as that there is none, or shows when the port is used.
+        // Any other problem concerns one family, such as a missing one, or shows when the port is used.
         _ => Ok(None),
     }
 }
 
 impl PortConflict {
-    /// Returns whether the port can be had by now.
+    /// Returns whether the port is free by now.
     pub(super) fn is_over(&self) -> bool {
         socket::check_mdns_port(if self.in_ipv6_only { MulticastFamily::V6 } else { V4 }).is_ok()
     }

@@ -1,4 +1,4 @@
-//! Adverts as the records of DNS-SD.
+//! Conversion of adverts to the records of DNS-SD.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,7 +8,8 @@ use meshzero_proto::discovery::query::Subtype;
 
 use super::SERVICE_TYPE;
 
-/// The record of a service. Its host name is its own, because withdrawing a service withdraws its host's addresses.
+/// Returns the record of a service. Each has a host name of its own, because withdrawing a service withdraws its host's
+/// addresses.
 pub(super) fn record(advert: &Advert) -> Result<ServiceInfo, Error> {
     let label = advert.instance.to_string();
     let host = format!("{label}.local.");
@@ -25,7 +26,7 @@ pub(super) fn record(advert: &Advert) -> Result<ServiceInfo, Error> {
             info.set_interfaces(vec![IfKind::IPv4]);
         }
     }
-    // The names are random, so probing for conflicts would be in vain, and takes 0.9 s.
+    // The names are random, so probing for conflicts would be useless, and takes 0.9 s.
     info.set_requires_probe(false);
     Ok(info)
 }

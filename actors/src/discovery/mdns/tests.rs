@@ -29,7 +29,7 @@ fn advert(ip: [u8; 4]) -> Advert {
     }
 }
 
-/// An event that is heard on loopback.
+/// An event that is received on loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Heard {
     Up(Advert),
@@ -82,7 +82,7 @@ impl Ears {
         }
     }
 
-    /// Asks until the service is told of.
+    /// Asks until there is an answer about the service.
     async fn find(&mut self, question: Question, service: &Advert) {
         let message = Question::encode(&[question], [], LOOPBACK_DATAGRAM_BYTES);
         let mut again = tokio::time::interval(Duration::from_millis(50));
@@ -106,7 +106,7 @@ fn start() -> Mdns {
     Mdns::start(Interfaces::loopback(), &loopback()).expect("a thread")
 }
 
-/// The harm that tests do to the daemon behind an [`Mdns`].
+/// A way for tests to harm the daemon behind an [`Mdns`].
 #[derive(Default)]
 pub(super) struct Harm {
     daemon: Mutex<Option<ServiceDaemon>>,

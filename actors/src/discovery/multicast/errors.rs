@@ -1,13 +1,13 @@
-//! The questions that were not sent, for a diagnosis.
+//! The questions that could not be sent, for a diagnosis.
 
 use std::io;
 
 use meshzero_proto::diagnosis::SendError;
 
-/// The most different errors that are remembered.
+/// The most distinct errors that are remembered.
 const MOST_ERRORS: usize = 32;
 
-/// Takes note of a question that was not sent, once for each interface and kind.
+/// Records a question that could not be sent, once for each interface and kind.
 pub(super) fn note_error(errors: &mut Vec<SendError>, interface: &str, error: &io::Error) {
     let same = |known: &&mut SendError| known.interface == interface && known.kind == error.kind();
     if let Some(known) = errors.iter_mut().find(same) {

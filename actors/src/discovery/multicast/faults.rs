@@ -1,4 +1,4 @@
-//! The multicast sockets that fail: the time at which each is opened again, and the log messages about it.
+//! Faults of multicast sockets: the time at which each is opened again, and the log messages about it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use crate::discovery::mdns::channel::SocketPurpose;
 use crate::runtime::backoff::Backoff;
 
-/// The pause before a socket that failed is opened again: the first, and the longest.
+/// The delays before a socket that failed is opened again: the first, and the longest.
 const REOPEN_FIRST: Duration = Duration::from_secs(2);
 const REOPEN_LAST: Duration = Duration::from_secs(60);
-/// A socket that lasts for this time works.
+/// The time after which an open socket counts as working.
 const WORKING: Duration = Duration::from_secs(5);
-/// The pauses start over after a socket that lasted for this time.
+/// The time after which an open socket resets the delays.
 const LASTING: Duration = Duration::from_secs(60);
-/// The same reason is logged again after this time.
+/// The time after which the same reason is logged again.
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 
 /// The key of a socket: its interface, whether it is of IPv4, and its purpose.
@@ -26,38 +26,38 @@ pub(super) struct SocketFaults(BTreeMap<SocketKey, SocketFault>);
 #[derive(Debug)]
 struct SocketFault {
     problem: String,
-    /// The time at which it was logged last.
+    /// The time of the last log message about it.
     told_at: Option<Instant>,
-    /// It was logged since the socket last worked.
+    /// Set if it was logged since the socket last worked.
     is_told: bool,
     is_down: bool,
-    /// It was opened, and failed then.
+    /// Set if it was open when it failed.
     fails_when_open: bool,
     backoff: Backoff,
     not_before: Instant,
 }
 
-/// The message to the user.
+/// The message to log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FaultNotice {
-    /// Nothing, because it was said before.
+    /// None, because it was logged before.
     Nothing,
     /// The reason.
     Say,
 }
 
 impl SocketFaults {
-    /// Returns whether a socket can be opened now, as far as it did not fail lately.
+    /// Returns whether a socket can be opened now, because it did not fail lately.
     pub(super) fn may_open(&self, key: &SocketKey, now: Instant) -> bool {
         self.0.get(key).is_none_or(|fault| fault.not_before <= now)
     }
 
-    /// Takes note that the system gives no such socket. It may do so soon.
+    /// Records that the system refused to open a socket. It may permit it soon.
     pub(super) fn refused(&mut self, key: SocketKey, problem: String, now: Instant) -> FaultNotice {
         self.enter(key, problem, now).tell(now)
     }
 
-    /// Takes note that a socket failed which was opened at this time.
+    /// Records that a socket failed which was opened at this time.
     pub(super) fn failed(
         &mut self,
         key: SocketKey,
@@ -74,7 +74,7 @@ impl SocketFaults {
         fault.tell(now)
     }
 
-    /// Takes note that a socket which was opened at this time is in use. Returns `None` unless it failed before and works by now.
+    /// Records that a socket which was opened at this time is in use. Returns `None` unless it failed before and works by now.
     pub(super) fn lasts(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> Option<FaultNotice> {
         let is_working = now.saturating_duration_since(opened) >= WORKING;
         let fault = self.0.get_mut(key).filter(|fault| fault.is_down && is_working)?;
@@ -82,12 +82,12 @@ impl SocketFaults {
         Some(if std::mem::take(&mut fault.is_told) { FaultNotice::Say } else { FaultNotice::Nothing })
     }
 
-    /// Returns whether a socket failed when it was open, and is not known to work since.
+    /// Returns whether a socket failed while it was open, and is not known to work since.
     pub(super) fn may_fail_again(&self, key: &SocketKey) -> bool {
         self.0.get(key).is_some_and(|fault| fault.fails_when_open)
     }
 
-    /// Forgets the sockets of interfaces that are not used any longer.
+    /// Forgets the sockets of interfaces that are no longer used.
     pub(super) fn retain(&mut self, is_used: impl Fn(&str) -> bool) {
         self.0.retain(|(nic, ..), _| is_used(nic));
     }

@@ -14,9 +14,9 @@ use crate::discovery::mdns::channel::{Channel, SocketPurpose};
 use crate::net::socket::MDNS_PORT;
 use crate::runtime::clock;
 
-/// The most datagrams of one socket that travel to the actor in one message.
+/// The most datagrams of one socket that are sent to the actor in one message.
 const BATCH: usize = 64;
-/// Incomplete records are dropped after this time.
+/// The time after which incomplete records are dropped.
 const FORGET: Duration = Duration::from_secs(5);
 
 /// The messages that one socket has received.
@@ -27,11 +27,11 @@ pub(crate) struct ReceivedMessages {
     pub(crate) adverts: Vec<(IpAddr, Advert)>,
     pub(crate) gone: Vec<InstanceId>,
     pub(crate) asked: Vec<(IpAddr, ForeignQuestions)>,
-    /// The hosts that it comes from.
+    /// The hosts from which the messages come.
     pub(crate) hosts: Vec<IpAddr>,
 }
 
-/// Passes on what arrives at one socket, with at most one message to the actor under way.
+/// Passes on the messages of one socket, with at most one message to the actor under way.
 pub(super) async fn read(
     channel: Rc<Channel>,
     purpose: SocketPurpose,
@@ -49,7 +49,7 @@ pub(super) async fn read(
         };
         let received = channel.receive(BATCH, |from, bytes| heard.take(from, bytes, &mut replies)).await;
         if let Err(error) = received {
-            // The actor opens another when it looks after its interfaces again.
+            // The actor opens another when it checks its interfaces.
             return Some(error);
         }
         let now = clock::now();
@@ -57,7 +57,7 @@ pub(super) async fn read(
             replies.forget_incomplete();
             forgotten_at = now;
         }
-        // It fails as well when handling it panicked, and then the next may do better.
+        // Sending also fails when the handler panicked, and then the next may succeed.
         if !heard.is_empty() && hearer.send(heard).await.is_err() && !hearer.connected() {
             return None;
         }
@@ -75,7 +75,7 @@ impl ReceivedMessages {
         let problem = if is_response {
             replies.add(from, bytes).map(|ReplyTotals { adverts, gone, invalid }| {
                 for (label, problem) in invalid {
-                    tracing::debug!(%from, label, %problem, "an announcement is no advert");
+                    tracing::debug!(%from, label, %problem, "an invalid announcement");
                 }
                 if adverts.is_empty() && gone.is_empty() {
                     return;
@@ -92,7 +92,7 @@ impl ReceivedMessages {
                 }
             })
         } else {
-            // A one-shot question: only the asker gets the answers. Crowds ask many, so they are not read.
+            // A one-shot question: only its sender gets the answers. Crowds ask many, so they are not read.
             self.note(host);
             Ok(())
         };

@@ -23,16 +23,16 @@ use crate::net::socket::{self, MulticastFamily};
 pub(super) struct OpenSocket {
     pub(super) nic: String,
     pub(super) family: MulticastFamily,
-    /// The interface has no other family.
+    /// Set if the interface has no other family.
     is_only: bool,
     pub(super) channel: Rc<Channel>,
     opened: Instant,
-    /// Ends with the error of the socket, if it has one.
+    /// The reader, which ends with the error of the socket, if it has one.
     reading: JoinHandle<Option<io::Error>>,
 }
 
 impl OpenSocket {
-    /// Opens a socket, and passes on what arrives there.
+    /// Opens a socket, and passes on its messages.
     ///
     /// # Errors
     /// Those of [`Channel::open`].
@@ -53,7 +53,7 @@ impl OpenSocket {
         in_family(self.family, self.is_only)
     }
 
-    /// Returns the error of the socket, if it is read no longer.
+    /// Returns the error of the socket, if its reader has ended.
     fn problem(&mut self) -> Option<String> {
         let ended = Pin::new(&mut self.reading).poll(&mut TaskContext::from_waker(Waker::noop()));
         let Poll::Ready(ended) = ended else { return None };
@@ -69,7 +69,7 @@ impl Drop for OpenSocket {
 }
 
 impl MulticastState {
-    /// Listens on these interfaces, and passes what arrives to `hearer`. Returns whether one of them was not listened on before, or
+    /// Listens on these interfaces, and passes messages to `hearer`. Returns whether one of them was not listened on before, or
     /// not for a while.
     pub(crate) fn listen(
         &mut self,
@@ -116,11 +116,11 @@ impl MulticastState {
             }
             match OpenSocket::begin(nic, family, is_only, SocketPurpose::Multicast, hearer, now) {
                 Ok(open) => {
-                    // One that failed before may fail again: missed announcements are asked for when it works.
+                    // A socket that failed before may fail again: missed announcements are queried when it works.
                     news |= !self.faults.may_fail_again(&key);
                     self.listening.push(open);
                 }
-                // Services cannot be announced either, and the announcer logs that, and when it has passed.
+                // Services cannot be announced either; the announcer logs that, and when it has passed.
                 Err(error) if socket::is_port_held(&error) => in_use = true,
                 Err(error) => {
                     let problem = error.to_string();
@@ -132,7 +132,7 @@ impl MulticastState {
         news
     }
 
-    /// Opens the sockets for one-shot questions, if they are not.
+    /// Opens the sockets for one-shot questions, unless they are open.
     pub(crate) fn open_one_shot(&mut self, hearer: &Recipient<ReceivedMessages>, now: Instant) {
         self.one_shot_at = Some(now);
         let mut before = std::mem::take(&mut self.one_shot);
@@ -160,17 +160,18 @@ impl MulticastState {
     }
 }
 
-/// Returns whether a socket works by now that failed when it was open before. Logs that if the failure was logged.
+/// Returns whether a socket works by now that failed while it was open. Logs that if the failure was logged.
 fn has_recovered(faults: &mut SocketFaults, key: &SocketKey, opened: Instant, now: Instant) -> bool {
     let has_failed = faults.may_fail_again(key);
     let word = faults.lasts(key, opened, now);
     if word == Some(FaultNotice::Say) {
-        tracing::warn!(interface = key.0, "multicast DNS is heard again");
+        tracing::warn!(interface = key.0, "multicast DNS is received again");
     }
     has_failed && word.is_some()
 }
 
-/// The sockets for these interfaces and this use: each with its interface and family, and whether that has no other one.
+/// Returns the sockets for these interfaces and this purpose: each with its interface and family, and whether that has no other
+/// one.
 fn sockets_of(
     nics: &[NetworkInterface],
     purpose: SocketPurpose,
@@ -195,12 +196,12 @@ fn key(nic: &str, family: MulticastFamily, purpose: SocketPurpose) -> SocketKey 
 
 fn warn(word: FaultNotice, socket: &str, problem: &str) {
     match word {
-        FaultNotice::Say => tracing::warn!(socket, problem, "multicast DNS is not heard; retrying"),
-        FaultNotice::Nothing => tracing::debug!(socket, problem, "multicast DNS is still not heard"),
+        FaultNotice::Say => tracing::warn!(socket, problem, "multicast DNS is not received; retrying"),
+        FaultNotice::Nothing => tracing::debug!(socket, problem, "multicast DNS is still not received"),
     }
 }
 
-/// The interfaces that are left out, as a sentence.
+/// Returns the sentence about the interfaces that are left out.
 fn left_out(names: &[String]) -> String {
     let (are, others) = if names.len() == 1 { ("is", "another") } else { ("are", "others") };
     let way_out = format!("to use {others}, set MESHZERO_INTERFACES");

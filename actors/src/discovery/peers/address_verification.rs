@@ -1,7 +1,8 @@
-//! The addresses at which services of other programs of this host are handed on to other hosts, and the attempts to connect there.
+//! The verification of addresses at which services of other programs of this host are forwarded to other hosts.
 //!
-//! Such a service is known here by addresses that are good here, loopback at worst, while the other host has reached this one at some
-//! address of its own. Only connecting shows that the service listens there as well: one that listens on loopback only does not.
+//! Such a service is known here by addresses that are valid here, loopback at worst, while the other host has reached this one
+//! at some address of its own. Only connecting shows that the service listens there as well: one that listens on loopback only
+//! does not.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -25,18 +26,18 @@ use crate::runtime::backoff::Backoff;
 
 /// The time within which an endpoint of this host answers.
 const ANSWER: Duration = Duration::from_secs(5);
-/// The pauses before an address is tried again at which the service did not listen.
+/// The delays before an address is tried again at which the service did not listen.
 const AGAIN: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
-/// The time for which the answers to the question for all services count. Services that come meanwhile announce themselves.
+/// The time for which the answers to the question for all services count. Later services announce themselves.
 const ANSWERS_COUNT: Duration = Duration::from_secs(10);
 /// The most addresses that are remembered.
 const MOST: usize = 1_024;
 
-/// The addresses that were tried.
+/// The addresses that were tried, with the results.
 #[derive(Default)]
 pub(crate) struct AddressVerification {
     tried: BTreeMap<(InstanceId, SocketAddr), AddressTrial>,
-    /// It has been logged that there are too many.
+    /// Set if it has been logged that there are too many.
     is_full: bool,
     /// The time of the last question for all services.
     asked: Option<Instant>,
@@ -65,7 +66,7 @@ pub(crate) struct AddressTried {
 }
 
 impl AddressVerification {
-    /// Asks for the services that were announced before this node was there, to hand them on.
+    /// Returns the question for the services that were announced before this node joined, to forward them.
     pub(crate) fn ask_for_all(&mut self, now: Instant) -> Option<Effect> {
         let counts = |asked: Instant| now.saturating_duration_since(asked) < ANSWERS_COUNT;
         if self.asked.is_some_and(counts) {
@@ -75,7 +76,7 @@ impl AddressVerification {
         Some(Effect::Ask(Question::All))
     }
 
-    /// The addresses of an instance for the other end of a link, with those at which it answers there.
+    /// Returns the addresses of an instance for the other end of a link, with those at which it answers there.
     pub(crate) fn addresses_for(
         &self,
         instance: &Instance,
@@ -110,7 +111,7 @@ impl AddressVerification {
         self.tried.get(&(instance, address)).is_some_and(|trial| trial.stage == TrialStage::Answered)
     }
 
-    /// Returns whether an address is to be tried now, which it is from then on.
+    /// Returns whether an address is to be tried now, and marks it as being tried.
     fn begin(&mut self, instance: InstanceId, address: SocketAddr, now: Instant) -> bool {
         if let Some(trial) = self.tried.get_mut(&(instance, address)) {
             let is_due = trial.is_due(now);
@@ -123,7 +124,7 @@ impl AddressVerification {
             if !mem::replace(&mut self.is_full, true) {
                 tracing::warn!(
                     most = MOST,
-                    "services of this host have more addresses than are handed on to peers"
+                    "services of this host have more addresses than are forwarded to peers"
                 );
             }
             return false;
@@ -132,7 +133,7 @@ impl AddressVerification {
         true
     }
 
-    /// Takes note that an address was tried. Returns whether the instance has answered there.
+    /// Records that an address was tried. Returns whether the instance has answered there.
     pub(crate) fn end(
         &mut self,
         AddressTried { instance, address, answered }: AddressTried,
@@ -146,7 +147,7 @@ impl AddressVerification {
         answered
     }
 
-    /// The instances that are to be tried again somewhere.
+    /// Returns the instances that are to be tried again somewhere.
     pub(crate) fn due(&self, now: Instant) -> Vec<InstanceId> {
         let due = self.tried.iter().filter(|(_, trial)| trial.is_due(now));
         let mut due: Vec<InstanceId> = due.map(|((instance, _), _)| *instance).collect();
@@ -159,12 +160,12 @@ impl AddressVerification {
         self.forget_where(|(tried, _), trial| *tried == instance && trial.is_due(now));
     }
 
-    /// Forgets an instance that has gone.
+    /// Forgets an instance that is gone.
     pub(crate) fn forget(&mut self, instance: InstanceId) {
         self.forget_where(|(tried, _), _| *tried == instance);
     }
 
-    /// Forgets all addresses but these, which this host has now.
+    /// Forgets all addresses but those that this host has now.
     pub(crate) fn keep_to(&mut self, own: &[OwnAddress]) {
         self.forget_where(|(_, address), _| !is_own(address.ip(), own));
     }
@@ -181,7 +182,8 @@ impl AddressTrial {
     }
 }
 
-/// The addresses at which an instance of this host may be reached by the other end of a link, beside those that are known.
+/// Returns the addresses at which an instance of this host may be reached by the other end of a link, beside those that are
+/// known.
 pub(crate) fn towards(instance: &Instance, ends: LinkEnds, own: &[OwnAddress]) -> Vec<SocketAddr> {
     let known = &instance.addresses;
     if instance.local || !is_here(known, own) {
@@ -194,7 +196,7 @@ pub(crate) fn towards(instance: &Instance, ends: LinkEnds, own: &[OwnAddress]) -
     towards
 }
 
-/// An address that is to be tried.
+/// An address to try.
 pub(crate) struct Attempt {
     pub(crate) network: Network,
     pub(crate) instance: InstanceId,
@@ -204,12 +206,12 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Asks the endpoint at the address whether it is the instance's.
+    /// Asks the endpoint at the address whether it is that of the instance.
     pub(crate) async fn run(self, discovery: Recipient<AddressTried>) {
         let Self { network, instance, address, hello, slots } = self;
         let dialled = with_slot(&slots, dial::dial(&network, &[address], &hello, ANSWER)).await;
         let answered = dialled.is_ok_and(|dialled| dialled.welcome.instance == instance);
-        // This fails when the actor is gone, and then it does not matter.
+        // This fails if the actor is gone, and then it does not matter.
         discovery.send(AddressTried { instance, address, answered }).await.ok();
     }
 }

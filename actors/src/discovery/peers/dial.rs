@@ -1,4 +1,4 @@
-//! A dial of another node at any of its endpoints, and the link that comes of it.
+//! A dial of another node at any of its endpoints, and the resulting link.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,8 +17,8 @@ use crate::link::dial::Handshaken;
 use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 
-/// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others
-/// have their turn when the actor looks after its nodes again.
+/// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The
+/// others are dialled when the actor next checks its nodes.
 const MOST_DIALS: usize = 256;
 
 /// The count of dials under way.
@@ -33,11 +33,11 @@ impl Dials {
     }
 }
 
-/// A node that is to be dialled.
+/// A node to dial.
 pub(crate) struct PeerDial {
     pub(crate) network: Network,
     pub(crate) node: NodeId,
-    /// The endpoints that are tried, in order, each with the record of the attempts.
+    /// The endpoints to try, in order, each with the record of the attempts.
     pub(crate) endpoints: Vec<(AttemptRecord, ProbeTarget)>,
     pub(crate) hello: Hello,
     pub(crate) permit: Permit,
@@ -67,7 +67,7 @@ pub(crate) struct DialFailed {
 }
 
 impl PeerDial {
-    /// Dials after a pause, and carries the link to its end. Reports [`DialFailed`] if there is none.
+    /// Dials after a delay, and runs the link to its end. Reports [`DialFailed`] if there is none.
     pub(crate) async fn run(self, after: Duration, discovery: Addr<Discovery>) {
         if !after.is_zero() {
             time::sleep(after).await;
@@ -81,7 +81,7 @@ impl PeerDial {
                 carry(&discovery, connection, PeerConnected { node, ends, way, hand_on: false }).await;
             }
             Err(verdict) => {
-                // This fails when the actor is gone, and then it does not matter.
+                // This fails if the actor is gone, and then it does not matter.
                 discovery.send(DialFailed { node, verdict }).await.ok();
                 drop(counted);
             }

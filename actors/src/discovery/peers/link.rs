@@ -30,11 +30,11 @@ pub(crate) struct PeerLinkId(pub(crate) u64);
 pub(crate) enum PeerLinkOrigin {
     /// This node dialled, and the handshake proved which instance it reached.
     Dialled { instance: InstanceId, address: SocketAddr },
-    /// The other node dialled, and says which one it is.
+    /// The other node dialled, and claims this identity.
     Accepted,
 }
 
-/// A link has shaken hands. The answer is `None` when it is not wanted.
+/// A link completed the handshake. The answer is `None` when it is rejected.
 #[derive(Message)]
 #[rtype(result = "Option<PeerAccepted>")]
 pub(crate) struct PeerConnected {
@@ -44,7 +44,7 @@ pub(crate) struct PeerConnected {
     pub(crate) hand_on: bool,
 }
 
-/// The ends of a link over a connection to, or from, the address `other`.
+/// Returns the ends of a link over a connection to, or from, the address `other`.
 pub(crate) fn ends(connection: &Connection, other: SocketAddr) -> LinkEnds {
     LinkEnds {
         own: connection.local_ip().map(|own| own.to_canonical()),
@@ -53,12 +53,12 @@ pub(crate) fn ends(connection: &Connection, other: SocketAddr) -> LinkEnds {
     }
 }
 
-/// A link that is wanted.
+/// A link that was accepted.
 pub(crate) struct PeerAccepted {
     pub(crate) link: PeerLinkId,
-    /// Silence after which the system asks whether the other host is there.
+    /// The silence after which the system probes the other host.
     pub(crate) keep_alive: Duration,
-    /// The bytes to send. The link ends when the actor lets go of the other end, after all of it is sent.
+    /// The bytes to send. The link ends when the actor drops the sender, after all of them are sent.
     pub(crate) out: mpsc::Receiver<Vec<u8>>,
     /// Held until the link's task ends.
     pub(crate) guard: mpsc::Sender<()>,
@@ -80,16 +80,16 @@ pub(crate) struct PeerLinkEnded {
     pub(crate) ending: PeerLinkEnd,
 }
 
-/// The conclusion from the end of a link about the other host.
+/// The other host's part in the end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PeerLinkEnd {
-    /// It, or this node, closed the connection.
+    /// One end closed the connection.
     Closed,
-    /// The host has been silent until the system gave the connection up.
+    /// The host was silent until the system gave the connection up.
     HostSilent,
 }
 
-/// The reason for which a link ended, for the log.
+/// The errors that end a link, for the log.
 #[derive(Debug, thiserror::Error)]
 enum PeerLinkError {
     #[error(transparent)]
@@ -98,7 +98,7 @@ enum PeerLinkError {
     Incoming(#[from] FrameReaderError),
     #[error(transparent)]
     Told(#[from] InvalidPeerUpdate),
-    #[error("a frame of the kind {0:?} has no business on a link between peers")]
+    #[error("unexpected frame of the kind {0:?} on a link between peers")]
     Unexpected(FrameKind),
     #[error("the peer does not read")]
     Stuck,
@@ -106,7 +106,7 @@ enum PeerLinkError {
     Left,
 }
 
-/// Carries one link to its end, if it is wanted.
+/// Runs one link to its end, if it is accepted.
 pub(crate) async fn carry(discovery: &Addr<Discovery>, connection: Connection, linked: PeerConnected) {
     let node = linked.node;
     let Ok(Some(admitted)) = discovery.send(linked).await else { return };
@@ -116,7 +116,7 @@ pub(crate) async fn carry(discovery: &Addr<Discovery>, connection: Connection, l
     // The first to end ends the link. Dropping the reader loses updates at most, and the next link begins with all of them.
     let ended = tokio::select! {
         biased;
-        // A peer that never pauses does not keep it from being told.
+        // Polled first, so that a peer that never pauses does not keep updates from being sent.
         ended = write(writer, out) => ended,
         ended = read(FrameReader::new(reader, MAX_TOLD_BYTES, &LinkConfig::default()), link, discovery) => ended,
     };
@@ -132,7 +132,7 @@ pub(crate) async fn carry(discovery: &Addr<Discovery>, connection: Connection, l
         Ok(()) => tracing::trace!(%node, "a link ended"),
         Err(error) => tracing::debug!(%node, %error, "a link broke"),
     }
-    // This fails when the actor is gone, and then it does not matter.
+    // This fails if the actor is gone, and then it does not matter.
     discovery.send(PeerLinkEnded { link, ending }).await.ok();
     drop(guard);
 }

@@ -1,4 +1,4 @@
-//! The static peers: each is dialled again until the node leaves, and the obstacles are kept for errors.
+//! Static peers: each is dialled again until the node leaves, and the obstacles are stored for errors.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -25,16 +25,16 @@ use crate::net::zone;
 use crate::runtime::backoff::{Backoff, Jitter};
 use crate::runtime::clock;
 
-/// The time within which a static peer is resolved, and the time within which it answers.
+/// The time within which a static peer is resolved, and that within which it answers.
 const RESOLVE: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(3);
 /// The delays before a static peer is dialled again.
 const PAUSES: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(Jitter::Around);
-/// The delays begin again after a connection that lasted for so long.
+/// The time after which an open connection resets the delays.
 const LASTING: Duration = Duration::from_secs(5);
 
-/// The obstacles to each static peer that is not connected.
+/// The obstacles to connecting to static peers.
 #[derive(Default)]
 pub(crate) struct StaticPeers {
     troubles: BTreeMap<String, String>,
@@ -42,7 +42,7 @@ pub(crate) struct StaticPeers {
 }
 
 impl StaticPeers {
-    /// Takes note of a peer that is about to be dialled. Returns the record in which to enter the attempts.
+    /// Records a peer that is about to be dialled. Returns the record for the attempts.
     pub(crate) fn add(&mut self, peer: &str) -> AttemptRecord {
         self.troubles.insert(peer.to_owned(), "no answer yet".to_owned());
         let record = AttemptRecord::default();
@@ -50,7 +50,7 @@ impl StaticPeers {
         record
     }
 
-    /// Takes note of the state of a connection to a peer.
+    /// Records the state of a connection to a peer.
     pub(crate) fn update(&mut self, PeerStatus { peer, trouble }: PeerStatus) {
         match trouble {
             Some(trouble) => self.troubles.insert(peer, trouble),
@@ -58,7 +58,7 @@ impl StaticPeers {
         };
     }
 
-    /// The peers that are not connected, each with the reason.
+    /// Returns the peers that are not connected, each with the reason.
     pub(crate) fn unconnected(&self) -> Vec<UnconnectedPeer> {
         let unconnected = self.troubles.iter().map(|(peer, trouble)| UnconnectedPeer {
             peer: peer.clone(),
@@ -77,7 +77,7 @@ pub(crate) struct PeerStatus {
     trouble: Option<String>,
 }
 
-/// Keeps one static peer connected for as long as the node lives.
+/// Keeps one static peer connected until the node leaves.
 pub(crate) async fn keep_connected(
     network: Network,
     peer: String,
@@ -86,7 +86,7 @@ pub(crate) async fn keep_connected(
     discovery: Addr<Discovery>,
 ) {
     let stands = async |trouble: Option<String>| {
-        // This fails when the actor is gone, and then it does not matter.
+        // This fails if the actor is gone, and then it does not matter.
         discovery.send(PeerStatus { peer: peer.clone(), trouble }).await.ok();
     };
     let mut pauses = PAUSES;
@@ -94,7 +94,7 @@ pub(crate) async fn keep_connected(
     while discovery.connected() {
         match connect(&network, &peer, &hello, &record, &mut pending).await {
             Ok((connection, linked)) if linked.node == hello.node => {
-                tracing::debug!(%peer, "the static peer is this very node");
+                tracing::debug!(%peer, "the static peer is this node itself");
                 drop(connection);
                 stands(None).await;
                 pauses.skip_to_longest();
@@ -111,9 +111,9 @@ pub(crate) async fn keep_connected(
             }
             Err(problem) => {
                 stands(Some(problem.clone())).await;
-                // Once is enough until something else is wrong.
+                // Once is enough until there is another problem.
                 if problem != warned {
-                    tracing::warn!(%peer, %problem, "the static peer cannot be reached; trying on");
+                    tracing::warn!(%peer, %problem, "the static peer cannot be reached; retrying");
                     warned = problem;
                 }
             }
@@ -134,7 +134,7 @@ async fn connect(
         None => look_up(peer, pending, RESOLVE).await?,
     };
     if addresses.len() > MAX_ADDRESSES {
-        // What the system's resolver prefers comes first otherwise.
+        // The system's resolver would put its own preference first.
         sort(&mut addresses, &network.own_addresses());
         addresses.truncate(MAX_ADDRESSES);
     }
@@ -145,7 +145,8 @@ async fn connect(
     Ok((dialled.connection, PeerConnected { node: dialled.welcome.node, ends, way, hand_on: true }))
 }
 
-/// A look-up that was not done in time: the next attempt waits for it, so that there is one at a time, and one thread, for each peer.
+/// A lookup that was not done in time: the next attempt waits for it, so that each peer has one lookup, and one thread, at a
+/// time.
 type PendingLookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
 
 async fn look_up(
@@ -180,7 +181,7 @@ mod tests {
         answer.send(found.clone()).expect("it is waited for");
         assert_eq!(look_up("no port", &mut pending, RESOLVE).await, Ok(found));
         assert!(pending.is_none());
-        // The next one looks itself.
+        // The next attempt starts its own.
         look_up("no port", &mut pending, RESOLVE).await.expect_err("no host and port");
         assert!(pending.is_none());
     }

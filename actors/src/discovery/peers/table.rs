@@ -1,4 +1,4 @@
-//! The links to other nodes that stand, and the updates that are sent and received over them.
+//! The open links to other nodes, and the updates that are sent and received over them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +19,7 @@ use crate::discovery::peers::updates::{Peer, Telling};
 use crate::net::connection::Connection;
 use crate::net::zone;
 
-/// A connection that another node opened to tell this one about the mesh.
+/// A connection that another node opened to exchange updates about the mesh.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct PeerConnection {
@@ -29,25 +29,25 @@ pub struct PeerConnection {
     pub hello: Hello,
 }
 
-/// The most links that a node keeps, and the most to one node: two nodes may dial each other at the same moment.
+/// The most links of a node, and the most to one node: two nodes may dial each other at the same moment.
 const MAX_LINKS: usize = 1_024;
 const MAX_LINKS_PER_NODE: usize = 4;
-/// The most updates that wait for a peer before it is given up. It dials again and receives everything.
+/// The most updates that wait for a peer before it is dropped. It dials again and receives everything.
 const TELLINGS: usize = 64;
 
 /// An address of an instance that its node did not advertise.
 enum ObservedAddress {
-    /// A link stands that leads there.
+    /// The address of an open link.
     Proved(SocketAddr),
     /// Another endpoint of its node answered at this IP address.
     Likely(SocketAddr),
 }
 
-/// The links that stand.
+/// The open links.
 pub(crate) struct PeerLinks {
     links: BTreeMap<PeerLinkId, PeerLink>,
     next: u64,
-    /// Instances that came over a link which hands on: they are sent over the other links as well.
+    /// Instances that came over a link that forwards: they are sent over the other links as well.
     handed_on: HashSet<InstanceId>,
     max_handed_on: usize,
     guard: mpsc::Sender<()>,
@@ -78,7 +78,7 @@ impl PeerLink {
 }
 
 impl PeerLinks {
-    /// No links yet. At most `max_handed_on` instances of others are handed on.
+    /// Creates an empty table. At most `max_handed_on` instances of others are forwarded.
     pub(crate) fn new(max_handed_on: usize) -> Self {
         let (guard, guarded) = mpsc::channel(1);
         Self {
@@ -91,7 +91,7 @@ impl PeerLinks {
         }
     }
 
-    /// Takes in a link that has shaken hands, unless there are enough.
+    /// Adds a link that has completed the handshake, unless there are enough.
     pub(crate) fn admit(
         &mut self,
         linked: &PeerConnected,
@@ -115,30 +115,30 @@ impl PeerLinks {
         Some(Ended { node, other: ends.other, since })
     }
 
-    /// Returns whether no link stands.
+    /// Returns whether there are no links.
     pub(crate) fn is_empty(&self) -> bool {
         self.links.is_empty()
     }
 
-    /// Returns whether a link to `node` stands.
+    /// Returns whether there is a link to `node`.
     pub(crate) fn reach(&self, node: NodeId) -> bool {
         self.links.values().any(|link| link.node == node)
     }
 
-    /// Returns whether a link to `node` stands that this node has made, so that the other can be reached.
+    /// Returns whether there is a link to `node` that this node has dialled, so that the other can be reached.
     pub(crate) fn have_dialled(&self, node: NodeId) -> bool {
         self.links
             .values()
             .any(|link| link.node == node && matches!(link.way, PeerLinkOrigin::Dialled { .. }))
     }
 
-    /// The hosts of the nodes that are connected, without repetition.
+    /// Returns the hosts of the nodes that are connected, without repetition.
     pub(crate) fn hosts(&self) -> Vec<IpAddr> {
         let hosts: BTreeSet<IpAddr> = self.links.values().map(|link| link.ends.other).collect();
         hosts.into_iter().collect()
     }
 
-    /// Lets every link send its pending updates and end; the future is ready when all have ended.
+    /// Makes every link send its pending updates and end; the future is ready when all have ended.
     pub(crate) fn close(&mut self) -> impl Future<Output = ()> + 'static {
         self.links.clear();
         let (guard, _) = mpsc::channel(1);
@@ -146,7 +146,7 @@ impl PeerLinks {
         let guarded = self.guarded.take();
         async move {
             if let Some(mut guarded) = guarded {
-                // Nothing is ever sent: this waits until the last task has let go.
+                // Nothing is ever sent: this waits until the last task has ended.
                 guarded.recv().await;
             }
         }
@@ -162,7 +162,7 @@ impl PeerLinks {
         self.of(only).all(|(_, link)| link.ends.are_on_one_host(own))
     }
 
-    /// The ends of all links, or of this one, over which an instance is sent.
+    /// Returns the ends of all links, or of this one, over which an instance is sent.
     pub(crate) fn concerned(
         &self,
         instance: &Instance,
@@ -177,7 +177,7 @@ impl PeerLinks {
         self.links.iter().filter(move |(id, _)| only.is_none_or(|only| only == **id))
     }
 
-    /// Sends a new peer everything that it is to know.
+    /// Sends a new peer everything that it may know.
     pub(crate) fn tell_all(&mut self, id: PeerLinkId, telling: Telling<'_>) {
         let Some(link) = self.links.get(&id) else { return };
         let told = telling.all(link.peer(), &self.handed_on);
@@ -194,7 +194,7 @@ impl PeerLinks {
         }
     }
 
-    /// Passes on what changed to the peers that do not know it from elsewhere. `origin` is the link that brought it, if one did.
+    /// Sends changes to the peers that do not know them from elsewhere. `origin` is the link that brought them, if one did.
     pub(crate) fn tell_changes(
         &mut self,
         changes: &Changes,
@@ -228,7 +228,8 @@ impl PeerLinks {
         }
     }
 
-    /// Enters an update from a peer, on a host with the addresses `own`. `is_cared_about` returns whether an instance matters here.
+    /// Enters an update from a peer, on a host with the addresses `own`. `is_cared_about` returns whether an instance matters
+    /// here.
     pub(crate) fn hear(
         &mut self,
         PeerUpdateReceived { link: id, told }: PeerUpdateReceived,
@@ -252,11 +253,11 @@ impl PeerLinks {
                 .filter_map(|address| zone::heard_on(ends.zone, address))
                 .collect();
             if !same_host {
-                // Its loopback is not this one.
+                // Loopback of the other host is not that of this one.
                 advert.addresses.retain(|address| !address.ip().is_loopback());
             }
             let (id, port) = (advert.instance, advert.addresses.first().map(SocketAddr::port));
-            // Between the two may be a router that translates addresses.
+            // There may be a router between the two that translates addresses.
             let seen = match way {
                 PeerLinkOrigin::Dialled { instance, address } if instance == id => {
                     Some(ObservedAddress::Proved(address))
@@ -272,7 +273,7 @@ impl PeerLinks {
             }
             changes.append(directory.hear(advert, source, now));
             match seen {
-                // The link leads there: that is an address, whatever the node knows of itself.
+                // The link leads there, so this is an address, whatever the node knows of itself.
                 Some(ObservedAddress::Proved(address)) => {
                     changes.append(directory.verified(id, address, now))
                 }

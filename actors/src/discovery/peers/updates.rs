@@ -17,12 +17,13 @@ use crate::discovery::peers::address_verification::{AddressVerification, towards
 pub(crate) struct Peer {
     pub(crate) node: NodeId,
     pub(crate) ends: LinkEnds,
-    /// One of the two has the other as a static peer: what others offer is handed on.
+    /// Set if one of the two has the other as a static peer: services of others are forwarded.
     pub(crate) hand_on: bool,
 }
 
 impl Peer {
-    /// Returns whether the peer receives an instance. Those in `handed_on` came over a link that hands on, and are sent over all.
+    /// Returns whether the peer receives an instance. Those in `handed_on` came over a link that forwards, and are sent over
+    /// all.
     pub(crate) fn is_told_of(
         self,
         instance: &Instance,
@@ -47,7 +48,7 @@ pub(crate) struct Telling<'a> {
 }
 
 impl Telling<'_> {
-    /// The first update to a new peer: everything that it is to know.
+    /// Returns the first update to a new peer: everything that it may know.
     pub(crate) fn all(self, peer: Peer, handed_on: &HashSet<InstanceId>) -> PeerUpdate {
         let mut all = self.directory.select(&Filter::everything());
         all.retain(|instance| peer.is_told_of(instance, self.directory, handed_on));
@@ -55,7 +56,7 @@ impl Telling<'_> {
         PeerUpdate { known, gone: Vec::new() }
     }
 
-    /// The update about these changes.
+    /// Returns the update about these changes.
     pub(crate) fn changes(
         self,
         peer: Peer,
@@ -82,7 +83,7 @@ impl Telling<'_> {
         told
     }
 
-    /// The update about an instance that has answered at an address; `None` if the peer does not reach this host there.
+    /// Returns the update about an instance that has answered at an address; `None` if the peer does not reach this host there.
     pub(crate) fn address(
         self,
         peer: Peer,
@@ -98,7 +99,7 @@ impl Telling<'_> {
         })
     }
 
-    /// The advert of an instance as it is sent to a peer; `None` if the peer cannot reach it.
+    /// Returns the advert of an instance as it is sent to a peer; `None` if the peer cannot reach it.
     fn advert(self, peer: Peer, instance: &Instance) -> Option<Advert> {
         let addresses = self.handing_on.addresses_for(instance, peer.ends, self.own);
         let addresses = to_tell(&addresses, peer.ends, self.own);
@@ -131,7 +132,7 @@ mod tests {
         InstanceId::from_random([n; 16])
     }
 
-    /// The service of a node, with the same number, on a host of its own.
+    /// Returns the service of a node, with the same number, on a host of its own.
     fn advert(n: u8) -> Advert {
         Advert {
             instance: instance(n),
@@ -143,7 +144,7 @@ mod tests {
         }
     }
 
-    /// Tells node 2, to which the link of node 1 does hand on or not, what it knows of itself, of node 2 and of node 3.
+    /// Returns what node 1 sends to node 2 about itself, node 2 and node 3, over a link that forwards or not.
     fn told(hand_on: bool, handed_on: &[InstanceId], told_by: Option<NodeId>) -> Vec<InstanceId> {
         let (mesh, now) = (MeshName::default(), Instant::now());
         let mut directory = Directory::new(mesh.clone(), node(1), &Limits::default());

@@ -1,4 +1,4 @@
-//! Lists of services that wait until nothing new comes in.
+//! Lists of services, each of which is answered when nothing new arrives.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,17 @@ use tokio::sync::oneshot;
 
 use crate::discovery::effect::{Effect, Timer};
 
-/// A list is complete when the first rounds of questions are over and nothing new came for this time.
+/// The time without news after which a list is complete, once the first rounds of questions are over.
 const QUIET: Duration = Duration::from_millis(100);
 /// The time for which a list waits for nodes that do not answer.
 const STRAGGLERS: Duration = Duration::from_secs(1);
 /// The interval at which lists are checked.
 const LIST_CHECK: Duration = Duration::from_millis(20);
 
-/// Asks for the instances that `filter` names and that live, ordered by name.
+/// Asks for the live instances that `filter` selects, ordered by name.
 ///
-/// The answer comes when something is known and nothing new comes in, which takes about 0.2 s the first time and no time
-/// later; at the latest after `within`, and then it may be empty. Dropping the request withdraws it.
+/// The answer comes when some are known and nothing new arrives, which takes about 0.2 s the first time and no time later; at
+/// the latest after `within`, and then it may be empty. Dropping the request cancels it.
 ///
 /// A list of anything but a single name makes the node monitor the others: see [`crate::discovery::Watch`].
 #[derive(Debug, Message)]
@@ -31,7 +31,7 @@ pub struct ListInstances {
     pub within: Duration,
 }
 
-/// An answer that comes later, and is not worked on once the request is dropped.
+/// An answer that comes later, and is cancelled when the request is dropped.
 pub struct DeferredList(oneshot::Receiver<Vec<Instance>>);
 
 impl<A: Actor> MessageResponse<A, ListInstances> for DeferredList {
@@ -40,7 +40,7 @@ impl<A: Actor> MessageResponse<A, ListInstances> for DeferredList {
         actix_rt::spawn(async move {
             tokio::select! {
                 biased;
-                // It cannot be sent when the requester has gone; a node that leaves knows of nothing.
+                // Sending fails if the requester is gone; a node that leaves knows of nothing.
                 found = self.0 => drop(answer.send(found.unwrap_or_default())),
                 () = answer.closed() => {}
             }
@@ -52,7 +52,7 @@ impl<A: Actor> MessageResponse<A, ListInstances> for DeferredList {
 #[derive(Default)]
 pub(crate) struct Lists {
     waiting: Vec<PendingList>,
-    /// A timer is set for the next check.
+    /// Set if a timer is set for the next check.
     checking: bool,
     changed_at: Option<Instant>,
 }
@@ -65,7 +65,7 @@ struct PendingList {
 }
 
 impl Lists {
-    /// Takes in a request, which [`Lists::answer`] answers.
+    /// Adds a request, which [`Lists::answer`] answers.
     pub(crate) fn add(
         &mut self,
         ListInstances { filter, within }: ListInstances,
@@ -77,19 +77,19 @@ impl Lists {
         DeferredList(answered)
     }
 
-    /// Takes note that something new came in.
+    /// Records that something new arrived.
     pub(crate) fn changed(&mut self, now: Instant) {
         self.changed_at = Some(now);
     }
 
-    /// Takes note that the timer has fired or is gone.
+    /// Records that the timer has fired or is gone.
     pub(crate) fn forget_check(&mut self) {
         self.checking = false;
     }
 
-    /// Answers the lists that are complete or overdue, and sets the timer for the others. `looking_since` is the time since which this
-    /// node stays connected to all others, `is_settled` returns whether the network has answered for a filter, and `select` returns the
-    /// number of services that are known of a filter, and those that live.
+    /// Answers the lists that are complete or overdue, and sets the timer for the others. `looking_since` is the time since
+    /// which this node stays connected to all others, `is_settled` returns whether the network has answered for a filter, and
+    /// `select` returns the number of known services of a filter, and the live ones.
     pub(crate) fn answer(
         &mut self,
         now: Instant,
@@ -119,7 +119,7 @@ impl Lists {
         Some(Effect::Later(LIST_CHECK, Timer::CheckLists))
     }
 
-    /// Returns whether nothing new came for a while, or those that do not answer have had their time since `asked`.
+    /// Returns whether nothing new arrived for a while, or the time for those that do not answer is over since `asked`.
     fn is_quiet(&self, asked: Instant, now: Instant) -> bool {
         let has_changed = self.changed_at.is_some_and(|at| now.duration_since(at) < QUIET);
         !has_changed || now.duration_since(asked) >= STRAGGLERS
@@ -127,8 +127,8 @@ impl Lists {
 }
 
 impl PendingList {
-    /// Returns the services that live if they make up the list: all that are known, or those that are left when the others have had
-    /// their time.
+    /// Returns the live services if they make up the list: all that are known, or those that are left when the time for the
+    /// others is over.
     fn complete(&self, shown: usize, living: Vec<Instance>, now: Instant) -> Option<Vec<Instance>> {
         let complete = living.len() == shown || now.duration_since(self.since) >= STRAGGLERS;
         (complete && !living.is_empty()).then_some(living)
@@ -136,7 +136,7 @@ impl PendingList {
 
     fn answer(self, found: Vec<Instance>) {
         if self.answer.send(found).is_err() {
-            tracing::debug!("nobody waits for the list any longer");
+            tracing::debug!("the requester of a list is gone");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The queries of this node to the network: when which questions are sent, and which answers are known already.
+//! The queries of this node to the network: the times at which questions are sent, and the known answers that are sent along.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ use meshzero_proto::name::{MeshName, ServiceName};
 
 use crate::discovery::effect::Effect;
 
-/// Questions this close together are one.
+/// The time within which equal questions count as one.
 const SAME_QUESTION: Duration = Duration::from_millis(50);
-/// The time for which an answer to whether other hosts are there holds.
+/// The time for which the system's answer about other hosts is reused.
 const SAME_NEIGHBOURS: Duration = Duration::from_secs(1);
 
 /// The questions of this node, and the time at which the next is sent.
@@ -23,11 +23,11 @@ pub(crate) struct QueryRounds {
     rounds: QuerySchedule,
     /// The time for which a timer is set.
     planned: Option<Instant>,
-    /// The last answer to whether other hosts are known to be there, and when it was given.
+    /// The last answer about whether other hosts are known, and its time.
     others: Option<(Instant, bool)>,
 }
 
-/// Questions that are due and leave together.
+/// Questions that are due and are sent together.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Round {
     pub(crate) manner: QueryMode,
@@ -46,12 +46,12 @@ impl QueryRounds {
         self.rounds.watch(question, now, fastrand::f32());
     }
 
-    /// Stops the repeated questions that are not watched any longer.
+    /// Stops the repeated questions that are no longer watched.
     pub(crate) fn retain_repeated(&mut self, is_watched: impl Fn(Question) -> bool) {
         self.rounds.retain_watches(is_watched);
     }
 
-    /// Ends the quick rounds of a question: the answers are known, or not wanted any longer.
+    /// Ends the quick rounds of a question: the answers are known, or no longer wanted.
     pub(crate) fn end(&mut self, question: Question) {
         self.rounds.end(question);
     }
@@ -61,8 +61,8 @@ impl QueryRounds {
         self.rounds.is_asking(question)
     }
 
-    /// Returns the questions that are due, grouped by the way in which they leave. `known` is the number of known answers to the
-    /// question for all services.
+    /// Returns the questions that are due, grouped by the way in which they are sent. `known` is the number of known answers to
+    /// the question for all services.
     pub(crate) fn due(&mut self, known: usize, now: Instant) -> Vec<Round> {
         let mut due = self.rounds.due(now, known, fastrand::f32);
         let mut rounds = Vec::new();
@@ -86,22 +86,22 @@ impl QueryRounds {
         Some(Effect::SendQuestionsAt(next))
     }
 
-    /// Takes note that the timer has fired or is gone.
+    /// Records that the timer has fired or is gone.
     pub(crate) fn forget_plan(&mut self) {
         self.planned = None;
     }
 
-    /// Takes note that another host replied directly, in the family that is asked first.
+    /// Records that another host replied directly, in the family that is asked first.
     pub(crate) fn answered(&mut self) {
         self.rounds.answered();
     }
 
-    /// Takes note that a service of another host was announced by multicast.
+    /// Records that a service of another host was announced by multicast.
     pub(crate) fn heard_others(&mut self) {
         self.rounds.heard_others();
     }
 
-    /// Takes note of questions that another program asked, which need not be repeated here.
+    /// Records questions that another program asked, which need not be repeated here.
     pub(crate) fn hear(
         &mut self,
         from: IpAddr,
@@ -117,8 +117,8 @@ impl QueryRounds {
         }
     }
 
-    /// Returns whether the answers to a question that are known now are worth showing. `has_others` returns whether other hosts are
-    /// known to be there; it is called once a second at most, because the system takes a while to answer.
+    /// Returns whether the answers to a question that are known now are complete enough to show. `has_others` returns whether
+    /// other hosts are known; it is called once a second at most, because the system takes a while to answer.
     pub(crate) fn is_settled(
         &mut self,
         question: Question,
@@ -129,7 +129,7 @@ impl QueryRounds {
             && self.rounds.has_heard_nothing(question)
             && self.has_others(now, has_others)
         {
-            // They may have answered another program just before, and do not do so again within a second.
+            // They may have answered another program just before, and will not do so again within a second.
             self.rounds.heard_others();
         }
         self.rounds.is_settled(question, now)
@@ -143,7 +143,7 @@ impl QueryRounds {
     }
 }
 
-/// The question that the services which `filter` names answer.
+/// Returns the question that the services which `filter` selects answer.
 pub(crate) fn question(mesh: &MeshName, filter: &Filter) -> Question {
     match filter {
         Filter::Name(name) => question_for(mesh, name),
@@ -151,12 +151,12 @@ pub(crate) fn question(mesh: &MeshName, filter: &Filter) -> Question {
     }
 }
 
-/// The question that the services of this name answer.
+/// Returns the question that the services of this name answer.
 pub(crate) fn question_for(mesh: &MeshName, name: &ServiceName) -> Question {
     Question::Name(Subtype::new(mesh, name))
 }
 
-/// The instances that need not answer these questions, in random order, because not all may fit into a datagram.
+/// Returns the instances that need not answer these questions, in random order, because not all may fit into a datagram.
 pub(crate) fn known_answers(
     questions: &[Question],
     mesh: &MeshName,

@@ -1,4 +1,4 @@
-//! Searches for names: each is asked for in the background until it is known or not wanted any longer.
+//! Searches for names: each is asked for in the background until it is known or no longer wanted.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use meshzero_proto::name::ServiceName;
 
-/// The time for which a name is sought after the last wish.
+/// The time for which a name is sought after the last request.
 const SEEK: Duration = Duration::from_secs(10);
-/// A name that is not found within this time may be known to peers of others only: the node begins to look.
+/// The time after which a name that is not found may be known only to peers of others: the node starts to monitor them.
 const SEEK_FURTHER: Duration = Duration::from_secs(2);
-/// The most names that are sought at once; the oldest wish makes room.
+/// The most names that are sought at once; the oldest is evicted for a new one.
 const MAX_SOUGHT: usize = 1_024;
 
 /// The names that are sought.
@@ -25,8 +25,8 @@ struct SoughtName {
     found: bool,
 }
 
-/// Asks the network for a name in the background, until it is known or ten seconds have passed. Watch the name to receive
-/// its instances; repeat this to go on seeking.
+/// Asks the network for a name in the background, until it is known or ten seconds have passed. Watch the name to receive its
+/// instances; repeat this to continue.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Search {
@@ -40,7 +40,7 @@ pub struct Search {
 pub struct RepeatQueries(pub Vec<ServiceName>);
 
 impl Searches {
-    /// Seeks a name from now on, also if that is sought already.
+    /// Starts to seek a name, also if it is sought already.
     pub(crate) fn seek(&mut self, name: &ServiceName, now: Instant) {
         self.make_room();
         let sought =
@@ -53,24 +53,24 @@ impl Searches {
         self.sought.get(name).is_some_and(|sought| !sought.found)
     }
 
-    /// The names that are sought and not found.
+    /// Returns the names that are sought and not found.
     pub(crate) fn unfound(&self) -> impl Iterator<Item = &ServiceName> {
         self.sought.iter().filter(|(_, sought)| !sought.found).map(|(name, _)| name)
     }
 
-    /// Takes note that an instance of a name has come. Returns whether the name is sought.
+    /// Records that an instance of a name was found. Returns whether the name is sought.
     pub(crate) fn found(&mut self, name: &ServiceName) -> bool {
         let sought = self.sought.get_mut(name);
         sought.map(|sought| sought.found = true).is_some()
     }
 
-    /// Takes note that the last instance of a name has gone. Returns whether it has to be sought again: the instance may have been
+    /// Records that the last instance of a name is gone. Returns whether it has to be sought again: the instance may have been
     /// an outdated record.
     pub(crate) fn lost(&mut self, name: &ServiceName) -> bool {
         self.sought.get_mut(name).is_some_and(|sought| std::mem::take(&mut sought.found))
     }
 
-    /// Gives up the names that were not wished for lately, and returns them.
+    /// Removes the names that were not requested lately, and returns them.
     pub(crate) fn give_up_old(&mut self, now: Instant) -> Vec<ServiceName> {
         let is_old = |_: &ServiceName, sought: &mut SoughtName| now.duration_since(sought.wished) >= SEEK;
         self.sought.extract_if(is_old).map(|(name, _)| name).collect()

@@ -1,4 +1,4 @@
-//! Watchers of the directory, each with a bounded queue of events that is read at its own pace.
+//! Watchers of the directory, each with a bounded queue of events that it reads at its own pace.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use meshzero_proto::name::ServiceName;
 
 use crate::runtime::waking;
 
-/// Watches the services that `filter` names: the watcher first receives all that are known.
+/// Watches the services that `filter` selects: the watcher first receives all that are known.
 ///
 /// A watch of anything but a single name makes the node monitor the others: it stays connected to every other node, so that it
 /// notices within two seconds when one dies. A program that follows a single name has a link to it for that.
@@ -28,7 +28,7 @@ pub struct Watch {
 pub enum AddressChanges {
     /// Only moves: some addresses are no longer the instance's own.
     Moves,
-    /// Also every additional address, reported as a move, for those that connect to the instance.
+    /// Also every additional address, reported as a move, for watchers that connect to the instance.
     All,
 }
 
@@ -48,14 +48,14 @@ struct SharedQueue(Mutex<WatchQueue>);
 struct WatchQueue {
     pending: Pending,
     waker: Option<Waker>,
-    /// The node left; nothing follows the pending events.
+    /// Set if the node left; nothing follows the pending events.
     ended: bool,
-    /// Nobody reads any longer.
+    /// Set if the watcher was dropped.
     dropped: bool,
 }
 
 impl Watcher {
-    /// The next event; `None` after the node left.
+    /// Returns the next event; `None` after the node left.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -63,7 +63,7 @@ impl Watcher {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// The next event, for hand-written futures and streams.
+    /// Polls for the next event, for hand-written futures and streams.
     pub fn poll_recv(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<DirectoryEvent>> {
         let mut queue = self.shared.queue();
         match queue.pending.pop() {
@@ -72,7 +72,7 @@ impl Watcher {
             None => {
                 let before = queue.waker.replace(cx.waker().clone());
                 drop(queue);
-                // Not under the lock: with a waker a task may go, and with that the watch.
+                // Not under the lock: dropping a waker may drop its task, and with it the watch.
                 drop(before);
                 Poll::Pending
             }
@@ -93,7 +93,7 @@ impl Drop for Watcher {
 }
 
 impl SharedQueue {
-    /// Locks the queue. A panic while the lock was held leaves a queue behind that is still whole.
+    /// Locks the queue, which is still valid after a panic.
     fn queue(&self) -> MutexGuard<'_, WatchQueue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,17 +157,17 @@ impl Watchers {
         }
     }
 
-    /// The filters of all watchers.
+    /// Returns the filters of all watchers.
     pub(crate) fn filters(&self) -> impl Iterator<Item = &Filter> {
         self.0.iter().map(|watching| &watching.filter)
     }
 
-    /// Returns whether a watcher that is still read includes a name.
+    /// Returns whether the filter of a watcher that is still read includes a name.
     pub(crate) fn want(&self, name: &ServiceName) -> bool {
         self.0.iter().any(|watching| watching.filter.includes(name) && !watching.shared.queue().dropped)
     }
 
-    /// Forgets watchers that are no longer read.
+    /// Removes watchers that are no longer read.
     pub(crate) fn prune(&mut self) {
         self.0.retain(|watching| !watching.shared.queue().dropped);
     }

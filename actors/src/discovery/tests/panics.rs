@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Panics where it is handled.
+/// A message whose handler panics.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Stumble;

@@ -6,7 +6,7 @@ use super::*;
 use crate::discovery::mdns::channel::{Channel, SocketPurpose};
 
 #[actix::test]
-async fn a_watcher_hears_what_comes_and_goes() {
+async fn a_watcher_receives_services_that_come_and_go() {
     let mesh = own_mesh();
     let (here, there) = (Node::start(&mesh), Node::start(&mesh));
     let mut watcher = here.watch(Filter::Prefix("robot/".into())).await;
@@ -36,7 +36,7 @@ async fn own_services_are_listed_too() {
 }
 
 #[actix::test]
-async fn what_was_there_before_is_listed_and_sought() {
+async fn services_from_before_are_listed_and_found() {
     let mesh = own_mesh();
     let there = Node::start(&mesh);
     let _a = there.offer("group/a").await;
@@ -58,7 +58,7 @@ async fn what_was_there_before_is_listed_and_sought() {
 }
 
 #[actix::test]
-async fn a_process_that_dies_without_a_word_is_noticed() {
+async fn a_process_that_dies_without_a_goodbye_is_noticed() {
     let mesh = own_mesh();
     let ghost = Ghost::start();
     let (arm, leg) = (endpoint(&mesh, ghost.node, None).await, endpoint(&mesh, ghost.node, None).await);
@@ -94,7 +94,7 @@ async fn a_process_that_dies_without_a_word_is_noticed() {
 }
 
 #[actix::test]
-async fn what_nobody_answers_for_is_not_listed() {
+async fn services_that_do_not_answer_are_not_listed() {
     let mesh = own_mesh();
     let ghost = Ghost::start();
     let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
@@ -122,7 +122,7 @@ async fn a_forged_goodbye_is_not_believed() {
     let family = nics.used[0].families().next().expect("it has an address");
     let ears = Channel::open(&nics.used[0], family, SocketPurpose::Multicast).expect("a socket");
     let mut replies = ReplyAssembler::default();
-    // At another address, so that it can be told from what the true node says.
+    // At another address, to distinguish it from the true node's announcements.
     let elsewhere = SocketAddr::from(([127, 0, 0, 1], 9));
     forger.announce(&mesh, "arm", arm.instance, elsewhere);
     until("the forger's record is out", async || {
@@ -136,7 +136,7 @@ async fn a_forged_goodbye_is_not_believed() {
     })
     .await;
     forger.mdns.close().await;
-    // The endpoint is asked, and answers.
+    // The endpoint is probed, and answers.
     time::sleep(Duration::from_millis(500)).await;
     while let Some(event) = watcher.try_recv() {
         assert!(!matches!(event, DirectoryEvent::Down { .. }), "{event:?}");

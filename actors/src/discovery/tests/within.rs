@@ -1,4 +1,4 @@
-//! Discovery actors that hear and are told what a test says, without multicast and links.
+//! Discovery actors that receive only the messages of a test, without multicast and links.
 
 use meshzero_proto::discovery::directory::AdvertSource;
 use tokio::sync::oneshot;
@@ -9,7 +9,7 @@ use crate::runtime::clock;
 
 type Run = dyn FnOnce(&mut Discovery, &mut Context<Discovery>) + Send;
 
-/// Runs in the actor.
+/// A function that runs in the actor.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Within(Box<Run>);
@@ -37,7 +37,7 @@ impl Node {
         returned.await.expect("it has run")
     }
 
-    /// Hears of services as by multicast.
+    /// Receives announcements of services as by multicast.
     async fn hear(&self, adverts: Vec<Advert>) {
         self.within(|this, ctx| {
             for advert in adverts {
@@ -53,12 +53,12 @@ impl Node {
     }
 }
 
-/// An instance and a node that nobody else has.
+/// Returns the identities of a new instance and a new node.
 fn identity() -> (InstanceId, NodeId) {
     (InstanceId::from_random(random()), NodeId::from_random(random()))
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
 
 #[actix::test]
@@ -82,7 +82,7 @@ async fn a_refusal_takes_down_no_instance_that_has_answered_since() {
         .send(InstanceVerified { instance: proved, address: NOBODY })
         .await
         .expect("the actor lives");
-    // It was judged later, so the other one is left alone for good.
+    // It was judged later, so the decision about the other one is final.
     until("the one that is dead is gone", async || !here.shows(dead).await).await;
     assert!(here.shows(proved).await);
     here.leave().await;
@@ -113,7 +113,7 @@ async fn a_node_that_could_not_be_dialled_is_not_given_up_once_an_instance_of_it
     here.leave().await;
 }
 
-/// So many services of a node at one address.
+/// Returns adverts of `count` services of a node at one address.
 fn adverts(mesh: &MeshName, node: NodeId, count: usize, address: SocketAddr) -> Vec<Advert> {
     (0..count).map(|n| advert(mesh, node, &format!("service/{n}"), identity().0, address)).collect()
 }
@@ -135,7 +135,7 @@ async fn of_many_services_those_of_a_node_whose_first_answers_are_asked_at_once_
         announced.push(advert(&mesh, healthy, &format!("healthy/{n}"), endpoint.instance, endpoint.address));
         endpoints.push(endpoint);
     }
-    // It accepts, and says nothing.
+    // It accepts, and never answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     announced.extend(adverts(&mesh, silent, EACH, listener.local_addr().expect("bound")));
     here.hear(announced).await;
@@ -154,7 +154,7 @@ async fn of_many_services_those_of_a_node_whose_first_answers_are_asked_at_once_
 }
 
 #[actix::test]
-async fn of_as_many_services_as_are_asked_none_is_forgotten_that_does_not_answer() {
+async fn of_the_most_services_that_are_probed_every_silent_one_is_remembered() {
     let mesh = own_mesh();
     let here = Node::deaf(&mesh);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

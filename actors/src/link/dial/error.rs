@@ -10,13 +10,13 @@ use meshzero_proto::wire::hello::{HelloError, Rejection};
 
 use crate::net::zone::ZonedAddress;
 
-/// Errors of dialling: an endpoint could not be reached, or did not accept.
+/// Errors of dialling: an endpoint could not be reached, or rejected the connection.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// There was no address to try.
     #[error("it has no address")]
     NoAddress,
-    /// No address accepted a connection; the error of the last one.
+    /// No address accepted a connection. This is the error of the last one.
     #[error("no connection to {}: {error}", ZonedAddress(*.address))]
     Unreachable {
         /// The address that failed last.
@@ -44,7 +44,7 @@ pub enum DialError {
         /// Every address that was tried.
         attempts: Vec<Attempt>,
     },
-    /// The other end speaks the protocol and declined.
+    /// The other end speaks the protocol and rejected the connection.
     #[error("{}: {rejection}", ZonedAddress(*.address))]
     Rejected {
         /// The address that answered.
@@ -57,7 +57,8 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// Every address that was tried, in this order, and how each ended. Those whose turn had not come are not among them.
+    /// Returns every address that was tried, in order, and how each attempt ended. Addresses whose turn had not come are not
+    /// among them.
     pub(crate) fn attempts(&self) -> &[Attempt] {
         match self {
             Self::NoAddress => &[],
@@ -68,7 +69,7 @@ impl DialError {
         }
     }
 
-    /// The same, with what was tried.
+    /// Adds the attempts that were made before.
     pub(crate) fn after(mut self, tried: Vec<Attempt>) -> Self {
         match &mut self {
             Self::NoAddress => {}
@@ -80,8 +81,8 @@ impl DialError {
         self
     }
 
-    /// Returns whether another try may succeed in a moment: at another address, or because the endpoint's program, or one that
-    /// takes its place, is there by then.
+    /// Returns whether another try may succeed in a moment: at another address, or because the endpoint's program, or its
+    /// replacement, is there by then.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::NoAddress | Self::Unreachable { .. } | Self::TimedOut { .. } => true,
@@ -90,7 +91,8 @@ impl DialError {
         }
     }
 
-    /// Returns whether the other end may speak another protocol: ZeroMQ's sockets say so, or close the connection.
+    /// Returns whether the other end may speak another protocol: a ZeroMQ socket answers with its own, or closes the
+    /// connection.
     pub(crate) fn may_be_other_protocol(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
 

@@ -1,4 +1,4 @@
-//! The client's half of the handshake, on a connection that stands.
+//! The client's half of the handshake, on an open connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,26 +11,26 @@ use tokio::time::Instant;
 use super::DialError;
 use crate::net::connection::Connection;
 
-/// A connection that has shaken hands.
+/// A connection that completed the handshake.
 #[derive(Debug)]
 pub(crate) struct Handshaken {
     /// The connection; nothing after the handshake has been read from it.
     pub connection: Connection,
-    /// Whom it leads to.
+    /// The answer, which identifies the other end.
     pub welcome: Welcome,
     /// The address that answered.
     pub address: SocketAddr,
-    /// The time that the answer took once there was a connection.
+    /// The time from the connection to the answer.
     pub round_trip: Duration,
 }
 
-/// Says an encoded `hello` on a connection, and waits for the answer.
+/// Sends an encoded `hello` on a connection, and waits for the answer.
 ///
 /// # Errors
 /// [`DialError`].
 ///
 /// # Cancel safety
-/// Dropping the future closes the connection.
+/// This function is not cancel safe: dropping the future closes the connection.
 pub(crate) async fn greet(
     mut connection: Connection,
     address: SocketAddr,
@@ -58,7 +58,7 @@ pub(crate) async fn greet(
     }
 }
 
-/// Errors of reading a greeting.
+/// Errors of reading a handshake.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeReadError {
     #[error(transparent)]
@@ -67,8 +67,8 @@ pub(crate) enum HandshakeReadError {
     Hello(#[from] HelloError),
 }
 
-/// Reads one hello or answer, of which `begun` has been read, and not a byte more, so that the frames behind it stay in the
-/// socket.
+/// Reads one hello or answer, of which `begun` has been read already, and not a byte more, so that the frames behind it stay in
+/// the socket.
 pub(crate) async fn read_handshake<T>(
     stream: &mut (impl AsyncRead + Unpin),
     begun: &[u8],

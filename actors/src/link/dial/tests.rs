@@ -107,7 +107,7 @@ async fn an_error_names_every_address_that_was_tried_and_how_each_ended() {
 }
 
 #[tokio::test]
-async fn what_is_open_when_the_time_is_over_is_told_as_well() {
+async fn attempts_that_are_open_at_the_timeout_are_reported_as_well() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = silent.local_addr().expect("bound");
     let patience = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! A test of a connection on which nothing arrives: of the other host, and of the process there.
+//! A test of a connection on which nothing arrives: of the other host, and of its process.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -9,9 +9,9 @@ use tokio::time;
 use crate::link::dial;
 use crate::net::network::Network;
 
-/// The test of a connection on which nothing arrives any more, although it should.
+/// The test of a connection that has become silent, although bytes are expected.
 pub(crate) struct LivenessProbe {
-    /// The address of this host that it comes from.
+    /// The address of this host from which it comes.
     pub(super) own: Option<IpAddr>,
     pub(super) address: SocketAddr,
     pub(super) hello: Hello,
@@ -19,8 +19,8 @@ pub(crate) struct LivenessProbe {
 }
 
 impl LivenessProbe {
-    /// Returns whether another connection comes about within `patience`: the other host is there, however busy the process is. It must
-    /// come from the same address, because if this host has that no more, nothing will arrive there.
+    /// Returns whether another connection is accepted within `patience`: the other host is there, however busy the process is.
+    /// It must come from the same address, because if this host no longer has that one, nothing will arrive there.
     pub(crate) async fn is_host_there(&self, patience: Duration) -> bool {
         let connecting = self.network.connect_from(self.own, self.address);
         matches!(time::timeout(patience, connecting).await, Ok(Ok(_)))

@@ -1,4 +1,4 @@
-//! Acknowledgements: how much of the stream has left and arrived, and the frames that ask for that or tell it.
+//! Acknowledgements: the parts of the stream that were sent and received, and the frames that request or report them.
 
 use meshzero_proto::stream::InvalidAck;
 use meshzero_proto::wire::frame::FrameKind;
@@ -6,7 +6,7 @@ use meshzero_proto::wire::frame::FrameKind;
 use super::{Flush, SendQueue};
 use crate::runtime::sync::atomic::Ordering;
 
-/// The numbers that an outbox is shown by.
+/// The statistics of a send queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueStats {
     /// Set if there is a connection.
@@ -22,22 +22,22 @@ pub(crate) struct QueueStats {
 }
 
 impl SendQueue {
-    /// Bytes that wait to be written.
+    /// Returns the number of bytes that wait to be written.
     pub(crate) fn waiting(&self) -> u64 {
         self.lock().flow.waiting()
     }
 
-    /// Bytes that the system has taken since the beginning, at most: what comes behind them, the other end does not have.
+    /// Returns an upper bound of the bytes that the system has accepted: the other end cannot have any later ones.
     pub(crate) fn handed_to_kernel(&self) -> u64 {
         self.lock().flow.handed()
     }
 
-    /// Bytes that the other end is known to have.
+    /// Returns the number of bytes that the other end has acknowledged.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.lock().flow.acknowledged()
     }
 
-    /// Returns the numbers of this moment.
+    /// Returns the current statistics.
     pub(crate) fn stats(&self) -> QueueStats {
         let state = self.lock();
         QueueStats {
@@ -49,17 +49,17 @@ impl SendQueue {
         }
     }
 
-    /// Returns whether the other end has not acknowledged all that was sent, besides what keeps the link going.
+    /// Returns whether the other end has yet to acknowledge any bytes, other than those that maintain the link.
     pub(crate) fn has_unacked(&self) -> bool {
         self.lock().flow.has_unacked()
     }
 
-    /// From now on [`SendQueue::peer_closed`] returns when bytes have left.
+    /// Makes [`SendQueue::peer_closed`] return when bytes are next sent.
     pub(crate) fn watch(&self) {
         self.is_watched.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until bytes have left since [`SendQueue::watch`]. For one at a time.
+    /// Waits until bytes were sent since [`SendQueue::watch`]. For one waiter at a time.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -67,20 +67,20 @@ impl SendQueue {
         self.left.notified().await;
     }
 
-    /// Asks the other end how much has arrived.
+    /// Requests an acknowledgement from the other end.
     pub(crate) fn ping(&self) {
         self.keep_up(FrameKind::Ping, 0);
     }
 
-    /// Tells the other end that so many bytes of its stream have arrived.
+    /// Acknowledges the first `bytes` of the other end's stream.
     pub(crate) fn send_ack(&self, bytes: u64) {
         self.keep_up(FrameKind::Ack, bytes);
     }
 
-    /// The other end has the first `bytes` of the stream.
+    /// Records that the other end has the first `bytes` of the stream.
     ///
     /// # Errors
-    /// [`InvalidAck`]: that cannot be.
+    /// [`InvalidAck`]: more bytes than were sent.
     pub(crate) fn acknowledge(&self, bytes: u64) -> Result<(), InvalidAck> {
         let goes_on = self.lock().flow.acknowledge(bytes)?;
         if goes_on {
@@ -89,7 +89,7 @@ impl SendQueue {
         Ok(())
     }
 
-    /// Writes from now on without acknowledgements: the other end sends none any more.
+    /// Writes without waiting for acknowledgements from now on: the other end sends no more of them.
     pub(crate) fn lift_window(&self) {
         self.lock().flow.lift_window();
         self.filled.notify_one();
@@ -97,7 +97,7 @@ impl SendQueue {
 
     fn keep_up(&self, kind: FrameKind, id: u64) {
         let mut state = self.lock();
-        // Once it is closed nobody wants to know.
+        // A closed queue needs none.
         if !state.closed {
             state.flow.keep_up(kind, id);
             self.schedule_flush(state, Flush::AtOnce, true);

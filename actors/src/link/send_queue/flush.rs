@@ -1,4 +1,4 @@
-//! From the outbox to the connection of the moment, and over to the next one.
+//! Flushing: from the send queue to the current connection, and on to the next one.
 
 use std::io::{self, IoSlice};
 
@@ -11,13 +11,13 @@ use crate::runtime::sync::atomic::Ordering;
 use crate::runtime::sync::{Arc, MutexGuard};
 
 impl SendQueue {
-    /// Writes what nobody else writes, until the outbox is closed and written or the connection fails.
+    /// Writes everything that no sender writes, until the queue is closed and written or the connection fails.
     ///
     /// # Errors
-    /// Those of the socket.
+    /// The socket's errors.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn run_flush(&self) -> io::Result<()> {
         loop {
             while let Some((leaving, socket)) = self.take() {
@@ -37,28 +37,28 @@ impl SendQueue {
         }
     }
 
-    /// Returns whether the outbox is closed without a connection: nothing of what is there can leave any more.
+    /// Returns whether the queue is closed without a connection: no byte in it can be sent any more.
     fn is_cut_off(&self) -> bool {
         let state = self.lock();
         state.closed && state.socket.is_none()
     }
 
-    /// Lets go of the connection. What is appended waits for the next one.
+    /// Drops the connection. Bytes that are appended wait for the next one.
     pub(crate) fn detach(&self) {
         let mut state = self.lock();
         state.socket = None;
         (state.is_blocked, state.is_kept_short) = (false, false);
     }
 
-    /// Goes on over another connection, from the byte numbered `from`, which the other end wants next. Where news that newer ones
-    /// supersede are [left out](Outbox::keep_newest), other bytes follow, if the other end reads from no connection of before
-    /// (`is_latest`).
+    /// Continues over another connection, from the byte numbered `from`, which the other end expects next. Where news items are
+    /// [dropped in favour of newer ones](SendQueue::keep_newest), the stream is revised first, if the other end no longer reads
+    /// from any earlier connection (`is_latest`).
     ///
     /// # Errors
-    /// [`InvalidAck`]: the other end cannot want that.
+    /// [`InvalidAck`]: the other end cannot expect that byte.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the outbox without a connection.
+    /// This method is not cancel safe: dropping the future leaves the queue without a connection.
     pub(crate) async fn attach(
         &self,
         socket: WriteHalf,
@@ -81,29 +81,29 @@ impl SendQueue {
                     break;
                 }
             }
-            // A sender is about to return from the system.
+            // A sender's write is about to return.
             returned.await;
         }
         self.filled.notify_one();
         Ok(())
     }
 
-    /// Takes the bytes to write now, and the socket; `None` if there is nothing, or somebody writes and will say when that has
-    /// ended, or nothing may be written.
+    /// Takes the bytes to write now, and the socket; `None` if there is nothing to write, if another task is writing and will
+    /// notify when it is done, or if nothing may be written.
     fn take(&self) -> Option<(WriteBatch, Arc<WriteHalf>)> {
         let mut state = self.lock();
         let socket = state.socket.clone()?;
         Some((state.flow.take()?, socket))
     }
 
-    /// The connection, when all has been written and nothing more will come.
+    /// Returns the connection, when all has been written and nothing more will come.
     fn finished_socket(&self) -> Option<Arc<WriteHalf>> {
         let state = self.lock();
         if state.closed && state.flow.waiting() == 0 { state.socket.clone() } else { None }
     }
 
-    /// Writes what has been appended, while nobody else does. Where nothing may be written, the next connection or
-    /// acknowledgement lets it leave.
+    /// Writes the appended bytes, unless another task is writing. Where nothing may be written, the next connection or
+    /// acknowledgement releases them.
     #[inline(never)]
     pub(super) fn write_now(&self, mut state: MutexGuard<'_, SendState>) {
         let Some(socket) = state.socket.clone() else { return };
@@ -111,7 +111,7 @@ impl SendQueue {
         drop(state);
         let wrote = self.write(&socket, &leaving).unwrap_or(0);
         let mut state = self.lock();
-        // What failed here fails again for the connection's own task, which tells.
+        // An error here recurs in the connection's own task, which reports it.
         let more = state.flow.put_back(leaving, wrote) || state.closed;
         let tell = wrote > 0 || state.socket.is_none();
         drop(state);
@@ -123,7 +123,7 @@ impl SendQueue {
         }
     }
 
-    /// Brings back what was taken, and says whether the socket took any of it.
+    /// Returns the batch to the stream, and whether the socket accepted any of it.
     fn put_back(&self, leaving: WriteBatch, wrote: io::Result<usize>) -> io::Result<bool> {
         let (bytes, result) = match wrote {
             Ok(0) => (0, Err(io::ErrorKind::WriteZero.into())),
@@ -141,7 +141,7 @@ impl SendQueue {
         result
     }
 
-    /// Hands to the system what it takes at once.
+    /// Passes to the system as many bytes as it accepts at once.
     fn write(&self, socket: &WriteHalf, leaving: &WriteBatch) -> io::Result<usize> {
         let wrote = match leaving.only_batch() {
             Some(batch) => socket.try_write(batch),

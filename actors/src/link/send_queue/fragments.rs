@@ -1,4 +1,4 @@
-//! Long replies: they leave in pieces, so that short ones do not wait behind them.
+//! Long replies: they are sent in pieces, so that short ones do not wait behind them.
 
 use bytes::Bytes;
 
@@ -6,8 +6,8 @@ use super::{Flush, SendQueue, SendState};
 use crate::runtime::sync::MutexGuard;
 
 impl SendQueue {
-    /// Lets a whole frame, the reply to the request `id`, leave in pieces. Others may leave between them. A closed connection
-    /// drops it.
+    /// Queues a whole frame, the reply to the request `id`, to be sent in pieces. Other frames may be sent between them. A
+    /// closed connection drops it.
     pub(crate) fn push_fragmented(&self, id: u64, frame: Bytes) {
         let mut state = self.lock();
         if !state.closed {
@@ -16,7 +16,7 @@ impl SendQueue {
         }
     }
 
-    /// Lets nothing more leave of a long reply to the request `id`: nobody wants it.
+    /// Drops the unsent rest of a long reply to the request `id`, which is no longer wanted.
     pub(crate) fn revoke(&self, id: u64) {
         let mut state = self.lock();
         if state.flow.has_bulk() {
@@ -29,7 +29,7 @@ impl SendQueue {
         }
     }
 
-    /// Puts the pieces of a frame where long replies wait.
+    /// Queues the pieces of a frame with the long replies.
     #[cold]
     pub(super) fn set_aside(&self, mut state: MutexGuard<'_, SendState>, id: u64, pieces: Vec<Bytes>) {
         state.flow.bulk(id, pieces);
@@ -43,7 +43,8 @@ impl SendQueue {
 }
 
 impl SendState {
-    /// Sees to it that little waits in the system, where nothing can leave before it, if long replies wait here.
+    /// Keeps the system's queue short while long replies wait here, because other frames cannot overtake bytes that the system
+    /// has.
     pub(super) fn keep_kernel_short(&mut self) {
         if self.flow.has_bulk()
             && !self.is_kept_short

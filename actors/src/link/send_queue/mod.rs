@@ -1,8 +1,8 @@
-//! Bytes on their way out of one link: a bounded batch that anybody appends to, and whoever is free writes.
+//! The send queue of one link: a bounded batch that any sender appends to, and that any free task writes.
 //!
-//! Batching is opportunistic. While nobody writes, a sender in a hurry writes its own frame at once; while somebody
-//! does, the batch fills, and leaves whole when the write has ended. What has been written is kept until the other end has
-//! acknowledged it, so that it can be written again when the connection is replaced.
+//! Batching is opportunistic. While no task writes, an urgent sender writes its own frame at once; while one does, the batch
+//! fills, and is sent whole when the write has ended. Bytes that were written are stored until the other end has acknowledged
+//! them, so that they can be written again when the connection is replaced.
 
 mod acks;
 mod flush;
@@ -28,15 +28,15 @@ use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::sync::{Arc, Mutex, MutexGuard};
 use crate::telemetry::counters::TrafficCounters;
 
-/// A gathered batch of this length is written by whoever filled it. Measured: with a quarter of it large messages reach
-/// less than half the throughput, and more gains nothing.
+/// The length at which the sender that filled a batch writes it. Measured: with a quarter of it large messages reach less than
+/// half the throughput, and more gains nothing.
 const FLUSH_BYTES: usize = 256 << 10;
 
-/// The same where large payloads lie beside the batch, which takes no more cache for them. Measured: one system call of this
-/// length moves nearly twice as many bytes a second as three of a third, and one of twice as much fewer again.
+/// The same length where large payloads lie beside the batch, which takes no more cache for them. Measured: one system call of
+/// this length moves nearly twice as many bytes a second as three of a third, and one of twice as much fewer again.
 const FLUSH_SHARED_BYTES: usize = 640 << 10;
 
-/// The outgoing half of a link, shared by all who send on it.
+/// The outgoing half of a link, shared by all senders.
 #[derive(Debug)]
 pub(crate) struct SendQueue {
     state: Mutex<SendState>,
@@ -44,13 +44,14 @@ pub(crate) struct SendQueue {
     meter: Arc<TrafficCounters>,
     filled: Notify,
     drained: Notify,
-    /// Held by whoever waits for room, so that those who wait are served in order.
+    /// Held by the first waiter for room, so that waiters are served in order.
     turn: tokio::sync::Mutex<()>,
-    /// The number of those who wait for room or are about to use it: nobody may overtake them.
+    /// The number of senders that wait for room or are about to use it: none may be overtaken.
     queued: AtomicUsize,
-    /// Set when a frame is refused because too much waits, and cleared when somebody finds less: then nothing is written in vain.
+    /// Set when a frame is refused because the queue is full, and cleared when a sender finds room: then no frame is written in
+    /// vain.
     was_full: AtomicBool,
-    /// Set if [`SendQueue::left`] is to be notified when bytes leave.
+    /// Set if [`SendQueue::left`] is to be notified when bytes are sent.
     is_watched: AtomicBool,
     left: Notify,
 }
@@ -62,46 +63,46 @@ struct SendState {
     socket: Option<Arc<WriteHalf>>,
     /// Set if the connection's task waits for the socket, and will look again.
     is_blocked: bool,
-    /// Set if the system has been told to keep little for this connection, because long replies leave on it.
+    /// Set if the system's queue is kept short for this connection, because long replies are sent on it.
     is_kept_short: bool,
     closed: bool,
     /// The number of connections after the first.
     resumed: u64,
-    /// The number of items of each topic that are worth sending, if news leave here for a subscriber that wants only the newest.
+    /// The number of news items of each topic that are worth sending, if a subscriber here wants only the newest.
     newest: Option<u32>,
 }
 
 /// The time at which a frame is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flush {
-    /// At once, by whoever appended it, unless somebody is writing.
+    /// At once, by its sender, unless another task is writing.
     AtOnce,
-    /// By the connection's own task, with whatever has been appended until then.
+    /// By the connection's own task, with all frames that have been appended until then.
     Gathered,
 }
 
-/// The properties of a reply that matter to its frame.
+/// The properties of a reply that affect its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReplyFrame {
     /// The request that it answers.
     pub id: u64,
-    /// A frame of more bytes leaves in pieces.
+    /// The most bytes of a frame; a longer one is sent in pieces.
     pub longest: usize,
 }
 
 /// The place of a frame in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WrittenRange {
-    /// Its last byte is this byte of the stream.
+    /// The offset in the stream at which it ends.
     pub end: u64,
     /// Its length in bytes.
     pub length: u32,
-    /// Set if appending it took the time to write a whole batch: then others on the thread should have their turn.
+    /// Set if appending it took the time to write a whole batch: then other tasks on the thread should have a turn.
     pub wrote_batch: bool,
 }
 
 impl WrittenRange {
-    /// The bytes of the stream that it is.
+    /// Returns its bytes, as a range of the stream.
     pub(crate) fn bytes(&self) -> Range<u64> {
         self.end - u64::from(self.length)..self.end
     }
@@ -112,15 +113,15 @@ impl WrittenRange {
 pub(crate) enum PushError<E> {
     /// The connection is closed.
     Closed,
-    /// As many bytes wait as may.
+    /// The queue is full.
     Full,
     /// The frame could not be written.
     Frame(E),
 }
 
 impl SendQueue {
-    /// An outbox in which as many bytes wait for `socket` as the limits say, besides the frame that crosses the limit. It counts
-    /// its writes in `meter`, and takes memory for its batches from `spares`.
+    /// Creates a queue in front of `socket`, bounded by the limits, besides the one frame that crosses the bound. It counts its
+    /// writes in `meter`, and takes memory for its batches from `spares`.
     pub(crate) fn new(
         socket: WriteHalf,
         limits: &Limits,
@@ -151,7 +152,7 @@ impl SendQueue {
         }
     }
 
-    /// Appends what `frame` writes, where there is `room` for it. It writes before anything is locked.
+    /// Appends the output of `frame`, if there is `room` for it. `frame` runs before anything is locked.
     ///
     /// # Errors
     /// [`PushError`]; nothing was appended.
@@ -171,7 +172,7 @@ impl SendQueue {
         })
     }
 
-    /// Appends a frame that has been written, where there is `room` for it.
+    /// Appends a written frame, if there is `room` for it.
     ///
     /// # Errors
     /// [`PushError`]; nothing was appended.
@@ -188,19 +189,19 @@ impl SendQueue {
         self.append(self.limit_of(room), pace, None, written)
     }
 
-    /// Appends what `frame` writes, which is the reply to a request. A closed connection drops it.
+    /// Appends the output of `frame`, which is the reply to a request. A closed connection drops it.
     pub(crate) fn push_reply(&self, reply: ReplyFrame, pace: Flush, frame: impl FnOnce(&mut Buffer)) {
         EncodedParts::with(|written| {
             let Ok(()) = written.write::<Infallible>(|out| {
                 frame(out);
                 Ok(())
             });
-            // On a closed connection nobody waits for the answer.
+            // The requester of a closed connection no longer waits for the answer.
             let _ = self.append::<Infallible>(None, pace, Some(reply), written);
         });
     }
 
-    /// Appends whole frames and leaves `frames` empty, and writes at once. A closed connection drops them.
+    /// Appends whole frames, leaves `frames` empty, and writes at once. A closed connection drops them.
     pub(crate) fn push_frames(&self, frames: &mut Vec<u8>) {
         let mut state = self.lock();
         if state.closed {
@@ -233,13 +234,13 @@ impl SendQueue {
         Ok(())
     }
 
-    /// After a connection was replaced, sends only the newest `items` of each topic among the news that have not arrived, and tells
-    /// the other end how many are missing.
+    /// After a connection was replaced, sends only the newest `items` of each topic among the news that have not arrived, and
+    /// reports the number of missing ones to the other end.
     pub(crate) fn keep_newest(&self, items: u32) {
         self.lock().newest = Some(items);
     }
 
-    /// Closes the outbox: what is there is still written, and nothing more is taken.
+    /// Closes the queue: its contents are still written, and nothing more is accepted.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         if !state.closed {
@@ -252,10 +253,10 @@ impl SendQueue {
         self.drained.notify_waiters();
     }
 
-    /// Waits until the outbox is closed and all that was in it has been written.
+    /// Waits until the queue is closed and all of it has been written.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn finished(&self) {
         loop {
             let drained = self.drained.notified();
@@ -274,7 +275,7 @@ impl SendQueue {
         self.lock().socket.is_some()
     }
 
-    /// Makes nothing of a frame that has not begun to leave, and says whether it could.
+    /// Removes a frame none of which has been sent, and returns whether that was possible.
     pub(crate) fn withdraw(&self, frame: Range<u64>) -> bool {
         self.lock().flow.withdraw(frame)
     }
@@ -313,23 +314,23 @@ impl SendQueue {
             is_full = state.flow.waiting() >= FLUSH_SHARED_BYTES as u64;
         }
         let end = state.flow.placed();
-        // A frame's own length is a number of this size.
+        // The length of one frame fits.
         let length = (end - begin) as u32;
         let wrote_batch = pace == Flush::Gathered && is_full;
         self.schedule_flush(state, if wrote_batch { Flush::AtOnce } else { pace }, before == 0);
         Ok(WrittenRange { end, length, wrote_batch })
     }
 
-    /// Sees to it that what has been appended is written. `first` says that nothing had been before it.
+    /// Arranges for appended bytes to be written. `first` is set if the queue was empty before.
     #[inline(always)]
     fn schedule_flush(&self, state: MutexGuard<'_, SendState>, pace: Flush, first: bool) {
         if state.flow.is_taken() {
-            // Whoever writes looks again afterwards.
+            // The writing task looks again afterwards.
             return;
         }
         let is_left_over = state.flow.is_left_over();
         if pace == Flush::Gathered || is_left_over {
-            // Where something waited already, the task has been told.
+            // Where bytes waited already, the task was notified before.
             let tell = !state.is_blocked && (first || is_left_over);
             drop(state);
             if tell {

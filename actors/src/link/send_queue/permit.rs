@@ -1,4 +1,4 @@
-//! Room in the queue: senders are refused, or wait for a permit, while too many bytes wait; permits are granted in order.
+//! Room in the queue: while too many bytes wait, senders are refused, or wait for a permit; permits are granted in order.
 
 use meshzero_proto::buffer::Buffer;
 
@@ -6,22 +6,22 @@ use super::{Flush, PushError, SendQueue, WrittenRange};
 use crate::message::written::EncodedParts;
 use crate::runtime::sync::atomic::Ordering;
 
-/// Senders that can wait do so while as much waits for the socket: more only costs memory and cache.
+/// The most bytes that senders which can wait put in front of the socket: more only costs memory and cache.
 const AHEAD_BYTES: usize = 2 << 20;
 
 /// The room that a frame needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SpaceNeeded {
-    /// Any below the limit, if nobody waits for it: for senders that are refused otherwise.
+    /// Any below the limit, if nothing waits for it: for senders that are refused otherwise.
     Limit,
-    /// Room below what senders keep ahead of the socket, if nobody waits for it: for those that can wait.
+    /// Room below `AHEAD_BYTES`, if nothing waits for it: for senders that can wait.
     Ahead,
-    /// None: for answers, whose number is bounded elsewhere, and for those whose turn it is.
+    /// None: for answers, whose number is bounded elsewhere, and for senders that hold a permit.
     Any,
 }
 
 impl SendQueue {
-    /// Returns whether there may be `room`: a frame for which there is none is not worth writing.
+    /// Returns whether there may be `room`: otherwise a frame is not worth writing.
     #[inline(always)]
     pub(crate) fn has_room_for(&self, room: SpaceNeeded) -> bool {
         if room == SpaceNeeded::Any {
@@ -49,13 +49,13 @@ impl SendQueue {
         }
     }
 
-    /// Waits for room, behind those who waited before, and gives the right to [`SendPermit::push`].
+    /// Waits for room, behind earlier waiters, and returns the permit for [`SendPermit::push`].
     ///
     /// # Errors
     /// [`QueueClosed`].
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
+    /// This method is cancel safe, but dropping the future gives up its place in the queue.
     pub(crate) async fn reserve(&self) -> Result<SendPermit<'_>, QueueClosed> {
         self.queued.fetch_add(1, Ordering::AcqRel);
         let queued = WaitingSender { outbox: self };
@@ -64,7 +64,7 @@ impl SendQueue {
         Ok(SendPermit { queued, _turn: turn })
     }
 
-    /// Returns whether somebody waits for room.
+    /// Returns whether a sender waits for room.
     #[inline]
     pub(crate) fn has_waiters(&self) -> bool {
         self.queued.load(Ordering::Acquire) > 0
@@ -76,7 +76,7 @@ impl SendQueue {
     /// [`QueueClosed`].
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn room(&self, limit: usize) -> Result<(), QueueClosed> {
         loop {
             let drained = self.drained.notified();
@@ -102,7 +102,7 @@ impl SendQueue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueClosed;
 
-/// One who waits, counted.
+/// A counted waiter.
 #[derive(Debug)]
 struct WaitingSender<'a> {
     outbox: &'a SendQueue,
@@ -114,7 +114,7 @@ impl Drop for WaitingSender<'_> {
     }
 }
 
-/// The right to append next, with room for it.
+/// The permit to append next, with room for it.
 #[derive(Debug)]
 pub(crate) struct SendPermit<'a> {
     queued: WaitingSender<'a>,
@@ -122,10 +122,10 @@ pub(crate) struct SendPermit<'a> {
 }
 
 impl SendPermit<'_> {
-    /// Appends what `frame` writes.
+    /// Appends the output of `frame`.
     ///
     /// # Errors
-    /// [`PushError::QueueClosed`] or [`PushError::Frame`]; nothing was appended.
+    /// [`PushError::Closed`] or [`PushError::Frame`]; nothing was appended.
     pub(crate) fn push<E>(
         &self,
         pace: Flush,
@@ -134,10 +134,10 @@ impl SendPermit<'_> {
         self.queued.outbox.push(SpaceNeeded::Any, pace, frame)
     }
 
-    /// Appends a frame that has been written.
+    /// Appends a written frame.
     ///
     /// # Errors
-    /// [`PushError::QueueClosed`]; nothing was appended.
+    /// [`PushError::Closed`]; nothing was appended.
     pub(crate) fn place<E>(
         &self,
         pace: Flush,

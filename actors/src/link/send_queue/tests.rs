@@ -1,4 +1,4 @@
-//! Senders, a writer and a socket.
+//! A send queue with senders, a writer and a socket.
 
 use std::convert::Infallible;
 use std::io;
@@ -32,7 +32,7 @@ async fn connection() -> (WriteHalf, TcpStream) {
     (writer, far.expect("accepted").0)
 }
 
-/// An outbox whose task does not run yet, and the other end of its connection.
+/// A send queue whose task does not run yet, and the other end of its connection.
 async fn outbox_within(limits: Limits) -> (Arc<SendQueue>, TcpStream) {
     let (writer, far) = connection().await;
     (Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default())), far)
@@ -41,12 +41,12 @@ async fn outbox_within(limits: Limits) -> (Arc<SendQueue>, TcpStream) {
 async fn outbox(limit: usize) -> (Arc<SendQueue>, TcpStream) {
     let mut limits = Limits::default();
     limits.send_queue_bytes = limit;
-    // What nobody acknowledges does not stop these tests.
+    // The unacknowledged bytes must not stop these tests.
     limits.unacknowledged_bytes = 8 << 20;
     outbox_within(limits).await
 }
 
-/// Waits until the socket takes bytes.
+/// Waits until the socket accepts bytes.
 async fn writable(outbox: &SendQueue) {
     let socket = outbox.lock().socket.clone();
     socket.expect("attached").writable().await.expect("connected");
@@ -127,7 +127,7 @@ async fn a_frame_that_has_no_room_is_written_once_at_most() {
 async fn frames_leave_in_order_whoever_writes_them() {
     let (outbox, far) = outbox(1 << 20).await;
     let reader = tokio::spawn(all(far));
-    // The system says that the socket takes bytes before anybody writes.
+    // The system reports that the socket accepts bytes before anything is written.
     writable(&outbox).await;
     let mut expected = Vec::new();
     let mut writer = None;
@@ -171,7 +171,7 @@ async fn an_idle_connection_takes_a_frame_at_once() {
 }
 
 #[tokio::test]
-async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
+async fn waiters_are_served_in_order_and_never_overtaken() {
     let (outbox, far) = outbox(1).await;
     outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
     let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
@@ -183,7 +183,7 @@ async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
             turn.push(Flush::Gathered, bytes(1)).expect("room");
             order.send(number).expect("the test listens");
         }));
-        // On this one thread the task waits in the queue before the next is made.
+        // On this single thread the task waits in the queue before the next is created.
         tokio::task::yield_now().await;
     }
     let overtaking = outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1));
@@ -209,14 +209,14 @@ async fn closing_ends_all_waiting() {
     assert!(waiting.await.expect("no panic"));
 }
 
-/// Reads so many bytes.
+/// Reads `count` bytes.
 async fn read(far: &mut TcpStream, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     far.read_exact(&mut bytes).await.expect("read");
     bytes
 }
 
-/// What a sender may append, each time another byte.
+/// A frame of `count` equal bytes.
 fn byte(byte: u8, count: usize) -> impl FnOnce(&mut Buffer) -> Result<(), Infallible> {
     move |out| {
         out.put(&vec![byte; count]);
@@ -321,7 +321,7 @@ async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
 }
 
 #[tokio::test]
-async fn a_peer_that_asks_on_and_on_is_answered_once() {
+async fn repeated_acknowledgements_and_pings_are_sent_once() {
     let (outbox, far) = outbox(1 << 20).await;
     // Until then nothing is written.
     outbox.detach();
@@ -350,14 +350,14 @@ async fn a_peer_that_asks_on_and_on_is_answered_once() {
     assert_eq!(acks, [1_000, 2_000]);
 }
 
-/// What a handler may reply to the request `id`: a frame with so many bytes.
+/// The frame of a reply to the request `id`, with `count` bytes.
 fn reply(id: u64, count: usize) -> Vec<u8> {
     let mut frame = Vec::new();
     frame::write(&mut frame, Header::new(FrameKind::Reply, id), &vec![id as u8; count]);
     frame
 }
 
-/// The replies in what has arrived, in the order in which they became whole.
+/// The replies in `bytes`, in the order in which they became whole.
 fn replies(bytes: &[u8]) -> Vec<u64> {
     let mut long = std::collections::BTreeMap::<u64, FragmentBuffer>::new();
     let mut whole = Vec::new();

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use crate::net::interfaces::InterfacesError;
 use crate::net::zone::{ZoneError, ZonedAddress};
 
-/// Why there is no endpoint.
+/// Errors of listening: there is no endpoint.
 ///
 /// ```
 /// # use meshzero_actors::net::bind::{BindAddress, BindError};
@@ -17,19 +17,19 @@ use crate::net::zone::{ZoneError, ZonedAddress};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The text is no address.
+    /// The text is not an address.
     #[error(
-        "\"{text}\" is no address: write a port (\"9000\"), an address (\"192.168.1.7\"), both (\"192.168.1.7:9000\"), \
+        "\"{text}\" is not an address: write a port (\"9000\"), an address (\"192.168.1.7\"), both (\"192.168.1.7:9000\"), \
          a host name (\"robot.local:9000\") or a pattern (\"192.168.*\"); ports go up to 65535"
     )]
     Unreadable {
         /// The text.
         text: String,
     },
-    /// The zone of the address is not this host's.
+    /// The zone of the address does not exist on this host.
     #[error(transparent)]
     Zone(#[from] ZoneError),
-    /// The host name leads to no address.
+    /// The host name does not resolve.
     #[error("the host \"{host}\" cannot be resolved: {error}")]
     Unresolvable {
         /// The name.
@@ -37,16 +37,16 @@ pub enum BindError {
         /// The system's error.
         error: io::Error,
     },
-    /// No interface of this host fits.
+    /// No interface of this host matches.
     #[error(transparent)]
     Interfaces(#[from] InterfacesError),
-    /// Another program, or another service, has the address.
+    /// Another program, or another service, uses the address.
     #[error("{} is in use already; choose another port, or none to get a free one", ZonedAddress(*.address))]
     InUse {
         /// The address.
         address: SocketAddr,
     },
-    /// It is another computer's, or nobody's. Services listen at addresses of their own computer.
+    /// The address belongs to another computer, or to none. Services listen at addresses of their own computer.
     #[error("{ip} is not an address of this computer")]
     NotHere {
         /// The address.
@@ -55,10 +55,10 @@ pub enum BindError {
     /// Every port of the range is in use.
     #[error("all ports from {} to {} are in use", .range.start(), .range.end())]
     RangeInUse {
-        /// The range that the mesh takes its ports from.
+        /// The range from which the mesh takes its ports.
         range: RangeInclusive<u16>,
     },
-    /// The system refused.
+    /// The system refused to listen.
     #[error("cannot listen at {}: {error}", ZonedAddress(*.address))]
     Refused {
         /// The address.

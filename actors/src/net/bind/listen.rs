@@ -1,4 +1,4 @@
-//! Listening at a place: its addresses, the ports that are tried, and the sockets.
+//! Listening at a bind address: its addresses, the ports that are tried, and the sockets.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
@@ -13,7 +13,7 @@ use crate::net::network::{Listener, Network};
 use crate::net::resolve::resolve;
 
 impl BindAddress {
-    /// Listens there. Without a port, one is taken from `ports`, or from the system where that is `None`.
+    /// Listens at this address. Without a port, one is taken from `ports`, or from the system where that is `None`.
     ///
     /// # Errors
     /// [`BindError`].
@@ -44,8 +44,9 @@ impl BindAddress {
         }
     }
 
-    /// The address that is meant, without listening there. A port that it does not name is one of `ports`, at which nobody
-    /// listens now; nobody holds it, so that whoever is told the address can listen there. One that `is_taken` is passed over.
+    /// Returns the address without listening there. A port that it does not name is taken from `ports`: one that is free now,
+    /// and is not reserved, so that the program that receives the address can listen there. Ports for which `is_taken` returns
+    /// true are skipped.
     ///
     /// # Errors
     /// [`BindError`].
@@ -74,7 +75,7 @@ impl BindAddress {
         Err(BindError::RangeInUse { range: ports.clone() })
     }
 
-    /// The address that is meant, without listening there; port 0 if it names none.
+    /// Returns the address without listening there; port 0 if it names none.
     async fn address(&self, interfaces: &Interfaces) -> Result<SocketAddr, BindError> {
         let address = match &self.host {
             BindHost::Any => Some(interfaces.preferred_address()?),
@@ -85,7 +86,7 @@ impl BindAddress {
         Ok(address)
     }
 
-    /// Resolves the place to addresses or to a choice of interfaces.
+    /// Resolves this to addresses or to a choice of interfaces.
     async fn way(&self, network: &Network, interfaces: &Interfaces) -> Result<BindMode, BindError> {
         // Another network has one address for each host.
         let is_system = network.has_multicast();
@@ -97,7 +98,7 @@ impl BindAddress {
         }
     }
 
-    /// The addresses to try, of which the first that works is taken.
+    /// Returns the addresses to try, in order; the first that works is used.
     async fn addresses(&self, interfaces: &Interfaces) -> Result<Vec<SocketAddr>, BindError> {
         let plain = |ip: IpAddr| SocketAddr::new(ip, 0);
         Ok(match &self.host {
@@ -118,8 +119,8 @@ impl BindAddress {
     }
 }
 
-/// All ports of a range, beginning with any: a program that starts again does not get the port of another that has just ended,
-/// and that others still call.
+/// Returns all ports of a range, beginning with a random one: a program that restarts does not get the port of another that has
+/// just ended and is still called.
 fn in_turn(range: &RangeInclusive<u16>) -> Vec<u16> {
     let mut ports: Vec<u16> = range.clone().collect();
     let first = fastrand::usize(..ports.len().max(1));
@@ -127,7 +128,7 @@ fn in_turn(range: &RangeInclusive<u16>) -> Vec<u16> {
     ports
 }
 
-/// A link-local address of this host is on a link that this host knows.
+/// Completes a link-local address of this host with its zone.
 fn zoned(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
@@ -137,11 +138,11 @@ fn zoned(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The addresses to listen at, whatever the port.
+/// The addresses to listen at, without the port.
 enum BindMode {
-    /// At the first of these addresses that works.
+    /// The first of these addresses that works.
     First(Vec<SocketAddr>),
-    /// At each of the chosen addresses.
+    /// Each of the chosen addresses.
     Chosen(ChosenAddresses),
 }
 
@@ -183,21 +184,21 @@ fn listen_at(network: &Network, addresses: &[SocketAddr], port: u16) -> Result<L
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && !ip.is_unspecified() => {
                 refused = Some(BindError::NotHere { ip });
             }
-            // A system without IPv6 refuses the first address and takes the second.
+            // A system without IPv6 refuses the first address and accepts the second.
             Err(error) => refused = Some(BindError::Refused { address, error }),
         }
     }
     Err(refused.unwrap_or_else(|| BindError::Unreadable { text: port.to_string() }))
 }
 
-/// The sockets, and the address to show to people.
+/// The sockets, and the address to display.
 #[derive(Debug)]
 pub struct BoundListener {
     /// The sockets.
     pub(crate) listeners: Listeners,
     /// The addresses of the sockets.
     pub bound: BoundAddresses,
-    /// The address at which others can reach it; the IP address is unspecified as long as there is none.
+    /// The address at which others can reach it; the IP address is unspecified while there is none.
     pub address: SocketAddr,
 }
 
@@ -208,10 +209,10 @@ impl BoundListener {
     }
 }
 
-/// The address at which others can reach an endpoint now; the IP address is unspecified as long as there is none.
+/// Returns the address at which others can reach an endpoint now; the IP address is unspecified while there is none.
 ///
 /// # Errors
-/// The system does not tell which addresses there are.
+/// The system does not list its addresses.
 pub fn address_of(bound: &BoundAddresses, interfaces: &Interfaces) -> Result<SocketAddr, BindError> {
     Ok(match bound {
         BoundAddresses::At(address) if !address.ip().is_unspecified() => *address,

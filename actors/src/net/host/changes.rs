@@ -1,4 +1,4 @@
-//! Notifications of changed interfaces or addresses by the system, so that a change need not wait for the next look at all of them.
+//! Notifications of changed interfaces or addresses by the system, so that a change is seen before the next periodic read.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) use linux::HostChanges;
@@ -14,33 +14,33 @@ mod linux {
         AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
     };
 
-    /// The groups that tell of interfaces, of IPv4 and of IPv6 addresses, from linux/rtnetlink.h.
+    /// The groups that report interfaces, IPv4 and IPv6 addresses, from linux/rtnetlink.h.
     const GROUPS: u32 = 0x1 | 0x10 | 0x100;
-    /// The most notices that are taken at a time; the rest is there the next time.
+    /// The most notices that are read at a time; the rest is read the next time.
     const MOST: usize = 256;
 
-    /// A socket on which Linux tells of them.
+    /// A socket on which Linux reports them.
     #[derive(Debug)]
     pub(crate) struct HostChanges(Option<OwnedFd>);
 
     impl HostChanges {
-        /// One that never tells.
+        /// Creates one that never reports anything.
         pub(crate) fn none() -> Self {
             Self(None)
         }
 
-        /// Listens from now on. Where the system does not permit that, it never tells.
+        /// Starts to listen. Where the system does not permit that, nothing is ever reported.
         pub(crate) fn watch() -> Self {
             let watched = watch().inspect_err(|error| {
-                tracing::debug!(%error, "the system does not tell of changed interfaces");
+                tracing::debug!(%error, "the system does not report changed interfaces");
             });
             Self(watched.ok())
         }
 
-        /// Returns whether anything has changed since this was asked last.
+        /// Returns whether anything has changed since the last call.
         pub(crate) fn any(&self) -> bool {
             let Some(socket) = &self.0 else { return false };
-            // What exactly has changed is read elsewhere, so notices may be cut, or lost when there are too many.
+            // The changes themselves are read elsewhere, so notices may be cut, or lost when there are too many.
             let mut start = [0; 16];
             for taken in 0..MOST {
                 match recv(socket.as_raw_fd(), &mut start, MsgFlags::MSG_DONTWAIT) {
@@ -73,7 +73,7 @@ mod linux {
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod nothing {
-    /// Other systems are asked now and then.
+    /// Other systems are polled from time to time.
     #[derive(Debug)]
     pub(crate) struct HostChanges;
 

@@ -31,7 +31,7 @@ pub(crate) struct ListedAddress {
 }
 
 impl Interface {
-    /// Its address with this port, and with the zone that a link-local IPv6 address needs.
+    /// Returns its address with this port, and with the zone that a link-local IPv6 address needs.
     pub(crate) fn socket_addr(&self, port: u16) -> SocketAddr {
         match self.address.ip {
             IpAddr::V6(ip) if ip.is_unicast_link_local() => {
@@ -48,10 +48,10 @@ impl fmt::Display for Interface {
     }
 }
 
-/// All addresses of this host.
+/// Returns all addresses of this host.
 ///
 /// # Errors
-/// The system's error where it does not list them.
+/// The system's error if it does not list them.
 pub(crate) fn list() -> Result<Vec<ListedAddress>, String> {
     let listed = if_addrs::get_if_addrs().map_err(|error| error.to_string())?;
     let addresses = listed.into_iter().map(|interface| ListedAddress {
@@ -66,8 +66,8 @@ pub(crate) fn list() -> Result<Vec<ListedAddress>, String> {
     Ok(addresses.collect())
 }
 
-/// The interface of a name that may carry a label. On Linux `getifaddrs` gives an IPv4 address the name of its label, which is
-/// the interface's with a colon and more.
+/// Returns the interface of a name that may carry a label. On Linux `getifaddrs` gives an IPv4 address the name of its label,
+/// which is the interface's name with a colon and more.
 pub(crate) fn without_label(name: &str) -> &str {
     match name.split_once(':') {
         Some((interface, _)) if cfg!(any(target_os = "linux", target_os = "android")) => interface,
@@ -81,7 +81,7 @@ pub(crate) fn has_interface(name: &str) -> bool {
         || list().unwrap_or_default().iter().any(|listed| listed.interface.name == name)
 }
 
-/// The names of all interfaces, with or without an address.
+/// Returns the names of all interfaces, with or without an address.
 pub(crate) fn names() -> Vec<String> {
     let mut names: Vec<String> = names_of_all();
     for listed in list().unwrap_or_default() {
@@ -92,32 +92,32 @@ pub(crate) fn names() -> Vec<String> {
     names
 }
 
-/// The number of the interface `name`.
+/// Returns the number of the interface `name`.
 pub(crate) fn index_of(name: &str) -> Option<u32> {
     let list = list().unwrap_or_default();
     let listed = list.iter().find(|listed| listed.interface.name == name);
     listed.and_then(|listed| listed.interface.index).or_else(|| index_of_any(name))
 }
 
-/// The name of the interface that has this number.
+/// Returns the name of the interface with this number.
 pub(crate) fn name_of(index: u32) -> Option<String> {
     let list = list().unwrap_or_default();
     list.into_iter().map(|listed| listed.interface).find(|one| one.index == Some(index)).map(|one| one.name)
 }
 
-/// The number of the interface that an interface belongs to on Linux: a bridge, a bond or a VRF.
+/// Returns the number of the master of an interface on Linux: a bridge, a bond or a VRF.
 pub(crate) fn master_of(name: &str) -> Option<u32> {
     let master = std::fs::read_link(sysfs::interface(name).join("master")).ok()?;
     index_of_any(master.file_name()?.to_str()?)
 }
 
-/// The number of the interface that has this link-local address.
+/// Returns the number of the interface with this link-local address.
 pub(crate) fn zone_of(ip: Ipv6Addr) -> Option<u32> {
     let list = list().unwrap_or_default();
     list.iter().find(|listed| listed.interface.address.ip == ip).and_then(|listed| listed.interface.index)
 }
 
-/// The address that packets to `to` leave from. Connecting a UDP socket asks the routing table and sends nothing.
+/// Returns the address from which packets to `to` are sent. Connecting a UDP socket asks the routing table and sends nothing.
 pub(crate) fn local_address(to: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
@@ -125,7 +125,7 @@ pub(crate) fn local_address(to: SocketAddr) -> Option<IpAddr> {
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }
 
-/// Also that of an interface without an address, which `getifaddrs` leaves out.
+/// Returns also the number of an interface without an address, which `getifaddrs` leaves out.
 #[cfg(unix)]
 fn index_of_any(name: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(name).ok()

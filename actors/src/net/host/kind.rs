@@ -1,4 +1,4 @@
-//! The kind of an interface, as `/sys` tells of it on Linux: whether it leads to other hosts or stays inside this one.
+//! The kind of an interface, as `/sys` reports it on Linux: whether it leads to other hosts or stays inside this one.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ const ARPHRD_SIT: u32 = 776;
 const ARPHRD_IPGRE: u32 = 778;
 const ARPHRD_NONE: u32 = 0xFFFE;
 
-/// The kind of the interface `name`.
+/// Returns the kind of the interface `name`.
 pub(crate) fn of(name: &str) -> InterfaceKind {
     from_files(name, &sysfs::interface(name))
 }
@@ -35,8 +35,8 @@ fn from_files(name: &str, files: &Path) -> InterfaceKind {
     }
 }
 
-/// Returns whether an interface is a port of a bridge or a bond: what arrives by it arrives there. A member of a VRF has a master
-/// as well, and addresses of its own.
+/// Returns whether an interface is a port of a bridge or a bond: packets that arrive by it arrive there. A member of a VRF has
+/// a master as well, and addresses of its own.
 pub(crate) fn is_port(name: &str) -> bool {
     are_of_a_port(&sysfs::interface(name))
 }

@@ -1,5 +1,5 @@
-//! The system's table of neighbours: which hosts of its networks answer when they are asked for their hardware addresses. Systems
-//! other than Linux tell only those who ask with more effort.
+//! The system's table of neighbours: the hosts of its networks, and whether they answer requests for their hardware addresses.
+//! Systems other than Linux expose it only with more effort.
 
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux makes entries"))]
 
@@ -21,7 +21,7 @@ pub(crate) struct NeighbourEntry {
     /// The number of the interface.
     zone: u32,
     state: EntryState,
-    /// It has said that it forwards packets, as routers of IPv6 do.
+    /// It has announced that it forwards packets, as routers of IPv6 do.
     is_router: bool,
 }
 
@@ -29,14 +29,14 @@ pub(crate) struct NeighbourEntry {
 enum EntryState {
     /// The hardware address is known.
     Known {
-        /// The time since the host has shown that it is there, if the system tells.
+        /// The time since the host was last confirmed, if the system reports it.
         confirmed: Option<Duration>,
     },
-    /// It was asked and did not answer.
+    /// It did not answer a request.
     Silent,
 }
 
-/// The table; `None` where it cannot be read.
+/// Returns the table; `None` where it cannot be read.
 pub(crate) fn table() -> Option<Vec<NeighbourEntry>> {
     #[cfg(target_os = "linux")]
     let table = netlink::table().ok();
@@ -45,7 +45,7 @@ pub(crate) fn table() -> Option<Vec<NeighbourEntry>> {
     table
 }
 
-/// The state of each host, whenever it was last confirmed.
+/// Returns the state of each host, whenever it was last confirmed.
 pub(crate) fn states(table: &[NeighbourEntry]) -> Vec<(IpAddr, Neighbour)> {
     table.iter().map(|entry| (entry.ip, entry.since(Duration::ZERO))).collect()
 }
@@ -56,7 +56,7 @@ pub(crate) fn has_others(zones: &[u32]) -> bool {
     table().is_some_and(|table| table.iter().any(|entry| entry.is_other(zones, &routers)))
 }
 
-/// The state of a host that was dialled so long ago.
+/// Returns the state of a host that was dialled `dialled` ago.
 pub(crate) fn state(table: &[NeighbourEntry], address: SocketAddr, dialled: Duration) -> Neighbour {
     let zone = zone::of(address);
     let is_it = |entry: &&NeighbourEntry| entry.ip == address.ip() && (zone == 0 || entry.zone == zone);

@@ -1,8 +1,8 @@
-//! The routers of this host, as its routing table has them. Systems other than Linux tell only those who ask with more effort.
+//! The routers of this host, from its routing table. Systems other than Linux expose it only with more effort.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The routers of this host.
+/// Returns the routers of this host.
 pub(crate) fn all() -> Vec<IpAddr> {
     if !cfg!(target_os = "linux") {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The addresses of this host that are announced: one of each network before a second of any, and of very many not all.
+//! The addresses of this host that are announced: one of each network before a second of any, and only some of very many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,11 +7,12 @@ use meshzero_proto::discovery::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
 
 use crate::net::host::interfaces::Interface;
 
-/// The addresses of `list` by which others reach this host, those first that others need most.
+/// Returns the addresses of `list` by which others reach this host, the most needed first.
 ///
-/// Whoever shares a network with this host needs its address there, and any one of several will do. So the first address of each
-/// network is always among them, in the order in which the system lists them, up to as many as others read
-/// ([`MAX_HEARD_ADDRESSES`]). More of an interface's addresses follow while it has no more than others keep ([`MAX_ADDRESSES`]).
+/// A host that shares a network with this one needs its address there, and any one of several will do. So the first address of
+/// each network is always among them, in the order in which the system lists them, up to the number that others read
+/// ([`MAX_HEARD_ADDRESSES`]). More of an interface's addresses follow while it has no more than others store
+/// ([`MAX_ADDRESSES`]).
 pub(crate) fn serving(list: &[Interface]) -> Vec<&Interface> {
     let mut seen: BTreeSet<(&str, NetworkPrefix)> = BTreeSet::new();
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
@@ -31,20 +32,20 @@ pub(crate) fn serving(list: &[Interface]) -> Vec<&Interface> {
     serving
 }
 
-/// What the hosts of one network share: the leading bits of their addresses.
+/// The leading bits that the addresses of one network share.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NetworkPrefix {
     V4(u32, u8),
     V6(u128, u8),
-    /// An address that is a network of its own, as those are that a host has for others to route to: all such of one family
-    /// count as one, because nobody shares them.
+    /// An address that is a network of its own, such as an additional one that others route to: all of one family count as one,
+    /// because no other host shares them.
     Alone {
         is_ipv4: bool,
     },
 }
 
 impl NetworkPrefix {
-    /// The network of an address.
+    /// Returns the network of an address.
     pub(crate) fn of(interface: &Interface) -> Self {
         let prefix = interface.address.prefix;
         match interface.address.ip {

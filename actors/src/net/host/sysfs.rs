@@ -1,14 +1,14 @@
-//! The files in which Linux tells of its interfaces. Other systems have none of them.
+//! The files in which Linux describes its interfaces. Other systems have none of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The directory that has one entry for each interface.
+/// Returns the directory that has one entry for each interface.
 pub(crate) fn interfaces() -> &'static Path {
     Path::new("/sys/class/net")
 }
 
-/// The directory of an interface.
+/// Returns the directory of an interface.
 pub(crate) fn interface(name: &str) -> PathBuf {
     interfaces().join(name)
 }
@@ -18,12 +18,12 @@ pub(crate) fn has(name: &str, entry: &str) -> bool {
     interface(name).join(entry).exists()
 }
 
-/// The text of a file in a directory.
+/// Returns the text of a file in a directory.
 pub(crate) fn text(directory: &Path, file: &str) -> Option<String> {
     fs::read_to_string(directory.join(file)).ok().map(|text| text.trim().to_owned())
 }
 
-/// The same as a number.
+/// Returns the text of a file as a number.
 pub(crate) fn number(directory: &Path, file: &str, radix: u32) -> Option<u32> {
     let text = text(directory, file)?;
     u32::from_str_radix(text.trim_start_matches("0x"), radix).ok()

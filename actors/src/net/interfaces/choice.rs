@@ -12,7 +12,7 @@ use crate::net::host::interfaces;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum InterfaceChoice {
-    /// The loopback interface, whatever this system calls it.
+    /// The loopback interface, whatever its name on this system.
     Loopback,
     Name(String),
     Names(NamePattern),
@@ -33,7 +33,7 @@ impl InterfaceChoice {
         }
     }
 
-    /// Returns whether it is by its name that it includes an interface, and that is `name`.
+    /// Returns whether it includes an interface by name, and that name is `name`.
     fn names(&self, name: &str) -> bool {
         match self {
             Self::Name(chosen) => chosen == name,
@@ -42,7 +42,7 @@ impl InterfaceChoice {
         }
     }
 
-    /// Returns whether it names an interface that this host has, whatever addresses that has.
+    /// Returns whether it names an interface that this host has, whatever its addresses.
     pub(super) fn exists(&self) -> bool {
         match self {
             Self::Name(name) => interfaces::has_interface(interfaces::without_label(name)),
@@ -51,7 +51,7 @@ impl InterfaceChoice {
         }
     }
 
-    /// The interface that is meant, in words that follow "the" or "no".
+    /// Describes the interface, in words that follow "the" or "no".
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Loopback => "loopback interface".to_owned(),
@@ -93,7 +93,7 @@ impl FromStr for InterfaceChoice {
         } else if !part.contains('*') {
             Ok(Self::Name(part.to_owned()))
         } else if part.starts_with(|c: char| c.is_ascii_digit()) {
-            // A mistyped pattern of addresses: no system has interfaces of such names.
+            // A mistyped pattern of addresses: no system has interfaces with such names.
             Err(unreadable())
         } else {
             Ok(Self::Names(NamePattern::new(part)))

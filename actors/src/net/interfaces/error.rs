@@ -1,15 +1,15 @@
-//! The errors of choosing interfaces, and what this host has instead.
+//! The errors of choosing interfaces, with the interfaces that this host has instead.
 
 use meshzero_proto::few::at_most;
 
 use crate::net::interfaces::pending::NAMED;
 
-/// The reason for which a choice of interfaces cannot be used.
+/// Errors of a choice of interfaces.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InterfacesError {
     /// A part of the text is neither a name, an address, a network nor a pattern.
     #[error(
-        "\"{part}\" is no interface: write names, addresses, networks or patterns, such as \"lo\", \"eth*\", \"192.168.1.5\", \"192.168.1.0/24\" or \"192.168.*\""
+        "\"{part}\" is not an interface: write names, addresses, networks or patterns, such as \"lo\", \"eth*\", \"192.168.1.5\", \"192.168.1.0/24\" or \"192.168.*\""
     )]
     Unreadable {
         /// The part.
@@ -23,7 +23,7 @@ pub enum InterfacesError {
         /// The text.
         text: String,
     },
-    /// No interface of this host is what was chosen.
+    /// No interface of this host matches the choice.
     #[error("this host has no interface \"{chosen}\"; it has {}", at_most(NAMED, existing))]
     NoSuchInterface {
         /// The choice.

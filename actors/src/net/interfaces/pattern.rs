@@ -25,8 +25,8 @@ impl AddressPattern {
 impl FromStr for AddressPattern {
     type Err = InterfacesError;
 
-    /// Reads `*`, `192.168.*`, `10.*.*.1`: numbers and stars, of which at least one; a star at the end stands for all
-    /// that is left out.
+    /// Reads `*`, `192.168.*`, `10.*.*.1`: numbers and at least one star; a star at the end stands for everything that is left
+    /// out.
     fn from_str(text: &str) -> Result<Self, InterfacesError> {
         let unreadable = || InterfacesError::Unreadable { part: text.chars().take(80).collect() };
         let octet = |part: &str| match part {
@@ -47,7 +47,7 @@ impl fmt::Display for AddressPattern {
 }
 
 impl NamePattern {
-    /// A star stands for any part of a name, also for none.
+    /// Creates a pattern, in which a star stands for any part of a name, also for none.
     pub(super) fn new(text: &str) -> Self {
         Self(text.to_owned())
     }

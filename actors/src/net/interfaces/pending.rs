@@ -4,32 +4,32 @@ use std::fmt;
 
 use meshzero_proto::few::at_most;
 
-/// The number of this host's interfaces that a message names.
+/// The number of this host's interfaces that an error message names.
 pub(crate) const NAMED: usize = 16;
 
-/// A part of the choice that cannot be used yet. It is used as soon as that has changed.
+/// A part of the choice that cannot be used yet. It is used as soon as it can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PendingInterface {
-    /// What was chosen.
+    /// The choice.
     pub chosen: String,
-    /// What it lacks.
+    /// The part that is missing.
     pub lack: MissingPart,
-    /// The interfaces that this host has, as `name (address)`: what was chosen may be a typo.
+    /// The interfaces that this host has, as `name (address)`: the choice may have a typo.
     pub existing: Vec<String>,
-    /// The interface that is meant, in words that follow "the" or "no".
+    /// The description of the interface, in words that follow "the" or "no".
     pub(crate) described: String,
 }
 
-/// What a chosen interface lacks.
+/// The missing part of a chosen interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingPart {
     /// This host has no such interface, or none with such an address.
     Interface,
-    /// It has no address.
+    /// The interface has no address.
     Address,
-    /// It is down, or its cable is not plugged in.
+    /// The interface is down, or its cable is not plugged in.
     Connection,
 }
 

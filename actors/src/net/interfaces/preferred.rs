@@ -1,4 +1,4 @@
-//! The preferred one of several addresses: the one that is shown to people.
+//! The preferred one of several addresses: the one to display.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -20,7 +20,7 @@ pub(super) fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) ->
         IpAddr::V4(_) => 7,
         IpAddr::V6(_) => 8,
     };
-    // The bridges of containers and the like come after whatever leads out of this host.
+    // The bridges of containers and the like rank after any interface that leads out of this host.
     let stays_inside = |interface: &Interface| kind::of(&interface.name) == InterfaceKind::Inner;
     interfaces.iter().min_by_key(|interface| {
         let ip = interface.address.ip;

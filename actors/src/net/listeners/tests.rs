@@ -4,7 +4,8 @@ use tokio::time;
 use super::*;
 use crate::net::host::interfaces::Interface;
 
-/// Another loopback address. On Linux and Windows all of 127.0.0.0/8 is this host's; other systems have one more, of IPv6.
+/// Another loopback address. On Linux and Windows all of 127.0.0.0/8 belongs to this host; other systems have one more, of
+/// IPv6.
 const SECOND: &str = if cfg!(any(target_os = "linux", windows)) { "127.0.0.2" } else { "::1" };
 
 fn chosen(ips: &[&str]) -> ChosenAddresses {
@@ -17,7 +18,7 @@ fn at(ip: &str, port: u16) -> SocketAddr {
     SocketAddr::new(ip.parse().expect("an address"), port)
 }
 
-/// Needs three addresses of one family that are all this host's.
+/// Needs three addresses of one family, all of this host.
 #[cfg(any(target_os = "linux", windows))]
 #[tokio::test]
 async fn the_same_free_port_is_taken_everywhere() {
@@ -43,7 +44,7 @@ async fn a_port_is_kept_where_there_is_no_address_yet() {
 /// Needs very many addresses.
 #[cfg(any(target_os = "linux", windows))]
 #[tokio::test]
-async fn there_are_no_more_sockets_than_may_be() {
+async fn the_number_of_sockets_is_bounded() {
     let many: Vec<String> = (1..=wanted::MOST + 6).map(|host| format!("127.0.1.{host}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let chosen = ChosenListeners::listen(&chosen(&many), 0).expect("a free port");
@@ -51,7 +52,7 @@ async fn there_are_no_more_sockets_than_may_be() {
     assert!(chosen.is_cut && chosen.refused.is_empty());
 }
 
-/// Connects as soon as somebody listens.
+/// Connects as soon as there is a listener.
 async fn connect(to: SocketAddr) -> TcpStream {
     loop {
         match TcpStream::connect(to).await {
@@ -91,7 +92,7 @@ async fn sockets_come_and_go_with_the_addresses() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn nobody_is_there_for_what_arrives_by_another_interface() {
+async fn connections_by_another_interface_are_not_accepted() {
     let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
     let mut listening = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let address = at("127.0.0.1", listening.bound().port());

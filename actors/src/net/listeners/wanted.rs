@@ -1,4 +1,4 @@
-//! The addresses that an endpoint listens at, of all that were chosen.
+//! The addresses at which an endpoint listens, of all that were chosen.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,8 +17,8 @@ pub(super) struct WantedAddresses {
 }
 
 impl WantedAddresses {
-    /// Those of `list` that are announced, and as many of the others as there is room for; those first that others can reach. Of
-    /// loopback one is enough.
+    /// Returns those of `list` that are announced, and others up to the limit; the most reachable come first. Of loopback one
+    /// is enough.
     pub(super) fn of(list: &[Interface], port: u16) -> Self {
         let has_ipv4_loopback = list.iter().any(|interface| interface.address.ip == Ipv4Addr::LOCALHOST);
         let mut seen = BTreeSet::new();
@@ -39,7 +39,7 @@ impl WantedAddresses {
     }
 }
 
-/// The lower, the likelier others can reach it.
+/// Returns the rank of an address; the lower, the likelier others can reach it.
 fn rank(ip: IpAddr) -> u8 {
     match ip {
         ip if ip.is_loopback() => 3,

@@ -1,4 +1,4 @@
-//! The UDP sockets of mDNS: for one-shot questions, and for what is sent to its group.
+//! The UDP sockets of mDNS: for one-shot questions, and for messages to its group.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -10,14 +10,14 @@ use super::wish;
 /// A family of addresses on one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum MulticastFamily {
-    /// IPv4, and the interface's address, from which it sends.
+    /// IPv4, with the interface's address, from which it sends.
     V4(Ipv4Addr),
     /// IPv6.
     V6,
 }
 
 impl MulticastFamily {
-    /// The group that mDNS is sent to (RFC 6762 §3), on the interface with this number.
+    /// Returns the multicast group of mDNS (RFC 6762 §3), on the interface with this number.
     fn mdns_group(self, interface: u32) -> SocketAddr {
         match self {
             Self::V4(_) => (Ipv4Addr::new(224, 0, 0, 251), MDNS_PORT).into(),
@@ -32,11 +32,11 @@ impl MulticastFamily {
 /// The port of mDNS.
 pub(crate) const MDNS_PORT: u16 = 5353;
 
-/// A socket that asks one-shot mDNS questions on one interface from a port of its own, so that the answers come straight back
-/// (RFC 6762 §6.7), and the group it asks.
+/// Opens a socket that asks one-shot mDNS questions on one interface from a port of its own, so that the answers are sent to it
+/// directly (RFC 6762 §6.7). Returns it with the group that it asks.
 ///
 /// # Errors
-/// What the system says, for instance when the interface has just gone.
+/// The system's error, for instance when the interface has just gone.
 pub(crate) fn one_shot_query_socket(
     family: MulticastFamily,
     interface: u32,
@@ -50,16 +50,16 @@ pub(crate) fn one_shot_query_socket(
     Ok((socket.into(), family.mdns_group(interface)))
 }
 
-/// A socket that hears what is sent to the mDNS group on one interface, and sends from the port of mDNS, which it shares with
-/// other programs; and the group.
+/// Opens a socket that receives messages to the mDNS group on one interface, and sends from the port of mDNS, which it shares
+/// with other programs. Returns it with the group.
 ///
 /// # Errors
-/// What the system says; see [`is_port_held`].
+/// The system's error; see [`is_port_held`].
 pub(crate) fn multicast(family: MulticastFamily, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
     let group = family.mdns_group(interface);
     let socket = multicast_sender(family, interface)?;
     share_port(&socket)?;
-    // Bound to the group it gets nothing that was sent to this host alone, of which each datagram goes to one of the sockets that
+    // Bound to the group it receives no unicast datagrams to this host, each of which goes to only one of the sockets that
     // share the port. Windows binds to addresses of its own only.
     let own = if cfg!(windows) { unspecified(group) } else { group };
     socket.bind(&own.into())?;
@@ -73,13 +73,19 @@ pub(crate) fn multicast(family: MulticastFamily, interface: u32) -> io::Result<(
             let IpAddr::V4(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
             socket.join_multicast_v4_n(&group, &by)?;
             #[cfg(target_os = "linux")]
-            wish(socket.set_multicast_all_v4(false), "what others listen to is heard as well");
+            wish(
+                socket.set_multicast_all_v4(false),
+                "messages to groups of other programs are received as well",
+            );
         }
         MulticastFamily::V6 => {
             let IpAddr::V6(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
             socket.join_multicast_v6(&group, interface)?;
             #[cfg(target_os = "linux")]
-            wish(socket.set_multicast_all_v6(false), "what others listen to is heard as well");
+            wish(
+                socket.set_multicast_all_v6(false),
+                "messages to groups of other programs are received as well",
+            );
         }
     }
     Ok((socket.into(), group))
@@ -88,15 +94,15 @@ pub(crate) fn multicast(family: MulticastFamily, interface: u32) -> io::Result<(
 /// Returns whether the port of mDNS can be shared with the other programs that use it, in a family.
 ///
 /// # Errors
-/// What the system says; see [`is_port_held`].
+/// The system's error; see [`is_port_held`].
 pub(crate) fn check_mdns_port(family: MulticastFamily) -> io::Result<()> {
     let socket = multicast_sender(family, 0)?;
     share_port(&socket)?;
     socket.bind(&unspecified(family.mdns_group(0)).into())
 }
 
-/// Returns whether another program has a port for itself, which is why binding to it failed: Windows says then that access is not
-/// permitted, where that program asked for it.
+/// Returns whether binding failed because another program holds the port exclusively: Windows then reports that access is not
+/// permitted.
 pub(crate) fn is_port_held(error: &io::Error) -> bool {
     match error.kind() {
         io::ErrorKind::AddrInUse => true,
@@ -117,7 +123,7 @@ fn share_port(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// A socket that sends multicast on one interface, 0 for any, and is not bound yet.
+/// Opens a socket that sends multicast on one interface, 0 for any, and is not bound yet.
 fn multicast_sender(family: MulticastFamily, interface: u32) -> io::Result<Socket> {
     /// Room for the answers of a whole classroom that arrive within a millisecond.
     const RECEIVE_BYTES: usize = 4 << 20;
@@ -127,8 +133,8 @@ fn multicast_sender(family: MulticastFamily, interface: u32) -> io::Result<Socke
     match family {
         MulticastFamily::V4(ip) => {
             if !ip.is_unspecified() {
-                // Linux takes the interface of the address that it is bound to all the same.
-                wish(socket.set_multicast_if_v4(&ip), "a question leaves where the system thinks best");
+                // Linux takes the interface of the bound address all the same.
+                wish(socket.set_multicast_if_v4(&ip), "the system chooses the interface for a question");
             }
             wish(socket.set_multicast_ttl_v4(255), "a strict host may ignore questions of this one");
             wish(socket.set_multicast_loop_v4(true), "services of this host may be found late");
@@ -137,13 +143,16 @@ fn multicast_sender(family: MulticastFamily, interface: u32) -> io::Result<Socke
             socket.set_only_v6(true)?;
             if interface != 0 {
                 // The group's address names the interface as well.
-                wish(socket.set_multicast_if_v6(interface), "a question leaves where the system thinks best");
+                wish(
+                    socket.set_multicast_if_v6(interface),
+                    "the system chooses the interface for a question",
+                );
             }
             wish(socket.set_multicast_hops_v6(255), "a strict host may ignore questions of this one");
             wish(socket.set_multicast_loop_v6(true), "services of this host may be found late");
         }
     }
-    // The system grants what it allows; less only costs a repeated question.
+    // The system grants what its limit allows; a smaller buffer only costs a repeated question.
     wish(socket.set_recv_buffer_size(RECEIVE_BYTES), "the receive buffer keeps its default size");
     socket.set_nonblocking(true)?;
     Ok(socket)

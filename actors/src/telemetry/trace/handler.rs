@@ -1,4 +1,5 @@
-//! The work of handlers: what they and the futures that they return send belongs to the trace of the message that they handle.
+//! Trace contexts of handlers: the messages that a handler and the futures that it returns send belong to the trace of the
+//! handled message.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,15 +14,15 @@ use tracing::span::EnteredSpan;
 use super::{ContextScope, TARGET, current};
 use crate::runtime::events;
 
-/// As long as it lives, its thread handles a message that is part of a trace.
+/// A scope in which its thread handles a message that is part of a trace.
 pub(crate) struct HandlerSpan {
     _scope: ContextScope,
-    /// Left before the scope, or after it: neither sees the other.
+    /// Exited before the scope, or after it: neither sees the other.
     _span: EnteredSpan,
 }
 
 impl HandlerSpan {
-    /// Begins with a message that `service` knows as `message_type`.
+    /// Enters the span of a message that `service` knows as `message_type`.
     #[cold]
     pub(crate) fn begin(context: TraceContext, service: &str, message_type: &str) -> Self {
         let (trace_id, span_id) = (context.trace_id(), context.span_id());
@@ -33,7 +34,7 @@ impl HandlerSpan {
     }
 }
 
-/// Wraps the future of a handler, so that it works for the message that this thread handles.
+/// Wraps the future of a handler, so that it runs in the context of the message that this thread handles.
 pub(crate) fn keep<R: 'static>(future: ResponseFuture<R>) -> ResponseFuture<R> {
     match current() {
         None => future,
@@ -41,7 +42,7 @@ pub(crate) fn keep<R: 'static>(future: ResponseFuture<R>) -> ResponseFuture<R> {
     }
 }
 
-/// As [`keep`], for a future that needs its actor.
+/// As [`keep`], for an actor future.
 pub(crate) fn keep_with_actor<A: Actor, R: 'static>(
     future: ResponseActFuture<A, R>,
 ) -> ResponseActFuture<A, R> {
@@ -51,7 +52,7 @@ pub(crate) fn keep_with_actor<A: Actor, R: 'static>(
     }
 }
 
-/// A future of a handler, with the context and the span that it began in.
+/// A future of a handler, with the context and the span in which it was created.
 struct Traced<F> {
     context: TraceContext,
     span: Span,
@@ -59,7 +60,7 @@ struct Traced<F> {
 }
 
 impl<F> Traced<F> {
-    /// Goes on with it.
+    /// Polls the future in its context and span.
     fn go_on<T>(&mut self, poll: impl FnOnce(&mut F) -> T) -> T {
         let _scope = ContextScope::enter(self.context);
         let _span = events::recording(|| self.span.enter());

@@ -10,10 +10,10 @@ use meshzero_proto::trace::{SpanId, TraceContext};
 use super::{TARGET, current, span_id};
 use crate::runtime::events;
 
-/// A message that is sent as part of a trace: the span that it is. It records how it ended, also where it is dropped.
+/// The span of a message that is sent as part of a trace. It records the outcome, also if it is dropped.
 pub struct OutgoingSpan {
     context: TraceContext,
-    /// `None` where nobody listens.
+    /// `None` if no subscriber is interested.
     record: Option<SpanRecord>,
 }
 
@@ -25,19 +25,19 @@ struct SpanRecord {
     began: Instant,
 }
 
-/// The place of a message in a trace, from when it is made until it has ended.
+/// The state of a message's span, from its creation to its end.
 pub(crate) enum OutgoingSpanState {
-    /// Of no trace.
+    /// Part of no trace.
     Nothing,
-    /// Of the trace of this span. It has not set out.
+    /// Part of the trace of this span, and not sent yet.
     Of(Box<TraceContext>),
-    /// It is this span.
+    /// Sent, as this span.
     As(Box<OutgoingSpan>),
 }
 
 impl OutgoingSpanState {
-    /// Part of what the running code works for. To be asked for before the message is put where it stays: the compiler moves
-    /// it there after this otherwise.
+    /// Returns the state for a message of the running code. Call this before the message is moved to its final place: otherwise
+    /// the compiler moves it there afterwards.
     #[inline(always)]
     pub(crate) fn here() -> Self {
         match current() {
@@ -46,21 +46,22 @@ impl OutgoingSpanState {
         }
     }
 
-    /// As [`OutgoingSpanState::of`], unless it is sent by a subscriber that hears of this trace: it would hear of that as well.
+    /// As [`OutgoingSpanState::of`], unless a subscriber that records this trace sends the message: it would record that
+    /// message as well.
     #[cold]
     #[inline(never)]
     fn of_current(parent: TraceContext) -> Self {
         if events::is_recording() { Self::Nothing } else { Self::of(parent) }
     }
 
-    /// Part of the trace of `parent`.
+    /// Returns the state for a message of the trace of `parent`.
     #[cold]
     #[inline(never)]
     fn of(parent: TraceContext) -> Self {
         Self::Of(Box::new(parent))
     }
 
-    /// Part of the trace of `parent` from now on. Without effect once the message has set out as part of one.
+    /// Makes the message part of the trace of `parent`. Has no effect once it was sent as part of one.
     pub(crate) fn belong_to(&mut self, parent: TraceContext) {
         if let Self::Nothing | Self::Of(_) = self {
             *self = Self::of(parent);
@@ -75,7 +76,7 @@ impl OutgoingSpanState {
         }
     }
 
-    /// The context that travels.
+    /// Returns the context that is sent with the message.
     #[inline(always)]
     pub(crate) fn context(&self) -> Option<&TraceContext> {
         match self {
@@ -84,7 +85,7 @@ impl OutgoingSpanState {
         }
     }
 
-    /// Records the outcome: `success`, or the error that it failed with.
+    /// Records the outcome: `success`, or the error with which it failed.
     #[inline(always)]
     pub(crate) fn end(&mut self, error: Option<&dyn fmt::Debug>, success: &'static str) {
         if let Self::As(span) = self {
@@ -94,7 +95,7 @@ impl OutgoingSpanState {
 }
 
 impl OutgoingSpan {
-    /// The span of a message that is sent for `parent`.
+    /// Starts the span of a message that is sent for `parent`.
     #[cold]
     #[inline(never)]
     fn begin<M: WireType>(
@@ -112,7 +113,7 @@ impl OutgoingSpan {
         Box::new(Self { context: parent.with_span(span_id()), record })
     }
 
-    /// Records the outcome: `success`, or the error that it failed with.
+    /// Records the outcome: `success`, or the error with which it failed.
     #[cold]
     #[inline(never)]
     pub(crate) fn conclude(&mut self, error: Option<&dyn fmt::Debug>, success: &'static str) {

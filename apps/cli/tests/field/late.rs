@@ -118,11 +118,11 @@ fn what_changes_is_noticed_when_the_system_tells_of_it() {
     let (service, _) = advertise(robot, &arguments);
     for number in [50, 51] {
         let told = |service: &Process| {
-            service.stderr().matches("the system tells of changed interfaces or addresses").count()
+            service.stderr().matches("the system reports changed interfaces or addresses").count()
         };
         let before = told(&service);
         robot.configure(&format!("ip addr add 10.77.0.{number}/24 dev eth0"));
-        eventually(PATIENCE, "the system tells of it", || (told(&service) > before).then_some(()));
+        eventually(PATIENCE, "the system reports it", || (told(&service) > before).then_some(()));
         let address = format!("10.77.0.{number}:9000");
         eventually(PATIENCE, "it listens there", || {
             mz(observer, &["send", &address, "x", "--wait", "2s"]).wait(PATIENCE).success().then_some(())

@@ -1,4 +1,4 @@
-//! Linux's table of neighbours, asked for by rtnetlink(7).
+//! Linux's table of neighbours, read by rtnetlink(7).
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -20,16 +20,16 @@ use super::{EntryState, NeighbourEntry};
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_GETNEIGH: u16 = 30;
 
-/// The most entries that are read; a table has as many at most, unless it was enlarged.
+/// The most entries that are read; a table has no more, unless it was enlarged.
 const MAX_ENTRIES: usize = 4_096;
 /// The longest time that the system may take for a part of its table; it takes microseconds.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// The most bytes that are read at a time; the system writes half as many.
+/// The most bytes that are read at a time; the system writes half of that.
 const READ_BYTES: usize = 64 << 10;
 /// The unit of the times in a table's entries.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Asks the system for its table of both families.
+/// Requests the system's table of both families.
 pub(super) fn table() -> io::Result<Vec<NeighbourEntry>> {
     let (family, flags) = (AddressFamily::Netlink, SockFlag::SOCK_CLOEXEC);
     let mut socket = Socket::from(socket(family, SockType::Raw, flags, SockProtocol::NetlinkRoute)?);
@@ -45,7 +45,7 @@ pub(super) fn table() -> io::Result<Vec<NeighbourEntry>> {
     Ok(table)
 }
 
-/// Returns the bytes of a message; a request of it asks for the whole table.
+/// Returns the bytes of a message; as a request it asks for the whole table.
 fn bytes(kind: u16, message: &NeighbourMessage) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     let start = header.buffer_len();
@@ -58,20 +58,20 @@ fn bytes(kind: u16, message: &NeighbourMessage) -> Vec<u8> {
     bytes
 }
 
-/// The place of a part in its answer.
+/// The position of a part in the answer.
 #[derive(Debug, PartialEq, Eq)]
 enum MessagePart {
     More,
     Last,
 }
 
-/// Takes the entries of one part of the answer, other than those that cannot be read.
+/// Reads the entries of one part of the answer; those that cannot be read are skipped.
 fn take(mut bytes: &[u8], table: &mut Vec<NeighbourEntry>) -> Result<MessagePart, DecodeError> {
     while !bytes.is_empty() {
         let message = NetlinkBuffer::new_checked(bytes)?;
         match message.message_type() {
             NLMSG_DONE => return Ok(MessagePart::Last),
-            NLMSG_ERROR => return Err("the system refuses to answer".into()),
+            NLMSG_ERROR => return Err("the system refused the request".into()),
             RTM_NEWNEIGH => table.extend(NeighbourMessage::parse(message.payload()).ok().and_then(entry)),
             _ => {}
         }
@@ -94,7 +94,7 @@ fn entry(message: NeighbourMessage) -> Option<NeighbourEntry> {
     }
     let state = match message.header.state {
         NeighbourState::None | NeighbourState::Noarp => return None,
-        // It is asked again at the address that was known; who is there answers at once.
+        // It is probed at its known address; a host that is there answers at once.
         NeighbourState::Incomplete | NeighbourState::Failed | NeighbourState::Probe => EntryState::Silent,
         NeighbourState::Permanent => EntryState::Known { confirmed: None },
         _ => EntryState::Known { confirmed },
@@ -206,7 +206,7 @@ mod tests {
             assert!(take(&whole[..length], &mut Vec::new()).is_err(), "{length}");
             let mut short = whole.clone();
             short[..4].copy_from_slice(&u32::try_from(length).expect("short").to_ne_bytes());
-            // Whatever comes of this, it ends.
+            // The result does not matter, only that it ends.
             let _ = take(&short, &mut Vec::new());
             for byte in 0..=u8::MAX {
                 let mut other = whole.clone();
