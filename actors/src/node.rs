@@ -307,7 +307,7 @@ impl Membership for Node {
     fn why_it_ended(&self) -> String {
         match *self.lodging.lock().unwrap_or_else(PoisonError::into_inner) {
             // Nobody has asked it to leave.
-            Some(_) => MeshClosed.to_string(),
+            Some(_) => "the thread of the mesh has ended".to_owned(),
             None => "the mesh has been left".to_owned(),
         }
     }

@@ -23,13 +23,13 @@ use meshzero_proto::name::ServiceName;
 pub struct DrainReport {
     /// The service's name; its address if it has none.
     pub service: ServiceName,
-    /// Messages that were accepted and not finished, counted by the names of their types. Those that no handler had begun
-    /// were refused, and their callers may send them elsewhere; what became of the others nobody knows.
+    /// Messages that were accepted and not finished, counted by the names of their types. Those that no handler had
+    /// begun were refused, and their callers may send them to other instances; the outcome of the others is not known.
     pub messages: BTreeMap<String, usize>,
-    /// As many more whose types are not known: of callers in this process, or in the mailbox of an actor that the program
-    /// runs itself.
+    /// The number of further messages whose types are not known: of callers in this process, or in the mailbox of an
+    /// actor that the program runs itself.
     pub others: usize,
-    /// Connections that had not taken all that was theirs: answers, or news that were published before the close.
+    /// Connections whose clients had not received everything: replies, or items published before the close.
     pub connections: usize,
 }
 
