@@ -1,4 +1,4 @@
-//! Publishers without sockets: what each subscriber gets, and who is waited for.
+//! Tests of publishers without sockets: the items of each subscriber, and waiting for slow ones.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,11 +20,12 @@ fn topic(text: &str) -> Topic {
 fn publisher(message_bytes: usize, topics: usize, subscriptions: usize) -> Publisher {
     let mut limits = Limits::default();
     (limits.message_bytes, limits.topics, limits.subscriptions) = (message_bytes, topics, subscriptions);
-    // Without a task that rings, its alarms are rung by a thread.
+    // Without a task that drives them, its timers are driven by a thread.
     Publisher::new(&limits, &Timers::new().0)
 }
 
-/// A publisher whose alarms are rung by a task of the test's runtime, so that nothing depends on real time if its clock is paused.
+/// A publisher whose timers are driven by a task of the test's runtime, so that nothing depends on real time if its
+/// clock is paused.
 fn on_this_clock(limits: &Limits) -> Publisher {
     let (alarms, ringing) = Timers::new();
     tokio::spawn(async move { ringing.run().await });
@@ -54,7 +55,7 @@ impl Wake for Woken {
     }
 }
 
-/// What a future gives at once.
+/// Returns the output of a future that is ready at once.
 fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
@@ -62,7 +63,7 @@ fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// What is there for a feed, as flags and items, and as how many are missing.
+/// Returns the available items of a feed as flags and bytes, and gaps as counts.
 fn items(feed: &SubscriberStream) -> Vec<(u8, Vec<u8>)> {
     let mut items = Vec::new();
     while let Some(Some(frames)) = now(feed.next()) {
@@ -119,7 +120,7 @@ fn a_large_blob_is_not_even_copied_once() {
     assert_eq!(now(newest.next()).flatten().map(|pieces| pieces.concat()), Some(whole));
 }
 
-/// Publishes something else, and maybe panics, in the middle of being written.
+/// An item that publishes another one while it is serialised, and may panic then.
 #[derive(Deserialize)]
 struct Interrupted {
     blobs: (Blob, Blob),
@@ -135,7 +136,7 @@ impl Serialize for Interrupted {
         if let Some((publisher, panics)) = &self.meanwhile {
             publish(publisher, "meanwhile", &Blob::from(vec![9; 50_000]));
             if *panics {
-                // Quietly, as what unwinds is no failure of the test.
+                // Without the panic hook, because this is not a failure of the test.
                 std::panic::resume_unwind(Box::new("half an item"));
             }
         }
@@ -158,7 +159,7 @@ fn what_is_published_while_an_item_is_written_is_another_item_and_half_an_item_i
     publish(&publisher, "small", &7u8);
     let items = items(&feed);
     let lengths: Vec<_> = items.iter().map(|(_, item)| item.len()).collect();
-    // Each blob has five bytes before it, and a pair one.
+    // Each blob has five bytes before it, and the pair one.
     assert_eq!(lengths, [50_003, 50_003, 200_011, 1]);
     assert!(items[..2].iter().all(|(_, item)| item[3..].iter().all(|byte| *byte == 9)));
     let (_, whole) = &items[2];
@@ -167,7 +168,7 @@ fn what_is_published_while_an_item_is_written_is_another_item_and_half_an_item_i
     );
 }
 
-/// Can be written in one of the two encodings only.
+/// An item that can be encoded in one of the two encodings only.
 #[derive(Deserialize)]
 struct Picky(u32);
 
@@ -230,7 +231,7 @@ fn who_is_slow_misses_the_oldest_unless_the_publisher_waits() {
     assert_eq!((items(&feed).len(), items(&newest).len()), (1, 1));
 }
 
-/// What is there for a feed, as items and as gaps.
+/// Returns the available items and gaps of a feed as text.
 fn told(feed: &SubscriberStream) -> Vec<String> {
     let mut told = Vec::new();
     while let Some(Some(frames)) = now(feed.next()) {
@@ -340,7 +341,7 @@ async fn who_publishes_for_ever_lets_others_have_their_turn() {
         let publisher = publisher.clone();
         async move { while publisher.publish_all("a", &1u32).await.is_ok() {} }
     });
-    // On one thread, so this is reached only if the loop pauses.
+    // On one thread, so this is reached only if the loop yields.
     while publisher.totals().published < 3 * TURN {
         tokio::task::yield_now().await;
     }
@@ -377,7 +378,7 @@ async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
     assert_eq!(told(log), ["-4 Patience", "e 4", "f 5"]);
     assert_eq!(told(oldest), ["-4 Overflow", "e 4", "f 5"]);
     assert_eq!(told(rated), ["-4 Patience", "e 4", "f 5"]);
-    // Now they have caught up, and are waited for again.
+    // They have caught up, and are waited for again.
     publish(&publisher, "a", &6u32);
     publish(&publisher, "b", &7u32);
     assert_eq!(publisher.publish("c", &8u32), Err(PublishError::Full));
@@ -485,7 +486,7 @@ async fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
     }
     assert_eq!(read(), ["a 0", "a 1"]);
     assert!(woken.0.load(Ordering::Relaxed) > 0);
-    // There is room for two of them, whoever comes first.
+    // There is room for two of them, and newcomers must not take it.
     let mut late = waiting(9);
     assert_eq!(poll(&mut late), Poll::Pending, "nobody overtakes");
     assert_eq!(publisher.publish("a", &9u32), Err(PublishError::Full));
@@ -529,7 +530,7 @@ async fn a_publisher_that_waits_and_is_not_looked_at_holds_up_others_for_a_momen
     assert_eq!(told(&feed), ["a 1"]);
 }
 
-/// A log of 8 items that is full, of which a reader takes a few at a time, and a publisher that waits for room there.
+/// A full log of 8 items, of which a reader takes a few at a time, and a publisher that waits for room in it.
 async fn filled(
     item: &Vec<u8>,
 ) -> (Publisher, SubscriberStream, tokio::task::JoinHandle<Result<(), PublishError>>) {
