@@ -83,7 +83,7 @@ pub(crate) fn conclude<M: NetMessage>(
         }
         CallEnd::Lost(SendState::Unknown) => Err(CallErrorKind::Lost),
         CallEnd::Lost(SendState::NotSent) => {
-            Err(CallErrorKind::NotSent("the connection ended before it left".into()))
+            Err(CallErrorKind::NotSent("the connection ended before the message was sent".into()))
         }
     }
 }

@@ -64,7 +64,7 @@ impl ExternalBeacon {
             serde_json::from_value(all).map_err(|error| ExternalBeaconError::Answer(error.to_string()))?;
         let (natives, left_out) = natives(all, &mut self.told, self.most);
         if left_out > self.left_out {
-            tracing::warn!(left_out, "NetworkZero has more names than are brought over");
+            tracing::warn!(left_out, "NetworkZero has more names than are imported");
         }
         self.left_out = left_out;
         Ok(natives)

@@ -49,7 +49,7 @@ pub(super) struct GatewayTask {
     pub(super) brought: mpsc::Receiver<ImportState>,
 }
 
-/// Whether the gateway continues after a part of its work.
+/// The decision of a part of the work whether the gateway continues.
 type TaskFlow = std::ops::ControlFlow<()>;
 
 impl GatewayTask {

@@ -83,7 +83,7 @@ pub struct ServiceSpec<A: Actor> {
     pub restart: RestartPolicy,
 }
 
-/// Whether a service may have other instances.
+/// The number of instances that a service may have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Uniqueness {
     /// One of several.
@@ -96,7 +96,7 @@ pub enum Uniqueness {
 /// The reason why a service was not advertised.
 ///
 /// ```
-/// # use meshzero_actors::offer::OfferError;
+/// # use meshzero_actors::node::advertise::OfferError;
 /// # use meshzero_proto::name::ServiceName;
 /// # let name = ServiceName::new("referee").expect("a name");
 /// # let error = OfferError::Exists { name, address: "192.168.1.7:9000".parse().expect("an address") };

@@ -34,9 +34,9 @@ pub struct Executor {
 /// A piece of work for a thread.
 type SpawnFn = Box<dyn FnOnce() + Send>;
 
-/// The error of a mesh that has been left, or whose thread has ended or could not be started.
+/// The node's thread has ended, or could not be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the mesh has been closed")]
+#[error("the thread that this mesh lives on has ended")]
 pub struct MeshClosed;
 
 impl Executor {

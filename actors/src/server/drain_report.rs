@@ -8,12 +8,12 @@ use meshzero_proto::name::ServiceName;
 /// The work that a service had not finished when its time for draining was over.
 ///
 /// ```
-/// # use meshzero_actors::unfinished::Abandoned;
-/// fn report(abandoned: &Abandoned) {
+/// # use meshzero_actors::server::drain_report::DrainReport;
+/// fn report(unfinished: &DrainReport) {
 ///     // "robot/arm: 4 messages (2 Move, 1 Stop, 1 of another kind)"
-///     eprintln!("not finished in time: {abandoned}");
-///     if abandoned.messages.contains_key("Stop") {
-///         eprintln!("stop {} by hand", abandoned.service);
+///     eprintln!("not finished in time: {unfinished}");
+///     if unfinished.messages.contains_key("Stop") {
+///         eprintln!("stop {} by hand", unfinished.service);
 ///     }
 /// }
 /// # let _ = report;
@@ -59,7 +59,7 @@ impl fmt::Display for DrainReport {
         }
         if self.connections > 0 {
             let (count, and) = (self.connections, if unfinished > 0 { " and " } else { "" });
-            write!(f, "{and}{count} connection{} that did not take all", plural(count))?;
+            write!(f, "{and}{count} connection{} that did not receive everything", plural(count))?;
         }
         Ok(())
     }
@@ -74,10 +74,13 @@ mod tests {
         let service = ServiceName::new("arm").expect("a name");
         let nothing = DrainReport { service, messages: BTreeMap::new(), others: 0, connections: 0 };
         let one = DrainReport { connections: 1, ..nothing.clone() };
-        assert_eq!(one.to_string(), "arm: 1 connection that did not take all");
+        assert_eq!(one.to_string(), "arm: 1 connection that did not receive everything");
         let both =
             DrainReport { messages: [("Move".to_owned(), 1)].into(), connections: 2, ..nothing.clone() };
-        assert_eq!(both.to_string(), "arm: 1 message (1 Move) and 2 connections that did not take all");
+        assert_eq!(
+            both.to_string(),
+            "arm: 1 message (1 Move) and 2 connections that did not receive everything"
+        );
         let messages = [("Move".to_owned(), 2), ("Stop".to_owned(), 1)].into();
         let several = DrainReport { messages, others: 1, ..nothing.clone() };
         assert_eq!(several.to_string(), "arm: 4 messages (2 Move, 1 Stop, 1 of another kind)");

@@ -35,7 +35,7 @@ pub(crate) trait ActorEntry: Send + Sync {
 /// The reason why a service is no longer offered.
 ///
 /// ```
-/// # use meshzero_actors::service::ServiceEnd;
+/// # use meshzero_actors::server::service::ServiceEnd;
 /// let end = ServiceEnd::GaveUp { restarts: 10, panic: "the motor does not answer".to_owned() };
 /// assert_eq!(end.to_string(), "its actor panicked again after 10 restarts: the motor does not answer");
 /// ```

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 /// callers go to other instances instead of one that exists and never works.
 ///
 /// ```
-/// # use meshzero_actors::restart::Restart;
+/// # use meshzero_actors::server::actor::restart::RestartPolicy;
 /// use std::time::Duration;
 ///
-/// assert_eq!(Restart::default(), Restart::Limited { restarts: 10, within: Duration::from_secs(60) });
-/// let patient = Restart::Limited { restarts: 100, within: Duration::from_secs(3_600) };
+/// assert_eq!(RestartPolicy::default(), RestartPolicy::Limited { restarts: 10, within: Duration::from_secs(60) });
+/// let patient = RestartPolicy::Limited { restarts: 100, within: Duration::from_secs(3_600) };
 /// # let _ = patient;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -277,7 +277,7 @@ impl PendingReplies {
         let number = frames.first().and_then(|frame| frame[..].try_into().ok()).map(u64::from_be_bytes);
         let asked = number.and_then(|number| self.asked.remove(&number));
         let (Some(inbound), Some(json)) = (asked, frames.last()) else {
-            return tracing::debug!("a reply of ZeroMQ that nobody waits for");
+            return tracing::debug!("dropped a ZeroMQ reply that nobody waits for");
         };
         if let Some(reply) = inbound.reply {
             reply.send(&JsonMessage(Json::new(json.clone(), limits)));

@@ -99,7 +99,7 @@ impl ProxyService {
         let Self { service, mut courier, reached } = self;
         let _closing = CloseServiceOnDrop(service);
         match courier.run(reached).await {
-            Ok(()) => "nobody asks any more".to_owned(),
+            Ok(()) => "there are no more callers".to_owned(),
             Err(error) => error.to_string(),
         }
     }

@@ -97,7 +97,7 @@ impl ZmtpRequestSession {
     /// Handles a request, which waits if the service has no permit.
     fn ask(&mut self, frames: Vec<Bytes>) {
         let Some(Envelope { envelope, body }) = zmtp::divide(frames) else {
-            return tracing::debug!("dropped a message of ZeroMQ that has several frames and no envelope");
+            return tracing::debug!("dropped a ZeroMQ message with several frames and no envelope");
         };
         match message(&self.service, body, &self.limits) {
             Ok(message) => match self.service.try_acquire() {
@@ -192,7 +192,7 @@ fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<Zmtp
     let (mut bytes, most) = (Vec::new(), service.limits().message_bytes);
     codec::encode(&Json::new(body, limits), Encoding::MessagePack, most, &mut bytes).map_err(|error| {
         match error {
-            EncodeError::Refused { problem } => format!("this is no JSON that can be taken: {problem}"),
+            EncodeError::Refused { problem } => format!("this is not JSON that can be decoded: {problem}"),
             error @ EncodeError::TooLarge { .. } => error.to_string(),
         }
     })?;

@@ -38,7 +38,7 @@ impl RouteConnector {
                         if drains {
                             route.remove(instance.id);
                         }
-                        route.record_error(format!("the last one known is gone: {why}"));
+                        route.record_error(format!("the last known instance is gone: {why}"));
                     }
                 }
             }
