@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_instance_has_one_task_which_hears_of_updates_until_it_is_not_listed() {
+    async fn an_instance_has_one_task_which_receives_updates_until_it_is_not_listed() {
         let (begun, mut rounds) = mpsc::unbounded_channel();
         let start = |listed| {
             let begun = begun.clone();

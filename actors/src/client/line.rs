@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_looked_meanwhile_is_woken_again() {
+    fn a_task_that_polled_meanwhile_is_woken_again() {
         let (line, noted) = (FairQueue::default(), Arc::default());
         let waker = Waker::from(Arc::new(Noted(7, Arc::clone(&noted))));
         let [first, second, third] = [(); 3].map(|()| line.join());
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_is_given_up_once_there_is_a_place_in_the_queue_for_room() {
+    async fn a_turn_is_given_up_once_the_task_waits_for_room() {
         let line = FairQueue::default();
         let mut turn = Some(line.turn().await);
         assert_eq!(until_room(&mut turn, std::future::ready(7)).await, 7);

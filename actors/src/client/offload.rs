@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn what_has_to_wait_ends_without_its_owner_and_what_has_set_out_stays() {
+    async fn a_waiting_future_moves_and_one_that_was_sent_stays() {
         let (go, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let waits = || -> BoxFuture<u8> {
             let (go, ended) = (Arc::clone(&go), Arc::clone(&ended));

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_nobody_asked_it_is_not_known_whether_it_answers() {
+    fn instances_that_were_not_probed_may_answer() {
         let [answered, silent, unanswering, unknown] = [1, 2, 3, 4].map(|n| InstanceId::from_random([n; 16]));
         let finding = diagnose(&Observations::default()).remove(0);
         let of = |instance| UnreachableEndpoint {

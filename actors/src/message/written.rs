@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_meanwhile_is_another_thing() {
+    fn a_message_encoded_during_another_is_separate() {
         let blob = |byte| Blob::from(vec![byte; 100_000]);
         let write = |out: &mut Buffer, byte| codec::encode(&blob(byte), Encoding::Bincode, 1 << 20, out);
         let mut inner = Vec::new();

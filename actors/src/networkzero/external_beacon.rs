@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_beacon_cannot_have_any_number_of_names_brought_over() {
+    fn the_number_of_imported_names_is_limited() {
         let name = |number| format!("{number:05}");
         let all = || (0..20_000).map(|number| (name(number), "127.0.0.1:1".to_owned())).collect();
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_no_more_than_its_places_and_gives_them_back() {
+    fn connections_per_address_are_limited_and_released() {
         let guests = guests(1, 2);
         let places = [guests.admit(address(1)), guests.admit(address(1))];
         assert!(places.iter().all(Option::is_some) && guests.admit(address(1)).is_none());
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_those_who_take_the_most_has_to_go() {
+    fn the_oldest_handshake_of_the_busiest_address_is_evicted() {
         let guests = guests(4, 100);
         let mut honest = guests.begin_handshake(address(1));
         let mut slow: Vec<_> = (0..10).map(|_| guests.begin_handshake(address(2))).collect();

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_abandoned_is_said_in_a_line() {
+    fn unfinished_work_is_reported_in_one_line() {
         let service = ServiceName::new("arm").expect("a name");
         let nothing = DrainReport { service, messages: BTreeMap::new(), others: 0, connections: 0 };
         let one = DrainReport { connections: 1, ..nothing.clone() };

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_link_that_has_waited_longest_gives_its_place_and_none_that_is_carried() {
+    fn the_link_disconnected_for_longest_is_evicted_and_no_connected_one() {
         let (links, node, now) = (SessionTable::default(), NodeId::from_random([1; 16]), Instant::now());
         for (byte, waits_since) in
             [(1, None), (2, Some(now)), (3, Some(now - std::time::Duration::from_secs(1)))]

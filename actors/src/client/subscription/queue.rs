@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn the_newest_have_a_bound_of_bytes_that_holds_up_the_feed() {
+    async fn the_newest_items_have_a_byte_limit_that_holds_up_the_feed() {
         let (sink, mut arrivals) = pair(Policy { bytes: 10, ..Policy::last(100) });
         let a = name("a");
         let is_held_up = async |number| {
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn news_that_make_no_sense_are_left_out() {
+    async fn malformed_items_are_skipped() {
         let (sink, mut arrivals) = pair(Policy::default());
         let a = name("a");
         let mut frames = Vec::new();

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_can_be_withdrawn_and_what_was_taken_cannot() {
+    fn waiting_messages_can_be_withdrawn_and_taken_ones_cannot() {
         let inbox = Inbox::<Nobody>::new("nobody".to_owned());
         let jobs: Vec<_> = (0..4).map(|_| job()).collect();
         let (tickets, held): (Vec<_>, Vec<_>) =

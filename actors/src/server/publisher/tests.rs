@@ -78,7 +78,7 @@ fn items(feed: &SubscriberStream) -> Vec<(u8, Vec<u8>)> {
 }
 
 #[test]
-fn an_item_reaches_those_who_asked_for_its_topic_in_the_encoding_that_they_read() {
+fn an_item_reaches_the_subscribers_of_its_topic_in_their_encodings() {
     let publisher = publisher(100, 8, 8);
     let same = [subscribe::<u32>(&publisher, ""), subscribe::<u32>(&publisher, "a")];
     let other = subscribe::<String>(&publisher, "");
@@ -146,7 +146,7 @@ impl Serialize for Interrupted {
 }
 
 #[test]
-fn what_is_published_while_an_item_is_written_is_another_item_and_half_an_item_is_none() {
+fn an_item_published_while_another_is_encoded_is_separate_and_half_an_item_is_discarded() {
     let publisher = publisher(1 << 20, 8, 8);
     let feed = subscribe::<(Blob, Blob)>(&publisher, "");
     let blob = |byte| Blob::from(vec![byte; 100_000]);
@@ -208,7 +208,7 @@ fn a_retained_item_comes_first_in_the_encoding_that_is_wanted() {
 }
 
 #[test]
-fn who_is_slow_misses_the_oldest_unless_the_publisher_waits() {
+fn a_slow_subscriber_misses_the_oldest_unless_the_publisher_waits() {
     let publisher = publisher(100, 8, 8);
     let feed = subscribe_as::<u32>(&publisher, "", Policy::drop_oldest(2));
     for item in 0..3u32 {
@@ -255,7 +255,7 @@ fn texts(frames: &[Bytes]) -> Vec<String> {
 }
 
 #[test]
-fn the_last_few_of_each_topic_come_and_the_rest_is_told() {
+fn the_last_few_of_each_topic_arrive_and_the_rest_is_reported() {
     let publisher = publisher(100, 8, 8);
     let few = subscribe_as::<u32>(&publisher, "", Policy::last(2));
     let all = subscribe::<u32>(&publisher, "");
@@ -288,7 +288,7 @@ async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
 }
 
 #[test]
-fn what_a_rate_has_held_back_comes_before_the_end() {
+fn items_held_back_by_a_rate_come_before_the_end() {
     let publisher = publisher(100, 8, 8);
     let every = Some(Duration::from_secs(3_600));
     let rated = subscribe_as::<u32>(&publisher, "", Policy { every, ..Policy::default() });
@@ -314,7 +314,7 @@ fn a_retained_item_counts_where_there_is_a_rate() {
 }
 
 #[test]
-fn who_insists_on_every_item_keeps_publish_from_dropping_any() {
+fn a_subscriber_that_insists_keeps_publish_from_dropping_items() {
     let publisher = publisher(100, 8, 8);
     let insists = subscribe_as::<u32>(&publisher, "a", Policy { items: 2, ..Policy::wait() });
     let quick = subscribe::<u32>(&publisher, "");
@@ -335,7 +335,7 @@ fn who_insists_on_every_item_keeps_publish_from_dropping_any() {
 }
 
 #[tokio::test]
-async fn who_publishes_for_ever_lets_others_have_their_turn() {
+async fn an_endless_publisher_yields_to_others() {
     let publisher = publisher(100, 8, 8);
     let publishing = tokio::spawn({
         let publisher = publisher.clone();
@@ -350,7 +350,7 @@ async fn who_publishes_for_ever_lets_others_have_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
+async fn a_stopped_subscriber_is_waited_for_and_its_missed_items_are_reported() {
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(50);
     let publisher = on_this_clock(&limits);
@@ -414,7 +414,7 @@ fn a_connection_that_moves_is_a_sign_of_life() {
 }
 
 #[test]
-fn nobody_is_granted_more_than_the_limits_and_many_share_what_there_is() {
+fn backlogs_are_limited_and_share_the_total() {
     let mut limits = Limits::default();
     (limits.backlog_items, limits.backlog_bytes, limits.news_bytes) = (10, 1_000, 2_000);
     let publisher = Publisher::new(&limits, &Timers::new().0);
@@ -545,7 +545,7 @@ async fn filled(
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_finds_room_has_those_look_who_began_to_wait_before() {
+async fn a_publisher_that_finds_room_wakes_those_before_it() {
     let item = vec![7u8; 300_000];
     let (publisher, feed, waiting) = filled(&item).await;
     assert!(now(feed.next()).flatten().is_some_and(|frames| frames.concat().len() < 4 * item.len()));
@@ -559,7 +559,7 @@ async fn who_finds_room_has_those_look_who_began_to_wait_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_look_although_there_is_room_holds_up_others_for_a_moment_only() {
+async fn a_publisher_that_ignores_room_delays_others_for_a_moment_only() {
     let item = vec![7u8; 300_000];
     let (publisher, feed, waiting) = filled(&item).await;
     waiting.abort();

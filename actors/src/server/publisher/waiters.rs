@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_before_has_its_turn_at_the_shelves_for_which_it_waits() {
+    fn earlier_publishers_go_first_in_the_groups_they_wait_for() {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let (first, _) = wait(&mut waiters, None, &[1, 2], now);
         let (second, _) = wait(&mut waiters, None, &[2], now);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_woken_and_does_not_look_holds_up_others_for_a_moment_only() {
+    fn a_woken_publisher_that_does_not_check_delays_others_for_a_moment_only() {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let (first, _) = wait(&mut waiters, None, &[1], now);
         assert_eq!(waiters.turn_of_others(None, 1, now, LONGEST), Some(now + LONGEST));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn who_finds_room_wakes_those_before_it_once() {
+    fn finding_room_wakes_earlier_publishers_once() {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let [elsewhere, first, second] = [2, 1, 1].map(|shelf| wait(&mut waiters, None, &[shelf], now).0);
         let mut woken = Vec::new();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_wakes_those_only_whose_turn_it_has_become() {
+    fn leaving_wakes_only_the_publishers_that_are_next() {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let all: Vec<_> = (0..100).map(|_| wait(&mut waiters, None, &[1], now).0).collect();
         let elsewhere = wait(&mut waiters, None, &[2], now).0;
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_woken_by_their_own_look() {
+    fn no_publisher_is_woken_by_its_own_check() {
         let (mut waiters, count, now) = (WaitingPublishers::default(), Arc::<Count>::default(), clock::now());
         let [here, there] = [(); 2].map(|()| Waker::from(Arc::clone(&count)));
         let mut woken = Vec::new();

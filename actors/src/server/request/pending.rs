@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_owed_once() {
+    fn a_request_is_answered_once() {
         let owed = PendingRequests::new(100);
         assert!(owed.insert(7, NEVER) && owed.contains(7));
         assert!(!owed.insert(7, NEVER), "it is owed already");
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_a_place_again_no_longer_wants_the_one_before() {
+    fn a_reused_slot_drops_the_request_before_it() {
         let owed = PendingRequests::new(100);
         let later = 1 << 32 | 7;
         assert!(owed.insert(7, NEVER) && owed.start(7) && owed.insert(later, NEVER));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_begun_expires_at_its_deadline() {
+    fn requests_that_have_not_begun_expire_at_their_deadlines() {
         let owed = PendingRequests::new(100);
         for (id, deadline) in [(1, 10), (2, 10), (3, 20), (70, NEVER), (71, 10)] {
             assert!(owed.insert(id, deadline));

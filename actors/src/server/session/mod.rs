@@ -36,7 +36,7 @@ pub(crate) enum SessionError {
     Lost(String),
     #[error("a frame of the kind {0:?} does not belong on this connection")]
     OutOfPlace(FrameKind),
-    #[error("a {kind:?} frame that does not decode: {problem}")]
+    #[error("a {kind:?} frame does not decode: {problem}")]
     Invalid { kind: FrameKind, problem: String },
     #[error("the peer keeps sending requests without reading replies")]
     DoesNotRead,
