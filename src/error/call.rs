@@ -88,9 +88,9 @@ impl CallError {
     /// Returns true if the message was certainly not handled, so that it is safe to send it again.
     ///
     /// ```
-    /// use meshzero::{CallError, Uncertain};
+    /// use meshzero::{CallError, UnknownReason};
     ///
-    /// let error = CallError::Unknown { service: "robot/arm".into(), why: Uncertain::Lost, tries: 1 };
+    /// let error = CallError::Unknown { service: "robot/arm".into(), why: UnknownReason::Lost, tries: 1 };
     /// assert!(!error.is_safe_to_repeat(), "{error}");
     /// ```
     pub fn is_safe_to_repeat(&self) -> bool {

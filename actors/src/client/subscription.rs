@@ -127,7 +127,7 @@ impl SubscriptionTask {
                     followed.insert(instance, task);
                     self.spawn_keep(feed, listed);
                 }
-                Err(error) => tracing::error!(%error, "the task of a subscription panicked or was cancelled"),
+                Err(error) => tracing::error!(%error, "a subscription panicked or was cancelled"),
             }
         }
         if let Some(error) = failed

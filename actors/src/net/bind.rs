@@ -15,12 +15,12 @@ mod listen;
 /// Where an endpoint is to listen. The default is every interface of the mesh and a free port.
 ///
 /// ```
-/// # use meshzero_actors::place::{Place, PlaceError};
+/// # use meshzero_actors::net::bind::{BindAddress, BindError};
 /// for text in ["9000", "192.168.1.7", "192.168.1.7:9000", "[fe80::1]:9000", "192.168.*", "localhost:9000"] {
-///     text.parse::<Place>()?;
+///     text.parse::<BindAddress>()?;
 /// }
-/// assert_eq!("9000".parse::<Place>()?.to_string(), "*:9000");
-/// # Ok::<(), PlaceError>(())
+/// assert_eq!("9000".parse::<BindAddress>()?.to_string(), "*:9000");
+/// # Ok::<(), BindError>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BindAddress {

@@ -10,9 +10,9 @@ use crate::net::zone::{ZoneError, ZonedAddress};
 /// Why there is no endpoint.
 ///
 /// ```
-/// # use meshzero_actors::place::{Place, PlaceError};
-/// let error = "192.168.1.7:70000".parse::<Place>().expect_err("ports go up to 65535");
-/// assert!(matches!(&error, PlaceError::Unreadable { text } if text == "192.168.1.7:70000"));
+/// # use meshzero_actors::net::bind::{BindAddress, BindError};
+/// let error = "192.168.1.7:70000".parse::<BindAddress>().expect_err("ports go up to 65535");
+/// assert!(matches!(&error, BindError::Unreadable { text } if text == "192.168.1.7:70000"));
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
