@@ -20,9 +20,10 @@ use crate::server::service::environment::Environment;
 use crate::telemetry::stats::GetStats;
 use crate::telemetry::subscriptions::SubscriptionRegistry;
 
-/// The membership of a node in its mesh, as it is held by what needs the node to stay joined: the node leaves when the last is dropped.
+/// The membership of a node in its mesh, held by everything that needs the node to stay joined: the node leaves when
+/// the last holder drops it.
 pub(crate) trait Membership: Send + Sync {
-    /// Returns why nobody can be called any more, in words.
+    /// Returns the reason why nobody can be called any more, in words.
     fn why_it_ended(&self) -> String;
 }
 
@@ -30,27 +31,27 @@ pub(crate) trait Membership: Send + Sync {
 pub struct NodeContext {
     /// The configuration.
     pub config: Arc<Config>,
-    /// The hello that others are made of: without an instance and a purpose.
+    /// The hello on which all others are based: without an instance and a purpose.
     pub hello: Hello,
-    /// The thread that it lives on.
+    /// The thread that the node runs on.
     pub home: Executor,
     /// The timers.
     pub alarms: Arc<Timers>,
-    /// The settings and resources that its message connections share.
+    /// The settings and resources shared by the node's connections.
     pub carrying: LinkConfig,
     /// The limits of decoding a message of a Rust type.
     pub decode_limits: DecodeLimits,
     /// The discovery actor.
     pub(crate) discovery: Addr<Discovery>,
-    /// The services that it offers.
+    /// The services that the node offers.
     pub(crate) own: Arc<ServiceRegistry>,
     /// The subscriptions.
     pub(crate) subscriptions: Arc<SubscriptionRegistry>,
-    /// Its gateways, which shut down before it leaves.
+    /// The gateways of the node, which shut down before it leaves.
     pub(crate) gateways: ShutdownHandles,
     /// The permit to examine this host for a diagnosis: one at a time.
     pub looking: Arc<Semaphore>,
-    /// The signal that it leaves: all routes end with it.
+    /// The signal that the node leaves: all routes end with it.
     pub ending: Arc<ShutdownSignal>,
 }
 
@@ -75,7 +76,7 @@ impl NodeContext {
 
     /// The limits.
     pub fn limits(&self) -> &Arc<Limits> {
-        // The same as in the configuration, and nearer: calls look here.
+        // The same limits as in the configuration, with one indirection less: every call reads them.
         &self.carrying.limits
     }
 
@@ -84,7 +85,7 @@ impl NodeContext {
         Hello { instance, purpose, ..self.hello.clone() }
     }
 
-    /// Asks the discovery actor.
+    /// Sends a request to the discovery actor, and waits for its reply.
     ///
     /// # Errors
     /// [`MeshClosed`]: the node has left, or its thread has ended.

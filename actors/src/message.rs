@@ -1,4 +1,4 @@
-//! What makes a type a message of the mesh: actix's `Message` and serde, nothing of ours.
+//! The message trait of the mesh: actix's `Message` and serde's traits, with nothing to implement beyond those.
 
 pub mod packed;
 pub(crate) mod payload;
@@ -6,9 +6,10 @@ pub(crate) mod written;
 
 use meshzero_proto::codec::WireType;
 
-/// An actix message that can travel: it and its result implement serde's `Serialize` and `DeserializeOwned`.
+/// An actix message that can be sent over the mesh: it and its result implement serde's `Serialize` and
+/// `DeserializeOwned`.
 ///
-/// There is nothing to implement: every such type is one, and messages are sent under the type's name without its module.
+/// There is nothing to implement: every such type is a network message, sent under the type's name without its module.
 ///
 /// ```
 /// use actix::Message;
@@ -34,8 +35,8 @@ impl<M> NetMessage for M where M: actix::Message<Result: WireType> + WireType {}
 
 /// An actor that handles messages of type `M`: one that implements actix's `Handler<M>`.
 ///
-/// There is nothing to implement. The trait exists so that a missing handler is one sentence from the compiler, and not a
-/// list of every handler that it knows.
+/// There is nothing to implement. The trait exists so that the compiler reports a missing handler in one sentence
+/// instead of a list of every handler that it knows.
 ///
 /// ```compile_fail,E0277
 /// use actix::prelude::*;

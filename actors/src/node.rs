@@ -30,13 +30,13 @@ use crate::server::registry::ServiceRegistry;
 use crate::server::service::environment::Environment;
 use crate::telemetry::stats::{GetStats, Stats};
 
-/// The longest wait of a program for the goodbye when it drops its mesh at the end.
+/// The longest time for which dropping the mesh at the end of a program waits until the node's services are withdrawn.
 const GOODBYE: Duration = Duration::from_millis(800);
 
-/// The time that accepted work may take to finish then.
+/// The drain timeout in that case.
 const DRAIN_NOW: Duration = Duration::from_millis(400);
 
-/// The interval at which it checks whether the goodbye has been said.
+/// The interval at which a thread that drops the mesh checks whether the withdrawal has been sent.
 const GLANCE: Duration = Duration::from_millis(1);
 
 /// The reason why a node could not start.
@@ -81,7 +81,8 @@ impl Node {
         Self::start_in(config, async || Executor::start()).await
     }
 
-    /// Joins a mesh on the `LocalSet` that this is polled in, whoever's runtime that is. It does not outlive that.
+    /// Joins a mesh on the `LocalSet` in which this future is polled, on any runtime. The mesh does not outlive the
+    /// `LocalSet`.
     ///
     /// # Errors
     /// [`StartError`].
@@ -96,7 +97,7 @@ impl Node {
         mut config: Config,
         home: impl AsyncFnOnce() -> Result<(Executor, ExecutorGuard), MeshClosed>,
     ) -> Result<Arc<Self>, StartError> {
-        // Before anybody adds them to a clock's time.
+        // Before a timeout is added to a clock's time.
         config.limits = Arc::new(Arc::unwrap_or_clone(config.limits).saturated());
         let config = Arc::new(config);
         let awaited = config.interfaces.pending()?;
@@ -110,11 +111,12 @@ impl Node {
         let (alarms, ringing) = Timers::new();
         let (home, lodging) = home().await?;
         let thread = home.clone();
-        // Made whole over there: whoever stops waiting leaves nothing behind.
+        // Constructed entirely on the other thread: a caller that stops waiting leaves nothing behind.
         let make = move || async move {
             let discovery = Discovery::start_for(&config, id).map_err(StartError::Discovery)?;
             let ending = Arc::<ShutdownSignal>::default();
-            // Dropped with the thread, if that ends before the node leaves: so everybody hears of the end, whatever it is.
+            // Dropped with the thread, should that end before the node leaves: so every waiting task is notified,
+            // whatever the reason.
             let own = Arc::<ServiceRegistry>::default();
             let task = NodeTask { own: Arc::clone(&own), last: TriggerOnDrop(Arc::clone(&ending)), ringing };
             actix::spawn(task.run());
@@ -176,7 +178,7 @@ impl Node {
         &self.premises.decode_limits
     }
 
-    /// The thread that the node lives on.
+    /// The thread that the node runs on.
     pub fn home(&self) -> &Executor {
         &self.premises.home
     }
@@ -196,7 +198,7 @@ impl Node {
         &self.router
     }
 
-    /// The moment in which the node leaves.
+    /// The signal that the node leaves.
     pub fn ending(&self) -> &Arc<ShutdownSignal> {
         &self.premises.ending
     }
@@ -207,7 +209,7 @@ impl Node {
         Caller { context: Arc::clone(&self.premises), membership, route }
     }
 
-    /// Returns what it has counted.
+    /// Returns the node's statistics.
     ///
     /// # Errors
     /// [`MeshClosed`]: the node has left, and its thread has ended.
@@ -215,13 +217,13 @@ impl Node {
         self.ask_router(GetStats).await
     }
 
-    /// Asks the router actor.
+    /// Sends a request to the router actor, and waits for its reply.
     ///
     /// # Errors
     /// [`MeshClosed`]: the node has left, or its thread has ended.
     ///
     /// # Cancel safety
-    /// Dropping the future stops waiting.
+    /// This method is cancel safe: dropping the future stops waiting.
     pub async fn ask_router<M>(&self, message: M) -> Result<M::Result, MeshClosed>
     where
         M: Message<Result: Send> + Send + 'static,
@@ -230,13 +232,13 @@ impl Node {
         self.home().hear(self.router.send(message)).await?.map_err(|_| MeshClosed)
     }
 
-    /// Asks the discovery actor.
+    /// Sends a request to the discovery actor, and waits for its reply.
     ///
     /// # Errors
     /// [`MeshClosed`]: the node has left, or its thread has ended.
     ///
     /// # Cancel safety
-    /// Dropping the future stops waiting.
+    /// This method is cancel safe: dropping the future stops waiting.
     pub async fn ask_discovery<M>(&self, message: M) -> Result<M::Result, MeshClosed>
     where
         M: Message<Result: Send> + Send + 'static,
@@ -245,25 +247,27 @@ impl Node {
         self.premises.ask_discovery(message).await
     }
 
-    /// Withdraws all services, lets accepted work finish for as long as `drain`, then ends all links and subscriptions, and
-    /// the node's own thread. Returns what was not finished. Works on any executor; a second call does nothing.
+    /// Withdraws all services, waits up to `drain` for accepted work, then ends all links and subscriptions, and the
+    /// node's own thread. Returns the messages that were not finished. Works on any executor; a second call has no
+    /// effect.
     ///
     /// # Cancel safety
-    /// Dropping the future does not stop the leaving.
+    /// This method is cancel safe: dropping the future does not stop the leaving.
     pub async fn leave(&self, drain: Duration) -> Vec<DrainReport> {
         let (tell, told) = oneshot::channel();
         if self.begin_to_leave(drain, tell).is_none() {
             return Vec::new();
         }
-        // A thread that ends takes the word with it.
+        // A thread that ends drops the channel.
         self.home().hear(told).await.map(Result::unwrap_or_default).unwrap_or_default()
     }
 
-    /// As [`Node::leave`], for a thread that ends: begins to leave and waits for it as long as a program may take to end,
-    /// which is less than a second. On the thread that the node lives on, and on one that the user lent, it does not wait.
+    /// As [`Node::leave`], for a thread that is about to end: begins to leave, and waits less than a second. Does not
+    /// wait on the node's own thread, nor if the node runs on a thread that belongs to the user.
     pub fn leave_now(&self) {
         let (tell, mut told) = oneshot::channel();
-        // A program that ends now would take the goodbye with it. On the node's own thread nothing can be waited for.
+        // A program that ends now would do so before the withdrawal is sent. On the node's own thread nothing can be
+        // waited for.
         if self.begin_to_leave(DRAIN_NOW, tell) == Some(ThreadOwner::Own) && !self.home().is_here() {
             let patience = Instant::now() + GOODBYE;
             while told.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < patience {
@@ -272,7 +276,8 @@ impl Node {
         }
     }
 
-    /// Leaves on the node's thread, and says on whose; `None` if that has begun already, or cannot any more.
+    /// Begins to leave on the node's thread, and returns the owner of that thread; `None` if leaving has begun already,
+    /// or the thread has ended.
     fn begin_to_leave(
         &self,
         drain: Duration,
@@ -287,10 +292,10 @@ impl Node {
             premises.gateways.shut_down().await;
             // An actor that is gone has left already.
             let abandoned = router.send(CloseServices { within: drain }).await.unwrap_or_default();
-            // Not before: what is being finished may need to call others.
+            // Not before: accepted work may need to call other services.
             drop(ending);
             let _ = discovery.send(Leave).await;
-            // Who does not wait any more is not told.
+            // Fails if the caller has stopped waiting.
             let _ = tell.send(abandoned);
             drop(lodging);
         });
@@ -302,14 +307,14 @@ impl Membership for Node {
     fn why_it_ended(&self) -> String {
         match *self.lodging.lock().unwrap_or_else(PoisonError::into_inner) {
             // Nobody has asked it to leave.
-            Some(_) => MeshClosed.to_string(),
+            Some(_) => "the thread of the mesh has ended".to_owned(),
             None => "the mesh has been left".to_owned(),
         }
     }
 }
 
-/// The task on the node's thread for those who wait elsewhere, as long as the node is there. Dropped, it closes what is still offered,
-/// tells the end, and then wakes those who wait.
+/// The task on the node's thread that lives as long as the node does, for callers that wait on other threads. Dropped,
+/// it closes the services that are still offered, triggers the end, and then wakes the callers.
 struct NodeTask {
     own: Arc<ServiceRegistry>,
     last: TriggerOnDrop,
@@ -328,7 +333,8 @@ impl NodeTask {
 
 impl Drop for NodeTask {
     fn drop(&mut self) {
-        // Before anybody learns of the end, gives its place back, and lets somebody else have it.
+        // Before the end is signalled: a caller that is woken by it would return its permit, and let another one
+        // acquire that.
         self.own.close();
     }
 }

@@ -1,4 +1,4 @@
-//! One message tried at one instance after the other, with all the waiting that may take.
+//! The attempts of one message, at one instance after the other, with all waiting for instances and room.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -36,33 +36,33 @@ use crate::server::actor::local::{LocalEntry, LocalEnvelope, LocalInbox, QueuedM
 use crate::server::request::inbound::{InboundMessage, ReplyTo};
 use crate::server::service::Service;
 
-/// The options of a call, and whom to tell of its progress.
+/// The options of a call.
 pub(crate) struct CallOptions<'a> {
     pub(crate) name: Option<&'a TypeName>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) repeats: Idempotency,
     pub(crate) trace: Option<TraceContext>,
-    /// Told when the message has set out, and when it is tried again.
+    /// Set when the message has been sent, and cleared when it is tried again.
     pub(crate) set_out: SentFlag,
 }
 
-/// An order whose message has not set out, with what it gives up then.
+/// A call whose message has not been sent yet, with the queue turn that it gives up afterwards.
 struct PendingCall<'a> {
-    /// Its turn among those who waited for an instance.
+    /// The turn in the queue of calls that wait for an instance.
     turn: Option<QueueTurn<'a>>,
     set_out: &'a SentFlag,
 }
 
 impl PendingCall<'_> {
-    /// The message has set out: others may follow, and it depends on nobody but its service.
+    /// Marks the message as sent: calls behind it may follow, and its reply depends on the service alone.
     fn set_out(&mut self) {
         self.turn = None;
         self.set_out.note();
     }
 }
 
-/// Calls one instance after the other, until one has had the message, the deadline passes, or it is no use. `before` tells
-/// of a try that has failed already. Returns the reply and which instance it is from.
+/// Calls one instance after the other, until one has handled the message, the deadline passes, or further attempts are
+/// useless. `before` is an attempt that has failed already. Returns the reply, and the instance that sent it.
 pub(crate) async fn call<M: NetMessage>(
     caller: &Caller,
     order: CallOptions<'_>,
@@ -91,7 +91,7 @@ pub(crate) async fn call<M: NetMessage>(
                 call_remote(&caller.context, &link, &order, message, (&mut alarm, &mut pending)).await
             }
         };
-        // Another try is no longer in order.
+        // The order no longer matters once the message is tried again.
         pending.turn = None;
         pending.set_out.revoke();
         tries.note(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
@@ -106,10 +106,10 @@ pub(crate) async fn call<M: NetMessage>(
     }
 }
 
-/// A try that had no reply.
+/// The error of an attempt without a reply.
 struct AttemptError<M> {
     fault: CallErrorKind,
-    /// Given back if it was not handed over for good.
+    /// The message, if it was not handed over for good.
     message: Option<M>,
 }
 
@@ -158,7 +158,7 @@ async fn call_remote<M: NetMessage>(
     Err(AttemptError { fault, message: Some(message) })
 }
 
-/// Waits for the end of a call on a link, which the thread of the node brings.
+/// Waits for the end of a call on a link, which the node's thread signals.
 pub(crate) async fn finish_call(context: &NodeContext, reply: ReplyFuture) -> CallEnd {
     tokio::select! {
         biased;
@@ -167,12 +167,12 @@ pub(crate) async fn finish_call(context: &NodeContext, reply: ReplyFuture) -> Ca
     }
 }
 
-/// The waker of the task that this runs in.
+/// Returns the waker of the current task.
 pub(crate) async fn waker() -> Waker {
     poll_fn(|task| Poll::Ready(task.waker().clone())).await
 }
 
-/// Returns the fault of a message that did not set out.
+/// Returns the fault of a message that was not sent.
 pub(crate) fn why<M: NetMessage>(unsent: SendError, link: &Link, name: Option<&TypeName>) -> CallErrorKind {
     match unsent {
         SendError::Closed => CallErrorKind::NotSent("the connection was lost".to_owned()),
@@ -182,7 +182,7 @@ pub(crate) fn why<M: NetMessage>(unsent: SendError, link: &Link, name: Option<&T
     }
 }
 
-/// The name that a message is known by.
+/// Returns the name under which a message is sent.
 fn called<M: NetMessage>(name: Option<&TypeName>) -> &str {
     match name {
         Some(name) => name,
@@ -210,7 +210,8 @@ async fn call_local<M: NetMessage>(
         let fault = CallErrorKind::NotSent("the service has closed".to_owned());
         return Err(AttemptError { fault, message: Some(message) });
     };
-    // The place goes along: the message is unfinished until its handler is done, whether its caller looks or not.
+    // The permit goes with the message: the message is unfinished until its handler is done, whether its caller waits
+    // or not.
     let (place, in_turn) = turn.divide();
     let reply = match service.types.door::<M>(order.name) {
         Some(LocalEntry::Inbox(inlet)) => {
@@ -281,7 +282,7 @@ pub(crate) fn enter<M: NetMessage>(
     }
 }
 
-/// Ends a call of an actor of this process whose deadline has passed: if it still waits, it is not handled.
+/// Ends a call to an actor of this process whose deadline has passed: a message that still waits is not handled.
 pub(crate) fn past_deadline<M: NetMessage>(
     service: &Service,
     entered: QueuedMessage<'_, M>,
@@ -293,7 +294,7 @@ pub(crate) fn past_deadline<M: NetMessage>(
     CallErrorKind::Refused(Refusal::Expired)
 }
 
-/// Returns the fault of a call of an actor of this process that nobody will answer any more.
+/// Returns the fault of a call to an actor of this process that will not be answered any more.
 #[cold]
 pub(crate) fn unanswered<M: NetMessage>(
     context: &NodeContext,
@@ -307,7 +308,7 @@ pub(crate) fn unanswered<M: NetMessage>(
     }
 }
 
-/// Returns the fault of a call whose handler may have begun, and will not answer.
+/// Returns the fault of a call whose handler may have begun and will not answer.
 fn dropped(context: &NodeContext, service: &Service) -> CallErrorKind {
     match context.ending.is_triggered() || service.home.has_ended() {
         true => CallErrorKind::Lost,
@@ -315,13 +316,13 @@ fn dropped(context: &NodeContext, service: &Service) -> CallErrorKind {
     }
 }
 
-/// A reply that is wanted.
+/// The channel for an expected reply, and the deadline of the call.
 pub(crate) struct ExpectedReply {
     reply: ReplyTo,
     deadline: Option<Instant>,
 }
 
-/// Hands a message to a service of this process that knows it as another Rust type: encoded, without a socket.
+/// Hands a message to a service of this process that registers it as another Rust type: encoded, without a socket.
 pub(crate) fn enter_encoded<M: NetMessage>(
     service: &Arc<Service>,
     name: Option<&TypeName>,

@@ -1,4 +1,4 @@
-//! One message from a caller to an instance behind a route, and what comes of it.
+//! One call: a message sent to an instance behind a route, and its reply.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,33 +27,33 @@ use crate::server::actor::local::{LocalEntry, LocalEnvelope, LocalInbox, QueuedM
 use crate::server::service::Service;
 use crate::telemetry::trace::OutgoingSpanState;
 
-/// A message under way to an instance behind a route, and its reply. Nothing happens before the first poll.
+/// A message sent to an instance behind a route, and its reply. Nothing happens before the first poll.
 ///
-/// Where an instance is connected and has room, the message sets out in the first poll, and nothing is allocated for it.
-/// Whatever may have to wait becomes a future in a box.
+/// Where an instance is connected and has room, the message is sent in the first poll without an allocation. A call
+/// that may have to wait becomes a boxed future.
 ///
 /// # Cancel safety
-/// Dropping the future cancels the call: a message that still waits is not handled.
+/// This future is cancel safe: dropping it cancels the call, and a message that still waits is not handled.
 pub struct OutgoingCall<M: NetMessage> {
     caller: Arc<Caller>,
     name: Option<TypeName>,
     timeout: Duration,
     repeats: Idempotency,
-    /// How often it was tried, once it has failed.
+    /// The number of attempts, once the call has failed.
     tries: u32,
-    /// Kept while it may have to be sent again.
+    /// The message, while it may have to be sent again.
     message: Option<M>,
     state: CallState<M::Result>,
     part: OutgoingSpanState,
     blocking: BlockingCheck,
 }
 
-/// The end of a call that had to wait: the reply, and which instance replied.
+/// The outcome of a call that had to wait: the reply, and the instance that sent it.
 type CallOutcome<R> = Result<(R, InstanceId), CallFailure>;
 
 enum CallState<R> {
     New,
-    /// On its way to another process.
+    /// Sent to another process.
     There {
         reply: ReplyFuture,
         deadline: Option<Instant>,
@@ -61,21 +61,21 @@ enum CallState<R> {
     /// In the inbox of an actor of this process, or with its handler.
     Here {
         told: oneshot::Receiver<R>,
-        /// Kept, as a service that closes is found nowhere else.
+        /// The service, because a closing service is found nowhere else.
         service: Arc<Service>,
         ticket: JobId,
         /// Set when the reply does not come at once.
         alarm: Option<Sleep>,
     },
     Waiting(Offload<CallOutcome<R>>),
-    /// With the instance that replied, if one did.
+    /// Ended, with the instance that replied, if one did.
     Ended(Option<InstanceId>),
 }
 
 impl<M: NetMessage> Unpin for OutgoingCall<M> {}
 
 impl<M: NetMessage> OutgoingCall<M> {
-    /// Calls with the type's own name, until the time-out that the limits say, for what the running code works for.
+    /// A call under the type's own name, with the default timeout of the limits, as part of the current trace.
     #[inline(always)]
     pub fn new(caller: Arc<Caller>, message: M) -> Self {
         let (part, timeout) = (OutgoingSpanState::here(), caller.context.limits().request_timeout);
@@ -93,37 +93,37 @@ impl<M: NetMessage> OutgoingCall<M> {
         }
     }
 
-    /// Who calls.
+    /// The caller.
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// How long it may take, from the first poll.
+    /// The timeout, from the first poll.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Changes how long it may take. Without effect after the first poll.
+    /// Changes the timeout. Has no effect after the first poll.
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
 
-    /// Changes the name that the message travels under. Without effect after the first poll.
+    /// Changes the name under which the message is sent. Has no effect after the first poll.
     pub fn set_name(&mut self, name: TypeName) {
         self.name = Some(name);
     }
 
-    /// Changes what it is called for. Without effect after the first poll.
+    /// Changes the trace that the call is part of. Has no effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
         self.part.belong_to(parent);
     }
 
-    /// Says that handling the message twice does no harm. Without effect after the first poll.
+    /// Declares that handling the message twice does no harm. Has no effect after the first poll.
     pub fn set_idempotent(&mut self) {
         self.repeats = Idempotency::Idempotent;
     }
 
-    /// How often it was tried, once it has failed.
+    /// The number of attempts, once the call has failed.
     pub fn tries(&self) -> u32 {
         self.tries
     }
@@ -136,13 +136,13 @@ impl<M: NetMessage> OutgoingCall<M> {
         }
     }
 
-    /// Lets the message set out, if that can be done at once, and says whether it has.
+    /// Sends the message if that is possible at once, and returns whether it was sent.
     #[inline]
     fn begin(&mut self, task: &Context<'_>) -> bool {
         let Self { caller, name, timeout, message, state, part, .. } = self;
         let (name, timeout) = (name.as_ref(), *timeout);
         if caller.route.health.has_ejected() || caller.route.is_awaited() {
-            // This may be the one that finds out whether an instance works again, and it has to wait for those before it.
+            // This call may have to probe an ejected instance, or to wait for calls before it.
             return false;
         }
         caller.route.with_pick(|member| match member {
@@ -150,7 +150,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                 let deadline = deadline_in(timeout);
                 let within = deadline.map(|at| Deadline { at, within: timeout });
                 let trace = part.context();
-                // Why not is said with all that there is to say, where there is time for it.
+                // The slower path reports the reason, if the call fails there as well.
                 if let Some(message) = &*message
                     && let Ok(reply) = link
                         .try_call(OutgoingMessage { message, name, deadline: within, trace }, task.waker())
@@ -170,7 +170,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                     let entering = LocalEnvelope { reply: Some(tell), place };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
                     *state = CallState::Here { told, service: Arc::clone(service), ticket, alarm: None };
-                    // The handler has its turn before this is polled again, and often that is all the time it takes.
+                    // The handler runs before this future is polled again, which often is all the time it takes.
                     task.waker().wake_by_ref();
                     return true;
                 }
@@ -180,7 +180,7 @@ impl<M: NetMessage> OutgoingCall<M> {
         })
     }
 
-    /// Goes on where there may be waiting, after a try that has failed, or without one.
+    /// Continues on the path that may wait, after an attempt that has failed, or without one.
     #[inline(never)]
     fn wait(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, CallErrorKind)>) {
         if let Some(message) = self.message.take() {
@@ -195,7 +195,7 @@ impl<M: NetMessage> OutgoingCall<M> {
         }
     }
 
-    /// Returns the fault of a call to another process that had no reply; `None` if it is tried again.
+    /// Returns the fault of a call to another process without a reply; `None` if it is tried again.
     #[cold]
     fn no_reply(
         &mut self,
@@ -219,18 +219,18 @@ impl<M: NetMessage> OutgoingCall<M> {
         None
     }
 
-    /// Returns whether only this thread can bring the reply.
+    /// Returns whether only this thread can complete the call.
     #[cold]
     fn waits_for_this_thread(&self) -> bool {
         match &self.state {
             CallState::There { .. } => self.caller.context.home.is_here(),
             CallState::Here { service, .. } => service.home.is_here(),
-            // That is found out where the waiting is.
+            // A waiting call checks that itself.
             CallState::New | CallState::Waiting(_) | CallState::Ended(_) => false,
         }
     }
 
-    /// Returns the fault of a call to an actor of this process that nobody will answer any more.
+    /// Returns the fault of a call to an actor of this process that will not be answered any more.
     #[cold]
     fn unanswered(&self, service: &Service, ticket: JobId) -> CallErrorKind {
         self.inlet(service).map_or(CallErrorKind::Lost, |inlet| {
@@ -238,7 +238,7 @@ impl<M: NetMessage> OutgoingCall<M> {
         })
     }
 
-    /// Takes the message out of the inbox, if it still waits there: its place is for others.
+    /// Takes the message out of the inbox, if it still waits there, which frees its permit.
     #[cold]
     fn withdraw(&self, service: &Service, ticket: JobId) {
         if let Some(inlet) = self.inlet(service) {
@@ -257,7 +257,7 @@ impl<M: NetMessage> OutgoingCall<M> {
     fn inlet<'a>(&self, service: &'a Service) -> Option<&'a dyn LocalInbox<M>> {
         match service.types.door::<M>(self.name.as_ref()) {
             Some(LocalEntry::Inbox(inlet)) => Some(inlet.as_ref()),
-            // It went in there, and doors stay as they are.
+            // The message went through an inbox, and local entries never change.
             Some(LocalEntry::Mailbox(_)) | None => None,
         }
     }
@@ -276,7 +276,7 @@ impl<M: NetMessage> Future for OutgoingCall<M> {
     type Output = Result<M::Result, CallErrorKind>;
 
     /// # Panics
-    /// When it is polled after it has ended, or again while it blocks the thread that is to bring the reply.
+    /// If it is polled after it has ended, or again while it blocks the thread that has to deliver the reply.
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -284,7 +284,7 @@ impl<M: NetMessage> Future for OutgoingCall<M> {
             this.blocking = BlockingCheck::begin(task);
             this.part.set_out::<M>(this.caller.route.target(), this.name.as_ref());
             if this.begin(task) {
-                // The link knows whom to wake, and who calls in this process has been woken.
+                // The link has the waker, and a caller in this process has been woken.
                 return Poll::Pending;
             }
             this.wait(deadline_in(this.timeout), None);
@@ -300,7 +300,7 @@ impl<M: NetMessage> Future for OutgoingCall<M> {
 }
 
 impl<M: NetMessage> OutgoingCall<M> {
-    /// Polls what has begun.
+    /// Polls a call that has begun.
     #[inline(always)]
     fn poll_end(&mut self, task: &mut Context<'_>) -> Poll<Result<M::Result, CallErrorKind>> {
         let mut by = None;

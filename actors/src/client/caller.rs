@@ -1,4 +1,5 @@
-//! A caller by a route: waits for an instance until the deadline, and turns the end of a call into its reply or its fault.
+//! A caller of a route: waits for an instance until the deadline, and turns the end of a call into its reply or its
+//! fault.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,18 +17,18 @@ use crate::runtime::clock;
 use crate::runtime::timer::Sleep;
 use crate::server::request::inbound::Outcome;
 
-/// A caller of what a route leads to.
+/// A caller of the instances behind a route.
 pub struct Caller {
     /// The context of the node that calls.
     pub context: Arc<NodeContext>,
-    /// Keeps the node joined.
+    /// The membership that keeps the node joined.
     pub(crate) membership: Arc<dyn Membership>,
-    /// The way to those that are called.
+    /// The route to the instances that are called.
     pub route: Arc<Route>,
 }
 
 impl Caller {
-    /// Waits for an instance to call, until the alarm.
+    /// Waits for an instance to call, until the timer fires.
     pub(crate) async fn instance(&self, alarm: &mut Sleep) -> Result<Member, CallErrorKind> {
         match self.until(alarm, self.route.ready()).await {
             Ok(member) => Ok(member),
@@ -35,7 +36,7 @@ impl Caller {
         }
     }
 
-    /// Returns the diagnosis of a call that ends in `fault` because there was nobody to call.
+    /// Returns the diagnosis of a call that ends in `fault` because there was no instance to call.
     #[cold]
     pub(crate) async fn explain(&self, fault: CallErrorKind) -> CallErrorKind {
         if self.context.ending.is_triggered() {
@@ -44,7 +45,7 @@ impl Caller {
         CallErrorKind::Nobody(Box::new(self.route.diagnose(&self.context).await))
     }
 
-    /// Waits for what `ready` brings, until the alarm.
+    /// Waits for the output of `ready`, until the timer fires.
     pub(crate) async fn until<T>(
         &self,
         alarm: &mut Sleep,
@@ -64,12 +65,12 @@ impl Caller {
     }
 }
 
-/// The deadline of a call that may take `timeout` from now; none where it would lie beyond what a clock can tell.
+/// Returns the deadline of a call that may take `timeout` from now; `None` if it lies beyond the range of the clock.
 pub fn deadline_in(timeout: Duration) -> Option<Instant> {
     clock::now().checked_add(timeout)
 }
 
-/// The reply that a call ended in, or why there is none.
+/// Returns the reply of a call that has ended, or the reason why there is none.
 pub(crate) fn conclude<M: NetMessage>(
     ended: CallEnd,
     limits: &DecodeLimits,
@@ -82,12 +83,12 @@ pub(crate) fn conclude<M: NetMessage>(
         }
         CallEnd::Lost(SendState::Unknown) => Err(CallErrorKind::Lost),
         CallEnd::Lost(SendState::NotSent) => {
-            Err(CallErrorKind::NotSent("the connection ended before it left".into()))
+            Err(CallErrorKind::NotSent("the connection ended before the message was sent".into()))
         }
     }
 }
 
-/// The reply that came.
+/// Decodes the reply of an endpoint.
 pub(crate) fn decode<M: NetMessage>(
     outcome: Outcome,
     limits: &DecodeLimits,

@@ -1,4 +1,4 @@
-//! Why a call has no reply, and what that means for another try.
+//! The reasons why a call has no reply, and their meaning for another attempt.
 
 use meshzero_proto::call::retry::FailureClass;
 use meshzero_proto::codec::{DecodeError, EncodeError};
@@ -6,18 +6,18 @@ use meshzero_proto::wire::refusal::Refusal;
 
 use crate::diagnosis::result::Diagnosis;
 
-/// Why a call has no reply.
+/// The reason why a call has no reply.
 #[derive(Debug)]
 pub enum CallErrorKind {
-    /// The message did not leave, or was not handled for certain.
+    /// The message was not sent, or was certainly not handled.
     NotSent(String),
-    /// There was nobody to send the message to.
+    /// There was no instance to send the message to.
     Nobody(Box<Diagnosis>),
     /// The deadline passed. The message may have been handled, or may still be.
     TimedOut,
     /// The connection or the process ended meanwhile. The message may have been handled.
     Lost,
-    /// The service answered that it will not.
+    /// The service refused the message.
     Refused(Refusal),
     /// The message cannot be encoded.
     Encode(EncodeError),
@@ -25,28 +25,28 @@ pub enum CallErrorKind {
     Decode(DecodeError),
 }
 
-/// How a call ended without a reply.
+/// The failure of a call without a reply.
 #[derive(Debug)]
 pub(crate) struct CallFailure {
-    /// Why there is none.
+    /// The reason.
     pub fault: CallErrorKind,
-    /// How many instances, or how often one, had the message or should have had it.
+    /// The number of attempts, at one instance or several.
     pub tries: u32,
 }
 
 impl CallErrorKind {
-    /// What it means for another try.
+    /// Returns the class of the failure, which decides whether the call is tried again.
     pub(crate) fn retry_class(&self) -> FailureClass {
         match self {
             Self::NotSent(_) | Self::Nobody(_) => FailureClass::NotSent,
             Self::Lost => FailureClass::Unknown,
             Self::Refused(refusal) => FailureClass::from(refusal),
-            // There is no time for another, or it would end in the same.
+            // There is no time for another attempt, or it would fail likewise.
             Self::TimedOut | Self::Encode(_) | Self::Decode(_) => FailureClass::Final,
         }
     }
 
-    /// Whether the message was not handled, for certain.
+    /// Returns whether the message was certainly not handled.
     pub(crate) fn is_unhandled(&self) -> bool {
         match self {
             Self::NotSent(_) | Self::Nobody(_) | Self::Encode(_) => true,
@@ -55,7 +55,7 @@ impl CallErrorKind {
         }
     }
 
-    /// Whether the instance failed, rather than answered.
+    /// Returns whether the instance failed, rather than answered.
     pub(crate) fn is_failure(&self) -> bool {
         matches!(self, Self::TimedOut) || self.retry_class() != FailureClass::Final
     }

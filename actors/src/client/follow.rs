@@ -1,4 +1,5 @@
-//! Following instances: one task for each, which connects to it, and tries again with growing pauses while discovery lists it.
+//! Following instances: one task each, which connects to the instance, and retries with growing pauses while discovery
+//! lists it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,12 +27,12 @@ pub(crate) async fn watch_listings(discovery: &Addr<Discovery>, filter: Filter) 
     watch.inspect_err(|error| tracing::debug!(%error, "the discovery actor is gone")).ok()
 }
 
-/// The instances that are followed, and the channels by which their tasks hear what discovery says of them.
+/// The instances that are followed, and the channels that bring discovery's updates to their tasks.
 #[derive(Default)]
 pub(crate) struct FollowedPublishers(HashMap<InstanceId, watch::Sender<Option<Instance>>>);
 
 impl FollowedPublishers {
-    /// Updates an instance that is listed: its task is told, or started by `start` where none runs.
+    /// Updates a listed instance: notifies its task, or has `start` start one where none runs.
     pub(crate) fn update(&mut self, instance: Instance, start: impl FnOnce(InstanceUpdates)) {
         let id = instance.id;
         let is_told = self.0.get(&id).is_some_and(|task| task.send(Some(instance.clone())).is_ok());
@@ -48,16 +49,18 @@ impl FollowedPublishers {
         self.0.insert(instance, task);
     }
 
-    /// Stops further tries for an instance that is not listed any more. A connection that works goes on, and remains the only one if the
-    /// instance is listed again before it has ended: a second one beside it would overtake what waits there.
+    /// Stops further attempts for an instance that is no longer listed. A working connection stays open, and remains
+    /// the only one if the instance is listed again before the connection has ended: items on a second connection would
+    /// overtake those that wait on the first.
     pub(crate) fn unlist(&mut self, instance: InstanceId) {
         if let Some(task) = self.0.get(&instance) {
-            // One that has ended needs not be told.
+            // A task that has ended needs no update.
             let _ = task.send(None);
         }
     }
 
-    /// As [`FollowedPublishers::unlist`], for an instance that takes nothing new: if it is listed again, it gets a task of its own.
+    /// As [`FollowedPublishers::unlist`], for an instance that accepts nothing new: if it is listed again, it gets a
+    /// task of its own.
     pub(crate) fn remove(&mut self, instance: InstanceId) {
         self.unlist(instance);
         self.0.remove(&instance);
@@ -98,7 +101,7 @@ pub(crate) async fn follow(
             biased;
             () = time::sleep(pauses.next_delay()) => {}
             changed = listed.changed() => match changed {
-                // What is new about it is a reason to try at once, and not later than before if that fails.
+                // An update is a reason to try at once, and no later than before if that fails.
                 Ok(()) => pauses.reset(),
                 Err(_) => return,
             },
@@ -145,7 +148,7 @@ mod tests {
         let ms = Duration::from_millis;
         use Next::{AtOnce, Later, Soon};
         let pauses = pauses(vec![Later, Later, Later, Soon, Later, AtOnce, Later]).await;
-        // The clock of tokio counts whole milliseconds.
+        // tokio's clock counts whole milliseconds.
         let longest = [50, 100, 200, 50, 100, 0, 50].map(|whole| (ms(whole / 2), ms(whole + 1)));
         for (pause, (shortest, longest)) in pauses.iter().zip(longest) {
             assert!((shortest..=longest).contains(pause), "{pauses:?}");
@@ -154,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_instance_has_one_task_which_hears_of_updates_until_it_is_not_listed() {
+    async fn an_instance_has_one_task_which_receives_updates_until_it_is_not_listed() {
         let (begun, mut rounds) = mpsc::unbounded_channel();
         let start = |listed| {
             let begun = begun.clone();

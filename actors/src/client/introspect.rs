@@ -24,7 +24,7 @@ use crate::telemetry::stats::{GetStats, Stats};
 /// [`CallErrorKind`].
 ///
 /// # Cancel safety
-/// Dropping the future asks no more.
+/// This function is cancel safe: dropping the future cancels the request.
 pub async fn description(caller: &Caller, deadline: Option<Instant>) -> Result<Description, CallErrorKind> {
     match ask(caller, deadline, Query::Description).await? {
         Answerer::Here(service) => Ok(Description::clone(&*describe::describe(&service).await)),
@@ -32,13 +32,13 @@ pub async fn description(caller: &Caller, deadline: Option<Instant>) -> Result<D
     }
 }
 
-/// Asks the node of one instance for what it has counted.
+/// Asks the node of one instance for its statistics.
 ///
 /// # Errors
 /// [`CallErrorKind`].
 ///
 /// # Cancel safety
-/// Dropping the future asks no more.
+/// This function is cancel safe: dropping the future cancels the request.
 pub async fn stats(caller: &Caller, deadline: Option<Instant>) -> Result<Stats, CallErrorKind> {
     match ask(caller, deadline, Query::Stats).await? {
         Answerer::Here(service) => {
@@ -48,17 +48,17 @@ pub async fn stats(caller: &Caller, deadline: Option<Instant>) -> Result<Stats, 
     }
 }
 
-/// Asks this node.
+/// Returns the statistics of this node.
 async fn here(caller: &Caller, service: &Service) -> Result<Stats, MeshClosed> {
     let node = service.node_stats.upgrade().ok_or(MeshClosed)?;
     caller.context.home.hear(node.send(GetStats)).await?.map_err(|_| MeshClosed)
 }
 
-/// The answer, or the one that can be looked at.
+/// The answer, or the local service to read it from.
 enum Answerer {
-    /// A service of this process, which can be looked at.
+    /// A service of this process, which can be read directly.
     Here(Arc<Service>),
-    /// The endpoint of another, in JSON.
+    /// The answer of another process's endpoint, in JSON.
     There(ReplyBytes),
 }
 

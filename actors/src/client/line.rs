@@ -1,4 +1,4 @@
-//! A line: those who wait for the same thing, served in the order in which they came.
+//! A fair queue: tasks that wait for the same thing, served first come, first served.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -9,17 +9,17 @@ use std::task::{Context, Poll, Waker};
 
 use crate::runtime::waking;
 
-/// The line.
+/// A first-come, first-served queue of waiting tasks.
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
-    /// The number of those who wait or have their turn: nobody may overtake them.
+    /// The number of tasks that wait or have their turn, which nobody may overtake.
     waiting: AtomicUsize,
     places: Mutex<QueueState>,
 }
 
 #[derive(Debug, Default)]
 struct QueueState {
-    /// In the order in which they came. The first has its turn.
+    /// In order of arrival. The first has its turn.
     all: VecDeque<QueuePosition>,
     next: u64,
 }
@@ -27,11 +27,11 @@ struct QueueState {
 #[derive(Debug)]
 struct QueuePosition {
     number: u64,
-    /// Set while it waits and has not been woken.
+    /// Set while the task waits and has not been woken.
     waker: Option<Waker>,
 }
 
-/// The turn of the one at the front, until it is dropped.
+/// The turn of the task at the front, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct QueueTurn<'a> {
     line: &'a FairQueue,
@@ -39,16 +39,17 @@ pub(crate) struct QueueTurn<'a> {
 }
 
 impl FairQueue {
-    /// Returns whether somebody waits or has their turn.
+    /// Returns whether a task waits or has its turn.
     #[inline(always)]
     pub(crate) fn is_awaited(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    /// Waits behind those who came before. Whoever polls this must go on doing so: those behind depend on it.
+    /// Waits behind the tasks that came before. The future must be polled until it is ready: tasks behind it depend on
+    /// it.
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the line.
+    /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn turn(&self) -> QueueTurn<'_> {
         let turn = self.join();
         poll_fn(|task| turn.poll(task)).await;
@@ -69,8 +70,8 @@ impl FairQueue {
     }
 }
 
-/// Waits for room in a queue of its own, which follows a turn that may have been waited for: it is given up as soon as there is a
-/// place in that queue, because others may have other room.
+/// Waits for `room`, which has a queue of its own, after a turn in this queue: the turn is given up as soon as `room`
+/// is pending in its own queue, because tasks behind may wait for another `room`.
 pub(crate) async fn until_room<T>(turn: &mut Option<QueueTurn<'_>>, room: impl Future<Output = T>) -> T {
     let mut room = pin!(room);
     if let Poll::Ready(room) = poll_fn(|task| Poll::Ready(room.as_mut().poll(task))).await {
@@ -94,7 +95,7 @@ impl QueueTurn<'_> {
             Some(at) => {
                 let before = places.all[at].waker.replace(task.waker().clone());
                 drop(places);
-                // Not under the lock: with a waker a task may go, and with that another turn.
+                // Not under the lock: dropping a waker may drop a task, and with that another turn.
                 drop(before);
                 Poll::Pending
             }
@@ -103,8 +104,9 @@ impl QueueTurn<'_> {
 }
 
 impl Drop for QueueTurn<'_> {
-    /// Lets those behind follow. All are woken together and in order, so that a whole line leaves before others on the thread have
-    /// their turn: who is answered and calls again would join it before its end otherwise, and it would never be empty.
+    /// Lets the tasks behind follow. All are woken together and in order, so that the whole queue runs before other
+    /// tasks on the thread: else a caller that is answered and calls again would join the queue before its end, and it
+    /// would never be empty.
     fn drop(&mut self) {
         let mut places = self.line.lock();
         let gone = places.find(self.number).and_then(|at| Some((at, places.all.remove(at)?)));
@@ -128,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// Notes that it was woken.
+    /// Records that it was woken.
     struct Noted(u8, Arc<Mutex<Vec<u8>>>);
 
     impl Wake for Noted {
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_looked_meanwhile_is_woken_again() {
+    fn a_task_that_polled_meanwhile_is_woken_again() {
         let (line, noted) = (FairQueue::default(), Arc::default());
         let waker = Waker::from(Arc::new(Noted(7, Arc::clone(&noted))));
         let [first, second, third] = [(); 3].map(|()| line.join());
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_is_given_up_once_there_is_a_place_in_the_queue_for_room() {
+    async fn a_turn_is_given_up_once_the_task_waits_for_room() {
         let line = FairQueue::default();
         let mut turn = Some(line.turn().await);
         assert_eq!(until_room(&mut turn, std::future::ready(7)).await, 7);

@@ -1,4 +1,4 @@
-//! A link: the caller's side of the conversation with one endpoint.
+//! A link: the client's side of a connection to one endpoint, which survives the loss of single TCP connections.
 
 pub(crate) mod negotiated;
 pub(crate) mod outgoing;
@@ -39,24 +39,24 @@ mod send;
 mod task;
 mod unread;
 
-/// The caller's side of a link for requests. Shared by all handles of this process.
+/// The client's side of a link for requests. Shared by all handles of this process.
 pub struct Link {
-    /// Whom it leads to.
+    /// The endpoint's answer to the handshake, with its identity.
     pub welcome: Welcome,
-    /// What the endpoint handles.
+    /// The message types that the endpoint handles.
     pub catalogue: Catalogue,
     outbox: SendQueue,
-    /// Where it leads to at the moment.
+    /// The address of the endpoint that the link is connected to at the moment.
     address: Mutex<SocketAddr>,
     is_attached: AtomicBool,
     calls: Mutex<InFlight<InFlightCall>>,
-    /// Set when a call is refused because too many are open, and cleared when somebody finds fewer: then nothing is written in
-    /// vain.
+    /// Set when a call is refused because too many are open, and cleared when fewer are found: until then no request is
+    /// encoded in vain.
     was_full: AtomicBool,
-    /// The results of calls that made room for others before their callers looked. Locked with the calls only.
+    /// The results of calls that gave up their places before their callers read them. Locked with the calls only.
     unread: Mutex<UnreadResults>,
     passages: NegotiatedTypes,
-    /// Told when a call has ended while others wait for its place.
+    /// Notified when a call has ended while others wait for its place.
     freed: Notify,
     earlier: Notify,
     closing: AtomicBool,
@@ -64,20 +64,20 @@ pub struct Link {
     max_bytes: usize,
 }
 
-/// Why a link could not be opened.
+/// The reason why a link could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
     /// The connection failed.
     #[error(transparent)]
     Incoming(#[from] FrameReaderError),
-    /// The endpoint did not say what it handles.
+    /// The endpoint did not send its catalogue.
     #[error("the endpoint did not say what it handles: {0}")]
     NoCatalogue(String),
 }
 
 impl Link {
-    /// Opens a link over a connection that has shaken hands, and keeps it in a task of its own on this thread. When the
-    /// connection is lost it goes on over those that `redial` brings.
+    /// Opens a link over a connection that has completed the handshake, and runs it in a task of its own on this
+    /// thread. When the connection is lost, the link continues over one from `redial`.
     ///
     /// # Errors
     /// [`LinkError`].
@@ -121,31 +121,31 @@ impl Link {
         Ok(link)
     }
 
-    /// Where it leads to at the moment.
+    /// The address that the link is connected to at the moment.
     pub(crate) fn address(&self) -> SocketAddr {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is a connection. Without one, messages wait for the next.
+    /// Returns whether there is a connection. Without one, messages wait for the next.
     pub(crate) fn is_attached(&self) -> bool {
         self.is_attached.load(Ordering::Relaxed)
     }
 
-    /// Whether no more messages set out here: the connection has ended, or is about to.
+    /// Returns whether the link accepts no more messages: it has ended, or is about to.
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Waits until the connection has ended.
+    /// Waits until the link has ended.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn closed(&self) {
         self.ending.triggered().await;
     }
 
-    /// How it is now.
+    /// Returns the current statistics of the link.
     pub(crate) fn stats(&self) -> LinkStats {
         let calls = self.lock();
         let unread = self.unread().bytes() as u64;
@@ -154,17 +154,17 @@ impl Link {
         LinkStats { unread, ..link }
     }
 
-    /// How many calls wait for their replies.
+    /// The number of calls that wait for their replies.
     pub(crate) fn in_flight(&self) -> usize {
         self.lock().len()
     }
 
-    /// How many calls have set out here so far.
+    /// The number of calls sent over this link so far.
     pub(crate) fn calls(&self) -> u64 {
         self.lock().opened()
     }
 
-    /// Ends the connection once what waits has been written.
+    /// Ends the link once the queued frames have been written.
     pub(crate) fn close(&self) {
         // First, so that a caller who finds the connection closed does not pick this link again.
         self.closing.store(true, Ordering::Release);
@@ -198,7 +198,7 @@ impl Link {
     }
 
     fn cancel(&self, id: CallId) {
-        // On a connection that has ended there is nobody to tell.
+        // A link that has ended has no peer to notify.
         let _ = self.outbox.push::<Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
             frame::write(out, Header::new(FrameKind::Cancel, id.to_wire()), b"");
             Ok(())
@@ -208,18 +208,18 @@ impl Link {
     fn end(&self) {
         self.close();
         let mut callers = Vec::new();
-        // Under the lock no call is half begun, and afterwards none begins.
+        // Under the lock no call is half opened, and afterwards none opens.
         self.lock().end(self.outbox.handed_to_kernel(), |waiting, fate| {
             callers.extend(waiting.end(|| CallEnd::Lost(fate)));
         });
         self.ending.trigger();
         waking::wake_all(callers);
-        // Whoever still holds the link does not keep its connection.
+        // A caller that still holds the link does not hold its connection.
         self.outbox.detach();
     }
 
-    /// Makes room for one call where all places are taken, if one of them has ended and its caller has not looked: callers need not
-    /// look in any order. Results that have not been read are bounded like what waits to be sent.
+    /// Makes room for one call at the limit, if one of the open calls has ended and its caller has not read the result:
+    /// callers need not poll in any order. Unread results are bounded like the send queue.
     #[cold]
     fn make_room(&self, calls: &mut InFlight<InFlightCall>) {
         let mut unread = self.unread();

@@ -1,5 +1,5 @@
-//! A future that is polled where it was made while it goes on at once, and on the node's thread while it has to wait: those who
-//! wait behind it do not depend on whether its owner polls it. While the owner blocks that very thread, the owner polls it.
+//! A future that is polled by its owner while it makes progress, and on the node's thread while it has to wait: tasks
+//! that wait behind it then do not depend on its owner. While the owner blocks that very thread, the owner polls it.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -14,17 +14,17 @@ use tokio::sync::oneshot;
 use crate::runtime::blocking;
 use crate::runtime::executor::Executor;
 
-/// The note that a message has set out. Until then it may be in a queue in which others are behind it.
+/// A flag that is set once a message has been sent. Until then it may be in a queue in which others are behind it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SentFlag(Arc<AtomicBool>);
 
 impl SentFlag {
-    /// The message has set out.
+    /// Sets the flag: the message has been sent.
     pub(crate) fn note(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// The message is about to be tried again.
+    /// Clears the flag: the message is about to be tried again.
     pub(crate) fn revoke(&self) {
         self.0.store(false, Ordering::Release);
     }
@@ -36,10 +36,10 @@ impl SentFlag {
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A future that moves to the node's thread when it has to wait before its message has set out.
+/// A future that moves to the node's thread if it has to wait before its message has been sent.
 ///
 /// # Cancel safety
-/// Dropping it drops the future, wherever that is.
+/// This future is cancel safe: dropping it drops the inner future, on whichever thread that is.
 pub(crate) struct Offload<T> {
     state: OffloadState<T>,
     set_out: SentFlag,
@@ -48,7 +48,7 @@ pub(crate) struct Offload<T> {
 enum OffloadState<T> {
     Here {
         future: BoxFuture<T>,
-        /// Where it may move to.
+        /// The thread that it may move to.
         home: Option<Executor>,
     },
     There {
@@ -66,9 +66,9 @@ type FutureResult<T> = Result<T, Box<dyn Any + Send>>;
 struct SharedFuture<T>(Mutex<SharedState<T>>);
 
 struct SharedState<T> {
-    /// `None` once it has ended or its owner has dropped it.
+    /// The inner future; `None` once it has ended, or its owner has dropped it.
     future: Option<BoxFuture<T>>,
-    /// The task on the node's thread, once that has polled the future.
+    /// The waker of the task on the node's thread, once that has polled the future.
     driver: Option<Waker>,
 }
 
@@ -86,9 +86,9 @@ impl<T> SharedFuture<T> {
         }
     }
 
-    /// Polls it in the task on the node's thread; `None` if it is no longer there.
+    /// Polls the future in the task on the node's thread; `None` if it is gone.
     fn drive(&self, task: &mut Context<'_>) -> Poll<Option<FutureResult<T>>> {
-        // Its owner only ever tries, and whoever polls is one task.
+        // Its owner only ever tries to lock, and only one task polls.
         let Ok(mut shared) = self.0.lock() else { return Poll::Ready(None) };
         if shared.future.is_none() {
             return Poll::Ready(None);
@@ -97,12 +97,12 @@ impl<T> SharedFuture<T> {
         poll(shared, task).map(Some)
     }
 
-    /// Polls it in the task of its owner, on the node's thread. The other task goes on when the owner lets it.
+    /// Polls the future in its owner's task, on the node's thread. The other task continues when the owner returns.
     fn poll_blocked(&self, task: &mut Context<'_>) -> Poll<FutureResult<T>> {
         let Some(shared) = self.try_lock() else { return Poll::Pending };
         let driver = shared.driver.clone();
         let polled = poll(shared, task);
-        // It is the owner now whom the future wakes.
+        // From now on the future wakes its owner's task.
         driver.inspect(Waker::wake_by_ref);
         polled
     }
@@ -117,21 +117,21 @@ fn poll<T>(mut shared: MutexGuard<'_, SharedState<T>>, task: &mut Context<'_>) -
     };
     let over = shared.future.take();
     drop(shared);
-    // Outside the lock: it may own what runs code of the user.
+    // Outside the lock: dropping the future may run code of the user.
     drop(over);
     Poll::Ready(ended)
 }
 
 impl<T: Send + 'static> Offload<T> {
-    /// Makes `future`, which notes in `set_out` when its message has set out, one that may move to `home`.
+    /// Wraps `future`, which sets `set_out` when its message has been sent, so that it can move to `home`.
     pub(crate) fn new(future: BoxFuture<T>, home: &Executor, set_out: SentFlag) -> Self {
         Self { state: OffloadState::Here { future, home: Some(home.clone()) }, set_out }
     }
 
-    /// Polls it, and moves it if it has to wait.
+    /// Polls the future, and moves it if it has to wait.
     ///
     /// # Panics
-    /// When it is polled after it has ended, or when the future panics.
+    /// If it is polled after it has ended, or if the future panics.
     pub(crate) fn poll(&mut self, task: &mut Context<'_>) -> Poll<T> {
         loop {
             match &mut self.state {
@@ -159,7 +159,7 @@ impl<T: Send + 'static> Offload<T> {
                             self.state = OffloadState::Over;
                             return Poll::Ready(ended.unwrap_or_else(|panic| resume_unwind(panic)));
                         }
-                        // The node's thread has ended. The future knows what that means.
+                        // The node's thread has ended. The future handles that.
                         (None, Some(future)) => self.state = OffloadState::Here { future, home: None },
                         (None, None) => panic!("a future was lost with the thread that polled it"),
                     }
@@ -176,7 +176,7 @@ impl<T: Send + 'static> Offload<T> {
         let slot = Arc::new(SharedFuture(Mutex::new(SharedState { future: Some(future), driver: None })));
         let (tell, told) = oneshot::channel();
         let there = Arc::clone(&slot);
-        // Where the thread has ended this is told, and the future comes back.
+        // If the thread has ended, the channel closes, and the future comes back.
         let _ = home.spawn(move || drive(there, tell));
         self.state = OffloadState::There { slot, told, home };
     }
@@ -185,7 +185,7 @@ impl<T: Send + 'static> Offload<T> {
 impl<T> Drop for Offload<T> {
     fn drop(&mut self) {
         if let OffloadState::There { slot, .. } = &self.state {
-            // If it is being polled this very moment, that is the last time.
+            // A poll that is in progress is the last one.
             drop(slot.take());
         }
     }
@@ -193,7 +193,7 @@ impl<T> Drop for Offload<T> {
 
 async fn drive<T>(slot: Arc<SharedFuture<T>>, mut tell: oneshot::Sender<FutureResult<T>>) {
     let ended = poll_fn(|task| {
-        // First, because it is asked for only while the future waits.
+        // First, because the future may need no further poll.
         if tell.poll_closed(task).is_ready() {
             return Poll::Ready(None);
         }
@@ -201,7 +201,7 @@ async fn drive<T>(slot: Arc<SharedFuture<T>>, mut tell: oneshot::Sender<FutureRe
     })
     .await;
     match ended {
-        // Nobody waits any more when this fails.
+        // Fails if nobody waits any more.
         Some(ended) => drop(tell.send(ended)),
         None => drop(slot.take()),
     }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn what_has_to_wait_ends_without_its_owner_and_what_has_set_out_stays() {
+    async fn a_waiting_future_moves_and_one_that_was_sent_stays() {
         let (go, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let waits = || -> BoxFuture<u8> {
             let (go, ended) = (Arc::clone(&go), Arc::clone(&ended));

@@ -1,4 +1,4 @@
-//! The tries of one call: whether there is another, when, and what is said of all of them at the end.
+//! The attempts of one call: whether there is another, when it begins, and the error that is returned in the end.
 
 use std::time::Instant;
 
@@ -15,17 +15,17 @@ use crate::runtime::blocking;
 use crate::runtime::clock;
 use crate::runtime::timer::Sleep;
 
-/// The tries of one call.
+/// The attempts of one call.
 pub(crate) struct RetryState<'a> {
     caller: &'a Caller,
     deadline: Option<Instant>,
     repeats: Idempotency,
     count: u32,
-    /// The instances at which it has failed; others are preferred.
+    /// The instances at which the call has failed; others are preferred.
     failed: Vec<InstanceId>,
-    /// Until when another instance must have taken the place of one that is closing.
+    /// The instant until which another instance must have replaced one that is closing.
     handover: Option<Instant>,
-    /// The fault of the last one, or of one before it that may have been handled.
+    /// The fault of the last attempt, or of an earlier one that may have been handled.
     last: Option<CallErrorKind>,
 }
 
@@ -34,7 +34,7 @@ impl<'a> RetryState<'a> {
         Self { caller, deadline, repeats, count: 0, failed: Vec::new(), handover: None, last: None }
     }
 
-    /// Waits for an instance for the next try, until the alarm.
+    /// Waits for an instance for the next attempt, until the timer fires.
     pub(crate) async fn instance(&mut self, alarm: &mut Sleep) -> Result<Pick, CallFailure> {
         let chosen = self.caller.route.ready_for_call(&self.failed);
         let chosen = match self.handover {
@@ -59,7 +59,7 @@ impl<'a> RetryState<'a> {
         }
     }
 
-    /// Waits for the turn of a call that has not been tried, where calls wait for an instance, until the alarm.
+    /// Waits for the turn of a call that has not been tried, if calls wait for an instance, until the timer fires.
     pub(crate) async fn turn(&self, alarm: &mut Sleep) -> Result<Option<QueueTurn<'a>>, CallFailure> {
         match self.caller.until(alarm, self.caller.route.turn()).await {
             Ok(turn) => Ok(turn),
@@ -67,13 +67,13 @@ impl<'a> RetryState<'a> {
         }
     }
 
-    /// Notes what a try says of its instance.
+    /// Records the success or failure of an attempt for the health of its instance.
     pub(crate) fn note(&self, instance: InstanceId, fault: Option<&CallErrorKind>, probe: Option<Probe>) {
         let route = &self.caller.route;
         let finding = match fault {
             None => ProbeResult::Works,
             Some(fault) if fault.is_failure() => ProbeResult::Fails,
-            // Neither needs the instance to be found out.
+            // Neither says anything about the health of the instance.
             Some(CallErrorKind::Encode(_) | CallErrorKind::Refused(Refusal::NoHandler { .. })) => {
                 ProbeResult::Nothing
             }
@@ -87,10 +87,10 @@ impl<'a> RetryState<'a> {
         }
     }
 
-    /// Waits until it is time for another try after one that failed.
+    /// Waits until it is time for another attempt after one that failed.
     ///
     /// # Errors
-    /// There will be none, and this is what the call ends in.
+    /// There is no further attempt, and the call ends in this failure.
     pub(crate) async fn next_attempt(
         &mut self,
         instance: InstanceId,
@@ -119,7 +119,7 @@ impl<'a> RetryState<'a> {
             return Err(self.give_up(fault));
         }
         if others == Alternatives::Tried {
-            // From the beginning, but not with this one.
+            // Starts over, but not with this instance.
             self.failed = vec![instance];
         }
         if tried == FailureClass::Unknown || self.last.as_ref().is_none_or(CallErrorKind::is_unhandled) {
@@ -130,7 +130,7 @@ impl<'a> RetryState<'a> {
             tokio::select! {
                 biased;
                 () = context.alarms.sleep_until(Some(at)) => {}
-                // Whoever looks for an instance next finds out.
+                // The next wait for an instance returns the error.
                 () = context.ending.triggered() => {}
                 () = blocking::notice(&context.home) => {}
             }
@@ -138,7 +138,8 @@ impl<'a> RetryState<'a> {
         Ok(())
     }
 
-    /// Returns the failure of the call after a try that ended in `fault`: if one before it may have been handled, that one counts.
+    /// Returns the failure of the call after an attempt that ended in `fault`; an earlier attempt that may have been
+    /// handled takes precedence.
     pub(crate) fn give_up(&mut self, fault: CallErrorKind) -> CallFailure {
         let before = self.last.take().filter(|before| !before.is_unhandled() && fault.is_unhandled());
         CallFailure { fault: before.unwrap_or(fault), tries: self.count }

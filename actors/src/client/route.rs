@@ -1,4 +1,4 @@
-//! A route: the instances that answer for one name, as far as this node is connected to them right now.
+//! A route: the instances of one target that this node is connected to at the moment.
 
 pub(crate) mod balancer;
 pub(crate) mod connector;
@@ -43,7 +43,7 @@ impl Member {
         }
     }
 
-    /// The instance, with the address at which it was reached before all others.
+    /// The instance, with the address of its connection before all others.
     pub fn listing(&self) -> Instance {
         let mut instance = self.instance().clone();
         if let Self::Remote(link, _) = self {
@@ -54,7 +54,7 @@ impl Member {
         instance
     }
 
-    /// Returns the address at which it was reached; of one in this process, the address at which others reach it.
+    /// Returns the address of the connection; for an instance in this process, the address that others connect to.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Local(_, instance) => instance.address(),
@@ -62,7 +62,7 @@ impl Member {
         }
     }
 
-    /// Returns whether it still takes messages.
+    /// Returns whether it still accepts messages.
     #[inline(always)]
     pub(crate) fn is_alive(&self) -> bool {
         match self {
@@ -71,7 +71,7 @@ impl Member {
         }
     }
 
-    /// Returns whether it takes messages and has a connection that they can leave on.
+    /// Returns whether it accepts messages and has a connection on which they can be sent.
     pub(crate) fn is_ready(&self) -> bool {
         match self {
             Self::Local(service, _) => service.is_alive(),
@@ -88,17 +88,17 @@ impl Member {
     }
 }
 
-/// The instances behind one name. Senders read them without a lock; the router changes them.
+/// The instances behind one target. Senders read them without a lock; the router changes them.
 pub struct Route {
     target: Target,
     pub(crate) members: ArcSwap<RouteMembers>,
-    /// Wakes all who wait, in the order in which they began to.
+    /// Notifies all waiting tasks, in the order in which they began to wait.
     changed: Notify,
-    /// Those whose messages wait for an instance, so that they set out in the order in which they were sent.
+    /// The queue of callers that wait for an instance, so that their messages are sent in order.
     line: FairQueue,
     /// The error of the last attempt to connect, for callers that find no instance.
     trouble: Mutex<Option<String>>,
-    /// The attempts to reach each instance, or the endpoint at the address, since it was reached last.
+    /// The attempts to connect to each instance, or to the address, since the last success.
     records: Mutex<AttemptRecords<Option<InstanceId>, ()>>,
     /// The health of the members.
     pub(crate) health: Health,
@@ -108,7 +108,7 @@ pub struct Route {
 #[derive(Default)]
 pub(crate) struct RouteMembers {
     pub(crate) all: Vec<Member>,
-    /// Those that are used: all but those that are set aside because they keep failing.
+    /// The members in use: all but those that are ejected because they keep failing.
     pub(crate) used: Vec<Member>,
 }
 
@@ -135,7 +135,7 @@ impl Route {
         self.members.load().all.iter().filter(|member| member.is_alive()).cloned().collect()
     }
 
-    /// Returns the counters of the calls that take it.
+    /// Returns the counters of the calls over this route.
     pub fn stats(&self) -> RouteStats {
         let members = self.members.load();
         let links = members.all.iter().filter_map(|member| match member {
@@ -149,21 +149,23 @@ impl Route {
         }
     }
 
-    /// Counts a message that was given up because it could not be sent at once.
+    /// Counts a message that was dropped because it could not be sent at once.
     pub fn count_dropped(&self) {
         self.health.counters.dropped.count();
     }
 
-    /// Returns whether messages wait for an instance, or are about to set out after that: nobody may overtake them.
+    /// Returns whether callers wait for an instance, or are about to send after having waited: nobody may overtake
+    /// them.
     #[inline(always)]
     pub(crate) fn is_awaited(&self) -> bool {
         self.line.is_awaited()
     }
 
-    /// Waits behind those who wait for an instance, if somebody does or there is none. Whoever polls this must go on doing so.
+    /// Waits behind callers that wait for an instance, if there are any, or if there is no instance. The future must be
+    /// polled until it is ready.
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the line.
+    /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn turn(&self) -> Option<QueueTurn<'_>> {
         if !self.is_awaited() && self.pick().is_some() {
             return None;
@@ -184,12 +186,12 @@ impl Route {
         find(&self.members.load(), instance).is_some_and(|member| member.is_ready())
     }
 
-    /// The instance, if it is a member.
+    /// The member with this identity, if there is one.
     pub(crate) fn member(&self, instance: InstanceId) -> Option<Member> {
         find(&self.members.load(), instance)
     }
 
-    /// Returns the number of calls sent over the connections that there are now.
+    /// Returns the number of calls sent over the current connections.
     pub(crate) fn calls(&self) -> u64 {
         let calls = |member: &Member| match member {
             Member::Local(..) => 0,
@@ -200,7 +202,7 @@ impl Route {
 
     pub(crate) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         loop {
-            // Hears of every change from here on.
+            // Receives every change from here on.
             let changed = self.changed.notified();
             if let Some(found) = look() {
                 return found;
@@ -214,12 +216,12 @@ impl Route {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The record of dialling an instance, or what listens at the address.
+    /// The record of attempts to connect to an instance, or to the address.
     pub(crate) fn record(&self, instance: Option<InstanceId>) -> AttemptRecord {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
     }
 
-    /// Returns the recent attempts that had no answer.
+    /// Returns the recent attempts without an answer.
     fn unanswered(&self) -> Vec<(Option<InstanceId>, Vec<Attempt>)> {
         let unanswered = self.records.lock().unwrap_or_else(PoisonError::into_inner).unanswered();
         unanswered.into_iter().map(|(instance, (), attempts)| (instance, attempts)).collect()
@@ -248,13 +250,13 @@ impl Route {
         self.change(|members| members.retain(|other| other.instance().id != instance));
     }
 
-    /// Takes a link away, and no other that leads to the same instance by now.
+    /// Removes a link, and no other link to the same instance.
     pub(crate) fn remove_link(&self, link: &Arc<Link>) {
         let is_it = |member: &Member| matches!(member, Member::Remote(other, _) if Arc::ptr_eq(other, link));
         self.change(|members| members.retain(|member| !is_it(member)));
     }
 
-    /// Leads nowhere from now on.
+    /// Removes and closes all members, for good.
     pub(crate) fn close(&self) {
         self.record_error("the mesh has been left".to_owned());
         let mut closed = Vec::new();
@@ -276,7 +278,7 @@ impl Route {
         self.changed.notify_waiters();
     }
 
-    /// Updates which members are used, after one was set aside or came back.
+    /// Updates the members in use, after one was ejected or readmitted.
     pub(crate) fn sort(&self, outliers: &Outliers<InstanceId>) {
         let all = self.members.load().all.clone();
         self.members.store(Arc::new(RouteMembers { used: active(&all, outliers), all }));
@@ -284,8 +286,8 @@ impl Route {
 }
 
 impl Drop for Route {
-    /// Nobody holds it any more: says goodbye now, because the program may be about to end, and the endpoints would wait for
-    /// their links to go on.
+    /// Nobody holds the route any more: its links are closed now, because the program may be about to end, and the
+    /// endpoints would wait for the links to be resumed.
     fn drop(&mut self) {
         self.close();
     }

@@ -1,4 +1,4 @@
-//! A subscription as its owner sees it: it follows a name, a group or an address, through publishers that come and go.
+//! A subscription as its owner sees it: it follows a name, a group or an address while publishers come and go.
 
 pub mod establish;
 pub mod feed;
@@ -30,15 +30,15 @@ use crate::runtime::shutdown::ShutdownSignal;
 pub(crate) enum Publishers {
     /// All instances of a name, or all members of a group, now and later.
     Follow(Filter),
-    /// The endpoint at the address that this route leads to. The route is held while the subscription lives: with it goes the proxy
-    /// of a program that speaks another protocol.
+    /// The endpoint at the address of this route. The route is held while the subscription lives: it owns the proxy of
+    /// a program that speaks another protocol.
     Fixed(Arc<Route>),
 }
 
 /// The reason why a subscription was not established.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SubscribeFault {
-    /// None of the publishers that are known confirmed it; what the last of them said.
+    /// None of the known publishers confirmed it; the error of the last one.
     #[error(transparent)]
     Feed(#[from] FeedError),
     /// The node has left.
@@ -47,7 +47,7 @@ pub(crate) enum SubscribeFault {
 }
 
 impl SubscribeFault {
-    /// Returns whether the same may succeed in a moment.
+    /// Returns whether another attempt may succeed soon.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Feed(error) => error.is_transient(),
@@ -56,14 +56,14 @@ impl SubscribeFault {
     }
 }
 
-/// Subscribes to what `service` says, as people call it, and waits until the publishers named by `known` have confirmed it.
-/// Works on any executor.
+/// Subscribes to the publishers of `service`, its display name, and waits until those in `known` have confirmed. Works
+/// on any executor.
 ///
 /// # Errors
 /// [`SubscribeFault`] if there are known publishers and none of them confirmed.
 ///
 /// # Cancel safety
-/// Dropping the future ends the subscription.
+/// This function is cancel safe: dropping the future ends the subscription.
 pub(crate) async fn subscribe(
     context: &Arc<NodeContext>,
     service: &str,
@@ -88,7 +88,7 @@ pub(crate) async fn subscribe(
 
 #[derive(Clone)]
 struct SubscriptionTask {
-    /// Not what keeps the node joined: it would never be left.
+    /// Does not keep the node joined: otherwise it would never leave.
     context: Arc<NodeContext>,
     subscribe: Subscribe,
     sink: EventSink,
@@ -100,12 +100,13 @@ struct SubscriptionTask {
 #[derive(Clone, Copy)]
 enum PublisherIdentity {
     Identity,
-    /// After a restart another instance listens at the address, and is as good.
+    /// After a restart, another instance listens at the address, and will do as well.
     Address,
 }
 
 impl SubscriptionTask {
-    /// Opens the feeds of the known publishers, leaves the rest to a task, and says whether any confirmed.
+    /// Opens the feeds of the known publishers, leaves the rest to a task, and returns an error if publishers are known
+    /// and none confirmed.
     async fn start(self, publishers: Publishers, known: Vec<Instance>) -> Result<(), FeedError> {
         let mut opening = JoinSet::new();
         for instance in known {
@@ -181,13 +182,13 @@ impl SubscriptionTask {
             .await
     }
 
-    /// Leaves a publisher to a task, with its feed if there is one already.
+    /// Starts a task for a publisher, with its feed if there is one already.
     fn spawn_keep(&self, feed: Option<Feed>, listed: InstanceUpdates) {
         let ending = Arc::clone(&self.context.ending);
         actix::spawn(until(ending, self.clone().keep(feed, listed)));
     }
 
-    /// Keeps the feed of one publisher, while it is listed.
+    /// Runs the feed of one publisher while that is listed.
     async fn keep(self, mut feed: Option<Feed>, listed: InstanceUpdates) {
         let round = async |instance: Instance, listed: &InstanceUpdates| {
             let opened = match feed.take() {

@@ -23,11 +23,11 @@ use crate::server::actor::local::{LocalEntry, LocalEnvelope};
 use crate::server::service::Service;
 use crate::telemetry::trace::{OutgoingSpan, OutgoingSpanState};
 
-/// A message without a reply on its way to an instance behind a route: it ends when the message is among those that leave
-/// next, or in the inbox of a service of this process. Nothing happens before the first poll.
+/// A message without a reply, sent to an instance behind a route: ready once the message is in the send queue, or in
+/// the inbox of a service of this process. Nothing happens before the first poll.
 ///
 /// # Cancel safety
-/// Dropping the future before it has ended sends nothing.
+/// This future is cancel safe: dropping it before it is ready sends nothing.
 pub struct Tell<'a, M: NetMessage> {
     caller: &'a Arc<Caller>,
     timeout: Duration,
@@ -37,7 +37,7 @@ pub struct Tell<'a, M: NetMessage> {
 
 enum TellState<M: NetMessage> {
     New(Option<M>),
-    /// The message is on its way, and others on this thread have their turn first.
+    /// The message has been sent, and other tasks on this thread run first.
     Told,
     Waiting(Offload<Result<(), CallErrorKind>>),
     Ended,
@@ -46,34 +46,34 @@ enum TellState<M: NetMessage> {
 impl<M: NetMessage> Unpin for Tell<'_, M> {}
 
 impl<'a, M: NetMessage> Tell<'a, M> {
-    /// Tells under the type's own name, until the time-out that the limits say, for what the running code works for.
+    /// A tell under the type's own name, with the default timeout of the limits, as part of the current trace.
     #[inline(always)]
     pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
         let (part, timeout) = (OutgoingSpanState::here(), caller.context.limits().request_timeout);
         Self { caller, timeout, state: TellState::New(Some(message)), part }
     }
 
-    /// Who tells.
+    /// The caller.
     pub fn caller(&self) -> &Caller {
         self.caller
     }
 
-    /// How long it may take, from the first poll.
+    /// The timeout, from the first poll.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Changes how long it may take. Without effect after the first poll.
+    /// Changes the timeout. Has no effect after the first poll.
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
 
-    /// Changes what it is told for. Without effect after the first poll.
+    /// Changes the trace that the message is part of. Has no effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
         self.part.belong_to(parent);
     }
 
-    /// Goes on with a message that has not simply set out.
+    /// Continues with a message that was not sent in the first poll, or whose thread has to yield.
     #[inline(never)]
     fn go_on(&mut self, begun: Option<TellStart>, task: &mut Context<'_>) -> Poll<Result<(), CallErrorKind>> {
         match (&mut self.state, begun) {
@@ -91,7 +91,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 let trace = self.part.context().copied();
                 let home = &self.caller.context.home;
                 let told = Box::pin(async move { tell(&caller, message, deadline, trace).await });
-                // It waits for nothing once it has set out.
+                // It waits for nothing once the message has been sent.
                 self.state = TellState::Waiting(Offload::new(told, home, SentFlag::default()));
             }
             (TellState::Told, _) => {
@@ -112,7 +112,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
         result
     }
 
-    /// Lets the message set out, if that can be done at once.
+    /// Sends the message if that is possible at once.
     #[inline(always)]
     fn begin(message: &mut Option<M>, member: Option<&Member>, trace: Option<&TraceContext>) -> TellStart {
         match (member, &message) {
@@ -120,7 +120,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 match link.tell_ahead(OutgoingMessage { message, name: None, deadline: None, trace }) {
                     Ok(placed) if placed.wrote_batch => TellStart::Busy,
                     Ok(_) => TellStart::Told,
-                    // Said with all that there is to say where there is time for it.
+                    // The slower path reports the reason, if the tell fails there as well.
                     Err(_) => TellStart::NotYet,
                 }
             }
@@ -140,12 +140,12 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     }
 }
 
-/// How a message set out.
+/// The result of sending at once.
 enum TellStart {
     Told,
-    /// Together with a whole batch, which took a while.
+    /// Sent with a whole batch, which took a while.
     Busy,
-    /// The service has closed this very moment.
+    /// The service has just closed.
     TurnedAway,
     NotYet,
 }
@@ -154,7 +154,7 @@ impl<M: NetMessage> Future for Tell<'_, M> {
     type Output = Result<(), CallErrorKind>;
 
     /// # Panics
-    /// When it is polled after it has ended.
+    /// If it is polled after it has ended.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -215,7 +215,8 @@ async fn tell<M: NetMessage>(
                         return Err(CallErrorKind::NotSent("the service was busy until the deadline".to_owned()));
                     }
                 };
-                // Without a place the service has closed meanwhile, and so it will where the node has ended.
+                // Without a permit the service has closed meanwhile; if the node has ended, the next attempt returns
+                // the error.
                 let Some(room) = room.filter(|_| !caller.context.ending.is_triggered()) else { continue };
                 let (place, _in_turn) = room.divide();
                 return match tell_local(&service, message, place, trace) {
@@ -230,14 +231,14 @@ async fn tell<M: NetMessage>(
     }
 }
 
-/// Why a tell did not set out; the message comes back.
+/// The reason why a message was not sent, with the message.
 #[derive(Debug)]
 pub enum TellError<M> {
-    /// As much is under way as may be.
+    /// The service's queue, or the send queue to it, is full.
     Full(M),
     /// No instance is connected.
     Nobody(M),
-    /// The service does not handle it, or it cannot be encoded.
+    /// The service does not handle the message, or it cannot be encoded.
     Fault(CallErrorKind),
 }
 
@@ -290,7 +291,7 @@ fn try_tell_for<M: NetMessage>(
     }
 }
 
-/// What a tell ends in that came when the service had just closed.
+/// Returns the fault of a tell to a service that has just closed.
 fn turned_away() -> CallErrorKind {
     CallErrorKind::NotSent("the service has closed".to_owned())
 }

@@ -12,7 +12,7 @@ use crate::discovery::report::DiscoveryReport;
 /// do about it, and the evidence.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// The causes that fit what was observed, the likeliest first; none if the node has left.
+    /// The causes that fit the observations, the likeliest first; empty if the node has left.
     pub findings: Vec<Finding>,
     /// Each endpoint that was announced, or named, and does not answer.
     pub unanswering: Vec<UnreachableEndpoint>,
@@ -35,19 +35,20 @@ pub struct UnreachableEndpoint {
     pub finding: Finding,
 }
 
-/// The result of asking the endpoints of services.
+/// The result of probing the endpoints of services.
 #[derive(Debug, Clone, Default)]
 pub struct Reachability {
     /// Each service that was announced and does not answer, with the cause: listed ones, and others.
     pub unanswering: Vec<UnreachableEndpoint>,
-    /// Services that are known of and not listed.
+    /// Services that are known and not listed.
     pub hidden: Option<HiddenServices>,
     pub(crate) answered: HashSet<InstanceId>,
     pub(crate) silent: HashSet<InstanceId>,
 }
 
-/// Services that are known of and not listed, because their programs offer more than are kept of one
-/// ([`Limits::instances_per_node`](meshzero_proto::limits::Limits::instances_per_node)). They are found by their exact names.
+/// Services that are known and not listed, because their programs offer more services than are kept per program
+/// ([`Limits::instances_per_node`](meshzero_proto::limits::Limits::instances_per_node)). They are found by their exact
+/// names.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HiddenServices {
@@ -58,8 +59,8 @@ pub struct HiddenServices {
 }
 
 impl Reachability {
-    /// Returns whether an instance has answered lately at one of its addresses, or its node vouches for it over a connection; `None`
-    /// if it was not asked, because there are too many, or if it may answer yet.
+    /// Returns whether an instance has answered lately at one of its addresses, or its node vouches for it over a
+    /// connection; `None` if it was not probed, because there are too many, or if it may still answer.
     pub fn answers(&self, instance: InstanceId) -> Option<bool> {
         if self.answered.contains(&instance) {
             return Some(true);
@@ -79,7 +80,7 @@ impl Diagnosis {
     }
 }
 
-/// The same paragraph: all that it rests on would fill a screen, and stands in traces and logs.
+/// The same paragraph: the full report would fill a screen, and is in traces and logs.
 impl fmt::Debug for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Diagnosis({self})")
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_nobody_asked_it_is_not_known_whether_it_answers() {
+    fn instances_that_were_not_probed_may_answer() {
         let [answered, silent, unanswering, unknown] = [1, 2, 3, 4].map(|n| InstanceId::from_random([n; 16]));
         let finding = diagnose(&Observations::default()).remove(0);
         let of = |instance| UnreachableEndpoint {

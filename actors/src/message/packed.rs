@@ -1,4 +1,4 @@
-//! A packed value as a message: what a program of another language sends.
+//! A message that is MessagePack already, as programs in other languages send it.
 
 use std::any::Any;
 
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::NetMessage;
 
-/// A message that is MessagePack already, and so is its reply. Called as values without a type are, because the name of the
-/// type is the name of the message.
+/// A message that is MessagePack already, with a reply of the same kind. Sent like untyped values, because the name of
+/// the type is the name of the message.
 #[derive(Debug, Clone, Serialize, Deserialize, actix::Message)]
 #[rtype(result = "Packed")]
 #[serde(transparent)]
 pub struct PackedMessage(pub Packed);
 
-/// As [`codec::encode_message`], for messages: what is packed already is written as it is. For every other type the
-/// compiler knows that there is nothing to ask.
+/// As [`codec::encode_message`], for messages: bytes that are MessagePack already are written as they are. For every
+/// other type the check is removed at compile time.
 #[inline(always)]
 pub(crate) fn encode_message<M: NetMessage>(
     message: &M,

@@ -11,14 +11,14 @@ const SHORT: usize = 110;
 /// An encoded reply.
 #[derive(Debug, Clone)]
 pub(crate) enum ReplyBytes {
-    /// A copy: how many bytes, and the bytes.
+    /// A copy: the number of bytes, and the bytes.
     Short(u8, [u8; SHORT]),
-    /// A part of the buffer that it arrived in.
+    /// A part of the buffer in which it arrived.
     Long(Bytes),
 }
 
 impl ReplyBytes {
-    /// `part` of what has arrived as `whole`.
+    /// The reply `part` of the buffer `whole`.
     #[inline(always)]
     pub(crate) fn of(whole: &Bytes, part: &[u8]) -> Self {
         match u8::try_from(part.len()) {

@@ -1,4 +1,5 @@
-//! Bytes that are written before anything is locked: serialising a value runs code of its user, which may send, publish, log or wait.
+//! Bytes that are encoded before anything is locked: serialising a value runs code of its user, which may send,
+//! publish, log or wait.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
@@ -7,35 +8,35 @@ use bytes::Bytes;
 use meshzero_proto::buffer::{Buffer, WriteBuffer};
 use meshzero_proto::codec::{self, DetachedBlob};
 
-/// Memory of more bytes is given back and not used again. Every thread that sends keeps as much at most; for what it publishes it keeps
-/// little, because large items leave with their memory. Measured: without it, messages of 200 to 400 KiB take one and a half times to
-/// twice as long to write, because memory grows.
+/// The largest buffer that is kept for reuse. Every thread that sends keeps at most this much; a thread that publishes
+/// keeps little, because large items take their buffers with them. Measured: without it, messages of 200 to 400 KiB
+/// take one and a half times to twice as long to write, because the buffer grows.
 const LARGEST_SPARE: usize = 512 << 10;
 
-/// From this length on bytes change hands where they can, and are not copied: little memory for much that comes after them would
-/// have to grow.
+/// The length from which on bytes are moved where they can be, and not copied: a small buffer would have to grow for
+/// the large messages after them.
 const WORTH_MOVING: usize = 32 << 10;
 
 /// Bytes of a cache line.
 const CACHE_LINE: usize = 64;
 
 thread_local! {
-    /// Memory for what this thread writes next.
+    /// The buffer for the next message of this thread.
     static SPARE: ReusableValue<EncodedParts> = const { Cell::new(None) };
 }
 
-/// Bytes, and the blobs that belong between them.
+/// Encoded bytes, and the blobs that belong between them.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedParts {
     bytes: Buffer,
     blobs: Vec<DetachedBlob>,
 }
 
-/// A value that a thread uses again and again; `None` while it is in use. In a box, because moving it would cost as much as encoding a
-/// small message.
+/// A value that a thread uses repeatedly; `None` while it is in use. In a box, because moving it would cost as much as
+/// encoding a small message.
 pub(crate) type ReusableValue<T> = Cell<Option<Box<T>>>;
 
-/// Takes the spare value of this thread, or a new one where that is in use.
+/// Takes the spare value of this thread, or a new one if that is in use.
 #[inline(always)]
 pub(crate) fn take_spare<T: Default>(spare: &'static LocalKey<ReusableValue<T>>) -> Box<T> {
     spare.try_with(Cell::take).ok().flatten().unwrap_or_default()
@@ -49,7 +50,7 @@ pub(crate) fn give_back<T>(spare: &'static LocalKey<ReusableValue<T>>, value: Bo
 }
 
 impl EncodedParts {
-    /// Lends `work` memory in which nothing is written.
+    /// Calls `work` with an empty buffer.
     #[inline(always)]
     pub(crate) fn with<R>(work: impl FnOnce(&mut Self) -> R) -> R {
         let mut written = take_spare(&SPARE);
@@ -59,7 +60,7 @@ impl EncodedParts {
         result
     }
 
-    /// Has `write` write, which may have something else written on the same thread meanwhile.
+    /// Calls `write` to fill the buffer; it may encode something else on the same thread meanwhile.
     ///
     /// # Errors
     /// Those of `write`.
@@ -68,7 +69,7 @@ impl EncodedParts {
         codec::beside(&mut self.bytes, &mut self.blobs, write)
     }
 
-    /// Forgets all, but for memory that is worth keeping.
+    /// Clears everything, and keeps memory that is worth reusing.
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
         self.bytes.cut(0);
@@ -83,13 +84,13 @@ impl EncodedParts {
         self.bytes = Buffer::default();
     }
 
-    /// The bytes, without the blobs.
+    /// Returns the bytes, without the blobs.
     #[inline(always)]
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.written()
     }
 
-    /// As [`EncodedParts::bytes`], to be changed in place.
+    /// As [`EncodedParts::bytes`], mutable.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         self.bytes.written_mut()
     }
@@ -105,7 +106,7 @@ impl EncodedParts {
         !self.blobs.is_empty()
     }
 
-    /// Takes the bytes, in pieces, with the blobs between them.
+    /// Takes the bytes as pieces, with the blobs between them.
     pub(crate) fn take_pieces(&mut self) -> Vec<Bytes> {
         let mut bytes = Bytes::from(self.bytes.take());
         let mut pieces = Vec::with_capacity(2 * self.blobs.len() + 1);
@@ -119,12 +120,12 @@ impl EncodedParts {
         pieces
     }
 
-    /// Moves the bytes to the end of `out`. The places of the blobs are places there from then on.
+    /// Moves the bytes to the end of `out`. The positions of the blobs are positions in `out` from then on.
     #[inline(always)]
     pub(crate) fn move_to(&mut self, out: &mut Vec<u8>) {
         let begin = out.len();
         if begin == 0 && self.bytes.length() >= WORTH_MOVING {
-            // Not copied; the memory that was there is this thread's from now on.
+            // Not copied; this thread keeps the buffer that was there.
             self.bytes.swap(out);
         } else {
             out.extend_from_slice(self.bytes.written());
@@ -139,8 +140,8 @@ impl EncodedParts {
     }
 }
 
-/// Touches the cache line in which the next message will end. Measured: with 100 links, whose batches are not in the cache any more when
-/// their turn comes again, twice as many messages a second leave.
+/// Touches the cache line in which the next message will end. Measured: with 100 links, whose batches have left the
+/// cache when their turn comes again, twice as many messages per second are sent.
 #[inline(always)]
 fn fetch_ahead(out: &mut Vec<u8>) {
     if let Some(ahead) = out.spare_capacity_mut().get_mut(CACHE_LINE) {
@@ -155,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_meanwhile_is_another_thing() {
+    fn a_message_encoded_during_another_is_separate() {
         let blob = |byte| Blob::from(vec![byte; 100_000]);
         let write = |out: &mut Buffer, byte| codec::encode(&blob(byte), Encoding::Bincode, 1 << 20, out);
         let mut inner = Vec::new();

@@ -1,4 +1,4 @@
-//! What is known of both sides, and what is being done about it.
+//! The bridge of a gateway: the services known on both sides, and the imports in progress.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -15,23 +15,23 @@ use super::event::{GatewayEvent, GatewayEventSender};
 use super::import::{self, ImportState};
 use crate::node::Node;
 
-/// Both sides of a gateway.
+/// The services on both sides of a gateway.
 pub(super) struct Bridge {
     pub(super) node: Weak<Node>,
     exchange: Exchange,
-    /// What is being brought over, from where.
+    /// The services being imported, and their addresses.
     imports: BTreeMap<ServiceName, ImportedService>,
-    /// Where word goes of what was brought over.
+    /// The channel for reports of imports.
     brought: mpsc::Sender<ImportState>,
-    /// What NetworkZero is told of.
+    /// The services that NetworkZero is told of.
     announced: BTreeMap<String, SocketAddrV4>,
     crossings: GatewayEventSender,
 }
 
-/// A service that is being brought over, until this is dropped.
+/// A service that is being imported, until this is dropped.
 struct ImportedService {
     address: SocketAddrV4,
-    /// Whether its program can be reached.
+    /// Set while its program can be reached.
     is_there: bool,
     keeping: AbortHandle,
 }
@@ -43,8 +43,8 @@ impl Drop for ImportedService {
 }
 
 impl Bridge {
-    /// Nothing is known yet. What was brought over is told to `brought`, and given back to [`Bridge::note`]; what crosses is
-    /// told to `crossings`.
+    /// A bridge that knows no services yet. Reports of imports go to `brought`, and are passed to [`Bridge::note`];
+    /// events for the gateway's owner go to `crossings`.
     pub(super) fn new(
         node: Weak<Node>,
         own: NodeId,
@@ -55,12 +55,12 @@ impl Bridge {
         Self { node, exchange: Exchange::new(own), imports, brought, announced, crossings }
     }
 
-    /// What NetworkZero is to be told of.
+    /// The services to be announced to NetworkZero.
     pub(super) fn announced(&self) -> &BTreeMap<String, SocketAddrV4> {
         &self.announced
     }
 
-    /// Takes news of the mesh.
+    /// Handles an event of the mesh's directory.
     pub(super) fn hear_mesh(&mut self, event: DirectoryEvent) {
         match event {
             DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => self.exchange.up(&instance),
@@ -68,7 +68,7 @@ impl Bridge {
         }
     }
 
-    /// Takes word of what was brought over.
+    /// Handles the report of an import.
     pub(super) fn note(&mut self, ImportState { name, instance }: ImportState) {
         self.exchange.bring(&name, instance);
         let Some(import) = self.imports.get_mut(&name) else { return };
@@ -80,8 +80,7 @@ impl Bridge {
         });
     }
 
-    /// Begins and ends to bring over what is, and is not, to be brought over; says whether anything else is announced than
-    /// before.
+    /// Starts and stops imports as needed, and returns whether the services to be announced have changed.
     pub(super) fn reconcile(&mut self, natives: &BTreeMap<String, SocketAddrV4>) -> bool {
         let natives = || natives.iter().map(|(name, address)| (name.as_str(), *address));
         let wanted = self.exchange.wanted(natives());
@@ -119,7 +118,7 @@ impl Bridge {
         changed
     }
 
-    /// Tells the gateway's owner.
+    /// Notifies the gateway's owner.
     pub(super) fn tell(&self, crossing: GatewayEvent) {
         tracing::info!(?crossing, "networkzero");
         self.crossings.tell(crossing);

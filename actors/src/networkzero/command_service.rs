@@ -1,4 +1,5 @@
-//! Takes the commands of this machine's programs for the beacon: a service on loopback, which they reach as ZeroMQ's REP.
+//! The command socket of the beacon for programs on this machine: a service on loopback, which they reach as a ZeroMQ
+//! REP socket.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
@@ -19,25 +20,25 @@ use crate::server::actor::handler::Registration;
 use crate::server::actor::restart::RestartPolicy;
 use crate::server::zmtp::{JsonMessage, VALUE};
 
-/// The ports from which NetworkZero chooses (`DYNAMIC_PORTS`).
+/// The port range from which NetworkZero chooses (`DYNAMIC_PORTS`).
 const PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;
 
-/// Commands that wait for the beacon.
+/// The number of commands that may wait for the beacon.
 const WAITING: usize = 64;
 
-/// A command, and where its answer goes.
+/// A command, and the channel for its answer.
 pub(super) struct PendingCommand {
     pub(super) command: Command,
     pub(super) answer: oneshot::Sender<serde_json::Value>,
 }
 
-/// Takes commands.
+/// The actor that receives commands.
 pub(super) struct CommandService {
     orders: mpsc::Sender<PendingCommand>,
     interfaces: Interfaces,
 }
 
-/// Has commands taken as long as the service lives that comes first.
+/// Starts the command service, whose commands arrive at the receiver as long as the service lives.
 ///
 /// # Errors
 /// [`OfferError`], for instance that another program has the port.
@@ -67,7 +68,7 @@ impl Actor for CommandService {
 impl Handler<JsonMessage> for CommandService {
     type Result = ResponseFuture<JsonMessage>;
 
-    /// What is no command, or fails, is answered with null, as by NetworkZero's own beacon.
+    /// A message that is not a command, or a command that fails, is answered with null, as by NetworkZero's own beacon.
     fn handle(&mut self, JsonMessage(message): JsonMessage, _: &mut Context<Self>) -> Self::Result {
         let (orders, interfaces) = (self.orders.clone(), self.interfaces.clone());
         Box::pin(async move {
@@ -97,7 +98,7 @@ async fn take(
     answered.await.map_err(|_| gone())
 }
 
-/// The whole address for a part of one, as NetworkZero's `address` gives it.
+/// Completes a partial address, as NetworkZero's `address` does.
 async fn complete(address: Option<&str>, interfaces: &Interfaces) -> Result<SocketAddrV4, BindError> {
     let text = address.unwrap_or_default().trim();
     let unreadable = || BindError::Unreadable { text: text.to_owned() };

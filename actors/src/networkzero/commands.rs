@@ -1,4 +1,4 @@
-//! What programs of this machine want of the beacon, and those of them that wait for a name.
+//! The commands that programs on this machine send to the beacon, and the programs that wait for a name.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 
 use super::command_service::PendingCommand;
 
-/// The longest that a program waits for a name, whatever it says. NetworkZero's ask for half a second at a time; and who has left
-/// is not noticed before.
+/// The longest time that a program waits for a name, whatever it asks for. NetworkZero's programs ask for half a second
+/// at a time, and the beacon does not notice earlier that a program has left.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Those that wait. There are never more than messages that the command socket takes at a time.
+/// The waiting programs. There are never more than messages that the command socket accepts at a time.
 #[derive(Default)]
 pub(super) struct CommandQueue {
     waiting: Vec<WaitingProgram>,
@@ -26,7 +26,7 @@ struct WaitingProgram {
 }
 
 impl CommandQueue {
-    /// Does what a program of this machine wants.
+    /// Executes the command of a program on this machine.
     pub(super) fn execute(
         &mut self,
         PendingCommand { command, answer }: PendingCommand,
@@ -35,7 +35,7 @@ impl CommandQueue {
     ) {
         let done = match command {
             Command::Advertise { name, address, fail_if_exists, lifetime } => {
-                // It has been completed, and is whole.
+                // The address has been completed.
                 let address = address.and_then(|address| address.parse().ok());
                 let advert = address.map(|address| ServiceAdvert { name, address, lifetime });
                 let advertised =
@@ -70,11 +70,11 @@ impl CommandQueue {
                 Value::Null
             }
         };
-        // A program that has gone meanwhile does not wait.
+        // Fails if the program has left meanwhile.
         let _ = answer.send(done);
     }
 
-    /// Answers those whose name is known by now, and those who have waited long enough.
+    /// Answers the programs whose name is known by now, and those whose wait is over.
     pub(super) fn answer(&mut self, beacon: &Beacon, now: Instant) {
         for WaitingProgram { name, until, answer } in std::mem::take(&mut self.waiting) {
             match beacon.find(&name) {

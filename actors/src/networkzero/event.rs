@@ -1,4 +1,4 @@
-//! What the owner of a gateway is told.
+//! The events that a gateway reports to its owner.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -7,61 +7,61 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use meshzero_proto::name::ServiceName;
 use tokio::sync::mpsc;
 
-/// Crossings that wait to be taken; more are dropped.
+/// The number of events that wait for the owner; more are dropped.
 const WAITING: usize = 256;
 
-/// Something that has crossed, or does no more.
+/// An event of a gateway: a service has crossed, or has stopped crossing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GatewayEvent {
-    /// A service of NetworkZero is one of the mesh now.
+    /// A service of NetworkZero is now a service of the mesh.
     Brought {
         /// Its name.
         name: ServiceName,
-        /// Where its program listens.
+        /// The address at which its program listens.
         address: SocketAddrV4,
     },
-    /// It is no more.
+    /// A service of NetworkZero is no longer a service of the mesh.
     TakenBack {
         /// Its name.
         name: ServiceName,
     },
-    /// A service of the mesh is advertised to NetworkZero now.
+    /// A service of the mesh is now advertised to NetworkZero.
     Announced {
         /// Its name.
         name: String,
         /// Its endpoint.
         address: SocketAddrV4,
     },
-    /// It is no more; it is forgotten there within 20 s.
+    /// A service of the mesh is no longer advertised; NetworkZero forgets it within 20 s.
     Unannounced {
         /// Its name.
         name: String,
     },
-    /// This process is the beacon of its machine now.
+    /// This process is now the beacon of its machine.
     IsBeacon,
-    /// Another process is the beacon of this machine, and is told and asked.
+    /// Another process is the beacon of this machine, and the gateway uses that.
     OtherBeacon,
-    /// The owner did not take what it was told, and so much of it was dropped.
+    /// The owner did not take events fast enough, and some were dropped.
     Missed {
-        /// The number of the others here.
+        /// The number of dropped events.
         count: u64,
     },
 }
 
-/// The end of the queue at which the gateway tells.
+/// The sending end of the queue, for the gateway.
 pub(super) struct GatewayEventSender {
     queue: mpsc::Sender<GatewayEvent>,
     missed: Arc<AtomicU64>,
 }
 
-/// The end of the queue at which its owner takes.
+/// The receiving end of the queue, for the owner.
 pub(super) struct GatewayEvents {
     queue: mpsc::Receiver<GatewayEvent>,
     missed: Arc<AtomicU64>,
 }
 
-/// A queue for the owner of a gateway, who need not take anything.
+/// Creates a queue for the owner of a gateway, who need not take anything.
 pub(super) fn queue() -> (GatewayEventSender, GatewayEvents) {
     let (tell, told) = mpsc::channel(WAITING);
     let missed = Arc::<AtomicU64>::default();

@@ -1,4 +1,4 @@
-//! The beacon of this machine where that is another process: it is told and asked over its own command socket.
+//! The beacon of this machine if that is another process: announcements and queries go over its command socket.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -12,33 +12,33 @@ use tokio::time;
 use crate::net::network::Network;
 use crate::server::zmtp::{self, ZmtpConnectionError, ZmtpPeer};
 
-/// How long an answer may take: the beacon serves one program after the other, each for half a second at most.
+/// The timeout of an answer: the beacon serves one program after the other, each for half a second at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A connection to it.
+/// A connection to the beacon of another process.
 pub(super) struct ExternalBeacon {
     reached: ZmtpPeer,
-    /// What it was told to advertise.
+    /// The services that it was asked to advertise.
     told: BTreeMap<String, SocketAddrV4>,
-    /// The number of names of others that are brought over at most.
+    /// The most names of others that are imported.
     most: usize,
-    /// The number of names that it knew last and for which there was no room.
+    /// The number of names that were left out last, because there was no room.
     left_out: usize,
 }
 
-/// Why it cannot be asked any more.
+/// The reason why it cannot be used any more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExternalBeaconError {
     #[error(transparent)]
     Wire(#[from] ZmtpConnectionError),
     #[error("no answer within {PATIENCE:?}")]
     TimedOut,
-    #[error("an answer that is none: {0}")]
+    #[error("not a valid answer: {0}")]
     Answer(String),
 }
 
 impl ExternalBeacon {
-    /// Reaches it, to bring over `most` names of others at most.
+    /// Connects to the beacon, to import at most `most` names of others.
     ///
     /// # Errors
     /// [`ExternalBeaconError`].
@@ -54,7 +54,7 @@ impl ExternalBeacon {
         Ok(Self { reached, told: BTreeMap::new(), most, left_out: 0 })
     }
 
-    /// What other programs advertise.
+    /// Returns the services that other programs advertise.
     ///
     /// # Errors
     /// [`ExternalBeaconError`].
@@ -64,13 +64,13 @@ impl ExternalBeacon {
             serde_json::from_value(all).map_err(|error| ExternalBeaconError::Answer(error.to_string()))?;
         let (natives, left_out) = natives(all, &mut self.told, self.most);
         if left_out > self.left_out {
-            tracing::warn!(left_out, "NetworkZero has more names than are brought over");
+            tracing::warn!(left_out, "NetworkZero has more names than are imported");
         }
         self.left_out = left_out;
         Ok(natives)
     }
 
-    /// Has it advertise these services, and no others that it was told of here.
+    /// Makes the beacon advertise these services, and no others that this gateway has announced.
     ///
     /// # Errors
     /// [`ExternalBeaconError`].
@@ -101,8 +101,9 @@ impl ExternalBeacon {
     }
 }
 
-/// The names that a beacon knows, `all`, and was not `told`: the first names in their order, `most` of them, and the number of the others.
-/// What it was told and does not know any more is forgotten: somebody has reset it.
+/// Returns the names that a beacon knows, `all`, without those that it was `told`: the first `most` in their order, and
+/// the number of the others. Names that it was told and no longer knows are removed from `told`: a program has reset
+/// it.
 fn natives(
     all: Vec<(String, String)>,
     told: &mut BTreeMap<String, SocketAddrV4>,
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_beacon_cannot_have_any_number_of_names_brought_over() {
+    fn the_number_of_imported_names_is_limited() {
         let name = |number| format!("{number:05}");
         let all = || (0..20_000).map(|number| (name(number), "127.0.0.1:1".to_owned())).collect();
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);

@@ -1,4 +1,4 @@
-//! The gateway as its owner holds it, and how it ends.
+//! The handle of a gateway, for its owner.
 
 use std::io;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use crate::node::Node;
 use crate::runtime::executor::MeshClosed;
 use crate::runtime::shutdown::ShutdownHandle;
 
-/// Why there is no gateway.
+/// The reason why a gateway could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The port of NetworkZero's beacons cannot be had.
-    #[error("cannot hear the beacons of NetworkZero at UDP port 9999: {0}")]
+    /// The port of NetworkZero's beacons cannot be used.
+    #[error("cannot receive the beacons of NetworkZero at UDP port 9999: {0}")]
     Air(#[from] io::Error),
     /// The node has left.
     #[error(transparent)]
     Gone(#[from] MeshClosed),
 }
 
-/// A gateway that works until it is dropped, or its node leaves.
+/// A gateway that runs until it is dropped, or its node leaves.
 pub struct Gateway {
     crossings: GatewayEvents,
     shutdown: Arc<ShutdownHandle>,
@@ -64,16 +64,16 @@ impl Gateway {
         Ok(Self { crossings, shutdown, is_dropped_with: true })
     }
 
-    /// Waits for the next thing that has crossed; `None` when the gateway has ended. What is not taken waits, up to 256 of it; what
-    /// is dropped beyond that is told as [`GatewayEvent::Missed`].
+    /// Waits for the next event; `None` when the gateway has ended. Up to 256 events wait to be taken; those dropped
+    /// beyond that are counted in [`GatewayEvent::Missed`].
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub async fn next(&mut self) -> Option<GatewayEvent> {
         self.crossings.next().await
     }
 
-    /// Lets it work as long as its node does.
+    /// Lets the gateway run as long as its node.
     pub fn detach(mut self) {
         self.is_dropped_with = false;
     }

@@ -1,4 +1,4 @@
-//! One service of NetworkZero, brought over into the mesh while its program can be reached.
+//! One service of NetworkZero, imported into the mesh while its program can be reached.
 
 use std::net::SocketAddrV4;
 use std::sync::{Arc, Weak};
@@ -16,21 +16,21 @@ use crate::runtime::backoff::Backoff;
 use crate::server::actor::restart::RestartPolicy;
 use crate::server::zmtp::{self, Forwarder, ProxyActor, ZmtpPeer};
 
-/// Before a program is reached for again.
+/// The pauses before another attempt to connect to a program.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
-/// How long it may take to reach it.
+/// The timeout of an attempt to connect.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What became of a service.
+/// The state of an import.
 pub(super) struct ImportState {
     pub(super) name: ServiceName,
-    /// What it is in the mesh; `None` if its program cannot be reached.
+    /// Its instance in the mesh; `None` if its program cannot be reached.
     pub(super) instance: Option<InstanceId>,
 }
 
-/// Brings over what listens at `address` as `name`, until this is dropped or the node has gone. A program that cannot be reached
-/// is no service of the mesh: an address that was found there answers.
+/// Imports the program that listens at `address` as `name`, until this is dropped or the node has gone. While the
+/// program cannot be reached it is no service of the mesh: services that are found there answer.
 pub(super) async fn keep(
     node: Weak<Node>,
     name: ServiceName,
@@ -57,7 +57,7 @@ pub(super) async fn keep(
     }
 }
 
-/// Offers a service that stands in for the program, until the connection to that ends.
+/// Offers a proxy service for the program, until the connection to it ends.
 async fn stand_in(
     node: &Weak<Node>,
     name: &ServiceName,
@@ -78,11 +78,11 @@ async fn stand_in(
         restart: RestartPolicy::default(),
     };
     let offered = advertise(&here, service).await?;
-    // Whoever holds the node keeps it from leaving.
+    // Holding the node would keep it from leaving.
     drop(here);
     let mut courier = Forwarder::new(questions, offered.service.publisher.clone(), &limits);
     let brought = |instance| ImportState { name: name.clone(), instance };
-    // The gateway has ended if nobody hears it, and this is about to be dropped.
+    // Fails if the gateway has ended, and this future is about to be dropped.
     let _ = tell.send(brought(Some(offered.instance.id))).await;
     if let Err(error) = courier.run(reached).await {
         tracing::debug!(%name, %error, "the connection to a service of NetworkZero ended");

@@ -1,8 +1,8 @@
 //! A gateway between a mesh and the programs of Python's NetworkZero on the same network: each side finds the other's services
 //! by name.
 //!
-//! What the mesh offers is advertised as NetworkZero does it, and its programs reach the endpoints directly, which speak ZeroMQ
-//! as well. What they advertise becomes a service of this node that stands in for theirs.
+//! Services of the mesh are advertised as NetworkZero does it, and its programs connect directly to the endpoints,
+//! which speak ZeroMQ as well. For each service that they advertise, this node offers a proxy service.
 
 mod bridge;
 mod command_service;

@@ -1,4 +1,4 @@
-//! The socket of a beacon's datagrams.
+//! The UDP socket of a beacon.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 
 use crate::net::interfaces::{Interface, Interfaces};
 
-/// The port that the beacon of this machine has.
+/// The UDP socket at the port of this machine's beacon.
 pub(super) struct BeaconSocket {
     socket: UdpSocket,
     interfaces: Interfaces,
@@ -28,14 +28,15 @@ impl BeaconSocket {
         Ok(Self { socket: UdpSocket::from_std(socket.into())?, interfaces: interfaces.clone() })
     }
 
-    /// Waits for the next datagram that came in on one of the chosen interfaces, and from somebody else: what this sent comes back,
-    /// and may by then be true no more. What is longer than an advert is cut, and so is none.
+    /// Waits for the next datagram that came in on one of the chosen interfaces and from another sender: this socket's
+    /// own broadcasts come back, and may be outdated by then. A datagram longer than an advert is truncated, and fails
+    /// to decode.
     ///
     /// # Errors
-    /// The system's, such as word that an earlier datagram did not arrive.
+    /// An error of the system, such as the report that an earlier datagram was not delivered.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(super) async fn recv(&self) -> io::Result<Vec<u8>> {
         let mut bytes = [0; MAX_ADVERT_BYTES];
         loop {
@@ -46,8 +47,8 @@ impl BeaconSocket {
         }
     }
 
-    /// Sends a datagram to every host of the chosen interfaces' networks. One that cannot be reached does not keep it from the
-    /// others.
+    /// Sends a datagram to every host of the chosen interfaces' networks. A network that cannot be reached does not
+    /// affect the others.
     pub(super) async fn broadcast(&self, bytes: &[u8]) {
         for address in self.everybody() {
             if let Err(error) = self.socket.send_to(bytes, SocketAddrV4::new(address, BEACON_PORT)).await {
@@ -60,7 +61,7 @@ impl BeaconSocket {
         self.hears_all() || self.list().iter().any(|interface| interface.address.shares_network_with(from))
     }
 
-    /// Returns whether it comes from this very socket: nobody else on this host has its port.
+    /// Returns whether a datagram comes from this very socket: no other one on this host has its port.
     fn is_own(&self, from: SocketAddr) -> bool {
         from.port() == BEACON_PORT && self.list().iter().any(|interface| interface.address.ip == from.ip())
     }
@@ -80,12 +81,12 @@ impl BeaconSocket {
     }
 
     fn list(&self) -> Vec<Interface> {
-        // A system that does not tell now may tell the next time.
+        // A system that fails to list them now may succeed the next time.
         self.interfaces.list().unwrap_or_default()
     }
 }
 
-/// The address that all hosts of an interface's network listen to; none where there is but one.
+/// Returns the broadcast address of an interface's network; `None` if the network has only one host.
 fn broadcast_address(interface: &Interface) -> Option<Ipv4Addr> {
     let IpAddr::V4(ip) = interface.address.ip else { return None };
     let hosts = u32::MAX.checked_shr(interface.address.prefix.into()).unwrap_or(0);

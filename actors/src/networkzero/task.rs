@@ -1,4 +1,4 @@
-//! The work of a gateway: it is the beacon of its machine, or has that of another process do what a beacon does.
+//! The task of a gateway: it runs this machine's beacon, or uses the beacon of another process.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,19 +21,19 @@ use crate::net::interfaces::Interfaces;
 use crate::runtime::clock;
 use crate::runtime::shutdown::ShutdownSignal;
 
-/// How often adverts are looked through for those whose time is over, and commands for those that have waited long enough.
+/// The interval at which expired adverts are removed, and commands whose wait is over are answered.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// How often the beacon of another process is asked.
+/// The interval at which the beacon of another process is queried.
 const ASK: Duration = Duration::from_secs(1);
 
-/// How long taking back may take.
+/// The timeout of withdrawing the announcements.
 pub(super) const CLOSING: Duration = Duration::from_millis(500);
 
-/// Names of NetworkZero that are kept.
+/// The most names of NetworkZero that are kept.
 pub(super) const NAMES: usize = 512;
 
-/// The port of the machine's beacon; `None` if another process has it.
+/// Binds the port of the machine's beacon; `None` if another process has it.
 pub(super) fn open(interfaces: &Interfaces) -> io::Result<Option<BeaconSocket>> {
     match BeaconSocket::open(interfaces) {
         Ok(air) => Ok(Some(air)),
@@ -42,18 +42,19 @@ pub(super) fn open(interfaces: &Interfaces) -> io::Result<Option<BeaconSocket>> 
     }
 }
 
-/// A gateway at work.
+/// The task of a gateway.
 pub(super) struct GatewayTask {
     pub(super) sides: Bridge,
     pub(super) watcher: Watcher,
     pub(super) brought: mpsc::Receiver<ImportState>,
 }
 
-/// Whether a part of the work ended the whole.
+/// The decision of a part of the work whether the gateway continues.
 type TaskFlow = std::ops::ControlFlow<()>;
 
 impl GatewayTask {
-    /// Works until `closing` comes or the node has gone. `socket` is the port of the machine's beacon, if it could be had.
+    /// Runs until `closing` is triggered or the node has gone. `air` is the socket of the machine's beacon, if the port
+    /// was free.
     pub(super) async fn work(mut self, mut air: Option<BeaconSocket>, closing: &ShutdownSignal) {
         loop {
             let ended = match air.take() {
@@ -64,14 +65,14 @@ impl GatewayTask {
             air = match open(&node.config().interfaces) {
                 Ok(air) => air,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot hear the beacons of NetworkZero; trying again");
+                    tracing::warn!(%error, "cannot receive the beacons of NetworkZero; trying again");
                     None
                 }
             };
         }
     }
 
-    /// Is the beacon of this machine, until the system takes the port back.
+    /// Runs the beacon of this machine.
     async fn run_own_beacon(&mut self, air: BeaconSocket, closing: &ShutdownSignal) -> TaskFlow {
         self.sides.tell(GatewayEvent::IsBeacon);
         let mut beacon = Beacon::new(NAMES);
@@ -107,17 +108,17 @@ impl GatewayTask {
                         Ok(advert) => {
                             let has_room = beacon.hear(advert, now);
                             if !has_room && !is_crowded {
-                                tracing::warn!("NetworkZero has more names than are brought over");
+                                tracing::warn!("NetworkZero has more names than are imported");
                             }
                             is_crowded |= !has_room;
                         }
                         Err(error) => {
-                            tracing::debug!(%error, "a datagram that is no advert of NetworkZero");
+                            tracing::debug!(%error, "a datagram that is not an advert of NetworkZero");
                             continue;
                         }
                     },
                     Err(error) => {
-                        tracing::debug!(%error, "cannot hear the beacons of NetworkZero");
+                        tracing::debug!(%error, "cannot receive the beacons of NetworkZero");
                         continue;
                     }
                 },
@@ -137,7 +138,7 @@ impl GatewayTask {
         }
     }
 
-    /// Has the beacon of another process do the work, until that has gone.
+    /// Uses the beacon of another process, until that has gone.
     async fn run_external_beacon(&mut self, closing: &ShutdownSignal) -> TaskFlow {
         let Some(node) = self.sides.node.upgrade() else { return TaskFlow::Break(()) };
         let (network, limits) = (node.config().network.clone(), Arc::clone(node.limits()));
@@ -174,7 +175,7 @@ impl GatewayTask {
         other.announce(self.sides.announced()).await
     }
 
-    /// Hears the mesh for a while.
+    /// Handles events of the mesh until the next query is due.
     async fn pause(&mut self, closing: &ShutdownSignal) -> TaskFlow {
         let until = time::Instant::now() + ASK;
         loop {

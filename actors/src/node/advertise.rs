@@ -39,17 +39,17 @@ use crate::server::service::actor_handle::ActorHandle;
 use crate::server::service::environment::Environment;
 use crate::server::service::identity::Identity;
 
-/// How long is looked for another instance of a name that must be new.
+/// The time for which another instance of a name that must be unique is searched.
 const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);
 
-/// How long an arbiter may take to have its turn.
+/// The timeout of an arbiter that is expected to run a task.
 const ARBITER: Duration = Duration::from_secs(5);
 
-/// What makes the actor.
+/// The source of the actor.
 pub enum ActorSource<A: Actor> {
-    /// The mesh makes and runs it, and makes it anew after a panic.
+    /// A factory: the mesh runs the actor, and restarts it after a panic.
     Factory(Box<dyn FnOnce(Publisher) -> Factory<A> + Send>),
-    /// The user runs it.
+    /// The address of an actor that the user runs.
     Addr(Addr<A>),
 }
 
@@ -59,41 +59,41 @@ pub struct DeclaredTopic {
     pub topic: Topic,
     /// The type of its items.
     pub item: Option<&'static TypeInfo>,
-    /// Whether its last item reaches those who subscribe later.
+    /// Set if its last item reaches those who subscribe later.
     pub retains: bool,
 }
 
-/// A service to be offered.
+/// A service to be advertised.
 pub struct ServiceSpec<A: Actor> {
     /// Its name; `None` for an endpoint that is not announced.
     pub name: Option<ServiceName>,
     /// Its actor.
     pub source: ActorSource<A>,
-    /// What the actor handles.
+    /// The handlers of the actor.
     pub handlers: Vec<Registration<A>>,
-    /// Where it listens.
+    /// The address to listen on.
     pub place: BindAddress,
-    /// Where its actor and its connections run, unless on the node's thread.
+    /// The arbiter that runs its actor and its connections, instead of the node's thread.
     pub arbiter: Option<ArbiterHandle>,
-    /// Whether another instance of the name on the mesh is an error.
+    /// Set if another instance of the name on the mesh is an error.
     pub only: Uniqueness,
-    /// Topics that are known beforehand.
+    /// Topics that are declared beforehand.
     pub topics: Vec<DeclaredTopic>,
-    /// What becomes of it when its actor panics; an actor that the user runs ends the service.
+    /// The restart policy after a panic of its actor; an actor that the user runs ends the service.
     pub restart: RestartPolicy,
 }
 
-/// Whether there may be other instances of a service.
+/// The number of instances that a service may have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Uniqueness {
-    /// One among several.
+    /// One of several.
     #[default]
     OneOfMany,
     /// It must be the only one.
     One,
 }
 
-/// Why a service is not offered.
+/// The reason why a service was not advertised.
 ///
 /// ```
 /// # use meshzero_actors::node::advertise::OfferError;
@@ -109,45 +109,45 @@ pub enum Uniqueness {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OfferError {
-    /// It cannot listen.
+    /// The address to listen on cannot be used.
     #[error(transparent)]
     Place(#[from] BindError),
-    /// Another instance of the name is there.
+    /// Another instance of the name exists.
     #[error("\"{name}\" is advertised already, at {}", ZonedAddress(*.address))]
     Exists {
         /// The name.
         name: ServiceName,
-        /// Where the other one is.
+        /// The address of the other instance.
         address: SocketAddr,
     },
-    /// The name is an address, or a URL where an address is meant: looking for it leads to the address, or to an error. So it is with
-    /// `localhost` and a port, and with an address whose port cannot be.
-    #[error("\"{0}\" is an address or a URL, and no name by which others could find a service")]
+    /// The name is an address, or a URL where an address is meant: a search for it leads to the address, or to an
+    /// error. The same applies to `localhost` and a port, and to an address whose port is not valid.
+    #[error("\"{0}\" is an address or a URL, and not a name by which others could find a service")]
     AddressAsName(ServiceName),
     /// Two message types have the same name.
     #[error("two message types are called \"{0}\"; register one of them under another name")]
     SameName(TypeName),
     /// There are more message types than slots.
-    #[error("{0} message types are more than the {MAX_MESSAGES} that one service may handle")]
+    #[error("{0} message types are registered; a service can handle at most {MAX_MESSAGES}")]
     TooManyMessages(usize),
     /// The node offers as many services as its [`Limits::instances_per_node`] allows.
     #[error("{}", too_many_services(*.0))]
     TooManyServices(usize),
     /// More topics are declared than a service may have.
-    #[error("more topics than the {0} that a service may retain or describe")]
+    #[error("more topics are declared than the {0} that a service may retain or describe")]
     TooManyTopics(usize),
     /// The factory panicked.
     #[error("the factory of the actor panicked: {panic}")]
     FactoryPanicked {
-        /// What the panic said.
+        /// The message of the panic.
         panic: String,
     },
-    /// The arbiter that the service was to run on does nothing: its System is not running, or its thread is blocked.
+    /// The arbiter of the service is idle: its System is not running, or its thread is blocked.
     #[error(
         "the arbiter does nothing: its System is not running, or its thread has been blocked for {ARBITER:?}"
     )]
     IdleArbiter,
-    /// No identity could be made.
+    /// No identity could be generated.
     #[error(transparent)]
     Random(#[from] StartError),
     /// The node has left.
@@ -166,15 +166,15 @@ fn too_many_services(most: usize) -> String {
     )
 }
 
-/// A service that is offered, until this is dropped.
+/// A service that is advertised, until this is dropped.
 pub struct AdvertisedService<A: Actor> {
     /// The service.
     pub service: Arc<Service>,
-    /// The instance as others see it.
+    /// The instance as other nodes see it.
     pub instance: Instance,
-    /// Where others reach it; the IP address is unspecified where there was none yet.
+    /// The address at which others reach it; the IP address is unspecified if there was none yet.
     pub address: SocketAddr,
-    /// Where its endpoint listens.
+    /// The addresses at which its endpoint listens.
     pub bound: BoundAddresses,
     /// Its actor.
     pub host: ServiceActor<A>,
@@ -212,10 +212,11 @@ impl<A: Actor<Context = Context<A>>> ServiceActor<A> {
 }
 
 impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
-    /// Announces `name` for a service that was offered without one.
+    /// Announces `name` for a service that was advertised without one.
     ///
     /// # Errors
-    /// [`OfferError`]: others could not find a service by this name, it must be the only one and is not, or the node has left.
+    /// [`OfferError`]: others could not find a service by this name, it must be unique and is not, or the node has
+    /// left.
     pub async fn announce(
         &self,
         node: &Node,
@@ -237,10 +238,10 @@ impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
         Ok(node.ask_discovery(Announce(advert, self.bound.clone())).await?)
     }
 
-    /// As [`AdvertisedService::close`], also for a name that was announced later, and without taking the service.
+    /// As [`AdvertisedService::close`], also for a name that was announced later, and without consuming the service.
     ///
     /// # Cancel safety
-    /// This method is not cancel safe: the closing may be left half begun.
+    /// This method is not cancel safe: the service may be left half closed.
     pub async fn withdraw(&self, node: &Node) {
         self.service.drain();
         // A node that has left has closed all its services.
@@ -251,7 +252,7 @@ impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
     /// Withdraws the service, finishes what it has accepted, and returns what was not finished in time.
     ///
     /// # Cancel safety
-    /// Dropping the future does not stop the closing.
+    /// This method is cancel safe: dropping the future does not stop the closing.
     pub async fn close(self, node: &Node) -> Option<DrainReport> {
         // A node that has left has closed all its services.
         self.delist(node).await.unwrap_or(None)
@@ -262,7 +263,7 @@ impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
     }
 }
 
-/// Offers a service. Works on any executor.
+/// Advertises a service. Works on any executor.
 ///
 /// # Errors
 /// [`OfferError`]; nothing is left behind.
@@ -303,7 +304,7 @@ fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError>
     }
 }
 
-/// Makes sure that a service of this name could be found.
+/// Checks that a service of this name could be found.
 ///
 /// # Errors
 /// [`OfferError::AddressAsName`].
@@ -311,10 +312,10 @@ pub fn check_name(name: &ServiceName) -> Result<(), OfferError> {
     if naming::is_name(name) { Ok(()) } else { Err(OfferError::AddressAsName(name.clone())) }
 }
 
-/// Makes sure that nobody offers `name`.
+/// Checks that nobody offers `name`.
 ///
 /// # Errors
-/// [`OfferError::Exists`] says where it is offered.
+/// [`OfferError::Exists`] with the address of the other instance.
 pub(crate) async fn ensure_unique(node: &Node, name: &ServiceName) -> Result<(), OfferError> {
     let others = ListInstances { filter: Filter::Name(name.clone()), within: LOOK_FOR_OTHERS };
     let others = node.ask_discovery(others).await?;
@@ -324,7 +325,7 @@ pub(crate) async fn ensure_unique(node: &Node, name: &ServiceName) -> Result<(),
     }
 }
 
-/// On the thread where the service is to run.
+/// The part that runs on the thread of the service.
 async fn advertise_here<A>(
     node: &Arc<Node>,
     home: Executor,
@@ -391,7 +392,7 @@ where
     actix::spawn(async move {
         let _closing_at_last = closing_at_last;
         let abandoned = endpoint::run(listeners, served, peers, closing).await;
-        // Nobody asks when the whole node leaves at once.
+        // Fails if the whole node leaves at once, and nobody waits.
         let _ = tell_closed.send(abandoned);
     });
     node.ask_router(Register { service: Arc::clone(&service), bound: bound.clone(), close, closed }).await?;
@@ -413,7 +414,7 @@ where
     Ok(AdvertisedService { service, instance, address, bound, host, _withdrawal })
 }
 
-/// Closes a service when the task of its endpoint ends: also when that panics, or the thread ends on which it ran.
+/// Closes a service when the task of its endpoint ends: also when that panics, or its thread ends.
 struct CloseOnEnd(Arc<Service>);
 
 impl Drop for CloseOnEnd {

@@ -1,5 +1,5 @@
-//! The router actor: which services this node offers, and which routes its callers use. It is the control plane:
-//! messages do not pass through it, they follow the routes that it keeps.
+//! The router actor: the services that this node offers, and the routes of its callers. It is the control plane:
+//! messages do not pass through it, they follow the routes that it manages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
@@ -23,33 +23,33 @@ use crate::server::drain_report::DrainReport;
 use crate::server::service::Service;
 use crate::telemetry::stats::{DiscoveryStats, GetStats, Stats};
 
-/// The time that the closing of an endpoint may take beyond its work.
+/// The time that closing an endpoint may take beyond draining.
 const CLOSING: Duration = Duration::from_millis(300);
 
-/// One per node.
+/// The router actor, one per node.
 pub struct Router {
     premises: Arc<NodeContext>,
     offered: BTreeMap<InstanceId, RegisteredService>,
-    /// Those that are being closed.
+    /// The services that are being closed.
     closing: BTreeMap<InstanceId, ClosingService>,
-    /// The node leaves: nothing is offered any more.
+    /// Set when the node leaves: nothing is offered any more.
     is_closing: bool,
     routes: HashMap<Target, Weak<Route>>,
 }
 
 struct RegisteredService {
     service: Arc<Service>,
-    /// Told when the endpoint is to close.
+    /// Receives the drain timeout when the endpoint is to close.
     close: oneshot::Sender<Duration>,
-    /// Ends when the endpoint has closed.
+    /// Completes when the endpoint has closed.
     closed: oneshot::Receiver<Option<DrainReport>>,
 }
 
-/// Holds what was abandoned, and not more than nothing, when the endpoint has closed.
+/// The result of closing an endpoint, once it has closed: the report of unfinished work, if there is any.
 type ClosingService = watch::Receiver<Option<Option<DrainReport>>>;
 
 impl Router {
-    /// A router without services and routes. It keeps the node's table of services.
+    /// A router without services and routes. It maintains the node's service registry.
     pub(crate) fn new(premises: Arc<NodeContext>) -> Self {
         Self {
             premises,
@@ -60,8 +60,8 @@ impl Router {
         }
     }
 
-    /// Begins to close a service, if it is offered, within what the limits say or less. Also one that is being closed
-    /// already can be waited for.
+    /// Begins to close a service, if it is offered, within the given time or the limits' drain timeout. Returns the
+    /// receiver of the result, also for a service that is being closed already.
     fn begin_to_close(
         &mut self,
         instance: InstanceId,
@@ -88,7 +88,7 @@ impl Actor for Router {
 
 impl Supervised for Router {}
 
-/// A service of this node takes messages from now on.
+/// Registers a service of this node, which accepts messages from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Register {
@@ -96,9 +96,9 @@ pub(crate) struct Register {
     pub service: Arc<Service>,
     /// The addresses at which its endpoint listens.
     pub bound: BoundAddresses,
-    /// Told, or dropped, when the endpoint is to close: told how long that may take; dropped, it is as long as the limits say.
+    /// Closes the endpoint, with the drain timeout; dropped, the timeout of the limits applies.
     pub close: oneshot::Sender<Duration>,
-    /// Told, or dropped, when it has closed, with what it had not finished.
+    /// Completes, or is dropped, when the endpoint has closed, with the report of unfinished work.
     pub closed: oneshot::Receiver<Option<DrainReport>>,
 }
 
@@ -116,7 +116,7 @@ impl Handler<Register> for Router {
     }
 }
 
-/// A service of this node is withdrawn. The reply comes when its endpoint has closed, and says what it had not finished.
+/// Withdraws a service of this node. The reply comes when its endpoint has closed, with the report of unfinished work.
 #[derive(Message)]
 #[rtype(result = "Option<DrainReport>")]
 pub(crate) struct Unregister {
@@ -135,12 +135,12 @@ impl Handler<Unregister> for Router {
     }
 }
 
-/// Withdraws all services of this node. The reply comes when their endpoints have closed, also of those that were
-/// withdrawn before, and says what they had not finished.
+/// Withdraws all services of this node. The reply comes when their endpoints have closed, also those withdrawn before,
+/// with the reports of unfinished work.
 #[derive(Message)]
 #[rtype(result = "Vec<DrainReport>")]
 pub(crate) struct CloseServices {
-    /// The time that accepted work may take to finish.
+    /// The drain timeout.
     pub within: Duration,
 }
 
@@ -159,7 +159,7 @@ impl Handler<CloseServices> for Router {
             for closing in closing {
                 let closed = closed(closing);
                 let closed = match deadline {
-                    // One that was withdrawn before may take longer than this may.
+                    // A service that was withdrawn before may have a longer timeout.
                     Some(deadline) => time::timeout_at(deadline, closed).await.unwrap_or(None),
                     None => closed.await,
                 };
@@ -173,12 +173,12 @@ impl Handler<CloseServices> for Router {
 /// Waits until an endpoint has closed.
 async fn closed(mut closing: ClosingService) -> Option<DrainReport> {
     let closed = closing.wait_for(Option::is_some).await;
-    // Where the thread of the endpoint has ended nobody knows.
+    // If the endpoint's thread has ended, the report is lost.
     closed.ok().and_then(|abandoned| abandoned.clone().flatten())
 }
 
-/// New messages are refused before the goodbye is said, so that whoever checks the goodbye is told as well, and accepted
-/// ones are finished after it, while new callers already go elsewhere.
+/// Closes an endpoint: new messages are refused before the withdrawal is announced, so that peers that verify it are
+/// refused too, and accepted ones are finished after it, while new callers already go elsewhere.
 async fn close(
     offered: RegisteredService,
     discovery: &Addr<Discovery>,
@@ -191,11 +191,11 @@ async fn close(
         let _ = discovery.send(Withdraw(service.identity.instance)).await;
     }
     match within {
-        // An endpoint that has ended needs not be told.
+        // Fails if the endpoint has ended.
         Some(within) => drop(close.send(within)),
         None => drop(close),
     }
-    // Told or dropped, both mean that it has closed.
+    // Completed or dropped: both mean that it has closed.
     closed.await.ok().flatten()
 }
 
@@ -217,14 +217,14 @@ impl Handler<GetStats> for Router {
         };
         let discovery = self.premises.discovery.send(GetDiscoveryStats);
         Box::pin(async move {
-            // It is gone when the node has left, and then there is nothing to discover.
+            // Fails if the node has left, and then there are no discovery statistics.
             let discovery = discovery.await.unwrap_or_default();
             Stats { discovery, ..stats }
         })
     }
 }
 
-/// Asks for the route to a target, which is kept connected as long as somebody holds it.
+/// Requests the route to a target, which is kept connected as long as somebody holds it.
 #[derive(Message)]
 #[rtype(result = "Arc<Route>")]
 pub struct GetRoute(pub Target);

@@ -1,4 +1,4 @@
-//! Admission at an endpoint: its connections, counted by address, and those that are still shaking hands.
+//! Admission at an endpoint: limits its connections, in total and by address, and those in the handshake.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use meshzero_proto::limits::Limits;
 use tokio::sync::oneshot;
 
-/// The connections of one endpoint.
+/// The connections of one endpoint, and their limits.
 pub(crate) struct Admission {
     counts: RefCell<HashMap<IpAddr, usize>>,
     limit: usize,
@@ -17,12 +17,12 @@ pub(crate) struct Admission {
     served: Cell<usize>,
 }
 
-/// Connections that are still shaking hands, the oldest first.
+/// The connections in the handshake, the oldest first.
 struct PendingHandshakes {
     waiting: VecDeque<WaitingHandshake>,
     limit: usize,
     next: u64,
-    /// The number of those that were evicted because others came.
+    /// The number of handshakes that were evicted for newer ones.
     displaced: u64,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct ConnectionPermit {
     address: IpAddr,
 }
 
-/// The permit of one connection to shake hands.
+/// The permit of one connection to perform its handshake.
 pub(crate) struct HandshakePermit {
     guests: Rc<Admission>,
     number: u64,
@@ -47,7 +47,7 @@ pub(crate) struct HandshakePermit {
 }
 
 impl Admission {
-    /// Nothing is admitted yet.
+    /// An endpoint without connections.
     pub(crate) fn new(limits: &Limits) -> Self {
         let limit = limits.handshakes.max(1);
         Self {
@@ -69,7 +69,7 @@ impl Admission {
         self.served.get()
     }
 
-    /// Counts a link, until what is returned is dropped.
+    /// Counts a link, until the returned guard is dropped.
     pub(crate) fn serve(&self) -> impl Drop {
         struct Served<'a>(&'a Cell<usize>);
         impl Drop for Served<'_> {
@@ -81,7 +81,7 @@ impl Admission {
         Served(&self.served)
     }
 
-    /// Returns a permit for a connection from `address`, if there is one.
+    /// Returns a permit for a connection from `address`; `None` at the limit.
     pub(crate) fn admit(self: &Rc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let mut counts = self.counts.borrow_mut();
         let all: usize = counts.values().sum();
@@ -93,8 +93,8 @@ impl Admission {
         Some(ConnectionPermit { guests: Rc::clone(self), address })
     }
 
-    /// Lets a connection from `address` shake hands. At the limit, the oldest handshake of the address that has the most is evicted: a
-    /// handshake takes a millisecond, unless somebody only wants to hold the permit.
+    /// Lets a connection from `address` perform its handshake. At the limit, the oldest handshake of the address with
+    /// the most handshakes is evicted: a handshake takes a millisecond, unless the peer only wants to hold the permit.
     pub(crate) fn begin_handshake(self: &Rc<Self>, address: IpAddr) -> HandshakePermit {
         let (stays, staying) = oneshot::channel();
         let mut handshakes = self.handshakes.borrow_mut();
@@ -105,14 +105,14 @@ impl Admission {
         let displaced = if is_over { handshakes.evict() } else { None };
         drop(handshakes);
         if let Some((address, displaced)) = displaced {
-            tracing::debug!(%address, displaced, "too many are shaking hands");
+            tracing::debug!(%address, displaced, "evicted a handshake: too many connections are in it");
         }
         HandshakePermit { guests: Rc::clone(self), number, stays: staying }
     }
 }
 
 impl PendingHandshakes {
-    /// Evicts one; returns its address, and the number of evictions so far.
+    /// Evicts a handshake; returns its address, and the number of evictions so far.
     #[cold]
     fn evict(&mut self) -> Option<(IpAddr, u64)> {
         let mut counts = HashMap::new();
@@ -128,9 +128,9 @@ impl PendingHandshakes {
 }
 
 impl HandshakePermit {
-    /// Waits until it is evicted.
+    /// Waits until the handshake is evicted.
     pub(crate) async fn is_evicted(&mut self) {
-        // Nothing is ever sent: the other end is dropped.
+        // Nothing is ever sent: the sender is dropped.
         let _ = (&mut self.stays).await;
     }
 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_no_more_than_its_places_and_gives_them_back() {
+    fn connections_per_address_are_limited_and_released() {
         let guests = guests(1, 2);
         let places = [guests.admit(address(1)), guests.admit(address(1))];
         assert!(places.iter().all(Option::is_some) && guests.admit(address(1)).is_none());
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_those_who_take_the_most_has_to_go() {
+    fn the_oldest_handshake_of_the_busiest_address_is_evicted() {
         let guests = guests(4, 100);
         let mut honest = guests.begin_handshake(address(1));
         let mut slow: Vec<_> = (0..10).map(|_| guests.begin_handshake(address(2))).collect();

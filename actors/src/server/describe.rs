@@ -1,7 +1,7 @@
-//! The description of a service of this node, for whoever asks: put together once, away from the node's thread, and kept.
+//! The description of a service of this node: built once, on a thread of its own, and cached.
 //!
-//! Making a schema runs the `Deserialize` of the types, which takes as long as they are large. So whoever asks, however often and however
-//! many at a time, waits for one thread that does this, and is then given the same bytes.
+//! Building a schema runs the `Deserialize` of the types, which takes longer the larger they are. So all requests,
+//! however many and however concurrent, wait for one thread that builds it, and then receive the same bytes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,13 +15,13 @@ use tokio::sync::watch;
 use crate::runtime::events;
 use crate::server::service::Service;
 
-/// The description of one service, as it was when somebody asked last.
+/// The description of one service, as of the last request.
 #[derive(Debug, Default)]
 pub(crate) struct DescriptionCache {
     work: Mutex<Option<DescriptionWatch>>,
 }
 
-/// A description that is put together, or has been: independent of those who wait for it.
+/// The description being built, or the result: independent of the tasks that wait for it.
 type DescriptionWatch = watch::Receiver<Option<CachedDescription>>;
 
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl DescriptionCache {
     }
 }
 
-/// The description of `service` as it is now.
+/// Returns the current description of `service`.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
@@ -45,12 +45,12 @@ pub(crate) async fn describe(service: &Arc<Service>) -> Arc<Description> {
     kept(service).await.description
 }
 
-/// The same as it travels.
+/// Returns the current description of `service`, encoded.
 pub(crate) async fn encoded(service: &Arc<Service>) -> Bytes {
     kept(service).await.bytes
 }
 
-/// The same if it has been put together already.
+/// Returns the encoded description if it has been built already.
 pub(crate) fn encoded_already(service: &Service) -> Option<Bytes> {
     let mark = mark(service);
     let work = service.described.lock();
@@ -63,7 +63,7 @@ async fn kept(service: &Arc<Service>) -> CachedDescription {
     if kept.mark == mark(service) {
         return kept;
     }
-    // It was begun before this was asked for. The next one is not.
+    // It was begun before this request. The next one was not.
     finished(service, work(service)).await
 }
 
@@ -72,7 +72,7 @@ async fn finished(service: &Service, mut work: DescriptionWatch) -> CachedDescri
     kept.unwrap_or_else(|| CachedDescription::new(0, without_schemas(service)))
 }
 
-/// The work that is under way, or has made what is the description now; begun if there is none.
+/// Returns the build that is under way, or has resulted in the current description; starts one if there is none.
 fn work(service: &Arc<Service>) -> DescriptionWatch {
     let mark = mark(service);
     let mut work = service.described.lock();
@@ -83,7 +83,8 @@ fn work(service: &Arc<Service>) -> DescriptionWatch {
     let described = Arc::clone(service);
     let started = thread::Builder::new().name("meshzero-describe".into()).spawn(move || {
         let made = catch_unwind(AssertUnwindSafe(|| put_together(&described)));
-        // With types that panic in new ways it says what it can without the types, and does not try them again.
+        // A description whose types panic in an unforeseen way is built without the types, and they are not tried
+        // again.
         let kept = made.unwrap_or_else(|_| {
             tracing::warn!(service = ?described.identity.name, "a description is without its types, which panic");
             CachedDescription::new(mark, without_schemas(&described))
@@ -104,7 +105,7 @@ fn work(service: &Arc<Service>) -> DescriptionWatch {
 fn is_of_use(work: &DescriptionWatch, mark: u64) -> bool {
     match &*work.borrow() {
         Some(kept) => kept.mark == mark,
-        // Without a sender it has come to nothing.
+        // Without a sender the build has failed.
         None => work.has_changed().is_ok(),
     }
 }
@@ -115,7 +116,7 @@ impl CachedDescription {
     }
 }
 
-/// Changes when the description does: messages stay the same, and topics are only added.
+/// Returns a hash that changes when the description does: message types stay the same, and topics are only added.
 fn mark(service: &Service) -> u64 {
     let mut hasher = DefaultHasher::new();
     service.publisher.each_topic(|item, retains| (item.map(std::ptr::from_ref), retains).hash(&mut hasher));

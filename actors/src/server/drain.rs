@@ -1,4 +1,4 @@
-//! Draining: a service finishes what it has accepted, until its time is over.
+//! Draining: a service finishes the messages that it has accepted, until a deadline.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use tokio::time::{self, Instant};
 use crate::server::request::in_progress::CountsByType;
 use crate::server::service::Service;
 
-/// How long answers that were written may take to leave when the time for draining is over: they are done, and small.
+/// The time in which replies that were written may still be sent after the drain deadline: they are done, and small.
 pub(crate) const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
-/// Lets a service finish what it has accepted, until `deadline`. Then what no handler has begun is refused.
+/// Lets a service finish the messages that it has accepted, until `deadline`. Then those that no handler has begun are
+/// refused.
 ///
-/// Returns what is left by type, and how many messages that is; `None` when all is done.
+/// Returns the unfinished messages by type, and their number; `None` when all are done.
 pub(crate) async fn finish(service: &Service, deadline: Instant) -> Option<(CountsByType, usize)> {
     service.drain();
     let done = async {
         loop {
             service.drained().await;
-            // A connection that waited for room in what was just finished has its turn before this has one again, and
-            // brings what it had accepted.
+            // A connection that waited for room gets its turn before this task does, and delivers what it had accepted.
             tokio::task::yield_now().await;
             if service.unfinished() == 0 {
                 return;
@@ -30,7 +30,7 @@ pub(crate) async fn finish(service: &Service, deadline: Instant) -> Option<(Coun
         return None;
     }
     let unfinished = service.unfinished();
-    // An actor whose thread is held up cannot tell.
+    // An actor whose thread is blocked cannot report.
     let tally = time::timeout(LAST_ANSWERS, service.abandon()).await.unwrap_or_default();
     (unfinished > 0).then_some((tally, unfinished))
 }

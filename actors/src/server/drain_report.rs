@@ -9,11 +9,11 @@ use meshzero_proto::name::ServiceName;
 ///
 /// ```
 /// # use meshzero_actors::server::drain_report::DrainReport;
-/// fn report(abandoned: &DrainReport) {
+/// fn report(unfinished: &DrainReport) {
 ///     // "robot/arm: 4 messages (2 Move, 1 Stop, 1 of another kind)"
-///     eprintln!("not finished in time: {abandoned}");
-///     if abandoned.messages.contains_key("Stop") {
-///         eprintln!("stop {} by hand", abandoned.service);
+///     eprintln!("not finished in time: {unfinished}");
+///     if unfinished.messages.contains_key("Stop") {
+///         eprintln!("stop {} by hand", unfinished.service);
 ///     }
 /// }
 /// # let _ = report;
@@ -23,13 +23,13 @@ use meshzero_proto::name::ServiceName;
 pub struct DrainReport {
     /// The service's name; its address if it has none.
     pub service: ServiceName,
-    /// Messages that were accepted and not finished, counted by the names of their types. Those that no handler had begun
-    /// were refused, and their callers may send them elsewhere; what became of the others nobody knows.
+    /// Messages that were accepted and not finished, counted by the names of their types. Those that no handler had
+    /// begun were refused, and their callers may send them to other instances; the outcome of the others is not known.
     pub messages: BTreeMap<String, usize>,
-    /// As many more whose types are not known: of callers in this process, or in the mailbox of an actor that the program
-    /// runs itself.
+    /// The number of further messages whose types are not known: of callers in this process, or in the mailbox of an
+    /// actor that the program runs itself.
     pub others: usize,
-    /// Connections that had not taken all that was theirs: answers, or news that were published before the close.
+    /// Connections whose clients had not received everything: replies, or items published before the close.
     pub connections: usize,
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for DrainReport {
         }
         if self.connections > 0 {
             let (count, and) = (self.connections, if unfinished > 0 { " and " } else { "" });
-            write!(f, "{and}{count} connection{} that did not take all", plural(count))?;
+            write!(f, "{and}{count} connection{} that did not receive everything", plural(count))?;
         }
         Ok(())
     }
@@ -70,14 +70,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_abandoned_is_said_in_a_line() {
+    fn unfinished_work_is_reported_in_one_line() {
         let service = ServiceName::new("arm").expect("a name");
         let nothing = DrainReport { service, messages: BTreeMap::new(), others: 0, connections: 0 };
         let one = DrainReport { connections: 1, ..nothing.clone() };
-        assert_eq!(one.to_string(), "arm: 1 connection that did not take all");
+        assert_eq!(one.to_string(), "arm: 1 connection that did not receive everything");
         let both =
             DrainReport { messages: [("Move".to_owned(), 1)].into(), connections: 2, ..nothing.clone() };
-        assert_eq!(both.to_string(), "arm: 1 message (1 Move) and 2 connections that did not take all");
+        assert_eq!(
+            both.to_string(),
+            "arm: 1 message (1 Move) and 2 connections that did not receive everything"
+        );
         let messages = [("Move".to_owned(), 2), ("Stop".to_owned(), 1)].into();
         let several = DrainReport { messages, others: 1, ..nothing.clone() };
         assert_eq!(several.to_string(), "arm: 4 messages (2 Move, 1 Stop, 1 of another kind)");

@@ -24,15 +24,15 @@ use crate::server::service::Service;
 use crate::server::session;
 use crate::server::zmtp;
 
-/// The pause after the system refused to accept, for example because no file descriptor is left.
+/// The pause after the system refused to accept a connection, for example because no file descriptor is left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// The longest time for draining: later is beyond what a clock may be able to tell.
+/// The longest drain timeout: later is beyond the range of some clocks.
 const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// Serves `service` on `listeners` until `closing` is told, then lets accepted work finish for as long as that says, or as
-/// the limits say where it is dropped. Meanwhile new messages and new connections are told that it drains. Returns what
-/// was not finished. Connections of peers go to `peers`.
+/// Serves `service` on `listeners` until `closing` receives the drain timeout, or is dropped, which means that of the
+/// limits; then lets accepted work finish. Meanwhile new messages and new connections are refused because the service
+/// drains. Returns the report of unfinished work. Connections of peers go to `peers`.
 pub(crate) async fn run(
     mut listeners: Listeners,
     service: Arc<Service>,
@@ -45,15 +45,15 @@ pub(crate) async fn run(
         let within = closing.await.unwrap_or(service.limits().drain);
         let deadline = Instant::now() + within.min(LONGEST_DRAIN);
         let left = drain::finish(&service, deadline).await;
-        // What was answered or published is still on its way out.
+        // Replies and items that were written are still being sent.
         (deadline.max(Instant::now() + LAST_ANSWERS), left)
     });
     let mut ended = None;
-    // Links may go on over new connections to the end.
+    // Links may be resumed over new connections until the end.
     while ended.is_none() || guests.served() > 0 {
         tokio::select! {
             biased;
-            // Those who come one after the other do not keep it from what else there is.
+            // First: a steady stream of connections must not starve the rest.
             () = clock::sleep_until(ended.as_ref().map(|(deadline, _)| *deadline)) => break,
             Some(_) = sessions.join_next() => {}
             done = &mut work, if ended.is_none() => {
@@ -100,7 +100,7 @@ async fn serve_connection(
             greeted = time::timeout(service.limits().handshake, greeting) => greeted,
             () = handshake.is_evicted() => {
                 service.connections.speechless.count();
-                return tracing::debug!(%from, "others needed its place to shake hands");
+                return tracing::debug!(%from, "evicted from the handshake to make room for another connection");
             }
         }
     };
@@ -108,11 +108,11 @@ async fn serve_connection(
         Ok(Ok(welcomed)) => welcomed,
         Ok(Err(error)) => {
             service.connections.speechless.count();
-            return tracing::debug!(%from, %error, "a connection that never said hello");
+            return tracing::debug!(%from, %error, "a handshake failed");
         }
         Err(_) => {
             service.connections.speechless.count();
-            return tracing::debug!(%from, "a connection that did not say hello in time");
+            return tracing::debug!(%from, "a handshake timed out");
         }
     };
     match welcomed {
@@ -139,7 +139,7 @@ async fn serve_connection(
         Accepted::Zmtp(visitor) => {
             let _served = guests.serve();
             if let Err(error) = zmtp::serve(visitor, service).await {
-                tracing::debug!(%from, %error, "a socket of ZeroMQ was given up");
+                tracing::debug!(%from, %error, "a ZeroMQ socket was given up");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The handshake of a connection at an endpoint: its protocol, the service that it wants, and the answer.
+//! The handshake of a connection at an endpoint: the protocol, the requested service, and the answer.
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use crate::server::session::resume::SessionConnections;
 use crate::server::zmtp::{self, ZmtpClient, ZmtpConnectionError};
 use crate::telemetry::stats::LinkPurpose;
 
-/// The place of one connection among the guests, if it has one.
+/// The permit of one connection, if it has one.
 pub(crate) struct ConnectionSlot {
     guests: Rc<Admission>,
     address: IpAddr,
@@ -25,16 +25,16 @@ pub(crate) struct ConnectionSlot {
 }
 
 impl ConnectionSlot {
-    /// Takes a place for a connection from `address`, if one is free.
+    /// Acquires a permit for a connection from `address`, if one is free.
     pub(crate) fn new(guests: &Rc<Admission>, address: IpAddr) -> Self {
         Self { guests: Rc::clone(guests), address, place: guests.admit(address) }
     }
 
-    /// Returns whether there is a place, if need be that of a link which waits for its client to come back. Only for connections that
-    /// need a place of their own: a client that resumes its link has one.
+    /// Returns whether there is a permit, if necessary that of a link that waits for its client to reconnect. Only for
+    /// connections that need a permit of their own: a client that resumes its link has one.
     async fn is_taken(&mut self, service: &Service) -> bool {
         if self.place.is_none() && service.links.give_up_one() {
-            // It gives its place back when it has its turn.
+            // The link releases its permit when its task runs.
             tokio::task::yield_now().await;
             self.place = self.guests.admit(self.address);
         }
@@ -44,11 +44,11 @@ impl ConnectionSlot {
 
 /// The outcome of a handshake.
 pub(crate) enum Accepted {
-    /// The connection is done: it only asked who is there, or was turned away with a reason.
+    /// The connection is done: a probe that was answered, or a connection that was rejected with a reason.
     Nobody,
-    /// A node that shares its knowledge of the mesh.
+    /// A node that exchanges its knowledge of the mesh.
     Peer(Connection, Hello),
-    /// A client that begins a link.
+    /// A client that opens a link.
     Client(Connection, Hello, SessionConnections),
     /// A client that resumes a link, whose session answers its hello.
     Back(Connection, NodeId, Resume),
@@ -56,10 +56,10 @@ pub(crate) enum Accepted {
     Zmtp(ZmtpClient),
 }
 
-/// Shakes hands in the protocol of the connection's other end, and answers it unless a session does.
+/// Performs the handshake in the protocol of the connection's peer, and answers it unless a session does.
 ///
 /// # Errors
-/// [`HandshakeError`]: the other end broke the protocol, or left.
+/// [`HandshakeError`]: the peer broke the protocol, or disconnected.
 pub(crate) async fn greet(
     mut connection: Connection,
     from: SocketAddr,
@@ -83,7 +83,7 @@ pub(crate) async fn greet(
     }
 }
 
-/// Shakes hands with a client of this protocol, whose `first` bytes have been read.
+/// Performs the handshake with a client of this protocol, whose `first` bytes have been read.
 async fn greet_client(
     mut connection: Connection,
     first: &[u8],
@@ -136,8 +136,8 @@ async fn greet_client(
     })
 }
 
-/// Keeps a connection on standby for a link, until its client resumes the link over it or closes it: there may be others, and the
-/// old one may carry again.
+/// Keeps a connection on standby for a link, until its client resumes the link over it or closes it: there may be
+/// others, and the old one may recover.
 async fn stand_by(
     mut connection: Connection,
     hello: &Hello,
@@ -174,9 +174,9 @@ pub(crate) enum HandshakeError {
     Greeting(#[from] dial::HandshakeReadError),
     #[error(transparent)]
     Zmtp(#[from] ZmtpConnectionError),
-    #[error("it left without a word")]
+    #[error("the peer disconnected before the handshake")]
     Silent,
-    #[error("it stood by for one link and asked for something else")]
+    #[error("a standby connection for one link asked for something else")]
     OtherLink,
     #[error("the system has no randomness: {0}")]
     Random(#[from] getrandom::Error),

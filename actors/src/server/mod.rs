@@ -1,4 +1,5 @@
-//! The serving side: an endpoint accepts connections, each becomes a session, and its messages enter the actor of a service.
+//! The serving side: an endpoint accepts connections, each becomes a session, and its messages enter the actor of a
+//! service.
 
 pub mod actor;
 pub(crate) mod admission;

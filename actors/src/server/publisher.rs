@@ -1,4 +1,4 @@
-//! The news of one service: the logs that its subscribers read, and the items it retains.
+//! The publisher of one service: the logs that its subscribers read, and the items it retains.
 
 pub(crate) mod encoded;
 pub(crate) mod group;
@@ -33,15 +33,15 @@ use crate::telemetry::stats::NewsCounts;
 mod draft;
 mod feed;
 
-/// Items that are published in a loop, without having to wait, before others on the thread have their turn: without
-/// subscribers, or with one who has stopped, nobody else would ever have it. More than are usually kept for a subscriber, so
-/// that otherwise what leaves together is not divided.
+/// The number of items published in a loop, without having to wait, before other tasks on the thread get their turn:
+/// without subscribers, or with one that has stopped, the loop would never yield otherwise. More than are usually kept
+/// for a subscriber, so that batches are not split without need.
 const TURN: u64 = 4_096;
 
-/// The number of them as which a large one counts.
+/// The number of small items that a large one counts as.
 const LARGE_TURN: u64 = 64;
 
-/// Publishes the news of one service. Cheap to clone, usable from any thread.
+/// Publishes the items of one service. Cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub struct Publisher {
     shared: Arc<PublisherShared>,
@@ -52,7 +52,7 @@ struct PublisherShared {
     limits: Limits,
     alarms: Arc<Timers>,
     guesses: EncodingGuesses,
-    /// The number of subscribers, for a source that is asked for news only while somebody wants them.
+    /// The number of subscribers, for a source that produces items only while there are any.
     demand: watch::Sender<usize>,
 }
 
@@ -61,9 +61,9 @@ struct PublisherState {
     topics: Topics,
     published: u64,
     refused: u64,
-    /// When publishers that wait for room are to look again, though nobody has made any.
+    /// The timer for publishers that wait for room to check again, although nobody has made any.
     look: WaitTimer,
-    /// The number of items published when those who publish in a loop let others have their turn.
+    /// The number of published items at which loops let others have their turn.
     turn: u64,
     closed: bool,
 }
@@ -71,23 +71,23 @@ struct PublisherState {
 /// The result of an attempt to publish an item.
 enum PublishOutcome {
     Now,
-    /// There is no room for it yet, or it is another publisher's turn.
+    /// There is no room for it yet, or another publisher is first.
     Later(Box<Blocked>),
-    /// It has to be encoded in other encodings first, or its type looked at.
+    /// It has to be encoded in other encodings first, or its type has to be determined.
     NotYet,
 }
 
-/// An alarm for an instant, where one is needed.
+/// A timer with its instant, if one is needed.
 type WaitTimer = Option<(Instant, Sleep)>;
 
-/// A topic as `describe` tells it.
+/// A topic, as the description of the service lists it.
 #[derive(Debug, Clone)]
 pub(crate) struct TopicInfo {
     /// The topic.
     pub topic: Topic,
     /// The type of its items; `None` until something was published.
     pub item: Option<&'static TypeInfo>,
-    /// Set if its last item reaches those who subscribe later.
+    /// Set if its last item is sent to those who subscribe later.
     pub retained: bool,
 }
 
@@ -102,8 +102,8 @@ pub enum PublishError {
     /// The item cannot be encoded, or is longer than the mesh allows.
     #[error(transparent)]
     Item(Box<EncodeError>),
-    /// A subscriber that has to be waited for (`Subscribe::wait`) has no room, or other publishers wait for that room already.
-    /// `publish_all` waits in turn.
+    /// A subscriber that must be waited for (`Subscribe::wait`) has no room, or other publishers wait for that room
+    /// already. `publish_all` waits for room in turn.
     #[error("a subscriber that wants every item has no room for another one")]
     Full,
     /// The service has been closed.
@@ -133,7 +133,7 @@ impl From<EncodeError> for PublishError {
 }
 
 impl Publisher {
-    /// A publisher without subscribers. `alarms` end its waiting.
+    /// A publisher without subscribers. `alarms` bound its waiting.
     pub(crate) fn new(limits: &Limits, alarms: &Arc<Timers>) -> Self {
         let state = Mutex::new(PublisherState {
             readers: Subscribers::new(limits),
@@ -159,7 +159,7 @@ impl Publisher {
         }
     }
 
-    /// Hands `item` to every subscriber whose prefix `topic` begins with. Never waits.
+    /// Publishes `item` to every subscriber whose prefix `topic` begins with. Never waits.
     ///
     /// # Errors
     /// [`PublishError`]; nobody has received the item.
@@ -184,15 +184,15 @@ impl Publisher {
         published
     }
 
-    /// As [`Publisher::publish`], once there is room for the item at every subscriber who would otherwise miss an older
-    /// one. Who has taken nothing for as long as [`Limits::news_patience`] is not waited for until it has caught up. Of several that
-    /// wait for the same subscribers, whoever began first is first.
+    /// As [`Publisher::publish`], once every subscriber that would otherwise miss an older item has room. Subscribers
+    /// that have taken nothing for [`Limits::news_patience`] are not waited for until they have caught up. Publishers
+    /// that wait for the same subscribers proceed in the order in which they began to wait.
     ///
     /// # Errors
     /// [`PublishError`]; nobody has received the item.
     ///
     /// # Cancel safety
-    /// Dropping the future before it has ended publishes nothing.
+    /// This method is cancel safe: dropping the future before it has ended publishes nothing.
     pub async fn publish_all<T: WireType>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
         // Kept while it waits, so that the item is encoded once.
         let mut kept = None;
@@ -248,8 +248,8 @@ impl Publisher {
         published
     }
 
-    /// Adds a subscriber, whose feed begins with the retained items of its topics; `None` if there are as many
-    /// as may be, or the service is closed.
+    /// Adds a subscriber, whose stream begins with the retained items of its topics; `None` if the limit of
+    /// subscriptions is reached, or the service is closed.
     pub(crate) fn subscribe(&self, subscribe: &Subscribe) -> Option<SubscriberStream> {
         let limits = &self.shared.limits;
         let mut state = self.shared.lock();
@@ -276,12 +276,12 @@ impl Publisher {
         self.shared.lock().readers.len()
     }
 
-    /// The number of subscribers, as it changes, for one who waits for it.
+    /// The number of subscribers, as a channel that reports its changes.
     pub(crate) fn demand(&self) -> watch::Receiver<usize> {
         self.shared.demand.subscribe()
     }
 
-    /// Returns what became of the items published so far.
+    /// Returns the counters of the items published so far.
     pub fn totals(&self) -> NewsCounts {
         let state = self.shared.lock();
         NewsCounts {
@@ -294,7 +294,8 @@ impl Publisher {
         }
     }
 
-    /// Shows `each` topic: the type of its items, and whether the last one is retained, in the order in which they became known.
+    /// Calls `each` for all topics, with the type of the items and whether the last one is retained, in the order in
+    /// which they became known.
     pub(crate) fn each_topic(&self, mut each: impl FnMut(Option<&'static TypeInfo>, bool)) {
         self.shared.lock().topics.known.iter().for_each(|known| each(known.item, known.retains));
     }
@@ -312,7 +313,7 @@ impl Publisher {
         topics
     }
 
-    /// Publishes nothing more. Subscriptions end when they have had what was published.
+    /// Publishes nothing more. Subscriptions end once they have received the items published before.
     pub(crate) fn close(&self) {
         let woken = {
             let mut state = self.shared.lock();
@@ -328,7 +329,7 @@ impl PublisherShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Not to be called under the lock: whoever is woken may end, and its subscriptions with it.
+    /// Not to be called under the lock: a task that is woken may end, and drop its subscriptions.
     fn tell_demand(&self) {
         self.demand.send_if_modified(|told| {
             let now = self.lock().readers.len();
@@ -350,7 +351,7 @@ impl PublisherShared {
     }
 }
 
-/// The place of a publisher among those who wait, which is given up when this is dropped.
+/// The place of a publisher among those that wait, which is given up when this is dropped.
 struct WaitingPublisher<'a> {
     shared: &'a PublisherShared,
     /// Set once it waits.
@@ -366,7 +367,7 @@ impl Drop for WaitingPublisher<'_> {
     }
 }
 
-/// Wakes the publishers that wait for room: somebody may have been waited for long enough.
+/// Wakes the publishers that wait for room: the patience with a subscriber may be over.
 struct RetryWaker(Weak<PublisherShared>);
 
 impl Wake for RetryWaker {
@@ -388,8 +389,8 @@ impl PublisherState {
         task.waker().wake_by_ref();
     }
 
-    /// Has `publisher` woken when there may be room, and at the instant until which somebody is waited for. Returns its place among
-    /// those who wait, and a waker to be dropped once nothing is locked.
+    /// Registers `publisher` to be woken when there may be room, and when the patience with a subscriber is over.
+    /// Returns its ticket, and a waker to be dropped once nothing is locked.
     #[cold]
     fn wait(
         &mut self,
@@ -402,7 +403,7 @@ impl PublisherState {
         let Blocked { until, shelves } = in_the_way;
         let waiting = self.readers.wake_when_there_is_room(ticket, shelves, publisher, woken);
         self.turn = self.published + TURN;
-        // One that rings too early does no harm, and is set once for many short waits.
+        // A timer that fires too early does no harm, and is set once for many short waits.
         if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
             let look = Waker::from(Arc::new(RetryWaker(Arc::downgrade(shared))));
             let mut alarm = shared.alarms.sleep_until(Some(until));
@@ -413,7 +414,8 @@ impl PublisherState {
         waiting
     }
 
-    /// Publishes an item, only if nobody is to be waited for of those who are `slow`, and it has been encoded as it is wanted.
+    /// Publishes an item, if no subscriber selected by `slow` has to be waited for, and the item has been encoded as
+    /// needed.
     #[inline(always)]
     fn publish<T: WireType>(
         &mut self,
@@ -455,7 +457,7 @@ impl PublisherState {
             draft.info = Some(info);
             return Ok(PublishOutcome::NotYet);
         }
-        // Before anything is handed out, so that an error means that nobody has it.
+        // Before any subscriber gets a frame, so that an error means that nobody has it.
         if let Some(error) = item.error(wanted) {
             return Err(error.clone().into());
         }

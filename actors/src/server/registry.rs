@@ -1,5 +1,5 @@
 //! The services that this node offers: a table that the router writes, and that connections and callers read without
-//! asking it.
+//! going through the router.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,19 +28,19 @@ impl ServiceRegistry {
             .map(|(service, _)| Arc::clone(service))
     }
 
-    /// The service whose endpoint is meant by `address`.
+    /// The service whose endpoint has this `address`.
     pub(crate) fn at(&self, address: SocketAddr) -> Option<Arc<Service>> {
         let services = self.services.load();
         let mut services = services.iter();
         services.find(|(_, bound)| bound.is_meant_by(address)).map(|(service, _)| Arc::clone(service))
     }
 
-    /// The number of those that are announced.
+    /// The number of services that are announced.
     pub(crate) fn listed(&self) -> usize {
         self.services.load().iter().filter(|(service, _)| service.identity.name.is_some()).count()
     }
 
-    /// The statistics of each, in the order of their names. One without a name goes by its address.
+    /// The statistics of each service, in the order of their names. One without a name is listed by its address.
     pub(crate) fn stats(&self) -> Vec<ServiceStats> {
         let services = self.services.load();
         let mut stats: Vec<_> = services
@@ -73,7 +73,7 @@ impl ServiceRegistry {
         Listed(self, service.identity.instance)
     }
 
-    /// Closes all of them: when the node ends without having left.
+    /// Closes all services, for a node that ends without having left.
     pub(crate) fn close(&self) {
         self.services.load().iter().for_each(|(service, _)| service.close());
     }

@@ -1,4 +1,4 @@
-//! A service of this node as connections and callers see it, whatever its actor's type is.
+//! A service of this node as connections and callers see it, whatever the type of its actor.
 
 pub(crate) mod actor_handle;
 pub(crate) mod environment;
@@ -37,22 +37,22 @@ use crate::telemetry::stats::{GetStats, ServiceStats};
 pub struct Service {
     /// Its identity.
     pub identity: Identity,
-    /// Its news.
+    /// The publisher of its items.
     pub publisher: Publisher,
     /// The message types that it handles.
     pub(crate) types: MessageTypes,
     entry: Arc<dyn ActorEntry>,
     places: Arc<FairSemaphore>,
     ending: ShutdownSignal,
-    /// The links to its callers and subscribers.
+    /// The links of its callers and subscribers.
     pub(crate) links: SessionTable,
     /// Counters of requests that were not handled.
     pub(crate) counters: Arc<RequestCounters>,
-    /// Its description, once somebody has asked for it.
+    /// The cached description, once it has been requested.
     pub(crate) described: DescriptionCache,
-    /// Set when it begins to end.
+    /// The reason for which it ends, once it begins to.
     end: OnceLock<ServiceEnd>,
-    /// Messages that came over connections and were handed to the actor.
+    /// The number of messages that arrived over connections and were handed to the actor.
     pub(crate) messages_in: Counter,
     /// Counters of the connections to its endpoint.
     pub(crate) connections: ConnectionCounters,
@@ -65,7 +65,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service whose actor is reached with `entrance` and handles this. No endpoint leads to it yet.
+    /// A service with an actor and its handlers. No endpoint leads to it yet.
     pub(crate) fn new<A: Actor<Context = Context<A>>>(
         environment: &Environment,
         identity: Identity,
@@ -95,12 +95,12 @@ impl Service {
         }
     }
 
-    /// Its limits.
+    /// The limits of the service.
     pub(crate) fn limits(&self) -> &Limits {
         &self.carrying.limits
     }
 
-    /// The answer of its endpoint to the hello of a connection that carries no link.
+    /// The answer of its endpoint to the handshake of a connection that carries no link.
     pub(crate) fn welcome(&self) -> Welcome {
         Welcome {
             node: self.identity.node,
@@ -113,8 +113,8 @@ impl Service {
         }
     }
 
-    /// Waits for a place among the unfinished messages; those who wait are served in order. `None` if the
-    /// service closes meanwhile.
+    /// Waits for a permit for one unfinished message; waiting callers are served in order. `None` if the service closes
+    /// meanwhile.
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
@@ -122,7 +122,7 @@ impl Service {
         self.places.acquire(1).await
     }
 
-    /// As [`Service::acquire`], and nobody who came later gets a place before this one's message has entered.
+    /// As [`Service::acquire`]; no later caller gets a permit before the message of this one has entered.
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
@@ -130,8 +130,8 @@ impl Service {
         self.places.acquire_in_turn(1).await
     }
 
-    /// Waits for a place as [`Service::acquire`] does, and takes as many more as are free at once, `wanted` in all at most.
-    /// For messages that were accepted: they also get places while the service drains.
+    /// Waits for a permit as [`Service::acquire`] does, and takes as many more as are free at once, at most `wanted` in
+    /// all. For messages that were accepted: they get permits even while the service drains.
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
@@ -139,13 +139,13 @@ impl Service {
         self.places.acquire_accepted(wanted).await
     }
 
-    /// A place among the unfinished messages, if one is free and nobody waits for it.
+    /// Returns a permit for one unfinished message, if one is free and nobody waits for it.
     #[inline]
     pub(crate) fn try_acquire(&self) -> Option<Permits> {
         self.places.try_acquire()
     }
 
-    /// Its statistics.
+    /// Returns the statistics of the service.
     pub fn stats(&self) -> ServiceStats {
         ServiceStats {
             service: self.identity.name.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -159,34 +159,35 @@ impl Service {
         }
     }
 
-    /// The number of unfinished messages.
+    /// Returns the number of unfinished messages.
     pub fn unfinished(&self) -> usize {
         self.places.taken()
     }
 
-    /// Hands over the messages that arrived together on one connection. To be called on the service's thread.
+    /// Hands over the messages that arrived together on one connection. Must be called on the service's thread.
     pub(crate) fn deliver(&self, delivery: Delivery) {
         self.messages_in.add(delivery.left());
         self.entry.deliver(delivery);
     }
 
-    /// Hands over an encoded message by itself. It is not counted as one that came over a link: a session that has it from a connection does that.
+    /// Hands over a single encoded message. It is not counted as one that arrived over a link: a session does that for
+    /// messages from its connection.
     pub(crate) fn deliver_alone(&self, slot: usize, inbound: InboundMessage) {
         self.entry.deliver_alone(slot, inbound);
     }
 
-    /// Accepts no more messages; what was accepted is still handled.
+    /// Accepts no more messages; those that were accepted are still handled.
     pub(crate) fn drain(&self) {
         self.places.drain();
     }
 
-    /// Returns whether new messages are refused because the service is about to close, or has.
+    /// Returns whether new messages are refused because the service is about to close, or has closed.
     #[inline]
     pub(crate) fn is_draining(&self) -> bool {
         self.places.is_draining()
     }
 
-    /// Waits until every message that was accepted is finished. To be called when [`Service::drain`] has been.
+    /// Waits until every accepted message is finished. Must be called after [`Service::drain`].
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -194,27 +195,27 @@ impl Service {
         self.places.drained().await;
     }
 
-    /// Refuses what a connection brought while the service drains.
+    /// Refuses messages that arrived on a connection while the service drains.
     #[cold]
     pub(crate) fn reject_unstarted(&self, frames: &[u8], answers: &Responder, messages: usize) {
         events::record(|| {
             tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
         });
         let refused = delivery::refuse_all(frames, answers);
-        // Nobody waits for an answer to the others, and they are dropped.
+        // The others expect no reply, and are dropped.
         self.counters.draining.add(messages - refused);
     }
 
-    /// Takes no more messages and turns away what no handler has begun. Returns what was unfinished by type, as far as
-    /// that is known.
+    /// Accepts no more messages and turns away those that no handler has begun. Returns the numbers of unfinished
+    /// messages by type, as far as they are known.
     pub(crate) async fn abandon(&self) -> CountsByType {
         let (tell, told) = oneshot::channel();
         self.entry.abandon(tell);
-        // An actor that has ended has nothing left.
+        // Fails if the actor has ended, which then has no messages left.
         told.await.unwrap_or_default()
     }
 
-    /// Takes no more messages and publishes nothing more; subscribers still get what was published.
+    /// Accepts no more messages and publishes nothing more; subscribers still receive the items published before.
     pub(crate) fn close(&self) {
         self.places.drain();
         self.entry.close();
@@ -231,23 +232,23 @@ impl Service {
         self.ending.triggered().await;
     }
 
-    /// Notes why it ends; the first reason counts.
+    /// Records the reason for its end; the first one counts.
     pub(crate) fn note_end(&self, end: ServiceEnd) {
         // A later reason is a consequence of the first.
         let _ = self.end.set(end);
     }
 
-    /// The reason why it has ended, or is about to; `None` as long as it is offered.
+    /// Returns the reason for which it has ended, or is about to; `None` while it is offered.
     pub fn end(&self) -> Option<&ServiceEnd> {
         self.end.get()
     }
 
-    /// The number of times that its actor was restarted after a panic.
+    /// Returns the number of times that its actor was restarted after a panic.
     pub fn restarts(&self) -> u64 {
         self.entry.restarts()
     }
 
-    /// Returns whether it still takes messages.
+    /// Returns whether it still accepts messages.
     pub(crate) fn is_alive(&self) -> bool {
         !self.is_draining() && self.entry.is_alive()
     }

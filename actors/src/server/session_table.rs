@@ -1,4 +1,4 @@
-//! The links to one service, which may be resumed over another connection, and the channels to their sessions.
+//! The links to one service, which may be resumed over other connections, and the channels to their sessions.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ struct SessionEntry {
     /// The progress of reading from the client, once there is any.
     progress: Option<Arc<ReceiveCounters>>,
     arrivals: mpsc::Sender<Reconnection>,
-    /// The number of the latest attempt of its client to come back.
+    /// The number of its client's latest reconnection attempt.
     attempt: u64,
     /// The time at which it lost its connection, until it has another.
     waits_since: Option<Instant>,
@@ -43,14 +43,14 @@ struct SessionEntry {
 pub(crate) struct Reconnection {
     pub(crate) connection: Connection,
     pub(crate) from: SocketAddr,
-    /// Bytes that it has of the link.
+    /// The number of bytes of the link that the client has received.
     pub(crate) received: u64,
     /// Set if the client reads from no earlier connection.
     pub(crate) is_latest: bool,
 }
 
 impl SessionTable {
-    /// Notes a link of `node`, which comes from an address and is for something. Its next connections arrive at the receiver.
+    /// Adds a link from `node` at the address `from`, for a purpose. Its next connections arrive at the receiver.
     pub(crate) fn add(
         &self,
         link: LinkId,
@@ -73,12 +73,12 @@ impl SessionTable {
         arrivals
     }
 
-    /// Forgets a link that has ended.
+    /// Removes a link that has ended.
     pub(crate) fn remove(&self, link: LinkId) {
         self.lock().remove(&link);
     }
 
-    /// Notes what is on its way to the client, and what has arrived.
+    /// Attaches the link's send queue and receive counters to its entry.
     pub(crate) fn carry(&self, link: LinkId, outbox: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
         if let Some(kept) = self.lock().get_mut(&link) {
             kept.outbox = Some(Arc::clone(outbox));
@@ -86,7 +86,7 @@ impl SessionTable {
         }
     }
 
-    /// Notes where the client comes from now.
+    /// Records the address from which the client has reconnected.
     pub(crate) fn note_back(&self, link: LinkId, from: SocketAddr) {
         if let Some(kept) = self.lock().get_mut(&link) {
             kept.from = from;
@@ -94,7 +94,7 @@ impl SessionTable {
         }
     }
 
-    /// Notes since when the link has been without a connection; false if it has been given up.
+    /// Records the instant since which the link has been without a connection; false if it has been given up.
     pub(crate) fn note_lost(&self, link: LinkId, since: Instant) -> bool {
         match self.lock().get_mut(&link) {
             Some(kept) => {
@@ -114,7 +114,7 @@ impl SessionTable {
     pub(crate) fn state(&self, node: NodeId, link: LinkId) -> Option<LinkState> {
         let kept = self.lock();
         let kept = kept.get(&link).filter(|kept| kept.node == node)?;
-        // One that has just begun is busy with that.
+        // A link that has just begun is busy with that.
         let (Some(outbox), Some(progress)) = (&kept.outbox, &kept.progress) else {
             return Some(LinkState::default());
         };
@@ -129,7 +129,7 @@ impl SessionTable {
     /// Hands a connection to the session of the link that is to be resumed over it.
     ///
     /// # Errors
-    /// Gives the connection back if there is no such link of `node`.
+    /// Returns the connection if there is no such link of `node`.
     pub(crate) fn go_on(
         &self,
         node: NodeId,
@@ -149,7 +149,7 @@ impl SessionTable {
             tracing::debug!(%from, attempt, latest, "an attempt to continue a link came late");
             return Ok(());
         }
-        // One that comes while another has not even been looked at is dropped, and its client tries again.
+        // A connection that arrives while another is not even in use is dropped, and its client tries again.
         match kept.arrivals.try_send(Reconnection { connection, from, received, is_latest }) {
             Ok(()) => {
                 kept.attempt = kept.attempt.max(attempt);
@@ -165,7 +165,7 @@ impl SessionTable {
         self.lock().len()
     }
 
-    /// The state of those with the most bytes waiting, as many as are listed.
+    /// The statistics of the links with the most bytes waiting, up to the limit of the list.
     pub(crate) fn stats(&self) -> Vec<LinkStats> {
         let kept = self.lock();
         let links = kept
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_link_that_has_waited_longest_gives_its_place_and_none_that_is_carried() {
+    fn the_link_disconnected_for_longest_is_evicted_and_no_connected_one() {
         let (links, node, now) = (SessionTable::default(), NodeId::from_random([1; 16]), Instant::now());
         for (byte, waits_since) in
             [(1, None), (2, Some(now)), (3, Some(now - std::time::Duration::from_secs(1)))]

@@ -264,7 +264,7 @@ mod tests {
             ["127.0.0.1:9000", "[::1]:9000", "localhost:0", "localhost:9000", "lab.local:65536", "http://x"]
         {
             let error = advertised(text).expect_err(text).to_string();
-            assert!(error.contains("no name by which others could find a service"), "{error}");
+            assert!(error.contains("not a name by which others could find a service"), "{error}");
         }
         assert!(advertised("").is_err());
         for text in ["127.0.0.1:9000", "[::1]:9000"] {

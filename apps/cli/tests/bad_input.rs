@@ -48,7 +48,7 @@ fn impossible_addresses_say_why() {
     // To write the address alone would help nobody who needs a name.
     for name in ["tcp://127.0.0.1:9000", "http://x", "127.0.0.1:9000", "127.0.0.1:70000", "localhost:9000"] {
         for arguments in [&["advertise", name][..], &["publish", name, "topic", "data"]] {
-            room.run(arguments).failed(2, &[name, "no name by which others could find a service"]);
+            room.run(arguments).failed(2, &[name, "not a name by which others could find a service"]);
         }
     }
     room.run(&["list", "--peers", "tcp://127.0.0.1:9000"]).failed(2, &["host:port"]);

@@ -1,4 +1,4 @@
-//! One call on a link, from when its request sets out until its caller has taken note of how it ended.
+//! One call on a link, from the moment its request is queued until its caller has read the result.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use meshzero_proto::wire::frame::{self, Frame, Header};
 use super::Link;
 use crate::server::request::inbound::Outcome;
 
-/// A call that waits for its end, or for its caller to take note of it.
+/// A call that has not ended, or whose caller has not read the result.
 pub(super) struct InFlightCall {
     caller: Waker,
     ended: Option<CallEnd>,
-    /// What has arrived of a reply that comes in pieces.
+    /// The fragments of a reply that arrives in pieces.
     pub(super) pieces: Option<Box<FragmentBuffer>>,
 }
 
 impl InFlightCall {
-    /// A call of `caller`, who is woken when it has ended.
+    /// A call of `caller`, which is woken when it has ended.
     #[inline(always)]
     pub(super) fn new(caller: &Waker) -> Self {
         Self { caller: caller.clone(), ended: None, pieces: None }
     }
 
-    /// Ends the call, once; the caller is to be woken.
+    /// Ends the call once, and returns the caller to wake.
     #[inline(always)]
     pub(super) fn end(&mut self, ended: impl FnOnce() -> CallEnd) -> Option<Waker> {
         if self.ended.is_some() {
@@ -37,18 +37,18 @@ impl InFlightCall {
         Some(self.replace_caller(Waker::noop()))
     }
 
-    /// What it ended in. Nobody is to be woken any more.
+    /// Returns the end of the call. Nobody is to be woken any more.
     pub(super) fn into_end(self) -> Option<CallEnd> {
         self.ended
     }
 
-    /// Lets somebody else be woken; gives back who was to be. That is to be dropped where no lock is held.
+    /// Replaces the task to be woken, and returns the old waker, which must be dropped outside any lock.
     #[inline(always)]
     fn replace_caller(&mut self, caller: &Waker) -> Waker {
         std::mem::replace(&mut self.caller, caller.clone())
     }
 
-    /// Takes a piece of the reply; gives the reply when that is whole.
+    /// Adds a fragment of the reply, and returns the reply once it is complete.
     #[cold]
     pub(super) fn piece(
         &mut self,
@@ -67,29 +67,29 @@ impl InFlightCall {
     }
 }
 
-/// How long a reply in pieces becomes.
+/// The expected length of a reply in pieces.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExpectedLength {
-    /// As long as the one before.
+    /// The length of the previous one.
     pub(super) guess: usize,
-    /// At most so long.
+    /// The upper limit.
     pub(super) limit: usize,
 }
 
-/// What a call ended in.
+/// The end of a call.
 #[derive(Debug)]
 pub(crate) enum CallEnd {
     /// The endpoint answered.
     Answered(Outcome),
     /// The deadline passed.
     TimedOut,
-    /// The deadline passed before the request had left, and now it will not.
+    /// The deadline passed before the request was sent, and it will not be sent any more.
     Withdrawn,
     /// The link ended.
     Lost(SendState),
 }
 
-/// The reply to one call. Dropped before it came, it cancels the call at the endpoint.
+/// The reply to one call. Dropped before the reply has arrived, it cancels the call at the endpoint.
 pub(crate) struct ReplyFuture {
     link: Arc<Link>,
     id: CallId,
@@ -108,7 +108,7 @@ impl ReplyFuture {
         self.link.welcome.instance
     }
 
-    /// Looks whether the call has ended, on any executor. Not to be called again after it has.
+    /// Polls for the end of the call, on any executor. Must not be called again after it has returned that.
     pub(crate) fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<CallEnd> {
         let (mut is_open, mut before) = (false, None);
         let mut calls = self.link.lock();
@@ -124,7 +124,7 @@ impl ReplyFuture {
             false => self.link.unread().remove(self.id),
         };
         drop(calls);
-        // Not under the lock: with a waker a task may go, and with that another call.
+        // Not under the lock: dropping a waker may drop a task, and with that another call.
         drop(before);
         let Some(ended) = ended else {
             return if is_open { Poll::Pending } else { Poll::Ready(CallEnd::Lost(SendState::Unknown)) };
@@ -137,7 +137,7 @@ impl ReplyFuture {
     /// Waits for the end of the call, on any executor.
     ///
     /// # Cancel safety
-    /// Dropping the future cancels the call.
+    /// This method is cancel safe: dropping the future cancels the call.
     pub(crate) async fn ended(mut self) -> CallEnd {
         poll_fn(|task| self.poll_ended(task)).await
     }
@@ -148,7 +148,7 @@ impl ReplyFuture {
 }
 
 impl Link {
-    /// Tells whoever waits for the place of a call that there may be one.
+    /// Notifies tasks that wait for the place of a call that there may be one.
     pub(super) fn give_place(&self) {
         if self.outbox.has_waiters() {
             self.freed.notify_waiters();

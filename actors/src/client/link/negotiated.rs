@@ -1,4 +1,4 @@
-//! How each message type travels to one endpoint, found out once for each type and connection.
+//! The slot and the encodings of each message type at one endpoint, determined once per type and connection.
 
 use std::any::TypeId;
 use std::sync::OnceLock;
@@ -8,23 +8,23 @@ use meshzero_proto::wire::catalogue::{Catalogue, NegotiatedType};
 
 use crate::message::NetMessage;
 
-/// Types that are remembered. A program that sends more of them over one connection has the rest looked up each time.
+/// The number of cached types. A program that sends more of them over one connection has the rest looked up each time.
 const REMEMBERED: usize = 32;
 
-/// The passages that are known. They are read without a lock, because every message needs one.
+/// The negotiated types of one link. They are read without a lock, because every message needs one.
 #[derive(Debug, Default)]
 pub(crate) struct NegotiatedTypes {
     known: [OnceLock<(TypeId, Option<NegotiatedType>)>; REMEMBERED],
 }
 
 impl NegotiatedTypes {
-    /// How messages of type `M` travel to an endpoint with this catalogue, under the type's own name; `None` if the
-    /// endpoint does not handle them.
+    /// Returns the slot and the encodings for messages of type `M` at an endpoint with this catalogue, under the type's
+    /// own name; `None` if the endpoint does not handle them.
     #[inline]
     pub(crate) fn of<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
         let wanted = TypeId::of::<M>();
         for place in &self.known {
-            // Another thread may have filled the place meanwhile, with another type as well.
+            // Another thread may have filled the entry meanwhile, also with another type.
             let (id, passage) = match place.get() {
                 Some(known) => known,
                 None => place.get_or_init(|| (wanted, find::<M>(catalogue, codec::type_info::<M>().name()))),
@@ -37,7 +37,8 @@ impl NegotiatedTypes {
     }
 }
 
-/// How messages of type `M` that are known as `name` travel to an endpoint with this catalogue.
+/// Returns the slot and the encodings for messages of type `M` that are called `name`, at an endpoint with this
+/// catalogue.
 pub(crate) fn find<M: NetMessage>(catalogue: &Catalogue, name: &str) -> Option<NegotiatedType> {
     let (message, reply) = (codec::type_info::<M>(), codec::type_info::<M::Result>());
     catalogue.passage(name, message.fingerprint(), reply.fingerprint())

@@ -1,4 +1,4 @@
-//! A message that is to set out, and when it is no use handling it any more.
+//! A message to be sent, and its deadline.
 
 use std::time::{Duration, Instant};
 
@@ -7,27 +7,27 @@ use meshzero_proto::trace::TraceContext;
 
 use crate::runtime::clock;
 
-/// Of the time that a caller allows, so much at most is kept for the way back, in milliseconds.
+/// The most milliseconds of a caller's timeout that are reserved for the way back.
 const LONGEST_WAY_BACK: u64 = 50;
 
-/// A message that is to set out, with what it travels with.
+/// A message to be sent, with its name, deadline and trace.
 pub(crate) struct OutgoingMessage<'a, M> {
     /// The message.
     pub message: &'a M,
-    /// The name that it is known by; `None` for the type's own.
+    /// The name of the message; `None` for the type's own.
     pub name: Option<&'a TypeName>,
-    /// When it is no use handling it any more.
+    /// The deadline, after which handling the message is useless.
     pub deadline: Option<Deadline>,
     /// The trace that it is part of.
     pub trace: Option<&'a TraceContext>,
 }
 
-/// A point in time, and how far off it is.
+/// An instant, and its distance from now.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
-    /// When it is.
+    /// The instant.
     pub at: Instant,
-    /// How long that is from now.
+    /// Its distance from now.
     pub within: Duration,
 }
 
@@ -37,8 +37,8 @@ impl Deadline {
         Self { at, within: at.saturating_duration_since(clock::now()) }
     }
 
-    /// As it travels, in milliseconds: at least one. It is a tenth sooner than its caller's, [`LONGEST_WAY_BACK`] at most, so
-    /// that word of a request that was not handled comes back in time.
+    /// Returns the timeout as it is sent, in milliseconds: at least one. It is a tenth shorter than the caller's, by
+    /// [`LONGEST_WAY_BACK`] at most, so that the refusal of a request that was not handled arrives in time.
     pub(crate) fn to_wire(self) -> u32 {
         let within = clock::millis(self.within);
         let way_back = within.div_ceil(10).min(LONGEST_WAY_BACK);

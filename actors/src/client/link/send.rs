@@ -1,4 +1,4 @@
-//! What sets out on a link: requests, messages without a reply, and questions to the endpoint itself.
+//! The frames sent on a link: requests, messages without a reply, and questions to the endpoint itself.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -19,21 +19,21 @@ use crate::message::NetMessage;
 use crate::message::packed;
 use crate::message::written::EncodedParts;
 
-/// What an endpoint tells about itself.
+/// A question that an endpoint answers about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Query {
-    /// What it handles and publishes.
+    /// The messages and topics of its service.
     Description,
-    /// What its node has counted.
+    /// The statistics of its node.
     Stats,
 }
 
-/// Why a message did not set out.
+/// The reason why a message was not sent.
 #[derive(Debug)]
 pub(crate) enum SendError {
     /// The connection has ended.
     Closed,
-    /// As much is under way as may be.
+    /// The send queue is full, or too many calls are open.
     Full,
     /// The endpoint does not handle it.
     NoHandler,
@@ -75,11 +75,11 @@ impl Link {
         })
     }
 
-    /// Waits for room for one call, behind those who waited before, for as long as the endpoint takes; `None` when the
-    /// connection has ended.
+    /// Waits for room for one call, behind tasks that began to wait before, without a timeout; `None` when the link has
+    /// ended.
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
+    /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn room(&self) -> Option<SendPermit<'_>> {
         let turn = self.outbox.reserve().await.ok()?;
         loop {
@@ -94,7 +94,7 @@ impl Link {
         }
     }
 
-    /// Whether one more call may be open.
+    /// Returns whether one more call may be open.
     fn has_room(&self) -> bool {
         let mut calls = self.lock();
         if calls.is_full() {
@@ -105,7 +105,7 @@ impl Link {
         !is_full
     }
 
-    /// Sends a request when it is its turn.
+    /// Sends a request with a permit from [`Link::room`].
     ///
     /// # Errors
     /// As [`Link::try_call`], without [`SendError::Full`].
@@ -124,7 +124,7 @@ impl Link {
         })
     }
 
-    /// Asks the endpoint about itself, which comes as a reply of JSON.
+    /// Asks the endpoint about itself, which replies in JSON.
     ///
     /// # Errors
     /// [`SendError`].
@@ -160,7 +160,7 @@ impl Link {
             .push(SpaceNeeded::Limit, Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
-    /// As [`Link::try_tell`], for senders that can wait: there is room for them while less is ahead of them.
+    /// As [`Link::try_tell`], for senders that can wait: they get room only while little is queued ahead of them.
     ///
     /// # Errors
     /// [`SendError`]; the endpoint will not see it.
@@ -175,15 +175,15 @@ impl Link {
             .push(SpaceNeeded::Ahead, Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
-    /// Waits for room for one message, behind those who waited before; `None` when the connection has ended.
+    /// Waits for room for one message, behind tasks that began to wait before; `None` when the link has ended.
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
+    /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn room_to_tell(&self) -> Option<SendPermit<'_>> {
         self.outbox.reserve().await.ok()
     }
 
-    /// Sends a message without a reply when it is its turn.
+    /// Sends a message without a reply with a permit from [`Link::room_to_tell`].
     ///
     /// # Errors
     /// As [`Link::try_tell`], without [`SendError::Full`].
@@ -213,7 +213,7 @@ impl Link {
         push: impl FnOnce(&Self, CallId, Flush) -> Result<WrittenRange, SendError>,
     ) -> Result<ReplyFuture, SendError> {
         let mut calls = self.lock();
-        // Under the lock: an ended link has ended its calls, and none may be opened after that.
+        // Under the lock: a link that has ended has ended its calls, and none may be opened after that.
         if self.is_closed() {
             return Err(SendError::Closed);
         }
@@ -226,7 +226,7 @@ impl Link {
             self.was_full.store(true, Ordering::Relaxed);
             SendError::Full
         })?;
-        // A call that is alone has nothing to gain from waiting for others.
+        // A single call gains nothing from waiting for others.
         let pace = if calls.len() == 1 { Flush::AtOnce } else { Flush::Gathered };
         let mut begun = RequestGuard { calls, id, placed: false };
         let placed = push(self, id, pace)?;
@@ -239,7 +239,7 @@ impl Link {
         Ok(ReplyFuture::new(self, id))
     }
 
-    /// Writes a request, before anything is locked; it gets its id when its call is open.
+    /// Encodes a request before anything is locked; it gets its id when its call is open.
     #[inline]
     fn write_request<M: NetMessage>(
         &self,
@@ -293,7 +293,7 @@ impl Link {
     }
 }
 
-/// A call whose request is being written. Unless that succeeds, it is closed again.
+/// A call whose request is being written. Unless that succeeds, the call is closed again.
 struct RequestGuard<'a> {
     calls: MutexGuard<'a, InFlight<InFlightCall>>,
     id: CallId,

@@ -1,4 +1,4 @@
-//! Keeps one link: hands replies to their callers, watches deadlines and the other end, and lets the link go on over another
+//! The task of one link: hands replies to their callers, watches deadlines and the peer, and moves the link to another
 //! connection when one is lost.
 
 use std::net::SocketAddr;
@@ -29,19 +29,19 @@ use crate::server::request::inbound::Outcome;
 pub(super) struct LinkTask {
     reading: ReplyReader,
     watching: ConnectionWatch,
-    /// Before the task is first polled: its thread may end earlier.
+    /// Created before the task is first polled: its thread may end earlier.
     ending: EndOnDrop,
 }
 
-/// What arrives.
+/// The reader of incoming frames.
 struct ReplyReader {
     link: Arc<Link>,
     incoming: FrameReader,
-    /// Bytes that the last reply in pieces may have had.
+    /// The length of the last fragmented reply, in bytes.
     last_length: usize,
 }
 
-/// Where connections come from, and whether the one of the moment is good for anything.
+/// The source of new connections, and the watchdog of the current one.
 struct ConnectionWatch {
     link: Arc<Link>,
     redial: Reconnector,
@@ -65,7 +65,7 @@ impl LinkTask {
         let link = &ending.0;
         let carried = tokio::select! {
             biased;
-            // However much arrives.
+            // First, however much arrives.
             () = link.watch_deadlines() => LinkEnd::Over,
             carried = run_link(&mut reading, &link.outbox, &mut watching) => carried,
         };
@@ -78,7 +78,7 @@ impl LinkTask {
     }
 }
 
-/// Ends a link when its task does: be it that the link is over, that the task has panicked, or that its thread is gone.
+/// Ends a link when its task ends: because the link is over, the task has panicked, or the thread has ended.
 struct EndOnDrop(Arc<Link>);
 
 impl Drop for EndOnDrop {
@@ -141,7 +141,8 @@ impl LinkProtocol for ReplyReader {
     }
 }
 
-/// What a call ends in, if a piece of its reply is the last. Nobody misses those of calls that are not open.
+/// Returns the outcome of a call if this is the last fragment of its reply. Fragments of calls that are not open are
+/// ignored.
 #[cold]
 fn piece(
     calls: &mut InFlight<InFlightCall>,
@@ -157,7 +158,8 @@ fn piece(
     Ok(outcome(header, &payload, &payload))
 }
 
-/// What a call ends in, if the frame says that. Always inlined: a reply is put where it waits, and not moved there.
+/// Returns the outcome that a frame brings, if any. Always inlined: the reply is then constructed in place, and not
+/// moved.
 #[inline(always)]
 fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outcome> {
     match header.kind {
@@ -166,7 +168,7 @@ fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outc
             Some(Outcome::Reply(encoding, ReplyBytes::of(frames, payload)))
         }
         FrameKind::Refusal => Some(Outcome::Refused(Refusal::from_bytes(payload))),
-        // Of a kind that means nothing here.
+        // Other kinds mean nothing here.
         _ => None,
     }
 }
@@ -202,7 +204,7 @@ impl WatchedLink for Link {
 }
 
 impl Link {
-    /// There is a connection again.
+    /// Notes a new connection to `address`.
     fn moved(&self, address: SocketAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
         self.is_attached.store(true, Ordering::Relaxed);
@@ -217,7 +219,7 @@ mod tests {
 
     const LIMIT: usize = 1_000;
 
-    /// Calls of which one waits, and its name.
+    /// A table with one open call, and the id of that call.
     fn one_call() -> (InFlight<InFlightCall>, CallId) {
         let mut calls = InFlight::new(8);
         let waiting = InFlightCall::new(Waker::noop());

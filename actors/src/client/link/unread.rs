@@ -1,4 +1,4 @@
-//! Results of calls that gave their places to others before their callers looked.
+//! The results of calls that gave up their places before their callers read them.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use meshzero_proto::call::in_flight::CallId;
 use super::CallEnd;
 use crate::server::request::inbound::Outcome;
 
-/// Memory of a result besides its bytes.
+/// The memory of a result besides its bytes.
 const OVERHEAD: usize = 128;
 
-/// The results, of so many bytes together that one more may be added while there are fewer.
+/// The unread results, with a limit on their total bytes: one more may be added while the total is below it.
 #[derive(Debug)]
 pub(super) struct UnreadResults {
     ended: HashMap<CallId, CallEnd>,
@@ -19,7 +19,7 @@ pub(super) struct UnreadResults {
 }
 
 impl UnreadResults {
-    /// None, with a limit in bytes.
+    /// An empty table with a limit in bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self { ended: HashMap::new(), bytes: 0, limit }
     }
@@ -29,7 +29,7 @@ impl UnreadResults {
         self.bytes < self.limit
     }
 
-    /// Returns the bytes of all of them.
+    /// The total bytes of all results.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

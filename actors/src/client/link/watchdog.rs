@@ -1,4 +1,5 @@
-//! The watchdog of one link at the client's end: races the connection when it has stalled, and gives it up when it is useless.
+//! The watchdog of one link on the client's side: races a stalled connection against a new one, and gives it up when it
+//! is useless.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,30 +18,30 @@ use crate::link::run::ConnectionSource;
 use crate::link::send_queue::SendQueue;
 use crate::runtime::clock;
 
-/// The number of times that the other host is found to be there before the endpoint is asked.
+/// The number of silent periods in which the other host is found to be alive before the endpoint is probed.
 const SILENCES: u32 = 2;
 
-/// The time in which the old connection may still come alive after another has completed the handshake: both may have waited for
-/// the same thread.
+/// The time in which the old connection may still recover after another has completed the handshake: both may have
+/// waited for the same thread.
 const LAST_CHANCE: Duration = Duration::from_millis(20);
 
-/// The pause before a link that does not read is looked at again.
+/// The pause before a link that does not read is checked again.
 const NOT_READING: Duration = Duration::from_millis(500);
 
 /// Watches the current connection of one link.
 pub(crate) struct Watchdog {
     progress: Arc<ReceiveCounters>,
     carrying: LinkConfig,
-    /// The byte after which the link was silent when it was last given another connection for that.
+    /// The count of received bytes at which the link was last silent and got another connection because of that.
     settled: Option<u64>,
     stall: StallDetector,
-    /// Set if connections that stall are raced: not if the endpoint is of a version that lets none stand by.
+    /// Set if connections that stall are raced: unset if the endpoint's version does not support standby connections.
     races: Cell<bool>,
 }
 
 /// A link as its [`Watchdog`] sees it.
 pub(crate) trait WatchedLink {
-    /// The outgoing side.
+    /// The send queue.
     fn outbox(&self) -> &SendQueue;
 
     /// Returns the frames that the other end is expected to send.
@@ -60,8 +61,8 @@ impl Watchdog {
         }
     }
 
-    /// Waits until the connection should be given up, because another stands by, nothing arrives on it, or the instance has
-    /// moved.
+    /// Waits until the connection should be given up, because another is on standby, nothing arrives on it, or the
+    /// instance has moved.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -80,9 +81,8 @@ impl Watchdog {
     }
 }
 
-/// Waits for a connection that should replace the one that has stalled, and returns it; `None` if the endpoint no longer knows the
-/// link. `races` becomes false once the endpoint turns out to be of a version that lets no connection
-/// stand by.
+/// Waits for a connection that should replace the stalled one, and returns it; `None` if the endpoint no longer knows
+/// the link. Clears `races` once the endpoint turns out to be of a version without standby connections.
 async fn race(
     stall: &mut StallDetector,
     progress: &ReceiveCounters,
@@ -94,14 +94,14 @@ async fn race(
     let Some(mut dials) = dials else { return std::future::pending().await };
     let outbox = link.outbox();
     stall.moved(clock::now(), progress.seen());
-    // Bytes that had been written when the other end was asked.
+    // The bytes that had been written when the peer was pinged.
     let mut written = 0;
     loop {
         let (was_asking, seen) = (stall.is_asking(), progress.seen());
         let expects = expects(link);
         let step = stall.look(clock::now(), seen, expects);
         if was_asking && !stall.is_asking() {
-            // The old connection has come alive first.
+            // The old connection has recovered first.
             if dials.connected() > 0 {
                 stall.was_busy();
             }
@@ -117,7 +117,7 @@ async fn race(
                 continue;
             }
             StallAction::Race => {
-                // What has arrived by now is read first.
+                // Pending input is read first.
                 task::yield_now().await;
                 let is_silent = progress.bytes() == seen.bytes;
                 if is_silent && dials.may_begin() && carrying.may_dial_beside(clock::now()) {
@@ -158,7 +158,8 @@ async fn race(
     }
 }
 
-/// Returns what is expected. Where more may come to be expected without anything arriving, the outbox will notify.
+/// Returns the frames that are expected. Where more may come to be expected without anything arriving, the send queue
+/// will notify.
 fn expects(link: &impl WatchedLink) -> Expectation {
     let expects = link.expects();
     if is_pressing(expects) {
@@ -181,11 +182,12 @@ async fn comes_alive(progress: &ReceiveCounters) {
     }
 }
 
-/// Waits until the connection is useless. A link that expects something asks for a sign of life. A process that is busy or stopped
-/// may not give one, but then its system still accepts connections. Where the endpoint answers on
-/// another connection while this one has been silent for long, something in between has lost this one, or the service has
-/// so much to do that nothing more is read here: another connection mends the first and does no harm to the second, and
-/// `settled` says after which byte that has been tried. Returns the byte after which it is silent.
+/// Waits until the connection is useless. A link that expects something sends a ping. A process that is busy or stopped
+/// may not answer it, but then its system still accepts connections. If the endpoint answers on another connection
+/// while this one has been silent for a long time, either the network between has lost this one, or the service is too
+/// busy to read from it: another connection helps in the first case and does no harm in the second, and `settled` is
+/// the count of received bytes at which that was tried last. Returns the count of received bytes at which the
+/// connection is silent.
 async fn until_dead(
     progress: &ReceiveCounters,
     link: &impl WatchedLink,
@@ -207,7 +209,7 @@ async fn until_dead(
         if !(expects && is_silent && has_asked) {
             has_asked = expects;
             (silences, has_answered) = (0, false);
-            // Racing has sent a ping before.
+            // A race has sent a ping before.
             if expects && !races.get() {
                 link.outbox().ping();
             }
@@ -216,7 +218,7 @@ async fn until_dead(
         if !doubt.is_host_there(patience).await {
             return None;
         }
-        // A process that goes on after a while answers everywhere, and has its chance to do so here.
+        // A process that resumes after a pause answers on all connections, and has its chance to do so on this one.
         if has_answered {
             return Some(received);
         }

@@ -1,5 +1,5 @@
-//! The load balancer of a route: the choice of the instance for a message (the less busy of two that are picked at random), and what the
-//! route learns from how calls end.
+//! The load balancer of a route: picks the instance for a message (the less busy of two random ones), and records how
+//! calls end.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::client::route::{Member, Route, RouteMembers};
 use crate::runtime::clock;
 use crate::runtime::events;
 
-/// An instance for one call.
+/// The instance picked for one call.
 pub(crate) struct Pick {
     pub(crate) member: Member,
-    /// Given if the call finds out whether the instance works again.
+    /// Set if the call probes whether the instance works again.
     pub(crate) probe: Option<Probe>,
 }
 
@@ -24,10 +24,10 @@ impl Route {
         self.with_pick(|member| member.cloned())
     }
 
-    /// Shows `f` the instance for the next message: the less busy of two picked at random (M. Mitzenmacher, "The Power of
-    /// Two Choices in Randomized Load Balancing", 2001), so that many callers do not all run to the same one.
+    /// Calls `f` with the instance for the next message: the less busy of two picked at random (M. Mitzenmacher, "The
+    /// Power of Two Choices in Randomized Load Balancing", 2001), so that many callers do not all pick the same one.
     ///
-    /// Those that are set aside, and those whose connections have just been lost, are picked when there are no others.
+    /// Ejected instances, and those whose connections have just been lost, are picked only if there are no others.
     #[inline(always)]
     pub fn with_pick<T>(&self, f: impl FnOnce(Option<&Member>) -> T) -> T {
         let members = self.members.load();
@@ -40,7 +40,7 @@ impl Route {
         f(picked)
     }
 
-    /// An instance at which a call has not `failed`, if one is used and ready.
+    /// An instance other than those in `failed`, if one is in use and ready.
     pub(crate) fn other(&self, failed: &[InstanceId]) -> Option<Member> {
         let members = self.members.load();
         let others: Vec<_> =
@@ -53,13 +53,13 @@ impl Route {
         .cloned()
     }
 
-    /// Returns whether there is an instance that is used, and at which a call has not `failed`.
+    /// Returns whether an instance other than those in `failed` is in use and ready.
     pub(crate) fn has_others(&self, failed: &[InstanceId]) -> bool {
         let is_other = |member: &Member| member.is_ready() && !failed.contains(&member.instance().id);
         self.members.load().used.iter().any(is_other)
     }
 
-    /// Waits until there is an instance for a call that has `failed` at some, and prefers another. Works on any executor.
+    /// Waits until there is an instance for a call that has failed at some, and prefers another. Works on any executor.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -108,7 +108,7 @@ impl Route {
         }
     }
 
-    /// Takes one more try from the budget, if it has one.
+    /// Takes one retry from the budget, if it has one.
     pub(crate) fn may_retry(&self) -> bool {
         let calls = self.calls();
         let may = self.health.withdraw(calls, clock::now());
@@ -138,7 +138,7 @@ impl Route {
 }
 
 impl RouteMembers {
-    /// One that takes messages, if those that are used do not.
+    /// A member that accepts messages, if none in use does.
     #[cold]
     fn any(&self) -> Option<&Member> {
         let find = |fits: fn(&Member) -> bool| self.all.iter().find(|member| fits(member));
@@ -146,7 +146,7 @@ impl RouteMembers {
     }
 }
 
-/// A call that finds out whether an instance works again. Dropped without a finding, it leaves that to the next.
+/// A call that probes whether an instance works again. Dropped without a result, it leaves that to the next call.
 pub(crate) struct Probe {
     route: Arc<Route>,
     instance: InstanceId,
@@ -154,7 +154,7 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// A probe of an instance of `route`, if it is time for one.
+    /// A probe of an instance of `route`, if one is due.
     pub(crate) fn due(route: &Arc<Route>) -> Option<Self> {
         if !route.health.has_ejected() {
             return None;
@@ -168,7 +168,7 @@ impl Probe {
         self.instance
     }
 
-    /// Tells what was found.
+    /// Reports the result.
     pub(crate) fn end(mut self, finding: ProbeResult) {
         self.is_over = true;
         self.route.health.counters.probes.count();
@@ -184,7 +184,7 @@ impl Drop for Probe {
     }
 }
 
-/// The less busy of two of `several` that are picked at random, if one of them is ready.
+/// The less busy of two random members, if one of them is ready.
 #[inline(always)]
 fn less_busy<M: Borrow<Member>>(several: &[M]) -> Option<&M> {
     let first = fastrand::usize(..several.len());

@@ -1,4 +1,4 @@
-//! Keeps one route connected: dials endpoints, and lets callers use the links to them while they last.
+//! The task that keeps one route connected: dials endpoints, and lets callers use the links to them while they last.
 
 mod by_address;
 mod by_name;
@@ -23,13 +23,13 @@ use crate::link::dial::{self, DialError, InstanceUpdates};
 use crate::link::reconnect::Reconnector;
 use crate::telemetry::stats::GetStats;
 
-/// The longest that one attempt to connect may take.
+/// The timeout of one attempt to connect.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The interval at which a keeper checks that its route is still held.
+/// The interval at which the connector checks whether its route is still held.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// Keeps one route, and ends when nobody holds it any more.
+/// The task that keeps one route connected, and ends when nobody holds the route any more.
 #[derive(Clone)]
 pub(crate) struct RouteConnector {
     pub(crate) route: Weak<Route>,
@@ -39,7 +39,7 @@ pub(crate) struct RouteConnector {
 }
 
 impl RouteConnector {
-    /// Runs `keeping` until it is done or the node leaves; then the route leads nowhere.
+    /// Runs `keeping` until it is done or the node leaves; then the route is closed.
     pub(crate) async fn until_left(self, keeping: impl Future<Output = ()>) {
         tokio::select! {
             biased;
@@ -64,7 +64,7 @@ impl RouteConnector {
         }
     }
 
-    /// Dials, and lets discovery know how that went: a handshake is the proof of what it has only heard.
+    /// Dials, and reports the result to discovery: a handshake verifies an instance that was only announced.
     async fn connect(&self, known: DialTarget<'_>, hello: &Hello) -> Result<Arc<Link>, ConnectError> {
         let DialTarget { addresses, answered, listed } = known;
         let record = self.route.upgrade().map(|route| route.record(hello.instance)).unwrap_or_default();
@@ -119,12 +119,12 @@ impl RouteConnector {
     }
 }
 
-/// The knowledge of an endpoint that is to be dialled.
+/// The known addresses of an endpoint to be dialled.
 struct DialTarget<'a> {
     addresses: &'a [SocketAddr],
     /// The address that answered last.
     answered: Option<SocketAddr>,
-    /// Tells of more addresses.
+    /// The updates of the addresses, from discovery.
     listed: Option<InstanceUpdates>,
 }
 
@@ -134,13 +134,13 @@ impl<'a> DialTarget<'a> {
     }
 }
 
-/// An endpoint was not reached. The route has the error in words.
+/// The error of an endpoint that was not reached. The route holds the error in words.
 struct ConnectError {
     /// True if the endpoint may speak another protocol.
     is_foreign: bool,
 }
 
-/// The duration for which a link worked: one that does not last is not dialled again at once.
+/// The uptime of a link: after a short one there is a pause before the instance is dialled again.
 enum LinkUptime {
     Long,
     Shortly,

@@ -1,4 +1,4 @@
-//! The health of a route's instances: which are set aside, which are being tried again, and how many calls may be tried again.
+//! The health of a route's instances: ejected ones, those being probed, and the retry budget.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use meshzero_proto::id::InstanceId;
 
 use crate::telemetry::counters::CallCounters;
 
-/// The health of the instances of one route. As long as all is well it is not touched but for one flag.
+/// The health of the instances of one route. While no instance fails, calls read one flag only.
 pub(crate) struct Health {
     state: Mutex<HealthState>,
-    /// True while anything is held against any instance.
+    /// True while failures of any instance are recorded.
     is_troubled: AtomicBool,
-    /// True while one is set aside.
+    /// True while an instance is ejected.
     has_aside: AtomicBool,
     pub(crate) counters: CallCounters,
 }
@@ -41,19 +41,19 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Returns whether anything is held against any instance.
+    /// Returns whether failures of any instance are recorded.
     #[inline]
     pub(crate) fn has_failures(&self) -> bool {
         self.is_troubled.load(Ordering::Relaxed)
     }
 
-    /// Returns whether an instance is set aside, and calls may have to find out how it does.
+    /// Returns whether an instance is ejected, so that calls may have to probe it.
     #[inline]
     pub(crate) fn has_ejected(&self) -> bool {
         self.has_aside.load(Ordering::Relaxed)
     }
 
-    /// Lets `change` work on the outliers, under the lock that those who change the members hold.
+    /// Calls `change` with the outliers, under the lock that protects changes of the members.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Outliers<InstanceId>) -> T) -> T {
         let mut state = self.lock();
         let changed = change(&mut state.outliers);
@@ -62,7 +62,7 @@ impl Health {
         changed
     }
 
-    /// Takes one more try from the budget, which grows with `calls`, all that have set out; false if there is none.
+    /// Takes one retry from the budget, which grows with `calls`, the number of all calls sent; false if it is empty.
     pub(crate) fn withdraw(&self, calls: u64, now: Instant) -> bool {
         self.lock().budget.withdraw(calls, now)
     }

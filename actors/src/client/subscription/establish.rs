@@ -34,7 +34,7 @@ pub enum SubscriptionTarget {
     Service(Arc<Route>),
     /// The members of a group.
     Group {
-        /// The name of the group, as it is shown to people.
+        /// The display name of the group.
         name: String,
         /// The members.
         filter: Filter,
@@ -81,7 +81,7 @@ impl fmt::Debug for SubscribeError {
     }
 }
 
-/// A diagnosis as the end of a sentence, if there is one.
+/// Formats a diagnosis as the end of a sentence, if there is one.
 fn because(diagnosis: &Option<Box<Diagnosis>>) -> String {
     diagnosis.as_ref().map(|diagnosis| format!(": {diagnosis}")).unwrap_or_default()
 }
@@ -111,7 +111,7 @@ impl SubscribeError {
 }
 
 impl SubscriptionTarget {
-    /// The name as it is shown to people.
+    /// The display name.
     fn name(&self) -> String {
         match self {
             Self::Service(route) => route.target().to_string(),
@@ -129,7 +129,8 @@ impl SubscriptionTarget {
         }
     }
 
-    /// Returns the publishers that are known now. Waits for one of a single service, and returns `None` if none comes until then.
+    /// Returns the publishers that are known now. For a single service, waits for one, and returns `None` if there is
+    /// none in time.
     async fn known(&self, context: &NodeContext, until: Option<Instant>) -> Option<Vec<Instance>> {
         match self {
             Self::Service(route) => {
@@ -140,7 +141,7 @@ impl SubscriptionTarget {
                     () = context.ending.triggered() => return None,
                 };
                 let members = route.members();
-                // One that has gone this very moment is asked all the same: with nobody to ask, nobody would have confirmed.
+                // A member that has just gone is asked all the same: with nobody to ask, nobody would have confirmed.
                 let asked = if members.is_empty() { vec![ready] } else { members };
                 Some(asked.iter().map(|member| member.instance().clone()).collect())
             }
@@ -161,7 +162,7 @@ impl SubscriptionTarget {
 /// [`SubscribeError`].
 ///
 /// # Cancel safety
-/// Dropping the future ends the subscription.
+/// This function is cancel safe: dropping the future ends the subscription.
 pub async fn establish(
     context: &Arc<NodeContext>,
     target: &SubscriptionTarget,

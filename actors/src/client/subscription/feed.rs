@@ -1,7 +1,7 @@
 //! The subscriber's side of one subscription: a connection of its own to one publisher, or its feed in this process.
 //!
-//! A link for each subscription lets TCP hold up the publisher's backlog for this subscriber and for no
-//! other: there items are dropped or replaced as the subscriber chose.
+//! With a link of its own for each subscription, TCP holds back the publisher's backlog for this subscriber alone:
+//! there, items are dropped or replaced according to the subscriber's policy.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -38,15 +38,15 @@ use crate::server::publisher;
 use crate::server::publisher::encoded::whole;
 use crate::server::service::Service;
 
-/// How long it may take to reach a publisher and have the subscription confirmed.
+/// The timeout of connecting to a publisher and having the subscription confirmed.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often a publisher that may be waiting for this subscriber hears that it goes on. Otherwise it would hear of it by what
-/// the connection takes, which for small items is so much at a time that a slow subscriber would be taken for one that has
-/// stopped.
+/// The interval at which a publisher that may be waiting for this subscriber is sent an acknowledgement. Otherwise it
+/// would see progress only in what the connection accepts, which for small items comes in such large steps that a slow
+/// subscriber would be mistaken for one that has stopped.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
 
-/// Why a subscription does not stand.
+/// The reason why a subscription was not established.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     /// The publisher cannot be reached.
@@ -55,16 +55,16 @@ pub enum FeedError {
     /// The connection ended before the subscription was confirmed.
     #[error("the publisher ended the connection{}", .0.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
     Ended(Option<FrameReaderError>),
-    /// As many subscribe as the publisher allows.
-    #[error("as many subscribe to it as may")]
+    /// The publisher has reached its subscription limit.
+    #[error("the publisher has reached its subscription limit")]
     Full,
-    /// It took too long.
+    /// The confirmation took too long.
     #[error("the publisher did not confirm in time")]
     TimedOut,
 }
 
 impl FeedError {
-    /// Whether another try may succeed in a moment, at this publisher or at one that takes its place.
+    /// Returns whether another attempt may succeed soon, at this publisher or at one that replaces it.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Dial(error) => error.is_transient(),
@@ -90,7 +90,7 @@ struct RemoteFeed {
     link: Arc<FeedLink>,
     redial: Reconnector,
     watchdog: Watchdog,
-    /// Whether the publisher may be waiting for this subscriber.
+    /// Set if the publisher may be waiting for this subscriber.
     is_waited_for: bool,
 }
 
@@ -104,8 +104,8 @@ impl Feed {
         Ok(Self(FeedSource::Local(feed)))
     }
 
-    /// Subscribes over a link of its own to an instance that discovery tells of by `listed`, waits for the publisher's word,
-    /// and notes the link as one of `subscribed`.
+    /// Subscribes over a link of its own to an instance, whose address updates come from `listed`, waits for the
+    /// publisher's confirmation, and adds the link to those of `subscribed`.
     ///
     /// # Errors
     /// [`FeedError`].
@@ -123,14 +123,14 @@ impl Feed {
         Ok(Self(FeedSource::Remote(Box::new(remote))))
     }
 
-    /// Passes events on until the publisher is gone (which is passed on as well) or nobody takes them any more.
+    /// Passes events on until the publisher is gone, which is an event as well, or the subscription has ended.
     pub(crate) async fn run(self, from: &ServiceName, sink: &EventSink) {
         tokio::select! {
             biased;
             () = self.pass_on(from, sink) => {}
             () = sink.closed() => {}
         }
-        // Nobody to tell where this fails.
+        // Fails if the subscription has ended.
         let _ = sink.lost(from).await;
     }
 
@@ -224,7 +224,7 @@ impl RemoteFeed {
     }
 }
 
-/// Says goodbye when nobody listens any more, so that the publisher keeps nothing for this subscription.
+/// Closes the link when the subscription ends, so that the publisher frees its backlog.
 struct CloseOnDrop(Arc<FeedLink>);
 
 impl Drop for CloseOnDrop {
@@ -233,7 +233,7 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Where connections come from, and where the one of the moment leads to.
+/// The source of new connections, and the current connection's watchdog.
 struct FeedReconnect<'a> {
     listening: WatchedFeed<'a>,
     redial: Reconnector,
@@ -251,7 +251,7 @@ impl WatchedLink for WatchedFeed<'_> {
         &self.link.outbox
     }
 
-    /// News, unless the subscriber is too slow to take more of them.
+    /// Expects items, unless the subscriber is too slow to take more.
     fn expects(&self) -> Expectation {
         if self.progress.is_reading() { Expectation::News } else { Expectation::Nothing }
     }
@@ -269,21 +269,21 @@ impl ConnectionSource for FeedReconnect<'_> {
     }
 }
 
-/// News on their way from a link to the subscriber.
+/// The reader that passes items from a link to the subscriber.
 struct FeedReader<'a> {
     incoming: FrameReader,
     outbox: &'a SendQueue,
     from: &'a ServiceName,
     sink: &'a EventSink,
-    /// What has arrived and was not passed on yet.
+    /// Frames that have arrived and were not passed on yet.
     arrived: Bytes,
     is_over: bool,
-    /// When the publisher was last told how much has been passed on, if it may be waiting.
+    /// The time of the last acknowledgement, if the publisher may be waiting.
     told: Option<Instant>,
 }
 
 impl FeedReader<'_> {
-    /// Tells the publisher now and then how much has been passed on.
+    /// Acknowledges the items that have been passed on, if the interval is over.
     fn tell(&mut self) {
         if let Some(told) = &mut self.told
             && clock::now() - *told >= SIGN_OF_LIFE

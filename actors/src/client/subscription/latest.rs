@@ -1,4 +1,5 @@
-//! The items that wait at a subscriber who wants the newest of each topic only, replaced until the moment of taking.
+//! The items that wait at a subscriber that wants the newest of each topic only, replaced until the moment at which
+//! they are taken.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,15 +9,15 @@ use meshzero_proto::name::ServiceName;
 use meshzero_proto::news::{self, GapReason};
 use tokio::sync::Notify;
 
-/// A publisher and a topic, as bytes that nobody has looked at yet.
+/// A publisher and a topic, as bytes that have not been validated.
 pub(crate) type TopicKey = (ServiceName, Bytes);
 
-/// The items, by publisher and topic. There are not many more of them than places where they wait for their turn.
+/// The items, by publisher and topic. There are few more of them than entries in the queue of topics.
 #[derive(Debug)]
 pub(crate) struct LatestItems {
-    /// How many of each topic.
+    /// The number of items kept per topic.
     each: usize,
-    /// Bytes that may wait before the feeds are held up.
+    /// The number of bytes that may wait before the feeds are held back.
     most_bytes: u64,
     lines: Mutex<LatestState>,
     taken: Notify,
@@ -25,7 +26,7 @@ pub(crate) struct LatestItems {
 #[derive(Debug, Default)]
 struct LatestState {
     of: HashMap<TopicKey, VecDeque<LatestItem>>,
-    /// What is missing before the next item of a publisher.
+    /// The gap before the next item of a publisher.
     gaps: HashMap<ServiceName, GapCounts>,
     bytes: u64,
 }
@@ -33,18 +34,18 @@ struct LatestState {
 #[derive(Debug)]
 struct LatestItem {
     frame: Bytes,
-    /// What is missing before it.
+    /// The gap before this item.
     gaps: GapCounts,
 }
 
-/// Counts of missing items, one for each reason.
+/// The numbers of missing items, by reason.
 #[derive(Debug, Default)]
 struct GapCounts(Vec<(u64, GapReason)>);
 
 impl GapCounts {
     fn add(&mut self, count: u64, reason: GapReason) {
         match self.0.iter_mut().find(|(_, other)| *other == reason) {
-            // A publisher may say anything.
+            // A publisher may send any number.
             Some((sum, _)) => *sum = sum.saturating_add(count),
             None => self.0.push((count, reason)),
         }
@@ -54,7 +55,7 @@ impl GapCounts {
         other.0.into_iter().for_each(|(count, reason)| self.add(count, reason));
     }
 
-    /// As whole frames.
+    /// Encodes the gaps as whole frames.
     fn to_frames(&self) -> Bytes {
         self.0.iter().flat_map(|(count, reason)| news::gap(*count, *reason)).collect()
     }
@@ -65,17 +66,17 @@ impl LatestItems {
         Self { each, most_bytes, lines: Mutex::default(), taken: Notify::new() }
     }
 
-    /// So many items are missing before the next one of a publisher.
+    /// Records that `count` items are missing before the next one of a publisher.
     pub(crate) fn miss(&self, from: &ServiceName, count: u64, reason: GapReason) {
         self.lock().gaps.entry(from.clone()).or_default().add(count, reason);
     }
 
-    /// What is missing since the last item of a publisher, of which none follows; as whole frames.
+    /// Returns the gap since the last item of a publisher, when none follows, as whole frames.
     pub(crate) fn end(&self, from: &ServiceName) -> Bytes {
         self.lock().gaps.remove(from).map(|gaps| gaps.to_frames()).unwrap_or_default()
     }
 
-    /// Puts an item behind the others of its topic in place of the oldest, if there are as many as are wanted.
+    /// Appends an item to its topic in place of the oldest, if the topic is full; returns whether it was.
     pub(crate) fn replace(&self, of: &TopicKey, frame: &Bytes) -> bool {
         let mut lines = self.lock();
         let LatestState { of: all, gaps, bytes } = &mut *lines;
@@ -93,7 +94,7 @@ impl LatestItems {
         true
     }
 
-    /// Adds an item to its topic, if fewer than are wanted wait.
+    /// Appends an item to its topic, if that is not full; returns whether it was added.
     pub(crate) fn add(&self, of: &TopicKey, frame: &Bytes) -> bool {
         let mut lines = self.lock();
         let LatestState { of: all, gaps, bytes } = &mut *lines;
@@ -106,7 +107,7 @@ impl LatestItems {
         is_wanted
     }
 
-    /// Takes the first item of a topic, and what is missing before it as whole frames, which may be empty.
+    /// Takes the first item of a topic, and the gap before it as whole frames, which may be empty.
     pub(crate) fn take(&self, of: &TopicKey) -> Option<(Bytes, Bytes)> {
         let mut lines = self.lock();
         let line = lines.of.get_mut(of)?;
@@ -120,7 +121,7 @@ impl LatestItems {
         Some((frame, gaps.to_frames()))
     }
 
-    /// Waits until not too many bytes wait.
+    /// Waits until the number of waiting bytes is within the limit.
     pub(crate) async fn room(&self) {
         loop {
             let taken = self.taken.notified();
@@ -131,7 +132,7 @@ impl LatestItems {
         }
     }
 
-    /// What a panic has left is whole: every change is one operation.
+    /// The state stays consistent after a panic: every change is one operation.
     fn lock(&self) -> MutexGuard<'_, LatestState> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }

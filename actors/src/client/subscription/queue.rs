@@ -1,9 +1,9 @@
-//! What has arrived for one subscriber, from all its publishers, and waits to be taken.
+//! The queue of one subscriber: events from all its publishers that wait to be taken.
 //!
-//! News come and wait as whole frames, as many together as one read has brought, and are divided where they are taken. A
-//! subscriber that asked for the newest items of each topic gets them as of the moment when it takes one, however long
-//! others have waited in front: items are replaced here as well, and not at the publisher alone, where a slow subscriber
-//! is noticed only once the sockets in between are full.
+//! Items arrive and wait as whole frames, as many together as one read has brought, and are split when they are taken.
+//! A subscriber that asked for the newest items of each topic gets them as of the moment when it takes one, however
+//! long others have waited in front: items are replaced here as well, and not only at the publisher, which notices a
+//! slow subscriber only once the sockets in between are full.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,67 +18,67 @@ use tokio::task;
 
 use crate::client::subscription::latest::{LatestItems, TopicKey};
 
-/// Batches that wait for the subscriber before its feeds are held up: so few that what is taken is still in the processor's
-/// cache. The publishers' backlogs begin behind them.
+/// The number of batches that wait for the subscriber before its feeds are held back: so few that the items are still
+/// in the processor's cache when they are taken. The publishers' backlogs fill behind them.
 const AHEAD: usize = 2;
 
-/// The same of a subscriber who wants the newest of each topic only: in items, for each that it wants of a topic.
+/// The same limit for a subscriber that wants the newest of each topic only: in items, for each item kept per topic.
 const AHEAD_NEWEST: usize = 16;
 
-/// The most of them, however many it wants.
+/// The upper limit of those, however many the subscriber wants.
 const MOST_NEWEST: usize = 1 << 16;
 
-/// What a subscriber gets.
+/// An event for a subscriber.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// An item.
     Item {
-        /// What it is about.
+        /// Its topic.
         topic: &'a Topic,
         /// Its encoding.
         encoding: Encoding,
         /// The encoded item.
         bytes: &'a [u8],
-        /// What arrived together, of which the item is a part.
+        /// The batch of frames that the item is a part of.
         source: &'a Bytes,
     },
-    /// So many items are missing here.
+    /// Items that are missing at this point: their number, and the reason.
     Gap(u64, GapReason),
     /// The publisher is gone, or cannot be reached.
     Lost,
 }
 
-/// What waits.
+/// An entry of the queue.
 #[derive(Debug)]
 enum Queued {
     /// Whole frames.
     Frames(Bytes),
-    /// The item of this topic whose turn it is, of a subscriber who wants the newest only.
+    /// The topic whose newest item is next, for a subscriber that wants the newest only.
     Newest(Bytes),
     Lost,
 }
 
-/// Where a subscriber's feeds bring what comes.
+/// The sending end, at which a subscriber's feeds put events.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSink {
     waiting: mpsc::Sender<(ServiceName, Queued)>,
     newest: Option<Arc<LatestItems>>,
 }
 
-/// Where the subscriber takes it. Dropping it ends the subscription.
+/// The receiving end, at which the subscriber takes events. Dropping it ends the subscription.
 #[derive(Debug)]
 pub struct EventQueue {
     waiting: mpsc::Receiver<(ServiceName, Queued)>,
     newest: Option<Arc<LatestItems>>,
-    /// What is being taken: whose frames, and where the next one begins.
+    /// The batch being taken: its publisher, its frames, and the position of the next one.
     taking: Option<(ServiceName, Bytes, usize)>,
-    /// The frames of the same publisher that come after it, where it tells what is missing before them.
+    /// The frames of the same publisher that come after it, if it consists of the gap before them.
     after: Option<Bytes>,
-    /// The topic of the item taken last, which is often that of the next one.
+    /// The topic of the item taken last, which often is that of the next one.
     topic: Option<Topic>,
 }
 
-/// Both ends for a subscription of this policy.
+/// Creates both ends for a subscription with this policy.
 pub(crate) fn pair(policy: Policy) -> (EventSink, EventQueue) {
     let (ahead, newest) = match policy.keep {
         Keep::DropOldest | Keep::Wait => (AHEAD, None),
@@ -94,13 +94,13 @@ pub(crate) fn pair(policy: Policy) -> (EventSink, EventQueue) {
 }
 
 impl EventSink {
-    /// Brings whole frames, once there is room for them, and leaves `frames` empty.
+    /// Sends whole frames, once there is room for them, and leaves `frames` empty.
     ///
     /// # Errors
     /// [`SubscriptionClosed`] when the subscription has ended.
     ///
     /// # Cancel safety
-    /// What was not brought is still in `frames` when the future is dropped.
+    /// This method is cancel safe: frames that were not sent are still in `frames`.
     pub(crate) async fn send(
         &self,
         from: &ServiceName,
@@ -139,7 +139,7 @@ impl EventSink {
         Ok(())
     }
 
-    /// Says that the publisher is gone.
+    /// Sends the event that the publisher is gone.
     ///
     /// # Errors
     /// [`SubscriptionClosed`] when the subscription has ended.
@@ -163,7 +163,7 @@ impl EventSink {
         of: TopicKey,
         frame: Bytes,
     ) -> Result<(), SubscriptionClosed> {
-        // Meanwhile one may be taken, or another instance may bring one.
+        // Meanwhile one may be taken, or another instance may send one.
         while !newest.replace(&of, &frame) {
             newest.room().await;
             let place = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
@@ -180,22 +180,21 @@ impl EventSink {
         self.waiting.closed().await;
     }
 
-    /// Whether the subscription has ended.
+    /// Returns whether the subscription has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.waiting.is_closed()
     }
 }
 
-/// The subscription has ended.
+/// The error of a subscription that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SubscriptionClosed;
 
-/// The publisher is gone, or cannot be reached.
+/// The event of a publisher that is gone, or cannot be reached.
 struct PublisherGone(ServiceName);
 
 impl EventQueue {
-    /// Hands the next event to `take`, with the publisher that it comes from; `None` when no publisher is followed any
-    /// more.
+    /// Calls `take` with the next event and its publisher; `None` when no publisher is followed any more.
     #[inline(always)]
     pub fn poll_take<T>(
         &mut self,
@@ -207,7 +206,7 @@ impl EventQueue {
                 let mut rest = Frames::new(&frames[*at..]);
                 let Some((header, payload)) = rest.next() else { break };
                 *at = frames.len() - rest.left();
-                // Each event is told of where it is found, so that the way of an item is a straight one.
+                // Each event is handled where it is found, so that the path of an item is straight.
                 if header.kind == FrameKind::News
                     && let Some((topic, bytes)) = news::read_item(payload)
                     && let Some(topic) = known(&mut self.topic, topic)
@@ -228,7 +227,7 @@ impl EventQueue {
         }
     }
 
-    /// Begins to take what comes next, once what came before is used up; `None` when nothing will come.
+    /// Begins to take the next entry, once the one before is used up; `None` when nothing will come.
     #[inline(never)]
     fn poll_more(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<(), PublisherGone>>> {
         if let Some((_, frames, at)) = &mut self.taking
@@ -253,18 +252,18 @@ impl EventQueue {
         Poll::Ready(Some(Ok(())))
     }
 
-    /// How many batches wait.
+    /// The number of batches that wait.
     pub fn len(&self) -> usize {
         self.waiting.len() + usize::from(self.taking.is_some())
     }
 
-    /// Whether none waits.
+    /// Returns whether no batch waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The topic with this text, which is `last` if that is the same; `None` if there can be no such topic.
+/// Returns the topic with this text, reusing `last` if it is the same; `None` if the text is not a valid topic.
 #[inline]
 fn known<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
     if last.as_ref().is_none_or(|last| last.as_bytes() != text) {
@@ -273,13 +272,13 @@ fn known<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
     last.as_ref()
 }
 
-/// What is missing, if the frame, which brings no item, says that.
+/// Returns the gap that a frame other than an item announces, if any.
 #[cold]
 fn gap(from: &ServiceName, kind: FrameKind, payload: &[u8]) -> Option<(u64, GapReason)> {
     match (kind, news::read_gap(payload)) {
         (FrameKind::Gap, Some(gap)) => return Some(gap),
         (FrameKind::Gap | FrameKind::News, _) => broken(from),
-        // Nothing else belongs here, and nothing else is worth losing the news for.
+        // Nothing else belongs here, and nothing else is worth losing items for.
         _ => {}
     }
     None
@@ -287,7 +286,7 @@ fn gap(from: &ServiceName, kind: FrameKind, payload: &[u8]) -> Option<(u64, GapR
 
 #[cold]
 fn broken(from: &ServiceName) {
-    tracing::warn!(%from, "dropped news that make no sense");
+    tracing::warn!(%from, "dropped a malformed item or gap");
 }
 
 #[cfg(test)]
@@ -305,7 +304,7 @@ mod tests {
         frame.into()
     }
 
-    /// What is taken, as text: who, topic and number, or how many are missing.
+    /// Returns the next event as text: publisher, topic and number, or the number of missing items.
     async fn take(arrivals: &mut EventQueue) -> String {
         let text = |from: &ServiceName, event: Event<'_>| match event {
             Event::Item { topic, bytes, .. } => format!("{from} {topic} {}", bytes[0]),
@@ -362,7 +361,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn the_newest_have_a_bound_of_bytes_that_holds_up_the_feed() {
+    async fn the_newest_items_have_a_byte_limit_that_holds_up_the_feed() {
         let (sink, mut arrivals) = pair(Policy { bytes: 10, ..Policy::last(100) });
         let a = name("a");
         let is_held_up = async |number| {
@@ -400,7 +399,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn news_that_make_no_sense_are_left_out() {
+    async fn malformed_items_are_skipped() {
         let (sink, mut arrivals) = pair(Policy::default());
         let a = name("a");
         let mut frames = Vec::new();

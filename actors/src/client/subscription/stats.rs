@@ -1,4 +1,4 @@
-//! The counters of one subscription: what it has missed, and how its links are.
+//! The counters of one subscription: missed items, lost publishers, and the state of its links.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -24,7 +24,7 @@ pub struct SubscriptionCounters {
 }
 
 impl SubscriptionCounters {
-    /// A subscription to what `service`, a name, a group or an address, says on topics that begin with `topic`.
+    /// The counters of a subscription to `service` (a name, a group or an address), for topics that begin with `topic`.
     pub(crate) fn new(service: String, topic: Topic) -> Self {
         Self { service, topic, missed: Mutex::default(), lost: Counter::default(), links: Mutex::default() }
     }
@@ -39,7 +39,7 @@ impl SubscriptionCounters {
         self.lost.count();
     }
 
-    /// Notes a link until nobody holds it.
+    /// Adds a link, until nobody holds it.
     pub(crate) fn add(&self, link: &Arc<FeedLink>) {
         let mut links = self.links();
         links.retain(|other| other.strong_count() > 0);
@@ -80,7 +80,7 @@ impl FeedLink {
         Self { outbox, node, address: Mutex::new(address) }
     }
 
-    /// It goes on over a connection to this address.
+    /// Notes a new connection to this address.
     pub(crate) fn moved(&self, address: SocketAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }

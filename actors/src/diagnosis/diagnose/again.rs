@@ -1,4 +1,4 @@
-//! A last question to the responders of endpoints that refuse connections: a process that replies now has not ended.
+//! A last query for endpoints that refuse connections: a process whose responder replies now has not ended.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::discovery::report::{DiscoveryReport, UnansweredInstance};
 use crate::discovery::{GetReport, RepeatQueries};
 use crate::runtime::clock;
 
-/// A reply that is younger than this needs no other.
+/// The age up to which a reply needs no other.
 const FRESH: Duration = Duration::from_secs(1);
 /// The longest wait for replies; they take milliseconds.
 const PATIENCE: Duration = Duration::from_millis(120);
-/// The most names that are asked for.
+/// The most names that are queried.
 const MOST: usize = 8;
 
-/// The report with replies of what is sought that are as young as the refusals, as far as there are any.
+/// Returns the report with replies as young as the refusals, as far as there are any.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
@@ -48,7 +48,7 @@ pub(super) async fn with_replies(
     report
 }
 
-/// Returns whether an endpoint refuses, and its process has not replied lately.
+/// Returns whether an endpoint refuses connections, and its process has not replied lately.
 fn is_open(known: &UnansweredInstance) -> bool {
     known.replied_ago.is_none_or(|ago| ago > FRESH)
         && known.attempts.iter().any(|attempt| is_refusal(&attempt.outcome))

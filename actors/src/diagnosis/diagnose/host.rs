@@ -1,4 +1,4 @@
-//! One look at this host, on a thread of its own: files of the system may keep their reader waiting.
+//! One look at this host, on a thread of its own: reading system files may block.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::net::interfaces::Interfaces;
 use crate::net::zone;
 use crate::runtime::detached::detached;
 
-/// The state of this host. What could not be looked at is `None` or missing.
+/// The state of this host. Parts that could not be read are `None` or missing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HostState {
     pub(super) interfaces: Option<Vec<InterfaceSeen>>,
     pub(super) neighbours: Option<Vec<NeighbourEntry>>,
     pub(super) gateways: Vec<IpAddr>,
-    /// By which interface packets to an address leave.
+    /// The interfaces by which packets to addresses leave.
     pub(super) routes: Vec<(IpAddr, String)>,
     pub(super) surroundings: Surroundings,
 }
@@ -30,7 +30,7 @@ pub(super) fn zone_name(address: SocketAddr) -> Option<String> {
     Some(zone::of(address)).filter(|zone| *zone != 0).and_then(interfaces::name_of)
 }
 
-/// Looks at this host, once at a time; `None` if the system gives no thread.
+/// Examines this host, one examination at a time; `None` if the system provides no thread.
 pub(super) async fn gather(
     context: &NodeContext,
     interfaces: &Interfaces,

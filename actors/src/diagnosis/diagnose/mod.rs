@@ -25,15 +25,15 @@ use crate::net::zone::ZonedAddress;
 use crate::runtime::clock;
 use host::{HostState, gather};
 
-/// The longest time that a caller whose deadline has passed is kept for the diagnosis; a millisecond is usual.
+/// The longest delay of a caller whose deadline has passed, for the diagnosis; a millisecond is usual.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// The time that the endpoints of a list are given to answer, and the first of each node of a long list; a millisecond is usual.
-/// It covers a first packet that is lost and repeated after a second.
+/// The time that the endpoints of a list have to answer, and that of the first ones of each node of a long list; a
+/// millisecond is usual. The former covers a first packet that is lost and repeated after a second.
 const ANSWERS: Duration = Duration::from_millis(1_300);
 const FIRST_ANSWERS: Duration = Duration::from_millis(250);
-/// The pause before it is looked again at who has answered or replied.
+/// The interval at which answers and replies are checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// The most addresses that are looked at closely, so that a host with a thousand makes no thousand questions.
+/// The most addresses that are examined, so that a host with a thousand addresses does not cause a thousand lookups.
 const MOST_ADDRESSES: usize = 32;
 
 /// Finds out why `attempts` to reach a service failed. Takes a few milliseconds, and 250 at most.
@@ -44,8 +44,9 @@ pub(crate) async fn of_attempts(context: &NodeContext, service: &str, attempts: 
     of(context, Sought::Name(service.to_owned()), vec![(None, attempts.to_vec())], None).await
 }
 
-/// Returns which services of `filter` answer, and which were announced and do not, listed or not, each with the cause. Endpoints that
-/// have not answered lately are asked, which takes milliseconds, and a second and a half at most where some do not answer.
+/// Returns the services of `filter` that answer, and those that were announced and do not, listed or not, each with the
+/// cause. Endpoints that have not answered lately are probed, which takes milliseconds, and a second and a half at most
+/// if some do not answer.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
@@ -60,8 +61,8 @@ pub async fn of_answering(context: &NodeContext, filter: &Filter) -> Reachabilit
     Reachability { unanswering, hidden: said(context, hidden), answered, silent }
 }
 
-/// Returns how many services of `filter` are known of and not listed; `None` if there are none, or the mesh has been left. Asks nobody
-/// else.
+/// Returns the number of services of `filter` that are known and not listed; `None` if there are none, or the mesh has
+/// been left. Sends nothing to other processes.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
@@ -74,7 +75,7 @@ fn said(context: &NodeContext, services: usize) -> Option<HiddenServices> {
     Some(HiddenServices { services, finding })
 }
 
-/// Asks the endpoints of the services of `filter` that have not answered lately, and gives them time to answer.
+/// Probes the endpoints of the services of `filter` that have not answered lately, and waits for their answers.
 async fn prove(context: &NodeContext, filter: &Filter) -> VerifyProgress {
     let begun = clock::now();
     let mut so_far = VerifyProgress::default();
@@ -103,8 +104,8 @@ pub async fn of_list(context: &NodeContext, filter: &Filter) -> Diagnosis {
     of(context, sought, Vec::new(), None).await
 }
 
-/// Finds out why what is `sought` was not found or not reached: `tried` are the attempts of the caller, by instance where that is known,
-/// and `said` is the last error. Takes a few milliseconds, and 250 at most.
+/// Finds out why the target `sought` was not found or not reached: `tried` are the attempts of the caller, by instance
+/// if that is known, and `said` is the last error. Takes a few milliseconds, and 250 at most.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
@@ -135,7 +136,7 @@ pub(crate) async fn of(
     }
 }
 
-/// Returns whether a service is one of those that are sought.
+/// Returns whether a service is among those sought.
 fn names(sought: &Sought, service: &ServiceName) -> bool {
     match sought {
         Sought::Everything => true,
@@ -145,7 +146,7 @@ fn names(sought: &Sought, service: &ServiceName) -> bool {
     }
 }
 
-/// An endpoint that was tried, before this host was looked at.
+/// An endpoint that was tried, before this host was examined.
 struct TriedEndpoint {
     instance: Option<InstanceId>,
     service: Option<String>,
@@ -153,7 +154,7 @@ struct TriedEndpoint {
     attempts: Vec<Attempt>,
 }
 
-/// Each endpoint that was tried by the route or by discovery, with all that either knows.
+/// Returns each endpoint that was tried by the route or by discovery, with the knowledge of both.
 fn endpoints(
     sought: &Sought,
     tried: &[(Option<InstanceId>, Vec<Attempt>)],
@@ -257,7 +258,7 @@ fn conclude(
 }
 
 impl HostState {
-    /// An attempt, with what this host knows of the route to its address.
+    /// Returns an attempt with this host's route to its address.
     fn tried(&self, attempt: Attempt, said: Option<&str>) -> TriedAddress {
         let ip = attempt.address.ip();
         let prefix = format!("{}: ", ZonedAddress(attempt.address));

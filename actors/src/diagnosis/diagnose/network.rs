@@ -1,4 +1,4 @@
-//! This host's interfaces and routers: on Linux with carrier and flags, elsewhere what their addresses tell.
+//! This host's interfaces and routers: on Linux with carrier and flags, elsewhere as far as their addresses show.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,13 +12,13 @@ use crate::net::host::kind;
 use crate::net::host::sysfs::{self, number, text};
 use crate::net::interfaces::Interfaces;
 
-/// The most interfaces that are looked at.
+/// The most interfaces that are examined.
 const MAX_INTERFACES: usize = 1_024;
-/// Bits of the flags that Linux has for an interface.
+/// Bits of Linux's interface flags.
 const IFF_UP: u32 = 0x1;
 const IFF_MULTICAST: u32 = 0x1000;
 
-/// All interfaces, those without addresses and those that are switched off as well; `None` where they cannot be listed.
+/// Returns all interfaces, also those without addresses and those that are down; `None` if they cannot be listed.
 pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
     let mut named: BTreeMap<String, (InterfaceSeen, Option<u32>)> = BTreeMap::new();
     for ListedAddress { label, interface, .. } in interfaces::list().ok()?.into_iter().take(MAX_INTERFACES) {
@@ -45,8 +45,8 @@ pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
     Some(named.into_values().map(numbered).collect())
 }
 
-/// The names of the interfaces about which `/sys` tells, if it tells of this network at all: what was mounted in another network
-/// namespace shows the interfaces of that.
+/// Returns the names of the interfaces listed in `/sys`, if it belongs to this network namespace: a `/sys` that was
+/// mounted in another one lists the interfaces of that.
 fn files_of_this_network(known: &BTreeMap<String, (InterfaceSeen, Option<u32>)>) -> Option<BTreeSet<String>> {
     if !cfg!(target_os = "linux") {
         return None;
@@ -55,7 +55,7 @@ fn files_of_this_network(known: &BTreeMap<String, (InterfaceSeen, Option<u32>)>)
     // There may be files among them, such as `bonding_masters`.
     let listed = listed.filter_map(Result::ok).filter(|entry| entry.path().join("ifindex").exists());
     let listed: BTreeSet<String> = listed.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    // This one belongs to the process that reads it.
+    // This file belongs to the network namespace of the process that reads it.
     let own = fs::read_to_string("/proc/net/dev").ok()?;
     let own: BTreeSet<String> =
         own.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect();
@@ -72,7 +72,7 @@ fn look(files: &Path, seen: &mut InterfaceSeen) {
     seen.multicast = flags.map(|flags| flags & IFF_MULTICAST != 0);
     seen.carrier = match number(files, "carrier", 10) {
         Some(carrier) => Some(carrier != 0),
-        // It cannot be read while the interface is off; a tunnel's state is always unknown.
+        // The file cannot be read while the interface is down; a tunnel's state is always unknown.
         None => match text(files, "operstate").as_deref() {
             Some("up") => Some(true),
             Some("lowerlayerdown" | "notpresent") => Some(false),

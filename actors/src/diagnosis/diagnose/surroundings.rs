@@ -1,11 +1,12 @@
-//! The container or virtual machine that this program runs in, and the firewall of this host, from files that everybody may read.
+//! The container or virtual machine that this program runs in, and the firewall of this host, from world-readable
+//! files.
 
 use std::fs;
 use std::path::Path;
 
 use meshzero_proto::diagnosis::{HostFirewall, Surroundings};
 
-/// Looks.
+/// Reads the files.
 pub(super) fn look() -> Surroundings {
     if !cfg!(target_os = "linux") {
         return Surroundings::default();

@@ -1,4 +1,4 @@
-//! Messages of one type that arrived one after the other, for a handler that takes them in one go.
+//! Messages of one type that arrived in a row, for a handler that processes them in one go.
 
 use std::time::Instant;
 
@@ -9,19 +9,19 @@ use crate::server::request::delivery::{Delivery, IncomingMessage};
 use crate::server::request::reply::ReplyBatch;
 use crate::telemetry::trace::HandlerSpan;
 
-/// The messages of a delivery, as runs of the same type, as many as there are turns for.
+/// The messages of a delivery, in runs of the same type, up to the limit of the turn.
 pub(crate) struct MessageBatch<'a> {
     /// The name of the service.
     service: &'a str,
     delivery: &'a mut Delivery,
     batch: ReplyBatch<'a>,
-    /// Messages that have been taken up, and as many as may be.
+    /// The number of messages that have been handled, counted up to `turn`.
     handled: &'a mut u64,
     turn: u64,
     slot: usize,
     now: Instant,
     is_first: bool,
-    /// The message that is being handled, if it is part of a trace.
+    /// The span of the message that is being handled, if it is part of a trace.
     handling: Option<HandlerSpan>,
 }
 
@@ -46,13 +46,14 @@ impl<'a> MessageBatch<'a> {
         }
     }
 
-    /// Goes on to the next run: the number of its handler; `None` when the turn is over, or nothing is left.
+    /// Continues with the next run, and returns the number of its handler; `None` when the turn is over, or no message
+    /// is left.
     pub(crate) fn slot(&mut self) -> Option<usize> {
         self.slot = self.delivery.slot().filter(|_| *self.handled < self.turn)?;
         Some(self.slot)
     }
 
-    /// The next message of this run, which is being handled from now on, until this is called again.
+    /// Returns the next message of this run, which counts as being handled until this is called again.
     #[inline(always)]
     pub(crate) fn next(&mut self, known: &HandlerContext<'_>) -> Option<IncomingMessage<'_>> {
         if self.handling.is_some() {
@@ -75,7 +76,7 @@ impl<'a> MessageBatch<'a> {
         Some(arrived)
     }
 
-    /// Passes over the messages of this run.
+    /// Skips the messages of this run.
     #[cold]
     pub(crate) fn skip(&mut self) {
         while *self.handled < self.turn
@@ -85,7 +86,7 @@ impl<'a> MessageBatch<'a> {
         }
     }
 
-    /// Nothing is being handled any more.
+    /// Ends the span of the message that was handled.
     #[cold]
     fn leave(&mut self) {
         self.handling = None;

@@ -1,4 +1,4 @@
-//! What is known of a message before it is decoded, and what decoding it may cost.
+//! The context of decoding: the limits, and the message type being decoded.
 
 use std::sync::Arc;
 
@@ -11,25 +11,25 @@ use crate::server::request::in_progress::HandlerInProgress;
 use crate::server::request::reply::ReplySlot;
 use crate::telemetry::counters::RequestCounters;
 
-/// How the messages of a service are decoded.
+/// The limits and counters with which the messages of a service are decoded.
 #[derive(Debug, Clone)]
 pub(crate) struct DecodeContext {
-    /// What it may cost.
+    /// The limits of decoding.
     pub(crate) limits: DecodeLimits,
-    /// Counts those that do not decode.
+    /// The counters of messages that do not decode.
     pub(crate) counters: Arc<RequestCounters>,
 }
 
-/// What is known of a message before it is decoded.
+/// The context of a handler, which exists before the message is decoded.
 pub(crate) struct HandlerContext<'a> {
     pub(crate) name: &'a TypeName,
     pub(crate) decoding: &'a DecodeContext,
-    /// Cloned for each message that its handler ends later.
+    /// Cloned for each message that its handler finishes later.
     pub(crate) begun: &'a HandlerInProgress,
 }
 
 impl HandlerContext<'_> {
-    /// Tells the caller that the message does not decode, or counts it where nobody waits.
+    /// Refuses a message that does not decode, or counts it if no reply is expected.
     #[cold]
     pub(crate) fn undecodable(&self, error: &DecodeError, due: Option<ReplySlot<'_>>) {
         let problem = error.to_string();

@@ -1,4 +1,4 @@
-//! How a handler is called, and what it gave back.
+//! The call of a handler, and its output.
 
 use std::any::Any;
 
@@ -8,17 +8,17 @@ use tokio::sync::oneshot;
 
 use crate::message::NetMessage;
 
-/// What a handler gave back.
+/// The output of a handler.
 pub(crate) enum HandlerOutput<A: Actor, M: NetMessage> {
     Now(M::Result),
     Future(ResponseFuture<M::Result>),
     ActorFuture(ResponseActFuture<A, M::Result>),
-    /// Anything else, which answers through actix's own way.
+    /// Any other response, which replies in actix's own way.
     Told(oneshot::Receiver<M::Result>),
 }
 
-/// Calls the handler. The usual kinds of response are taken as they are, which spares each message a channel, and the
-/// futures among them a place in the actor's context, where every wake polls them all.
+/// Calls the handler. The usual kinds of response are taken as they are, which saves a channel per message, and for
+/// futures an entry in the actor's context, where every wake polls all of them.
 #[inline]
 pub(crate) fn dispatch<A, M>(actor: &mut A, context: &mut A::Context, message: M) -> HandlerOutput<A, M>
 where

@@ -21,10 +21,11 @@ use crate::server::request::in_progress::{CountsByType, HandlerInProgress};
 use crate::server::request::reply::ReplyBatch;
 use crate::telemetry::trace::HandlerSpan;
 
-/// Messages handled in one go before the actor's mailbox and timers have their turn.
+/// The number of messages handled in one go before the actor's mailbox and timers get a turn.
 const TURN: u64 = 128;
 
-/// A future in the actor's context that calls its handlers for the messages in the inbox. Clones share the messages in progress.
+/// A future in the actor's context that calls its handlers for the messages in the inbox. Clones share the messages in
+/// progress.
 pub(crate) struct ActorDriver<A: Actor> {
     inbox: Arc<Inbox<A>>,
     table: Arc<[MessageHandler<A>]>,
@@ -39,12 +40,12 @@ struct MessageHandler<A: Actor> {
     begun: HandlerInProgress,
 }
 
-/// Messages in progress. They outlive the actor: after a panic the next one goes on with the rest.
+/// The messages in progress. They outlive the actor: after a panic, the next one continues with the rest.
 struct InProgress {
     delivery: Option<Delivery>,
-    /// The number of the message that was taken up last.
+    /// The number of the message that was taken last.
     handled: u64,
-    /// Memory for answers.
+    /// The buffer for replies.
     answers: Vec<u8>,
 }
 
@@ -66,7 +67,7 @@ impl<A: Actor> Clone for ActorDriver<A> {
 }
 
 impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
-    /// A driver of actors with these `handlers`, one after the other.
+    /// A driver of consecutive actors with these `handlers`.
     pub(crate) fn new(inbox: Arc<Inbox<A>>, handlers: &[Registration<A>], decoding: DecodeContext) -> Self {
         let table = handlers.iter().map(|handler| MessageHandler {
             name: handler.name.clone(),
@@ -76,12 +77,13 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
         Self { inbox, table: table.collect(), decoding, work: Rc::default() }
     }
 
-    /// Returns the number of the message that was taken up last.
+    /// Returns the number of the message that was taken last.
     pub(crate) fn handled(&self) -> u64 {
         self.work.borrow().handled
     }
 
-    /// Turns away what no handler has begun. Tells whoever asked for it the number of those messages and of those in progress, by type.
+    /// Turns away messages that no handler has begun. Reports the numbers of those messages and of those in progress,
+    /// by type, to the task that asked for it.
     #[cold]
     pub(crate) fn abandon(&self) {
         let (jobs, tell) = self.inbox.take_abandoned();
@@ -110,7 +112,7 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
         }
         self.table.iter().for_each(|row| add(&row.name, row.begun.count()));
         if let Some(tell) = tell {
-            // Nobody waits any more when this fails.
+            // Fails if nobody waits any more.
             let _ = tell.send(tally);
         }
         drop(delivery);
@@ -130,7 +132,7 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for ActorDriver<A> {
         let mut work = self.work.borrow_mut();
         let _scope = blocking::BusyScope::enter();
         let turn = work.handled + TURN;
-        // Set once the inbox is going to call the waker.
+        // Set once the inbox has the waker to call.
         let mut is_asleep = false;
         while work.handled < turn {
             if work.delivery.is_none() {
@@ -159,7 +161,7 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for ActorDriver<A> {
 }
 
 impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
-    /// Handles what one connection brought, and lets the answers leave together.
+    /// Handles messages from one connection, and sends the replies together.
     fn go_on(&self, work: &mut InProgress, turn: u64, actor: &mut A, context: &mut A::Context) {
         let InProgress { delivery: Some(delivery), handled, answers } = work else { return };
         let batch = ReplyBatch::new(delivery.answers(), answers);
@@ -167,7 +169,7 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
         while !context.waiting()
             && let Some(slot) = run.slot()
         {
-            // The session leaves unknown slots to nobody, but a table is looked up with care all the same.
+            // The session refuses unknown slots, but the lookup is checked all the same.
             match self.table.get(slot) {
                 Some(row) => (row.calls.run)(actor, context, &mut run, &self.known(row)),
                 None => run.skip(),
@@ -184,7 +186,7 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
         HandlerContext { name: &row.name, decoding: &self.decoding, begun: &row.begun }
     }
 
-    /// Handles what came alone, or makes ready what came together.
+    /// Handles a single message, or prepares a delivery.
     fn take_up(&self, job: Job<A>, work: &mut InProgress, actor: &mut A, context: &mut A::Context) {
         match job {
             Job::Delivery(delivery) => work.delivery = Some(delivery),

@@ -1,4 +1,4 @@
-//! The entry to an actor, whatever its type is and whoever runs it, and the reasons for which its service ends.
+//! The entry to an actor, whatever its type and its owner, and the reasons for which its service ends.
 
 use std::fmt;
 
@@ -8,23 +8,24 @@ use crate::server::request::delivery::Delivery;
 use crate::server::request::in_progress::CountsByType;
 use crate::server::request::inbound::InboundMessage;
 
-/// The entry to an actor of any type, in which a service puts the messages for it.
+/// The entry to an actor of any type, into which a service puts its messages.
 pub(crate) trait ActorEntry: Send + Sync {
-    /// Hands over the messages that arrived together on one connection. Called on the service's thread, in order of arrival.
+    /// Hands over the messages that arrived together on one connection. Called on the service's thread, in order of
+    /// arrival.
     fn deliver(&self, delivery: Delivery);
 
-    /// Hands a message that came in another way to the handler with this number. Called on any thread: messages of this
-    /// process that are encoded and others enter in the order in which they were sent.
+    /// Hands a message that did not arrive on a link to the handler with this number. Called on any thread: encoded and
+    /// other messages of this process enter in the order in which they were sent.
     fn deliver_alone(&self, slot: usize, inbound: InboundMessage);
 
-    /// Takes no more messages; those that were taken are still handled.
+    /// Accepts no more messages; those that were accepted are still handled.
     fn close(&self);
 
-    /// As [`ActorEntry::close`], and turns away messages that no handler has begun. Sends the numbers of unfinished messages, as far as they
-    /// are known.
+    /// As [`ActorEntry::close`], and turns away messages that no handler has begun. Sends the numbers of unfinished
+    /// messages by type, as far as they are known.
     fn abandon(&self, tell: oneshot::Sender<CountsByType>);
 
-    /// Returns whether the actor still takes messages.
+    /// Returns whether the actor still accepts messages.
     fn is_alive(&self) -> bool;
 
     /// Returns the number of times that the actor was restarted after a panic.

@@ -23,14 +23,14 @@ pub struct ExternalActor<A: Actor> {
     addr: Addr<A>,
     table: Box<[MailboxHandler<A>]>,
     decoding: DecodeContext,
-    /// The thread on which handled messages are finished.
+    /// The thread on which handled messages are completed.
     home: Executor,
     closed: AtomicBool,
-    /// Told when a message found the actor gone.
+    /// Notified when a message found the actor stopped.
     found_gone: Notify,
 }
 
-/// The interval at which an actor that nobody calls is checked: actix does not report that an actor has stopped.
+/// The interval at which an idle actor is checked: actix does not report that an actor has stopped.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 /// The functions that put messages of one type into the mailbox.
@@ -58,8 +58,8 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
         Self { addr, table, decoding, home, closed: AtomicBool::new(false), found_gone: Notify::new() }
     }
 
-    /// Waits until the actor has stopped, and runs `stopped` then: at once if a message finds it gone, else within a tenth
-    /// of a second. Returns without running it when the service is closed.
+    /// Waits until the actor has stopped, and then calls `stopped`: at once if a message finds it stopped, else within
+    /// a tenth of a second. Returns without calling it when the service is closed.
     pub(crate) async fn watch_stopped(this: Weak<Self>, stopped: impl FnOnce()) {
         while let Some(foreign) = this.upgrade()
             && !foreign.closed.load(Ordering::Acquire)
@@ -71,7 +71,7 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
                 );
                 return stopped();
             }
-            // Told or not, it is looked at again.
+            // Notified or not, the actor is checked again.
             let _ = tokio::time::timeout(LOOK_AFTER, foreign.found_gone.notified()).await;
         }
     }
@@ -96,8 +96,8 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
         if !self.accepts() {
             return;
         }
-        // A mailbox is first in, first out: when the last tell has been handled, so have those before it. It is decoded
-        // first, so that there is one, and only then are the others sent without hearing of them again.
+        // A mailbox is first in, first out: when the last tell has been handled, so have those before it. The last one
+        // that decodes is found first, and the others are then sent without waiting for their completion.
         let mut last = delivery.last_tell(|slot, payload, encoding| {
             self.table.get(slot).and_then(|way| (way.hold)(payload, encoding, &self.decoding.limits))
         });
@@ -105,7 +105,7 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
         let mut frames = Vec::new();
         let mut batch = ReplyBatch::new(&answers, &mut frames);
         let now = clock::now();
-        // A trace ends here: there is no place for it in an actor's own mailbox.
+        // A trace ends here: the actor's own mailbox has no room for it.
         while let Some(arrived) = delivery.next(None, now, batch.frames(now), |_| {}) {
             let after = arrived.after;
             if let Some((_, held)) = last.take_if(|(last, _)| *last == after) {
@@ -130,7 +130,7 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
             if let Some(finish) =
                 post(&self.addr, arrived, &HandlerContext { name, decoding: &self.decoding, begun })
             {
-                // With the thread the reply goes, and the caller is told.
+                // If the thread has ended, the reply is dropped, and the caller is notified.
                 let _ = self.home.spawn(move || finish);
             }
         }
@@ -140,11 +140,11 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Messages in the mailbox stay there: it is the program's.
+    /// Messages in the mailbox stay there: it belongs to the program.
     fn abandon(&self, tell: oneshot::Sender<CountsByType>) {
         self.close();
         let begun = self.table.iter().map(|way| (way.name.to_string(), way.begun.count()));
-        // Nobody waits any more when this fails.
+        // Fails if nobody waits any more.
         let _ = tell.send(begun.filter(|(_, count)| *count > 0).collect());
     }
 

@@ -1,4 +1,4 @@
-//! One message type of one actor: how its bytes become a call of the handler, and the handler's result bytes again.
+//! One message type of one actor: decodes messages, calls the handler, and encodes its replies.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,7 +27,7 @@ use crate::server::request::incoming_call::Call;
 use crate::server::request::reply::ReplySlot;
 use crate::telemetry::trace;
 
-/// A message type that actor `A` handles, with everything that needs to know the type.
+/// A message type that actor `A` handles, with everything that depends on the type.
 pub struct Registration<A: Actor> {
     pub(crate) name: TypeName,
     pub(crate) message: &'static TypeInfo,
@@ -35,21 +35,21 @@ pub struct Registration<A: Actor> {
     pub(crate) documented: Option<DocumentedSchema>,
     /// Decodes and handles inside the actor's own context.
     pub(crate) calls: HandlerFns<A>,
-    /// Decodes and sends through the mailbox of an actor that is not ours.
+    /// Decodes and sends through the mailbox of an actor that the user runs.
     pub(crate) post: ForwardFn<A>,
-    /// Decodes a message without a reply, to be sent so that one hears when it has been handled.
+    /// Decodes a message without a reply, to be sent so that its completion is observed.
     pub(crate) hold: DecodeFn<A>,
-    /// The entrance for callers in this process, through the inbox.
+    /// Creates the local entry through the inbox.
     pub(crate) inbox_door: fn(&Arc<Inbox<A>>) -> AnyLocalEntry,
-    /// The entrance for callers in this process, through the mailbox.
+    /// Creates the local entry through the mailbox.
     pub(crate) mailbox_door: fn(&Addr<A>) -> AnyLocalEntry,
 }
 
-/// What decodes messages and calls their handler, until the context waits.
+/// The functions that decode messages and call their handler, until the context waits.
 pub(crate) struct HandlerFns<A: Actor> {
-    /// For all that arrived together. Called once for many, so that the compiler sees the whole way of a message.
+    /// For a run of messages. Called once for many, so that the compiler sees the whole path of a message.
     pub(crate) run: fn(&mut A, &mut A::Context, &mut MessageBatch<'_>, &HandlerContext<'_>),
-    /// For one that arrived alone.
+    /// For a single message.
     pub(crate) alone: fn(&mut A, &mut A::Context, IncomingMessage<'_>, &HandlerContext<'_>),
 }
 
@@ -61,36 +61,36 @@ impl<A: Actor> Clone for HandlerFns<A> {
 
 impl<A: Actor> Copy for HandlerFns<A> {}
 
-/// What decodes a message and puts it into the actor's mailbox.
+/// The function that decodes a message and puts it into the actor's mailbox.
 pub(crate) type ForwardFn<A> =
     fn(&Addr<A>, IncomingMessage<'_>, &HandlerContext<'_>) -> Option<CompletionFuture>;
 
-/// What is left to be done for a message in a mailbox, on the service's thread: it ends when the message has been handled.
+/// The rest of the work for a message in a mailbox, on the service's thread: ready when the message has been handled.
 pub(crate) type CompletionFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What decodes a message without a reply. It is sent with places among the service's unfinished messages, which are
-/// given back when it has been handled.
+/// The function that decodes a message without a reply. It is sent with permits of the service, which are released when
+/// it has been handled.
 pub(crate) type DecodeFn<A> = fn(&[u8], Encoding, &DecodeLimits) -> Option<DecodedMessage<A>>;
 
 /// A decoded message, see [`DecodeFn`].
 pub(crate) type DecodedMessage<A> = Box<dyn FnOnce(&Addr<A>, Option<HeldPermits>) -> CompletionFuture>;
 
-/// JSON schemas that the user's types bring along, with documentation and constraints.
+/// JSON schemas provided by the user's types, with documentation and constraints.
 #[derive(Debug, Clone)]
 pub struct DocumentedSchema {
-    /// Of the message.
+    /// The schema of the message.
     pub message: serde_json::Value,
-    /// Of the reply.
+    /// The schema of the reply.
     pub reply: serde_json::Value,
 }
 
-/// A message as it came, for an actor that decodes it later, or on another thread. Whoever takes it owes the reply.
+/// An encoded message, for an actor that decodes it later, or on another thread. The receiver has to reply.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct RawMessage {
-    /// The name that it was sent under.
+    /// The name under which it was sent.
     pub name: TypeName,
-    /// The message and the way back.
+    /// The message, and the channel for its reply.
     pub inbound: InboundMessage,
 }
 
@@ -115,13 +115,14 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
         }
     }
 
-    /// Describes the message and its reply with these JSON schemas instead of those made from the trace.
+    /// Describes the message and its reply with these JSON schemas instead of the traced ones.
     pub fn documented(mut self, schemas: DocumentedSchema) -> Self {
         self.documented = Some(schemas);
         self
     }
 
-    /// Registers an actor that takes messages called `name` still encoded. `M` is what they are described as.
+    /// Registers an actor that receives messages called `name` still encoded. `M` is the type by which they are
+    /// described.
     pub fn encoded<M: NetMessage>(name: TypeName) -> Self
     where
         A: Handler<RawMessage>,
@@ -129,7 +130,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
         Self::owing::<M, RawMessage>(name)
     }
 
-    /// Registers an actor that gets messages called `name` with the way back for the reply.
+    /// Registers an actor that receives messages called `name` as a [`Call`], with the channel for the reply.
     pub fn calls<M: NetMessage>(name: TypeName) -> Self
     where
         A: Handler<Call<M>>,
@@ -163,13 +164,13 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
                 None
             },
             hold: |_, _, _| None,
-            // Not a door of any type, so that callers in this process encode as well.
+            // Not a typed entry, so that callers in this process encode as well.
             inbox_door: |_| Box::new(()),
             mailbox_door: |_| Box::new(()),
         }
     }
 
-    /// What the catalogue says of this type.
+    /// Returns the entry of this type in the catalogue.
     pub(crate) fn entry(&self) -> MessageEntry {
         MessageEntry {
             name: self.name.clone(),
@@ -179,9 +180,9 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
     }
 }
 
-/// A message for an actor that sees to the reply itself.
+/// A message for an actor that replies by itself.
 pub(crate) trait SelfReplying: Message<Result = ()> + Send + Sized + 'static {
-    /// The message that arrived; `None` if it cannot be had, which its caller has been told.
+    /// Converts the message that arrived; `None` if it does not decode, which has been reported to its caller.
     fn of(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self>;
 }
 
@@ -321,7 +322,7 @@ where
         (Some(due), place) => (due.later(), place.keep()),
         (None, MessagePermit::Own(place)) => (None, Some(place)),
         (None, MessagePermit::Shared(..)) => {
-            // Given back with that of the last tell that arrived with it, which the actor handles later.
+            // Its permit is released with that of the last tell that arrived with it, which the actor handles later.
             addr.do_send(message);
             return None;
         }
@@ -339,7 +340,8 @@ where
     Some(Box::new(|addr, places| enter(addr, message, None, (places, HandlerInProgress::default()))))
 }
 
-/// Sends a message through the mailbox. What it returns sees to its reply when it has been handled; until then it is unfinished.
+/// Sends a message through the mailbox. The returned future sends the reply when the message has been handled; until
+/// then it is unfinished.
 fn enter<A, M>(
     addr: &Addr<A>,
     message: M,
@@ -351,8 +353,8 @@ where
     A::Context: ToEnvelope<A, M>,
     M: NetMessage,
 {
-    // A clone has a place in the mailbox of its own: an address that has sent more than the mailbox holds is held up, and what
-    // it sends next would be overtaken by messages without a reply, which are not.
+    // A clone has its own slot in the mailbox: an address that has sent more than the mailbox holds is blocked, and its
+    // next message would be overtaken by messages without a reply, which are not blocked.
     let request = addr.clone().send(message);
     Box::pin(async move {
         finish(reply, request.await);

@@ -1,4 +1,6 @@
-//! The messages that wait for one actor that the mesh runs. They outlive the actor: after a panic the next one goes on.
+//! The queue of messages waiting for a supervised actor. It outlives the actor: after a panic, the next one continues
+//! with it. The queue itself is unbounded; its bound is enforced where messages are accepted: each one holds a permit
+//! of the service, from `Service::try_acquire` or one of its waiting variants, of which there are `Limits::mailbox`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,36 +17,37 @@ use crate::server::request::inbound::InboundMessage;
 /// A call of a handler, with its message inside.
 pub(crate) type LocalCall<A> = Box<dyn FnOnce(&mut A, &mut <A as Actor>::Context) + Send>;
 
-/// A message, or several, waiting for the actor.
+/// One message, or several, waiting for the actor.
 pub(crate) enum Job<A: Actor> {
-    /// Messages that one connection brought.
+    /// The messages that arrived together on one connection.
     Delivery(Delivery),
-    /// A message from this process that had to be encoded, for the handler with this number.
-    /// In a box, because it is rare and large, and all jobs are moved.
+    /// A message from this process that had to be encoded, for the handler with this number. In a box, because it is
+    /// rare and large, and all jobs are moved.
     Alone(usize, Box<InboundMessage>),
     /// A message from this process, as a call of its handler, with the name of its type.
     Local(&'static str, LocalCall<A>),
 }
 
 impl<A: Actor> Job<A> {
-    /// Drops it unhandled, and tells its callers that they may go elsewhere.
+    /// Drops the job unhandled; its callers are told that the service drains, and may go to another instance.
     pub(crate) fn reject_unstarted(self) {
         match self {
             Self::Alone(_, inbound) => inbound.reject_draining(),
-            // These tell it when they are dropped.
+            // These do so when they are dropped.
             Self::Delivery(_) | Self::Local(..) => {}
         }
     }
 }
 
-/// The queue. Its length is bounded by the service's permits, one of which comes with every message.
+/// The queue of messages for one actor. Its length is bounded by the service's permits, one of which comes with every
+/// message.
 pub(crate) struct Inbox<A: Actor> {
     /// The name of the service, or its address.
     service: String,
     state: Mutex<InboxState<A>>,
-    /// Changed under the lock, and read without it by those who only want to know.
+    /// Changed under the lock; read without it by callers that need nothing else.
     closed: AtomicBool,
-    /// Set if somebody wants all to be dropped, and waits in `abandoning` to be told what that was. Changed under the lock.
+    /// Set if all messages are to be dropped, and reported to `abandoning`. Changed under the lock.
     is_abandoning: AtomicBool,
 }
 
@@ -53,32 +56,32 @@ pub(crate) struct Inbox<A: Actor> {
 pub(crate) struct JobId(u64);
 
 struct InboxState<A: Actor> {
-    /// With their tickets, which ascend and have gaps where jobs were withdrawn.
+    /// The jobs with their ids, which ascend and have gaps where jobs were withdrawn.
     jobs: VecDeque<(u64, Job<A>)>,
-    /// The ticket of the next job.
+    /// The id of the next job.
     next_ticket: u64,
-    /// The first ticket that was turned away, as soon as there is one.
+    /// The first id that was turned away, once there is one.
     turned_away: Option<u64>,
     waker: Option<Waker>,
-    /// Set while it waits to be called.
+    /// Set while the driver waits for its waker to be called.
     is_asleep: bool,
     abandoning: Option<oneshot::Sender<CountsByType>>,
 }
 
-/// The answer of an inbox to an actor that can take a message.
+/// The result of polling an inbox for the next message.
 pub(crate) enum InboxPoll<A: Actor> {
-    /// Something, and something more.
+    /// A job, and there are more.
     Job(Job<A>),
-    /// All that there was; the waker will be called.
+    /// The last job; the waker will be called.
     Last(Job<A>),
-    /// Nothing; the waker will be called.
+    /// No job; the waker will be called.
     Empty,
-    /// Nothing, and nothing will come.
+    /// No job, and there will be none.
     Closed,
 }
 
 impl JobId {
-    /// That of one that was not even pushed.
+    /// The id of a job that was not even pushed.
     const TURNED_AWAY: Self = Self(u64::MAX);
 
     /// Returns whether the message was not even pushed, because the inbox was closed.
@@ -89,14 +92,14 @@ impl JobId {
 }
 
 impl<A: Actor> InboxState<A> {
-    /// Takes all jobs that wait, and records that they are turned away.
+    /// Takes all waiting jobs, and records that they are turned away.
     fn reject_remaining(&mut self) -> VecDeque<(u64, Job<A>)> {
         let first = self.jobs.front().map_or(self.next_ticket, |(ticket, _)| *ticket);
         self.turned_away.get_or_insert(first);
         std::mem::take(&mut self.jobs)
     }
 
-    /// Wakes the actor's driver if it sleeps. It is an actix context's, whose waking does nothing but schedule it.
+    /// Wakes the actor's driver if it sleeps. The waker is that of an actix context, which only schedules it.
     fn wake(&mut self) {
         if std::mem::take(&mut self.is_asleep)
             && let Some(waker) = &self.waker
@@ -123,12 +126,12 @@ impl<A: Actor> Inbox<A> {
         }
     }
 
-    /// The name of the service whose messages these are.
+    /// The name of the service that the messages are for.
     pub(crate) fn service(&self) -> &str {
         &self.service
     }
 
-    /// Adds a message; a closed inbox turns it away.
+    /// Appends a message; a closed inbox turns it away.
     pub(crate) fn push(&self, job: Job<A>) -> JobId {
         let mut state = self.lock();
         if self.is_closed() {
@@ -154,12 +157,12 @@ impl<A: Actor> Inbox<A> {
         true
     }
 
-    /// Returns whether a message was turned away: it is not handled, for certain.
+    /// Returns whether a message was turned away: it will certainly not be handled.
     pub(crate) fn has_turned_away(&self, ticket: JobId) -> bool {
         ticket == JobId::TURNED_AWAY || self.lock().turned_away.is_some_and(|first| ticket.0 >= first)
     }
 
-    /// Takes the next message, or leaves `waker` to be called when there is one.
+    /// Takes the next message, or registers `waker` to be called when there is one.
     pub(crate) fn next(&self, waker: &Waker) -> InboxPoll<A> {
         let mut state = self.lock();
         let job = state.jobs.pop_front().map(|(_, job)| job);
@@ -178,14 +181,14 @@ impl<A: Actor> Inbox<A> {
         job.map_or(InboxPoll::Empty, InboxPoll::Last)
     }
 
-    /// Takes no more messages. Those that wait are still handled.
+    /// Accepts no more messages. Those that wait are still handled.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         self.closed.store(true, Ordering::Release);
         state.wake();
     }
 
-    /// Asks whoever runs the actor to drop what waits, and to tell what that was. Nothing new is taken.
+    /// Asks the actor's task to drop the waiting messages, and to report them to `tell`. Accepts no more messages.
     pub(crate) fn ask_to_abandon(&self, tell: oneshot::Sender<CountsByType>) {
         let mut state = self.lock();
         self.closed.store(true, Ordering::Release);
@@ -195,12 +198,12 @@ impl<A: Actor> Inbox<A> {
         state.wake();
     }
 
-    /// Returns whether all that waits is to be dropped.
+    /// Returns whether all waiting messages are to be dropped.
     pub(crate) fn is_abandoning(&self) -> bool {
         self.is_abandoning.load(Ordering::Acquire)
     }
 
-    /// As [`Inbox::is_abandoning`]; if not, `waker` will be called when it is, or when something comes.
+    /// As [`Inbox::is_abandoning`]; if not, `waker` will be called when that changes, or when a message arrives.
     pub(crate) fn poll_abandoning(&self, waker: &Waker) -> Poll<()> {
         let mut state = self.lock();
         if state.abandoning.is_some() {
@@ -219,16 +222,16 @@ impl<A: Actor> Inbox<A> {
         (jobs.into_iter().map(|(_, job)| job).collect(), state.abandoning.take())
     }
 
-    /// Turns away what waits, when no actor will take it any more.
+    /// Turns away the waiting messages, when no actor will take them any more.
     pub(crate) fn abandon(&self) {
         let jobs = {
             let mut state = self.lock();
             self.closed.store(true, Ordering::Release);
-            // Nobody is there to tell what it is.
+            // Nobody is left to count the messages.
             state.abandoning = None;
             state.reject_remaining()
         };
-        // Outside the lock: what the callers are told may run code of theirs.
+        // Outside the lock: the refusals may run code of the callers.
         jobs.into_iter().for_each(|(_, job)| job.reject_unstarted());
     }
 
@@ -253,7 +256,7 @@ mod tests {
         type Context = actix::Context<Self>;
     }
 
-    /// A job, and what tells whether it still is one.
+    /// Creates a job, and a counter that shows whether the job still exists.
     fn job() -> (Job<Nobody>, Arc<()>) {
         let held = Arc::new(());
         let in_job = Arc::clone(&held);
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_can_be_withdrawn_and_what_was_taken_cannot() {
+    fn waiting_messages_can_be_withdrawn_and_taken_ones_cannot() {
         let inbox = Inbox::<Nobody>::new("nobody".to_owned());
         let jobs: Vec<_> = (0..4).map(|_| job()).collect();
         let (tickets, held): (Vec<_>, Vec<_>) =

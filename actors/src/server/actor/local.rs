@@ -16,7 +16,7 @@ use crate::server::actor::dispatch::{HandlerOutput, dispatch};
 use crate::server::actor::inbox::{Inbox, Job, JobId};
 use crate::telemetry::trace::{self, HandlerSpan};
 
-/// A [`LocalEntry`] whose message type is known by whoever asks for it.
+/// A [`LocalEntry`] whose message type is known to its user only.
 pub(crate) type AnyLocalEntry = Box<dyn Any + Send + Sync>;
 
 /// The entry for callers in this process, which pass the message as it is.
@@ -27,9 +27,9 @@ pub(crate) enum LocalEntry<M: NetMessage> {
     Mailbox(MailboxEntry<M>),
 }
 
-/// The way of messages of one type into an inbox.
+/// The entry for messages of one type into an inbox.
 pub(crate) trait LocalInbox<M: NetMessage>: Send + Sync {
-    /// Puts a message into the inbox. If the service has closed, what comes with it is dropped.
+    /// Puts a message into the inbox. If the service has closed, its envelope is dropped.
     fn enter(&self, message: M, entering: LocalEnvelope<M>) -> JobId;
 
     /// As [`LocalInbox::enter`], with a message that is part of a trace.
@@ -42,22 +42,22 @@ pub(crate) trait LocalInbox<M: NetMessage>: Send + Sync {
     fn has_turned_away(&self, ticket: JobId) -> bool;
 }
 
-/// A local message's reply channel, and its place among the unfinished messages.
+/// The reply channel and the permit of a local message.
 pub(crate) struct LocalEnvelope<M: NetMessage> {
     /// The channel for the handler's result; `None` for a tell.
     pub reply: Option<oneshot::Sender<M::Result>>,
-    /// Its place among the service's unfinished messages.
+    /// The permit of the message.
     pub place: Permits,
 }
 
 impl<M: NetMessage> LocalEnvelope<M> {
-    /// Returns whether somebody still waits for the reply, or nobody ever did.
+    /// Returns whether the reply is still wanted, or the message is a tell.
     fn is_wanted(&self) -> bool {
         self.reply.as_ref().is_none_or(|reply| !reply.is_closed())
     }
 }
 
-/// A message that is in an inbox. Dropped while it waits there, it is taken out again.
+/// A message in an inbox. Dropped while the message waits there, it is taken out again.
 pub(crate) struct QueuedMessage<'a, M: NetMessage> {
     inlet: &'a dyn LocalInbox<M>,
     ticket: Option<JobId>,
@@ -68,7 +68,7 @@ impl<'a, M: NetMessage> QueuedMessage<'a, M> {
         Self { inlet, ticket: Some(ticket) }
     }
 
-    /// Nothing is left to be taken out.
+    /// Marks the message as handled: there is nothing to take out.
     pub(crate) fn is_over(&mut self) {
         self.ticket = None;
     }
@@ -87,7 +87,7 @@ impl<M: NetMessage> Drop for QueuedMessage<'_, M> {
     }
 }
 
-/// The entrance through the mailbox of an actor that the user runs.
+/// The local entry through the mailbox of an actor that the user runs.
 pub(crate) struct MailboxEntry<M: NetMessage> {
     recipient: Recipient<M>,
 }
@@ -102,10 +102,10 @@ impl<M: NetMessage> MailboxEntry<M> {
         self.recipient.connected()
     }
 
-    /// Puts a message into the mailbox. `home` sees to its place and its reply: it stays unfinished until it has been handled,
-    /// also if its caller has given up, because it is in the mailbox until then.
+    /// Puts a message into the mailbox. `home` releases its permit and sends its reply: the message stays unfinished
+    /// until it has been handled, also if its caller has given up, because it is in the mailbox until then.
     pub(crate) fn enter(&self, message: M, entering: LocalEnvelope<M>, home: &Executor) {
-        // A clone has a place in the mailbox of its own, so the message is in it at once, behind those that were sent before.
+        // A clone has its own slot in the mailbox, so the message is in it at once, behind those sent before.
         let request = self.recipient.clone().send(message);
         let finish = move || async move {
             let LocalEnvelope { reply, place } = entering;
@@ -116,12 +116,12 @@ impl<M: NetMessage> MailboxEntry<M> {
                 drop(reply.send(result));
             }
         };
-        // With the thread the place goes, and the caller hears that there is no reply.
+        // If the thread has ended, the permit is released, and the caller is notified that there is no reply.
         let _ = home.spawn(finish);
     }
 }
 
-/// The entrance through an inbox.
+/// Creates the local entry through an inbox.
 pub(crate) fn inbox_door<A, M>(inbox: &Arc<Inbox<A>>) -> AnyLocalEntry
 where
     A: Actor<Context = Context<A>> + Handler<M>,
@@ -130,8 +130,8 @@ where
     Box::new(LocalEntry::<M>::Inbox(Box::new(InboxEntry { inbox: Arc::clone(inbox) })))
 }
 
-/// Calls the handler for a message of this process. Its place is given back when the handler is done, which may be in a future
-/// that it gave back, and before the caller is told.
+/// Calls the handler for a message of this process. Its permit is released when the handler is done, which may be when
+/// its future ends, and before the caller receives the reply.
 #[inline]
 fn call<A, M>(actor: &mut A, context: &mut A::Context, message: M, entering: LocalEnvelope<M>)
 where

@@ -17,13 +17,13 @@ pub(crate) struct MessageTypes {
 
 /// A message type that a service handles.
 pub(crate) struct MessageType {
-    /// The name it is known by.
+    /// The name under which it is registered.
     pub(crate) name: TypeName,
     /// The message.
     pub(crate) message: &'static TypeInfo,
     /// The reply.
     pub(crate) reply: &'static TypeInfo,
-    /// Schemas that the types bring along.
+    /// The schemas provided by the types.
     pub(crate) documented: Option<DocumentedSchema>,
     /// The entry for callers in this process.
     door: AnyLocalEntry,
@@ -49,7 +49,7 @@ impl MessageTypes {
         Self { catalogue, types: types.collect() }
     }
 
-    /// The catalogue that a client is sent.
+    /// The catalogue that is sent to clients.
     pub(crate) fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }

@@ -1,4 +1,4 @@
-//! The way of messages into the user's actor, and its supervision.
+//! The path of messages into the user's actor, and its supervision.
 
 pub(crate) mod batch;
 pub(crate) mod decoding;

@@ -1,13 +1,13 @@
-//! How often an actor is made anew after a panic: the policy, and the count that keeps it.
+//! The restarts of an actor after panics: the policy, and the limiter that applies it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// What becomes of a service whose actor panics.
+/// The policy for a service whose actor panics.
 ///
-/// It is the *intensity* and the *period* of Erlang/OTP's supervisors ("Supervisor Behaviour", OTP Design Principles): a
-/// fault that passes costs one actor, and one that comes back with every start ends in a service that is gone, so that
-/// callers go elsewhere, instead of one that is there and never works.
+/// These are the *intensity* and the *period* of Erlang/OTP's supervisors ("Supervisor Behaviour", OTP Design
+/// Principles): a transient fault costs one actor, and one that comes back with every start ends the service, so that
+/// callers go to other instances instead of one that exists and never works.
 ///
 /// ```
 /// # use meshzero_actors::server::actor::restart::RestartPolicy;
@@ -21,14 +21,14 @@ use std::time::{Duration, Instant};
 pub enum RestartPolicy {
     /// The first panic ends the service.
     Never,
-    /// The actor is made anew so many times within any period as long as this; one panic more ends the service.
+    /// The actor is restarted up to a number of times within any period of a length; one panic more ends the service.
     Limited {
-        /// How many times. Costs 16 bytes each, of those that have happened.
+        /// The number of restarts within the period. Costs 16 bytes for each that has happened.
         restarts: u32,
-        /// The period.
+        /// The length of the period.
         within: Duration,
     },
-    /// The actor is made anew whatever happens, after a pause of up to 5 s if it handled nothing in between.
+    /// The actor is restarted after every panic, with a pause of up to 5 s if it handled nothing in between.
     Always,
 }
 
@@ -39,7 +39,7 @@ impl Default for RestartPolicy {
     }
 }
 
-/// The restarts of one actor, as far as the policy has to remember them.
+/// The restarts of one actor, as far as the policy needs them.
 #[derive(Debug)]
 pub(crate) struct RestartLimiter {
     policy: RestartPolicy,
@@ -51,7 +51,7 @@ impl RestartLimiter {
         Self { policy, recent: VecDeque::new() }
     }
 
-    /// Whether the actor may be made anew at `now`. If so, that counts.
+    /// Returns whether the actor may be restarted at `now`, and counts the restart if so.
     pub(crate) fn allow(&mut self, now: Instant) -> bool {
         match self.policy {
             RestartPolicy::Never => false,
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_within_so_long_and_no_more() {
+    fn restarts_are_limited_within_the_period() {
         let (within, mut now) = (Duration::from_secs(60), Instant::now());
         let mut restarts = RestartLimiter::new(RestartPolicy::Limited { restarts: 3, within });
         for _ in 0..3 {
@@ -89,7 +89,7 @@ mod tests {
         assert!(!restarts.allow(now + Duration::from_secs(9)));
         for _ in 0..100 {
             now += Duration::from_secs(20);
-            assert!(restarts.allow(now), "three a minute may go on for ever");
+            assert!(restarts.allow(now), "three a minute may go on forever");
         }
     }
 

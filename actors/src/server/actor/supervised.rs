@@ -43,7 +43,7 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
     /// Starts the actor on the current arbiter. `ended` is called there with the reason when it will not be restarted.
     ///
     /// # Errors
-    /// [`PanicMessage`]: the factory did.
+    /// [`PanicMessage`]: the factory panicked.
     pub(crate) fn start(
         factory: Factory<A>,
         service: String,
@@ -65,7 +65,7 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
         };
         let (addr, first) = host.make()?;
         let addr = Arc::new(Mutex::new(addr));
-        // Weak, because an actor lives as long as somebody has its address.
+        // Weak, because an actor lives as long as its address is held.
         let shared = Arc::downgrade(&addr);
         let ending = CloseOnEnd { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, ended: Some(ended) };
         actix::spawn(async move {
@@ -111,7 +111,7 @@ impl<A: Actor> ActorEntry for SupervisedActor<A> {
     }
 }
 
-/// Turns away what waits and tells that the actor is not restarted, when its task ends: also when the thread does on which it ran.
+/// Turns away waiting messages and reports the end, when the actor's task ends: also when its thread ends.
 struct CloseOnEnd<A: Actor, F: FnOnce(ServiceEnd)> {
     inbox: Arc<Inbox<A>>,
     end: ServiceEnd,
@@ -132,7 +132,7 @@ type ContextFuture = Pin<Box<dyn Future<Output = ()>>>;
 struct Supervisor<A: Actor> {
     factory: Factory<A>,
     inbox: Arc<Inbox<A>>,
-    /// A clone of it runs in the context of each actor.
+    /// A clone of the driver runs in the context of each actor.
     driver: ActorDriver<A>,
     mailbox: usize,
     restarts: RestartLimiter,
@@ -141,7 +141,7 @@ struct Supervisor<A: Actor> {
 }
 
 impl<A: Actor<Context = Context<A>>> Supervisor<A> {
-    /// Makes the actor and its context, with the driver in it. It runs when the future is polled.
+    /// Creates the actor and its context, with the driver in it. The actor runs when the future is polled.
     fn make(&mut self) -> Result<(Addr<A>, ContextFuture), PanicMessage> {
         let actor = {
             let _scope = blocking::BusyScope::block();
@@ -154,7 +154,7 @@ impl<A: Actor<Context = Context<A>>> Supervisor<A> {
         Ok((addr, Box::pin(context.into_future(actor))))
     }
 
-    /// Runs one actor after the other until one ends without a panic, or too many have panicked.
+    /// Runs one actor after the other until one ends without a panic, or the restart limit is reached.
     async fn keep(&mut self, first: ContextFuture, shared: &Weak<Mutex<Addr<A>>>) -> ServiceEnd {
         let actor = std::any::type_name::<A>();
         let mut life = Ok(first);
@@ -171,7 +171,7 @@ impl<A: Actor<Context = Context<A>>> Supervisor<A> {
                 tracing::error!(actor, panic, restarts, "an actor panicked too often: its service ends");
                 return ServiceEnd::GaveUp { restarts, panic };
             }
-            tracing::error!(actor, panic, restarts, "an actor panicked and is made anew");
+            tracing::error!(actor, panic, restarts, "an actor panicked and is restarted");
             if self.driver.handled() > before {
                 pauses.reset();
             }
@@ -205,7 +205,7 @@ impl<A: Actor<Context = Context<A>>> Supervisor<A> {
             }
         })
         .await;
-        // actix polls a context once more when it is dropped alive, and then a handler may panic again.
+        // actix polls a context once more when it is dropped while running, and then a handler may panic again.
         match catch_unwind(AssertUnwindSafe(|| drop(life))) {
             Ok(()) => end,
             Err(payload) => end.and(Err(PanicMessage::new(payload))),

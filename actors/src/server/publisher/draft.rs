@@ -1,5 +1,5 @@
-//! Encodes an item that is being published, before the publisher is locked: in the encodings in which the last item of its topic
-//! was wanted, and again where that was wrong.
+//! Encodes an item that is being published, before the publisher is locked: in the encodings that were needed for the
+//! last item of its topic, and again if that guess was wrong.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -8,10 +8,10 @@ use meshzero_proto::name::MAX_NAME_BYTES;
 
 use crate::server::publisher::encoded::{EncodedItem, EncodingSet};
 
-/// The number of guesses, a power of two. Topics may share one; a guess that is wrong costs another look.
+/// The number of guesses, a power of two. Topics may share one; a wrong guess costs another attempt.
 const GUESSES: usize = 64;
 
-/// The encodings in which the last items were wanted, by topics that share a place.
+/// The encodings that were needed for the last items, by hash of the topic.
 pub(super) struct EncodingGuesses([AtomicU8; GUESSES]);
 
 impl Default for EncodingGuesses {
@@ -21,13 +21,13 @@ impl Default for EncodingGuesses {
 }
 
 impl EncodingGuesses {
-    /// Notes the encodings in which an item of the topic was wanted.
+    /// Records the encodings that were needed for an item of the topic.
     #[inline(always)]
     pub(super) fn note(&self, topic: &str, wanted: EncodingSet) {
         self.place(topic).store(wanted.bits(), Ordering::Relaxed);
     }
 
-    /// Topics of one service have the same beginning for the most part, and nearly the same length.
+    /// Returns the guess of a topic. The topics of one service mostly begin alike, and have nearly the same length.
     #[inline(always)]
     fn place(&self, topic: &str) -> &AtomicU8 {
         let bytes = topic.as_bytes();
@@ -43,17 +43,18 @@ impl EncodingGuesses {
     }
 }
 
-/// An item, encoded as far as it is known to be wanted. Its own code runs in here only, and never while the publisher is locked.
+/// An item, in the encodings known to be needed. The item's own code runs in here only, and never while the publisher
+/// is locked.
 pub(super) struct DraftItem<'a> {
     topic: &'a str,
     pub(super) wanted: EncodingSet,
     pub(super) item: Box<EncodedItem>,
-    /// Its type, if that is known.
+    /// The type of the item, if that is known.
     pub(super) info: Option<&'static TypeInfo>,
 }
 
 impl<'a> DraftItem<'a> {
-    /// An item of the topic, of which there may be something already.
+    /// An item of the topic, which may have been encoded in part.
     #[inline(always)]
     pub(super) fn new(guesses: &EncodingGuesses, topic: &'a str, item: Option<Box<EncodedItem>>) -> Self {
         let wanted = match topic.len() {
@@ -64,13 +65,13 @@ impl<'a> DraftItem<'a> {
         Self { topic, wanted, item: item.unwrap_or_else(EncodedItem::spare), info: None }
     }
 
-    /// Encodes the item as it is wanted, at most `max` bytes.
+    /// Encodes the item in the encodings needed, in at most `max` bytes.
     #[inline(always)]
     pub(super) fn make<T: WireType>(&mut self, item: &T, max: usize) {
         self.item.make(self.topic, item, self.wanted, max);
     }
 
-    /// Finds out about the type of the item, once the publisher is locked no more, unless it is known.
+    /// Determines the type of the item, once the publisher is no longer locked, unless it is known.
     #[cold]
     pub(super) fn look_at_type<T: WireType>(&mut self) {
         self.info.get_or_insert_with(codec::type_info::<T>);

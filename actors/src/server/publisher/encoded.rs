@@ -1,4 +1,4 @@
-//! One item of news as the frames that travel: in the encodings that its subscribers need, each made once.
+//! One published item, encoded as frames: in the encodings that its subscribers need, each made once.
 
 use std::cell::Cell;
 
@@ -9,12 +9,12 @@ use meshzero_proto::wire::frame;
 
 use crate::message::written::{EncodedParts, ReusableValue, give_back, take_spare};
 
-/// The encodings in which an item is wanted.
+/// A set of encodings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct EncodingSet(u8);
 
 impl EncodingSet {
-    /// As a number, and back.
+    /// Returns the set as a number, see [`EncodingSet::from_bits`].
     pub(crate) fn bits(self) -> u8 {
         self.0
     }
@@ -23,7 +23,7 @@ impl EncodingSet {
         Self(bits)
     }
 
-    /// Returns what is wanted here or there.
+    /// Returns the union of both sets.
     #[inline(always)]
     pub(crate) fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -48,23 +48,23 @@ fn bit(encoding: Encoding) -> u8 {
     }
 }
 
-/// An item as the frames that travel, made as far as that was wanted: before the publisher is locked, because the item's own code
-/// runs meanwhile.
+/// An item as encoded frames, made as far as they were needed: before the publisher is locked, because the item's own
+/// code runs meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedItem {
     bincode: EncodedFrame,
     message_pack: EncodedFrame,
 }
 
-/// An item in the encoding that was wanted, or in MessagePack where bincode cannot hold it.
+/// An item in one encoding, or in MessagePack if bincode cannot represent it.
 #[derive(Debug, Default)]
 struct EncodedFrame {
-    /// Set once it was made, or could not be.
+    /// Set once encoding has been attempted.
     is_made: bool,
     written: EncodedParts,
-    /// The same in pieces that are shared, where it is large.
+    /// The frame as shared pieces, if it is large.
     pieces: Vec<Bytes>,
-    /// The reason why it could not be made.
+    /// The error of the attempt.
     error: Option<EncodeError>,
 }
 
@@ -77,18 +77,18 @@ pub(crate) struct RetainedItem {
 }
 
 thread_local! {
-    /// Memory for what this thread publishes next.
+    /// The buffers for the next item of this thread.
     static SPARE: ReusableValue<EncodedItem> = const { Cell::new(None) };
 }
 
 impl EncodedItem {
-    /// One of which nothing has been made.
+    /// An item without any frames.
     #[inline(always)]
     pub(crate) fn spare() -> Box<Self> {
         take_spare(&SPARE)
     }
 
-    /// Keeps its memory for the next one.
+    /// Clears the item, and keeps its buffers for the next one.
     #[inline(always)]
     pub(crate) fn end(mut self: Box<Self>) {
         self.bincode.clear();
@@ -96,10 +96,10 @@ impl EncodedItem {
         give_back(&SPARE, self);
     }
 
-    /// Makes the frames that are wanted and have not been made.
+    /// Encodes the frames that are wanted and have not been made.
     ///
     /// # Panics
-    /// If there can be no such topic, because its name is too long.
+    /// If the name of the topic is too long.
     #[inline(always)]
     pub(crate) fn make<T: WireType>(&mut self, topic: &str, item: &T, wanted: EncodingSet, max: usize) {
         if wanted.has(Encoding::Bincode) && !self.bincode.is_made {
@@ -110,7 +110,7 @@ impl EncodedItem {
         }
     }
 
-    /// Returns whether all that are wanted have been made, or could not be.
+    /// Returns whether encoding has been attempted for all wanted frames.
     #[inline(always)]
     pub(crate) fn has(&self, wanted: EncodingSet) -> bool {
         (self.bincode.is_made || !wanted.has(Encoding::Bincode))
@@ -124,20 +124,20 @@ impl EncodedItem {
         error(Encoding::Bincode).or_else(|| error(Encoding::MessagePack))
     }
 
-    /// Returns whether one of the frames that were made is large.
+    /// Returns whether one of the frames is large.
     #[inline(always)]
     pub(crate) fn is_large(&self) -> bool {
         !self.bincode.pieces.is_empty() || !self.message_pack.pieces.is_empty()
     }
 
-    /// The item as a frame, for those who want it in this encoding.
+    /// The frame for subscribers that want this encoding.
     #[inline(always)]
     pub(crate) fn frame(&self, wanted: Encoding) -> FrameRef<'_> {
         let EncodedFrame { written, pieces, .. } = self.of(wanted);
         if pieces.is_empty() { FrameRef::Small(written.bytes()) } else { FrameRef::Large(pieces) }
     }
 
-    /// Keeps the item, in the encodings in which it was made.
+    /// Retains the item, in the encodings in which it was made.
     pub(crate) fn retain(&self, info: &'static TypeInfo) -> RetainedItem {
         let kept = |encoding| {
             let frame = self.frame(encoding).to_bytes();
@@ -183,7 +183,7 @@ impl EncodedFrame {
     #[cold]
     fn fail(&mut self, error: EncodeError) {
         self.error = Some(error);
-        // Large items begin in little memory, and what failed may have taken much.
+        // The buffer of a large item begins small, and a failed attempt may have grown it.
         self.written = EncodedParts::default();
     }
 
@@ -199,7 +199,7 @@ impl EncodedFrame {
 }
 
 impl RetainedItem {
-    /// The item for those who want it in this encoding; as MessagePack if it is in no other.
+    /// The frame for subscribers that want this encoding; MessagePack if there is no other.
     pub(crate) fn frame(&self, wanted: Encoding) -> Option<Bytes> {
         let wanted = match wanted {
             Encoding::Bincode => &self.bincode,
@@ -209,7 +209,7 @@ impl RetainedItem {
     }
 }
 
-/// An item as the frame that travels.
+/// A reference to an encoded frame.
 #[derive(Clone, Copy)]
 pub(crate) enum FrameRef<'a> {
     Small(&'a [u8]),
@@ -227,7 +227,8 @@ impl FrameRef<'_> {
     }
 }
 
-/// The frames of a log as whole ones. Large items are kept in pieces, which only a connection puts together by itself.
+/// Joins the frames of a log to whole ones. Large items are kept in pieces, which only a connection can send as they
+/// are.
 pub(crate) fn whole(kept: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
     let mut kept = kept.into_iter();
     std::iter::from_fn(move || {

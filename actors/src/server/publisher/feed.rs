@@ -1,4 +1,4 @@
-//! The publisher's side of one subscription: what comes next for its subscriber.
+//! The publisher's side of one subscription: the stream of items for its subscriber.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -22,10 +22,10 @@ impl SubscriberStream {
         Self { publisher, id }
     }
 
-    /// Waits for what comes next, as whole frames; `None` when the publisher has closed.
+    /// Waits for the next items, as whole frames; `None` when the publisher has closed.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn next(&self) -> Option<Vec<Bytes>> {
         let mut until = None;
         poll_fn(|task| self.poll_next(task, &mut until)).await
@@ -60,8 +60,8 @@ impl SubscriberStream {
         }
     }
 
-    /// From now on `progress` says how far the subscriber's connection has got, in any unit: while that changes, the
-    /// subscriber is waited for, though it takes nothing of what is kept for it.
+    /// Sets `progress`, which returns the progress of the subscriber's connection, in any unit: while it changes, the
+    /// subscriber is waited for, even if it takes nothing from its backlog.
     pub(crate) fn watch(&self, progress: impl Fn() -> u64 + Send + 'static) {
         self.publisher.lock().readers.watch(self.id, Box::new(progress));
     }

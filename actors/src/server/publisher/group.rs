@@ -1,4 +1,4 @@
-//! The subscribers of one publisher who want the same: one prefix, one item type, one policy.
+//! A group of subscribers with the same prefix, item type and policy.
 
 use std::time::{Duration, Instant};
 
@@ -8,37 +8,37 @@ use meshzero_proto::news::{Cursor, GapReason, Keep, Log, Missed, Policy, Queue, 
 
 use crate::runtime::clock;
 
-/// Those who want the same.
+/// Subscribers with the same prefix, item type and policy.
 pub(crate) struct SubscriberGroup {
-    /// Its identity, which no other one of the publisher ever has.
+    /// The identity of the group, unique within the publisher.
     pub(crate) id: u64,
     pub(crate) prefix: Topic,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) policy: Policy,
     pub(crate) kept: GroupBuffer,
-    /// Who they are.
+    /// The ids of the subscribers.
     pub(crate) readers: Vec<u64>,
-    /// Those of them who wait for an item of the log.
+    /// The ids of the subscribers that wait for an item of the log.
     pub(crate) asleep: Vec<u64>,
 }
 
-/// What is kept for them.
+/// The buffer of a group.
 pub(crate) enum GroupBuffer {
-    /// The same for all.
+    /// One log, shared by all.
     Log(Log),
-    /// For each what it has not got: its [`GroupBacklog`].
+    /// A queue for each subscriber, in its [`GroupBacklog`].
     Queues,
 }
 
-/// What one of them has not got yet.
+/// The backlog of one subscriber.
 pub(crate) enum GroupBacklog {
-    /// What is behind its place in the shelf's log.
+    /// The items behind this position in the group's log.
     Log(Cursor),
     Queue(Box<Queue>),
 }
 
 impl SubscriberGroup {
-    /// A shelf without readers. What is wanted has been brought [within](Policy::within) the publisher's limits.
+    /// A group without subscribers. The policy has been restricted to the publisher's limits (see [`Policy::within`]).
     pub(crate) fn new(id: u64, wanted: &Subscribe) -> Self {
         let Subscribe { prefix, fingerprint, policy } = wanted;
         let kept = if policy.is_shared() {
@@ -57,12 +57,12 @@ impl SubscriberGroup {
         }
     }
 
-    /// Whether it is for those who want this.
+    /// Returns whether the group has these properties.
     pub(crate) fn is_for(&self, wanted: &Subscribe) -> bool {
         self.fingerprint == wanted.fingerprint && self.policy == wanted.policy && self.prefix == wanted.prefix
     }
 
-    /// Adds a reader, who gets what comes from now on, after an item of each of the topics `had`.
+    /// Adds a subscriber, which receives items published from now on, after an item of each of the topics `had`.
     pub(crate) fn join<'a>(&mut self, id: u64, had: impl IntoIterator<Item = &'a Topic>) -> GroupBacklog {
         self.readers.push(id);
         match &mut self.kept {
@@ -76,7 +76,7 @@ impl SubscriberGroup {
         }
     }
 
-    /// Takes a reader away.
+    /// Removes a subscriber.
     pub(crate) fn leave(&mut self, id: u64, backlog: &GroupBacklog) {
         self.readers.retain(|other| *other != id);
         self.asleep.retain(|other| *other != id);
@@ -85,7 +85,7 @@ impl SubscriberGroup {
         }
     }
 
-    /// How many times it keeps what its policy says.
+    /// Returns the number of backlogs of the policy's size that the group keeps.
     pub(crate) fn backlogs(&self) -> usize {
         match self.kept {
             GroupBuffer::Log(_) => 1,
@@ -93,13 +93,13 @@ impl SubscriberGroup {
         }
     }
 
-    /// Whether its readers want the publisher to wait for them.
+    /// Returns whether its subscribers want the publisher to wait for them.
     pub(crate) fn must_wait(&self) -> bool {
         self.policy.keep == Keep::Wait
     }
 
-    /// Whether none of its readers misses an older item if there is another one. Where each has a queue nobody knows without
-    /// asking them.
+    /// Returns whether certainly none of its subscribers would miss an older item if another one is published. For
+    /// queues this is not known without checking them.
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
         match &self.kept {
@@ -108,7 +108,7 @@ impl SubscriberGroup {
         }
     }
 
-    /// Until when one reader is waited for, as [`Log::wait_for`] says.
+    /// Returns the instant until which a subscriber is waited for, see [`Log::wait_for`].
     pub(crate) fn wait_for(
         &mut self,
         backlog: &mut GroupBacklog,
@@ -123,7 +123,7 @@ impl SubscriberGroup {
         }
     }
 
-    /// Whether one reader was waited for in vain and has not taken everything since.
+    /// Returns whether a subscriber was waited for in vain and has not caught up since.
     pub(crate) fn is_given_up(&self, backlog: &GroupBacklog) -> bool {
         match (backlog, &self.kept) {
             (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => log.is_given_up(cursor),
@@ -132,19 +132,19 @@ impl SubscriberGroup {
         }
     }
 
-    /// Why its readers miss items that fall out of the log.
+    /// Returns the reason for which its subscribers miss items that are dropped from the log.
     pub(crate) fn reason(&self) -> GapReason {
         if self.must_wait() { GapReason::Patience } else { GapReason::Overflow }
     }
 
-    /// So many items of the log, that fell out of it.
+    /// Counts items that were dropped from the log as missed.
     pub(crate) fn count_missed(&self, items: u64) -> Missed {
         let mut missed = Missed::default();
         *if self.must_wait() { &mut missed.patience } else { &mut missed.overflow } = items;
         missed
     }
 
-    /// What one reader has missed: of a queue ever, and of the log since it last read.
+    /// Returns the items that a subscriber has missed: of a queue in all, of the log since its last read.
     pub(crate) fn missed(&self, backlog: &GroupBacklog) -> Missed {
         match (backlog, &self.kept) {
             (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => self.count_missed(log.missing(cursor)),

@@ -1,4 +1,4 @@
-//! The subscribers of one service, and the items that each has not got yet.
+//! The subscribers of one service, in groups, and their backlogs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
@@ -16,57 +16,57 @@ use crate::server::publisher::encoded::FrameRef;
 use crate::server::publisher::group::{GroupBacklog, GroupBuffer, SubscriberGroup};
 use crate::server::publisher::waiters::{WaitTicket, WaitingPublishers};
 
-/// Bytes that one subscriber takes at a time: of a log, as many as one system call moves well, and of a queue, few, because
-/// what it has taken is replaced no more.
+/// The number of bytes that one subscriber takes at a time: from a log, as many as one system call moves well, and from
+/// a queue, few, because items that were taken are no longer replaced.
 const LOG_BYTES: usize = 640 << 10;
 const QUEUE_BYTES: usize = 64 << 10;
 
-/// The subscribers of one publisher: those who want the same stand at one shelf.
+/// The subscribers of one publisher, in groups with the same properties.
 pub(crate) struct Subscribers {
     shelves: Vec<SubscriberGroup>,
     readers: BTreeMap<u64, Subscriber>,
     next_id: u64,
     /// Changes whenever [`Recipients`] do.
     version: u64,
-    /// The number of those who insist on being waited for.
+    /// The number of subscribers that insist on being waited for.
     insisting: usize,
     /// Publishers that wait for room.
     waiting: WaitingPublishers,
     limits: SubscriberBounds,
     delivered: u64,
-    /// The items that were missed by those who have left, and those that are told of the logs.
+    /// The items that were missed by subscribers that have left, and those of logs that have been reported.
     missed: Missed,
     given_up: u64,
 }
 
-/// The limits that matter here.
+/// The limits that apply to the backlogs.
 struct SubscriberBounds {
-    /// Bytes for all together.
+    /// The bytes of all backlogs together.
     all_bytes: u64,
-    /// The most that one is granted.
+    /// The most bytes of one backlog.
     bytes: u64,
-    /// The part of the former for one as it is now.
+    /// The current share of one backlog in the total.
     share: u64,
     patience: Duration,
 }
 
 struct Subscriber {
-    /// The place of its shelf.
+    /// The index of its group.
     shelf: usize,
     backlog: GroupBacklog,
-    /// Frames that come before the backlog.
+    /// The frames before the backlog.
     first: VecDeque<Bytes>,
     waker: Option<Waker>,
-    /// Says how far its connection has got, in whatever unit.
+    /// Returns the progress of its connection, in any unit.
     progress: Option<ProgressFn>,
 }
 
 pub(crate) type ProgressFn = Box<dyn Fn() -> u64 + Send>;
 
-/// The readers of one topic and one type, as of one version of all readers.
+/// The groups that take items of one topic and one type, as of one version.
 pub(crate) type Recipients = Vec<Recipient>;
 
-/// Readers who want an item alike.
+/// A group that takes an item, and the encoding for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recipient {
     shelf: usize,
@@ -74,12 +74,12 @@ pub(crate) struct Recipient {
     pub(crate) encoding: Encoding,
 }
 
-/// The readers that are to be waited for.
+/// The subscribers that are to be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitFor {
-    /// Whoever would miss an older item.
+    /// Every subscriber that would miss an older item.
     Any,
-    /// Those of them who insist on it.
+    /// Those of them that insist on it.
     Insisting,
 }
 
@@ -87,7 +87,7 @@ pub(crate) enum WaitFor {
 pub(crate) struct Blocked {
     /// The instant until which it is waited for.
     pub(crate) until: Instant,
-    /// The identities of the shelves at which it is.
+    /// The ids of the groups that cause it.
     pub(crate) shelves: Vec<u64>,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Blocked {
 pub(crate) enum ReadOutcome {
     /// Whole frames.
     Frames(Vec<Bytes>),
-    /// Nothing yet. There may be something at this instant without anything being published.
+    /// Nothing yet. At this instant there may be something without another item being published.
     Nothing(Option<Instant>),
     /// Nothing, ever.
     Over,
@@ -135,7 +135,7 @@ impl Subscribers {
         self.given_up
     }
 
-    /// The items that subscribers have missed, whether they have been told or not.
+    /// The items that subscribers have missed, reported or not.
     pub(crate) fn missed(&self) -> Missed {
         let mut missed = self.missed;
         for reader in self.readers.values() {
@@ -144,14 +144,14 @@ impl Subscribers {
         missed
     }
 
-    /// Adds a subscriber, who gets `first` before whatever is published from now on, and returns its number. What is wanted
-    /// has been brought within the limits.
+    /// Adds a subscriber, which receives `first` before the items published from now on, and returns its id. The policy
+    /// has been restricted to the limits.
     pub(crate) fn add(&mut self, wanted: &Subscribe, first: Vec<(&Topic, Bytes)>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.version += 1;
         let place = self.shelves.iter().position(|shelf| shelf.is_for(wanted)).unwrap_or_else(|| {
-            // The first of its readers gives it the identity.
+            // Its first subscriber gives the group its id.
             self.shelves.push(SubscriberGroup::new(id, wanted));
             self.shelves.len() - 1
         });
@@ -164,7 +164,7 @@ impl Subscribers {
         id
     }
 
-    /// The subscriber is gone. Returns whom to wake.
+    /// Removes a subscriber. Returns the tasks to wake.
     pub(crate) fn remove(&mut self, id: u64) -> Vec<Waker> {
         let Some(reader) = self.readers.remove(&id) else { return Vec::new() };
         self.version += 1;
@@ -174,7 +174,7 @@ impl Subscribers {
         shelf.leave(id, &reader.backlog);
         if shelf.readers.is_empty() {
             self.shelves.swap_remove(reader.shelf);
-            // Another shelf may have taken its place.
+            // Another group may have taken its index.
             for moved in self.shelves.get(reader.shelf).into_iter().flat_map(|shelf| &shelf.readers) {
                 if let Some(moved) = self.readers.get_mut(moved) {
                     moved.shelf = reader.shelf;
@@ -185,20 +185,20 @@ impl Subscribers {
         self.take_waiting()
     }
 
-    /// All who wait are to be woken, for items or for room.
+    /// Returns all waiting tasks to wake, for items or for room.
     pub(crate) fn wake_all(&mut self) -> Vec<Waker> {
         let asleep = self.readers.values_mut().filter_map(|reader| reader.waker.take());
         self.waiting.wake_all(clock::now()).into_iter().chain(asleep).collect()
     }
 
-    /// Divides the bytes that there are for all.
+    /// Divides the total bytes among the backlogs.
     fn divide(&mut self) {
         let backlogs = self.shelves.iter().map(SubscriberGroup::backlogs).sum::<usize>().max(1) as u64;
         let SubscriberBounds { all_bytes, bytes, share: before, .. } = self.limits;
         let share = all_bytes / backlogs;
         self.limits.share = share;
         if share.min(before) >= bytes {
-            // Nobody has more.
+            // No backlog has more than its share.
             return;
         }
         for shelf in &mut self.shelves {
@@ -213,12 +213,12 @@ impl Subscribers {
         }
     }
 
-    /// Changes whenever [`Subscribers::recipients`] may say something else.
+    /// Changes whenever the result of [`Subscribers::recipients`] may change.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
-    /// The readers of items of `topic` whose type has this fingerprint.
+    /// The groups that take items of `topic` whose type has this fingerprint.
     pub(crate) fn recipients(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Recipients {
         let takers = self.shelves.iter().enumerate();
         let takers = takers.filter(|(_, shelf)| topic.starts_with(shelf.prefix.as_str()));
@@ -229,7 +229,7 @@ impl Subscribers {
         takers.collect()
     }
 
-    /// Returns whether an item can certainly be published without anybody missing an older one.
+    /// Returns whether an item can certainly be published without a subscriber missing an older one.
     #[inline]
     pub(crate) fn has_room(&self, takers: &Recipients, slow: WaitFor) -> bool {
         match slow {
@@ -246,8 +246,9 @@ impl Subscribers {
         shelves.all(|shelf| !shelf.must_wait() || (self.waiting.is_empty() && shelf.has_room()))
     }
 
-    /// Returns what the publisher of an item has to wait for: somebody who would miss an older one, or a publisher that began to wait for
-    /// the same before; `None` if it need not wait. `ticket` is its own place among those. Adds to `woken` those who are to look first.
+    /// Returns the obstacle to publishing an item: a subscriber that would miss an older one, or a publisher that began
+    /// to wait for the same room before; `None` if there is none. `ticket` is the publisher's own place in the queue.
+    /// Adds publishers that have to check first to `woken`.
     #[cold]
     pub(crate) fn wait_for(
         &mut self,
@@ -266,7 +267,7 @@ impl Subscribers {
             }
             let has_room = shelf.has_room();
             if has_room {
-                // A log wakes them only when half of it is free.
+                // Publishers waiting for a log are woken only when half of it is free.
                 self.waiting.wake_before(ticket, shelf.id, now, woken);
             }
             let mut until = self.waiting.turn_of_others(ticket, shelf.id, now, self.limits.patience);
@@ -289,7 +290,7 @@ impl Subscribers {
         earliest.map(|until| Blocked { until, shelves })
     }
 
-    /// `publisher` is woken when there may be room, or it may have its turn, as [`WaitingPublishers::wait`] says.
+    /// Registers `publisher` to be woken when there may be room, or it may be first, see [`WaitingPublishers::wait`].
     pub(crate) fn wake_when_there_is_room(
         &mut self,
         ticket: Option<WaitTicket>,
@@ -300,17 +301,18 @@ impl Subscribers {
         self.waiting.wait(ticket, shelves, publisher, clock::now(), woken)
     }
 
-    /// A publisher waits no more. Adds whom to wake to `woken`; returns what to drop once nothing is locked.
+    /// Removes a publisher from those that wait. Adds tasks to wake to `woken`; returns a value to drop once nothing is
+    /// locked.
     pub(crate) fn leave_waiting(&mut self, ticket: WaitTicket, woken: &mut Vec<Waker>) -> impl Sized + use<> {
         self.waiting.leave(ticket, clock::now(), woken)
     }
 
-    /// The publishers that wait for room.
+    /// Takes the publishers that wait for room.
     pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
         self.waiting.wake_all(clock::now())
     }
 
-    /// Hands an item to all who take it, as the frame of each encoding, and tells whom to wake.
+    /// Appends an item to all its groups, as the frame of each encoding, and adds tasks to wake to `woken`.
     #[inline(always)]
     pub(crate) fn append<'a>(
         &mut self,
@@ -336,7 +338,7 @@ impl Subscribers {
         }
     }
 
-    /// Hands an item to all at a shelf who have queues.
+    /// Appends an item to the queues of a group.
     fn push(&mut self, shelf: usize, topic: &Topic, frame: &Bytes, woken: &mut Vec<Waker>) {
         let shelf = &self.shelves[shelf];
         let now = shelf.policy.every.map(|_| clock::now());
@@ -356,21 +358,22 @@ impl Subscribers {
         }
     }
 
-    /// From now on `progress` says how far the subscriber's connection has got: while that changes, it is waited for.
+    /// Sets `progress`, which returns the progress of the subscriber's connection: while it changes, the subscriber is
+    /// waited for.
     pub(crate) fn watch(&mut self, id: u64, progress: ProgressFn) {
         if let Some(reader) = self.readers.get_mut(&id) {
             reader.progress = Some(progress);
         }
     }
 
-    /// Nothing is held back any more for a subscriber that asked for a rate: nothing will be published.
+    /// Releases the items that the rate limit of a subscriber has held back: nothing more will be published.
     pub(crate) fn release_all(&mut self, id: u64) {
         if let Some(Subscriber { backlog: GroupBacklog::Queue(queue), .. }) = self.readers.get_mut(&id) {
             queue.release_all();
         }
     }
 
-    /// Takes what comes next for one subscriber. If that is nothing, `waker` is called when it is something.
+    /// Takes the next items for one subscriber. If there are none, `waker` is called when there are.
     pub(crate) fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> ReadOutcome {
         let Some(reader) = self.readers.get_mut(&id) else { return ReadOutcome::Over };
         if !reader.first.is_empty() {

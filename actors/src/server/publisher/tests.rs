@@ -1,4 +1,4 @@
-//! Publishers without sockets: what each subscriber gets, and who is waited for.
+//! Tests of publishers without sockets: the items of each subscriber, and waiting for slow ones.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,11 +20,12 @@ fn topic(text: &str) -> Topic {
 fn publisher(message_bytes: usize, topics: usize, subscriptions: usize) -> Publisher {
     let mut limits = Limits::default();
     (limits.message_bytes, limits.topics, limits.subscriptions) = (message_bytes, topics, subscriptions);
-    // Without a task that rings, its alarms are rung by a thread.
+    // Without a task that drives them, its timers are driven by a thread.
     Publisher::new(&limits, &Timers::new().0)
 }
 
-/// A publisher whose alarms are rung by a task of the test's runtime, so that nothing depends on real time if its clock is paused.
+/// A publisher whose timers are driven by a task of the test's runtime, so that nothing depends on real time if its
+/// clock is paused.
 fn on_this_clock(limits: &Limits) -> Publisher {
     let (alarms, ringing) = Timers::new();
     tokio::spawn(async move { ringing.run().await });
@@ -54,7 +55,7 @@ impl Wake for Woken {
     }
 }
 
-/// What a future gives at once.
+/// Returns the output of a future that is ready at once.
 fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
@@ -62,7 +63,7 @@ fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// What is there for a feed, as flags and items, and as how many are missing.
+/// Returns the available items of a feed as flags and bytes, and gaps as counts.
 fn items(feed: &SubscriberStream) -> Vec<(u8, Vec<u8>)> {
     let mut items = Vec::new();
     while let Some(Some(frames)) = now(feed.next()) {
@@ -77,7 +78,7 @@ fn items(feed: &SubscriberStream) -> Vec<(u8, Vec<u8>)> {
 }
 
 #[test]
-fn an_item_reaches_those_who_asked_for_its_topic_in_the_encoding_that_they_read() {
+fn an_item_reaches_the_subscribers_of_its_topic_in_their_encodings() {
     let publisher = publisher(100, 8, 8);
     let same = [subscribe::<u32>(&publisher, ""), subscribe::<u32>(&publisher, "a")];
     let other = subscribe::<String>(&publisher, "");
@@ -119,7 +120,7 @@ fn a_large_blob_is_not_even_copied_once() {
     assert_eq!(now(newest.next()).flatten().map(|pieces| pieces.concat()), Some(whole));
 }
 
-/// Publishes something else, and maybe panics, in the middle of being written.
+/// An item that publishes another one while it is serialised, and may panic then.
 #[derive(Deserialize)]
 struct Interrupted {
     blobs: (Blob, Blob),
@@ -135,7 +136,7 @@ impl Serialize for Interrupted {
         if let Some((publisher, panics)) = &self.meanwhile {
             publish(publisher, "meanwhile", &Blob::from(vec![9; 50_000]));
             if *panics {
-                // Quietly, as what unwinds is no failure of the test.
+                // Without the panic hook, because this is not a failure of the test.
                 std::panic::resume_unwind(Box::new("half an item"));
             }
         }
@@ -145,7 +146,7 @@ impl Serialize for Interrupted {
 }
 
 #[test]
-fn what_is_published_while_an_item_is_written_is_another_item_and_half_an_item_is_none() {
+fn an_item_published_while_another_is_encoded_is_separate_and_half_an_item_is_discarded() {
     let publisher = publisher(1 << 20, 8, 8);
     let feed = subscribe::<(Blob, Blob)>(&publisher, "");
     let blob = |byte| Blob::from(vec![byte; 100_000]);
@@ -158,7 +159,7 @@ fn what_is_published_while_an_item_is_written_is_another_item_and_half_an_item_i
     publish(&publisher, "small", &7u8);
     let items = items(&feed);
     let lengths: Vec<_> = items.iter().map(|(_, item)| item.len()).collect();
-    // Each blob has five bytes before it, and a pair one.
+    // Each blob has five bytes before it, and the pair one.
     assert_eq!(lengths, [50_003, 50_003, 200_011, 1]);
     assert!(items[..2].iter().all(|(_, item)| item[3..].iter().all(|byte| *byte == 9)));
     let (_, whole) = &items[2];
@@ -167,7 +168,7 @@ fn what_is_published_while_an_item_is_written_is_another_item_and_half_an_item_i
     );
 }
 
-/// Can be written in one of the two encodings only.
+/// An item that can be encoded in one of the two encodings only.
 #[derive(Deserialize)]
 struct Picky(u32);
 
@@ -207,7 +208,7 @@ fn a_retained_item_comes_first_in_the_encoding_that_is_wanted() {
 }
 
 #[test]
-fn who_is_slow_misses_the_oldest_unless_the_publisher_waits() {
+fn a_slow_subscriber_misses_the_oldest_unless_the_publisher_waits() {
     let publisher = publisher(100, 8, 8);
     let feed = subscribe_as::<u32>(&publisher, "", Policy::drop_oldest(2));
     for item in 0..3u32 {
@@ -230,7 +231,7 @@ fn who_is_slow_misses_the_oldest_unless_the_publisher_waits() {
     assert_eq!((items(&feed).len(), items(&newest).len()), (1, 1));
 }
 
-/// What is there for a feed, as items and as gaps.
+/// Returns the available items and gaps of a feed as text.
 fn told(feed: &SubscriberStream) -> Vec<String> {
     let mut told = Vec::new();
     while let Some(Some(frames)) = now(feed.next()) {
@@ -254,7 +255,7 @@ fn texts(frames: &[Bytes]) -> Vec<String> {
 }
 
 #[test]
-fn the_last_few_of_each_topic_come_and_the_rest_is_told() {
+fn the_last_few_of_each_topic_arrive_and_the_rest_is_reported() {
     let publisher = publisher(100, 8, 8);
     let few = subscribe_as::<u32>(&publisher, "", Policy::last(2));
     let all = subscribe::<u32>(&publisher, "");
@@ -287,7 +288,7 @@ async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
 }
 
 #[test]
-fn what_a_rate_has_held_back_comes_before_the_end() {
+fn items_held_back_by_a_rate_come_before_the_end() {
     let publisher = publisher(100, 8, 8);
     let every = Some(Duration::from_secs(3_600));
     let rated = subscribe_as::<u32>(&publisher, "", Policy { every, ..Policy::default() });
@@ -313,7 +314,7 @@ fn a_retained_item_counts_where_there_is_a_rate() {
 }
 
 #[test]
-fn who_insists_on_every_item_keeps_publish_from_dropping_any() {
+fn a_subscriber_that_insists_keeps_publish_from_dropping_items() {
     let publisher = publisher(100, 8, 8);
     let insists = subscribe_as::<u32>(&publisher, "a", Policy { items: 2, ..Policy::wait() });
     let quick = subscribe::<u32>(&publisher, "");
@@ -334,13 +335,13 @@ fn who_insists_on_every_item_keeps_publish_from_dropping_any() {
 }
 
 #[tokio::test]
-async fn who_publishes_for_ever_lets_others_have_their_turn() {
+async fn an_endless_publisher_yields_to_others() {
     let publisher = publisher(100, 8, 8);
     let publishing = tokio::spawn({
         let publisher = publisher.clone();
         async move { while publisher.publish_all("a", &1u32).await.is_ok() {} }
     });
-    // On one thread, so this is reached only if the loop pauses.
+    // On one thread, so this is reached only if the loop yields.
     while publisher.totals().published < 3 * TURN {
         tokio::task::yield_now().await;
     }
@@ -349,7 +350,7 @@ async fn who_publishes_for_ever_lets_others_have_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
+async fn a_stopped_subscriber_is_waited_for_and_its_missed_items_are_reported() {
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(50);
     let publisher = on_this_clock(&limits);
@@ -377,7 +378,7 @@ async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
     assert_eq!(told(log), ["-4 Patience", "e 4", "f 5"]);
     assert_eq!(told(oldest), ["-4 Overflow", "e 4", "f 5"]);
     assert_eq!(told(rated), ["-4 Patience", "e 4", "f 5"]);
-    // Now they have caught up, and are waited for again.
+    // They have caught up, and are waited for again.
     publish(&publisher, "a", &6u32);
     publish(&publisher, "b", &7u32);
     assert_eq!(publisher.publish("c", &8u32), Err(PublishError::Full));
@@ -413,7 +414,7 @@ fn a_connection_that_moves_is_a_sign_of_life() {
 }
 
 #[test]
-fn nobody_is_granted_more_than_the_limits_and_many_share_what_there_is() {
+fn backlogs_are_limited_and_share_the_total() {
     let mut limits = Limits::default();
     (limits.backlog_items, limits.backlog_bytes, limits.news_bytes) = (10, 1_000, 2_000);
     let publisher = Publisher::new(&limits, &Timers::new().0);
@@ -485,7 +486,7 @@ async fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
     }
     assert_eq!(read(), ["a 0", "a 1"]);
     assert!(woken.0.load(Ordering::Relaxed) > 0);
-    // There is room for two of them, whoever comes first.
+    // There is room for two of them, and newcomers must not take it.
     let mut late = waiting(9);
     assert_eq!(poll(&mut late), Poll::Pending, "nobody overtakes");
     assert_eq!(publisher.publish("a", &9u32), Err(PublishError::Full));
@@ -529,7 +530,7 @@ async fn a_publisher_that_waits_and_is_not_looked_at_holds_up_others_for_a_momen
     assert_eq!(told(&feed), ["a 1"]);
 }
 
-/// A log of 8 items that is full, of which a reader takes a few at a time, and a publisher that waits for room there.
+/// A full log of 8 items, of which a reader takes a few at a time, and a publisher that waits for room in it.
 async fn filled(
     item: &Vec<u8>,
 ) -> (Publisher, SubscriberStream, tokio::task::JoinHandle<Result<(), PublishError>>) {
@@ -544,7 +545,7 @@ async fn filled(
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_finds_room_has_those_look_who_began_to_wait_before() {
+async fn a_publisher_that_finds_room_wakes_those_before_it() {
     let item = vec![7u8; 300_000];
     let (publisher, feed, waiting) = filled(&item).await;
     assert!(now(feed.next()).flatten().is_some_and(|frames| frames.concat().len() < 4 * item.len()));
@@ -558,7 +559,7 @@ async fn who_finds_room_has_those_look_who_began_to_wait_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_look_although_there_is_room_holds_up_others_for_a_moment_only() {
+async fn a_publisher_that_ignores_room_delays_others_for_a_moment_only() {
     let item = vec![7u8; 300_000];
     let (publisher, feed, waiting) = filled(&item).await;
     waiting.abort();

@@ -14,26 +14,26 @@ use crate::server::publisher::subscribers::{Recipients, Subscribers};
 pub(crate) struct Topics {
     pub(crate) known: Vec<TopicState>,
     places: HashMap<Topic, usize>,
-    /// The one asked for last, which is often the next as well.
+    /// The index of the topic used last, which often is the next one as well.
     recent: usize,
 }
 
-/// What is known of one topic.
+/// The state of one topic.
 pub(crate) struct TopicState {
     pub(crate) topic: Topic,
-    /// The type of the item published last, or of those that were declared.
+    /// The type of the last item, or the declared one.
     pub(crate) item: Option<&'static TypeInfo>,
     pub(crate) retains: bool,
     pub(crate) last: RetainedItem,
-    /// Who takes items of a type, as of a version of the readers.
+    /// The groups that take its items, as of a type and a version of the subscribers.
     pub(crate) takers: Recipients,
     takers_of: Option<(&'static TypeInfo, u64)>,
-    /// The encodings that they want.
+    /// The encodings that those groups want.
     takers_want: EncodingSet,
 }
 
 impl Topics {
-    /// What is known of `topic`, if it is one of the first `max`.
+    /// Returns the state of `topic`, if it is one of the first `max`.
     #[inline]
     pub(crate) fn get_or_insert(
         &mut self,
@@ -64,8 +64,8 @@ impl Topics {
 }
 
 impl TopicState {
-    /// Finds out who takes items of type `T`, unless that is known. `None` if nothing is known of the type here and nothing was
-    /// `found` out: that runs its own code.
+    /// Determines the groups that take items of type `T`, unless they are known. `None` if the type is not known here
+    /// and `found` is not given: determining it runs the type's own code.
     #[inline]
     pub(crate) fn find_recipients<T: WireType>(
         &mut self,
@@ -86,7 +86,7 @@ impl TopicState {
         }
     }
 
-    /// Returns the encodings in which an item of the type whose takers were found is wanted.
+    /// Returns the encodings needed for an item of the type whose recipients were determined.
     #[inline(always)]
     pub(crate) fn wanted(&self, info: &'static TypeInfo) -> EncodingSet {
         if self.retains { self.takers_want.or(retained(info)) } else { self.takers_want }
@@ -105,7 +105,7 @@ impl TopicState {
     }
 }
 
-/// The encodings in which an item is kept for those who subscribe later.
+/// Returns the encodings in which an item is retained for those who subscribe later.
 #[cold]
 fn retained(info: &'static TypeInfo) -> EncodingSet {
     let mut wanted = EncodingSet::default();

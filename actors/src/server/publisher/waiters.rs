@@ -1,7 +1,7 @@
 //! The publishers that wait for room, in the order in which they began to wait.
 //!
-//! Nobody overtakes who waits for the same subscribers. But a publisher is a future of the program, which may be polled no more: who
-//! was woken and does not look holds up the others for a moment only.
+//! Publishers that wait for the same subscribers proceed in order. But a publisher is a future of the program, which
+//! may never be polled again: one that was woken and does not check holds up the others for a moment only.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -9,45 +9,45 @@ use std::time::{Duration, Instant};
 
 use crate::runtime::clock;
 
-/// The time for which one who was woken has its turn without looking.
+/// The time for which a publisher that was woken keeps its turn without checking.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// The publishers that wait.
+/// The publishers that wait for room.
 #[derive(Debug, Default)]
 pub(crate) struct WaitingPublishers {
     all: BTreeMap<WaitTicket, Waiter>,
     next: u64,
 }
 
-/// The place of one among those who wait. Lower ones come first.
+/// The place of a publisher among those that wait. Lower ones come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WaitTicket(u64);
 
 #[derive(Debug)]
 struct Waiter {
-    /// The identities of the shelves at which it has to wait.
+    /// The ids of the groups that it has to wait for.
     shelves: Vec<u64>,
     state: WaiterState,
 }
 
 #[derive(Debug)]
 enum WaiterState {
-    /// Until it is woken.
+    /// Waits to be woken.
     Asleep(Waker),
-    /// It has not looked since then.
+    /// Woken at this instant, and has not checked since.
     Woken(Instant),
 }
 
 impl WaitingPublishers {
-    /// Returns whether nobody waits.
+    /// Returns whether no publisher waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Has `publisher` wait, at its place if it has waited before. Returns that, and the waker that it replaces, which is to be dropped
-    /// once nothing is locked: with it a task may go, and with that another publisher. Those who may have waited for it at another shelf
-    /// are added to `woken`.
+    /// Registers `publisher` to be woken, at its place if it has waited before. Returns its ticket, and the waker that
+    /// it replaces, which is to be dropped once nothing is locked: dropping it may drop a task, and with that another
+    /// publisher. Publishers that may have waited for it at another group are added to `woken`.
     pub(crate) fn wait(
         &mut self,
         ticket: Option<WaitTicket>,
@@ -72,8 +72,8 @@ impl WaitingPublishers {
         }
     }
 
-    /// Returns the instant until which one who wants room at a shelf lets somebody have it who began to wait before, `longest` from now at
-    /// the most; `None` if it need not.
+    /// Returns the instant until which a publisher that wants room in a group has to let another one go first that
+    /// began to wait before, at most `longest` from now; `None` if it need not wait.
     pub(crate) fn turn_of_others(
         &self,
         ticket: Option<WaitTicket>,
@@ -90,7 +90,7 @@ impl WaitingPublishers {
         Some(until).filter(|until| *until > now)
     }
 
-    /// There is room at a shelf for one who may have to let others have theirs before: those are to look, as nobody may have told them.
+    /// Wakes the publishers before this one if a group has room: nobody may have notified them.
     pub(crate) fn wake_before(
         &mut self,
         ticket: Option<WaitTicket>,
@@ -104,8 +104,8 @@ impl WaitingPublishers {
         }
     }
 
-    /// Somebody waits no more, and those behind may have their turn. Adds whom to wake to `woken`; returns what to drop once nothing is
-    /// locked.
+    /// Removes a publisher, so that those behind it may have their turn. Adds tasks to wake to `woken`; returns a value
+    /// to drop once nothing is locked.
     pub(crate) fn leave(
         &mut self,
         ticket: WaitTicket,
@@ -113,7 +113,7 @@ impl WaitingPublishers {
         woken: &mut Vec<Waker>,
     ) -> impl Sized + use<> {
         let gone = self.all.remove(&ticket);
-        // Whoever is asleep has found no room: there is none for those behind either.
+        // A publisher that is asleep has found no room, and there is none for those behind it either.
         if let Some(Waiter { shelves, state: WaiterState::Woken(_) }) = &gone {
             for shelf in shelves {
                 self.pass_on(ticket, *shelf, now, woken);
@@ -122,22 +122,22 @@ impl WaitingPublishers {
         gone
     }
 
-    /// There may be room. Returns whom to wake, in order.
+    /// Returns all tasks to wake, in order, because there may be room.
     pub(crate) fn wake_all(&mut self, now: Instant) -> Vec<Waker> {
         let mut woken = Vec::new();
         self.wake(now, &mut woken, |_, _| true);
         woken
     }
 
-    /// One who has waited at a shelf is not in the way there any more.
+    /// Lets the publishers behind one follow, which waits for a group no more.
     fn pass_on(&mut self, ticket: WaitTicket, shelf: u64, now: Instant, woken: &mut Vec<Waker>) {
-        // One who was woken will look, and those behind know until when it is waited for.
+        // A publisher that was woken will check, and those behind know until when it is waited for.
         if self.is_first_asleep(shelf, now, |first| first > ticket) {
             self.wake(now, woken, |_, waiter| waiter.shelves.contains(&shelf));
         }
     }
 
-    /// The first at a shelf who still has its turn.
+    /// The first publisher waiting for a group that still has its turn.
     fn first_at(&self, shelf: u64, now: Instant) -> Option<(WaitTicket, &Waiter)> {
         let mut at_it = self.all.iter().filter(|(_, waiter)| waiter.shelves.contains(&shelf));
         let first = at_it.find(|(_, waiter)| match waiter.state {
@@ -147,7 +147,7 @@ impl WaitingPublishers {
         first.map(|(ticket, waiter)| (*ticket, waiter))
     }
 
-    /// Returns whether the first at a shelf who still has its turn is `wanted`, and asleep.
+    /// Returns whether that publisher is `wanted`, and asleep.
     fn is_first_asleep(&self, shelf: u64, now: Instant, wanted: impl Fn(WaitTicket) -> bool) -> bool {
         let first = self.first_at(shelf, now);
         first.is_some_and(|(first, waiter)| wanted(first) && matches!(waiter.state, WaiterState::Asleep(_)))
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_before_has_its_turn_at_the_shelves_for_which_it_waits() {
+    fn earlier_publishers_go_first_in_the_groups_they_wait_for() {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let (first, _) = wait(&mut waiters, None, &[1, 2], now);
         let (second, _) = wait(&mut waiters, None, &[2], now);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_woken_and_does_not_look_holds_up_others_for_a_moment_only() {
+    fn a_woken_publisher_that_does_not_check_delays_others_for_a_moment_only() {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let (first, _) = wait(&mut waiters, None, &[1], now);
         assert_eq!(waiters.turn_of_others(None, 1, now, LONGEST), Some(now + LONGEST));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn who_finds_room_wakes_those_before_it_once() {
+    fn finding_room_wakes_earlier_publishers_once() {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let [elsewhere, first, second] = [2, 1, 1].map(|shelf| wait(&mut waiters, None, &[shelf], now).0);
         let mut woken = Vec::new();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_wakes_those_only_whose_turn_it_has_become() {
+    fn leaving_wakes_only_the_publishers_that_are_next() {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let all: Vec<_> = (0..100).map(|_| wait(&mut waiters, None, &[1], now).0).collect();
         let elsewhere = wait(&mut waiters, None, &[2], now).0;
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_woken_by_their_own_look() {
+    fn no_publisher_is_woken_by_its_own_check() {
         let (mut waiters, count, now) = (WaitingPublishers::default(), Arc::<Count>::default(), clock::now());
         let [here, there] = [(); 2].map(|()| Waker::from(Arc::clone(&count)));
         let mut woken = Vec::new();

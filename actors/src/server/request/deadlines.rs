@@ -1,4 +1,4 @@
-//! When the requests of one connection that wait are looked at, because their deadlines pass.
+//! The time of the next check for expired requests on one connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +9,11 @@ use tokio::sync::Notify;
 use crate::runtime::clock;
 use crate::server::request::pending::NEVER;
 
-/// When the requests of one connection that wait are looked at.
+/// The time of the next check for expired requests on one connection.
 #[derive(Debug)]
 pub(crate) struct NextDeadline {
     epoch: Instant,
-    /// The next look, in milliseconds since the epoch; [`NEVER`] while nobody looks.
+    /// The next check, in milliseconds since the epoch; [`NEVER`] if none is planned.
     next: AtomicU64,
     sooner: Arc<Notify>,
 }
@@ -25,12 +25,12 @@ impl Default for NextDeadline {
 }
 
 impl NextDeadline {
-    /// A point in time, in milliseconds since the epoch.
+    /// Converts an instant to milliseconds since the epoch.
     pub(crate) fn millis(&self, at: Instant) -> u64 {
         clock::millis(at.saturating_duration_since(self.epoch))
     }
 
-    /// The next look, if there will be one.
+    /// The next check, if one is planned.
     pub(crate) fn next(&self) -> Option<Instant> {
         match self.next.load(Ordering::Relaxed) {
             NEVER => None,
@@ -38,18 +38,18 @@ impl NextDeadline {
         }
     }
 
-    /// Whether nobody looks before `deadline`, in milliseconds since the epoch.
+    /// Returns whether no check is planned before or at `deadline`, in milliseconds since the epoch.
     #[inline]
     pub(crate) fn is_after(&self, deadline: u64) -> bool {
         deadline < self.next.load(Ordering::Relaxed)
     }
 
-    /// Has somebody look at `next`, in milliseconds since the epoch; says whether nobody looked before.
+    /// Plans a check at `next`, in milliseconds since the epoch; returns whether none was planned before.
     pub(crate) fn set(&self, next: u64) -> bool {
         self.next.swap(next, Ordering::Relaxed) == NEVER
     }
 
-    /// Wakes the one who looks.
+    /// The notification that wakes the task that checks.
     pub(crate) fn notify(&self) -> &Arc<Notify> {
         &self.sooner
     }

@@ -1,4 +1,4 @@
-//! Messages that arrived together, on their way into a service.
+//! The messages that arrived together on one connection, on their way into a service.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,32 +15,32 @@ use crate::server::request::reply::ReplySlot;
 use crate::server::request::responder::Responder;
 use crate::telemetry::trace;
 
-/// Bytes of a request before its message: the time that remains for it.
+/// The bytes of a request before its message: the time that remains for it.
 const WITHIN_BYTES: usize = 4;
 
-/// Whole frames as one connection brought them, with a place among the service's unfinished messages for each message
-/// that is left in them. What was taken out is not seen again, even if its handler panics.
+/// Whole frames from one connection, with a permit of the service for each message that is left in them. A message that
+/// was taken out is not seen again, even if its handler panics.
 pub(crate) struct Delivery {
     frames: Bytes,
-    /// Where the next frame begins.
+    /// The position of the next frame.
     at: usize,
-    /// Messages that are left.
+    /// The number of messages that are left.
     left: usize,
     has_requests: bool,
     arrived: Instant,
     answers: Arc<Responder>,
     places: Permits,
-    /// Room for these bytes on their way from the connection to the service.
+    /// The permit for the bytes of the frames, among those of the connection.
     room: Arc<Permits>,
 }
 
-/// Whether a frame carries a message for a handler.
+/// Returns whether a frame carries a message for a handler.
 pub(crate) fn is_message(header: &Header) -> bool {
     matches!(header.kind, FrameKind::Request | FrameKind::Tell)
 }
 
-/// Divides the payload of a request, without its trace: the time that remains for it, and the message. `None` if it is too
-/// short.
+/// Splits the payload of a request, without its trace, into the time that remains for it and the message. `None` if it
+/// is too short.
 pub(crate) fn request(payload: &[u8]) -> Option<(Option<Duration>, &[u8])> {
     let (within, message) = payload.split_first_chunk::<WITHIN_BYTES>()?;
     let within = u32::from_le_bytes(*within);
@@ -48,7 +48,7 @@ pub(crate) fn request(payload: &[u8]) -> Option<(Option<Duration>, &[u8])> {
 }
 
 impl Delivery {
-    /// The messages in `frames`, as many as there are places.
+    /// The messages in `frames`, as many as there are permits.
     pub(crate) fn new(
         frames: Bytes,
         arrived: Instant,
@@ -61,21 +61,21 @@ impl Delivery {
         Self { frames, at: 0, left, has_requests, arrived, answers, places, room }
     }
 
-    /// Whether some of the messages have deadlines and want answers.
+    /// Returns whether there are requests among the messages, which have deadlines and expect replies.
     pub(crate) fn has_requests(&self) -> bool {
         self.has_requests
     }
 
-    /// The number of the handler of the next message; `None` when none is left.
+    /// Returns the number of the handler of the next message; `None` if none is left.
     #[inline(always)]
     pub(crate) fn slot(&self) -> Option<usize> {
         let mut frames = Frames::new(&self.frames[self.at..]);
         frames.find(|(header, _)| is_message(header)).map(|(header, _)| usize::from(header.slot))
     }
 
-    /// The next message that should be handled, if it is one for the handler `of`, or for any. Those that nobody waits for
-    /// any more are passed over, and those whose time has run out are refused. An answer is appended to `out`. `trace` is told
-    /// of which trace it is a part, if it is.
+    /// Returns the next message that should be handled, if it is one for the handler `of`, or for any. Cancelled
+    /// requests are skipped, and expired ones are refused. A reply is appended to `out`. `trace` is called with the
+    /// trace of the message, if it has one.
     #[inline(always)]
     pub(crate) fn next<'a>(
         &'a mut self,
@@ -99,7 +99,7 @@ impl Delivery {
             self.at = end;
             let is_traced = header.flags & frame::TRACED != 0;
             if is_traced {
-                // The session lets none in that is too short.
+                // The session rejects frames that are too short.
                 payload = payload.get(TRACE_BYTES..).unwrap_or_default();
             }
             let (length, due, deadline) = match header.kind {
@@ -127,14 +127,14 @@ impl Delivery {
         }
     }
 
-    /// The trace that the message which begins at `at` is a part of.
+    /// Returns the trace of the message that begins at `at`.
     #[cold]
     fn trace_at(&self, at: usize) -> Option<TraceContext> {
         let (header, payload) = Frames::new(&self.frames[at..]).next()?;
         frame::divide(header.flags, payload)?.0
     }
 
-    /// Divides the payload of a request that is about to be handled, if it is still wanted.
+    /// Splits the payload of a request that is about to be handled, if it is still wanted.
     fn wanted<'a>(&self, id: u64, payload: &'a [u8], now: Instant) -> Option<(Option<Instant>, &'a [u8])> {
         let (within, message) = request(payload)?;
         let deadline = within.map(|within| self.arrived + within);
@@ -145,7 +145,7 @@ impl Delivery {
         self.answers.owed.start(id).then_some((deadline, message))
     }
 
-    /// How many messages are left.
+    /// The number of messages that are left.
     pub(crate) fn left(&self) -> usize {
         self.left
     }
@@ -159,8 +159,8 @@ impl Delivery {
             .for_each(|(header, _)| count(header.slot.into()));
     }
 
-    /// The last tell for which `find` has something, with how many messages come after it. `find` is given the number of
-    /// the handler, the message and its encoding.
+    /// Returns the last tell for which `find` returns something, with the number of messages after it. `find` is called
+    /// with the number of the handler, the message and its encoding.
     pub(crate) fn last_tell<T>(
         &self,
         find: impl Fn(usize, &[u8], Encoding) -> Option<T>,
@@ -176,12 +176,12 @@ impl Delivery {
         )
     }
 
-    /// Where answers go.
+    /// The responder of the connection.
     pub(crate) fn answers(&self) -> &Arc<Responder> {
         &self.answers
     }
 
-    /// Takes the places of the messages that have been taken out and did not keep their own.
+    /// Takes the permits of the messages that have been taken out and did not keep their own.
     pub(crate) fn places(&mut self) -> Option<Permits> {
         let taken_out = self.places.count().saturating_sub(self.left);
         self.places.split(taken_out)
@@ -189,7 +189,7 @@ impl Delivery {
 }
 
 impl Drop for Delivery {
-    /// Tells those whose requests nobody will take any more, because the service has closed or its actor has stopped.
+    /// Refuses the requests that will not be taken any more, because the service has closed or its actor has stopped.
     fn drop(&mut self) {
         if self.left > 0 {
             refuse_all(&self.frames[self.at..], &self.answers);
@@ -197,7 +197,7 @@ impl Drop for Delivery {
     }
 }
 
-/// Refuses the requests in `frames` that are owed an answer, and says how many there were: they have not been handled.
+/// Refuses the pending requests in `frames`, and returns their number: they have not been handled.
 pub(crate) fn refuse_all(frames: &[u8], answers: &Responder) -> usize {
     let mut refused = 0;
     for (header, _) in Frames::new(frames) {
@@ -217,30 +217,30 @@ pub(crate) struct IncomingMessage<'a> {
     pub payload: &'a [u8],
     /// Its encoding.
     pub encoding: Encoding,
-    /// The way back; `None` for a tell.
+    /// The channel for the reply; `None` for a tell.
     pub due: Option<ReplySlot<'a>>,
-    /// When it is no use handling it any more.
+    /// The deadline, after which handling it is useless.
     pub deadline: Option<Instant>,
-    /// Its place among the service's unfinished messages.
+    /// The permit of the message.
     pub place: MessagePermit<'a>,
-    /// How many messages that arrived with it come after it.
+    /// The number of messages after it that arrived together with it.
     pub after: usize,
-    /// What arrived together, of which the message is a part.
+    /// The batch of frames that the message is a part of.
     pub source: &'a Bytes,
 }
 
-/// A message's place among the service's unfinished messages.
+/// The permit of a message.
 pub(crate) enum MessagePermit<'a> {
-    /// Given back together with those of the messages that arrived with it.
+    /// Released together with those of the messages that arrived with it.
     Shared(&'a mut Permits, &'a Arc<Permits>),
-    /// Its own.
+    /// A permit of its own.
     Own(Permits),
 }
 
-/// Places of messages that are finished later.
+/// The permits of messages that are finished later.
 pub(crate) struct HeldPermits {
     _places: Permits,
-    /// Room for the bytes of all that arrived together.
+    /// The permit for the bytes of all that arrived together.
     _room: Option<Arc<Permits>>,
 }
 
@@ -251,7 +251,7 @@ impl From<Permits> for HeldPermits {
 }
 
 impl MessagePermit<'_> {
-    /// The place of a message that is finished later.
+    /// Takes the permit of a message that is finished later.
     pub(crate) fn keep(self) -> Option<Permits> {
         match self {
             Self::Shared(places, _) => places.split(1),
@@ -259,8 +259,8 @@ impl MessagePermit<'_> {
         }
     }
 
-    /// The place of this message, and those of all that arrived before it and did not keep their own, with the room for
-    /// their bytes. `after` come after it.
+    /// Takes the permit of this message, and those of all that arrived before it and did not keep their own, with the
+    /// permit for their bytes. `after` messages come after it.
     pub(crate) fn keep_all(self, after: usize) -> Option<HeldPermits> {
         match self {
             Self::Shared(places, room) => {
@@ -290,8 +290,7 @@ impl<'a> IncomingMessage<'a> {
         }
     }
 
-    /// The message to be kept, whatever becomes of those that arrived with it, as a part of the trace that this thread works
-    /// for.
+    /// Converts the message to one that is independent of those that arrived with it, as part of the current trace.
     pub(crate) fn into_inbound(self) -> Option<InboundMessage> {
         Some(InboundMessage {
             payload: self.source.slice_ref(self.payload),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Numbers of messages by the names of their types.
 pub(crate) type CountsByType = BTreeMap<String, usize>;
 
-/// A counter of the messages of one type that a handler has begun and will end later. Each of them holds a clone.
+/// A counter of the messages of one type that a handler has begun and will finish later. Each of them holds a clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HandlerInProgress(Arc<()>);
 

@@ -1,4 +1,4 @@
-//! One message on its way into a service that somebody keeps, and the way back for its reply.
+//! One encoded message that is held for later, with the channel for its reply.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,24 +14,24 @@ use crate::message::payload::ReplyBytes;
 use crate::runtime::semaphore::Permits;
 use crate::server::request::responder::{self, Responder};
 
-/// A message that waits for its handler, still encoded.
+/// An encoded message that waits for its handler.
 pub struct InboundMessage {
     /// The encoded message.
     pub payload: Bytes,
     /// Its encoding.
     pub encoding: Encoding,
-    /// The way back; `None` for a tell.
+    /// The channel for the reply; `None` for a tell.
     pub reply: Option<ReplyTo>,
-    /// When it is no use handling it any more.
+    /// The deadline, after which handling it is useless.
     pub deadline: Option<Instant>,
-    /// One place among the service's unfinished messages, given back when it is finished.
+    /// One permit of the service, released when the message is finished.
     pub place: Permits,
     /// The trace that it is part of.
     pub trace: Option<Box<TraceContext>>,
 }
 
 impl InboundMessage {
-    /// Whether the handler should still run. If not, the caller has been told why.
+    /// Returns whether the handler should still run. If not, the caller has been told the reason.
     pub fn is_due(&mut self, now: Instant) -> bool {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             if let Some(reply) = self.reply.take() {
@@ -44,7 +44,7 @@ impl InboundMessage {
 }
 
 impl InboundMessage {
-    /// Drops the message because nobody will handle it, and tells the caller that it may send it elsewhere.
+    /// Drops the message because it will not be handled, and tells the caller that it may be sent to another instance.
     pub(crate) fn reject_draining(self) {
         if let Some(reply) = self.reply {
             reply.refuse(Refusal::Draining);
@@ -52,12 +52,12 @@ impl InboundMessage {
     }
 }
 
-/// What a request ends in.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The encoded reply.
     Reply(Encoding, ReplyBytes),
-    /// No reply, and why.
+    /// No reply, and the reason.
     Refused(Refusal),
 }
 
@@ -66,24 +66,24 @@ enum ReplyRoute {
     Local { waiting: oneshot::Sender<Outcome>, max_bytes: usize },
 }
 
-/// The way back for one reply. Dropped without an answer it says that the handler panicked.
+/// The channel for one reply. Dropped without a reply, it refuses the request as one whose handler panicked.
 pub struct ReplyTo {
     way: Option<ReplyRoute>,
     preferred: Encoding,
 }
 
 impl ReplyTo {
-    /// To the request `id` of a connection, which must be owed there.
+    /// A channel for the request `id` of a connection, which must be pending there.
     pub(crate) fn wire(answers: Arc<Responder>, id: u64, preferred: Encoding) -> Self {
         Self { way: Some(ReplyRoute::Wire { answers, id }), preferred }
     }
 
-    /// To a caller in this process.
+    /// A channel for a caller in this process.
     pub(crate) fn local(waiting: oneshot::Sender<Outcome>, max_bytes: usize) -> Self {
         Self { way: Some(ReplyRoute::Local { waiting, max_bytes }), preferred: Encoding::MessagePack }
     }
 
-    /// Returns whether somebody still waits for the reply and can be reached.
+    /// Returns whether the reply is still wanted, and the caller can be reached.
     pub fn is_wanted(&self) -> bool {
         match &self.way {
             Some(ReplyRoute::Wire { answers, id }) => answers.is_wanted(*id),
@@ -91,7 +91,7 @@ impl ReplyTo {
         }
     }
 
-    /// Returns whether nobody has answered, and the caller has not cancelled.
+    /// Returns whether no reply has been sent, and the caller has not cancelled.
     fn is_open(&self) -> bool {
         match &self.way {
             Some(ReplyRoute::Wire { answers, id }) => answers.owed.contains(*id),
@@ -100,12 +100,12 @@ impl ReplyTo {
         }
     }
 
-    /// Sends the reply, with whatever else leaves next on the connection.
+    /// Sends the reply, together with other frames that are sent next on the connection.
     pub(crate) fn send<R: WireType>(self, reply: &R) {
         self.send_at(Flush::Gathered, reply);
     }
 
-    /// Sends the reply from this thread. For who has taken one message and does nothing else meanwhile: waking the
+    /// Sends the reply from this thread. For actors that take one message and do nothing else meanwhile: waking the
     /// connection's thread would take longer.
     pub fn send_at_once<R: WireType>(self, reply: &R) {
         self.send_at(Flush::AtOnce, reply);
@@ -113,7 +113,7 @@ impl ReplyTo {
 
     fn send_at<R: WireType>(mut self, pace: Flush, reply: &R) {
         if let Some(ReplyRoute::Wire { answers, id }) = &self.way {
-            // Before the way is taken: should the reply's `Serialize` panic, the caller hears of it.
+            // Before the route is taken: should the reply's `Serialize` panic, the request is still refused.
             answers.answer(*id, self.preferred, pace, reply);
         }
         if let Some(ReplyRoute::Local { waiting, max_bytes }) = self.way.take() {
@@ -127,7 +127,7 @@ impl ReplyTo {
         }
     }
 
-    /// Sends the reason why there is no reply.
+    /// Refuses the request, with the reason.
     pub fn refuse(mut self, why: Refusal) {
         self.end(why);
     }

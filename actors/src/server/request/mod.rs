@@ -1,4 +1,4 @@
-//! The requests of one connection: delivery, deadlines, and the replies that are still due.
+//! The requests of one connection: delivery, deadlines, and pending replies.
 
 pub(crate) mod deadlines;
 pub(crate) mod delivery;

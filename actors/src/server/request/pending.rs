@@ -1,26 +1,26 @@
-//! The requests of one connection that were taken and have neither been answered nor cancelled.
+//! The pending requests of one connection: accepted, and neither answered nor cancelled.
 
 use std::sync::OnceLock;
 
 use crate::runtime::sync::atomic::{AtomicU64, Ordering};
 
-/// Places that are made at a time: most callers have few requests under way.
+/// The number of slots allocated at a time: most callers have few requests in flight.
 const CHUNK: usize = 64;
 
-/// No request has this number: its place would be beyond any limit.
+/// No request has this id: its slot would be beyond any limit.
 const NONE: u64 = u64::MAX;
 
-/// Set in the number of a request whose handler has begun. No place is so far up that a number has it by itself.
+/// Set in the id of a request whose handler has begun. No slot number is so large that an id has the bit by itself.
 const BEGUN: u64 = 1 << 31;
 
 /// No deadline.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// Which requests are owed an answer, and when it is no use any more. A request's number names its place in the lower half,
-/// see [`CallId`](meshzero_proto::call::in_flight::CallId), and a caller uses a place again only when the request that had it is no
-/// longer wanted. So nothing is searched and nothing is locked.
+/// The table of pending requests and their deadlines. The lower half of a request's id is its slot, see
+/// [`CallId`](meshzero_proto::call::in_flight::CallId), and a caller reuses a slot only when the request that had it is
+/// no longer wanted. So there is no search and no lock.
 ///
-/// Times are milliseconds since whatever instant its user counts from.
+/// Times are milliseconds since an arbitrary epoch of the user.
 #[derive(Debug)]
 pub(crate) struct PendingRequests {
     chunks: Box<[OnceLock<Box<[Slot; CHUNK]>>]>,
@@ -40,14 +40,15 @@ impl Slot {
 }
 
 impl PendingRequests {
-    /// Room for `limit` requests at a time.
+    /// A table with `limit` slots.
     pub(crate) fn new(limit: usize) -> Self {
         let limit = limit.min(BEGUN as usize);
         Self { chunks: (0..limit.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect(), limit }
     }
 
-    /// Notes that the request `id` was taken, whose reply is wanted until `deadline`, and that the one which had its place is
-    /// no longer wanted; false if its place is beyond the limit, or it is owed already. To be called by one at a time.
+    /// Adds the request `id`, whose reply is wanted until `deadline`; the previous request in its slot is no longer
+    /// wanted. Returns false if the slot is beyond the limit, or the request is pending already. Must not be called
+    /// concurrently.
     pub(crate) fn insert(&self, id: u64, deadline: u64) -> bool {
         let index = index(id);
         if index >= self.limit {
@@ -63,7 +64,7 @@ impl PendingRequests {
         true
     }
 
-    /// Notes that the handler of `id` begins; false if that is not owed any more, and must not be handled.
+    /// Marks the handler of `id` as begun; false if the request is no longer pending, and must not be handled.
     #[inline]
     pub(crate) fn start(&self, id: u64) -> bool {
         self.place(id).is_some_and(|place| {
@@ -71,23 +72,25 @@ impl PendingRequests {
         })
     }
 
-    /// Notes that nobody waits for the answer to `id` any more; false if it was not owed.
+    /// Removes the request `id`; false if it was not pending.
     pub(crate) fn remove(&self, id: u64) -> bool {
         let forget = |place: &Slot, id| {
             place.id.compare_exchange(id, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
-        // Most are forgotten when they have been answered. One that begins in between is found by the third look.
+        // Most are removed after their handler has begun. A handler that begins in between is found by the third
+        // attempt.
         self.place(id)
             .is_some_and(|place| forget(place, id | BEGUN) || forget(place, id) || forget(place, id | BEGUN))
     }
 
-    /// Whether somebody waits for the answer to `id`.
+    /// Returns whether the request `id` is pending.
     pub(crate) fn contains(&self, id: u64) -> bool {
         self.place(id).is_some_and(|place| place.id.load(Ordering::Acquire) & !BEGUN == id)
     }
 
-    /// Forgets the requests that have not begun and whose deadline is not after `now`, and shows each to `expired`. Says when
-    /// the next is due, if there is one. To be called by whoever calls [`PendingRequests::insert`].
+    /// Removes the requests whose handlers have not begun and whose deadlines are not after `now`, and calls `expired`
+    /// for each. Returns the next deadline, if there is one. Must not be called concurrently with
+    /// [`PendingRequests::insert`].
     pub(crate) fn expire(&self, now: u64, mut expired: impl FnMut(u64)) -> Option<u64> {
         let mut next = NEVER;
         for place in self.chunks.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter()) {
@@ -121,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_owed_once() {
+    fn a_request_is_answered_once() {
         let owed = PendingRequests::new(100);
         assert!(owed.insert(7, NEVER) && owed.contains(7));
         assert!(!owed.insert(7, NEVER), "it is owed already");
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_a_place_again_no_longer_wants_the_one_before() {
+    fn a_reused_slot_drops_the_request_before_it() {
         let owed = PendingRequests::new(100);
         let later = 1 << 32 | 7;
         assert!(owed.insert(7, NEVER) && owed.start(7) && owed.insert(later, NEVER));
@@ -149,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_begun_expires_at_its_deadline() {
+    fn requests_that_have_not_begun_expire_at_their_deadlines() {
         let owed = PendingRequests::new(100);
         for (id, deadline) in [(1, 10), (2, 10), (3, 20), (70, NEVER), (71, 10)] {
             assert!(owed.insert(id, deadline));

@@ -1,4 +1,4 @@
-//! Refuses requests whose deadlines pass while they wait, whatever their actor is doing meanwhile.
+//! Refuses requests whose deadlines pass while they wait, even while their actor is busy.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,20 +10,21 @@ use crate::runtime::clock;
 use crate::server::request::pending::NEVER;
 use crate::server::request::responder::Responder;
 
-/// The shortest time between two looks at what waits, in milliseconds: each looks at all of it.
+/// The shortest time between two checks, in milliseconds: each check visits all pending requests.
 const TICK: u64 = 2;
 
-/// The longest: so soon it is noticed that a connection has ended.
+/// The longest time between two checks, within which the end of a connection is noticed.
 const LONGEST_TICK: Duration = Duration::from_secs(5);
 
-/// Notes that the request `id` arrived `at`, see [`Expiry::millis`](crate::server::request::deadlines::Expiry::millis), whose reply is wanted `within`
-/// so long, as [`Owed::track`](crate::server::request::pending::Owed::owe). If it still waits when that is over, it is refused. To be called on the
-/// thread of its connection.
+/// Records that the request `id` arrived at `at`, see
+/// [`NextDeadline::millis`](crate::server::request::deadlines::NextDeadline::millis), with a reply wanted within
+/// `within`, see [`PendingRequests::insert`](crate::server::request::pending::PendingRequests::insert). If it still
+/// waits after that, it is refused. Must be called on the thread of its connection.
 #[inline]
 pub(crate) fn track(answers: &Arc<Responder>, id: u64, at: u64, within: Option<Duration>) -> bool {
     let deadline = within.map_or(NEVER, |within| at.saturating_add(clock::millis(within)));
     let is_new = answers.owed.insert(id, deadline);
-    // Most come in the order of their deadlines, and wait for nobody.
+    // Most requests arrive in the order of their deadlines, and need no earlier check.
     if is_new && answers.expiry.is_after(deadline) {
         reap_sooner(answers, deadline);
     }
@@ -40,10 +41,10 @@ fn reap_sooner(answers: &Arc<Responder>, deadline: u64) {
     }
 }
 
-/// Looks at what waits at each deadline, until nothing waits that has one.
+/// Checks the pending requests at each deadline, until none of them has one.
 async fn look(answers: Weak<Responder>, sooner: Arc<Notify>) {
     while let Some(next) = answers.upgrade().and_then(|answers| answers.expiry.next()) {
-        // Not so long that those who have hung up cost memory until their deadlines.
+        // Not longer, so that a connection that has ended does not occupy memory until its last deadline.
         let latest = clock::now() + LONGEST_TICK;
         tokio::select! {
             biased;

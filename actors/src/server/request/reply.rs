@@ -1,4 +1,4 @@
-//! The way back for one reply while its message is being handled, and the batch in which replies leave together.
+//! The reply slot of a message that is being handled, and the batch in which replies are sent together.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,15 +9,15 @@ use meshzero_proto::wire::refusal::Refusal;
 use crate::server::request::inbound::ReplyTo;
 use crate::server::request::responder::Responder;
 
-/// How long an answer waits for the handlers of messages that arrived with its own. A system call takes a few
+/// The time for which a reply waits for the handlers of messages that arrived with its own. A system call takes a few
 /// microseconds, so quick handlers share one, and slow ones hold nothing up.
 const LONGEST_WAIT: Duration = Duration::from_micros(50);
 
-/// Bytes of answers that leave without waiting for more.
+/// The number of bytes of replies that are sent without waiting for more.
 const LONGEST_BATCH: usize = 64 << 10;
 
-/// Answers to messages that are handled in one go, which leave in one go: at its end, and when they have waited for long.
-/// What is there leaves as well when a handler panics.
+/// Replies to messages that are handled in one go, which are sent together: at the end of the batch, and when they have
+/// waited too long. Also sent when a handler panics.
 pub(crate) struct ReplyBatch<'a> {
     answers: Arc<Responder>,
     frames: &'a mut Vec<u8>,
@@ -25,12 +25,12 @@ pub(crate) struct ReplyBatch<'a> {
 }
 
 impl<'a> ReplyBatch<'a> {
-    /// A batch that is gathered in `frames`, which is memory to be used again.
+    /// A batch that is gathered in `frames`, a buffer to be reused.
     pub(crate) fn new(answers: &Arc<Responder>, frames: &'a mut Vec<u8>) -> Self {
         Self { answers: Arc::clone(answers), frames, since: None }
     }
 
-    /// Where the next answer is appended.
+    /// Returns the buffer to which the next reply is appended.
     #[inline]
     pub(crate) fn frames(&mut self, now: Instant) -> &mut Vec<u8> {
         if !self.frames.is_empty() {
@@ -52,8 +52,8 @@ impl Drop for ReplyBatch<'_> {
     }
 }
 
-/// The way back for one reply, while its message is being handled: into a batch that leaves when the handlers have had
-/// their turn. Dropped without an answer it says that the handler panicked.
+/// The slot of one reply, while its message is being handled: in a batch that is sent after the handlers' turn. Dropped
+/// without a reply, it refuses the request as one whose handler panicked.
 pub(crate) struct ReplySlot<'a> {
     way: Option<ReplyTarget<'a>>,
 }
@@ -64,7 +64,7 @@ enum ReplyTarget<'a> {
 }
 
 impl<'a> ReplySlot<'a> {
-    /// The reply to the request `id`, to be appended to `out`.
+    /// The slot for the reply to the request `id`, to be appended to `out`.
     pub(crate) fn new(
         answers: &'a Arc<Responder>,
         id: u64,
@@ -78,7 +78,7 @@ impl<'a> ReplySlot<'a> {
     pub(crate) fn send<R: WireType>(mut self, reply: &R) {
         match self.way.take() {
             Some(ReplyTarget::Batch { answers, id, preferred, out }) if answers.owed.contains(id) => {
-                // Should the reply's `Serialize` panic, this says so in its place.
+                // Should the reply's `Serialize` panic, a refusal takes its place.
                 let mut guard = PartialReply { answers, id, start: out.len(), out, sent: false };
                 answers.write_reply(guard.out, id, preferred, reply);
                 guard.sent = true;
@@ -92,12 +92,12 @@ impl<'a> ReplySlot<'a> {
         }
     }
 
-    /// Sends the reason why there is no reply.
+    /// Refuses the request, with the reason.
     pub(crate) fn refuse(mut self, why: &Refusal) {
         self.end(why);
     }
 
-    /// The way back for a reply that comes later, maybe from another thread.
+    /// Converts the slot to a channel for a reply that comes later, possibly from another thread.
     pub(crate) fn later(mut self) -> Option<ReplyTo> {
         match self.way.take()? {
             ReplyTarget::Batch { answers, id, preferred, .. } => {
@@ -130,7 +130,7 @@ impl Drop for ReplySlot<'_> {
     }
 }
 
-/// Half a reply, to be replaced by a refusal if its serialising panics.
+/// A partial reply, to be replaced by a refusal if its serialisation panics.
 struct PartialReply<'a> {
     answers: &'a Responder,
     id: u64,

@@ -1,4 +1,4 @@
-//! The answering side of one connection: what is owed, and the way out.
+//! The responder of one connection: the pending requests, and the queue for their replies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,24 +16,24 @@ use crate::server::request::deadlines::NextDeadline;
 use crate::server::request::pending::{NEVER, PendingRequests};
 use crate::telemetry::counters::RequestCounters;
 
-/// The replies that one connection owes its caller. Shared by whoever may answer, on any thread.
+/// The replying side of one connection. Shared by everything that may reply, on any thread.
 pub(crate) struct Responder {
-    /// Requests that were taken and have neither been answered nor cancelled.
+    /// The requests that were accepted and neither answered nor cancelled.
     pub(crate) owed: PendingRequests,
-    /// The time at which those that wait are looked at, because their deadlines pass.
+    /// The time of the next check for expired requests.
     pub(crate) expiry: NextDeadline,
-    /// Set once the link has ended, so that no answer reaches the caller.
+    /// Set once the link has ended, so that no reply reaches the caller.
     is_cut_off: AtomicBool,
     counters: Arc<RequestCounters>,
     max_bytes: usize,
-    /// The frame of a longer reply leaves in pieces.
+    /// The length from which on the frame of a reply is sent in pieces.
     pub(crate) longest: usize,
     outbox: Arc<SendQueue>,
 }
 
 impl Responder {
-    /// Answers of at most `max_bytes` each go out through `outbox`; at most `limit` may be owed at a time. What is not
-    /// answered is counted by `counters`.
+    /// A responder that sends replies of at most `max_bytes` each through `outbox`, for at most `limit` pending
+    /// requests. Refused requests are counted by `counters`.
     pub(crate) fn new(
         outbox: Arc<SendQueue>,
         limit: usize,
@@ -45,23 +45,24 @@ impl Responder {
         Self { owed, expiry, is_cut_off, counters, max_bytes, longest: usize::MAX, outbox }
     }
 
-    /// Lets long replies leave in pieces: the caller has said that it takes them.
+    /// Lets long replies be sent in pieces: the caller supports that.
     pub(crate) fn new_fragmented(self) -> Self {
         Self { longest: PIECE_BYTES, ..self }
     }
 
-    /// Notes that the link has ended, for those who keep a message for later. What the service has taken is handled all the same.
+    /// Marks the link as ended, for actors that hold a message for later. Messages that the service has accepted are
+    /// handled all the same.
     pub(crate) fn cut_off(&self) {
         self.is_cut_off.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the caller still waits for the answer to `id`, and can be reached.
+    /// Returns whether the reply to `id` is still wanted, and the caller can be reached.
     pub(crate) fn is_wanted(&self, id: u64) -> bool {
         self.owed.contains(id) && !self.is_cut_off.load(Ordering::Relaxed)
     }
 
-    /// Notes that the caller does not want the reply to `id` any more. What has not begun is not handled, and what has not left
-    /// of a long reply stays here.
+    /// Cancels the request `id`. If its handler has not begun, it is not handled; the unsent pieces of a long reply are
+    /// dropped.
     pub(crate) fn cancel(&self, id: u64) {
         if self.owed.remove(id) {
             self.counters.cancelled.count();
@@ -69,7 +70,7 @@ impl Responder {
         self.outbox.revoke(id);
     }
 
-    /// Refuses the request `id`, whose deadline has passed before it was handled, if it is still owed.
+    /// Refuses the request `id`, whose deadline has passed before it was handled, if it is still pending.
     #[cold]
     pub(crate) fn expire(&self, id: u64) {
         if self.owed.remove(id) {
@@ -77,23 +78,23 @@ impl Responder {
         }
     }
 
-    /// Refuses those whose deadlines have passed at `now` before their handlers began; says when the next is due.
+    /// Refuses requests whose deadlines have passed at `now` before their handlers began; returns the next deadline.
     pub(crate) fn expire_until(&self, now: u64) -> Option<u64> {
         self.owed.expire(now, |id| self.refuse(id, &Refusal::Expired))
     }
 
-    /// Refuses those whose handlers have not begun: the service closes, and they never will.
+    /// Refuses requests whose handlers have not begun: the service closes, and they never will.
     pub(crate) fn reject_unstarted(&self) {
-        // Every deadline has passed by the end of time, and what has none is due then.
+        // At this instant every deadline has passed, also that of requests without one.
         let _ = self.owed.expire(NEVER, |id| self.refuse(id, &Refusal::Draining));
     }
 
-    /// Refuses the request `id`, whether or not it is owed.
+    /// Refuses the request `id`, pending or not.
     pub(crate) fn refuse(&self, id: u64, refusal: &Refusal) {
         self.push(|answers, out| answers.write_refusal(out, id, refusal));
     }
 
-    /// Answers the request `id`, if that is still owed.
+    /// Replies to the request `id`, if that is still pending.
     pub(crate) fn answer<R: codec::WireType>(&self, id: u64, preferred: Encoding, pace: Flush, reply: &R) {
         if self.owed.contains(id) {
             let reply_to = ReplyFrame { id, longest: self.longest };
@@ -102,12 +103,12 @@ impl Responder {
         }
     }
 
-    /// Lets frames that were written elsewhere leave at once, and leaves `frames` empty.
+    /// Sends frames that were written elsewhere at once, and leaves `frames` empty.
     pub(crate) fn push_frames(&self, frames: &mut Vec<u8>) {
         self.outbox.push_frames(frames);
     }
 
-    /// Lets the long reply to the request `id`, which was written to the end of `out` from `start` on, leave in pieces.
+    /// Sends the long reply to the request `id`, which is at the end of `out` from `start` on, in pieces.
     #[cold]
     pub(crate) fn send_fragmented(&self, id: u64, out: &mut Vec<u8>, start: usize) {
         let mut whole = Bytes::from(std::mem::take(out));
@@ -117,14 +118,14 @@ impl Responder {
     }
 
     fn push(&self, write: impl FnOnce(&Self, &mut Buffer)) {
-        // On a closed connection nobody waits for the answer.
+        // Fails if the connection is closed, and nobody waits for the reply.
         let _ = self.outbox.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
             write(self, out);
             Ok(())
         });
     }
 
-    /// Appends the reply to the request `id`, or why it cannot be one.
+    /// Appends the reply to the request `id`, or a refusal if it cannot be encoded.
     pub(crate) fn write_reply<R: codec::WireType>(
         &self,
         out: &mut impl WriteBuffer,
@@ -139,7 +140,7 @@ impl Responder {
         }
     }
 
-    /// Appends the reason why the request `id` has no reply.
+    /// Appends the refusal of the request `id`.
     pub(crate) fn write_refusal(&self, out: &mut impl WriteBuffer, id: u64, why: &Refusal) {
         self.counters.refused(why);
         events::record(|| tracing::debug!(id, %why, "a request is refused"));
@@ -147,7 +148,7 @@ impl Responder {
     }
 }
 
-/// The refusal of a reply that cannot be encoded.
+/// Returns the refusal for a reply that cannot be encoded.
 pub(crate) fn refusal(error: EncodeError) -> Refusal {
     match error {
         EncodeError::TooLarge { max } => Refusal::ReplyTooLarge { limit: max as u64 },

@@ -1,4 +1,4 @@
-//! The handle with which a service reaches its actor, whoever runs that.
+//! The handle by which a service reaches its actor, supervised or external.
 
 use std::sync::{Arc, Weak};
 
@@ -15,22 +15,22 @@ use crate::server::actor::supervised::{Factory, SupervisedActor};
 use crate::server::service::environment::Environment;
 use crate::telemetry::counters::RequestCounters;
 
-/// The handle with which a service reaches its actor.
+/// The handle by which a service reaches its actor.
 pub(crate) struct ActorHandle {
-    /// For encoded messages.
+    /// The entry for encoded messages.
     pub(crate) entry: Arc<dyn ActorEntry>,
-    /// For messages of this process, in the order of the handlers.
+    /// The local entries, in the order of the handlers.
     pub(crate) doors: Vec<AnyLocalEntry>,
-    /// Counts messages that are not handled.
+    /// The counters of messages that are not handled.
     pub(crate) counters: Arc<RequestCounters>,
 }
 
 impl ActorHandle {
-    /// Starts an actor that the mesh runs, on the current arbiter. `service` is the name of its service in the log. `ended` is called there
-    /// when the actor will not be restarted.
+    /// Starts an actor that the mesh runs, on the current arbiter. `service` is the name of its service in the log.
+    /// `ended` is called there when the actor will not be restarted.
     ///
     /// # Errors
-    /// [`PanicMessage`]: the factory did.
+    /// [`PanicMessage`]: the factory panicked.
     pub(crate) fn start<A: Actor<Context = Context<A>>>(
         environment: &Environment,
         service: String,

@@ -1,4 +1,4 @@
-//! The settings and resources with which every service of a node is made.
+//! The settings and resources with which every service of a node is created.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::runtime::timer::Timers;
 use crate::server::publisher::Publisher;
 use crate::telemetry::stats::GetStats;
 
-/// The settings and resources with which every service of a node is made.
+/// The settings and resources with which every service of a node is created.
 #[derive(Clone)]
 pub(crate) struct Environment {
     /// The mesh that the node belongs to.

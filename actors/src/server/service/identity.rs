@@ -8,11 +8,11 @@ use crate::server::service::environment::Environment;
 /// The identity of a service.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The mesh it belongs to.
+    /// The mesh that it belongs to.
     pub mesh: MeshName,
     /// The node that offers it.
     pub node: NodeId,
-    /// This instance of it.
+    /// The identity of this instance.
     pub instance: InstanceId,
     /// Its name; `None` for an endpoint that is not announced.
     pub name: Option<ServiceName>,

@@ -16,14 +16,14 @@ use crate::server::request::responder::Responder;
 use crate::server::service::Service;
 use crate::telemetry::stats::GetStats;
 
-/// Answers one client's questions about the service.
+/// Answers a client's queries about the service.
 pub(super) struct Introspection {
     service: Arc<Service>,
     answers: Arc<Responder>,
     outbox: Arc<SendQueue>,
-    /// Requests for a description that is being put together.
+    /// The ids of requests for a description that is being built.
     describing: Rc<RefCell<Vec<u64>>>,
-    /// The task that puts together the statistics.
+    /// The task that collects the statistics.
     reporting: Option<JoinHandle<()>>,
 }
 
@@ -32,7 +32,7 @@ impl Introspection {
         Self { service, answers, outbox, describing: Rc::default(), reporting: None }
     }
 
-    /// Answers with the description of the service, as soon as that has been put together.
+    /// Replies with the description of the service, once that has been built.
     ///
     /// # Errors
     /// [`SessionError::DoesNotRead`].
@@ -63,7 +63,7 @@ impl Introspection {
         Ok(())
     }
 
-    /// Answers with the statistics of the node, as soon as they have been put together: one question at a time.
+    /// Replies with the statistics of the node, once they have been collected: one query at a time.
     ///
     /// # Errors
     /// [`SessionError::DoesNotRead`].

@@ -1,4 +1,4 @@
-//! The endpoint's side of one link: requests go to the service, answers and news come back.
+//! The endpoint's side of one link: requests go to the service, replies and items go back.
 
 pub(crate) mod resume;
 
@@ -23,7 +23,7 @@ use crate::net::connection::Connection;
 use crate::server::service::Service;
 use crate::server::session::resume::SessionConnections;
 
-/// An error that ended a session; a peer that just leaves is none.
+/// The error that ended a session; a peer that just leaves causes none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
     #[error(transparent)]
@@ -36,24 +36,24 @@ pub(crate) enum SessionError {
     Lost(String),
     #[error("a frame of the kind {0:?} does not belong on this connection")]
     OutOfPlace(FrameKind),
-    #[error("a {kind:?} frame that does not decode: {problem}")]
+    #[error("a {kind:?} frame does not decode: {problem}")]
     Invalid { kind: FrameKind, problem: String },
-    #[error("it asks on and on, and does not read the answers")]
+    #[error("the peer keeps sending requests without reading replies")]
     DoesNotRead,
-    #[error("it asked for a second subscription on one connection")]
+    #[error("the peer asked for a second subscription on one connection")]
     SecondSubscription,
-    #[error("as many subscribe as may")]
+    #[error("the publisher has reached its subscription limit")]
     TooManySubscribers,
 }
 
 impl SessionError {
-    /// Returns whether the link was given up, and did not just end with the last bytes unwritten.
+    /// Returns whether the link was given up, rather than ended with its last bytes unwritten.
     pub(crate) fn is_given_up(&self) -> bool {
         !matches!(self, Self::Io(_))
     }
 }
 
-/// Serves a link, which begins on a connection that has shaken hands, until either end ends it.
+/// Serves a link, which begins on a connection that has completed the handshake, until either end closes it.
 pub(crate) async fn serve(
     connection: Connection,
     hello: &Hello,
@@ -70,7 +70,7 @@ pub(crate) async fn serve(
         Purpose::Requests => {
             let mut requests = RequestSession::new(service, incoming, &outbox, hello);
             let carried = run_link(&mut requests, &outbox, &mut connections).await;
-            // What was taken is handled, whether or not anybody will hear of it.
+            // Messages that were accepted are handled, even if no reply reaches the client.
             requests.deliver().await;
             end(carried, &outbox, requests.incoming()).await
         }
@@ -83,7 +83,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Closes a link that is over, and writes what is left.
+/// Closes a link that is over, and writes the rest of its queue.
 async fn end(
     carried: LinkEnd<SessionError>,
     outbox: &SendQueue,
@@ -97,7 +97,7 @@ async fn end(
     }
     let read_to_the_end = async {
         let ended = read_acknowledgements(outbox, incoming).await;
-        // There will be none. Writing shows whether the other end still reads.
+        // There will be no more acknowledgements. Writing shows whether the peer still reads.
         outbox.lift_window();
         ended
     };
@@ -108,7 +108,8 @@ async fn end(
     }
 }
 
-/// Reads acknowledgements until the other end has closed: without them only so much may be written. All else comes too late.
+/// Reads acknowledgements until the peer has closed: without them only a limited number of bytes may be written. All
+/// other frames come too late.
 async fn read_acknowledgements(outbox: &SendQueue, incoming: &mut FrameReader) -> Result<(), SessionError> {
     while let Some(Frame { header, .. }) = incoming.next().await? {
         if header.kind.is_upkeep() {
@@ -118,7 +119,7 @@ async fn read_acknowledgements(outbox: &SendQueue, incoming: &mut FrameReader) -
     Ok(())
 }
 
-/// Closes a link's connection when its session ends, whatever ends it: replies that are still owed then do not keep it.
+/// Closes a link's connection when its session ends, for whatever reason: pending replies then do not keep it open.
 struct DetachOnDrop(Arc<SendQueue>);
 
 impl Drop for DetachOnDrop {
@@ -129,7 +130,7 @@ impl Drop for DetachOnDrop {
 }
 
 fn send_frame(outbox: &SendQueue, kind: FrameKind, id: u64, payload: &[u8]) {
-    // Once the connection is closed nobody listens, and the reader is about to find out.
+    // Fails if the connection is closed, which the reader is about to find out.
     let _ = outbox.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
         frame::write(out, Header::new(kind, id), payload);
         Ok(())

@@ -1,4 +1,4 @@
-//! Refusals of requests that are owed nothing: any number of them, as long as the client reads.
+//! Refusals of requests that are not pending: any number of them, as long as the client reads.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::server::request::responder::Responder;
 /// The bytes of refusals that a client may still ask for while its send queue is full.
 const UNREAD_BYTES: usize = 256 << 10;
 
-/// The refusals of one link. Nothing bounds them but the client's reading them, so a client that keeps asking and does not read is
-/// given up.
+/// The refusals of one link. They are bounded only by the client's reading, so a client that keeps sending requests
+/// without reading is disconnected.
 pub(super) struct Refusals {
     answers: Arc<Responder>,
     outbox: Arc<SendQueue>,
     /// The bytes that may wait for a client that reads.
     send_queue_bytes: usize,
-    /// Bytes of refusals since the client was last seen to read.
+    /// The bytes of refusals since the client was last seen to read.
     unread: usize,
 }
 
@@ -28,7 +28,7 @@ impl Refusals {
         Self { answers, outbox, send_queue_bytes, unread: 0 }
     }
 
-    /// Returns whether the client reads what it is sent, as far as can be seen.
+    /// Returns whether the client reads its replies, as far as can be seen.
     pub(super) fn are_read(&mut self) -> bool {
         let are_read = self.outbox.waiting() < self.send_queue_bytes as u64;
         if are_read {
@@ -37,7 +37,7 @@ impl Refusals {
         are_read
     }
 
-    /// Refuses a request that is not owed an answer.
+    /// Refuses a request that is not pending.
     ///
     /// # Errors
     /// [`SessionError::DoesNotRead`].

@@ -1,4 +1,4 @@
-//! The session of a link for requests: messages go to the service, as many at a time as that has room for.
+//! The session of a link for requests: messages go to the service, as far as that has permits for them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,8 +21,8 @@ use crate::server::request::reaper;
 use crate::server::request::responder::Responder;
 use crate::server::service::Service;
 
-/// Nothing more is taken from a connection while as many bytes of messages that it brought have not been handled. The number
-/// of messages is bounded for the whole service; this bounds the memory of large ones.
+/// The number of unhandled bytes of messages at which nothing more is read from a connection. The number of messages is
+/// bounded for the whole service; this bounds the memory of large ones.
 const AHEAD_BYTES: usize = 64 << 10;
 
 /// The session of a link for requests.
@@ -31,13 +31,13 @@ pub(super) struct RequestSession {
     outbox: Arc<SendQueue>,
     answers: Arc<Responder>,
     incoming: FrameReader,
-    /// Room for bytes that have not been handled.
+    /// The semaphore for bytes that have not been handled.
     ahead: Arc<FairSemaphore>,
     /// Messages that have arrived and were not handed over yet.
     arrived: Option<ArrivedMessages>,
-    /// Set once the client has said that it sends no more.
+    /// Set once the client has announced that it sends no more.
     is_over: bool,
-    /// Tells that nothing handles.
+    /// The number of tells without a handler.
     dropped: u64,
     refusals: Refusals,
     introspection: Introspection,
@@ -49,18 +49,18 @@ impl Drop for RequestSession {
     }
 }
 
-/// Messages for the service.
+/// Messages for the service, still encoded.
 struct ArrivedMessages {
     frames: Bytes,
     messages: usize,
     has_requests: bool,
     at: Instant,
-    /// Room for their bytes, once there is some.
+    /// The permit for their bytes, once there is one.
     room: Option<Arc<Permits>>,
 }
 
 impl RequestSession {
-    /// Serves a client that has just said `hello`.
+    /// A session with a client that has just sent `hello`.
     pub(super) fn new(
         service: Arc<Service>,
         incoming: FrameReader,
@@ -93,8 +93,8 @@ impl RequestSession {
         }
     }
 
-    /// Handles frames that do not need the service's actor, and finds the messages for it. A request whose cancellation arrived with it is
-    /// not handled.
+    /// Handles frames that do not need the service's actor, and counts the messages for it. A request whose
+    /// cancellation arrived with it is not handled.
     fn on_frames(&mut self, frames: Bytes, contents: FrameContents) -> Result<(), SessionError> {
         let at = clock::now();
         let (mut messages, mut has_requests) = (contents.tells, false);
@@ -138,7 +138,7 @@ impl RequestSession {
                 if let Some(message) = self.unknown(header) {
                     self.service.counters.no_handler.count();
                     self.dropped += 1;
-                    // Once: a log is no place for a stranger to write to as it likes.
+                    // Logged once: a remote peer must not be able to fill the log.
                     if self.dropped == 1 {
                         tracing::warn!(%message, "dropped a message that nothing handles, the first of this link");
                     }
@@ -159,13 +159,13 @@ impl RequestSession {
         self.service.types.has(slot)
     }
 
-    /// The text for a message type that the service does not have.
+    /// Returns a description of a message type that the service does not handle.
     fn unknown(&self, header: Header) -> Option<String> {
         (!self.has_slot(header.slot)).then(|| format!("message type number {}", header.slot))
     }
 
-    /// Hands messages to the service, as many at a time as that has room for. Until then nothing more is read, which
-    /// holds up the sender.
+    /// Hands messages to the service, as many at a time as there are permits. Until then nothing more is read, which
+    /// applies backpressure to the sender.
     ///
     /// # Cancel safety
     /// This method is cancel safe: messages that were not handed over are kept.
@@ -216,7 +216,7 @@ impl LinkProtocol for RequestSession {
             let (frames, contents) = tokio::select! {
                 biased;
                 frames = self.incoming.read_batch(&self.outbox) => frames?,
-                // What has been answered is still written.
+                // Replies are still written.
                 () = self.service.closed() => {
                     self.answers.reject_unstarted();
                     return Ok(());
@@ -227,7 +227,7 @@ impl LinkProtocol for RequestSession {
     }
 }
 
-/// The payload of a message without its trace; `None` if it is too short for one.
+/// Returns the payload of a message without its trace; `None` if it is too short for one.
 fn untraced(header: Header, payload: &[u8]) -> Option<&[u8]> {
     frame::divide(header.flags, payload).map(|(_, rest)| rest)
 }

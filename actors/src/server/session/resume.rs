@@ -1,4 +1,4 @@
-//! The server side of resuming a link: the next connection that its client opens.
+//! The server side of resuming a link: accepting the next connection that its client opens.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::server::service::Service;
 use crate::server::session_table::Reconnection;
 use crate::telemetry::stats::LinkPurpose;
 
-/// The connections of one link. Dropping it gives the link up.
+/// The connections of one link. Dropping it gives up the link.
 pub(crate) struct SessionConnections {
     link: LinkId,
     service: Arc<Service>,
@@ -27,7 +27,7 @@ pub(crate) struct SessionConnections {
 }
 
 impl SessionConnections {
-    /// Those of a new link of `node`, which comes from an address and is for something.
+    /// The connections of a new link from `node` at the address `from`, for a purpose.
     ///
     /// # Errors
     /// The system has no randomness.
@@ -43,12 +43,12 @@ impl SessionConnections {
         Ok(Self { link, service: Arc::clone(service), arrivals, arrived: None })
     }
 
-    /// The link.
+    /// The identity of the link.
     pub(crate) fn link(&self) -> LinkId {
         self.link
     }
 
-    /// Notes what is on its way to the client, and what has arrived.
+    /// Attaches the link's send queue and receive counters to its entry.
     pub(crate) fn carry(&self, outbox: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
         self.service.links.carry(self.link, outbox, progress);
     }
@@ -66,7 +66,7 @@ impl SessionConnections {
         let window = config::resume_window(self.service.limits());
         match time::timeout(window, self.arrivals.recv()).await {
             Ok(Some(arrival)) => Ok(arrival),
-            Ok(None) => Err("others needed its place".to_owned()),
+            Ok(None) => Err("evicted to make room for another connection".to_owned()),
             Err(_) => Err(format!("the client did not come back within {}", RoundedDuration(window))),
         }
     }
@@ -77,7 +77,7 @@ impl ConnectionSource for SessionConnections {
         if self.arrived.is_none() {
             match self.arrivals.recv().await {
                 Some(arrival) => self.arrived = Some(arrival),
-                // Only a link without a connection is given up.
+                // Only a link without a connection is evicted.
                 None => std::future::pending().await,
             }
         }
@@ -85,7 +85,7 @@ impl ConnectionSource for SessionConnections {
 
     async fn next(&mut self, has: u64) -> Result<NextConnection, String> {
         if !self.service.links.note_lost(self.link, Instant::now()) {
-            return Err("others needed its place".to_owned());
+            return Err("evicted to make room for another connection".to_owned());
         }
         loop {
             let Reconnection { connection, from, received, is_latest } = self.arrive().await?;

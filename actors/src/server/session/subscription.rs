@@ -1,4 +1,4 @@
-//! The session of a link for news: one subscription, and the items that are published for it.
+//! The session of a link for one subscription, and the items that are published for it.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use crate::link::send_queue::SendQueue;
 use crate::server::publisher::SubscriberStream;
 use crate::server::service::Service;
 
-/// News wait in the subscriber's backlog, where they can be dropped or replaced, until fewer bytes than this wait
-/// for the socket.
+/// The number of unsent bytes from which on items wait in the subscriber's backlog, where they can be dropped or
+/// replaced.
 const AHEAD_BYTES: usize = 64 << 10;
 
-/// The session of a link for news.
+/// The session of a link for one subscription.
 pub(super) struct SubscriptionSession {
     service: Arc<Service>,
     outbox: Arc<SendQueue>,
     incoming: FrameReader,
-    /// The items for the client, once it has subscribed.
+    /// The stream of items for the client, once it has subscribed.
     feed: Option<SubscriberStream>,
 }
 
 impl SubscriptionSession {
-    /// Serves a client that has not subscribed yet.
+    /// A session with a client that has not subscribed yet.
     pub(super) fn new(service: Arc<Service>, incoming: FrameReader, outbox: &Arc<SendQueue>) -> Self {
         Self { service, outbox: Arc::clone(outbox), incoming, feed: None }
     }
@@ -89,7 +89,7 @@ impl LinkProtocol for SubscriptionSession {
     }
 }
 
-/// Moves news from the backlog to the connection as fast as that takes them; returns when there will be none.
+/// Moves items from the backlog to the connection as fast as that accepts them; returns when there will be none.
 async fn pump(feed: Option<&SubscriberStream>, outbox: &SendQueue) {
     let Some(feed) = feed else { return std::future::pending().await };
     while outbox.room(AHEAD_BYTES).await.is_ok()

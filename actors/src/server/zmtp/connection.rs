@@ -1,4 +1,4 @@
-//! A connection that speaks ZMTP: events that are read, and bytes that wait to be written.
+//! A connection that speaks ZMTP: incoming events, and the buffer of bytes to be written.
 
 use std::future::pending;
 use std::io::{self, ErrorKind};
@@ -9,31 +9,31 @@ use tokio::io::AsyncReadExt;
 
 use crate::net::connection::{Connection, ReadHalf, WriteHalf};
 
-/// Room for one read.
+/// The size of one read, in bytes.
 const READ_BYTES: usize = 16 << 10;
 
-/// While so many bytes wait to leave, nothing is done that would add to them.
+/// The number of unsent bytes at which nothing is done that would add to them.
 const WAITING_BYTES: usize = 64 << 10;
 
-/// An error that ended a connection.
+/// The error that ended a connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ZmtpConnectionError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
     Zmtp(#[from] ZmtpError),
-    #[error("the other end left")]
+    #[error("the peer disconnected")]
     Gone,
-    #[error("the other end speaks meshzero as well, and did not answer to that")]
+    #[error("the peer speaks meshzero as well, and did not answer in that protocol")]
     Meshzero,
-    #[error("it subscribes to more prefixes than the {0} that are allowed")]
+    #[error("the peer subscribes to more prefixes than the {0} that are allowed")]
     TooManyPrefixes(usize),
-    #[error("as many subscribe as may, or the service is closing")]
+    #[error("the publisher has reached its subscription limit, or the service is closing")]
     TooManySubscribers,
 }
 
-/// A connection. Its two halves are apart, because neither may hold up the other: a request that waits for a place in a service's queue
-/// must take it when it comes, however slowly the other end reads.
+/// A ZMTP connection. Its halves are separate, because neither may hold up the other: a request that waits for a permit
+/// of a service must take it as soon as it is granted, however slowly the peer reads.
 pub(crate) struct ZmtpConnection {
     pub(crate) ear: ZmtpReader,
     pub(crate) voice: ZmtpWriter,
@@ -50,13 +50,13 @@ pub(crate) struct ZmtpReader {
 pub(crate) struct ZmtpWriter {
     writer: WriteHalf,
     waiting: Vec<u8>,
-    /// The part of it that has been written.
+    /// The number of bytes of the buffer that have been written.
     said: usize,
     total: u64,
 }
 
 impl ZmtpConnection {
-    /// A connection whose `first` bytes have been read, for messages of `limit` bytes at most.
+    /// A connection whose `first` bytes have been read, for messages of at most `limit` bytes.
     pub(crate) fn new(connection: Connection, first: &[u8], limit: usize) -> Self {
         let Connection { reader, writer } = connection;
         Self {
@@ -65,7 +65,8 @@ impl ZmtpConnection {
         }
     }
 
-    /// Says all that waits, and then waits until the other end has said what it is, and whether it speaks meshzero as well.
+    /// Writes the whole buffer, and then waits until the peer has sent its socket type, and whether it speaks meshzero
+    /// as well.
     ///
     /// # Errors
     /// [`ZmtpConnectionError`].
@@ -73,7 +74,7 @@ impl ZmtpConnection {
         self.voice.flush_all().await?;
         match self.ear.next().await? {
             ZmtpEvent::Ready { socket, is_meshzero } => Ok((socket, is_meshzero)),
-            // The conversation has none before it.
+            // The state machine yields no other event before it.
             _ => Err(ZmtpError::OutOfOrder.into()),
         }
     }
@@ -83,7 +84,7 @@ impl ZmtpReader {
     /// Waits for the next event.
     ///
     /// # Errors
-    /// [`ZmtpConnectionError`]; the conversation is over.
+    /// [`ZmtpConnectionError`]; the connection is over.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -101,12 +102,12 @@ impl ZmtpReader {
 }
 
 impl ZmtpWriter {
-    /// The buffer of bytes to be written, to add to.
+    /// The buffer of bytes to be written, to append to.
     pub(crate) fn add(&mut self) -> &mut Vec<u8> {
         &mut self.waiting
     }
 
-    /// Answers a sign of life, unless the other end reads nothing anyway.
+    /// Answers a ping, unless the peer reads nothing anyway.
     pub(crate) fn pong(&mut self, context: &[u8]) {
         if self.has_room() {
             zmtp::write_pong(&mut self.waiting, context);

@@ -1,4 +1,5 @@
-//! The connection to a ZeroMQ socket that listens somewhere: questions go to a REP or a ROUTER, and the news of a PUB comes back.
+//! The forwarder to a ZeroMQ socket that listens elsewhere: requests go to a REP or a ROUTER, and the messages of a PUB
+//! come back.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,28 +22,28 @@ use crate::server::actor::handler::RawMessage;
 use crate::server::publisher::{PublishError, Publisher};
 use crate::server::request::inbound::{InboundMessage, ReplyTo};
 
-/// The interval at which questions are dropped whose callers have given up.
+/// The interval at which requests are dropped whose callers have given up.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// The role of a socket that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SocketRole {
-    /// It answers.
+    /// It replies.
     Answers,
     /// It publishes.
     Publishes,
 }
 
-/// A ZeroMQ socket that has been reached.
+/// A connection to a ZeroMQ socket.
 pub(crate) struct ZmtpPeer {
     wire: ZmtpConnection,
     pub(crate) role: SocketRole,
 }
 
-/// Connects to the ZeroMQ socket that listens at `address`, and finds out its role.
+/// Connects to the ZeroMQ socket that listens at `address`, and determines its role.
 ///
 /// # Errors
-/// [`ZmtpConnectionError`]: nobody is there, it speaks no ZMTP, or it speaks meshzero as well.
+/// [`ZmtpConnectionError`]: nothing listens there, it does not speak ZMTP, or it speaks meshzero as well.
 pub(crate) async fn connect(
     network: &Network,
     address: SocketAddr,
@@ -52,7 +53,7 @@ pub(crate) async fn connect(
     connection.keep_alive(limits.keep_alive);
     let mut wire = ZmtpConnection::new(connection, &[], limits.message_bytes);
     wire.voice.add().extend_from_slice(&zmtp::greeting());
-    // A socket that listens says what it is without waiting, so that this end can be what suits it.
+    // A listening socket sends its type without waiting, so that this end can choose the matching one.
     let (socket, is_meshzero) = wire.ready().await?;
     let (own, role) = match socket {
         _ if is_meshzero => return Err(ZmtpConnectionError::Meshzero),
@@ -66,10 +67,10 @@ pub(crate) async fn connect(
 }
 
 impl ZmtpPeer {
-    /// Asks one question and waits for its answer, where nobody else asks.
+    /// Sends one request and waits for its reply. Only where nobody else uses the connection.
     ///
     /// # Errors
-    /// [`ZmtpConnectionError`]; the conversation is over.
+    /// [`ZmtpConnectionError`]; the connection is over.
     pub(crate) async fn ask(&mut self, json: &[u8]) -> Result<Bytes, ZmtpConnectionError> {
         zmtp::write_message(self.wire.voice.add(), [b"", json]);
         self.wire.voice.flush_all().await?;
@@ -81,11 +82,11 @@ impl ZmtpPeer {
     }
 }
 
-/// The actor that takes questions for a courier.
+/// The actor that receives requests for a forwarder.
 pub(crate) struct ForwarderInbox(mpsc::Sender<InboundMessage>);
 
 impl ForwarderInbox {
-    /// One whose questions go to `ask`, which holds as many as the service has places.
+    /// An actor whose requests go to `ask`, with the capacity of the service's permits.
     pub(crate) fn new(ask: mpsc::Sender<InboundMessage>) -> Self {
         Self(ask)
     }
@@ -99,14 +100,16 @@ impl Handler<RawMessage> for ForwarderInbox {
     type Result = ();
 
     fn handle(&mut self, RawMessage { inbound, .. }: RawMessage, _: &mut Context<Self>) {
-        // As many wait at most as the service has places, and each of those that wait has one.
+        // The channel is never full: every waiting request holds a permit of the service, and it has the capacity of
+        // all permits.
         if let Err(error) = self.0.try_send(inbound) {
             error.into_inner().reject_draining();
         }
     }
 }
 
-/// The questions of an [`ForwarderInbox`]. When this is dropped, callers are told that those which were not sent may be sent elsewhere.
+/// The requests of a [`ForwarderInbox`]. When this is dropped, callers are told that unsent ones may be sent to other
+/// instances.
 pub(crate) struct ForwarderQueue(mpsc::Receiver<InboundMessage>);
 
 impl ForwarderQueue {
@@ -124,15 +127,15 @@ impl Drop for ForwarderQueue {
     }
 }
 
-/// Carries questions to a socket, and its answers and news back.
+/// Forwards requests to a socket, and its replies and published messages back.
 pub(crate) struct Forwarder {
     asked: ForwarderQueue,
     publisher: Publisher,
     limits: DecodeLimits,
 }
 
-/// Questions that wait for their answers, by the number in their envelopes. A message without a reply is done once it was sent: a socket
-/// that answers none would otherwise hold all places forever.
+/// The requests that wait for their replies, by the number in their envelopes. A message without a reply is finished
+/// once it was sent: a socket that replies to none would otherwise hold all permits forever.
 #[derive(Default)]
 struct PendingReplies {
     asked: HashMap<u64, InboundMessage>,
@@ -140,13 +143,13 @@ struct PendingReplies {
 }
 
 impl Forwarder {
-    /// A courier for the questions `asked`, and for the news that `publisher` publishes.
+    /// A forwarder for the requests in `asked`, and for the messages that `publisher` publishes.
     pub(crate) fn new(asked: ForwarderQueue, publisher: Publisher, limits: &Limits) -> Self {
         Self { asked, publisher, limits: DecodeLimits::untyped(limits) }
     }
 
-    /// Carries messages until the connection ends, or nobody can ask any more (which is no error). Questions that were sent and not
-    /// answered are lost then.
+    /// Forwards messages until the connection ends, or there can be no more requests (which is no error). Requests that
+    /// were sent and not answered are lost then.
     ///
     /// # Errors
     /// [`ZmtpConnectionError`].
@@ -186,7 +189,7 @@ impl Forwarder {
         }
     }
 
-    /// Adds a question to the bytes to be written, if its answer is still wanted.
+    /// Appends a request to the bytes to be written, if its reply is still wanted.
     fn send(&self, mut inbound: InboundMessage, out: &mut Vec<u8>, open: &mut PendingReplies) {
         if !inbound.is_due(clock::now()) {
             return;
@@ -206,7 +209,7 @@ impl Forwarder {
         }
     }
 
-    /// Subscribes while somebody listens here.
+    /// Subscribes while there are subscribers on the mesh.
     async fn listen(&mut self, wire: ZmtpConnection) -> Result<(), ZmtpConnectionError> {
         let ZmtpConnection { mut ear, mut voice } = wire;
         let mut demand = self.publisher.demand();
@@ -229,7 +232,7 @@ impl Forwarder {
                     Some(inbound) => refuse(inbound),
                     None => return Ok(()),
                 },
-                // Its sender lives as long as the publisher that is held here.
+                // The sender lives as long as the publisher that is held here.
                 _ = demand.changed() => {}
             }
         }
@@ -239,22 +242,22 @@ impl Forwarder {
         let [topic, data] = frames else {
             return tracing::warn!(
                 frames = frames.len(),
-                "dropped news of ZeroMQ that are no topic and data"
+                "dropped a ZeroMQ message that is not a topic and data"
             );
         };
         let Ok(topic) = std::str::from_utf8(topic) else {
-            return tracing::warn!("dropped news of ZeroMQ whose topic is no text");
+            return tracing::warn!("dropped a ZeroMQ message whose topic is not text");
         };
         let json = Json::new(data.clone(), &self.limits);
         let published = match self.publisher.publish(topic, &json) {
-            // What is no JSON was sent as bytes.
+            // Data that is not JSON is published as bytes.
             Err(PublishError::Item(error)) if matches!(*error, EncodeError::Refused { .. }) => {
                 self.publisher.publish(topic, &Blob::from(data.clone()))
             }
             published => published,
         };
         if let Err(error) = published {
-            tracing::warn!(%error, topic, "dropped news of ZeroMQ");
+            tracing::warn!(%error, topic, "dropped a ZeroMQ message");
         }
     }
 }
@@ -269,19 +272,19 @@ impl PendingReplies {
         number
     }
 
-    /// Answers the question that the reply's envelope names, if its caller still waits.
+    /// Replies to the request that the envelope names, if its caller still waits.
     fn answer(&mut self, frames: &[Bytes], limits: &DecodeLimits) {
         let number = frames.first().and_then(|frame| frame[..].try_into().ok()).map(u64::from_be_bytes);
         let asked = number.and_then(|number| self.asked.remove(&number));
         let (Some(inbound), Some(json)) = (asked, frames.last()) else {
-            return tracing::debug!("a reply of ZeroMQ that nobody waits for");
+            return tracing::debug!("dropped a ZeroMQ reply that nobody waits for");
         };
         if let Some(reply) = inbound.reply {
             reply.send(&JsonMessage(Json::new(json.clone(), limits)));
         }
     }
 
-    /// Drops questions whose callers have given up, so that others get their places.
+    /// Drops requests whose callers have given up, so that others get their permits.
     fn forget_unwanted(&mut self) {
         self.asked.retain(|_, inbound| inbound.reply.as_ref().is_none_or(ReplyTo::is_wanted));
     }
@@ -298,7 +301,7 @@ impl Drop for PendingReplies {
     }
 }
 
-/// A publisher answers nothing.
+/// A socket that publishes replies to nothing.
 fn refuse(inbound: InboundMessage) {
     if let Some(reply) = inbound.reply {
         reply.refuse(Refusal::NoHandler { message: super::value::NAME.to_owned(), handles: Vec::new() });

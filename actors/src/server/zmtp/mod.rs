@@ -1,5 +1,5 @@
-//! ZeroMQ sockets at an endpoint, where REQ and DEALER send requests and SUB subscribes; and those that listen elsewhere, for which
-//! a proxy service stands in.
+//! ZeroMQ sockets at an endpoint, where REQ and DEALER send requests and SUB subscribes; and proxy services for sockets
+//! that listen elsewhere.
 
 mod connection;
 mod forwarder;
@@ -19,13 +19,14 @@ pub(crate) use self::value::{JsonMessage, NAME as VALUE};
 use crate::net::connection::Connection;
 use crate::server::service::Service;
 
-/// A ZeroMQ socket that has shaken hands.
+/// A ZeroMQ socket that has completed the handshake.
 pub(crate) struct ZmtpClient {
     wire: ZmtpConnection,
     socket: SocketType,
 }
 
-/// Shakes hands with a ZeroMQ socket, whose `first` bytes have been read; `None` if it was turned away, and told why.
+/// Performs the handshake with a ZeroMQ socket, whose `first` bytes have been read; `None` if it was rejected with a
+/// reason.
 ///
 /// # Errors
 /// [`ZmtpConnectionError`].
@@ -59,10 +60,10 @@ pub(crate) async fn handshake(
     Ok(answer.is_ok().then_some(ZmtpClient { wire, socket }))
 }
 
-/// Serves a socket until either end ends it.
+/// Serves a socket until either end closes the connection.
 ///
 /// # Errors
-/// [`ZmtpConnectionError`], when it did not just leave.
+/// [`ZmtpConnectionError`], unless the peer just left.
 pub(crate) async fn serve(visitor: ZmtpClient, service: Arc<Service>) -> Result<(), ZmtpConnectionError> {
     let ZmtpClient { wire, socket } = visitor;
     match socket {
@@ -71,7 +72,7 @@ pub(crate) async fn serve(visitor: ZmtpClient, service: Arc<Service>) -> Result<
     }
 }
 
-/// The end of a conversation that the other end does not go on with.
+/// Returns whether the peer just left.
 fn is_gone(error: &ZmtpConnectionError) -> bool {
     matches!(
         error,

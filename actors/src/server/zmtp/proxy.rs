@@ -1,4 +1,4 @@
-//! A service of this process that stands in for a ZeroMQ socket: callers and subscribers use it as any other.
+//! A proxy: a service of this process for a ZeroMQ socket; callers and subscribers use it as any other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::server::service::actor_handle::ActorHandle;
 use crate::server::service::environment::Environment;
 use crate::server::service::identity::Identity;
 
-/// An error that keeps a proxy from starting.
+/// The error that keeps a proxy from starting.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProxyError {
     /// The system gave no randomness for its identity.
@@ -29,14 +29,14 @@ pub(crate) enum ProxyError {
     Panicked(String),
 }
 
-/// The actor of a proxy for a socket, and the handlers of that: not started yet.
+/// The actor of a proxy for a socket, and its handlers: not started yet.
 pub(crate) struct ProxyActor {
     pub(crate) factory: Factory<ForwarderInbox>,
     pub(crate) handlers: Vec<Registration<ForwarderInbox>>,
 }
 
 impl ProxyActor {
-    /// The actor of a proxy for a socket with this role, and the questions that it takes for the socket.
+    /// The actor of a proxy for a socket with this role, and the queue of its requests.
     pub(crate) fn new(role: SocketRole, limits: &Limits) -> (Self, ForwarderQueue) {
         let (ask, asked) = mpsc::channel(limits.mailbox.max(1));
         let handlers = match role {
@@ -53,7 +53,7 @@ impl ProxyActor {
     }
 }
 
-/// A service that stands in for a socket, and the connection to that.
+/// A proxy service for a socket, and the connection to that.
 pub(crate) struct ProxyService {
     service: Arc<Service>,
     courier: Forwarder,
@@ -61,7 +61,7 @@ pub(crate) struct ProxyService {
 }
 
 impl ProxyService {
-    /// Stands in for the socket that was reached at `address`. No endpoint leads here: only this process uses it.
+    /// Starts the proxy for the socket that was reached at `address`. It has no endpoint: only this process uses it.
     ///
     /// # Errors
     /// [`ProxyError`].
@@ -93,12 +93,13 @@ impl ProxyService {
         &self.service
     }
 
-    /// Carries messages until the connection ends, and returns the reason. Then, or when this is dropped, the service is closed.
+    /// Forwards messages until the connection ends, and returns the reason. Then, or when this is dropped, the service
+    /// is closed.
     pub(crate) async fn run(self) -> String {
         let Self { service, mut courier, reached } = self;
         let _closing = CloseServiceOnDrop(service);
         match courier.run(reached).await {
-            Ok(()) => "nobody asks any more".to_owned(),
+            Ok(()) => "there are no more callers".to_owned(),
             Err(error) => error.to_string(),
         }
     }

@@ -1,8 +1,8 @@
-//! A REQ or a DEALER at an endpoint: its JSON becomes a message of the service, and the replies go back in the order in which
-//! it asked.
+//! A REQ or DEALER socket at an endpoint: its JSON becomes a message of the service, and the replies go back in the
+//! order of the requests.
 //!
-//! NetworkZero and its like have no form for an error, and a REQ socket that gets no reply blocks forever. So a message without a reply is
-//! answered with `{"error": "…"}`, and the reason.
+//! NetworkZero and similar programs have no form for an error, and a REQ socket that gets no reply blocks forever. So a
+//! request without a reply is answered with `{"error": "…"}`, and the reason.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -25,9 +25,9 @@ struct ZmtpRequestSession {
     wire: ZmtpConnection,
     service: Arc<Service>,
     limits: DecodeLimits,
-    /// Requests that are not answered yet, in order.
+    /// The requests that are not answered yet, in order.
     asked: VecDeque<PendingQuestion>,
-    /// The last request, while the service has no room for it. Nothing else is read meanwhile.
+    /// The last request, while the service has no permit for it. Nothing else is read meanwhile.
     placing: Option<AwaitingPermit>,
 }
 
@@ -38,13 +38,13 @@ struct PendingQuestion {
 }
 
 enum ZmtpReply {
-    /// From the service's actor.
+    /// A reply from the service's actor.
     Coming(oneshot::Receiver<Outcome>),
-    /// There is none, and why.
+    /// No reply, and the reason.
     Wrong(String),
 }
 
-/// A message that waits for its place.
+/// A message that waits for its permit.
 struct AwaitingPermit {
     envelope: Vec<Bytes>,
     message: ZmtpMessage,
@@ -57,7 +57,7 @@ struct ZmtpMessage {
     payload: Bytes,
 }
 
-/// Serves it until it leaves or the service closes; then what was asked is still answered.
+/// Serves a socket until it leaves or the service closes; then pending requests are still answered.
 pub(super) async fn serve(wire: ZmtpConnection, service: Arc<Service>) -> Result<(), ZmtpConnectionError> {
     let limits = DecodeLimits::untyped(service.limits());
     let mut asking = ZmtpRequestSession { wire, limits, service, asked: VecDeque::new(), placing: None };
@@ -86,7 +86,7 @@ impl ZmtpRequestSession {
                 event = ear.next(), if hears => match event? {
                     ZmtpEvent::Message(frames) => self.ask(frames),
                     ZmtpEvent::Ping(context) => voice.pong(&context),
-                    // A socket that asks has nothing else to say.
+                    // Other events mean nothing from a requesting socket.
                     ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) | ZmtpEvent::Ready { .. } => {}
                 },
             }
@@ -94,10 +94,10 @@ impl ZmtpRequestSession {
         Ok(())
     }
 
-    /// Takes a question, for which the service may have room.
+    /// Handles a request, which waits if the service has no permit.
     fn ask(&mut self, frames: Vec<Bytes>) {
         let Some(Envelope { envelope, body }) = zmtp::divide(frames) else {
-            return tracing::debug!("dropped a message of ZeroMQ that has several frames and no envelope");
+            return tracing::debug!("dropped a ZeroMQ message with several frames and no envelope");
         };
         match message(&self.service, body, &self.limits) {
             Ok(message) => match self.service.try_acquire() {
@@ -114,7 +114,7 @@ impl ZmtpRequestSession {
         }
     }
 
-    /// Hands over the question that has waited.
+    /// Hands over the request that has waited.
     fn placed(&mut self, place: Option<Permits>) {
         let Some(AwaitingPermit { envelope, message, .. }) = self.placing.take() else { return };
         match place {
@@ -141,7 +141,7 @@ impl ZmtpRequestSession {
         self.asked.push_back(PendingQuestion { envelope, reply: ZmtpReply::Coming(told) });
     }
 
-    /// Answers the question that was asked first.
+    /// Answers the oldest request.
     fn answer(&mut self, outcome: Result<Outcome, String>) {
         let Some(PendingQuestion { envelope, .. }) = self.asked.pop_front() else { return };
         let json = match outcome {
@@ -161,10 +161,10 @@ impl ZmtpRequestSession {
     }
 }
 
-/// Waits for the place of the request that needs one; forever if none does.
+/// Waits for the permit of the request that needs one; forever if none does.
 ///
 /// # Cancel safety
-/// This function is cancel safe: it loses neither the place nor the turn.
+/// This function is cancel safe: it loses neither the permit nor the place in the queue.
 async fn placed(placing: &mut Option<AwaitingPermit>) -> Option<Permits> {
     match placing {
         Some(placing) => (&mut placing.place).await,
@@ -172,7 +172,7 @@ async fn placed(placing: &mut Option<AwaitingPermit>) -> Option<Permits> {
     }
 }
 
-/// Returns the outcome of the first request; waits forever if there is none.
+/// Returns the outcome of the oldest request; waits forever if there is none.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
@@ -186,13 +186,13 @@ async fn next(asked: &mut VecDeque<PendingQuestion>) -> Result<Outcome, String> 
     }
 }
 
-/// The message for the service that is made of `body`: a message without a type, if it takes those; else of the type that is named by
-/// the one key of a map, or of the one type that it takes.
+/// Converts `body` to a message for the service: an untyped one, if the service accepts those; else one of the type
+/// named by the only key of a map, or of the only type that it accepts.
 fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<ZmtpMessage, String> {
     let (mut bytes, most) = (Vec::new(), service.limits().message_bytes);
     codec::encode(&Json::new(body, limits), Encoding::MessagePack, most, &mut bytes).map_err(|error| {
         match error {
-            EncodeError::Refused { problem } => format!("this is no JSON that can be taken: {problem}"),
+            EncodeError::Refused { problem } => format!("this is not JSON that can be decoded: {problem}"),
             error @ EncodeError::TooLarge { .. } => error.to_string(),
         }
     })?;

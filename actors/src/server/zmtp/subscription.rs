@@ -1,8 +1,9 @@
-//! A SUB at an endpoint: the topics it subscribes to come as two frames, the topic and its JSON. Bytes come as they are.
+//! A SUB socket at an endpoint: items of its topics are sent as two frames, the topic and its JSON. Bytes are sent as
+//! they are.
 //!
-//! Items are filtered here, not at the publisher, so that they come in their order however many prefixes there are and
-//! however they change. A socket that is too slow loses the oldest items, as every subscriber by default;
-//! ZMTP has no words to tell it how many.
+//! Items are filtered here, not at the publisher, so that they keep their order however many prefixes there are and
+//! however they change. A socket that is too slow loses the oldest items, as every subscriber by default; ZMTP has no
+//! way to report how many.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,13 +27,13 @@ struct ZmtpSubscriptionSession<'a> {
     service: &'a Service,
     limits: DecodeLimits,
     prefixes: HashSet<Bytes>,
-    /// The items of the publisher, once it has subscribed to anything.
+    /// The items of the publisher, once the socket has subscribed to anything.
     feed: Option<SubscriberStream>,
-    /// Bytes that have been written.
+    /// The number of bytes that have been written.
     written: Arc<AtomicU64>,
 }
 
-/// Serves it until it leaves or the service has closed.
+/// Serves a socket until it leaves or the service has closed.
 pub(super) async fn serve(wire: ZmtpConnection, service: &Service) -> Result<(), ZmtpConnectionError> {
     let mut listening = ZmtpSubscriptionSession {
         wire,
@@ -83,7 +84,7 @@ impl ZmtpSubscriptionSession<'_> {
         match event {
             ZmtpEvent::Subscribe(prefix) => {
                 let most = self.service.limits().subscriptions;
-                // Its own memory, and not a part of what arrived with it.
+                // A copy, and not a slice of the buffer that arrived with it.
                 self.prefixes.insert(Bytes::copy_from_slice(&prefix));
                 if self.prefixes.len() > most {
                     return Err(ZmtpConnectionError::TooManyPrefixes(most));
@@ -94,7 +95,7 @@ impl ZmtpSubscriptionSession<'_> {
                 self.prefixes.remove(&prefix);
             }
             ZmtpEvent::Ping(context) => self.wire.voice.pong(&context),
-            // A socket that listens has nothing else to say.
+            // Other events mean nothing from a subscribing socket.
             ZmtpEvent::Message(_) | ZmtpEvent::Ready { .. } => {}
         }
         Ok(())
@@ -140,7 +141,7 @@ impl ZmtpSubscriptionSession<'_> {
     }
 }
 
-/// Waits for the next items; forever if it has subscribed to nothing.
+/// Waits for the next items; forever if the socket has subscribed to nothing.
 async fn published(feed: Option<&SubscriberStream>) -> Option<Vec<Bytes>> {
     match feed {
         Some(feed) => feed.next().await,

@@ -1,13 +1,13 @@
-//! Messages without a type, as other protocols know them.
+//! Untyped messages, as other protocols send them.
 
 use actix::Message;
 use meshzero_proto::codec::Json;
 use serde::{Deserialize, Serialize};
 
-/// The name that messages without a type have.
+/// The name of untyped messages.
 pub(crate) const NAME: &str = "Value";
 
-/// A message without a type, and its reply.
+/// An untyped message, and its reply.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "JsonMessage")]
 #[serde(transparent)]

@@ -1,4 +1,4 @@
-//! Keeps a route to the one endpoint at an address: of another process, of this one, or of a program that speaks ZeroMQ.
+//! Keeps a route to the one endpoint at an address: of another process, of this one, or of a ZeroMQ socket.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::net::zone::ZonedAddress;
 use crate::server::service::Service;
 
 impl RouteConnector {
-    /// Keeps the route to the one endpoint at `address`, or to the socket of ZeroMQ that listens there.
+    /// Keeps the route to the one endpoint at `address`, or to the ZeroMQ socket that listens there.
     pub(crate) async fn keep_address(self, address: SocketAddr) {
         let mut pauses = PAUSES;
         let mut is_foreign = false;
@@ -37,7 +37,7 @@ impl RouteConnector {
             if is_foreign {
                 match self.reach_foreign(address).await {
                     Some(stand_in) => held = self.use_proxy(stand_in, address).await,
-                    // It may be a program of this mesh that has come back at the address.
+                    // A program of this mesh may have come back at the address.
                     None => is_foreign = false,
                 }
             }

@@ -1,4 +1,4 @@
-//! Keeps a route to all instances of a name, as discovery tells of them.
+//! Keeps a route to all instances of a name, following discovery's events.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::client::route::Member;
 use crate::link::dial::InstanceUpdates;
 
 impl RouteConnector {
-    /// Keeps the route to all instances of a name, as discovery tells of them.
+    /// Keeps the route to all instances of a name, following discovery's events.
     pub(crate) async fn keep_name(self, name: ServiceName) {
         let Some(mut events) = watch_listings(&self.premises.discovery, Filter::Name(name)).await else {
             return;
@@ -26,18 +26,19 @@ impl RouteConnector {
                     });
                 }
                 DirectoryEvent::Down { instance, why } => {
-                    // Its node said so, or its endpoint did: it drains, and new calls go elsewhere.
+                    // Withdrawn by its node, or refused by its endpoint: it drains, and new calls go to others.
                     let drains = instance.local || matches!(why, DownReason::Withdrawn | DownReason::Refused);
                     match drains {
                         true => followed.remove(instance.id),
-                        // Who is still connected stays so, and gets its replies; nobody is dialled any more.
+                        // An existing connection stays open and delivers its replies; the instance is not dialled
+                        // again.
                         false => followed.unlist(instance.id),
                     }
                     if let Some(route) = self.route.upgrade() {
                         if drains {
                             route.remove(instance.id);
                         }
-                        route.record_error(format!("the last one known is gone: {why}"));
+                        route.record_error(format!("the last known instance is gone: {why}"));
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! Reaches a socket of ZeroMQ, and lets callers use the service that stands in for it.
+//! Connects a route to a ZeroMQ socket, through a proxy service.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::net::zone::ZonedAddress;
 use crate::server::zmtp::{self, ProxyService};
 
 impl RouteConnector {
-    /// A service that stands in for the socket of ZeroMQ at `address`.
+    /// Returns a proxy service for the ZeroMQ socket at `address`; `None` if there is no such socket.
     pub(super) async fn reach_foreign(&self, address: SocketAddr) -> Option<ProxyService> {
         let carrying = &self.premises.carrying;
         let reached = zmtp::connect(&carrying.network, address, &carrying.limits);
         let reached = match time::timeout(PATIENCE, reached).await {
             Ok(Ok(reached)) => reached,
             Ok(Err(error)) => {
-                tracing::debug!(%address, %error, "no socket of ZeroMQ");
+                tracing::debug!(%address, %error, "no ZeroMQ socket");
                 return None;
             }
             Err(_) => return None,
@@ -28,14 +28,13 @@ impl RouteConnector {
         match ProxyService::open(&self.premises.environment(self.node_stats.clone()), address, reached) {
             Ok(stand_in) => Some(stand_in),
             Err(error) => {
-                tracing::warn!(%address, %error, "nothing can stand in for a socket of ZeroMQ");
+                tracing::warn!(%address, %error, "cannot start a proxy for a ZeroMQ socket");
                 None
             }
         }
     }
 
-    /// Lets callers use what stands in for another program until the connection to that ends; `None` when nobody holds the
-    /// route any more.
+    /// Lets callers use the proxy until its connection ends; `None` when nobody holds the route any more.
     pub(super) async fn use_proxy(&self, stand_in: ProxyService, address: SocketAddr) -> Option<LinkUptime> {
         let since = Instant::now();
         let service = Arc::clone(stand_in.service());
@@ -48,7 +47,7 @@ impl RouteConnector {
             addresses: vec![address],
             local: false,
         };
-        // Subscribers look there.
+        // Subscribers look up the service there.
         let _listed = self.premises.own.list(&service, BoundAddresses::At(address));
         self.add(Member::Local(Arc::clone(&service), Arc::new(instance)));
         let ended = self.while_held(stand_in.run()).await?;
