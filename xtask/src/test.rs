@@ -11,7 +11,8 @@ use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
 use crate::{
-    compiler, cross, dependencies, folders, hostile, hygiene, policy, publishing, python, setup, sizes, stair,
+    compiler, cross, dependencies, folders, hostile, hygiene, policy, publishing, python, setup, sizes,
+    stair, words,
 };
 
 /// How much of it is wanted.
@@ -58,6 +59,7 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     report.step("dependencies", || check_dependencies(&metadata))?;
     report.step("the stair", || check_stair(&metadata))?;
     report.step("hygiene", || check_hygiene(&metadata))?;
+    report.step("words", || none_of(&words::violations(&metadata)?))?;
     report.step("packages", || {
         none_of(&publishing::violations(&metadata))?;
         publishing::package()
