@@ -97,9 +97,7 @@ impl Families<'_, '_> {
         self.reasons("missed", "Items that subscribers missed", |s| {
             s.news.missed.by_reason().map(|(reason, count)| (reason.as_str(), count)).into()
         })?;
-        self.service("wait_timeouts", "Timeouts of the wait for a subscriber", Counter, |s| {
-            s.news.given_up
-        })?;
+        self.service("wait_timeouts", "Timeouts of the wait for a subscriber", Counter, |s| s.news.given_up)?;
         self.service("subscribers", "Subscribers", Gauge, |s| s.news.subscribers as u64)?;
         self.service("links", "Links that are open", Gauge, |s| s.connections.open)?;
         self.service("links_opened", "Links that were opened", Counter, |s| s.connections.opened)?;
@@ -110,9 +108,12 @@ impl Families<'_, '_> {
         self.service("connections_rejected", "Connections that were rejected", Counter, |s| {
             s.connections.rejected
         })?;
-        self.service("connections_handshake_failed", "Connections without a successful handshake", Counter, |s| {
-            s.connections.handshake_failed
-        })
+        self.service(
+            "connections_handshake_failed",
+            "Connections without a successful handshake",
+            Counter,
+            |s| s.connections.handshake_failed,
+        )
     }
 
     fn of_routes(&mut self) -> fmt::Result {

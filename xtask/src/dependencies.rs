@@ -1,5 +1,4 @@
-//! Whether what the project depends on is what it allows itself: where packages come from, under which
-//! licences, which of them, and how many.
+//! Checks of the dependencies against the policy: registries, licences, banned packages, and their number.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +6,7 @@ use crate::licence;
 use crate::metadata::{Metadata, Package};
 use crate::policy::{BANNED, LIBRARY, LICENCES, REGISTRY, SINGLE};
 
-/// Everything that is wrong, one sentence each.
+/// Every violation, one sentence each.
 pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     let mut found: Vec<String> =
         metadata.packages.values().flat_map(|package| of_package(metadata, package)).collect();
@@ -23,7 +22,7 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     found
 }
 
-/// How many crates `name` ships with, itself included; none if there is no such member.
+/// The number of crates that `name` ships with, itself included; none if there is no such member.
 pub(crate) fn count(metadata: &Metadata, name: &str) -> Option<usize> {
     let package = metadata.members().find(|package| package.name == name)?;
     let crates: BTreeSet<(&str, &str)> =

@@ -1,7 +1,7 @@
-//! What hostile bytes are tried on: the fuzz targets, and the protocol's tests under the address sanitizer.
+//! Tests with hostile bytes: the fuzz targets, and the protocol's tests under the address sanitizer.
 //!
-//! Both run on the stable toolchain. The fuzzer is LLVM's own, which the crate libfuzzer-sys compiles, and its
-//! instrumentation are passes that the stable compiler has; the sanitizer is asked for as the toolchain's own build does.
+//! Both run on the stable toolchain. The fuzzer is LLVM's own, which the crate libfuzzer-sys compiles, and its instrumentation is
+//! a set of passes of the stable compiler; the sanitizer is enabled as the toolchain's own build enables it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,28 +14,28 @@ use crate::process::{Failure, Outcome, read, run};
 /// The fuzz targets, each the name of a module in `fuzz/src`.
 pub(crate) const TARGETS: &[&str] = &["frames", "hello", "query", "typed", "values", "words", "zmtp"];
 
-/// How long each target runs as a part of all tests.
+/// The time for which each target runs as a part of all tests.
 const SHORT: Duration = Duration::from_secs(6);
 
-/// Building takes no longer, and a target no longer than it was given and this.
+/// The timeout of a build, and of a target beyond the time that it is to run.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
-/// What tells the fuzzer which ways through the code an input takes.
+/// The flags that show the fuzzer the code paths of an input.
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 const SANITIZER: &str = "-Zsanitizer=address";
 
-/// How thoroughly the targets are built.
+/// The thoroughness of the build of the targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
-    /// The protocol alone, as quickly as that goes.
+    /// The protocol alone, as fast as possible.
     Quick,
-    /// With the values of the face, and under the address sanitizer.
+    /// With the dynamic values of the public API, and under the address sanitizer.
     Thorough,
 }
 
-/// Runs every target for a moment, two at a time, on what was kept of earlier runs and on what it makes up.
+/// Runs every target for a moment, two at a time, on the inputs of earlier runs and on generated ones.
 pub(crate) fn fuzz_briefly(root: &Path, target: &Path) -> Outcome {
     let fuzzer = Fuzzer::build(root, target, Build::Quick)?;
     for pair in TARGETS.chunks(2) {
@@ -51,7 +51,7 @@ pub(crate) fn fuzz_briefly(root: &Path, target: &Path) -> Outcome {
     Ok(())
 }
 
-/// Runs one target, or one after the other, for so long each.
+/// Runs one target, or all in turn, for this long each.
 pub(crate) fn fuzz(root: &Path, target: &Path, only: Option<&str>, each: Duration) -> Outcome {
     let chosen: Vec<&str> =
         TARGETS.iter().copied().filter(|name| only.is_none_or(|only| only == *name)).collect();
@@ -73,11 +73,11 @@ pub(crate) fn sanitize(target: &Path) -> Outcome {
     let mut command = cargo(&host, SANITIZER);
     command.args(["test", "--quiet", "--locked", "--package", "meshzero-proto", "--lib", "--tests"]);
     command.args(["--target", &host, "--target-dir"]).arg(folder);
-    // Each frame of the stack is several times as large.
+    // Stack frames are several times as large under the sanitizer.
     run(command.env("RUST_MIN_STACK", "16777216"), PATIENCE)
 }
 
-/// Why there can be no fuzzing and no sanitizer here, if so.
+/// Returns the reason for which fuzzing and the sanitizer are impossible here, if there is one.
 pub(crate) fn obstacle() -> Option<String> {
     match host() {
         Ok(host) if host.ends_with("linux-gnu") => None,
@@ -86,15 +86,15 @@ pub(crate) fn obstacle() -> Option<String> {
     }
 }
 
-/// The targets, built.
+/// The built targets.
 struct Fuzzer {
-    /// Where they are.
+    /// The folder of the programs.
     bins: PathBuf,
-    /// What was kept of earlier runs, in the project.
+    /// The inputs of earlier runs, in the project.
     corpus: PathBuf,
-    /// What was found since, and bytes that broke something.
+    /// The inputs found since, and those that broke something.
     found: PathBuf,
-    /// What every run begins with.
+    /// The inputs that every run begins with.
     seeds: PathBuf,
 }
 
@@ -127,9 +127,9 @@ impl Fuzzer {
         command.arg(format!("-max_total_time={}", time.as_secs()));
         command.arg(format!("-artifact_prefix={}", broken.display()));
         command.args(["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]);
-        // It writes them before it reads them: made by meshzero itself, they follow every change of the protocol.
+        // Each target writes its seeds before it reads them: made by meshzero itself, they follow every change of the protocol.
         command.env("MESHZERO_FUZZ_SEEDS", &self.seeds);
-        // Its sanitizer is without the one for leaks, which needs more rights than a container has.
+        // Without the sanitizer for leaks, which needs more rights than a container has.
         command.env("ASAN_OPTIONS", "detect_leaks=0");
         run(command.stderr(output), time + PATIENCE).map_err(|Failure(why)| {
             let again = "what broke it lies beside";
@@ -138,7 +138,7 @@ impl Fuzzer {
     }
 }
 
-/// Cargo, with flags for what is built for the host but not for what builds it.
+/// Cargo with flags for the programs of the host, and not for build scripts and macros.
 fn cargo(host: &str, flags: &str) -> Command {
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.replace('-', "_").to_uppercase());
     let mut command = Command::new(env!("CARGO"));

@@ -1,8 +1,10 @@
 //! The project's own tasks, started as `cargo xtask NAME`.
 //!
-//! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel and tries it under the [`interpreters`] that there are, [`stair`], [`folders`], [`dependencies`],
-//! [`publishing`], [`sizes`] and [`hygiene`] read the project, [`compiler`] reads what the compiler tells users, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
-//! [`cross`] tries other systems, and [`mod@test`] puts them in order. [`soak`] is for an evening.
+//! `test` is the largest: [`setup`] installs what the tests need, [`mod@python`] builds the wheel and tests it under the
+//! [`interpreters`] of this machine, [`stair`], [`folders`], [`dependencies`], [`publishing`], [`sizes`], [`words`] and
+//! [`hygiene`] check the project's files, [`compiler`] checks the compiler's messages to users, [`sandbox`] keeps the tests off
+//! every real network, [`hostile`] generates input of hostile peers, [`cross`] tests other systems, and [`mod@test`] puts them in
+//! order. [`soak`] runs for hours.
 
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
 
@@ -141,7 +143,7 @@ fn wheel_tests() -> Outcome {
     outcome
 }
 
-/// What is built, and an interpreter with all that is installed from PyPI.
+/// The workspace, and an interpreter with all that is installed from PyPI.
 fn tools() -> Outcome<(Metadata, PathBuf)> {
     let found = Metadata::load()?;
     let venv = capability::venv(&found.target);

@@ -1,4 +1,4 @@
-//! The crates that are published: their manifests say what crates.io and docs.rs show, and their packages can be made.
+//! The published crates: their manifests have all fields that crates.io and docs.rs show, and they can be packaged.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::metadata::{Metadata, Package};
 use crate::policy::PUBLISHED;
 use crate::process::{Outcome, read};
 
-/// Everything that is missing in a manifest, one sentence each.
+/// Every missing field of a manifest, one sentence each.
 pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     let mut found = Vec::new();
     for name in PUBLISHED {
@@ -28,7 +28,7 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     found
 }
 
-/// Makes the packages without compiling them: each finds the files and the versions that its manifest names.
+/// Packages the crates without compiling them: each finds the files and the versions that its manifest names.
 pub(crate) fn package() -> Outcome {
     let mut command = Command::new(env!("CARGO"));
     command.args(["package", "--no-verify", "--allow-dirty", "--locked", "--offline"]);
@@ -45,7 +45,7 @@ fn missing(metadata: &Metadata, package: &Package) -> Vec<String> {
         }
     }
     for field in ["keywords", "categories"] {
-        // crates.io takes five of each.
+        // crates.io accepts at most five of each.
         if manifest[field].as_array().is_none_or(|list| list.is_empty() || list.len() > 5) {
             found.push(format!("{} is published without `{field}`, or with more than five", package.name));
         }
@@ -66,7 +66,7 @@ fn missing(metadata: &Metadata, package: &Package) -> Vec<String> {
     found
 }
 
-/// Cargo tells of the registries that a crate may go to: an empty list for none of them.
+/// The registries that a crate may be published to are in cargo's metadata: an empty list if there are none.
 fn may_be_published(package: &Package) -> bool {
     package.manifest["publish"].as_array().is_none_or(|registries| !registries.is_empty())
 }
@@ -82,7 +82,7 @@ mod tests {
     use crate::metadata::tests::workspace;
     use serde_json::json;
 
-    /// All crates that are to be published, complete, and one that is not.
+    /// Complete crates that are to be published, and one crate that is not.
     fn good() -> Metadata {
         let names: Vec<(&str, &[&str])> =
             PUBLISHED.iter().chain(&["xtask"]).map(|name| (*name, &[] as &[&str])).collect();

@@ -1,5 +1,5 @@
-//! Whether the floors form a stair: nothing depends on a floor that is not below its own, and no floor knows
-//! what is foreign to it.
+//! The order of the crates: no crate depends on one that is not on a floor below its own, and no floor uses what is foreign to
+//! it.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::metadata::{Metadata, Package};
 use crate::policy::{BESIDE, FLOORS, FOREIGN, WORDINGS, Wording};
 use crate::process::Outcome;
 
-/// Every step upward between the crates of the workspace, one sentence each.
+/// Every dependency upward between the crates of the workspace, one sentence each.
 pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     let mut found = Vec::new();
     for expected in FLOORS.iter().copied().flatten().chain(BESIDE) {
@@ -58,7 +58,7 @@ fn upward(metadata: &Metadata, member: &Package) -> Vec<String> {
 
 #[derive(Clone, Copy)]
 enum Floor {
-    /// How far up, from 0.
+    /// The number of the floor, counted from 0 at the ground.
     Level(usize),
     Beside,
 }

@@ -13,7 +13,7 @@ use crate::process::Outcome;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Comments {
     pub(crate) all: usize,
-    /// Where those are that begin with a question word, as `path:line`.
+    /// The places of those that begin with a question word, as `path:line`.
     pub(crate) questions: Vec<String>,
 }
 
@@ -26,8 +26,8 @@ pub(crate) fn violations(metadata: &Metadata) -> Outcome<Vec<String>> {
     Ok(found)
 }
 
-/// Each crate that has too many doc comments with a question word, one sentence each. `crates` are their names and their folders
-/// below the project's.
+/// Each crate that has too many doc comments with a question word, one sentence each. `crates` lists names and folders below the
+/// project's.
 fn questions(crates: &[(String, String)], files: &[&SourceFile]) -> Vec<String> {
     let counted = count(crates, files);
     let too_many = counted.iter().filter(|(_, comments)| comments.percent() > QUESTIONS_PERCENT);
@@ -55,7 +55,7 @@ pub(crate) fn count(crates: &[(String, String)], files: &[&SourceFile]) -> BTree
 
 /// Every phrase that is not to be used, one sentence each.
 fn phrases(files: &[SourceFile]) -> Vec<String> {
-    // The list itself has to name them.
+    // The list itself contains the phrases.
     files.iter().filter(|file| file.path != "xtask/src/policy.rs").flat_map(phrases_in).collect()
 }
 
@@ -104,7 +104,7 @@ fn phrases_in(file: &SourceFile) -> Vec<String> {
     found
 }
 
-/// Whether the phrase is there, and not as a part of a longer word or a name.
+/// Returns whether the line contains the phrase, and not as a part of a longer word or a name.
 fn has_phrase(line: &str, phrase: &str) -> bool {
     let is_word = |character: char| character.is_alphanumeric() || character == '_';
     line.match_indices(phrase)
@@ -123,7 +123,7 @@ mod tests {
         [("whole", ""), ("part", "part")].map(|(name, folder)| (name.to_owned(), folder.to_owned())).to_vec()
     }
 
-    /// So many doc comments, and so many of them with a question word.
+    /// A number of doc comments, some of them with a question word.
     fn comments(all: usize, questions: usize) -> String {
         let question = "/// Whether it is so,\n/// and what follows.\nfn f() {}\n".repeat(questions);
         question + &"/// Returns it.\n///\n/// What is more.\nfn g() {}\n".repeat(all - questions)
