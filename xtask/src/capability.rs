@@ -136,7 +136,7 @@ impl Capability {
         let what = match self {
             Self::Nextest => "cargo-nextest".to_owned(),
             Self::Wheel => "the Python wheel and its tests".to_owned(),
-            Self::Cross => "other systems: what is compiled for them, Wine and QEMU".to_owned(),
+            Self::Cross => "other systems: cross compilers, Wine and QEMU".to_owned(),
             _ => format!("tests that need {}", self.name()),
         };
         Skip { what, why }

@@ -42,8 +42,8 @@ pub(crate) fn check(metadata: &Metadata, options: &[&str]) -> Outcome {
 
 fn judge(file: &str, explained: &str, expected: &str, unwanted: &str) -> Outcome {
     if !explained.contains(expected) || explained.contains(unwanted) {
-        let wanted = format!("{expected:?}, and nothing of {unwanted:?}");
-        return Err(Failure(format!("{file}: the compiler should say {wanted}, and says\n{explained}")));
+        let wanted = format!("{expected:?} and not {unwanted:?}");
+        return Err(Failure(format!("{file}: the errors should contain {wanted}; they are\n{explained}")));
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ fn explanation(file: &Path, libraries: &[(&str, PathBuf)], target: &Path) -> Out
     let output = compile.arg("-o").arg(target.join("mistake.rmeta")).arg(file).output();
     let output = output.map_err(|error| Failure(format!("cannot start rustc: {error}")))?;
     if output.status.success() {
-        return Err(Failure(format!("{} compiles, and must not", file.display())));
+        return Err(Failure(format!("{} compiles, but must not", file.display())));
     }
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }

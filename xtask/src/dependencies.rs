@@ -15,7 +15,7 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
             metadata.packages.values().filter(|p| p.name == *name).map(|p| p.version.as_str()).collect();
         if versions.len() > 1 {
             let versions = versions.into_iter().collect::<Vec<_>>().join(" and ");
-            found.push(format!("{name} is there in versions {versions}: it must be there once"));
+            found.push(format!("{name} is in the lock file in versions {versions}: only one is allowed"));
         }
     }
     found.extend(too_many(metadata, LIBRARY));
@@ -32,9 +32,9 @@ pub(crate) fn count(metadata: &Metadata, name: &str) -> Option<usize> {
 
 fn too_many(metadata: &Metadata, (name, most): (&str, usize)) -> Option<String> {
     match count(metadata, name) {
-        None => Some(format!("the workspace has no member {name}, whose crates are to be counted")),
+        None => Some(format!("{name}, whose crates are counted, is not a member of the workspace")),
         Some(crates) if crates > most => {
-            Some(format!("{name} brings {crates} crates, and {most} are allowed"))
+            Some(format!("{name} depends on {crates} crates, itself included; at most {most} are allowed"))
         }
         Some(_) => None,
     }
@@ -50,7 +50,7 @@ fn of_package(metadata: &Metadata, package: &Package) -> Vec<String> {
         Some(source) => found.push(format!("{called} comes from {source}, and only crates.io is allowed")),
     }
     match &package.licence {
-        None => found.push(format!("{called} does not say its licence")),
+        None => found.push(format!("{called} has no licence in its manifest")),
         Some(licence) if licence::is_allowed(licence, LICENCES) => {}
         Some(licence) => {
             found.push(format!("{called} is licensed under {licence}, which is not on the list"))
@@ -103,7 +103,7 @@ mod tests {
             &broken("tokio", |package| package.licence = Some("GPL-3.0-only".into())),
             "GPL-3.0-only",
         );
-        assert_only(&broken("tokio", |package| package.licence = None), "does not say");
+        assert_only(&broken("tokio", |package| package.licence = None), "no licence in its manifest");
     }
 
     #[test]

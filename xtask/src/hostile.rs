@@ -43,7 +43,7 @@ pub(crate) fn fuzz_briefly(root: &Path, target: &Path) -> Outcome {
             let runs: Vec<_> =
                 pair.iter().map(|name| scope.spawn(|| fuzzer.run(name, SHORT, Stdio::null()))).collect();
             let ended = runs.into_iter().map(|run| {
-                run.join().unwrap_or_else(|_| Err(Failure("a thread of this task has panicked".into())))
+                run.join().unwrap_or_else(|_| Err(Failure("a thread of this task panicked".into())))
             });
             ended.collect::<Outcome<Vec<()>>>()
         })?;
@@ -56,7 +56,7 @@ pub(crate) fn fuzz(root: &Path, target: &Path, only: Option<&str>, each: Duratio
     let chosen: Vec<&str> =
         TARGETS.iter().copied().filter(|name| only.is_none_or(|only| only == *name)).collect();
     if chosen.is_empty() {
-        return Err(Failure(format!("there is no such target; there are {}", TARGETS.join(", "))));
+        return Err(Failure(format!("no such target; the targets are {}", TARGETS.join(", "))));
     }
     let fuzzer = Fuzzer::build(root, target, Build::Thorough)?;
     for name in chosen {
@@ -81,7 +81,7 @@ pub(crate) fn sanitize(target: &Path) -> Outcome {
 pub(crate) fn obstacle() -> Option<String> {
     match host() {
         Ok(host) if host.ends_with("linux-gnu") => None,
-        Ok(host) => Some(format!("it is set up for Linux with glibc, and this is {host}")),
+        Ok(host) => Some(format!("it needs Linux with glibc, and this is {host}")),
         Err(failure) => Some(failure.0),
     }
 }
@@ -119,7 +119,7 @@ impl Fuzzer {
     fn run(&self, name: &str, time: Duration, output: Stdio) -> Outcome {
         let found = self.found.join(name);
         let broken = self.found.join(format!("{name}-"));
-        let cannot = |error| Failure(format!("cannot make {}: {error}", found.display()));
+        let cannot = |error| Failure(format!("cannot create {}: {error}", found.display()));
         fs::create_dir_all(&found).map_err(cannot)?;
         fs::create_dir_all(self.seeds.join(name)).map_err(cannot)?;
         let mut command = Command::new(self.bins.join(name));
@@ -132,8 +132,8 @@ impl Fuzzer {
         // Without the sanitizer for leaks, which needs more rights than a container has.
         command.env("ASAN_OPTIONS", "detect_leaks=0");
         run(command.stderr(output), time + PATIENCE).map_err(|Failure(why)| {
-            let again = "what broke it lies beside";
-            Failure(format!("{why}; {again} {}: cargo xtask fuzz {name} shows it", broken.display()))
+            let again = "the failing input is at";
+            Failure(format!("{why}; {again} {}: to reproduce, run cargo xtask fuzz {name}", broken.display()))
         })
     }
 }
@@ -151,7 +151,7 @@ fn host() -> Outcome<String> {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let told = read(Command::new(rustc).arg("-vV"))?;
     let host = told.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| Failure("rustc does not say what it runs on".into()))
+    host.map(str::to_owned).ok_or_else(|| Failure("rustc does not name its host".into()))
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ fn left_behind(file: &SourceFile) -> Vec<String> {
     let mut found = Vec::new();
     for (index, line) in file.text.lines().enumerate() {
         for mark in marks.iter().filter(|mark| line.contains(**mark)) {
-            found.push(format!("{}:{} still says {mark}", file.path, index + 1));
+            found.push(format!("{}:{} contains {mark}", file.path, index + 1));
         }
     }
     found

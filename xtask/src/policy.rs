@@ -29,7 +29,7 @@ pub(crate) const BANNED: &[(&str, &str)] = &[
     ("simple-mdns", "mdns-sd is the mDNS library"),
     ("zeroconf", "mdns-sd is the mDNS library"),
     ("actix-broker", "the router is the broker"),
-    ("actix-telepathy", "meshzero is what connects actors"),
+    ("actix-telepathy", "meshzero itself connects actors"),
     ("bastion", "actix is the actor library"),
     ("coerce", "actix is the actor library"),
     ("kameo", "actix is the actor library"),
@@ -39,8 +39,8 @@ pub(crate) const BANNED: &[(&str, &str)] = &[
     ("xtra", "actix is the actor library"),
     ("async-std", "tokio is the runtime"),
     ("smol", "tokio is the runtime"),
-    ("native-tls", "it links a library of the system"),
-    ("openssl-sys", "it links a library of the system"),
+    ("native-tls", "it links a system library"),
+    ("openssl-sys", "it links a system library"),
     ("serde_yaml", "it is not maintained"),
 ];
 
@@ -97,19 +97,19 @@ pub(crate) const WORDINGS: &[Wording] = &[
             "std::process",
             "std::thread",
         ],
-        why: "the protocol has no clock, no sockets and no threads: they are its caller's",
+        why: "the protocol has no clock, no sockets and no threads: they belong to its caller",
     },
     Wording {
         folder: "actors/src",
         except: &["actors/src/discovery/mdns.rs", "actors/src/discovery/mdns/"],
         words: &["mdns_sd"],
-        why: "only the mdns module knows the mDNS library",
+        why: "only the mdns module may use the mDNS library",
     },
     Wording {
         folder: "src",
         except: &[],
         words: &["mdns_sd", "socket2", "TcpListener", "TcpStream", "UdpSocket"],
-        why: "sockets are the actors' floor",
+        why: "sockets belong to meshzero-actors",
     },
 ];
 
@@ -199,7 +199,7 @@ pub(crate) const QUESTIONS_PERCENT: usize = 5;
 
 /// Phrases that are not plain technical English, in lower case, each with its replacement.
 pub(crate) const BANNED_PHRASES: &[(&str, &str)] = &[
-    ("anew", "say again, or restarted"),
+    ("anew", "write \"again\" or \"restarted\""),
     ("as many as may", "name the limit"),
-    ("for ever", "say forever, or without a limit"),
+    ("for ever", "write \"forever\" or \"without a limit\""),
 ];

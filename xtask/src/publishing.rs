@@ -14,7 +14,7 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     for name in PUBLISHED {
         match metadata.members().find(|member| member.name == *name) {
             Some(member) => found.extend(missing(metadata, member)),
-            None => found.push(format!("{name} is to be published, and the workspace has no such member")),
+            None => found.push(format!("{name} is to be published, but the workspace has no such member")),
         }
     }
     for member in metadata.members().filter(|member| !PUBLISHED.contains(&member.name.as_str())) {
@@ -52,10 +52,10 @@ fn missing(metadata: &Metadata, package: &Package) -> Vec<String> {
     }
     let is_library = manifest["targets"].as_array().is_some_and(|targets| targets.iter().any(is_lib));
     if is_library && manifest["metadata"]["docs"]["rs"]["all-features"] != true {
-        found.push(format!("{} does not ask docs.rs for all features", package.name));
+        found.push(format!("{} is published without `all-features` for docs.rs", package.name));
     }
     if !may_be_published(package) {
-        found.push(format!("{} is to be published, and its manifest says `publish = false`", package.name));
+        found.push(format!("{} is to be published, but its manifest says `publish = false`", package.name));
     }
     for dependency in package.dependencies.iter().filter(|dependency| dependency.is_normal) {
         let other = metadata.packages.get(&dependency.id).filter(|other| other.is_member);
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_published_crate_that_may_not_go_out_and_one_that_may_by_mistake_are_found() {
         let found = with("meshzero", |package| package.manifest["publish"] = json!([]));
-        assert_only(&found, "meshzero is to be published, and its manifest says");
+        assert_only(&found, "meshzero is to be published, but its manifest says");
         let found = with("xtask", |package| package.manifest["publish"] = Value::Null);
         assert_only(&found, "xtask is not to be published");
         let mut metadata = good();

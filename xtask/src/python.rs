@@ -55,11 +55,7 @@ pub(crate) fn test(report: &mut Report, metadata: &Metadata, tools: &Path, sandb
             why: "no such interpreter is in PATH or among the versions of pyenv".to_owned(),
         });
     }
-    if found.is_empty() {
-        Err(Failure("no interpreter that the wheel is for starts here".into()))
-    } else {
-        Ok(())
-    }
+    if found.is_empty() { Err(Failure("no supported version of Python starts here".into())) } else { Ok(()) }
 }
 
 /// Installs the wheel into an empty environment, and returns its interpreter.
@@ -93,7 +89,7 @@ pub(crate) fn release(metadata: &Metadata, tools: &Path) -> Outcome<PathBuf> {
 }
 
 fn build(metadata: &Metadata, tools: &Path, into: &Path, arguments: &[&str]) -> Outcome<PathBuf> {
-    let failed = |error| Failure(format!("cannot make room in {}: {error}", into.display()));
+    let failed = |error| Failure(format!("cannot clear {}: {error}", into.display()));
     if into.exists() {
         fs::remove_dir_all(into).map_err(failed)?;
     }

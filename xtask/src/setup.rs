@@ -73,7 +73,7 @@ fn install_missing(packages: &[&str]) -> Option<Skip> {
     let result = if has_rights() {
         install_packages(packages)
     } else {
-        Err(Failure(format!("this needs root on Debian or its kin: apt-get install {listed}")))
+        Err(Failure(format!("needs root on Debian or a derivative: apt-get install {listed}")))
     };
     result.err().map(|Failure(why)| Skip { what: format!("installing {listed}"), why })
 }
@@ -173,7 +173,9 @@ impl Drop for NoServiceStart {
         if self.is_ours
             && let Err(error) = fs::remove_file(START_POLICY)
         {
-            eprintln!("{START_POLICY} stays behind, and no service will start when it is installed: {error}");
+            eprintln!(
+                "{START_POLICY} could not be removed, so no service starts when it is installed: {error}"
+            );
         }
     }
 }

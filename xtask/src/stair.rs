@@ -13,7 +13,7 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     let mut found = Vec::new();
     for expected in FLOORS.iter().copied().flatten().chain(BESIDE) {
         if !metadata.members().any(|member| member.name == *expected) {
-            found.push(format!("{expected} has no crate, although the stair names it"));
+            found.push(format!("{expected} is on a floor of the stair, but there is no such crate"));
         }
     }
     for member in metadata.members() {
@@ -23,7 +23,7 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
         for member in metadata.members().filter(|member| member.name == *name) {
             let shipped = metadata.shipped_with(member);
             let wrong = shipped.iter().filter(|package| foreign.contains(&package.name.as_str()));
-            found.extend(wrong.map(|package| format!("{name} brings {}: {why}", package.name)));
+            found.extend(wrong.map(|package| format!("{name} depends on {}: {why}", package.name)));
         }
     }
     found
@@ -37,7 +37,7 @@ pub(crate) fn foreign_words(root: &Path) -> Outcome<Vec<String>> {
 
 fn upward(metadata: &Metadata, member: &Package) -> Vec<String> {
     let Some(floor) = floor_of(&member.name) else {
-        return vec![format!("{} is a member of the workspace, and on no floor of the stair", member.name)];
+        return vec![format!("{} is a member of the workspace, but on no floor of the stair", member.name)];
     };
     let mut found = Vec::new();
     for dependency in &member.dependencies {
@@ -50,7 +50,8 @@ fn upward(metadata: &Metadata, member: &Package) -> Vec<String> {
             (Floor::Beside, _) | (_, None) => false,
         };
         if !is_down {
-            found.push(format!("{} depends on {}, which is not below it", member.name, other.name));
+            found
+                .push(format!("{} depends on {}, which is not on a floor below it", member.name, other.name));
         }
     }
     found
@@ -78,7 +79,7 @@ fn foreign_in(file: &SourceFile, wording: &Wording) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in file.shipped_lines() {
         for word in wording.words.iter().filter(|word| line.contains(**word)) {
-            found.push(format!("{}:{number} names {word}: {}", file.path, wording.why));
+            found.push(format!("{}:{number} contains {word}: {}", file.path, wording.why));
         }
     }
     found

@@ -34,7 +34,7 @@ pub(crate) fn start(scope: Scope) -> ExitCode {
     println!("{}", report.summary());
     match outcome {
         Ok(()) => {
-            println!("all is well");
+            println!("all checks passed");
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -199,7 +199,7 @@ impl Scene {
 fn check_dependencies(metadata: &Metadata) -> Outcome {
     let (library, most) = policy::LIBRARY;
     if let Some(crates) = dependencies::count(metadata, library) {
-        println!("{library} brings {crates} crates, of {most} allowed");
+        println!("{library} depends on {crates} crates, itself included; at most {most} are allowed");
     }
     none_of(&dependencies::violations(metadata))
 }

@@ -67,7 +67,7 @@ impl Comments {
 
     fn sentence(&self, name: &str) -> String {
         let places = self.questions.join("\n  ");
-        format!("{name}: {self}; at most {QUESTIONS_PERCENT} % may\n  {places}")
+        format!("{name}: {self}; the limit is {QUESTIONS_PERCENT} %\n  {places}")
     }
 }
 
@@ -98,7 +98,7 @@ fn phrases_in(file: &SourceFile) -> Vec<String> {
     for (index, line) in file.text.lines().enumerate() {
         let line = line.to_lowercase();
         for (phrase, better) in BANNED_PHRASES.iter().filter(|(phrase, _)| has_phrase(&line, phrase)) {
-            found.push(format!("{}:{} says {phrase:?}: {better}", file.path, index + 1));
+            found.push(format!("{}:{} contains {phrase:?}: {better}", file.path, index + 1));
         }
     }
     found
@@ -137,7 +137,7 @@ mod tests {
         let found = questions(&crates(), &[&file("src/a.rs", comments(100, most + 1))]);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(
-            found[0].starts_with("whole: 6 of 100 doc comments begin with a question word; at most"),
+            found[0].starts_with("whole: 6 of 100 doc comments begin with a question word; the limit is"),
             "{found:?}"
         );
         assert!(found[0].contains("src/a.rs:1\n  src/a.rs:4\n"), "{found:?}");
@@ -171,7 +171,7 @@ mod tests {
         ] {
             let found = phrases(&[file(path, text)]);
             assert_eq!(found.len(), 1, "{found:?}");
-            assert!(found[0].starts_with(&format!("{path}:1 says {phrase:?}: ")), "{found:?}");
+            assert!(found[0].starts_with(&format!("{path}:1 contains {phrase:?}: ")), "{found:?}");
         }
         assert_eq!(phrases(&[file("src/a.rs", format!("fn done_{phrase}() {{}}"))]), Vec::<String>::new());
     }

@@ -96,7 +96,7 @@ fn program(name: &str) -> Outcome<OsString> {
 }
 
 fn made(folder: &Path) -> Outcome<OsString> {
-    let failed = |error| Failure(format!("cannot make {}: {error}", folder.display()));
+    let failed = |error| Failure(format!("cannot create {}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(failed)?;
     Ok(folder.into())
 }

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// Returns the reason for which none of it is possible on this system, whatever is installed.
 pub(crate) fn obstacle() -> Option<String> {
     let is_known = cfg!(all(target_os = "linux", target_arch = "x86_64"));
-    (!is_known).then(|| "it is set up for Linux on x86-64, where Wine runs".into())
+    (!is_known).then(|| "it needs Linux on x86-64, where Wine runs".into())
 }
 
 /// Builds the `mz` of this system and the example that talks with others, where other steps have not built them.

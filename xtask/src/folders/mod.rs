@@ -58,7 +58,7 @@ fn wrong_names(floors: &FolderFloors, graph: &Graph) -> Vec<String> {
     let named = floors.floors.iter().copied().flatten();
     let gone = named.filter(|name| !modules.contains_key(*name));
     found.extend(
-        gone.map(|name| format!("{}/{name} has a floor, and there is no such module", floors.source)),
+        gone.map(|name| format!("{}/{name} has a floor, but there is no such module", floors.source)),
     );
     found
 }
