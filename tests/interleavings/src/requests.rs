@@ -1,4 +1,4 @@
-//! What is owed an answer: a request begins or is refused, and never both; it is answered once.
+//! Pending requests: each begins or is refused, never both, and is answered at most once.
 
 use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Mutex};
@@ -9,11 +9,11 @@ use crate::server::request::pending::{NEVER, PendingRequests};
 /// Interleavings of each test.
 const HISTORIES: usize = 2_000;
 
-/// Requests that are owed at the same time.
+/// Requests that are pending at the same time.
 const REQUESTS: u64 = 3;
 
-/// While a handler takes them up and answers, their deadlines pass and their caller cancels them: each either begins or is
-/// refused, and there is one answer at most.
+/// While a handler begins requests and answers them, their deadlines pass and their caller cancels them: each either begins or is
+/// refused, and there is at most one answer.
 pub fn a_request_begins_or_is_refused_and_never_both() {
     shuttle::check_random(
         || {
@@ -42,7 +42,7 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
                     }
                 })
             };
-            // The connection's own task, which is the one that takes requests as well.
+            // The connection's own task, which also accepts requests.
             for now in [5, 15, 25] {
                 owed.expire(now, |id| expired.lock().expect("no panic").push(id));
             }
@@ -60,7 +60,7 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
     );
 }
 
-/// A caller that uses a place again has no answer to the request before, whoever is about to give it.
+/// A caller that reuses a slot gets no answer to the slot's previous request, however late that answer is.
 pub fn a_place_that_is_used_again_answers_only_the_later_request() {
     shuttle::check_random(
         || {
@@ -76,7 +76,7 @@ pub fn a_place_that_is_used_again_answers_only_the_later_request() {
                     }
                 })
             };
-            // The later one says that the earlier is not wanted any more.
+            // The later request cancels the earlier one.
             assert!(owed.insert(later, NEVER));
             assert!(owed.start(later) && owed.contains(later), "whatever became of the other");
             handler.join().expect("no panic");

@@ -1,5 +1,5 @@
-//! The outgoing half of a link: what is appended arrives whole, once and in order, whoever writes it and whatever is cut, and
-//! nobody waits for room that is there.
+//! The send queue of a link: appended frames arrive whole, once and in order, whoever writes them and whatever is cut, and no
+//! sender waits while there is room.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -20,11 +20,11 @@ use crate::net::connection::{ReadHalf, connection};
 /// Interleavings of each check.
 const HISTORIES: usize = 2_000;
 
-/// Who sends, and how much each of them.
+/// The number of senders, and of frames of each.
 const SENDERS: u8 = 2;
 const FRAMES: u8 = 3;
 
-/// Bytes that wait before senders do: two frames.
+/// The limit of waiting bytes, from which senders wait: two frames.
 const LIMIT: usize = 20;
 
 /// A connection that is never cut.
@@ -75,7 +75,7 @@ fn join(threads: Vec<thread::JoinHandle<()>>) {
     threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
 }
 
-/// Checks that all that was sent has arrived, of each sender in its order, and a goodbye behind it.
+/// Checks that all frames have arrived, in the order of each sender, and a goodbye behind them.
 fn check(stream: &[u8]) {
     let mut frames = Frames::new(stream);
     let mut arrived: Vec<_> = frames.by_ref().collect();
@@ -90,8 +90,8 @@ fn check(stream: &[u8]) {
     assert_eq!(arrived.len(), usize::from(SENDERS * FRAMES));
 }
 
-/// Frames that several threads append, at once or gathered, with room or waiting for it, arrive whole, once, and in the order
-/// of each. Nobody waits for ever.
+/// Frames that several threads append, at once or gathered, with room or waiting for it, arrive whole, once, and in the order of
+/// each thread. No thread blocks forever.
 pub fn what_several_append_arrives_whole_once_and_in_order() {
     shuttle::check_random(
         || {
@@ -119,7 +119,7 @@ pub fn what_several_append_arrives_whole_once_and_in_order() {
     );
 }
 
-/// The same where connections are cut, in the middle of frames and while somebody writes, and the link goes on over others.
+/// The same with connections that are cut, in the middle of frames and during writes, while the link continues over others.
 pub fn a_link_goes_on_from_the_byte_that_arrived_last() {
     shuttle::check_random(
         || {
@@ -150,7 +150,7 @@ fn keep(outbox: &Arc<SendQueue>, mut reader: ReadHalf, stream: &Arc<Mutex<Vec<u8
                 (pin!(outbox.run_flush()), pin!(poll_fn(|task| reader.poll_cut(task))));
             poll_fn(|task| match (writing.as_mut().poll(task), cut.as_mut().poll(task)) {
                 (Poll::Pending, Poll::Pending) => Poll::Pending,
-                // Whether all has arrived is for the other end to say.
+                // Only the other end knows whether all bytes have arrived.
                 _ => Poll::Ready(()),
             })
             .await
@@ -183,7 +183,7 @@ fn receive(outbox: &SendQueue, reader: &ReadHalf, stream: &Mutex<Vec<u8>>) {
     }
 }
 
-/// Whoever waits for room when the outbox is closed hears of that, and what was taken before still arrives.
+/// A sender that waits for room when the queue is closed gets an error, and the bytes appended before still arrive.
 pub fn who_waits_for_room_hears_of_the_end() {
     shuttle::check_random(
         || {
