@@ -1,4 +1,4 @@
-//! Programs under test: lines with deadlines, signals, and failures that show what was printed.
+//! Programs under test: output with deadlines, signals, and failures that show the output.
 
 #![cfg(unix)]
 

@@ -162,7 +162,7 @@ impl<'a> Play<'a> {
         })
     }
 
-    /// Lets time pass until `at`, or until `is_enough`, and returns which came first.
+    /// Lets time pass until `at`, or until `is_enough` holds, and returns whether it does.
     fn until(&mut self, at: Duration, is_enough: impl Fn(&Self) -> bool) -> Result<bool, String> {
         while self.sim.elapsed() < at {
             self.sim.step().map_err(|error| error.to_string())?;

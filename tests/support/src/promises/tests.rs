@@ -1,4 +1,4 @@
-//! The checker notices each way in which a promise can be broken, and nothing else.
+//! The checker reports each way in which a promise can be broken, and nothing else.
 
 use super::*;
 
