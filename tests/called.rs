@@ -1,4 +1,5 @@
-//! Actors that get calls with the way back for the reply: they reply later, say why they cannot, and see who has given up.
+//! Handlers that get the call with its means to reply: they reply later, refuse with a reason, and notice callers that have given
+//! up.
 
 use std::future::IntoFuture as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +11,10 @@ use meshzero_proto::zmtp::SocketType;
 use crate::pair::{PATIENCE, Pair, until};
 use crate::zmtp::Socket;
 
-/// Calls that were kept.
+/// The calls that an actor keeps for later.
 type Kept = Arc<Mutex<Vec<Call<Value>>>>;
 
-/// Counts numbers, fails for text, keeps what is true and drops all else.
+/// Counts numbers, fails for text, keeps calls with `true`, and drops all others.
 struct Clerk(Kept);
 
 impl Actor for Clerk {

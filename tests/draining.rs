@@ -1,4 +1,4 @@
-//! Closing: what was accepted is finished, what comes later goes elsewhere, and what is left undone is named.
+//! Closing a service: accepted messages are finished, later ones go elsewhere, and unfinished ones are listed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use tokio::sync::Semaphore;
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// Is replied to when the test says so.
+/// Answered when the test releases it.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u32")]
 struct Later(u32);
 
-/// As [`Later`], and the actor does nothing else meanwhile.
+/// As [`Later`], while the actor handles nothing else.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u32")]
 struct Alone(u32);
@@ -85,7 +85,7 @@ async fn what_was_accepted_is_finished_while_others_are_refused() {
     let accepted = actix::spawn(rig.worker.send(Later(1)).timeout(PATIENCE).into_future());
     rig.unfinished(1).await;
     let (address, closing) = (rig.service.address(), actix::spawn(rig.service.close()));
-    // The goodbye comes first.
+    // The goodbye is sent first.
     let down = actix::clock::timeout(PATIENCE, watch.next()).await.expect("it is said at once");
     assert!(matches!(down, Some(WatchEvent::Down { .. })), "{down:?}");
     let refused = Instant::now();

@@ -1,4 +1,4 @@
-//! What goes wrong ends in a clear error, hangs nobody, and leaves other callers served.
+//! Failures end in a clear error, block nobody, and leave other callers served.
 
 use std::future::Future;
 use std::io::{Read, Write};
@@ -38,7 +38,7 @@ impl Handler<Work> for Worker {
     }
 }
 
-/// Messages of the same names, with other fields.
+/// Messages of the same names with other fields.
 mod other {
     use super::{Deserialize, Message, Serialize};
 
@@ -49,14 +49,14 @@ mod other {
     }
 }
 
-/// Asks to be waited for.
+/// Waits, in its handler, for as long as it says.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Wait {
     forever: bool,
 }
 
-/// The number of those that wait without an end.
+/// The number of handlers that wait without an end.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 struct Patient;
@@ -77,7 +77,7 @@ impl Handler<Wait> for Patient {
     }
 }
 
-/// Panics when it is woken, which it notes.
+/// A waker that panics when it is woken, and records that.
 #[derive(Default)]
 struct Touchy(AtomicBool);
 
@@ -95,12 +95,12 @@ async fn a_caller_that_panics_when_it_is_woken_costs_no_other_its_call() {
     let patient = pair.reach(&service).await;
     let waits = actix::spawn(patient.send(Wait { forever: true }).timeout(Duration::MAX));
     until("the call has arrived", || service.unfinished() == 1).await;
-    // A caller of whom nobody knows what waking it does: the reply wakes it, in the link's task.
+    // A caller with an arbitrary waker: the reply wakes it in the link's task.
     let mut touchy = pin!(patient.send(Wait { forever: false }).timeout(Duration::MAX));
     let panics = Arc::<Touchy>::default();
     let waker = Waker::from(Arc::clone(&panics));
     assert!(touchy.as_mut().poll(&mut TaskContext::from_waker(&waker)).is_pending());
-    // In one batch with the first, where that is the batch in which the replies come.
+    // In one batch with the first, if the replies arrive in one batch.
     let again = patient.send(Wait { forever: false }).timeout(PATIENCE).await;
     again.expect("it is woken");
     until("the other was woken", || panics.0.load(Ordering::Relaxed)).await;
@@ -358,7 +358,7 @@ async fn a_peer_of_another_protocol_is_named() {
             if stream.read(&mut first).is_ok_and(|read| read == 1 && first[0] == b'Q') {
                 return;
             }
-            // The client hangs up as soon as it has seen enough.
+            // The client closes the connection as soon as it has read enough.
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });

@@ -1,4 +1,4 @@
-//! Flow: many messages and news in a row, senders that are held up, and nothing lost, doubled or out of order.
+//! Flow control: many messages and news in a row, blocked senders, and nothing lost, duplicated or out of order.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,24 +9,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// More than fit into all that lies between two actors.
+/// More than the buffers between two actors hold.
 const MANY: u64 = 20_000;
 
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u64")]
 struct Note(u64);
 
-/// As [`Note`], handled before anything else is.
+/// As [`Note`], handled by a future that blocks the actor's other messages.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u64")]
 struct Ponder(u64);
 
-/// As [`Note`], in a future that others need not wait for.
+/// As [`Note`], handled by a future beside which others are handled.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u64")]
 struct Dream(u64);
 
-/// What has been handled, in order.
+/// The handled messages, in order.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<u64>>>);
 
@@ -165,7 +165,7 @@ async fn a_handler_that_makes_its_actor_wait_is_waited_for_and_futures_are_not()
     seen.is_all(1_000).await;
 }
 
-/// The same name as the scribe's message, and another type.
+/// A message with the same name as the scribe's, and another type.
 mod misunderstood {
     use super::{Deserialize, Message, Serialize};
 
@@ -291,7 +291,7 @@ async fn blobs_of_all_lengths_arrive_whole_among_other_messages() {
     assert!(reply == Picture::new(500).pixels);
 }
 
-/// Hears news as a stream, and through its mailbox.
+/// Receives news as a stream, and through its mailbox.
 struct Listener {
     seen: Seen,
     missed: Seen,
@@ -386,7 +386,7 @@ async fn traffic_is_counted_and_spinning_changes_nothing_but_the_time() {
     assert_eq!(here.traffic().bytes_read, after.bytes_written);
 }
 
-/// Says on which thread it is handled.
+/// Answered with the thread that it is handled on.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "String")]
 struct Where;
@@ -414,7 +414,7 @@ async fn a_service_on_an_arbiter_of_its_own_is_told_and_called_there() {
     assert_eq!(near.send(Where).timeout(PATIENCE).await.expect("a reply"), thread);
     tell_many(&far).await.expect("told");
     seen.is_all(MANY).await;
-    // As a program without the type would call it, from this process.
+    // As a program without the type would send it, from this process.
     let encoded = near.send(Value::Null).named("Where").timeout(PATIENCE).await.expect("a reply");
     assert_eq!(encoded, Value::from(thread));
     service.close().await;

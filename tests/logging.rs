@@ -1,4 +1,4 @@
-//! Logs through the mesh: a subscriber of `tracing` that sends and publishes what it hears, and values that log, send and wait while
+//! Logging through the mesh: a subscriber of `tracing` that sends and publishes events, and values that log, send and wait while
 //! they are serialised.
 
 use std::cell::RefCell;
@@ -17,15 +17,15 @@ use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// What is done with everything that is heard.
+/// The closure that is called for each event and span.
 type Hook = Arc<dyn Fn() + Send + Sync>;
 
 static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
 
-/// How many events and spans were heard.
+/// The number of events and spans received.
 static HEARD: AtomicUsize = AtomicUsize::new(0);
 
-/// A subscriber that does what a test says with all that it hears, on the same thread, as one that sends it does.
+/// A subscriber that calls a test's closure for each event and span, on the same thread, like one that sends them.
 struct Forwarding;
 
 impl Forwarding {
@@ -63,7 +63,7 @@ impl Subscriber for Forwarding {
     fn exit(&self, _: &Id) {}
 }
 
-/// From now on `hook` is called for each event and span.
+/// Calls `hook` for each event and span from now on.
 fn hear(hook: impl Fn() + Send + Sync + 'static) {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| set_global_default(Forwarding).expect("each test is a process of its own"));
@@ -78,7 +78,7 @@ fn log() {
     tracing::info!(target: "test", "a line");
 }
 
-/// Runs what must not stand still on a thread of its own.
+/// Runs work that must not block, on a thread of its own, with a timeout.
 async fn in_time(what: &str, work: impl FnOnce() + Send + 'static) {
     let (tell, told) = tokio::sync::oneshot::channel();
     thread::spawn(move || {
@@ -94,11 +94,11 @@ async fn in_time(what: &str, work: impl FnOnce() + Send + 'static) {
 struct Line(u64);
 
 thread_local! {
-    /// What serialising a [`Chatty`] does on this thread.
+    /// The closure that serialising a [`Chatty`] runs on this thread.
     static MEANWHILE: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
 }
 
-/// Does something else while it is serialised.
+/// Runs another closure while it is serialised.
 #[derive(Message, Deserialize)]
 #[rtype(result = "()")]
 struct Chatty(u64);
@@ -204,7 +204,7 @@ async fn a_subscriber_that_opens_an_address_hears_of_names_and_messages_of_other
     let service = other.discover(from.to_string()).within(PATIENCE).await.expect("it is found");
     service.do_send(Value::from(1));
     let arrival = future::wait_for_message_from(from, PATIENCE).await.expect("it is open");
-    // It has come, and waits again.
+    // It has arrived, and waits again.
     drop(arrival.expect("it comes"));
     let (heard, hears) = mpsc::channel();
     in_time("a name that moves, and one that is taken back", move || {
@@ -287,7 +287,7 @@ async fn values_that_wait_for_each_other_while_they_are_serialised_hold_up_nobod
         let waiting = thread::spawn(move || {
             meanwhile(move || {
                 begun.send(()).expect("somebody waits");
-                // As for a lock that another thread holds which sends as well.
+                // As with a lock that another thread holds while it sends.
                 goes.recv_timeout(PATIENCE).expect("the other one has sent");
             });
             first(1);

@@ -1,4 +1,4 @@
-//! News: confirmed subscriptions, order, prefixes, retained items, slow subscribers, groups.
+//! News: confirmed subscriptions, order, prefixes, retained items, slow subscribers and groups.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -186,7 +186,7 @@ async fn latest_only_ends_with_the_newest_and_counts_what_was_replaced() {
     assert_eq!(seen, ITEMS, "what came and what was replaced is all that was published");
 }
 
-/// An item that fills the sockets soon: its number, and something to carry.
+/// An item that fills the sockets soon: its number, and ballast.
 type Load = (u64, Vec<u64>);
 
 fn load(number: u64) -> Load {
@@ -198,8 +198,8 @@ async fn next(subscription: &mut Subscription<Load>) -> Result<News<Load>, NewsE
     news.expect("goes on")
 }
 
-/// Takes items until all of `items` are accounted for by one of each topic's last, and returns how many came and how many
-/// did not, with the reason.
+/// Receives items until the last item of each topic has accounted for all of `items`. Returns the number received and the number
+/// missed, with the reason.
 async fn take_all(subscription: &mut Subscription<Load>, items: u64) -> (u64, Vec<(u64, GapReason)>) {
     let (mut came, mut gaps, mut accounted) = (0, Vec::new(), 0);
     let mut last = std::collections::HashMap::new();
@@ -230,7 +230,7 @@ async fn take_all(subscription: &mut Subscription<Load>, items: u64) -> (u64, Ve
     (came, gaps)
 }
 
-/// Publishes so many items on two topics, while a quick subscriber takes them all, which must get every one.
+/// Publishes this many items on two topics, while a fast subscriber, which must get every one, receives them.
 async fn publish_beside_a_quick_one(pair: &Pair, service: &Service<Quiet>, items: u64) {
     let mut quick = pair.reach(service).await.subscribe::<Load>("").keep(u32::MAX).await.expect("confirmed");
     for number in 0..items {
@@ -296,7 +296,7 @@ async fn a_publisher_waits_for_a_subscriber_that_wants_every_item() {
     let shop = pair.reach(&service).await;
     let mut slow = shop.subscribe::<Load>("").wait().keep(16).await.expect("confirmed");
     let mut quick = shop.subscribe::<Load>("").await.expect("confirmed");
-    // Who only publishes is refused at some point, and nobody has the item that was refused.
+    // A publisher alone is refused at some point, and the refused item reaches nobody.
     let mut published = 0;
     while service.publish("a", &load(published)).is_ok() {
         assert_eq!(next(&mut quick).await.expect("nothing is missed").item.0, published);
@@ -368,7 +368,7 @@ async fn a_subscriber_that_takes_its_time_is_not_one_that_has_stopped() {
             publisher.publish_all("a", &load(number)).await.expect("published");
         }
     });
-    // So few that the connection takes nothing for them all that time.
+    // So few that the connection accepts nothing for all that time.
     let begun = std::time::Instant::now();
     for number in 0.. {
         assert_eq!(next(&mut slow).await.expect("nothing is missed").item.0, number);

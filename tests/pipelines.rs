@@ -1,4 +1,4 @@
-//! Pipelines: many calls of one caller at a time, some of which nobody looks at while others are made.
+//! Pipelines: many calls of one caller at a time, some of which are not polled while others are made.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// How many calls a pipeline makes.
+/// The number of calls of a pipeline.
 const CALLS: u64 = 3_000;
 
 /// Answered at once.
@@ -85,7 +85,7 @@ impl Worker {
     }
 }
 
-/// Where the caller is.
+/// The node of the caller.
 #[derive(Debug, Clone, Copy)]
 enum Caller {
     InTheProcess,
@@ -94,7 +94,7 @@ enum Caller {
 
 const CALLERS: [Caller; 2] = [Caller::InTheProcess, Caller::OverTcp];
 
-/// Who runs the actor.
+/// The owner of the actor.
 #[derive(Debug, Clone, Copy)]
 enum Runs {
     TheMesh,
@@ -135,12 +135,12 @@ fn limited(mailbox: usize, requests_in_flight: usize) -> Limits {
     limits
 }
 
-/// Polls once; nobody is woken afterwards.
+/// Polls once, without a waker.
 fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
 }
 
-/// Every reply is followed by one more call, a tell, and a call in a task of its own before the pipeline is looked at again.
+/// Every reply is followed by one more call, a tell, and a call in a task of its own before the pipeline is polled again.
 async fn pipeline(handle: &ServiceRef, width: usize, asks: impl Fn(u64) -> Asked) {
     let mut replies = stream::iter(0..CALLS).map(asks).buffer_unordered(width);
     let mut ended = 0;
@@ -203,7 +203,7 @@ async fn what_is_dropped_while_it_waits_is_not_handled_and_leaves_its_place() {
     let limits = limited(2, 1_024);
     let scene = Scene::set(Caller::InTheProcess, Runs::TheMesh, limits).await;
     let handle = &scene.handle;
-    // On this one thread the actor has no turn in between.
+    // On this one thread the actor does not run in between.
     let mut calls: Vec<_> = (0..1_000).map(|number| Box::pin(handle.send(N(number)))).collect();
     assert!(calls.iter_mut().all(|call| poll(call).is_pending()));
     calls.clear();
@@ -212,7 +212,7 @@ async fn what_is_dropped_while_it_waits_is_not_handled_and_leaves_its_place() {
     assert_eq!(scene.worker.noted(), [7]);
 }
 
-/// All ways in which a message can set out, each with the next number.
+/// Every way in which a message can be sent, each with the next number.
 async fn in_all_ways(handle: &ServiceRef, first: u64) -> Vec<u64> {
     let n = |at| N(first + at);
     let value = |at| handle.send(Value::from(first + at)).named("N").timeout(PATIENCE);
@@ -287,7 +287,7 @@ async fn messages_that_wait_for_the_first_instance_are_handled_in_order() {
         let handle = mesh.discover("worker").within(PATIENCE).await.expect("it is found");
         first.close().await;
         until("nobody is connected", || handle.instances().is_empty()).await;
-        // Each in a task of its own, begun in order, as those of one sender that does not wait for the replies.
+        // Each in a task of its own, started in order, like those of a sender that does not wait for replies.
         let mut waiting = Vec::new();
         for number in 0..200_u64 {
             let handle = handle.clone();

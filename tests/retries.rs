@@ -1,4 +1,4 @@
-//! Calls that fail and are tried again, and instances that keep failing and are set aside.
+//! Failed calls that are retried, and failing instances that are excluded for a while.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::pair::{PATIENCE, Pair, until};
 #[rtype(result = "Result<u32, String>")]
 struct Work;
 
-/// Keeps the worker from handling anything else until the test lets it go on.
+/// Keeps the worker from handling anything else until the test releases it.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Hold;
@@ -25,9 +25,9 @@ struct Hold;
 #[derive(Clone)]
 struct Worker {
     number: u32,
-    /// Panics so often before it works.
+    /// The number of panics before it works.
     panics: Arc<AtomicU32>,
-    /// Says that it cannot.
+    /// True while it refuses.
     refuses: Arc<AtomicBool>,
     handled: Arc<AtomicU32>,
     gate: Arc<Semaphore>,
@@ -91,7 +91,7 @@ async fn until_both_answer(worker: &ServiceRef) {
     let answered = async {
         let mut seen = HashSet::new();
         while seen.len() < 2 {
-            // Whoever has just been set aside has its chance later.
+            // An excluded instance gets its chance later.
             if let Ok(Ok(number)) = worker.send(Work).timeout(PATIENCE).await {
                 seen.insert(number);
             }
@@ -114,7 +114,7 @@ async fn what_may_have_been_handled_is_tried_again_only_if_it_is_idempotent() {
     worker.panic_times(2);
     let reply = far.send(Work).idempotent().timeout(PATIENCE).await.expect("it is tried again");
     assert_eq!((reply, worker.handled(), far.stats().calls.retries), (Ok(1), 4, 2));
-    // What its handler always panics of is not sent for ever.
+    // A message on which its handler always panics is not retried forever.
     worker.panic_times(1_000);
     let error = far.send(Work).idempotent().timeout(PATIENCE).await.expect_err("it always panics");
     assert!(matches!(error, CallError::Refused { why: Refusal::Panicked, tries: 3, .. }), "{error}");
@@ -155,7 +155,7 @@ async fn what_a_service_that_closes_has_not_handled_is_handled_by_another() {
     }
     assert_eq!((closing.handled(), staying.handled()), (0, 20));
     assert_eq!(worker.stats().calls.retries, 20);
-    // Its handler had begun, and nobody knows how far it came.
+    // Its handler had begun, and its progress is unknown.
     let error = held.await.expect("no panic").expect_err("it never ends");
     assert!(!error.is_safe_to_repeat(), "{error}");
 }
@@ -185,20 +185,21 @@ async fn an_instance_that_keeps_failing_is_set_aside_and_tried_again_later() {
     let _second = well.offer(&pair.there).await;
     let worker = pair.there.discover("worker").within(PATIENCE).await.expect("found");
     until_instances(&worker, 2).await;
-    // Its actor is held up, so that what it gets is late; and it gets something as long as it seems to be no busier.
+    // Its actor is blocked, so that its replies are late; and it gets messages as long as it seems to be no busier than the
+    // other.
     let held = pair.reach(&first).await;
     let held = actix::spawn(held.send(Hold).timeout(PATIENCE));
     until("the worker is held up", || first.unfinished() == 1).await;
     let fail = async {
         while worker.stats().calls.ejected == 0 {
-            // A reply of the other one is no success of this one.
+            // A reply of the other instance is no success of this one.
             let _ = worker.send(Work).timeout(Duration::from_millis(200)).await;
         }
     };
     actix::clock::timeout(PATIENCE, fail).await.expect("it is set aside");
     let mut in_time = 0;
     for _ in 0..50 {
-        // One of them may have to find out that it still fails.
+        // One of them may have to fail once more.
         if let Ok(reply) = worker.send(Work).timeout(Duration::from_millis(200)).await {
             assert_eq!(reply, Ok(2));
             in_time += 1;

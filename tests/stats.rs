@@ -1,4 +1,4 @@
-//! Statistics: what was not simply sent and handled is counted, and whoever asks is told.
+//! Statistics: everything but a plain send and its handling is counted, and the counters can be queried.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn a_service_counts_what_it_did_not_answer_and_whoever_asks_is_told() {
     let near = pair.here.stats().await.expect("it has not left");
     let mut far = calculator.ask_stats().await.expect("it answers");
     assert_eq!((far.node, near.node), (pair.here.node(), pair.here.node()));
-    // Asking is counted as well.
+    // The query is counted as well.
     far.traffic = near.traffic;
     far.services[0].links = near.services[0].links.clone();
     assert_eq!(far, near);

@@ -1,4 +1,4 @@
-//! Actors that panic: made anew under the same name and address, so often and no more, and why a service ended.
+//! Actors that panic: restarted under the same name and address, up to a limit, and the reason for which a service ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,7 +37,7 @@ impl Handler<Order> for Numbered {
     }
 }
 
-/// Each actor has the number after the one before.
+/// The number of each actor is one higher than that of the previous one.
 fn factory() -> impl FnMut() -> Numbered + Send + 'static {
     let mut made = 0;
     move || {

@@ -8,7 +8,7 @@ use meshzero_testing::{Lan, Links, Process, binary, require};
 use super::scene::Scene;
 use crate::pair::PATIENCE;
 
-/// How long something is left as it is, to see what comes of it.
+/// Lets a state last for a while.
 fn for_a_while(time: Duration) {
     thread::sleep(time);
 }
@@ -132,7 +132,7 @@ fn a_host_whose_answers_are_all_lost_is_left_and_found_again() {
     }
     let lan = Lan::new(2);
     let mut scene = Scene::begin(lan.host(0), lan.host(1), 20, 4_000);
-    // Nothing arrives at the caller, while the service hears all it says.
+    // Nothing arrives at the caller, while all its packets arrive at the service.
     lan.host(1).loss_of_all(1.0);
     scene.callers[0].expect_line("lost", PATIENCE);
     lan.host(1).loss_of_all(0.0);

@@ -1,4 +1,4 @@
-//! Long streams on bad networks: cut in the middle of large messages, held up until every buffer is full, slow and late.
+//! Long streams on bad networks: cut in the middle of large messages, stalled until every buffer is full, slow and late.
 
 use std::future::IntoFuture;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ fn large_limits() -> Limits {
     limits
 }
 
-/// Cuts all connections of `proxy` again and again, at moments that follow from `seed`, until it is dropped.
+/// Cuts all connections of `proxy` again and again, at times derived from `seed`, until it is dropped.
 struct Cutting(tokio::task::JoinHandle<()>);
 
 impl Cutting {
@@ -38,7 +38,7 @@ impl Drop for Cutting {
     }
 }
 
-/// Sends so many messages of all lengths, a third of them calls.
+/// Sends this many messages of all lengths, a third of them calls.
 async fn flood(sender: &mut Sender, messages: u64, dice: &mut fastrand::Rng, longest: usize) {
     for _ in 0..messages {
         let length = if dice.u8(..) < 16 { dice.usize(..longest) } else { dice.usize(..200) };
@@ -123,7 +123,7 @@ async fn a_message_of_several_megabytes_that_is_cut_in_its_middle_arrives_whole_
     let rig = Rig::with(large_limits()).await;
     let proxy = rig.proxy();
     let mut sender = rig.sender(0, &proxy).await;
-    // A connection carries at most so much, either way: every large message needs several of them.
+    // The most that a connection carries in either direction: every large message needs several connections.
     const MOST: u64 = 3_000_000;
     let short = Fault::after(MOST, Then::Cut(Cut::Reset));
     proxy.all(Faults::both(short));
@@ -135,7 +135,7 @@ async fn a_message_of_several_megabytes_that_is_cut_in_its_middle_arrives_whole_
     sender.finish().await;
     let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.replies, tally.executed), (5, 5), "{tally:?}");
-    // One way; a reply and the next message may share connections.
+    // One direction; a reply and the next message may share connections.
     let least = (lengths.iter().sum::<usize>() as u64).div_ceil(MOST);
     assert!(proxy.connections() >= least, "{} connections", proxy.connections());
 }
@@ -163,7 +163,7 @@ async fn when_nothing_passes_either_way_until_all_buffers_are_full_everything_wa
             publisher.publish_all("line", &item).await.expect("published");
         }
     });
-    // Longer than a silence after which the other host is looked for.
+    // Longer than the silence after which the other host is probed.
     actix::clock::sleep(Duration::from_secs(4)).await;
     let is_held_up =
         rig.account.promises(|promises| promises.tally().told) < 300 && !publishing.is_finished();
@@ -229,7 +229,7 @@ async fn a_connection_that_something_keeps_alive_and_carries_nothing_is_replaced
 #[actix::test]
 async fn a_subscription_whose_connection_something_keeps_alive_and_carries_nothing_goes_on_over_another() {
     const ITEMS: u64 = 200;
-    // Without a race it takes as long as it takes to find out that nothing comes of the old connection.
+    // Without a race it takes as long as detecting that the old connection is dead.
     for races in [Limits::default().races_per_second, 0] {
         let mut limits = Limits::default();
         (limits.keep_alive, limits.races_per_second) = (Duration::from_secs(1), races);
@@ -340,7 +340,7 @@ async fn a_network_that_is_gone_for_longer_than_links_wait_ends_what_is_under_wa
     let mut sender = rig.sender(0, &proxy).await;
     sender.call(Blob::default()).await;
     sender.finish().await;
-    // Requests are taken, replies never come, and neither do new connections: they are accepted and say nothing.
+    // Requests are read, replies never arrive, and new connections do not help: they are accepted and stay silent.
     proxy.stall(Way::Down);
     proxy.all(Faults::both(Fault::after(0, Then::Swallow)));
     let begun = Instant::now();

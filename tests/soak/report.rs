@@ -1,4 +1,4 @@
-//! What came of a soak, as a table for people and as a verdict.
+//! The results of a soak, as a table for people and as a verdict.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::crew::Ended;
 use crate::measure::{Course, Samples};
 use crate::trouble::Trouble;
 
-/// Memory may differ by so much for no reason, in KiB: allocators keep what they had.
+/// The tolerated growth of memory in KiB: allocators keep freed memory.
 const MEMORY: u64 = 8 << 10;
 
-/// Descriptors may differ by so many: connections come and go.
+/// The tolerated growth of descriptors: connections come and go.
 const DESCRIPTORS: u64 = 8;
 
-/// All that is known at the end.
+/// All results.
 pub struct Report<'a> {
     pub length: Duration,
     pub seed: u64,
@@ -25,7 +25,7 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// As Markdown.
+    /// The report as Markdown.
     pub fn table(&self) -> String {
         let mut text = String::new();
         self.write(&mut text).expect("a string takes everything");
@@ -73,7 +73,7 @@ impl Report<'_> {
         writeln!(out, "| steady calls, 99 of 100 | {late_before:.1?} | {late_after:.1?} | | |")
     }
 
-    /// What is not as it should be.
+    /// The checks that failed.
     pub fn failed(&self) -> Vec<String> {
         let Ended { steady, volatile, latencies, stuck } = &self.outcome;
         let mut failed = Vec::new();
@@ -88,7 +88,7 @@ impl Report<'_> {
             failed.push(format!("links that must last: {not_sent} not sent, {unknown} unknown, {lost} lost"));
         }
         failed.extend(stuck.iter().map(|name| format!("{name} did not end")));
-        // Shorter ones still warm up.
+        // Shorter soaks are still warming up.
         if self.length >= Duration::from_secs(120) {
             for (name, memory, descriptors) in self.samples.courses() {
                 if memory.after > memory.before + memory.before / 4 + MEMORY {

@@ -1,4 +1,4 @@
-//! Traces: what is caused by one call has one trace, in all services that take part, and nothing else has.
+//! Traces: everything caused by one call has one trace, in all services involved, and nothing else has.
 
 mod forged;
 mod recorder;
@@ -22,7 +22,7 @@ fn context(seen: &Seen) -> TraceContext {
     seen.as_ref().expect("there is one").parse().expect("a traceparent")
 }
 
-/// The span of a context that belongs to the trace of `root`, and is another than that.
+/// The span of a context that belongs to the trace of `root`, and is not `root` itself.
 fn span_below(root: TraceContext, seen: &Seen) -> String {
     let context = context(seen);
     assert_eq!(context.trace_id(), root.trace_id());
@@ -31,7 +31,7 @@ fn span_below(root: TraceContext, seen: &Seen) -> String {
     context.span_id().to_string()
 }
 
-/// A station, as the other node of a pair sees it.
+/// A station, as the other node of a pair has it.
 async fn station(pair: &Pair) -> (Station, Service<Station>, ServiceRef) {
     let station = Station::default();
     let service = station.offer(&pair.here, "station").await;
@@ -39,7 +39,7 @@ async fn station(pair: &Pair) -> (Station, Service<Station>, ServiceRef) {
     (station, service, reached)
 }
 
-/// Three stations in three nodes, each of which passes on to the next, and the first as the last node sees it.
+/// Three stations on three nodes, each of which forwards to the next, and the first as the last node has it.
 struct Line {
     _nodes: Vec<Mesh>,
     stations: Vec<(Station, Service<Station>)>,

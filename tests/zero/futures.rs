@@ -1,4 +1,4 @@
-//! The waits as futures: what has come for somebody who is gone by then comes again.
+//! The waits as futures: an item that arrived for a dropped future is delivered again.
 
 use std::sync::Arc;
 use std::thread;
@@ -90,7 +90,7 @@ fn closing_ends_every_wait() {
         thread::spawn(move || block_on(listener.next(FOREVER)).map(|_| ()))
     };
     let waiters = [waits(), waits()];
-    // Nobody who waits holds up another.
+    // No waiter blocks another.
     assert!(block_on(listener.next(0)).expect("it is open").is_none());
     listener.close();
     for waiter in waiters {
@@ -123,7 +123,7 @@ fn a_message_that_nobody_took_waits_again_before_those_that_came_later() {
     let sender = send(3);
     let untaken = arrival();
     assert!(zero::unadvertise(name).expect("joined"));
-    // Whoever waited is gone, and so is the address: the sender may send it elsewhere.
+    // The waiter is gone, and so is the address: the sender may try elsewhere.
     drop(untaken);
     assert!(matches!(done(sender), Err(ZeroError::Call(error)) if error.is_safe_to_repeat()));
 }

@@ -1,4 +1,4 @@
-//! Messages and replies: order, time-outs, threads, and everything that goes wrong.
+//! Messages and replies: order, timeouts, threads, and all failures.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Barrier, mpsc};
@@ -144,7 +144,7 @@ fn a_reply_that_comes_too_late_harms_nobody() {
     assert_eq!((second, done(sender).expect("its own reply")), (Some(2), 20));
 }
 
-/// More callers at once than may wait, from another node, so that they travel.
+/// More callers at once than may wait, from another node, so that their messages go over the network.
 #[actix::test]
 async fn many_callers_are_served_in_the_order_of_arrival_also_when_the_queue_is_full() {
     const CALLERS: i64 = 600;
@@ -154,7 +154,7 @@ async fn many_callers_are_served_in_the_order_of_arrival_also_when_the_queue_is_
     let calls: Vec<_> = (0..CALLERS)
         .map(|number| actix::spawn(service.send(Value::from(number)).timeout(PATIENCE)))
         .collect();
-    // This one comes last and gives up; when it has, the others have set out, and more than may wait have arrived.
+    // This one comes last and gives up; when it has, the others' messages are sent, and more than may wait have arrived.
     let last = service.send(Value::Null).timeout(Duration::from_millis(100)).await;
     assert!(last.is_err(), "{last:?}");
     let server = meanwhile(move || {
@@ -272,7 +272,7 @@ fn who_waits_at_an_address_that_closes_is_told() {
     });
     told.recv().expect("it is about to wait");
     assert!(zero::unadvertise(&name).expect("joined"));
-    // Whoever comes only now opens the address anew, without a name.
+    // A waiter that comes only now opens the address again, without a name.
     let sender = meanwhile(move || zero::send_message_to::<()>(arm, (), 0.2));
     match done(waiting) {
         Err(ZeroError::Closed) => drop(done(sender)),
@@ -288,7 +288,7 @@ fn messages_at_an_address_that_is_being_closed_may_still_be_replied_to() {
     let sender = meanwhile(move || zero::send_message_to::<u8>(address, 1, PATIENCE));
     let taken = zero::wait_for_message_from::<u8>(address, PATIENCE).expect("it is open");
     let closing = zero::begin_unadvertise(&name).expect("joined").expect("there is such a name");
-    // Whoever comes only now is told, and so is whoever else may want to have the address.
+    // A waiter that comes only now gets the error, and so does anyone else who opens the address.
     let waiting = meanwhile(move || zero::wait_for_message_from::<u8>(address, FOREVER));
     assert!(matches!(done(waiting), Err(ZeroError::Closed)));
     assert!(zero::advertise_at(unique("early"), address).is_err());
@@ -312,7 +312,7 @@ impl Handler<Value> for Echo {
     }
 }
 
-/// In a System, whose arbiter the verbs hold up: nothing of theirs lives there.
+/// In a System, whose arbiter the verbs block: none of their tasks runs there.
 #[actix::test]
 async fn the_verbs_work_inside_an_actix_system_and_call_actors() {
     let other = join().await.expect("another node");

@@ -1,4 +1,4 @@
-//! Sockets of ZeroMQ at the endpoints of typed and untyped services: raw ones here, pyzmq's besides.
+//! ZeroMQ sockets at the endpoints of typed and untyped services: raw ones here, and pyzmq's.
 
 #[cfg(target_os = "linux")]
 mod bounds;
@@ -59,7 +59,7 @@ impl Handler<Where> for Arm {
     }
 }
 
-/// Answers when it is told to stop waiting, or at once.
+/// Answered when it is told to stop waiting, or at once.
 struct Slow;
 
 impl Actor for Slow {
@@ -179,7 +179,7 @@ fn pyzmq_subscribes_and_unsubscribes() {
         }
     };
     eventually(PATIENCE, "it has subscribed", || (service.publisher().subscribers() == 1).then_some(()));
-    // ZMTP does not tell when a subscription stands: what comes first says so.
+    // ZMTP does not confirm a subscription: the first item that arrives does.
     let mut round = 0;
     let first = loop {
         publish(round);
