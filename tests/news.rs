@@ -296,7 +296,7 @@ async fn a_publisher_waits_for_a_subscriber_that_wants_every_item() {
     let shop = pair.reach(&service).await;
     let mut slow = shop.subscribe::<Load>("").wait().keep(16).await.expect("confirmed");
     let mut quick = shop.subscribe::<Load>("").await.expect("confirmed");
-    // A publisher alone is refused at some point, and the refused item reaches nobody.
+    // `publish` fails at some point, and the refused item reaches nobody.
     let mut published = 0;
     while service.publish("a", &load(published)).is_ok() {
         assert_eq!(next(&mut quick).await.expect("nothing is missed").item.0, published);

@@ -199,7 +199,7 @@ async fn an_instance_that_keeps_failing_is_set_aside_and_tried_again_later() {
     actix::clock::timeout(PATIENCE, fail).await.expect("it is set aside");
     let mut in_time = 0;
     for _ in 0..50 {
-        // One of them may have to fail once more.
+        // One of these calls may be the probe of the instance that still fails.
         if let Ok(reply) = worker.send(Work).timeout(Duration::from_millis(200)).await {
             assert_eq!(reply, Ok(2));
             in_time += 1;

@@ -19,7 +19,7 @@ pub(crate) fn publish() {
     loop {
         state[..8].copy_from_slice(&now().to_le_bytes());
         stream.write_all(&state).expect("it goes on listening");
-        // A datagram that cannot leave is lost like any other.
+        // A datagram that cannot be sent is lost like any other.
         let _ = socket.send_to(&state, subscriber);
         thread::sleep(PERIOD);
     }

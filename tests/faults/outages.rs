@@ -88,7 +88,7 @@ fn two_hundred_links_behind_one_outage_dial_a_few_times_each_and_all_go_on() {
     eventually(PATIENCE, "all go on", || (scene.tally().items > items + 10 * links).then_some(()));
     let dials = lan.host(1).dials();
     eprintln!("{links} links dialled {dials} times");
-    // Ten a second for each link, and the one that it continues over.
+    // Ten a second for each link, and one more that it continues over.
     let most = links * (outage_lasts.as_millis() as u64 / 100 + 1);
     assert!(dials > 0 && dials < most, "{dials} dials of {links} links");
     let tally = scene.settle(Links::Lasted);

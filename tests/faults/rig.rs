@@ -34,7 +34,7 @@ impl Account {
         look(&mut self.0.lock().expect("nobody panics with it"))
     }
 
-    /// Waits for the last records, and returns the verdict.
+    /// Returns the final tally, and panics if a promise was broken.
     #[track_caller]
     pub fn settle(&self, links: Links) -> Tally {
         self.promises(|promises| promises.verdict(links)).unwrap_or_else(|broken| panic!("{broken}"))

@@ -132,7 +132,7 @@ async fn what_the_owner_of_a_gateway_does_not_take_is_counted() {
     let rounds = 200;
     for _ in 0..rounds {
         let service = pair.here.advertise("arm", Arm::default).await.expect("advertised");
-        // It reports new names, and not removed ones.
+        // The program can wait for a new name, and has to poll for a removed one.
         let found = async { while program.ask(r#"["discover", "arm", 1]"#).await == "null" {} };
         timeout(PATIENCE, found).await.expect("in time");
         service.close().await;

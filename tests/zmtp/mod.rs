@@ -59,7 +59,7 @@ impl Handler<Where> for Arm {
     }
 }
 
-/// Answered when it is told to stop waiting, or at once.
+/// Replies after the milliseconds that the message says.
 struct Slow;
 
 impl Actor for Slow {

@@ -81,7 +81,7 @@ struct Item {
 
 struct Worker {
     by: u64,
-    /// The interval of messages on which it panics.
+    /// Panics on every n-th message.
     panics: Option<u64>,
     executed: Rc<Cell<u64>>,
 }
