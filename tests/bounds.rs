@@ -202,7 +202,7 @@ async fn everything_at_once(handle: &ServiceRef, most: usize) {
 }
 
 #[actix::test]
-async fn the_inbox_of_a_service_and_what_waits_for_it() {
+async fn the_mailbox_of_a_service_and_the_messages_waiting_for_it() {
     let pair = Pair::join().await;
     let still = Still::new();
     let service = still.offer(&pair.here).await;
@@ -227,7 +227,7 @@ async fn the_mailbox_of_an_actor_of_the_program() {
 }
 
 #[actix::test]
-async fn a_link_whose_service_takes_nothing() {
+async fn a_link_whose_service_reads_nothing() {
     let pair = Pair::join().await;
     let still = Still::new();
     let service = still.offer(&pair.here).await;
@@ -286,7 +286,7 @@ impl Handler<Fetch> for Store {
 }
 
 #[actix::test]
-async fn the_replies_that_nobody_looks_at() {
+async fn the_replies_that_are_not_polled() {
     let pair = Pair::join().await;
     let _service = pair.here.advertise("still", || Store).handles::<Fetch>().await.expect("advertised");
     let handle = reach(&pair.there).await;
@@ -317,7 +317,7 @@ fn item() -> Blob {
 }
 
 #[actix::test]
-async fn the_news_of_one_who_reads_nothing() {
+async fn the_news_of_a_subscriber_that_reads_nothing() {
     let pair = Pair::join().await;
     let service = Still::new().offer(&pair.here).await;
     for (where_from, mesh) in [("in the process", &pair.here), ("over TCP", &pair.there)] {
@@ -417,7 +417,7 @@ async fn the_mailbox_of_an_actor_that_listens() {
 }
 
 #[actix::test]
-async fn one_who_watches_and_does_not_look() {
+async fn a_watch_that_is_not_polled() {
     let pair = Pair::join().await;
     let mut watch = pair.there.watch("still");
     stays_small("a watcher", async || {

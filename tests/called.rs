@@ -77,7 +77,7 @@ async fn serves(clerk: &ServiceRef, kept: &Kept) {
 }
 
 #[actix::test]
-async fn an_actor_of_the_mesh_replies_later_or_says_why_it_cannot() {
+async fn a_supervised_actor_replies_later_or_refuses_with_a_reason() {
     let (pair, kept) = (Pair::join().await, Kept::default());
     let keep = Arc::clone(&kept);
     let offer = pair.here.advertise("clerk", move || Clerk(Arc::clone(&keep)));
@@ -93,7 +93,7 @@ async fn an_actor_of_the_mesh_replies_later_or_says_why_it_cannot() {
 }
 
 #[actix::test]
-async fn an_actor_of_the_program_replies_later_or_says_why_it_cannot() {
+async fn an_actor_of_the_program_replies_later_or_refuses_with_a_reason() {
     let (pair, kept) = (Pair::join().await, Kept::default());
     let offer = pair.here.advertise_addr("clerk", Clerk(Arc::clone(&kept)).start());
     let service = offer.handles_calls::<Value>().await.expect("advertised");
@@ -130,7 +130,7 @@ async fn a_call_that_is_answered_later_knows_its_trace() {
 }
 
 #[actix::test]
-async fn a_call_that_is_kept_too_long_is_named_when_its_service_closes() {
+async fn a_call_that_is_not_answered_in_time_is_listed_when_its_service_closes() {
     let mut limits = meshzero::Limits::default();
     limits.drain = std::time::Duration::from_millis(100);
     let (pair, kept) = (Pair::join_with(limits).await, Kept::default());

@@ -267,7 +267,7 @@ async fn the_longest_message_passes_and_a_longer_one_is_refused_where_it_starts(
 }
 
 #[actix::test]
-async fn try_send_says_when_there_is_no_room_and_gives_the_message_back() {
+async fn try_send_returns_the_message_when_the_service_is_full() {
     let mut limits = one_at_a_time();
     limits.send_queue_bytes = 4 << 10;
     let pair = Pair::join_with(limits).await;
@@ -380,7 +380,7 @@ async fn a_tokio_program_calls_and_is_called() {
 }
 
 #[actix::test]
-async fn more_calls_than_may_be_under_way_wait_their_turn() {
+async fn calls_beyond_the_limit_of_pending_ones_wait_in_order() {
     let limits = {
         let mut limits = Limits::default();
         limits.requests_in_flight = 4;

@@ -14,7 +14,7 @@ impl Actor for Quiet {
 }
 
 #[actix::test]
-async fn services_beyond_those_that_are_kept_of_one_program_are_found_by_their_names() {
+async fn services_beyond_the_limit_of_one_program_are_found_by_their_names() {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let mut limits = Limits::default();
     limits.instances_per_node = 2 * SERVICES;
@@ -42,7 +42,7 @@ async fn services_beyond_those_that_are_kept_of_one_program_are_found_by_their_n
 
 /// A watch reports the services that are stored, and no event that has not happened.
 #[actix::test]
-async fn services_beyond_those_that_are_kept_of_one_program_do_not_take_turns() {
+async fn services_beyond_the_limit_of_one_program_do_not_replace_others() {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let mut limits = Limits::default();
     limits.instances_per_node = 2 * SERVICES;

@@ -133,7 +133,7 @@ impl Office {
 /// Sends a request that cannot be handled in time, until its error says that it was not handled. The service's refusal comes 50
 /// ms before the caller's own timeout, whose error says that the outcome is unknown, and on a busy machine that may not be
 /// enough.
-async fn told_that_it_was_not_sent(clerk: &ServiceRef) {
+async fn expect_not_sent(clerk: &ServiceRef) {
     for _ in 0..20 {
         match clerk.send(Note(LATE)).timeout(Duration::from_millis(500)).await {
             Err(CallError::NotSent { tries: 1, .. }) => return,
@@ -154,11 +154,11 @@ async fn poll_once(request: &mut (impl Future + Unpin)) {
 }
 
 #[actix::test]
-async fn a_request_whose_time_is_over_while_it_waits_is_not_sent_and_not_handled() {
+async fn a_request_that_times_out_while_it_waits_is_neither_sent_nor_handled() {
     let office = Office::open(Limits::default()).await;
     for clerk in office.callers().await {
         let held = office.hold().await;
-        told_that_it_was_not_sent(&clerk).await;
+        expect_not_sent(&clerk).await;
         office.open_gate();
         held.await.expect("no panic").expect("a reply");
         clerk.send(Note(2)).timeout(PATIENCE).await.expect("a reply");
@@ -168,7 +168,7 @@ async fn a_request_whose_time_is_over_while_it_waits_is_not_sent_and_not_handled
 }
 
 #[actix::test]
-async fn so_is_one_that_waits_for_a_place_at_a_service_that_is_full() {
+async fn a_request_that_waits_for_a_full_service_is_cancelled_as_well() {
     let mut limits = Limits::default();
     limits.mailbox = 1;
     let office = Office::open(limits).await;
@@ -177,7 +177,7 @@ async fn so_is_one_that_waits_for_a_place_at_a_service_that_is_full() {
     let late: Vec<_> = (0..20)
         .map(|_| {
             let clerk = clerk.clone();
-            actix::spawn(async move { told_that_it_was_not_sent(&clerk).await })
+            actix::spawn(async move { expect_not_sent(&clerk).await })
         })
         .collect();
     for late in late {
@@ -190,7 +190,7 @@ async fn so_is_one_that_waits_for_a_place_at_a_service_that_is_full() {
 }
 
 #[actix::test]
-async fn a_request_that_has_begun_is_not_said_to_be_unhandled() {
+async fn a_request_that_has_begun_is_not_reported_as_unhandled() {
     let office = Office::open(Limits::default()).await;
     for (number, clerk) in (1..).zip(office.callers().await) {
         let late = clerk.send(Linger(number)).timeout(Duration::from_secs(1)).await;
@@ -276,7 +276,7 @@ async fn a_running_actor_handles_nothing_late_that_has_not_entered_its_mailbox()
     let far = pair.reach(&service).await;
     let lingering = actix::spawn(far.send(Linger(1)).timeout(PATIENCE));
     clerk.has_begun(1).await;
-    told_that_it_was_not_sent(&far).await;
+    expect_not_sent(&far).await;
     clerk.gate.add_permits(1);
     lingering.await.expect("no panic").expect("a reply");
     far.send(Note(3)).timeout(PATIENCE).await.expect("a reply");

@@ -139,7 +139,7 @@ fn describing() -> usize {
 
 #[cfg(target_os = "linux")]
 #[actix::test]
-async fn a_description_that_nobody_waits_for_any_more_is_for_those_who_ask_next() {
+async fn a_description_without_a_waiter_is_cached_for_the_next_query() {
     let pair = Pair::join().await;
     let offer = pair.here.advertise("arm", || Arm).handles::<Reconfigure>();
     let _service = offer.await.expect("advertised");
@@ -167,7 +167,7 @@ async fn a_description_that_nobody_waits_for_any_more_is_for_those_who_ask_next(
 }
 
 #[actix::test]
-async fn whoever_asks_for_descriptions_stops_nobody_and_they_are_made_once() {
+async fn queries_for_descriptions_block_nobody_and_share_one_result() {
     let pair = Pair::join().await;
     let offer = pair.here.advertise("arm", || Arm).handles::<Move>().handles::<Configure>();
     let service = offer.await.expect("advertised");

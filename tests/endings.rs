@@ -368,7 +368,7 @@ fn walk(ends: fn(Tenant)) {
 }
 
 #[test]
-fn what_the_system_of_its_thread_ran_has_ended() {
+fn the_tasks_of_its_threads_system_have_ended() {
     walk(|tenant| System::new().block_on(tenant.live()));
 }
 
@@ -385,7 +385,7 @@ fn its_system_was_stopped() {
 }
 
 #[test]
-fn its_system_was_stopped_and_what_that_ran_went_on() {
+fn its_system_was_stopped_and_its_tasks_continued() {
     walk(|tenant| {
         System::new().block_on(async {
             tenant.live().await;

@@ -61,7 +61,7 @@ fn hello_greets_in_one_process_and_in_two() {
 }
 
 #[test]
-fn everybody_in_the_chat_hears_everybody_and_status_knows_who_is_there() {
+fn all_speakers_of_the_chat_receive_each_other_and_status_lists_them() {
     let cast = Cast::of("chat");
     let mut status = cast.start(&["status"]);
     let hub = cast.start_until(&["hub"], "the room is open");
@@ -92,7 +92,7 @@ fn everybody_in_the_chat_hears_everybody_and_status_knows_who_is_there() {
 }
 
 #[test]
-fn the_task_of_a_robot_that_is_killed_is_done_by_another() {
+fn the_waypoint_of_a_killed_robot_is_visited_by_another() {
     let cast = Cast::of("robots");
     let mut coordinator = cast.start(&["coordinator"]);
     // So slow that it is still driving whenever it is killed.
@@ -125,7 +125,7 @@ fn the_task_of_a_robot_that_is_killed_is_done_by_another() {
 }
 
 #[test]
-fn a_player_that_is_stopped_holds_up_nobody_and_sees_the_latest_when_it_goes_on() {
+fn a_stopped_player_blocks_nobody_and_gets_the_latest_snapshot_when_it_resumes() {
     let cast = Cast::of("game_server");
     let mut server = cast.start_until(&["server"], "the game is on");
     let mut ada = cast.start_until(&["bot", "ada"], "tick");

@@ -89,7 +89,7 @@ impl Wake for Touchy {
 }
 
 #[actix::test]
-async fn a_caller_that_panics_when_it_is_woken_costs_no_other_its_call() {
+async fn a_caller_that_panics_when_it_is_woken_fails_no_other_call() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("patient", || Patient).handles::<Wait>().await.expect("advertised");
     let patient = pair.reach(&service).await;
@@ -112,7 +112,7 @@ async fn a_caller_that_panics_when_it_is_woken_costs_no_other_its_call() {
 }
 
 #[actix::test]
-async fn a_caller_that_panics_when_its_link_ends_keeps_no_other_waiting() {
+async fn a_caller_that_panics_when_its_link_ends_blocks_no_other() {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let join = Mesh::join().mesh(&name).interfaces("lo");
     let mortal = Mortal::join::<_, Wait>(join.clone(), || Patient).await;
@@ -138,7 +138,7 @@ async fn a_caller_that_panics_when_its_link_ends_keeps_no_other_waiting() {
 }
 
 #[actix::test]
-async fn a_handler_that_panics_is_told_and_the_service_goes_on_with_a_fresh_actor() {
+async fn a_handler_that_panics_is_reported_and_the_service_restarts_its_actor() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
     let worker = pair.reach(&service).await;
@@ -204,7 +204,7 @@ async fn a_service_that_closes_lets_its_callers_go_at_once() {
 }
 
 #[actix::test]
-async fn a_message_that_nothing_handles_is_refused_with_what_is_handled() {
+async fn an_unhandled_message_type_is_refused_with_a_list_of_handled_ones() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
     for worker in [pair.reach(&service).await, pair.here.discover("worker").await.expect("it is here")] {
@@ -229,7 +229,7 @@ async fn a_message_that_does_not_decode_names_the_field() {
 }
 
 #[actix::test]
-async fn names_that_can_be_none_are_refused() {
+async fn names_that_are_not_valid_are_refused() {
     let pair = Pair::join().await;
     for (name, said) in [
         (String::new(), "at least one character"),
@@ -370,7 +370,7 @@ async fn a_peer_of_another_protocol_is_named() {
 }
 
 #[actix::test]
-async fn a_stranger_at_the_endpoint_is_turned_away_and_others_are_served() {
+async fn a_stranger_at_the_endpoint_is_rejected_and_others_are_served() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
     let address = service.address();
@@ -396,7 +396,7 @@ async fn a_stranger_at_the_endpoint_is_turned_away_and_others_are_served() {
 }
 
 #[actix::test]
-async fn nobody_at_the_address_is_an_error_that_says_so() {
+async fn an_address_without_a_listener_is_an_error_that_says_so() {
     let pair = Pair::join().await;
     let free =
         TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");

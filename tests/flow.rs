@@ -115,7 +115,7 @@ async fn a_running_actor_handles_them_in_order_and_once_as_well() {
 }
 
 #[actix::test]
-async fn a_service_of_the_same_process_is_told_in_order_and_holds_up_the_sender() {
+async fn tells_to_a_service_of_the_same_process_are_in_order_and_wait_for_room() {
     let pair = Pair::join().await;
     let seen = Seen::default();
     let make = seen.clone();
@@ -175,7 +175,7 @@ mod misunderstood {
 }
 
 #[actix::test]
-async fn tells_that_do_not_decode_take_no_place_for_ever() {
+async fn tells_that_do_not_decode_give_their_place_back() {
     let pair = Pair::join().await;
     let seen = Seen::default();
     let service = pair.here.advertise_addr("scribe", Scribe(seen.clone()).start()).handles::<Note>();
@@ -190,7 +190,7 @@ async fn tells_that_do_not_decode_take_no_place_for_ever() {
 }
 
 #[actix::test]
-async fn a_tell_waits_for_an_instance_until_its_time_is_over() {
+async fn a_tell_waits_for_an_instance_until_its_timeout() {
     let pair = Pair::join().await;
     let seen = Seen::default();
     let make = seen.clone();
@@ -332,7 +332,7 @@ impl Handler<Stop> for Listener {
 }
 
 #[actix::test]
-async fn actors_hear_everything_in_order_in_their_context_as_a_stream_and_through_their_mailbox() {
+async fn actors_receive_all_news_in_order_as_a_stream_in_their_context_and_through_their_mailbox() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("log", || Scribe(Seen::default())).await.expect("advertised");
     let log = pair.reach(&service).await;
@@ -400,7 +400,7 @@ impl Handler<Where> for Scribe {
 }
 
 #[actix::test]
-async fn a_service_on_an_arbiter_of_its_own_is_told_and_called_there() {
+async fn a_service_on_an_arbiter_of_its_own_handles_messages_there() {
     let pair = Pair::join().await;
     let seen = Seen::default();
     let make = seen.clone();
@@ -447,7 +447,7 @@ impl Handler<Quit> for Scribe {
 }
 
 #[actix::test]
-async fn who_waits_behind_a_message_that_stops_the_actor_is_told_at_once() {
+async fn a_message_behind_one_that_stops_the_actor_fails_at_once() {
     let pair = Pair::join().await;
     let seen = Seen::default();
     let make = seen.clone();

@@ -27,7 +27,7 @@ impl Handler<Ping> for Quiet {
 }
 
 #[actix::test]
-async fn a_mesh_that_was_left_calls_discovers_and_hears_nothing_more() {
+async fn a_closed_mesh_calls_discovers_and_receives_nothing() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("quiet", || Quiet).handles::<Ping>().await.expect("advertised");
     let by_name = pair.there.discover("quiet").within(PATIENCE).await.expect("found");

@@ -188,7 +188,7 @@ async fn every_time_among_the_limits_saturates_or_is_refused_with_its_range() {
 }
 
 #[actix::test]
-async fn every_count_among_the_limits_may_be_at_its_ends_or_is_refused_with_its_range() {
+async fn every_count_of_the_limits_may_be_extreme_or_is_refused_with_its_range() {
     count_panics();
     let mut all = Vec::new();
     for (name, set) in COUNTS {
@@ -202,7 +202,7 @@ async fn every_count_among_the_limits_may_be_at_its_ends_or_is_refused_with_its_
 }
 
 #[actix::test]
-async fn times_as_long_as_can_be_are_no_more_than_that() {
+async fn the_longest_times_saturate() {
     let mut limits = Limits::default();
     for (_, field) in LIMITS {
         *field(&mut limits) = Duration::MAX;
@@ -246,7 +246,7 @@ async fn a_peer_that_dies_ends_calls_however_long_links_may_wait() {
 }
 
 #[actix::test]
-async fn every_time_of_a_verb_may_be_as_short_or_as_long_as_can_be() {
+async fn every_time_of_a_verb_may_be_extreme() {
     count_panics();
     let pair = Pair::join().await;
     let service = pair.here.advertise("robot", || Quiet).handles::<Ping>().await.expect("advertised");
@@ -287,7 +287,7 @@ async fn every_time_of_a_verb_may_be_as_short_or_as_long_as_can_be() {
 }
 
 #[test]
-fn every_wait_of_the_blocking_verbs_may_be_as_short_or_as_long_as_can_be() {
+fn every_timeout_of_the_blocking_verbs_may_be_extreme() {
     count_panics();
     let mine = zero::advertise("limits/mine").expect("advertised");
     for time in TIMES {

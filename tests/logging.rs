@@ -159,7 +159,7 @@ async fn collector(pair: &Pair) -> (Collector, meshzero::Service<Collector>, [Se
 }
 
 #[actix::test]
-async fn a_subscriber_that_sends_is_not_told_that_it_could_not() {
+async fn a_subscriber_that_sends_gets_no_event_about_its_own_failure() {
     let pair = Pair::join().await;
     let (_, service, handles) = collector(&pair).await;
     service.close().await;
@@ -176,7 +176,7 @@ async fn a_subscriber_that_sends_is_not_told_that_it_could_not() {
 }
 
 #[actix::test]
-async fn a_subscriber_that_sends_what_it_hears_of_traces_ends() {
+async fn a_subscriber_that_sends_events_about_traces_does_not_recurse_forever() {
     let pair = Pair::join().await;
     let (collector, _service, handles) = collector(&pair).await;
     for handle in handles {
@@ -192,7 +192,7 @@ async fn a_subscriber_that_sends_what_it_hears_of_traces_ends() {
 }
 
 #[tokio::test]
-async fn a_subscriber_that_opens_an_address_hears_of_names_and_messages_of_others() {
+async fn a_subscriber_that_opens_an_address_sees_names_and_messages_of_others() {
     let settings = Mesh::join().mesh("a subscriber that opens").interfaces("lo");
     zero::join(settings.clone()).expect("the first verb of this process");
     let other = settings.await.expect("joined");
@@ -268,7 +268,7 @@ async fn a_message_that_sends_by_its_own_handle_comes_after_what_it_sent() {
 }
 
 #[actix::test]
-async fn values_that_wait_for_each_other_while_they_are_serialised_hold_up_nobody() {
+async fn values_that_wait_for_each_other_while_they_are_serialised_block_nobody() {
     let pair = Pair::join().await;
     let (_, service, [_, there]) = collector(&pair).await;
     let mut items: Subscription<u64> = there.subscribe("").await.expect("confirmed");

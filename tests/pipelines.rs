@@ -158,7 +158,7 @@ async fn pipeline(handle: &ServiceRef, width: usize, asks: impl Fn(u64) -> Asked
 type Asked = Pin<Box<dyn Future<Output = Result<u64, meshzero::CallError>>>>;
 
 #[actix::test]
-async fn a_pipeline_goes_on_whose_calls_nobody_looks_at() {
+async fn a_pipeline_continues_while_its_calls_are_not_polled() {
     for caller in CALLERS {
         for runs in RUNS {
             for width in [300, 2_000] {
@@ -177,7 +177,7 @@ async fn a_pipeline_goes_on_whose_calls_nobody_looks_at() {
 }
 
 #[actix::test]
-async fn calls_that_wait_and_are_not_looked_at_hold_up_nobody() {
+async fn waiting_calls_that_are_not_polled_block_nobody() {
     let limits = limited(1, 1);
     for caller in CALLERS {
         for runs in RUNS {
@@ -199,7 +199,7 @@ async fn calls_that_wait_and_are_not_looked_at_hold_up_nobody() {
 }
 
 #[actix::test]
-async fn what_is_dropped_while_it_waits_is_not_handled_and_leaves_its_place() {
+async fn a_request_dropped_while_it_waits_is_not_handled_and_gives_its_place_back() {
     let limits = limited(2, 1_024);
     let scene = Scene::set(Caller::InTheProcess, Runs::TheMesh, limits).await;
     let handle = &scene.handle;

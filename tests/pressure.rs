@@ -104,7 +104,7 @@ fn load() -> Lift {
 }
 
 #[actix::test]
-async fn senders_that_wait_are_all_served_and_the_service_never_has_more_than_its_places() {
+async fn waiting_senders_are_all_served_and_the_service_never_exceeds_its_mailbox() {
     let pair = Pair::join_with(little_room()).await;
     let crane = Crane::default();
     let service = crane.offer(&pair.here, "crane").await;
@@ -137,7 +137,7 @@ async fn senders_that_wait_are_all_served_and_the_service_never_has_more_than_it
 }
 
 #[actix::test]
-async fn senders_that_do_not_wait_are_told_or_what_they_send_is_dropped_and_counted() {
+async fn senders_that_do_not_wait_get_an_error_or_their_messages_are_dropped_and_counted() {
     let pair = Pair::join_with(little_room()).await;
     let crane = Crane::default();
     let service = crane.offer(&pair.here, "crane").await;

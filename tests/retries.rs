@@ -102,7 +102,7 @@ async fn until_both_answer(worker: &ServiceRef) {
 }
 
 #[actix::test]
-async fn what_may_have_been_handled_is_tried_again_only_if_it_is_idempotent() {
+async fn a_message_that_may_have_been_handled_is_retried_only_if_it_is_idempotent() {
     let pair = Pair::join().await;
     let worker = Worker::new(1);
     let service = worker.offer(&pair.here).await;
@@ -137,7 +137,7 @@ async fn the_time_of_a_call_is_that_of_all_its_tries() {
 }
 
 #[actix::test]
-async fn what_a_service_that_closes_has_not_handled_is_handled_by_another() {
+async fn messages_that_a_closing_service_has_not_handled_are_handled_by_another() {
     let pair = Pair::join().await;
     let (closing, staying) = (Worker::new(1), Worker::new(2));
     let first = closing.offer(&pair.here).await;
@@ -161,7 +161,7 @@ async fn what_a_service_that_closes_has_not_handled_is_handled_by_another() {
 }
 
 #[actix::test]
-async fn who_waits_for_one_that_takes_the_place_of_a_closing_one_waits_for_a_second() {
+async fn waiting_for_the_successor_of_a_closing_service_takes_at_most_a_second() {
     let pair = Pair::join().await;
     let closing = Worker::new(1);
     let first = closing.offer(&pair.here).await;
@@ -178,7 +178,7 @@ async fn who_waits_for_one_that_takes_the_place_of_a_closing_one_waits_for_a_sec
 }
 
 #[actix::test]
-async fn an_instance_that_keeps_failing_is_set_aside_and_tried_again_later() {
+async fn an_instance_that_keeps_failing_is_excluded_and_tried_again_later() {
     let pair = Pair::join().await;
     let (ill, well) = (Worker::new(1), Worker::new(2));
     let first = ill.offer(&pair.here).await;
@@ -213,7 +213,7 @@ async fn an_instance_that_keeps_failing_is_set_aside_and_tried_again_later() {
 }
 
 #[actix::test]
-async fn an_instance_whose_handler_panics_is_set_aside_and_one_that_answers_with_an_error_is_not() {
+async fn an_instance_whose_handler_panics_is_excluded_and_one_that_replies_with_an_error_is_not() {
     let pair = Pair::join().await;
     let (ill, well) = (Worker::new(1), Worker::new(2));
     let _first = ill.offer(&pair.here).await;
@@ -240,7 +240,7 @@ async fn an_instance_whose_handler_panics_is_set_aside_and_one_that_answers_with
 }
 
 #[actix::test]
-async fn the_only_instance_is_never_set_aside() {
+async fn the_only_instance_is_never_excluded() {
     let pair = Pair::join().await;
     let worker = Worker::new(1);
     let service = worker.offer(&pair.here).await;

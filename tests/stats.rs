@@ -52,7 +52,7 @@ async fn call(calculator: &ServiceRef, numbers: std::ops::Range<u32>) {
 }
 
 #[actix::test]
-async fn a_service_counts_what_it_did_not_answer_and_whoever_asks_is_told() {
+async fn a_service_counts_unanswered_requests_and_reports_them_on_request() {
     let pair = Pair::join().await;
     let service = offer(&pair, "calculator \"1\"").await;
     let calculator = pair.reach(&service).await;
@@ -174,7 +174,7 @@ async fn a_subscription_counts_what_it_has_missed_and_shows_its_links() {
 }
 
 #[actix::test]
-async fn nothing_is_kept_for_a_program_that_has_let_go_of_a_service() {
+async fn nothing_is_buffered_for_a_program_that_has_dropped_a_service() {
     let pair = Pair::join().await;
     let service = offer(&pair, "calculator").await;
     for _ in 0..5 {

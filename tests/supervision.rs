@@ -92,7 +92,7 @@ async fn an_actor_that_panics_too_often_is_given_up_and_withdrawn() {
 }
 
 #[actix::test]
-async fn what_waits_when_an_actor_is_given_up_is_refused_unhandled() {
+async fn messages_that_wait_when_an_actor_is_given_up_are_refused_unhandled() {
     let pair = Pair::join().await;
     let (service, numbered) = service(&pair, RestartPolicy::Never).await;
     let calls: Vec<_> = [Order::Panic, Order::Tell, Order::Tell]
@@ -113,7 +113,7 @@ async fn what_waits_when_an_actor_is_given_up_is_refused_unhandled() {
 }
 
 #[actix::test]
-async fn a_factory_that_goes_on_panicking_is_given_up_too() {
+async fn a_factory_that_keeps_panicking_is_given_up_too() {
     let pair = Pair::join().await;
     let made = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&made);
@@ -133,7 +133,7 @@ async fn a_factory_that_goes_on_panicking_is_given_up_too() {
 }
 
 #[actix::test]
-async fn how_a_service_ended_is_told() {
+async fn the_reason_for_which_a_service_ended_is_available() {
     let pair = Pair::join().await;
     let (stopped, numbered) = service(&pair, RestartPolicy::default()).await;
     numbered.send(Order::Stop).timeout(PATIENCE).await.expect("it replies before it stops");

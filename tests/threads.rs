@@ -141,7 +141,7 @@ async fn ask(ask: Ask, server_at_home: bool) -> Result<Option<u8>, CallError> {
 }
 
 #[actix::test]
-async fn a_handler_that_blocks_its_thread_for_what_that_would_have_to_bring_panics() {
+async fn a_handler_that_blocks_its_thread_for_work_of_that_thread_panics() {
     for way in [Ask::ByBlockOn, Ask::ByAnotherBlockOn, Ask::ByDiscovering] {
         let asked = actix::clock::timeout(PATIENCE, ask(way, true)).await.expect("it ends");
         let refused = matches!(&asked, Err(CallError::Refused { why: Refusal::Panicked, .. }));
@@ -150,7 +150,7 @@ async fn a_handler_that_blocks_its_thread_for_what_that_would_have_to_bring_pani
 }
 
 #[actix::test]
-async fn a_handler_may_block_for_what_comes_from_elsewhere_and_poll_by_hand() {
+async fn a_handler_may_block_for_a_reply_from_another_thread_and_poll_by_hand() {
     for (way, server_at_home) in [
         (Ask::ByBlockOn, false),
         (Ask::ByAnotherBlockOn, false),
@@ -244,7 +244,7 @@ impl Handler<Keep> for Client {
 }
 
 #[actix::test]
-async fn a_handler_may_block_for_a_place_on_another_arbiter_and_nobody_depends_on_who_polls_by_hand() {
+async fn a_handler_may_block_for_a_permit_on_another_arbiter_and_manual_polling_holds_up_nobody() {
     let mut limits = Limits::default();
     limits.mailbox = 1;
     let pair = Pair::join_with(limits).await;
@@ -321,7 +321,7 @@ fn alone(test: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn a_mesh_lives_where_no_system_runs_whatever_was_or_will_be_on_the_thread() {
+fn a_mesh_needs_no_system_on_its_thread() {
     // After a System has ended.
     alone(|| {
         System::new().block_on(async {});
@@ -361,7 +361,7 @@ fn a_mesh_lives_where_no_system_runs_whatever_was_or_will_be_on_the_thread() {
 }
 
 #[test]
-fn within_a_system_that_runs_a_mesh_lives_there() {
+fn a_mesh_runs_in_the_running_system_of_its_thread() {
     alone(|| {
         System::new().block_on(async {
             let mesh = mesh().await;

@@ -48,7 +48,7 @@ impl Handler<Done> for Slow {
 }
 
 #[actix::test]
-async fn a_service_that_does_not_read_because_it_has_enough_to_do_keeps_its_connection() {
+async fn a_service_that_is_too_busy_to_read_keeps_its_connection() {
     const MESSAGES: u32 = 1_000;
     let mut limits = Limits::default();
     limits.mailbox = 16;

@@ -86,7 +86,7 @@ fn nothing_is_lost_when_renumbered(host: usize) {
 }
 
 #[test]
-fn where_multicast_ends_after_discovery_what_was_found_goes_on() {
+fn discovered_services_stay_reachable_when_multicast_ends() {
     if !require::netns() {
         return;
     }
@@ -108,7 +108,7 @@ fn where_multicast_ends_after_discovery_what_was_found_goes_on() {
 }
 
 #[test]
-fn where_a_third_of_all_packets_is_lost_services_are_found_and_the_promises_hold() {
+fn with_a_third_of_all_packets_lost_services_are_found_and_the_promises_hold() {
     if !require::netns() {
         return;
     }

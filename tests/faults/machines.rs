@@ -23,7 +23,7 @@ fn a_process_that_is_stopped_for_a_while_is_busy_and_not_dead() {
 }
 
 #[test]
-fn a_caller_that_is_stopped_for_a_while_goes_on_and_is_told_exactly_what_it_missed() {
+fn a_caller_that_is_stopped_for_a_while_continues_with_an_exact_count_of_missed_items() {
     let mut scene = Scene::begin(Here, Here, 2, 60_000);
     scene.callers[0].pause();
     thread::sleep(Duration::from_secs(20));
@@ -48,7 +48,7 @@ fn a_process_that_is_killed_is_noticed_at_once_and_the_next_one_is_used_as_soon_
 }
 
 #[test]
-fn a_process_that_is_killed_while_it_drains_leaves_nobody_waiting() {
+fn a_process_that_is_killed_while_it_drains_ends_all_its_calls() {
     for wait in [0, 3, 20, 100] {
         let mut scene = Scene::begin(Here, Here, 2, 60_000);
         scene.servers[0].close_stdin();

@@ -67,7 +67,7 @@ fn calls_that_are_under_way_in_an_outage_of_the_service_have_their_replies() {
 }
 
 #[test]
-fn two_hundred_links_behind_one_outage_dial_a_few_times_each_and_all_go_on() {
+fn two_hundred_links_behind_one_outage_dial_a_few_times_each_and_all_continue() {
     const CALLERS: usize = 8;
     const LISTENERS: u64 = 24;
     if !require::netns() {

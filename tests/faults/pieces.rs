@@ -149,7 +149,7 @@ async fn a_long_reply_whose_line_is_cut_in_the_middle_arrives_whole_and_short_on
 }
 
 #[actix::test]
-async fn a_long_reply_that_nobody_wants_any_more_frees_the_line() {
+async fn a_cancelled_long_reply_frees_the_line() {
     const LENGTH: u32 = 16 << 20;
     let scene = Scene::new().await;
     let (one, other) = (scene.text(LENGTH), scene.picture(LENGTH));

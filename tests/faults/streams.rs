@@ -141,7 +141,7 @@ async fn a_message_of_several_megabytes_that_is_cut_in_its_middle_arrives_whole_
 }
 
 #[actix::test]
-async fn when_nothing_passes_either_way_until_all_buffers_are_full_everything_waits_and_then_goes_on() {
+async fn a_connection_stalled_until_all_buffers_are_full_resumes_without_loss() {
     let rig = Rig::new().await;
     let proxy = rig.proxy();
     let mut sender = rig.sender(0, &proxy).await;
@@ -203,7 +203,7 @@ async fn on_a_line_that_is_slow_late_and_uneven_everything_arrives_in_order() {
 }
 
 #[actix::test]
-async fn a_connection_that_something_keeps_alive_and_carries_nothing_is_replaced_and_others_are_served() {
+async fn a_connection_that_is_kept_alive_and_carries_nothing_is_replaced_and_others_are_served() {
     let mut limits = Limits::default();
     limits.keep_alive = Duration::from_secs(1);
     let rig = Rig::with(limits).await;
@@ -227,7 +227,7 @@ async fn a_connection_that_something_keeps_alive_and_carries_nothing_is_replaced
 }
 
 #[actix::test]
-async fn a_subscription_whose_connection_something_keeps_alive_and_carries_nothing_goes_on_over_another() {
+async fn a_subscription_whose_connection_is_kept_alive_and_carries_nothing_continues_over_another() {
     const ITEMS: u64 = 200;
     // Without a race it takes as long as detecting that the old connection is dead.
     for races in [Limits::default().races_per_second, 0] {
@@ -257,7 +257,7 @@ async fn a_subscription_whose_connection_something_keeps_alive_and_carries_nothi
 }
 
 #[actix::test]
-async fn a_subscriber_to_the_newest_that_was_cut_off_is_not_sent_what_is_superseded() {
+async fn a_latest_only_subscriber_that_was_cut_off_is_not_sent_superseded_items() {
     const ITEMS: u64 = 200;
     const PADDING: u64 = 1_000;
     let mut limits = Limits::default();
@@ -311,7 +311,7 @@ async fn a_call_on_a_line_that_answers_nothing_ends_at_its_deadline() {
 }
 
 #[actix::test]
-async fn while_the_port_refuses_the_process_is_taken_for_gone_and_what_was_not_sent_waits_for_the_next() {
+async fn a_refusing_port_means_a_dead_process_and_unsent_messages_wait_for_the_next() {
     let rig = Rig::new().await;
     let proxy = rig.proxy();
     let mut sender = rig.sender(0, &proxy).await;
@@ -332,7 +332,7 @@ async fn while_the_port_refuses_the_process_is_taken_for_gone_and_what_was_not_s
 }
 
 #[actix::test]
-async fn a_network_that_is_gone_for_longer_than_links_wait_ends_what_is_under_way_as_unknown() {
+async fn a_network_that_is_down_for_longer_than_links_wait_ends_pending_calls_as_unknown() {
     let mut limits = Limits::default();
     limits.reconnect = Duration::from_millis(500);
     let rig = Rig::with(limits).await;
@@ -367,7 +367,7 @@ async fn a_network_that_is_gone_for_longer_than_links_wait_ends_what_is_under_wa
 }
 
 #[actix::test]
-async fn a_subscriber_on_a_line_that_is_too_slow_is_told_exactly_what_it_missed() {
+async fn a_subscriber_on_a_line_that_is_too_slow_gets_an_exact_count_of_missed_items() {
     const ITEMS: u64 = 4_000;
     let rig = Rig::new().await;
     let proxy = rig.proxy();

@@ -31,7 +31,7 @@ fn taken(item: Item) -> Packed {
 }
 
 #[test]
-fn what_is_published_once_a_subscription_stands_is_heard() {
+fn items_published_after_the_confirmation_of_a_subscription_arrive() {
     for n in 0..20 {
         let (address, listener) = listening();
         future::send_news_to(address, "n", &number(n)).expect("published");
@@ -70,7 +70,7 @@ fn items_that_came_before_another_are_taken_before_it() {
 }
 
 #[test]
-fn an_item_that_comes_again_is_for_who_waits_already() {
+fn an_item_that_is_put_back_goes_to_a_waiter() {
     let (address, listener) = listening();
     let listener = Arc::new(listener);
     future::send_news_to(address, "n", &number(1)).expect("published");
@@ -102,7 +102,7 @@ fn closing_ends_every_wait() {
 }
 
 #[test]
-fn a_message_that_nobody_took_waits_again_before_those_that_came_later() {
+fn a_message_that_was_not_taken_waits_again_before_later_ones() {
     let name = unique("arrivals");
     let address = zero::advertise(&name).expect("advertised");
     let send = |n| meanwhile(move || zero::send_message_to::<u8>(address, n, PATIENCE));

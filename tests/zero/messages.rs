@@ -38,7 +38,7 @@ fn messages_and_replies_are_of_any_type() {
 }
 
 #[test]
-fn a_message_of_another_type_is_told_to_its_sender_and_the_next_is_served() {
+fn a_message_of_another_type_is_an_error_of_its_sender_and_the_next_is_served() {
     let arm = advertised("arm");
     let server = meanwhile(move || zero::wait_for_message_from_autoreply::<Order>(arm, PATIENCE));
     let wrong: Reply<Value> =
@@ -69,7 +69,7 @@ fn a_reply_of_another_type_names_the_problem() {
 }
 
 #[test]
-fn who_waits_again_without_a_reply_has_the_earlier_message_refused() {
+fn waiting_again_without_a_reply_refuses_the_earlier_message() {
     let arm = advertised("arm");
     let senders = [1, 2].map(|number| meanwhile(move || zero::send_message_to::<i32>(arm, number, PATIENCE)));
     let first: i32 = zero::wait_for_message_from(arm, PATIENCE).expect("it waits").expect("a message");
@@ -87,7 +87,7 @@ fn who_waits_again_without_a_reply_has_the_earlier_message_refused() {
 }
 
 #[test]
-fn a_thread_that_ends_without_a_reply_tells_its_sender() {
+fn a_thread_that_ends_without_a_reply_is_an_error_of_the_sender() {
     let arm = advertised("arm");
     let server = meanwhile(move || zero::wait_for_message_from::<Value>(arm, PATIENCE));
     let lost: Reply<Value> = zero::send_message_to(arm, "anybody?", FOREVER);
@@ -131,7 +131,7 @@ fn a_call_that_timed_out_leaves_everything_usable_and_is_not_handed_out() {
 }
 
 #[test]
-fn a_reply_that_comes_too_late_harms_nobody() {
+fn a_late_reply_is_ignored() {
     let arm = advertised("arm");
     let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 1, 0.3));
     let first: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
@@ -203,7 +203,7 @@ fn several_threads_serve_one_address_and_each_caller_gets_its_own_reply() {
 }
 
 #[test]
-fn nobody_at_an_address_is_told_in_time_and_somebody_later_is_found() {
+fn an_address_without_a_listener_is_an_error_in_time_and_a_later_one_is_found() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     joined();
     let started = Instant::now();
@@ -222,7 +222,7 @@ fn nobody_at_an_address_is_told_in_time_and_somebody_later_is_found() {
 }
 
 #[test]
-fn an_address_that_is_in_use_or_not_ours_says_so() {
+fn an_address_that_is_in_use_or_not_ours_is_an_error() {
     joined();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().map(|address| (taken, address)).expect("it has an address");
@@ -243,7 +243,7 @@ fn an_address_that_is_in_use_or_not_ours_says_so() {
 }
 
 #[test]
-fn what_is_too_long_is_refused_and_the_next_is_served() {
+fn a_message_that_is_too_long_is_refused_and_the_next_is_served() {
     let arm = advertised("arm");
     let server = meanwhile(move || -> Result<(), ZeroError> {
         let _: Option<Value> = zero::wait_for_message_from(arm, PATIENCE)?;
@@ -262,7 +262,7 @@ fn what_is_too_long_is_refused_and_the_next_is_served() {
 }
 
 #[test]
-fn who_waits_at_an_address_that_closes_is_told() {
+fn a_waiter_at_an_address_that_closes_gets_an_error() {
     let name = unique("arm");
     let arm = zero::advertise(&name).expect("advertised");
     let (tell, told) = mpsc::channel();
@@ -348,7 +348,7 @@ async fn the_verbs_work_inside_tokio() {
 }
 
 #[test]
-fn a_message_is_sent_for_what_runs() {
+fn a_message_carries_the_context_of_its_sender() {
     let name = unique("station");
     let (_other, service) = block_on(async move {
         let other = join().await.expect("another node");

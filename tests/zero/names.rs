@@ -40,7 +40,7 @@ fn impossible_names_say_why() {
 }
 
 #[test]
-fn a_name_that_is_not_found_says_what_was_heard() {
+fn a_name_that_is_not_found_lists_the_names_that_are() {
     let heard = unique("somebody");
     zero::advertise(&heard).expect("advertised");
     let started = Instant::now();

@@ -46,7 +46,7 @@ fn nothing_is_lost_between_two_waits_and_nothing_comes_twice() {
 }
 
 #[test]
-fn what_is_dropped_is_counted_and_the_rest_arrives() {
+fn dropped_messages_are_counted_and_the_others_arrive() {
     const SENT: u64 = 3_000;
     let address = advertised("news");
     let listen = |wait: zero::Wait| zero::wait_for_news_from::<u64>(address, "", wait);
@@ -72,7 +72,7 @@ fn what_is_dropped_is_counted_and_the_rest_arrives() {
 }
 
 #[test]
-fn data_of_another_type_are_told_and_the_next_arrive() {
+fn data_of_another_type_is_an_error_and_the_next_item_arrives() {
     let address = advertised("news");
     let listen = |wait: zero::Wait| zero::wait_for_news_from::<i32>(address, "", wait);
     assert_eq!(listen(0.into()).expect("subscribed"), None);
@@ -165,7 +165,7 @@ async fn news_of_an_actor_arrive_in_order() {
 }
 
 #[test]
-fn every_thread_hears_everything_and_one_address_takes_messages_and_news() {
+fn every_thread_receives_all_news_and_one_address_takes_messages_and_news() {
     let address = advertised("both");
     let (tell, told) = mpsc::channel();
     let listeners: Vec<_> = (0..3)

@@ -38,7 +38,7 @@ impl Handler<Value> for Still {
 }
 
 #[actix::test]
-async fn a_socket_that_asks_on_and_on_is_held_up() {
+async fn a_socket_that_floods_a_service_with_requests_is_blocked() {
     let pair = Pair::join().await;
     let still = Still(Arc::new(Semaphore::new(0)));
     let gate = Arc::clone(&still.0);

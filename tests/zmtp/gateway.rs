@@ -106,7 +106,7 @@ async fn names_that_are_heard() {
 }
 
 #[actix::test]
-async fn a_program_that_commands_on_and_on_is_held_up_and_nobody_else_for_long() {
+async fn a_program_that_floods_the_beacon_with_commands_is_blocked_and_others_are_served() {
     let pair = Pair::join().await;
     let _gateway = open(&pair.here).await;
     let mut eager = commands(SocketType::Dealer).await;
@@ -125,7 +125,7 @@ async fn a_program_that_commands_on_and_on_is_held_up_and_nobody_else_for_long()
 }
 
 #[actix::test]
-async fn what_the_owner_of_a_gateway_does_not_take_is_counted() {
+async fn events_that_the_owner_of_a_gateway_does_not_take_are_counted() {
     let pair = Pair::join().await;
     let mut gateway = open(&pair.here).await;
     let mut program = commands(SocketType::Req).await;

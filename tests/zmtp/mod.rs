@@ -114,7 +114,7 @@ async fn one_type_of_message_needs_no_name() {
 }
 
 #[actix::test]
-async fn answers_come_in_the_order_of_the_questions_and_a_busy_service_holds_up_its_caller_only() {
+async fn replies_are_in_the_order_of_the_requests_and_a_busy_service_blocks_its_caller_only() {
     let mut limits = Limits::default();
     limits.mailbox = 4;
     let pair = Pair::join_with(limits).await;
@@ -133,7 +133,7 @@ async fn answers_come_in_the_order_of_the_questions_and_a_busy_service_holds_up_
 }
 
 #[actix::test]
-async fn what_was_asked_before_a_service_closes_is_answered_and_others_are_turned_away() {
+async fn requests_before_a_service_closes_are_answered_and_later_ones_refused() {
     let pair = Pair::join().await;
     let slow = pair.here.advertise("slow", || Slow).handles::<Value>().await.expect("advertised");
     let address = slow.address();

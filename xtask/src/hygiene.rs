@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_behind_is_found() {
+    fn marks_that_were_left_behind_are_found() {
         assert_eq!(violations(&[file("fn done() {}\n".into())]), Vec::<String>::new());
         assert_eq!(violations(&[file(format!("\n// {}: later", concat!("TO", "DO")))]).len(), 1);
         assert_eq!(violations(&[file(format!("{}]\nfn test() {{}}", concat!("#[ig", "nore")))]).len(), 1);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn this_very_file_is_among_the_projects_files() {
+    fn this_file_is_among_the_projects_files() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project");
         let files = rust_files(root).expect("the project is readable");
         assert!(files.iter().any(|file| file.path == "xtask/src/hygiene.rs"));

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_start_is_no_interpreter() {
+    fn a_program_that_does_not_start_is_no_interpreter() {
         assert_eq!(starting("no-such-interpreter-at-all".into()), None);
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_allowed() {
+    fn expressions_that_cannot_be_parsed_are_not_allowed() {
         for expression in ["", "MIT OR", "(MIT", "MIT)", "MIT MIT", "AND", "OR MIT", "MIT WITH", "()"] {
             assert!(!is_allowed(expression, ALLOWED), "{expression}");
         }

@@ -163,7 +163,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_shipped_follows_normal_edges_only_and_ends_on_circles() {
+    fn shipped_packages_follow_normal_edges_only_and_end_on_circles() {
         let mut metadata =
             workspace(&[("a", &["b"]), ("b", &["c", "a"])], &[("c", &["d"]), ("d", &[]), ("e", &[])]);
         if let Some(c) = metadata.packages.get_mut("c") {

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_foreign_is_found_through_others() {
+    fn foreign_packages_are_found_through_others() {
         assert_eq!(with_edge("meshzero-proto", "codec").len(), 1);
         assert_eq!(with_edge("meshzero-proto", "tokio").len(), 1);
     }

@@ -10,7 +10,7 @@ use crate::runtime::semaphore::FairSemaphore;
 const HISTORIES: usize = 2_000;
 
 /// The semaphore never grants more than its permits, and nobody waits while permits are free.
-pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
+pub fn no_more_permits_are_granted_than_there_are_and_nobody_waits_for_free_ones() {
     shuttle::check_random(
         || {
             let (semaphore, inside) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
@@ -37,7 +37,7 @@ pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
 }
 
 /// A drain ends when all permits are free, and every waiter gets a permit or an error.
-pub fn who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
+pub fn draining_ends_when_all_permits_are_free_and_waiters_get_an_error() {
     shuttle::check_random(
         || {
             let semaphore = FairSemaphore::new(1);
@@ -67,7 +67,7 @@ pub fn who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
 }
 
 /// A woken waiter uses its permit before later callers get one, whoever releases it.
-pub fn nobody_overtakes_who_has_a_turn() {
+pub fn nobody_overtakes_a_woken_waiter() {
     shuttle::check_random(
         || {
             let (semaphore, used) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_required_fails_and_all_else_is_skipped() {
+    fn required_capabilities_fail_and_others_are_skipped() {
         let missing = || Err("no such thing".to_owned());
         assert_eq!(judge("avahi", "netns,avahi", Ok(())), Verdict::Run);
         assert_eq!(judge("avahi", "netns,avahi", missing()), Verdict::Fail("no such thing".into()));

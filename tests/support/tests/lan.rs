@@ -163,7 +163,7 @@ fn nothing_stays_behind_not_even_what_still_runs() {
 }
 
 #[test]
-fn what_a_dead_test_left_behind_is_removed() {
+fn leftovers_of_a_killed_test_are_removed() {
     if !require::netns() {
         return;
     }

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_are_told_from_reasons() {
+    fn packages_are_distinguished_from_reasons() {
         let listed = "libstd-rust-web-dev\n  Depends: libllvm22\n <libz>\n<libgcc>\nlibllvm22\n  Depends: libc6\nlibc6\n";
         assert_eq!(names(listed).collect::<Vec<_>>(), ["libstd-rust-web-dev", "libllvm22", "libc6"]);
     }

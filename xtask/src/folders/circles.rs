@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_front_makes_no_circle_of_what_lies_behind_it() {
+    fn a_front_makes_no_circle_of_the_files_behind_it() {
         let found = circles(&[
             ROOT,
             ("x/mod.rs", "mod a; mod b; pub use a::A; pub use b::B;"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_that_needs_a_module_above_it_is_none() {
+    fn a_circle_through_a_module_above_is_not_reported() {
         let found = circles(&[
             ROOT,
             ("x/mod.rs", "mod a; mod b; pub struct X(a::deep::A);"),

@@ -358,14 +358,14 @@ mod tests {
     }
 
     #[test]
-    fn a_front_that_uses_what_it_hands_on_depends_on_it() {
+    fn a_front_that_uses_its_reexports_depends_on_them() {
         let with = |text| imports(&[("lib.rs", "mod y;"), ("y/mod.rs", text), ("y/z.rs", "pub struct Z;")]);
         assert_eq!(with("mod z; pub use z::Z;"), ["a/src/y/mod.rs -> a/src/y/z.rs (front)"]);
         assert_eq!(with("mod z; pub use z::Z; struct Y(Z);"), ["a/src/y/mod.rs -> a/src/y/z.rs"]);
     }
 
     #[test]
-    fn another_crates_name_is_whose_that_lends_it() {
+    fn a_reexport_of_another_crate_belongs_to_the_module_that_reexports_it() {
         let found = imports(&[
             ("lib.rs", "mod sync; mod x;"),
             ("sync.rs", "pub(crate) use std::sync::Arc;"),
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_tests_is_not_read() {
+    fn code_for_tests_is_not_read() {
         let found = imports(&[
             ("lib.rs", "mod x; #[cfg(test)] mod pair;"),
             ("x.rs", "#[cfg(test)] mod tests; #[cfg(test)] use crate::pair::P;"),

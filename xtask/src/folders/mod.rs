@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_a_higher_folder_hands_on_is_not_to_be_taken_from_there() {
+    fn a_reexport_of_a_higher_folder_must_not_be_imported() {
         let found = with("server/mod.rs", "mod accept; pub use accept::Server; pub use crate::clock::Clock;");
         assert_eq!(found, Vec::<String>::new());
         let mut sources = files(GOOD);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_across_folders_is_told_with_each_of_its_steps() {
+    fn a_circle_across_folders_is_reported_with_each_of_its_steps() {
         let mut sources = files(GOOD);
         sources[3].text = "pub mod low; mod run; pub use run::Link;".to_owned();
         sources.extend(files(&[

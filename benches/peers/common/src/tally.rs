@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_and_late_messages_are_told_apart() {
+    fn repeated_and_late_messages_are_distinguished() {
         assert_eq!(counts(&[0, 1, 2, 3]), (4, 0, 0));
         assert_eq!(counts(&[0, 2, 1, 3]), (4, 0, 1));
         assert_eq!(counts(&[0, 1, 1, 2, 0]), (5, 2, 0));

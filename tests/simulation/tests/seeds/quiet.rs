@@ -83,7 +83,7 @@ async fn call(network: Network, cost: Rc<Cell<Option<(Traffic, Traffic)>>>) {
 }
 
 #[test]
-fn links_that_work_dial_nothing_and_idle_ones_cost_a_ping_every_keep_alive() {
+fn working_links_dial_nothing_and_idle_ones_cost_a_ping_every_keep_alive() {
     fastrand::seed(1);
     let mut sim = turmoil::Builder::new()
         .rng_seed(1)

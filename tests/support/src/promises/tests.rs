@@ -33,7 +33,7 @@ fn is_broken(records: &[Record], said: &str) {
 }
 
 #[test]
-fn what_keeps_them_is_counted_in_whatever_order_it_is_told() {
+fn records_that_break_no_promise_are_counted_in_any_order() {
     let call = [begun(0, Kind::Call), executed(0), ended(0, Outcome::Reply)];
     let told = [executed(1), ended_tell(), begun(2, Kind::Call), ended(2, Outcome::NotSent)];
     let news =
@@ -62,7 +62,7 @@ fn ended_tell() -> Record {
 }
 
 #[test]
-fn each_promise_is_seen_to_be_broken() {
+fn each_broken_promise_is_reported() {
     let call = begun(0, Kind::Call);
     let reply = ended(0, Outcome::Reply);
     is_broken(&[call], "never ended");
