@@ -263,7 +263,7 @@ async fn the_longest_message_passes_and_a_longer_one_is_refused_where_it_starts(
     let error = counter.send(Echo(vec![7; (1 << 20) + 1])).await.expect_err("too long");
     assert!(error.is_safe_to_repeat(), "{error}");
     assert!(error.to_string().contains("1048576"), "{error}");
-    counter.send(Echo(vec![1])).await.expect("the connection goes on");
+    counter.send(Echo(vec![1])).await.expect("the connection continues");
 }
 
 #[actix::test]

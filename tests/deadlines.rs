@@ -50,11 +50,11 @@ impl Clerk {
     }
 
     fn note(&self, number: u32) {
-        self.noted.lock().expect("nobody panics with it").push(number);
+        self.noted.lock().expect("no holder of the lock panics").push(number);
     }
 
     fn noted(&self) -> Vec<u32> {
-        self.noted.lock().expect("nobody panics with it").clone()
+        self.noted.lock().expect("no holder of the lock panics").clone()
     }
 
     async fn has_begun(&self, count: usize) {

@@ -146,7 +146,7 @@ async fn a_subscription_begun_while_the_publisher_closes_reaches_its_successor()
     let next = next.handles::<Later>().await.expect("advertised at the same address");
     let mut counts = subscribing.await.expect("no panic").expect("it is subscribed to the next one");
     next.publish("count", &1u32).expect("published");
-    let count = actix::clock::timeout(PATIENCE, counts.next()).await.expect("in time").expect("it goes on");
+    let count = actix::clock::timeout(PATIENCE, counts.next()).await.expect("in time").expect("it continues");
     assert_eq!(count.expect("an item").item, 1);
 }
 

@@ -105,7 +105,7 @@ async fn a_caller_that_panics_when_it_is_woken_fails_no_other_call() {
     again.expect("it is woken");
     until("the other was woken", || panics.0.load(Ordering::Relaxed)).await;
     actix::clock::timeout(PATIENCE, touchy).await.expect("its reply is there").expect("answered");
-    assert!(!waits.is_finished(), "the link goes on");
+    assert!(!waits.is_finished(), "the link continues");
     assert_eq!(service.stats().links.len(), 1);
     assert_eq!(service.unfinished(), 1);
     waits.abort();
@@ -155,7 +155,7 @@ async fn a_handler_that_panics_is_reported_and_the_service_restarts_its_actor() 
         match call.await.expect("no panic here") {
             (number, Ok(reply)) => assert_eq!(reply, number),
             (number, Err(CallError::Refused { why: Refusal::Panicked, .. })) => {
-                assert_eq!(number % 10, 3, "only who caused the panic is told of it");
+                assert_eq!(number % 10, 3, "only the message that caused the panic has this error");
             }
             (number, other) => panic!("{number}: {other:?}"),
         }
@@ -383,7 +383,7 @@ async fn a_stranger_at_the_endpoint_is_rejected_and_others_are_served() {
             stream.write_all(greeting).expect("it takes the greeting");
             let mut answer = Vec::new();
             match stream.read_to_end(&mut answer) {
-                Ok(_) => assert_eq!(answer, b"", "a stranger is told nothing"),
+                Ok(_) => assert_eq!(answer, b"", "a stranger gets no bytes"),
                 Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
             }
         }

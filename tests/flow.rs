@@ -32,18 +32,18 @@ struct Seen(Arc<Mutex<Vec<u64>>>);
 
 impl Seen {
     fn note(&self, number: u64) -> u64 {
-        let mut seen = self.0.lock().expect("nobody panics with it");
+        let mut seen = self.0.lock().expect("no holder of the lock panics");
         seen.push(number);
         seen.len() as u64
     }
 
     fn len(&self) -> u64 {
-        self.0.lock().expect("nobody panics with it").len() as u64
+        self.0.lock().expect("no holder of the lock panics").len() as u64
     }
 
     async fn is_all(&self, numbers: u64) {
         until("all are handled", || self.len() >= numbers).await;
-        let seen = self.0.lock().expect("nobody panics with it");
+        let seen = self.0.lock().expect("no holder of the lock panics");
         assert!(seen.iter().copied().eq(0..numbers), "lost, repeated or out of order");
     }
 }

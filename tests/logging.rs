@@ -31,7 +31,7 @@ struct Forwarding;
 impl Forwarding {
     fn hear(&self) {
         assert!(HEARD.fetch_add(1, Ordering::SeqCst) < 100_000, "it goes round in circles");
-        let hook = HOOK.lock().expect("nobody panics with it").clone();
+        let hook = HOOK.lock().expect("no holder of the lock panics").clone();
         if let Some(hook) = hook {
             hook();
         }
@@ -67,11 +67,11 @@ impl Subscriber for Forwarding {
 fn hear(hook: impl Fn() + Send + Sync + 'static) {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| set_global_default(Forwarding).expect("each test is a process of its own"));
-    *HOOK.lock().expect("nobody panics with it") = Some(Arc::new(hook));
+    *HOOK.lock().expect("no holder of the lock panics") = Some(Arc::new(hook));
 }
 
 fn hear_nothing() {
-    *HOOK.lock().expect("nobody panics with it") = None;
+    *HOOK.lock().expect("no holder of the lock panics") = None;
 }
 
 fn log() {
@@ -123,7 +123,7 @@ struct Collector(Arc<Mutex<Vec<u64>>>);
 
 impl Collector {
     fn collected(&self) -> Vec<u64> {
-        self.0.lock().expect("nobody panics with it").clone()
+        self.0.lock().expect("no holder of the lock panics").clone()
     }
 }
 
@@ -135,7 +135,7 @@ impl Handler<Line> for Collector {
     type Result = ();
 
     fn handle(&mut self, Line(line): Line, _: &mut Context<Self>) {
-        self.0.lock().expect("nobody panics with it").push(line);
+        self.0.lock().expect("no holder of the lock panics").push(line);
     }
 }
 
@@ -143,7 +143,7 @@ impl Handler<Chatty> for Collector {
     type Result = ();
 
     fn handle(&mut self, Chatty(line): Chatty, _: &mut Context<Self>) {
-        self.0.lock().expect("nobody panics with it").push(line);
+        self.0.lock().expect("no holder of the lock panics").push(line);
     }
 }
 
@@ -187,7 +187,7 @@ async fn a_subscriber_that_sends_events_about_traces_does_not_recurse_forever() 
         trace::in_scope(root, || handle.do_send(Line(3)));
         hear_nothing();
         until("it is handled", || collector.collected().contains(&3)).await;
-        collector.0.lock().expect("nobody panics with it").clear();
+        collector.0.lock().expect("no holder of the lock panics").clear();
     }
 }
 

@@ -63,7 +63,7 @@ impl Handler<N> for Worker {
     type Result = ();
 
     fn handle(&mut self, N(number): N, _: &mut Context<Self>) {
-        self.noted.lock().expect("nobody panics with it").push(number);
+        self.noted.lock().expect("no holder of the lock panics").push(number);
     }
 }
 
@@ -81,7 +81,7 @@ impl Worker {
     }
 
     fn noted(&self) -> Vec<u64> {
-        self.noted.lock().expect("nobody panics with it").clone()
+        self.noted.lock().expect("no holder of the lock panics").clone()
     }
 }
 

@@ -149,7 +149,7 @@ async fn senders_that_do_not_wait_get_an_error_or_their_messages_are_dropped_and
         Err(TrySendError::Full(Lift(message))) => assert_eq!(message.len(), 32 << 10),
         other => panic!("{other:?}"),
     }
-    assert_eq!(near.stats().calls.dropped, 0, "who is told can do something about it");
+    assert_eq!(near.stats().calls.dropped, 0, "an error is not a dropped message");
     (0..5).for_each(|_| near.do_send(load()));
     assert_eq!((near.stats().calls.dropped, service.unfinished()), (5, MAILBOX));
 
@@ -224,7 +224,7 @@ async fn a_flood_holds_up_neither_other_services_nor_discovery_nor_a_stop_of_ano
     assert!(longest < BOUND, "a call of another service took {longest:?}");
     let same_caller = pair.reach(&quiet_service).await;
     let longest = longest_call(&same_caller).await;
-    assert!(longest < BOUND, "a call of another service by who floods took {longest:?}");
+    assert!(longest < BOUND, "a call of another service by the flooding caller took {longest:?}");
     let since = Instant::now();
     let _late = quiet.offer(&pair.here, "late").await;
     third.discover("late").within(PATIENCE).await.expect("found");

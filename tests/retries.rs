@@ -144,7 +144,7 @@ async fn messages_that_a_closing_service_has_not_handled_are_handled_by_another(
     let worker = pair.there.discover("worker").within(PATIENCE).await.expect("found");
     until_instances(&worker, 1).await;
     let held = actix::spawn(worker.send(Hold).timeout(PATIENCE));
-    until("the worker is held up", || first.unfinished() == 1).await;
+    until("the worker is busy", || first.unfinished() == 1).await;
     let waiting: Vec<_> = (0..20).map(|_| actix::spawn(worker.send(Work).timeout(PATIENCE))).collect();
     until("they wait", || first.unfinished() == 21).await;
     let _second = staying.offer(&pair.there).await;
@@ -167,7 +167,7 @@ async fn waiting_for_the_successor_of_a_closing_service_takes_at_most_a_second()
     let first = closing.offer(&pair.here).await;
     let worker = pair.reach(&first).await;
     let held = actix::spawn(worker.send(Hold).timeout(PATIENCE));
-    until("the worker is held up", || first.unfinished() == 1).await;
+    until("the worker is busy", || first.unfinished() == 1).await;
     let waiting = actix::spawn(worker.send(Work).timeout(10 * PATIENCE));
     until("it waits", || first.unfinished() == 2).await;
     first.close().await;
@@ -189,7 +189,7 @@ async fn an_instance_that_keeps_failing_is_excluded_and_tried_again_later() {
     // other.
     let held = pair.reach(&first).await;
     let held = actix::spawn(held.send(Hold).timeout(PATIENCE));
-    until("the worker is held up", || first.unfinished() == 1).await;
+    until("the worker is busy", || first.unfinished() == 1).await;
     let fail = async {
         while worker.stats().calls.ejected == 0 {
             // A reply of the other instance is no success of this one.

@@ -133,11 +133,11 @@ async fn a_subscription_counts_what_it_has_missed_and_shows_its_links() {
             service.publish("sum", &(100 * round + number)).expect("published");
         }
         while last != Some(100 * round + 99) {
-            let news = sums.next().await.expect("the subscription goes on").expect("nothing is lost");
+            let news = sums.next().await.expect("the subscription continues").expect("nothing is lost");
             skipped += news.skipped;
             last = Some(news.item);
         }
-        until("it goes on", || sums.stats().links.first().is_some_and(|link| link.resumed == round)).await;
+        until("it continues", || sums.stats().links.first().is_some_and(|link| link.resumed == round)).await;
         let stats = sums.stats();
         assert_eq!((&*stats.service, &*stats.topic, stats.lost), (calculator.name(), "sum", 0));
         assert_eq!((stats.missed.superseded, stats.missed.total()), (skipped, skipped));

@@ -2,11 +2,11 @@
 
 use std::fmt::Debug;
 
+use meshzero_proto::id::{InstanceId, LinkId, NodeId};
+use meshzero_proto::name::{MeshName, ServiceName};
 use meshzero_proto::wire::hello::{
     self, Answer, Hello, HelloError, MAX_HELLO_BYTES, Purpose, Rejection, Resume, Welcome,
 };
-use meshzero_proto::id::{InstanceId, LinkId, NodeId};
-use meshzero_proto::name::{MeshName, ServiceName};
 
 use crate::memory;
 

@@ -143,7 +143,8 @@ fn read<T: Wire>(bytes: &[u8], encoding: Encoding) {
         assert_eq!((encoding, written.len()), (Encoding::Bincode, 0));
         return;
     }
-    let again: T = decode(&written, encoding, &DecodeLimits::default()).expect("it was written so");
+    let again: T =
+        decode(&written, encoding, &DecodeLimits::default()).expect("it was encoded from this value");
     // By their bytes: NaN is not equal to itself.
     let mut twice = Vec::new();
     encode(&again, encoding, 1 << 20, &mut twice).expect("it was written before");

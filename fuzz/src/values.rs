@@ -24,7 +24,8 @@ pub fn run(bytes: &[u8]) {
             let json = value.to_string();
             from_json(&json).expect("a value is shown as JSON");
             let written = written(&value);
-            let again: Value = decode(&written, NAMED, &DecodeLimits::default()).expect("it was written so");
+            let again: Value =
+                decode(&written, NAMED, &DecodeLimits::default()).expect("it was encoded from this value");
             // By their bytes: NaN is not equal to itself.
             assert_eq!(self::written(&again), written);
         }
@@ -35,7 +36,7 @@ pub fn run(bytes: &[u8]) {
     {
         from_json(&value.to_string()).expect("a value is shown as JSON");
         let limits = DecodeLimits { nesting: 200, ..DecodeLimits::default() };
-        let again: Value = decode(&written(&value), NAMED, &limits).expect("it was written so");
+        let again: Value = decode(&written(&value), NAMED, &limits).expect("it was encoded from this value");
         assert_eq!(again, value, "JSON has nothing that is not equal to itself");
     }
 }

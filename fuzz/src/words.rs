@@ -1,15 +1,15 @@
 //! The messages between the two ends of a connection other than calls and news, and the headers in frames.
 
 use bytes::BytesMut;
-use meshzero_proto::discovery::advert::{Advert, MAX_HEARD_ADDRESSES};
-use meshzero_proto::wire::catalogue::{Catalogue, MessageEntry};
 use meshzero_proto::codec::type_info;
-use meshzero_proto::wire::description::Description;
-use meshzero_proto::wire::frame;
+use meshzero_proto::discovery::advert::{Advert, MAX_HEARD_ADDRESSES};
+use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, Told};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::{MeshName, ServiceName, Topic, TypeName};
 use meshzero_proto::news::{self, GapReason, Policy, Subscribe};
-use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, Told};
+use meshzero_proto::wire::catalogue::{Catalogue, MessageEntry};
+use meshzero_proto::wire::description::Description;
+use meshzero_proto::wire::frame;
 use meshzero_proto::wire::refusal::Refusal;
 
 use crate::memory;
@@ -34,7 +34,7 @@ pub fn run(bytes: &[u8]) {
             let most = 3 * (64 * bytes.len() + 4_096);
             if let Ok(description) = memory::within(most, || Description::from_bytes(bytes)) {
                 assert!(!description.to_string().is_empty());
-                Description::from_bytes(&description.to_bytes()).expect("it was written so");
+                Description::from_bytes(&description.to_bytes()).expect("it was encoded from this value");
             }
         }
         2 => {
@@ -43,7 +43,7 @@ pub fn run(bytes: &[u8]) {
                 let mut frames = BytesMut::from(&told.to_frames()[..]);
                 let mut again = Told::default();
                 while let Some(frame) = frame::take(&mut frames, MAX_TOLD_BYTES).expect("frames") {
-                    let part = Told::decode(&frame.payload).expect("it was written so");
+                    let part = Told::decode(&frame.payload).expect("it was encoded from this value");
                     again.known.extend(part.known);
                     again.gone.extend(part.gone);
                 }

@@ -23,7 +23,7 @@ pub fn run(bytes: &[u8]) {
             if let Ok(advert) = Advert::from_bytes(bytes)
                 && let Some(written) = advert.to_bytes()
             {
-                let again = Advert::from_bytes(&written).expect("it was written so");
+                let again = Advert::from_bytes(&written).expect("it was encoded from this value");
                 assert_eq!((&again.name, again.address), (&advert.name, advert.address));
             }
         }
@@ -70,7 +70,8 @@ fn transcode(bytes: &[u8]) {
     let json = Json::new(bytes.to_vec(), &limits);
     let mut packed = Vec::new();
     if codec::encode(&json, Encoding::MessagePack, LIMIT, &mut packed).is_ok() {
-        let back: Json = codec::decode(&packed, Encoding::MessagePack, &limits).expect("it was written so");
+        let back: Json =
+            codec::decode(&packed, Encoding::MessagePack, &limits).expect("it was encoded from this value");
         serde_json::from_slice::<serde_json::Value>(back.text()).expect("it is JSON");
     }
     // Read as the message of a stranger.

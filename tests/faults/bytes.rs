@@ -132,7 +132,7 @@ async fn a_subscription_that_is_cut_at_any_byte_misses_and_repeats_nothing() {
             }
             for _ in 0..ITEMS {
                 let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-                rig.account.note(heard(stream, 1, &next.expect("it goes on")));
+                rig.account.note(heard(stream, 1, &next.expect("it continues")));
             }
             assert_eq!(rig.account.promises(|promises| promises.next_item(stream)), Some(ITEMS));
         }

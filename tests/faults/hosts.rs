@@ -47,7 +47,7 @@ fn a_cable_that_is_out_for_a_minute_is_noticed_within_ten_seconds_and_heals_by_i
     assert!(noticed < Duration::from_secs(12), "the watch noticed after {noticed:?}");
     scene.callers[0].expect_line("lost", Duration::from_secs(25));
     let noticed = begun.elapsed();
-    assert!(noticed < Duration::from_secs(24), "the subscriber was told after {noticed:?}");
+    assert!(noticed < Duration::from_secs(24), "the subscriber noticed after {noticed:?}");
     for_a_while(Duration::from_secs(60).saturating_sub(begun.elapsed()));
     lan.host(0).heal();
     let healed = Instant::now();

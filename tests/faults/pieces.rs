@@ -195,7 +195,7 @@ async fn short_news_come_while_another_subscription_takes_long_ones_on_a_slow_li
     let mut short = scene.artist.subscribe::<u64>("short").await.expect("confirmed");
     let reading = actix::spawn(async move {
         for number in 0..4 {
-            let news = long.next().await.expect("it goes on").expect("none is missed");
+            let news = long.next().await.expect("it continues").expect("none is missed");
             assert!(news.item == picture(LENGTH + number).pixels, "it is another picture");
         }
     });
@@ -206,7 +206,7 @@ async fn short_news_come_while_another_subscription_takes_long_ones_on_a_slow_li
     for number in 0..50_u64 {
         scene.service.publish("short", &number).expect("published");
         let news = actix::clock::timeout(PATIENCE, short.next()).await.expect("in time");
-        assert_eq!(news.expect("it goes on").expect("none is missed").item, number);
+        assert_eq!(news.expect("it continues").expect("none is missed").item, number);
     }
     assert!(!reading.is_finished(), "the short ones have not waited");
     reading.await.expect("all came");

@@ -31,7 +31,7 @@ impl Account {
     }
 
     pub fn promises<T>(&self, look: impl FnOnce(&mut Promises) -> T) -> T {
-        look(&mut self.0.lock().expect("nobody panics with it"))
+        look(&mut self.0.lock().expect("no holder of the lock panics"))
     }
 
     /// Returns the final tally, and panics if a promise was broken.

@@ -109,7 +109,7 @@ impl Scene {
         // Tells may still be in flight; a service that closes handles what it has accepted.
         let told = |tally: Tally| tally.executed >= tally.replies + tally.told;
         if links == Links::Lasted {
-            eventually(PATIENCE, "all that was told is handled", || told(self.tally()).then_some(()));
+            eventually(PATIENCE, "all tells are handled", || told(self.tally()).then_some(()));
         }
         for server in &mut self.servers {
             if server.is_running() {

@@ -99,7 +99,7 @@ async fn news_over_connections_that_are_cut_all_the_time_arrive_once_and_in_orde
         readers.push(actix::spawn(async move {
             while account.promises(|promises| promises.next_item(stream)) < Some(ITEMS) {
                 let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-                account.note(heard(stream, 1, &next.expect("it goes on")));
+                account.note(heard(stream, 1, &next.expect("it continues")));
             }
         }));
     }
@@ -167,12 +167,12 @@ async fn a_connection_stalled_until_all_buffers_are_full_resumes_without_loss() 
     actix::clock::sleep(Duration::from_secs(4)).await;
     let is_held_up =
         rig.account.promises(|promises| promises.tally().told) < 300 && !publishing.is_finished();
-    assert!(is_held_up && !telling.is_finished(), "whoever sends is held up");
+    assert!(is_held_up && !telling.is_finished(), "the sender is blocked");
     proxy.release(Way::Down);
     proxy.release(Way::Up);
     for _ in 0..300 {
         let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-        rig.account.note(heard(0, 1, &next.expect("it goes on")));
+        rig.account.note(heard(0, 1, &next.expect("it continues")));
     }
     telling.await.expect("no panic");
     publishing.await.expect("no panic");
@@ -246,7 +246,7 @@ async fn a_subscription_whose_connection_is_kept_alive_and_carries_nothing_conti
         let begun = Instant::now();
         while rig.account.promises(|promises| promises.next_item(0)) < Some(ITEMS) {
             let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-            rig.account.note(heard(0, 1, &next.expect("it goes on")));
+            rig.account.note(heard(0, 1, &next.expect("it continues")));
         }
         eprintln!("{races} races a second: it took {:?}", begun.elapsed());
         let tally = rig.account.settle(Links::Lasted);
@@ -283,7 +283,7 @@ async fn a_latest_only_subscriber_that_was_cut_off_is_not_sent_superseded_items(
     proxy.release(Way::Down);
     while rig.account.promises(|promises| promises.next_item(0)) < Some(ITEMS) {
         let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-        rig.account.note(heard(0, 1, &next.expect("it goes on")));
+        rig.account.note(heard(0, 1, &next.expect("it continues")));
     }
     let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.items + tally.missed, tally.lost), (ITEMS, 0), "{tally:?}");
@@ -389,7 +389,7 @@ async fn a_subscriber_on_a_line_that_is_too_slow_gets_an_exact_count_of_missed_i
         rig.account.note(Record::Subscribed { stream, by: 1, next: 0 });
         while rig.account.promises(|promises| promises.next_item(stream)) < Some(ITEMS) {
             let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-            rig.account.note(heard(stream, 1, &next.expect("it goes on")));
+            rig.account.note(heard(stream, 1, &next.expect("it continues")));
         }
     }
     let tally = rig.account.settle(Links::Lasted);

@@ -75,7 +75,7 @@ impl Watched {
 }
 
 async fn next(watch: &mut Watch) -> WatchEvent {
-    actix::clock::timeout(PATIENCE, watch.next()).await.expect("in time").expect("it goes on")
+    actix::clock::timeout(PATIENCE, watch.next()).await.expect("in time").expect("it continues")
 }
 
 #[actix::test]

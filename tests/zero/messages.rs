@@ -348,7 +348,7 @@ async fn the_verbs_work_inside_tokio() {
 }
 
 #[test]
-fn a_message_carries_the_context_of_its_sender() {
+fn a_message_carries_the_trace_context_in_scope() {
     let name = unique("station");
     let (_other, service) = block_on(async move {
         let other = join().await.expect("another node");

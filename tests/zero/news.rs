@@ -84,7 +84,7 @@ fn data_of_another_type_is_an_error_and_the_next_item_arrives() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(listen(PATIENCE.into()).expect("it goes on"), Some(("height".to_owned(), 180)));
+    assert_eq!(listen(PATIENCE.into()).expect("it continues"), Some(("height".to_owned(), 180)));
 }
 
 #[test]

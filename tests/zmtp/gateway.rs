@@ -35,7 +35,7 @@ async fn open(mesh: &Mesh) -> Gateway {
 }
 
 async fn next(gateway: &mut Gateway) -> GatewayEvent {
-    timeout(PATIENCE, gateway.next()).await.expect("in time").expect("it goes on")
+    timeout(PATIENCE, gateway.next()).await.expect("in time").expect("it continues")
 }
 
 /// A program of this machine that sends commands to the beacon.

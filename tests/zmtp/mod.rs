@@ -102,7 +102,7 @@ async fn a_typed_actor_is_called_by_the_name_of_its_message() {
         let error = socket.ask(wrong).await;
         assert!(error.starts_with(r#"{"error":""#) && error.contains(said), "{wrong}: {error}");
     }
-    assert_eq!(socket.ask(r#"{"Move": {"by": 1}}"#).await, "2.5", "it goes on");
+    assert_eq!(socket.ask(r#"{"Move": {"by": 1}}"#).await, "2.5", "it continues");
 }
 
 #[actix::test]

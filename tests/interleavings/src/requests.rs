@@ -24,7 +24,8 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
             let (begun, expired) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
             let (answered, cancelled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
             let handler = {
-                let (pending, begun, answered) = (Arc::clone(&pending), Arc::clone(&begun), Arc::clone(&answered));
+                let (pending, begun, answered) =
+                    (Arc::clone(&pending), Arc::clone(&begun), Arc::clone(&answered));
                 thread::spawn(move || {
                     for id in (0..REQUESTS).filter(|id| pending.start(*id)) {
                         begun.lock().expect("no panic").push(id);
@@ -37,7 +38,10 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
                 thread::spawn(move || {
                     for id in 0..REQUESTS {
                         let forgot = pending.remove(id);
-                        assert!(forgot || !pending.contains(id), "what is pending can be cancelled at any time");
+                        assert!(
+                            forgot || !pending.contains(id),
+                            "what is pending can be cancelled at any time"
+                        );
                         cancelled.fetch_add(usize::from(forgot), Ordering::SeqCst);
                     }
                 })

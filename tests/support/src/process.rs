@@ -128,7 +128,7 @@ impl Process {
             Some(stdin) => writeln!(stdin, "{line}").and_then(|()| stdin.flush()),
             None => Err(std::io::ErrorKind::NotConnected.into()),
         };
-        sent.unwrap_or_else(|error| self.fail(&format!("it does not read {line:?}: {error}")));
+        sent.unwrap_or_else(|error| self.fail(&format!("cannot write {line:?} to it: {error}")));
     }
 
     /// Closes its standard input.

@@ -72,7 +72,7 @@ fn signals_arrive() {
         process.pause();
         eventually(SOON, "it is stopped", || is_stopped().then_some(()));
         process.resume();
-        eventually(SOON, "it goes on", || (!is_stopped()).then_some(()));
+        eventually(SOON, "it continues", || (!is_stopped()).then_some(()));
     }
     process.terminate();
     assert_eq!(process.wait(SOON).code(), None, "a signal ended it");

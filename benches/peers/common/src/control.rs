@@ -159,7 +159,7 @@ fn say(told: &Told) {
         out.flush()
     });
     if let Err(error) = written {
-        eprintln!("the runner cannot be told: {error}");
+        eprintln!("cannot write to the runner: {error}");
         std::process::exit(3);
     }
 }

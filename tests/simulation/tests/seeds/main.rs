@@ -64,13 +64,13 @@ fn whatever_happens_on_the_network_the_promises_hold() {
                         return;
                     }
                     if let Err(why) = alone(seed, trace) {
-                        failed.lock().expect("nobody panics with it").push((seed, why));
+                        failed.lock().expect("no holder of the lock panics").push((seed, why));
                     }
                 }
             });
         }
     });
-    let failed = failed.into_inner().expect("nobody panics with it");
+    let failed = failed.into_inner().expect("no holder of the lock panics");
     for (seed, why) in failed.iter().take(TOLD) {
         eprintln!("{why}\nagain: MESHZERO_SEED={seed} cargo nextest run -p meshzero-simulation\n");
     }

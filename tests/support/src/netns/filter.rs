@@ -67,7 +67,7 @@ impl Host {
 
     #[track_caller]
     fn lose(&self, what: &[&str], probability: f64) {
-        assert!((0.0..=1.0).contains(&probability), "{probability} is no probability");
+        assert!((0.0..=1.0).contains(&probability), "{probability} is not a probability");
         for tables in TABLES {
             run(self.command(tables).args(["-w", "-F", "INPUT"]));
             for cable in self.cables.iter().filter(|_| probability > 0.0) {

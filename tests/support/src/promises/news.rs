@@ -41,7 +41,7 @@ impl Stream {
             return Ok(());
         }
         let told = if gap == 0 { String::new() } else { format!(" after {gap} missing ones") };
-        Err(format!("item {number} of {by} came where {expected} was due{told}"))
+        Err(format!("item {number} of {by} arrived where {expected} was expected{told}"))
     }
 
     pub(super) fn miss(&mut self, count: u64) {

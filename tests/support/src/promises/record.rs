@@ -127,7 +127,7 @@ impl FromStr for Record {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
-        parse(line).ok_or_else(|| format!("{line:?} is no record"))
+        parse(line).ok_or_else(|| format!("{line:?} is not a record"))
     }
 }
 

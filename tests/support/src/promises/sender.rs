@@ -64,7 +64,7 @@ impl Sender {
         }
         let allowed = self.open.remove(&number).ok_or("ended without having begun")?;
         if took > allowed + grace {
-            return Err(format!("ended in {outcome:?} after {took:?}, and {allowed:?} were allowed"));
+            return Err(format!("ended in {outcome:?} after {took:?}, but {allowed:?} were allowed"));
         }
         Ok(())
     }
@@ -114,20 +114,20 @@ impl Sender {
         for (number, message) in self.messages.iter().enumerate() {
             let Message { kind, outcome, executed, .. } = *message;
             match (kind, outcome) {
-                (None, _) if executed > 0 => broken(number, "executed, and never begun"),
+                (None, _) if executed > 0 => broken(number, "executed, but never begun"),
                 (None, _) => {}
                 (Some(_), None) if self.has_died => {}
                 (Some(_), None) => broken(number, "never ended"),
                 (Some(Kind::Tell), Some(Outcome::Reply)) => broken(number, "a tell has no reply"),
-                (Some(Kind::Call), Some(Outcome::Told)) => broken(number, "a call ended without its reply"),
+                (Some(Kind::Call), Some(Outcome::Told)) => broken(number, "a call ended without a reply"),
                 (_, Some(Outcome::Reply)) if executed == 0 => {
-                    broken(number, "acknowledged, and never executed");
+                    broken(number, "acknowledged, but never executed");
                 }
                 (_, Some(Outcome::NotSent)) if executed > 0 => {
-                    broken(number, "executed, and said not to be sent")
+                    broken(number, "executed, but reported as not sent")
                 }
                 (_, Some(Outcome::Told)) if executed == 0 && links == Links::Lasted => {
-                    broken(number, "told, and never executed, although nobody died");
+                    broken(number, "the tell was sent, but never executed, although no process died");
                 }
                 _ => {}
             }
@@ -147,7 +147,8 @@ impl Sender {
     }
 
     fn message(&mut self, number: u64) -> Result<&mut Message, String> {
-        let index = usize::try_from(number).ok().filter(|_| number < MOST).ok_or("a number out of bounds")?;
+        let index =
+            usize::try_from(number).ok().filter(|_| number < MOST).ok_or("the number is out of bounds")?;
         if self.messages.len() <= index {
             self.messages.resize(index + 1, Message::default());
         }

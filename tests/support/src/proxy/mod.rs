@@ -205,7 +205,7 @@ impl Drop for FaultProxy {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            eprintln!("the proxy at {} has panicked", self.address);
+            eprintln!("the proxy at {} panicked", self.address);
         }
     }
 }
