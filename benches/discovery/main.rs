@@ -101,8 +101,8 @@ fn killed() -> Vec<Row> {
     let unconnected = killed_after(Duration::ZERO);
     let aim = Duration::from_secs(2);
     vec![
-        Row::of("a killed process is missed by a watcher", connected).most_below(aim),
-        Row::of("  the same when it has only just come", unconnected).most_below(aim),
+        Row::of("the loss of a killed process, seen by a watcher", connected).most_below(aim),
+        Row::of("  the same right after it has started", unconnected).most_below(aim),
     ]
 }
 

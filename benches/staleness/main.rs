@@ -53,9 +53,7 @@ fn main() {
 
 fn measure() {
     if !require::netns() {
-        println!(
-            "the bench of staleness makes networks of namespaces, which takes root: nothing was measured"
-        );
+        println!("this bench needs root for its networks of namespaces: nothing was measured");
         return;
     }
     let lan = Lan::new(2);
@@ -70,7 +68,7 @@ fn measure() {
         listener.expect_line("listening", PATIENCE);
     }
     println!(
-        "age of the newest state at worst, {STATE_BYTES} B at 60 Hz, in {RUNS} outages that become longer by a tenth each:"
+        "largest age of the newest state, {STATE_BYTES} B at 60 Hz, in {RUNS} outages, each a tenth longer than the one before:"
     );
     println!("by UDP, and by how much more otherwise, median and worst, in ms");
     println!("| outage | {} |", LISTENERS.map(|(name, ..)| name).join(" | "));

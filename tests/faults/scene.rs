@@ -45,7 +45,7 @@ impl Scene {
         Self { mesh, servers: Vec::new(), callers: Vec::new() }
     }
 
-    /// A worker on one host, and a caller on another: a call `every` so many milliseconds, each with a timeout of `allowed`
+    /// A worker on one host, and a caller on another, which calls every `every` milliseconds with a timeout of `allowed`
     /// milliseconds.
     pub fn begin(server: impl Place, caller: impl Place, every: u64, allowed: u64) -> Self {
         let mut scene = Self::new();

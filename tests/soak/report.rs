@@ -35,7 +35,7 @@ impl Report<'_> {
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let Ended { steady, volatile, latencies, .. } = &self.outcome;
         writeln!(out, "\n{:.1} minutes, seed {}\n", self.length.as_secs_f64() / 60.0, self.seed)?;
-        writeln!(out, "| went wrong | times |\n|---|---|")?;
+        writeln!(out, "| fault | times |\n|---|---|")?;
         for (what, count) in self.trouble.counts() {
             writeln!(out, "| {what} | {count} |")?;
         }
@@ -45,14 +45,14 @@ impl Report<'_> {
         };
         for row in [
             row("messages begun", |tally| tally.begun),
-            row("calls with their reply", |tally| tally.replies),
+            row("calls with a reply", |tally| tally.replies),
             row("tells sent", |tally| tally.told),
             row("ended as *not sent*", |tally| tally.not_sent),
             row("ended as *unknown*", |tally| tally.unknown),
             row("messages executed", |tally| tally.executed),
             row("items of news received", |tally| tally.items),
-            row("items missed, and said to be", |tally| tally.missed),
-            row("publishers lost, and said to be", |tally| tally.lost),
+            row("items reported as missed", |tally| tally.missed),
+            row("publishers reported as lost", |tally| tally.lost),
         ] {
             writeln!(out, "{row}")?;
         }
@@ -60,7 +60,7 @@ impl Report<'_> {
         writeln!(out, "| broken promises | {} | {} |", broken(&steady.1), broken(&volatile.1))?;
         writeln!(
             out,
-            "\n| measure | second quarter | last quarter | most | a minute |\n|---|---|---|---|---|"
+            "\n| measure | second quarter | last quarter | largest | per minute |\n|---|---|---|---|---|"
         )?;
         for (name, memory, descriptors) in self.samples.courses() {
             for (what, course) in [("memory, KiB", memory), ("descriptors", descriptors)] {
@@ -70,7 +70,7 @@ impl Report<'_> {
         }
         let [(before, late_before), (after, late_after)] = latencies.quarters();
         writeln!(out, "| steady calls, median | {before:.1?} | {after:.1?} | | |")?;
-        writeln!(out, "| steady calls, 99 of 100 | {late_before:.1?} | {late_after:.1?} | | |")
+        writeln!(out, "| steady calls, 99th percentile | {late_before:.1?} | {late_after:.1?} | | |")
     }
 
     /// The checks that failed.

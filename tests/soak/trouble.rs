@@ -71,12 +71,12 @@ impl Trouble {
                     Faults { down: fault, ..Faults::default() }
                 });
                 crew.proxy.cut(how);
-                "connections cut, and the next after some bytes"
+                "connections cut, and the next one after some bytes"
             }
             3 => {
                 crew.proxy.stall(way);
                 self.repair(now, 3_000, Repair::Release(way));
-                "connections held up one way"
+                "connections stalled in one direction"
             }
             4 => {
                 let slow = Fault {
@@ -118,7 +118,7 @@ impl Trouble {
             }
             _ => {
                 crew.throw_out();
-                "guest is killed"
+                "guest killed"
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A program for the tests of faults and the soak: it serves, or calls and subscribes, and prints the records that an account of
 //! the promises needs. It ends when its standard input does.
 
-#![allow(clippy::print_stdout, reason = "it is heard by its lines")]
+#![allow(clippy::print_stdout, reason = "its output is its interface")]
 
 mod log;
 
@@ -276,7 +276,7 @@ async fn hear(stream: u64, mut news: Subscription<Item>) {
             }
             Err(NewsError::Missed { count, .. }) => say(Record::Missed { stream, count }),
             Err(NewsError::Lost { .. }) => say(Record::Lost { stream }),
-            Err(other) => say(format!("news that were not expected: {other}")),
+            Err(other) => say(format!("unexpected news: {other}")),
         }
     }
 }

@@ -81,7 +81,7 @@ fn listen(tell: &watch::Sender<State>, stop: &AtomicBool) {
             Ok(Order::Stop) => stop.store(true, Ordering::Relaxed),
             Ok(Order::Sent(count)) => tell.send_modify(|state| state.sent = Some(count)),
             Err(error) => {
-                eprintln!("an order that cannot be read: {error}");
+                eprintln!("an invalid order: {error}");
                 break;
             }
         }

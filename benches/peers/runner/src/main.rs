@@ -77,7 +77,7 @@ fn compare(arguments: Arguments) -> Result<bool> {
         return Ok(true);
     }
     if contestants.is_empty() {
-        return Err("no contestant does such a case; see --list".into());
+        return Err("no contestant supports such a case; see --list".into());
     }
     let (rounds, measure, warm_up) = if arguments.quick {
         (1, 0.5, 0.2)

@@ -103,9 +103,7 @@ pub(crate) fn markdown(report: &Report) -> String {
     if rows.is_empty() {
         return rows;
     }
-    format!(
-        "\n**What meshzero has to show**\n\n| | beside | ratio | target | |\n|---|---|---:|---:|---|\n{rows}"
-    )
+    format!("\n**Targets of meshzero**\n\n| | beside | ratio | target | |\n|---|---|---:|---:|---|\n{rows}")
 }
 
 impl Target {

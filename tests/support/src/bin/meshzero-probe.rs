@@ -1,6 +1,6 @@
 //! The smallest program that can show whether a test's network carries datagrams, for the tests of the network itself.
 
-#![allow(clippy::print_stdout, reason = "it is heard by its lines")]
+#![allow(clippy::print_stdout, reason = "its output is its interface")]
 
 use std::io::{self, BufRead as _};
 use std::net::{Ipv4Addr, UdpSocket};
