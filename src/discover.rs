@@ -126,7 +126,7 @@ impl IntoFuture for Discover {
 ///
 /// The list is ordered by name, has one entry for each instance, and includes the services of this program. It has at most
 /// [`Limits::instances_per_node`](crate::Limits::instances_per_node) instances of each other program;
-/// [`Mesh::answering`](crate::Mesh::answering) reports the number of the rest. On a mesh that has been left the list is empty.
+/// [`Mesh::reachability`](crate::Mesh::reachability) reports the number of the rest. On a mesh that has been left the list is empty.
 ///
 /// # Cancel safety
 /// This future is cancel safe: dropping it ends the search.

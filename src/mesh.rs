@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::diagnosis::diagnose;
-use meshzero_actors::diagnosis::diagnosis::{Diagnosis, HiddenServices, Reachability};
+use meshzero_actors::diagnosis::result::{Diagnosis, HiddenServices, Reachability};
 use meshzero_actors::net::interfaces::PendingInterface;
 use meshzero_actors::node::Node;
 use meshzero_actors::node::advertise::ActorSource;

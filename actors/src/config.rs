@@ -33,7 +33,7 @@ pub struct Config {
 
 impl Config {
     /// Returns the hello of a node with this configuration: of a probe that expects no certain instance, for others to fill in.
-    pub fn hello(&self, node: NodeId) -> Hello {
+    pub(crate) fn hello(&self, node: NodeId) -> Hello {
         Hello {
             mesh: self.mesh.clone(),
             node,

@@ -21,7 +21,7 @@ use crate::telemetry::stats::GetStats;
 use crate::telemetry::subscriptions::SubscriptionRegistry;
 
 /// The membership of a node in its mesh, as it is held by what needs the node to stay joined: the node leaves when the last is dropped.
-pub trait Membership: Send + Sync {
+pub(crate) trait Membership: Send + Sync {
     /// Returns why nobody can be called any more, in words.
     fn why_it_ended(&self) -> String;
 }
@@ -41,11 +41,11 @@ pub struct NodeContext {
     /// The limits of decoding a message of a Rust type.
     pub decode_limits: DecodeLimits,
     /// The discovery actor.
-    pub discovery: Addr<Discovery>,
+    pub(crate) discovery: Addr<Discovery>,
     /// The services that it offers.
-    pub own: Arc<ServiceRegistry>,
+    pub(crate) own: Arc<ServiceRegistry>,
     /// The subscriptions.
-    pub subscriptions: Arc<SubscriptionRegistry>,
+    pub(crate) subscriptions: Arc<SubscriptionRegistry>,
     /// Its gateways, which shut down before it leaves.
     pub(crate) gateways: ShutdownHandles,
     /// The permit to examine this host for a diagnosis: one at a time.
@@ -69,7 +69,7 @@ impl NodeContext {
     }
 
     /// The node's identity.
-    pub fn id(&self) -> NodeId {
+    pub(crate) fn id(&self) -> NodeId {
         self.hello.node
     }
 
@@ -80,7 +80,7 @@ impl NodeContext {
     }
 
     /// Returns the hello of a connection for `purpose`, to a certain instance or to any.
-    pub fn hello_for(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
+    pub(crate) fn hello_for(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
         Hello { instance, purpose, ..self.hello.clone() }
     }
 
@@ -91,7 +91,7 @@ impl NodeContext {
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future stops waiting.
-    pub async fn ask_discovery<M>(&self, message: M) -> Result<M::Result, MeshClosed>
+    pub(crate) async fn ask_discovery<M>(&self, message: M) -> Result<M::Result, MeshClosed>
     where
         M: Message<Result: Send> + Send + 'static,
         Discovery: Handler<M>,

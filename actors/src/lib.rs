@@ -8,12 +8,14 @@
 //! The modules form a stair. From the top: `networkzero`, `node`, `client`, `diagnosis`, `context`, `server`, `discovery`, `link`,
 //! `message`, `config`, `net`, `telemetry`, `runtime`. Each depends on those below it only.
 
+// Whoever reads the documentation of this crate works on it, with `--document-private-items`.
+#![allow(rustdoc::private_intra_doc_links)]
 // A library does not write to its program's output.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod client;
 pub mod config;
-pub mod context;
+pub(crate) mod context;
 pub mod diagnosis;
 pub mod discovery;
 pub mod link;

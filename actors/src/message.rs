@@ -1,7 +1,7 @@
 //! What makes a type a message of the mesh: actix's `Message` and serde, nothing of ours.
 
 pub mod packed;
-pub mod payload;
+pub(crate) mod payload;
 pub(crate) mod written;
 
 use meshzero_proto::codec::WireType;

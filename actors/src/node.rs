@@ -187,7 +187,7 @@ impl Node {
     }
 
     /// The discovery actor.
-    pub fn discovery(&self) -> &Addr<Discovery> {
+    pub(crate) fn discovery(&self) -> &Addr<Discovery> {
         &self.premises.discovery
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use meshzero_actors::client::error::CallErrorKind;
-use meshzero_actors::diagnosis::diagnosis::Diagnosis;
+use meshzero_actors::diagnosis::result::Diagnosis;
 use meshzero_proto::rounded::RoundedDuration;
 use meshzero_proto::wire::refusal::Refusal;
 

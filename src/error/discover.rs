@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use meshzero_actors::diagnosis::diagnosis::Diagnosis;
+use meshzero_actors::diagnosis::result::Diagnosis;
 use meshzero_actors::discovery::report::DiscoveryReport;
 use meshzero_actors::net::naming::InvalidAddress;
 use meshzero_actors::net::zone::ZonedAddress;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use meshzero_actors::diagnosis::diagnosis::Diagnosis;
+use meshzero_actors::diagnosis::result::Diagnosis;
 use meshzero_proto::discovery::directory::Instance;
 
 use super::address::Address;

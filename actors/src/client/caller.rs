@@ -21,7 +21,7 @@ pub struct Caller {
     /// The context of the node that calls.
     pub context: Arc<NodeContext>,
     /// Keeps the node joined.
-    pub membership: Arc<dyn Membership>,
+    pub(crate) membership: Arc<dyn Membership>,
     /// The way to those that are called.
     pub route: Arc<Route>,
 }

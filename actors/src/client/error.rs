@@ -4,7 +4,7 @@ use meshzero_proto::call::retry::FailureClass;
 use meshzero_proto::codec::{DecodeError, EncodeError};
 use meshzero_proto::wire::refusal::Refusal;
 
-use crate::diagnosis::diagnosis::Diagnosis;
+use crate::diagnosis::result::Diagnosis;
 
 /// Why a call has no reply.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub enum CallErrorKind {
 
 /// How a call ended without a reply.
 #[derive(Debug)]
-pub struct CallFailure {
+pub(crate) struct CallFailure {
     /// Why there is none.
     pub fault: CallErrorKind,
     /// How many instances, or how often one, had the message or should have had it.

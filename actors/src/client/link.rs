@@ -1,7 +1,7 @@
 //! A link: the caller's side of the conversation with one endpoint.
 
-pub mod negotiated;
-pub mod outgoing;
+pub(crate) mod negotiated;
+pub(crate) mod outgoing;
 pub(crate) mod watchdog;
 
 use std::convert::Infallible;
@@ -16,8 +16,8 @@ use meshzero_proto::wire::hello::Welcome;
 use tokio::sync::Notify;
 
 use self::in_flight::InFlightCall;
-pub use self::in_flight::{CallEnd, ReplyFuture};
-pub use self::send::{Query, SendError};
+pub(crate) use self::in_flight::{CallEnd, ReplyFuture};
+pub(crate) use self::send::{Query, SendError};
 use self::task::LinkTask;
 use self::unread::UnreadResults;
 use crate::client::link::negotiated::NegotiatedTypes;
@@ -66,7 +66,7 @@ pub struct Link {
 
 /// Why a link could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkError {
+pub(crate) enum LinkError {
     /// The connection failed.
     #[error(transparent)]
     Incoming(#[from] FrameReaderError),
@@ -122,18 +122,18 @@ impl Link {
     }
 
     /// Where it leads to at the moment.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is a connection. Without one, messages wait for the next.
-    pub fn is_attached(&self) -> bool {
+    pub(crate) fn is_attached(&self) -> bool {
         self.is_attached.load(Ordering::Relaxed)
     }
 
     /// Whether no more messages set out here: the connection has ended, or is about to.
     #[inline]
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
 
@@ -141,12 +141,12 @@ impl Link {
     ///
     /// # Cancel safety
     /// Loses nothing.
-    pub async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         self.ending.triggered().await;
     }
 
     /// How it is now.
-    pub fn stats(&self) -> LinkStats {
+    pub(crate) fn stats(&self) -> LinkStats {
         let calls = self.lock();
         let unread = self.unread().bytes() as u64;
         drop(calls);
@@ -155,17 +155,17 @@ impl Link {
     }
 
     /// How many calls wait for their replies.
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.lock().len()
     }
 
     /// How many calls have set out here so far.
-    pub fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         self.lock().opened()
     }
 
     /// Ends the connection once what waits has been written.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         // First, so that a caller who finds the connection closed does not pick this link again.
         self.closing.store(true, Ordering::Release);
         self.outbox.close();

@@ -7,7 +7,7 @@ pub mod error;
 pub(crate) mod follow;
 pub mod introspect;
 pub(crate) mod line;
-pub mod link;
+pub(crate) mod link;
 pub(crate) mod offload;
 pub(crate) mod retry;
 pub mod route;

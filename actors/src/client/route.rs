@@ -21,7 +21,7 @@ use crate::client::route::health::Health;
 use crate::client::route::target::Target;
 use crate::context::NodeContext;
 use crate::diagnosis::diagnose;
-use crate::diagnosis::diagnosis::Diagnosis;
+use crate::diagnosis::result::Diagnosis;
 use crate::link::trail::{AttemptRecord, AttemptRecords};
 use crate::server::service::Service;
 use crate::telemetry::stats::{self, RouteStats};
@@ -37,7 +37,7 @@ pub enum Member {
 
 impl Member {
     /// Returns the instance.
-    pub fn instance(&self) -> &Instance {
+    pub(crate) fn instance(&self) -> &Instance {
         match self {
             Self::Local(_, instance) | Self::Remote(_, instance) => instance,
         }
@@ -64,7 +64,7 @@ impl Member {
 
     /// Returns whether it still takes messages.
     #[inline(always)]
-    pub fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         match self {
             Self::Local(service, _) => service.is_alive(),
             Self::Remote(link, _) => !link.is_closed(),

@@ -27,7 +27,7 @@ use crate::runtime::shutdown::ShutdownSignal;
 
 /// The publishers that a subscription is for.
 #[derive(Clone)]
-pub enum Publishers {
+pub(crate) enum Publishers {
     /// All instances of a name, or all members of a group, now and later.
     Follow(Filter),
     /// The endpoint at the address that this route leads to. The route is held while the subscription lives: with it goes the proxy
@@ -37,7 +37,7 @@ pub enum Publishers {
 
 /// The reason why a subscription was not established.
 #[derive(Debug, thiserror::Error)]
-pub enum SubscribeFault {
+pub(crate) enum SubscribeFault {
     /// None of the publishers that are known confirmed it; what the last of them said.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -48,7 +48,7 @@ pub enum SubscribeFault {
 
 impl SubscribeFault {
     /// Returns whether the same may succeed in a moment.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Feed(error) => error.is_transient(),
             Self::Gone(_) => false,
@@ -64,7 +64,7 @@ impl SubscribeFault {
 ///
 /// # Cancel safety
 /// Dropping the future ends the subscription.
-pub async fn subscribe(
+pub(crate) async fn subscribe(
     context: &Arc<NodeContext>,
     service: &str,
     publishers: Publishers,

@@ -31,7 +31,7 @@ mod port;
 mod records;
 
 /// The service type of every service, in the notation of DNS-SD.
-pub const SERVICE_TYPE: &str = "_meshzero._tcp.local.";
+pub(crate) const SERVICE_TYPE: &str = "_meshzero._tcp.local.";
 
 /// The time within which a daemon says goodbye: that is one datagram on each interface.
 const GOODBYE: Duration = Duration::from_millis(300);
@@ -41,7 +41,7 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The announcements of one node. Dropping it leaves without waiting; [`Mdns::close`] waits for the goodbye.
 #[derive(Debug)]
-pub struct Mdns {
+pub(crate) struct Mdns {
     shared: Arc<MdnsShared>,
 }
 
@@ -117,7 +117,7 @@ impl Mdns {
 
     /// Announces a service, or announces it again after something about it changed. An unspecified address means all
     /// addresses of the chosen interfaces, now and whenever they change.
-    pub fn announce(&self, advert: Advert) {
+    pub(crate) fn announce(&self, advert: Advert) {
         let mut wishes = self.shared.desired();
         wishes.mark(advert.instance);
         wishes.insert(advert);
@@ -125,7 +125,7 @@ impl Mdns {
     }
 
     /// Says goodbye for one service.
-    pub fn withdraw(&self, instance: InstanceId) {
+    pub(crate) fn withdraw(&self, instance: InstanceId) {
         let mut wishes = self.shared.desired();
         if wishes.remove(instance) {
             wishes.mark(instance);
@@ -134,12 +134,12 @@ impl Mdns {
     }
 
     /// The number of daemons that were replaced, because they died, remembered too much or could not be started.
-    pub fn replaced(&self) -> u64 {
+    pub(crate) fn replaced(&self) -> u64 {
         self.shared.replaced.load(Ordering::Relaxed)
     }
 
     /// Says goodbye for all services, and waits until that is sent or 300 ms have passed.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         let (closed, done) = oneshot::channel();
         {
             let mut wishes = self.shared.desired();

@@ -109,7 +109,7 @@ impl Discovery {
     ///
     /// # Panics
     /// Outside of an actix `System` or a `LocalSet`.
-    pub fn start_for(config: &Arc<Config>, node: NodeId) -> io::Result<Addr<Self>> {
+    pub(crate) fn start_for(config: &Arc<Config>, node: NodeId) -> io::Result<Addr<Self>> {
         let mdns = match config.network.has_multicast() {
             true => Some(Mdns::start(config.interfaces.clone(), &nics(config))?),
             false => None,

@@ -37,7 +37,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// The verdict on an instance that could not be reached, and `answered` at an address before.
-    pub fn of(error: &DialError, answered: Option<SocketAddr>, network: &Network) -> Self {
+    pub(crate) fn of(error: &DialError, answered: Option<SocketAddr>, network: &Network) -> Self {
         match error {
             DialError::Rejected { rejection: Rejection::Full, .. } => Self::Alive,
             DialError::Rejected { rejection, .. } if rejection.is_its_own() => Self::Dead,

@@ -26,7 +26,7 @@ pub struct LinkConfig {
     /// Memory for their next batches.
     pub spares: BufferPool,
     /// The allowance for dials of connections that stand by for links.
-    pub races: Arc<DialAllowance>,
+    pub(crate) races: Arc<DialAllowance>,
 }
 
 impl LinkConfig {
@@ -50,7 +50,7 @@ pub(crate) fn resume_window(limits: &Limits) -> Duration {
 
 /// The dials of connections that stand by for links, of all links of a node.
 #[derive(Debug, Default)]
-pub struct DialAllowance {
+pub(crate) struct DialAllowance {
     allowance: Mutex<Option<DialBudget>>,
 }
 

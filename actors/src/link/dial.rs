@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
-pub use self::error::DialError;
-pub use self::handshake::Handshaken;
+pub(crate) use self::error::DialError;
+pub(crate) use self::handshake::Handshaken;
 pub(crate) use self::handshake::{HandshakeReadError, greet, read_handshake};
 use crate::link::trail::{AttemptRecord, DialTrail};
 use crate::net::network::Network;
@@ -48,7 +48,7 @@ pub(crate) type InstanceUpdates = watch::Receiver<Option<Instance>>;
 ///
 /// # Cancel safety
 /// Dropping the future closes all attempts.
-pub async fn dial(
+pub(crate) async fn dial(
     network: &Network,
     addresses: &[SocketAddr],
     hello: &Hello,

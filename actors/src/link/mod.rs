@@ -2,13 +2,13 @@
 //!
 //! The client's end is [`client::link`](crate::client::link), the server's end a session.
 
-pub mod config;
-pub mod dial;
+pub(crate) mod config;
+pub(crate) mod dial;
 pub(crate) mod progress;
 pub(crate) mod race;
-pub mod reader;
+pub(crate) mod reader;
 pub(crate) mod reconnect;
 pub(crate) mod run;
-pub mod send_queue;
+pub(crate) mod send_queue;
 pub(crate) mod stats;
 pub(crate) mod trail;

@@ -37,7 +37,7 @@ const SPIN_TRIES: usize = 4;
 
 /// The incoming half of a link, cut into frames.
 #[derive(Debug)]
-pub struct FrameReader {
+pub(crate) struct FrameReader {
     /// `None` while there is no connection.
     reader: Option<ReadHalf>,
     received: RecvCounter,
@@ -68,7 +68,7 @@ pub enum FrameReaderError {
 
 impl FrameReader {
     /// Reads frames whose message has at most `message_bytes`.
-    pub fn new(reader: ReadHalf, message_bytes: usize, carrying: &LinkConfig) -> Self {
+    pub(crate) fn new(reader: ReadHalf, message_bytes: usize, carrying: &LinkConfig) -> Self {
         Self {
             reader: Some(reader),
             received: RecvCounter::default(),
@@ -85,24 +85,24 @@ impl FrameReader {
     }
 
     /// Lets go of the connection, which was lost. What has arrived stays, and nothing arrives until there is another.
-    pub fn detach(&mut self) {
+    pub(crate) fn detach(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.abandon();
         }
     }
 
     /// Goes on with what another connection brings.
-    pub fn attach(&mut self, reader: ReadHalf) {
+    pub(crate) fn attach(&mut self, reader: ReadHalf) {
         self.reader = Some(reader);
     }
 
     /// Bytes that a frame may have besides its header.
-    pub fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
     /// Returns the count of what has arrived of the stream.
-    pub fn received(&mut self) -> &mut RecvCounter {
+    pub(crate) fn received(&mut self) -> &mut RecvCounter {
         &mut self.received
     }
 
@@ -118,7 +118,7 @@ impl FrameReader {
     ///
     /// # Cancel safety
     /// This method is cancel safe. Bytes that were read stay in the buffer.
-    pub async fn next(&mut self) -> Result<Option<Frame>, FrameReaderError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, FrameReaderError> {
         loop {
             if let Some(frame) = frame::take(&mut self.buffer, self.limit)? {
                 return Ok(Some(frame));
@@ -138,7 +138,7 @@ impl FrameReader {
     ///
     /// # Cancel safety
     /// This method is cancel safe. Bytes that were read stay in the buffer.
-    pub async fn read_batch(
+    pub(crate) async fn read_batch(
         &mut self,
         outbox: &SendQueue,
     ) -> Result<(Bytes, FrameContents), FrameReaderError> {

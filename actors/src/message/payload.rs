@@ -10,7 +10,7 @@ const SHORT: usize = 110;
 
 /// An encoded reply.
 #[derive(Debug, Clone)]
-pub enum ReplyBytes {
+pub(crate) enum ReplyBytes {
     /// A copy: how many bytes, and the bytes.
     Short(u8, [u8; SHORT]),
     /// A part of the buffer that it arrived in.
@@ -49,7 +49,11 @@ impl ReplyBytes {
     /// # Errors
     /// [`DecodeError`].
     #[inline]
-    pub fn decode<T: WireType>(&self, encoding: Encoding, limits: &DecodeLimits) -> Result<T, DecodeError> {
+    pub(crate) fn decode<T: WireType>(
+        &self,
+        encoding: Encoding,
+        limits: &DecodeLimits,
+    ) -> Result<T, DecodeError> {
         match self {
             Self::Short(..) => codec::decode(self, encoding, limits),
             Self::Long(bytes) => codec::decode_part(bytes, bytes, encoding, limits),

@@ -49,7 +49,7 @@ impl BoundAddresses {
     }
 
     /// Returns whether connections to `address`, which is one of this host, arrive at the endpoint.
-    pub fn accepts(&self, address: SocketAddr) -> bool {
+    pub(crate) fn accepts(&self, address: SocketAddr) -> bool {
         address.port() == self.port()
             && match self {
                 Self::At(at) if at.ip().is_unspecified() => at.is_ipv6() || address.is_ipv4(),
@@ -64,7 +64,7 @@ impl BoundAddresses {
     }
 
     /// One address for all: the only one, or the unspecified one with the port.
-    pub fn summary(&self) -> SocketAddr {
+    pub(crate) fn summary(&self) -> SocketAddr {
         match self {
             Self::At(address) => *address,
             Self::Chosen { port, .. } => (Ipv6Addr::UNSPECIFIED, *port).into(),

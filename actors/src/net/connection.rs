@@ -94,7 +94,7 @@ impl Connection {
     ///
     /// # Errors
     /// The system's, for instance when the other end has gone.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         match &self.reader {
             ReadHalf::System(reader) => reader.peer_addr(),
             ReadHalf::Other(reader) => reader.peer_addr(),
@@ -102,7 +102,7 @@ impl Connection {
     }
 
     /// The IP address of this end; `None` when the system does not know it any more.
-    pub fn local_ip(&self) -> Option<IpAddr> {
+    pub(crate) fn local_ip(&self) -> Option<IpAddr> {
         match &self.reader {
             ReadHalf::System(reader) => reader.local_addr().ok().map(|address| address.ip()),
             ReadHalf::Other(reader) => reader.local_ip(),
@@ -112,7 +112,7 @@ impl Connection {
     /// Sends small frames at once, and lets the system notice a host that vanished: after `idle` of silence it is asked
     /// every `idle`, three times. The system answers for a process that is busy or stopped, so that one is not taken for
     /// dead. A system that does not know such an option goes without.
-    pub fn keep_alive(&self, idle: Duration) {
+    pub(crate) fn keep_alive(&self, idle: Duration) {
         match (&self.reader, &self.writer) {
             (ReadHalf::System(reader), _) => socket::keep_alive(reader.as_ref(), idle),
             (_, WriteHalf::System(writer)) => socket::keep_alive(writer.as_ref(), idle),
@@ -124,7 +124,7 @@ impl Connection {
 
     /// As [`Connection::keep_alive`], where the other end always reads. There data that is not acknowledged means that the
     /// host is gone; elsewhere it may mean that the peer is busy, which must not end a connection.
-    pub fn keep_alive_of_reading_peer(&self, idle: Duration) {
+    pub(crate) fn keep_alive_of_reading_peer(&self, idle: Duration) {
         self.keep_alive(idle);
         let patience = idle.saturating_mul(socket::PROBES + 1);
         if let WriteHalf::Other(writer) = &self.writer {
@@ -147,7 +147,7 @@ impl ReadHalf {
     /// Sees to it that closing a connection takes back what has not reached the other end. Otherwise the system goes on trying
     /// to deliver it for minutes, and what a caller had given up is handled after all once the network is there again, behind
     /// all that was sent since over another connection.
-    pub fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         match self {
             Self::System(reader) => socket::set_reset_on_close(reader.as_ref()),
             Self::Other(reader) => reader.reset_on_close(),
@@ -175,7 +175,7 @@ impl WriteHalf {
     /// # Errors
     /// [`ErrorKind::WouldBlock`] where none are; any other when the connection is lost.
     #[inline]
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::System(writer) => writer.try_write(bytes),
             Self::Other(writer) => writer.try_write(bytes),
@@ -187,7 +187,7 @@ impl WriteHalf {
     /// # Errors
     /// As [`WriteHalf::try_write`].
     #[inline]
-    pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::System(writer) => writer.try_write_vectored(slices),
             Self::Other(writer) => writer.try_write_vectored(slices),
@@ -201,7 +201,7 @@ impl WriteHalf {
     ///
     /// # Cancel safety
     /// Loses nothing.
-    pub async fn writable(&self) -> io::Result<()> {
+    pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             Self::System(writer) => writer.writable().await,
             Self::Other(writer) => std::future::poll_fn(|task| writer.poll_writable(task)).await,
@@ -215,7 +215,7 @@ impl WriteHalf {
     ///
     /// # Cancel safety
     /// Not cancel-safe: some of the bytes may have been taken.
-    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.try_write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -239,7 +239,7 @@ impl WriteHalf {
     ///
     /// # Errors
     /// The connection is lost.
-    pub fn shutdown(&self) -> io::Result<()> {
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
         match self {
             Self::System(writer) => {
                 let stream: &TcpStream = writer.as_ref();

@@ -56,7 +56,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// [`InterfacesError::Unlisted`] when the system does not tell.
-    pub fn list(&self) -> Result<Vec<Interface>, InterfacesError> {
+    pub(crate) fn list(&self) -> Result<Vec<Interface>, InterfacesError> {
         Ok(self.list_all()?.connected)
     }
 
@@ -64,7 +64,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// As [`Interfaces::list`].
-    pub fn list_unplugged_too(&self) -> Result<Vec<Interface>, InterfacesError> {
+    pub(crate) fn list_unplugged_too(&self) -> Result<Vec<Interface>, InterfacesError> {
         Ok(self.list_all()?.all.list)
     }
 
@@ -93,7 +93,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// As [`Interfaces::list`].
-    pub fn pending(&self) -> Result<Vec<PendingInterface>, InterfacesError> {
+    pub(crate) fn pending(&self) -> Result<Vec<PendingInterface>, InterfacesError> {
         let all = interfaces::list().map_err(InterfacesError::Unlisted)?;
         let mut awaited = Vec::new();
         for choice in &self.choices {
@@ -114,22 +114,22 @@ impl Interfaces {
     }
 
     /// Returns whether every interface is used, because none was chosen.
-    pub fn are_all(&self) -> bool {
+    pub(crate) fn are_all(&self) -> bool {
         self.choices.is_empty()
     }
 
     /// Returns whether an address is chosen that the system lists under `name`: the interface's own, or on Linux that and a label.
-    pub fn includes(&self, name: &str, ip: IpAddr) -> bool {
+    pub(crate) fn includes(&self, name: &str, ip: IpAddr) -> bool {
         self.choices.is_empty() || self.choices.iter().any(|choice| choice.includes(name, ip))
     }
 
     /// Returns whether only some of this host's networks are chosen, so that nothing may listen on the others.
-    pub fn is_choice_of_networks(&self) -> bool {
+    pub(crate) fn is_choice_of_networks(&self) -> bool {
         !self.choices.is_empty() && !self.is_loopback()
     }
 
     /// Returns whether nothing may leave this host.
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         !self.choices.is_empty() && self.choices.iter().all(|choice| *choice == InterfaceChoice::Loopback)
     }
 
@@ -138,7 +138,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// As [`Interfaces::list`].
-    pub fn preferred_address(&self) -> Result<SocketAddr, InterfacesError> {
+    pub(crate) fn preferred_address(&self) -> Result<SocketAddr, InterfacesError> {
         let list = self.list()?;
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Ok(prefer(&list, default_route_address()).map_or(loopback, |interface| interface.socket_addr(0)))
@@ -148,7 +148,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// [`InterfacesError::NoSuchInterface`] when none fits.
-    pub fn matching(&self, pattern: &AddressPattern) -> Result<IpAddr, InterfacesError> {
+    pub(crate) fn matching(&self, pattern: &AddressPattern) -> Result<IpAddr, InterfacesError> {
         let mut fitting = self.list()?;
         fitting.retain(|interface| pattern.fits(interface.address.ip));
         match prefer(&fitting, default_route_address()) {
@@ -160,7 +160,7 @@ impl Interfaces {
     }
 
     /// The chosen interfaces in words, for an error about what was heard on them.
-    pub fn describe(&self) -> Vec<String> {
+    pub(crate) fn describe(&self) -> Vec<String> {
         self.list().map(|list| list.iter().map(Interface::to_string).collect()).unwrap_or_default()
     }
 }

@@ -31,11 +31,11 @@ const TRIES: usize = 16;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The chosen addresses of this host, as they change; `None` until they are known.
-pub type Addresses = watch::Receiver<Option<Arc<ChosenAddresses>>>;
+pub(crate) type Addresses = watch::Receiver<Option<Arc<ChosenAddresses>>>;
 
 /// The sockets of one endpoint. Dropping it closes them.
 #[derive(Debug)]
-pub enum Listeners {
+pub(crate) enum Listeners {
     /// One socket, for one address or for all.
     One(Listener),
     /// One socket for each chosen address.
@@ -43,7 +43,7 @@ pub enum Listeners {
 }
 
 /// One socket for each chosen address.
-pub struct ChosenListeners {
+pub(crate) struct ChosenListeners {
     bound: BoundAddresses,
     sockets: Vec<ListeningSocket>,
     /// The interfaces by which connections may arrive.
@@ -81,7 +81,7 @@ impl Listeners {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
+    pub(crate) async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
         match self {
             Self::One(listener) => listener.accept().await,
             Self::Chosen(chosen) => {

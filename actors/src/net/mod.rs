@@ -3,12 +3,12 @@
 pub mod bind;
 pub mod bound_addresses;
 pub mod connection;
-pub mod host;
+pub(crate) mod host;
 pub(crate) mod ingress;
 pub mod interfaces;
 pub mod listeners;
 pub mod naming;
 pub mod network;
 pub(crate) mod resolve;
-pub mod socket;
+pub(crate) mod socket;
 pub mod zone;

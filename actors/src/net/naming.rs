@@ -111,7 +111,7 @@ pub fn read(text: &str) -> Result<NameOrAddress<'_>, InvalidAddress> {
 }
 
 /// Returns whether a service of this name could be found: looking for the text leads nowhere else.
-pub fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     match read(text) {
         Ok(NameOrAddress::Name) => true,
         Ok(NameOrAddress::Host(host)) => !host.is_localhost(),

@@ -62,7 +62,7 @@ pub type IoFuture<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + '
 
 /// A socket at which an endpoint takes connections. Dropping it closes it.
 #[derive(Debug)]
-pub enum Listener {
+pub(crate) enum Listener {
     /// The system's.
     System(TcpListener),
     /// Another network's.
@@ -77,7 +77,7 @@ impl Network {
     ///
     /// # Cancel safety
     /// Dropping the future gives the attempt up.
-    pub async fn connect(&self, address: SocketAddr) -> io::Result<Connection> {
+    pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<Connection> {
         match self {
             Self::System => {
                 let stream = TcpStream::connect(address).await?;
@@ -95,7 +95,11 @@ impl Network {
     ///
     /// # Cancel safety
     /// As [`Network::connect`].
-    pub async fn connect_from(&self, own: Option<IpAddr>, address: SocketAddr) -> io::Result<Connection> {
+    pub(crate) async fn connect_from(
+        &self,
+        own: Option<IpAddr>,
+        address: SocketAddr,
+    ) -> io::Result<Connection> {
         let (Self::System, Some(own)) = (self, own) else { return self.connect(address).await };
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // An address that belongs to one interface needs that as well, and the other end's has it.
@@ -114,7 +118,7 @@ impl Network {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
+    pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
         match self {
             Self::System => Ok(Listener::System(socket::listen(address, &Ingress::Any)?)),
             Self::Other(transport) => Ok(Listener::Other(transport.listen(address)?)),
@@ -124,7 +128,7 @@ impl Network {
     /// All addresses of this host, whichever interfaces are used and connected: those of a bridge without containers lead to this
     /// host as well. Those by which others may reach it come first. Of another network's hosts it is known only that each has its
     /// own.
-    pub fn own_addresses(&self) -> Vec<OwnAddress> {
+    pub(crate) fn own_addresses(&self) -> Vec<OwnAddress> {
         match self {
             Self::System => Interfaces::default()
                 .list_unplugged_too()
@@ -136,7 +140,7 @@ impl Network {
     }
 
     /// Returns whether a question can be put to all who are there.
-    pub fn has_multicast(&self) -> bool {
+    pub(crate) fn has_multicast(&self) -> bool {
         matches!(self, Self::System)
     }
 
@@ -144,7 +148,7 @@ impl Network {
     ///
     /// # Errors
     /// The system has no randomness.
-    pub fn random(&self) -> Result<[u8; 16], getrandom::Error> {
+    pub(crate) fn random(&self) -> Result<[u8; 16], getrandom::Error> {
         match self {
             Self::System => {
                 let mut bytes = [0; 16];
@@ -171,7 +175,7 @@ impl Listener {
     ///
     /// # Errors
     /// The system's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::System(listener) => listener.local_addr(),
             Self::Other(listener) => Ok(listener.local_addr()),
@@ -185,7 +189,7 @@ impl Listener {
     ///
     /// # Cancel safety
     /// Loses nothing.
-    pub async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
+    pub(crate) async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
         match self {
             Self::System(listener) => {
                 let (stream, from) = listener.accept().await?;

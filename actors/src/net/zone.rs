@@ -108,7 +108,7 @@ pub fn parse(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
 ///
 /// # Errors
 /// [`ZoneError::Unknown`].
-pub fn parse_ip(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
+pub(crate) fn parse_ip(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     if let Ok(ip) = bare.parse::<IpAddr>() {
         return Ok(Some(SocketAddr::new(ip, 0)));

@@ -11,7 +11,7 @@ use super::event::{self, GatewayEvent, GatewayEvents};
 use super::task::{self, CLOSING, GatewayTask};
 use crate::discovery::{AddressChanges, Watch};
 use crate::node::Node;
-use crate::runtime::executor::{Executor, MeshClosed};
+use crate::runtime::executor::MeshClosed;
 use crate::runtime::shutdown::ShutdownHandle;
 
 /// Why there is no gateway.
@@ -29,7 +29,6 @@ pub enum GatewayError {
 pub struct Gateway {
     crossings: GatewayEvents,
     shutdown: Arc<ShutdownHandle>,
-    home: Executor,
     is_dropped_with: bool,
 }
 
@@ -62,7 +61,7 @@ impl Gateway {
             })
             .await?
             .map_err(GatewayError::Air)?;
-        Ok(Self { crossings, shutdown, home: node.home().clone(), is_dropped_with: true })
+        Ok(Self { crossings, shutdown, is_dropped_with: true })
     }
 
     /// Waits for the next thing that has crossed; `None` when the gateway has ended. What is not taken waits, up to 256 of it; what
@@ -72,13 +71,6 @@ impl Gateway {
     /// Loses nothing.
     pub async fn next(&mut self) -> Option<GatewayEvent> {
         self.crossings.next().await
-    }
-
-    /// Takes everything back, and waits until that is done: half a second at most.
-    pub async fn close(self) {
-        let shutdown = Arc::clone(&self.shutdown);
-        // Over there, where there is a clock whatever runs this. With the thread the gateway has ended.
-        let _ = self.home.run_async(move || async move { shutdown.shut_down().await }).await;
     }
 
     /// Lets it work as long as its node does.

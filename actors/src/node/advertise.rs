@@ -315,7 +315,7 @@ pub fn check_name(name: &ServiceName) -> Result<(), OfferError> {
 ///
 /// # Errors
 /// [`OfferError::Exists`] says where it is offered.
-pub async fn ensure_unique(node: &Node, name: &ServiceName) -> Result<(), OfferError> {
+pub(crate) async fn ensure_unique(node: &Node, name: &ServiceName) -> Result<(), OfferError> {
     let others = ListInstances { filter: Filter::Name(name.clone()), within: LOOK_FOR_OTHERS };
     let others = node.ask_discovery(others).await?;
     match others.first().and_then(Instance::address) {

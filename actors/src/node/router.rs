@@ -50,7 +50,7 @@ type ClosingService = watch::Receiver<Option<Option<DrainReport>>>;
 
 impl Router {
     /// A router without services and routes. It keeps the node's table of services.
-    pub fn new(premises: Arc<NodeContext>) -> Self {
+    pub(crate) fn new(premises: Arc<NodeContext>) -> Self {
         Self {
             premises,
             offered: BTreeMap::new(),
@@ -91,7 +91,7 @@ impl Supervised for Router {}
 /// A service of this node takes messages from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Register {
+pub(crate) struct Register {
     /// The service.
     pub service: Arc<Service>,
     /// The addresses at which its endpoint listens.
@@ -119,7 +119,7 @@ impl Handler<Register> for Router {
 /// A service of this node is withdrawn. The reply comes when its endpoint has closed, and says what it had not finished.
 #[derive(Message)]
 #[rtype(result = "Option<DrainReport>")]
-pub struct Unregister {
+pub(crate) struct Unregister {
     /// The instance.
     pub instance: InstanceId,
     /// The reason, if the program is the first to give one.
@@ -139,7 +139,7 @@ impl Handler<Unregister> for Router {
 /// withdrawn before, and says what they had not finished.
 #[derive(Message)]
 #[rtype(result = "Vec<DrainReport>")]
-pub struct CloseServices {
+pub(crate) struct CloseServices {
     /// The time that accepted work may take to finish.
     pub within: Duration,
 }

@@ -16,7 +16,7 @@ pub struct Backoff {
 
 /// The share of a delay that is left to chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Jitter {
+pub(crate) enum Jitter {
     /// None: delays are exact.
     None,
     /// A delay lasts between half and all of its length: "equal jitter" (M. Brooker, "Exponential Backoff And Jitter", 2015). No
@@ -34,14 +34,14 @@ impl Backoff {
 
     /// Spreads the delays by `jitter`.
     #[must_use]
-    pub const fn with_jitter(mut self, jitter: Jitter) -> Self {
+    pub(crate) const fn with_jitter(mut self, jitter: Jitter) -> Self {
         self.jitter = jitter;
         self
     }
 
     /// Makes the first attempt after a reset without a delay; the `first` delay is that of the second.
     #[must_use]
-    pub const fn at_once_first(mut self) -> Self {
+    pub(crate) const fn at_once_first(mut self) -> Self {
         (self.start, self.next) = (Duration::ZERO, Duration::ZERO);
         self
     }
@@ -58,22 +58,22 @@ impl Backoff {
     }
 
     /// Counts an attempt that is made without a delay.
-    pub fn skip(&mut self) {
+    pub(crate) fn skip(&mut self) {
         self.next = self.next.saturating_mul(2).clamp(self.first, self.longest);
     }
 
     /// Goes on with the longest delay.
-    pub fn skip_to_longest(&mut self) {
+    pub(crate) fn skip_to_longest(&mut self) {
         self.next = self.longest;
     }
 
     /// Begins again with the first delay, because the last attempt succeeded or there is reason to think that the next one will.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.start;
     }
 
     /// Returns whether no attempt was counted since the last reset.
-    pub fn is_reset(&self) -> bool {
+    pub(crate) fn is_reset(&self) -> bool {
         self.next == self.start
     }
 }

@@ -45,7 +45,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`MeshClosed`] when the new thread could not be started.
-    pub async fn find_or_start() -> Result<(Self, ExecutorGuard), MeshClosed> {
+    pub(crate) async fn find_or_start() -> Result<(Self, ExecutorGuard), MeshClosed> {
         match Self::current().await {
             Some(home) => Ok((home, ExecutorGuard::Guest)),
             None => Self::start(),
@@ -79,7 +79,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`MeshClosed`] when the new thread could not be started.
-    pub fn start() -> Result<(Self, ExecutorGuard), MeshClosed> {
+    pub(crate) fn start() -> Result<(Self, ExecutorGuard), MeshClosed> {
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         thread::Builder::new()
             .name("meshzero".into())
@@ -102,7 +102,7 @@ impl Executor {
     ///
     /// # Panics
     /// Outside of a `LocalSet`.
-    pub fn local() -> (Self, ExecutorGuard) {
+    pub(crate) fn local() -> (Self, ExecutorGuard) {
         (Self::here(), ExecutorGuard::Guest)
     }
 
@@ -129,7 +129,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`MeshClosed`] when the arbiter has stopped.
-    pub async fn on(arbiter: ArbiterHandle) -> Result<Self, MeshClosed> {
+    pub(crate) async fn on(arbiter: ArbiterHandle) -> Result<Self, MeshClosed> {
         let (tell, told) = oneshot::channel();
         let say = move || {
             // Nobody waits any more when this fails.
@@ -142,7 +142,7 @@ impl Executor {
     }
 
     /// Returns whether the thread has ended, or has stopped running what the node is.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended.is_triggered()
     }
 
@@ -156,7 +156,7 @@ impl Executor {
     ///
     /// # Cancel safety
     /// This method is as cancel safe as `answer`.
-    pub async fn hear<T>(&self, answer: impl Future<Output = T>) -> Result<T, MeshClosed> {
+    pub(crate) async fn hear<T>(&self, answer: impl Future<Output = T>) -> Result<T, MeshClosed> {
         tokio::select! {
             biased;
             answer = answer => Ok(answer),
@@ -169,7 +169,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`MeshClosed`] when the thread has ended; the task is dropped.
-    pub fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), MeshClosed> {
+    pub(crate) fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), MeshClosed> {
         self.tasks.send(Box::new(task)).map_err(|_| MeshClosed)
     }
 
@@ -191,7 +191,7 @@ impl Executor {
     ///
     /// # Cancel safety
     /// Dropping this stops waiting; the future goes on.
-    pub async fn run_async<T: Send + 'static, F: Future<Output = T> + 'static>(
+    pub(crate) async fn run_async<T: Send + 'static, F: Future<Output = T> + 'static>(
         &self,
         start: impl FnOnce() -> F + Send + 'static,
     ) -> Result<T, MeshClosed> {
@@ -204,14 +204,14 @@ impl Executor {
     }
 
     /// Returns whether the current thread is the node's.
-    pub fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         thread::current().id() == self.thread
     }
 }
 
 /// The owner of the thread that a node lives on.
 #[derive(Debug)]
-pub enum ExecutorGuard {
+pub(crate) enum ExecutorGuard {
     /// The user's: it outlives the node.
     Guest,
     /// The node's own: it ends when this is dropped.

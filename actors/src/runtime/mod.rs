@@ -10,7 +10,7 @@ pub mod events;
 pub mod executor;
 pub(crate) mod panic;
 pub mod semaphore;
-pub mod shutdown;
+pub(crate) mod shutdown;
 pub(crate) mod sync;
 pub mod timer;
 pub mod waking;

@@ -10,7 +10,7 @@ use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A fair semaphore: a number of places, and those of them that are free.
 #[derive(Debug)]
-pub struct FairSemaphore {
+pub(crate) struct FairSemaphore {
     all: usize,
     free: AtomicUsize,
     closed: AtomicBool,
@@ -25,14 +25,14 @@ pub struct FairSemaphore {
 
 /// Places that were taken in turn. As long as it lives, nobody who came later gets any.
 #[derive(Debug)]
-pub struct PermitsInTurn<'a> {
+pub(crate) struct PermitsInTurn<'a> {
     taken: Permits,
     waited: TurnGuard<'a>,
 }
 
 /// As long as it lives, nobody overtakes who waited for a turn.
 #[derive(Debug, Default)]
-pub struct TurnGuard<'a> {
+pub(crate) struct TurnGuard<'a> {
     _waited: Option<(tokio::sync::MutexGuard<'a, ()>, WaiterCount<'a>)>,
 }
 
@@ -45,7 +45,7 @@ pub struct Permits {
 
 impl FairSemaphore {
     /// So many free places.
-    pub fn new(all: usize) -> Arc<Self> {
+    pub(crate) fn new(all: usize) -> Arc<Self> {
         Arc::new(Self {
             all,
             free: AtomicUsize::new(all),
@@ -58,19 +58,19 @@ impl FairSemaphore {
     }
 
     /// Returns the number of places that are taken.
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.all - self.free.load(Ordering::Acquire).min(self.all)
     }
 
     /// Returns whether somebody waits, or nobody new gets places.
     #[cfg(interleaved)]
-    pub fn is_awaited(&self) -> bool {
+    pub(crate) fn is_awaited(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
     /// One place, if one is free and nobody waits for it.
     #[inline]
-    pub fn try_acquire(self: &Arc<Self>) -> Option<Permits> {
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Permits> {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             return None;
         }
@@ -82,7 +82,7 @@ impl FairSemaphore {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn acquire(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
+    pub(crate) async fn acquire(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         self.acquire_in_turn(wanted).await.map(|turn| turn.taken)
     }
 
@@ -90,7 +90,7 @@ impl FairSemaphore {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn acquire_in_turn(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
+    pub(crate) async fn acquire_in_turn(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.try_acquire_up_to(wanted)
         {
@@ -106,7 +106,7 @@ impl FairSemaphore {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn acquire_accepted(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
+    pub(crate) async fn acquire_accepted(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.try_acquire_up_to(wanted)
         {
@@ -123,7 +123,7 @@ impl FairSemaphore {
     }
 
     /// Gives no more places to those who come from now on. Those who wait still get theirs.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         if !self.draining.swap(true, Ordering::SeqCst) {
             // Never taken back: from here on everybody asks in the slow way, and is told of places that are given back.
             self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -132,7 +132,7 @@ impl FairSemaphore {
 
     /// Returns whether nobody new gets places.
     #[inline]
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
 
@@ -141,7 +141,7 @@ impl FairSemaphore {
     ///
     /// # Cancel safety
     /// Loses nothing.
-    pub async fn drained(&self) {
+    pub(crate) async fn drained(&self) {
         let is_free = || {
             let (free, waiting) = (self.free.load(Ordering::SeqCst), self.waiting.load(Ordering::SeqCst));
             (free >= self.all && waiting <= 1).then_some(())
@@ -151,7 +151,7 @@ impl FairSemaphore {
     }
 
     /// Gives no more places, and ends all waiting.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.freed.notify_waiters();
     }
@@ -191,7 +191,7 @@ impl FairSemaphore {
 
 impl<'a> PermitsInTurn<'a> {
     /// The places, and what keeps others from overtaking.
-    pub fn divide(self) -> (Permits, TurnGuard<'a>) {
+    pub(crate) fn divide(self) -> (Permits, TurnGuard<'a>) {
         (self.taken, self.waited)
     }
 }
@@ -205,12 +205,12 @@ impl From<Permits> for PermitsInTurn<'_> {
 
 impl Permits {
     /// Returns their number.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 
     /// Takes so many of them, if there are as many and it is one at least.
-    pub fn split(&mut self, count: usize) -> Option<Self> {
+    pub(crate) fn split(&mut self, count: usize) -> Option<Self> {
         if count == 0 || count > self.count {
             return None;
         }

@@ -21,7 +21,7 @@ impl Default for ShutdownSignal {
 
 impl ShutdownSignal {
     /// It is over.
-    pub fn trigger(&self) {
+    pub(crate) fn trigger(&self) {
         self.gate.close();
     }
 

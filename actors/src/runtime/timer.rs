@@ -41,11 +41,11 @@ enum Driver {
 const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 
 /// Rings the alarms of one node, on its thread.
-pub struct TimerTask(Arc<Timers>);
+pub(crate) struct TimerTask(Arc<Timers>);
 
 impl Timers {
     /// No alarms. [`TimerTask::run`] must run for them to ring.
-    pub fn new() -> (Arc<Self>, TimerTask) {
+    pub(crate) fn new() -> (Arc<Self>, TimerTask) {
         let state = TimerState { set: DeadlineQueue::default(), rung_by: Driver::Task };
         let alarms = Arc::new(Self { state: Mutex::new(state), earlier: Notify::new() });
         (Arc::clone(&alarms), TimerTask(alarms))
@@ -109,7 +109,7 @@ impl Timers {
 
 impl TimerTask {
     /// Rings the alarms, until it is dropped.
-    pub async fn run(&self) {
+    pub(crate) async fn run(&self) {
         let Self(alarms) = self;
         loop {
             let next = alarms.lock().set.poll_timeout();

@@ -23,7 +23,7 @@ fn wake_some(first: Waker, others: impl Iterator<Item = Waker>) {
 
 /// Wakes one. Not to be called under a lock.
 #[inline]
-pub fn wake(waker: Waker) {
+pub(crate) fn wake(waker: Waker) {
     if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
         events::record(|| tracing::error!("the waker of a caller panicked"));
     }

@@ -41,7 +41,7 @@ impl DescriptionCache {
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn describe(service: &Arc<Service>) -> Arc<Description> {
+pub(crate) async fn describe(service: &Arc<Service>) -> Arc<Description> {
     kept(service).await.description
 }
 

@@ -2,13 +2,13 @@
 
 pub mod actor;
 pub(crate) mod admission;
-pub mod describe;
+pub(crate) mod describe;
 pub(crate) mod drain;
 pub mod drain_report;
-pub mod endpoint;
+pub(crate) mod endpoint;
 pub(crate) mod handshake;
 pub mod publisher;
-pub mod registry;
+pub(crate) mod registry;
 pub mod request;
 pub mod service;
 pub(crate) mod session;

@@ -82,7 +82,7 @@ type WaitTimer = Option<(Instant, Sleep)>;
 
 /// A topic as `describe` tells it.
 #[derive(Debug, Clone)]
-pub struct TopicInfo {
+pub(crate) struct TopicInfo {
     /// The topic.
     pub topic: Topic,
     /// The type of its items; `None` until something was published.
@@ -134,7 +134,7 @@ impl From<EncodeError> for PublishError {
 
 impl Publisher {
     /// A publisher without subscribers. `alarms` end its waiting.
-    pub fn new(limits: &Limits, alarms: &Arc<Timers>) -> Self {
+    pub(crate) fn new(limits: &Limits, alarms: &Arc<Timers>) -> Self {
         let state = Mutex::new(PublisherState {
             readers: Subscribers::new(limits),
             topics: Topics::default(),
@@ -150,7 +150,7 @@ impl Publisher {
     }
 
     /// Declares a topic, so that it is described, or retained, before anything is published.
-    pub fn declare(&self, topic: Topic, item: Option<&'static TypeInfo>, retains: bool) {
+    pub(crate) fn declare(&self, topic: Topic, item: Option<&'static TypeInfo>, retains: bool) {
         let mut state = self.shared.lock();
         let most = self.shared.limits.topics;
         if let Ok(Some(known)) = state.topics.get_or_insert(&topic, most) {
@@ -250,7 +250,7 @@ impl Publisher {
 
     /// Adds a subscriber, whose feed begins with the retained items of its topics; `None` if there are as many
     /// as may be, or the service is closed.
-    pub fn subscribe(&self, subscribe: &Subscribe) -> Option<SubscriberStream> {
+    pub(crate) fn subscribe(&self, subscribe: &Subscribe) -> Option<SubscriberStream> {
         let limits = &self.shared.limits;
         let mut state = self.shared.lock();
         if state.closed || state.readers.len() >= limits.subscriptions {
@@ -300,7 +300,7 @@ impl Publisher {
     }
 
     /// The topics that were declared or published, in alphabetical order.
-    pub fn topics(&self) -> Vec<TopicInfo> {
+    pub(crate) fn topics(&self) -> Vec<TopicInfo> {
         let state = self.shared.lock();
         let topics = state.topics.known.iter().map(|known| TopicInfo {
             topic: known.topic.clone(),
@@ -313,7 +313,7 @@ impl Publisher {
     }
 
     /// Publishes nothing more. Subscriptions end when they have had what was published.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let woken = {
             let mut state = self.shared.lock();
             state.closed = true;

@@ -14,13 +14,13 @@ use crate::telemetry::stats::ServiceStats;
 
 /// The services of one node.
 #[derive(Default)]
-pub struct ServiceRegistry {
+pub(crate) struct ServiceRegistry {
     services: ArcSwap<Vec<(Arc<Service>, BoundAddresses)>>,
 }
 
 impl ServiceRegistry {
     /// The service with this identity.
-    pub fn get(&self, instance: InstanceId) -> Option<Arc<Service>> {
+    pub(crate) fn get(&self, instance: InstanceId) -> Option<Arc<Service>> {
         let services = self.services.load();
         let mut services = services.iter();
         services
@@ -29,14 +29,14 @@ impl ServiceRegistry {
     }
 
     /// The service whose endpoint is meant by `address`.
-    pub fn at(&self, address: SocketAddr) -> Option<Arc<Service>> {
+    pub(crate) fn at(&self, address: SocketAddr) -> Option<Arc<Service>> {
         let services = self.services.load();
         let mut services = services.iter();
         services.find(|(_, bound)| bound.is_meant_by(address)).map(|(service, _)| Arc::clone(service))
     }
 
     /// The number of those that are announced.
-    pub fn listed(&self) -> usize {
+    pub(crate) fn listed(&self) -> usize {
         self.services.load().iter().filter(|(service, _)| service.identity.name.is_some()).count()
     }
 

@@ -96,7 +96,7 @@ impl Service {
     }
 
     /// Its limits.
-    pub fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.carrying.limits
     }
 
@@ -118,7 +118,7 @@ impl Service {
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub async fn acquire(&self) -> Option<Permits> {
+    pub(crate) async fn acquire(&self) -> Option<Permits> {
         self.places.acquire(1).await
     }
 
@@ -135,13 +135,13 @@ impl Service {
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub async fn acquire_many(&self, wanted: usize) -> Option<Permits> {
+    pub(crate) async fn acquire_many(&self, wanted: usize) -> Option<Permits> {
         self.places.acquire_accepted(wanted).await
     }
 
     /// A place among the unfinished messages, if one is free and nobody waits for it.
     #[inline]
-    pub fn try_acquire(&self) -> Option<Permits> {
+    pub(crate) fn try_acquire(&self) -> Option<Permits> {
         self.places.try_acquire()
     }
 
@@ -171,18 +171,18 @@ impl Service {
     }
 
     /// Hands over an encoded message by itself. It is not counted as one that came over a link: a session that has it from a connection does that.
-    pub fn deliver_alone(&self, slot: usize, inbound: InboundMessage) {
+    pub(crate) fn deliver_alone(&self, slot: usize, inbound: InboundMessage) {
         self.entry.deliver_alone(slot, inbound);
     }
 
     /// Accepts no more messages; what was accepted is still handled.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.places.drain();
     }
 
     /// Returns whether new messages are refused because the service is about to close, or has.
     #[inline]
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.places.is_draining()
     }
 
@@ -190,7 +190,7 @@ impl Service {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub async fn drained(&self) {
+    pub(crate) async fn drained(&self) {
         self.places.drained().await;
     }
 
@@ -215,7 +215,7 @@ impl Service {
     }
 
     /// Takes no more messages and publishes nothing more; subscribers still get what was published.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.places.drain();
         self.entry.close();
         self.publisher.close();
@@ -248,7 +248,7 @@ impl Service {
     }
 
     /// Returns whether it still takes messages.
-    pub fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         !self.is_draining() && self.entry.is_alive()
     }
 }

@@ -29,7 +29,7 @@ impl Counter {
 
 /// Counts [`RequestCounts`].
 #[derive(Debug, Default)]
-pub struct RequestCounters {
+pub(crate) struct RequestCounters {
     expired: Counter,
     pub(crate) cancelled: Counter,
     busy: Counter,
@@ -57,7 +57,7 @@ impl RequestCounters {
     }
 
     /// Returns the counts so far.
-    pub fn counts(&self) -> RequestCounts {
+    pub(crate) fn counts(&self) -> RequestCounts {
         RequestCounts {
             expired: self.expired.get(),
             cancelled: self.cancelled.get(),
@@ -129,13 +129,13 @@ pub struct TrafficCounters {
 
 impl TrafficCounters {
     /// Counts one read.
-    pub fn read(&self, bytes: usize) {
+    pub(crate) fn read(&self, bytes: usize) {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Counts one write.
-    pub fn wrote(&self, bytes: usize) {
+    pub(crate) fn wrote(&self, bytes: usize) {
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
     }

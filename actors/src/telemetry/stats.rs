@@ -40,7 +40,7 @@ pub struct Stats {
 /// Asks for what a node has counted.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Stats")]
-pub struct GetStats;
+pub(crate) struct GetStats;
 
 /// The traffic of a node's connections: requests, replies and news, not discovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -235,7 +235,7 @@ pub struct SubscriptionStats {
 }
 
 /// The most links that are listed for one service.
-pub const MOST_LINKS: usize = 64;
+pub(crate) const MOST_LINKS: usize = 64;
 
 /// One end of a link as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -300,7 +300,7 @@ pub(crate) fn listed(mut links: Vec<LinkStats>) -> Vec<LinkStats> {
 
 impl Stats {
     /// The JSON bytes that travel, read by [`Stats::from_bytes`].
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts and numbers always encode")
     }
 
@@ -308,7 +308,7 @@ impl Stats {
     ///
     /// # Errors
     /// The part that does not decode, as text.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
 }

@@ -12,7 +12,7 @@ pub trait SubscriptionSource: Send + Sync {
 
 /// The subscriptions of one node that have not ended.
 #[derive(Default)]
-pub struct SubscriptionRegistry(Mutex<Vec<Weak<dyn SubscriptionSource>>>);
+pub(crate) struct SubscriptionRegistry(Mutex<Vec<Weak<dyn SubscriptionSource>>>);
 
 impl SubscriptionRegistry {
     /// Registers a subscription until nobody holds it.

@@ -78,7 +78,7 @@ pub(super) struct ExpectedLength {
 
 /// What a call ended in.
 #[derive(Debug)]
-pub enum CallEnd {
+pub(crate) enum CallEnd {
     /// The endpoint answered.
     Answered(Outcome),
     /// The deadline passed.
@@ -90,7 +90,7 @@ pub enum CallEnd {
 }
 
 /// The reply to one call. Dropped before it came, it cancels the call at the endpoint.
-pub struct ReplyFuture {
+pub(crate) struct ReplyFuture {
     link: Arc<Link>,
     id: CallId,
     open: bool,
@@ -104,12 +104,12 @@ impl ReplyFuture {
     }
 
     /// The instance that the call went to.
-    pub fn instance(&self) -> InstanceId {
+    pub(crate) fn instance(&self) -> InstanceId {
         self.link.welcome.instance
     }
 
     /// Looks whether the call has ended, on any executor. Not to be called again after it has.
-    pub fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<CallEnd> {
+    pub(crate) fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<CallEnd> {
         let (mut is_open, mut before) = (false, None);
         let mut calls = self.link.lock();
         let ended = calls.close_with(self.id, |waiting| {
@@ -138,7 +138,7 @@ impl ReplyFuture {
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call.
-    pub async fn ended(mut self) -> CallEnd {
+    pub(crate) async fn ended(mut self) -> CallEnd {
         poll_fn(|task| self.poll_ended(task)).await
     }
 

@@ -13,7 +13,7 @@ const REMEMBERED: usize = 32;
 
 /// The passages that are known. They are read without a lock, because every message needs one.
 #[derive(Debug, Default)]
-pub struct NegotiatedTypes {
+pub(crate) struct NegotiatedTypes {
     known: [OnceLock<(TypeId, Option<NegotiatedType>)>; REMEMBERED],
 }
 
@@ -21,7 +21,7 @@ impl NegotiatedTypes {
     /// How messages of type `M` travel to an endpoint with this catalogue, under the type's own name; `None` if the
     /// endpoint does not handle them.
     #[inline]
-    pub fn of<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
+    pub(crate) fn of<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
         let wanted = TypeId::of::<M>();
         for place in &self.known {
             // Another thread may have filled the place meanwhile, with another type as well.
@@ -38,7 +38,7 @@ impl NegotiatedTypes {
 }
 
 /// How messages of type `M` that are known as `name` travel to an endpoint with this catalogue.
-pub fn find<M: NetMessage>(catalogue: &Catalogue, name: &str) -> Option<NegotiatedType> {
+pub(crate) fn find<M: NetMessage>(catalogue: &Catalogue, name: &str) -> Option<NegotiatedType> {
     let (message, reply) = (codec::type_info::<M>(), codec::type_info::<M::Result>());
     catalogue.passage(name, message.fingerprint(), reply.fingerprint())
 }

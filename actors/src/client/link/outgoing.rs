@@ -11,7 +11,7 @@ use crate::runtime::clock;
 const LONGEST_WAY_BACK: u64 = 50;
 
 /// A message that is to set out, with what it travels with.
-pub struct OutgoingMessage<'a, M> {
+pub(crate) struct OutgoingMessage<'a, M> {
     /// The message.
     pub message: &'a M,
     /// The name that it is known by; `None` for the type's own.
@@ -24,7 +24,7 @@ pub struct OutgoingMessage<'a, M> {
 
 /// A point in time, and how far off it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline {
+pub(crate) struct Deadline {
     /// When it is.
     pub at: Instant,
     /// How long that is from now.
@@ -33,7 +33,7 @@ pub struct Deadline {
 
 impl Deadline {
     /// The deadline `at`, as seen from now.
-    pub fn at(at: Instant) -> Self {
+    pub(crate) fn at(at: Instant) -> Self {
         Self { at, within: at.saturating_duration_since(clock::now()) }
     }
 

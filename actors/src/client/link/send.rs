@@ -21,7 +21,7 @@ use crate::message::written::EncodedParts;
 
 /// What an endpoint tells about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Query {
+pub(crate) enum Query {
     /// What it handles and publishes.
     Description,
     /// What its node has counted.
@@ -30,7 +30,7 @@ pub enum Query {
 
 /// Why a message did not set out.
 #[derive(Debug)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// The connection has ended.
     Closed,
     /// As much is under way as may be.
@@ -56,7 +56,7 @@ impl Link {
     ///
     /// # Errors
     /// [`SendError`]; the endpoint will not see it.
-    pub fn try_call<M: NetMessage>(
+    pub(crate) fn try_call<M: NetMessage>(
         self: &Arc<Self>,
         message: OutgoingMessage<'_, M>,
         caller: &Waker,
@@ -80,7 +80,7 @@ impl Link {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn room(&self) -> Option<SendPermit<'_>> {
+    pub(crate) async fn room(&self) -> Option<SendPermit<'_>> {
         let turn = self.outbox.reserve().await.ok()?;
         loop {
             let freed = self.freed.notified();
@@ -109,7 +109,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`Link::try_call`], without [`SendError::Full`].
-    pub fn call<M: NetMessage>(
+    pub(crate) fn call<M: NetMessage>(
         self: &Arc<Self>,
         turn: SendPermit<'_>,
         message: OutgoingMessage<'_, M>,
@@ -128,7 +128,7 @@ impl Link {
     ///
     /// # Errors
     /// [`SendError`].
-    pub fn ask(
+    pub(crate) fn ask(
         self: &Arc<Self>,
         question: Query,
         deadline: Option<Instant>,
@@ -150,7 +150,7 @@ impl Link {
     ///
     /// # Errors
     /// [`SendError`]; the endpoint will not see it.
-    pub fn try_tell<M: NetMessage>(
+    pub(crate) fn try_tell<M: NetMessage>(
         &self,
         message: OutgoingMessage<'_, M>,
     ) -> Result<WrittenRange, SendError> {
@@ -165,7 +165,7 @@ impl Link {
     /// # Errors
     /// [`SendError`]; the endpoint will not see it.
     #[inline(always)]
-    pub fn tell_ahead<M: NetMessage>(
+    pub(crate) fn tell_ahead<M: NetMessage>(
         &self,
         message: OutgoingMessage<'_, M>,
     ) -> Result<WrittenRange, SendError> {
@@ -179,7 +179,7 @@ impl Link {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn room_to_tell(&self) -> Option<SendPermit<'_>> {
+    pub(crate) async fn room_to_tell(&self) -> Option<SendPermit<'_>> {
         self.outbox.reserve().await.ok()
     }
 
@@ -187,7 +187,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`Link::try_tell`], without [`SendError::Full`].
-    pub fn tell<M: NetMessage>(
+    pub(crate) fn tell<M: NetMessage>(
         &self,
         turn: SendPermit<'_>,
         message: OutgoingMessage<'_, M>,

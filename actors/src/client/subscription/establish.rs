@@ -17,7 +17,7 @@ use crate::client::subscription::stats::SubscriptionCounters;
 use crate::client::subscription::{self, Publishers, SubscribeFault};
 use crate::context::NodeContext;
 use crate::diagnosis::diagnose;
-use crate::diagnosis::diagnosis::Diagnosis;
+use crate::diagnosis::result::Diagnosis;
 use crate::discovery::ListInstances;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::executor::MeshClosed;

@@ -75,7 +75,7 @@ impl FeedError {
 }
 
 /// A subscription that the publisher has confirmed.
-pub struct Feed(FeedSource);
+pub(crate) struct Feed(FeedSource);
 
 enum FeedSource {
     /// In this process.
@@ -99,7 +99,7 @@ impl Feed {
     ///
     /// # Errors
     /// [`FeedError::Full`].
-    pub fn local(service: &Service, subscribe: &Subscribe) -> Result<Self, FeedError> {
+    pub(crate) fn local(service: &Service, subscribe: &Subscribe) -> Result<Self, FeedError> {
         let feed = service.publisher.subscribe(subscribe).ok_or(FeedError::Full)?;
         Ok(Self(FeedSource::Local(feed)))
     }
@@ -109,7 +109,7 @@ impl Feed {
     ///
     /// # Errors
     /// [`FeedError`].
-    pub async fn remote(
+    pub(crate) async fn remote(
         instance: &Instance,
         listed: Option<watch::Receiver<Option<Instance>>>,
         hello: &Hello,
@@ -124,7 +124,7 @@ impl Feed {
     }
 
     /// Passes events on until the publisher is gone (which is passed on as well) or nobody takes them any more.
-    pub async fn run(self, from: &ServiceName, sink: &EventSink) {
+    pub(crate) async fn run(self, from: &ServiceName, sink: &EventSink) {
         tokio::select! {
             biased;
             () = self.pass_on(from, sink) => {}

@@ -60,7 +60,7 @@ enum Queued {
 
 /// Where a subscriber's feeds bring what comes.
 #[derive(Debug, Clone)]
-pub struct EventSink {
+pub(crate) struct EventSink {
     waiting: mpsc::Sender<(ServiceName, Queued)>,
     newest: Option<Arc<LatestItems>>,
 }
@@ -79,7 +79,7 @@ pub struct EventQueue {
 }
 
 /// Both ends for a subscription of this policy.
-pub fn pair(policy: Policy) -> (EventSink, EventQueue) {
+pub(crate) fn pair(policy: Policy) -> (EventSink, EventQueue) {
     let (ahead, newest) = match policy.keep {
         Keep::DropOldest | Keep::Wait => (AHEAD, None),
         Keep::Last { items } => {
@@ -101,7 +101,11 @@ impl EventSink {
     ///
     /// # Cancel safety
     /// What was not brought is still in `frames` when the future is dropped.
-    pub async fn send(&self, from: &ServiceName, frames: &mut Bytes) -> Result<(), SubscriptionClosed> {
+    pub(crate) async fn send(
+        &self,
+        from: &ServiceName,
+        frames: &mut Bytes,
+    ) -> Result<(), SubscriptionClosed> {
         if frames.is_empty() {
             return Ok(());
         }
@@ -139,7 +143,7 @@ impl EventSink {
     ///
     /// # Errors
     /// [`SubscriptionClosed`] when the subscription has ended.
-    pub async fn lost(&self, from: &ServiceName) -> Result<(), SubscriptionClosed> {
+    pub(crate) async fn lost(&self, from: &ServiceName) -> Result<(), SubscriptionClosed> {
         let gaps = self.newest.as_ref().map(|newest| newest.end(from)).unwrap_or_default();
         if !gaps.is_empty() {
             self.wait(from, Queued::Frames(gaps)).await?;
@@ -172,19 +176,19 @@ impl EventSink {
     }
 
     /// Waits until the subscription has ended.
-    pub async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         self.waiting.closed().await;
     }
 
     /// Whether the subscription has ended.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.waiting.is_closed()
     }
 }
 
 /// The subscription has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SubscriptionClosed;
+pub(crate) struct SubscriptionClosed;
 
 /// The publisher is gone, or cannot be reached.
 struct Gone(ServiceName);

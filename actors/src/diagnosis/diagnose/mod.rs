@@ -17,7 +17,7 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 
 use crate::context::NodeContext;
-use crate::diagnosis::diagnosis::{Diagnosis, HiddenServices, Reachability, UnreachableEndpoint};
+use crate::diagnosis::result::{Diagnosis, HiddenServices, Reachability, UnreachableEndpoint};
 use crate::discovery::report::DiscoveryReport;
 use crate::discovery::{CountHidden, GetReplyAges, GetReport, VerifyInstances, VerifyProgress};
 use crate::net::host::neighbours;
@@ -40,7 +40,7 @@ const MOST_ADDRESSES: usize = 32;
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of_attempts(context: &NodeContext, service: &str, attempts: &[Attempt]) -> Diagnosis {
+pub(crate) async fn of_attempts(context: &NodeContext, service: &str, attempts: &[Attempt]) -> Diagnosis {
     of(context, Sought::Name(service.to_owned()), vec![(None, attempts.to_vec())], None).await
 }
 
@@ -108,7 +108,7 @@ pub async fn of_list(context: &NodeContext, filter: &Filter) -> Diagnosis {
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of(
+pub(crate) async fn of(
     context: &NodeContext,
     sought: Sought,
     tried: Vec<(Option<InstanceId>, Vec<Attempt>)>,

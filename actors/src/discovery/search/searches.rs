@@ -34,7 +34,7 @@ pub struct Search {
     pub name: ServiceName,
 }
 
-/// Asks the network once for the services of these names. [`Ask`](crate::discovery::Ask) reports the replies.
+/// Asks the network once for the services of these names. [`GetReport`](crate::discovery::GetReport) reports the replies.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct RepeatQueries(pub Vec<ServiceName>);

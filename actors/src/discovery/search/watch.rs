@@ -59,7 +59,7 @@ impl Watcher {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub async fn recv(&mut self) -> Option<DirectoryEvent> {
+    pub(crate) async fn recv(&mut self) -> Option<DirectoryEvent> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
@@ -79,8 +79,9 @@ impl Watcher {
         }
     }
 
-    /// The next event if one waits.
-    pub fn try_recv(&mut self) -> Option<DirectoryEvent> {
+    /// Returns the next event if one waits.
+    #[cfg(test)]
+    pub(crate) fn try_recv(&mut self) -> Option<DirectoryEvent> {
         self.shared.queue().pending.pop()
     }
 }

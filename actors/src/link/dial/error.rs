@@ -58,7 +58,7 @@ pub enum DialError {
 
 impl DialError {
     /// Every address that was tried, in this order, and how each ended. Those whose turn had not come are not among them.
-    pub fn attempts(&self) -> &[Attempt] {
+    pub(crate) fn attempts(&self) -> &[Attempt] {
         match self {
             Self::NoAddress => &[],
             Self::Unreachable { attempts, .. }

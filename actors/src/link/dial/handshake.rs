@@ -13,7 +13,7 @@ use crate::net::connection::Connection;
 
 /// A connection that has shaken hands.
 #[derive(Debug)]
-pub struct Handshaken {
+pub(crate) struct Handshaken {
     /// The connection; nothing after the handshake has been read from it.
     pub connection: Connection,
     /// Whom it leads to.

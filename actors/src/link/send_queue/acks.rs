@@ -8,7 +8,7 @@ use crate::runtime::sync::atomic::Ordering;
 
 /// The numbers that an outbox is shown by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueStats {
+pub(crate) struct QueueStats {
     /// Set if there is a connection.
     pub attached: bool,
     /// The number of connections after the first.
@@ -23,22 +23,22 @@ pub struct QueueStats {
 
 impl SendQueue {
     /// Bytes that wait to be written.
-    pub fn waiting(&self) -> u64 {
+    pub(crate) fn waiting(&self) -> u64 {
         self.lock().flow.waiting()
     }
 
     /// Bytes that the system has taken since the beginning, at most: what comes behind them, the other end does not have.
-    pub fn handed_to_kernel(&self) -> u64 {
+    pub(crate) fn handed_to_kernel(&self) -> u64 {
         self.lock().flow.handed()
     }
 
     /// Bytes that the other end is known to have.
-    pub fn acknowledged(&self) -> u64 {
+    pub(crate) fn acknowledged(&self) -> u64 {
         self.lock().flow.acknowledged()
     }
 
     /// Returns the numbers of this moment.
-    pub fn stats(&self) -> QueueStats {
+    pub(crate) fn stats(&self) -> QueueStats {
         let state = self.lock();
         QueueStats {
             attached: state.socket.is_some(),
@@ -50,12 +50,12 @@ impl SendQueue {
     }
 
     /// Returns whether the other end has not acknowledged all that was sent, besides what keeps the link going.
-    pub fn has_unacked(&self) -> bool {
+    pub(crate) fn has_unacked(&self) -> bool {
         self.lock().flow.has_unacked()
     }
 
     /// From now on [`SendQueue::peer_closed`] returns when bytes have left.
-    pub fn watch(&self) {
+    pub(crate) fn watch(&self) {
         self.is_watched.store(true, Ordering::SeqCst);
     }
 
@@ -63,17 +63,17 @@ impl SendQueue {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub async fn peer_closed(&self) {
+    pub(crate) async fn peer_closed(&self) {
         self.left.notified().await;
     }
 
     /// Asks the other end how much has arrived.
-    pub fn ping(&self) {
+    pub(crate) fn ping(&self) {
         self.keep_up(FrameKind::Ping, 0);
     }
 
     /// Tells the other end that so many bytes of its stream have arrived.
-    pub fn send_ack(&self, bytes: u64) {
+    pub(crate) fn send_ack(&self, bytes: u64) {
         self.keep_up(FrameKind::Ack, bytes);
     }
 
@@ -81,7 +81,7 @@ impl SendQueue {
     ///
     /// # Errors
     /// [`InvalidAck`]: that cannot be.
-    pub fn acknowledge(&self, bytes: u64) -> Result<(), InvalidAck> {
+    pub(crate) fn acknowledge(&self, bytes: u64) -> Result<(), InvalidAck> {
         let goes_on = self.lock().flow.acknowledge(bytes)?;
         if goes_on {
             self.filled.notify_one();
@@ -90,7 +90,7 @@ impl SendQueue {
     }
 
     /// Writes from now on without acknowledgements: the other end sends none any more.
-    pub fn lift_window(&self) {
+    pub(crate) fn lift_window(&self) {
         self.lock().flow.lift_window();
         self.filled.notify_one();
     }

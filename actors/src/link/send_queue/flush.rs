@@ -18,7 +18,7 @@ impl SendQueue {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
-    pub async fn run_flush(&self) -> io::Result<()> {
+    pub(crate) async fn run_flush(&self) -> io::Result<()> {
         loop {
             while let Some((leaving, socket)) = self.take() {
                 let wrote = self.write(&socket, &leaving);
@@ -44,7 +44,7 @@ impl SendQueue {
     }
 
     /// Lets go of the connection. What is appended waits for the next one.
-    pub fn detach(&self) {
+    pub(crate) fn detach(&self) {
         let mut state = self.lock();
         state.socket = None;
         (state.is_blocked, state.is_kept_short) = (false, false);
@@ -59,7 +59,12 @@ impl SendQueue {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the outbox without a connection.
-    pub async fn attach(&self, socket: WriteHalf, from: u64, is_latest: bool) -> Result<(), InvalidAck> {
+    pub(crate) async fn attach(
+        &self,
+        socket: WriteHalf,
+        from: u64,
+        is_latest: bool,
+    ) -> Result<(), InvalidAck> {
         let socket = Arc::new(socket);
         loop {
             let returned = self.drained.notified();

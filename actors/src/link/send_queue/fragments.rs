@@ -8,7 +8,7 @@ use crate::runtime::sync::MutexGuard;
 impl SendQueue {
     /// Lets a whole frame, the reply to the request `id`, leave in pieces. Others may leave between them. A closed connection
     /// drops it.
-    pub fn push_fragmented(&self, id: u64, frame: Bytes) {
+    pub(crate) fn push_fragmented(&self, id: u64, frame: Bytes) {
         let mut state = self.lock();
         if !state.closed {
             state.flow.bulk(id, [frame]);
@@ -17,7 +17,7 @@ impl SendQueue {
     }
 
     /// Lets nothing more leave of a long reply to the request `id`: nobody wants it.
-    pub fn revoke(&self, id: u64) {
+    pub(crate) fn revoke(&self, id: u64) {
         let mut state = self.lock();
         if state.flow.has_bulk() {
             state.flow.revoke(id);

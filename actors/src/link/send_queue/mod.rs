@@ -20,8 +20,8 @@ use meshzero_proto::stream::{BufferPool, SendStream, TELL_BYTES};
 use meshzero_proto::wire::frame::FrameKind;
 use tokio::sync::Notify;
 
-pub use self::acks::QueueStats;
-pub use self::permit::{QueueClosed, SendPermit, SpaceNeeded};
+pub(crate) use self::acks::QueueStats;
+pub(crate) use self::permit::{QueueClosed, SendPermit, SpaceNeeded};
 use crate::message::written::EncodedParts;
 use crate::net::connection::WriteHalf;
 use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -38,7 +38,7 @@ const FLUSH_SHARED_BYTES: usize = 640 << 10;
 
 /// The outgoing half of a link, shared by all who send on it.
 #[derive(Debug)]
-pub struct SendQueue {
+pub(crate) struct SendQueue {
     state: Mutex<SendState>,
     limit: usize,
     meter: Arc<TrafficCounters>,
@@ -73,7 +73,7 @@ struct SendState {
 
 /// The time at which a frame is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flush {
+pub(crate) enum Flush {
     /// At once, by whoever appended it, unless somebody is writing.
     AtOnce,
     /// By the connection's own task, with whatever has been appended until then.
@@ -82,7 +82,7 @@ pub enum Flush {
 
 /// The properties of a reply that matter to its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReplyFrame {
+pub(crate) struct ReplyFrame {
     /// The request that it answers.
     pub id: u64,
     /// A frame of more bytes leaves in pieces.
@@ -91,7 +91,7 @@ pub struct ReplyFrame {
 
 /// The place of a frame in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WrittenRange {
+pub(crate) struct WrittenRange {
     /// Its last byte is this byte of the stream.
     pub end: u64,
     /// Its length in bytes.
@@ -102,14 +102,14 @@ pub struct WrittenRange {
 
 impl WrittenRange {
     /// The bytes of the stream that it is.
-    pub fn bytes(&self) -> Range<u64> {
+    pub(crate) fn bytes(&self) -> Range<u64> {
         self.end - u64::from(self.length)..self.end
     }
 }
 
 /// Errors of appending a frame: nothing was appended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum PushError<E> {
+pub(crate) enum PushError<E> {
     /// The connection is closed.
     Closed,
     /// As many bytes wait as may.
@@ -121,7 +121,7 @@ pub enum PushError<E> {
 impl SendQueue {
     /// An outbox in which as many bytes wait for `socket` as the limits say, besides the frame that crosses the limit. It counts
     /// its writes in `meter`, and takes memory for its batches from `spares`.
-    pub fn new(
+    pub(crate) fn new(
         socket: WriteHalf,
         limits: &Limits,
         meter: &Arc<TrafficCounters>,
@@ -156,7 +156,7 @@ impl SendQueue {
     /// # Errors
     /// [`PushError`]; nothing was appended.
     #[inline(always)]
-    pub fn push<E>(
+    pub(crate) fn push<E>(
         &self,
         room: SpaceNeeded,
         pace: Flush,
@@ -189,7 +189,7 @@ impl SendQueue {
     }
 
     /// Appends what `frame` writes, which is the reply to a request. A closed connection drops it.
-    pub fn push_reply(&self, reply: ReplyFrame, pace: Flush, frame: impl FnOnce(&mut Buffer)) {
+    pub(crate) fn push_reply(&self, reply: ReplyFrame, pace: Flush, frame: impl FnOnce(&mut Buffer)) {
         EncodedParts::with(|written| {
             let Ok(()) = written.write::<Infallible>(|out| {
                 frame(out);
@@ -201,7 +201,7 @@ impl SendQueue {
     }
 
     /// Appends whole frames and leaves `frames` empty, and writes at once. A closed connection drops them.
-    pub fn push_frames(&self, frames: &mut Vec<u8>) {
+    pub(crate) fn push_frames(&self, frames: &mut Vec<u8>) {
         let mut state = self.lock();
         if state.closed {
             return frames.clear();
@@ -220,7 +220,7 @@ impl SendQueue {
     ///
     /// # Errors
     /// [`QueueClosed`].
-    pub fn share(&self, frames: impl IntoIterator<Item = Bytes>) -> Result<(), QueueClosed> {
+    pub(crate) fn share(&self, frames: impl IntoIterator<Item = Bytes>) -> Result<(), QueueClosed> {
         let mut state = self.lock();
         if state.closed {
             return Err(QueueClosed);
@@ -235,12 +235,12 @@ impl SendQueue {
 
     /// After a connection was replaced, sends only the newest `items` of each topic among the news that have not arrived, and tells
     /// the other end how many are missing.
-    pub fn keep_newest(&self, items: u32) {
+    pub(crate) fn keep_newest(&self, items: u32) {
         self.lock().newest = Some(items);
     }
 
     /// Closes the outbox: what is there is still written, and nothing more is taken.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.lock();
         if !state.closed {
             state.closed = true;
@@ -256,7 +256,7 @@ impl SendQueue {
     ///
     /// # Cancel safety
     /// Loses nothing.
-    pub async fn finished(&self) {
+    pub(crate) async fn finished(&self) {
         loop {
             let drained = self.drained.notified();
             {
@@ -270,12 +270,12 @@ impl SendQueue {
     }
 
     /// Returns whether there is a connection.
-    pub fn is_attached(&self) -> bool {
+    pub(crate) fn is_attached(&self) -> bool {
         self.lock().socket.is_some()
     }
 
     /// Makes nothing of a frame that has not begun to leave, and says whether it could.
-    pub fn withdraw(&self, frame: Range<u64>) -> bool {
+    pub(crate) fn withdraw(&self, frame: Range<u64>) -> bool {
         self.lock().flow.withdraw(frame)
     }
 

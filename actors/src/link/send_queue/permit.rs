@@ -11,7 +11,7 @@ const AHEAD_BYTES: usize = 2 << 20;
 
 /// The room that a frame needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpaceNeeded {
+pub(crate) enum SpaceNeeded {
     /// Any below the limit, if nobody waits for it: for senders that are refused otherwise.
     Limit,
     /// Room below what senders keep ahead of the socket, if nobody waits for it: for those that can wait.
@@ -56,7 +56,7 @@ impl SendQueue {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn reserve(&self) -> Result<SendPermit<'_>, QueueClosed> {
+    pub(crate) async fn reserve(&self) -> Result<SendPermit<'_>, QueueClosed> {
         self.queued.fetch_add(1, Ordering::AcqRel);
         let queued = WaitingSender { outbox: self };
         let turn = self.turn.lock().await;
@@ -66,7 +66,7 @@ impl SendQueue {
 
     /// Returns whether somebody waits for room.
     #[inline]
-    pub fn has_waiters(&self) -> bool {
+    pub(crate) fn has_waiters(&self) -> bool {
         self.queued.load(Ordering::Acquire) > 0
     }
 
@@ -77,7 +77,7 @@ impl SendQueue {
     ///
     /// # Cancel safety
     /// Loses nothing.
-    pub async fn room(&self, limit: usize) -> Result<(), QueueClosed> {
+    pub(crate) async fn room(&self, limit: usize) -> Result<(), QueueClosed> {
         loop {
             let drained = self.drained.notified();
             {
@@ -100,7 +100,7 @@ impl SendQueue {
 
 /// The connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueClosed;
+pub(crate) struct QueueClosed;
 
 /// One who waits, counted.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Drop for WaitingSender<'_> {
 
 /// The right to append next, with room for it.
 #[derive(Debug)]
-pub struct SendPermit<'a> {
+pub(crate) struct SendPermit<'a> {
     queued: WaitingSender<'a>,
     _turn: tokio::sync::MutexGuard<'a, ()>,
 }
@@ -126,7 +126,7 @@ impl SendPermit<'_> {
     ///
     /// # Errors
     /// [`PushError::QueueClosed`] or [`PushError::Frame`]; nothing was appended.
-    pub fn push<E>(
+    pub(crate) fn push<E>(
         &self,
         pace: Flush,
         frame: impl FnOnce(&mut Buffer) -> Result<(), E>,

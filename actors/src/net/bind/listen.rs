@@ -17,7 +17,7 @@ impl BindAddress {
     ///
     /// # Errors
     /// [`BindError`].
-    pub async fn listen(
+    pub(crate) async fn listen(
         &self,
         network: &Network,
         interfaces: &Interfaces,
@@ -194,7 +194,7 @@ fn listen_at(network: &Network, addresses: &[SocketAddr], port: u16) -> Result<L
 #[derive(Debug)]
 pub struct BoundListener {
     /// The sockets.
-    pub listeners: Listeners,
+    pub(crate) listeners: Listeners,
     /// The addresses of the sockets.
     pub bound: BoundAddresses,
     /// The address at which others can reach it; the IP address is unspecified as long as there is none.

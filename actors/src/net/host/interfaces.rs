@@ -32,7 +32,7 @@ pub(crate) struct ListedAddress {
 
 impl Interface {
     /// Its address with this port, and with the zone that a link-local IPv6 address needs.
-    pub fn socket_addr(&self, port: u16) -> SocketAddr {
+    pub(crate) fn socket_addr(&self, port: u16) -> SocketAddr {
         match self.address.ip {
             IpAddr::V6(ip) if ip.is_unicast_link_local() => {
                 SocketAddrV6::new(ip, port, 0, self.index.unwrap_or(0)).into()

@@ -16,7 +16,7 @@ pub(super) struct NamePattern(String);
 
 impl AddressPattern {
     /// Returns whether an address fits.
-    pub fn fits(&self, ip: IpAddr) -> bool {
+    pub(crate) fn fits(&self, ip: IpAddr) -> bool {
         let IpAddr::V4(ip) = ip else { return false };
         self.0.iter().zip(ip.octets()).all(|(wanted, octet)| wanted.is_none_or(|wanted| wanted == octet))
     }

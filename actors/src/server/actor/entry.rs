@@ -9,7 +9,7 @@ use crate::server::request::in_progress::CountsByType;
 use crate::server::request::inbound::InboundMessage;
 
 /// The entry to an actor of any type, in which a service puts the messages for it.
-pub trait ActorEntry: Send + Sync {
+pub(crate) trait ActorEntry: Send + Sync {
     /// Hands over the messages that arrived together on one connection. Called on the service's thread, in order of arrival.
     fn deliver(&self, delivery: Delivery);
 
@@ -45,7 +45,7 @@ pub enum ServiceEnd {
     Closed,
     /// Its actor has stopped; if the program runs the actor itself, it may also have panicked.
     Stopped,
-    /// Its actor panicked more often than its [`Restart`](crate::server::actor::restart::Restart) allows.
+    /// Its actor panicked more often than its [`RestartPolicy`](crate::server::actor::restart::RestartPolicy) allows.
     GaveUp {
         /// The number of restarts before.
         restarts: u64,

@@ -86,7 +86,7 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
     }
 
     /// The actor's address.
-    pub fn addr(&self) -> Addr<A> {
+    pub(crate) fn addr(&self) -> Addr<A> {
         self.addr.clone()
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Inbox<A: Actor> {
 
 /// Identifies a job that was pushed: the number of jobs pushed before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JobId(u64);
+pub(crate) struct JobId(u64);
 
 struct InboxState<A: Actor> {
     /// With their tickets, which ascend and have gaps where jobs were withdrawn.

@@ -20,7 +20,7 @@ use crate::telemetry::trace::{self, HandlerSpan};
 pub(crate) type AnyLocalEntry = Box<dyn Any + Send + Sync>;
 
 /// The entry for callers in this process, which pass the message as it is.
-pub enum LocalEntry<M: NetMessage> {
+pub(crate) enum LocalEntry<M: NetMessage> {
     /// Into the inbox of an actor that the mesh runs.
     Inbox(Box<dyn LocalInbox<M>>),
     /// Into the mailbox of an actor that the user runs.
@@ -28,7 +28,7 @@ pub enum LocalEntry<M: NetMessage> {
 }
 
 /// The way of messages of one type into an inbox.
-pub trait LocalInbox<M: NetMessage>: Send + Sync {
+pub(crate) trait LocalInbox<M: NetMessage>: Send + Sync {
     /// Puts a message into the inbox. If the service has closed, what comes with it is dropped.
     fn enter(&self, message: M, entering: LocalEnvelope<M>) -> JobId;
 
@@ -43,7 +43,7 @@ pub trait LocalInbox<M: NetMessage>: Send + Sync {
 }
 
 /// A local message's reply channel, and its place among the unfinished messages.
-pub struct LocalEnvelope<M: NetMessage> {
+pub(crate) struct LocalEnvelope<M: NetMessage> {
     /// The channel for the handler's result; `None` for a tell.
     pub reply: Option<oneshot::Sender<M::Result>>,
     /// Its place among the service's unfinished messages.
@@ -88,7 +88,7 @@ impl<M: NetMessage> Drop for QueuedMessage<'_, M> {
 }
 
 /// The entrance through the mailbox of an actor that the user runs.
-pub struct MailboxEntry<M: NetMessage> {
+pub(crate) struct MailboxEntry<M: NetMessage> {
     recipient: Recipient<M>,
 }
 

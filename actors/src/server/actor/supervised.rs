@@ -30,7 +30,7 @@ const PAUSES: Backoff =
     Backoff::new(Duration::from_millis(10), Duration::from_secs(5)).with_jitter(Jitter::None).at_once_first();
 
 /// A function that makes the actor: once at first, and again after each panic.
-pub type Factory<A> = Box<dyn FnMut() -> A + Send>;
+pub(crate) type Factory<A> = Box<dyn FnMut() -> A + Send>;
 
 /// The entry to an actor that the mesh runs.
 pub struct SupervisedActor<A: Actor> {
@@ -80,7 +80,7 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
     }
 
     /// The current address of the actor; after a panic it is another.
-    pub fn addr(&self) -> Addr<A> {
+    pub(crate) fn addr(&self) -> Addr<A> {
         self.addr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -26,7 +26,7 @@ impl SubscriberStream {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
-    pub async fn next(&self) -> Option<Vec<Bytes>> {
+    pub(crate) async fn next(&self) -> Option<Vec<Bytes>> {
         let mut until = None;
         poll_fn(|task| self.poll_next(task, &mut until)).await
     }
@@ -62,7 +62,7 @@ impl SubscriberStream {
 
     /// From now on `progress` says how far the subscriber's connection has got, in any unit: while that changes, the
     /// subscriber is waited for, though it takes nothing of what is kept for it.
-    pub fn watch(&self, progress: impl Fn() -> u64 + Send + 'static) {
+    pub(crate) fn watch(&self, progress: impl Fn() -> u64 + Send + 'static) {
         self.publisher.lock().readers.watch(self.id, Box::new(progress));
     }
 }

@@ -20,7 +20,7 @@ const WITHIN_BYTES: usize = 4;
 
 /// Whole frames as one connection brought them, with a place among the service's unfinished messages for each message
 /// that is left in them. What was taken out is not seen again, even if its handler panics.
-pub struct Delivery {
+pub(crate) struct Delivery {
     frames: Bytes,
     /// Where the next frame begins.
     at: usize,
@@ -210,7 +210,7 @@ pub(crate) fn refuse_all(frames: &[u8], answers: &Responder) -> usize {
 }
 
 /// One message on its way into its handler, still encoded.
-pub struct IncomingMessage<'a> {
+pub(crate) struct IncomingMessage<'a> {
     /// The number of its handler.
     pub slot: usize,
     /// The encoded message.
@@ -230,7 +230,7 @@ pub struct IncomingMessage<'a> {
 }
 
 /// A message's place among the service's unfinished messages.
-pub enum MessagePermit<'a> {
+pub(crate) enum MessagePermit<'a> {
     /// Given back together with those of the messages that arrived with it.
     Shared(&'a mut Permits, &'a Arc<Permits>),
     /// Its own.

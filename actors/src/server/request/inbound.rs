@@ -54,7 +54,7 @@ impl InboundMessage {
 
 /// What a request ends in.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The encoded reply.
     Reply(Encoding, ReplyBytes),
     /// No reply, and why.
@@ -74,12 +74,12 @@ pub struct ReplyTo {
 
 impl ReplyTo {
     /// To the request `id` of a connection, which must be owed there.
-    pub fn wire(answers: Arc<Responder>, id: u64, preferred: Encoding) -> Self {
+    pub(crate) fn wire(answers: Arc<Responder>, id: u64, preferred: Encoding) -> Self {
         Self { way: Some(ReplyRoute::Wire { answers, id }), preferred }
     }
 
     /// To a caller in this process.
-    pub fn local(waiting: oneshot::Sender<Outcome>, max_bytes: usize) -> Self {
+    pub(crate) fn local(waiting: oneshot::Sender<Outcome>, max_bytes: usize) -> Self {
         Self { way: Some(ReplyRoute::Local { waiting, max_bytes }), preferred: Encoding::MessagePack }
     }
 
@@ -101,7 +101,7 @@ impl ReplyTo {
     }
 
     /// Sends the reply, with whatever else leaves next on the connection.
-    pub fn send<R: WireType>(self, reply: &R) {
+    pub(crate) fn send<R: WireType>(self, reply: &R) {
         self.send_at(Flush::Gathered, reply);
     }
 

@@ -14,7 +14,7 @@ const NONE: u64 = u64::MAX;
 const BEGUN: u64 = 1 << 31;
 
 /// No deadline.
-pub const NEVER: u64 = u64::MAX;
+pub(crate) const NEVER: u64 = u64::MAX;
 
 /// Which requests are owed an answer, and when it is no use any more. A request's number names its place in the lower half,
 /// see [`CallId`](meshzero_proto::call::in_flight::CallId), and a caller uses a place again only when the request that had it is no
@@ -22,7 +22,7 @@ pub const NEVER: u64 = u64::MAX;
 ///
 /// Times are milliseconds since whatever instant its user counts from.
 #[derive(Debug)]
-pub struct PendingRequests {
+pub(crate) struct PendingRequests {
     chunks: Box<[OnceLock<Box<[Slot; CHUNK]>>]>,
     limit: usize,
 }
@@ -41,14 +41,14 @@ impl Slot {
 
 impl PendingRequests {
     /// Room for `limit` requests at a time.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         let limit = limit.min(BEGUN as usize);
         Self { chunks: (0..limit.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect(), limit }
     }
 
     /// Notes that the request `id` was taken, whose reply is wanted until `deadline`, and that the one which had its place is
     /// no longer wanted; false if its place is beyond the limit, or it is owed already. To be called by one at a time.
-    pub fn insert(&self, id: u64, deadline: u64) -> bool {
+    pub(crate) fn insert(&self, id: u64, deadline: u64) -> bool {
         let index = index(id);
         if index >= self.limit {
             return false;
@@ -65,14 +65,14 @@ impl PendingRequests {
 
     /// Notes that the handler of `id` begins; false if that is not owed any more, and must not be handled.
     #[inline]
-    pub fn start(&self, id: u64) -> bool {
+    pub(crate) fn start(&self, id: u64) -> bool {
         self.place(id).is_some_and(|place| {
             place.id.compare_exchange(id, id | BEGUN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
     }
 
     /// Notes that nobody waits for the answer to `id` any more; false if it was not owed.
-    pub fn remove(&self, id: u64) -> bool {
+    pub(crate) fn remove(&self, id: u64) -> bool {
         let forget = |place: &Slot, id| {
             place.id.compare_exchange(id, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
@@ -82,13 +82,13 @@ impl PendingRequests {
     }
 
     /// Whether somebody waits for the answer to `id`.
-    pub fn contains(&self, id: u64) -> bool {
+    pub(crate) fn contains(&self, id: u64) -> bool {
         self.place(id).is_some_and(|place| place.id.load(Ordering::Acquire) & !BEGUN == id)
     }
 
     /// Forgets the requests that have not begun and whose deadline is not after `now`, and shows each to `expired`. Says when
     /// the next is due, if there is one. To be called by whoever calls [`PendingRequests::insert`].
-    pub fn expire(&self, now: u64, mut expired: impl FnMut(u64)) -> Option<u64> {
+    pub(crate) fn expire(&self, now: u64, mut expired: impl FnMut(u64)) -> Option<u64> {
         let mut next = NEVER;
         for place in self.chunks.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter()) {
             let id = place.id.load(Ordering::Acquire);

@@ -54,7 +54,7 @@ impl Drop for ReplyBatch<'_> {
 
 /// The way back for one reply, while its message is being handled: into a batch that leaves when the handlers have had
 /// their turn. Dropped without an answer it says that the handler panicked.
-pub struct ReplySlot<'a> {
+pub(crate) struct ReplySlot<'a> {
     way: Option<ReplyTarget<'a>>,
 }
 
@@ -75,7 +75,7 @@ impl<'a> ReplySlot<'a> {
     }
 
     /// Sends the reply.
-    pub fn send<R: WireType>(mut self, reply: &R) {
+    pub(crate) fn send<R: WireType>(mut self, reply: &R) {
         match self.way.take() {
             Some(ReplyTarget::Batch { answers, id, preferred, out }) if answers.owed.contains(id) => {
                 // Should the reply's `Serialize` panic, this says so in its place.
@@ -93,12 +93,12 @@ impl<'a> ReplySlot<'a> {
     }
 
     /// Sends the reason why there is no reply.
-    pub fn refuse(mut self, why: &Refusal) {
+    pub(crate) fn refuse(mut self, why: &Refusal) {
         self.end(why);
     }
 
     /// The way back for a reply that comes later, maybe from another thread.
-    pub fn later(mut self) -> Option<ReplyTo> {
+    pub(crate) fn later(mut self) -> Option<ReplyTo> {
         match self.way.take()? {
             ReplyTarget::Batch { answers, id, preferred, .. } => {
                 Some(ReplyTo::wire(Arc::clone(answers), id, preferred))

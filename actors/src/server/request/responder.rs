@@ -17,7 +17,7 @@ use crate::server::request::pending::{NEVER, PendingRequests};
 use crate::telemetry::counters::RequestCounters;
 
 /// The replies that one connection owes its caller. Shared by whoever may answer, on any thread.
-pub struct Responder {
+pub(crate) struct Responder {
     /// Requests that were taken and have neither been answered nor cancelled.
     pub(crate) owed: PendingRequests,
     /// The time at which those that wait are looked at, because their deadlines pass.
@@ -34,7 +34,7 @@ pub struct Responder {
 impl Responder {
     /// Answers of at most `max_bytes` each go out through `outbox`; at most `limit` may be owed at a time. What is not
     /// answered is counted by `counters`.
-    pub fn new(
+    pub(crate) fn new(
         outbox: Arc<SendQueue>,
         limit: usize,
         max_bytes: usize,
@@ -89,7 +89,7 @@ impl Responder {
     }
 
     /// Refuses the request `id`, whether or not it is owed.
-    pub fn refuse(&self, id: u64, refusal: &Refusal) {
+    pub(crate) fn refuse(&self, id: u64, refusal: &Refusal) {
         self.push(|answers, out| answers.write_refusal(out, id, refusal));
     }
 
