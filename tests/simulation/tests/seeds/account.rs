@@ -55,7 +55,7 @@ impl Account {
         self.with(|book| book.digest.finish())
     }
 
-    /// All records, if the trace was to be kept.
+    /// All records and log lines, if the trace was to be kept.
     pub fn trace(&self) -> Vec<String> {
         self.with(|book| book.trace.take().unwrap_or_default())
     }
