@@ -341,7 +341,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::AdvertiseError> {
     /// use std::time::Duration;
     ///
-    /// use meshzero::Restart;
+    /// use meshzero::RestartPolicy;
     ///
     /// let restart = Restart::Limited { restarts: 3, within: Duration::from_secs(3_600) };
     /// let camera = mesh.advertise("camera", || Camera).restart(restart).await?;

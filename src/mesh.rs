@@ -102,7 +102,7 @@ impl Mesh {
     /// This method is cancel safe.
     ///
     /// ```no_run
-    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::Gone> {
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::MeshClosed> {
     /// for service in mesh.stats().await?.services {
     ///     println!("{}: {} messages, {} unfinished", service.service, service.messages, service.unfinished);
     /// }

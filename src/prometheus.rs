@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 /// `mesh` and `node`.
 ///
 /// ```no_run
-/// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::Gone> {
+/// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::MeshClosed> {
 /// let text = meshzero::prometheus::text([mesh.stats().await?]);
 /// assert!(text.ends_with("# EOF\n"));
 /// # Ok(())

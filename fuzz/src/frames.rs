@@ -1,7 +1,7 @@
 //! Frames, cut at any byte.
 
 use bytes::BytesMut;
-use meshzero_proto::wire::frame::{self, Frame, FrameError, Frames, HEADER_BYTES, Header, Kind};
+use meshzero_proto::wire::frame::{self, Frame, FrameError, FrameKind, Frames, HEADER_BYTES, Header};
 
 /// The first two bytes are the limit, the third is the number of bytes that arrive at a time; the others are frames.
 ///
@@ -20,7 +20,7 @@ pub fn run(bytes: &[u8]) {
             assert!(cut.whole <= bytes.len());
             let read: Vec<_> = Frames::new(&bytes[..cut.whole]).collect();
             assert_eq!(read.len(), cut.contents.frames);
-            let tells = read.iter().filter(|(header, _)| header.kind == Kind::Tell).count();
+            let tells = read.iter().filter(|(header, _)| header.kind == FrameKind::Tell).count();
             let highest = read.iter().map(|(header, _)| header.slot).max().unwrap_or(0);
             assert_eq!((tells, highest), (cut.contents.tells, cut.contents.highest_slot));
             assert_eq!((read.len(), error), (taken.len(), None));
@@ -63,7 +63,7 @@ fn take_all(bytes: &[u8], step: usize, limit: usize) -> (Vec<Frame>, Option<Fram
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut bytes = vec![0xff, 0xff, 7];
     let mut all = Vec::new();
-    for kind in (0..=u8::MAX).filter_map(Kind::from_byte) {
+    for kind in (0..=u8::MAX).filter_map(FrameKind::from_byte) {
         let header = Header { flags: frame::BINCODE, slot: 3, ..Header::new(kind, 0) };
         frame::write(&mut bytes, header, b"payload");
         all.push(bytes.clone());

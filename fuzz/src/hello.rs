@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use meshzero_proto::id::{InstanceId, LinkId, NodeId};
 use meshzero_proto::name::{MeshName, ServiceName};
 use meshzero_proto::wire::hello::{
-    self, Answer, Hello, HelloError, MAX_HELLO_BYTES, Purpose, Rejection, Resume, Welcome,
+    self, Hello, HelloAnswer, HelloError, MAX_HELLO_BYTES, Purpose, Rejection, Resume, Welcome,
 };
 
 use crate::memory;
@@ -84,10 +84,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
         hello,
     ];
     let answers = [
-        Answer::Welcome(Welcome { link: Some(link), service: None, ..welcome.clone() }),
-        Answer::Welcome(welcome),
-        Answer::Rejected(Rejection::OtherMesh { theirs: MeshName::default() }),
-        Answer::Rejected(Rejection::Full),
+        HelloAnswer::Welcome(Welcome { link: Some(link), service: None, ..welcome.clone() }),
+        HelloAnswer::Welcome(welcome),
+        HelloAnswer::Rejected(Rejection::OtherMesh { theirs: MeshName::default() }),
+        HelloAnswer::Rejected(Rejection::Full),
     ];
     hellos.iter().map(hello::encode_hello).chain(answers.iter().map(hello::encode_answer)).collect()
 }

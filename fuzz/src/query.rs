@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use meshzero_proto::discovery::advert::MAX_HEARD_ADDRESSES;
-use meshzero_proto::discovery::query::{self, Asked, NETWORK_DATAGRAM_BYTES, Question, Replied, Replies};
+use meshzero_proto::discovery::query::{
+    self, ForeignQuestions, NETWORK_DATAGRAM_BYTES, Question, ReplyAssembler, ReplyTotals,
+};
 
 use crate::memory;
 
@@ -17,7 +19,7 @@ const KEPT: usize = 3 << 20;
 pub fn run(bytes: &[u8]) {
     let Some((hosts, mut rest)) = bytes.split_first() else { return };
     memory::within(KEPT, || {
-        let mut replies = Replies::default();
+        let mut replies = ReplyAssembler::default();
         let mut number: u8 = 0;
         while let Some((length, behind)) = rest.split_first_chunk() {
             let length = usize::from(u16::from_le_bytes(*length)).min(behind.len());
@@ -28,7 +30,7 @@ pub fn run(bytes: &[u8]) {
             for replied in [query::parse_reply(datagram), replies.add(from, datagram)] {
                 check(replied);
             }
-            if let Ok(asked) = Asked::parse(datagram) {
+            if let Ok(asked) = ForeignQuestions::parse(datagram) {
                 assert!(asked.questions.len() <= datagram.len() && asked.known.len() <= datagram.len());
             }
         }
@@ -36,9 +38,9 @@ pub fn run(bytes: &[u8]) {
     check(query::parse_reply(bytes));
 }
 
-fn check(replied: Result<Replied, query::ReplyError>) {
+fn check(replied: Result<ReplyTotals, query::ReplyError>) {
     match replied {
-        Ok(Replied { adverts, gone, invalid }) => {
+        Ok(ReplyTotals { adverts, gone, invalid }) => {
             assert!(gone.len() < 9_000);
             assert!(adverts.iter().all(|advert| advert.addresses.len() <= MAX_HEARD_ADDRESSES));
             assert!(invalid.iter().all(|(_, problem)| problem.to_string().len() < 2_000));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use meshzero_proto::codec::{Blob, DecodeLimits, Encoding, Wire, decode, encode};
+use meshzero_proto::codec::{Blob, DecodeLimits, Encoding, WireType, decode, encode};
 use serde::{Deserialize, Serialize};
 
 use crate::memory;
@@ -124,7 +124,7 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-fn decoded<T: Wire>(bytes: &[u8], encoding: Encoding) -> Option<T> {
+fn decoded<T: WireType>(bytes: &[u8], encoding: Encoding) -> Option<T> {
     match memory::within(3 * LIMITS.bytes, || decode::<T>(bytes, encoding, &LIMITS)) {
         Ok(value) => Some(value),
         Err(error) => {
@@ -135,7 +135,7 @@ fn decoded<T: Wire>(bytes: &[u8], encoding: Encoding) -> Option<T> {
 }
 
 /// Reads a `T`, and if that succeeds, encodes it and reads it again.
-fn read<T: Wire>(bytes: &[u8], encoding: Encoding) {
+fn read<T: WireType>(bytes: &[u8], encoding: Encoding) {
     let Some(value) = decoded::<T>(bytes, encoding) else { return };
     let mut written = Vec::new();
     if encode(&value, encoding, 1 << 20, &mut written).is_err() {
@@ -153,7 +153,7 @@ fn read<T: Wire>(bytes: &[u8], encoding: Encoding) {
 
 /// A value of each type in each encoding.
 pub fn seeds() -> Vec<Vec<u8>> {
-    fn both<T: Wire>(all: &mut Vec<Vec<u8>>, what: u8, value: &T) {
+    fn both<T: WireType>(all: &mut Vec<Vec<u8>>, what: u8, value: &T) {
         for (what, encoding) in [(what, Encoding::Bincode), (what | 0x80, Encoding::MessagePack)] {
             let mut bytes = vec![what];
             if encode(value, encoding, 1 << 20, &mut bytes).is_ok() {

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use meshzero_proto::codec::type_info;
 use meshzero_proto::discovery::advert::{Advert, MAX_HEARD_ADDRESSES};
-use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, Told};
+use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, PeerUpdate};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::{MeshName, ServiceName, Topic, TypeName};
 use meshzero_proto::news::{self, GapReason, Policy, Subscribe};
@@ -38,12 +38,12 @@ pub fn run(bytes: &[u8]) {
             }
         }
         2 => {
-            if let Ok(told) = memory::within(few, || Told::decode(bytes)) {
+            if let Ok(told) = memory::within(few, || PeerUpdate::decode(bytes)) {
                 assert!(told.known.iter().all(|advert| advert.addresses.len() <= MAX_HEARD_ADDRESSES));
                 let mut frames = BytesMut::from(&told.to_frames()[..]);
-                let mut again = Told::default();
+                let mut again = PeerUpdate::default();
                 while let Some(frame) = frame::take(&mut frames, MAX_TOLD_BYTES).expect("frames") {
-                    let part = Told::decode(&frame.payload).expect("it was encoded from this value");
+                    let part = PeerUpdate::decode(&frame.payload).expect("it was encoded from this value");
                     again.known.extend(part.known);
                     again.gone.extend(part.gone);
                 }
@@ -90,7 +90,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         addresses: vec![([10, 0, 0, 1], 4_000).into(), ([0u16; 8], 4_000).into()],
         leaving: false,
     };
-    let told = Told { known: vec![advert.clone(), advert], gone: vec![InstanceId::from_random([3; 16])] };
+    let told =
+        PeerUpdate { known: vec![advert.clone(), advert], gone: vec![InstanceId::from_random([3; 16])] };
     let told: Vec<Vec<u8>> =
         frame::Frames::new(&told.to_frames()).map(|(_, payload)| payload.to_vec()).collect();
     let subscribe =

@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use meshzero_proto::codec::{self, DecodeLimits, Encoding, Json};
-use meshzero_proto::networkzero::{Advert, Command};
-use meshzero_proto::zmtp::{self, Conversation, Event, SocketType, ZmtpError};
+use meshzero_proto::networkzero::{Command, ServiceAdvert};
+use meshzero_proto::zmtp::{self, SocketType, ZmtpError, ZmtpEvent, ZmtpMachine};
 
 use crate::memory;
 
@@ -20,10 +20,10 @@ pub fn run(bytes: &[u8]) {
         0 => converse(bytes),
         1 => transcode(bytes),
         2 => {
-            if let Ok(advert) = Advert::from_bytes(bytes)
+            if let Ok(advert) = ServiceAdvert::from_bytes(bytes)
                 && let Some(written) = advert.to_bytes()
             {
-                let again = Advert::from_bytes(&written).expect("it was encoded from this value");
+                let again = ServiceAdvert::from_bytes(&written).expect("it was encoded from this value");
                 assert_eq!((&again.name, again.address), (&advert.name, advert.address));
             }
         }
@@ -48,13 +48,13 @@ fn converse(bytes: &[u8]) {
     }
 }
 
-fn events(bytes: &[u8], step: usize) -> Result<Vec<Event>, ZmtpError> {
-    let mut conversation = Conversation::new(LIMIT);
+fn events(bytes: &[u8], step: usize) -> Result<Vec<ZmtpEvent>, ZmtpError> {
+    let mut conversation = ZmtpMachine::new(LIMIT);
     let (mut buffer, mut events) = (BytesMut::new(), Vec::new());
     for part in bytes.chunks(step) {
         buffer.extend_from_slice(part);
         while let Some(event) = conversation.next(&mut buffer)? {
-            if let Event::Message(frames) = &event {
+            if let ZmtpEvent::Message(frames) = &event {
                 assert!(frames.iter().map(|frame| frame.len()).sum::<usize>() <= LIMIT);
                 let _ = zmtp::divide(frames.clone());
             }

@@ -1,29 +1,29 @@
-//! Buffers for frames, which are written part by part.
+//! Buffers to which frames are written in parts.
 
-/// Memory that frames are written to.
+/// A buffer to which frames are written.
 pub trait WriteBuffer {
-    /// Returns the number of bytes that are written.
+    /// Returns the number of written bytes.
     fn length(&self) -> usize;
 
     /// Appends a part.
     fn put(&mut self, part: &[u8]);
 
-    /// Has `write` write at the end, to room of so many bytes; it returns how many it has written.
+    /// Calls `write` with `room` bytes at the end; it returns the number of bytes that it has written.
     ///
     /// # Errors
-    /// Those of `write`; nothing is written then.
+    /// Those of `write`; nothing is written in that case.
     fn fill<E>(&mut self, room: usize, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E>;
 
-    /// Has `append` append to what is written, which it leaves as it is.
+    /// Calls `append`, which appends to the written bytes and must not change them.
     fn append<R>(&mut self, append: impl FnOnce(&mut Vec<u8>) -> R) -> R;
 
-    /// Takes back all but the first `length` bytes.
+    /// Truncates the written bytes to the first `length`.
     fn cut(&mut self, length: usize);
 
-    /// The bytes that are written, to be changed in place.
+    /// Returns the written bytes, to be changed in place.
     fn written_mut(&mut self) -> &mut [u8];
 
-    /// The vector behind it, which tells one buffer from another.
+    /// Returns the vector behind it, whose address identifies the buffer.
     fn memory(&self) -> &Vec<u8>;
 }
 
@@ -68,32 +68,32 @@ impl WriteBuffer for Vec<u8> {
     }
 }
 
-/// Memory that is used again and again: longer than what is written, because writing into place is several times as fast for small
-/// parts as appending, and cleared once instead of for each value.
+/// A reusable buffer: its memory is longer than the written bytes, because writing in place is several times as fast for small
+/// parts as appending, and is cleared once instead of for each value.
 #[derive(Debug, Default)]
 pub struct Buffer {
-    /// The bytes that are written, and room behind them.
+    /// The written bytes, and room behind them.
     memory: Vec<u8>,
     length: usize,
 }
 
-/// Bytes that there is room for at least, once something has been written.
+/// The minimum room in bytes, once something has been written.
 const ROOM: usize = 1_024;
 
 impl Buffer {
-    /// The bytes that are written.
+    /// Returns the written bytes.
     #[inline(always)]
     pub fn written(&self) -> &[u8] {
         &self.memory[..self.length]
     }
 
-    /// Returns the number of bytes that its memory takes.
+    /// Returns the size of its memory in bytes.
     #[inline(always)]
     pub fn capacity(&self) -> usize {
         self.memory.capacity()
     }
 
-    /// Takes the bytes that are written, with their memory.
+    /// Takes the written bytes, with their memory.
     pub fn take(&mut self) -> Vec<u8> {
         let mut memory = std::mem::take(&mut self.memory);
         memory.truncate(std::mem::take(&mut self.length));
@@ -178,7 +178,7 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Put(Vec<u8>),
-        /// So much room, and so many of these bytes in it, or an error.
+        /// The room, the number of bytes written to it and their value, or an error.
         Fill(usize, u8, bool),
         Append(Vec<u8>),
         Cut(usize),
@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_what_a_vector_would(steps in prop::collection::vec(step(), 0..40)) {
+        fn it_has_the_content_of_a_vector(steps in prop::collection::vec(step(), 0..40)) {
             let (mut buffer, mut vector) = (Buffer::default(), Vec::new());
             for step in &steps {
                 take_step(&mut buffer, step);

@@ -1,16 +1,16 @@
-//! Long lists in messages: the first few entries, and how many more there are.
+//! Long lists in messages: the first few entries, and the number of the rest.
 
 use std::fmt::Display;
 
 /// The number of entries that are shown unless the entries are short.
 const FEW: usize = 4;
 
-/// The first four of many in words: "a, b, c, d and 3 more".
+/// Formats the first four entries: "a, b, c, d and 3 more".
 pub fn few<T: Display>(many: &[T]) -> String {
     at_most(FEW, many)
 }
 
-/// The same with another number of entries.
+/// Formats the first `most` entries like [`few`].
 pub fn at_most<T: Display>(most: usize, many: &[T]) -> String {
     let named: Vec<String> = many.iter().take(most).map(T::to_string).collect();
     match many.len().saturating_sub(most) {

@@ -13,7 +13,7 @@ macro_rules! identity {
         pub struct $name(u128);
 
         impl $name {
-            /// An identity out of 16 random bytes; the caller brings the randomness.
+            /// Creates an identity from 16 random bytes, which the caller provides.
             pub fn from_random(bytes: [u8; 16]) -> Self {
                 Self(u128::from_le_bytes(bytes))
             }
@@ -59,7 +59,7 @@ identity! {
     NodeId
 }
 identity! {
-    /// One service as offered by one node. Advertising the same name again makes another instance.
+    /// One service as offered by one node. Advertising the same name again creates another instance.
     ///
     /// Written as 32 lower-case hexadecimal digits, which is also a valid DNS label.
     ///
@@ -73,8 +73,8 @@ identity! {
 }
 
 identity! {
-    /// One link between a client and an endpoint, which the endpoint names when it begins. Whoever knows it, and the client's
-    /// node, may go on with the link over another connection, so it is told to nobody else and never logged.
+    /// One link between a client and an endpoint, which the endpoint names when it begins. A peer that knows it, and the client's
+    /// node, can continue the link over another connection, so it is sent to no other node and never logged.
     LinkId
 }
 

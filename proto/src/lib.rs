@@ -1,4 +1,4 @@
-//! The pure half of meshzero: bytes and `now` go in, bytes and events come out.
+//! The sans-I/O half of meshzero: bytes and `now` go in, bytes and events come out.
 //!
 //! Nothing here opens a socket, reads a clock or starts a task, so that every rule of the protocol can be tested
 //! with two ends in memory and a clock of the test's own.

@@ -1,10 +1,10 @@
-//! Every bound of a node in one place, each with what it protects and what raising it costs.
+//! The limits of a node, each with its purpose and the cost of raising it.
 
 use std::time::Duration;
 
-/// The bounds of a node. Plain data: take [`Limits::default`] and change what you must.
+/// The limits of a node. Plain data: start with [`Limits::default`] and change fields as needed.
 ///
-/// A time may be as long as [`Duration::MAX`], which is never.
+/// A time may be up to [`Duration::MAX`], which means never.
 ///
 /// ```
 /// # use meshzero_proto::limits::Limits;
@@ -18,13 +18,12 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Longest encoded message, reply or news item, in bytes. Default 1 MiB, at most 64 MiB.
-    /// A connection may hold this much per direction before the message is complete, and each call of a caller as much of its
-    /// reply, if that is longer than 64 KiB; all connections of an endpoint together `connections` times as much. It is reserved
-    /// as it arrives.
+    /// Longest encoded message, reply or news item, in bytes. Default 1 MiB, at most 64 MiB. A connection may hold this much per
+    /// direction before the message is complete, and each call of a caller as much of its reply, if that is longer than 64 KiB;
+    /// all connections of an endpoint together `connections` times as much. Memory is reserved as bytes arrive.
     pub message_bytes: usize,
-    /// Memory that decoding one message may ask for, as a multiple of `message_bytes`. Default 16. While a list grows, up to
-    /// three times as much may be in use.
+    /// Memory that decoding one message may use, as a multiple of `message_bytes`. Default 16. While a list grows, up to three
+    /// times as much may be in use.
     pub decoded_factor: usize,
     /// Deepest nesting of a message. Default 64. Each level costs stack of the decoding thread.
     pub nesting: u32,
@@ -33,74 +32,74 @@ pub struct Limits {
     pub values: usize,
     /// Longest time from accepting a connection to a valid hello. Default 5 s.
     pub handshake: Duration,
-    /// Connections of one endpoint that are still shaking hands. Default 64. When there are more, the oldest of the address
-    /// that has most of them has to go. Each costs a file descriptor and 1 KiB.
+    /// Connections of one endpoint with an unfinished handshake. Default 64. Beyond this, the oldest of the address that has most
+    /// of them is closed. Each costs a file descriptor and 1 KiB.
     pub handshakes: usize,
     /// Connections of one endpoint. Default 1,024; each costs a file descriptor and about 20 KiB.
     pub connections: usize,
     /// Connections of one endpoint from one remote IP address other than loopback. Default 64.
     pub connections_per_address: usize,
-    /// Unfinished requests of one connection. Default 1,024. A client that does not read may so make the endpoint keep as many
+    /// Unfinished requests of one connection. Default 1,024. A client that does not read may thus make the endpoint keep as many
     /// replies, each of `message_bytes` at most.
     pub requests_in_flight: usize,
     /// Unfinished messages of one service, from all its callers together. Default 256.
     pub mailbox: usize,
-    /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB. As many of results that callers have
-    /// not looked at are kept besides those of `requests_in_flight`, before further calls wait.
+    /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB. The same amount of uncollected results
+    /// is kept besides those of `requests_in_flight`, before further calls wait.
     pub send_queue_bytes: usize,
-    /// Bytes that one connection has written and the other end has not acknowledged, before no more are written. Default
-    /// 1 MiB, which is the least. They are kept for the case that the connection is cut, and as many stay in the processor's
-    /// cache; on networks that are fast and far a larger value keeps the sender from pausing.
+    /// Unacknowledged bytes of one connection, before no more are written. Default 1 MiB, which is the minimum. They are kept in
+    /// case the connection is cut, and as many stay in the processor's cache; on fast networks with a long delay a larger value
+    /// keeps the sender from pausing.
     pub unacknowledged_bytes: usize,
-    /// How long both ends of a link try to go on over another connection when one is cut. Default 10 s. So long calls that
-    /// are under way wait, what is sent is gathered, and the endpoint keeps what it needs to go on.
+    /// Time for which both ends of a link try to continue over another connection when one is cut. Default 10 s. In this time
+    /// pending calls wait, sent messages are queued, and the endpoint keeps the state that it needs to continue.
     pub reconnect: Duration,
-    /// Dials per second, of all links of a node together, beside connections that have stalled; a quarter of them at once. Default
-    /// 100. The first that completes the handshake carries the link on. Each costs a few packets and, for a moment, a file
-    /// descriptor; a link makes at most ten per second. With 0 no connection is raced: after an outage of T seconds TCP's back-off
-    /// keeps links silent for up to T more.
+    /// Dials per second, of all links of a node together, beside connections that have stalled; a quarter of them at once.
+    /// Default 100. The first that completes the handshake continues the link. Each costs a few packets and, for a moment, a file
+    /// descriptor; a link makes at most ten per second. With 0 no connection is raced: after an outage of T seconds TCP's
+    /// back-off keeps links silent for up to T more.
     pub races_per_second: u32,
     /// Subscriptions to the news of one service. Default 1,024; each has a backlog and a connection of its own.
     pub subscriptions: usize,
-    /// Items of news that are kept for one subscriber, whatever it asks for. Default 65,536; each costs up to 100 bytes
+    /// Items of news that are kept for one subscriber, regardless of its request. Default 65,536; each costs up to 100 bytes
     /// besides its own.
     pub backlog_items: usize,
-    /// Bytes of news that are kept for one subscriber besides the newest item, whatever it asks for. Default 16 MiB.
+    /// Bytes of news that are kept for one subscriber besides the newest item, regardless of its request. Default 16 MiB.
     pub backlog_bytes: usize,
-    /// Bytes of news that are kept for all subscribers of one service together, besides the newest items. Default 256 MiB.
-    /// It is divided evenly, so it says something where many ask for a lot, and do not all ask for the same.
+    /// Bytes of news that are kept for all subscribers of one service together, besides the newest items. Default 256 MiB. It is
+    /// divided evenly, so it takes effect if many subscribers request large queues with different policies.
     pub news_bytes: usize,
-    /// How long a publisher that waits for room waits for a subscriber that takes nothing. Default 5 s. Afterwards the
-    /// subscriber misses what is too much, and is told, until it has caught up.
+    /// Time that a publisher that waits for room waits for a subscriber that takes nothing. Default 5 s. Afterwards the
+    /// subscriber misses the items beyond its queue, and is sent their number, until it has caught up.
     pub news_patience: Duration,
-    /// Topics of one service whose last item is retained, or that are described. Default 1,024.
+    /// Topics of one service with a retained item or a description. Default 1,024.
     pub topics: usize,
-    /// Instances that a node keeps in its directory. Default 4,096; each costs about 1 KiB, and the mDNS daemon may remember
-    /// four times as many. Those that were only heard of make way for others; those that proved themselves do not.
+    /// Instances that a node keeps in its directory. Default 4,096; each costs about 1 KiB, and the mDNS daemon may remember four
+    /// times as many. Unproved instances are evicted for others; proved ones are not.
     pub instances: usize,
-    /// Instances that one source may have told of without their being proved: a host that replied to a question, or a peer.
-    /// Default 1,024. Whoever sends by multicast cannot be told from others, so all together have half of `instances`.
+    /// Unproved instances reported by one source: a host that replied to a question, or a peer. Default 1,024. Senders by
+    /// multicast cannot be distinguished, so all together have half of `instances`.
     pub instances_per_source: usize,
-    /// Instances that are kept of one remote node. Default 64: the first that are heard of, until one of them is gone. Those beyond are
-    /// left out of lists and not told to watchers; one that is asked for by its exact name is found all the same, and as many are kept
-    /// of each such name besides. A node offers no more itself.
+    /// Instances that are kept of one remote node. Default 64: the first that are reported, until one of them is gone. Those
+    /// beyond are left out of lists and not sent to watchers; one that is requested by its exact name is found all the same, and
+    /// as many are kept of each such name besides. A node does not offer more itself.
     pub instances_per_node: usize,
-    /// How long a service that closes may take to finish what it has accepted, answers and news on their way out included.
-    /// Default 5 s. What is not finished then is abandoned, and named. A program that ends without closing its mesh waits
-    /// 0.8 s at most.
+    /// Time that a closing service may take to finish accepted messages, including outgoing replies and news. Default 5 s.
+    /// Messages that are unfinished then are abandoned, and named. A program that ends without closing its mesh waits 0.8 s at
+    /// most.
     pub drain: Duration,
-    /// Deadline of a request that names none. Default 5 s.
+    /// Deadline of a request without one of its own. Default 5 s.
     pub request_timeout: Duration,
-    /// Silence on a connection after which it is asked for a sign of life. Default 2.5 s, a second at least; a peer
-    /// that has sent nothing for four times as long is taken for dead.
+    /// Silence on a connection after which a ping is sent. Default 2.5 s, a second at least; a peer that has sent nothing for
+    /// four times as long is considered dead.
     pub keep_alive: Duration,
 }
 
-/// Longer than any program runs, and short enough for every system's clock: what is to take longer takes so long.
+/// A time longer than any program runs, and short enough for every system's clock: longer times are reduced to it.
 pub const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 
 impl Limits {
-    /// The same with times that can be added to any clock's: none is longer than [`FOREVER`].
+    /// Returns the limits with times that can be added to any clock's: none is longer than [`FOREVER`].
     #[must_use]
     pub fn saturated(mut self) -> Self {
         for time in [
@@ -117,7 +116,7 @@ impl Limits {
     }
 }
 
-/// The largest value that [`Limits::message_bytes`] may have: 64 MiB.
+/// The largest value of [`Limits::message_bytes`]: 64 MiB.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 impl Default for Limits {

@@ -1,7 +1,6 @@
-//! Names that people choose: of a mesh, a service, a topic, a message type. Checked once, then trusted.
+//! Names chosen by users: of a mesh, a service, a topic, a message type. Checked once, then trusted.
 //!
-//! Short ones are kept in place, because every item of news carries two, and a counted reference would cost more than the
-//! item.
+//! Short names are stored inline, because every item of news carries two, and a counted reference would cost more than the item.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -14,10 +13,10 @@ use smol_str::SmolStr;
 /// The longest name, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 128;
 
-/// The mesh that programs join when they name none.
+/// The mesh that programs join by default.
 pub const DEFAULT_MESH: &str = "meshzero";
 
-/// Why a text cannot be a name.
+/// The reason why a text is not a valid name.
 ///
 /// ```
 /// # use meshzero_proto::name::{InvalidName, ServiceName};
@@ -35,13 +34,13 @@ pub enum InvalidName {
     /// The text has no character.
     #[error("a {kind} name must have at least one character")]
     Empty {
-        /// What was to be named.
+        /// The kind of name.
         kind: &'static str,
     },
     /// The text is longer than [`MAX_NAME_BYTES`].
     #[error("this {kind} name has {bytes} bytes; at most {MAX_NAME_BYTES} fit")]
     TooLong {
-        /// What was to be named.
+        /// The kind of name.
         kind: &'static str,
         /// Its length in bytes of UTF-8.
         bytes: usize,
@@ -49,7 +48,7 @@ pub enum InvalidName {
     /// The text has a control character such as a newline or an escape.
     #[error("the {kind} name {name:?} has the control character {character:?}; use printable text")]
     Control {
-        /// What was to be named.
+        /// The kind of name.
         kind: &'static str,
         /// The text.
         name: String,
@@ -82,14 +81,14 @@ macro_rules! name {
             /// Checks `text`.
             ///
             /// # Errors
-            /// [`InvalidName`] says what is wrong with it.
+            /// [`InvalidName`] with the reason.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
                 let text = text.as_ref();
                 check($kind, $least_bytes, text)?;
                 Ok(Self(text.into()))
             }
 
-            /// As text.
+            /// Returns the name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -156,7 +155,7 @@ macro_rules! name {
 }
 
 name! {
-    /// The name of a mesh: nodes of one name see each other, nodes of another never do.
+    /// The name of a mesh: nodes of the same mesh see each other, nodes of different meshes never do.
     ///
     /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
     ///
@@ -177,10 +176,10 @@ name! {
     /// ```
     /// # use meshzero_proto::name::{InvalidName, ServiceName};
     /// let arm = ServiceName::new("robot/arm")?;
-    /// // It is a text for whoever reads it.
+    /// // It dereferences to a str.
     /// assert!(arm.starts_with("robot/"));
     /// assert_eq!(arm.to_string(), "robot/arm");
-    /// // Whatever reads it checks it: parsing, converting, and serde.
+    /// // Parsing, converting, and serde check it.
     /// assert_eq!("robot/arm".parse(), Ok(arm));
     /// assert!(ServiceName::try_from("\u{1b}[2J").is_err());
     /// # Ok::<(), InvalidName>(())
@@ -188,7 +187,7 @@ name! {
     ServiceName, "service", 1
 }
 name! {
-    /// The name under which a message type travels: its Rust name without the module, if the service chose no other.
+    /// The wire name of a message type: its Rust name without the module, unless the service chose another.
     ///
     /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
     ///
@@ -201,7 +200,7 @@ name! {
     TypeName, "message type", 1
 }
 name! {
-    /// What news are about, such as `pose/left`. Subscriptions name a prefix of it.
+    /// The topic of a news item, such as `pose/left`. Subscriptions select a prefix of it.
     ///
     /// Any Unicode text of at most [`MAX_NAME_BYTES`] bytes without control characters; unlike other names it may be
     /// empty. Cheap to clone.
@@ -209,7 +208,7 @@ name! {
     /// ```
     /// # use meshzero_proto::name::{InvalidName, Topic};
     /// let topic = Topic::new("pose/left")?;
-    /// // What a subscription to "pose/" compares.
+    /// // A subscription to "pose/" compares the prefix.
     /// assert!(topic.starts_with("pose/"));
     /// assert_eq!(topic.as_str(), "pose/left");
     /// assert!(Topic::new("").is_ok());
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_says_why() {
+    fn an_invalid_name_gives_the_reason() {
         assert_eq!(ServiceName::new(""), Err(InvalidName::Empty { kind: "service" }));
         let long = "x".repeat(MAX_NAME_BYTES + 1);
         assert_eq!(ServiceName::new(&long), Err(InvalidName::TooLong { kind: "service", bytes: 129 }));

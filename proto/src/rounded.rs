@@ -1,4 +1,4 @@
-//! Durations as people read them.
+//! Durations in a readable form.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use meshzero_proto::rounded::Rounded;
+/// use meshzero_proto::rounded::RoundedDuration;
 ///
-/// assert_eq!(Rounded(Duration::from_nanos(298_826_309)).to_string(), "299ms");
-/// assert_eq!(Rounded(Duration::from_secs(5)).to_string(), "5s");
+/// assert_eq!(RoundedDuration(Duration::from_nanos(298_826_309)).to_string(), "299ms");
+/// assert_eq!(RoundedDuration(Duration::from_secs(5)).to_string(), "5s");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoundedDuration(pub Duration);
@@ -19,7 +19,7 @@ impl fmt::Display for RoundedDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
         let (unit, name) = match nanos {
-            // What would be rounded to a thousand is one of the next unit.
+            // A value that would be rounded to a thousand is one of the next unit.
             999_500_000.. => (1e9, "s"),
             999_500.. => (1e6, "ms"),
             1_000.. => (1e3, "µs"),

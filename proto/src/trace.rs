@@ -1,4 +1,4 @@
-//! Which trace a message belongs to, and which span of it: what travels with a message, after W3C Trace Context.
+//! The trace context that travels with a message, by W3C Trace Context: its trace, and its span.
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
@@ -7,13 +7,13 @@ use std::str::FromStr;
 /// Length of a [`TraceContext`] in a frame, in bytes.
 pub const TRACE_BYTES: usize = 25;
 
-/// The one flag that level 1 of the standard knows. Others are zero and ignored.
+/// The only flag that level 1 of the standard defines. Others are zero and ignored.
 const SAMPLED: u8 = 1;
 
 /// The version of the header that is written.
 const VERSION: &str = "00";
 
-/// Which trace: all that comes of one cause, in however many programs.
+/// A trace: all work with one cause, in any number of programs.
 ///
 /// ```
 /// # use meshzero_proto::trace::TraceId;
@@ -23,7 +23,7 @@ const VERSION: &str = "00";
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TraceId(NonZeroU128);
 
-/// Which span of a trace: one step of the work, such as one call.
+/// A span of a trace: one step of the work, such as one call.
 ///
 /// ```
 /// # use meshzero_proto::trace::SpanId;
@@ -34,24 +34,24 @@ pub struct TraceId(NonZeroU128);
 pub struct SpanId(NonZeroU64);
 
 impl TraceId {
-    /// The id with these bytes, the most significant first; `None` for zeros, which are no id.
+    /// Returns the id with these bytes, the most significant first; `None` for zeros, which are not a valid id.
     pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
         NonZeroU128::new(u128::from_be_bytes(bytes)).map(Self)
     }
 
-    /// Its bytes, the most significant first.
+    /// Returns its bytes, the most significant first.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.get().to_be_bytes()
     }
 }
 
 impl SpanId {
-    /// The id with these bytes, the most significant first; `None` for zeros, which are no id.
+    /// Returns the id with these bytes, the most significant first; `None` for zeros, which are not a valid id.
     pub fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
         NonZeroU64::new(u64::from_be_bytes(bytes)).map(Self)
     }
 
-    /// Its bytes, the most significant first.
+    /// Returns its bytes, the most significant first.
     pub fn to_bytes(self) -> [u8; 8] {
         self.0.get().to_be_bytes()
     }
@@ -81,19 +81,19 @@ impl fmt::Debug for SpanId {
     }
 }
 
-/// Whether whoever began a trace wants it to be recorded.
+/// The decision to record a trace, made where it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sampling {
     /// It may be recorded.
     Sampled,
-    /// It need not be.
+    /// It need not be recorded.
     NotSampled,
 }
 
-/// The place of some work in a trace: which trace it belongs to, and which span of that it is.
+/// The position of some work in a trace: the trace, and the span within it.
 ///
-/// It is written and read as the `traceparent` of [W3C Trace Context](https://www.w3.org/TR/trace-context-1/), so that it can
-/// come from an HTTP request or an OpenTelemetry span, and go on as one.
+/// It is written and parsed as the `traceparent` of [W3C Trace Context](https://www.w3.org/TR/trace-context-1/), so that it can
+/// come from an HTTP request or an OpenTelemetry span, and continue as one.
 ///
 /// ```
 /// # use meshzero_proto::trace::{InvalidTraceParent, TraceContext};
@@ -113,32 +113,32 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The span `span_id` of the trace `trace_id`.
+    /// Creates the context of the span `span_id` of the trace `trace_id`.
     pub fn new(trace_id: TraceId, span_id: SpanId, sampling: Sampling) -> Self {
         Self { trace_id, span_id, sampling }
     }
 
-    /// The trace.
+    /// Returns the trace.
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
     }
 
-    /// The span in it.
+    /// Returns the span in it.
     pub fn span_id(&self) -> SpanId {
         self.span_id
     }
 
-    /// Whether whoever began the trace wants it to be recorded.
+    /// Returns true if the trace is to be recorded, as decided where it began.
     pub fn is_sampled(&self) -> bool {
         self.sampling == Sampling::Sampled
     }
 
-    /// Another span of the same trace.
+    /// Returns another span of the same trace.
     pub fn with_span(self, span_id: SpanId) -> Self {
         Self { span_id, ..self }
     }
 
-    /// As it travels in a frame: 16 bytes of trace, 8 of span, one of flags.
+    /// Encodes it as in a frame: 16 bytes of trace, 8 of span, one of flags.
     pub fn to_bytes(self) -> [u8; TRACE_BYTES] {
         let mut bytes = [0; TRACE_BYTES];
         bytes[..16].copy_from_slice(&self.trace_id.to_bytes());
@@ -147,7 +147,7 @@ impl TraceContext {
         bytes
     }
 
-    /// What travelled as `bytes`. Ids of zeros are none, and a context without both is none either.
+    /// Decodes the bytes in a frame. An id of zeros is not valid, and neither is a context without both ids.
     pub fn from_bytes(bytes: &[u8; TRACE_BYTES]) -> Option<Self> {
         let (trace_id, rest) = bytes.split_first_chunk()?;
         let (span_id, flags) = rest.split_first_chunk()?;
@@ -173,7 +173,7 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// A text is no `traceparent`. A program that continues traces of others begins one of its own instead.
+/// The text is not a valid `traceparent`. A program that continues traces of others begins one of its own instead.
 ///
 /// ```
 /// # use meshzero_proto::trace::TraceContext;
@@ -189,7 +189,7 @@ pub struct InvalidTraceParent {
 impl FromStr for TraceContext {
     type Err = InvalidTraceParent;
 
-    /// Reads a `traceparent`: of version 00, or of a later one, of which the first four fields are read.
+    /// Parses a `traceparent`: of version 00, or of a later one, of which the first four fields are read.
     fn from_str(text: &str) -> Result<Self, InvalidTraceParent> {
         let invalid = |problem| InvalidTraceParent { problem };
         let mut fields = text.split('-');
@@ -215,7 +215,7 @@ impl FromStr for TraceContext {
     }
 }
 
-/// The bytes that `text` writes with two lower-case digits each, if it has just as many.
+/// Returns the bytes that `text` contains as two lower-case digits each, if it has exactly this many.
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_nobody_knows_are_not_passed_on() {
+    fn unknown_flags_are_not_forwarded() {
         let context: TraceContext = PARENT.replace("-01", "-ff").parse().expect("any flags");
         assert_eq!(context.to_string(), PARENT);
         let context: TraceContext = PARENT.replace("-01", "-fe").parse().expect("any flags");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_traceparent_says_why() {
+    fn an_invalid_traceparent_gives_the_reason() {
         let zero_trace = PARENT.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32));
         let zero_span = PARENT.replace("00f067aa0ba902b7", &"0".repeat(16));
         let upper = PARENT.to_uppercase();
@@ -304,7 +304,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(trace in 1_u128.., span in 1_u64.., is_sampled: bool) {
+        fn written_values_are_read_back(trace in 1_u128.., span in 1_u64.., is_sampled: bool) {
             let sampling = if is_sampled { Sampling::Sampled } else { Sampling::NotSampled };
             let context = TraceContext::new(
                 TraceId::from_bytes(trace.to_be_bytes()).expect("not zero"),
@@ -316,7 +316,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics_and_what_is_read_is_written_alike(text in "\\PC*|[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?") {
+        fn no_text_panics_and_valid_text_is_written_as_it_was_read(text in "\\PC*|[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?") {
             if let Ok(context) = text.parse::<TraceContext>() {
                 let written = context.to_string();
                 prop_assert_eq!(&written[2..53], &text[2..53]);

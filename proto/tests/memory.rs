@@ -1,4 +1,4 @@
-//! What the bytes of strangers take in memory while they are read, as the allocator sees it: reserved counts as taken.
+//! Tests of the memory used while untrusted bytes are decoded, as the allocator sees it: reserved memory counts as used.
 //!
 //! One test in a process of its own, because the allocator counts for all threads.
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// More than a few forged bytes may ever reserve.
+/// The maximum memory that a few forged bytes may reserve.
 const LITTLE: usize = 64 << 10;
 
 #[derive(Serialize, Deserialize)]
@@ -27,7 +27,7 @@ struct Tree {
     branches: Vec<Tree>,
 }
 
-/// The most memory that was in use at once while `read` ran, beyond what was before.
+/// Returns the most memory that was in use at once while `read` ran, beyond the amount before.
 fn peak<T>(read: impl FnOnce() -> T) -> usize {
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
@@ -44,13 +44,13 @@ fn takes_little(what: &str, read: impl FnOnce()) {
 }
 
 fn typed<T: WireType>(bytes: &[u8], encoding: Encoding) {
-    // Refused or not: what it takes is what is asked.
+    // Rejected or not: only the memory matters here.
     drop(decode::<T>(bytes, encoding, &DecodeLimits::default()));
 }
 
-/// Lengths as bincode writes them, each forged.
+/// Returns lengths as bincode writes them, each forged.
 fn lengths(levels: usize) -> Vec<u8> {
-    // An absent ballast and a length of 65,535, again and again.
+    // An absent ballast and a length of 65,535, repeated.
     [0, 251, 255, 255].repeat(levels)
 }
 
@@ -88,9 +88,8 @@ fn few_bytes_reserve_little() {
     takes_little("a refusal of many", || drop(Refusal::from_bytes(&handles)));
 }
 
-/// Whatever a whole message of the largest size says, decoding it takes no more than is promised: three times the limit,
-/// for a list that grows.
-fn large_messages_take_what_is_promised() {
+/// Decoding a complete message of the largest size takes no more than documented: three times the limit, for a list that grows.
+fn large_messages_take_no_more_memory_than_documented() {
     let limits = Limits::default();
     let promised = 3 * limits.message_bytes * limits.decoded_factor + 3 * limits.message_bytes;
     let size = limits.message_bytes;
@@ -134,5 +133,5 @@ fn large_messages_take_what_is_promised() {
 #[test]
 fn hostile_bytes_take_no_more_memory_than_is_promised() {
     few_bytes_reserve_little();
-    large_messages_take_what_is_promised();
+    large_messages_take_no_more_memory_than_documented();
 }

@@ -207,7 +207,7 @@ fn a_watch_tells_of_nothing_that_has_not_happened_and_says_once_how_many_a_limit
     let mut watch = room.start(&["list", "--watch", "--group", "svc", "--json"]);
     watch.expect_error_line(r#""hidden":86"#, SOON);
     let mut pushed = room.start(&["list", "--watch", "--group", "svc"]);
-    pushed.expect_error_line("not listed: 86 more services are known of", SOON);
+    pushed.expect_error_line("not listed: 86 more services are known", SOON);
     for (mut watch, up) in [(watch, r#""event":"up""#), (pushed, "up ")] {
         watch.interrupt();
         watch.wait(SOON);

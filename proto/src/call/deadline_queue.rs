@@ -1,4 +1,4 @@
-//! Values with deadlines, each found by its number until it is removed.
+//! A collection of values with deadlines, each found by its number until it is removed.
 
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ impl EntryId {
         self.0
     }
 
-    /// Makes an identifier of any number. It may be that of no entry.
+    /// Returns the identifier with this number. No entry may have it.
     pub fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
@@ -44,8 +44,8 @@ struct Entry<T> {
 pub struct DeadlineQueue<T> {
     slots: Vec<Slot<T>>,
     free: Vec<usize>,
-    /// No entry has an earlier deadline. It may be too early after an entry was removed, which costs one needless look through
-    /// the slots, and saves a heap that every removal would have to search.
+    /// A lower bound on all deadlines. It may be too early after an entry was removed, which costs one needless scan of the
+    /// slots, and saves a heap that every removal would have to search.
     earliest: Option<Instant>,
 }
 
@@ -61,13 +61,13 @@ impl<T> DeadlineQueue<T> {
         self.slots.len() - self.free.len()
     }
 
-    /// Returns whether there are no entries.
+    /// Returns true if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Adds a value. Without a deadline it never expires.
-    // Always: the value is made in its slot, and not moved there.
+    // Always inlined: the value is built in its slot, and not moved there.
     #[inline(always)]
     pub fn insert(&mut self, value: T, deadline: Option<Instant>) -> EntryId {
         let entry = Some(Entry { value, deadline });
@@ -138,7 +138,7 @@ impl<T> DeadlineQueue<T> {
         }
     }
 
-    /// Returns when [`DeadlineQueue::expire`] should be called next.
+    /// Returns the time at which [`DeadlineQueue::expire`] should be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.earliest
     }

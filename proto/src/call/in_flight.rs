@@ -1,21 +1,21 @@
-//! The requests of one connection that wait for their replies, with their deadlines.
+//! The requests of one connection that are waiting for their replies, with their deadlines.
 
 use std::ops::Range;
 use std::time::Instant;
 
 use crate::call::deadline_queue::{DeadlineQueue, EntryId};
 
-/// Names an open call on one connection. A number is not used again before 2³² other calls had the same place.
+/// Identifies an open call on one connection. A number is not used again before 2³² other calls had the same slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallId(EntryId);
 
 impl CallId {
-    /// As it travels in a frame's header.
+    /// Returns the number as it travels in a frame's header.
     pub fn to_wire(self) -> u64 {
         self.0.to_bits()
     }
 
-    /// As it came in a frame's header. It may name no open call.
+    /// Returns the identifier of the number in a received frame's header. No open call may have it.
     pub fn from_wire(id: u64) -> Self {
         Self(EntryId::from_bits(id))
     }
@@ -23,26 +23,26 @@ impl CallId {
 
 struct OpenCall<T> {
     call: T,
-    /// Its place among those that are over, if it has ended and is open only because nobody has taken note of that.
+    /// Its index in the list of ended calls, if it has ended and is only open until the caller collects the outcome.
     over: Option<usize>,
-    /// The bytes of the stream that are its request.
+    /// The range of its request in the stream.
     bytes: Range<u64>,
 }
 
-/// A request that has no place in the stream yet.
+/// The range of a request that has no position in the stream yet.
 const UNPLACED: Range<u64> = u64::MAX..u64::MAX;
 
-/// The open calls, at most a given number of them.
+/// The open calls of a connection, with a limit on their number.
 pub struct InFlight<T> {
     open: DeadlineQueue<OpenCall<T>>,
     limit: usize,
     opened: u64,
-    /// The open calls that are over.
+    /// Open calls that have ended.
     over: Vec<EntryId>,
 }
 
 impl<T> InFlight<T> {
-    /// No calls, and room for `limit` of them.
+    /// Creates a table without calls, and with room for `limit` of them.
     pub fn new(limit: usize) -> Self {
         Self { open: DeadlineQueue::default(), limit, opened: 0, over: Vec::new() }
     }
@@ -57,12 +57,12 @@ impl<T> InFlight<T> {
         self.opened
     }
 
-    /// Returns whether no call is open.
+    /// Returns true if no call is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Returns whether one more call would be refused.
+    /// Returns true if one more call would be refused.
     pub fn is_full(&self) -> bool {
         self.len() >= self.limit
     }
@@ -70,8 +70,8 @@ impl<T> InFlight<T> {
     /// Opens a call.
     ///
     /// # Errors
-    /// Gives the call back when as many as the limit are open.
-    // Always: a call is made in its place, and not moved there.
+    /// Returns the call if the limit is reached.
+    // Always inlined: a call is built in its slot, and not moved there.
     #[inline(always)]
     pub fn open(&mut self, call: T, deadline: Option<Instant>) -> Result<CallId, T> {
         if self.is_full() {
@@ -81,25 +81,25 @@ impl<T> InFlight<T> {
         Ok(CallId(self.open.insert(OpenCall { call, over: None, bytes: UNPLACED }, deadline)))
     }
 
-    /// Notes which bytes of the stream are the request, so that [`InFlight::end`] can tell what never left.
+    /// Records the range of a request in the stream, so that [`InFlight::end`] can tell which requests were never sent.
     pub fn placed(&mut self, id: CallId, bytes: Range<u64>) {
         if let Some(open) = self.open.get_mut(id.0) {
             open.bytes = bytes;
         }
     }
 
-    /// Returns which bytes of the stream are the request of an open call.
+    /// Returns the range of an open call's request in the stream.
     pub fn bytes(&mut self, id: CallId) -> Option<Range<u64>> {
         Some(self.open.get_mut(id.0)?.bytes.clone())
     }
 
-    /// Returns an open call; `None` if it is not open (any more).
+    /// Returns an open call; `None` if it is not or no longer open.
     pub fn get(&mut self, id: CallId) -> Option<&mut T> {
         self.open.get_mut(id.0).map(|open| &mut open.call)
     }
 
-    /// Closes a call and gives what `end` takes from it; `None` if it is not open (any more), or `end` gives nothing, and then
-    /// it stays open.
+    /// Closes a call and returns the result of `end`. Returns `None` if the call is not or no longer open, or if `end` returns
+    /// `None`, which leaves it open.
     #[inline]
     pub fn close_with<E>(&mut self, id: CallId, end: impl FnOnce(&mut T) -> Option<E>) -> Option<E> {
         let ended = end(&mut self.open.get_mut(id.0)?.call)?;
@@ -107,7 +107,8 @@ impl<T> InFlight<T> {
         Some(ended)
     }
 
-    /// Shows `end` an open call that is not over; if that gives something, the call is over. It stays open until it is closed.
+    /// Passes an open call that has not ended to `end`; if that returns a value, the call has ended. It stays open until it is
+    /// closed.
     #[inline(always)]
     pub fn end_with<E>(&mut self, id: CallId, end: impl FnOnce(&mut T) -> Option<E>) -> Option<E> {
         let open = self.open.get_mut(id.0)?;
@@ -116,14 +117,14 @@ impl<T> InFlight<T> {
         Some(ended)
     }
 
-    /// Closes one of the calls that are over, if there is one: its place is for another, and what it ended in is to be kept
+    /// Closes one of the ended calls, if there is one: its slot is needed for another, and the caller has to store its outcome
     /// elsewhere.
     pub fn close_over(&mut self) -> Option<(CallId, T)> {
         let id = *self.over.first()?;
         Some((CallId(id), self.remove(id)?))
     }
 
-    /// Makes the place of a call free.
+    /// Frees the slot of a call.
     #[inline]
     fn remove(&mut self, id: EntryId) -> Option<T> {
         let open = self.open.remove(id)?;
@@ -136,13 +137,13 @@ impl<T> InFlight<T> {
         Some(open.call)
     }
 
-    /// Closes a call, and returns whether it was open.
+    /// Closes a call. Returns true if it was open.
     pub fn close(&mut self, id: CallId) -> bool {
         self.close_with(id, |_| Some(())).is_some()
     }
 
-    /// Shows `each` the calls whose deadline is not after `now`, each once, with which bytes of the stream are their requests.
-    /// They are over, and stay open.
+    /// Passes to `each` the calls whose deadline is not after `now`, each once, with the ranges of their requests in the stream.
+    /// They have ended, and stay open.
     pub fn expire(&mut self, now: Instant, mut each: impl FnMut(CallId, &mut T, Range<u64>)) {
         self.open.expire(now, |id, open| {
             note_over(open, id, &mut self.over);
@@ -150,13 +151,13 @@ impl<T> InFlight<T> {
         });
     }
 
-    /// Returns when [`InFlight::expire`] should be called next.
+    /// Returns the time at which [`InFlight::expire`] should be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.open.poll_timeout()
     }
 
-    /// Shows `each` all open calls of a stream that has ended, each with whether its request was among the first `written`
-    /// bytes: what was not can be repeated safely. They are over, and stay open.
+    /// Passes to `each` all open calls of a stream that has ended. A request beyond the first `written` bytes was not sent and
+    /// can be repeated safely. The calls have ended, and stay open.
     pub fn end(&mut self, written: u64, mut each: impl FnMut(&mut T, SendState)) {
         self.open.expire_all(|id, open| {
             note_over(open, id, &mut self.over);
@@ -168,7 +169,7 @@ impl<T> InFlight<T> {
     }
 }
 
-/// Adds a call to those that are over, once.
+/// Adds a call to the list of ended calls, once.
 #[inline(always)]
 fn note_over<T>(open: &mut OpenCall<T>, id: EntryId, over: &mut Vec<EntryId>) {
     if open.over.is_none() {
@@ -180,9 +181,9 @@ fn note_over<T>(open: &mut OpenCall<T>, id: EntryId, over: &mut Vec<EntryId>) {
 /// The state of a request whose connection ended without a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendState {
-    /// It never left whole: it cannot have been handled.
+    /// It was not sent completely: it cannot have been handled.
     NotSent,
-    /// It left: it may have been handled.
+    /// It was sent: it may have been handled.
     Unknown,
 }
 
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_tells_what_left_from_what_did_not() {
+    fn a_lost_connection_distinguishes_sent_from_unsent_requests() {
         let mut calls = InFlight::new(8);
         let gone = calls.open("gone", None).expect("room");
         let half = calls.open("half", None).expect("room");

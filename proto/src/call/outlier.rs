@@ -1,19 +1,20 @@
-//! Outlier ejection: which instances of a service are set aside because they keep failing, and when they are tried again.
+//! Outlier ejection: setting aside instances of a service that keep failing, and probing them later.
 //!
 //! The rules are Envoy's ("Outlier detection", architecture overview: consecutive failures, 5 in a row by default; an ejection
-//! time that grows with each ejection; a largest share of the hosts that may be ejected), with shorter times, and with a probe
-//! at the end as a circuit breaker has it: one request decides whether an instance is used again.
+//! time that grows with each ejection; a largest share of the hosts that may be ejected), with shorter times, and with a probe at
+//! the end like that of a circuit breaker: one request decides whether an instance is used again.
 
 use std::time::{Duration, Instant};
 
-/// When instances are set aside, and for how long.
+/// The limits and times of ejection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EjectionPolicy {
-    /// So many failures in a row set an instance aside. Recommended: 5.
+    /// The number of consecutive failures that eject an instance. Recommended: 5.
     pub failures: u32,
-    /// For how long the first time; twice as long each time after that. Recommended: 1 s.
+    /// The time of the first ejection; each later one lasts twice as long. Recommended: 1 s.
     pub first: Duration,
-    /// For how long at most. An instance that then works for as long again is trusted a step more. Recommended: 30 s.
+    /// The maximum time of an ejection. An instance that then works for as long again has one ejection forgiven.
+    /// Recommended: 30 s.
     pub longest: Duration,
 }
 
@@ -23,7 +24,7 @@ impl Default for EjectionPolicy {
     }
 }
 
-/// The instances of one service, as far as they have failed.
+/// The instances of one service, with their failures.
 #[derive(Debug)]
 pub struct Outliers<K> {
     rules: EjectionPolicy,
@@ -33,43 +34,43 @@ pub struct Outliers<K> {
 #[derive(Debug)]
 struct InstanceHealth<K> {
     key: K,
-    /// In a row.
+    /// The number of consecutive failures.
     failures: u32,
-    /// How often it was set aside, less what it has made good since.
+    /// The number of its ejections, less those that were forgiven since.
     ejections: u32,
     place: EjectionState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EjectionState {
-    /// Used; since when, if it was set aside before.
+    /// In use; the time of its return, if it was ejected before.
     In(Option<Instant>),
     Aside {
         until: Instant,
     },
-    /// Set aside, and a request is finding out whether it works again.
+    /// Ejected, with a probe under way.
     Probed,
 }
 
-/// What a probe found out.
+/// The result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// It works.
+    /// The instance works.
     Works,
-    /// It still fails.
+    /// The instance still fails.
     Fails,
-    /// The request ended before that was known: another one has to find out.
+    /// The request ended without a result: another probe is needed.
     Nothing,
 }
 
 impl<K: Copy + PartialEq> Outliers<K> {
-    /// No instances.
+    /// Creates a tracker without instances.
     pub fn new(rules: EjectionPolicy) -> Self {
         Self { rules, members: Vec::new() }
     }
 
-    /// Says which instances there are. Those that are new are used, those that have gone are forgotten, and where more than
-    /// half of those that stay are set aside, the ones that would come back first come back.
+    /// Sets the current instances. New ones are in use, and those that have gone are forgotten. If more than half of the rest are
+    /// ejected, those that would return first return now.
     pub fn keep(&mut self, keys: &[K]) {
         self.members.retain(|member| keys.contains(&member.key));
         for key in keys {
@@ -86,7 +87,7 @@ impl<K: Copy + PartialEq> Outliers<K> {
             let due = |member: &InstanceHealth<K>| match member.place {
                 EjectionState::In(_) => None,
                 EjectionState::Aside { until } => Some((1, Some(until))),
-                // One is trying it already.
+                // A probe is under way.
                 EjectionState::Probed => Some((0, None)),
             };
             let first = self.members.iter_mut().filter(|member| due(member).is_some()).min_by_key(|m| due(m));
@@ -97,10 +98,11 @@ impl<K: Copy + PartialEq> Outliers<K> {
         }
     }
 
-    /// A request to an instance that is used has failed: lost, too late, not taken, or its handler panicked. True if that sets
-    /// it aside. `jitter`, from 0 to 1, shortens the time by a quarter at most, so that not all callers come back at once.
+    /// Records a failed request to an instance in use: it was lost, late, or not accepted, or its handler panicked. Returns true
+    /// if that ejects the instance. `jitter`, from 0 to 1, shortens the time by a quarter at most, so that not all callers return
+    /// at once.
     ///
-    /// What comes of requests that were under way when the instance was set aside says nothing new.
+    /// Failures of requests that were under way when the instance was ejected are ignored.
     pub fn failed(&mut self, key: K, now: Instant, jitter: f64) -> bool {
         let may_set_aside = self.aside() < self.most_aside();
         let rules = self.rules.clone();
@@ -118,7 +120,7 @@ impl<K: Copy + PartialEq> Outliers<K> {
         true
     }
 
-    /// An instance that is used has answered.
+    /// Records that an instance in use has replied.
     pub fn succeeded(&mut self, key: K) {
         if let Some(member) = self.find(key)
             && let EjectionState::In(_) = member.place
@@ -127,7 +129,7 @@ impl<K: Copy + PartialEq> Outliers<K> {
         }
     }
 
-    /// An instance that the next request has to probe, if it is time for one. [`Outliers::probed`] must follow.
+    /// Returns an instance that the next request has to probe, if one is due. [`Outliers::probed`] must follow.
     pub fn probe(&mut self, now: Instant) -> Option<K> {
         let due = |member: &&mut InstanceHealth<K>| matches!(member.place, EjectionState::Aside { until } if until <= now);
         let member = self.members.iter_mut().find(due)?;
@@ -135,7 +137,7 @@ impl<K: Copy + PartialEq> Outliers<K> {
         Some(member.key)
     }
 
-    /// What a probe found out. True if the instance is used again.
+    /// Records the result of a probe. Returns true if the instance is in use again.
     pub fn probed(&mut self, key: K, finding: ProbeResult, now: Instant, jitter: f64) -> bool {
         let rules = self.rules.clone();
         let Some(member) = self.find(key) else { return false };
@@ -153,7 +155,7 @@ impl<K: Copy + PartialEq> Outliers<K> {
                 member.place = EjectionState::Aside { until: now };
                 false
             }
-            // It came back meanwhile, because too many others had gone.
+            // It returned meanwhile, because too many others had gone.
             (EjectionState::In(_), ProbeResult::Works) => {
                 member.failures = 0;
                 false
@@ -162,22 +164,22 @@ impl<K: Copy + PartialEq> Outliers<K> {
         }
     }
 
-    /// Whether an instance is set aside.
+    /// Returns true if an instance is ejected.
     pub fn is_aside(&self, key: K) -> bool {
         self.members.iter().any(|member| member.key == key && !member.is_in())
     }
 
-    /// How many are set aside.
+    /// Returns the number of ejected instances.
     pub fn aside(&self) -> usize {
         self.members.iter().filter(|member| !member.is_in()).count()
     }
 
-    /// Whether anything is held against any instance: as long as not, successes need not be told.
+    /// Returns true if any instance has failures on record; otherwise successes need not be recorded.
     pub fn is_troubled(&self) -> bool {
         self.members.iter().any(|member| member.failures > 0 || !member.is_in())
     }
 
-    /// Half of them, and never the only one.
+    /// Returns the maximum number of ejected instances: half of them, and never the only one.
     fn most_aside(&self) -> usize {
         self.members.len() / 2
     }
@@ -207,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    /// Fails an instance until it is set aside.
+    /// Fails an instance until it is ejected.
     fn fail(outliers: &mut Outliers<u8>, key: u8, now: Instant) {
         for failure in 1..=5 {
             assert_eq!(outliers.failed(key, now, 0.0), failure == 5, "five in a row");
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn trust_comes_back_with_time() {
+    fn ejections_are_forgiven_with_time() {
         let mut now = Instant::now();
         let mut outliers = Outliers::new(EjectionPolicy::default());
         outliers.keep(&[1, 2]);
@@ -309,7 +311,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_half_are_used_and_none_is_forgotten(
+        fn in_every_history_half_are_in_use_and_none_is_forgotten(
             steps in prop::collection::vec(step(), 1..300), jitter in 0.0..=1.0f64,
         ) {
             let rules = EjectionPolicy::default();
@@ -355,7 +357,7 @@ mod tests {
                 prop_assert!(outliers.aside() <= there.len() / 2);
                 prop_assert!((0..6).all(|key| there.contains(&key) || !outliers.is_aside(key)));
             }
-            // All come back: after the longest time each is probed once, and is used when the probe works.
+            // All return: after the longest time each is probed once, and is used when the probe works.
             for key in probing {
                 outliers.probed(key, ProbeResult::Nothing, now, jitter);
             }

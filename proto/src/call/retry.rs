@@ -1,28 +1,28 @@
-//! Retries: which calls are tried again, when, and how many of them there may be.
+//! Retries: their conditions, their pauses, and the budget that limits them.
 
 use std::time::{Duration, Instant};
 
 use crate::wire::refusal::Refusal;
 
-/// What a try of a call ended in, as far as another try goes.
+/// The outcome of an attempt, as far as it matters for a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureClass {
     /// It never reached an instance.
     NotSent,
-    /// An instance says that it has not handled it, because it has no room.
+    /// An instance replied that it has not handled it, because it has no room.
     TurnedAway,
-    /// An instance says that it has not handled it, and will handle nothing more.
+    /// An instance replied that it has not handled it, and will handle nothing more.
     Closing,
-    /// An instance says that it has not handled it, because there was no time left.
+    /// An instance replied that it has not handled it, because its deadline had passed.
     Late,
-    /// It may have been handled, and nobody will say.
+    /// It may have been handled; there is no way to know.
     Unknown,
-    /// Another try would end in the same.
+    /// A retry would have the same outcome.
     Final,
 }
 
 impl FailureClass {
-    /// Whether it was not handled, for certain.
+    /// Returns true if it was certainly not handled.
     pub fn is_unhandled(self) -> bool {
         matches!(self, Self::NotSent | Self::TurnedAway | Self::Closing | Self::Late)
     }
@@ -45,61 +45,62 @@ impl From<&Refusal> for FailureClass {
     }
 }
 
-/// Which messages may be handled more than once.
+/// The conditions under which a message may be sent again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Idempotency {
-    /// None: another try only if the one before was not handled, for certain.
+    /// Only if it was certainly not handled.
     #[default]
     Unhandled,
-    /// This one: handling it twice does the same as handling it once.
+    /// Also if it may have been handled: handling the message twice has the same effect as handling it once.
     Idempotent,
 }
 
-/// What comes after a try.
+/// The decision after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextAttempt {
-    /// Its end is the end of the call.
+    /// The call ends with this outcome.
     Stop,
-    /// Another try, after a pause.
+    /// Another attempt, after a pause.
     Again {
-        /// How long to wait before it.
+        /// The pause before it.
         pause: Duration,
-        /// Whether it is taken from the [`RetryBudget`].
+        /// The charge on the [`RetryBudget`].
         cost: AttemptCost,
     },
 }
 
-/// Whether a try adds to the load of a service.
+/// The charge of an attempt on the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptCost {
-    /// The one before it has not reached anybody.
+    /// None: the attempt before it did not reach an instance.
     Free,
-    /// It is one more that an instance has to deal with.
+    /// One retry: it adds to the load of an instance.
     One,
 }
 
-/// The instances that another try could go to.
+/// The instances that another attempt could go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alternatives {
-    /// One that this call has not tried yet, or whoever comes next.
+    /// At least one that this call has not tried yet, or any that appears.
     Untried,
-    /// Only such as this call has tried already.
+    /// Only instances that this call has tried already.
     Tried,
 }
 
-/// The pause before the first try at an instance that has been tried already. It doubles with each.
+/// The pause before the first retry at an instance that has been tried already. It doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// So long a call whose instance is closing waits for another to take its place. Programs that are replaced by others of the
-/// next version are back in that time; and who closes for good lets its callers know soon.
+/// The time for which a call whose instance is closing waits for another to replace it. Programs that are replaced by their next
+/// version are back in that time; and callers of one that closes permanently get an error soon.
 pub const HANDOVER: Duration = Duration::from_secs(1);
 
-/// How often a message is sent that may have been handled each time: it may be what its handler panics of.
+/// The maximum number of attempts at a message that may have been handled each time: the message itself may make the handler
+/// panic.
 const MOST_UNKNOWN: u32 = 3;
 
-/// What comes after a call has been tried `tries` times, the last of which ended in `tried`. `jitter`, from 0 to 1, shortens
-/// the pause by half at most.
+/// Returns the decision after attempt number `tries` of a call ended in `tried`. `jitter`, from 0 to 1, shortens the pause by
+/// half at most.
 pub fn next(
     tried: FailureClass,
     repeats: Idempotency,
@@ -119,7 +120,7 @@ pub fn next(
         (FailureClass::TurnedAway | FailureClass::Closing, ..) => {
             NextAttempt::Again { pause, cost: AttemptCost::One }
         }
-        // The little time that is left turns "not handled" into "nobody knows", unless that does no harm.
+        // With this little time left, a retry turns "not handled" into "unknown", unless that does no harm.
         (FailureClass::Late, Idempotency::Idempotent, Alternatives::Untried) => {
             NextAttempt::Again { pause, cost: AttemptCost::One }
         }
@@ -130,23 +131,23 @@ pub fn next(
     }
 }
 
-/// How long calls and retries count.
+/// The time for which calls and retries count.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// Retries that there may always be, a second.
+/// The number of retries per second that are always allowed.
 const RESERVE: f64 = 10.0;
 
-/// Retries for each call.
+/// The number of retries allowed for each call.
 const SHARE: f64 = 0.2;
 
-/// How many retries there may be, so that they do not bury a service that is in trouble: one for every five calls, and ten a
-/// second whatever the calls. The numbers are those of Finagle's `RetryBudget` (20 % of the requests of the last 10 s, and 10
-/// a second), which tower has taken over as `TpsBudget`; neither is used, because those count every call as it is made, on
-/// memory that all callers share, and here calls are counted where that costs nothing.
+/// The budget of retries, which keeps them from overloading a service in trouble: one for every five calls, and ten a second
+/// regardless of the calls. The numbers are those of Finagle's `RetryBudget` (20 % of the requests of the last 10 s, and 10 a
+/// second), which tower has adopted as `TpsBudget`; neither is used, because those count every call as it is made, in memory that
+/// all callers share, and here calls are counted where that costs nothing.
 #[derive(Debug)]
 pub struct RetryBudget {
     balance: f64,
-    /// When it was last asked, and how many calls had been made by then.
+    /// The time of the last withdrawal, and the number of calls by then.
     last: Option<(Instant, u64)>,
 }
 
@@ -157,14 +158,14 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// Takes one retry out, if there is one left. `calls` is how many have been made so far; where it is fewer than before,
-    /// those who have counted them have gone.
+    /// Takes one retry from the budget, if there is one left. `calls` is the number of calls so far; if it is lower than before,
+    /// the connections that counted them have closed.
     pub fn withdraw(&mut self, calls: u64, now: Instant) -> bool {
         if let Some((then, before)) = self.last {
             let memory = MEMORY.as_secs_f64();
             let passed = now.saturating_duration_since(then).as_secs_f64();
             let made = calls.saturating_sub(before) as f64;
-            // If nobody has asked for long, most of the calls were made too long ago.
+            // After a long time without withdrawals, most of the calls were made too long ago to count.
             let recent = if passed > memory { made * memory / passed } else { made };
             let kept = self.balance * (1.0 - passed / memory).max(0.0);
             self.balance = kept + SHARE * recent + RESERVE * passed.min(memory);
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_have_been_handled_is_repeated_only_if_that_does_no_harm() {
+    fn a_possibly_handled_message_is_repeated_only_if_idempotent() {
         use Idempotency::{Idempotent, Unhandled};
         let again = |tried, repeats, others| {
             matches!(next(tried, repeats, 1, others, 0.0), NextAttempt::Again { .. })
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_turns_everybody_away_gets_a_fifth_more_and_no_more() {
+    fn a_service_that_refuses_all_requests_gets_a_fifth_more_at_most() {
         let mut now = Instant::now();
         let (mut budget, mut calls, mut retries) = (RetryBudget::default(), 0, 0);
         for _ in 0..60_000 {
@@ -240,7 +241,7 @@ mod tests {
             calls += 1;
             retries += u32::from(budget.withdraw(calls, now));
         }
-        // 60,000 in a minute, and as many that asked for another try each.
+        // 60,000 in a minute, each followed by a request for a retry.
         assert!((11_000..13_000).contains(&retries), "{retries}");
     }
 
@@ -269,7 +270,7 @@ mod tests {
                 let most = RESERVE * (MEMORY.as_secs_f64() + seconds) + SHARE * calls as f64;
                 prop_assert!(f64::from(retries) <= most + 1e-6, "{} of {}", retries, most);
             }
-            // It recovers: a second later there are some again, whatever was asked for.
+            // It recovers: a second later there are retries again, regardless of earlier requests.
             prop_assert!(budget.withdraw(calls, now + Duration::from_secs(1)));
         }
     }

@@ -1,4 +1,4 @@
-//! The format of peers that agree on a type: no names, no tags, fields in order.
+//! Bincode, for peers that agree on a type: no names, no tags, fields in order.
 
 use std::marker::PhantomData;
 use std::mem::size_of;
@@ -17,14 +17,13 @@ use super::output::Output;
 use super::strict::Strict;
 use crate::buffer::WriteBuffer;
 
-/// Little-endian with short small integers; bounds are ours, because bincode's own do not bound memory.
+/// Little-endian with variable-length integers; the limits are ours, because bincode's own do not bound memory.
 const CONFIG: Configuration = config::standard();
 
-/// Most messages are no longer than this: such a one is written into a slice, which is twice as fast as a buffer that
-/// may grow.
+/// The size of most messages: up to this, a message is written into a slice, which is twice as fast as a buffer that may grow.
 const SMALL: usize = 256;
 
-/// Values of this size are numbers, with rare exceptions, and need no more room than this.
+/// The size of numbers, which need no more room than this; other values are rarely this small.
 const TINY: usize = 16;
 const ROOM_FOR_TINY: usize = 64;
 
@@ -47,7 +46,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     }
 }
 
-/// [`encode`] for what is not small.
+/// Encodes like [`encode`], for values that are not small.
 #[inline(never)]
 fn encode_growing<T: Serialize + ?Sized>(
     value: &T,
@@ -64,7 +63,7 @@ fn encode_growing<T: Serialize + ?Sized>(
     }
 }
 
-/// Reads a `T` that takes up all of `bytes`.
+/// Reads a `T` from all of `bytes`.
 #[inline(always)]
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> Result<T, DecodeError> {
     let budget = Budget::new(limits, bytes.len());
@@ -72,7 +71,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -
     let mut decoder = BorrowedSerdeDecoder::from_slice(bytes, CONFIG, ());
     match T::deserialize(Bounded::<_, false>::new(decoder.as_deserializer(), &budget, size_of::<T>())) {
         Ok(value) if u8::deserialize(decoder.as_deserializer()).is_err() => Ok(value),
-        // Whole, so that the compiler need not take it apart on the way that most values go.
+        // Passed on in one piece, so that the compiler need not take it apart on the usual path.
         result => Err(unreadable(result, bytes, limits)),
     }
 }
@@ -101,7 +100,7 @@ impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Seed<'_, T> {
     }
 }
 
-/// Decodes once more, now keeping track of where it is.
+/// Decodes again, now keeping track of the position.
 #[cold]
 fn explain<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits, fault: Fault) -> DecodeError {
     struct Tracked<'b, T>(Seed<'b, T>, &'b mut Track);
@@ -121,7 +120,7 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits, fault: Faul
     DecodeError::at(&track.path(), problem(again.unwrap_or(fault)))
 }
 
-/// Decodes once more, now counting.
+/// Decodes again, now counting.
 #[cold]
 fn left_over<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> DecodeError {
     let budget = Budget::new(limits, bytes.len());
@@ -149,7 +148,7 @@ fn problem(fault: Fault) -> String {
         Fault::UnexpectedEnd { .. } => "the bytes end before the value does".to_owned(),
         Fault::Utf8 { .. } => "text that is not UTF-8".to_owned(),
         Fault::InvalidBooleanValue(byte) => format!("the byte {byte} is neither true nor false"),
-        Fault::InvalidCharEncoding(_) => "bytes that are no character".to_owned(),
+        Fault::InvalidCharEncoding(_) => "bytes that are not a character".to_owned(),
         Fault::InvalidIntegerType { .. } => "an integer that is too large for its type".to_owned(),
         Fault::UnexpectedVariant { found, .. } => format!("there is no variant {found}"),
         Fault::OutsideUsizeRange(length) => format!("a length of {length}"),

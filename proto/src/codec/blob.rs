@@ -1,4 +1,4 @@
-//! Bytes that go into a message, and are taken out of one, without being copied.
+//! Blobs: bytes that are encoded into a message, and decoded from one, without being copied.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -10,40 +10,40 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::buffer::WriteBuffer;
 
-/// From this length on it costs less to share bytes than to copy them.
+/// The length from which sharing bytes costs less than copying them.
 const SHARED_BYTES: usize = 4 << 10;
 
-/// The largest part of what arrived together that is kept in memory for the sake of one blob: so many times its length.
+/// The largest received buffer that is kept in memory for the sake of one blob, as a multiple of its length.
 const MOST_HELD: usize = 8;
 
-/// From this length on a blob leaves beside the bytes that are written, where these may be in pieces.
+/// The length from which a blob is sent beside the written bytes, if these may be in pieces.
 const BESIDE_BYTES: usize = 16 << 10;
 
 thread_local! {
-    /// What the message that this thread decodes is a part of.
+    /// The buffer of the message that this thread is decoding.
     static SOURCE: RefCell<Option<Bytes>> = const { RefCell::new(None) };
-    /// Where blobs may leave beside what is written: the buffer's address, or 0.
+    /// The address of the buffer beside which blobs may be sent, or 0.
     static TARGET: Cell<usize> = const { Cell::new(0) };
     /// The blob that is being serialised.
     static CURRENT: RefCell<Option<Bytes>> = const { RefCell::new(None) };
-    /// The blobs that left beside the buffer, and how many bytes they have.
+    /// The blobs sent beside the buffer, and their total size in bytes.
     static BESIDE: RefCell<Vec<DetachedBlob>> = const { RefCell::new(Vec::new()) };
     static BESIDE_LEN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A blob that belongs between the bytes of a buffer.
+/// A blob with its position between the bytes of a buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetachedBlob {
-    /// How many bytes of the buffer come before it.
+    /// The number of bytes of the buffer before it.
     pub at: usize,
     /// Its bytes.
     pub bytes: Bytes,
 }
 
-/// Bytes in a message, such as a picture. A large blob is a part of what arrived, shared and not copied; cloning one
-/// copies nothing either.
+/// Bytes in a message, such as a picture. A large blob shares the received buffer instead of being copied; cloning one copies
+/// nothing either.
 ///
-/// Other programs may have `bytes::Bytes` or a `serde_bytes::ByteBuf` in its place: it travels in the same way.
+/// Other programs may use `bytes::Bytes` or a `serde_bytes::ByteBuf` instead: the encoding is the same.
 ///
 /// ```
 /// use meshzero_proto::codec::Blob;
@@ -58,7 +58,7 @@ pub struct DetachedBlob {
 pub struct Blob(Bytes);
 
 impl Blob {
-    /// The bytes.
+    /// Returns the bytes.
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
@@ -140,7 +140,7 @@ impl<'de> Visitor<'de> for BlobVisitor {
     }
 }
 
-/// `part` as a part of what this thread decodes, if it is one and worth it.
+/// Returns `part` as a shared part of the message that this thread is decoding, if it is one and long enough.
 pub(super) fn shared(part: &[u8]) -> Option<Bytes> {
     if part.len() < SHARED_BYTES {
         return None;
@@ -153,7 +153,7 @@ pub(super) fn shared(part: &[u8]) -> Option<Bytes> {
     })
 }
 
-/// What is decoded from a part of `source` until this is dropped shares that, if it is long enough.
+/// A guard: until it is dropped, long enough values decoded from a part of `source` share that buffer.
 pub(super) struct SharedSource(Option<Bytes>);
 
 impl Drop for SharedSource {
@@ -162,14 +162,14 @@ impl Drop for SharedSource {
     }
 }
 
-/// Lets the blobs in `part` share `source`; `None` where that would be no gain.
+/// Lets the blobs in `part` share `source`; `None` if that would not help.
 #[inline(always)]
 pub(super) fn sharing(source: &Bytes, part: &[u8]) -> Option<SharedSource> {
     (part.len() >= SHARED_BYTES).then(|| SharedSource(SOURCE.replace(Some(source.clone()))))
 }
 
-/// Runs `write`, which appends encoded values to `buffer`: the large blobs in them are not copied there, but become `blobs`, with the
-/// places where they belong. `blobs` stays as it is when there are none, or `write` fails.
+/// Runs `write`, which appends encoded values to `buffer`: the large blobs in them are not copied there, but stored in `blobs`,
+/// with their positions. `blobs` is unchanged when there are none, or `write` fails.
 ///
 /// # Errors
 /// Those of `write`.
@@ -187,11 +187,11 @@ pub fn beside<B: WriteBuffer, E>(
     Ok(())
 }
 
-/// A buffer that blobs may leave beside, until this is dropped, also by a panic.
+/// A guard: until it is dropped, also by a panic, blobs may be detached from a buffer.
 struct DetachScope {
-    /// The buffer before.
+    /// The previous buffer.
     target: usize,
-    /// The blobs of the value that is being written around this one, by code that writes another in between.
+    /// The blobs of the enclosing value, when a `Serialize` implementation encodes another value in between.
     around: Option<Box<BlobContext>>,
 }
 
@@ -213,7 +213,7 @@ impl DetachScope {
         Box::new(BlobContext { blobs: BESIDE.take(), length: BESIDE_LEN.take() })
     }
 
-    /// Forgets the blobs of what failed, and goes back to what is being written around it.
+    /// Drops the blobs of a failed value, and returns to the enclosing one.
     #[cold]
     fn go_back(around: Option<Box<BlobContext>>) {
         let (blobs, length) = around.map_or_else(Default::default, |around| (around.blobs, around.length));
@@ -232,13 +232,13 @@ impl Drop for DetachScope {
     }
 }
 
-/// How many bytes of blobs belong to what this thread is writing.
+/// Returns the total size of the blobs that belong to the value being written.
 #[inline]
 pub(crate) fn beside_len() -> usize {
     BESIDE_LEN.get()
 }
 
-/// Forgets all but the first `len` bytes of blobs.
+/// Drops all but the first `len` bytes of blobs.
 pub(super) fn cut_back(len: usize) {
     BESIDE.with_borrow_mut(|blobs| {
         while BESIDE_LEN.get() > len
@@ -249,7 +249,8 @@ pub(super) fn cut_back(len: usize) {
     });
 }
 
-/// Takes `bytes`, which are to be written to `buffer` at `at`, as a blob beside it, if they are one and may; says whether.
+/// Detaches `bytes`, which are to be written to `buffer` at `at`, if they are a blob and may be detached. Returns true if they
+/// were.
 pub(super) fn leaves_beside(buffer: &Vec<u8>, at: usize, bytes: &[u8]) -> bool {
     if bytes.len() < BESIDE_BYTES || TARGET.get() != address(buffer) {
         return false;
@@ -264,7 +265,7 @@ pub(super) fn leaves_beside(buffer: &Vec<u8>, at: usize, bytes: &[u8]) -> bool {
     is_current
 }
 
-/// Tells one buffer from another while both exist.
+/// Returns an identifier of a buffer, valid while it exists.
 #[inline]
 fn address(buffer: &Vec<u8>) -> usize {
     std::ptr::from_ref(buffer).addr()
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_blob_shares_what_it_arrived_in() {
+    fn a_large_blob_shares_the_received_buffer() {
         for encoding in [Encoding::Bincode, Encoding::MessagePack] {
             let blob = Blob::from((0..100_000).map(|byte| byte as u8).collect::<Vec<u8>>());
             let (source, part) = source(&blob, encoding, 1_000);
@@ -318,7 +319,7 @@ mod tests {
         assert_eq!(format!("{:?}", Blob::from(vec![1, 2, 3])), "Blob(3 bytes)");
     }
 
-    /// A message with blobs of all kinds in it.
+    /// Returns a message with blobs of all kinds.
     fn mixed() -> (u32, Blob, Blob, String, Blob) {
         let large = |byte| Blob::from(vec![byte; BESIDE_BYTES]);
         (7, large(1), Blob::from(vec![2; 10]), "text".to_owned(), large(3))
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_holds_for_what_comes_after_a_blob() {
+    fn the_limit_holds_for_bytes_after_a_blob() {
         let message = (vec![1u8; 300], Blob::from(vec![2; 40 * BESIDE_BYTES]), vec![0.5f32; 20_000], 7u8);
         for encoding in [Encoding::Bincode, Encoding::MessagePack] {
             let mut whole = Vec::new();
@@ -369,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_is_too_long_or_goes_elsewhere_leaves_nothing_beside() {
+    fn failed_long_or_redirected_values_detach_no_blobs() {
         let (mut buffer, mut blobs) = (Vec::new(), Vec::new());
         let too_long = beside(&mut buffer, &mut blobs, |out| {
             encode(&mixed(), Encoding::Bincode, BESIDE_BYTES + 100, out)

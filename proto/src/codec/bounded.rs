@@ -1,8 +1,8 @@
-//! The one deserialiser that stands before every format: it bounds nesting, elements and memory whatever the type.
+//! A deserialiser in front of every format: it limits nesting, elements and memory for every type.
 //!
-//! It charges what is about to be kept: elements of lists and maps, and structs, tuples and enums that are larger than
-//! the place their parent already paid for (which are those behind a `Box` or an `Arc`). Owned text and bytes are asked
-//! of the format as borrowed ones, so that a forged length is compared with the input and never allocated.
+//! It charges values before they are stored: elements of lists and maps, and structs, tuples and enums that are larger than the
+//! room their parent already paid for (which are those behind a `Box` or an `Arc`). Owned text and bytes are requested from the
+//! format as borrowed ones, so that a forged length is compared with the input and never allocated.
 
 use std::fmt;
 use std::mem::size_of;
@@ -14,29 +14,29 @@ use serde::de::{
 use super::budget::{Budget, LEAST_ENTRIES};
 use super::lenient::{EmptyForms, TextKey, UnitForms};
 
-/// Visitors of lists and maps, whose parts are charged one by one.
+/// Selects visitors of lists and maps, whose parts are charged one by one.
 const ELEMENTS: bool = true;
-/// Visitors of structs, tuples and variants, whose parts lie within what was charged.
+/// Selects visitors of structs, tuples and variants, whose parts lie within memory that was charged.
 const FIELDS: bool = false;
 
 /// A format's deserialiser under a budget.
 ///
-/// `NAMED` formats describe themselves: they take more forms of a value than their own serialiser writes.
+/// `NAMED` formats are self-describing: they accept more forms of a value than their own serialiser writes.
 pub(super) struct Bounded<'b, D, const NAMED: bool> {
     inner: D,
     budget: &'b Budget,
-    /// Bytes of the place that this value goes to and that has been charged.
+    /// The size of the room that this value is stored in and that has been charged.
     paid: usize,
 }
 
 impl<'b, D, const NAMED: bool> Bounded<'b, D, NAMED> {
-    /// Puts `budget` before `inner`, for a value of `paid` bytes.
+    /// Wraps `inner` with `budget`, for a value of `paid` bytes.
     #[inline(always)]
     pub(super) fn new(inner: D, budget: &'b Budget, paid: usize) -> Self {
         Self { inner, budget, paid }
     }
 
-    /// Charges for a `T` unless it fits into the place that is paid.
+    /// Charges for a `T` unless it fits into the room that is paid.
     #[inline(always)]
     fn charge<T, E: Error>(&self) -> Result<(), E> {
         if size_of::<T>() > self.paid { self.budget.memory(size_of::<T>()) } else { Ok(()) }
@@ -52,7 +52,7 @@ macro_rules! numbers {
     ($($method:ident)*) => {$(
         #[inline(always)]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            // Asked for anything, a named format says what it found where it is no number.
+            // When asked for any value, a named format reports what it found if that is not a number.
             if NAMED { self.inner.deserialize_any(visitor) } else { self.inner.$method(visitor) }
         }
     )*};
@@ -278,7 +278,7 @@ impl<'de, V: Visitor<'de>, const NAMED: bool, const PARTS: bool> Visitor<'de>
 struct BoundedAccess<'b, A, const NAMED: bool, const PARTS: bool> {
     inner: A,
     budget: &'b Budget,
-    /// Of a map: what the next entry costs, in entries.
+    /// The cost of a map's next entry, in entries.
     entries: usize,
 }
 
@@ -290,7 +290,7 @@ impl<'de, A: SeqAccess<'de>, const NAMED: bool, const PARTS: bool> SeqAccess<'de
     #[inline(always)]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
         let budget = self.budget;
-        // Paid in advance: looking at the element afterwards would copy it.
+        // Paid in advance: examining the element afterwards would copy it.
         if PARTS && self.inner.size_hint() != Some(0) {
             budget.element(size_of::<T::Value>())?;
         }

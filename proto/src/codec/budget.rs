@@ -1,4 +1,4 @@
-//! What decoding one message may cost, and the account of what it has cost so far.
+//! The limits on decoding one message, and the account of its cost so far.
 
 use std::cell::Cell;
 
@@ -6,28 +6,28 @@ use serde::de::Error;
 
 use crate::limits::Limits;
 
-/// What decoding one message may cost, whatever its type and whatever its bytes claim.
+/// The limits on decoding one message, for every type and any claims of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeLimits {
     /// Memory of the decoded value, in bytes. While a list grows, up to three times as much may be in use.
     ///
-    /// Types that serde buffers (untagged and internally tagged enums, `flatten`) are charged for what is buffered.
+    /// Types that serde buffers (untagged and internally tagged enums, `flatten`) are charged for the buffered data.
     pub bytes: usize,
-    /// Lists, maps, structs and variants inside each other, as the JSON of the message would show them.
+    /// The depth of lists, maps, structs and variants inside each other, as in the JSON of the message.
     pub nesting: u32,
-    /// Elements of lists and entries of maps, all together.
+    /// The total number of elements of lists and entries of maps.
     pub values: usize,
     /// Elements and entries allowed on top for each byte of input: 1 for typed messages, else 0.
     pub values_per_byte: usize,
 }
 
 impl DecodeLimits {
-    /// The limits of a message that is decoded into a Rust type.
+    /// Returns the limits of a message that is decoded into a Rust type.
     pub fn typed(limits: &Limits) -> Self {
         Self { values_per_byte: 1, ..Self::untyped(limits) }
     }
 
-    /// The limits of a message that is decoded into a dynamic value, whose every element takes memory of its own.
+    /// Returns the limits of a message that is decoded into a dynamic value, whose every element takes memory of its own.
     pub fn untyped(limits: &Limits) -> Self {
         Self {
             bytes: limits.message_bytes.saturating_mul(limits.decoded_factor),
@@ -37,8 +37,8 @@ impl DecodeLimits {
         }
     }
 
-    /// The limits of the protocol's own words, of which `input` bytes have come: each may turn into so many bytes of memory, and
-    /// the shortest may take some besides.
+    /// Returns the limits of a control message of the protocol itself with `input` bytes: each byte may become `bytes_per_byte`
+    /// bytes of memory, and the shortest message may take some more.
     pub(super) fn of_words(input: usize, bytes_per_byte: usize, nesting: u32) -> Self {
         const BYTES_AT_LEAST: usize = 4 << 10;
         let bytes = input.saturating_mul(bytes_per_byte).saturating_add(BYTES_AT_LEAST);
@@ -58,16 +58,16 @@ impl Default for DecodeLimits {
     }
 }
 
-/// Options and newtypes that may surround one level of nesting: they are no level of JSON, but they take stack.
+/// The number of options and newtypes allowed for each level of nesting: they are not a level of JSON, but they take stack.
 const WRAPPERS_PER_LEVEL: u32 = 4;
 
-/// What the first entry of a map costs, in entries: a tree's node has room for so many, and a table begins with four.
+/// The cost of a map's first entry, in entries: a tree's node has room for this many, and a table begins with four.
 pub(super) const LEAST_ENTRIES: usize = 11;
 
-/// What one decoding may still cost.
+/// The remaining budget of one decoding.
 pub(super) struct Budget {
     bytes: Cell<usize>,
-    /// Elements that the input may still announce: each that is true takes a byte of it.
+    /// Elements that the input may still announce: each real one takes a byte of it.
     announced: Cell<usize>,
     values: Cell<usize>,
     nesting: Cell<u32>,
@@ -75,7 +75,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// The whole of `limits`, for an input of `input` bytes.
+    /// Creates the full budget of `limits`, for an input of `input` bytes.
     #[inline]
     pub(super) fn new(limits: &DecodeLimits, input: usize) -> Self {
         let extra = input.saturating_mul(limits.values_per_byte);
@@ -122,8 +122,8 @@ impl Budget {
         Level::take(&self.wrappers)
     }
 
-    /// The part of a length claimed by the input that may still come true, for which memory may be reserved. All such
-    /// parts together are no more elements than the input has bytes, however many lengths it forges.
+    /// Returns the part of a length claimed by the input that may still be true, for which memory may be reserved. All such parts
+    /// together are no more elements than the input has bytes, however many lengths it forges.
     #[inline(always)]
     pub(super) fn believable(&self, claimed: Option<usize>) -> Option<usize> {
         claimed.map(|claimed| {
@@ -135,7 +135,7 @@ impl Budget {
     }
 }
 
-/// A level of nesting that is given back when it ends.
+/// A level of nesting that is returned when it is dropped.
 pub(super) struct Level<'b>(&'b Cell<u32>);
 
 impl<'b> Level<'b> {
@@ -160,15 +160,15 @@ impl Drop for Level<'_> {
 
 #[cold]
 fn too_large<E: Error>() -> E {
-    E::custom("takes more memory than a message may")
+    E::custom("takes more memory than the limit of a message")
 }
 
 #[cold]
 fn too_many<E: Error>() -> E {
-    E::custom("has more elements than a message may")
+    E::custom("has more elements than the limit of a message")
 }
 
 #[cold]
 fn too_deep<E: Error>() -> E {
-    E::custom("is nested deeper than a message may be")
+    E::custom("is nested deeper than the limit of a message")
 }

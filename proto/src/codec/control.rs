@@ -1,5 +1,5 @@
-//! The protocol's own words, such as a hello or a catalogue: MessagePack with names, read under a budget like all that
-//! comes from strangers.
+//! Control messages of the protocol, such as a hello or a catalogue: MessagePack with names, decoded under a budget like all
+//! untrusted input.
 
 use std::mem::size_of;
 
@@ -10,22 +10,23 @@ use serde::{Deserialize, Serialize};
 use super::bounded::Bounded;
 use super::budget::{Budget, DecodeLimits};
 
-/// Deeper than any of them, and little enough for every stack: what a later version adds may nest as well.
+/// The maximum nesting of control messages. It exceeds that of any of them, because a later version's may nest deeper, and fits
+/// every stack.
 const NESTING: u32 = 16;
 
-/// Memory that a byte of them may turn into. The densest is a list of names, of
-/// which an empty one has one byte and 24 in memory.
+/// The maximum memory per byte of a control message. The densest is a list of names, of which an empty one has one byte and 24 in
+/// memory.
 const BYTES_PER_BYTE: usize = 16;
 
-/// The bytes of `words`, which always encode: names, texts, numbers and addresses.
+/// Encodes a control message, which never fails: names, texts, numbers and addresses.
 pub(crate) fn to_bytes<T: Serialize>(words: &T) -> Vec<u8> {
     rmp_serde::to_vec_named(words).expect("names, texts, numbers and addresses always encode")
 }
 
-/// Reads words that take up all of `bytes`. Fields that this version does not know are passed over.
+/// Decodes a control message from all of `bytes`. Fields that this version does not know are skipped.
 ///
 /// # Errors
-/// What does not decode, as text.
+/// The problem, as text.
 pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let limits = DecodeLimits::of_words(bytes.len(), BYTES_PER_BYTE, NESTING);
     let budget = Budget::new(&limits, bytes.len());
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn words_come_back_and_nothing_may_follow_them() {
+    fn control_messages_decode_and_nothing_may_follow_them() {
         let mut bytes = to_bytes(&words());
         assert_eq!(from_bytes(&bytes), Ok(words()));
         bytes.push(0xc0);

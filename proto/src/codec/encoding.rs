@@ -10,10 +10,10 @@ use super::wire::WireType;
 use super::{bincode, blob, msgpack, packed, wide};
 use crate::buffer::WriteBuffer;
 
-/// How a message is written. Every frame says which.
+/// The encoding of a message. Every frame declares its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// Bincode 2 with variable integers: only between ends that have the same fingerprint of the type.
+    /// Bincode 2 with variable-length integers: only between ends that have the same fingerprint of the type.
     Bincode,
     /// MessagePack with names of fields and variants: between any two programs, with and without Rust.
     MessagePack,
@@ -22,9 +22,8 @@ pub enum Encoding {
 /// Adds the bytes of `value` to the end of `out`, at most `max` of them.
 ///
 /// # Errors
-/// [`EncodeError`] says why not; `out` is as it was then. Bincode refuses a value that leaves out a field, or a list or
-/// map whose length is not known at its start, and neither can write a [`Packed`](super::Packed): see
-/// [`encode_preferring`].
+/// [`EncodeError`] with the reason; `out` is then unchanged. Bincode refuses a value that leaves out a field, or a list or map
+/// whose length is not known at its start, and neither can write a [`Packed`](super::Packed): see [`encode_preferring`].
 #[inline(always)]
 pub fn encode<T: Serialize + ?Sized>(
     value: &T,
@@ -38,12 +37,12 @@ pub fn encode<T: Serialize + ?Sized>(
     }
 }
 
-/// Adds the bytes of `value` to the end of `out`, at most `max` of them, and says in which encoding: the preferred one,
-/// or MessagePack where bincode would not be read back as it was written. What is MessagePack already stays as it is.
+/// Adds the bytes of `value` to the end of `out`, at most `max` of them, and returns their encoding: the preferred one, or
+/// MessagePack if bincode would not be read back as it was written. A value that already is MessagePack is written unchanged.
 ///
 /// # Errors
-/// [`EncodeError`] says why not; `out` is as it was then. An integer of 128 bits is refused where its type would not read it
-/// back from MessagePack.
+/// [`EncodeError`] with the reason; `out` is then unchanged. An integer of 128 bits is refused if its type would not read it back
+/// from MessagePack.
 #[inline(always)]
 pub fn encode_preferring<T: WireType>(
     value: &T,
@@ -63,7 +62,7 @@ pub fn encode_preferring<T: WireType>(
     }
 }
 
-/// As [`encode`] in MessagePack, if the type reads it back.
+/// Encodes like [`encode`] in MessagePack, if the type reads it back.
 #[inline]
 fn encode_readable<T: WireType>(value: &T, max: usize, out: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
     let start = out.len();
@@ -77,11 +76,11 @@ fn encode_readable<T: WireType>(value: &T, max: usize, out: &mut Vec<u8>) -> Res
     }
 }
 
-/// Reads a `T` that takes up all of `bytes`, within `limits`.
+/// Decodes a `T` from all of `bytes`, within `limits`.
 ///
 /// # Errors
-/// [`DecodeError`] names the field at fault. Whatever the bytes are, this neither panics nor takes more memory or stack
-/// than `limits` allow, as far as `T`'s own code does not.
+/// [`DecodeError`] names the invalid field. For any bytes, this neither panics nor takes more memory or stack than `limits`
+/// allow, as far as `T`'s own code does not.
 #[inline(always)]
 pub fn decode<T: DeserializeOwned + 'static>(
     bytes: &[u8],
@@ -96,10 +95,10 @@ pub fn decode<T: DeserializeOwned + 'static>(
     }
 }
 
-/// As [`decode`], also where it is not known that the type borrows nothing, and not for a [`Packed`](super::Packed).
+/// Decodes like [`decode`], for types that may borrow, and not for a [`Packed`](super::Packed).
 ///
 /// # Errors
-/// As [`decode`].
+/// Those of [`decode`].
 #[inline(always)]
 pub fn read<T: DeserializeOwned>(
     bytes: &[u8],
@@ -112,10 +111,10 @@ pub fn read<T: DeserializeOwned>(
     }
 }
 
-/// As [`decode`], where `bytes` are a part of `source`: a [`Blob`](super::Blob) in the value shares it.
+/// Decodes like [`decode`], from `bytes` that are a part of `source`: a [`Blob`](super::Blob) in the value shares it.
 ///
 /// # Errors
-/// As [`decode`].
+/// Those of [`decode`].
 #[inline(always)]
 pub fn decode_part<T: DeserializeOwned + 'static>(
     source: &Bytes,

@@ -1,51 +1,51 @@
-//! Why a value could not be encoded or decoded.
+//! Errors of encoding and decoding.
 
 use std::fmt;
 
-/// Why a value did not become bytes. The buffer is as it was.
+/// The reason why a value was not encoded. The buffer is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// The value takes more bytes than were allowed. Send less at once, or raise the limit at both ends.
     #[error("the encoded value is longer than {max} bytes")]
     TooLarge {
-        /// How many bytes were allowed.
+        /// The number of bytes allowed.
         max: usize,
     },
-    /// The value's own `Serialize` refused, or the value has no faithful form in this encoding.
+    /// The value's own `Serialize` failed, or the value has no faithful form in this encoding.
     #[error("the value cannot be encoded: {problem}")]
     Refused {
-        /// What was refused.
+        /// The problem.
         problem: String,
     },
 }
 
-/// Why bytes did not become a value: the sender's fault, or the sender means another type.
+/// The reason why bytes were not decoded: the sender is faulty, or uses another type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
-    /// The field at fault, such as `items[0].pos[1]`; empty where it is the whole value. In bincode, which has no names,
+    /// The path of the invalid field, such as `items[0].pos[1]`; empty for the whole value. In bincode, which has no names,
     /// fields and variants are numbers: `[1][0]`.
     pub path: String,
-    /// What is wrong with it.
+    /// The problem with it.
     pub problem: String,
 }
 
 impl DecodeError {
-    /// A fault of the value as a whole.
+    /// Creates an error of the value as a whole.
     pub(super) fn whole(problem: impl Into<String>) -> Self {
         Self { path: String::new(), problem: short(problem.into()) }
     }
 
-    /// A fault at `path`, which names the root with a dot.
+    /// Creates an error at `path`, which names the root with a dot.
     pub(super) fn at(path: &serde_path_to_error::Path, problem: String) -> Self {
         let path = path.to_string();
         Self { path: if path == "." { String::new() } else { short(path) }, problem: short(problem) }
     }
 }
 
-/// Longest path or problem, in bytes: both may repeat text that the sender chose.
+/// The longest path or problem, in bytes: both may repeat text that the sender chose.
 const MOST_TEXT: usize = 400;
 
-/// Leaves out the middle of a long text, because what it is and what was expected stand at its ends.
+/// Leaves out the middle of a long text, because its kind and the expected kind are at its ends.
 fn short(text: String) -> String {
     if text.len() <= MOST_TEXT {
         return text;

@@ -1,28 +1,28 @@
-//! What two ends compare before they talk in bincode.
+//! Fingerprints of types, which two ends compare before they use bincode.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Stands for the shape of a type: equal fingerprints mean that what one end writes in bincode, the other reads alike.
+/// A fingerprint of the shape of a type: if two are equal, bincode written by one end is read back identically by the other.
 ///
 /// Only types whose shape was proven have one. It is written as 16 bytes, the most significant first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(u128);
 
 impl Fingerprint {
-    /// Of the canonical text of a shape.
+    /// Returns the fingerprint of the canonical text of a shape.
     pub(super) fn of(shape_text: &str) -> Self {
         Self(xxh3_128(shape_text.as_bytes()))
     }
 
-    /// As it was written by [`to_bytes`](Self::to_bytes).
+    /// Returns the fingerprint written by [`to_bytes`](Self::to_bytes).
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
     }
 
-    /// For the wire.
+    /// Returns its bytes for the wire.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }

@@ -1,4 +1,4 @@
-//! JSON, which descriptions and the messages of other protocols travel as, under the budget that stands before every format.
+//! JSON, the format of descriptions and of messages in other protocols, decoded under the same budget as every format.
 
 use std::mem::size_of;
 
@@ -11,17 +11,17 @@ use super::bounded::Bounded;
 use super::budget::{Budget, DecodeLimits};
 use super::transcode::{KEYS_IN_KEYS, KeyMode, Transcoded};
 
-/// Each schema takes a few levels for one of its type. serde_json has the same bound.
+/// The maximum nesting. Each schema takes a few levels for one of its type. serde_json has the same limit.
 const NESTING: u32 = 127;
 
-/// Memory that a byte may turn into. A schema such as `{"type":"null"}` is a
-/// map of one entry, which takes 50 times its length; a list of maps with shorter keys is none.
+/// The maximum memory per byte. A schema such as `{"type":"null"}` is a map of one entry, which takes 50 times its length; a list
+/// of maps with shorter keys is not a schema.
 const BYTES_PER_BYTE: usize = 64;
 
-/// Reads JSON that takes up all of `bytes`.
+/// Reads JSON from all of `bytes`.
 ///
 /// # Errors
-/// What does not decode, and where, as text.
+/// The problem and its position, as text.
 pub(crate) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let limits = DecodeLimits::of_words(bytes.len(), BYTES_PER_BYTE, NESTING);
     let budget = Budget::new(&limits, bytes.len());
@@ -30,9 +30,9 @@ pub(crate) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String
     read.and_then(|value| source.end().map(|()| value)).map_err(|error| error.to_string())
 }
 
-/// A message without a type as the JSON that it is in other protocols. Here it travels as MessagePack, as any other: maps keep
-/// the order of their entries. What arrives and has no form in JSON takes the nearest: bytes become a list of numbers, keys that
-/// are no text become their JSON, and what is no number becomes null.
+/// A message without a Rust type, as JSON. Here it is encoded as MessagePack, like any other message: maps keep the order of
+/// their entries. Received values without a form in JSON are converted to the nearest: bytes become a list of numbers, keys that
+/// are not text become their JSON, and numbers that are not finite become null.
 ///
 /// ```
 /// use meshzero_proto::codec::{DecodeLimits, Encoding, Json, decode, encode};
@@ -51,12 +51,12 @@ pub struct Json {
 }
 
 impl Json {
-    /// What `text` says, if it is JSON within `limits`, which shows when it is encoded.
+    /// Creates a message from `text`. Encoding it fails if it is not JSON within `limits`.
     pub fn new(text: impl Into<Bytes>, limits: &DecodeLimits) -> Self {
         Self { text: text.into(), limits: *limits }
     }
 
-    /// The JSON.
+    /// Returns the JSON.
     pub fn text(&self) -> &Bytes {
         &self.text
     }
@@ -89,7 +89,7 @@ mod tests {
     use crate::codec::{Encoding, decode, encode, type_info};
 
     #[test]
-    fn its_type_travels_as_message_pack_for_ever() {
+    fn its_type_is_always_encoded_as_message_pack() {
         assert_eq!(type_info::<Json>().fingerprint(), None);
     }
 
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_does_not_have_becomes_what_is_nearest() {
+    fn values_without_a_json_form_become_the_nearest() {
         assert_eq!(unpacked(&[0xc4, 2, 0, 255]).as_deref(), Ok("[0,255]"));
         assert_eq!(
             unpacked(&[0x83, 1, 2, 0x92, 1, 2, 3, 0xc0, 4]).as_deref(),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_or_too_much_is_refused() {
+    fn invalid_or_excessive_frames_are_refused() {
         for text in
             ["", "[1", "[1] 2", "NaN", "\"\u{1}\"", &"[".repeat(9), &format!("[{}1]", "1,".repeat(100))]
         {

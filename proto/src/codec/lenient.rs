@@ -1,6 +1,6 @@
-//! Forms of a value that programs without its Rust type may send in a format that describes itself.
+//! Alternative forms of a value that programs without its Rust type may send in a self-describing format.
 //!
-//! A value without content is nil, `[]` or `{}`, and the keys of a map that counts are numbers or, as in JSON, text.
+//! A value without content is nil, `[]` or `{}`, and numeric keys of a map are numbers or, as in JSON, text.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
-/// The visitor of a unit, which takes an empty list or map as well.
+/// The visitor of a unit, which accepts an empty list or map as well.
 pub(super) struct UnitForms<V>(pub(super) V);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for UnitForms<V> {
@@ -38,7 +38,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for UnitForms<V> {
     }
 }
 
-/// The visitor of a struct without fields, which takes nil as well.
+/// The visitor of a struct without fields, which accepts nil as well.
 pub(super) struct EmptyForms<V>(pub(super) V);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for EmptyForms<V> {
@@ -61,7 +61,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for EmptyForms<V> {
     }
 }
 
-/// The key of a map: where an integer or a bool is wanted, its text will do.
+/// The key of a map: for an integer or a bool, its text is accepted too.
 pub(super) struct TextKey<T>(pub(super) T);
 
 impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for TextKey<T> {

@@ -1,9 +1,9 @@
-//! How values become bytes.
+//! Encoding and decoding of values.
 //!
-//! A message travels as bincode where both ends have the same [`Fingerprint`] of its type, and otherwise as MessagePack
-//! with names, which programs of other versions and without Rust understand. The fingerprint stands for a shape that
-//! a trace of the type's own serde code has proven; [`type_info()`] finds it out once per type. Whatever arrives is read
-//! through one bounded deserialiser, under the same budget for both formats.
+//! A message is encoded as bincode if both ends have the same [`Fingerprint`] of its type, and otherwise as MessagePack with
+//! names, which programs of other versions and without Rust understand. The fingerprint identifies a shape that a trace of the
+//! type's own serde code has proven; [`type_info()`] determines it once per type. All received bytes are read through one bounded
+//! deserialiser, under the same budget for both formats.
 
 mod bincode;
 mod blob;

@@ -1,4 +1,4 @@
-//! The format of everybody else: MessagePack with field and variant names, and times and addresses as text.
+//! MessagePack with field and variant names, for all other peers, with times and addresses as text.
 
 use std::io::ErrorKind;
 use std::mem::size_of;
@@ -33,7 +33,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     }
 }
 
-/// Reads a `T` that takes up all of `bytes`.
+/// Reads a `T` from all of `bytes`.
 #[inline]
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> Result<T, DecodeError> {
     let budget = Budget::new(limits, bytes.len());
@@ -47,7 +47,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -
     }
 }
 
-/// Human-readable as at the other end, and without a depth limit that could come before ours.
+/// Returns a human-readable deserialiser, as at the other end, without a depth limit that could apply before ours.
 #[inline]
 fn source<'a>(
     bytes: &'a [u8],
@@ -58,7 +58,7 @@ fn source<'a>(
     source
 }
 
-/// Decodes once more, now keeping track of where it is.
+/// Decodes again, now keeping track of the position.
 #[cold]
 fn explain<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits, fault: Fault) -> DecodeError {
     let budget = Budget::new(limits, bytes.len());

@@ -1,33 +1,33 @@
-//! The end of a buffer that both formats write to, and that refuses to grow past a bound.
+//! Bounded appending to a buffer, for both formats.
 
 use std::io;
 
 use super::blob;
 use super::error::EncodeError;
 
-/// Bytes that there is room for at first: enough for many messages, little enough to be cleared for each.
+/// The initial room in bytes: enough for many messages, little enough to be cleared for each.
 const EXPECTED: usize = 256;
 
-/// Parts from this length on are appended: copying them costs more than the room that is made.
+/// The length from which parts are appended: copying them costs more than making room.
 const LONG: usize = 1_024;
 
-/// Appends to a buffer until a bound is reached.
+/// A writer that appends to a buffer until a limit is reached.
 ///
-/// The buffer is kept longer than what is written, because writing into place is several times as fast for small parts
-/// as appending. What is too long is cut off at the end.
+/// The buffer is kept longer than the written bytes, because writing in place is several times as fast for small parts as
+/// appending. The excess is cut off at the end.
 pub(super) struct Output<'a> {
     buffer: &'a mut Vec<u8>,
     start: usize,
-    /// Where the next byte goes.
+    /// The position of the next byte.
     at: usize,
     max: usize,
     overflowed: bool,
-    /// Bytes of blobs that had left beside the buffer at the beginning.
+    /// The size of the blobs detached from the buffer at the beginning.
     beside: usize,
 }
 
 impl<'a> Output<'a> {
-    /// Lets at most `max` bytes be added to `buffer`.
+    /// Creates a writer that adds at most `max` bytes to `buffer`.
     #[inline]
     pub(super) fn new(buffer: &'a mut Vec<u8>, max: usize) -> Self {
         let start = buffer.len();
@@ -35,7 +35,7 @@ impl<'a> Output<'a> {
         Self { buffer, start, at: start, max, overflowed: false, beside: blob::beside_len() }
     }
 
-    /// Adds all of `bytes`, or nothing and says false.
+    /// Adds all of `bytes`; otherwise adds nothing and returns false.
     #[inline(always)]
     fn add(&mut self, bytes: &[u8]) -> bool {
         let end = self.at.saturating_add(bytes.len());
@@ -47,8 +47,8 @@ impl<'a> Output<'a> {
         true
     }
 
-    /// Adds what there is no room for, and makes as much room again as was written so far. What is long is appended as it
-    /// is, not to room that was cleared for it first.
+    /// Adds bytes for which there is no room, and makes as much room again as was written so far. Long bytes are appended
+    /// directly, not to room that was cleared for them first.
     #[cold]
     fn add_growing(&mut self, bytes: &[u8]) -> bool {
         let end = self.at.saturating_add(bytes.len());
@@ -72,18 +72,18 @@ impl<'a> Output<'a> {
         true
     }
 
-    /// The bytes that may be in the buffer, besides the blobs that have left beside it.
+    /// Returns the maximum length of the buffer, apart from the blobs detached from it.
     fn most(&self) -> usize {
         self.max - (blob::beside_len() - self.beside)
     }
 
-    /// Ends with what was written.
+    /// Ends the writing, and cuts off the excess.
     #[inline(always)]
     pub(super) fn finish(self) {
         self.buffer.truncate(self.at);
     }
 
-    /// Takes back what was added and says why the value did not fit or was refused.
+    /// Removes the added bytes, and returns the reason why the value did not fit or was refused.
     #[cold]
     pub(super) fn undo(self, problem: String) -> EncodeError {
         self.buffer.truncate(self.start);

@@ -1,4 +1,4 @@
-//! A message that is MessagePack already: written by a program of another language, or kept to be looked at by one.
+//! Values that are already MessagePack: written by a program of another language, or kept to be read by one.
 
 use std::any::Any;
 
@@ -11,20 +11,20 @@ use super::budget::DecodeLimits;
 use super::error::{DecodeError, EncodeError};
 use super::well_formed;
 
-/// The name that a value without a type has on the wire.
+/// The wire name of a value without a type.
 pub(super) const WIRE_NAME: &str = "Value";
 
-/// A value as the MessagePack that travels: a message, a reply or an item of news that is not converted on its way. It can
-/// be sent and taken wherever a value without a type can, and is a `Value` to the other end.
+/// A value as its MessagePack: a message, a reply or an item of news that is not converted on its way. It can be sent and
+/// received wherever a value without a type can, and is a `Value` to the other end.
 ///
-/// For programs that have a representation of their own, such as the objects of another language: they write and read the
-/// bytes themselves, and what serde's model has no words for comes through, such as which header a list was written with.
+/// It is for programs that have a representation of their own, such as the objects of another language: they write and read the
+/// bytes themselves, which preserves details that serde's model does not have, such as the header form of a list.
 ///
-/// Bytes that arrive are looked through before they become one of these: they are one whole value, with text that is
-/// UTF-8 and without extension types, and keep to the limits of nesting, number and memory of every message. Bytes that are
-/// sent are their sender's own responsibility; the other end refuses what is no value.
+/// Received bytes are checked before they become one of these: they are one complete value, with text that is UTF-8 and without
+/// extension types, and keep to the limits of nesting, number and memory of every message. The sender is responsible for the
+/// bytes it sends; the other end refuses invalid ones.
 ///
-/// It travels as itself only: serde cannot take it as a part of anything else.
+/// It can only be a whole message: serde cannot encode it as a part of another value.
 ///
 /// ```
 /// use meshzero_proto::codec::Packed;
@@ -37,7 +37,7 @@ pub(super) const WIRE_NAME: &str = "Value";
 pub struct Packed(Bytes);
 
 impl Packed {
-    /// The MessagePack.
+    /// Returns the MessagePack.
     pub fn bytes(&self) -> &Bytes {
         &self.0
     }
@@ -49,13 +49,13 @@ impl<T: Into<Bytes>> From<T> for Packed {
     }
 }
 
-/// `value`, if it is one of these. For any other type the compiler knows that there is nothing to do.
+/// Returns `value`, if it is a `Packed`. For any other type the compiler removes the check.
 #[inline(always)]
 pub(super) fn of<T: 'static>(value: &T) -> Option<&Packed> {
     (value as &dyn Any).downcast_ref()
 }
 
-/// Adds `packed` to `out` as it is, at most `max` bytes.
+/// Adds `packed` to `out` unchanged, at most `max` bytes.
 pub(super) fn write(packed: &Packed, max: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     if packed.0.len() > max {
         return Err(EncodeError::TooLarge { max });
@@ -64,7 +64,7 @@ pub(super) fn write(packed: &Packed, max: usize, out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
-/// Reads a `T`, if that is one of these.
+/// Reads a `T`, if it is a `Packed`.
 #[inline(always)]
 pub(super) fn read<T: DeserializeOwned + 'static>(
     bytes: &[u8],
@@ -75,23 +75,23 @@ pub(super) fn read<T: DeserializeOwned + 'static>(
     if let Err(problem) = well_formed::check(bytes, limits) {
         return Some(Err(DecodeError::whole(problem)));
     }
-    // Shared where that is worth it, as other bytes of this length.
+    // Shared if that is worth it, like other bytes of this length.
     *place = Some(Packed(blob::shared(bytes).unwrap_or_else(|| Bytes::copy_from_slice(bytes))));
     read.map(Ok)
 }
 
-/// What serde would have to write is known to this crate's MessagePack only.
+/// Only this crate's MessagePack can write it; serde cannot.
 impl Serialize for Packed {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(S::Error::custom("a packed value travels as itself only, and not as a part of something"))
+        Err(S::Error::custom("a packed value can only be a whole message, not a part of another value"))
     }
 }
 
 impl<'de> Deserialize<'de> for Packed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Any value, as far as a description can tell, and nothing that could be proved for bincode.
+        // Any value, as far as a description shows, and nothing that could be proved for bincode.
         IgnoredAny::deserialize(deserializer)?;
-        Err(D::Error::custom("a packed value travels as itself only, and not as a part of something"))
+        Err(D::Error::custom("a packed value can only be a whole message, not a part of another value"))
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     fn it_travels_byte_for_byte_and_never_as_bincode() {
         assert_eq!(type_info::<Packed>().fingerprint(), None);
         assert_eq!(type_info::<Packed>().name(), "Value");
-        // A list of two with the longest of headers, which serde would shorten.
+        // A list of two with the longest header, which serde would shorten.
         let long_header = vec![0xdd, 0, 0, 0, 2, 1, 0xa1, b'x'];
         let packed = Packed::from(long_header.clone());
         for preferred in [Encoding::MessagePack, Encoding::Bincode] {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_bincode_is_refused() {
+    fn a_value_that_is_too_long_or_bincode_is_refused() {
         let packed = Packed::from(vec![0xc3]);
         let mut out = Vec::new();
         let too_long = encode_preferring(&packed, Encoding::MessagePack, 0, &mut out);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_one_shares_what_it_arrived_in() {
+    fn a_long_value_shares_the_received_buffer() {
         let mut bytes = vec![0xc6, 0, 0, 0x40, 0];
         bytes.resize(5 + 0x4000, 9);
         let source = Bytes::from(bytes);

@@ -1,6 +1,6 @@
-//! What a message in MessagePack is made of at its outside, without reading the rest.
+//! The outermost structure of a MessagePack message, found without reading the rest.
 
-/// The bytes that a message is, if it is nothing else.
+/// Returns the bytes of a message that is a single byte string.
 pub fn whole_bytes(message: &[u8]) -> Option<&[u8]> {
     let (marker, rest) = message.split_first()?;
     let (length, bytes) = match marker {
@@ -21,7 +21,7 @@ pub fn whole_bytes(message: &[u8]) -> Option<&[u8]> {
     (bytes.len() == length).then_some(bytes)
 }
 
-/// The key and the value of a map with one entry, whose key is a text of at most 255 bytes.
+/// Returns the key and the value of a map with one entry, whose key is a text of at most 255 bytes.
 pub fn single_entry(message: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = match message {
         [0x81, length @ 0xa0..=0xbf, rest @ ..] => (length & 0x1f, rest),

@@ -1,13 +1,13 @@
 //! JSON Schema of a type, for programs and people without it.
 //!
-//! It describes the JSON (or the MessagePack with names) that serde reads for the type. What a trace cannot see, such as
-//! the inside of untagged and internally tagged enums, is left open.
+//! It describes the JSON (or the MessagePack with names) that serde reads for the type. Parts that a trace cannot see, such as
+//! the inside of untagged and internally tagged enums, are left open.
 
 use serde_json::{Map, Value, json};
 
 use super::shape::{Content, Definition, Fields, Leaf, Shape, Shapes, Variant};
 
-/// The schema of `shapes`, in draft 2020-12.
+/// Returns the schema of `shapes`, in draft 2020-12.
 pub(super) fn schema(title: &str, shapes: &Shapes) -> Value {
     let names = definition_names(&shapes.definitions);
     let writer = SchemaWriter { shapes, names: &names };
@@ -31,7 +31,7 @@ pub(super) fn schema(title: &str, shapes: &Shapes) -> Value {
     root
 }
 
-/// A name of its own for each definition.
+/// Returns a unique name for each definition.
 fn definition_names(definitions: &[Definition]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(definitions.len());
     for definition in definitions {
@@ -58,7 +58,7 @@ impl SchemaWriter<'_> {
             Shape::Unseen | Shape::Any => json!({}),
             Shape::Leaf(leaf) => leaf_schema(*leaf),
             Shape::Option(inner) => match self.shape(inner) {
-                // Whatever it is, it may be null already.
+                // An open schema already includes null.
                 open if open == json!({}) => open,
                 inner => json!({ "anyOf": [inner, { "type": "null" }] }),
             },
@@ -120,7 +120,8 @@ impl SchemaWriter<'_> {
         schema
     }
 
-    /// Enums as serde writes them: the name of the variant, or an object with the name and what the variant holds.
+    /// Returns the schema of an enum as serde writes it: the name of the variant, or an object with the name and the content of
+    /// the variant.
     fn variants(&self, variants: &[Variant]) -> Value {
         if variants.iter().all(|variant| variant.content == Some(Content::Unit)) {
             let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_left_open() {
+    fn invisible_parts_are_left_open() {
         #[derive(Serialize, Deserialize)]
         #[serde(tag = "kind")]
         #[allow(dead_code)]

@@ -1,15 +1,15 @@
-//! What a type looks like to serde.
+//! The shape of a type, as serde sees it.
 
-/// What one value consists of.
+/// The shape of one value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// Not looked at so far.
+    /// Not seen so far.
     Unseen,
-    /// Whatever the bytes say: only in formats that describe themselves.
+    /// Any value, as in the bytes: only in self-describing formats.
     Any,
     /// A value without parts.
     Leaf(Leaf),
-    /// A value or none.
+    /// An optional value.
     Option(Box<Shape>),
     /// Any number of values of one shape.
     List(Box<Shape>),
@@ -17,7 +17,7 @@ pub(super) enum Shape {
     Map(Box<Shape>, Box<Shape>),
     /// A fixed number of values.
     Tuple(Vec<Shape>),
-    /// A struct or an enum, by its place in [`Shapes::definitions`].
+    /// A struct or an enum, by its index in [`Shapes::definitions`].
     Named(usize),
 }
 
@@ -56,11 +56,11 @@ pub(super) enum Definition {
 /// The fields of a struct or of a variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fields {
-    /// The names that serde lists for them: more than there are fields where fields have aliases.
+    /// The names that serde lists for them: more than there are fields if fields have aliases.
     pub(super) names: &'static [&'static str],
-    /// What they hold, in order.
+    /// The shapes of the fields, in order.
     pub(super) shapes: Vec<Shape>,
-    /// Names that mean the same field as another; told apart only in readable formats.
+    /// Names of fields that have another name as well; distinguished only in readable formats.
     pub(super) aliases: Vec<&'static str>,
     /// Fields that may not be left out; known only of readable formats.
     pub(super) required: Vec<&'static str>,
@@ -71,11 +71,11 @@ pub(super) struct Fields {
 pub(super) struct Variant {
     /// Its name on the wire.
     pub(super) name: &'static str,
-    /// What it holds; none while it was not looked at, and for ever if it cannot be read.
+    /// Its content; none while it was not read, and forever if it cannot be read.
     pub(super) content: Option<Content>,
 }
 
-/// What a variant holds.
+/// The content of a variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
     /// Nothing.
@@ -88,12 +88,12 @@ pub(super) enum Content {
     Struct(Fields),
 }
 
-/// Two readings of one type that do not fit together.
+/// Two readings of one type that contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Conflict;
 
 impl Shape {
-    /// Adds what another reading of the same place has seen.
+    /// Adds the shape from another reading of the same value.
     pub(super) fn unify(&mut self, seen: Shape) -> Result<(), Conflict> {
         match (&mut *self, seen) {
             (_, Shape::Unseen) => Ok(()),
@@ -114,7 +114,7 @@ impl Shape {
         }
     }
 
-    /// Whether nothing was left unseen.
+    /// Returns true if nothing was left unseen.
     pub(super) fn is_whole(&self) -> bool {
         match self {
             Shape::Unseen => false,
@@ -126,7 +126,7 @@ impl Shape {
     }
 }
 
-/// Unifies place by place; a reading that stopped early has seen fewer places.
+/// Unifies element by element; a reading that stopped early has seen fewer elements.
 fn unify_all(old: &mut Vec<Shape>, new: Vec<Shape>) -> Result<(), Conflict> {
     for (place, shape) in new.into_iter().enumerate() {
         match old.get_mut(place) {
@@ -138,19 +138,19 @@ fn unify_all(old: &mut Vec<Shape>, new: Vec<Shape>) -> Result<(), Conflict> {
 }
 
 impl Fields {
-    /// Fields of which nothing is known but `names`.
+    /// Creates fields of which only the `names` are known.
     pub(super) fn unseen(names: &'static [&'static str]) -> Self {
         Self { names, shapes: Vec::new(), aliases: Vec::new(), required: Vec::new() }
     }
 
-    /// Adds what another reading of the same fields has seen.
+    /// Adds the shapes from another reading of the same fields.
     pub(super) fn unify(&mut self, seen: Vec<Shape>) -> Result<(), Conflict> {
         unify_all(&mut self.shapes, seen)
     }
 }
 
 impl Content {
-    /// Adds what another reading of the same variant has seen.
+    /// Adds the content from another reading of the same variant.
     pub(super) fn unify(&mut self, seen: Content) -> Result<(), Conflict> {
         match (self, seen) {
             (Content::Unit, Content::Unit) => Ok(()),
@@ -161,12 +161,12 @@ impl Content {
         }
     }
 
-    /// How many values it holds side by side.
+    /// Returns the number of values it holds side by side.
     pub(super) fn parts(&self) -> usize {
         self.shapes().len()
     }
 
-    /// Whether nothing was left unseen.
+    /// Returns true if nothing was left unseen.
     pub(super) fn is_whole(&self) -> bool {
         self.shapes().iter().all(Shape::is_whole)
     }
@@ -182,7 +182,7 @@ impl Content {
 }
 
 impl Leaf {
-    /// The name of this leaf in canonical text.
+    /// Returns the name of this leaf in canonical text.
     pub(super) fn name(self) -> &'static str {
         match self {
             Leaf::Unit => "()",
@@ -206,7 +206,7 @@ impl Leaf {
     }
 }
 
-/// The shape of a type with all that it refers to.
+/// The shape of a type with all definitions that it refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shapes {
     /// The type itself.

@@ -1,12 +1,12 @@
-//! The canonical text of a shape, which fingerprints are made of.
+//! The canonical text of a shape, from which fingerprints are computed.
 
 use std::fmt::{self, Write};
 
 use super::shape::{Content, Definition, Fields, Shape, Shapes};
 
 impl Shapes {
-    /// The shape as text: equal texts mean equal bytes. Names of types are left out, those of fields and variants
-    /// are not; `#2` is the third struct or enum from the left, and `?` is what was never seen.
+    /// Returns the shape as text: equal texts mean equal bytes. Names of types are left out, those of fields and variants are
+    /// not; `#2` is the third struct or enum from the left, and `?` is a shape that was never seen.
     pub(super) fn text(&self) -> String {
         let mut writer = TextWriter { shapes: self, seen: Vec::new(), text: String::new() };
         // Writing to a String cannot fail.
@@ -118,7 +118,7 @@ impl TextWriter<'_> {
         self.text.write_char('}')
     }
 
-    /// Quotes a name that could be taken for punctuation.
+    /// Writes a name, quoted if it could be mistaken for punctuation.
     fn name(&mut self, name: &str) -> fmt::Result {
         if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') {
             self.text.write_str(name)

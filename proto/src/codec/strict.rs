@@ -1,13 +1,13 @@
-//! A serialiser before bincode that refuses what bincode would write in a way that it cannot read back.
+//! A serialiser in front of bincode that refuses values that bincode would not read back.
 //!
-//! Bincode has no field names, so that a field left out by `skip_serializing_if` shifts all that follow.
+//! Bincode has no field names, so a field left out by `skip_serializing_if` shifts all that follow.
 
 use serde::ser::{
     Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-/// A value that fails to serialise when it leaves out a field.
+/// A value that fails to serialise if it leaves out a field.
 pub(super) struct Strict<'a, T: ?Sized>(pub(super) &'a T);
 
 impl<T: Serialize + ?Sized> Serialize for Strict<'_, T> {

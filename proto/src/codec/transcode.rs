@@ -1,4 +1,4 @@
-//! A value of no type from one format into another, element by element, without being held in between.
+//! Transcoding of a value without a type from one format into another, element by element, without storing it in between.
 
 use std::cell::Cell;
 use std::fmt;
@@ -7,23 +7,23 @@ use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 
-/// What is read from `D`, to be written once.
+/// A value to be read from `D` and written once.
 pub(super) struct Transcoded<D> {
     source: Cell<Option<D>>,
     keys: KeyMode,
 }
 
-/// What becomes of the keys of maps.
+/// The conversion of map keys.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum KeyMode {
-    /// They stay what they are.
+    /// None.
     Any,
-    /// They become text: those that are not become their JSON, and so do keys within such keys, so many levels deep. Each
-    /// level escapes the quotes of the one below it once more, which without a bound would double the text each time.
+    /// To text: keys that are not text become their JSON, and so do keys within such keys, up to this many levels deep. Each
+    /// level escapes the quotes of the one below it once more, which without a limit would double the text each time.
     Text(u8),
 }
 
-/// The levels that a message may have. Python's tuples of numbers are keys; nobody has needed the second yet.
+/// The maximum number of levels in a message. Python's tuples of numbers are keys; the second level has not been needed yet.
 pub(super) const KEYS_IN_KEYS: u8 = 2;
 
 impl<D> Transcoded<D> {
@@ -36,12 +36,12 @@ impl<'de, D: Deserializer<'de>> Serialize for Transcoded<D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let source = self.source.take().ok_or_else(|| S::Error::custom("it has been read before"))?;
         let writing = TranscodeVisitor { serializer, keys: self.keys };
-        // An error of the serialiser goes through that of the source and comes out as its text.
+        // An error of the serialiser passes through that of the source and comes out as its text.
         source.deserialize_any(writing).map_err(S::Error::custom)
     }
 }
 
-/// Writes what the source finds.
+/// A visitor that writes each value it is given.
 struct TranscodeVisitor<S> {
     serializer: S,
     keys: KeyMode,

@@ -1,4 +1,4 @@
-//! What is known of a type that travels, found out once per type and process.
+//! Facts about a message type, determined once per type and process.
 
 use std::any::{TypeId, type_name};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use super::reflect::{TypeReflection, trace, trace_readable};
 use super::schema::schema;
 use super::shape::{Shape, Shapes};
 
-/// What is known of a type that travels.
+/// Facts about a message type.
 #[derive(Debug)]
 pub struct TypeInfo {
     id: TypeId,
@@ -26,10 +26,11 @@ pub struct TypeInfo {
     is_exact: AtomicBool,
 }
 
-/// What is known of `T`. Found out at the first call, for which its `Deserialize` and `Serialize` run a few times for each variant in
-/// it: microseconds for a struct, milliseconds for a protocol of eighty variants. Later calls look it up.
+/// Returns the facts about `T`. They are determined by the first call, for which its `Deserialize` and `Serialize` run a few
+/// times for each variant in it: microseconds for a struct, milliseconds for a protocol of eighty variants. Later calls look them
+/// up.
 ///
-/// The answer is a fact about the type and stays for the life of the process: keep it where it is asked for often.
+/// The result is constant for the life of the process: keep it where it is needed often.
 pub fn type_info<T: WireType>() -> &'static TypeInfo {
     static KNOWN: RwLock<Option<HashMap<TypeId, &'static TypeInfo>>> = RwLock::new(None);
 
@@ -67,48 +68,49 @@ impl TypeInfo {
         }
     }
 
-    /// Declares that the type reads back from MessagePack whatever it writes, because it takes each part for what it is. Its values are
-    /// not looked at then, before they leave, for parts that other types might read as something else.
+    /// Declares that the type reads back from MessagePack any value it writes, because it accepts each part only for what it is.
+    /// Its values are then not searched, before they are sent, for parts that other types might read as another value.
     pub fn declare_exact(&self) {
         self.is_exact.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the type reads back from MessagePack whatever it writes.
+    /// Returns true if the type reads back from MessagePack any value it writes.
     pub(super) fn is_exact(&self) -> bool {
         self.is_exact.load(Ordering::Relaxed)
     }
 
-    /// Whether this is what is known of `T`.
+    /// Returns true if these are the facts about `T`.
     pub fn is<T: 'static>(&self) -> bool {
         self.id == TypeId::of::<T>()
     }
 
-    /// The type's own name, without the modules that it and its parameters lie in: `Wrapper<Foo>`.
+    /// Returns the type's own name, without the modules of it and its parameters: `Wrapper<Foo>`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The fingerprint of a type that is safe for bincode. A type without one travels as MessagePack for ever.
+    /// Returns the fingerprint of a type that is safe for bincode. A type without one is always encoded as MessagePack.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         self.fingerprint.as_ref().ok().copied()
     }
 
-    /// Why there is no fingerprint.
+    /// Returns the reason why there is no fingerprint.
     pub fn why_not(&self) -> Option<&str> {
         self.fingerprint.as_ref().err().map(String::as_str)
     }
 
-    /// The shape that the fingerprint is made of: what bincode reads, with names of fields and variants.
+    /// Returns the shape from which the fingerprint is computed: the values that bincode reads, with names of fields and
+    /// variants.
     pub fn shape_text(&self) -> &str {
         &self.shape_text
     }
 
-    /// JSON Schema (draft 2020-12) of the type as JSON or MessagePack with names. Made at the first call, for which the type's
-    /// `Deserialize` runs as often as it has variants and fields that must be there: milliseconds for a protocol of eighty variants.
-    /// Whoever asks meanwhile waits.
+    /// Returns the JSON Schema (draft 2020-12) of the type as JSON or MessagePack with names. It is made at the first call, for
+    /// which the type's `Deserialize` runs as often as it has variants and required fields: milliseconds for a protocol of eighty
+    /// variants. Other callers block meanwhile.
     ///
-    /// Fields that may be left out are not `required`. What cannot be seen from outside is left open as `{}`, such as
-    /// the inside of untagged and internally tagged enums.
+    /// Optional fields are not `required`. Parts that cannot be seen from outside are left open as `{}`, such as the inside of
+    /// untagged and internally tagged enums.
     pub fn schema(&self) -> &serde_json::Value {
         self.schema.get_or_init(|| {
             let nothing = Shapes { root: Shape::Unseen, definitions: Vec::new() };

@@ -1,11 +1,12 @@
-//! Whether bytes are one whole MessagePack value that keeps to the budget, without making anything of it.
+//! Validation of one complete MessagePack value within the budget, without decoding it.
 
 use super::budget::DecodeLimits;
 
-/// What one value is taken to cost in memory, whoever makes something of it.
+/// The assumed memory of one value, for any decoder.
 const VALUE_BYTES: usize = 32;
 
-/// Says what is wrong with `bytes`. Takes no memory but a place for each level of nesting, and looks at each byte once.
+/// Returns the problem with `bytes`, if there is one. Uses no memory but one entry for each level of nesting, and reads each byte
+/// once.
 pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<(), &'static str> {
     let mut check = WellFormedChecker {
         rest: bytes,
@@ -31,13 +32,13 @@ struct WellFormedChecker<'a> {
     rest: &'a [u8],
     memory: usize,
     elements: usize,
-    /// How many values each list or map that has begun still wants.
+    /// The number of values that each open list or map still needs.
     open: Vec<u64>,
     nesting: usize,
 }
 
 impl<'a> WellFormedChecker<'a> {
-    /// Looks at the head of one value, and all of it if it holds no others.
+    /// Reads the head of one value, and all of it if it holds no others.
     fn value(&mut self) -> Result<(), &'static str> {
         let [marker] = *self.take(1)? else { return Err(ENDS) };
         match marker {
@@ -59,8 +60,8 @@ impl<'a> WellFormedChecker<'a> {
             0xdd => self.length(4).and_then(|length| self.holds(length as u64)),
             0xde => self.length(2).and_then(|length| self.holds(2 * length as u64)),
             0xdf => self.length(4).and_then(|length| self.holds(2 * length as u64)),
-            0xc1 => Err("a byte that stands for nothing in MessagePack"),
-            0xc7..=0xc9 | 0xd4..=0xd8 => Err("an extension type, which no value has"),
+            0xc1 => Err("a byte without a meaning in MessagePack"),
+            0xc7..=0xc9 | 0xd4..=0xd8 => Err("an extension type, which is not supported"),
         }
     }
 
@@ -92,17 +93,17 @@ impl<'a> WellFormedChecker<'a> {
             return Err(ENDS);
         }
         if self.open.len() >= self.nesting {
-            return Err("is nested deeper than a message may be");
+            return Err("is nested deeper than the limit of a message");
         }
         let within = usize::try_from(values).ok().and_then(|values| self.elements.checked_sub(values));
-        self.elements = within.ok_or("has more elements than a message may")?;
+        self.elements = within.ok_or("has more elements than the limit of a message")?;
         self.open.push(values);
         Ok(())
     }
 
     fn charge(&mut self, length: usize) -> Result<(), &'static str> {
         let left = self.memory.checked_sub(length).and_then(|left| left.checked_sub(VALUE_BYTES));
-        self.memory = left.ok_or("takes more memory than a message may")?;
+        self.memory = left.ok_or("takes more memory than the limit of a message")?;
         Ok(())
     }
 }
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_values_are_and_others_say_why() {
+    fn complete_values_pass_and_others_give_the_reason() {
         let nested = |levels: usize| [vec![0x91; levels], vec![1]].concat();
         for good in [
             vec![0xc0],
@@ -134,15 +135,15 @@ mod tests {
         }
         for (bad, why) in [
             (vec![], ENDS),
-            (vec![0xc1], "a byte that stands for nothing in MessagePack"),
+            (vec![0xc1], "a byte without a meaning in MessagePack"),
             (vec![0xc0, 0xc0], "bytes are left over after the value"),
             (vec![0xa2, b'x'], ENDS),
             (vec![0xa1, 0xff], "text that is not UTF-8"),
             (vec![0xdd, 0xff, 0xff, 0xff, 0xff, 0], ENDS),
             (vec![0xdf, 0, 0, 0, 1, 1], ENDS),
             (vec![0xc6, 0, 0, 1, 0], ENDS),
-            (vec![0xd4, 1, 2], "an extension type, which no value has"),
-            (nested(65), "is nested deeper than a message may be"),
+            (vec![0xd4, 1, 2], "an extension type, which is not supported"),
+            (nested(65), "is nested deeper than the limit of a message"),
         ] {
             assert_eq!(check(&bad, &limits()), Err(why), "{bad:x?}");
         }
@@ -154,8 +155,8 @@ mod tests {
             |length: u32| [vec![0xdd], length.to_be_bytes().to_vec(), vec![1; length as usize]].concat();
         let few = DecodeLimits { values: 10, values_per_byte: 0, bytes: 1_000, nesting: 4 };
         assert_eq!(check(&list(10), &few), Ok(()));
-        assert_eq!(check(&list(11), &few), Err("has more elements than a message may"));
+        assert_eq!(check(&list(11), &few), Err("has more elements than the limit of a message"));
         let little = DecodeLimits { bytes: 100, ..few };
-        assert_eq!(check(&list(10), &little), Err("takes more memory than a message may"));
+        assert_eq!(check(&list(10), &little), Err("takes more memory than the limit of a message"));
     }
 }

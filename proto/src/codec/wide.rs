@@ -1,10 +1,10 @@
-//! Values that MessagePack, or serde in between, holds in another form: integers of 128 bits, and bytes that are text as well. Not every
-//! type reads them back.
+//! Values that MessagePack, or serde's buffering, stores in another form: integers of 128 bits, and bytes that are also text. Not
+//! every type reads them back.
 //!
-//! serde holds what it reads for an untagged or internally tagged enum, or for flattened fields, in a form of its own that knows no
-//! integers of 128 bits, which travel as 16 bytes. The type then takes these, as it takes other bytes, for text if they are UTF-8
-//! and it has a place for text: silently. Whether a type does is seen only by reading a value back, so that is done, for values
-//! that hold such parts and for no others.
+//! Serde buffers the input of an untagged or internally tagged enum, or of flattened fields, in a form of its own without
+//! integers of 128 bits, which are encoded as 16 bytes. The type then silently accepts these, like other bytes, as text if they
+//! are UTF-8 and it has a field for text. Only reading a value back shows if a type does so; that is done for values that contain
+//! such parts and for no others.
 
 use std::fmt::{self, Display};
 
@@ -24,23 +24,25 @@ use super::type_info::type_info;
 use super::wire::WireType;
 use crate::limits::Limits;
 
-/// From this length on it costs less to ask for the type than to look through the bytes.
+/// The length from which looking up the type costs less than searching the bytes.
 const LONG: usize = 4 << 10;
 
-/// The nesting that is read back. The value has been written with that much stack already.
+/// The nesting limit for reading back. The value has been written with that much stack already.
 const NESTING: u32 = 512;
 
-/// Refuses a value that its own type would not read back from `bytes`, its MessagePack, as it was. A message has at most `max` bytes.
+/// Refuses a value that its own type would not read back unchanged from `bytes`, its MessagePack. A message has at most `max`
+/// bytes.
 #[inline]
 pub(super) fn check<T: WireType>(value: &T, bytes: &[u8], max: usize) -> Result<(), EncodeError> {
-    // The first look is fast, and enough for most.
+    // The first check is fast, and enough for most.
     if bytes.len() < LONG && beside_len() == 0 && !may_have_bytes(bytes) {
         return Ok(());
     }
     check_type(value, bytes, max)
 }
 
-/// Returns whether there may be bytes in MessagePack: those of less than 256, 65,536 and 2³² begin with one of these.
+/// Returns true if the MessagePack may contain byte strings: those of less than 256, 65,536 and 2³² bytes begin with one of
+/// these.
 #[inline]
 fn may_have_bytes(bytes: &[u8]) -> bool {
     memchr::memchr3(0xc4, 0xc5, 0xc6, bytes).is_some()
@@ -49,7 +51,7 @@ fn may_have_bytes(bytes: &[u8]) -> bool {
 #[cold]
 fn check_type<T: WireType>(value: &T, bytes: &[u8], max: usize) -> Result<(), EncodeError> {
     let info = type_info::<T>();
-    // What has been proved is never held in between.
+    // Proven types are never buffered.
     if info.fingerprint().is_some() || info.is_exact() {
         return Ok(());
     }
@@ -72,13 +74,14 @@ fn read_back<T: WireType>(value: &T, length: usize, max: usize) -> Result<(), En
     let read = msgpack::decode::<T>(&bytes, &limits).map(|read| parts(&read));
     let missing = match read {
         Ok(read) => missing(&sent, read),
-        // Bytes are no reason; then there is another, which the other end tells.
+        // Bytes are not the reason; there is another, which the other end reports.
         Err(_) => sent.iter().find(|(part, _)| *part == WidePart::Integer),
     };
     missing.map_or(Ok(()), |missing| Err(refused(value, *missing)))
 }
 
-/// The first of `sent` that is not among `read`. Most are read in the order in which they were sent; maps may have another.
+/// Returns the first of `sent` that is not among `read`. Most are read in the order in which they were sent; maps may have
+/// another.
 fn missing<P: Ord>(sent: &[P], mut read: Vec<P>) -> Option<&P> {
     let same = sent.iter().zip(&read).take_while(|(sent, read)| sent == read).count();
     let rest = &sent[same..];
@@ -107,31 +110,31 @@ fn refused<T: Serialize>(value: &T, (part, hash): (WidePart, u128)) -> EncodeErr
     EncodeError::Refused { problem }
 }
 
-/// A part of a value that may be taken for another.
+/// A part of a value that may be read as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum WidePart {
     Integer,
     Bytes,
 }
 
-/// Those of `value`, with what tells them apart.
+/// Returns those parts of `value`, with a number that distinguishes them.
 fn parts<T: Serialize>(value: &T) -> Vec<(WidePart, u128)> {
     let mut found = Vec::new();
-    // What refuses to be written was refused before.
+    // A value that cannot be written was refused before.
     let _ = value.serialize(WideFinder { looks: LookFor::Noting(&mut found) });
     found
 }
 
-/// Where one of them stands.
+/// Returns the path of one of them.
 fn place<T: Serialize>(value: &T, part: (WidePart, u128)) -> String {
     let mut track = Track::new();
     let finder = WideFinder { looks: LookFor::For(part) };
-    // An error is what is wanted.
+    // An error is expected here.
     let _ = value.serialize(serde_path_to_error::Serializer::new(finder, &mut track));
     track.path().to_string()
 }
 
-/// Finds parts: notes them all, or stops at one.
+/// A serialiser that finds parts: records them all, or stops at one.
 struct WideFinder<'a> {
     looks: LookFor<'a>,
 }
@@ -160,7 +163,7 @@ impl WideFinder<'_> {
     }
 }
 
-/// It was found, or the value refuses to be written.
+/// The part was found, or the value cannot be serialised.
 #[derive(Debug)]
 struct Stopped;
 

@@ -1,21 +1,21 @@
-//! Which types can travel.
+//! The types that can be sent.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A type whose values can travel between nodes: whatever serde can write and read back.
+/// A type whose values can be sent between nodes: any that serde can write and read back.
 ///
-/// Nothing has to be implemented: every type that derives `Serialize` and `Deserialize` and owns its data is one.
+/// There is nothing to implement: every type that derives `Serialize` and `Deserialize` and owns its data is one.
 ///
-/// Bytes are best held in a [`Blob`](crate::codec::Blob): serde takes a `Vec<u8>` for a list of numbers, which costs many
-/// times as much.
+/// Bytes are best stored in a [`Blob`](crate::codec::Blob): serde treats a `Vec<u8>` as a list of numbers, which costs many times
+/// as much.
 ///
 /// ```
-/// # use meshzero_proto::codec::Wire;
+/// # use meshzero_proto::codec::WireType;
 /// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct Pose { x: f32, y: f32 }
 ///
-/// fn travels<T: Wire>() {}
+/// fn travels<T: WireType>() {}
 /// travels::<Pose>();
 /// travels::<Vec<Option<String>>>();
 /// ```

@@ -1,4 +1,4 @@
-//! From failed attempts to reach an instance to whether it is gone.
+//! The decision that an instance is gone, from failed attempts to reach it.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
@@ -6,13 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use crate::diagnosis::{Attempt, AttemptOutcome};
 use crate::discovery::addresses::needs_zone;
 
-/// Returns whether failed `attempts` to reach an instance prove that its process has ended or has withdrawn it: all addresses that
-/// can be meant for it were `denied`, or the one at which it last `answered` was. An address that has never led to the instance
-/// proves nothing by itself, and one that was not tried counts as [`AttemptOutcome::Silent`].
+/// Returns true if failed `attempts` to reach an instance prove that its process has ended or has withdrawn it: all of its
+/// possible addresses were `denied`, or the one at which it last `answered` was. An address that has never led to the instance
+/// proves nothing by itself, and an untried one counts as [`AttemptOutcome::Silent`].
 ///
-/// An address that `is_own`, which this host has as well, proves nothing unless all are such: on this host somebody else may have
-/// the port, or nobody, while the instance is on another. That holds also while this host can dial no other, as with its cable
-/// out.
+/// An address that `is_own`, which this host has as well, proves nothing unless all are such: on this host another program may
+/// have the port, or none, while the instance is on another host. That holds also while this host can dial no other, for example
+/// with its cable unplugged.
 pub fn is_gone(
     attempts: &[Attempt],
     answered: Option<SocketAddr>,
@@ -26,7 +26,7 @@ pub fn is_gone(
         || attempts.iter().filter(proves).any(|attempt| Some(attempt.address) == answered)
 }
 
-/// Returns whether this host cannot dial the address at all, as when it has no IPv6. That proves nothing.
+/// Returns true if this host cannot dial the address at all, for example without IPv6. That proves nothing.
 fn is_impossible(attempt: &Attempt) -> bool {
     use ErrorKind::{AddrNotAvailable, InvalidInput, Unsupported};
 
@@ -36,12 +36,12 @@ fn is_impossible(attempt: &Attempt) -> bool {
     )
 }
 
-/// Returns whether the address is a link-local one of an unknown link, which says nothing about whose it is.
+/// Returns true for a link-local address of an unknown link, which does not identify a host.
 fn is_zoneless(attempt: &Attempt) -> bool {
     is_impossible(attempt) && needs_zone(attempt.address.ip())
 }
 
-/// Returns whether nobody listens at an address, or somebody else does. Whoever listens goes on listening until the process ends.
+/// Returns true if no program, or another one, listens at an address. A listening program keeps the port until its process ends.
 pub fn is_refusal(outcome: &AttemptOutcome) -> bool {
     match outcome {
         AttemptOutcome::Failed { kind, .. } => *kind == ErrorKind::ConnectionRefused,
@@ -50,7 +50,8 @@ pub fn is_refusal(outcome: &AttemptOutcome) -> bool {
     }
 }
 
-/// As [`is_refusal`], or a connection was accepted and closed again, as when a process dies.
+/// Returns true for a [refusal](is_refusal), or if a connection was accepted and closed again, for example by a process that was
+/// dying.
 pub fn is_denial(outcome: &AttemptOutcome) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
 
@@ -76,7 +77,7 @@ mod tests {
         AttemptOutcome::Failed { kind, code: None }
     }
 
-    /// Returns whether it is gone, on a host that has the bridge as well.
+    /// Returns true if it is gone, on a host that has the bridge as well.
     fn gone(attempts: &[(&str, AttemptOutcome)], answered: Option<&str>) -> bool {
         let attempts: Vec<Attempt> = attempts
             .iter()
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_host_says_at_shared_addresses_is_no_proof_while_it_can_dial_no_other() {
+    fn refusals_at_shared_addresses_prove_nothing_while_no_other_can_be_dialled() {
         let refused = failed(ErrorKind::ConnectionRefused);
         let cut = [ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable, ErrorKind::AddrNotAvailable];
         for (kind, here) in
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_dialled_says_nothing_either_way() {
+    fn an_address_that_cannot_be_dialled_is_no_evidence() {
         let (refused, invalid) = (failed(ErrorKind::ConnectionRefused), failed(ErrorKind::InvalidInput));
         assert!(gone(&[(LOOPBACK, refused), ("[fe80::1]:9000", invalid)], Some(LOOPBACK)));
         assert!(!gone(&[("[fe80::1]:9000", invalid)], None));

@@ -1,4 +1,4 @@
-//! One address that was dialled, and how that ended.
+//! One dialled address, and the outcome.
 
 use std::fmt;
 use std::io;
@@ -10,24 +10,24 @@ use std::time::Duration;
 pub struct Attempt {
     /// The address.
     pub address: SocketAddr,
-    /// How it ended.
+    /// The outcome.
     pub outcome: AttemptOutcome,
     /// The time from its first packet to its end, or to the end of the dialling.
     pub took: Duration,
 }
 
-/// How dialling one address ended.
+/// The outcome of dialling one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptOutcome {
-    /// Not at all: no answer had come when dialling ended.
+    /// None: no answer had arrived when dialling ended.
     Silent,
-    /// A connection was accepted, and no handshake had come when dialling ended.
+    /// A connection was accepted, and no handshake had arrived when dialling ended.
     Accepted,
     /// The system reported an error.
     Failed {
         /// Its kind.
         kind: io::ErrorKind,
-        /// The number that the system gave it, which differs from system to system.
+        /// The system's error number, which differs from system to system.
         code: Option<i32>,
     },
     /// The other end speaks another protocol.
@@ -60,7 +60,7 @@ impl fmt::Display for AttemptOutcome {
     }
 }
 
-/// An address whose zone, if it has one, goes by this name.
+/// Formats an address with the name of its zone, if it has one.
 pub(super) fn named(address: SocketAddr, zone: Option<&str>) -> String {
     match (address, zone) {
         (SocketAddr::V6(v6), Some(zone)) if v6.scope_id() != 0 => {
@@ -70,7 +70,7 @@ pub(super) fn named(address: SocketAddr, zone: Option<&str>) -> String {
     }
 }
 
-/// A duration in words, with the unit that suits it.
+/// Formats a duration in words, with a suitable unit.
 pub(super) fn seconds(duration: Duration) -> String {
     match duration {
         short if short < Duration::from_millis(1) => "less than 1 ms".to_owned(),

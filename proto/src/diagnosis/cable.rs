@@ -4,7 +4,7 @@ use super::finding::{Finding, FindingCode};
 use super::observations::{InterfaceKind, Observations};
 use super::words::unheard;
 
-/// The interface `name` is switched off, or has no cable or access point.
+/// Returns the finding that the interface `name` is switched off, or has no cable or access point.
 pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {
     let interface = seen.interface(name);
     let wireless = interface.is_some_and(|interface| interface.kind == InterfaceKind::Wireless);

@@ -1,31 +1,31 @@
-//! One cause with its sentence and its remedy.
+//! A finding: one cause with its sentence and its remedy.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// A cause that fits what was observed.
+/// A cause that fits the observations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which cause it is.
+    /// The cause.
     pub code: FindingCode,
-    /// What is the matter.
+    /// The problem, as a sentence.
     pub sentence: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
-/// The causes that are told apart. Programs may rely on their text, such as `firewall-there-drops`.
+/// The distinct causes. Programs may rely on their text, such as `firewall-there-drops`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FindingCode {
-    /// There are other meshes on the same network, and what is sought may be on one of them.
+    /// There are other meshes on the same network, and the service may be on one of them.
     OtherMesh,
-    /// The choice of interfaces leaves out those that lead to others.
+    /// The choice of interfaces excludes those that lead to other hosts.
     InterfacesRestricted,
     /// An interface has no carrier: no cable, or no association with an access point.
     NoCarrier,
-    /// An interface has no address, or only one that it gave itself.
+    /// An interface has no address, or only one that it assigned itself.
     NoAddress,
     /// The interfaces do not carry multicast.
     NoMulticast,
@@ -37,44 +37,44 @@ pub enum FindingCode {
     UnicastRepliesDropped,
     /// Another program holds UDP port 5353 for itself.
     PortTaken,
-    /// The other host is there, and a firewall drops what is sent to the endpoint.
+    /// The other host is up, and a firewall drops packets to the endpoint.
     FirewallThereDrops,
-    /// The other host is there, and a firewall rejects what is sent to the endpoint.
+    /// The other host is up, and a firewall rejects packets to the endpoint.
     FirewallThereRejects,
-    /// The other host is there, and nothing listens at the endpoint.
+    /// The other host is up, and nothing listens at the endpoint.
     ProcessGone,
     /// The other host does not answer at all: it is off, asleep or unplugged.
     HostSilent,
-    /// The access point or switch keeps its clients apart.
+    /// The access point or switch isolates its clients.
     ClientsIsolated,
     /// The other host is in another network.
     OtherSubnet,
-    /// Multicast does not arrive from hosts that can be reached directly.
+    /// Multicast does not arrive from hosts that are reachable directly.
     MulticastBlocked,
-    /// Packets to the other host leave by a tunnel.
+    /// Packets to the other host leave through a tunnel.
     VpnRoute,
     /// This program runs in a container's own network.
     Container,
     /// This program runs in a virtual machine behind address translation.
     VirtualMachine,
-    /// A connection is accepted, and then nothing comes.
+    /// A connection is accepted, and then nothing arrives.
     ProgramStalled,
     /// The other end speaks another protocol.
     OtherProtocol,
-    /// The other end declined.
+    /// The other end rejected the handshake.
     Declined,
-    /// No answer, and what was observed does not say why.
+    /// There is no answer, and the observations do not show the cause.
     NoAnswer,
-    /// This mesh is heard, and nobody on it has the name.
+    /// This mesh is received, and no node on it has the name.
     NotAdvertised,
-    /// More services are known of than are kept.
+    /// More services are known than the limit allows to store.
     LimitReached,
-    /// Nothing of this mesh was heard at all.
+    /// Nothing of this mesh was received at all.
     NothingHeard,
 }
 
 impl FindingCode {
-    /// Its text.
+    /// Returns its text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OtherMesh => "other-mesh",

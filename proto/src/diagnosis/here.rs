@@ -1,4 +1,4 @@
-//! What keeps this host from hearing or asking anybody, when no endpoint is known.
+//! Causes on this host that keep it from receiving or asking others, when no endpoint is known.
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use super::there;
 use super::words::{nobody, unheard};
 use crate::few::few;
 
-/// The causes that fit, the likeliest first; at least one.
+/// Returns the causes that fit, the likeliest first; at least one.
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(mesh::hidden(seen));
@@ -44,7 +44,7 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     findings
 }
 
-/// Only loopback is used, by choice.
+/// Checks for a choice of loopback only.
 fn only_loopback(seen: &Observations) -> Option<Finding> {
     let choice = seen.chosen_interfaces.as_ref()?;
     let chosen: Vec<_> = seen.interfaces.as_ref()?.iter().filter(|interface| interface.chosen).collect();
@@ -60,7 +60,7 @@ fn only_loopback(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// None of the interfaces that are used can carry anything to others.
+/// Checks for used interfaces that can reach other hosts.
 fn interfaces(seen: &Observations) -> Option<Finding> {
     let all = seen.interfaces.as_ref()?;
     let usable = |interface: &InterfaceSeen| {
@@ -97,7 +97,8 @@ fn interfaces(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// Interfaces are chosen by name or by their addresses, and one without an address cannot be chosen by that.
+/// Returns true if an interface is chosen. Interfaces are chosen by name or by their addresses, and one without an address cannot
+/// be chosen by that.
 fn is_wanted(seen: &Observations, interface: &InterfaceSeen) -> bool {
     interface.chosen || (seen.chosen_interfaces.is_none() && interface.addresses.is_empty())
 }
@@ -105,7 +106,7 @@ fn is_wanted(seen: &Observations, interface: &InterfaceSeen) -> bool {
 fn no_address(seen: &Observations, bare: &InterfaceSeen) -> Finding {
     let own = bare.addresses.iter().find(|own| own.ip.is_ipv4());
     let what = match own {
-        Some(own) => format!("has only the address that it gave itself ({}), and none from DHCP", own.ip),
+        Some(own) => format!("has only the address that it assigned itself ({}), and none from DHCP", own.ip),
         None => "has no address from DHCP".to_owned(),
     };
     Finding {
@@ -115,14 +116,14 @@ fn no_address(seen: &Observations, bare: &InterfaceSeen) -> Finding {
     }
 }
 
-/// This host does not let questions out.
+/// Checks for a host that does not let questions out.
 fn outgoing(seen: &Observations) -> Option<Finding> {
     let refused =
         seen.multicast.send_errors.iter().find(|error| error.kind == ErrorKind::PermissionDenied)?;
     Some(Finding {
         code: FindingCode::OutgoingFilter,
         sentence: format!(
-            "{} that can be asked: this machine forbids itself to send multicast on {}, by a firewall rule or the kill switch of \
+            "{} that can be asked: this machine does not allow sending multicast on {}, by a firewall rule or the kill switch of \
              a VPN",
             nobody(seen),
             refused.interface
@@ -132,7 +133,7 @@ fn outgoing(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// Somebody else has the port at which announcements arrive.
+/// Checks for another program that holds the port of announcements.
 fn port(seen: &Observations) -> Option<Finding> {
     (seen.multicast.port_taken == Some(true)).then(|| Finding {
         code: FindingCode::PortTaken,
@@ -141,11 +142,11 @@ fn port(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// What this host sends by multicast does not come back to it, which no cable is needed for.
+/// Checks for multicast of this host that does not return to it, which needs no cable.
 fn incoming(seen: &Observations) -> Option<Finding> {
     let counted = &seen.multicast;
     let deaf = match (counted.own_heard_v4, counted.own_heard_v6) {
-        // Nearly all hosts have IPv4 as well, so that IPv6 alone is blocked does not explain much.
+        // Nearly all hosts have IPv4 as well, so a block of IPv6 alone does not explain much.
         (Some(true), Some(false)) => false,
         (Some(false), Some(true)) => counted.heard_by_multicast == 0 && !seen.hears_others(),
         (Some(false), _) | (None, Some(false)) => true,
@@ -162,7 +163,7 @@ fn incoming(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// Direct replies get lost, and those by multicast arrive: slower, and no harm otherwise.
+/// Checks for lost direct replies, while those by multicast arrive: slower, and otherwise harmless.
 fn unicast_replies(seen: &Observations) -> Option<Finding> {
     let counted = &seen.multicast;
     let lost = counted.oneshot_questions > 0
@@ -176,7 +177,7 @@ fn unicast_replies(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// Static peers that do not answer, while nothing else is heard.
+/// Returns a finding for each static peer that does not answer, while nothing else is received.
 fn static_peers(seen: &Observations) -> Vec<Finding> {
     if !seen.connected.is_empty() {
         return Vec::new();
@@ -192,7 +193,7 @@ fn static_peers(seen: &Observations) -> Vec<Finding> {
     judged.take(1).collect()
 }
 
-/// An interface that leads to others is not among those that were chosen.
+/// Checks for an interface that leads to other hosts and was not chosen.
 fn left_out(seen: &Observations) -> Option<Finding> {
     let choice = seen.chosen_interfaces.as_ref()?;
     let left: Vec<String> = seen
@@ -218,7 +219,7 @@ fn left_out(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// What this program runs in keeps multicast inside.
+/// Checks for a container or virtual machine that keeps multicast inside.
 fn surroundings(seen: &Observations) -> Option<Finding> {
     let name = |kind: &Option<String>| kind.clone().filter(|kind| !kind.is_empty());
     if let Some(container) = name(&seen.surroundings.container).filter(|_| is_inner(seen) == Some(true)) {
@@ -248,7 +249,7 @@ fn surroundings(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// Returns whether all addresses of this host are such as Docker and Podman give; `None` where they are unknown.
+/// Returns true if all addresses of this host are of the kind that Docker and Podman assign; `None` if they are unknown.
 fn is_inner(seen: &Observations) -> Option<bool> {
     let interfaces = seen.interfaces.as_ref()?;
     let given = interfaces.iter().flat_map(|interface| &interface.addresses);
@@ -263,7 +264,7 @@ fn is_inner(seen: &Observations) -> Option<bool> {
 }
 
 impl Sought {
-    /// Returns whether an address was given instead of something to be found.
+    /// Returns true if an address was given instead of a name to be found.
     pub(super) fn is_address(&self) -> bool {
         matches!(self, Self::Address(_))
     }

@@ -1,4 +1,4 @@
-//! Services that were heard, on this mesh and on others, and the meaning of silence.
+//! Findings about received services, on this mesh and on others, and about silence.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use super::there;
 use super::words::{nobody, nobody_here, quoted, shortened, unheard, used_interfaces};
 use crate::few::few;
 
-/// There are other meshes.
+/// Checks for other meshes.
 pub(super) fn other(seen: &Observations) -> Option<Finding> {
     let first = seen.other_meshes.first().filter(|_| !seen.sought.is_address())?;
     Some(Finding {
@@ -22,7 +22,7 @@ pub(super) fn other(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// The mesh is heard, and the name is not on it.
+/// Checks for a mesh that is received without the name.
 pub(super) fn not_advertised(seen: &Observations) -> Option<Finding> {
     let heard = match seen.heard.len() {
         1 => "one service is heard".to_owned(),
@@ -40,14 +40,14 @@ pub(super) fn not_advertised(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// There are more services than are kept.
+/// Checks for more services than the limit allows to store.
 pub(super) fn hidden(seen: &Observations) -> Option<Finding> {
     let finding = hidden_services(seen.hidden, seen.instances_per_node)?;
     Some(Finding { sentence: format!("{}; {}", nobody_here(seen), finding.sentence), ..finding })
 }
 
-/// Says that `hidden` services are known of and not listed, because their programs offer more than the `most` that are kept of one;
-/// `None` if there are none.
+/// Returns the finding that `hidden` services are known and not listed, because their programs offer more than the `most` that
+/// are stored for one; `None` if there are none.
 pub fn hidden_services(hidden: usize, most: usize) -> Option<Finding> {
     let services = match hidden {
         0 => return None,
@@ -57,7 +57,7 @@ pub fn hidden_services(hidden: usize, most: usize) -> Option<Finding> {
     Some(Finding {
         code: FindingCode::LimitReached,
         sentence: format!(
-            "{services} known of, of programs that offer more than the {most} that are kept of one"
+            "{services} known, of programs that offer more than the limit of {most} for one program"
         ),
         remedy: format!(
             "Ask for a service by its exact name, which finds it all the same, or keep more: \
@@ -67,13 +67,13 @@ pub fn hidden_services(hidden: usize, most: usize) -> Option<Finding> {
     })
 }
 
-/// Hosts of this network are connected, and none of them was heard by multicast.
+/// Checks for connected hosts of this network, none of which was received by multicast.
 pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
     let counted = &seen.multicast;
     let asked = counted.oneshot_questions > 0 && counted.ordinary_questions > 0;
     let unheard = counted.replies_by_unicast == 0 && counted.heard_by_multicast == 0;
     let hears_itself = counted.own_heard_v4 == Some(true) || counted.own_heard_v6 == Some(true);
-    // Peers of other networks, and of this host, say nothing about this one.
+    // Peers of other networks, and of this host, are no evidence about this one.
     let is_neighbour = |ip: &&IpAddr| seen.is_near(**ip) == Some(true) && seen.is_own(**ip) == Some(false);
     let neighbours = seen.connected.iter().any(|ip| is_neighbour(&ip));
     (neighbours && asked && unheard && hears_itself).then(|| Finding {
@@ -88,7 +88,7 @@ pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// Nothing at all was heard.
+/// Returns the finding that nothing at all was received.
 pub(super) fn silence(seen: &Observations) -> Option<Finding> {
     if !seen.has_multicast {
         return Some(Finding {
@@ -128,7 +128,7 @@ pub(super) fn silence(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// The router answers, and no other host that was asked does.
+/// Checks for a router that answers while no other host that was asked does.
 pub(super) fn isolated(seen: &Observations) -> Option<Finding> {
     let is_wireless =
         |interface: &InterfaceSeen| interface.chosen && interface.kind == InterfaceKind::Wireless;

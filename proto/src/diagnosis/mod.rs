@@ -1,7 +1,6 @@
-//! The diagnosis of something that was not found or not reached: from observations to the cause, and what to do about it.
+//! Diagnosis of a service that was not found or not reached: from observations to the cause and the remedy.
 //!
-//! [`diagnose`] is a pure function: what nobody could look at is a value of its own in [`Observations`], and nothing is
-//! concluded from it.
+//! [`diagnose`] is a pure function: an unknown fact is a value of its own in [`Observations`], and nothing is concluded from it.
 
 pub mod absence;
 
@@ -27,12 +26,12 @@ pub use observations::{
 };
 pub use words::{evidence_of, heard_instead, paragraph};
 
-/// The likeliest cause why one endpoint did not answer; `None` if none of its addresses was tried.
+/// Returns the likeliest cause for the silence of one endpoint; `None` if none of its addresses was tried.
 pub fn diagnose_endpoint(seen: &Observations, endpoint: &SilentEndpoint) -> Option<Finding> {
     there::of_endpoint(seen, endpoint).map(|(_, finding)| finding)
 }
 
-/// The causes that fit what was observed, the likeliest first; at least one.
+/// Returns the causes that fit the observations, the likeliest first; at least one.
 pub fn diagnose(seen: &Observations) -> Vec<Finding> {
     let mut findings = there::judge(seen);
     if findings.is_empty() {
@@ -46,7 +45,7 @@ pub fn diagnose(seen: &Observations) -> Vec<Finding> {
             likeliest.remedy = format!("Did you mean {}? {}", words::quoted(meant), likeliest.remedy);
         }
     }
-    // One cause may show at several endpoints.
+    // One cause may appear at several endpoints.
     let mut told = Vec::new();
     findings.retain(|finding| {
         let is_new = !told.contains(&finding.code);

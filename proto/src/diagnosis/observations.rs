@@ -1,4 +1,4 @@
-//! What was observed, as plain data. `None`, and `Unknown`, say that nobody could look.
+//! Observations, as plain data. `None`, and `Unknown`, mean that the fact could not be observed.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -7,54 +7,54 @@ use std::time::Duration;
 use super::attempt::{Attempt, named};
 use crate::discovery::addresses::{OwnAddress, is_link_local};
 
-/// All that is known when something was not found or not reached.
+/// The known facts about a service that was not found or not reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observations {
-    /// What was looked for.
+    /// The target of the search.
     pub sought: Sought,
-    /// The mesh that was looked on.
+    /// The mesh that was searched.
     pub mesh: String,
-    /// The endpoints of what was looked for that were announced or named, and did not answer.
+    /// The endpoints of the target that were announced or named, and did not answer.
     pub endpoints: Vec<SilentEndpoint>,
-    /// What else is known to be in the way.
+    /// Another known problem.
     pub trouble: Option<String>,
-    /// The names of services heard on this mesh, in alphabetical order.
+    /// The names of services received on this mesh, in alphabetical order.
     pub heard: Vec<String>,
-    /// Those of them that are on this host only: they say nothing about the way to others.
+    /// Those of them that are on this host only: they are no evidence about the network.
     pub heard_here: Vec<String>,
-    /// How many more instances are known of and not kept, because their nodes have as many as are kept of one.
+    /// The number of known instances that are hidden because their nodes have reached the limit.
     pub hidden: usize,
-    /// How many are kept of one node.
+    /// The limit on stored instances of one node.
     pub instances_per_node: usize,
-    /// The names of other meshes that were heard.
+    /// The names of other meshes that were received.
     pub other_meshes: Vec<String>,
     /// The static peers that are not connected.
     pub peers: Vec<StaticPeer>,
-    /// The hosts of the nodes that are connected.
+    /// The hosts of the connected nodes.
     pub connected: Vec<IpAddr>,
-    /// The choice of interfaces as it was made; `None` means all of them.
+    /// The configured choice of interfaces; `None` means all of them.
     pub chosen_interfaces: Option<String>,
-    /// All interfaces of this host, loopback included; `None` where they cannot be listed.
+    /// All interfaces of this host, loopback included; `None` if they cannot be listed.
     pub interfaces: Option<Vec<InterfaceSeen>>,
-    /// Whether the network has multicast at all; one that stands in for the system's may have none.
+    /// Set if the network has multicast at all; a simulated one may have none.
     pub has_multicast: bool,
-    /// What became of this node's multicast.
+    /// The observations of this node's multicast.
     pub multicast: MulticastObservations,
-    /// The neighbours that the system knows of, with what it knows of each; `None` where it does not tell.
+    /// The entries of the system's neighbour table; `None` if it cannot be read.
     pub neighbours: Option<Vec<(IpAddr, Neighbour)>>,
     /// The routers through which this host sends to other networks.
     pub gateways: Vec<IpAddr>,
-    /// What this program runs in.
+    /// The environment of this program.
     pub surroundings: Surroundings,
 }
 
-/// What was looked for.
+/// The target of a search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Sought {
-    /// Everything there is.
+    /// All services.
     #[default]
     Everything,
-    /// All services whose name begins so.
+    /// All services whose name begins with this.
     Group(String),
     /// One name.
     Name(String),
@@ -65,36 +65,36 @@ pub enum Sought {
 /// An endpoint that did not answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SilentEndpoint {
-    /// The service that was announced there; `None` where only the address is known.
+    /// The service that was announced there; `None` if only the address is known.
     pub service: Option<String>,
-    /// How long ago its own process last replied to a question by itself, which proves that it ran.
+    /// The time since its own process last replied to a question, which proves that it ran.
     pub replied_ago: Option<Duration>,
     /// The addresses that were tried.
     pub tried: Vec<TriedAddress>,
 }
 
-/// An address that was tried, with what the system says about the way there.
+/// An address that was tried, with the system's information about its route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriedAddress {
     /// The attempt.
     pub attempt: Attempt,
-    /// What the system knows of the host as a neighbour.
+    /// The state of the host in the neighbour table.
     pub neighbour: Neighbour,
-    /// The interface that packets to it leave by.
+    /// The outgoing interface of packets to it.
     pub leaves_by: Option<String>,
-    /// What the other end said when it declined, or what it seems to be instead.
+    /// The other end's reason for the rejection, or its apparent protocol.
     pub said: Option<String>,
     /// The name of the interface that is the zone of a link-local address.
     pub zone: Option<String>,
 }
 
-/// What the system's table of neighbours (ARP for IPv4) says about a host.
+/// The state of a host in the system's neighbour table (ARP for IPv4).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Neighbour {
     /// Its hardware address is known, and it has answered since it was dialled.
     Complete,
-    /// Its hardware address is known from before, which says nothing about now.
+    /// Its hardware address is known from before, which is no evidence of the present.
     Stale,
     /// It was asked for its hardware address and did not answer.
     Incomplete,
@@ -106,9 +106,9 @@ pub enum Neighbour {
 /// A static peer that is not connected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StaticPeer {
-    /// As it was given.
+    /// The peer as it was configured.
     pub peer: String,
-    /// What is in the way.
+    /// The problem.
     pub trouble: String,
     /// The addresses that were tried last.
     pub tried: Vec<TriedAddress>,
@@ -119,23 +119,23 @@ pub struct StaticPeer {
 pub struct InterfaceSeen {
     /// The system's name for it.
     pub name: String,
-    /// The system's number for it, where it is known.
+    /// The system's number for it, if it is known.
     pub index: Option<u32>,
-    /// What it is.
+    /// Its kind.
     pub kind: InterfaceKind,
-    /// Whether this node uses it.
+    /// Set if this node uses it.
     pub chosen: bool,
-    /// Whether it is switched on.
+    /// Set if it is switched on.
     pub up: Option<bool>,
-    /// Whether it has a carrier: a cable with a live other end, or an association with an access point.
+    /// Set if it has a carrier: a cable with a live other end, or an association with an access point.
     pub carrier: Option<bool>,
-    /// Whether it carries multicast.
+    /// Set if it carries multicast.
     pub multicast: Option<bool>,
     /// Its addresses.
     pub addresses: Vec<OwnAddress>,
 }
 
-/// What an interface is.
+/// The kind of an interface.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum InterfaceKind {
     /// The host itself.
@@ -148,59 +148,59 @@ pub enum InterfaceKind {
     Tunnel,
     /// A bridge or the like inside this host, such as Docker's.
     Inner,
-    /// Nobody could look.
+    /// Not known.
     #[default]
     Unknown,
 }
 
-/// What became of this node's multicast: filled in by the part that asks and listens.
+/// The observations of this node's multicast, filled in by the tasks that send questions and receive replies.
 ///
-/// The default says that nobody counted, and nothing is concluded from it.
+/// The default means that nothing was counted, and nothing is concluded from it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MulticastObservations {
-    /// One-shot questions that the system took, once for each interface and family; they are replied to directly.
+    /// One-shot questions that the system accepted, once for each interface and family; they are replied to directly.
     pub oneshot_questions: u64,
-    /// Ordinary (QM) questions from port 5353 that the system took; they are answered by multicast.
+    /// Ordinary (QM) questions from port 5353 that the system accepted; they are answered by multicast.
     pub ordinary_questions: u64,
-    /// Replies of other hosts that came directly, by unicast.
+    /// Replies of other hosts that arrived directly, by unicast.
     pub replies_by_unicast: u64,
-    /// Responses and announcements of other hosts, of this mesh or any other, that came by multicast.
+    /// Responses and announcements of other hosts, of this mesh or any other, that arrived by multicast.
     pub heard_by_multicast: u64,
-    /// Whether this node's own multicast was heard back by IPv4: `None` before one was sent and given time, or without IPv4.
+    /// Set if this node's own multicast returned by IPv4: `None` before one was sent and given time, or without IPv4.
     pub own_heard_v4: Option<bool>,
-    /// The same by IPv6.
+    /// The same observation for IPv6.
     pub own_heard_v6: Option<bool>,
-    /// What the system said to questions that it did not take, once for each interface and kind.
+    /// The system's errors for questions that it did not accept, once for each interface and kind.
     pub send_errors: Vec<SendError>,
-    /// Whether another program holds UDP port 5353 for itself, so that this node hears no multicast.
+    /// Set if another program holds UDP port 5353 exclusively, so that this node receives no multicast.
     pub port_taken: Option<bool>,
 }
 
-/// Why a question could not be sent.
+/// The error of a question that could not be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendError {
     /// The interface.
     pub interface: String,
-    /// What the system said.
+    /// The kind of the system's error.
     pub kind: io::ErrorKind,
-    /// The number that it gave.
+    /// The system's error number.
     pub code: Option<i32>,
-    /// How often.
+    /// The number of occurrences.
     pub count: u64,
 }
 
-/// What this program runs in, and what guards it.
+/// The environment of this program: container, virtual machine and firewall.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
-    /// The kind of container, such as `Docker`; empty if it is none, `None` where nobody could look.
+    /// The kind of container, such as `Docker`; empty if there is none, `None` if that is unknown.
     pub container: Option<String>,
     /// The kind of virtual machine, such as `VirtualBox`; likewise.
     pub virtual_machine: Option<String>,
-    /// The firewall that is switched on here, if a known one is.
+    /// The active firewall of this host, if it is a known one.
     pub firewall: Option<HostFirewall>,
 }
 
-/// A firewall that people know by its name.
+/// A firewall with a well-known name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostFirewall {
     /// Ubuntu's.
@@ -210,12 +210,12 @@ pub enum HostFirewall {
 }
 
 impl Observations {
-    /// The interface with this name.
+    /// Returns the interface with this name.
     pub(super) fn interface(&self, name: &str) -> Option<&InterfaceSeen> {
         self.interfaces.iter().flatten().find(|interface| interface.name == name)
     }
 
-    /// An address, with the name of its zone.
+    /// Formats an address, with the name of its zone.
     pub(super) fn named(&self, address: SocketAddr) -> String {
         let SocketAddr::V6(v6) = address else { return address.to_string() };
         let mut interfaces = self.interfaces.iter().flatten();
@@ -223,26 +223,26 @@ impl Observations {
         named(address, zone.map(|interface| interface.name.as_str()))
     }
 
-    /// Returns whether a service of another host is heard.
+    /// Returns true if a service of another host is received.
     pub(super) fn hears_others(&self) -> bool {
         self.heard.iter().any(|name| !self.heard_here.contains(name))
     }
 
-    /// Returns whether `ip` is an address of this host; `None` where its interfaces are unknown.
+    /// Returns true if `ip` is an address of this host; `None` if its interfaces are unknown.
     pub(super) fn is_own(&self, ip: IpAddr) -> Option<bool> {
         let interfaces = self.interfaces.as_ref()?;
         let mut addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
         Some(ip.is_loopback() || addresses.any(|own| own.ip == ip))
     }
 
-    /// Returns whether `ip` is in a network of this host; `None` where its interfaces are unknown.
+    /// Returns true if `ip` is in a network of this host; `None` if its interfaces are unknown.
     pub(super) fn is_near(&self, ip: IpAddr) -> Option<bool> {
         let interfaces = self.interfaces.as_ref()?;
         let mut addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
         Some(is_link_local(ip) || addresses.any(|own| own.shares_network_with(ip)))
     }
 
-    /// What the table of neighbours says of `ip`.
+    /// Returns the state of `ip` in the neighbour table.
     pub fn neighbour(&self, ip: IpAddr) -> Neighbour {
         let known = self.neighbours.iter().flatten().find(|(neighbour, _)| *neighbour == ip);
         known.map(|(_, state)| *state).unwrap_or_default()
@@ -250,21 +250,21 @@ impl Observations {
 }
 
 impl TriedAddress {
-    /// The address, with the name of its zone.
+    /// Formats the address, with the name of its zone.
     pub(super) fn place(&self) -> String {
         named(self.attempt.address, self.zone.as_deref())
     }
 }
 
 impl Neighbour {
-    /// Returns whether it has answered at some time.
+    /// Returns true if it has answered at some time.
     pub(super) fn has_answered(self) -> bool {
         matches!(self, Self::Complete | Self::Stale)
     }
 }
 
 impl InterfaceSeen {
-    /// Returns whether others may be reached by it, as far as its kind says.
+    /// Returns true if its kind suggests that it reaches other hosts.
     pub(super) fn leads_out(&self) -> bool {
         match self.kind {
             InterfaceKind::Wired | InterfaceKind::Wireless | InterfaceKind::Unknown => true,
@@ -272,7 +272,7 @@ impl InterfaceSeen {
         }
     }
 
-    /// Returns whether it has an address that somebody gave it.
+    /// Returns true if it has an address that it did not assign itself.
     pub(super) fn has_address(&self) -> bool {
         self.addresses.iter().any(|own| !is_link_local(own.ip) && !own.ip.is_loopback())
     }

@@ -1,9 +1,9 @@
-//! Names that are nearly the same, of which one may have been meant and another written.
+//! Similar names, to suggest corrections of misspelled ones.
 
-/// The most names that are compared closely, so that a large mesh makes no long work.
+/// The maximum number of names that are compared closely, so that a large mesh costs little time.
 const COMPARED: usize = 512;
 
-/// The name of `heard` that is nearest to `sought`, if it differs by what people get wrong: capitals, or a few letters.
+/// Returns the name of `heard` that is nearest to `sought`, if it differs only by capitals or a few letters.
 pub fn nearest<'a>(sought: &str, heard: &'a [String]) -> Option<&'a str> {
     let wanted: Vec<char> = lower(sought);
     let most = (wanted.len() / 4).clamp(1, 3);
@@ -19,7 +19,7 @@ fn lower(name: &str) -> Vec<char> {
     name.chars().flat_map(char::to_lowercase).collect()
 }
 
-/// The letters to be put in, left out, replaced or swapped with their neighbour.
+/// Returns the number of letters to be inserted, removed, replaced or swapped with their neighbour.
 fn distance(one: &[char], other: &[char]) -> usize {
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=other.len()).collect();
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_meant_is_found_and_what_is_another_name_is_not() {
+    fn misspelled_names_are_found_and_different_names_are_not() {
         let heard = ["Robot/Leg", "größe", "robot/arm", "robot/arms", "weather"].map(str::to_owned);
         for (sought, expected) in [
             ("robot/amr", Some("robot/arm")),

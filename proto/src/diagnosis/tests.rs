@@ -85,7 +85,7 @@ fn failed(kind: ErrorKind) -> AttemptOutcome {
     AttemptOutcome::Failed { kind, code: None }
 }
 
-/// An endpoint of what is sought, with these attempts.
+/// An endpoint of the target, with these attempts.
 fn announced(tried: Vec<TriedAddress>) -> Observations {
     with(|seen| {
         let service = Some("robot/arm".to_owned());
@@ -119,7 +119,7 @@ fn check(table: Vec<(&str, Observations, FindingCode, &[&str])>) {
 }
 
 #[test]
-fn what_this_host_lacks_is_told() {
+fn causes_on_this_host_are_reported() {
     use FindingCode::*;
     let port_taken = |seen: &mut Observations| seen.multicast.port_taken = Some(true);
     check(vec![
@@ -177,7 +177,7 @@ fn what_this_host_lacks_is_told() {
                 seen.multicast.send_errors.push(error);
             }),
             OutgoingFilter,
-            &["forbids itself", "eth0"],
+            &["does not allow sending", "eth0"],
         ),
         (
             "own incoming filter",
@@ -223,7 +223,7 @@ fn what_this_host_lacks_is_told() {
 }
 
 #[test]
-fn who_was_heard_is_told() {
+fn other_received_services_are_reported() {
     use FindingCode::*;
     check(vec![
         (
@@ -327,7 +327,7 @@ fn who_was_heard_is_told() {
 }
 
 #[test]
-fn what_an_endpoint_does_not_answer_for_is_told() {
+fn the_cause_of_an_endpoints_silence_is_reported() {
     use FindingCode::*;
     use Neighbour::{Complete, Incomplete, Stale, Unknown};
     let at = "192.168.1.9:9000";
@@ -410,9 +410,9 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
                 Complete,
             )),
             OutgoingFilter,
-            &["forbids itself"],
+            &["does not allow sending"],
         ),
-        ("refused", announced(one(refused, Duration::ZERO, Complete)), ProcessGone, &["without a goodbye"]),
+        ("refused", announced(one(refused, Duration::ZERO, Complete)), ProcessGone, &["without withdrawing"]),
         (
             "refused though it replied just now",
             replied(SECOND / 2, one(refused, Duration::ZERO, Complete)),
@@ -505,7 +505,7 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
 }
 
 #[test]
-fn the_way_to_an_endpoint_is_told() {
+fn the_route_to_an_endpoint_is_reported() {
     use FindingCode::*;
     let at = "192.168.1.9:9000";
     let leaves_by = |name: &str, neighbour| {
@@ -544,7 +544,7 @@ fn the_way_to_an_endpoint_is_told() {
 }
 
 #[test]
-fn nothing_is_concluded_from_what_nobody_could_look_at() {
+fn nothing_is_concluded_from_unknown_facts() {
     let blind = |change: fn(&mut Observations)| {
         with(|seen| {
             let wired = wired(seen);

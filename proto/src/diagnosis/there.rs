@@ -1,4 +1,4 @@
-//! What the attempts to reach endpoints say: about the other host, the way to it, and this host's end of that way.
+//! Findings from the attempts to reach endpoints: about the other host, the route to it, and this host's end of that route.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
@@ -10,39 +10,40 @@ use super::finding::{Finding, FindingCode};
 use super::observations::{InterfaceKind, Neighbour, Observations, SilentEndpoint, Sought, TriedAddress};
 use super::words::{asked_by, networks, quoted};
 
-/// A system that asks for a hardware address in vain gives up after three seconds; what says no sooner is something that answers.
+/// The time within which an error is an answer of a host or router: a system that asks for a hardware address in vain gives up
+/// after three seconds.
 const AT_ONCE: Duration = Duration::from_millis(500);
-/// A shorter silence may be that of a slow or lossy network: TCP repeats its first packet after a second (RFC 6298 §2), and that one
-/// needs a round trip as well.
+/// The silence below which the network may only be slow or lossy: TCP repeats its first packet after a second (RFC 6298 §2), and
+/// the repetition needs a round trip as well.
 const EARLY: Duration = Duration::from_secs(2);
-/// An endpoint whose own process replied this short a time ago is not likely to have ended since.
+/// The time since a reply of its own process within which an endpoint has probably not ended.
 const JUST_NOW: Duration = Duration::from_secs(2);
-/// A host whose process replied this short a time ago is not likely to have been switched off since.
+/// The time since a reply of its process within which a host has probably not been switched off.
 const LATELY: Duration = Duration::from_secs(20);
 
-/// What Linux says when its own rules forbid to send; a host that rejects by ICMPv6 shows as another number of the same kind.
+/// The error of Linux if its own rules forbid sending; a host that rejects by ICMPv6 appears as another number of the same kind.
 const EPERM: i32 = 1;
 
-/// The remedy for an access point that keeps its clients apart.
+/// The remedy for an access point that isolates its clients.
 pub(super) const ISOLATION_REMEDY: &str = "Switch \"AP isolation\" (client isolation) off, use the main network instead of the guest network, or a cable";
 
-/// The causes that fit, the likeliest of each endpoint first; none if no endpoint was tried.
+/// Returns the causes that fit, the likeliest of each endpoint first; none if no endpoint was tried.
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     let mut findings: Vec<(u8, Finding)> =
         seen.endpoints.iter().filter_map(|endpoint| of_endpoint(seen, endpoint)).collect();
-    // The one that says most comes first; among equals the order in which they were given.
+    // The most specific one comes first; among equals the order in which they were given.
     findings.sort_by_key(|(rank, _)| *rank);
     findings.into_iter().map(|(_, finding)| finding).collect()
 }
 
-/// The likeliest cause why one endpoint did not answer, and how little it says.
+/// Returns the likeliest cause for the silence of one endpoint, and its rank: the more specific, the lower.
 pub(super) fn of_endpoint(seen: &Observations, endpoint: &SilentEndpoint) -> Option<(u8, Finding)> {
     let judged = endpoint.tried.iter().map(|tried| (sign(seen, endpoint, tried), tried));
     let (sign, tried) = judged.min_by_key(|(sign, _)| *sign)?;
     Some((sign as u8, finding(seen, endpoint, tried, sign)))
 }
 
-/// Nothing is known of an address but that nothing answers there.
+/// Returns the finding for an address of which only its silence is known.
 pub(super) fn nothing(seen: &Observations, address: SocketAddr) -> Finding {
     let trouble = seen.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
     Finding {
@@ -52,7 +53,7 @@ pub(super) fn nothing(seen: &Observations, address: SocketAddr) -> Finding {
     }
 }
 
-/// What one attempt is a sign of, the most telling first.
+/// The meaning of one attempt, the most specific first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sign {
     Declined,
@@ -114,13 +115,13 @@ fn sign(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress) ->
     }
 }
 
-/// Returns whether an address of this host is really meant: it was asked for, or there is no other.
+/// Returns true if an address of this host is really meant: it was requested, or there is no other.
 fn is_meant(seen: &Observations, endpoint: &SilentEndpoint) -> bool {
     matches!(seen.sought, Sought::Address(_))
         || endpoint.tried.iter().all(|tried| seen.is_own(tried.attempt.address.ip()) == Some(true))
 }
 
-/// What it is a sign of that nothing came back.
+/// Returns the meaning of an attempt without an answer.
 fn silence(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress) -> Sign {
     let ip = tried.attempt.address.ip();
     let leaves_by = tried.leaves_by.as_deref().and_then(|name| seen.interface(name));
@@ -130,7 +131,7 @@ fn silence(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress)
     if leaves_by.is_some_and(|interface| interface.carrier == Some(false) || interface.up == Some(false)) {
         return Sign::CableOut;
     }
-    // The table of neighbours goes on for half a minute as if a host were there that has been switched off.
+    // The neighbour table keeps the entry of a host that has been switched off for half a minute.
     let has_replied = endpoint.replied_ago.is_some_and(|ago| ago <= tried.attempt.took + JUST_NOW);
     match tried.neighbour {
         Neighbour::Complete => Sign::Dropped,
@@ -145,8 +146,8 @@ fn silence(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress)
     }
 }
 
-/// Returns whether a host that does not answer to ARP is likely to be kept apart rather than off: it was heard a moment ago, or the
-/// router answers and of several hosts none does.
+/// Returns true if a host that does not answer to ARP is probably isolated rather than off: it replied a moment ago, or the
+/// router answers and none of several hosts does.
 fn is_isolated(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress) -> bool {
     if endpoint.replied_ago.is_some_and(|ago| ago <= LATELY) {
         return true;
@@ -156,7 +157,7 @@ fn is_isolated(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddr
     does_router_answer_only(seen, if wireless { 0 } else { 2 })
 }
 
-/// Returns whether the router answers to ARP, and of `at_least` so many other hosts that were asked none does.
+/// Returns true if the router answers to ARP, and of at least `at_least` other hosts that were asked none does.
 pub(super) fn does_router_answer_only(seen: &Observations, at_least: usize) -> bool {
     let router = seen.gateways.iter().any(|gateway| seen.neighbour(*gateway).has_answered());
     let others = || {
@@ -183,7 +184,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
         Sign::Declined => (
             FindingCode::Declined,
             format!(
-                "{who}, and what answers there declines: {}",
+                "{who}, and the program there rejects the connection: {}",
                 tried.said.as_deref().unwrap_or("it gave no reason")
             ),
             match tried.said.as_deref() {
@@ -196,7 +197,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
         Sign::OtherProtocol => (
             FindingCode::OtherProtocol,
             format!(
-                "{who}, and what answers there does not speak meshzero{}",
+                "{who}, and the program there does not speak meshzero{}",
                 tried.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default()
             ),
             "Check the port: `mz discover NAME` prints the address of a service".to_owned(),
@@ -204,7 +205,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
         Sign::Stalled => (
             FindingCode::ProgramStalled,
             format!(
-                "{who}, where connections are accepted and nothing comes for {took}: the program is stopped or busy, or large \
+                "{who}, where connections are accepted and nothing arrives for {took}: the program is stopped or busy, or large \
                  packets get lost on the way{unless}"
             ),
             format!(
@@ -214,7 +215,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
         Sign::NotPermitted => (
             FindingCode::OutgoingFilter,
             format!(
-                "this machine forbids itself to send to {ip}: a firewall rule, or the kill switch of a VPN"
+                "this machine does not allow sending to {ip}: a firewall rule, or the kill switch of a VPN"
             ),
             "Allow the local network in the firewall or the VPN's settings".to_owned(),
         ),
@@ -230,7 +231,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
             FindingCode::ProcessGone,
             match endpoint.service {
                 Some(_) => format!(
-                    "{who}; that host is there, and nothing listens at the port: the program has ended without a goodbye"
+                    "{who}; that host is there, and nothing listens at the port: the program has ended without withdrawing the service"
                 ),
                 None => format!(
                     "{who}; that host is there, and nothing listens at the port: the program has ended, or listens at another"
@@ -257,14 +258,14 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
         Sign::Dropped => (
             FindingCode::FirewallThereDrops,
             format!(
-                "{who}, and that host is there and says nothing to that port for {took}: a firewall on it drops connections{unless}"
+                "{who}, and that host is there and does not answer on that port for {took}: a firewall on it drops connections{unless}"
             ),
             firewall_remedy(),
         ),
         Sign::Tunnel => (
             FindingCode::VpnRoute,
             format!(
-                "packets to {ip} leave by {}, a VPN's tunnel, and nothing comes back",
+                "packets to {ip} leave by {}, a VPN's tunnel, and nothing arrives from it",
                 tried.leaves_by.as_deref().unwrap_or("a tunnel")
             ),
             "Switch the VPN off, or let it leave out the local network (split tunnel)".to_owned(),
@@ -354,7 +355,7 @@ fn other_subnet(
     )
 }
 
-/// The endpoint that does not answer, as the beginning of a sentence.
+/// Returns the endpoint that does not answer, as the beginning of a sentence.
 fn subject(endpoint: &SilentEndpoint, tried: &TriedAddress) -> String {
     let address = tried.place();
     match &endpoint.service {

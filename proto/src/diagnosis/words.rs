@@ -1,4 +1,4 @@
-//! Lists, durations and evidence in words, short enough for one paragraph.
+//! Formatting of lists, durations and evidence, short enough for one paragraph.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -14,13 +14,13 @@ use crate::few::{at_most, few};
 /// The number of names that are shown, which are short.
 const NAMES_SHOWN: usize = 8;
 
-/// The first names, in quotes, and how many more there are.
+/// Formats the first names, in quotes, and the number of the rest.
 pub(super) fn shortened(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     at_most(NAMES_SHOWN, &names)
 }
 
-/// Returns where was listened, from entries such as `eth0 (10.77.0.1)`: one for each interface.
+/// Formats the interfaces that were listened on, from entries such as `eth0 (10.77.0.1)`.
 fn places(interfaces: &[String]) -> String {
     let mut shown: Vec<String> = Vec::new();
     for interface in interfaces {
@@ -32,12 +32,12 @@ fn places(interfaces: &[String]) -> String {
     few(&shown)
 }
 
-/// A name in quotes, with what could act on a terminal escaped.
+/// Formats a name in quotes, with characters escaped that could affect a terminal.
 pub(super) fn quoted(name: &str) -> String {
     format!("{name:?}")
 }
 
-/// That nobody has what was sought, as the beginning of a sentence.
+/// Returns the beginning of a sentence: that no service matches the search.
 pub(super) fn nobody(seen: &Observations) -> String {
     let mesh = quoted(&seen.mesh);
     match &seen.sought {
@@ -50,7 +50,7 @@ pub(super) fn nobody(seen: &Observations) -> String {
     }
 }
 
-/// The same, with the mesh where that matters.
+/// Returns the same beginning, with the mesh if that matters.
 pub(super) fn nobody_here(seen: &Observations) -> String {
     match seen.sought {
         Sought::Name(_) => format!("{} on the mesh {}", nobody(seen), quoted(&seen.mesh)),
@@ -58,7 +58,7 @@ pub(super) fn nobody_here(seen: &Observations) -> String {
     }
 }
 
-/// The same, where somebody may be there and cannot be heard.
+/// Returns the same beginning, for a service that may exist and cannot be received.
 pub(super) fn unheard(seen: &Observations) -> String {
     match seen.sought {
         Sought::Address(_) => nobody(seen),
@@ -66,7 +66,7 @@ pub(super) fn unheard(seen: &Observations) -> String {
     }
 }
 
-/// The interfaces that are used, each with its address; loopback if there is no other.
+/// Returns the interfaces in use, each with its address; loopback if there is no other.
 pub(super) fn used_interfaces(seen: &Observations) -> Vec<String> {
     let used = || {
         let all = seen.interfaces.iter().flatten();
@@ -81,7 +81,7 @@ pub(super) fn used_interfaces(seen: &Observations) -> Vec<String> {
     named.collect()
 }
 
-/// The networks of this host that `include` takes.
+/// Formats the networks of this host for which `include` returns true.
 pub(super) fn networks(seen: &Observations, include: impl Fn(&IpAddr) -> bool) -> String {
     let own = seen.interfaces.iter().flatten().flat_map(|interface| &interface.addresses);
     let shown: Vec<String> = own
@@ -91,7 +91,7 @@ pub(super) fn networks(seen: &Observations, include: impl Fn(&IpAddr) -> bool) -
     few(&shown)
 }
 
-/// A cause, what to do, and what that rests on: one paragraph.
+/// Formats findings with their remedies and evidence as one paragraph.
 pub fn paragraph(findings: &[Finding], evidence: &[String]) -> Option<String> {
     let finding = findings.first()?;
     Some(match evidence {
@@ -100,7 +100,7 @@ pub fn paragraph(findings: &[Finding], evidence: &[String]) -> Option<String> {
     })
 }
 
-/// What was tried and asked, in a few words each; where nothing was tried, the `trouble` that is known.
+/// Summarises the attempts and questions, in a few words each; if nothing was tried, the known `trouble`.
 pub fn evidence_of(
     tried: &[TriedAddress],
     multicast: &MulticastObservations,
@@ -125,10 +125,10 @@ pub fn evidence_of(
     evidence
 }
 
-/// What was heard instead, and where, and the static peers that are not connected, in a few words each.
+/// Summarises the other received services, the interfaces, and the static peers that are not connected, in a few words each.
 pub fn heard_instead(heard: &[String], interfaces: &[String], peers: &[String]) -> Vec<String> {
     let mut evidence = vec![match heard {
-        [] if interfaces.is_empty() => "heard nothing: there is no interface to hear on".to_owned(),
+        [] if interfaces.is_empty() => "heard nothing: there is no interface to listen on".to_owned(),
         [] => format!("heard nothing else on {}", places(interfaces)),
         heard if interfaces.is_empty() => format!("heard {}", shortened(heard)),
         heard => format!("heard {} on {}", shortened(heard), places(interfaces)),
@@ -139,7 +139,7 @@ pub fn heard_instead(heard: &[String], interfaces: &[String], peers: &[String]) 
     evidence
 }
 
-/// The protocol by which a host is asked for its hardware address.
+/// Returns the protocol by which a host is asked for its hardware address.
 pub(super) fn asked_by(ip: IpAddr) -> &'static str {
     if ip.is_ipv4() { "ARP" } else { "neighbour discovery" }
 }

@@ -1,4 +1,4 @@
-//! Addresses of endpoints: those that can be meant for this host, the order in which they are tried, and those that a peer is sent.
+//! Endpoint addresses: filtering for this host, the order in which they are tried, and the selection sent to a peer.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,12 +9,12 @@ use crate::discovery::advert::MAX_ADDRESSES;
 pub struct OwnAddress {
     /// The address.
     pub ip: IpAddr,
-    /// How many leading bits all hosts of its network share.
+    /// The number of leading bits that all hosts of its network share.
     pub prefix: u8,
 }
 
 impl OwnAddress {
-    /// Whether `ip` is in the network that this address belongs to.
+    /// Returns true if `ip` is in the network that this address belongs to.
     pub fn shares_network_with(&self, ip: IpAddr) -> bool {
         match (self.ip, ip) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -30,22 +30,22 @@ impl OwnAddress {
     }
 }
 
-/// Returns whether `addresses` can be those of an endpoint on this host: all of them are loopback addresses or among `own`, the
+/// Returns true if `addresses` can be those of an endpoint on this host: all of them are loopback addresses or among `own`, the
 /// addresses of this host.
 ///
-/// One shared address does not make two hosts one, because many hosts have the same address on a bridge to their containers.
-/// All of them may be shared as well, by copies of one virtual machine. So this decides in which order addresses are tried,
-/// and proves nothing.
+/// One shared address does not make two hosts one, because many hosts have the same address on a bridge to their containers. All
+/// addresses may be shared as well, by copies of one virtual machine. The result therefore only affects the order in which
+/// addresses are tried; it proves nothing.
 pub fn is_here(addresses: &[SocketAddr], own: &[OwnAddress]) -> bool {
     addresses.iter().all(|address| address.ip().is_loopback() || is_own(address.ip(), own))
 }
 
-/// Returns whether this host has an address.
+/// Returns true if this host has the address.
 pub fn is_own(ip: IpAddr, own: &[OwnAddress]) -> bool {
     own.iter().any(|own| own.ip == ip)
 }
 
-/// Returns whether an address is a link-local one, which a host gives itself.
+/// Returns true for a link-local address, which a host assigns to itself.
 pub fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.is_link_local(),
@@ -53,17 +53,17 @@ pub fn is_link_local(ip: IpAddr) -> bool {
     }
 }
 
-/// Returns whether an address leads anywhere only together with a zone (RFC 4007 §6): a link-local IPv6 address.
+/// Returns true for an address that is reachable only together with a zone (RFC 4007 §6): a link-local IPv6 address.
 pub fn needs_zone(ip: IpAddr) -> bool {
     ip.is_ipv6() && is_link_local(ip)
 }
 
-/// Those of one endpoint's `addresses` that can be meant for this host, each once, in the given order: without unspecified
+/// Returns the `addresses` of one endpoint that can be valid from this host, each once, in the given order: without unspecified
 /// and multicast addresses, port 0, and the loopback addresses of other hosts.
 ///
-/// `own` are all addresses of this host, loopback included.
+/// `own` holds all addresses of this host, loopback included.
 pub fn usable(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
-    // An endpoint that names loopback addresses only was heard over loopback, or listens there only.
+    // An endpoint that names loopback addresses only was received over loopback, or listens there only.
     let is_here = is_here(addresses, own);
     let mut usable: Vec<SocketAddr> = Vec::with_capacity(addresses.len().min(MAX_ADDRESSES));
     for &address in addresses {
@@ -78,13 +78,13 @@ pub fn usable(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
     usable
 }
 
-/// Sorts `addresses` of one endpoint by how soon an answer can be hoped for: loopback, networks of this host, other IPv4, other
-/// IPv6, link-local IPv6, and last what this host has as well, unless the endpoint [is here](is_here): then the order is that of
-/// `own`, where the addresses by which others reach this host should come first. Within each of these IPv4 comes first, so that it
-/// does not matter in which family an endpoint was heard of first; else the given order is kept.
+/// Sorts the `addresses` of one endpoint by the expected time to an answer: loopback, networks of this host, other IPv4, other
+/// IPv6, link-local IPv6, and last the addresses that this host has as well, unless the endpoint [is here](is_here): then the
+/// order is that of `own`, where the addresses by which others reach this host should come first. Within each of these IPv4 comes
+/// first, so that the family in which an endpoint was first received does not matter; otherwise the given order is kept.
 ///
-/// Drops the link-local addresses of an endpoint that is here beside its others, because they may have been heard on another
-/// link than theirs, where they lead nowhere.
+/// Drops the link-local addresses of an endpoint on this host if it has others, because they may have been received on a link
+/// other than their own, where they are unreachable.
 pub fn sort(addresses: &mut Vec<SocketAddr>, own: &[OwnAddress]) {
     let is_here = is_here(addresses, own);
     if is_here && addresses.iter().any(|address| !needs_zone(address.ip())) {
@@ -93,7 +93,7 @@ pub fn sort(addresses: &mut Vec<SocketAddr>, own: &[OwnAddress]) {
     arrange(addresses, own);
 }
 
-/// As [`sort`], without dropping any.
+/// Sorts like [`sort`], without dropping any address.
 pub fn arrange(addresses: &mut [SocketAddr], own: &[OwnAddress]) {
     let is_here = is_here(addresses, own);
     let place = |ip: IpAddr| own.iter().position(|own| own.ip == ip).filter(|_| is_here);
@@ -104,7 +104,8 @@ pub fn arrange(addresses: &mut [SocketAddr], own: &[OwnAddress]) {
     addresses.sort_by_cached_key(key);
 }
 
-/// Returns whether one of `addresses` promises a sooner answer than all of `others` do, for an endpoint that is not here.
+/// Returns true if one of `addresses` is expected to answer sooner than all of `others`, for an endpoint that is not on this
+/// host.
 pub(crate) fn are_nearer(addresses: &[SocketAddr], others: &[SocketAddr], own: &[OwnAddress]) -> bool {
     let best =
         |addresses: &[SocketAddr]| addresses.iter().map(|address| rank(address.ip(), false, own)).min();
@@ -122,24 +123,25 @@ fn rank(ip: IpAddr, is_here: bool, own: &[OwnAddress]) -> u8 {
     }
 }
 
-/// The ends of a link over which one node tells another of endpoints.
+/// The two ends of a link over which one node sends endpoints to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkEnds {
-    /// The address of this host at which the link ends, where it is known. It is known to lead here from there.
+    /// The address of this host at which the link ends, if it is known. It is reachable from the other end.
     pub own: Option<IpAddr>,
     /// The address of the other end, as it is seen here.
     pub other: IpAddr,
-    /// The zone of a link-local one (RFC 4007 §6), 0 for any other.
+    /// The zone of a link-local address (RFC 4007 §6), 0 for any other.
     pub zone: u32,
 }
 
 impl LinkEnds {
-    /// Returns whether both ends are on this host, as far as addresses tell.
+    /// Returns true if both ends are on this host, as far as addresses show.
     pub fn are_on_one_host(&self, own: &[OwnAddress]) -> bool {
         self.other.is_loopback() || is_own(self.other, own)
     }
 
-    /// Returns whether an address is valid at the other end as well: it is the same on all links, or belongs to the link between them.
+    /// Returns true if an address is valid at the other end as well: it is the same on all links, or belongs to the link between
+    /// them.
     fn are_on_link_of(&self, address: SocketAddr) -> bool {
         match address {
             SocketAddr::V6(v6) if needs_zone(address.ip()) => self.zone != 0 && v6.scope_id() == self.zone,
@@ -147,16 +149,17 @@ impl LinkEnds {
         }
     }
 
-    /// Returns where the other end may reach an endpoint that listens at `address` of this host, on every interface.
+    /// Returns the address at which the other end may reach an endpoint that listens at `address` of this host, on every
+    /// interface.
     pub fn towards(&self, address: SocketAddr) -> Option<SocketAddr> {
         let own = self.own.filter(|own| !needs_zone(*own) && own.is_ipv4() >= address.is_ipv4());
         own.map(|own| SocketAddr::new(own, address.port()))
     }
 }
 
-/// The `addresses` of one endpoint that the other end of a link is told, at most [`MAX_ADDRESSES`], best first: those that lead
-/// here by the link's own address, then networks that this host shares with the other, other IPv4 and other IPv6. Loopback
-/// addresses are of use on the same host only, and link-local ones on the link that the other end is on.
+/// Returns the `addresses` of one endpoint to send to the other end of a link, at most [`MAX_ADDRESSES`], best first: those that
+/// lead here by the link's own address, then networks that this host shares with the other, other IPv4 and other IPv6. Loopback
+/// addresses are of use on the same host only, and link-local ones only on the link that the other end is on.
 pub fn to_tell(addresses: &[SocketAddr], ends: LinkEnds, own: &[OwnAddress]) -> Vec<SocketAddr> {
     let is_near = ends.are_on_one_host(own);
     let shared: Vec<OwnAddress> =

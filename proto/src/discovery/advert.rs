@@ -1,4 +1,4 @@
-//! What a node tells others about one of its services, and how that is written into an mDNS TXT record.
+//! The advert of one service of a node, and its form as an mDNS TXT record.
 
 use std::net::SocketAddr;
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::id::{InstanceId, InvalidId, NodeId};
 use crate::name::{InvalidName, MeshName, ServiceName};
 
-/// The version of this protocol. A node ignores what it hears of another version.
+/// The version of this protocol. A node ignores adverts of another version.
 pub const PROTOCOL_VERSION: u8 = 1;
 
-/// The most addresses that one instance is known by, and that one node tells another of it.
+/// The maximum number of addresses that are stored for one instance and sent to a peer.
 pub const MAX_ADDRESSES: usize = 16;
 
-/// The most addresses that are taken from one advert or reply, at 32 bytes each. They are sorted by how near they are to this
+/// The maximum number of addresses read from one advert or reply, at 32 bytes each. They are sorted by their distance from this
 /// host before they are cut to [`MAX_ADDRESSES`], because a host with many networks may name the useful one last.
 pub const MAX_HEARD_ADDRESSES: usize = 256;
 
-/// One service of one node, as told to other nodes by mDNS or over a link between peers.
+/// One service of one node, as sent to other nodes by mDNS or over a link between peers.
 ///
-/// It is a hint: who wants to rely on it asks the endpoint, whose handshake names the instance and the node.
+/// It is a hint: a node that relies on it first asks the endpoint, whose handshake names the instance and the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advert {
     /// The instance, which is also its mDNS instance label.
@@ -30,15 +30,15 @@ pub struct Advert {
     pub mesh: MeshName,
     /// Its name.
     pub service: ServiceName,
-    /// Where its endpoint listens: at most [`MAX_HEARD_ADDRESSES`], more are dropped while decoding.
+    /// The addresses at which its endpoint listens: at most [`MAX_HEARD_ADDRESSES`], more are dropped while decoding.
     #[serde(deserialize_with = "bounded_addresses")]
     pub addresses: Vec<SocketAddr>,
-    /// The service is about to go.
+    /// Set when the service is about to be withdrawn.
     #[serde(default)]
     pub leaving: bool,
 }
 
-/// Why the properties of an mDNS record are no advert. It is never this node's fault.
+/// The reason why the properties of an mDNS record are not a valid advert. It is never this node's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAdvert {
     /// The sender speaks another version of the protocol, or none.
@@ -50,17 +50,17 @@ pub enum InvalidAdvert {
     /// A property is not UTF-8.
     #[error("the property `{0}` is not text")]
     NotText(&'static str),
-    /// The instance label or the node is no identity.
+    /// The instance label or the node is not a valid identity.
     #[error("{0}")]
     Id(#[from] InvalidId),
-    /// The mesh or the service has an impossible name.
+    /// The name of the mesh or the service is not valid.
     #[error("{0}")]
     Name(#[from] InvalidName),
 }
 
 impl Advert {
-    /// The properties of the advert's TXT record, in the order they are written. The instance is the record's
-    /// label and the addresses are in records of their own. None is longer than mDNS permits (255 bytes).
+    /// Returns the properties of the advert's TXT record, in the order they are written. The instance is the record's label and
+    /// the addresses are in records of their own. No property is longer than mDNS permits (255 bytes).
     pub fn to_txt(&self) -> Vec<(&'static str, String)> {
         let mut txt = vec![
             ("v", PROTOCOL_VERSION.to_string()),
@@ -78,7 +78,7 @@ impl Advert {
     /// the bytes of one key. Unknown properties are ignored, so that later versions may add some.
     ///
     /// # Errors
-    /// [`InvalidAdvert`] says what is wrong with it.
+    /// [`InvalidAdvert`] with the reason.
     pub fn from_txt<'a>(
         label: &str,
         property: impl Fn(&str) -> Option<&'a [u8]>,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_advert_says_why() {
+    fn an_invalid_advert_gives_the_reason() {
         let label = advert().instance.to_string();
         let with = |key: &str, value: &str| {
             let mut txt = advert().to_txt();

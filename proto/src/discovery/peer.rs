@@ -1,7 +1,7 @@
-//! What one node tells another over a link between peers: which services it knows, and which are gone.
+//! Peer updates: the services that one node knows or has lost, sent over a link between peers.
 //!
-//! Each telling is the payload of a frame of [`FrameKind::Peer`], in MessagePack with field names, so that later versions
-//! can add fields.
+//! Each update is the payload of a frame of [`FrameKind::Peer`], in MessagePack with field names, so that later versions can add
+//! fields.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,17 +10,17 @@ use crate::discovery::advert::Advert;
 use crate::id::InstanceId;
 use crate::wire::frame::{self, FrameKind, Header};
 
-/// The longest payload of a telling, in bytes.
+/// The maximum payload of an update, in bytes.
 pub const MAX_TOLD_BYTES: usize = 64 << 10;
 
-/// How many adverts fit one telling at their longest: 128 bytes for each name, 16 addresses.
+/// The number of adverts that fit one update at their longest: 128 bytes for each name, 16 addresses.
 const ADVERTS_AT_ONCE: usize = 48;
 const GONE_AT_ONCE: usize = 1_024;
 
-/// One telling.
+/// One update.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerUpdate {
-    /// Services that are there.
+    /// Services that are available.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<Advert>,
     /// Services that are gone.
@@ -28,21 +28,21 @@ pub struct PeerUpdate {
     pub gone: Vec<InstanceId>,
 }
 
-/// The payload of a frame is no telling.
+/// The payload of a frame is not a valid update.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a peer's telling does not decode: {0}")]
+#[error("a peer update does not decode: {0}")]
 pub struct InvalidPeerUpdate(String);
 
 impl PeerUpdate {
     /// Reads the payload of a frame.
     ///
     /// # Errors
-    /// [`InvalidPeerUpdate`]: the peer is broken or worse; the link should end.
+    /// [`InvalidPeerUpdate`]: the peer is broken or malicious; close the link.
     pub fn decode(payload: &[u8]) -> Result<Self, InvalidPeerUpdate> {
         control::from_bytes(payload).map_err(InvalidPeerUpdate)
     }
 
-    /// The frames that tell this, as many as it takes.
+    /// Encodes the update as frames, with the adverts split over as many as needed.
     pub fn to_frames(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let known = self
@@ -69,7 +69,7 @@ mod tests {
     use crate::name::{MAX_NAME_BYTES, MeshName, ServiceName};
 
     #[test]
-    fn the_longest_tellings_fit_their_frames_and_come_back() {
+    fn the_longest_updates_fit_their_frames_and_decode() {
         let longest = "x".repeat(MAX_NAME_BYTES);
         let v6: SocketAddr = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().expect("an address");
         let advert = Advert {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_tell_is_no_frame() {
+    fn an_empty_update_has_no_frames() {
         assert!(PeerUpdate::default().to_frames().is_empty());
     }
 

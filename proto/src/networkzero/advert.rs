@@ -1,12 +1,12 @@
-//! One advert as it travels: `["name", "192.168.1.7:50000", 20]`, JSON of 256 bytes at most.
+//! The wire format of one advert: `["name", "192.168.1.7:50000", 20]`, JSON of 256 bytes at most.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-/// The longest advert, in bytes. NetworkZero reads no more, and its beacon ends over one that is cut.
+/// The longest advert, in bytes. NetworkZero reads no more, and its beacon exits on one that is cut.
 pub const MAX_ADVERT_BYTES: usize = 256;
 
-/// No advert is believed for longer, whatever it says: the next one comes within seconds.
+/// The maximum lifetime of an advert, regardless of its own: the next one arrives within seconds.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// A service at an address.
@@ -14,20 +14,20 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 pub struct ServiceAdvert {
     /// Its name.
     pub name: String,
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: SocketAddrV4,
-    /// For how long that can be believed.
+    /// The time for which the advert is valid.
     pub lifetime: Duration,
 }
 
-/// Why a datagram is no advert.
+/// The reason why a datagram is not a valid advert.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AdvertError {
     /// It is not the JSON of a name, an address and seconds.
-    #[error("it is no list of a name, an address and seconds: {0}")]
+    #[error("it is not a list of a name, an address and seconds: {0}")]
     Form(String),
-    /// The address is none.
-    #[error("{0:?} is no address of the form 192.168.1.7:50000")]
+    /// The address is not valid.
+    #[error("{0:?} is not an address of the form 192.168.1.7:50000")]
     Address(String),
 }
 
@@ -44,7 +44,7 @@ impl ServiceAdvert {
         Ok(Self { name, address, lifetime: lifetime(seconds) })
     }
 
-    /// The datagram; `None` if the name is so long that it would be cut.
+    /// Encodes the advert; `None` if the name is so long that it would be cut.
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         let seconds = self.lifetime.as_secs_f64();
         let whole = (seconds.fract() == 0.0).then_some(self.lifetime.as_secs());
@@ -57,7 +57,7 @@ impl ServiceAdvert {
     }
 }
 
-/// What `seconds` say; `None` means for ever to NetworkZero.
+/// Returns the lifetime of `seconds`; `None` means forever to NetworkZero.
 pub(super) fn lifetime(seconds: Option<f64>) -> Duration {
     match seconds {
         Some(seconds) if seconds <= 0.0 => Duration::ZERO,

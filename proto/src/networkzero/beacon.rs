@@ -1,4 +1,4 @@
-//! The beacon of one machine: what is advertised here, what was heard, and what is broadcast when.
+//! The beacon of one machine: local and received adverts, and the times of broadcasts.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -6,30 +6,30 @@ use std::time::{Duration, Instant};
 
 use super::ServiceAdvert;
 
-/// How often each service is broadcast (`BEACON_ADVERT_FREQUENCY_S`).
+/// The interval between broadcasts of each service (`BEACON_ADVERT_FREQUENCY_S`).
 const EVERY: Duration = Duration::from_secs(2);
 
-/// The least time between two broadcasts, so that many services are no burst.
+/// The shortest time between two broadcasts, so that many services are not sent as a burst.
 const APART: Duration = Duration::from_millis(10);
 
-/// For how long an advert of this beacon can be believed (`ADVERT_TTL_S`).
+/// The lifetime of this beacon's adverts (`ADVERT_TTL_S`).
 pub const LIFETIME: Duration = Duration::from_secs(20);
 
 /// A beacon.
 #[derive(Debug)]
 pub struct Beacon {
-    /// By name, as in NetworkZero: a later advert takes the place of an earlier one.
+    /// Received adverts by name. As in NetworkZero, a later advert replaces an earlier one.
     heard: BTreeMap<String, HeardAdvert>,
-    /// What programs of this machine advertise, until they take it back.
+    /// Adverts by programs of this machine, until they withdraw them.
     local: BTreeMap<String, ServiceAdvert>,
-    /// What the mesh offers.
+    /// Services of the mesh.
     mesh: BTreeMap<String, SocketAddrV4>,
-    /// When each name is broadcast next.
+    /// The time of each name's next broadcast.
     due: BTreeMap<String, Instant>,
-    /// When anything was broadcast last.
+    /// The time of the last broadcast.
     last: Option<Instant>,
     is_paused: bool,
-    /// How many names are kept of those that were heard, and of those that were told.
+    /// The maximum number of received names, and of local ones.
     most: usize,
 }
 
@@ -40,7 +40,7 @@ struct HeardAdvert {
 }
 
 impl Beacon {
-    /// A beacon that knows nothing, and keeps `most` names of others at most.
+    /// Creates an empty beacon that stores `most` names of others at most.
     pub fn new(most: usize) -> Self {
         Self {
             heard: BTreeMap::new(),
@@ -53,9 +53,9 @@ impl Beacon {
         }
     }
 
-    /// Takes an advert that was heard, if there is room for its name. Returns whether there is.
+    /// Stores a received advert, if there is room for its name. Returns true if there is.
     pub fn hear(&mut self, advert: ServiceAdvert, now: Instant) -> bool {
-        // Broadcasts come back to where they were sent from.
+        // Broadcasts are also received by their sender.
         let is_own = self.announced(&advert.name) == Some(advert.address);
         let has_room = self.heard.len() < self.most || self.heard.contains_key(&advert.name);
         if !is_own && has_room {
@@ -65,8 +65,8 @@ impl Beacon {
         is_own || has_room
     }
 
-    /// Advertises for a program of this machine. Returns whether there is room, the name is so short that it can be broadcast and,
-    /// if it `must_be_new`, there is no other.
+    /// Advertises for a program of this machine. Returns true if there is room, the name is short enough to be broadcast and, if
+    /// it `must_be_new`, is not advertised yet.
     pub fn advertise(&mut self, advert: ServiceAdvert, must_be_new: bool, now: Instant) -> bool {
         let exists = self.local.contains_key(&advert.name);
         let is_taken = exists || self.mesh.contains_key(&advert.name);
@@ -80,7 +80,7 @@ impl Beacon {
         true
     }
 
-    /// Takes back what a program of this machine advertised.
+    /// Withdraws the advert of a program of this machine.
     pub fn unadvertise(&mut self, name: &str) {
         self.local.remove(name);
         if !self.mesh.contains_key(name) {
@@ -88,7 +88,7 @@ impl Beacon {
         }
     }
 
-    /// Broadcasts these services of the mesh from now on, and no others.
+    /// Sets the services of the mesh that are broadcast from now on.
     pub fn announce(&mut self, services: BTreeMap<String, SocketAddrV4>, now: Instant) {
         for name in services.keys() {
             self.due.entry(name.clone()).or_insert(now);
@@ -102,12 +102,12 @@ impl Beacon {
         self.due.retain(|name, _| local.contains_key(name) || mesh.contains_key(name));
     }
 
-    /// Broadcasts nothing, or everything again.
+    /// Pauses or resumes all broadcasts.
     pub fn pause(&mut self, is_paused: bool) {
         self.is_paused = is_paused;
     }
 
-    /// Forgets what was heard, and what programs of this machine told.
+    /// Forgets the received adverts, and those of programs of this machine.
     pub fn reset(&mut self) {
         self.heard.clear();
         self.local.clear();
@@ -116,7 +116,7 @@ impl Beacon {
         self.is_paused = false;
     }
 
-    /// The next datagram that is due.
+    /// Returns the next datagram that is due.
     pub fn broadcast(&mut self, now: Instant) -> Option<Vec<u8>> {
         if self.next_due().is_none_or(|due| due > now) {
             return None;
@@ -130,34 +130,34 @@ impl Beacon {
             (None, Some(address)) => ServiceAdvert { name, address: *address, lifetime: LIFETIME },
             (None, None) => return None,
         };
-        // One that would be cut at the other end is never sent: see `can_be_announced`.
+        // An advert that would be cut at the other end is never sent: see `can_be_announced`.
         advert.to_bytes()
     }
 
-    /// When the next datagram is due.
+    /// Returns the time at which the next datagram is due.
     pub fn next_due(&self) -> Option<Instant> {
         let due = *self.due.values().min().filter(|_| !self.is_paused)?;
         Some(self.last.map_or(due, |last| due.max(last + APART)))
     }
 
-    /// Forgets adverts that were not heard again in time.
+    /// Forgets adverts that were not repeated in time.
     pub fn forget_old(&mut self, now: Instant) {
         self.heard.retain(|_, heard| heard.until > now);
     }
 
-    /// The address of a name, wherever it is.
+    /// Returns the address of a name, on any host.
     pub fn find(&self, name: &str) -> Option<SocketAddrV4> {
         self.announced(name).or_else(|| self.heard.get(name).map(|heard| heard.address))
     }
 
-    /// All names with their addresses.
+    /// Returns all names with their addresses.
     pub fn all(&self) -> BTreeMap<&str, SocketAddrV4> {
         let mut all: BTreeMap<_, _> = self.natives().collect();
         all.extend(self.mesh.iter().map(|(name, address)| (name.as_str(), *address)));
         all
     }
 
-    /// What programs of NetworkZero advertise, here and elsewhere.
+    /// Returns the services of NetworkZero programs, on this and other hosts.
     pub fn natives(&self) -> impl Iterator<Item = (&str, SocketAddrV4)> {
         let heard = self.heard.iter().map(|(name, heard)| (name.as_str(), heard.address));
         let local = self.local.iter().map(|(name, advert)| (name.as_str(), advert.address));

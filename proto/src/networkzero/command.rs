@@ -1,4 +1,5 @@
-//! What a program of NetworkZero tells the beacon of its machine: `["advertise", "name", "192.168.1.7:50000", false, 20]`.
+//! Commands that NetworkZero programs send to the beacon of their machine: `["advertise", "name", "192.168.1.7:50000", false,
+//! 20]`.
 
 use std::time::Duration;
 
@@ -9,48 +10,48 @@ use super::advert::lifetime;
 /// A command.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Advertises a name. The answer is the whole address, or null if the name exists and must not.
+    /// Advertises a name. The answer is the complete address, or null if the name exists and must not.
     Advertise {
         /// The name.
         name: String,
         /// The address, or a part of one: a port, an address of this machine, a pattern.
         address: Option<String>,
-        /// Whether it fails where the name is advertised already.
+        /// Set if it fails when the name is already advertised.
         fail_if_exists: bool,
-        /// For how long each advert can be believed.
+        /// The lifetime of each advert.
         lifetime: Duration,
     },
-    /// Takes that back. The answer is null.
+    /// Withdraws a name. The answer is null.
     Unadvertise(String),
-    /// Asks for the address of a name. The answer is that, or null when so much time is over.
+    /// Requests the address of a name. The answer is the address, or null after this timeout.
     Discover(String, Duration),
-    /// Asks for all names with their addresses. The answer is a list of pairs.
+    /// Requests all names with their addresses. The answer is a list of pairs.
     DiscoverAll,
-    /// Broadcasts nothing until further notice.
+    /// Pauses broadcasts until further notice.
     Pause,
-    /// Broadcasts again.
+    /// Resumes broadcasts.
     Resume,
     /// Forgets all adverts.
     Reset,
-    /// Ends the beacon, which one that others depend on does not.
+    /// Stops the beacon. A beacon that others depend on ignores it.
     Stop,
 }
 
-/// Why a message is no command.
+/// The reason why a message is not a valid command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// It is no list that begins with a text.
+    /// It is not a list that begins with a text.
     #[error("a command is a list that begins with its name, such as [\"discover\", \"hello\", 0.5]")]
     Form,
     /// There is no such command.
     #[error("there is no command {0:?}")]
     Unknown(String),
-    /// What comes with it does not fit.
+    /// The parameters of the command do not match.
     #[error("the command {command:?} needs {needs}")]
     Parameters {
         /// The command.
         command: &'static str,
-        /// What it needs.
+        /// The parameters that it needs.
         needs: &'static str,
     },
 }

@@ -1,7 +1,7 @@
-//! What crosses between a mesh and NetworkZero: which services each side is told of, so that nothing goes round in circles.
+//! The exchange of services between a mesh and NetworkZero: the services announced on each side, without loops.
 //!
-//! A name that both sides have stays where it is: each side goes on to find its own. Of several gateways on one network one
-//! brings a service over, the one whose node has the lowest identity, should two have begun at the same time.
+//! A name that exists on both sides is not exchanged: each side continues to find its own. Of several gateways on one network one
+//! imports a service: the one whose node has the lowest identity, if two begin at the same time.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddrV4};
@@ -12,12 +12,12 @@ use crate::name::ServiceName;
 
 use super::{LIFETIME, ServiceAdvert};
 
-/// What is known of the mesh, as far as it matters here.
+/// The services of the mesh, and those imported into it.
 #[derive(Debug)]
 pub struct Exchange {
     own: NodeId,
     services: BTreeMap<InstanceId, ExchangedService>,
-    /// The names that this gateway brings over, and the instances that they have become.
+    /// The names that this gateway imports, and the instances that they have become.
     brought: BTreeMap<String, Option<InstanceId>>,
 }
 
@@ -29,16 +29,16 @@ struct ExchangedService {
 }
 
 impl Exchange {
-    /// For the gateway of the node `own`.
+    /// Creates the exchange of the gateway on node `own`.
     pub fn new(own: NodeId) -> Self {
         Self { own, services: BTreeMap::new(), brought: BTreeMap::new() }
     }
 
-    /// The mesh has this service, or has it elsewhere now.
+    /// Records that the mesh has this service, or has it at another address now.
     pub fn up(&mut self, instance: &Instance) {
         let addresses = instance.addresses.iter().filter_map(|address| match address.ip().to_canonical() {
             IpAddr::V4(ip) => Some(SocketAddrV4::new(ip, address.port())),
-            // NetworkZero knows no others.
+            // NetworkZero only supports IPv4.
             IpAddr::V6(_) => None,
         });
         let service = ExchangedService {
@@ -49,29 +49,29 @@ impl Exchange {
         self.services.insert(instance.id, service);
     }
 
-    /// The mesh has it no more.
+    /// Records that the mesh no longer has it.
     pub fn down(&mut self, instance: InstanceId) {
         self.services.remove(&instance);
     }
 
-    /// The gateway begins to bring over this name.
+    /// Records that the gateway begins to import this name.
     pub fn begin(&mut self, name: &str) {
         self.brought.insert(name.to_owned(), None);
     }
 
-    /// The name has become this instance, or is none at the moment.
+    /// Records the instance that an imported name has become; `None` while it has none.
     pub fn bring(&mut self, name: &str, instance: Option<InstanceId>) {
         if let Some(brought) = self.brought.get_mut(name) {
             *brought = instance;
         }
     }
 
-    /// The gateway does not bring over this name any more.
+    /// Records that the gateway no longer imports this name.
     pub fn end(&mut self, name: &str) {
         self.brought.remove(name);
     }
 
-    /// What NetworkZero is told of, beside what its own programs advertise.
+    /// Returns the services to announce to NetworkZero, besides those of its own programs.
     pub fn announced<'a>(
         &self,
         natives: impl IntoIterator<Item = (&'a str, SocketAddrV4)>,
@@ -79,7 +79,7 @@ impl Exchange {
         let natives: BTreeMap<_, _> =
             natives.into_iter().filter(|(_, address)| !self.is_of_mesh(*address)).collect();
         let mut announced = BTreeMap::new();
-        // In the order of their identities, so that every gateway chooses the same of several.
+        // In the order of their identities, so that every gateway chooses the same one of several.
         for (id, service) in &self.services {
             let is_free =
                 !natives.contains_key(service.name.as_str()) && !announced.contains_key(&service.name);
@@ -94,7 +94,7 @@ impl Exchange {
         announced
     }
 
-    /// What the mesh is to be told of, by name: what programs of NetworkZero advertise that nobody else has brought over.
+    /// Returns the services to announce to the mesh, by name: those of NetworkZero programs that no other gateway has imported.
     pub fn wanted<'a>(
         &self,
         natives: impl IntoIterator<Item = (&'a str, SocketAddrV4)>,
@@ -108,26 +108,25 @@ impl Exchange {
             let gives_way = others.any(|(_, other)| !is_brought || other.node < self.own);
             !gives_way && !self.is_of_mesh(*address)
         });
-        // A name that the mesh cannot have, such as a very long one, stays where it is.
+        // A name that is not valid in the mesh, such as a very long one, is not imported.
         wanted.filter_map(|(name, address)| Some((ServiceName::new(name).ok()?, address))).collect()
     }
 
-    /// Whether a service of the mesh is one that this gateway brought over. Discovery may know it before the gateway has its
-    /// identity.
+    /// Returns true if this gateway imported a service of the mesh. Discovery may know it before the gateway has its identity.
     fn is_brought(&self, id: InstanceId, service: &ExchangedService) -> bool {
         let brought = self.brought.get(&service.name);
         service.node == self.own
             && brought.is_some_and(|instance| instance.is_none_or(|instance| instance == id))
     }
 
-    /// Whether an endpoint of the mesh listens there: then another gateway has announced it.
+    /// Returns true if an endpoint of the mesh listens at the address: then another gateway has announced it.
     fn is_of_mesh(&self, address: SocketAddrV4) -> bool {
         self.services.values().any(|service| service.addresses.contains(&address))
     }
 }
 
 impl ExchangedService {
-    /// Where programs of other hosts reach it, if anywhere.
+    /// Returns the address at which programs of other hosts reach it, if there is one.
     fn address(&self) -> Option<SocketAddrV4> {
         let elsewhere = self.addresses.iter().find(|address| !address.ip().is_loopback());
         elsewhere.or(self.addresses.first()).copied()

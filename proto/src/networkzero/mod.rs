@@ -1,9 +1,8 @@
-//! How programs of Python's NetworkZero find each other: by adverts in datagrams, and by what they tell the one beacon of their
-//! machine.
+//! Discovery of Python's NetworkZero: adverts in datagrams, and commands to the one beacon of each machine.
 //!
-//! Read from its source, version 1.0b1: a beacon holds UDP port 9999, broadcasts what is advertised on its machine every two
-//! seconds, and keeps what it hears for as long as each advert says. The programs of the machine give it commands over ZeroMQ
-//! at 127.0.0.1:9998. [`Beacon`] is such a beacon, [`Exchange`] decides what crosses between it and a mesh.
+//! Taken from its source, version 1.0b1: a beacon holds UDP port 9999, broadcasts the services of its machine every two seconds,
+//! and stores received adverts for their lifetimes. The programs of the machine send it commands over ZeroMQ at 127.0.0.1:9998.
+//! [`Beacon`] is such a beacon, [`Exchange`] selects the services exchanged between it and a mesh.
 
 mod advert;
 mod beacon;
@@ -15,10 +14,10 @@ pub use beacon::{Beacon, LIFETIME};
 pub use command::{Command, CommandError};
 pub use exchange::Exchange;
 
-/// The port of datagrams.
+/// The UDP port of adverts.
 pub const BEACON_PORT: u16 = 9_999;
 
-/// The port of commands, on loopback.
+/// The TCP port of commands, on loopback.
 pub const COMMAND_PORT: u16 = 9_998;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn adverts_are_what_networkzero_sends() {
+fn adverts_match_those_of_networkzero() {
     let sent = br#"["hello", "192.168.1.7:50000", 20]"#;
     assert_eq!(ServiceAdvert::from_bytes(sent), Ok(advert("hello", 7)));
     assert_eq!(advert("hello", 7).to_bytes().as_deref(), Some(&br#"["hello","192.168.1.7:50000",20]"#[..]));
@@ -34,7 +34,7 @@ fn adverts_are_what_networkzero_sends() {
 }
 
 #[test]
-fn what_is_no_advert_is_an_error() {
+fn an_invalid_advert_is_an_error() {
     for bytes in [
         &b""[..],
         b"\xff",
@@ -79,7 +79,7 @@ fn each_service_is_broadcast_every_two_seconds_and_not_all_at_once() {
 }
 
 #[test]
-fn what_was_heard_is_forgotten_when_its_time_is_over() {
+fn received_adverts_are_forgotten_at_the_end_of_their_lifetime() {
     let (mut beacon, start) = (Beacon::new(10), Instant::now());
     beacon.hear(advert("a", 1), start);
     beacon.hear(advert("a", 1), start + seconds(10));
@@ -92,7 +92,7 @@ fn what_was_heard_is_forgotten_when_its_time_is_over() {
 }
 
 #[test]
-fn its_own_broadcasts_that_come_back_are_nobody_elses() {
+fn its_own_broadcasts_are_not_taken_for_anothers() {
     let (mut beacon, now) = (Beacon::new(10), Instant::now());
     beacon.announce(BTreeMap::from([("b".to_owned(), at(2))]), now);
     beacon.hear(advert("b", 2), now);
@@ -134,7 +134,7 @@ fn a_name_that_must_be_new_is() {
 }
 
 #[test]
-fn commands_are_what_networkzero_sends() {
+fn commands_match_those_of_networkzero() {
     let read = |message| Command::from_json(&message);
     let advertise = |address: Option<&str>, fail_if_exists| {
         let address = address.map(str::to_owned);
@@ -192,7 +192,7 @@ where
 }
 
 #[test]
-fn each_side_is_told_of_the_other() {
+fn services_of_each_side_are_announced_to_the_other() {
     let mut exchange = Exchange::new(node(5));
     exchange.up(&instance("arm", 1, 9));
     let natives = [("hello", at(100))];
@@ -220,8 +220,8 @@ fn a_name_that_both_have_stays_where_it_is() {
 }
 
 #[test]
-fn what_another_gateway_brought_over_or_announced_is_left_to_it() {
-    // The other one brought "hello" over as instance 1, and announces "arm", which is at address 2.
+fn services_imported_or_announced_by_another_gateway_are_left_to_it() {
+    // The other one imported "hello" as instance 1, and announces "arm", which is at address 2.
     let mut exchange = Exchange::new(node(5));
     exchange.up(&instance("hello", 1, 9));
     exchange.up(&instance("arm", 2, 7));
@@ -246,7 +246,7 @@ fn of_two_gateways_that_begin_together_one_gives_way() {
 }
 
 #[test]
-fn what_the_other_side_cannot_have_stays() {
+fn services_that_the_other_side_cannot_have_are_not_exchanged() {
     let mut exchange = Exchange::new(node(5));
     let mut unreachable = instance("six", 1, 9);
     unreachable.addresses = vec!["[fe80::1]:80".parse().expect("an address")];

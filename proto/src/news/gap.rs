@@ -1,4 +1,4 @@
-//! Items that a subscriber did not get: how many, and why.
+//! Gaps in a subscription: the numbers of missed items, by their reasons.
 
 use std::fmt;
 use std::mem;
@@ -6,24 +6,24 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a subscriber did not get an item.
+/// The reason why a subscriber missed an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GapReason {
-    /// More waited than is kept for it.
+    /// The queue for the subscriber was full.
     Overflow,
-    /// Newer items of the topic replaced it, as the subscriber asked for.
+    /// Newer items of the topic replaced it, as the subscriber requested.
     Superseded,
-    /// More came than the subscriber asked for in a time.
+    /// Items arrived faster than the subscriber's requested rate.
     Rate,
-    /// The publisher was to wait for the subscriber, which took nothing for longer than it waits.
+    /// The publisher waited for the subscriber until its limit, and the subscriber took nothing.
     Patience,
-    /// One that this version does not know.
+    /// A reason that this version does not know.
     Unknown,
 }
 
 impl GapReason {
-    /// As a word, for programs.
+    /// Returns its name, for programs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Overflow => "overflow",
@@ -34,7 +34,7 @@ impl GapReason {
         }
     }
 
-    /// As it travels.
+    /// Returns its byte in a frame.
     pub fn to_byte(self) -> u8 {
         match self {
             Self::Unknown => 0,
@@ -45,7 +45,7 @@ impl GapReason {
         }
     }
 
-    /// As it came.
+    /// Returns the reason of a byte in a frame.
     pub fn from_byte(byte: u8) -> Self {
         match byte {
             1 => Self::Overflow,
@@ -69,23 +69,23 @@ impl fmt::Display for GapReason {
     }
 }
 
-/// Items that were not delivered, by the reason.
+/// Missed items, counted by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Missed {
-    /// For [`GapReason::Overflow`].
+    /// The items missed for [`GapReason::Overflow`].
     pub overflow: u64,
-    /// For [`GapReason::Superseded`].
+    /// The items missed for [`GapReason::Superseded`].
     pub superseded: u64,
-    /// For [`GapReason::Rate`].
+    /// The items missed for [`GapReason::Rate`].
     pub rate: u64,
-    /// For [`GapReason::Patience`].
+    /// The items missed for [`GapReason::Patience`].
     pub patience: u64,
 }
 
 impl Missed {
-    /// All of them, each with its reason.
+    /// Returns all counts, each with its reason.
     pub fn by_reason(&self) -> [(GapReason, u64); 4] {
         [
             (GapReason::Overflow, self.overflow),
@@ -95,13 +95,12 @@ impl Missed {
         ]
     }
 
-    /// For all reasons together.
+    /// Returns the sum for all reasons.
     pub fn total(&self) -> u64 {
         self.by_reason().iter().fold(0, |total: u64, (_, count)| total.saturating_add(*count))
     }
 
-    /// Counts items, saturating: whoever says how many may say anything. Those for a reason that is not known count as
-    /// overflow.
+    /// Adds items, saturating: a count from a peer may be anything. Items with an unknown reason count as overflow.
     pub fn add(&mut self, count: u64, reason: GapReason) {
         let counted = match reason {
             GapReason::Overflow | GapReason::Unknown => &mut self.overflow,
@@ -112,7 +111,7 @@ impl Missed {
         *counted = counted.saturating_add(count);
     }
 
-    /// Takes the items of one reason.
+    /// Takes the count of one reason.
     pub(super) fn take(&mut self) -> Option<(u64, GapReason)> {
         let counts = [
             (&mut self.patience, GapReason::Patience),

@@ -1,12 +1,12 @@
-//! One item that waits for one subscriber.
+//! One item in the queue of one subscriber.
 
 use bytes::Bytes;
 
-/// An item that waits.
+/// A queued item.
 #[derive(Debug)]
 pub(super) struct QueuedItem {
     pub(super) frame: Bytes,
-    /// Items before it that were left out for the sake of the rate.
+    /// The number of items before it that were left out to keep the rate.
     pub(super) thinned: u64,
 }
 

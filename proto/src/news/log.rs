@@ -1,8 +1,8 @@
-//! Items in the order in which they were published, kept once for all subscribers who want them alike.
+//! A log of items in the order of publication, shared by all subscribers with the same policy.
 //!
-//! The log holds frames as they travel, in chunks that are shared with whoever sends them: what an item costs does not
-//! depend on how many subscribe. Each subscriber has a cursor. What all have read is dropped, and beyond the bound the
-//! oldest is: whoever has not read it is told how many are missing.
+//! The log holds encoded frames, in chunks that are shared with the senders: the cost of an item does not depend on the number of
+//! subscribers. Each subscriber has a cursor. Items that all have read are dropped, and beyond the limit the oldest is: a
+//! subscriber that has not read it learns the number of missing items.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,40 +11,40 @@ use bytes::Bytes;
 
 use super::patience::Patience;
 
-/// A chunk of this length takes no more frames.
+/// The length at which a chunk is closed.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// A frame of this length is a chunk of its own, which is not copied.
+/// The length from which a frame is a chunk of its own, which is not copied.
 const LARGE_BYTES: usize = 16 << 10;
 
-/// The log of subscribers who want the same items kept. Its memory is that of the items kept, which are so many items and
+/// The log of subscribers that keep the same items. Its memory is that of the kept items, which are limited in number and in
 /// bytes besides the newest one, and of the rest of the oldest chunk.
 #[derive(Debug)]
 pub struct Log {
-    /// Items that are kept, 1 at least.
+    /// The maximum number of kept items, at least 1.
     keep: usize,
-    /// Bytes that are kept besides the newest item.
+    /// The maximum size of kept items besides the newest, in bytes.
     bytes: u64,
-    /// Frames behind which no more are appended.
+    /// Closed chunks, to which no more frames are appended.
     sealed: VecDeque<Bytes>,
     open: Vec<u8>,
-    /// The byte at which the first chunk begins, of all that were ever appended.
+    /// The position of the first chunk, in bytes since the beginning.
     start: u64,
-    /// The byte at which the first item that is kept begins.
+    /// The position of the first kept item.
     kept: u64,
-    /// The byte at which all items end.
+    /// The position of the end of all items.
     end: u64,
     /// The number of the first item that is kept.
     first: u64,
-    /// Where the items that are kept end.
+    /// The positions at which the kept items end.
     ends: VecDeque<u64>,
-    /// Who stands before each item.
+    /// The number of cursors at each item.
     cursors: BTreeMap<u64, CursorCount>,
-    /// Cursors of those who are not waited for any more.
+    /// The number of cursors of subscribers that are no longer waited for.
     given_up: usize,
 }
 
-/// How far one subscriber has read. To be given back with [`Log::leave`].
+/// The reading position of one subscriber. To be returned with [`Log::leave`].
 #[derive(Debug)]
 pub struct Cursor {
     /// The number of the next item.
@@ -52,26 +52,26 @@ pub struct Cursor {
     patience: Patience,
 }
 
-/// The cursors before one item.
+/// The number of cursors at one item.
 #[derive(Debug, Default)]
 struct CursorCount {
     all: usize,
     given_up: usize,
 }
 
-/// What was read.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq, Default)]
 pub struct LogRead {
-    /// Items that are missing before those that were read.
+    /// The number of items that are missing before those that were read.
     pub missing: u64,
-    /// How many items were read.
+    /// The number of items that were read.
     pub items: u64,
-    /// Whole frames, in order.
+    /// Complete frames, in order.
     pub frames: Vec<Bytes>,
 }
 
 impl Log {
-    /// An empty log that keeps this many items, 1 at least, and bytes besides the newest.
+    /// Creates an empty log that keeps this many items, at least 1, and bytes besides the newest.
     pub fn new(items: u32, bytes: u64) -> Self {
         Self {
             keep: (items as usize).max(1),
@@ -88,42 +88,42 @@ impl Log {
         }
     }
 
-    /// From the next item on, so many bytes are kept.
+    /// Sets the maximum size of kept items, from the next item on.
     pub fn set_bytes(&mut self, bytes: u64) {
         self.bytes = bytes;
     }
 
-    /// A subscriber who gets what is appended from now on.
+    /// Adds a subscriber that receives items from now on.
     pub fn join(&mut self) -> Cursor {
         let cursor = Cursor { item: self.next(), patience: Patience::default() };
         self.put(&cursor);
         cursor
     }
 
-    /// The subscriber reads no more.
+    /// Removes a subscriber.
     pub fn leave(&mut self, cursor: &Cursor) {
         self.lift(cursor);
         self.drop_read();
     }
 
-    /// Whether nobody reads.
+    /// Returns true if there are no subscribers.
     pub fn is_idle(&self) -> bool {
         self.cursors.is_empty()
     }
 
-    /// Whether a frame of so many bytes should be appended with [`Log::append_shared`].
+    /// Returns true if a frame of this many bytes should be appended with [`Log::append_shared`].
     pub fn is_large(bytes: usize) -> bool {
         bytes >= LARGE_BYTES
     }
 
-    /// Appends an item as the frame that travels, and drops the oldest beyond the bounds.
+    /// Appends an item as an encoded frame, and drops the oldest beyond the limits.
     #[inline]
     pub fn append(&mut self, frame: &[u8]) {
         self.open.extend_from_slice(frame);
         self.appended(frame.len());
     }
 
-    /// As [`Log::append`], without copying the frame, which may be in pieces.
+    /// Appends an item like [`Log::append`], without copying the frame, which may be in pieces.
     pub fn append_shared(&mut self, pieces: impl IntoIterator<Item = Bytes>) {
         self.seal();
         let mut length = 0;
@@ -147,7 +147,7 @@ impl Log {
         }
     }
 
-    /// Reads what comes next for one subscriber, one item at least if there is any, and not many more than `bytes`.
+    /// Reads the next items for one subscriber: at least one if there is any, and not many more than `bytes`.
     pub fn read(&mut self, cursor: &mut Cursor, bytes: usize) -> LogRead {
         let missing = self.missing(cursor);
         let from_item = cursor.item + missing;
@@ -169,22 +169,22 @@ impl Log {
         LogRead { missing, items: to_item - from_item, frames }
     }
 
-    /// How many items the subscriber has missed since it last read.
+    /// Returns the number of items that the subscriber has missed since it last read.
     pub fn missing(&self, cursor: &Cursor) -> u64 {
         self.first.saturating_sub(cursor.item)
     }
 
-    /// Whether the subscriber has got everything.
+    /// Returns true if the subscriber has read everything.
     pub fn is_read(&self, cursor: &Cursor) -> bool {
         cursor.item == self.next()
     }
 
-    /// How many items are kept, and how many bytes they have.
+    /// Returns the number of kept items, and their size in bytes.
     pub fn kept(&self) -> (u64, u64) {
         (self.ends.len() as u64, self.end - self.kept)
     }
 
-    /// Whether as much waits for the slowest of those who are waited for as it may have before it misses something, or a
+    /// Returns true if the slowest subscriber that is waited for has reached the limit beyond which it misses items, or a
     /// `part`th of it.
     #[inline]
     pub fn is_full(&self, part: u64) -> bool {
@@ -192,8 +192,8 @@ impl Log {
         self.is_too_much(items * part, bytes * part)
     }
 
-    /// Until when the subscriber is waited for, `limit` from when it was first in the way; `None` if it is not in the way,
-    /// or not waited for any more. `progress` is any number: another one than before is a sign of life.
+    /// Returns the time until which the subscriber is waited for: `limit` after it first blocked the publisher. `None` if it does
+    /// not block it, or is no longer waited for. `progress` is any number: a change is a sign of life.
     pub fn wait_for(
         &mut self,
         cursor: &mut Cursor,
@@ -213,37 +213,36 @@ impl Log {
         until
     }
 
-    /// Whether the subscriber was waited for in vain and has not read everything since.
+    /// Returns true if waiting for the subscriber was given up and it has not read everything since.
     pub fn is_given_up(&self, cursor: &Cursor) -> bool {
         cursor.patience.is_over()
     }
 
-    /// Half of the bytes are as many as all: with more, less of what was published is still in the processor's cache when
-    /// it is read.
+    /// The limit is half of the bytes: with more, less of the published data is still in the processor's cache when it is read.
     #[inline]
     fn is_too_much(&self, items: u64, bytes: u64) -> bool {
         items >= self.keep as u64 || bytes > self.bytes / 2
     }
 
-    /// How far the slowest of those is behind who are waited for.
+    /// Returns the distance of the slowest subscriber that is waited for.
     #[cold]
     fn behind(&self) -> (u64, u64) {
         let slowest = self.cursors.iter().find(|(_, standing)| standing.all > standing.given_up);
         slowest.map_or((0, 0), |(item, _)| (self.next() - item, self.end - self.begin(*item)))
     }
 
-    /// The number of the next item to be appended.
+    /// Returns the number of the next item to be appended.
     fn next(&self) -> u64 {
         self.first + self.ends.len() as u64
     }
 
-    /// Where an item that is kept, or the next one, begins.
+    /// Returns the position at which a kept item, or the next one, begins.
     fn begin(&self, item: u64) -> u64 {
         let before = item.checked_sub(self.first + 1).and_then(|before| usize::try_from(before).ok());
         before.and_then(|before| self.ends.get(before)).copied().unwrap_or(self.kept)
     }
 
-    /// The chunks from one byte to another, which lie between items.
+    /// Returns the chunks between two positions, which are boundaries of items.
     fn slices(&mut self, from: u64, to: u64) -> Vec<Bytes> {
         if from == to {
             return Vec::new();
@@ -264,14 +263,14 @@ impl Log {
 
     fn seal(&mut self) {
         if !self.open.is_empty() {
-            // About as much again is to be expected: a byte more must not move it all.
+            // The next chunk will be about as long: a few bytes more must not reallocate it.
             let expected = self.open.len() + self.open.len() / 8;
             let next = Vec::with_capacity(expected.min(CHUNK_BYTES + LARGE_BYTES));
             self.sealed.push_back(Bytes::from(std::mem::replace(&mut self.open, next)));
         }
     }
 
-    /// Puts a cursor before its item.
+    /// Adds a cursor at its item.
     fn put(&mut self, cursor: &Cursor) {
         let standing = self.cursors.entry(cursor.item).or_default();
         standing.all += 1;
@@ -281,7 +280,7 @@ impl Log {
         }
     }
 
-    /// Takes a cursor away from its item.
+    /// Removes a cursor from its item.
     fn lift(&mut self, cursor: &Cursor) {
         let Some(standing) = self.cursors.get_mut(&cursor.item) else { return };
         standing.all -= 1;
@@ -294,7 +293,7 @@ impl Log {
         }
     }
 
-    /// Drops what everybody has read.
+    /// Drops the items that all subscribers have read.
     fn drop_read(&mut self) {
         let needed = self.cursors.first_key_value().map_or(self.next(), |(item, _)| *item);
         while self.first < needed {
@@ -333,7 +332,7 @@ mod tests {
         items.for_each(|item| log.append(&[item; 10]));
     }
 
-    /// Everything that comes next, as the first byte of each item, and how many are missing before.
+    /// Reads the next items, and returns the number of missing ones and the first byte of each.
     fn read(log: &mut Log, cursor: &mut Cursor, bytes: usize) -> (u64, Vec<u8>) {
         let LogRead { missing, frames, items } = log.read(cursor, bytes);
         let all: Vec<u8> = frames.iter().flat_map(|frames| frames.iter().copied()).collect();
@@ -343,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn every_subscriber_reads_what_came_after_it_joined_in_pieces_of_its_own() {
+    fn every_subscriber_reads_the_items_since_it_joined_at_its_own_pace() {
         let mut log = log(100);
         append(&mut log, 0..3);
         let mut early = log.join();
@@ -360,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_dropped_and_counted_for_each_who_missed_them() {
+    fn the_oldest_are_dropped_and_counted_for_each_subscriber_that_missed_them() {
         let mut log = log(3);
         let (mut one, mut other) = (log.join(), log.join());
         append(&mut log, 0..4);
@@ -405,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_holds_nothing_up() {
+    fn a_subscriber_that_leaves_blocks_nothing() {
         let mut log = log(100);
         let slow = log.join();
         let mut quick = log.join();
@@ -419,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_nothing_is_waited_for_until_patience_is_over_and_again_when_it_has_caught_up() {
+    fn a_stalled_subscriber_is_waited_for_until_the_limit_and_again_after_it_has_caught_up() {
         let start = Instant::now();
         let mut log = log(4);
         let (mut quick, mut slow) = (log.join(), log.join());

@@ -1,4 +1,4 @@
-//! News: what a subscriber asks for, what travels to it, and the bounded memory of what it has not got yet.
+//! News: subscriptions, the encoding of items, and the bounded queues of undelivered items.
 
 mod gap;
 mod item;
@@ -21,36 +21,36 @@ use crate::codec::{Fingerprint, control};
 use crate::name::Topic;
 use crate::wire::frame::{self, FrameKind, Header};
 
-/// What a subscriber asks for.
+/// A subscription request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscribe {
-    /// Topics that begin with this text; the empty text takes all.
+    /// The prefix of the requested topics; the empty text selects all.
     pub prefix: Topic,
-    /// The subscriber's item type: an item of the same fingerprint travels as bincode, all others as MessagePack.
+    /// The subscriber's item type: an item of the same fingerprint is sent as bincode, all others as MessagePack.
     pub fingerprint: Option<Fingerprint>,
-    /// Which items are kept while the subscriber is slower than the publisher, and how many come at all.
+    /// The queue and the rate for the subscriber.
     pub policy: Policy,
 }
 
 impl Subscribe {
-    /// The MessagePack bytes that travel.
+    /// Encodes it as MessagePack.
     pub fn to_bytes(&self) -> Vec<u8> {
         control::to_bytes(self)
     }
 
-    /// Reads what travelled.
+    /// Decodes the MessagePack bytes.
     ///
     /// # Errors
-    /// What does not decode, as text.
+    /// The problem, as text.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         control::from_bytes(bytes)
     }
 }
 
-/// Begins the frame of an item; what is appended to `out` until it is ended is the encoded item.
+/// Begins the frame of an item; the bytes appended to `out` until it is ended are the encoded item.
 ///
 /// # Panics
-/// If the topic is longer than topics may be.
+/// If the topic exceeds the length limit.
 #[inline(always)]
 pub fn begin_item(out: &mut impl WriteBuffer, topic: &str) -> frame::FrameWriter {
     let writing = frame::FrameWriter::new(out, Header::new(FrameKind::News, 0));
@@ -59,14 +59,14 @@ pub fn begin_item(out: &mut impl WriteBuffer, topic: &str) -> frame::FrameWriter
     writing
 }
 
-/// Divides the payload of an item's frame into the topic's bytes and the encoded item; `None` if it is too short.
+/// Splits the payload of an item's frame into the topic's bytes and the encoded item; `None` if it is too short.
 #[inline]
 pub fn read_item(payload: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = payload.split_first()?;
     rest.split_at_checked(usize::from(*length))
 }
 
-/// The frame that tells of missing items.
+/// Encodes the frame of a gap.
 pub fn gap(count: u64, reason: GapReason) -> Vec<u8> {
     let mut out = Vec::new();
     let mut payload = count.to_le_bytes().to_vec();
@@ -75,7 +75,7 @@ pub fn gap(count: u64, reason: GapReason) -> Vec<u8> {
     out
 }
 
-/// Reads the payload of the frame that tells of missing items; `None` if it makes no sense.
+/// Reads the payload of a gap's frame; `None` if it is not valid.
 pub fn read_gap(payload: &[u8]) -> Option<(u64, GapReason)> {
     let (count, rest) = payload.split_first_chunk()?;
     Some((u64::from_le_bytes(*count), GapReason::from_byte(*rest.first()?)))

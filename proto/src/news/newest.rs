@@ -1,12 +1,12 @@
-//! Drops news that were superseded while a subscriber was cut off.
+//! Removal of items that were superseded while a subscriber was disconnected.
 
 use std::collections::HashMap;
 
 use super::{GapReason, Missed, gap, read_gap, read_item};
 use crate::wire::frame::{FrameKind, Frames};
 
-/// Leaves out the items that newer ones of their topic supersede, and keeps `most` of each topic. In front of the rest is told
-/// how many are missing, and why. All other frames stay, in their order.
+/// Removes the items that newer ones of their topic supersede, and keeps `most` of each topic. A gap in front of the rest gives
+/// the number and the reason. All other frames stay, in their order.
 pub fn newest(frames: &[u8], most: u32) -> Vec<u8> {
     let mut placed = Vec::new();
     let mut reader = Frames::new(frames);

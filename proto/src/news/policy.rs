@@ -1,4 +1,4 @@
-//! What a subscriber wants done with news that it is too slow for, or wants fewer of.
+//! The policy of a subscription: the queue for a slow subscriber, and the rate of items.
 
 use std::time::Duration;
 
@@ -6,38 +6,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
 
-/// Longer than anybody waits for the next item of a topic.
+/// The maximum time between two items of a topic.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a publisher does for one subscriber, who chooses it. First news are thinned to a rate, then what is left waits until
-/// the subscriber takes it, within bounds. Plain data: take [`Policy::default`] or one of the others and change what you must.
+/// The policy that a subscriber requests of a publisher. First items are thinned to a rate, then they are queued within limits
+/// until the subscriber takes them. Plain data: start with [`Policy::default`] or one of the others and change fields as needed.
 ///
-/// A publisher bounds what may be asked for, see [`Policy::within`].
+/// A publisher limits the policies that it grants, see [`Policy::within`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// Which items are kept while the subscriber is slower than the publisher.
+    /// The items that are kept while the subscriber is slower than the publisher.
     pub keep: Keep,
-    /// How many items are kept, of all topics together: 1 at least. Default 1,024.
+    /// The maximum number of kept items, of all topics together: at least 1. Default 1,024.
     pub items: u32,
-    /// Bytes that are kept besides the newest item. Default 4 MiB.
+    /// The maximum size of kept items besides the newest, in bytes. Default 4 MiB.
     pub bytes: u64,
-    /// The shortest time from one item of a topic to the next: of those that come within it the newest arrives when it
-    /// is over, and the others are left out. `None`, as by default, or zero leaves out nothing.
+    /// The shortest time from one item of a topic to the next: the newest item within it is sent at its end, and the others are
+    /// left out. `None`, the default, or zero leaves out nothing.
     pub every: Option<Duration>,
 }
 
-/// Which items are kept for a subscriber that is slower than the publisher.
+/// The items that are kept for a subscriber that is slower than the publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Keep {
-    /// The newest: beyond the bounds the oldest is dropped.
+    /// The newest: beyond the limits the oldest is dropped.
     #[default]
     DropOldest,
     /// All: while there is no room the publisher waits, or does not publish.
     Wait,
-    /// The newest of each topic, in the place of older ones; also of those that have not arrived when a connection is replaced.
+    /// The newest of each topic, which replace older ones; also of those that have not arrived when a connection is replaced.
     Last {
-        /// How many of each topic, 1 at least.
+        /// The number of items per topic, at least 1.
         items: u32,
     },
 }
@@ -49,22 +49,22 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Keeps this many items, and drops the oldest beyond.
+    /// Returns a policy that keeps this many items, and drops the oldest beyond.
     pub fn drop_oldest(items: u32) -> Self {
         Self { items, ..Self::default() }
     }
 
-    /// Keeps the newest items of each topic, so many of each, and as many topics as the publisher allows.
+    /// Returns a policy that keeps this many of the newest items of each topic, and as many topics as the publisher allows.
     pub fn last(items: u32) -> Self {
         Self { keep: Keep::Last { items }, items: u32::MAX, ..Self::default() }
     }
 
-    /// Keeps everything: the publisher waits.
+    /// Returns a policy that keeps everything: the publisher waits.
     pub fn wait() -> Self {
         Self { keep: Keep::Wait, ..Self::default() }
     }
 
-    /// What a publisher with these limits grants of it.
+    /// Returns the policy reduced to a publisher's limits.
     #[must_use]
     pub fn within(self, limits: &Limits) -> Self {
         let most = u32::try_from(limits.backlog_items).unwrap_or(u32::MAX).max(1);
@@ -80,12 +80,13 @@ impl Policy {
         }
     }
 
-    /// Whether all who ask for the same can read one [`Log`](super::Log): otherwise each has a [`Queue`](super::Queue).
+    /// Returns true if all subscribers with this policy can read one [`Log`](super::Log); otherwise each has a
+    /// [`Queue`](super::Queue).
     pub fn is_shared(&self) -> bool {
         self.every.is_none() && !matches!(self.keep, Keep::Last { .. })
     }
 
-    /// Whether a publisher that waits for room waits for these subscribers: all but those who want the newest only.
+    /// Returns true if a publisher that waits for room waits for these subscribers: all but those that keep only the newest.
     pub fn is_waited_for(&self) -> bool {
         !matches!(self.keep, Keep::Last { .. })
     }

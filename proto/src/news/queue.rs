@@ -1,4 +1,4 @@
-//! What one subscriber has not got yet whose wishes nobody shares: the newest items of each topic, or news at a rate.
+//! The queue of one subscriber whose policy cannot be shared: the newest items of each topic, or items at a rate.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -13,33 +13,33 @@ use super::policy::{Keep, Policy};
 use super::rate::RateLimiter;
 use crate::name::Topic;
 
-/// What comes next.
+/// The next entry of a queue.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NextItem {
-    /// So many items are missing at this place.
+    /// This many items are missing here.
     Gap(u64, GapReason),
-    /// An item, as the frame that travels.
+    /// An item, as its encoded frame.
     Item(Bytes),
 }
 
-/// The items that wait, within the bounds of a policy.
+/// The queue of undelivered items, within the limits of a policy.
 ///
-/// Where the newest of each topic are kept, each topic has as many places in the queue as items. A newer item does not go to
-/// the end but moves up in the places of its topic, so that a topic of many items does not keep the others from their turn.
+/// If the newest of each topic are kept, each topic has as many slots in the queue as items. A newer item does not go to the end
+/// but moves up in the slots of its topic, so that a topic of many items does not delay the others.
 #[derive(Debug)]
 pub struct Queue {
     keep: Keep,
     items: usize,
     bytes: u64,
-    /// The topics of the items that wait, in the order in which these were given their places.
+    /// The topics of the queued items, in the order of their slots.
     places: VecDeque<Topic>,
     lines: HashMap<Topic, TopicQueue>,
-    /// Bytes of the items that have places.
+    /// The total size of the items with slots, in bytes.
     placed: u64,
     pace: Option<RateLimiter>,
-    /// What is to be told before anything else.
+    /// The gaps to report before anything else.
     missed: Missed,
-    /// What was ever dropped.
+    /// All items dropped so far.
     dropped: Missed,
     patience: Patience,
 }
@@ -48,12 +48,12 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct TopicQueue {
     items: VecDeque<QueuedItem>,
-    /// What is to be told before the first of them.
+    /// The gaps to report before the first of them.
     missed: Missed,
 }
 
 impl Queue {
-    /// An empty queue.
+    /// Creates an empty queue.
     pub fn new(policy: &Policy) -> Self {
         Self {
             keep: policy.keep,
@@ -69,12 +69,12 @@ impl Queue {
         }
     }
 
-    /// From the next item on, so many bytes are kept.
+    /// Sets the maximum size of kept items, from the next item on.
     pub fn set_bytes(&mut self, bytes: u64) {
         self.bytes = bytes;
     }
 
-    /// Adds an item, whatever the rate.
+    /// Adds an item, regardless of the rate.
     pub fn push(&mut self, topic: &Topic, frame: Bytes) {
         let bytes = frame.len() as u64;
         self.place(topic.clone(), QueuedItem { frame, thinned: 0 });
@@ -89,14 +89,14 @@ impl Queue {
         let (bytes, held) = (item.bytes(), pace.held());
         match pace.offer(topic, item, now) {
             Some(item) => self.place(topic.clone(), item),
-            // It has taken the place of one that was held back.
+            // It has replaced one that was held back.
             None if pace.held() == held => self.dropped.rate += 1,
             None => {}
         }
         self.keep_bounds(bytes);
     }
 
-    /// Notes that the subscriber has had an item of the topic by another way, which counts where there is a rate.
+    /// Records that the subscriber has received an item of the topic by another way, which counts towards the rate.
     pub fn passed(&mut self, topic: &Topic, now: Instant) {
         if let Some(pace) = &mut self.pace {
             pace.passed(topic, now);
@@ -104,26 +104,26 @@ impl Queue {
         }
     }
 
-    /// Gives the items that are due their places.
+    /// Queues the held items that are due.
     pub fn release(&mut self, now: Instant) {
         while let Some((topic, item)) = self.pace.as_mut().and_then(|pace| pace.release(now)) {
             self.place(topic, item);
         }
     }
 
-    /// Gives all items that are held back their places, because nothing comes after them.
+    /// Queues all held items, because nothing follows them.
     pub fn release_all(&mut self) {
         while let Some((topic, held)) = self.pace.as_mut().and_then(RateLimiter::forget_first) {
             held.into_iter().for_each(|item| self.place(topic.clone(), item));
         }
     }
 
-    /// When [`Queue::release`] is to be called next.
+    /// Returns the time at which [`Queue::release`] should be called next.
     pub fn next_due(&self) -> Option<Instant> {
         self.pace.as_ref()?.next()
     }
 
-    /// Takes what comes next: a gap stands before the item that follows it.
+    /// Takes the next entry: a gap comes before the item that follows it.
     pub fn pop(&mut self) -> Option<NextItem> {
         self.patience.taken();
         let next = self.take();
@@ -151,33 +151,33 @@ impl Queue {
         Some(NextItem::Item(item.frame))
     }
 
-    /// Whether something can be taken now.
+    /// Returns true if an entry can be taken now.
     pub fn is_ready(&self) -> bool {
         !self.places.is_empty() || self.missed != Missed::default()
     }
 
-    /// How many items wait, held back or not.
+    /// Returns the number of items, held back or not.
     pub fn len(&self) -> usize {
         self.places.len() + self.pace.as_ref().map_or(0, RateLimiter::held)
     }
 
-    /// Whether no item waits.
+    /// Returns true if there are no items.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many bytes these items have.
+    /// Returns the total size of these items in bytes.
     pub fn bytes(&self) -> u64 {
         self.placed + self.pace.as_ref().map_or(0, RateLimiter::bytes)
     }
 
-    /// What was dropped since the beginning, whether it has been told or not.
+    /// Returns the counts of all items dropped since the beginning, reported or not.
     pub fn dropped(&self) -> Missed {
         self.dropped
     }
 
-    /// Until when the subscriber is waited for, `limit` from when it was first in the way; `None` if there is room, or if
-    /// it is not waited for, or not any more. `progress` is any number: another one than before is a sign of life.
+    /// Returns the time until which the subscriber is waited for: `limit` after it first blocked the publisher. `None` if there
+    /// is room, or if it is not, or no longer, waited for. `progress` is any number: a change is a sign of life.
     pub fn wait_for(&mut self, now: Instant, limit: Duration, progress: u64) -> Option<Instant> {
         let is_full = self.len() >= self.items || self.bytes() > self.bytes / 2;
         if matches!(self.keep, Keep::Last { .. }) || !is_full {
@@ -186,7 +186,7 @@ impl Queue {
         self.patience.wait(now, limit, progress)
     }
 
-    /// Whether the subscriber was waited for in vain and has not taken everything since.
+    /// Returns true if waiting for the subscriber was given up and it has not taken everything since.
     pub fn is_given_up(&self) -> bool {
         self.patience.is_over()
     }
@@ -211,16 +211,16 @@ impl Queue {
         line.items.push_back(item);
     }
 
-    /// Drops what is too much besides an item of `newest` bytes, those first whose turn is next.
+    /// Drops items beyond the limits besides an item of `newest` bytes, the next to be taken first.
     fn keep_bounds(&mut self, newest: u64) {
         while self.pace.as_ref().is_some_and(|pace| pace.topics() > self.items)
             && let Some((topic, held)) = self.pace.as_mut().and_then(RateLimiter::forget_first)
         {
-            // With so many topics their rate cannot be kept.
+            // With this many topics their rate cannot be kept.
             held.into_iter().for_each(|item| self.place(topic.clone(), item));
         }
         if self.keep == Keep::Wait && !self.patience.is_over() {
-            // There was room for it, because the publisher has looked.
+            // There was room for it, because the publisher has checked.
             return;
         }
         while self.len() > 1 && (self.len() > self.items || self.bytes().saturating_sub(newest) > self.bytes)
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_a_topic_takes_the_place_of_the_one_before() {
+    fn the_newest_of_a_topic_replaces_the_one_before() {
         let mut queue = Queue::new(&Policy::last(1));
         push_all(&mut queue, &[("a", b"1"), ("b", b"2"), ("a", b"3"), ("a", b"4")]);
         assert_eq!(drain(&mut queue), [NextItem::Gap(2, GapReason::Superseded), item(b"4"), item(b"2")]);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_a_period_comes_when_that_is_over() {
+    fn the_newest_of_a_period_is_delivered_at_its_end() {
         let start = Instant::now();
         let at = |tenths| start + SECOND * tenths / 10;
         let mut queue = Queue::new(&Policy { every: Some(SECOND), ..Policy::default() });
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_back_comes_at_once_where_nothing_comes_after_it() {
+    fn held_items_are_delivered_at_once_at_the_end() {
         let start = Instant::now();
         let mut queue = Queue::new(&Policy { every: Some(SECOND), ..Policy::default() });
         for (name, bytes) in [("a", b"1"), ("a", b"2"), ("a", b"3"), ("b", b"4"), ("b", b"5")] {
@@ -367,7 +367,7 @@ mod tests {
         for name in ["b", "c", "d"] {
             queue.push_at(&topic(name), Bytes::from_static(b"3"), start);
         }
-        // What was held back of the first topic had to pass, behind the others, and that made one item too many.
+        // The held item of the first topic had to be queued, behind the others, and that made one item too many.
         let three = [item(b"3"), item(b"3"), item(b"2")];
         let expected: Vec<_> = [NextItem::Gap(1, GapReason::Overflow)].into_iter().chain(three).collect();
         assert_eq!(drain(&mut queue), expected);
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_to_be_waited_for_loses_nothing_until_patience_is_over() {
+    fn a_subscriber_that_is_waited_for_loses_nothing_until_the_limit() {
         let start = Instant::now();
         let mut queue = Queue::new(&Policy { every: Some(SECOND), items: 2, ..Policy::wait() });
         let push = |queue: &mut Queue, name| queue.push_at(&topic(name), Bytes::from_static(b"1"), start);

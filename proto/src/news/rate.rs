@@ -1,4 +1,4 @@
-//! A rate: of each topic one item in each period, the newest, for one subscriber.
+//! A rate limiter for one subscriber: per topic the newest item in each period.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::item::QueuedItem;
 use crate::name::Topic;
 
-/// The topics of which an item has passed within the last period, and the items that are held back until it is over.
+/// The topics of which an item has passed within the last period, and the items held back until it is over.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     every: Duration,
-    /// When the next item of each may pass, and the item that then will.
+    /// The time at which the next item of each topic may pass, and that item.
     topics: HashMap<Topic, (Instant, Option<QueuedItem>)>,
     due: BTreeSet<(Instant, Topic)>,
     held: usize,
@@ -19,13 +19,13 @@ pub(super) struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// `every` so long an item of each topic may pass.
+    /// Creates a limiter with one item of each topic per `every`.
     pub(super) fn new(every: Duration) -> Self {
         Self { every, topics: HashMap::new(), due: BTreeSet::new(), held: 0, bytes: 0 }
     }
 
-    /// Gives the item back if it may pass now; otherwise it takes the place of the one that is held back. What is due has
-    /// been released before.
+    /// Returns the item if it may pass now; otherwise it replaces the one that is held back. Items that are due have been
+    /// released before.
     pub(super) fn offer(&mut self, topic: &Topic, mut item: QueuedItem, now: Instant) -> Option<QueuedItem> {
         match self.topics.entry(topic.clone()) {
             Entry::Vacant(topic) => {
@@ -59,13 +59,13 @@ impl RateLimiter {
         }
     }
 
-    /// The first of the items that may pass now.
+    /// Returns the first of the items that may pass now.
     pub(super) fn release(&mut self, now: Instant) -> Option<(Topic, QueuedItem)> {
         while self.next().is_some_and(|due| due <= now) {
             let (due, topic) = self.due.pop_first()?;
             if let Some((_, Some(item))) = self.topics.remove(&topic) {
                 self.forget(&item);
-                // Periods follow each other without a break, or a rate would be missed by every lateness.
+                // Periods follow each other without a break, or each delay would lower the rate.
                 let next = if now < due + self.every { due + self.every } else { now + self.every };
                 self.due.insert((next, topic.clone()));
                 self.topics.insert(topic.clone(), (next, None));
@@ -75,7 +75,7 @@ impl RateLimiter {
         None
     }
 
-    /// Forgets the topic whose period is over first, and gives back what is held of it.
+    /// Forgets the topic whose period is over first, and returns its held item.
     pub(super) fn forget_first(&mut self) -> Option<(Topic, Option<QueuedItem>)> {
         let (_, topic) = self.due.pop_first()?;
         let (_, held) = self.topics.remove(&topic)?;
@@ -97,22 +97,22 @@ impl RateLimiter {
         self.bytes -= item.bytes();
     }
 
-    /// When the next period is over.
+    /// Returns the end of the next period.
     pub(super) fn next(&self) -> Option<Instant> {
         self.due.first().map(|(due, _)| *due)
     }
 
-    /// How many items are held back.
+    /// Returns the number of held items.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// Their bytes.
+    /// Returns the total size of the held items in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// How many topics are remembered.
+    /// Returns the number of topics with a period.
     pub(super) fn topics(&self) -> usize {
         self.topics.len()
     }

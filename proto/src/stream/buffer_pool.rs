@@ -1,27 +1,27 @@
-//! Memory of batches that are no longer needed, for the next ones.
+//! A pool of batch buffers for reuse.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Batches whose memory is kept. They are in the processor's cache still.
+/// The maximum number of pooled buffers. They are still in the processor's cache.
 const MOST: usize = 4;
 
-/// How much memory a batch has that is worth keeping, and how much at most.
+/// The smallest buffer that is worth pooling, and the largest that is pooled.
 const SMALLEST_BYTES: usize = 64 << 10;
 const LARGEST_BYTES: usize = 1 << 20;
 
-/// Memory for batches, of all streams that share it: so many streams use a little of it in turns, and not each of them some of
-/// its own, which would be cold whenever it is used again.
+/// A pool of batch buffers that several streams share: they use a little memory in turns, instead of each its own, which would be
+/// cold whenever it is used again.
 #[derive(Debug, Clone, Default)]
 pub struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl BufferPool {
-    /// Memory for the next batch, which may become as long as `bytes`.
+    /// Returns a buffer for the next batch, which may grow to `bytes`.
     pub(super) fn take(&self, bytes: usize) -> Vec<u8> {
         let spare = self.lock().pop();
         spare.unwrap_or_else(|| Vec::with_capacity(bytes.min(LARGEST_BYTES)))
     }
 
-    /// Keeps the memory of a batch that is no longer needed, if there is room.
+    /// Returns the buffer of a finished batch to the pool, if there is room.
     pub(super) fn give(&self, mut batch: Vec<u8>) {
         if (SMALLEST_BYTES..=LARGEST_BYTES).contains(&batch.capacity()) {
             batch.clear();
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_used_again_by_whoever_shares_it_and_no_more_is_kept_than_is_worth_it() {
+    fn memory_is_reused_by_all_streams_and_only_a_useful_amount_is_kept() {
         let (spares, other) = (BufferPool::default(), BufferPool::default());
         let shared = spares.clone();
         let mut batch = Vec::with_capacity(SMALLEST_BYTES);

@@ -1,15 +1,15 @@
-//! Bytes of a stream that stay together on their way, whoever owns their memory.
+//! A piece of a stream that is stored contiguously, in owned or shared memory.
 
 use std::ops::Deref;
 
 use bytes::Bytes;
 
-/// Bytes that stay together.
+/// A contiguous piece of a stream.
 #[derive(Debug)]
 pub enum Chunk {
     /// A batch.
     Batch(Vec<u8>),
-    /// A payload, whose memory others may use as well.
+    /// A payload whose memory may be shared.
     Shared(Bytes),
 }
 

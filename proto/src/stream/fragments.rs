@@ -1,4 +1,4 @@
-//! Long frames beside a stream: they become parts of it in pieces, so that short frames leave between them.
+//! Long frames beside a stream: they are sent in pieces, so that short frames can be sent between them.
 
 use std::collections::VecDeque;
 
@@ -6,25 +6,26 @@ use bytes::Bytes;
 
 use crate::wire::frame::{FrameKind, Header, LAST};
 
-/// A longer reply leaves in pieces of at most so many bytes.
+/// The maximum size of a piece; longer replies are split.
 pub const PIECE_BYTES: usize = 64 << 10;
 
-/// Pieces that leave in one go while the system takes all that it is given: as many as it takes in one call best.
+/// The maximum number of pieces that are sent at once while the system accepts everything: the size that it handles best in one
+/// call.
 const MOST_PIECES: usize = 8;
 
-/// Long frames of which not all has become a part of the stream. They take turns.
+/// Long frames that are not yet completely in the stream. Their pieces alternate.
 #[derive(Debug)]
 pub(super) struct FragmentQueue {
     frames: VecDeque<PendingFrame>,
-    /// What is left of all of them.
+    /// The total size of the remaining bytes.
     bytes: u64,
     piece_bytes: usize,
-    /// How many pieces leave in one go. It is one when the system has not taken everything, because a short frame waits
-    /// behind what it leaves over.
+    /// The number of pieces that are sent at once. It is one when the system has not accepted everything, because a short frame
+    /// waits behind the rest.
     burst: usize,
 }
 
-/// What is left of one frame.
+/// The remainder of one frame.
 #[derive(Debug)]
 struct PendingFrame {
     id: u64,
@@ -39,18 +40,18 @@ impl Default for FragmentQueue {
 }
 
 impl FragmentQueue {
-    /// None yet, and pieces of at most so many bytes.
+    /// Creates an empty queue with this maximum size of a piece.
     pub(super) fn in_pieces_of(piece_bytes: usize) -> Self {
         Self { frames: VecDeque::new(), bytes: 0, piece_bytes, burst: 1 }
     }
 
-    /// Whether nothing is left.
+    /// Returns true if nothing remains.
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
-    /// Bytes that are left.
+    /// Returns the number of remaining bytes.
     #[inline(always)]
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
@@ -65,13 +66,13 @@ impl FragmentQueue {
         }
     }
 
-    /// Forgets what is left of the frames that belong to the request `id`.
+    /// Drops the remainder of the frames that belong to the request `id`.
     pub(super) fn remove(&mut self, id: u64) {
         self.frames.retain(|frame| frame.id != id);
         self.bytes = self.frames.iter().map(|frame| frame.bytes as u64).sum();
     }
 
-    /// The next piece: its header, its length and its bytes.
+    /// Returns the next piece: its header, its length and its bytes.
     pub(super) fn next(&mut self) -> Option<(Header, usize, Vec<Bytes>)> {
         let mut frame = self.frames.pop_front()?;
         let piece = frame.split(self.piece_bytes);
@@ -85,12 +86,12 @@ impl FragmentQueue {
         Some((header, length, piece))
     }
 
-    /// Pieces are added while fewer bytes than these are to leave in one go.
+    /// Returns the size of a burst: pieces are added while less than this is waiting.
     pub(super) fn burst_bytes(&self) -> usize {
         self.burst * self.piece_bytes
     }
 
-    /// Notes that the system has taken `wrote` bytes, and whether it has left some over.
+    /// Records that the system has accepted `wrote` bytes; `is_left_over` is set if it has not accepted all.
     #[cold]
     pub(super) fn adapt(&mut self, wrote: usize, is_left_over: bool) {
         if is_left_over {

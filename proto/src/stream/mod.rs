@@ -1,8 +1,9 @@
-//! One direction of a link: a stream of bytes that goes on when the connection that carries it is replaced.
+//! One direction of a link: a stream of bytes that continues when the connection that carries it is replaced.
 //!
-//! Every byte behind the handshake counts. The writing end keeps what it has written until the other has said that it has
-//! it ([`SendStream`], [`Unacked`]); on the next connection the reading end names the byte it wants next, and the stream goes on there. So
-//! between two processes that live nothing is lost, doubled or reordered, wherever a connection is cut.
+//! Every byte after the handshake is numbered. The writing end keeps the bytes it has written until the other end has
+//! acknowledged them ([`SendStream`], [`Unacked`]); on the next connection the reading end names the byte it needs next, and the
+//! stream continues there. So nothing is lost, duplicated or reordered between two running processes, wherever a connection is
+//! cut.
 
 pub mod stall;
 

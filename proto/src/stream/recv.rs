@@ -1,10 +1,10 @@
-//! How much of a stream has arrived, and when the other end should hear of it.
+//! The received part of a stream, and the times at which it is acknowledged.
 
-/// Bytes after which the other end is told without being asked: so many that telling costs nothing beside reading them.
-/// The other end has to be ready to wait until twice as many have left.
+/// The number of bytes after which an acknowledgement is sent without a request: large enough to cost nothing beside reading
+/// them. The other end has to be ready to wait until twice as many have been sent.
 pub const TELL_BYTES: usize = 512 << 10;
 
-/// How much of a stream has arrived.
+/// The number of received bytes of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecvCounter {
     bytes: u64,
@@ -19,23 +19,23 @@ impl Default for RecvCounter {
 }
 
 impl RecvCounter {
-    /// Nothing yet. The other end is told after every so many bytes.
+    /// Creates a counter that asks for an acknowledgement after every `bytes`.
     pub fn every(bytes: usize) -> Self {
         Self { bytes: 0, told: 0, every: bytes as u64 }
     }
 
-    /// Notes that so many more bytes have arrived.
+    /// Adds newly received bytes.
     #[inline]
     pub fn add(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
     }
 
-    /// All that have arrived, which is the number of the byte that comes next.
+    /// Returns the number of received bytes, which is the number of the next byte.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// What the other end should be told now, if it is time.
+    /// Returns the number to acknowledge now, if it is time.
     #[inline]
     pub fn tell(&mut self) -> Option<u64> {
         if self.bytes - self.told < self.every {
@@ -44,7 +44,7 @@ impl RecvCounter {
         Some(self.tell_now())
     }
 
-    /// What the other end is told because it has asked.
+    /// Returns the number to acknowledge at the other end's request.
     pub fn tell_now(&mut self) -> u64 {
         self.told = self.bytes;
         self.bytes

@@ -1,4 +1,4 @@
-//! The writing end of a stream: what waits, what is being written, and what may have to be written again.
+//! The writing end of a stream: bytes that are queued, being written, and kept for another write.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -10,42 +10,42 @@ use super::{BufferPool, InvalidAck, Unacked, WriteBatch};
 use crate::codec::DetachedBlob;
 use crate::wire::frame::{self, FrameKind, Frames, Header};
 
-/// The writing end of a stream. Its bytes are numbered from the first; who writes takes them out with [`SendStream::take`] and
-/// brings them back, so that meanwhile more can be appended.
+/// The writing end of a stream. Its bytes are numbered from the first. The writer takes them with [`SendStream::take`] and
+/// returns them with [`SendStream::put_back`], so that more can be appended meanwhile.
 #[derive(Debug)]
 pub struct SendStream {
     filling: WriteBatch,
-    /// Long frames of which not all has been appended.
+    /// Long frames that have not been appended completely.
     bulk: FragmentQueue,
-    /// What is being written. Whoever writes has taken it.
+    /// The batch that is being written, unless the writer has taken it.
     leaving: Option<WriteBatch>,
     sent: Unacked,
     /// Bytes appended since the beginning.
     placed: u64,
     /// The number of the byte that is written next. It goes back when a connection is replaced.
     written: u64,
-    /// The most that was ever written: what lies beyond, the other end cannot have.
+    /// The highest byte number that was ever written: the other end cannot have bytes beyond it.
     handed: u64,
     /// Bytes that were written and then replaced.
     taken_back: u64,
-    /// The bytes at the end that keep the link going and are nothing that anybody would miss.
+    /// The range of bytes at the end that only keep the link alive and need not be delivered.
     upkeep: Range<u64>,
     /// The kind of the last frame among them.
     upkeep_kind: FrameKind,
-    /// Bytes that may be written and not acknowledged.
+    /// The maximum number of unacknowledged bytes.
     window: u64,
-    /// Where the last acknowledgement ends. What is before it may leave all the same: the other end may be waiting for it,
-    /// and owe one itself.
+    /// The end of the last acknowledgement. Bytes before it may be sent regardless of the window: the other end may be waiting
+    /// for it, and may have one to send itself.
     urgent: u64,
-    /// Where those frames begin that [`SendStream::revise`] may replace, as far as they may not have arrived.
+    /// The beginnings of frames that [`SendStream::revise`] may replace, as far as they may not have arrived.
     marks: VecDeque<u64>,
 }
 
 impl SendStream {
-    /// A stream that has not begun, of which `window` bytes may be written and not acknowledged, besides those that are
-    /// written in one go with the last of them, and those before an acknowledgement of the other end's. The other end has to
-    /// acknowledge what it has before as many have arrived, see [`Received`](super::Received). The memory of batches goes to
-    /// `spares` and comes from there.
+    /// Creates a stream of which `window` bytes may be written and not acknowledged, besides those that are written together with
+    /// the last of them, and those before an acknowledgement of the other end's bytes. The other end has to acknowledge received
+    /// bytes before as many have arrived, see [`RecvCounter`](super::RecvCounter). The memory of batches is taken from `spares`
+    /// and returned to it.
     pub fn new(window: usize, spares: BufferPool) -> Self {
         Self {
             filling: WriteBatch::default(),
@@ -64,57 +64,58 @@ impl SendStream {
         }
     }
 
-    /// Lets long frames leave in pieces of at most so many bytes.
+    /// Sets the maximum size of the pieces of long frames.
     #[cfg(test)]
     pub(super) fn in_pieces_of(self, bytes: usize) -> Self {
         Self { bulk: FragmentQueue::in_pieces_of(bytes), ..self }
     }
 
-    /// Bytes appended since the beginning.
+    /// Returns the number of bytes appended since the beginning.
     #[inline(always)]
     pub fn placed(&self) -> u64 {
         self.placed
     }
 
-    /// Bytes that wait to be written, those of long frames included.
+    /// Returns the number of bytes that wait to be written, those of long frames included.
     #[inline(always)]
     pub fn waiting(&self) -> u64 {
         self.placed - self.written + self.bulk.bytes()
     }
 
-    /// The most that was ever written: what lies beyond, the other end cannot have.
+    /// Returns the highest byte number that was ever written: the other end cannot have bytes beyond it.
     pub fn handed(&self) -> u64 {
         self.handed
     }
 
-    /// Bytes that were written since the beginning, those included that were [replaced](Outflow::revise) afterwards.
+    /// Returns the number of bytes written since the beginning, those included that were [replaced](SendStream::revise)
+    /// afterwards.
     pub fn wrote(&self) -> u64 {
         self.handed + self.taken_back
     }
 
-    /// How many bytes the other end is known to have.
+    /// Returns the number of acknowledged bytes.
     pub fn acknowledged(&self) -> u64 {
         self.sent.acknowledged()
     }
 
-    /// Whether nothing may be written before the other end has acknowledged something.
+    /// Returns true if nothing may be written before the other end has acknowledged something.
     pub fn is_held(&self) -> bool {
         self.written >= self.urgent && self.written.saturating_sub(self.sent.acknowledged()) >= self.window
     }
 
-    /// Whether the other end has not acknowledged all that was appended, besides what keeps the link going.
+    /// Returns true if the other end has not acknowledged everything that was appended, apart from keep-alive frames.
     pub fn has_unacked(&self) -> bool {
         let content = if self.upkeep.end == self.placed { self.upkeep.start } else { self.placed };
         self.sent.acknowledged() < content || !self.bulk.is_empty()
     }
 
-    /// The batch, to append whole frames to. [`SendStream::appended`] is to be told of them.
+    /// Returns the batch, to append complete frames to. Call [`SendStream::appended`] afterwards.
     #[inline(always)]
     pub fn batch(&mut self) -> &mut Vec<u8> {
         self.filling.batch()
     }
 
-    /// So many bytes have been appended to the batch.
+    /// Records that this many bytes have been appended to the batch.
     #[inline(always)]
     pub fn appended(&mut self, bytes: usize) {
         self.placed += bytes as u64;
@@ -126,14 +127,14 @@ impl SendStream {
         self.filling.share(bytes);
     }
 
-    /// Puts blobs between the bytes of the batch, where they belong.
+    /// Inserts blobs at their positions between the bytes of the batch.
     pub fn put_between(&mut self, blobs: Vec<DetachedBlob>) {
         self.placed += blobs.iter().map(|blob| blob.bytes.len() as u64).sum::<u64>();
         self.filling.put_between(blobs);
     }
 
-    /// Appends a frame that keeps the link going. It takes the place of one of its kind that would leave right before it, so
-    /// that one answer waits for a peer that asks on and on.
+    /// Appends a keep-alive frame. It replaces one of its kind that would be sent right before it, so that at most one answer
+    /// waits for a peer that keeps asking.
     pub fn keep_up(&mut self, kind: FrameKind, id: u64) {
         let begin = self.placed;
         let batch = self.filling.batch();
@@ -155,31 +156,32 @@ impl SendStream {
         }
     }
 
-    /// Lets a long frame, the reply to the request `id`, leave in pieces, between which other frames may leave. Its bytes are
-    /// not copied.
+    /// Sends a long frame, the reply to the request `id`, in pieces, between which other frames may be sent. Its bytes are not
+    /// copied.
     pub fn bulk(&mut self, id: u64, frame: impl IntoIterator<Item = Bytes>) {
         self.bulk.push(id, frame.into_iter().collect());
     }
 
-    /// Whether there are long frames of which not all has been appended.
+    /// Returns true if there are long frames that have not been appended completely.
     #[inline(always)]
     pub fn has_bulk(&self) -> bool {
         !self.bulk.is_empty()
     }
 
-    /// Lets nothing more leave of the long replies to the request `id`. Of what has been appended nobody can make anything.
+    /// Sends nothing more of the long replies to the request `id`. The pieces that have been appended are useless to the
+    /// receiver.
     pub fn revoke(&mut self, id: u64) {
         self.bulk.remove(id);
     }
 
-    /// Appends all that is left of long frames, because nothing but an end follows.
+    /// Appends the remainder of all long frames, because only the end of the link follows.
     pub fn append_bulk(&mut self) {
         while let Some((header, length, piece)) = self.bulk.next() {
             self.append_piece(header, length, piece);
         }
     }
 
-    /// Appends as much of long frames as is to leave in one go with what has been appended.
+    /// Appends pieces of long frames up to the size of a burst.
     #[cold]
     fn append_pieces(&mut self) {
         while self.filling.len() < self.bulk.burst_bytes()
@@ -197,7 +199,7 @@ impl SendStream {
         piece.into_iter().for_each(|bytes| self.share(bytes));
     }
 
-    /// Makes nothing of a frame that has not begun to leave, and says whether it could.
+    /// Voids a frame that has not begun to be sent. Returns true if it could.
     pub fn withdraw(&mut self, frame: Range<u64>) -> bool {
         let filling = self.placed - self.filling.len() as u64;
         let (outgoing, begin) = match &mut self.leaving {
@@ -215,19 +217,19 @@ impl SendStream {
         }
     }
 
-    /// Whether somebody has taken what is to be written, and will look again when that has left.
+    /// Returns true if a writer has taken the bytes, and will look again when they have been written.
     #[inline(always)]
     pub fn is_taken(&self) -> bool {
         self.leaving.is_none()
     }
 
-    /// Whether something that was taken has come back before all of it had left.
+    /// Returns true if the writer has returned a batch that was not completely written.
     #[inline(always)]
     pub fn is_left_over(&self) -> bool {
         self.leaving.as_ref().is_some_and(|leaving| !leaving.is_empty())
     }
 
-    /// Takes what is to be written now; `None` if there is nothing, or somebody has taken it, or nothing may be written.
+    /// Takes the bytes to write now; `None` if there are none, if a writer has already taken them, or if nothing may be written.
     pub fn take(&mut self) -> Option<WriteBatch> {
         if self.is_held() {
             return None;
@@ -242,7 +244,7 @@ impl SendStream {
         self.leaving.take_if(|leaving| !leaving.is_empty())
     }
 
-    /// Brings back what was taken, of which `wrote` bytes have left, and says whether there is more to write.
+    /// Returns a batch that was taken, of which `wrote` bytes have been written. Returns true if there is more to write.
     pub fn put_back(&mut self, mut leaving: WriteBatch, wrote: usize) -> bool {
         leaving.advance(wrote, &mut self.sent);
         self.written += wrote as u64;
@@ -254,31 +256,31 @@ impl SendStream {
         }
         let more = is_left_over || has_bulk || !self.filling.is_empty();
         if !more {
-            // The same memory again for the next batch.
+            // The same memory is used for the next batch.
             std::mem::swap(&mut leaving, &mut self.filling);
         }
         self.leaving = Some(leaving);
         more
     }
 
-    /// The other end has the first `bytes` of the stream. Says whether writing may go on that had to stop.
+    /// Records that the other end has the first `bytes` of the stream. Returns true if writing may continue that had to stop.
     ///
     /// # Errors
-    /// [`InvalidAck`]: that cannot be.
+    /// [`InvalidAck`]: the number is impossible.
     pub fn acknowledge(&mut self, bytes: u64) -> Result<bool, InvalidAck> {
         let was_held = self.is_held();
-        // What somebody is writing at the moment may have arrived before it is counted here.
+        // Bytes that a writer is writing now may have arrived before they are counted here.
         let most = if self.is_taken() { self.placed } else { self.handed };
         self.sent.acknowledge(bytes, most)?;
         Ok(was_held && !self.is_held())
     }
 
-    /// Lets bytes be written from now on however many are not acknowledged.
+    /// Removes the limit on unacknowledged bytes from now on.
     pub fn lift_window(&mut self) {
         self.window = u64::MAX;
     }
 
-    /// Notes that a frame begins with the next byte, and that it and all behind it may be replaced by [`SendStream::revise`].
+    /// Marks the next byte as the beginning of a frame that [`SendStream::revise`] may replace, with all frames behind it.
     pub fn mark(&mut self) {
         while self.marks.front().is_some_and(|mark| *mark < self.acknowledged()) {
             self.marks.pop_front();
@@ -286,12 +288,12 @@ impl SendStream {
         self.marks.push_back(self.placed);
     }
 
-    /// Replaces the frames that begin at the first mark which the other end has not reached. Call it after [`SendStream::go_back`], and
-    /// only where the other end reads from no earlier connection: other bytes get the numbers of those that were written behind
-    /// the one that it wants next.
+    /// Replaces the frames from the first mark that the other end has not reached. Call it after [`SendStream::go_back`], and
+    /// only if the other end no longer reads from an earlier connection: other bytes get the numbers of those that were written
+    /// behind the one that it needs next.
     ///
     /// # Panics
-    /// If something has been taken and not been put back.
+    /// If a batch has been taken and not been returned.
     pub fn revise(&mut self, revise: impl FnOnce(&[u8]) -> Vec<u8>) {
         let Some(mark) = self.marks.iter().copied().find(|mark| *mark >= self.written) else { return };
         let leaving = self.leaving.as_mut().expect("what was taken is put back first");
@@ -318,13 +320,13 @@ impl SendStream {
         *leaving.batch() = bytes;
     }
 
-    /// Goes back to the byte numbered `from`, which the other end wants next. Nothing may have been taken.
+    /// Goes back to the byte numbered `from`, which the other end needs next. No batch may be taken.
     ///
     /// # Errors
-    /// [`InvalidAck`]: the other end cannot want that; nothing has changed.
+    /// [`InvalidAck`]: the number is impossible; nothing has changed.
     ///
     /// # Panics
-    /// If something has been taken and not been put back.
+    /// If a batch has been taken and not been returned.
     pub fn go_back(&mut self, from: u64) -> Result<(), InvalidAck> {
         let leaving = self.leaving.as_mut().expect("what was taken is put back first");
         let (pieces, left) = self.sent.take_back(from, self.handed)?;

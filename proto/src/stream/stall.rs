@@ -1,18 +1,18 @@
-//! Stall detection for one link: when to ask for a sign of life, and when to race the connection by dialling again.
+//! Stall detection for one link: the times at which to send a ping, and to race the connection by dialling again.
 //!
-//! TCP sends again what was lost after pauses that double, so that after an outage of T seconds a connection stays silent for up
-//! to T more, while a new one would carry at once. So a link that expects something and receives nothing sends a ping, and if
-//! nothing answers that, it dials beside the old connection, again and again, until something arrives on the old one or a new
-//! one has shaken hands.
+//! TCP retransmits lost data after pauses that double, so that after an outage of T seconds a connection stays silent for up to T
+//! more, while a new one would work at once. So a link that expects something and receives nothing sends a ping, and if nothing
+//! answers, it dials beside the old connection, again and again, until something arrives on the old one or a new one has
+//! completed its handshake.
 //!
-//! All of this is measured at the link's own end, by what arrives; what a connection takes proves nothing.
+//! All of this is measured at the link's own end, by received bytes; bytes that a connection accepts prove nothing.
 
 use std::time::{Duration, Instant};
 
 use crate::wire::frame::{self, FrameKind};
 
-/// The shortest time that a ping may stay unanswered before the connection is raced. A thread of either end may be busy for
-/// some tens of milliseconds.
+/// The shortest time that a ping may stay unanswered before the connection is raced. A thread of either end may be busy for some
+/// tens of milliseconds.
 pub const SHORTEST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The shortest silence after which a ping is sent.
@@ -21,51 +21,51 @@ pub const SHORTEST_SILENCE: Duration = Duration::from_millis(50);
 /// The longest silence after which a ping is sent while a reply or an acknowledgement is outstanding.
 pub const LONGEST_SILENCE: Duration = Duration::from_millis(500);
 
-/// The longest silence after which a ping is sent while only news are expected, whatever the limits say.
+/// The longest silence after which a ping is sent while only news is expected, regardless of the configured limits.
 const LONGEST_KEEP_ALIVE: Duration = Duration::from_secs(24 * 3_600);
 
-/// The patience before there is a round trip to go by (RFC 6298 §2.1).
+/// The patience before a round trip has been measured (RFC 6298 §2.1).
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The patience grows by this factor at most while the other end turns out to be busy again and again.
+/// The maximum factor by which the patience grows while the other end turns out to be busy again and again.
 const MOST_BUSY: u32 = 16;
 
-/// Later than this after the time that it asked for, this end itself was held up.
+/// The delay beyond the requested time after which this end itself counts as held up.
 const LATE: Duration = Duration::from_millis(40);
 
-/// The silence after which a ping is sent is this many times the pause between two arrivals.
+/// The silence after which a ping is sent, as a multiple of the pause between two arrivals.
 const PERIODS: u32 = 3;
 
-/// What has arrived on a link since it began.
+/// The totals received on a link since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReceivedSoFar {
     /// Bytes.
     pub bytes: u64,
-    /// Reads that brought some.
+    /// Reads that returned some bytes.
     pub reads: u64,
     /// Acknowledgements among them.
     pub acks: u64,
 }
 
-/// What a link expects of the other end.
+/// The kind of data that a link expects from the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expectation {
-    /// Nothing: all that was sent is acknowledged and answered. Or this end does not read at the moment.
+    /// Nothing: everything that was sent is acknowledged and answered. Or this end is not reading at the moment.
     Nothing,
-    /// The acknowledgement of what was sent, and no more.
+    /// Only the acknowledgement of sent bytes.
     Ack,
     /// A reply.
     Reply,
-    /// News, at whatever pace they have come so far.
+    /// News, at the rate observed so far.
     News,
 }
 
-/// What to do next.
+/// The next action of the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StallAction {
-    /// Nothing, until something is expected.
+    /// Nothing, until data is expected.
     Rest,
-    /// Nothing, until then.
+    /// Nothing, until this time.
     Wait(Instant),
     /// Send a ping.
     Ping,
@@ -73,17 +73,17 @@ pub enum StallAction {
     Race,
 }
 
-/// Detects the stalls of one link.
+/// The stall detector of one link.
 #[derive(Debug)]
 pub struct StallDetector {
-    /// The longest silence after which a ping is sent while only news are expected.
+    /// The longest silence after which a ping is sent while only news is expected.
     keep_alive: Duration,
-    /// By how much of a quarter the pauses between dials are longer than they must be.
+    /// The fraction of a quarter by which the pauses between dials are lengthened.
     spread: f64,
     round_trip: Option<SmoothedRtt>,
-    /// By how much the other end is given more time, because it was busy before.
+    /// The factor by which the other end is given more time, because it was busy before.
     busy: u32,
-    /// How many bytes had arrived when it last moved to another connection.
+    /// The number of bytes that had arrived when it last moved to another connection.
     moved_at: Option<u64>,
     expects: Expectation,
     /// The silence after which a ping is sent.
@@ -94,18 +94,18 @@ pub struct StallDetector {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StallPhase {
-    /// Whether anything arrives is looked at some time after `since`, when as much as `before` had arrived.
+    /// Waits for arrivals; they are compared some time after `since` with the totals `before`.
     Listening { since: Instant, before: ReceivedSoFar },
-    /// A ping is unanswered. Until `due` that is nothing to worry about.
+    /// A ping is unanswered. Until `due` that is normal.
     Asked { at: Instant, due: Instant },
     /// The connection is being raced; the next dial is due.
     Racing { due: Instant },
 }
 
 impl StallDetector {
-    /// For a link that begins at `now`, whose handshake took `round_trip`. A subscription without news costs a ping every
-    /// `keep_alive`. `spread`, from 0 to 1, should differ from link to link, so that those behind one outage do not dial all at
-    /// once.
+    /// Creates the detector of a link that begins at `now`, whose handshake took `round_trip`. A subscription without news costs
+    /// a ping every `keep_alive`. `spread`, from 0 to 1, should differ from link to link, so that links behind one outage do not
+    /// dial all at once.
     pub fn new(now: Instant, round_trip: Option<Duration>, keep_alive: Duration, spread: f64) -> Self {
         Self {
             keep_alive: keep_alive.clamp(SHORTEST_SILENCE, LONGEST_KEEP_ALIVE),
@@ -120,8 +120,8 @@ impl StallDetector {
         }
     }
 
-    /// What to do at `now`, when so much has been seen and something is expected. To be called when the time of
-    /// [`StallAction::Wait`] has come, and as soon as something arrives while a ping [is unanswered](Self::is_asking).
+    /// Returns the action at `now`, with the totals `seen` and the expected data. Call it when the time of [`StallAction::Wait`]
+    /// has come, and as soon as bytes arrive while a ping [is unanswered](Self::is_asking).
     pub fn look(&mut self, now: Instant, seen: ReceivedSoFar, expects: Expectation) -> StallAction {
         let before = std::mem::replace(&mut self.seen, seen);
         if seen.bytes != before.bytes && self.is_asking() {
@@ -144,7 +144,7 @@ impl StallDetector {
         match self.phase {
             StallPhase::Listening { since, before } => self.listen_on(now, since, before),
             StallPhase::Asked { due, .. } | StallPhase::Racing { due } if now < due => StallAction::Wait(due),
-            // Whatever has arrived meanwhile has not been read yet.
+            // Bytes that arrived meanwhile have not been read yet.
             StallPhase::Asked { at, due } if now > due + LATE => {
                 let due = now + self.patience();
                 self.phase = StallPhase::Asked { at, due };
@@ -158,26 +158,27 @@ impl StallDetector {
         }
     }
 
-    /// Returns whether a ping is unanswered.
+    /// Returns true while a ping is unanswered.
     pub fn is_asking(&self) -> bool {
         !matches!(self.phase, StallPhase::Listening { .. })
     }
 
-    /// How long a ping may stay unanswered before the connection is raced, and the shortest pause between two dials.
+    /// Returns the time that a ping may stay unanswered before the connection is raced, which is also the shortest pause between
+    /// two dials.
     pub fn patience(&self) -> Duration {
         let patience = self.round_trip.map_or(FIRST_PATIENCE, |round_trip| round_trip.timeout());
         patience.max(SHORTEST_PATIENCE) * self.busy
     }
 
-    /// The other end turned out to be there and to have nothing to say, or no time: next time it is given more.
+    /// Records that the other end was alive but had nothing to send, or no time: next time it is given longer.
     pub fn was_busy(&mut self) {
         self.busy = (self.busy * 2).min(MOST_BUSY);
     }
 
-    /// The link begins, or goes on over another connection.
+    /// Records that the link begins, or continues over another connection.
     pub fn moved(&mut self, now: Instant, seen: ReceivedSoFar) {
         self.seen = seen;
-        // Where nothing came of the last one either, the next is not sought as soon.
+        // If the last one received nothing either, the next is not dialled as soon.
         if self.moved_at.replace(self.seen.bytes) == Some(self.seen.bytes) {
             self.was_busy();
         } else {
@@ -191,12 +192,12 @@ impl StallDetector {
         self.phase = StallPhase::Listening { since: now, before: self.seen };
     }
 
-    /// Something has arrived while a ping was unanswered.
+    /// Records that bytes have arrived while a ping was unanswered.
     fn hear(&mut self, now: Instant, before: ReceivedSoFar) {
         if let StallPhase::Asked { at, .. } = self.phase
             && self.seen.acks > before.acks
         {
-            // An answer that came while others were dialled says how long the outage was.
+            // An answer that arrived while others were dialled measures the outage.
             let sample = now.saturating_duration_since(at);
             match &mut self.round_trip {
                 Some(round_trip) => round_trip.add(sample),
@@ -211,7 +212,7 @@ impl StallDetector {
         self.listen(now);
     }
 
-    /// Ends a time of listening, if it is over.
+    /// Ends a listening period, if it is over.
     fn listen_on(&mut self, now: Instant, since: Instant, before: ReceivedSoFar) -> StallAction {
         let silence = match self.expects {
             Expectation::Ack => LONGEST_SILENCE,
@@ -225,7 +226,7 @@ impl StallDetector {
             self.phase = StallPhase::Asked { at: now, due: now + self.patience() };
             return StallAction::Ping;
         }
-        // Reads that brought nothing but acknowledgements are no news.
+        // Reads that returned only acknowledgements are not news.
         let arrivals = (self.seen.reads - before.reads).saturating_sub(self.seen.acks - before.acks);
         if arrivals > 1 {
             let pause = now.saturating_duration_since(since) / u32::try_from(arrivals).unwrap_or(u32::MAX);
@@ -245,7 +246,7 @@ impl StallDetector {
     }
 }
 
-/// The round trip of a link, smoothed as RFC 6298 §2 says.
+/// The round-trip time of a link, smoothed by RFC 6298 §2.
 #[derive(Debug, Clone, Copy)]
 struct SmoothedRtt {
     smoothed: Duration,
@@ -267,22 +268,22 @@ impl SmoothedRtt {
     }
 }
 
-/// How many dials all links of a node together may make beside connections that have stalled.
+/// The budget of dials that all links of a node together may make beside stalled connections.
 #[derive(Debug)]
 pub struct DialBudget {
     per_second: u32,
-    /// How many may be made at once.
+    /// The number of dials that may be made at once.
     left: f64,
     since: Instant,
 }
 
 impl DialBudget {
-    /// So many in a second, and a quarter of them at once.
+    /// Creates a budget of `per_second` dials, a quarter of them at once.
     pub fn new(per_second: u32, now: Instant) -> Self {
         Self { per_second, left: Self::most(per_second), since: now }
     }
 
-    /// Takes one, if there is one.
+    /// Takes one dial, if there is one.
     pub fn take(&mut self, now: Instant) -> bool {
         let more = now.saturating_duration_since(self.since).as_secs_f64() * f64::from(self.per_second);
         self.left = (self.left + more).min(Self::most(self.per_second));

@@ -1,5 +1,5 @@
-//! A caller and a service, the streams between them and whatever may happen to those, under any interleaving: what the two
-//! are promised holds in every history.
+//! A caller and a service, the streams between them and all faults of those, under any interleaving: the guarantees to both hold
+//! in every history.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
@@ -13,45 +13,45 @@ use crate::call::in_flight::{CallId, InFlight, SendState};
 use crate::wire::fragments::FragmentBuffer;
 use crate::wire::frame::{self, Frame, FrameKind, Header, LAST};
 
-/// Bytes that may be written and not acknowledged; small, so that histories reach it.
+/// The window of unacknowledged bytes; small, so that histories reach it.
 const WINDOW: usize = 96;
 
-/// Bytes after which an end says how much has arrived.
+/// The number of bytes after which an end acknowledges.
 const TELL: usize = WINDOW / 2;
 
 /// The longest frame of a history in one piece, in bytes.
 const LONGEST: usize = 200;
 
-/// Replies leave in pieces of so many bytes, if they are longer.
+/// The maximum size of a piece of a reply.
 const PIECE: usize = 24;
 
 /// The longest reply of a history, in bytes.
 const LONGEST_REPLY: usize = 600;
 
-/// Something that happens.
+/// An event of a history.
 #[derive(Debug, Clone)]
 enum Event {
-    /// The caller sends a message without a reply, with so many bytes more than it needs, in the batch or beside it.
+    /// The caller sends a message without a reply, with `more` bytes beyond the minimum, in the batch or beside it.
     Tell { more: u8, beside: bool },
-    /// The caller calls, for so many milliseconds at most, and wants a reply with so many bytes more than it needs.
+    /// The caller calls, with a timeout in milliseconds, and requests a reply with `more` bytes beyond the minimum.
     Call { within: u8, more: u16 },
-    /// The caller no longer wants the reply to one of its calls.
+    /// The caller cancels one of its calls.
     Cancel { which: u8 },
-    /// One end's system takes so many bytes.
+    /// One end's system accepts this many bytes.
     Write { by: End, bytes: u8 },
-    /// So many bytes arrive at one end.
+    /// This many bytes arrive at one end.
     Arrive { at: End, bytes: u8 },
-    /// The service handles what is next.
+    /// The service handles the next message.
     Handle,
-    /// One end asks how much has arrived.
+    /// One end asks for an acknowledgement.
     Ping { by: End },
     /// Time passes, in milliseconds.
     Wait { ms: u8 },
-    /// The connection is cut, and what was under way is lost.
+    /// The connection is cut, and bytes in transit are lost.
     Cut,
-    /// The next connection comes about.
+    /// The next connection is established.
     Resume,
-    /// The service's process dies, and another takes its place.
+    /// The service's process dies, and another replaces it.
     Die,
 }
 
@@ -61,7 +61,7 @@ enum End {
     Service,
 }
 
-/// What a call ended in.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Reply,
@@ -77,7 +77,7 @@ struct Side {
     flow: SendStream,
     received: RecvCounter,
     buffer: BytesMut,
-    /// What is on its way to the other end.
+    /// Bytes in transit to the other end.
     wire: VecDeque<u8>,
 }
 
@@ -109,7 +109,7 @@ impl Side {
         self.flow.put_back(leaving, self.wire.len() - before);
     }
 
-    /// Takes what arrives, and gives the frames that are whole.
+    /// Receives bytes, and returns the complete frames.
     fn arrive(&mut self, bytes: impl Iterator<Item = u8>) -> Vec<Frame> {
         let before = self.buffer.len();
         self.buffer.extend(bytes);
@@ -129,7 +129,7 @@ impl Side {
     }
 }
 
-/// Which call waits at the service, until when, and how much it wants.
+/// A call that waits at the service: its number, its deadline, and the requested length.
 type Asked = (u64, Instant, u16);
 
 struct History {
@@ -141,11 +141,11 @@ struct History {
     calls: InFlight<u64>,
     open: BTreeMap<u64, CallId>,
     outcomes: BTreeMap<u64, Outcome>,
-    /// What has arrived of replies in pieces.
+    /// The received pieces of replies.
     pieces: BTreeMap<u64, FragmentBuffer>,
-    /// What waits at the service: the call if there is one, and its number.
+    /// The messages queued at the service: the call if there is one, and its number.
     waiting: VecDeque<(Option<Asked>, u64)>,
-    /// What has been handled, in order.
+    /// The handled messages, in order.
     handled: Vec<u64>,
     has_died: bool,
 }
@@ -236,7 +236,7 @@ impl History {
         self.end(number, outcome);
     }
 
-    /// A call ends; the caller takes note at once.
+    /// Ends a call; the caller notices at once.
     fn end(&mut self, number: u64, outcome: Outcome) {
         if let Some(id) = self.open.remove(&number) {
             self.calls.close(id);
@@ -322,7 +322,7 @@ impl History {
                 let mut frame = Vec::new();
                 frame::write(&mut frame, header, &reply);
                 if frame.len() > PIECE {
-                    // As a payload that lies beside the batch.
+                    // A payload stored beside the batch.
                     let mut frame = Bytes::from(frame);
                     let head = frame.split_to(20);
                     self.service.flow.bulk(id, [head, frame]);
@@ -370,7 +370,7 @@ impl History {
         for (number, fate) in lost {
             self.end(number, Outcome::Lost(fate));
         }
-        // The next process knows nothing, and the caller begins another link.
+        // The next process has no state, and the caller begins another link.
         (self.caller, self.service) = (Side::new(), Side::new());
         self.calls = InFlight::new(16);
         self.waiting.clear();
@@ -378,7 +378,7 @@ impl History {
         (self.is_attached, self.has_died) = (true, true);
     }
 
-    /// Lets everything come to its end.
+    /// Lets everything finish.
     fn settle(&mut self) {
         if !self.is_attached {
             self.resume();
@@ -409,7 +409,7 @@ impl History {
         for number in 1..=self.next {
             let was_handled = self.handled.binary_search(&number).is_ok();
             match self.outcomes.get(&number) {
-                // A message without a reply: while both live, none is lost.
+                // A message without a reply is not lost while both processes run.
                 None => assert!(was_handled || self.has_died, "{number} was lost"),
                 Some(Outcome::Reply) => assert!(was_handled, "{number} was answered"),
                 Some(Outcome::Expired | Outcome::Withdrawn | Outcome::Lost(SendState::NotSent)) => {
@@ -421,7 +421,7 @@ impl History {
     }
 }
 
-/// What a call is answered with.
+/// Returns the reply to a call.
 fn reply(number: u64, more: usize) -> Vec<u8> {
     let padding = (0..more).map(|at| (number as usize + at) as u8);
     number.to_le_bytes().into_iter().chain(padding).collect()
@@ -451,7 +451,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_two_ends_are_promised_holds_in_every_history(events in prop::collection::vec(event(), 1..120)) {
+    fn the_guarantees_to_both_ends_hold_in_every_history(events in prop::collection::vec(event(), 1..120)) {
         let mut history = History::new();
         events.into_iter().for_each(|event| history.happen(event));
         history.settle();
@@ -460,7 +460,7 @@ proptest! {
 }
 
 #[test]
-fn short_frames_leave_between_the_pieces_of_long_ones_which_take_turns() {
+fn short_frames_are_sent_between_the_alternating_pieces_of_long_ones() {
     let mut side = Side::new();
     for id in [1, 2] {
         side.flow.bulk(id, [Bytes::from(vec![id as u8; 10 * PIECE])]);
@@ -468,7 +468,7 @@ fn short_frames_leave_between_the_pieces_of_long_ones_which_take_turns() {
     side.flow.bulk(3, [Bytes::from(vec![3; 5]), Bytes::from(vec![4; PIECE])]);
     assert_eq!((side.flow.placed(), side.flow.waiting()), (0, 21 * PIECE as u64 + 5));
     while side.flow.waiting() > 0 {
-        // A line that hardly ever takes all of it.
+        // A line that hardly ever accepts all of it.
         side.write(2 * PIECE);
         if side.flow.has_bulk() {
             let before = side.flow.placed() - side.flow.handed();
@@ -493,7 +493,7 @@ fn short_frames_leave_between_the_pieces_of_long_ones_which_take_turns() {
 }
 
 #[test]
-fn what_is_revoked_does_not_leave_and_what_is_left_comes_before_the_end() {
+fn a_revoked_reply_is_not_sent_and_the_remainder_precedes_the_end() {
     let mut side = Side::new();
     for id in [1, 2] {
         side.flow.bulk(id, [Bytes::from(vec![id as u8; 3 * PIECE])]);

@@ -1,58 +1,58 @@
-//! What has been written of a stream and may have to be written again.
+//! Stream data that has been sent and not yet acknowledged.
 
 use std::collections::VecDeque;
 
 use super::buffer_pool::BufferPool;
 use super::chunk::Chunk;
 
-/// Small batches are kept together in chunks of this length.
+/// The size of the chunks in which small batches are combined.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Bytes that were written, from the first that the other end may not have. How many they become is up to the writer, who
-/// stops at a bound.
+/// Written bytes, from the first that the other end may not have. The writer has to limit their number.
 #[derive(Debug, Default)]
 pub struct Unacked {
-    /// The number of the first byte that is kept. It may have been acknowledged already, as the beginning of a piece.
+    /// The number of the first kept byte. It may have been acknowledged already, as the beginning of a piece.
     begin: u64,
     pieces: VecDeque<Chunk>,
-    /// What follows them.
+    /// The bytes after them.
     tail: Vec<u8>,
     /// The number of the byte behind the last.
     end: u64,
-    /// Bytes that the other end has.
+    /// The number of bytes that the other end has.
     acknowledged: u64,
     spares: BufferPool,
 }
 
-/// The other end says that it has bytes that were never written, or wants some that it had: it is broken, or lies.
+/// An acknowledgement of bytes that were never written, or a request for bytes that were acknowledged: the other end is broken,
+/// or lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it claims to have {claimed} bytes of those numbered {first} to {written}")]
+#[error("it claims to have {claimed} bytes; between {first} and {written} are possible")]
 pub struct InvalidAck {
-    /// Bytes that it claims to have.
+    /// The number of bytes that it claims to have.
     pub claimed: u64,
-    /// The first byte that it could still want.
+    /// The first byte that it could still request.
     pub first: u64,
-    /// Bytes that were written.
+    /// The number of written bytes.
     pub written: u64,
 }
 
 impl Unacked {
-    /// Nothing yet. The memory of batches goes to `buffer_pool`.
+    /// Creates an empty buffer. The memory of batches goes to `spares`.
     pub fn new(spares: BufferPool) -> Self {
         Self { spares, ..Self::default() }
     }
 
-    /// How many bytes were given to be kept since the beginning.
+    /// Returns the number of bytes that were added since the beginning.
     pub fn end(&self) -> u64 {
         self.end
     }
 
-    /// How many bytes the other end is known to have.
+    /// Returns the number of acknowledged bytes.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
-    /// Keeps what follows on all before.
+    /// Adds the next piece of the stream.
     pub fn keep(&mut self, piece: Chunk) {
         self.seal();
         self.end += piece.len() as u64;
@@ -60,7 +60,7 @@ impl Unacked {
         self.drop_acknowledged();
     }
 
-    /// As [`Unacked::keep`], for a few bytes.
+    /// Adds a few bytes like [`Unacked::keep`], by copying them.
     pub fn keep_copy(&mut self, bytes: &[u8]) {
         if self.acknowledged >= self.end + bytes.len() as u64 {
             self.end += bytes.len() as u64;
@@ -73,15 +73,15 @@ impl Unacked {
         }
     }
 
-    /// Memory for the next batch, which may become as long as `bytes`.
+    /// Returns memory for the next batch, which may grow to `bytes`.
     pub fn spare(&mut self, bytes: usize) -> Vec<u8> {
         self.spares.take(bytes)
     }
 
-    /// Notes that the other end has the first `bytes` of the stream, of which `written` have been written.
+    /// Records that the other end has the first `bytes` of the stream, of which `written` have been written.
     ///
     /// # Errors
-    /// [`InvalidAck`] if that cannot be; nothing has changed. An acknowledgement that comes late changes nothing either.
+    /// [`InvalidAck`] if that is impossible; nothing has changed. A late acknowledgement changes nothing either.
     pub fn acknowledge(&mut self, bytes: u64, written: u64) -> Result<(), InvalidAck> {
         if bytes > written {
             return Err(InvalidAck { claimed: bytes, first: self.acknowledged, written });
@@ -91,11 +91,11 @@ impl Unacked {
         Ok(())
     }
 
-    /// Gives back all that is kept, because it has to be written again from the byte numbered `from` on, with how many
-    /// bytes come before that one. `written` have been written.
+    /// Removes and returns all kept pieces, because the stream has to be written again from the byte numbered `from`, with the
+    /// number of bytes before that one. `written` have been written.
     ///
     /// # Errors
-    /// [`InvalidAck`] if that byte is not kept any more, or was never written; nothing has changed.
+    /// [`InvalidAck`] if that byte is no longer kept, or was never written; nothing has changed.
     pub fn take_back(&mut self, from: u64, written: u64) -> Result<(VecDeque<Chunk>, usize), InvalidAck> {
         if from < self.acknowledged {
             return Err(InvalidAck { claimed: from, first: self.acknowledged, written });

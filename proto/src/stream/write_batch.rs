@@ -1,4 +1,4 @@
-//! Bytes on their way to a socket, in order: frames that were appended to one batch, and payloads that are shared.
+//! Bytes being written to a socket, in order: frames that were appended to one batch, and shared payloads.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -9,35 +9,35 @@ use super::chunk::Chunk;
 use super::unacked::Unacked;
 use crate::codec::DetachedBlob;
 
-/// Pieces handed to the system in one call; Linux takes 1,024, and more than this saves nothing.
+/// The maximum number of pieces per system call; Linux accepts 1,024, and more than this saves nothing.
 pub const SLICES: usize = 128;
 
-/// Bytes handed to the system in one call, roughly: a longer one is slower than two.
+/// The approximate maximum size of one system call: a longer one is slower than two.
 const MOST_BYTES: usize = 640 << 10;
 
-/// A batch of fewer bytes is copied when it is kept, so that its memory serves for the next one at once.
+/// The size below which a batch is copied when it is kept, so that its memory can be reused for the next one at once.
 const COPIED_BYTES: usize = 16 << 10;
 
-/// Memory beyond this is given back to the allocator when a batch has left most of it unused.
+/// The capacity beyond which memory is returned to the allocator when a batch has left most of it unused.
 const KEEP_BYTES: usize = 512 << 10;
 
-/// Bytes in the order in which they leave.
+/// Bytes in the order in which they are sent.
 #[derive(Debug, Default)]
 pub struct WriteBatch {
-    /// What leaves before the batch.
+    /// The pieces sent before the batch.
     pieces: VecDeque<Chunk>,
     batch: Vec<u8>,
-    /// Bytes of the first piece, or of the batch, that have left already, or need not leave again.
+    /// The number of bytes of the first piece, or of the batch, that have been sent already, or need not be sent again.
     left: usize,
 }
 
 impl WriteBatch {
-    /// Whether nothing is there.
+    /// Returns true if there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.batch.is_empty() && self.pieces.is_empty()
     }
 
-    /// The batch, to append to.
+    /// Returns the batch, to append to.
     pub fn batch(&mut self) -> &mut Vec<u8> {
         &mut self.batch
     }
@@ -53,7 +53,7 @@ impl WriteBatch {
         self.pieces.push_back(Chunk::Shared(bytes));
     }
 
-    /// Puts blobs between the bytes of the batch, where they belong.
+    /// Inserts blobs at their positions between the bytes of the batch.
     pub fn put_between(&mut self, blobs: Vec<DetachedBlob>) {
         let mut sealed = 0;
         for DetachedBlob { at, bytes } in blobs {
@@ -64,7 +64,7 @@ impl WriteBatch {
         }
     }
 
-    /// What leaves next, as many pieces as there is room for in `slices`; returns their number.
+    /// Fills `slices` with the next pieces to send; returns their number.
     pub fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
         let whole = self.pieces.iter().map(|piece| &piece[..]).chain(Some(&self.batch[..]));
         let mut skip = self.left;
@@ -82,12 +82,12 @@ impl WriteBatch {
         count
     }
 
-    /// The batch, where it is all there is.
+    /// Returns the batch, if there are no other pieces.
     pub fn only_batch(&self) -> Option<&[u8]> {
         self.pieces.is_empty().then(|| &self.batch[self.left..])
     }
 
-    /// Notes that the first `bytes` have left, and gives what has left whole to `unacked`.
+    /// Records that the first `bytes` have been sent, and moves the completely sent pieces to `sent`.
     pub fn advance(&mut self, bytes: usize, sent: &mut Unacked) {
         self.left += bytes;
         while let Some(first) = self.pieces.front() {
@@ -115,19 +115,19 @@ impl WriteBatch {
         }
     }
 
-    /// Bytes of what is still to be given to a [`Unacked`] that have left already.
+    /// Returns the number of sent bytes of a piece that has not been moved to an [`Unacked`].
     pub fn left(&self) -> usize {
         self.left
     }
 
-    /// Puts `pieces` in front, of which the first `left` bytes need not leave again.
+    /// Inserts `pieces` in front; their first `left` bytes need not be sent again.
     pub fn put_back(&mut self, mut pieces: VecDeque<Chunk>, left: usize) {
         pieces.append(&mut self.pieces);
         self.pieces = pieces;
         self.left = left;
     }
 
-    /// The byte that is `at` bytes behind the first that has not been given to a [`Unacked`], if it may be changed.
+    /// Returns the byte at `at`, counted from the first that has not been moved to an [`Unacked`], if it may be changed.
     pub fn byte_mut(&mut self, mut at: usize) -> Option<&mut u8> {
         for piece in &mut self.pieces {
             if at < piece.len() {
@@ -141,7 +141,7 @@ impl WriteBatch {
         self.batch.get_mut(at)
     }
 
-    /// Takes all bytes, those included that have left but have not been given to a [`Unacked`], out as one batch.
+    /// Takes all bytes out as one batch, including those that have been sent but not moved to an [`Unacked`].
     pub fn take_all(&mut self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.len());
         self.pieces.drain(..).for_each(|piece| all.extend_from_slice(&piece));
@@ -149,7 +149,7 @@ impl WriteBatch {
         all
     }
 
-    /// How many bytes there are, those included that have left but have not been given to a [`Unacked`].
+    /// Returns the number of bytes, including those that have been sent but not moved to an [`Unacked`].
     pub fn len(&self) -> usize {
         self.pieces.iter().map(|piece| piece.len()).sum::<usize>() + self.batch.len()
     }

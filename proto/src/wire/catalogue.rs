@@ -1,32 +1,32 @@
-//! The message types that an endpoint handles, as it tells every client right after the handshake.
+//! The catalogue of message types that an endpoint handles, sent to every client right after the handshake.
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Encoding, Fingerprint, control};
 use crate::name::TypeName;
 
-/// The most message types that one service may handle: a slot has two bytes.
+/// The maximum number of message types of one service: a slot has two bytes.
 pub const MAX_MESSAGES: usize = u16::MAX as usize;
 
 /// One message type that an endpoint handles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageEntry {
-    /// The name it is known by.
+    /// The name of the type.
     pub name: TypeName,
-    /// The message's fingerprint; `None` if it may travel as MessagePack only.
+    /// The message's fingerprint; `None` if it may be encoded as MessagePack only.
     pub message: Option<Fingerprint>,
-    /// The reply's fingerprint; `None` if it may travel as MessagePack only.
+    /// The reply's fingerprint; `None` if it may be encoded as MessagePack only.
     pub reply: Option<Fingerprint>,
 }
 
-/// The message types that an endpoint handles; an entry's place is its slot in frames.
+/// The message types that an endpoint handles; an entry's index is its slot in frames.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Catalogue {
     entries: Vec<MessageEntry>,
 }
 
-/// How a message type travels to one endpoint.
+/// The negotiated encodings of a message type for one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NegotiatedType {
     /// The type's number in that endpoint's catalogue.
@@ -38,14 +38,14 @@ pub struct NegotiatedType {
 }
 
 impl Catalogue {
-    /// A catalogue of these entries; those beyond [`MAX_MESSAGES`] have no slot and are left out.
+    /// Creates a catalogue of these entries; those beyond [`MAX_MESSAGES`] have no slot and are left out.
     pub fn new(mut entries: Vec<MessageEntry>) -> Self {
         entries.truncate(MAX_MESSAGES);
         Self { entries }
     }
 
-    /// How a type of this name and these fingerprints travels: as bincode where both ends have the same
-    /// fingerprint. `None` if the endpoint does not handle it.
+    /// Negotiates the encodings of a type with this name and these fingerprints: bincode if both ends have the same fingerprint.
+    /// Returns `None` if the endpoint does not handle it.
     pub fn passage(
         &self,
         name: &str,
@@ -61,31 +61,31 @@ impl Catalogue {
         })
     }
 
-    /// The entry with this slot.
+    /// Returns the entry with this slot.
     pub fn entry(&self, slot: usize) -> Option<&MessageEntry> {
         self.entries.get(slot)
     }
 
-    /// The names of all message types.
+    /// Returns the names of all message types.
     pub fn names(&self) -> Vec<String> {
         self.entries.iter().map(|entry| entry.name.to_string()).collect()
     }
 
-    /// The MessagePack bytes that travel.
+    /// Encodes it as MessagePack.
     pub fn to_bytes(&self) -> Vec<u8> {
         control::to_bytes(self)
     }
 
-    /// Reads what travelled.
+    /// Decodes the MessagePack bytes.
     ///
     /// # Errors
-    /// What does not decode, as text.
+    /// The problem, as text.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         control::from_bytes::<Self>(bytes).map(|catalogue| Self::new(catalogue.entries))
     }
 }
 
-/// The encoding that two ends can use: bincode has no names in it, so the shapes must be the same.
+/// Returns the encoding that both ends can use: bincode contains no names, so the shapes must be the same.
 pub fn agreed(ours: Option<Fingerprint>, theirs: Option<Fingerprint>) -> Encoding {
     match (ours, theirs) {
         (Some(ours), Some(theirs)) if ours == theirs => Encoding::Bincode,

@@ -1,4 +1,4 @@
-//! What a service says of itself: its messages, their replies and its topics, with JSON schemas.
+//! The description of a service: its messages, their replies and its topics, with JSON schemas.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde_json::Value as Json;
 
 use crate::codec;
 
-/// What a service says of itself. It is plain data for serde, and written out it is text for people.
+/// The description of a service. It is plain data for serde, and its `Display` form is readable text.
 ///
 /// ```
-/// # use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
+/// # use meshzero_proto::wire::description::{Description, MessageDescription, TopicDescription};
 /// use serde_json::json;
 ///
 /// let arm = Description {
@@ -43,10 +43,10 @@ pub struct Description {
     pub topics: Vec<TopicDescription>,
 }
 
-/// One message type, as part of a [`Description`], where there is an example.
+/// One message type, as part of a [`Description`], which has an example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MessageDescription {
-    /// The name to send it under.
+    /// The name under which it is sent.
     pub name: String,
     /// JSON schema of the message.
     pub message: Json,
@@ -54,27 +54,27 @@ pub struct MessageDescription {
     pub reply: Json,
 }
 
-/// One topic, as part of a [`Description`], where there is an example.
+/// One topic, as part of a [`Description`], which has an example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TopicDescription {
     /// The topic.
     pub topic: String,
-    /// JSON schema of its items, of the last one where their types differ; `null` while none was declared or published.
+    /// JSON schema of its items, of the last one if their types differ; `null` while none was declared or published.
     pub item: Json,
-    /// Whether the last item reaches those who subscribe later.
+    /// Set if later subscribers receive the last item.
     pub retained: bool,
 }
 
 impl Description {
-    /// The JSON bytes that travel, read by [`Description::from_bytes`].
+    /// Encodes it as JSON, to be read by [`Description::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts and schemas always encode")
     }
 
-    /// Reads what travelled, within a memory that follows from its length.
+    /// Decodes the JSON bytes, with memory bounded by their length.
     ///
     /// # Errors
-    /// What does not decode, as text.
+    /// The problem, as text.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         codec::decode_json(bytes)
     }

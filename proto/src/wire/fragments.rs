@@ -1,40 +1,40 @@
-//! The pieces of one long frame, as they arrive.
+//! The reassembly of one long frame from its pieces.
 
 use bytes::Bytes;
 
 use crate::wire::frame::{self, Frame, FrameError, Frames};
 
-/// Whoever has sent less of a frame than this has no more memory reserved for it.
+/// The maximum memory reserved for a frame of which less has arrived.
 const FIRST_BYTES: usize = 32 << 10;
 
-/// At most so much is reserved because another frame was as long.
+/// The maximum memory reserved because another frame was as long.
 const MOST_GUESSED: usize = (1 << 20) + frame::OVERHEAD_BYTES;
 
-/// What has arrived of a frame that travels in pieces, see [`FrameKind::Piece`](frame::Kind::Piece). It grows with what arrives,
-/// because nobody says how much will.
+/// The received part of a frame that is sent in pieces, see [`FrameKind::Piece`](frame::FrameKind::Piece). It grows with the
+/// received bytes, because their total is not announced.
 #[derive(Debug, Default)]
 pub struct FragmentBuffer(Vec<u8>);
 
-/// Why pieces are not those of a frame. The connection cannot go on after any of these.
+/// The reason why pieces do not form a frame. The connection cannot continue after any of these.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FragmentError {
-    /// They are more than a frame may have.
-    #[error("more than {limit} bytes of one frame came in pieces")]
+    /// The pieces are longer than the limit of a frame.
+    #[error("more than {limit} bytes of one frame arrived in pieces")]
     TooLong {
         /// Bytes that are allowed.
         limit: usize,
     },
-    /// Together they are not a frame.
+    /// The pieces do not form a frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// Together they are less or more than one frame, or one of another kind or request.
-    #[error("pieces that together are not the reply that they should be")]
+    /// The pieces form less or more than one frame, or one of another kind or request.
+    #[error("the pieces do not form the expected reply")]
     NotTheReply,
 }
 
 impl FragmentBuffer {
-    /// Adds a piece. All together may have `limit` bytes, and are maybe as many as `guess`: once some have arrived, so many are
-    /// reserved, or each long frame would move in memory several times.
+    /// Adds a piece. The total is at most `limit` bytes, and possibly `guess`: after the first bytes this much is reserved, or
+    /// each long frame would be moved in memory several times.
     ///
     /// # Errors
     /// [`FragmentError::TooLong`]; nothing was added.
@@ -44,7 +44,7 @@ impl FragmentBuffer {
         let room = room.ok_or(FragmentError::TooLong { limit })?;
         if bytes.capacity() - bytes.len() < piece.len() {
             let guess = if bytes.len() < FIRST_BYTES { 0 } else { guess.min(MOST_GUESSED) };
-            // Otherwise twice as much each time, and never more than may come.
+            // Otherwise the capacity doubles each time, up to the maximum.
             let more = piece.len().max(bytes.len()).max(guess.saturating_sub(bytes.len()));
             bytes.reserve_exact(more.min(room));
         }
@@ -52,7 +52,7 @@ impl FragmentBuffer {
         Ok(())
     }
 
-    /// The reply to the request `id`, when the last piece has been added.
+    /// Returns the reply to the request `id`, after the last piece has been added.
     ///
     /// # Errors
     /// [`FragmentError`].
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_reply_is_an_error() {
+    fn pieces_of_another_frame_are_an_error() {
         let frame = reply(7, b"a reply");
         let two = [&frame[..], &frame].concat();
         let cancel = {

@@ -1,4 +1,4 @@
-//! Frames: how one message is told from the next on a connection.
+//! Frames: the units into which messages on a connection are divided.
 //!
 //! Every frame has a header, little-endian, and a payload:
 //!
@@ -8,7 +8,7 @@
 //! | 4 | kind | [`FrameKind`] |
 //! | 5 | flags | [`BINCODE`], [`REPLY_BINCODE`], [`TRACED`], [`LAST`] |
 //! | 6–7 | slot | the number of a message type in the endpoint's catalogue |
-//! | 8–15 | id | of kinds that belong to a request or a subscription: which one |
+//! | 8–15 | id | for kinds that belong to a request or a subscription: its number |
 //!
 //! A reply longer than [`PIECE_BYTES`](crate::stream::PIECE_BYTES) travels as a series of [`FrameKind::Piece`], whose payloads are,
 //! one after the other, its frame. Other frames may come between them, also pieces of other replies.
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_back_whole_however_the_bytes_are_cut() {
+    fn frames_are_read_completely_however_the_bytes_are_cut() {
         let mut bytes = Vec::new();
         write(&mut bytes, header(), b"first");
         write(&mut bytes, Header::new(FrameKind::Describe, 0), b"");

@@ -1,4 +1,4 @@
-//! The handshake: what two ends say first, so that neither talks to a stranger by mistake.
+//! The handshake: the first bytes of both ends, so that neither uses a connection to the wrong peer.
 //!
 //! The client sends a [`Hello`], the endpoint an [`HelloAnswer`]; each is the four bytes [`MAGIC`], two bytes of length
 //! (little-endian) and that many bytes of MessagePack with field names, so that later versions can add fields.
@@ -10,26 +10,26 @@ use crate::codec::control;
 use crate::id::{InstanceId, LinkId, NodeId};
 use crate::name::{MeshName, ServiceName};
 
-/// What every conversation of this protocol begins with, in both directions. The last byte is the version. The first one is
-/// what no socket of ZeroMQ takes for a message's beginning: libzmq takes other bytes than its own for its oldest protocol,
-/// and hands on what they happen to say.
+/// The first bytes of every connection, in both directions. The last byte is the version. The first one is never the beginning of
+/// a message for a ZeroMQ socket: libzmq interprets bytes other than its own as its oldest protocol, and passes their meaning on,
+/// whatever it is.
 pub const MAGIC: [u8; 4] = *b"\x00MZ\x03";
 
-/// The longest hello or answer, in bytes with its six bytes of prefix.
+/// The maximum size of a hello or an answer, in bytes with its six bytes of prefix.
 pub const MAX_HELLO_BYTES: usize = 512;
 
 const PREFIX_BYTES: usize = 6;
 
-/// What a client wants of a connection.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// Requests and tells.
     Requests,
     /// News.
     News,
-    /// What one node tells another about the mesh.
+    /// Peer updates between two nodes.
     Peer {
-        /// Whether each end passes on all that it knows, not just its own services.
+        /// Set if each end forwards all the services that it knows, not just its own.
         hand_on: bool,
     },
     /// Nothing: the handshake was all, and the connection closes after it.
@@ -43,39 +43,39 @@ pub struct Hello {
     pub mesh: MeshName,
     /// The client's node.
     pub node: NodeId,
-    /// The instance that the client expects to find; `None` takes any.
+    /// The instance that the client expects to find; `None` accepts any.
     pub instance: Option<InstanceId>,
-    /// What the connection is for.
+    /// The purpose of the connection.
     pub purpose: Purpose,
-    /// The longest reply or news item that the client takes, in bytes.
+    /// The longest reply or news item that the client accepts, in bytes.
     pub message_bytes: u32,
-    /// The link that goes on over this connection; `None` begins one.
+    /// The link that continues over this connection; `None` begins one.
     #[serde(default)]
     pub resume: Option<Resume>,
-    /// Whether the client takes long replies in [pieces](crate::wire::pieces).
+    /// Set if the client accepts long replies in [pieces](crate::wire::fragments).
     #[serde(default)]
     pub pieces: bool,
-    /// The link that this connection stands by for, with [`Purpose::Probe`]: the endpoint says in [`Welcome::standby`] how it
-    /// stands with that, and reads another hello, by which the link goes on over this connection. An endpoint of an earlier
-    /// version says nothing and closes the connection.
+    /// The link for which this connection is on standby, with [`Purpose::Probe`]: the endpoint returns the link's state in
+    /// [`Welcome::standby`], and reads another hello, by which the link continues over this connection. An endpoint of an earlier
+    /// version returns nothing and closes the connection.
     #[serde(default)]
     pub standby: Option<LinkId>,
 }
 
-/// A link that goes on over another connection.
+/// A request to continue a link over another connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
-    /// Which.
+    /// The link.
     pub link: LinkId,
     /// Bytes of the endpoint's stream that the client has.
     pub received: u64,
-    /// The number of the attempt, from 1. The client reads nothing more from the connections of earlier ones, and the endpoint
-    /// takes no notice of those that come late. 0 where attempts are not numbered.
+    /// The number of the attempt, from 1. The client reads nothing more from the connections of earlier attempts, and the
+    /// endpoint ignores those that arrive late. 0 if attempts are not numbered.
     #[serde(default)]
     pub attempt: u64,
 }
 
-/// The endpoint's side of the handshake, when it accepts.
+/// The endpoint's answer when it accepts a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
     /// The endpoint's node.
@@ -84,14 +84,14 @@ pub struct Welcome {
     pub instance: InstanceId,
     /// The service's name; `None` for an endpoint that was never announced under one.
     pub service: Option<ServiceName>,
-    /// The longest message that the endpoint takes, in bytes.
+    /// The longest message that the endpoint accepts, in bytes.
     pub message_bytes: u32,
-    /// The link that this connection carries; `None` where it carries none.
+    /// The link that this connection carries; `None` if it carries none.
     pub link: Option<LinkId>,
-    /// Bytes of the client's stream that the endpoint has: none of a new link.
+    /// Bytes of the client's stream that the endpoint has: none for a new link.
     #[serde(default)]
     pub received: u64,
-    /// The state of the link that this connection stands by for.
+    /// The state of the link for which this connection is on standby.
     #[serde(default)]
     pub standby: Option<LinkState>,
 }
@@ -100,14 +100,13 @@ pub struct Welcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LinkState {
-    /// Whether it has a connection that the endpoint takes for good.
+    /// Set if the link has a connection that the endpoint considers permanent.
     pub attached: bool,
-    /// Whether the endpoint waits for bytes. Otherwise it is busy with what has arrived, and another connection brings
-    /// nothing.
+    /// Set if the endpoint waits for bytes. Otherwise it is busy with received ones, and another connection would not help.
     pub reading: bool,
-    /// Bytes that the endpoint has of it.
+    /// Bytes of the link that the endpoint has received.
     pub received: u64,
-    /// Bytes that the endpoint has written to it.
+    /// Bytes of the link that the endpoint has written.
     pub written: u64,
 }
 
@@ -118,14 +117,14 @@ impl Default for LinkState {
 }
 
 impl LinkState {
-    /// Returns whether bytes are stuck on the link's connection, which another would deliver at once. The client has `received` bytes,
-    /// and had written `written` some time ago.
+    /// Returns true if bytes are stuck on the link's connection, which another would deliver at once. The client has `received`
+    /// bytes, and had written `written` some time ago.
     pub fn is_stuck(&self, received: u64, written: u64) -> bool {
         !self.attached || self.written > received || self.reading && self.received < written
     }
 }
 
-/// Why an endpoint does not accept a client.
+/// The reason why an endpoint rejects a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Rejection {
     /// The two belong to different meshes.
@@ -134,22 +133,23 @@ pub enum Rejection {
         /// The endpoint's mesh.
         theirs: MeshName,
     },
-    /// Another instance answers at this address than the one expected.
-    #[error("another service answers at this address by now")]
+    /// An instance other than the expected one answers at this address.
+    #[error("another service now answers at this address")]
     OtherInstance,
-    /// The endpoint has as many connections as it may have.
-    #[error("it has as many connections as it allows")]
+    /// The endpoint has reached its limit of connections.
+    #[error("it has reached its connection limit")]
     Full,
     /// The endpoint is closing.
     #[error("it is closing")]
     Draining,
-    /// The endpoint knows nothing of the link that should go on: it has been given up, or never was.
+    /// The endpoint does not know the link that should continue: it has been given up, or never existed.
     #[error("it no longer knows the link")]
     UnknownLink,
 }
 
 impl Rejection {
-    /// Returns whether it comes from the instance that the client expects, if it expects one: others say who they are instead.
+    /// Returns true if the rejection comes from the instance that the client expects, if it expects one: another instance names
+    /// itself instead.
     pub fn is_its_own(&self) -> bool {
         match self {
             Self::OtherMesh { .. } | Self::OtherInstance => false,
@@ -158,7 +158,7 @@ impl Rejection {
     }
 }
 
-/// What an endpoint answers to a hello.
+/// An endpoint's answer to a hello.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HelloAnswer {
     /// The conversation begins.
@@ -167,13 +167,13 @@ pub enum HelloAnswer {
     Rejected(Rejection),
 }
 
-/// Why bytes are not a hello or an answer.
+/// The reason why bytes are not a hello or an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HelloError {
     /// The first bytes are not [`MAGIC`].
     #[error("the other end does not speak meshzero{}", .guess.map(|name| format!("; it looks like {name}")).unwrap_or_default())]
     NotMeshzero {
-        /// The protocol that the first bytes belong to, where they are known.
+        /// The protocol that the first bytes belong to, if it is known.
         guess: Option<&'static str>,
     },
     /// The protocol's version is another.
@@ -190,37 +190,37 @@ pub enum HelloError {
     Invalid(String),
 }
 
-/// The bytes of a hello.
+/// Encodes a hello.
 pub fn encode_hello(hello: &Hello) -> Vec<u8> {
     encode(hello)
 }
 
-/// The bytes of an answer.
+/// Encodes an answer.
 pub fn encode_answer(answer: &HelloAnswer) -> Vec<u8> {
     encode(answer)
 }
 
-/// Reads a hello off the front of `bytes`, and says how many bytes it had; `None` when more are needed.
+/// Reads a hello off the front of `bytes`, and returns it with its length; `None` when more bytes are needed.
 ///
 /// # Errors
-/// [`HelloError`]: this is no hello, known as early as the first differing byte.
+/// [`HelloError`]: this is not a hello, known as early as the first differing byte.
 pub fn parse_hello(bytes: &[u8]) -> Result<Option<(Hello, usize)>, HelloError> {
     parse(bytes)
 }
 
-/// Reads an answer off the front of `bytes`, and says how many bytes it had; `None` when more are needed.
+/// Reads an answer off the front of `bytes`, and returns it with its length; `None` when more bytes are needed.
 ///
 /// # Errors
-/// [`HelloError`]: this is no answer, known as early as the first differing byte.
+/// [`HelloError`]: this is not an answer, known as early as the first differing byte.
 pub fn parse_answer(bytes: &[u8]) -> Result<Option<(HelloAnswer, usize)>, HelloError> {
     parse(bytes)
 }
 
-/// How many more bytes of a greeting to read, when these are the first: never more than it has, so that a reader
-/// leaves alone what follows it.
+/// Returns the number of bytes still to be read of a greeting that begins with `bytes`: never more than it has, so that a reader
+/// does not take bytes behind it.
 ///
 /// # Errors
-/// [`HelloError`]: this is no greeting.
+/// [`HelloError`]: this is not a greeting.
 pub fn wanted(bytes: &[u8]) -> Result<usize, HelloError> {
     Ok(match whole(bytes)? {
         Some(end) => end.saturating_sub(bytes.len()),
@@ -244,7 +244,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(T, usize)>, HelloE
     Ok(Some((body, end)))
 }
 
-/// The length of the greeting that begins with `bytes`; `None` while its prefix is incomplete.
+/// Returns the length of the greeting that begins with `bytes`; `None` while its prefix is incomplete.
 fn whole(bytes: &[u8]) -> Result<Option<usize>, HelloError> {
     let known = bytes.len().min(3);
     if bytes[..known] != MAGIC[..known] {
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_hello_and_answer_fit_and_come_back() {
+    fn the_longest_hello_and_answer_fit_and_decode() {
         let bytes = encode_hello(&hello());
         assert!(bytes.len() <= MAX_HELLO_BYTES, "{}", bytes.len());
         assert_eq!(parse_hello(&bytes), Ok(Some((hello(), bytes.len()))));
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_is_never_told_to_read_past_the_greeting() {
+    fn a_reader_never_reads_past_the_greeting() {
         let mut bytes = encode_hello(&hello());
         let length = bytes.len();
         bytes.extend_from_slice(b"what follows");

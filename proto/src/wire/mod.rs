@@ -1,4 +1,4 @@
-//! Everything that two endpoints exchange: frames, the handshake, catalogues, descriptions and refusals.
+//! The wire format of endpoints: frames, the handshake, catalogues, descriptions and refusals.
 
 pub mod catalogue;
 pub mod description;

@@ -1,4 +1,4 @@
-//! Which protocol a connection speaks, known by its first byte: several share the address of one endpoint.
+//! Recognition of a connection's protocol by its first byte: several share the address of one endpoint.
 
 use crate::wire::hello::{self, HelloError};
 use crate::zmtp;
@@ -6,19 +6,19 @@ use crate::zmtp;
 /// A protocol that an endpoint speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// This one's own, which begins with a [hello].
+    /// This project's own, which begins with a [hello].
     Meshzero,
-    /// ZeroMQ's.
+    /// ZMTP, the protocol of ZeroMQ.
     Zmtp,
 }
 
-/// How many bytes are read at most before the protocol is known: no more than any of them has in its greeting.
+/// The maximum number of bytes that are read before the protocol is known: no more than any of them has in its greeting.
 pub const FIRST_BYTES: usize = 6;
 
-/// The protocol of a connection that begins with `first`, which holds at least one byte.
+/// Recognises the protocol of a connection that begins with `first`, which holds at least one byte.
 ///
 /// # Errors
-/// [`HelloError`]: it is none that is spoken here.
+/// [`HelloError`]: the protocol is not supported.
 pub fn recognise(first: &[u8]) -> Result<Protocol, HelloError> {
     match first.first() {
         Some(&zmtp::FIRST_BYTE) => Ok(Protocol::Zmtp),
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_byte_tells() {
+    fn the_first_byte_determines_the_protocol() {
         assert_eq!(recognise(&hello::MAGIC), Ok(Protocol::Meshzero));
         assert_eq!(recognise(&hello::MAGIC[..1]), Ok(Protocol::Meshzero));
         assert_eq!(recognise(&zmtp::greeting()[..FIRST_BYTES]), Ok(Protocol::Zmtp));

@@ -1,17 +1,17 @@
-//! Why an endpoint does not answer a request, as it travels and as people read it.
+//! The reason why an endpoint does not answer a request, as sent and as shown to users.
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec::control;
 
-/// What is kept of a refusal that arrives: it is shown to people, and its sender chose how long it is.
+/// The maximum number of names that are kept of a received refusal: it is shown to people, and its sender chose its length.
 const MOST_NAMES: usize = 256;
 const MOST_TEXT_BYTES: usize = 1_024;
 
-/// Why a request was refused. The endpoint is alive and says so; the handler did not give a reply.
+/// The reason why a request was refused. The endpoint is alive and reports it; the handler did not give a reply.
 ///
 /// ```
-/// # use meshzero_proto::refusal::Refusal;
+/// # use meshzero_proto::wire::refusal::Refusal;
 /// let refusal = Refusal::NoHandler { message: "Jump".into(), handles: vec!["Move".into(), "Stop".into()] };
 /// assert_eq!(refusal.to_string(), r#"it does not handle "Jump"; it handles Move, Stop"#);
 /// assert_eq!(Refusal::from_bytes(&refusal.to_bytes()), refusal);
@@ -24,7 +24,7 @@ pub enum Refusal {
     NoHandler {
         /// The name of the message type.
         message: String,
-        /// The names of the types that it does handle.
+        /// The names of the types that it handles.
         handles: Vec<String>,
     },
     /// The message does not decode as the type that the service knows by this name.
@@ -35,13 +35,13 @@ pub enum Refusal {
         /// The path of the field, what was found and what was expected.
         problem: String,
     },
-    /// The reply is longer than the caller takes.
+    /// The reply is longer than the caller accepts.
     #[error("its reply is longer than the {limit} bytes that are allowed")]
     ReplyTooLarge {
         /// Bytes allowed.
         limit: u64,
     },
-    /// As many messages as the service takes are unfinished.
+    /// The service's queue of unfinished messages is full.
     #[error("it is busy")]
     Busy,
     /// The service is closing.
@@ -53,7 +53,7 @@ pub enum Refusal {
     /// The handler panicked, or its actor stopped before it replied. It may have run in part.
     #[error("the handler panicked or its actor stopped before it replied")]
     Panicked,
-    /// The service took the message and then went on without a reply. It may have acted on it.
+    /// The service accepted the message and then continued without a reply. It may have acted on it.
     #[error("it took the message and never replied")]
     Unanswered,
     /// Another program was to answer, and the connection to it was lost before it did. It may have acted on the message.
@@ -62,13 +62,13 @@ pub enum Refusal {
     /// The reply cannot be encoded.
     #[error("its reply cannot be encoded: {problem}")]
     BadReply {
-        /// What the encoder said.
+        /// The encoder's message.
         problem: String,
     },
-    /// The handler failed, and says how. It may have run in part.
+    /// The handler failed, with a reason. It may have run in part.
     #[error("its handler failed: {problem}")]
     Failed {
-        /// What the handler says.
+        /// The handler's message.
         problem: String,
     },
     /// The service does not allow this caller.
@@ -90,7 +90,7 @@ fn cut(text: &mut String) {
 }
 
 impl Refusal {
-    /// Whether it says that the message was not handled, so that it may be sent again.
+    /// Returns true if the message was certainly not handled, so that it may be sent again.
     pub fn is_unhandled(&self) -> bool {
         match self {
             Self::NoHandler { .. }
@@ -108,12 +108,12 @@ impl Refusal {
         }
     }
 
-    /// The MessagePack bytes that travel.
+    /// Encodes it as MessagePack.
     pub fn to_bytes(&self) -> Vec<u8> {
         control::to_bytes(self)
     }
 
-    /// Reads what travelled; what a later version says is kept as text. Long lists and texts are cut.
+    /// Decodes received bytes; a refusal of a later version is kept as text. Long lists and texts are cut.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let read = control::from_bytes(bytes).unwrap_or_else(|error| Self::BadReply {
             problem: format!("a refusal of another version ({error})"),
@@ -121,7 +121,7 @@ impl Refusal {
         read.cut()
     }
 
-    /// As much of it as is worth keeping.
+    /// Cuts its lists and texts to their limits.
     fn cut(mut self) -> Self {
         match &mut self {
             Self::NoHandler { message, handles } => {

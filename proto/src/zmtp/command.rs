@@ -1,4 +1,4 @@
-//! What two ends tell each other beside messages (RFC 37, "Commands"): which sockets they are, subscriptions, signs of life.
+//! Commands that two ends exchange besides messages (RFC 37, "Commands"): socket types, subscriptions, signs of life.
 
 use bytes::{Buf, Bytes};
 
@@ -12,29 +12,29 @@ const CANCEL: &[u8] = b"CANCEL";
 const PING: &[u8] = b"PING";
 const PONG: &[u8] = b"PONG";
 
-/// The property of READY that says which socket it is. Names of properties may be written in any case.
+/// The property of READY with the socket type. Names of properties may be written in any case.
 const SOCKET_TYPE: &[u8] = b"Socket-Type";
 
-/// The property by which an endpoint of this protocol's own says that it speaks ZMTP as a second language.
+/// The property by which an endpoint of this protocol's own declares that it speaks ZMTP as a second language.
 const MESHZERO: &[u8] = b"X-Meshzero";
 
 /// The longest context of a PING, in bytes (RFC 37).
 const PING_CONTEXT_BYTES: usize = 16;
 
-/// What kind of socket an end is.
+/// The type of a ZeroMQ socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SocketType {
-    /// Asks, and waits for each reply.
+    /// Sends requests, and waits for each reply.
     Req,
-    /// Answers, one at a time.
+    /// Replies to requests, one at a time.
     Rep,
-    /// Asks, without waiting.
+    /// Sends requests, without waiting.
     Dealer,
-    /// Answers in any order.
+    /// Replies in any order.
     Router,
     /// Publishes.
     Pub,
-    /// Publishes, and hears of subscriptions.
+    /// Publishes, and receives subscriptions.
     XPub,
     /// Subscribes.
     Sub,
@@ -59,24 +59,24 @@ impl SocketType {
     }
 }
 
-/// What READY says of the other end.
+/// The content of the other end's READY command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReadyCommand {
     pub(super) socket: SocketType,
     pub(super) is_meshzero: bool,
 }
 
-/// A command that has arrived.
+/// A received command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ZmtpCommand {
     Ready(ReadyCommand),
-    /// The other end gives up, and why.
+    /// The other end closes the connection, with its reason.
     Error(String),
     Subscribe(Bytes),
     Cancel(Bytes),
-    /// To be answered with a PONG of the same context.
+    /// A PING, to be answered with a PONG of the same context.
     Ping(Bytes),
-    /// One that makes no difference here, or that a later version may have.
+    /// A command that makes no difference here, or that a later version may have.
     Other,
 }
 
@@ -92,7 +92,7 @@ pub(super) fn read(mut content: Bytes) -> Result<ZmtpCommand, ZmtpError> {
         SUBSCRIBE => ZmtpCommand::Subscribe(content),
         CANCEL => ZmtpCommand::Cancel(content),
         PING => {
-            // Two bytes say how long the sender waits, in tenths of a second.
+            // The first two bytes are the time that the sender waits, in tenths of a second.
             let context = content.len().checked_sub(2).filter(|length| *length <= PING_CONTEXT_BYTES);
             context.ok_or(ZmtpError::Command)?;
             content.advance(2);
@@ -102,7 +102,7 @@ pub(super) fn read(mut content: Bytes) -> Result<ZmtpCommand, ZmtpError> {
     })
 }
 
-/// Takes what one byte of length stands before.
+/// Takes bytes that are preceded by their length in one byte.
 fn take_short(content: &mut Bytes) -> Option<Bytes> {
     let length = usize::from(*content.first()?);
     (content.len() > length).then(|| {
@@ -130,7 +130,7 @@ fn read_properties(mut content: Bytes) -> Result<ReadyCommand, ZmtpError> {
     Ok(ReadyCommand { socket: socket.ok_or(ZmtpError::Command)?, is_meshzero })
 }
 
-/// Adds the command that says which socket this end is, and that it speaks meshzero as well if `is_endpoint`.
+/// Adds the command with this end's socket type, which also declares that it speaks meshzero if `is_endpoint`.
 pub fn write_ready(out: &mut Vec<u8>, socket: SocketType, is_endpoint: bool) {
     let mut content = named(READY);
     let mut property = |name: &[u8], value: &[u8]| {
@@ -146,7 +146,7 @@ pub fn write_ready(out: &mut Vec<u8>, socket: SocketType, is_endpoint: bool) {
     write_command(out, &content);
 }
 
-/// Adds the command that says why this end gives up; at most the first 255 bytes of `reason` travel.
+/// Adds the command with the reason why this end closes the connection; at most the first 255 bytes of `reason` travel.
 pub fn write_error(out: &mut Vec<u8>, reason: &str) {
     let reason = &reason.as_bytes()[..reason.len().min(u8::MAX.into())];
     let mut content = named(ERROR);
@@ -162,7 +162,7 @@ pub fn write_pong(out: &mut Vec<u8>, context: &[u8]) {
     write_command(out, &content);
 }
 
-/// Adds the message that begins the subscription to a prefix, or ends it: in the form of 3.0, which every version takes.
+/// Adds the message that begins the subscription to a prefix, or ends it: in the form of 3.0, which every version accepts.
 pub fn write_subscription(out: &mut Vec<u8>, prefix: &[u8], begins: bool) {
     let content = [&[u8::from(begins)], prefix].concat();
     super::write_message(out, [&content[..]]);

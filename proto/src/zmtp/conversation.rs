@@ -1,4 +1,4 @@
-//! What arrives from one end, from its greeting on: bytes become messages, subscriptions and signs of life.
+//! The receiving side of a connection, from the greeting on: bytes become messages, subscriptions and signs of life.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -6,28 +6,28 @@ use super::command::{self, SocketType, ZmtpCommand};
 use super::frame;
 use super::greeting::{self, GREETING_BYTES};
 
-/// The longest command, in bytes. READY may bring properties of an application; a subscription's prefix is a topic.
+/// The longest command, in bytes. READY may contain properties of an application; a subscription's prefix is a topic.
 const COMMAND_BYTES: usize = 8 << 10;
 
-/// The most frames of one message. REQ and SUB send two, and proxies add one each.
+/// The maximum number of frames in one message. REQ and SUB send two, and proxies add one each.
 const MOST_FRAMES: usize = 64;
 
-/// Why a conversation cannot go on. It costs its own connection.
+/// The reason why a conversation cannot continue. It costs only its own connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ZmtpError {
-    /// It does not begin as a conversation of ZMTP does.
+    /// The first bytes are not a ZMTP greeting.
     #[error("the other end does not speak ZMTP")]
     NoGreeting,
     /// An older version.
-    #[error("the other end speaks ZMTP {0}; the oldest that is understood is 3.0, of libzmq 4.0")]
+    #[error("the other end speaks ZMTP {0}; the oldest supported version is 3.0, of libzmq 4.0")]
     Old(u8),
-    /// Another security mechanism than NULL.
-    #[error("the other end wants the security mechanism {0:?}; only NULL is offered")]
+    /// A security mechanism other than NULL.
+    #[error("the other end requires the security mechanism {0:?}; only NULL is supported")]
     Mechanism(String),
     /// Flags of a frame that no version has.
-    #[error("a frame with the flags {0:#04x}, which mean nothing")]
+    #[error("a frame with the unknown flags {0:#04x}")]
     Flags(u8),
-    /// A frame or a message is longer than may be.
+    /// A frame or a message is longer than the limit.
     #[error("a message of {announced} bytes or more; at most {limit} are allowed")]
     TooLong {
         /// Bytes that were announced.
@@ -35,50 +35,50 @@ pub enum ZmtpError {
         /// Bytes allowed.
         limit: usize,
     },
-    /// A message has more frames than may be.
+    /// A message has more frames than the limit.
     #[error("a message of more than {MOST_FRAMES} frames")]
     TooManyFrames,
     /// A command that cannot be read.
     #[error("a command that cannot be read")]
     Command,
-    /// A kind of socket that is not known.
-    #[error("the other end is a socket of the type {0:?}, which nothing here talks to")]
+    /// An unknown socket type.
+    #[error("the other end is a socket of the unsupported type {0:?}")]
     SocketType(String),
-    /// Something came before READY, or READY came twice.
+    /// A frame arrived before READY, or READY arrived twice.
     #[error("the handshake is out of order")]
     OutOfOrder,
-    /// The other end gives up.
+    /// The other end closes the connection.
     #[error("the other end gave up: {0:?}")]
     GivenUp(String),
 }
 
-/// What has arrived.
+/// A received event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ZmtpEvent {
-    /// The other end is such a socket. The conversation begins.
+    /// The other end has declared its socket type. The conversation begins.
     Ready {
-        /// What it is.
+        /// Its socket type.
         socket: SocketType,
-        /// Whether it is an endpoint that speaks meshzero, and ZMTP besides.
+        /// Set if it is an endpoint that speaks meshzero, and ZMTP besides.
         is_meshzero: bool,
     },
-    /// A message, by its frames, of which there is at least one.
+    /// A message as its frames; there is at least one.
     Message(Vec<Bytes>),
     /// A subscription begins.
     Subscribe(Bytes),
     /// A subscription ends.
     Cancel(Bytes),
-    /// To be answered with a PONG of this content.
+    /// A PING, to be answered with a PONG of this content.
     Ping(Bytes),
 }
 
-/// One end's side of a conversation, as it is taken apart.
+/// The parser of one connection.
 #[derive(Debug)]
 pub struct ZmtpMachine {
     stage: ConversationStage,
-    /// What the other end is, once it has said so.
+    /// The type of the other end's socket, once it is known.
     socket: Option<SocketType>,
-    /// The frames of a message whose last one has not come yet, and their bytes.
+    /// The frames of a message whose last one has not arrived yet, and their bytes.
     frames: Vec<Bytes>,
     length: usize,
     limit: usize,
@@ -92,13 +92,13 @@ enum ConversationStage {
 }
 
 impl ZmtpMachine {
-    /// From the beginning, with messages of `limit` bytes at most.
+    /// Creates a parser for messages of `limit` bytes at most.
     pub fn new(limit: usize) -> Self {
         Self { stage: ConversationStage::Greeting, socket: None, frames: Vec::new(), length: 0, limit }
     }
 
-    /// Takes what comes next off the front of `buffer`; `None` when more bytes are needed. While that is so, `buffer` holds no
-    /// more than one frame's worth of bytes, as far as they have arrived.
+    /// Takes the next event off the front of `buffer`; `None` when more bytes are needed. In that state `buffer` holds no more
+    /// than one frame's worth of received bytes.
     ///
     /// # Errors
     /// [`ZmtpError`]; the conversation is over.
@@ -111,7 +111,7 @@ impl ZmtpMachine {
             self.stage = ConversationStage::Handshake;
         }
         loop {
-            // A command may come between the frames of no message, so one of the two limits is known beforehand.
+            // A command may arrive outside a message only, so one of the two limits is known beforehand.
             let limit = match self.stage {
                 ConversationStage::Open => (self.limit - self.length).max(COMMAND_BYTES),
                 _ => COMMAND_BYTES,
@@ -155,7 +155,7 @@ impl ZmtpMachine {
         if self.stage != ConversationStage::Open {
             return Err(ZmtpError::OutOfOrder);
         }
-        // Subscribers of 3.0 send messages where later ones send commands.
+        // Subscribers of 3.0 send messages for subscriptions, later ones commands.
         if matches!(self.socket, Some(SocketType::Sub | SocketType::XSub)) && self.frames.is_empty() {
             let begins = content.first().copied();
             if !has_more && let Some(0 | 1) = begins {

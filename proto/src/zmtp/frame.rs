@@ -1,4 +1,4 @@
-//! How messages and commands are cut into frames (RFC 37, "Framing"): flags, a length of one or eight bytes, the content.
+//! Frames of messages and commands (RFC 37, "Framing"): flags, a length of one or eight bytes, the content.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -8,7 +8,7 @@ use super::ZmtpError;
 const MORE: u8 = 1;
 /// The length has eight bytes.
 const LONG: u8 = 2;
-/// It is a command, and no part of a message.
+/// The frame is a command, not a part of a message.
 const COMMAND: u8 = 4;
 
 /// One frame.
@@ -19,10 +19,10 @@ pub(super) struct ZmtpFrame {
     pub(super) content: Bytes,
 }
 
-/// Takes the frame that `buffer` begins with, if it is whole; it has at most `limit` bytes.
+/// Takes the frame at the front of `buffer`, if it is complete; it has at most `limit` bytes.
 ///
 /// # Errors
-/// [`ZmtpError`], before more than the frame's header is kept.
+/// [`ZmtpError`], before more than the frame's header is stored.
 pub(super) fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<ZmtpFrame>, ZmtpError> {
     let Some((&flags, rest)) = buffer.split_first() else { return Ok(None) };
     if flags & !(MORE | LONG | COMMAND) != 0 || flags & (COMMAND | MORE) == COMMAND | MORE {

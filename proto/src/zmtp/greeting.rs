@@ -1,10 +1,10 @@
-//! How two ends greet each other (RFC 37, "Greeting"): 64 bytes with the version and the security mechanism.
+//! The greeting (RFC 37, "Greeting"): 64 bytes with the version and the security mechanism.
 
 use super::ZmtpError;
 
 pub(super) const GREETING_BYTES: usize = 64;
 
-/// What a greeting begins with. The eight bytes between the first and the last are a length that nobody reads.
+/// The first ten bytes of a greeting. The eight bytes between the first and the last are a length that is ignored.
 pub(super) const SIGNATURE: [u8; 10] = [0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f];
 
 const MAJOR: usize = 10;
@@ -12,10 +12,11 @@ const MINOR: usize = 11;
 const MECHANISM: std::ops::Range<usize> = 12..32;
 const NULL: &[u8] = b"NULL";
 
-/// The oldest version that is understood. Its minor version makes no difference to a reader: what came with 3.1 are commands.
+/// The oldest supported version. Its minor version makes no difference to a reader: 3.1 only added commands.
 const OLDEST: u8 = 3;
 
-/// The greeting of this end. It is sent at once: some peers say no more than their signature before they have seen another.
+/// Returns the greeting of this end. It is sent at once: some peers send no more than their signature before they have seen
+/// another.
 pub fn greeting() -> [u8; GREETING_BYTES] {
     let mut bytes = [0; GREETING_BYTES];
     bytes[..SIGNATURE.len()].copy_from_slice(&SIGNATURE);
@@ -24,7 +25,7 @@ pub fn greeting() -> [u8; GREETING_BYTES] {
     bytes
 }
 
-/// Whether `bytes` begin with a greeting that is whole; its length is [`GREETING_BYTES`].
+/// Returns true if `bytes` begin with a complete greeting; its length is [`GREETING_BYTES`].
 ///
 /// # Errors
 /// [`ZmtpError`], as early as it can be known.

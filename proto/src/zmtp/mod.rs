@@ -1,8 +1,7 @@
-//! ZMTP, which ZeroMQ's sockets speak: bytes in, events out, and the bytes to answer with.
+//! ZMTP, the protocol of ZeroMQ sockets: bytes in, events out, and the bytes to answer with.
 //!
 //! Versions 3.0 and 3.1, [RFC 23](https://rfc.zeromq.org/spec/23/) and [RFC 37](https://rfc.zeromq.org/spec/37/), with the NULL
-//! mechanism. Both ends send a greeting, then a READY command that says which kind of socket they are, and then messages of one
-//! or more frames.
+//! mechanism. Both ends send a greeting, then a READY command with their socket types, and then messages of one or more frames.
 
 mod command;
 mod conversation;

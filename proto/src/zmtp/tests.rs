@@ -3,14 +3,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a peer sends that is such a socket, from its greeting on.
+/// Returns the bytes that a peer with such a socket sends first, from its greeting on.
 fn opening(socket: SocketType) -> Vec<u8> {
     let mut bytes = greeting().to_vec();
     write_ready(&mut bytes, socket, false);
     bytes
 }
 
-/// All that comes of `bytes`, which arrive `step` at a time.
+/// Returns all events of `bytes`, which arrive `step` at a time.
 fn events(bytes: &[u8], step: usize, limit: usize) -> Result<Vec<ZmtpEvent>, ZmtpError> {
     let mut conversation = ZmtpMachine::new(limit);
     let mut buffer = BytesMut::new();
@@ -52,9 +52,9 @@ fn a_conversation_is_the_same_however_it_is_cut() {
     }
 }
 
-/// What libzmq 4.3.4 sends as a REQ and as a SUB, byte by byte.
+/// The bytes that libzmq 4.3.4 sends from a REQ and a SUB socket.
 #[test]
-fn what_libzmq_sends_is_understood() {
+fn bytes_of_libzmq_are_parsed() {
     let greeting =
         [&b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x01NULL"[..], &[0; 16], b"\x00", &[0; 31]].concat();
     let ready = b"\x04\x26\x05READY\x0bSocket-Type\x00\x00\x00\x03REQ\x08Identity\x00\x00\x00\x00";
@@ -99,7 +99,7 @@ fn both_forms_of_a_subscription_are_taken() {
 }
 
 #[test]
-fn a_ping_has_its_context_and_what_is_not_known_is_passed_over() {
+fn a_ping_has_its_context_and_unknown_commands_are_skipped() {
     let bytes = b"\x04\x09\x04PING\x00\x0aab\x04\x05\x04PONG\x04\x04\x03NEW";
     assert_eq!(after_opening(SocketType::Sub, bytes), Ok(vec![ZmtpEvent::Ping(Bytes::from_static(b"ab"))]));
     let mut pong = Vec::new();
@@ -118,7 +118,7 @@ fn an_endpoint_is_known_by_its_ready() {
 }
 
 #[test]
-fn strangers_and_other_versions_are_told_apart() {
+fn strangers_and_other_versions_are_distinguished() {
     let error = |bytes: &[u8]| events(bytes, 1, 100).expect_err("it is no conversation");
     assert_eq!(error(b"GET / HTTP/1.1"), ZmtpError::NoGreeting);
     assert_eq!(error(b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x00"), ZmtpError::NoGreeting);
@@ -135,7 +135,7 @@ fn strangers_and_other_versions_are_told_apart() {
 }
 
 #[test]
-fn what_is_out_of_order_ends_the_conversation() {
+fn frames_out_of_order_end_the_conversation() {
     let mut early = greeting().to_vec();
     early.extend(message(&[b"early"]));
     assert_eq!(events(&early, 64, 100), Err(ZmtpError::OutOfOrder));
@@ -177,7 +177,7 @@ fn envelopes_end_at_the_empty_frame() {
 
 proptest! {
     #[test]
-    fn any_message_comes_back(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), 1..8), step in 1usize..700) {
+    fn any_message_is_decoded_as_it_was_encoded(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), 1..8), step in 1usize..700) {
         let bytes = [opening(SocketType::Dealer), message(&frames.iter().map(Vec::as_slice).collect::<Vec<_>>())].concat();
         let frames = frames.into_iter().map(Bytes::from).collect();
         prop_assert_eq!(events(&bytes, step, 4_000).expect("a conversation").pop(), Some(ZmtpEvent::Message(frames)));
@@ -185,7 +185,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_events_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..600), step in 1usize..100) {
-        // Whatever they are, nothing panics, and how they are cut makes no difference.
+        // Arbitrary bytes never panic, and the sizes in which they arrive make no difference.
         let all = [opening(SocketType::Sub), bytes].concat();
         let (whole, cut) = (events(&all, usize::MAX, 200), events(&all, step, 200));
         prop_assert_eq!(whole.is_ok(), cut.is_ok());

@@ -191,7 +191,7 @@ impl EventSink {
 pub(crate) struct SubscriptionClosed;
 
 /// The publisher is gone, or cannot be reached.
-struct Gone(ServiceName);
+struct PublisherGone(ServiceName);
 
 impl EventQueue {
     /// Hands the next event to `take`, with the publisher that it comes from; `None` when no publisher is followed any
@@ -222,7 +222,7 @@ impl EventQueue {
             }
             match ready!(self.poll_more(task)) {
                 Some(Ok(())) => {}
-                Some(Err(Gone(from))) => return Poll::Ready(Some(take(&from, Event::Lost))),
+                Some(Err(PublisherGone(from))) => return Poll::Ready(Some(take(&from, Event::Lost))),
                 None => return Poll::Ready(None),
             }
         }
@@ -230,7 +230,7 @@ impl EventQueue {
 
     /// Begins to take what comes next, once what came before is used up; `None` when nothing will come.
     #[inline(never)]
-    fn poll_more(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<(), Gone>>> {
+    fn poll_more(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<(), PublisherGone>>> {
         if let Some((_, frames, at)) = &mut self.taking
             && let Some(after) = self.after.take()
         {
@@ -248,7 +248,7 @@ impl EventQueue {
                     self.after = Some(frame);
                 }
             }
-            Queued::Lost => return Poll::Ready(Some(Err(Gone(from)))),
+            Queued::Lost => return Poll::Ready(Some(Err(PublisherGone(from)))),
         }
         Poll::Ready(Some(Ok(())))
     }

@@ -40,7 +40,7 @@ pub(crate) async fn handshake(
     let (socket, _) = wire.ready().await?;
     let answer = match socket {
         _ if !service.is_alive() => Err("it is closing"),
-        _ if !has_place => Err("it has as many connections as it allows"),
+        _ if !has_place => Err("it has reached its connection limit"),
         SocketType::Req => Ok(SocketType::Rep),
         SocketType::Dealer => Ok(SocketType::Router),
         SocketType::Sub | SocketType::XSub => Ok(SocketType::Pub),

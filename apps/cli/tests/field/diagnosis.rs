@@ -301,7 +301,7 @@ mod counted {
         let lan = Lan::new(1);
         lan.host(0).rule("OUTPUT -o eth0 -p udp --dport 5353 -j DROP");
         let filter = told(lan.host(0), &["discover", "greeter", "--wait", SHORT]);
-        expect(&filter, "outgoing-filter", &["forbids itself", "eth0"]);
+        expect(&filter, "outgoing-filter", &["does not allow sending", "eth0"]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) fn fields<'de, V: Visitor<'de>>(
     }
 }
 
-/// Gives fields by name, and learns which names are aliases and, where fields are left out, which are required.
+/// Provides fields by name, and records which names are aliases and, when fields are left out, which are required.
 fn named_fields<'de, V: Visitor<'de>>(
     state: &mut ReflectionState,
     place: VariantIndex,
@@ -64,9 +64,9 @@ struct NamedFields<'a> {
     state: &'a mut ReflectionState,
     names: &'static [&'static str],
     shapes: &'a mut Vec<Shape>,
-    /// The fields to give, as places in `names`.
+    /// The fields to provide, as indices of `names`.
     given: &'a [usize],
-    /// How many of them were given.
+    /// The number of fields provided so far.
     given_now: &'a mut usize,
 }
 

@@ -1,10 +1,10 @@
-//! Finds out what a type looks like to bincode, by letting serde read it from made-up input.
+//! Determines the shape of a type in bincode, by letting serde read it from generated input.
 //!
-//! The type's own `Deserialize` is run against a [`Reader`] that asks like bincode and answers with
-//! probe values: again and again until every variant of every enum was read, the next probe where a type refuses one,
-//! and the shortest way out where a type contains itself. Each value that comes out is written by the type's own
-//! `Serialize` onto a tape, which must equal the tape of what was read. Two more looks, with empty and with longer
-//! lists and other numbers, find what depends on values. A type whose trace stopped early proves nothing.
+//! The type's own `Deserialize` is run against a [`Reader`] that requests values like bincode and returns probe values:
+//! repeatedly until every variant of every enum was read, with the next probe if a type refuses one, and on the shortest way out
+//! if a type contains itself. Each resulting value is written by the type's own `Serialize` onto a tape, which must equal the
+//! tape of the read values. Two more readings, with empty and with longer lists and other numbers, find shapes that depend on
+//! values. A type whose trace stopped early proves nothing.
 
 mod fields;
 mod parts;
@@ -26,28 +26,28 @@ use reader::Reader;
 use state::{Format, Mode, ReflectionState, VariantIndex};
 use tape::Tape;
 
-/// Readings of one type, at most. Each explores a variant or learns that a probe is refused.
+/// The maximum number of readings of one type. Each explores a variant or learns that a probe is refused.
 const MOST_RUNS: usize = 4_000;
 
-/// Values read in all runs together, at most.
+/// The maximum number of values read in all runs together.
 const MOST_STEPS: usize = 1_000_000;
 
-/// Runs that may end in endless recursion before a type is taken to have no end.
+/// The maximum number of runs that end in endless recursion before a type is considered endless.
 const MOST_DEAD_ENDS: usize = 200;
 
-/// Why a reading stopped.
+/// The reason why a reading stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ReadingStopped {
     reason: String,
     field: Option<FieldFault>,
 }
 
-/// What a struct has said about the names that it was given.
+/// The error that a struct has reported about the names that it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FieldFault {
     /// This field was not given.
     Missing(&'static str),
-    /// This field was given before, maybe under another name.
+    /// This field was given before, possibly under another name.
     Duplicate(&'static str),
 }
 
@@ -85,16 +85,16 @@ impl ser::Error for ReadingStopped {
     }
 }
 
-/// What was found out about a type.
+/// The result of the trace of a type.
 #[derive(Debug, Clone)]
 pub(super) struct TypeReflection {
-    /// All that was seen of it.
+    /// All shapes that were seen.
     pub(super) shapes: Shapes,
-    /// Whether equal shapes mean equal bytes, or else the reason why that is not certain.
+    /// `Ok` if equal shapes mean equal bytes, or else the reason why that is not certain.
     pub(super) proven: Result<(), String>,
 }
 
-/// Traces `T` as a format with names would read it, without proving anything: what could not be seen stays unseen.
+/// Traces `T` as a format with names would read it, without proving anything: parts that could not be seen stay unseen.
 pub(super) fn trace_readable<T: DeserializeOwned>() -> Shapes {
     let mut root = Shape::Unseen;
     let mut state = ReflectionState::new(Format::Readable);
@@ -110,8 +110,8 @@ pub(super) fn trace_readable<T: DeserializeOwned>() -> Shapes {
     Shapes { root, definitions: state.into_definitions() }
 }
 
-/// Leaves out all fields of one struct or variant, until none that is missing is missed, in readings that go straight there. Returns
-/// whether that came to an end.
+/// Leaves out all fields of one struct or variant, and adds those that are reported missing, in readings that go straight there.
+/// Returns true if that came to an end.
 fn find_required_there<T: DeserializeOwned>(
     state: &mut ReflectionState,
     root: &mut Shape,
@@ -130,7 +130,7 @@ fn find_required_there<T: DeserializeOwned>(
     false
 }
 
-/// The same by reading every variant once more: slow, and sure of coming there.
+/// Finds the required fields by reading every variant once more: slow, and certain to get there.
 fn find_required<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, place: VariantIndex) {
     state.look_for_required(place);
     for _ in 0..MOST_RUNS {
@@ -168,7 +168,7 @@ fn prove<T: Serialize + DeserializeOwned>(
     Ok(())
 }
 
-/// One reading: the outer error ends the trace, the inner one is that of the type's own `Deserialize`.
+/// The result of one reading: the outer error ends the trace, the inner one is that of the type's own `Deserialize`.
 type ReadAttempt<T> = Result<Result<T, ReadingStopped>, String>;
 
 /// Reads until every variant has been seen.
@@ -183,16 +183,16 @@ fn explore(
         match attempt(state, root, Mode::Explore)? {
             Ok(()) if state.all_explored() => return Ok(()),
             Ok(()) if state.explored() == explored => {
-                return Err("some of its variants are out of reach".to_owned());
+                return Err("some of its variants cannot be reached".to_owned());
             }
             Err(_) if state.too_deep => {
                 dead_ends += 1;
                 if dead_ends > MOST_DEAD_ENDS {
-                    return Err("it contains itself without an end".to_owned());
+                    return Err("it contains itself endlessly".to_owned());
                 }
             }
             Err(ReadingStopped { reason, .. }) if !state.excused => {
-                return Err(format!("it refuses what it asked for: {reason}"));
+                return Err(format!("it refuses the values that it requested: {reason}"));
             }
             _ => {}
         }
@@ -200,7 +200,7 @@ fn explore(
     Err("it takes too many attempts to see all of it".to_owned())
 }
 
-/// Reads every variant once more in another `mode`. A type may refuse that: a list that must not be empty, say.
+/// Reads every variant once more in another `mode`. A type may refuse that: a list that must not be empty, for example.
 fn vary<T: Serialize + DeserializeOwned>(
     state: &mut ReflectionState,
     root: &mut Shape,
@@ -236,18 +236,18 @@ fn attempt_both_ways<T: Serialize + DeserializeOwned>(
         Ok(value) => value,
         Err(stopped) => return Ok(Err(stopped)),
     };
-    // Sets and maps keep one of two equal elements, so that a wide reading is not written back as it was.
+    // Sets and maps keep one of two equal elements, so a wide reading is not written back as it was.
     if mode != Mode::Wide {
         let mut written = Vec::new();
         value.serialize(Tape(&mut written)).map_err(|stopped| format!("it {stopped}"))?;
         if written != state.tape {
-            return Err("it writes something else than it reads".to_owned());
+            return Err("it writes other values than it reads".to_owned());
         }
     }
     Ok(Ok(()))
 }
 
-/// Reads one `T`, and adds what was seen to `root`.
+/// Reads one `T`, and adds the shapes it saw to `root`.
 fn run<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, mode: Mode) -> ReadAttempt<T> {
     state.restart(mode);
     let mut seen = Shape::Unseen;
@@ -257,19 +257,19 @@ fn run<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, mode:
         Err(_) => state.refuse(),
     }
     if root.unify(seen).is_err() {
-        return Err("it does not always read the same".to_owned());
+        return Err("it does not always read the same values".to_owned());
     }
     if let Some(reason) = state.given_up.take() {
         return Err(reason);
     }
     if state.total_steps > MOST_STEPS {
-        return Err("it is too large to be read whole".to_owned());
+        return Err("it is too large to be read completely".to_owned());
     }
     Ok(value)
 }
 
 impl Shapes {
-    /// Whether nothing was left unseen.
+    /// Returns true if nothing was left unseen.
     fn is_whole(&self) -> bool {
         self.root.is_whole()
             && self.definitions.iter().all(|definition| match definition {

@@ -1,4 +1,4 @@
-//! Reads what lies side by side: elements of lists, tuples and maps.
+//! Reads elements of lists, tuples and maps.
 
 use std::any::type_name;
 
@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::state::ReflectionState;
 use crate::codec::shape::Shape;
 
-/// Lets `visit` read up to `length` parts or entries, and notes their shapes.
+/// Lets `visit` read up to `length` parts or entries, and records their shapes.
 pub(super) fn parts<T>(
     state: &mut ReflectionState,
     shapes: &mut Vec<Shape>,

@@ -1,11 +1,11 @@
-//! Values that types are tried with, and which of them a type has refused.
+//! Probe values, and the record of those that a type has refused.
 
 use std::collections::HashMap;
 
-/// Numbers, all of them valid in every integer type.
+/// Probe numbers, all of them valid in every integer type.
 const NUMBERS: [u8; 8] = [0, 1, 2, 3, 7, 10, 16, 100];
 
-/// Texts that common validating types take: numbers, dates, addresses, links, ids, colours.
+/// Probe texts that common validating types accept: numbers, dates, addresses, links, ids, colours.
 const TEXTS: [&str; 24] = [
     "",
     "0",
@@ -35,14 +35,14 @@ const TEXTS: [&str; 24] = [
 
 const CHARS: [char; 3] = ['a', '0', 'A'];
 
-/// Byte strings are zeros of every length up to this one, and of the length that the type takes in memory, which is what an
-/// array of bytes wants.
+/// The longest of the probe byte strings, which are zeros of every length up to this one, and of the type's size in memory, which
+/// is the length of an array of bytes.
 const MOST_BYTES: usize = 64;
 
-/// The longest of them.
+/// The longest byte string of a type's size.
 const LONGEST_BYTES: usize = 64 << 10;
 
-/// What a type may find that takes whatever comes.
+/// The kind of value presented to a type that accepts any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProbeKind {
     Unit,
@@ -56,18 +56,18 @@ pub(super) enum ProbeKind {
 const KINDS: [ProbeKind; 6] =
     [ProbeKind::Unit, ProbeKind::Text, ProbeKind::Number, ProbeKind::Truth, ProbeKind::Map, ProbeKind::List];
 
-/// A kind of place in a type: the type that holds it and the type of the value itself.
+/// A kind of site in a type: the type that holds it and the type of the value itself.
 type ProbeSite = (&'static str, &'static str);
 
-/// Which value comes next at each place.
+/// The next probe value for each site.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
     refused: HashMap<ProbeSite, usize>,
-    /// The place that was filled last in this run, with the number of values that there are for it.
+    /// The site that was filled last in this run, with the number of probe values for it.
     last: Option<(ProbeSite, usize)>,
-    /// Whether a value was refused in this run: the first refusal is the one that counts.
+    /// Set if a value was refused in this run: only the first refusal counts.
     bumped: bool,
-    /// Whether places that refuse nothing get their second value.
+    /// Set if sites that refuse nothing get their second value.
     vary: bool,
 }
 
@@ -79,10 +79,10 @@ impl Probes {
         self.vary = vary;
     }
 
-    /// Notes that the value filled in last was refused.
+    /// Records that the last value was refused.
     ///
     /// # Errors
-    /// Every value for that place has been refused; the name of its type.
+    /// Every value for that site has been refused; the name of its type.
     pub(super) fn refuse(&mut self) -> Result<(), &'static str> {
         if self.bumped {
             return Ok(());
@@ -102,33 +102,33 @@ impl Probes {
         }
     }
 
-    /// The number for `place`.
+    /// Returns the number for `place`.
     pub(super) fn number(&mut self, place: ProbeSite) -> u8 {
         NUMBERS[self.choose(place, NUMBERS.len())]
     }
 
-    /// The truth value for `place`.
+    /// Returns the truth value for `place`.
     pub(super) fn truth(&mut self, place: ProbeSite) -> bool {
         self.choose(place, 2) == 1
     }
 
-    /// The character for `place`.
+    /// Returns the character for `place`.
     pub(super) fn character(&mut self, place: ProbeSite) -> char {
         CHARS[self.choose(place, CHARS.len())]
     }
 
-    /// The text for `place`.
+    /// Returns the text for `place`.
     pub(super) fn text(&mut self, place: ProbeSite) -> &'static str {
         TEXTS[self.choose(place, TEXTS.len())]
     }
 
-    /// The bytes for `place`, whose type takes `size` bytes in memory.
+    /// Returns the bytes for `place`, whose type takes `size` bytes in memory.
     pub(super) fn bytes(&mut self, place: ProbeSite, size: usize) -> Vec<u8> {
         let length = self.choose(place, MOST_BYTES + 2);
         vec![0; if length > MOST_BYTES { size.min(LONGEST_BYTES) } else { length }]
     }
 
-    /// The kind of value for `place`.
+    /// Returns the kind of value for `place`.
     pub(super) fn kind(&mut self, place: ProbeSite) -> ProbeKind {
         KINDS[self.choose(place, KINDS.len())]
     }

@@ -1,4 +1,4 @@
-//! A deserialiser that asks like bincode, answers with probe values, and notes what it was asked for.
+//! A deserialiser that requests values like bincode, returns probe values, and records the requests.
 
 use std::any::type_name;
 
@@ -23,7 +23,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads a value held by the type `holder`, and notes in `seen` what it is.
+    /// Creates the reader of a value held by the type `holder`, which records its shape in `seen`.
     pub(super) fn new(state: &'a mut ReflectionState, seen: &'a mut Shape, holder: &'static str) -> Self {
         Self { state, seen, holder }
     }
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Answers a type that takes what comes. Bincode cannot; other formats may send any of these.
+    /// Answers a type that accepts any value. Bincode cannot; other formats may send any of these.
     fn anything<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadingStopped> {
         *self.seen = Shape::Any;
         self.state.step()?;
@@ -172,7 +172,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         result
     }
 
-    /// Bincode writes a newtype as what it holds; a type that checks it gets probes of its own.
+    /// Bincode writes a newtype as its content; a type that checks the content gets probes of its own.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -205,7 +205,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         let Self { state, seen, .. } = self;
         let mut shapes = Vec::new();
         let result = parts(state, &mut shapes, length, |list| visitor.visit_seq(list));
-        // Parts that the type does not ask for stay unseen: bincode would not skip them.
+        // Parts that the type does not request stay unseen: bincode would not skip them.
         shapes.resize(length, Shape::Unseen);
         *seen = Shape::Tuple(shapes);
         result

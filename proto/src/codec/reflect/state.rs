@@ -1,4 +1,4 @@
-//! All that a trace knows of a type, and what it does next.
+//! The state of a trace: the knowledge of a type, and the next step.
 
 use std::any::type_name;
 use std::collections::HashMap;
@@ -8,31 +8,31 @@ use super::probe::Probes;
 use super::tape::Token;
 use crate::codec::shape::{Conflict, Content, Definition, Fields};
 
-/// Structs and enums inside each other, at most: more are taken for recursion that does not end.
+/// The maximum depth of structs and enums inside each other: beyond it recursion is considered endless.
 const DEEPEST: usize = 32;
 
-/// Options, lists, tuples and newtypes inside each other with no struct or enum between, at most.
+/// The maximum depth of options, lists, tuples and newtypes inside each other with no struct or enum between.
 const MOST_WRAPPERS: usize = 32;
 
-/// Values of one reading, at most.
+/// The maximum number of values of one reading.
 const MOST_STEPS: usize = 50_000;
 
-/// The kind of format that is played.
+/// The kind of format that is simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// Without names, without descriptions of what comes.
+    /// Without names, and not self-describing.
     Bincode,
-    /// With names and descriptions, for people: addresses and times are text.
+    /// With names, self-describing and human-readable: addresses and times are text.
     Readable,
 }
 
 /// A struct, or a variant of an enum by its number: definition first.
 pub(super) type VariantIndex = (usize, usize);
 
-/// How options and lists are answered.
+/// The content of options and lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Something in each, to see what it is.
+    /// One element in each, to see its shape.
     Explore,
     /// Nothing in any.
     Small,
@@ -40,17 +40,17 @@ pub(super) enum Mode {
     Wide,
 }
 
-/// How a struct or an enum is recognised. Names of types alone are not unique.
+/// The identity of a struct or an enum. Names of types alone are not unique.
 type TypeKey = (&'static str, &'static str, &'static [&'static str]);
 
-/// What is known of an enum's variant apart from its shape.
+/// The state of an enum's variant apart from its shape.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct VariantProgress {
-    /// It was read to its end, where it need not be cut short.
+    /// It was read to its end, without being cut short unnecessarily.
     pub(super) explored: bool,
     /// The type does not know it.
     pub(super) refused: bool,
-    /// How often choosing it where an enum contains itself led nowhere.
+    /// The number of dead ends after choosing it in an enum that contains itself.
     pub(super) dead_ends: usize,
 }
 
@@ -61,11 +61,11 @@ pub(super) struct OpenType {
     pub(super) forced: Option<usize>,
 }
 
-/// All that is known of a type, and where the present reading stands.
+/// The knowledge of a type, and the state of the present reading.
 pub(super) struct ReflectionState {
     pub(super) definitions: Vec<Definition>,
     ids: HashMap<TypeKey, usize>,
-    /// Of each enum, by its number, the variants. Empty for structs.
+    /// The variants of each enum, by its number. Empty for structs.
     progress: Vec<Vec<VariantProgress>>,
     /// The number of parts of the structs and variants that were read to their end.
     lengths: HashMap<VariantIndex, usize>,
@@ -76,35 +76,35 @@ pub(super) struct ReflectionState {
     pub(super) aliases: HashMap<VariantIndex, Vec<&'static str>>,
     /// The variants that were chosen in this reading, in order: enum first.
     chosen: Vec<VariantIndex>,
-    /// Those that are to be chosen first, so that a reading comes to a certain place.
+    /// The variants to choose first, so that a reading arrives at a certain type.
     plan: Vec<VariantIndex>,
-    /// The structs and variants with named fields that this reading has come to, each after how many choices.
+    /// The structs and variants with named fields that this reading has reached, each with the number of choices before it.
     visited: Vec<(VariantIndex, usize)>,
-    /// By which choices a reading comes to a struct or variant with named fields.
+    /// The choices by which a reading reaches a struct or variant with named fields.
     routes: HashMap<VariantIndex, Vec<VariantIndex>>,
-    /// An enum was passed in this reading that has variants left to explore.
+    /// Set if this reading passed an enum that has variants left to explore.
     pub(super) unfinished: bool,
     pub(super) probes: Probes,
     mode: Mode,
     open: Vec<OpenType>,
-    /// Entries of `open` that stand there twice.
+    /// Entries of `open` that occur twice.
     pub(super) recursions: usize,
     wrappers: usize,
     steps: usize,
-    /// Values of all readings together.
+    /// The number of values of all readings together.
     pub(super) total_steps: usize,
-    /// What bincode would have read.
+    /// The tokens that bincode would have read.
     pub(super) tape: Vec<Token>,
-    /// This reading ended because it went too deep.
+    /// Set if this reading ended because it went too deep.
     pub(super) too_deep: bool,
-    /// This reading may fail: something was learned from it.
+    /// Set if this reading may fail, because something was learned from it.
     pub(super) excused: bool,
-    /// Why no further reading can help.
+    /// The reason why no further reading can help.
     pub(super) given_up: Option<String>,
 }
 
 impl ReflectionState {
-    /// Nothing is known yet.
+    /// Creates the state of a new trace.
     pub(super) fn new(format: Format) -> Self {
         Self {
             format,
@@ -150,22 +150,22 @@ impl ReflectionState {
         self.excused = false;
     }
 
-    /// How many variants were read to their end.
+    /// Returns the number of variants that were read to their end.
     pub(super) fn explored(&self) -> usize {
         self.progress.iter().flatten().filter(|progress| progress.explored).count()
     }
 
-    /// Whether all variants that can be read were.
+    /// Returns true if all readable variants were read.
     pub(super) fn all_explored(&self) -> bool {
         self.progress.iter().flatten().all(|progress| progress.explored || progress.refused)
     }
 
-    /// Makes all variants be read once more.
+    /// Marks all variants to be read once more.
     pub(super) fn forget_explored(&mut self) {
         self.progress.iter_mut().flatten().for_each(|progress| progress.explored = false);
     }
 
-    /// Structs and variants with named fields.
+    /// Returns the structs and variants with named fields.
     pub(super) fn structs(&self) -> impl Iterator<Item = VariantIndex> + '_ {
         self.definitions.iter().enumerate().flat_map(|(id, definition)| {
             let variants = match definition {
@@ -178,15 +178,15 @@ impl ReflectionState {
         })
     }
 
-    /// From now on gives only those fields of `place` that have been missed before, and explores all variants once more.
+    /// From now on gives only those fields of `place` that have been reported missing, and explores all variants once more.
     pub(super) fn look_for_required(&mut self, place: VariantIndex) {
         self.sparse = Some(place);
         self.plan.clear();
         self.forget_explored();
     }
 
-    /// From now on gives only those fields of `place` that have been missed before, and goes straight there. Returns whether it is known
-    /// by which choices.
+    /// From now on gives only those fields of `place` that have been reported missing, and goes straight there. Returns true if
+    /// the choices leading there are known.
     pub(super) fn go_for_required(&mut self, place: VariantIndex) -> bool {
         self.sparse = Some(place);
         match self.routes.get(&place) {
@@ -196,24 +196,24 @@ impl ReflectionState {
         true
     }
 
-    /// This reading has come to a struct or variant with named fields.
+    /// Records that this reading has reached a struct or variant with named fields.
     pub(super) fn visit(&mut self, place: VariantIndex) {
         self.visited.push((place, self.chosen.len()));
     }
 
-    /// Returns whether this reading has come to `place`.
+    /// Returns true if this reading has reached `place`.
     pub(super) fn has_visited(&self, place: VariantIndex) -> bool {
         self.visited.iter().any(|(visited, _)| *visited == place)
     }
 
-    /// Notes how this reading, which went well, has come to wherever none came before.
+    /// Records the choices by which this successful reading has reached types that none reached before.
     pub(super) fn keep_routes(&mut self) {
         for (place, choices) in &self.visited {
             self.routes.entry(*place).or_insert_with(|| self.chosen[..*choices].to_vec());
         }
     }
 
-    /// All that was found out about structs and enums.
+    /// Returns the definitions of all structs and enums found.
     pub(super) fn into_definitions(mut self) -> Vec<Definition> {
         let places: Vec<VariantIndex> = self.structs().collect();
         for place in places {
@@ -232,7 +232,7 @@ impl ReflectionState {
         ReadingStopped::new(reason)
     }
 
-    /// Notes that the value filled in last does not do.
+    /// Records that the last value was refused.
     pub(super) fn refuse(&mut self) {
         if self.excused || self.too_deep {
             return;
@@ -255,7 +255,11 @@ impl ReflectionState {
     pub(super) fn step(&mut self) -> Result<(), ReadingStopped> {
         self.steps += 1;
         self.total_steps += 1;
-        if self.steps > MOST_STEPS { Err(self.give_up("it is too large to be read whole")) } else { Ok(()) }
+        if self.steps > MOST_STEPS {
+            Err(self.give_up("it is too large to be read completely"))
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn length(&self) -> usize {
@@ -335,8 +339,7 @@ impl ReflectionState {
         result
     }
 
-    /// The variant to read next of an enum: the one that is planned, one that is not explored, or the best way
-    /// out.
+    /// Returns the variant of an enum to read next: the planned one, one that is not explored, or the best way out.
     pub(super) fn choose_variant(&mut self, id: usize, recursing: bool) -> usize {
         let planned = self.plan.get(self.chosen.len()).filter(|(planned, _)| *planned == id);
         let variant = match planned {
@@ -362,14 +365,14 @@ impl ReflectionState {
         self.progress[id].iter().position(|progress| !progress.explored && !progress.refused)
     }
 
-    /// What is known of a variant.
+    /// Returns the state of a variant.
     pub(super) fn progress(&mut self, (id, variant): VariantIndex) -> &mut VariantProgress {
         &mut self.progress[id][variant]
     }
 
-    /// Takes a conflict for the end of the trace.
+    /// Ends the trace on a conflict.
     pub(super) fn agreed(&mut self, unified: Result<(), Conflict>) -> Result<(), ReadingStopped> {
-        unified.map_err(|Conflict| self.give_up("it does not always read the same"))
+        unified.map_err(|Conflict| self.give_up("it does not always read the same values"))
     }
 
     /// Checks that a struct or variant that was read to its end had as many parts as before.
@@ -386,7 +389,7 @@ impl ReflectionState {
     }
 }
 
-/// The named fields of a struct, or of an enum's variant.
+/// Returns the named fields of a struct, or of an enum's variant.
 fn fields_of(definition: &Definition, variant: usize) -> Option<&Fields> {
     match definition {
         Definition::Struct { fields, .. } => Some(fields),
@@ -397,7 +400,7 @@ fn fields_of(definition: &Definition, variant: usize) -> Option<&Fields> {
     }
 }
 
-/// [`fields_of`] to be changed.
+/// Returns the same fields as [`fields_of`], mutably.
 fn fields_of_mut(definition: &mut Definition, variant: usize) -> Option<&mut Fields> {
     match definition {
         Definition::Struct { fields, .. } => Some(fields),

@@ -1,4 +1,4 @@
-//! What bincode would read or write, token by token: a type is safe where both tapes are equal.
+//! The tokens that bincode would read or write: a type is safe if both tapes are equal.
 
 use serde::ser::{
     Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
@@ -8,7 +8,7 @@ use serde::ser::{
 use super::ReadingStopped;
 use crate::codec::shape::Leaf;
 
-/// One thing that bincode reads or writes. Tuples, structs and units take no bytes of their own.
+/// One item that bincode reads or writes. Tuples, structs and units take no bytes of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
     Leaf(Leaf),
@@ -19,7 +19,7 @@ pub(super) enum Token {
     Variant(u32),
 }
 
-/// A serialiser that notes what bincode would write.
+/// A serialiser that records the tokens that bincode would write.
 pub(super) struct Tape<'a>(pub(super) &'a mut Vec<Token>);
 
 macro_rules! leaves {
@@ -146,7 +146,7 @@ impl Serializer for Tape<'_> {
 }
 
 fn unknown_length() -> ReadingStopped {
-    ReadingStopped::new("writes a list or map without saying its length first")
+    ReadingStopped::new("writes a list or map without giving its length first")
 }
 
 macro_rules! unnamed_parts {

@@ -1,4 +1,4 @@
-//! What a trace costs, and that going straight to a struct finds what reading everything finds.
+//! Tests of the cost of a trace, and of the equality of direct and complete readings.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -55,10 +55,10 @@ protocol! {
 
 const VARIANTS: usize = 27;
 
-/// Fields of one message, with all that they hold.
+/// The number of fields of one message, nested ones included.
 const FIELDS: usize = 16;
 
-/// The trace as formats with names read it, with or without going straight to each struct, and how many values that read.
+/// Returns the trace as formats with names read it, with or without going straight to each struct, and the number of values read.
 fn readable<T: DeserializeOwned>(goes_straight: bool) -> (Shapes, usize) {
     let mut root = Shape::Unseen;
     let mut state = ReflectionState::new(Format::Readable);
@@ -91,7 +91,7 @@ struct Aliased {
     hidden: Hidden,
 }
 
-/// Only read where its holder is not left out.
+/// Only read if its holder is not left out.
 #[derive(Default, Serialize, Deserialize)]
 struct Hidden {
     required: u8,
@@ -122,7 +122,7 @@ fn at_least_one<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8,
 }
 
 #[test]
-fn the_short_way_finds_what_the_long_one_finds() {
+fn direct_and_complete_readings_find_the_same() {
     fn same<T: DeserializeOwned>() {
         let ((short, _), (long, _)) = (readable::<T>(true), readable::<T>(false));
         assert_eq!(format!("{short:?}"), format!("{long:?}"));

@@ -1,4 +1,4 @@
-//! Reads enums: chooses which variant comes next, and notes what it holds.
+//! Reads enums: chooses the next variant, and records its content.
 
 use std::any::type_name;
 

@@ -1,4 +1,4 @@
-//! Bytes from strangers: none of them panic, take more than the limits allow, or take long to refuse.
+//! Tests with malicious bytes: they never cause a panic, exceed the limits, or take long to be refused.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
@@ -48,12 +48,12 @@ enum Untagged {
     Map(HashMap<String, Untagged>),
 }
 
-/// The length of a list or a text as bincode writes it.
+/// Returns the length of a list or a text as bincode writes it.
 fn length(length: u64) -> Vec<u8> {
     bytes_of(&length, Encoding::Bincode)
 }
 
-/// Refuses `bytes` within a time in which nobody could do what they ask for.
+/// Refuses `bytes` in a time too short for the allocation that they announce.
 #[track_caller]
 fn refused<T: WireType>(bytes: &[u8], encoding: Encoding) -> DecodeError {
     let start = Instant::now();
@@ -97,7 +97,10 @@ fn a_forged_length_allocates_nothing() {
 #[test]
 fn elements_without_bytes_are_counted() {
     let bytes = length(3_000_000_000);
-    assert_eq!(refused::<Vec<()>>(&bytes, Encoding::Bincode).problem, "has more elements than a message may");
+    assert_eq!(
+        refused::<Vec<()>>(&bytes, Encoding::Bincode).problem,
+        "has more elements than the limit of a message"
+    );
     refused::<Vec<Empty>>(&bytes, Encoding::Bincode);
     refused::<Vec<[u64; 0]>>(&bytes, Encoding::Bincode);
     refused::<HashMap<(), ()>>(&bytes, Encoding::Bincode);
@@ -113,14 +116,17 @@ fn depth_is_bounded_for_every_type() {
     {
         for error in [refused::<Node>(&bytes, encoding), refused::<Chain>(&bytes, encoding)] {
             assert!(
-                error.problem == "is nested deeper than a message may be"
+                error.problem == "is nested deeper than the limit of a message"
                     || encoding == Encoding::MessagePack,
                 "{error}"
             );
         }
     }
     let bytes = vec![0; 100_000];
-    assert_eq!(refused::<Expr>(&bytes, Encoding::Bincode).problem, "is nested deeper than a message may be");
+    assert_eq!(
+        refused::<Expr>(&bytes, Encoding::Bincode).problem,
+        "is nested deeper than the limit of a message"
+    );
     let lists = vec![0x91; 100_000];
     refused::<serde_json::Value>(&lists, Encoding::MessagePack);
     refused::<Untagged>(&lists, Encoding::MessagePack);
@@ -131,7 +137,7 @@ fn depth_is_bounded_for_every_type() {
     refused::<Node>(&[&[0x81, 0xa1, b'z'][..], &lists].concat(), Encoding::MessagePack);
     refused::<Node>(&[0x81, 0xa4, b'n', b'e', b'x', b't'].repeat(20_000), Encoding::MessagePack);
 
-    // What is allowed does decode, and one more does not.
+    // A value at the limit decodes, and one beyond does not.
     let chain =
         |levels: u32| (1..levels).fold(Node { next: None }, |node, _| Node { next: Some(Box::new(node)) });
     for encoding in ENCODINGS {
@@ -145,7 +151,7 @@ fn depth_is_bounded_for_every_type() {
 #[test]
 fn memory_is_bounded_where_few_bytes_make_large_values() {
     let nones = [length(1_000_000), vec![0; 1_000_000]].concat();
-    let problem = "takes more memory than a message may";
+    let problem = "takes more memory than the limit of a message";
     assert_eq!(refused::<Vec<String>>(&nones, Encoding::Bincode).problem, problem);
     assert_eq!(refused::<Vec<Option<[[u64; 32]; 32]>>>(&nones, Encoding::Bincode).problem, problem);
     assert_eq!(
@@ -225,7 +231,7 @@ impl Random {
     }
 }
 
-/// Changes, cuts, lengthens and replaces `good` in many ways, and reads all that as a `T`.
+/// Changes, cuts, lengthens and replaces `good` in many ways, and reads the results as a `T`.
 fn shake<T: WireType>(random: &mut Random, good: &T) {
     let limits = DecodeLimits { bytes: 1 << 20, values: 1_000, ..DecodeLimits::default() };
     for encoding in ENCODINGS {
@@ -244,7 +250,7 @@ fn shake<T: WireType>(random: &mut Random, good: &T) {
                     bytes[place] = random.next() as u8;
                 }
             }
-            // Whatever comes out, it came out without a panic; an error can be shown.
+            // The result does not matter, if there is no panic; an error can be displayed.
             if let Err(error) = decode::<T>(&bytes, encoding, &limits) {
                 assert!(!error.to_string().is_empty());
             }

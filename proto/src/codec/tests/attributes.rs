@@ -1,4 +1,4 @@
-//! What serde's attributes mean for bincode and for MessagePack.
+//! Tests of serde's attributes in bincode and in MessagePack.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{bytes_of, read};
 use crate::codec::{Encoding, WireType, encode_preferring, type_info};
 
-/// Takes `value` through what two ends with this type would use: bincode if it is proven and this value allows it.
+/// Encodes and decodes `value` as two ends with this type would: in bincode if it is proven and this value allows it.
 fn sent<T: WireType>(value: &T) -> (Encoding, T) {
     let preferred = match type_info::<T>().fingerprint() {
         Some(_) => Encoding::Bincode,
@@ -82,7 +82,7 @@ fn ninety_nine() -> u8 {
 
 #[test]
 fn a_field_that_is_left_out_sends_the_value_as_message_pack() {
-    // No probe is skipped here, so that the type is taken for safe, and the serialiser finds out.
+    // No probe is skipped here, so the type is considered safe, and the serialiser detects it.
     travels_in(Encoding::Bincode, SkipsLarge { a: 1, b: 2, c: 3 });
     travels_in(Encoding::MessagePack, SkipsLarge { a: 1, b: 99, c: 3 });
     assert!(type_info::<Skips>().why_not().is_some_and(|why| why.contains("`b`")));
@@ -242,7 +242,7 @@ fn a_value_that_its_type_refuses_is_refused_in_both_encodings() {
     }
 }
 
-/// Reads a number and, depending on it, something else.
+/// Reads a number and, depending on it, another value.
 struct Version;
 
 impl Serialize for Version {
@@ -275,5 +275,5 @@ impl<'de> Deserialize<'de> for Version {
 
 #[test]
 fn a_type_whose_shape_depends_on_a_value_is_not_proven() {
-    assert_eq!(type_info::<Version>().why_not(), Some("it does not always read the same"));
+    assert_eq!(type_info::<Version>().why_not(), Some("it does not always read the same values"));
 }

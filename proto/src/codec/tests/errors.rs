@@ -1,4 +1,4 @@
-//! What people are told when a value does not fit.
+//! Tests of the error messages for values of the wrong type.
 
 use std::collections::HashMap;
 
@@ -37,14 +37,14 @@ struct Ping;
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Pong {}
 
-/// What reading `json` as an order says.
+/// Returns the error of reading `json` as an order.
 fn complaint(json: serde_json::Value) -> String {
     let bytes = bytes_of(&json, Encoding::MessagePack);
     read::<Order>(&bytes, Encoding::MessagePack).expect_err("it does not fit").to_string()
 }
 
 #[test]
-fn an_error_names_the_field_and_what_was_expected() {
+fn an_error_names_the_field_and_the_expected_type() {
     let item = json!({ "pos": [0, 0.5, 1], "name": "a" });
     for (json, text) in [
         (
@@ -125,7 +125,7 @@ fn a_message_without_content_takes_every_empty_form() {
         let bytes = bytes_of(&form, Encoding::MessagePack);
         assert!(read::<Ping>(&bytes, Encoding::MessagePack).is_err(), "{form}");
     }
-    // Fields that a struct does not know are passed over, as serde does.
+    // Unknown fields of a struct are skipped, as serde does.
     assert_eq!(
         read(&bytes_of(&json!({ "a": 1 }), Encoding::MessagePack), Encoding::MessagePack),
         Ok(Pong {})

@@ -1,4 +1,5 @@
-//! Two versions of one program keep talking: the second has a field added, one renamed, and two variants swapped.
+//! Tests of two versions of one program that exchange messages: the second has a field added, one renamed, and two variants
+//! swapped.
 
 use std::fmt::Debug;
 
@@ -87,7 +88,7 @@ fn the_versions_understand_each_other() {
 }
 
 #[test]
-fn an_alias_reads_what_older_versions_write() {
+fn an_alias_reads_the_output_of_older_versions() {
     let old = v1::Move { target: [0.0; 2], speed: 9, how: v1::How::Fast };
     let new: v3::Move = to_other_version(&old);
     assert_eq!(new, v3::Move { target: [0.0; 2], velocity: 9, how: v2::How::Fast, note: None });

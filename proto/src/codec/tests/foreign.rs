@@ -1,4 +1,4 @@
-//! Types that are not made for us travel in both encodings, and come back as they were.
+//! Tests of types from other crates: they are encoded in both encodings, and decoded unchanged.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, LinkedList, VecDeque};
 use std::fmt::Debug;
@@ -16,7 +16,7 @@ use super::{bytes_of, read};
 use crate::codec::{Encoding, WireType, type_info};
 use crate::name::{ServiceName, Topic};
 
-/// Both encodings bring `value` back, and bincode is proven safe.
+/// Checks that both encodings preserve `value`, and that bincode is proven safe.
 fn travels<T: WireType + PartialEq + Debug>(value: T) {
     let info = type_info::<T>();
     assert_eq!(info.why_not(), None, "{}: {}", info.name(), info.shape_text());
@@ -169,7 +169,7 @@ fn types_that_no_trace_can_see_through_end_their_trace() {
     #[allow(dead_code)]
     struct Chain(Option<Box<Chain>>);
     for (info, reason) in [
-        (type_info::<Endless>(), "contains itself without an end"),
+        (type_info::<Endless>(), "contains itself endlessly"),
         (type_info::<Never>(), "no variants"),
         (type_info::<Bare>(), "contains itself through a tuple or a newtype"),
         (type_info::<Chain>(), "contains itself through a tuple or a newtype"),
@@ -184,7 +184,7 @@ fn a_type_that_is_too_large_to_be_seen_whole_ends_its_trace() {
     type Many<T> = [Vec<T>; 32];
     #[derive(Serialize, Deserialize)]
     struct Large(Many<Many<Many<Many<u8>>>>);
-    assert_eq!(type_info::<Large>().why_not(), Some("it is too large to be read whole"));
+    assert_eq!(type_info::<Large>().why_not(), Some("it is too large to be read completely"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the codec promises, one promise a module.
+//! Tests of the codec's guarantees, one per module.
 
 mod attacks;
 mod attributes;
@@ -11,7 +11,7 @@ mod wide;
 
 use super::*;
 
-/// The bytes of `value`.
+/// Returns the bytes of `value`.
 fn bytes_of<T: WireType>(value: &T, encoding: Encoding) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(value, encoding, usize::MAX, &mut bytes).expect("a value of a test encodes");

@@ -1,4 +1,4 @@
-//! Pairs of types that a schema does not tell apart, and whose bincode differs; and pairs that are one on the wire.
+//! Pairs of types that a schema does not distinguish, and whose bincode differs; and pairs that are equal on the wire.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
@@ -131,7 +131,7 @@ mod seconds {
     }
 }
 
-/// Two types that must never meet in bincode.
+/// Checks that two types never use bincode together.
 fn apart<A: WireType, B: WireType>() {
     let (a, b) = (type_info::<A>(), type_info::<B>());
     if let (Some(one), Some(other)) = (a.fingerprint(), b.fingerprint()) {
@@ -139,7 +139,7 @@ fn apart<A: WireType, B: WireType>() {
     }
 }
 
-/// Two types that are proven and have one fingerprint.
+/// Checks that two types are proven and have one fingerprint.
 fn alike<A: WireType, B: WireType>() {
     let (a, b) = (type_info::<A>(), type_info::<B>());
     assert_eq!(a.why_not(), None, "{}: {}", a.name(), a.shape_text());
@@ -147,7 +147,7 @@ fn alike<A: WireType, B: WireType>() {
     assert_eq!(a.fingerprint(), b.fingerprint(), "{} and {}", a.shape_text(), b.shape_text());
 }
 
-/// Two versions of a type that are proven, and must never meet in bincode.
+/// Checks that two versions of a type are proven, and never use bincode together.
 fn versions<A: WireType, B: WireType>() {
     for info in [type_info::<A>(), type_info::<B>()] {
         assert_eq!(info.why_not(), None, "{}: {}", info.name(), info.shape_text());
@@ -231,12 +231,12 @@ fn types_of_one_layout_have_one_fingerprint() {
 }
 
 #[test]
-fn what_cannot_be_proven_says_why() {
+fn unproven_types_give_the_reason() {
     for (info, reason) in [
         (type_info::<single::SkipIf>(), "leaves out the field `b`"),
-        (type_info::<single::SkipSerializing>(), "writes something else than it reads"),
-        (type_info::<single::Uneven>(), "writes something else than it reads"),
-        (type_info::<single::SkipMiddle>(), "writes something else than it reads"),
+        (type_info::<single::SkipSerializing>(), "writes other values than it reads"),
+        (type_info::<single::Uneven>(), "writes other values than it reads"),
+        (type_info::<single::SkipMiddle>(), "writes other values than it reads"),
         (type_info::<single::Tagged>(), "self-describing"),
         (type_info::<single::Either>(), "self-describing"),
         (type_info::<single::Flat>(), "self-describing"),

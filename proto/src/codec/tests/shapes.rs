@@ -1,5 +1,5 @@
-//! What a trace sees, as the text that fingerprints are made of. A change here cuts programs off from older ones: they
-//! still talk, but no longer in bincode.
+//! Tests of the shapes that a trace sees, as the text from which fingerprints are computed. A change here separates programs from
+//! older ones: they can still exchange messages, but no longer in bincode.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

@@ -1,4 +1,5 @@
-//! Integers of 128 bits, and what else serde holds in a form of its own before it knows the type, in every shape.
+//! Tests of 128-bit integers, and of other values that serde buffers in a form of its own before it knows the type, in every
+//! shape.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -13,7 +14,7 @@ use crate::codec::{EncodeError, Encoding, WireType, encode_preferring, type_info
 const BIG: u128 = u128::from_be_bytes(*b"this could be te");
 const LOW: i128 = i128::MIN + 5;
 
-/// Two ends with this type, and two of which one has another version of it.
+/// Checks two ends with this type, and two of which one has another version of it.
 fn travels<T: WireType + PartialEq + Debug>(value: T) {
     let preferred = match type_info::<T>().fingerprint() {
         Some(_) => vec![Encoding::Bincode, Encoding::MessagePack],
@@ -26,7 +27,7 @@ fn travels<T: WireType + PartialEq + Debug>(value: T) {
     }
 }
 
-/// Refused by the sender, with what stands at `path`.
+/// Checks that the sender refuses a value, with the part at `path`.
 fn is_refused<T: WireType>(value: T, path: &str) {
     is_refused_as("128 bits", value, path);
 }
@@ -152,7 +153,7 @@ fn bytes_are_refused_where_they_would_become_text() {
     is_refused_as("bytes", Holder { robots: vec![Untagged::Unit, Untagged::Bytes(text())] }, "`robots[1]`");
     let long = crate::codec::Blob::from(vec![b'x'; 100_000]);
     is_refused_as("bytes", Untagged::Bytes(long.clone()), "the value");
-    // Beside the buffer or in it, what is known to be bytes stays bytes.
+    // Beside the buffer or in it, values known to be bytes stay bytes.
     let mut bytes = Vec::new();
     let known = (1_u128, long, BesideFlattened { own: 7, others: BTreeMap::new() });
     let mut blobs = Vec::new();
@@ -163,7 +164,7 @@ fn bytes_are_refused_where_they_would_become_text() {
 }
 
 #[test]
-fn whatever_else_serde_holds_travels_as_it_was() {
+fn other_values_buffered_by_serde_are_preserved() {
     travels(Untagged::Unit);
     travels(Untagged::Small(u64::MAX));
     travels(Untagged::Text("text".to_owned()));
@@ -224,7 +225,7 @@ fn only_a_type_that_may_read_something_else_is_read_back() {
 }
 
 #[test]
-fn what_is_read_back_has_the_limits_of_the_message() {
+fn reading_back_has_the_limits_of_the_message() {
     #[derive(Serialize, Deserialize)]
     struct Long {
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -39,7 +39,7 @@ fn loopback_is_the_way_on_the_same_host() {
 #[test]
 fn link_local_addresses_of_this_host_are_of_no_use_beside_others() {
     let own = own(&[("127.0.0.1", 8), ("192.168.1.5", 24), ("fe80::1", 64)]);
-    // Of which link it is, whoever heard it on another does not know.
+    // A receiver on another link cannot know which link it belongs to.
     let given = list(&["[fe80::1%7]:1", "192.168.1.5:1"]);
     assert_eq!(order(&given, &own), list(&["192.168.1.5:1"]));
     assert_eq!(order(&given[..1], &own), given[..1]);
@@ -51,7 +51,7 @@ fn one_shared_address_does_not_make_two_hosts_one() {
     let given = list(&["172.17.0.1:9000", "10.77.0.1:9000", "203.0.113.9:9000", "127.0.0.1:9000"]);
     let expected = list(&["10.77.0.1:9000", "203.0.113.9:9000", "172.17.0.1:9000"]);
     assert_eq!(order(&given, &own), expected, "what is on both is tried last, and loopback not at all");
-    // A container of another host, in a network that this host has as well.
+    // A container on another host, in a network that this host has as well.
     let given = list(&["172.17.0.5:9000", "10.77.0.1:19000"]);
     assert_eq!(order(&given, &own), given);
 }
@@ -65,20 +65,20 @@ fn a_service_that_has_all_addresses_of_this_host_is_taken_to_be_on_it() {
 }
 
 #[test]
-fn what_cannot_be_dialled_is_dropped() {
+fn addresses_that_cannot_be_dialled_are_dropped() {
     let given = list(&["0.0.0.0:1", "10.0.0.1:0", "224.0.0.251:1", "[::]:1"]);
     assert!(order(&given, &[]).is_empty());
 }
 
 #[test]
-fn a_peer_is_told_first_what_leads_here_from_there() {
+fn a_peer_is_sent_the_addresses_reachable_from_it_first() {
     let own = own(&[("127.0.0.1", 8), ("10.77.0.1", 24), ("172.17.0.1", 16), ("10.9.0.1", 32)]);
     let given =
         list(&["127.0.0.1:5", "[fe80::1]:5", "[fd77::1]:5", "172.17.0.1:5", "10.77.0.1:5", "10.9.0.1:5"]);
     let over_tunnel = LinkEnds { own: Some(ip("10.9.0.1")), other: ip("10.9.0.2"), zone: 0 };
     let expected = list(&["10.9.0.1:5", "172.17.0.1:5", "10.77.0.1:5", "[fd77::1]:5"]);
     assert_eq!(to_tell(&given, over_tunnel, &own), expected);
-    // Behind a translation of addresses, where the link's own address is not known to be of use.
+    // Behind network address translation, where the link's own address is not known to be usable.
     let over_lan = LinkEnds { own: None, other: ip("10.77.0.7"), zone: 0 };
     let expected = list(&["10.77.0.1:5", "172.17.0.1:5", "10.9.0.1:5", "[fd77::1]:5"]);
     assert_eq!(to_tell(&given, over_lan, &own), expected);
@@ -87,7 +87,7 @@ fn a_peer_is_told_first_what_leads_here_from_there() {
 }
 
 #[test]
-fn what_a_peer_is_told_is_cut_after_it_is_sorted() {
+fn addresses_for_a_peer_are_cut_after_sorting() {
     let mut given: Vec<SocketAddr> = (0..100).map(|n| ([10, 200, n, 1], 5).into()).collect();
     given.push(([10, 77, 0, 1], 5).into());
     let mut own: Vec<OwnAddress> =

@@ -1,4 +1,4 @@
-//! Room in the directory: its bounds, and who makes way for whom.
+//! The capacity of the directory: its limits, and the rules by which an instance is evicted for another.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,15 @@ use super::{AdvertSource, Changes, Directory, DirectoryEvent, DownReason, Instan
 use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 
-/// For how long a node may be telling of its services. What it has not confirmed by then is not its own.
+/// The time within which a connected node sends all its services. An instance that it has not confirmed by then is taken to be
+/// another's claim.
 const TELLS: Duration = Duration::from_secs(1);
 
-/// The place for a new instance.
+/// The slot for a new instance.
 #[derive(Debug, Clone, Copy)]
 enum CapacityDecision {
     Free,
-    /// That of an instance which was found dead, or is unproved.
+    /// The slot of an instance that was found dead, or is unproved.
     Of(Claim),
     None,
 }
@@ -27,22 +28,22 @@ impl From<Option<Claim>> for CapacityDecision {
     }
 }
 
-/// Room for what is new.
+/// Making room for new instances.
 ///
-/// Of one node `per_node` instances are kept, and as many of each name of it that was asked for exactly: its shares. Those beyond
-/// are hidden, also if they are proved, because services that take turns would be up and down without anything having happened to
-/// them. This is who gets the places of a share:
+/// `per_node` instances are stored for one node, and as many for each of its names that was requested exactly: its shares.
+/// Instances beyond these are hidden, even if they are proved, because otherwise services would replace each other and go up and
+/// down although nothing happened to them. The slots of a share are given out as follows:
 ///
-/// | the place | what its node itself told of | what others told of |
+/// | the slot | an instance reported by its own node | an instance reported by others |
 /// |---|---|---|
-/// | is free, or of one found dead | at once | at once, unless some that its node told of are hidden |
-/// | of an unproved one | when its node has told of all (`TELLS`) | never |
-/// | of a proved one | never | never |
+/// | is free, or holds a dead one | at once | at once, unless instances reported by the node itself are hidden |
+/// | holds an unproved one | after its node has reported all (`TELLS`) | never |
+/// | holds a proved one | never | never |
 ///
-/// Where the bound of a source or that of the directory is reached, the oldest instance that was found dead or is unproved makes
-/// way, of the same origin or of all; but what was hidden and others told of is not worth that of an unproved one.
+/// If the limit of a source or of the directory is reached, the oldest instance that was found dead or is unproved is evicted, of
+/// the same origin or of all; but an instance that was hidden and reported by others does not evict an unproved one.
 impl Directory {
-    /// Makes room for an instance that `source` tells of, or hides it.
+    /// Makes room for an instance that `source` reports, or hides it.
     pub(super) fn make_room(
         &mut self,
         advert: &Advert,
@@ -66,7 +67,7 @@ impl Directory {
         }
     }
 
-    /// Takes in hidden instances of connected nodes for which there are places now.
+    /// Restores hidden instances of connected nodes for which there are slots now.
     pub fn fill(&mut self, is_connected: impl Fn(NodeId) -> bool, now: Instant) -> Changes {
         let mut changes = Changes::default();
         for share in self.hidden.of_connected(is_connected) {
@@ -85,7 +86,7 @@ impl Directory {
                         self.displace(unproved, &mut changes);
                     }
                     CapacityDecision::Of(_) => continue,
-                    // Then there is none for a weaker word either.
+                    // In that case there is no slot for a less credible one either.
                     CapacityDecision::None => break,
                 }
                 changes.append(self.take_in(id));
@@ -94,7 +95,7 @@ impl Directory {
         changes
     }
 
-    /// Takes in a hidden instance as it was heard of, if there is a place.
+    /// Restores a hidden instance as it was received, if there is a slot.
     pub(super) fn take_in(&mut self, id: InstanceId) -> Changes {
         let Some(HiddenInstance { advert, source, heard_at, is_doubted }) = self.hidden.get(id).cloned()
         else {
@@ -107,7 +108,7 @@ impl Directory {
         changes
     }
 
-    /// The place for an instance in its share of those of its node.
+    /// Returns the slot for an instance within the share of its node.
     fn place_in_share(&self, advert: &Advert, source: AdvertSource) -> CapacityDecision {
         let Advert { node, service, .. } = advert;
         let share = self.hidden.share(service);
@@ -128,7 +129,7 @@ impl Directory {
         }
     }
 
-    /// The place for an instance that `source` tells of, besides the bounds of its node.
+    /// Returns the slot for an instance that `source` reports, under the limits other than those of its node.
     fn place_in_all(&self, source: AdvertSource) -> CapacityDecision {
         let origin = ClaimOrigin::from(source);
         let most = match origin {
@@ -155,7 +156,7 @@ impl Directory {
         true
     }
 
-    /// Lets `change` change an instance, and gives what comes of it; `None` if it is not known.
+    /// Changes an instance with `change`, and returns the result; `None` if it is not known.
     pub(super) fn change<T>(
         &mut self,
         id: InstanceId,

@@ -1,4 +1,4 @@
-//! One instance in the directory: how far it is to be believed, and what an advert or a proof changes about it.
+//! One instance in the directory: its verification state, and the effects of an advert or a proof on it.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -10,24 +10,24 @@ use crate::discovery::addresses::{OwnAddress, are_nearer, arrange, is_here, need
 use crate::discovery::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
 
-/// How many addresses that were claimed for a verified instance are kept until they are tried.
+/// The maximum number of claimed addresses that are stored for a verified instance until they are tried.
 const MAX_CLAIMED: usize = 8;
-/// How many addresses are kept because they answered, and how many because they may. The latter are cut first.
+/// The maximum numbers of addresses stored because they answered, and because they might. The latter are cut first.
 const MAX_ANSWERED: usize = 4;
 const MAX_GUESSED: usize = 4;
-/// How many peers are remembered as having told of one instance.
+/// The maximum number of peers that are recorded as sources of one instance.
 const MAX_TELLERS: usize = 16;
 
-/// How far an instance is to be believed.
+/// The verification state of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntryState {
-    /// Somebody said so. It is shown.
+    /// It was reported, not verified. It is shown.
     Heard,
     /// Its own node proved it. It is shown.
     Verified,
     /// It was found dead. It is not shown until it proves itself.
     Doubted {
-        /// When its endpoint was last asked.
+        /// The time at which its endpoint was last asked.
         asked: Instant,
     },
 }
@@ -36,22 +36,22 @@ pub(super) enum EntryState {
 pub(super) struct DirectoryEntry {
     pub(super) instance: Instance,
     pub(super) standing: EntryState,
-    /// Who told of it first.
+    /// The first source that reported it.
     pub(super) origin: ClaimOrigin,
     /// Addresses at which it proved itself to this node, the latest first.
     pub(super) answered: Vec<SocketAddr>,
-    /// Addresses that its node advertised, or others in its name.
+    /// Addresses that its node advertised, or that others reported in its name.
     told: Vec<SocketAddr>,
-    /// Whether its own node sent these over a connection that this one made.
+    /// Set if its own node sent these over a connection that this one made.
     told_by_node: bool,
-    /// Addresses that were not advertised and may lead to it.
+    /// Addresses that were not advertised and may be its own.
     guessed: Vec<SocketAddr>,
-    /// Addresses that a hint named for a verified instance, not tried yet.
+    /// Addresses that a hint named for a verified instance and that have not been tried yet.
     pub(super) claimed: Vec<SocketAddr>,
     pub(super) by_mdns: bool,
-    /// The peers whose links told of it.
+    /// The peers whose links reported it.
     pub(super) told_by: Vec<NodeId>,
-    /// When it was first heard of.
+    /// The time at which it was first reported.
     pub(super) since: Instant,
     pub(super) heard_at: Instant,
     pub(super) verified_at: Option<Instant>,
@@ -97,7 +97,7 @@ impl DirectoryEntry {
         !matches!(self.standing, EntryState::Doubted { .. })
     }
 
-    /// Its place among those that only others speak for, if it is one of them.
+    /// Returns its position in the eviction order if it is unverified and remote.
     pub(super) fn claim(&self) -> Option<Claim> {
         let is_claim = self.standing != EntryState::Verified && !self.instance.local;
         is_claim.then_some((self.is_shown(), self.heard_at, self.instance.id))
@@ -122,7 +122,7 @@ impl DirectoryEntry {
         }
         let mut addresses = self.answered.clone();
         addresses.append(&mut others);
-        // On this host they all lead to it.
+        // On this host all of them lead to it.
         if !self.instance.local && is_here(&addresses, own) {
             arrange(&mut addresses, own);
         }
@@ -138,7 +138,7 @@ impl DirectoryEntry {
     ) -> Changes {
         let mut changes = Changes::default();
         if advert.node != self.instance.node || advert.service != self.instance.service {
-            // Two stories about one identity: at most one is true, and the endpoint knows which.
+            // Two contradictory reports about one identity: at most one is true, and only the endpoint can tell which.
             if self.standing == EntryState::Heard {
                 changes.doubts.push(self.instance.id);
             }
@@ -153,7 +153,7 @@ impl DirectoryEntry {
         unknown.retain(|address| !self.instance.addresses.contains(address));
         match self.standing {
             EntryState::Heard if unknown.is_empty() => {}
-            // Addresses are only ever added here, or give way to better ones: two nodes that tell each other come to an end.
+            // Addresses are only ever added here, or replaced by better ones, so that updates between two nodes come to an end.
             EntryState::Heard => {
                 let before = self.instance.addresses.clone();
                 // The first record of an instance may carry only some of its addresses.
@@ -161,7 +161,7 @@ impl DirectoryEntry {
                 if self.instance.addresses == before {
                     changes.doubts.push(self.instance.id);
                 } else if before.iter().all(|known| self.instance.addresses.contains(known)) {
-                    // It is announced in each family by itself, and is where it was.
+                    // It is announced in each family separately, and has not moved.
                     self.note_growth(&before, &mut changes);
                 } else {
                     changes.events.push(DirectoryEvent::Moved(self.instance.clone()));
@@ -169,8 +169,8 @@ impl DirectoryEntry {
             }
             EntryState::Verified => self.claim_addresses(unknown, own, &mut changes),
             EntryState::Doubted { asked } => {
-                // What was known led nowhere. Of very many addresses the good one may come with the second datagram, when the
-                // first have already failed: then it is tried at once.
+                // The known addresses did not answer. An instance with very many addresses may send the reachable one in the
+                // second datagram, after the first ones have already failed: then it is tried at once.
                 let is_due = now.saturating_duration_since(asked) >= ASK_AGAIN
                     || are_nearer(&unknown, &self.instance.addresses, own);
                 self.told.retain(|address| !unknown.contains(address));
@@ -187,7 +187,7 @@ impl DirectoryEntry {
         changes
     }
 
-    /// The endpoint at `address` proved to be this instance.
+    /// Records that the endpoint at `address` proved to be this instance.
     pub(super) fn verified(&mut self, address: SocketAddr, own: &[OwnAddress], now: Instant) -> Changes {
         let mut changes = Changes::default();
         let moved = !self.instance.addresses.contains(&address);
@@ -202,7 +202,7 @@ impl DirectoryEntry {
         changes
     }
 
-    /// It may be at `address` as well.
+    /// Records that it may be at `address` as well.
     pub(super) fn guess(&mut self, address: SocketAddr, own: &[OwnAddress]) -> Changes {
         let mut changes = Changes::default();
         let before = self.instance.addresses.clone();
@@ -215,11 +215,11 @@ impl DirectoryEntry {
         changes
     }
 
-    /// Its own node told where it listens: that replaces what was said before, and no address that answered and was never among
-    /// what the node said. Such a one is a translation of addresses away, and its node does not know of it.
+    /// Takes the addresses that its own node sent. They replace earlier reports, but not an address that answered and was never
+    /// among those the node sent: such an address is behind network address translation, and its node does not know it.
     fn prove(&mut self, addresses: &[SocketAddr], own: &[OwnAddress], now: Instant, changes: &mut Changes) {
         let before = self.instance.addresses.clone();
-        // A list that is full has been cut: what it lacks may be there all the same.
+        // A full list has been cut: an address that it lacks may be valid all the same.
         let is_whole = self.instance.local || addresses.len() < MAX_ADDRESSES;
         let told = if self.instance.local { addresses.to_vec() } else { usable(addresses, own) };
         if !told.is_empty() && is_whole {
@@ -234,8 +234,8 @@ impl DirectoryEntry {
         }
         self.told_by_node = true;
         self.claimed.clear();
-        // Learning more addresses of an instance is no move: it is still where it was. Nor is it one that link-local addresses are
-        // missing beside others, because a node tells of them only over links that they are good on.
+        // New addresses of an instance are not a move: it can still be reached as before. Nor is the absence of link-local
+        // addresses beside others, because a node sends them only over links on which they are valid.
         let has_better = self.instance.addresses.iter().any(|address| !needs_zone(address.ip()));
         let is_told = |known: &SocketAddr| {
             self.instance.addresses.contains(known) || has_better && needs_zone(known.ip())
@@ -247,7 +247,7 @@ impl DirectoryEntry {
         }
     }
 
-    /// Adds addresses to those that it was told at; the best are kept.
+    /// Adds reported addresses, and keeps the best.
     fn tell(&mut self, addresses: Vec<SocketAddr>, own: &[OwnAddress]) {
         for address in addresses {
             if !self.told.contains(&address) {
@@ -259,9 +259,9 @@ impl DirectoryEntry {
         self.arrange(own);
     }
 
-    /// Takes note of addresses that only others claim for it, the best of them: its endpoint is asked about those that are new.
+    /// Records the best of the addresses that only others claim for it. If any of them are new, its endpoint is asked.
     fn claim_addresses(&mut self, mut addresses: Vec<SocketAddr>, own: &[OwnAddress], changes: &mut Changes) {
-        // The same ones, in whatever order they come: a host may have more than are kept.
+        // The same addresses, whatever their order: a host may have more than are stored.
         addresses.sort_unstable();
         sort(&mut addresses, own);
         addresses.truncate(MAX_CLAIMED);
@@ -271,8 +271,7 @@ impl DirectoryEntry {
         self.claimed.retain(|claimed| !addresses.contains(claimed));
         self.claimed.splice(0..0, addresses);
         self.claimed.truncate(MAX_CLAIMED);
-        // Over a link its node tells of link-local addresses only if they are good there: that they are new does not mean that it
-        // has moved.
+        // A node sends link-local addresses over a link only if they are valid there, so new ones do not mean that it has moved.
         let is_linked = self.told_by.contains(&self.instance.node);
         match is_linked && self.claimed.iter().all(|address| needs_zone(address.ip())) {
             true => changes.claimed.push(self.instance.id),
@@ -301,7 +300,7 @@ impl DirectoryEntry {
         self.heard_at = now;
         match source {
             AdvertSource::Local => {}
-            // No cache answers by multicast: it is the process itself that says so, or somebody in its name.
+            // No cache answers by multicast: the reply comes from the process itself, or from an impostor.
             AdvertSource::Mdns | AdvertSource::Reply(_) => {
                 self.by_mdns = true;
                 self.replied_at = Some(now);

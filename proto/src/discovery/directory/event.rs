@@ -1,14 +1,14 @@
-//! What is said about services: instances, where an advert was heard, and what a piece of news changed.
+//! The public view of services: instances, the source of an advert, and the changes it made.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
 
-/// One instance of a service, as handed out to those who look for it.
+/// One instance of a service, as returned by lookups.
 ///
 /// ```
-/// # use meshzero_proto::directory::Instance;
+/// # use meshzero_proto::discovery::directory::Instance;
 /// # use meshzero_proto::id::{InstanceId, NodeId};
 /// # use meshzero_proto::name::ServiceName;
 /// # let service = ServiceName::new("robot/arm").expect("a name");
@@ -27,30 +27,30 @@ pub struct Instance {
     pub node: NodeId,
     /// Its name.
     pub service: ServiceName,
-    /// Where its endpoint listens; the address that answered last comes first.
+    /// The addresses at which its endpoint listens; the one that answered last comes first.
     pub addresses: Vec<SocketAddr>,
-    /// It is offered by this very node.
+    /// Set if this node itself offers it.
     pub local: bool,
 }
 
 impl Instance {
-    /// The address to show to people, and to pass on as text: the best that is not loopback, where there is one.
+    /// Returns the address to display and to pass on as text: the best that is not loopback, if there is one.
     pub fn address(&self) -> Option<SocketAddr> {
         let elsewhere = self.addresses.iter().find(|address| !address.ip().is_loopback());
         elsewhere.or(self.addresses.first()).copied()
     }
 }
 
-/// What changed in the directory, as told to those who watch it.
+/// A change in the directory, as sent to watchers.
 ///
 /// ```
-/// # use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};
+/// # use meshzero_proto::discovery::directory::{DirectoryEvent as WatchEvent, DownReason, Instance};
 /// # use meshzero_proto::id::{InstanceId, NodeId};
 /// # use meshzero_proto::name::ServiceName;
 /// # let service = ServiceName::new("robot/arm").expect("a name");
 /// # let (id, node) = (InstanceId::from_random([1; 16]), NodeId::from_random([2; 16]));
 /// # let instance = Instance { id, node, service, addresses: Vec::new(), local: false };
-/// # let event = WatchEvent::Down { instance, why: Why::NodeDied };
+/// # let event = WatchEvent::Down { instance, why: DownReason::NodeDied };
 /// match &event {
 ///     WatchEvent::Up(instance) => println!("{} is there", instance.service),
 ///     WatchEvent::Moved(instance) => println!("{} is now at {:?}", instance.service, instance.address()),
@@ -60,21 +60,21 @@ impl Instance {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryEvent {
-    /// An instance is there.
+    /// An instance is available.
     Up(Instance),
     /// An instance is gone.
     Down {
-        /// Which one, as it was last known.
+        /// The instance as it was last known.
         instance: Instance,
-        /// How that became known.
+        /// The reason that became known.
         why: DownReason,
     },
-    /// An instance is to be reached at other addresses than before.
+    /// An instance is reachable at other addresses than before.
     Moved(Instance),
 }
 
 impl DirectoryEvent {
-    /// The instance that the event is about.
+    /// Returns the instance that the event is about.
     pub fn instance(&self) -> &Instance {
         match self {
             Self::Up(instance) | Self::Moved(instance) | Self::Down { instance, .. } => instance,
@@ -82,24 +82,24 @@ impl DirectoryEvent {
     }
 }
 
-/// How it became known that an instance is gone.
+/// The reason why an instance is considered gone.
 ///
 /// ```
-/// # use meshzero_proto::directory::Why;
-/// assert_eq!(Why::NodeDied.to_string(), "its process has ended");
-/// assert_eq!(Why::Withdrawn.to_string(), "it was withdrawn");
+/// # use meshzero_proto::discovery::directory::DownReason;
+/// assert_eq!(DownReason::NodeDied.to_string(), "its process has ended");
+/// assert_eq!(DownReason::Withdrawn.to_string(), "it was withdrawn");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DownReason {
-    /// Its node said goodbye.
+    /// Its node withdrew it.
     Withdrawn,
-    /// Its address answers no more, or another service answers there.
+    /// Its address no longer answers, or another service answers there.
     Refused,
     /// Its addresses do not answer in time.
     Unreachable,
     /// The connection to its process broke and none of its endpoints answers.
     NodeDied,
-    /// The directory is full, and this instance was only heard of, not proved.
+    /// The directory is full, and this instance was reported but never proved.
     Displaced,
 }
 
@@ -115,40 +115,40 @@ impl std::fmt::Display for DownReason {
     }
 }
 
-/// Where an advert was heard.
+/// The source of an advert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdvertSource {
     /// This node offers the service itself.
     Local,
-    /// A multicast announcement, or what the mDNS cache remembers of one.
+    /// A multicast announcement, or the mDNS cache's copy of one.
     Mdns,
-    /// A direct reply, from this host, to a question that this node asked just now.
+    /// A direct reply, from this host, to a recent question of this node.
     Reply(IpAddr),
-    /// A node that this one dialled told it. What it tells of its own services is proved by the handshake.
+    /// A node that this one dialled. Its reports on its own services are proved by the handshake.
     Peer(NodeId),
-    /// A node that dialled this one told it, and has proved nothing.
+    /// A node that dialled this one. Its reports prove nothing.
     Caller(NodeId),
 }
 
-/// What one piece of news changed.
+/// The changes made by one update.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// For those who watch, in order.
+    /// Events for watchers, in order.
     pub events: Vec<DirectoryEvent>,
-    /// Instances that are known at more addresses than before, or at others that are more useful, and are still where they were:
-    /// for those who are connecting to them.
+    /// Instances that have more addresses than before, or more useful ones, and have not moved: for tasks that are connecting to
+    /// them.
     pub grown: Vec<Instance>,
-    /// Instances about which something was claimed that only their endpoints can settle: ask them, then call
-    /// [`verified`](super::Directory::verified) or [`gone`](super::Directory::gone).
+    /// Instances with a claim that only their endpoints can settle: ask them, then call [`verified`](super::Directory::verified)
+    /// or [`gone`](super::Directory::gone).
     pub doubts: Vec<InstanceId>,
-    /// Instances for which more addresses were claimed that need not be asked about: for those who are connecting to them.
+    /// Instances with newly claimed addresses that need no question: for tasks that are connecting to them.
     pub claimed: Vec<InstanceId>,
-    /// A node of which the first instance is not kept, because it has as many as are kept of one: to be told to somebody.
+    /// A node whose first instance was hidden because the limit of instances per node is reached: to be reported to the user.
     pub hides: Option<NodeId>,
 }
 
 impl Changes {
-    /// Adds what `later` changed.
+    /// Adds the changes of `later`.
     pub fn append(&mut self, mut later: Changes) {
         self.events.append(&mut later.events);
         self.grown.append(&mut later.grown);

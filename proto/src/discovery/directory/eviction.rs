@@ -1,4 +1,4 @@
-//! Who makes way for whom in the directory, and whose fault it is that there are so many.
+//! The order in which instances are evicted from the directory, and the source that each of them counts against.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -7,14 +7,14 @@ use std::time::Instant;
 use super::AdvertSource;
 use crate::id::{InstanceId, NodeId};
 
-/// Who was the first to tell of an instance, as far as senders can be told apart.
+/// The first source of an instance, as far as senders can be distinguished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ClaimOrigin {
     /// This node.
     Own,
-    /// Somebody by multicast.
+    /// Any sender by multicast.
     Multicast,
-    /// A host that replied to a question. Its address cannot be chosen freely where replies come back to it.
+    /// A host that replied to a question. Its address cannot be chosen freely if it has to receive replies.
     Host(IpAddr),
     /// A peer.
     Peer(NodeId),
@@ -31,19 +31,19 @@ impl From<AdvertSource> for ClaimOrigin {
     }
 }
 
-/// Whose word it is that an instance is there, the weakest first.
+/// The credibility of a report that an instance exists, the lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Credibility {
-    /// Anybody's on the network.
+    /// A report from anywhere on the network.
     Hint,
-    /// A peer's. It tells once, and says so when the instance is gone.
+    /// A report from a peer. A peer reports an instance once, and again when it is gone.
     Told,
-    /// The node's that offers it, which has proved who it is.
+    /// A report from the node that offers it, which has proved its identity.
     Proof,
 }
 
 impl Credibility {
-    /// The word of `source` on an instance of `node`.
+    /// Returns the credibility of `source` for an instance of `node`.
     pub(super) fn of(source: AdvertSource, node: NodeId) -> Self {
         match source {
             AdvertSource::Local => Self::Proof,
@@ -54,11 +54,11 @@ impl Credibility {
     }
 }
 
-/// The place of an instance among those that only others speak for: the first is the first to make way. Those that were
-/// found dead come first, and then those that were not heard of for longest.
+/// The position of an unverified instance in the eviction order; the lowest is evicted first. Dead instances come first, then
+/// those whose last report is the oldest.
 pub(super) type Claim = (bool, Instant, InstanceId);
 
-/// The instances that only others speak for. A flood of them has to be cheap, so nothing is searched.
+/// The unverified remote instances in eviction order. A flood of them has to be cheap, so nothing is searched.
 #[derive(Debug, Default)]
 pub(super) struct EvictionOrder {
     all: BTreeSet<Claim>,
@@ -66,22 +66,22 @@ pub(super) struct EvictionOrder {
 }
 
 impl EvictionOrder {
-    /// How many of them `origin` told of first.
+    /// Returns the number of instances first reported by `origin`.
     pub(super) fn of(&self, origin: ClaimOrigin) -> usize {
         self.by_origin.get(&origin).map_or(0, BTreeSet::len)
     }
 
-    /// The first to make way of those that `origin` told of.
+    /// Returns the first instance to evict of those reported by `origin`.
     pub(super) fn first_of(&self, origin: ClaimOrigin) -> Option<Claim> {
         self.by_origin.get(&origin)?.first().copied()
     }
 
-    /// The first to make way of all.
+    /// Returns the first instance to evict of all.
     pub(super) fn first(&self) -> Option<Claim> {
         self.all.first().copied()
     }
 
-    /// An instance of `origin` has another place than before, or none.
+    /// Moves an instance of `origin` to another position, or removes it.
     pub(super) fn change(&mut self, origin: ClaimOrigin, before: Option<Claim>, after: Option<Claim>) {
         if before == after {
             return;

@@ -1,35 +1,35 @@
-//! Which services somebody wants to hear of.
+//! The set of services that a watcher or a lookup selects.
 
 use crate::name::ServiceName;
 
-/// Which services somebody wants to hear of.
+/// A selection of services by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {
-    /// All whose name begins with this text; the empty text means all.
+    /// All services whose name begins with this text; the empty text means all.
     Prefix(String),
-    /// The one name.
+    /// The service with this name.
     Name(ServiceName),
     /// The members of a group.
     Group {
-        /// The group and the separator, with which the names of members begin.
+        /// The group and the separator: the prefix of its members' names.
         prefix: String,
-        /// Names that are not wanted.
+        /// Names that are excluded.
         exclude: Vec<ServiceName>,
     },
 }
 
 impl Filter {
-    /// Every service.
+    /// Returns the filter that selects every service.
     pub fn everything() -> Self {
         Self::Prefix(String::new())
     }
 
-    /// The members of `group`, whose names begin with it and `separator`, except the `exclude`d.
+    /// Returns the filter for the members of `group`, whose names begin with it and `separator`, except the `exclude`d.
     pub fn group(group: &str, separator: &str, exclude: Vec<ServiceName>) -> Self {
         Self::Group { prefix: format!("{group}{separator}"), exclude }
     }
 
-    /// Whether a service of this name is wanted.
+    /// Returns true if the filter selects a service of this name.
     pub fn includes(&self, name: &ServiceName) -> bool {
         match self {
             Self::Prefix(prefix) => name.starts_with(prefix),
@@ -38,12 +38,12 @@ impl Filter {
         }
     }
 
-    /// Returns whether there can be such a service: no name begins with a control character, or is longer than names are.
+    /// Returns true if such a service can exist: no name begins with a control character or exceeds the length limit.
     pub fn is_possible(&self) -> bool {
         self.prefix().is_empty() || ServiceName::new(self.prefix()).is_ok()
     }
 
-    /// What the names of all wanted services begin with.
+    /// Returns the common prefix of the names of all selected services.
     pub fn prefix(&self) -> &str {
         match self {
             Self::Prefix(prefix) | Self::Group { prefix, .. } => prefix,
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_name_begins_with_is_impossible() {
+    fn a_prefix_of_no_valid_name_is_impossible() {
         let group = |group: &str, separator: &str| Filter::group(group, separator, Vec::new());
         let possible = [Filter::everything(), group("robot", "/"), group("", ""), group("é ", " ")];
         assert!(possible.iter().all(Filter::is_possible));

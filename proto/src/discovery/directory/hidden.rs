@@ -1,5 +1,5 @@
-//! Instances that the bound on those of one node hides: their number and, as far as there is room, their adverts, in case one is
-//! asked for by its name.
+//! Instances hidden by the limit per node: their number and, as far as there is room, their adverts, in case one is requested by
+//! its name.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,31 +11,31 @@ use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
 
-/// Hidden instances that are remembered, of all nodes together; each costs about 1 KiB.
+/// The maximum number of hidden instances that are stored for all nodes together; each costs about 1 KiB.
 const REMEMBERED: usize = 1_024;
 
-/// Hidden instances that are remembered of one node, so that one does not take the room of all others.
+/// The maximum number of hidden instances that are stored for one node, so that one node does not use up the room of all others.
 const REMEMBERED_OF_NODE: usize = REMEMBERED / 4;
 
-/// Names that were asked for exactly and are remembered.
+/// The maximum number of exactly requested names that are stored.
 const SOUGHT: usize = 1_024;
 
-/// Hidden instances, and the names that are asked for exactly, whose instances are not hidden.
+/// Hidden instances, and the exactly requested names, whose instances are not hidden.
 #[derive(Debug, Default)]
 pub(super) struct HiddenInstances {
     remembered: BTreeMap<InstanceId, HiddenInstance>,
-    /// The nodes of which some were remembered, which has been told.
+    /// The nodes with stored hidden instances that have been reported to the caller.
     nodes: BTreeSet<NodeId>,
     sought: BTreeMap<ServiceName, Instant>,
 }
 
-/// A hidden instance, as it was heard of.
+/// A hidden instance, as it was received.
 #[derive(Debug, Clone)]
 pub(super) struct HiddenInstance {
     pub(super) advert: Advert,
     pub(super) source: AdvertSource,
     pub(super) heard_at: Instant,
-    /// Somebody else has said that it is gone.
+    /// Set if another source has reported it gone.
     pub(super) is_doubted: bool,
 }
 
@@ -44,13 +44,13 @@ impl HiddenInstance {
         Credibility::of(self.source, self.advert.node)
     }
 
-    /// Returns whether nobody has told of it for long. Peers tell once, and say so when it is gone.
+    /// Returns true if no source has reported it for a long time. Peers report an instance once, and again when it is gone.
     fn is_old(&self, now: Instant) -> bool {
         self.word() == Credibility::Hint && now.saturating_duration_since(self.heard_at) >= REMEMBER_DEAD
     }
 
-    /// Returns whether `source`, for which it is an instance of `node`, has a say in it: a word gives way to a stronger one, a hint
-    /// to another, and what a peer or its node told to what they say later.
+    /// Returns true if a report by `source`, for which it is an instance of `node`, may replace this one: a report gives way to a
+    /// more credible one, a hint to another hint, and a report by a peer or its node to a later report of the same sender.
     fn yields_to(&self, source: AdvertSource, node: NodeId) -> bool {
         match Credibility::of(source, node).cmp(&self.word()) {
             Ordering::Less => false,
@@ -60,7 +60,7 @@ impl HiddenInstance {
     }
 }
 
-/// The peer that told, if it was one.
+/// Returns the peer that reported it, if a peer did.
 fn teller(source: AdvertSource) -> Option<NodeId> {
     match source {
         AdvertSource::Peer(peer) | AdvertSource::Caller(peer) => Some(peer),
@@ -69,12 +69,12 @@ fn teller(source: AdvertSource) -> Option<NodeId> {
 }
 
 impl HiddenInstances {
-    /// Returns the number of hidden instances, of those that are remembered.
+    /// Returns the number of stored hidden instances.
     pub(super) fn count(&self) -> usize {
         self.remembered.len()
     }
 
-    /// Returns the number of those of `filter`.
+    /// Returns the number of stored hidden instances that `filter` selects.
     pub(super) fn count_of(&self, filter: &Filter) -> usize {
         self.remembered.values().filter(|hidden| filter.includes(&hidden.advert.service)).count()
     }
@@ -83,7 +83,7 @@ impl HiddenInstances {
         self.remembered.get(&instance)
     }
 
-    /// Notes an instance that is not kept. Returns whether it is the first of its node.
+    /// Records an instance that is not stored in the directory. Returns true for the first of its node.
     pub(super) fn hide(&mut self, advert: Advert, source: AdvertSource, heard_at: Instant) -> bool {
         let (instance, node) = (advert.instance, advert.node);
         if self.knows_better(&advert, source) {
@@ -95,17 +95,17 @@ impl HiddenInstances {
             return false;
         }
         self.remembered.insert(instance, HiddenInstance { advert, source, heard_at, is_doubted: false });
-        // Invented nodes do not shut out those that prove themselves, which are no more than what is remembered.
+        // Invented nodes do not shut out proved ones, whose number is limited by that of the stored instances.
         (word == Credibility::Proof || self.nodes.len() < REMEMBERED) && self.nodes.insert(node)
     }
 
-    /// Returns whether a stronger word, or another story, is remembered of an instance than what `source` tells of it.
+    /// Returns true if a more credible or contradictory report of an instance is stored than the one by `source`.
     pub(super) fn knows_better(&self, advert: &Advert, source: AdvertSource) -> bool {
         self.get(advert.instance).is_some_and(|known| !known.yields_to(source, advert.node))
     }
 
-    /// Makes room to remember an instance of `node`: only for what that proves, at the cost of the weakest word of the same node,
-    /// or else of any.
+    /// Makes room to store an instance of `node`: only for a proved one, at the cost of the least credible report of the same
+    /// node, or else of any.
     fn make_room(&mut self, word: Credibility, node: NodeId) -> bool {
         let of_node = self.remembered.values().filter(|hidden| hidden.advert.node == node).count();
         let node_is_full = of_node >= REMEMBERED_OF_NODE;
@@ -125,12 +125,12 @@ impl HiddenInstances {
         weakest.and_then(|id| self.remembered.remove(&id)).is_some()
     }
 
-    /// An instance is kept now.
+    /// Forgets an instance that the directory stores now.
     pub(super) fn forget(&mut self, instance: InstanceId) {
         self.remembered.remove(&instance);
     }
 
-    /// `source` says that an instance is gone.
+    /// Records that `source` reported an instance gone.
     pub(super) fn hear_goodbye(&mut self, instance: InstanceId, source: AdvertSource) {
         let Some(known) = self.remembered.get_mut(&instance) else { return };
         if known.yields_to(source, known.advert.node) {
@@ -140,18 +140,18 @@ impl HiddenInstances {
         }
     }
 
-    /// A node is gone.
+    /// Forgets the instances of a node that is gone.
     pub(super) fn forget_node(&mut self, node: NodeId) {
         self.nodes.remove(&node);
         self.remembered.retain(|_, hidden| hidden.advert.node != node);
     }
 
-    /// A peer is gone, and with it what only it had told.
+    /// Forgets the instances that only this peer, which is gone, had reported.
     pub(super) fn forget_told_by(&mut self, peer: NodeId) {
         self.remembered.retain(|_, hidden| teller(hidden.source) != Some(peer));
     }
 
-    /// Returns whether there are hidden instances of `node`, in the share of `service`, of which it has told itself.
+    /// Returns true if there are hidden instances of `node`, in the share of `service`, that it has reported itself.
     pub(super) fn has_proved(&self, node: NodeId, service: &ServiceName) -> bool {
         let share = self.share(service);
         let is_one = |hidden: &HiddenInstance| {
@@ -162,7 +162,7 @@ impl HiddenInstances {
         self.nodes.contains(&node) && self.remembered.values().any(is_one)
     }
 
-    /// Returns the hidden instances of connected nodes, those of one node and share together, with the strongest words first.
+    /// Returns the hidden instances of connected nodes, grouped by node and share, the most credible reports first.
     pub(super) fn of_connected(&self, is_connected: impl Fn(NodeId) -> bool) -> Vec<Vec<InstanceId>> {
         let nodes: BTreeSet<_> = self.remembered.values().map(|hidden| hidden.advert.node).collect();
         let connected: BTreeSet<_> = nodes.into_iter().filter(|node| is_connected(*node)).collect();
@@ -176,7 +176,7 @@ impl HiddenInstances {
         shares.into_values().map(in_order).collect()
     }
 
-    /// A name is asked for exactly. Returns the hidden instances of it, with the strongest words first.
+    /// Records that a name is requested exactly. Returns its hidden instances, the most credible reports first.
     pub(super) fn seek(&mut self, name: &ServiceName, now: Instant) -> Vec<InstanceId> {
         if self.sought.len() >= SOUGHT
             && !self.sought.contains_key(name)
@@ -190,13 +190,13 @@ impl HiddenInstances {
         in_order(of_name.map(|(id, hidden)| (Reverse(hidden.word()), *id)).collect())
     }
 
-    /// The share of the places of its node that a service has: that of its name, if it was asked for exactly a short while ago, or
-    /// that of all others.
+    /// Returns the share of its node that a service belongs to: that of its name, if it was requested exactly a short while ago,
+    /// or the common one.
     pub(super) fn share<'a>(&self, service: &'a ServiceName) -> Option<&'a ServiceName> {
         self.sought.contains_key(service).then_some(service)
     }
 
-    /// Forgets names that were asked for, and instances that were told of, a long time ago.
+    /// Forgets names that were requested, and instances that were reported, a long time ago.
     pub(super) fn expire(&mut self, now: Instant) {
         self.sought.retain(|_, since| now.saturating_duration_since(*since) < REMEMBER_DEAD);
         self.remembered.retain(|_, hidden| !hidden.is_old(now));

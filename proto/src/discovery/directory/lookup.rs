@@ -1,4 +1,4 @@
-//! Reading the directory.
+//! Read access to the directory.
 
 use std::net::SocketAddr;
 use std::ops::Bound;
@@ -10,9 +10,9 @@ use crate::discovery::addresses::{OwnAddress, is_here};
 use crate::id::{InstanceId, NodeId};
 use crate::name::{MeshName, ServiceName};
 
-/// What is known.
+/// Lookups.
 impl Directory {
-    /// The instances of one name, those that proved themselves last first.
+    /// Returns the instances with a name, the most recently proved first.
     pub fn get(&self, name: &str) -> Vec<Instance> {
         let ids = self.names.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut shown: Vec<&DirectoryEntry> =
@@ -21,17 +21,17 @@ impl Directory {
         shown.into_iter().map(|entry| entry.instance.clone()).collect()
     }
 
-    /// Every instance, ordered by name.
+    /// Returns all instances, ordered by name.
     pub fn all(&self) -> Vec<Instance> {
         self.select(&Filter::everything())
     }
 
-    /// The instances of a group: those whose name begins with `group` and `separator`, except the `exclude`d names.
+    /// Returns the instances of a group: those whose name begins with `group` and `separator`, except the `exclude`d names.
     pub fn group(&self, group: &str, separator: &str, exclude: &[ServiceName]) -> Vec<Instance> {
         self.select(&Filter::group(group, separator, exclude.to_vec()))
     }
 
-    /// The instances that somebody is interested in, ordered by name.
+    /// Returns the instances that `filter` selects, ordered by name.
     pub fn select(&self, filter: &Filter) -> Vec<Instance> {
         let prefix = filter.prefix();
         self.names
@@ -45,8 +45,8 @@ impl Directory {
             .collect()
     }
 
-    /// Where to ask for one name, best hope first: also instances that were found dead a while ago, and addresses that
-    /// were only claimed.
+    /// Returns the instances to ask for one name, the most promising first. They include instances that were found dead a while
+    /// ago, and addresses that were only claimed.
     pub fn candidates(&self, name: &str) -> Vec<Instance> {
         let mut candidates = self.get(name);
         let ids = self.names.get(name).map(Vec::as_slice).unwrap_or_default();
@@ -58,25 +58,25 @@ impl Directory {
         candidates
     }
 
-    /// One instance, with the addresses that were only claimed last.
+    /// Returns one instance, with the addresses that were only claimed last.
     pub fn candidate(&self, id: InstanceId) -> Option<Instance> {
         let mut candidate = self.entries.get(&id)?.instance.clone();
         self.extend_with_claims(&mut candidate);
         Some(candidate)
     }
 
-    /// The address of an instance that answered this node last.
+    /// Returns the address of an instance that answered this node last.
     pub fn answered(&self, id: InstanceId) -> Option<SocketAddr> {
         self.entries.get(&id)?.answered.first().copied()
     }
 
-    /// The instances of one node.
+    /// Returns the instances of one node.
     pub fn of_node(&self, node: NodeId) -> Vec<Instance> {
         let ids = self.nodes.get(&node).map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(|id| self.candidate(*id)).collect()
     }
 
-    /// The nodes that offer something, except this one.
+    /// Returns the nodes that offer a service, except this one.
     pub fn nodes(&self) -> Vec<NodeId> {
         let shown = |ids: &[InstanceId]| ids.iter().any(|id| self.is_shown(*id));
         self.nodes
@@ -86,55 +86,55 @@ impl Directory {
             .collect()
     }
 
-    /// How many nodes are known, this one included.
+    /// Returns the number of known nodes, this one included.
     pub fn nodes_known(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether anything is known of a node, be it that its services are gone.
+    /// Returns true if a node is known, even if all its services are gone.
     pub fn knows_node(&self, node: NodeId) -> bool {
         self.nodes.contains_key(&node)
     }
 
-    /// Whether an instance is shown to those who look.
+    /// Returns true if an instance is shown in lookups.
     pub fn is_shown(&self, id: InstanceId) -> bool {
         self.entries.get(&id).is_some_and(DirectoryEntry::is_shown)
     }
 
-    /// Whether the node of an instance proved it, or gave a sign of life for it just now.
+    /// Returns true if the node of an instance proved it, or gave a sign of life for it just now.
     pub fn is_fresh(&self, id: InstanceId, now: Instant) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.is_fresh(now))
     }
 
-    /// Returns whether an instance is shown that was first heard of within this time.
+    /// Returns true if an instance is shown and was first reported within this time.
     pub fn is_new(&self, id: InstanceId, within: Duration, now: Instant) -> bool {
         let is_new =
             |entry: &DirectoryEntry| entry.is_shown() && now.saturating_duration_since(entry.since) < within;
         self.entries.get(&id).is_some_and(is_new)
     }
 
-    /// Returns whether the endpoint of an instance, or its node, has proved it within the last `within`.
+    /// Returns true if the endpoint of an instance, or its node, has proved it within the last `within`.
     pub fn is_proved(&self, id: InstanceId, within: Duration, now: Instant) -> bool {
         let proved = self.entries.get(&id).and_then(|entry| entry.verified_at);
         proved.is_some_and(|at| now.saturating_duration_since(at) <= within)
     }
 
-    /// Returns how long ago the process of an instance itself replied to a question.
+    /// Returns the time since the process of an instance itself last replied to a question.
     pub fn replied_ago(&self, id: InstanceId, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.entries.get(&id)?.replied_at?))
     }
 
-    /// Whether mDNS carries an instance; what it does not is worth handing on to others.
+    /// Returns true if mDNS carries an instance. Only instances that it does not carry are worth forwarding to others.
     pub fn is_heard_by_mdns(&self, id: InstanceId) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.by_mdns)
     }
 
-    /// Whether the link to `node` told of an instance.
+    /// Returns true if the link to `node` reported an instance.
     pub fn is_told_by(&self, id: InstanceId, node: NodeId) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.told_by.contains(&node))
     }
 
-    /// Shown instances that nothing has proved for `patience` since they were first heard of.
+    /// Returns the shown instances that nothing has proved for `patience` since they were first reported.
     pub fn unproved(&self, patience: Duration, now: Instant) -> Vec<Instance> {
         let unproved = |entry: &&DirectoryEntry| {
             entry.standing == EntryState::Heard
@@ -144,7 +144,7 @@ impl Directory {
         self.entries.values().filter(unproved).map(|entry| entry.instance.clone()).collect()
     }
 
-    /// Instances that did not answer although their own node, as far as it is heard, still offers them; at most once a
+    /// Returns instances that did not answer although their own node, by its latest report, still offers them; at most once a
     /// second each.
     pub fn worth_asking(&mut self, now: Instant) -> Vec<InstanceId> {
         let mut worth = Vec::new();
@@ -160,18 +160,18 @@ impl Directory {
         worth
     }
 
-    /// How many instances are known.
+    /// Returns the number of shown instances.
     pub fn shown(&self) -> usize {
         self.entries.keys().filter(|id| self.is_shown(**id)).count()
     }
 
-    /// The names of services that are known, ordered.
+    /// Returns the names of the known services, ordered.
     pub fn service_names(&self) -> Vec<ServiceName> {
         let shown = |ids: &[InstanceId]| ids.iter().any(|id| self.is_shown(*id));
         self.names.iter().filter(|(_, ids)| shown(ids)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// The names that are known on this host only, which has the addresses `own`.
+    /// Returns the names that are known on this host only, which has the addresses `own`.
     pub fn names_here(&self, own: &[OwnAddress]) -> Vec<ServiceName> {
         let is_here =
             |entry: &DirectoryEntry| entry.instance.local || is_here(&entry.instance.addresses, own);
@@ -183,13 +183,12 @@ impl Directory {
         here.map(|(name, _)| name.clone()).collect()
     }
 
-    /// How many instances made way for others because there was no room, and how many were not taken in because nothing made
-    /// way for them, since the beginning.
+    /// Returns two totals: instances evicted for lack of room, and instances rejected because nothing could be evicted for them.
     pub fn crowded_out(&self) -> (u64, u64) {
         (self.displaced, self.refused)
     }
 
-    /// Other meshes that were heard on the same network, at most 16.
+    /// Returns other meshes that were received on the same network, at most 16.
     pub fn other_meshes(&self) -> &[MeshName] {
         &self.other_meshes
     }

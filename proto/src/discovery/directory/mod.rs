@@ -1,8 +1,8 @@
-//! What a node knows about the services of its mesh, and how each thing heard, proved or lost changes that.
+//! The directory of the services of a mesh, and the effects of reports, proofs and losses on it.
 //!
-//! What is *heard* is a hint that anybody on the network may forge. What is *verified* was told by the node itself
-//! over a connection whose handshake named it. Hints never displace, move or remove what is verified: they only raise
-//! a *doubt*, and who owns the directory settles it by asking the endpoint.
+//! A *reported* instance is a hint that anyone on the network may forge. A *verified* one was reported by the node itself over a
+//! connection whose handshake named it. Hints never displace, move or remove a verified instance: they only raise a *doubt*,
+//! which the owner of the directory settles by asking the endpoint.
 
 mod capacity;
 mod entry;
@@ -33,17 +33,17 @@ use entry::{DirectoryEntry, EntryState};
 use eviction::EvictionOrder;
 use hidden::HiddenInstances;
 
-/// For how long a direct reply or a handshake is taken as a sign of life.
+/// The time for which a direct reply or a handshake counts as a sign of life.
 const FRESH: Duration = Duration::from_secs(1);
-/// A hint about an instance that was found dead is worth a question at most this often.
+/// The minimum time between two questions about an instance that was found dead, as hints about it arrive.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// For how long an instance that was found dead is remembered, so that old mDNS records do not bring it back: they
-/// live for 120 s.
+/// The time for which an instance that was found dead is remembered, so that old mDNS records do not restore it: they live for
+/// 120 s.
 const REMEMBER_DEAD: Duration = Duration::from_secs(150);
-/// How many names of other meshes are kept, to be shown to somebody who looks in the wrong one.
+/// The maximum number of names of other meshes that are stored, to be shown to a user who looks in the wrong one.
 const OTHER_MESHES: usize = 16;
 
-/// What one node knows of its mesh. Time is an argument; nothing here waits.
+/// The services of a mesh as one node knows them. Time is an argument; nothing here waits.
 #[derive(Debug)]
 pub struct Directory {
     mesh: MeshName,
@@ -64,7 +64,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// An empty directory of `node` in `mesh`.
+    /// Creates an empty directory of `node` in `mesh`.
     pub fn new(mesh: MeshName, node: NodeId, limits: &Limits) -> Self {
         Self {
             mesh,
@@ -84,7 +84,7 @@ impl Directory {
         }
     }
 
-    /// Sorts all addresses by those that this host has now.
+    /// Sorts all addresses by the current addresses of this host.
     pub fn set_own_addresses(&mut self, own: Vec<OwnAddress>) {
         self.own = own.into();
         for entry in self.entries.values_mut() {
@@ -92,7 +92,7 @@ impl Directory {
         }
     }
 
-    /// Takes in an advert: of its addresses those that can be meant for this host, best first.
+    /// Adds an advert, with those of its addresses that can be valid from this host, best first.
     pub fn hear(&mut self, advert: Advert, source: AdvertSource, now: Instant) -> Changes {
         if advert.mesh != self.mesh {
             self.note_other_mesh(advert.mesh);
@@ -100,7 +100,7 @@ impl Directory {
         }
         let local = source == AdvertSource::Local;
         if (advert.node == self.node) != local {
-            // The echo of what this node said itself, or somebody else in its name.
+            // The echo of this node's own advert, or an impostor's.
             return Changes::default();
         }
         if advert.leaving {
@@ -112,7 +112,7 @@ impl Directory {
             return heard.unwrap_or_default();
         }
         if !local && self.hidden.knows_better(&advert, source) {
-            // It is no more than a reminder of what is known.
+            // It only repeats what is known.
             return self.take_in(advert.instance);
         }
         let mut changes = Changes::default();
@@ -127,7 +127,8 @@ impl Directory {
         changes
     }
 
-    /// A name is asked for exactly: its instances are taken in, also those of nodes that have as many as are kept of one.
+    /// Handles an exact request for a name: its instances are stored, including those of nodes that have reached the limit of
+    /// instances per node.
     pub fn seek(&mut self, name: &ServiceName, now: Instant) -> Changes {
         let mut changes = Changes::default();
         for hidden in self.hidden.seek(name, now) {
@@ -136,31 +137,32 @@ impl Directory {
         changes
     }
 
-    /// How many instances are known of and not kept, because their nodes have as many as are kept of one
+    /// Returns the number of known instances that are hidden because their nodes have reached the limit
     /// ([`Limits::instances_per_node`]). They are found by their exact names.
     pub fn hidden(&self) -> usize {
         self.hidden.count()
     }
 
-    /// The number of them that are services of `filter`.
+    /// Returns the number of hidden instances that `filter` selects.
     pub fn hidden_of(&self, filter: &Filter) -> usize {
         self.hidden.count_of(filter)
     }
 
-    /// The endpoint at `address` proved, by its handshake, to be `instance`.
+    /// Records that the endpoint at `address` proved, by its handshake, to be `instance`.
     pub fn verified(&mut self, instance: InstanceId, address: SocketAddr, now: Instant) -> Changes {
         let own = Arc::clone(&self.own);
         self.change(instance, |entry| entry.verified(address, &own, now)).unwrap_or_default()
     }
 
-    /// The endpoint of `instance` may be at `address` as well, although it was not advertised there. Such an address is the first to be cut.
+    /// Records that the endpoint of `instance` may be at `address` as well, although it was not advertised there. Such an address
+    /// is the first to be cut.
     pub fn guess(&mut self, instance: InstanceId, address: SocketAddr) -> Changes {
         let own = Arc::clone(&self.own);
         self.change(instance, |entry| entry.guess(address, &own)).unwrap_or_default()
     }
 
-    /// `instance` is known to be gone. A remote one is remembered for a while, so that old records do not show it
-    /// again without proof.
+    /// Removes an `instance` that is known to be gone. A remote one is remembered for a while, so that old records do not restore
+    /// it without proof.
     pub fn gone(&mut self, instance: InstanceId, why: DownReason, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let is_local = self.change(instance, |entry| {
@@ -180,7 +182,7 @@ impl Directory {
         changes
     }
 
-    /// The process behind `node` is gone, with all its services. `why` says how that became known of each.
+    /// Removes all services of the process behind `node`, which is gone. `why` gives the reason for each.
     pub fn node_gone(
         &mut self,
         node: NodeId,
@@ -195,12 +197,12 @@ impl Directory {
         changes
     }
 
-    /// `instance` is not heard of by `source` any longer: mDNS let go of it, or a peer said so.
+    /// Records that `source` no longer reports `instance`: its mDNS record expired, or a peer reported it gone.
     pub fn unheard(&mut self, instance: InstanceId, source: AdvertSource, now: Instant) -> Changes {
         self.hear_goodbye(instance, source, now)
     }
 
-    /// The link to `peer` ended: what only it had told, and nothing has proved, is not known any longer.
+    /// Handles the end of the link to `peer`: unproved instances that only this peer had reported are removed.
     pub fn peer_lost(&mut self, peer: NodeId, now: Instant) -> Changes {
         self.hidden.forget_told_by(peer);
         let mut orphans = Vec::new();
@@ -218,7 +220,7 @@ impl Directory {
         changes
     }
 
-    /// Lets go of instances that were found dead long ago.
+    /// Removes instances that were found dead long ago.
     pub fn expire(&mut self, now: Instant) {
         self.hidden.expire(now);
         let old = |entry: &DirectoryEntry| {
@@ -237,11 +239,11 @@ impl Directory {
             return changes;
         };
         if entry.instance.local && source != AdvertSource::Local {
-            // This node knows best what it offers.
+            // This node is the authority on its own services.
             return changes;
         }
         match source {
-            // The node itself says so.
+            // The node itself reports it.
             AdvertSource::Peer(peer) if peer == entry.instance.node => {
                 return self.gone(instance, DownReason::Withdrawn, now);
             }

@@ -1,14 +1,14 @@
-//! The events that a watcher has not read yet, merged so that a slow watcher costs bounded memory.
+//! Unread events of a watcher, merged so that a slow watcher costs bounded memory.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::DirectoryEvent;
 use crate::id::InstanceId;
 
-/// Events that wait for one reader: at most one per instance.
+/// A queue of events for one reader: at most one per instance.
 ///
-/// A reader that falls behind misses changes that cancelled each other out, never the final state. The queue holds at
-/// most one event for each instance that the reader was told of or that is up, so the directory's own bound is its bound.
+/// A reader that falls behind misses changes that cancelled each other out, never the final state. The queue holds at most one
+/// event for each instance that the reader has seen or that is up, so the directory's own limit bounds it.
 #[derive(Debug, Default)]
 pub struct Pending {
     events: BTreeMap<u64, DirectoryEvent>,
@@ -17,7 +17,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Adds what happened, merged with what waits for the same instance.
+    /// Adds an event, merged with the queued one of the same instance.
     pub fn push(&mut self, event: DirectoryEvent) {
         use DirectoryEvent::{Down, Moved, Up};
         let id = event.instance().id;
@@ -28,10 +28,10 @@ impl Pending {
             return;
         };
         let merged = match (self.events.remove(&place), event) {
-            // The reader has not heard of it.
+            // The reader does not know it yet.
             (Some(Up(_)), Down { .. }) => None,
             (Some(Up(_)), Up(instance) | Moved(instance)) => Some(Up(instance)),
-            // The reader believes it up, and so it is again.
+            // For the reader it is up, and so it is again.
             (Some(Down { .. } | Moved(_)), Up(instance)) => Some(Moved(instance)),
             (_, event) => Some(event),
         };
@@ -45,19 +45,19 @@ impl Pending {
         }
     }
 
-    /// The event that has waited longest.
+    /// Removes and returns the oldest event.
     pub fn pop(&mut self) -> Option<DirectoryEvent> {
         let (_, event) = self.events.pop_first()?;
         self.places.remove(&event.instance().id);
         Some(event)
     }
 
-    /// How many events wait.
+    /// Returns the number of queued events.
     pub fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// Whether none waits.
+    /// Returns true if no event is queued.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }

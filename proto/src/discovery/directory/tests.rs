@@ -61,7 +61,7 @@ fn ups(changes: &Changes) -> usize {
 }
 
 #[test]
-fn what_is_heard_is_up_once() {
+fn a_reported_instance_is_up_once() {
     let mut world = world();
     assert_eq!(ups(&world.hear(advert(1, 1, "arm"), AdvertSource::Mdns)), 1);
     assert_eq!(world.hear(advert(1, 1, "arm"), REPLY), Changes::default());
@@ -70,7 +70,7 @@ fn what_is_heard_is_up_once() {
 }
 
 #[test]
-fn names_of_this_host_are_those_that_nobody_else_has() {
+fn names_of_this_host_are_those_on_no_other_host() {
     let mut world = world();
     let own: Vec<OwnAddress> = ["127.0.0.1", "10.0.0.5"]
         .map(|ip| OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 })
@@ -104,7 +104,7 @@ fn another_mesh_is_only_noted() {
 }
 
 #[test]
-fn nobody_speaks_in_this_nodes_name() {
+fn other_nodes_cannot_advertise_for_this_node() {
     let mut world = world();
     assert_eq!(world.hear(advert(1, 0, "arm"), AdvertSource::Mdns), Changes::default());
     assert_eq!(ups(&world.hear(advert(1, 0, "arm"), AdvertSource::Local)), 1);
@@ -124,7 +124,7 @@ fn a_forged_address_does_not_move_a_verified_instance() {
     assert_eq!((changes.events.len(), changes.doubts), (0, vec![id(1)]));
     assert_eq!(world.directory.get("arm")[0].addresses, [port(1)]);
     assert_eq!(world.hear(forged, AdvertSource::Mdns), Changes::default(), "one doubt per claim");
-    // The claim turns out to be true.
+    // The claim is confirmed.
     let moved = world.directory.verified(id(1), port(666), world.now);
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(i)] if i.addresses[0] == port(666)));
 }
@@ -156,13 +156,13 @@ fn in_ipv6(link_local: &str) -> Advert {
 }
 
 #[test]
-fn what_is_announced_in_both_families_has_not_moved() {
+fn an_instance_announced_in_both_families_has_not_moved() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), AdvertSource::Mdns);
     assert!(changes.events.is_empty() && changes.doubts.is_empty(), "{changes:?}");
     assert_eq!(changes.grown[0].addresses.len(), 3);
-    // Its node tells of all but the link-local one, which is of no use over that link.
+    // Its node reports all but the link-local one, which is of no use over that link.
     let mut told = advert(1, 1, "arm");
     told.addresses.extend(in_ipv6("[fe80::1%2]:9000").addresses.first());
     let changes = world.hear(told, AdvertSource::Peer(node(1)));
@@ -170,14 +170,14 @@ fn what_is_announced_in_both_families_has_not_moved() {
     let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), AdvertSource::Mdns);
     assert_eq!((changes.doubts, changes.claimed), (Vec::new(), vec![id(1)]), "who dials it learns of it");
     assert_eq!(world.directory.candidate(id(1)).expect("it is known").addresses.len(), 3);
-    // Where the link to its node has ended it may be anywhere.
+    // After the link to its node has ended it may be anywhere.
     world.directory.peer_lost(node(1), world.now);
     let changes = world.hear(in_ipv6("[fe80::2%2]:9000"), AdvertSource::Mdns);
     assert_eq!((changes.doubts, changes.claimed), (vec![id(1)], Vec::new()));
 }
 
 #[test]
-fn who_has_link_local_addresses_only_moves_to_another() {
+fn an_instance_with_only_link_local_addresses_moves_to_another() {
     let mut world = world();
     let at = |address: &str| Advert {
         addresses: vec![address.parse().expect("an address")],
@@ -203,7 +203,7 @@ fn addresses(world: &World) -> Vec<SocketAddr> {
     world.directory.candidate(id(1)).expect("it is known").addresses
 }
 
-/// So many networks that nobody here is in, and then one that this host is in.
+/// `count` networks that this host is not in, and then one that it is in.
 fn many(count: u8) -> Vec<SocketAddr> {
     let far = (0..count).map(|n| SocketAddr::from(([10, 200, n, 1], 9)));
     far.chain([at("10.77.0.1:9")]).collect()
@@ -221,14 +221,14 @@ fn addresses_are_sorted_before_they_are_cut() {
             assert_eq!(world.directory.get("arm")[0].addresses.len(), 16);
         }
     }
-    // Record by record, and the useful one last.
+    // Record by record, the useful one last.
     let mut world = world();
     set_own_addresses(&mut world);
     for address in many(40) {
         world.hear(Advert { addresses: vec![address], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
     }
     assert_eq!((addresses(&world)[0], addresses(&world).len()), (at("10.77.0.1:9"), 16));
-    // What this host comes to share counts from then on.
+    // Addresses that this host gets later count from then on.
     world.directory.set_own_addresses(vec![OwnAddress { ip: at("10.200.7.5:0").ip(), prefix: 24 }]);
     assert_eq!(addresses(&world)[0], at("10.200.7.1:9"));
 }
@@ -248,14 +248,14 @@ fn addresses_of_a_doubted_instance_are_sorted_before_they_are_cut_as_well() {
         assert_eq!(heard.doubts, [id(1)]);
         let others = Advert { addresses: vec![at("10.77.0.9:9")], ..advert(1, 1, "arm") };
         assert!(world.hear(others, REPLY).doubts.is_empty(), "its endpoint is asked once a second");
-        // Nor is it cut when it is known and others come that are not.
+        // Nor is it cut when it is known and unreachable ones follow.
         world.hear(Advert { addresses: all, ..advert(1, 1, "arm") }, REPLY);
         assert!(addresses(&world)[..2].contains(&at("10.77.0.1:9")));
     }
 }
 
 #[test]
-fn what_answered_is_never_cut_nor_replaced_by_what_a_node_does_not_know() {
+fn addresses_that_answered_are_never_cut_nor_replaced_by_ones_unknown_to_the_node() {
     let mut world = world();
     set_own_addresses(&mut world);
     let inside = Advert { addresses: vec![at("172.18.0.2:9000")], ..advert(1, 1, "arm") };
@@ -274,7 +274,7 @@ fn what_answered_is_never_cut_nor_replaced_by_what_a_node_does_not_know() {
 }
 
 #[test]
-fn on_this_host_what_answered_is_not_cut_either() {
+fn on_this_host_an_address_that_answered_is_not_cut_either() {
     let mut world = world();
     let own = (1..=30).map(|n| OwnAddress { ip: [10, 77, 0, n].into(), prefix: 24 }).collect();
     world.directory.set_own_addresses(own);
@@ -297,7 +297,7 @@ fn an_address_that_its_node_no_longer_has_is_dropped_although_it_answered() {
     let moved = world.hear(told(&["10.77.0.77:9", "10.78.0.1:9"]), AdvertSource::Peer(node(1)));
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(_)]));
     assert!(!addresses(&world).contains(&at("10.77.0.1:9")));
-    // A list that has been cut proves nothing of the kind.
+    // A list that has been cut does not prove a move.
     let changes =
         world.hear(Advert { addresses: many(15), ..advert(1, 1, "arm") }, AdvertSource::Peer(node(1)));
     assert_eq!(changes.events, []);
@@ -305,7 +305,7 @@ fn an_address_that_its_node_no_longer_has_is_dropped_although_it_answered() {
 }
 
 #[test]
-fn those_who_connect_hear_of_every_address_and_those_who_watch_of_moves() {
+fn dialling_tasks_learn_of_every_address_and_watchers_of_moves() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), AdvertSource::Peer(node(1)));
     let more = Advert { addresses: vec![port(1), port(2)], ..advert(1, 1, "arm") };
@@ -343,7 +343,7 @@ fn the_same_claims_in_another_order_are_no_news() {
 }
 
 #[test]
-fn a_forged_address_takes_no_way_from_an_instance_that_was_only_heard_of() {
+fn a_forged_address_does_not_replace_one_of_an_unverified_instance() {
     let mut world = world();
     set_own_addresses(&mut world);
     world.hear(Advert { addresses: vec![at("127.0.0.1:9")], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
@@ -352,7 +352,7 @@ fn a_forged_address_takes_no_way_from_an_instance_that_was_only_heard_of() {
 }
 
 #[test]
-fn a_goodbye_is_a_hint_unless_the_node_itself_says_it() {
+fn a_withdrawal_is_a_hint_unless_it_comes_from_the_node_itself() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     let bye = Advert { leaving: true, ..advert(1, 1, "arm") };
@@ -365,7 +365,7 @@ fn a_goodbye_is_a_hint_unless_the_node_itself_says_it() {
 }
 
 #[test]
-fn a_dead_instance_comes_back_only_with_proof() {
+fn a_dead_instance_returns_only_with_proof() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     let down = world.directory.node_gone(node(1), |_| DownReason::NodeDied, world.now);
@@ -430,7 +430,7 @@ fn no_source_takes_the_room_of_others() {
 }
 
 #[test]
-fn what_a_source_told_and_was_proved_does_not_count() {
+fn proved_reports_of_a_source_do_not_count() {
     let limits = Limits { instances: 1_000, instances_per_source: 10, ..Limits::default() };
     let mut world = World::new(&limits);
     for n in 0..200u16 {
@@ -469,7 +469,7 @@ fn groups_have_separators_and_exceptions() {
 }
 
 #[test]
-fn what_only_a_lost_peer_told_is_gone() {
+fn reports_of_a_lost_peer_alone_are_gone() {
     let mut world = world();
     world.hear(advert(1, 1, "told"), AdvertSource::Peer(node(9)));
     world.hear(advert(2, 2, "heard too"), AdvertSource::Peer(node(9)));
@@ -496,7 +496,7 @@ fn signs_of_life_grow_old() {
 }
 
 #[test]
-fn a_slow_reader_misses_only_what_cancelled_out() {
+fn a_slow_reader_misses_only_changes_that_cancelled_out() {
     let mut pending = Pending::default();
     let up = |n| DirectoryEvent::Up(world_instance(n));
     let down = |n| DirectoryEvent::Down { instance: world_instance(n), why: DownReason::Refused };
@@ -527,7 +527,7 @@ fn a_slow_reader_misses_only_what_cancelled_out() {
 }
 
 #[test]
-fn nobody_else_says_goodbye_for_this_nodes_own_services() {
+fn other_nodes_cannot_withdraw_this_nodes_own_services() {
     let mut world = world();
     world.hear(advert(1, 0, "own"), AdvertSource::Local);
     for source in [

@@ -1,6 +1,6 @@
-//! The families of addresses in which a question is asked.
+//! The address families in which a question is asked.
 
-/// The families in which a question is asked. A host that has both answers in either, each time anew.
+/// The address families in which a question is asked. A host with both families answers in each of them separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Families {
     /// IPv4, and IPv6 on interfaces without IPv4.
@@ -11,7 +11,7 @@ pub enum Families {
     Beside,
     /// The one family of interfaces that have no other.
     Only,
-    /// Both.
+    /// Both families.
     Both,
     /// IPv4 alone.
     V4,
@@ -26,13 +26,13 @@ pub enum Families {
 /// One family on one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterfaceFamily {
-    /// It is IPv4.
+    /// Set for IPv4, clear for IPv6.
     pub is_ipv4: bool,
-    /// The interface does not have the other one.
+    /// Set if the interface lacks the other family.
     pub is_only: bool,
 }
 
-/// Who else has asked the same lately, by family.
+/// The recent questions of other hosts, by family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct HeardQuestions {
     pub(super) v4: bool,
@@ -40,7 +40,7 @@ pub(super) struct HeardQuestions {
 }
 
 impl Families {
-    /// Returns whether a question is asked in a family on an interface.
+    /// Returns true if a question is asked in a family on an interface.
     pub fn include(self, InterfaceFamily { is_ipv4, is_only }: InterfaceFamily) -> bool {
         match self {
             Self::First => is_ipv4 || is_only,
@@ -55,20 +55,20 @@ impl Families {
         }
     }
 
-    /// Those in which it is still to be asked where others have asked it; `None` if there are none.
+    /// Returns the families in which to ask a question that other hosts have asked in `asked`; `None` if there are none.
     pub(super) fn without(self, asked: HeardQuestions) -> Option<Self> {
         match (asked, self) {
             (HeardQuestions { v4: false, v6: false }, families) => Some(families),
             (HeardQuestions { v4: false, .. }, Self::First | Self::Both | Self::V4) => Some(Self::V4),
             (HeardQuestions { v6: false, .. }, Self::Second | Self::Both | Self::V6) => Some(Self::V6),
-            // Interfaces that have no other family are not concerned by what is asked in the other.
+            // Interfaces with one family are not affected by questions in the other.
             (HeardQuestions { v6: false, .. }, Self::First) => Some(Self::OnlyV6),
             (HeardQuestions { v4: false, .. }, Self::Second) => Some(Self::OnlyV4),
             _ => None,
         }
     }
 
-    /// These and `others`.
+    /// Returns these families and `others`.
     pub(super) fn and(self, others: Self) -> Self {
         if self == others { self } else { Self::Both }
     }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_ask_in_one_family_is_asked_in_the_other() {
+    fn questions_of_others_in_one_family_are_asked_in_the_other() {
         let (neither, v4, v6, both) = (
             HeardQuestions::default(),
             HeardQuestions { v4: true, v6: false },

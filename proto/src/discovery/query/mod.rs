@@ -1,4 +1,4 @@
-//! Multicast DNS (RFC 6762) as discovery uses it: questions, when they are asked, and the adverts in what is heard.
+//! Multicast DNS (RFC 6762) as discovery uses it: questions, their schedule, and the adverts in received messages.
 
 mod families;
 mod question;
@@ -16,13 +16,13 @@ pub use rounds::{DueQuery, QueryMode, QuerySchedule};
 
 use simple_dns::Name;
 
-/// The longest message that is looked at: RFC 6762 §17 allows no longer one.
+/// The longest message that is parsed: RFC 6762 §17 allows no longer one.
 const MAX_MESSAGE_BYTES: usize = 9_000;
 const HEADER_BYTES: usize = 12;
 const SERVICE_LABELS: [&[u8]; 3] = [b"_meshzero", b"_tcp", b"local"];
 const SERVICE_TYPE: &str = "_meshzero._tcp.local";
 
-/// The labels of `name` in front of the service type, or `None` where it ends otherwise.
+/// Returns the labels of `name` in front of the service type, or `None` if it ends otherwise.
 fn before_service_type<'a, 'n>(name: &'a Name<'n>) -> Option<&'a [simple_dns::Label<'n>]> {
     let labels = name.get_labels();
     let (front, kind) = labels.split_at_checked(labels.len().checked_sub(SERVICE_LABELS.len())?)?;
@@ -30,7 +30,7 @@ fn before_service_type<'a, 'n>(name: &'a Name<'n>) -> Option<&'a [simple_dns::La
     ours.then_some(front)
 }
 
-/// Refuses a message that announces more records than its bytes can hold: the parser reserves memory for as many.
+/// Rejects a message that announces more records than its bytes can hold: the parser reserves memory for as many.
 fn check_counts(bytes: &[u8]) -> Result<(), ReplyError> {
     const LEAST_QUESTION_BYTES: usize = 5;
     const LEAST_RECORD_BYTES: usize = 11;

@@ -10,35 +10,35 @@ use super::{ReplyError, SERVICE_TYPE, before_service_type, check_counts};
 use crate::id::InstanceId;
 use crate::name::{MeshName, ServiceName};
 
-/// The largest datagram that is sent over a network, in bytes of payload: it fits an Ethernet frame in both families
-/// (RFC 6762 §17).
+/// The largest datagram that is sent over a network, in bytes of payload: it fits an Ethernet frame in both families (RFC 6762
+/// §17).
 pub const NETWORK_DATAGRAM_BYTES: usize = 1_440;
-/// The same over loopback, where nothing is fragmented.
+/// The largest datagram over loopback, where nothing is fragmented.
 pub const LOOPBACK_DATAGRAM_BYTES: usize = 8_952;
 
-/// The lifetime, in seconds, that a known answer is given: what RFC 6762 §10 recommends for a PTR record, and what
-/// responders give theirs. They leave out an answer that is known for more than half of it (§7.1).
+/// The lifetime of a known answer, in seconds: the one that RFC 6762 §10 recommends for a PTR record, and that responders use.
+/// They leave out an answer that is known for more than half of it (§7.1).
 const POINTER_TTL: u32 = 4_500;
-/// Bytes of one known answer: a compressed name, type, class, lifetime, length, and the instance's label with a
+/// The size of one known answer in bytes: a compressed name, type, class, lifetime, length, and the instance's label with a
 /// compressed rest.
 const KNOWN_ANSWER_BYTES: usize = 2 + 2 + 2 + 4 + 2 + 1 + 32 + 2;
 /// The number of known answers that a question for all services can carry over a network.
 pub const NETWORK_KNOWN_ANSWERS: usize =
     (NETWORK_DATAGRAM_BYTES - super::HEADER_BYTES - 2 * (SERVICE_TYPE.len() + 2) - 4) / KNOWN_ANSWER_BYTES;
-/// How many questions of one message that was heard are looked at.
+/// The maximum number of questions that are read from one received message.
 const MAX_HEARD_QUESTIONS: usize = 32;
 
-/// The subtype (RFC 6763 §7.1) that the instances of one service name answer: a hash of mesh and name, because
-/// names are longer than a DNS label may be.
+/// The subtype (RFC 6763 §7.1) that the instances of one service name answer: a hash of mesh and name, because names are longer
+/// than a DNS label may be.
 ///
 /// Two names may share one, so the asker compares the names in the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subtype(u64);
 
 impl Subtype {
-    /// The subtype of `service` in `mesh`.
+    /// Returns the subtype of `service` in `mesh`.
     pub fn new(mesh: &MeshName, service: &ServiceName) -> Self {
-        // No name contains a control character, so the two cannot run into each other.
+        // No name contains a control character, so the boundary between the two is unambiguous.
         Self(xxh3_64(format!("{mesh}\0{service}").as_bytes()))
     }
 
@@ -49,7 +49,7 @@ impl Subtype {
     }
 }
 
-/// As a DNS label: an underscore and 16 lower-case hexadecimal digits.
+/// Written as a DNS label: an underscore and 16 lower-case hexadecimal digits.
 impl fmt::Display for Subtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "_{:016x}", self.0)
@@ -59,14 +59,14 @@ impl fmt::Display for Subtype {
 /// One question to every responder on the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Question {
-    /// For all services of every mesh.
+    /// The question for all services of every mesh.
     All,
-    /// For the instances of one name.
+    /// The question for the instances of one name.
     Name(Subtype),
 }
 
 impl Question {
-    /// Questions as one message, with as many `known` instances as fit into `bytes`: their responders need not answer
+    /// Encodes questions as one message, with as many `known` instances as fit into `bytes`: their responders need not answer
     /// (RFC 6762 §7.1).
     ///
     /// # Panics
@@ -104,7 +104,7 @@ impl Question {
     }
 }
 
-/// Somebody else's questions, as far as they are about services of the mesh's kind and are answered by multicast.
+/// The questions of another host that are about services of the mesh's kind and are answered by multicast.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ForeignQuestions {
     /// The questions.
@@ -114,10 +114,10 @@ pub struct ForeignQuestions {
 }
 
 impl ForeignQuestions {
-    /// Reads a message. One that answers, or asks for something else, has no questions.
+    /// Reads a message. An answer, or a question for something else, has no questions.
     ///
     /// # Errors
-    /// [`ReplyError`]: these bytes are no DNS message.
+    /// [`ReplyError`]: these bytes are not a DNS message.
     pub fn parse(bytes: &[u8]) -> Result<Self, ReplyError> {
         check_counts(bytes)?;
         let packet = Packet::parse(bytes).map_err(|error| ReplyError::Malformed(error.to_string()))?;
@@ -193,7 +193,7 @@ mod tests {
         let service = ServiceName::new("robot/arm").expect("a name");
         assert_ne!(subtype("robot/arm"), subtype("robot/leg"));
         assert_ne!(subtype("robot/arm"), Subtype::new(&other_mesh, &service));
-        // Programs of other versions have to come to the same.
+        // Programs of other versions have to compute the same hash.
         assert_eq!(subtype("robot/arm").to_string(), "_ec7940ca6f23cbbc");
     }
 
@@ -212,7 +212,7 @@ mod tests {
         };
         ask("_ipp._tcp.local", false);
         ask("_printer._sub._meshzero._tcp.local", false);
-        // Answered to the one who asked, and to nobody else.
+        // Answered by unicast to the sender only.
         ask("_meshzero._tcp.local", true);
         let bytes = packet.build_bytes_vec().expect("it encodes");
         assert_eq!(ForeignQuestions::parse(&bytes), Ok(ForeignQuestions::default()));
@@ -230,7 +230,7 @@ mod tests {
                 bytes[at] = random.u8(..);
             }
             bytes.truncate(random.usize(..=whole.len()));
-            // Any answer will do; coming back at all is what is tested.
+            // Any answer will do; the test is that it returns at all.
             let _ = ForeignQuestions::parse(&bytes);
         }
     }

@@ -1,4 +1,4 @@
-//! What responders say, directly or by multicast: from the bytes of DNS messages to adverts and goodbyes.
+//! Replies of responders, direct or by multicast: from the bytes of DNS messages to adverts and withdrawals.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -10,19 +10,19 @@ use super::{before_service_type, check_counts};
 use crate::discovery::advert::{Advert, InvalidAdvert, MAX_HEARD_ADDRESSES};
 use crate::id::InstanceId;
 
-/// How many responders are kept whose replies are incomplete, how many names of each, and how many bytes of all.
+/// The maximum number of responders with incomplete replies, of names of each, and of bytes of all.
 const MAX_RESPONDERS: usize = 1_024;
 const MAX_NAMES: usize = 512;
 const MAX_HELD_BYTES: usize = 1 << 20;
-/// What an entry of a map takes besides its texts, about.
+/// The approximate size of a map entry besides its texts.
 const ENTRY_BYTES: usize = 128;
-/// How many properties of one record are looked at.
+/// The maximum number of properties that are read from one record.
 const MAX_PROPERTIES: usize = 16;
 
-/// Why bytes are not a reply.
+/// The reason why bytes are not a valid reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
-    /// More than mDNS permits, or less than a header.
+    /// The length exceeds the limit of mDNS, or is below that of a header.
     #[error("a DNS message of {0} bytes")]
     Length(usize),
     /// The header announces more records than the bytes can hold.
@@ -33,31 +33,31 @@ pub enum ReplyError {
     Malformed(String),
 }
 
-/// What replies have said as a whole.
+/// The combined content of replies.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReplyTotals {
     /// The services.
     pub adverts: Vec<Advert>,
     /// The instances whose records were withdrawn: those whose lifetime is 0 (RFC 6762 §10.1).
     pub gone: Vec<InstanceId>,
-    /// Labels of services of the mesh's kind that are no adverts, with what is wrong with them.
+    /// Labels of services of the mesh's kind that are not valid adverts, with the reasons.
     pub invalid: Vec<(String, InvalidAdvert)>,
 }
 
 /// Reads one reply that stands alone. Records of other services are skipped.
 ///
 /// # Errors
-/// [`ReplyError`]: these bytes are no DNS message.
+/// [`ReplyError`]: these bytes are not a DNS message.
 pub fn parse_reply(bytes: &[u8]) -> Result<ReplyTotals, ReplyError> {
     let mut pieces = ResponderRecords::default();
     let gone = pieces.add(bytes)?;
     Ok(ReplyTotals { gone, ..pieces.take_whole(None, 0) })
 }
 
-/// Puts replies together. A responder with many services spreads their records over several datagrams.
+/// An assembler of replies. A responder with many services spreads their records over several datagrams.
 ///
-/// A service is given as soon as it has an address, and again when there are more: a responder with many addresses spreads those
-/// as well. What waits for the rest of its records, or may get more, has at most a megabyte, from all responders together.
+/// A service is returned as soon as it has an address, and again when there are more: a responder with many addresses spreads
+/// those as well. Incomplete records, and those that may be extended, take at most a megabyte for all responders together.
 #[derive(Debug, Default)]
 pub struct ReplyAssembler {
     incomplete: HashMap<SocketAddr, ResponderRecords>,
@@ -67,22 +67,22 @@ pub struct ReplyAssembler {
 }
 
 impl ReplyAssembler {
-    /// For replies that arrive on the interface with this number. Link-local addresses in them are of its network.
+    /// Creates an assembler for replies that arrive on the interface with this number. Link-local addresses in them are of its
+    /// network.
     pub fn on_interface(zone: u32) -> Self {
         Self { zone, ..Self::default() }
     }
 
-    /// Lets go of what waits for the rest of its records. Do so from time to time: a record whose rest is never sent would wait
-    /// forever.
+    /// Drops incomplete records. Call it from time to time: a record whose remainder is never sent would wait forever.
     pub fn forget_incomplete(&mut self) {
         self.incomplete.clear();
         self.held = 0;
     }
 
-    /// Takes in one datagram, and gives the adverts that it completes. One that is no response has none.
+    /// Adds one datagram, and returns the adverts that it completes. A datagram that is not a response has none.
     ///
     /// # Errors
-    /// [`ReplyError`]: these bytes are no DNS message. What was known before stays.
+    /// [`ReplyError`]: these bytes are not a DNS message. Earlier records are kept.
     pub fn add(&mut self, from: SocketAddr, bytes: &[u8]) -> Result<ReplyTotals, ReplyError> {
         let full = self.held >= MAX_HELD_BYTES
             || (!self.incomplete.contains_key(&from) && self.incomplete.len() >= MAX_RESPONDERS);
@@ -90,7 +90,7 @@ impl ReplyAssembler {
             self.incomplete.retain(|_, pieces| pieces.wait());
             self.held = self.incomplete.values().map(|pieces| pieces.held).sum();
             if self.held >= MAX_HELD_BYTES || self.incomplete.len() >= MAX_RESPONDERS {
-                // Only whoever floods loses by this; others answer the next question again.
+                // Only the sender of a flood loses by this; others answer the next question again.
                 self.forget_incomplete();
             }
         }
@@ -107,19 +107,19 @@ impl ReplyAssembler {
     }
 }
 
-/// The records of one responder, until they make adverts.
+/// The records of one responder, until they form adverts.
 #[derive(Debug, Default)]
 struct ResponderRecords {
     services: HashMap<String, ServiceRecords>,
     hosts: HashMap<Vec<u8>, HostRecords>,
-    /// The hosts that the last datagram says something new about. The others need not be looked at: the responders of one host
-    /// share an address on loopback, and so may have hundreds of services here.
+    /// The hosts that the last datagram contains news about. The others need not be examined: the responders of one host share an
+    /// address on loopback, and so may have hundreds of services here.
     changed: Vec<Vec<u8>>,
-    /// Memory that these take, about.
+    /// The approximate memory that these take.
     held: usize,
 }
 
-/// The addresses of a host, and the labels of the services that are there.
+/// The addresses of a host, and the labels of its services.
 #[derive(Debug, Default)]
 struct HostRecords {
     addresses: Vec<IpAddr>,
@@ -135,7 +135,7 @@ struct ServiceRecords {
 }
 
 impl ServiceRecords {
-    /// Memory that its records take, about.
+    /// Returns the approximate memory that its records take.
     fn bytes(&self) -> usize {
         let target = self.target.as_ref().map_or(0, |(host, _)| host.len());
         let properties = self.properties.iter().flatten();
@@ -144,7 +144,7 @@ impl ServiceRecords {
 }
 
 impl ResponderRecords {
-    /// Takes in the records of one datagram, and gives the instances that it withdraws.
+    /// Adds the records of one datagram, and returns the instances that it withdraws.
     fn add(&mut self, bytes: &[u8]) -> Result<Vec<InstanceId>, ReplyError> {
         check_counts(bytes)?;
         let packet = Packet::parse(bytes).map_err(|error| ReplyError::Malformed(error.to_string()))?;
@@ -224,7 +224,7 @@ impl ResponderRecords {
         self.changed.extend(host);
     }
 
-    /// Notes that a service is on a host. Returns false when there are too many.
+    /// Records that a service is on a host. Returns false when there are too many.
     fn place(&mut self, host: &[u8], label: String) -> bool {
         let bytes = ENTRY_BYTES + label.len();
         let Some(host) = self.host(host.to_vec()) else { return false };
@@ -245,7 +245,7 @@ impl ResponderRecords {
         }
     }
 
-    /// The entry of a host; `None` when there are too many.
+    /// Returns the entry of a host; `None` when there are too many.
     fn host(&mut self, key: Vec<u8>) -> Option<&mut HostRecords> {
         if self.hosts.len() >= MAX_NAMES && !self.hosts.contains_key(&key) {
             return None;
@@ -257,7 +257,7 @@ impl ResponderRecords {
         }))
     }
 
-    /// The entry of an instance of our service type; `None` for other names, and when there are too many.
+    /// Returns the entry of an instance of our service type; `None` for other names, and when there are too many.
     fn service(&mut self, name: &Name<'_>) -> Option<&mut ServiceRecords> {
         let label = instance_label(name)?;
         if self.services.len() >= MAX_NAMES && !self.services.contains_key(&label) {
@@ -270,7 +270,8 @@ impl ResponderRecords {
         }))
     }
 
-    /// What is complete and has not been given as it is now. `responder` is where a service is whose host has no address record.
+    /// Takes the complete adverts that have not been returned in this form. `responder` is the address of a service whose host
+    /// has no address record.
     fn take_whole(&mut self, responder: Option<IpAddr>, zone: u32) -> ReplyTotals {
         let mut replied = ReplyTotals::default();
         let mut changed = std::mem::take(&mut self.changed);
@@ -300,7 +301,7 @@ impl ResponderRecords {
             }
         }
         if self.services.is_empty() {
-            // Addresses belong to services: alone they are worth nothing.
+            // Addresses belong to services: alone they are of no use.
             *self = Self::default();
         }
         replied
@@ -310,7 +311,7 @@ impl ResponderRecords {
         self.services.is_empty() && self.hosts.is_empty()
     }
 
-    /// Returns whether there is a service that has not been given.
+    /// Returns true if there is a service that has not been returned.
     fn wait(&self) -> bool {
         self.services.values().any(|service| service.given.is_none())
     }
@@ -335,13 +336,13 @@ fn socket_address(ip: IpAddr, port: u16, zone: u32) -> SocketAddr {
     }
 }
 
-/// The label of an instance of our service type.
+/// Returns the label of an instance of our service type.
 fn instance_label(name: &Name<'_>) -> Option<String> {
     let [label] = before_service_type(name)? else { return None };
     Some(std::str::from_utf8(label.as_ref()).ok()?.to_ascii_lowercase())
 }
 
-/// The instance that a record with a lifetime of 0 withdraws.
+/// Returns the instance that a record with a lifetime of 0 withdraws.
 fn withdrawn(record: &ResourceRecord<'_>) -> Option<InstanceId> {
     let name = match &record.rdata {
         RData::PTR(PTR(name)) if before_service_type(&record.name).is_some_and(<[_]>::is_empty) => name,

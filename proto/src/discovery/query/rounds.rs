@@ -1,4 +1,4 @@
-//! The schedule of questions: quick rounds while somebody waits for the answer, and long intervals for watchers.
+//! The schedule of questions: quick rounds while a lookup is pending, and long intervals for watchers.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,35 +8,35 @@ use super::families::HeardQuestions;
 use super::schedule::{self, ScheduleStep};
 use super::{Families, NETWORK_KNOWN_ANSWERS, Question};
 
-/// When a watcher asks again, for what both an announcement and its repetition failed to tell: pauses between questions, of
-/// which the last is repeated. Nothing that is known needs to be refreshed, because its liveness comes from TCP.
+/// The pauses between a watcher's questions, of which the last is repeated: for a service of which both an announcement and its
+/// repetition were lost. Known services need no refresh, because their liveness comes from TCP.
 const WATCH: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(50), Duration::from_secs(600)];
-/// Pauses are this part longer or shorter at random, so that those who started together do not stay in step.
+/// The fraction by which pauses are randomly longer or shorter, so that nodes that started together do not stay in step.
 const JITTER: f32 = 0.25;
-/// An ordinary question is answered at most once a second by each responder (RFC 6762 §6), whoever asks it.
+/// The minimum time between two answers to an ordinary question by each responder (RFC 6762 §6), for any sender.
 const SAME_ANSWER: Duration = Duration::from_secs(1);
 
-/// How a question is asked.
+/// The kind of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryMode {
-    /// From a port of its own, and answered to that at once (RFC 6762 §5.1, §6.7).
+    /// From a port of its own, answered to that port at once (RFC 6762 §5.1, §6.7).
     OneShot,
-    /// From port 5353, and answered by multicast (RFC 6762 §5.2).
+    /// From port 5353, answered by multicast (RFC 6762 §5.2).
     Ordinary,
 }
 
-/// A question that is to be asked now.
+/// A question that is due now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueQuery {
     /// The question.
     pub question: Question,
-    /// How.
+    /// Its kind.
     pub manner: QueryMode,
-    /// In which families.
+    /// The families in which it is asked.
     pub families: Families,
 }
 
-/// The questions of one node, with their times. Nothing here waits: ask for what is due at [`QuerySchedule::next_at`].
+/// The questions of one node, with their times. Nothing here waits: call [`QuerySchedule::due`] at [`QuerySchedule::next_at`].
 #[derive(Debug, Default)]
 pub struct QuerySchedule {
     searches: BTreeMap<Question, QueryReasons>,
@@ -47,11 +47,11 @@ pub struct QuerySchedule {
 struct QueryReasons {
     quick: Option<QuickRounds>,
     watch: Option<WatchedAnswers>,
-    /// When anybody on the network last asked this as an ordinary question.
+    /// The time at which any host on the network last asked this as an ordinary question.
     ordinary_at: LastQueried,
 }
 
-/// When an ordinary question was asked last, by family.
+/// The times of the last ordinary question, by family.
 #[derive(Debug, Default)]
 struct LastQueried {
     v4: Option<Instant>,
@@ -61,26 +61,26 @@ struct LastQueried {
 #[derive(Debug)]
 struct QuickRounds {
     begun: Instant,
-    /// The rounds that are over.
+    /// The number of completed rounds.
     done: usize,
     heard: OtherHosts,
 }
 
-/// What has been heard of other hosts since quick rounds began.
+/// The replies of other hosts since quick rounds began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum OtherHosts {
     Nothing,
     ByMulticast,
-    /// Such replies do arrive.
+    /// Direct replies arrive.
     Directly,
 }
 
 #[derive(Debug)]
 struct WatchedAnswers {
-    /// The pause before `due`, by its place in [`WATCH`].
+    /// The pause before `due`, as an index of [`WATCH`].
     pause: usize,
     due: Instant,
-    /// Which family comes next, where they take turns.
+    /// The next family, where they alternate.
     next: Families,
 }
 
@@ -94,17 +94,17 @@ impl QuerySchedule {
         }
     }
 
-    /// Ends the quick rounds: what they look for is found, or nobody waits for it any longer.
+    /// Ends the quick rounds: the instance was found, or no lookup is pending any longer.
     pub fn end(&mut self, question: Question) {
         self.change(question, |search| search.quick = None);
     }
 
-    /// Returns whether there are quick rounds of a question.
+    /// Returns true while quick rounds of a question are under way.
     pub fn is_asking(&self, question: Question) -> bool {
         self.searches.get(&question).is_some_and(|search| search.quick.is_some())
     }
 
-    /// Begins to watch: the question is asked again after a while, and then less and less often. `random` is from 0 to 1.
+    /// Begins a watch: the question is asked again after a while, and then less and less often. `random` is from 0 to 1.
     pub fn watch(&mut self, question: Question, now: Instant, random: f32) {
         let search = self.searches.entry(question).or_default();
         search.watch.get_or_insert_with(|| WatchedAnswers {
@@ -114,7 +114,7 @@ impl QuerySchedule {
         });
     }
 
-    /// Keeps watching only what `wanted` says.
+    /// Keeps only the watches for which `wanted` returns true.
     pub fn retain_watches(&mut self, wanted: impl Fn(Question) -> bool) {
         self.searches.retain(|question, search| {
             if !wanted(*question) {
@@ -124,17 +124,18 @@ impl QuerySchedule {
         });
     }
 
-    /// Another host replied directly to a one-shot question, in the family that is asked first, so such replies do arrive.
+    /// Records that another host replied directly to a one-shot question, in the family that is asked first, so such replies do
+    /// arrive.
     pub fn answered(&mut self) {
         self.hear(OtherHosts::Directly);
     }
 
-    /// A service of another host was heard of by multicast, or other hosts are known to be there.
+    /// Records that a service of another host was received by multicast, or that other hosts are known to exist.
     pub fn heard_others(&mut self) {
         self.hear(OtherHosts::ByMulticast);
     }
 
-    /// Returns whether there are quick rounds of a question, and no other host has been heard since they began.
+    /// Returns true if quick rounds of a question are under way, and no other host has been received since they began.
     pub fn has_heard_nothing(&self, question: Question) -> bool {
         let quick = self.searches.get(&question).and_then(|search| search.quick.as_ref());
         quick.is_some_and(|quick| quick.heard == OtherHosts::Nothing)
@@ -146,7 +147,7 @@ impl QuerySchedule {
         }
     }
 
-    /// Somebody, at `from`, asked an ordinary question, with no known answer that this node would not give as well. Its answers come
+    /// Records an ordinary question from `from`, with no known answer that this node would not give as well. Its answers arrive
     /// here too, so this node need not ask in the same family (RFC 6762 §7.3).
     pub fn heard(&mut self, question: Question, from: IpAddr, now: Instant) {
         if let Some(search) = self.searches.get_mut(&question) {
@@ -155,7 +156,7 @@ impl QuerySchedule {
         }
     }
 
-    /// The time at which something is due next.
+    /// Returns the time at which the next question is due.
     pub fn next_at(&self) -> Option<Instant> {
         let times = |(question, search): (&Question, &QueryReasons)| {
             let quick = search.quick.as_ref().and_then(|quick| quick.next_at(*question));
@@ -164,7 +165,8 @@ impl QuerySchedule {
         self.searches.iter().filter_map(times).min()
     }
 
-    /// The questions to ask at `now`, where so many services are `known` that need not answer. `random` gives numbers from 0 to 1.
+    /// Returns the questions to ask at `now`. `known` is the number of services that need not answer. `random` gives numbers from
+    /// 0 to 1.
     pub fn due(&mut self, now: Instant, known: usize, mut random: impl FnMut() -> f32) -> Vec<DueQuery> {
         let is_crowded = known > NETWORK_KNOWN_ANSWERS;
         let mut due = Vec::new();
@@ -181,7 +183,7 @@ impl QuerySchedule {
             }
         }
         self.searches.retain(|_, search| search.is_wanted());
-        // A search for a name and one for all may come to ask the same.
+        // A search for a name and one for all may yield the same question.
         let mut unique: Vec<DueQuery> = Vec::with_capacity(due.len());
         for one in due {
             let same = |other: &&mut DueQuery| (other.question, other.manner) == (one.question, one.manner);
@@ -193,7 +195,7 @@ impl QuerySchedule {
         unique
     }
 
-    /// Returns whether enough rounds of a question are over at `now` for a list of the answers to be worth showing; without quick
+    /// Returns true if enough rounds of a question are over at `now` for a list of the answers to be worth showing; without quick
     /// rounds they are.
     pub fn is_settled(&self, question: Question, now: Instant) -> bool {
         let quick = self.searches.get(&question).and_then(|search| search.quick.as_ref());
@@ -223,7 +225,7 @@ impl QueryReasons {
         self.quick.is_some() || self.watch.is_some()
     }
 
-    /// The next step of the quick rounds that is due, which counts as done.
+    /// Returns the next step of the quick rounds that is due, and counts it as done.
     fn next_step(&mut self, question: Question, now: Instant) -> Option<ScheduleStep> {
         let quick = self.quick.as_mut()?;
         match quick.next_at(question) {
@@ -240,7 +242,7 @@ impl QueryReasons {
         }
     }
 
-    /// What a round asks. In a crowd each of two families is asked in its turn, because all would answer in both.
+    /// Returns the question of a round. With very many services the two families alternate, because all would answer in both.
     fn ask(
         &mut self,
         question: Question,
@@ -267,7 +269,7 @@ impl QueryReasons {
         }
     }
 
-    /// The ordinary question, in those of the families in which its answers have not been asked for `lately`.
+    /// Returns the ordinary question, in those of the families in which it has not been asked `lately`.
     fn ordinary(
         &mut self,
         question: Question,
@@ -283,7 +285,7 @@ impl QueryReasons {
 
 impl LastQueried {
     fn note(&mut self, families: Families, now: Instant) {
-        // On an interface with one family the other one is asked in its place, and heard of when it is.
+        // On an interface with one family the question is asked in that one instead, and received when another host asks it.
         if matches!(families, Families::First | Families::Both | Families::V4) {
             self.v4 = Some(now);
         }
@@ -292,7 +294,7 @@ impl LastQueried {
         }
     }
 
-    /// The families in which it has been asked within this time.
+    /// Returns the families in which it has been asked within this time.
     fn within(&self, time: Duration, now: Instant) -> HeardQuestions {
         let recent = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < time);
         HeardQuestions { v4: recent(self.v4), v6: recent(self.v6) }

@@ -1,4 +1,4 @@
-//! The schedule by which a question is repeated while somebody waits for the answers.
+//! The schedule by which a question is repeated while a lookup is pending.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use super::{Families, Question};
 pub(super) enum ScheduleStep {
     OneShot(Families),
     OneShotForAll,
-    /// One-shot in the first family. If more services are known than fit into a question as known answers, only on interfaces with one
-    /// family: all others would answer again.
+    /// A one-shot question in the first family. If more services are known than fit into a question as known answers, it is asked
+    /// only on interfaces with one family: all others would answer again.
     OneShotIfFew,
     Ordinary,
-    /// Unless another host has replied directly.
+    /// An ordinary question, unless another host has replied directly.
     OrdinaryUnlessAnswered(Families),
-    /// Nothing is asked: the answers to the last round have come.
+    /// No question: the answers to the last round have arrived.
     End,
 }
 
-/// The rounds for a name, in milliseconds after the first. Its instances alone answer. IPv4 alone is asked first, which is enough
+/// The rounds for a name, in milliseconds after the first. Only its instances answer. IPv4 alone is asked first, which is enough
 /// for nearly all. At 10 % loss one question in five goes unanswered, so the second follows soon. The third is an ordinary one: a
-/// firewall of the usual kind lets no reply to a one-shot question in. Programs of earlier versions answer the question for
-/// all services only, and in the first family.
+/// firewall of the usual kind lets no reply to a one-shot question in. Programs of earlier versions answer the question for all
+/// services only, and in the first family.
 const FOR_A_NAME: [(u64, ScheduleStep); 8] = [
     (0, ScheduleStep::OneShot(Families::First)),
     (60, ScheduleStep::OneShot(Families::Both)),
@@ -33,9 +33,9 @@ const FOR_A_NAME: [(u64, ScheduleStep); 8] = [
     (2_400, ScheduleStep::OneShot(Families::Both)),
     (4_800, ScheduleStep::OneShotForAll),
 ];
-/// The rounds for all services. Everybody answers with all that it has, so they are few. An ordinary question goes unanswered
-/// where somebody else's was answered less than a second before, so there are two: of those who were asked before, the answers were
-/// heard.
+/// The rounds for all services. Every node answers with all its services, so the rounds are few. An ordinary question goes
+/// unanswered where another host's was answered less than a second before, so there are two: the answers to that earlier question
+/// were received.
 const FOR_ALL: [(u64, ScheduleStep); 7] = [
     (0, ScheduleStep::OneShot(Families::First)),
     (60, ScheduleStep::OneShot(Families::Beside)),
@@ -51,9 +51,10 @@ const FOR_ALL: [(u64, ScheduleStep); 7] = [
 pub(super) struct SettleTime {
     /// The time where direct replies arrive: after the second round.
     pub(super) answered: Duration,
-    /// The time where nobody else is heard: 150 ms after the ordinary question, because RFC 6762 §6 has responders wait for up to 120 ms.
+    /// The time if no other host is received: 150 ms after the ordinary question, because RFC 6762 §6 has responders wait for up
+    /// to 120 ms.
     pub(super) alone: Duration,
-    /// The time where others are heard and direct replies do not arrive: as long after the second ordinary question.
+    /// The time if other hosts are received and direct replies do not arrive: as long after the second ordinary question.
     pub(super) by_multicast: Duration,
 }
 
@@ -68,7 +69,7 @@ const ALL_SETTLED: SettleTime = SettleTime {
     by_multicast: Duration::from_millis(1_400),
 };
 
-/// The rounds of a question, each with its time after the first in milliseconds.
+/// Returns the rounds of a question, each with its time after the first in milliseconds.
 pub(super) fn rounds(question: Question) -> &'static [(u64, ScheduleStep)] {
     match question {
         Question::All => &FOR_ALL,
@@ -76,7 +77,7 @@ pub(super) fn rounds(question: Question) -> &'static [(u64, ScheduleStep)] {
     }
 }
 
-/// The times at which the answers to a question are worth showing.
+/// Returns the times at which the answers to a question are worth showing.
 pub(super) fn settled(question: Question) -> SettleTime {
     match question {
         Question::All => ALL_SETTLED,

@@ -1,4 +1,4 @@
-//! What travels for news, and what is kept of them beside a naive model.
+//! Tests of the encoding of news, and of the queues against a naive model.
 
 mod model;
 mod resumed;
@@ -28,7 +28,7 @@ fn items_and_gaps_travel() {
 }
 
 #[test]
-fn what_a_subscriber_asks_for_travels_and_may_say_less_or_more() {
+fn a_subscription_is_encoded_and_may_have_fewer_or_more_fields() {
     let prefix = Topic::new("pose").expect("a topic");
     let policy = Policy { every: Some(Duration::from_millis(20)), bytes: 1 << 40, ..Policy::last(3) };
     let asked = Subscribe { prefix: prefix.clone(), fingerprint: None, policy };

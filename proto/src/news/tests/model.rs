@@ -1,5 +1,5 @@
-//! The log and the queues beside models that are slow and obvious: whatever is published, taken and waited for in whatever
-//! order, each subscriber gets every item in order, or is told exactly how many it missed and why.
+//! The log and the queues against slow and obvious models: for any order of publishing, reading and waiting, each subscriber gets
+//! every item in order, or the exact number of missed ones and the reason.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::super::*;
 const TICK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// One thing that happens to a log. Readers are numbered; what nobody has joined under does nothing.
+/// One step of a log's history. Readers are numbered; a step of a number that has not joined does nothing.
 #[derive(Debug, Clone)]
 enum LogStep {
     Join(usize),
@@ -36,10 +36,10 @@ fn log_step() -> impl Strategy<Value = LogStep> {
     ]
 }
 
-/// What one reader of a log should get.
+/// The items that one reader of a log should get.
 struct LogReader {
     cursor: Cursor,
-    /// The items that wait, with their lengths.
+    /// The queued items, with their lengths.
     waiting: VecDeque<(u8, usize)>,
     missed: u64,
     progress: u64,
@@ -49,7 +49,7 @@ struct LogReader {
 }
 
 impl LogReader {
-    /// The item that is published, and the oldest dropped.
+    /// Publishes an item, and drops the oldest.
     fn publish(&mut self, item: (u8, usize), keep: usize, bytes: u64) {
         self.published += 1;
         self.waiting.push_back(item);
@@ -109,7 +109,7 @@ fn run_log(keep: u32, mut bytes: u64, waits: bool, steps: &[LogStep]) {
                     log.leave(&reader.cursor);
                 }
             }
-            // A log without readers is no more.
+            // A log without readers is dropped.
             LogStep::Publish { .. } if readers.is_empty() => {}
             LogStep::Publish { bytes: length } => {
                 if waits && log.is_full(1) {
@@ -164,7 +164,7 @@ fn run_log(keep: u32, mut bytes: u64, waits: bool, steps: &[LogStep]) {
     }
 }
 
-/// One thing that happens to a queue.
+/// One step of a queue's history.
 #[derive(Debug, Clone)]
 enum QueueStep {
     Publish { topic: usize, bytes: usize },
@@ -198,7 +198,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     })
 }
 
-/// What the subscriber of a queue should get: items are numbered.
+/// The items that the subscriber of a queue should get, by number.
 #[derive(Default)]
 struct QueueReader {
     published: u32,
@@ -206,17 +206,17 @@ struct QueueReader {
     told: Missed,
     /// The number of the last item of each topic that was taken.
     last: BTreeMap<usize, u32>,
-    /// The period of each topic: when it is over, and the item that is held back.
+    /// The end of each topic's period, and the item that is held back.
     periods: BTreeMap<usize, (Instant, Option<u32>)>,
-    /// What has passed the rate and was not taken, in order, as long as nothing was dropped for want of room.
+    /// The items that have passed the rate and were not taken, in order, until one is dropped for lack of room.
     passed: Vec<(usize, u32)>,
-    /// When the first item of each topic was published, and how many have been taken.
+    /// The time of each topic's first item, and the number of taken ones.
     counts: BTreeMap<usize, (Instant, u32)>,
     newest_bytes: u64,
 }
 
 impl QueueReader {
-    /// An item has passed the rate. Where only the last few of each topic are kept, the oldest one goes.
+    /// Passes an item. If only the last few of each topic are kept, the oldest one is dropped.
     fn pass(&mut self, topic: usize, number: u32, keep: Keep) {
         self.passed.push((topic, number));
         let same = self.passed.iter().enumerate().filter(|(_, (other, _))| *other == topic);
@@ -228,7 +228,7 @@ impl QueueReader {
         }
     }
 
-    /// Lets pass what is due, in the order in which it is.
+    /// Passes the items that are due, in order.
     fn release(&mut self, policy: &Policy, now: Instant) {
         let Some(every) = policy.every else { return };
         while let Some((topic, (due, held))) =
@@ -326,7 +326,7 @@ fn run_queue(mut policy: Policy, steps: &[QueueStep]) {
         let accounted = reader.got + queue.dropped().total() + queue.len() as u64;
         assert_eq!(u64::from(reader.published), accounted, "nothing is lost, nothing doubled");
     }
-    // Whoever waits for what is due gets all of it.
+    // A reader that waits for all due items gets all of them.
     while let Some(due) = queue.next_due() {
         queue.release(due);
         reader.release(&policy, due);
@@ -342,7 +342,7 @@ fn run_queue(mut policy: Policy, steps: &[QueueStep]) {
 
 fn take(queue: &mut Queue, reader: &mut QueueReader, most: usize) {
     let Missed { overflow, patience, superseded, .. } = queue.dropped();
-    // From the first item on that was dropped for want of room the model does not know which one it was.
+    // After the first item dropped for lack of room the model does not know which one it was.
     let is_exact = overflow + patience == 0;
     let expected = (is_exact && superseded == 0).then(|| reader.passed.clone());
     let mut taken = Vec::new();
@@ -370,7 +370,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_log_delivers_or_tells_everything(
+    fn a_log_delivers_or_counts_every_item(
         keep in 1..12u32,
         bytes in 0..300u64,
         waits: bool,
@@ -380,7 +380,7 @@ proptest! {
     }
 
     #[test]
-    fn a_queue_delivers_or_tells_everything(
+    fn a_queue_delivers_or_counts_every_item(
         policy in policy(),
         steps in prop::collection::vec(queue_step(), 1..60),
     ) {

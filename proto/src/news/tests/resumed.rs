@@ -1,5 +1,4 @@
-//! A subscription to the newest items over connections that are cut anywhere: what is superseded meanwhile is not sent, and
-//! counted.
+//! A subscription to the newest items over connections that are cut anywhere: superseded items are not sent, and counted.
 
 use bytes::BytesMut;
 use proptest::prelude::*;
@@ -14,11 +13,11 @@ const LIMIT: usize = 1_000;
 /// An event of the test.
 #[derive(Debug, Clone)]
 enum Event {
-    /// An item of a topic is published, with so many bytes besides its number.
+    /// An item of a topic is published, with this many bytes besides its number.
     Publish(u8, usize),
-    /// The socket takes so many bytes.
+    /// The socket accepts this many bytes.
     Write(usize),
-    /// So many of those arrive.
+    /// This many bytes arrive.
     Arrive(usize),
     /// The connection is replaced.
     Cut,
@@ -37,11 +36,11 @@ fn event() -> impl Strategy<Value = Event> {
 struct Pair {
     flow: SendStream,
     published: [u64; 3],
-    /// Bytes on their way.
+    /// Bytes in transit.
     wire: Vec<u8>,
     received: u64,
     buffer: BytesMut,
-    /// Numbers of items that arrived, and how many are said to be missing.
+    /// The numbers of items that arrived, and the counts of missing ones.
     arrived: [Vec<u64>; 3],
     missing: u64,
 }
@@ -115,7 +114,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     #[test]
-    fn nothing_is_lost_that_is_not_counted_and_the_newest_arrive(events in prop::collection::vec(event(), 1..150)) {
+    fn every_lost_item_is_counted_and_the_newest_arrive(events in prop::collection::vec(event(), 1..150)) {
         let mut pair = Pair::new();
         for event in events {
             match event {
@@ -138,7 +137,7 @@ proptest! {
         for ((numbers, published), before) in pair.arrived.iter().zip(pair.published).zip(before) {
             prop_assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
             prop_assert_eq!(numbers.last().copied().unwrap_or_default(), published);
-            // One more where the connection was cut within its frame.
+            // One more if the connection was cut within its frame.
             prop_assert!(numbers.len() - before <= MOST as usize + 1, "{numbers:?}, {before} before");
         }
     }

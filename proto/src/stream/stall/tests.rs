@@ -7,16 +7,16 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A link on a network of the test's own, with a clock that goes in steps of a millisecond.
+/// A link on a network of the test's own, with a clock that advances in steps of a millisecond.
 struct Line {
     stall: StallDetector,
     begun: Instant,
     now: Duration,
     seen: ReceivedSoFar,
     expects: Expectation,
-    /// How long an answer takes; `None` while the network is away.
+    /// The time to an answer; `None` during an outage.
     round_trip: Option<Duration>,
-    /// When an acknowledgement arrives.
+    /// The times at which acknowledgements arrive.
     answers: Vec<Duration>,
     pings: Vec<Duration>,
     dials: Vec<Duration>,
@@ -56,13 +56,13 @@ impl Line {
         }
     }
 
-    /// Something of so many bytes arrives.
+    /// Receives `bytes`.
     fn arrive(&mut self, bytes: u64) {
         self.seen.bytes += bytes;
         self.seen.reads += 1;
     }
 
-    /// Lets time pass, in which something arrives every so often.
+    /// Lets time pass, during which bytes arrive at intervals of `every`.
     fn run(&mut self, time: Duration, every: Option<Duration>) {
         let until = self.now + time;
         while self.now < until {
@@ -81,7 +81,7 @@ impl Line {
         }
     }
 
-    /// What was done since this was asked last.
+    /// Returns the numbers of actions since the last call.
     fn done(&mut self) -> (usize, usize) {
         (std::mem::take(&mut self.pings).len(), std::mem::take(&mut self.dials).len())
     }
@@ -95,7 +95,7 @@ fn a_link_that_expects_nothing_does_nothing() {
 }
 
 #[test]
-fn news_at_a_steady_pace_cost_nothing_and_their_silence_is_noticed_after_some_periods() {
+fn news_at_a_steady_rate_costs_nothing_and_its_silence_is_detected_after_some_periods() {
     for (every, noticed) in [(16, 300), (100, 900), (400, 3_700)] {
         let mut line = Line::new(Expectation::News);
         line.run(ms(20_000), Some(ms(every)));
@@ -122,7 +122,7 @@ fn a_subscription_without_news_costs_a_ping_every_keep_alive() {
 }
 
 #[test]
-fn who_waits_for_a_long_reply_asks_twice_in_a_second() {
+fn a_link_waiting_for_a_long_reply_pings_twice_a_second() {
     let mut line = Line::new(Expectation::Reply);
     line.run(ms(2_000), None);
     line.done();
@@ -178,7 +178,7 @@ fn a_long_round_trip_is_not_taken_for_a_stall() {
 }
 
 #[test]
-fn on_a_very_long_round_trip_what_arrives_in_between_changes_nothing() {
+fn on_a_very_long_round_trip_arrivals_in_between_change_nothing() {
     for expects in [Expectation::Reply, Expectation::News, Expectation::Ack] {
         let mut line = Line::new(expects);
         line.stall = StallDetector::new(line.begun, Some(ms(20_000)), KEEP_ALIVE, 1.0);
@@ -217,7 +217,7 @@ fn an_outage_does_not_count_as_a_round_trip() {
 }
 
 #[test]
-fn one_that_turns_out_to_be_busy_again_and_again_is_given_more_time_until_it_answers_in_time() {
+fn a_repeatedly_busy_end_is_given_more_time_until_it_answers_in_time() {
     let mut line = Line::new(Expectation::Reply);
     let patience = line.stall.patience();
     (0..10).for_each(|_| line.stall.was_busy());
@@ -227,7 +227,7 @@ fn one_that_turns_out_to_be_busy_again_and_again_is_given_more_time_until_it_ans
 }
 
 #[test]
-fn connections_that_bring_nothing_are_not_sought_one_after_the_other_for_ever() {
+fn connections_without_data_are_not_replaced_one_after_the_other_forever() {
     let mut line = Line::new(Expectation::Reply);
     for _ in 0..6 {
         line.stall.moved(line.begun + line.now, line.seen);

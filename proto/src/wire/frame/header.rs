@@ -1,4 +1,4 @@
-//! Headers: the kinds of frames, their flags and fields.
+//! The headers of frames: their kinds, flags and fields.
 
 use crate::codec::Encoding;
 use crate::trace::TraceContext;
@@ -6,7 +6,7 @@ use crate::trace::TraceContext;
 /// Length of a header without an id, in bytes.
 pub const HEADER_BYTES: usize = 8;
 
-/// Length of an id, where a header has one.
+/// Length of an id, if a header has one.
 pub(super) const ID_BYTES: usize = 8;
 
 /// Length of the first field, which does not count itself.
@@ -18,7 +18,7 @@ pub const KIND_AT: usize = LENGTH_BYTES;
 /// The offset of the flags in a frame.
 pub(super) const FLAGS_AT: usize = KIND_AT + 1;
 
-/// The most bytes of a payload beyond the message that it carries: a topic of 128 bytes, or a trace and a deadline.
+/// The maximum size of a payload beyond the message in it: a topic of 128 bytes, or a trace and a deadline.
 pub const OVERHEAD_BYTES: usize = 256;
 
 /// Flag: the payload is bincode; otherwise it is MessagePack with field names.
@@ -27,14 +27,13 @@ pub const BINCODE: u8 = 1;
 /// Flag of a request: the reply may be bincode, because both ends have the same fingerprint of it.
 pub const REPLY_BINCODE: u8 = 2;
 
-/// Flag of a request and of a tell: the payload begins with the [`TraceContext`] that the message is part of, before all
-/// else that it has.
+/// Flag of a request and of a tell: the payload begins with the [`TraceContext`] of the message, before everything else.
 pub const TRACED: u8 = 4;
 
-/// Flag of a piece: no other follows, and the frame is whole.
+/// Flag of a piece: it is the last of its frame.
 pub const LAST: u8 = 8;
 
-/// The flags of a frame whose payload has this encoding.
+/// Returns the flags of a frame whose payload has this encoding.
 pub fn flags(encoding: Encoding) -> u8 {
     match encoding {
         Encoding::Bincode => BINCODE,
@@ -42,13 +41,13 @@ pub fn flags(encoding: Encoding) -> u8 {
     }
 }
 
-/// The encoding that one of a frame's flags tells, [`BINCODE`] or [`REPLY_BINCODE`].
+/// Returns the encoding that a flag in `flags` means, [`BINCODE`] or [`REPLY_BINCODE`].
 pub fn encoding(flags: u8, flag: u8) -> Encoding {
     if flags & flag == 0 { Encoding::MessagePack } else { Encoding::Bincode }
 }
 
-/// Divides the payload of a request or a tell: the trace that it is part of, if it has one, and all else. `None` if it is too
-/// short for what its flags say.
+/// Splits the payload of a request or a tell into its trace, if it has one, and the rest. Returns `None` if it is too short for
+/// its flags.
 pub fn divide(flags: u8, payload: &[u8]) -> Option<(Option<TraceContext>, &[u8])> {
     if flags & TRACED == 0 {
         return Some((None, payload));
@@ -63,45 +62,45 @@ pub fn divide(flags: u8, payload: &[u8]) -> Option<(Option<TraceContext>, &[u8])
 pub enum FrameKind {
     /// Endpoint to client, once after the handshake: the message types it handles, in MessagePack.
     Catalogue = 1,
-    /// A message that wants a reply. Four bytes of remaining time in milliseconds (0: none), then the message. May be
+    /// A message that expects a reply. Four bytes of remaining time in milliseconds (0: none), then the message. May be
     /// [`TRACED`].
     Request = 2,
-    /// A message that wants no reply. May be [`TRACED`].
+    /// A message that expects no reply. May be [`TRACED`].
     Tell = 3,
-    /// The reply to the request `id` is no longer wanted.
+    /// Cancels the request `id`, whose reply is no longer needed.
     Cancel = 4,
     /// The reply to the request `id`.
     Reply = 5,
-    /// The request `id` has no reply; the payload says why, in MessagePack.
+    /// The request `id` has no reply; the payload is the reason, in MessagePack.
     Refusal = 6,
-    /// Asks for the endpoint's description, which comes as a reply in JSON.
+    /// Requests the endpoint's description, which is sent as a reply in JSON.
     Describe = 7,
-    /// Asks for news: a [`crate::news::Subscribe`] in MessagePack.
+    /// Requests news: a [`crate::news::Subscribe`] in MessagePack.
     Subscribe = 8,
-    /// The subscription `id` stands: every item from here on will arrive or be counted.
+    /// The subscription `id` is active: every item from here on will arrive or be counted.
     Subscribed = 9,
     /// An item for the connection's one subscription: the topic's length in one byte, the topic, the item.
     News = 10,
-    /// Items that the connection's one subscription did not get: eight bytes of count, one of reason.
+    /// Items that the connection's one subscription missed: eight bytes of count, one of reason.
     Gap = 11,
-    /// Knowledge of the mesh that one node tells another, in MessagePack.
+    /// A [peer update](crate::discovery::peer), in MessagePack.
     Peer = 12,
-    /// Asks how much of the stream has arrived, which an [`FrameKind::Ack`] answers.
+    /// Requests an [`FrameKind::Ack`] with the number of received bytes.
     Ping = 13,
-    /// So many bytes of the stream have arrived, says the id.
+    /// An acknowledgement: the id is the number of received bytes of the stream.
     Ack = 14,
-    /// The link ends here, and will not go on over another connection.
+    /// The link ends here, and will not continue over another connection.
     Bye = 15,
-    /// A message that its sender has withdrawn before it left. It means nothing.
+    /// A message that its sender withdrew before it was sent. It is ignored.
     Void = 16,
-    /// Asks for what the endpoint's node has counted, which comes as a reply in JSON.
+    /// Requests the counters of the endpoint's node, which are sent as a reply in JSON.
     Stats = 17,
     /// A part of the reply to the request `id`: bytes of its frame, which follow those of the piece before. See [`LAST`].
     Piece = 18,
 }
 
 impl FrameKind {
-    /// The kind of this number; `None` if this version knows none.
+    /// Returns the kind with this number; `None` if this version does not know it.
     #[inline(always)]
     pub fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
@@ -127,13 +126,13 @@ impl FrameKind {
         })
     }
 
-    /// Returns whether it keeps the link itself going, or ends it, and carries nothing for those who use it.
+    /// Returns true for a kind that only keeps the link alive, or ends it, and carries nothing for its users.
     #[inline(always)]
     pub fn is_upkeep(self) -> bool {
         matches!(self, Self::Ping | Self::Ack | Self::Bye | Self::Void)
     }
 
-    /// Returns whether its header has an id.
+    /// Returns true if its header has an id.
     #[inline(always)]
     pub(super) fn has_id(self) -> bool {
         match self {
@@ -141,12 +140,12 @@ impl FrameKind {
             Self::Describe | Self::Subscribe | Self::Subscribed | Self::Ack => true,
             Self::Stats | Self::Piece => true,
             Self::Catalogue | Self::Tell | Self::News | Self::Gap | Self::Peer => false,
-            // A withdrawn message has an id if it had one, which is a part of what means nothing.
+            // A withdrawn message may have an id, which is ignored with the rest of it.
             Self::Ping | Self::Bye | Self::Void => false,
         }
     }
 
-    /// Length of its header in bytes.
+    /// Returns the length of its header in bytes.
     #[inline(always)]
     pub(super) fn header_bytes(self) -> usize {
         if self.has_id() { HEADER_BYTES + ID_BYTES } else { HEADER_BYTES }
@@ -160,19 +159,20 @@ pub struct Header {
     pub kind: FrameKind,
     /// [`BINCODE`], [`REPLY_BINCODE`], [`TRACED`] and [`LAST`]; other bits are zero and ignored.
     pub flags: u8,
-    /// The message type, where the kind has one.
+    /// The message type, if the kind has one.
     pub slot: u16,
-    /// The request or subscription, where the kind belongs to one, and otherwise 0.
+    /// The request or subscription, if the kind belongs to one, and otherwise 0.
     pub id: u64,
 }
 
 impl Header {
-    /// A header without flags and slot.
+    /// Creates a header without flags and slot.
     pub fn new(kind: FrameKind, id: u64) -> Self {
         Self { kind, flags: 0, slot: 0, id }
     }
 
-    /// The header at the front of `bytes`, with what comes after it; `None` if they are too few, or the kind is unknown.
+    /// Reads the header at the front of `bytes`, and returns it with the rest; `None` if there are too few bytes, or the kind is
+    /// unknown.
     #[inline(always)]
     pub(super) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let ([_, _, _, _, kind, flags, slot @ ..], rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;

@@ -1,10 +1,10 @@
-//! Reading of frames: whole ones are cut from bytes that arrive, and their headers are checked once.
+//! Reading frames: complete ones are cut from received bytes, and their headers are checked once.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::header::{FrameKind, HEADER_BYTES, Header, ID_BYTES, LENGTH_BYTES};
 
-/// One frame as it arrived.
+/// A received frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// Its header.
@@ -13,7 +13,7 @@ pub struct Frame {
     pub payload: Bytes,
 }
 
-/// Errors in the bytes of a frame. The connection cannot go on after any of these.
+/// An error in the bytes of a frame. The connection cannot continue after any of these.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The length does not even cover the header.
@@ -32,7 +32,7 @@ pub enum FrameError {
     UnknownKind(u8),
 }
 
-/// Takes the next whole frame off the front of `buffer`; `None` when more bytes are needed.
+/// Takes the next complete frame off the front of `buffer`; `None` when more bytes are needed.
 ///
 /// `limit` bounds the payload in bytes. A length over it is an error before any memory is spent on it.
 ///
@@ -49,36 +49,36 @@ pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameE
     Ok(Some(Frame { header, payload: frame }))
 }
 
-/// The whole frames that some bytes begin with.
+/// The complete frames at the front of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WholeFrames {
-    /// Bytes of the whole frames.
+    /// The size of the complete frames in bytes.
     pub whole: usize,
     /// The contents of these frames.
     pub contents: FrameContents,
-    /// Bytes of the frame behind them, of which a part is missing; `None` while not even its length is known.
+    /// The size of the incomplete frame behind them in bytes; `None` while its length is unknown.
     pub next: Option<usize>,
 }
 
-/// The contents of frames, as far as their headers tell.
+/// A summary of frames, from their headers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FrameContents {
     /// The number of frames.
     pub frames: usize,
-    /// The number of them that are tells.
+    /// The number of tells among them.
     pub tells: usize,
     /// The highest number of a message type in any of them.
     pub highest_slot: u16,
-    /// The number of them that keep the link itself going, see [`FrameKind::is_upkeep`].
+    /// The number of frames among them that only keep the link alive, see [`FrameKind::is_upkeep`].
     pub upkeep: usize,
     /// The flags that any of them has.
     pub flags: u8,
 }
 
-/// Looks how many whole frames `bytes` begins with, and checks each header, so that [`Frames`] can trust them.
+/// Finds the complete frames at the front of `bytes`, and checks each header, so that [`Frames`] can trust them.
 ///
 /// # Errors
-/// [`FrameError`]: the bytes are not frames of this protocol. A frame that is too long is told by its first bytes.
+/// [`FrameError`]: the bytes are not frames of this protocol. A frame that is too long is detected by its first bytes.
 pub fn cut(bytes: &[u8], limit: usize) -> Result<WholeFrames, FrameError> {
     let mut rest = bytes;
     let mut contents = FrameContents::default();
@@ -97,13 +97,13 @@ pub fn cut(bytes: &[u8], limit: usize) -> Result<WholeFrames, FrameError> {
     Ok(WholeFrames { whole: bytes.len() - rest.len(), contents, next })
 }
 
-/// The length of a frame of this process that begins with `bytes`, its header included; `None` when there are too few of them
-/// to know.
+/// Returns the length of a frame of this process that begins with `bytes`, its header included; `None` when there are too few
+/// bytes to know.
 pub fn length(bytes: &[u8]) -> Option<usize> {
     Some(LENGTH_BYTES + u32::from_le_bytes(*bytes.first_chunk()?) as usize)
 }
 
-/// The length of the frame that `bytes` begins with, its header included; `None` when that is not known yet.
+/// Returns the length of the frame at the front of `bytes`, its header included; `None` when it is not known yet.
 #[inline(always)]
 fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
     let Some(length) = bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
@@ -114,7 +114,7 @@ fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
             let header = FrameKind::from_byte(*byte).ok_or(FrameError::UnknownKind(*byte))?.header_bytes();
             (header, header)
         }
-        // Whether it has an id is not known yet.
+        // It is not known yet if it has an id.
         None => (HEADER_BYTES, HEADER_BYTES + ID_BYTES),
     };
     let frame = LENGTH_BYTES + length;
@@ -127,19 +127,19 @@ fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
     Ok(Some(frame))
 }
 
-/// The frames in bytes that [`cut`] found whole.
+/// An iterator over frames that [`cut`] found complete.
 #[derive(Debug, Clone)]
 pub struct Frames<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Frames<'a> {
-    /// The frames in `bytes`; whatever follows the last whole one is left out.
+    /// Returns the frames in `bytes`, without the incomplete one behind the last.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    /// Bytes that are left, those of the next frame included.
+    /// Returns the number of remaining bytes, including those of the next frame.
     pub fn left(&self) -> usize {
         self.rest.len()
     }

@@ -1,4 +1,4 @@
-//! Writing of frames, whole or with a payload that is appended part by part.
+//! Writing frames, with a complete payload or one that is appended in parts.
 
 use std::convert::Infallible;
 
@@ -12,7 +12,7 @@ use crate::trace::TraceContext;
 #[must_use = "the header is not whole before the end"]
 pub struct FrameWriter {
     start: usize,
-    /// Bytes of blobs that had left beside the buffer before.
+    /// The size of the detached blobs when the frame began.
     beside: usize,
 }
 
@@ -21,7 +21,7 @@ impl FrameWriter {
     #[inline(always)]
     pub fn new(out: &mut impl WriteBuffer, header: Header) -> Self {
         let writing = Self { start: out.length(), beside: codec::beside_len() };
-        // One number, because a processor waits for bytes that were stored one by one before it copies them together.
+        // One store, because a processor that copies bytes together waits for those that were stored one by one.
         let fields =
             u64::from(header.kind as u8) | u64::from(header.flags) << 8 | u64::from(header.slot) << 16;
         out.put(&(fields << (8 * LENGTH_BYTES)).to_le_bytes());
@@ -31,14 +31,14 @@ impl FrameWriter {
         writing
     }
 
-    /// Says of which trace the message is a part. To be called before anything else of the payload is appended.
+    /// Adds the trace that the message belongs to. Call it before anything else of the payload is appended.
     #[cold]
     pub fn trace(&self, out: &mut impl WriteBuffer, context: TraceContext) {
         out.written_mut()[self.start + FLAGS_AT] |= TRACED;
         out.put(&context.to_bytes());
     }
 
-    /// Ends it, with the encoding of its payload or why there is none. Then nothing is left of it.
+    /// Ends the frame, with the encoding of its payload. On an error the frame is removed.
     ///
     /// # Errors
     /// Those of `encoded`.
@@ -62,16 +62,16 @@ impl FrameWriter {
     }
 }
 
-/// Names the request, or another frame that has an id, which `frame` is.
+/// Sets the id of `frame`, which is a request or another frame with an id.
 ///
 /// # Panics
-/// If it is no such frame.
+/// If the frame has no id.
 #[inline(always)]
 pub fn set_id(frame: &mut [u8], id: u64) {
     frame[HEADER_BYTES..HEADER_BYTES + ID_BYTES].copy_from_slice(&id.to_le_bytes());
 }
 
-/// The length of a frame whose payload has so many bytes.
+/// Returns the length of a frame with a payload of this many bytes.
 pub fn length_of(kind: FrameKind, payload: usize) -> usize {
     kind.header_bytes() + payload
 }
@@ -80,7 +80,7 @@ pub fn length_of(kind: FrameKind, payload: usize) -> usize {
 pub fn write(out: &mut impl WriteBuffer, header: Header, payload: &[u8]) {
     let writing = FrameWriter::new(out, header);
     out.put(payload);
-    // The flags of the header are whole already.
+    // The header's flags are already complete.
     let ended = writing.end::<Infallible>(out, Ok(Encoding::MessagePack));
     match ended {
         Ok(()) => {}

@@ -1,9 +1,9 @@
-//! What the bound on the instances of one node hides, and who gets the places there are.
+//! Tests of the limit on instances per node: the hidden instances, and the assignment of slots.
 
 use super::*;
 
 #[test]
-fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
+fn instances_beyond_the_limit_of_a_node_are_counted_and_found_by_exact_name() {
     let limits = Limits { instances_per_node: 8, ..Limits::default() };
     for (source, proved) in [(AdvertSource::Peer(node(1)), 8), (REPLY, 8), (AdvertSource::Mdns, 8)] {
         let mut world = World::new(&limits);
@@ -21,10 +21,10 @@ fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
             let found = world.directory.get(&name);
             assert!(found.len() == 1 && found[0].id == id(n + 1), "{source:?}: {found:?}");
         }
-        // Told again, by a reply to the question for it, it stays.
+        // Reported again, by a reply to the question for it, it stays.
         world.hear(advert(101, 1, "robot/100"), REPLY);
         assert_eq!(world.directory.get("robot/100").len(), 1);
-        // A stranger who answers for a name that is asked for has no more room than for all others.
+        // A stranger who answers for a requested name has no more room than for all others.
         for n in 0..100_u16 {
             world.hear(advert(1_000 + n, 1, "robot/100"), REPLY);
         }
@@ -35,9 +35,9 @@ fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
     }
 }
 
-/// An instance of a crowded node is up once, whoever tells of it and however often.
+/// An instance of a crowded node is up once, whatever the sources and number of its reports.
 #[test]
-fn services_that_a_limit_hides_do_not_take_turns() {
+fn services_hidden_by_a_limit_do_not_replace_each_other() {
     let limits = Limits { instances_per_node: 8, ..Limits::default() };
     let mut world = World::new(&limits);
     let mut events = Vec::new();
@@ -49,7 +49,7 @@ fn services_that_a_limit_hides_do_not_take_turns() {
         REPLY,
         AdvertSource::Mdns,
     ] {
-        // Beginning elsewhere each time, as replies of several datagrams come.
+        // Beginning elsewhere each time, as replies of several datagrams do.
         let first = events.len() as u16;
         for n in (0..50_u16).map(|n| (n * 7 + first) % 50) {
             world.now += Duration::from_millis(1);
@@ -62,10 +62,10 @@ fn services_that_a_limit_hides_do_not_take_turns() {
 }
 
 #[test]
-fn a_hidden_service_takes_the_place_of_one_that_has_gone() {
+fn a_hidden_service_replaces_one_that_is_gone() {
     let limits = Limits { instances_per_node: 3, ..Limits::default() };
     let mut world = World::new(&limits);
-    // Somebody has announced more than the node offers, and was first.
+    // A forger has announced more than the node offers, and was first.
     for n in [1, 2, 3, 4] {
         world.hear(advert(n, 1, &format!("forged/{n}")), AdvertSource::Mdns);
     }
@@ -95,7 +95,7 @@ fn a_hidden_service_takes_the_place_of_one_that_has_gone() {
 }
 
 #[test]
-fn what_a_peer_told_stays_hidden_also_if_it_was_announced_before_or_since() {
+fn a_peers_report_stays_hidden_despite_announcements_before_or_since() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for source in [AdvertSource::Mdns, AdvertSource::Peer(node(1)), AdvertSource::Mdns] {
         for n in 1..=3 {
@@ -122,7 +122,7 @@ fn an_instance_that_was_found_dead_is_not_hidden() {
 }
 
 #[test]
-fn hidden_instances_that_nobody_tells_of_are_forgotten() {
+fn hidden_instances_without_reports_are_forgotten() {
     let limits = Limits { instances_per_node: 2, ..Limits::default() };
     for (source, left) in [
         (AdvertSource::Mdns, 1),
@@ -161,7 +161,7 @@ fn no_node_takes_the_room_for_the_hidden_instances_of_others() {
 }
 
 #[test]
-fn what_is_hidden_of_a_node_goes_with_it_also_after_many_others() {
+fn hidden_instances_of_a_node_go_with_it_even_after_many_others() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     let of_node = |n: u16, instance: u16| {
         let mut bytes = [0; 16];
@@ -186,12 +186,12 @@ fn what_is_hidden_of_a_node_goes_with_it_also_after_many_others() {
     }
 }
 
-/// Longer than a node may be telling of its services.
+/// Longer than the time within which a node sends all its services.
 const TOLD: Duration = Duration::from_secs(2);
 
 const FORGED: std::ops::Range<u16> = 1_000..1_100;
 
-/// Names of instances that are shown, those that begin with `of`.
+/// Returns the names of shown instances that begin with `of`.
 fn shown(world: &World, of: &str) -> usize {
     world.directory.all().iter().filter(|instance| instance.service.starts_with(of)).count()
 }
@@ -210,7 +210,7 @@ fn tell(world: &mut World, numbers: std::ops::RangeInclusive<u16>) -> Vec<Direct
 }
 
 #[test]
-fn what_a_node_does_not_confirm_makes_way_for_what_it_tells_of() {
+fn an_unconfirmed_instance_is_evicted_for_a_report_of_its_node() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     forge(&mut world, "forged/{}");
     assert_eq!(shown(&world, "forged/"), 8);
@@ -220,7 +220,7 @@ fn what_a_node_does_not_confirm_makes_way_for_what_it_tells_of() {
         1,
         "one was found dead"
     );
-    // The node may not have told of all yet.
+    // The node may not have sent all yet.
     assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
     tell(&mut world, 4..=10);
     world.now += TOLD;
@@ -232,7 +232,7 @@ fn what_a_node_does_not_confirm_makes_way_for_what_it_tells_of() {
 }
 
 #[test]
-fn what_a_node_confirms_late_does_not_make_way() {
+fn an_instance_that_its_node_confirms_late_is_not_evicted() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     for n in 1..=8 {
         world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
@@ -249,7 +249,7 @@ fn what_a_node_confirms_late_does_not_make_way() {
 }
 
 #[test]
-fn the_places_of_the_dead_are_kept_for_what_their_node_has_told_of() {
+fn the_slots_of_dead_instances_are_reserved_for_their_nodes_own_reports() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     tell(&mut world, 1..=20);
     for round in 0..10 {
@@ -260,14 +260,14 @@ fn the_places_of_the_dead_are_kept_for_what_their_node_has_told_of() {
         world.now += TOLD;
         let filled = world.directory.fill(|_| true, world.now);
         assert_eq!((ups(&filled), shown(&world, "robot/"), shown(&world, "forged/")), (1, 8, 0), "{round}");
-        // The dead are forgotten in the end, which leaves places free.
+        // Dead instances are forgotten in the end, which leaves slots free.
         world.pass(100);
         world.directory.expire(world.now);
     }
 }
 
 #[test]
-fn an_instance_of_a_name_that_is_asked_for_takes_the_place_of_forged_ones() {
+fn an_instance_of_a_requested_name_replaces_forged_ones() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     let arm = ServiceName::new("arm").expect("a name");
     world.directory.seek(&arm, world.now);
@@ -280,9 +280,9 @@ fn an_instance_of_a_name_that_is_asked_for_takes_the_place_of_forged_ones() {
     assert!(world.directory.get("arm").iter().any(|instance| instance.id == id(1)));
 }
 
-/// Twice as many of a crowded node as are remembered of one, or of many as are remembered of all.
+/// Twice as many instances of a crowded node as are stored for one, or of many nodes as are stored for all.
 #[test]
-fn hints_do_not_shut_out_what_a_node_tells_of() {
+fn hints_do_not_shut_out_reports_of_a_node_itself() {
     let limits = Limits { instances_per_node: 1, ..Limits::default() };
     for of in [1, 30] {
         let mut world = World::new(&limits);
@@ -296,7 +296,7 @@ fn hints_do_not_shut_out_what_a_node_tells_of() {
         assert!(before == 256 || before == 1_024);
         let robots = Filter::group("robot", "/", Vec::new());
         assert_eq!(world.directory.hidden_of(&robots), 3, "of {of}");
-        // Nor do they push it out again.
+        // Nor do they displace it.
         for n in 0..2_048_u16 {
             world.hear(advert(20_000 + n, 1 + (n % of) as u8, "forged"), AdvertSource::Mdns);
         }
@@ -305,7 +305,7 @@ fn hints_do_not_shut_out_what_a_node_tells_of() {
 }
 
 #[test]
-fn places_are_kept_for_what_a_node_tells_of_also_among_many_crowded_nodes() {
+fn slots_are_reserved_for_a_nodes_own_reports_even_among_many_crowded_nodes() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for n in 1..=1_100_u16 {
         let mut bytes = [0; 16];
@@ -321,9 +321,9 @@ fn places_are_kept_for_what_a_node_tells_of_also_among_many_crowded_nodes() {
     assert_eq!(ups(&world.directory.fill(|of| of == node(1), world.now)), 1);
 }
 
-/// A hidden instance, of which somebody tells, is still found by its name at its address after others have spoken of it.
+/// A hidden, reported instance is still found by its name at its address after other sources have reported on it.
 #[test]
-fn nobody_unsays_what_a_node_or_a_peer_told_but_they() {
+fn only_a_node_or_a_peer_revokes_its_own_report() {
     let limits = Limits { instances_per_node: 1, ..Limits::default() };
     let (own, peer, other) =
         (AdvertSource::Peer(node(1)), AdvertSource::Caller(node(7)), AdvertSource::Peer(node(8)));
@@ -355,7 +355,7 @@ fn nobody_unsays_what_a_node_or_a_peer_told_but_they() {
                 (node(1), &[port(2)][..]),
                 "{told:?} {weak:?}"
             );
-            // Somebody said that it is gone: its endpoint is asked.
+            // A source reported it gone: its endpoint is asked.
             assert_eq!(sought.doubts, [id(2)], "{told:?} {weak:?}");
         }
         let mut world = World::new(&limits);
@@ -388,7 +388,7 @@ fn a_node_speaks_over_forged_hints_of_a_hidden_instance() {
 }
 
 #[test]
-fn a_hidden_instance_that_is_taken_in_has_given_no_sign_of_life_since_it_was_heard() {
+fn a_restored_instance_has_given_no_sign_of_life_since_its_last_report() {
     for source in [AdvertSource::Mdns, REPLY, AdvertSource::Peer(node(1))] {
         let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
         for n in 1..=3 {
@@ -408,7 +408,7 @@ fn a_hidden_instance_that_is_taken_in_has_given_no_sign_of_life_since_it_was_hea
 }
 
 #[test]
-fn more_of_a_name_that_is_asked_for_do_not_use_up_the_places_of_others() {
+fn instances_of_a_requested_name_do_not_use_up_the_slots_of_others() {
     let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
     world.directory.seek(&ServiceName::new("arm").expect("a name"), world.now);
     for n in 1..=4 {
@@ -421,7 +421,7 @@ fn more_of_a_name_that_is_asked_for_do_not_use_up_the_places_of_others() {
 }
 
 #[test]
-fn a_place_that_cannot_be_taken_at_once_is_taken_later() {
+fn a_slot_that_cannot_be_filled_at_once_is_filled_later() {
     let mut world = World::new(&Limits { instances: 4, instances_per_node: 2, ..Limits::default() });
     for n in 1..=3 {
         world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
@@ -430,12 +430,12 @@ fn a_place_that_cannot_be_taken_at_once_is_taken_later() {
     for n in 21..=23 {
         world.hear(advert(n, n as u8, "leg"), AdvertSource::Peer(node(n as u8)));
     }
-    // The node has a place left, and the directory none.
+    // The node has a slot left, and the directory none.
     assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
     world.directory.unheard(id(23), AdvertSource::Peer(node(23)), world.now);
     assert_eq!(ups(&world.directory.fill(|_| true, world.now)), 1);
     assert_eq!(shown(&world, "robot/"), 2);
-    // One that made way for others leaves a place as well.
+    // An evicted one leaves a slot as well.
     world.hear(advert(24, 24, "leg"), AdvertSource::Peer(node(24)));
     assert_eq!(shown(&world, "robot/"), 1);
     world.directory.unheard(id(24), AdvertSource::Peer(node(24)), world.now);

@@ -64,7 +64,7 @@ fn a_reply_becomes_adverts() {
 }
 
 #[test]
-fn records_in_several_datagrams_come_together() {
+fn records_in_several_datagrams_are_combined() {
     let mut replies = ReplyAssembler::default();
     let mut found = Vec::new();
     for record in (1..=3).flat_map(records) {
@@ -107,7 +107,7 @@ fn addresses_in_a_later_datagram_are_given_as_well() {
     assert_eq!(again[0].addresses, [([10, 0, 0, 1], 4000).into(), ([10, 77, 0, 1], 4000).into()]);
     let nothing_new = replies.add(responder(), &datagram(vec![more])).expect("a reply").adverts;
     assert_eq!(nothing_new, []);
-    // The next reply is a sign of life, and says where it is by now.
+    // The next reply is a sign of life, with the current address.
     assert_eq!(replies.add(responder(), &datagram(records(1))).expect("a reply").adverts, [expected(1)]);
     let mut goodbye = records(1);
     goodbye.iter_mut().for_each(|record| record.ttl = 0);
@@ -116,7 +116,7 @@ fn addresses_in_a_later_datagram_are_given_as_well() {
 }
 
 #[test]
-fn link_local_addresses_keep_the_interface_they_were_heard_on() {
+fn link_local_addresses_keep_the_interface_they_arrived_on() {
     let mut records = records(1);
     let host = records[2].name.clone();
     let ip = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -139,7 +139,7 @@ fn records_without_a_lifetime_withdraw_their_instance() {
 }
 
 #[test]
-fn what_waits_for_its_rest_is_forgotten_on_request() {
+fn incomplete_records_are_dropped_on_request() {
     let mut replies = ReplyAssembler::default();
     let mut halves = datagrams(records(1));
     let second = halves.split_off(1).concat();
@@ -179,14 +179,14 @@ fn no_bytes_make_it_panic() {
         }
         bytes.truncate(random.usize(..=whole.len()));
         let from = SocketAddr::from(([10, 0, 0, 9], random.u16(..)));
-        // Any answer will do; coming back at all is what is tested.
+        // Any answer will do; the test is that it returns at all.
         let (_, _) = (parse_reply(&bytes), replies.add(from, &bytes));
     }
     assert!(replies.incomplete.len() <= MAX_RESPONDERS);
 }
 
 #[test]
-fn what_waits_for_its_rest_is_bounded() {
+fn incomplete_records_are_bounded() {
     let mut replies = ReplyAssembler::default();
     let mut most = 0;
     for number in 0..3_000u32 {

@@ -12,7 +12,7 @@ fn name(text: &str) -> Question {
     Question::Name(Subtype::new(&MeshName::default(), &ServiceName::new(text).expect("a name")))
 }
 
-/// Everything that is asked until `end`, with the milliseconds after `begun`.
+/// Returns all questions until `end`, with the milliseconds after `begun`.
 fn run(rounds: &mut QuerySchedule, begun: Instant, end: Duration, known: usize) -> Vec<(u64, DueQuery)> {
     let mut asked = Vec::new();
     while let Some(at) = rounds.next_at().filter(|at| *at < begun + end) {
@@ -77,7 +77,7 @@ fn the_ordinary_question_for_all_is_asked_where_no_reply_arrives() {
 }
 
 #[test]
-fn in_a_crowd_nobody_answers_more_often_for_two_families() {
+fn with_many_services_two_families_do_not_double_the_answers() {
     use Families::{Beside, First, Only, Second};
     let all = Question::All;
     let (mut rounds, begun) = (QuerySchedule::default(), Instant::now());
@@ -97,7 +97,7 @@ fn in_a_crowd_nobody_answers_more_often_for_two_families() {
 }
 
 #[test]
-fn a_list_is_settled_when_what_can_come_has_come() {
+fn a_list_is_settled_when_all_possible_answers_have_arrived() {
     let ms = Duration::from_millis;
     let (arm, all) = (name("robot/arm"), Question::All);
     for (question, answered, alone, by_multicast) in [(arm, 150, 150, 1_350), (all, 150, 350, 1_400)] {
@@ -153,7 +153,7 @@ fn watchers_ask_seldom_and_not_together() {
 }
 
 #[test]
-fn a_question_that_somebody_else_asks_is_not_asked_again() {
+fn a_question_of_another_host_is_not_asked_again() {
     let (all, begun) = (Question::All, Instant::now());
     let at = |seconds| begun + Duration::from_secs(seconds);
     let asked = |heard: &[(IpAddr, u64)]| {
@@ -166,10 +166,10 @@ fn a_question_that_somebody_else_asks_is_not_asked_again() {
     };
     let second = ordinary(60_000, all, Families::Both);
     let first = |families| ordinary(10_000, all, families);
-    // Too early: what comes until it is due may be missing from those answers.
+    // Too early: services that are added before it is due may be missing from those answers.
     assert_eq!(asked(&[(V4, 4), (V6, 4)]), [first(Families::Both), second]);
     assert_eq!(asked(&[(V4, 8), (V6, 8)]), [second]);
-    // Who has one family only does not hear those who have the other one only.
+    // A host with one family does not receive from hosts that only have the other one.
     assert_eq!(asked(&[(V4, 8)]), [first(Families::V6), second]);
     assert_eq!(asked(&[(V6, 8)]), [first(Families::V4), second]);
     let (mut rounds, arm) = (QuerySchedule::default(), name("robot/arm"));
