@@ -1,5 +1,5 @@
-//! Promise 4: every queue is bounded, and what does not fit is refused, dropped or waited with, and counted. Each is filled with far
-//! more than it takes, for somebody who stands still.
+//! Promise 4: every queue is bounded; what exceeds a bound is refused, dropped or waited for, and counted. Each queue is sent far
+//! more than it holds, to a receiver that does not read.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -16,13 +16,13 @@ use tokio::sync::Semaphore;
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// How many are sent: 200 MB of them.
+/// The number of messages: 200 MB of them.
 pub const MANY: usize = 20_000;
 
 /// The bytes of each.
 pub const LENGTH: usize = 10_000;
 
-/// Far less than all of them, and more than the bounds add up to.
+/// The limit of the growth: far less than all of them, and more than the sum of the bounds.
 const MOST_GROWTH: usize = 64 << 20;
 
 /// Messages that exist in this process.
@@ -70,14 +70,14 @@ fn alive() -> usize {
     ALIVE.load(Ordering::SeqCst)
 }
 
-/// Bytes of memory that this process has.
+/// The resident memory of this process in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
     let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
     pages * 4_096
 }
 
-/// What does not grow while `work` is done.
+/// Checks that memory and messages stay bounded while `work` runs.
 pub async fn stays_small(what: &str, work: impl AsyncFnOnce()) {
     let before = resident();
     work().await;
@@ -85,7 +85,7 @@ pub async fn stays_small(what: &str, work: impl AsyncFnOnce()) {
     assert!(grown < MOST_GROWTH, "{what}: {} MB more", grown >> 20);
 }
 
-/// Sends as often as [`MANY`] says, with turns for others in between, while memory does not grow.
+/// Sends [`MANY`] messages, yielding to other tasks in between, and checks that memory does not grow.
 pub async fn send_many(what: &str, mut send: impl FnMut()) {
     stays_small(what, async || {
         for round in 0..MANY {
@@ -98,7 +98,7 @@ pub async fn send_many(what: &str, mut send: impl FnMut()) {
     .await;
 }
 
-/// Handles nothing until it may.
+/// An actor that handles nothing until it is released.
 #[derive(Clone)]
 struct Still {
     gate: Arc<Semaphore>,
@@ -155,7 +155,7 @@ async fn reach(mesh: &Mesh) -> ServiceRef {
     mesh.discover("still").within(PATIENCE).await.expect("it is found")
 }
 
-/// All ways in which somebody can send on and on to one who stands still, in this process.
+/// Floods an actor that does not read, in every way that there is to send within this process.
 async fn everything_at_once(handle: &ServiceRef, most: usize) {
     stays_small("do_send", async || {
         let before = handle.stats().calls.dropped;
@@ -202,12 +202,12 @@ async fn everything_at_once(handle: &ServiceRef, most: usize) {
 }
 
 #[actix::test]
-async fn the_inbox_of_a_service_and_what_waits_for_it() {
+async fn the_mailbox_of_a_service_and_the_messages_waiting_for_it() {
     let pair = Pair::join().await;
     let still = Still::new();
     let service = still.offer(&pair.here).await;
     let handle = reach(&pair.here).await;
-    // One is being handled, and gave its place back with none.
+    // One message is being handled, and no longer counts as waiting.
     everything_at_once(&handle, Limits::default().mailbox + 1).await;
     assert!(service.unfinished() <= Limits::default().mailbox);
     still.go_on();
@@ -227,7 +227,7 @@ async fn the_mailbox_of_an_actor_of_the_program() {
 }
 
 #[actix::test]
-async fn a_link_whose_service_takes_nothing() {
+async fn a_link_whose_service_reads_nothing() {
     let pair = Pair::join().await;
     let still = Still::new();
     let service = still.offer(&pair.here).await;
@@ -254,7 +254,7 @@ async fn the_mailbox_of_a_recipient_whose_thread_does_something_else() {
     let _service = still.offer(&pair.here).await;
     let handle = reach(&pair.here).await;
     let recipient = handle.recipient::<Inline>();
-    // This thread is the mesh's, and takes nothing meanwhile.
+    // This thread is the mesh's, and receives nothing meanwhile.
     let before = resident();
     (0..MANY).for_each(|_| recipient.do_send(Inline { _bytes: inline() }));
     let grown = resident().saturating_sub(before);
@@ -266,7 +266,7 @@ async fn the_mailbox_of_a_recipient_whose_thread_does_something_else() {
     until("they are counted", || handle.stats().calls.dropped as usize + 1_024 >= MANY).await;
 }
 
-/// Asks for as much as a message above.
+/// A request for as much as one message above.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Blob")]
 struct Fetch;
@@ -286,7 +286,7 @@ impl Handler<Fetch> for Store {
 }
 
 #[actix::test]
-async fn the_replies_that_nobody_looks_at() {
+async fn the_replies_that_are_not_polled() {
     let pair = Pair::join().await;
     let _service = pair.here.advertise("still", || Store).handles::<Fetch>().await.expect("advertised");
     let handle = reach(&pair.there).await;
@@ -311,13 +311,13 @@ async fn the_replies_that_nobody_looks_at() {
     assert_eq!(unread(), 0);
 }
 
-/// One item, as large as a message above.
+/// An item as large as one message above.
 fn item() -> Blob {
     vec![7; LENGTH].into()
 }
 
 #[actix::test]
-async fn the_news_of_one_who_reads_nothing() {
+async fn the_news_of_a_subscriber_that_reads_nothing() {
     let pair = Pair::join().await;
     let service = Still::new().offer(&pair.here).await;
     for (where_from, mesh) in [("in the process", &pair.here), ("over TCP", &pair.there)] {
@@ -340,7 +340,7 @@ async fn the_news_of_one_who_reads_nothing() {
                 }
             }
             assert!(items < MANY, "{what}: {items} arrived");
-            // Who wants the latest has asked not to hear of the others.
+            // A subscriber with the policy for the latest item is not told of replaced ones.
             let heard = items + missed.get();
             assert_eq!(heard, if wants_latest { items } else { MANY }, "{what}: each arrived or is counted");
         }
@@ -361,7 +361,7 @@ async fn the_link_of_a_subscriber_that_leaves_without_having_read() {
             .map(|link| link.waiting)
             .collect::<Vec<_>>()
     };
-    // As many as may be written without an acknowledgement, and then some.
+    // More than may be written without an acknowledgement.
     send_many("a subscriber that is about to leave", || service.publish("load", &item()).expect("published"))
         .await;
     until("items wait for it", || waiting().iter().sum::<u64>() > 0).await;
@@ -417,7 +417,7 @@ async fn the_mailbox_of_an_actor_that_listens() {
 }
 
 #[actix::test]
-async fn one_who_watches_and_does_not_look() {
+async fn a_watch_that_is_not_polled() {
     let pair = Pair::join().await;
     let mut watch = pair.there.watch("still");
     stays_small("a watcher", async || {

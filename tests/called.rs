@@ -1,4 +1,5 @@
-//! Actors that get calls with the way back for the reply: they reply later, say why they cannot, and see who has given up.
+//! Handlers that get the call with its means to reply: they reply later, refuse with a reason, and notice callers that have given
+//! up.
 
 use std::future::IntoFuture as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +11,10 @@ use meshzero_proto::zmtp::SocketType;
 use crate::pair::{PATIENCE, Pair, until};
 use crate::zmtp::Socket;
 
-/// Calls that were kept.
+/// The calls that an actor keeps for later.
 type Kept = Arc<Mutex<Vec<Call<Value>>>>;
 
-/// Counts numbers, fails for text, keeps what is true and drops all else.
+/// Counts numbers, fails for text, keeps calls with `true`, and drops all others.
 struct Clerk(Kept);
 
 impl Actor for Clerk {
@@ -76,7 +77,7 @@ async fn serves(clerk: &ServiceRef, kept: &Kept) {
 }
 
 #[actix::test]
-async fn an_actor_of_the_mesh_replies_later_or_says_why_it_cannot() {
+async fn a_supervised_actor_replies_later_or_refuses_with_a_reason() {
     let (pair, kept) = (Pair::join().await, Kept::default());
     let keep = Arc::clone(&kept);
     let offer = pair.here.advertise("clerk", move || Clerk(Arc::clone(&keep)));
@@ -92,7 +93,7 @@ async fn an_actor_of_the_mesh_replies_later_or_says_why_it_cannot() {
 }
 
 #[actix::test]
-async fn an_actor_of_the_program_replies_later_or_says_why_it_cannot() {
+async fn an_actor_of_the_program_replies_later_or_refuses_with_a_reason() {
     let (pair, kept) = (Pair::join().await, Kept::default());
     let offer = pair.here.advertise_addr("clerk", Clerk(Arc::clone(&kept)).start());
     let service = offer.handles_calls::<Value>().await.expect("advertised");
@@ -129,7 +130,7 @@ async fn a_call_that_is_answered_later_knows_its_trace() {
 }
 
 #[actix::test]
-async fn a_call_that_is_kept_too_long_is_named_when_its_service_closes() {
+async fn a_call_that_is_not_answered_in_time_is_listed_when_its_service_closes() {
     let mut limits = meshzero::Limits::default();
     limits.drain = std::time::Duration::from_millis(100);
     let (pair, kept) = (Pair::join_with(limits).await, Kept::default());

@@ -1,4 +1,4 @@
-//! Calls: replies, tells, order, time-outs, cancelling, large messages, and services of the same process.
+//! Calls: replies, tells, order, timeouts, cancelling, large messages, and services of the same process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,12 +33,12 @@ mod serde_bytes_as_vec {
     }
 }
 
-/// Answers when the test lets it.
+/// Answered when the test releases it.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Wait;
 
-/// Holds up who waits for it until it is opened.
+/// Blocks callers until it is opened.
 #[derive(Clone, Default)]
 struct Gate {
     opened: Arc<Notify>,
@@ -46,24 +46,24 @@ struct Gate {
 }
 
 impl Gate {
-    /// Makes counters that wait at this gate.
+    /// Returns a factory of counters that wait at this gate.
     fn factory(&self) -> impl Fn() -> Counter + Send + 'static {
         let gate = self.clone();
         move || Counter { gate: gate.clone(), ..Counter::default() }
     }
 
-    /// Waits until somebody waits at it.
+    /// Waits until a caller is blocked here.
     async fn is_reached(&self) {
         until("the handler waits", || self.reached.load(Ordering::SeqCst) == 1).await;
     }
 
-    /// Lets one through.
+    /// Releases one caller.
     fn open(&self) {
         self.opened.notify_one();
     }
 }
 
-/// Limits under which a service has one message in hand, and the others wait outside.
+/// Limits under which a service handles one message, and all others wait outside its mailbox.
 fn one_at_a_time() -> Limits {
     let mut limits = Limits::default();
     limits.mailbox = 1;
@@ -172,7 +172,7 @@ async fn values_reach_the_value_handler_and_typed_handlers_by_name() {
     assert_eq!(reply, Value::list(["hello", "heard"]));
     let reply = counter.send(Value::from(5)).named("Add").await.expect("a reply");
     assert_eq!(reply, Value::from(5));
-    // The same from within the process, without a socket.
+    // The same within the process, without a socket.
     let counter = pair.here.discover("counter").within(PATIENCE).await.expect("it is here");
     let reply = counter.send(Value::from(5)).named("Add").await.expect("a reply");
     assert_eq!(reply, Value::from(10));
@@ -216,7 +216,7 @@ async fn a_message_that_waits_past_its_deadline_is_not_handled() {
     let first = counter.clone();
     let first = actix::spawn(async move { first.send(Wait).timeout(PATIENCE).await });
     gate.is_reached().await;
-    // The mailbox is full now: this one waits outside until its time is over.
+    // The mailbox is full now: this message waits outside until its timeout.
     let late = counter.send(Add(1)).timeout(Duration::from_millis(50)).await;
     assert!(late.is_err(), "{late:?}");
     gate.open();
@@ -263,11 +263,11 @@ async fn the_longest_message_passes_and_a_longer_one_is_refused_where_it_starts(
     let error = counter.send(Echo(vec![7; (1 << 20) + 1])).await.expect_err("too long");
     assert!(error.is_safe_to_repeat(), "{error}");
     assert!(error.to_string().contains("1048576"), "{error}");
-    counter.send(Echo(vec![1])).await.expect("the connection goes on");
+    counter.send(Echo(vec![1])).await.expect("the connection continues");
 }
 
 #[actix::test]
-async fn try_send_says_when_there_is_no_room_and_gives_the_message_back() {
+async fn try_send_returns_the_message_when_the_service_is_full() {
     let mut limits = one_at_a_time();
     limits.send_queue_bytes = 4 << 10;
     let pair = Pair::join_with(limits).await;
@@ -380,7 +380,7 @@ async fn a_tokio_program_calls_and_is_called() {
 }
 
 #[actix::test]
-async fn more_calls_than_may_be_under_way_wait_their_turn() {
+async fn calls_beyond_the_limit_of_pending_ones_wait_in_order() {
     let limits = {
         let mut limits = Limits::default();
         limits.requests_in_flight = 4;

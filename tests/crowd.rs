@@ -1,4 +1,4 @@
-//! A program with more services than others keep of one.
+//! A program with more services than other nodes track of one program.
 
 use actix::prelude::*;
 use meshzero::{Limits, Mesh, WatchEvent};
@@ -14,7 +14,7 @@ impl Actor for Quiet {
 }
 
 #[actix::test]
-async fn services_beyond_those_that_are_kept_of_one_program_are_found_by_their_names() {
+async fn services_beyond_the_limit_of_one_program_are_found_by_their_names() {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let mut limits = Limits::default();
     limits.instances_per_node = 2 * SERVICES;
@@ -25,7 +25,7 @@ async fn services_beyond_those_that_are_kept_of_one_program_are_found_by_their_n
         let service = here.advertise(format!("crowd/{number}"), || Quiet).await;
         services.push(service.expect("advertised"));
     }
-    // Whoever lists hears of all, and keeps as many as it may.
+    // A listing receives all of them, and stores as many as its limit.
     let kept = async { while there.discover_all().await.len() < Limits::default().instances_per_node {} };
     tokio::time::timeout(PATIENCE, kept).await.expect("in time");
     for number in 0..SERVICES {
@@ -40,9 +40,9 @@ async fn services_beyond_those_that_are_kept_of_one_program_are_found_by_their_n
     assert!(said.contains("crowd/none"), "{said}");
 }
 
-/// A watch tells of those that are kept, and of nothing that has not happened.
+/// A watch reports the services that are stored, and no event that has not happened.
 #[actix::test]
-async fn services_beyond_those_that_are_kept_of_one_program_do_not_take_turns() {
+async fn services_beyond_the_limit_of_one_program_do_not_replace_others() {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let mut limits = Limits::default();
     limits.instances_per_node = 2 * SERVICES;
@@ -56,7 +56,7 @@ async fn services_beyond_those_that_are_kept_of_one_program_do_not_take_turns() 
     let mut watch = there.watch("crowd/");
     let kept = Limits::default().instances_per_node;
     let mut up = std::collections::BTreeSet::new();
-    // Until a list, a link, and announcements have told of all of them.
+    // Until a listing, a link and announcements have covered all of them.
     let settled = async {
         while up.len() < kept
             || there.hidden("crowd/").await.is_none_or(|hidden| hidden.services < SERVICES - kept)
@@ -73,13 +73,13 @@ async fn services_beyond_those_that_are_kept_of_one_program_do_not_take_turns() 
     };
     tokio::time::timeout(PATIENCE, settled).await.expect("in time");
     assert_eq!((up.len(), there.discover_all().await.len()), (kept, kept));
-    // One that is asked for is there besides.
+    // A service that is asked for by name is there in addition.
     let mut hidden = (0..SERVICES).map(|number| format!("crowd/{number}"));
     let listed: Vec<_> =
         there.discover_all().await.into_iter().map(|instance| instance.service.to_string()).collect();
     let hidden = hidden.find(|name| !listed.contains(name)).expect("one is hidden");
     there.discover(&hidden).within(PATIENCE).await.expect("it is there");
-    // As one goes, another takes its place.
+    // As one goes, another is stored in its place.
     let gone = services
         .iter()
         .position(|service| listed.contains(&service.name().to_string()))

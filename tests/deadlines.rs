@@ -1,4 +1,4 @@
-//! Requests that nobody waits for any more: those whose time is over, and those whose callers have gone.
+//! Requests that nobody waits for any more: those after their deadline, and those whose callers have gone.
 
 use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// Keeps the actor from handling anything else until the test lets it go on.
+/// Keeps the actor from handling anything else until the test releases it.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Hold;
@@ -23,14 +23,14 @@ struct Hold;
 #[rtype(result = "()")]
 struct Note(u32);
 
-/// Answered when the test lets it, and others are handled meanwhile.
+/// Answered when the test releases it; other messages are handled meanwhile.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Linger(u32);
 
 #[derive(Clone)]
 struct Clerk {
-    /// Lets one through for each permit.
+    /// Releases one handler for each permit.
     gate: Arc<Semaphore>,
     begun: Arc<AtomicUsize>,
     noted: Arc<Mutex<Vec<u32>>>,
@@ -50,11 +50,11 @@ impl Clerk {
     }
 
     fn note(&self, number: u32) {
-        self.noted.lock().expect("nobody panics with it").push(number);
+        self.noted.lock().expect("no holder of the lock panics").push(number);
     }
 
     fn noted(&self) -> Vec<u32> {
-        self.noted.lock().expect("nobody panics with it").clone()
+        self.noted.lock().expect("no holder of the lock panics").clone()
     }
 
     async fn has_begun(&self, count: usize) {
@@ -94,7 +94,7 @@ impl Handler<Linger> for Clerk {
     }
 }
 
-/// A clerk that the mesh runs, what it shares with the test, and the two ways to call it.
+/// A supervised clerk, the state that it shares with the test, and the two ways to call it.
 struct Office {
     pair: Pair,
     clerk: Clerk,
@@ -111,7 +111,7 @@ impl Office {
         Self { pair, clerk, service: service.expect("advertised") }
     }
 
-    /// From another process, and from this one.
+    /// A caller in another process, and one in this process.
     async fn callers(&self) -> [ServiceRef; 2] {
         [self.pair.reach(&self.service).await, self.pair.here.discover("clerk").await.expect("it is here")]
     }
@@ -130,9 +130,10 @@ impl Office {
     }
 }
 
-/// Sends what cannot be handled in time, until its caller is told that it was not handled. The service's word comes 50 ms
-/// before the caller's own clock says that nobody knows, and on a machine that is busy that may not be enough.
-async fn told_that_it_was_not_sent(clerk: &ServiceRef) {
+/// Sends a request that cannot be handled in time, until its error says that it was not handled. The service's refusal comes 50
+/// ms before the caller's own timeout, whose error says that the outcome is unknown, and on a busy machine that may not be
+/// enough.
+async fn expect_not_sent(clerk: &ServiceRef) {
     for _ in 0..20 {
         match clerk.send(Note(LATE)).timeout(Duration::from_millis(500)).await {
             Err(CallError::NotSent { tries: 1, .. }) => return,
@@ -143,21 +144,21 @@ async fn told_that_it_was_not_sent(clerk: &ServiceRef) {
     panic!("the service never said that it has not handled it");
 }
 
-/// The number of what must never be handled.
+/// The number of the message that must never be handled.
 const LATE: u32 = 404;
 
-/// Lets a request set out.
+/// Polls a request once, so that it is sent.
 async fn poll_once(request: &mut (impl Future + Unpin)) {
     let is_pending = poll_fn(|task| Poll::Ready(std::pin::Pin::new(&mut *request).poll(task).is_pending()));
     assert!(is_pending.await, "it waits");
 }
 
 #[actix::test]
-async fn a_request_whose_time_is_over_while_it_waits_is_not_sent_and_not_handled() {
+async fn a_request_that_times_out_while_it_waits_is_neither_sent_nor_handled() {
     let office = Office::open(Limits::default()).await;
     for clerk in office.callers().await {
         let held = office.hold().await;
-        told_that_it_was_not_sent(&clerk).await;
+        expect_not_sent(&clerk).await;
         office.open_gate();
         held.await.expect("no panic").expect("a reply");
         clerk.send(Note(2)).timeout(PATIENCE).await.expect("a reply");
@@ -167,7 +168,7 @@ async fn a_request_whose_time_is_over_while_it_waits_is_not_sent_and_not_handled
 }
 
 #[actix::test]
-async fn so_is_one_that_waits_for_a_place_at_a_service_that_is_full() {
+async fn a_request_that_waits_for_a_full_service_is_cancelled_as_well() {
     let mut limits = Limits::default();
     limits.mailbox = 1;
     let office = Office::open(limits).await;
@@ -176,7 +177,7 @@ async fn so_is_one_that_waits_for_a_place_at_a_service_that_is_full() {
     let late: Vec<_> = (0..20)
         .map(|_| {
             let clerk = clerk.clone();
-            actix::spawn(async move { told_that_it_was_not_sent(&clerk).await })
+            actix::spawn(async move { expect_not_sent(&clerk).await })
         })
         .collect();
     for late in late {
@@ -189,7 +190,7 @@ async fn so_is_one_that_waits_for_a_place_at_a_service_that_is_full() {
 }
 
 #[actix::test]
-async fn a_request_that_has_begun_is_not_said_to_be_unhandled() {
+async fn a_request_that_has_begun_is_not_reported_as_unhandled() {
     let office = Office::open(Limits::default()).await;
     for (number, clerk) in (1..).zip(office.callers().await) {
         let late = clerk.send(Linger(number)).timeout(Duration::from_secs(1)).await;
@@ -239,7 +240,7 @@ async fn a_dropped_request_that_waits_is_not_handled() {
         poll_once(&mut dropped).await;
         until("it has arrived", || office.service.unfinished() == 2).await;
         drop(dropped);
-        // What is sent after it tells that it has arrived.
+        // The reply to a later message shows that this one has arrived.
         clerk.describe().await.expect("it describes itself");
         office.open_gate();
         held.await.expect("no panic").expect("a reply");
@@ -275,7 +276,7 @@ async fn a_running_actor_handles_nothing_late_that_has_not_entered_its_mailbox()
     let far = pair.reach(&service).await;
     let lingering = actix::spawn(far.send(Linger(1)).timeout(PATIENCE));
     clerk.has_begun(1).await;
-    told_that_it_was_not_sent(&far).await;
+    expect_not_sent(&far).await;
     clerk.gate.add_permits(1);
     lingering.await.expect("no panic").expect("a reply");
     far.send(Note(3)).timeout(PATIENCE).await.expect("a reply");

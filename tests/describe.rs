@@ -1,4 +1,4 @@
-//! What services say of themselves.
+//! Service descriptions: message types, schemas and topics.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -68,15 +68,15 @@ async fn documentation_of_derived_schemas_is_part_of_the_description() {
     assert!(message["properties"]["speed"]["description"] == "Metres per second.", "{message}");
 }
 
-/// A type that takes as long to look at as the test wants.
+/// A type whose description takes as long as the test wants.
 #[derive(Serialize)]
 struct Large<const GATE: usize>;
 
-/// What a look at such a type has to wait for.
+/// The gate that describing such a type has to pass.
 struct Gate {
     is_shut: Mutex<bool>,
     opened: Condvar,
-    /// How often it was looked at.
+    /// The number of times that the type was described.
     looks: AtomicUsize,
 }
 
@@ -129,7 +129,7 @@ impl Handler<Reconfigure> for Arm {
     fn handle(&mut self, _: Reconfigure, _: &mut Context<Self>) {}
 }
 
-/// How many threads of this process put a description together.
+/// The number of threads of this process that compose a description.
 #[cfg(target_os = "linux")]
 fn describing() -> usize {
     let threads = std::fs::read_dir("/proc/self/task").expect("it is there").flatten();
@@ -139,7 +139,7 @@ fn describing() -> usize {
 
 #[cfg(target_os = "linux")]
 #[actix::test]
-async fn a_description_that_nobody_waits_for_any_more_is_for_those_who_ask_next() {
+async fn a_description_without_a_waiter_is_cached_for_the_next_query() {
     let pair = Pair::join().await;
     let offer = pair.here.advertise("arm", || Arm).handles::<Reconfigure>();
     let _service = offer.await.expect("advertised");
@@ -149,7 +149,7 @@ async fn a_description_that_nobody_waits_for_any_more_is_for_those_who_ask_next(
     for _ in 0..3 {
         let asking = actix::spawn(arm.describe());
         until("it is put together", || gate.looks() > 0).await;
-        // So often that the one who asks has looked as well.
+        // Often enough for the task that asks to have looked as well.
         for _ in 0..8 {
             tokio::task::yield_now().await;
         }
@@ -167,7 +167,7 @@ async fn a_description_that_nobody_waits_for_any_more_is_for_those_who_ask_next(
 }
 
 #[actix::test]
-async fn whoever_asks_for_descriptions_stops_nobody_and_they_are_made_once() {
+async fn queries_for_descriptions_block_nobody_and_share_one_result() {
     let pair = Pair::join().await;
     let offer = pair.here.advertise("arm", || Arm).handles::<Move>().handles::<Configure>();
     let service = offer.await.expect("advertised");
@@ -198,7 +198,7 @@ async fn whoever_asks_for_descriptions_stops_nobody_and_they_are_made_once() {
         assert_eq!(*description, arm.describe().await.expect("described"));
     }
     assert_eq!(gate.looks(), looks, "what was made is kept");
-    // What changes is told.
+    // Changes are announced.
     service.publish("pose", &1.5f32).expect("published");
     let now = arm.describe().await.expect("described");
     assert_eq!((now.topics.len(), now.messages), (1, descriptions.swap_remove(0).messages));

@@ -1,4 +1,4 @@
-//! Closing: what was accepted is finished, what comes later goes elsewhere, and what is left undone is named.
+//! Closing a service: accepted messages are finished, later ones go elsewhere, and unfinished ones are listed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use tokio::sync::Semaphore;
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// Is replied to when the test says so.
+/// Answered when the test releases it.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u32")]
 struct Later(u32);
 
-/// As [`Later`], and the actor does nothing else meanwhile.
+/// As [`Later`], while the actor handles nothing else.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u32")]
 struct Alone(u32);
@@ -78,14 +78,14 @@ fn is_draining(error: &CallError) -> bool {
 }
 
 #[actix::test]
-async fn what_was_accepted_is_finished_while_others_are_refused() {
+async fn accepted_messages_are_finished_while_others_are_refused() {
     let rig = Rig::start(PATIENCE).await;
     let mut watch = rig.pair.there.watch("worker");
     watch.next().await.expect("it is there");
     let accepted = actix::spawn(rig.worker.send(Later(1)).timeout(PATIENCE).into_future());
     rig.unfinished(1).await;
     let (address, closing) = (rig.service.address(), actix::spawn(rig.service.close()));
-    // The goodbye comes first.
+    // The goodbye is sent first.
     let down = actix::clock::timeout(PATIENCE, watch.next()).await.expect("it is said at once");
     assert!(matches!(down, Some(WatchEvent::Down { .. })), "{down:?}");
     let refused = Instant::now();
@@ -127,7 +127,7 @@ async fn callers_of_a_name_go_to_another_instance_while_one_drains() {
 }
 
 #[actix::test]
-async fn who_subscribes_while_the_publisher_closes_hears_the_one_that_takes_its_place() {
+async fn a_subscription_begun_while_the_publisher_closes_reaches_its_successor() {
     let rig = Rig::start(PATIENCE).await;
     let accepted = actix::spawn(rig.worker.send(Later(1)).timeout(PATIENCE).into_future());
     rig.unfinished(1).await;
@@ -146,12 +146,12 @@ async fn who_subscribes_while_the_publisher_closes_hears_the_one_that_takes_its_
     let next = next.handles::<Later>().await.expect("advertised at the same address");
     let mut counts = subscribing.await.expect("no panic").expect("it is subscribed to the next one");
     next.publish("count", &1u32).expect("published");
-    let count = actix::clock::timeout(PATIENCE, counts.next()).await.expect("in time").expect("it goes on");
+    let count = actix::clock::timeout(PATIENCE, counts.next()).await.expect("in time").expect("it continues");
     assert_eq!(count.expect("an item").item, 1);
 }
 
 #[actix::test]
-async fn what_is_not_finished_in_time_is_named_and_its_callers_are_told() {
+async fn unfinished_messages_are_listed_and_their_callers_get_an_error() {
     let rig = Rig::start(Duration::from_millis(200)).await;
     let call = |message| actix::spawn(rig.worker.send(message).timeout(PATIENCE).into_future());
     let begun = [call(Later(1)), call(Later(2))];
@@ -175,7 +175,7 @@ async fn what_is_not_finished_in_time_is_named_and_its_callers_are_told() {
 }
 
 #[actix::test]
-async fn leaving_names_what_every_service_abandoned_also_of_those_dropped_before() {
+async fn leaving_lists_the_unfinished_messages_of_every_service_also_of_dropped_ones() {
     let rig = Rig::start(Duration::from_millis(300)).await;
     let _accepted = actix::spawn(rig.worker.send(Later(1)).timeout(PATIENCE).into_future());
     rig.unfinished(1).await;
@@ -195,7 +195,7 @@ async fn leaving_names_what_every_service_abandoned_also_of_those_dropped_before
 }
 
 #[actix::test]
-async fn what_is_being_finished_may_call_others() {
+async fn handlers_of_a_closing_service_may_call_others() {
     #[derive(Message, Serialize, Deserialize)]
     #[rtype(result = "u32")]
     struct Ask;
@@ -263,7 +263,7 @@ async fn subscribers_get_all_that_was_published_before_the_close() {
 }
 
 #[actix::test]
-async fn a_stranger_who_says_nothing_holds_nothing_up() {
+async fn a_silent_stranger_blocks_nothing() {
     let rig = Rig::start(PATIENCE).await;
     let silent: Vec<_> = (0..3)
         .map(|_| std::net::TcpStream::connect(rig.service.address()).expect("the endpoint listens"))
@@ -275,7 +275,7 @@ async fn a_stranger_who_says_nothing_holds_nothing_up() {
 }
 
 #[actix::test]
-async fn callers_of_this_process_hear_that_what_waits_was_turned_away_and_may_withdraw_it_meanwhile() {
+async fn callers_of_this_process_get_an_error_for_waiting_messages_and_may_cancel_them_meanwhile() {
     let rig = Rig::start(Duration::ZERO).await;
     let near = rig.pair.here.discover("worker").within(PATIENCE).await.expect("found");
     let begun = actix::spawn(near.send(Alone(1)).timeout(PATIENCE).into_future());

@@ -1,4 +1,4 @@
-//! Promise 1, whatever ends the thread that a node lives on: what others wait for ends, and what they begin afterwards fails at once.
+//! Promise 1, however the thread of a node ends: pending operations end, and later ones fail at once.
 
 use std::fmt::Debug;
 use std::future::{IntoFuture, poll_fn};
@@ -54,7 +54,7 @@ impl Handler<Now> for Idle {
     }
 }
 
-/// What a node under test has.
+/// The parts of a node under test.
 struct Inside {
     mesh: Mesh,
     near: Service<Idle>,
@@ -67,37 +67,37 @@ async fn advertise(mesh: &Mesh, name: &str) -> Service<Idle> {
     mesh.advertise(name, || Idle).handles::<Never>().handles::<Now>().await.expect("advertised")
 }
 
-/// A call that ended because its time was over would be a failure of the test.
+/// A call that ended by its timeout would be a failure of the test.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     (limits.mailbox, limits.request_timeout) = (PLACES, Duration::MAX);
     limits
 }
 
-/// How many messages a service takes at once.
+/// The number of messages that a service handles at once.
 const PLACES: usize = 4;
 
 fn join(name: &str) -> meshzero::Join {
     Mesh::join().mesh(name).interfaces("lo").limits(limits())
 }
 
-/// Whoever lives on a thread that will end.
+/// A node on a thread that will end.
 struct Tenant {
     mesh: String,
-    /// Where one of its services is, which does not end with the thread.
+    /// The arbiter of one of its services, which outlives the thread.
     arbiter: ArbiterHandle,
     inside: Sender<Inside>,
     end: oneshot::Receiver<()>,
 }
 
 impl Tenant {
-    /// Joins on the thread whose turn it is. What comes back tells when the thread is to end.
+    /// Joins on the current thread. The returned channel fires when the thread should end.
     async fn settle(self) -> oneshot::Receiver<()> {
         let mesh = join(&self.mesh).await.expect("joined");
         self.settle_on(mesh).await
     }
 
-    /// Joins on the `LocalSet` whose turn it is.
+    /// Joins on the current `LocalSet`.
     async fn settle_locally(self) -> oneshot::Receiver<()> {
         let config = Config {
             mesh: self.mesh.parse().expect("a name"),
@@ -131,10 +131,10 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// What waited, and whether that ended as it should, or how else.
+/// A pending operation by name, and whether it ended as it should.
 type Ended = (&'static str, Result<(), String>);
 
-/// What waits on threads of their own, by name, and how each ended: as it should, or not.
+/// Pending operations on threads of their own, by name, and the result of each.
 struct Waiting {
     begun: Receiver<()>,
     ended: Receiver<Ended>,
@@ -148,7 +148,7 @@ impl Waiting {
         Self { begun, ended, senders: (tell_begun, tell_ended), names: Vec::new() }
     }
 
-    /// Waits for `verb` elsewhere, which must not end at once, and then must end as `is_right` says.
+    /// Runs `verb` on another thread. It must not end at once, and then end as `is_right` requires.
     fn begin<F>(
         &mut self,
         name: &'static str,
@@ -179,7 +179,7 @@ impl Waiting {
         self.begun.recv_timeout(PATIENCE).expect("it begins");
     }
 
-    /// Waits until all have ended, and says which have not, or not as they should.
+    /// Waits until all have ended, and returns those that have not, or not as they should.
     fn end(mut self) -> Vec<String> {
         let (patience, mut wrong) = (Instant::now() + PATIENCE, Vec::new());
         while !self.names.is_empty() {
@@ -213,7 +213,7 @@ fn settled(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A node on the ending thread, with one beside it that goes on.
+/// A node on the ending thread, and a peer that outlives it.
 struct Scene {
     peer: Mesh,
     far: Service<Idle>,
@@ -221,7 +221,8 @@ struct Scene {
     _system: SystemRunner,
 }
 
-/// Everything that can wait for a thread, while that ends in a way; and then everything that can be begun.
+/// Runs every operation that can wait for a node, while its thread ends in this way; and then every operation that can be
+/// started.
 fn walk(ends: fn(Tenant)) {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let system = System::new();
@@ -354,7 +355,7 @@ fn walk(ends: fn(Tenant)) {
     begin("at once", begun.elapsed() < PATIENCE);
     wrong.extend(after.into_iter().map(|name| format!("{name}, begun afterwards, did not fail")));
 
-    // What others see is a program that has left.
+    // Other nodes see a program that has left.
     let near = block_on(scene.peer.discover("near").within(Duration::from_millis(1)));
     let is_gone = || {
         let still = block_on(scene.peer.discover_group("near").separator("").within(Duration::ZERO));
@@ -367,7 +368,7 @@ fn walk(ends: fn(Tenant)) {
 }
 
 #[test]
-fn what_the_system_of_its_thread_ran_has_ended() {
+fn the_tasks_of_its_threads_system_have_ended() {
     walk(|tenant| System::new().block_on(tenant.live()));
 }
 
@@ -384,7 +385,7 @@ fn its_system_was_stopped() {
 }
 
 #[test]
-fn its_system_was_stopped_and_what_that_ran_went_on() {
+fn its_system_was_stopped_and_its_tasks_continued() {
     walk(|tenant| {
         System::new().block_on(async {
             tenant.live().await;
@@ -434,7 +435,7 @@ fn its_thread_panicked() {
     walk(|tenant| {
         System::new().block_on(async {
             tenant.live().await;
-            // Quietly, as what unwinds is no failure of the test.
+            // Without the panic hook, because this panic is no failure of the test.
             std::panic::resume_unwind(Box::new("over"));
         });
     });

@@ -1,4 +1,4 @@
-//! Two builds of one program keep talking: the second has a field more, one renamed and two variants swapped.
+//! Two versions of one program understand each other: the second has an additional field, a renamed one and two variants swapped.
 
 use actix::prelude::*;
 

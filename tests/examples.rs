@@ -1,4 +1,4 @@
-//! The examples, each started as its header says and judged by what it prints.
+//! The examples, each started as its header says and checked by its output.
 
 use std::fs;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use meshzero_testing::{Process, eventually, example};
 
-/// Generous: the machine may be busy. Nothing in the examples takes this long when all is well.
+/// Generous, because the machine may be busy. Nothing in the examples takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An example's processes, in a mesh of their own on this machine.
@@ -27,7 +27,7 @@ impl Cast {
         Process::start(command.env("MESHZERO_MESH", &self.mesh).env("MESHZERO_INTERFACES", "lo"))
     }
 
-    /// Starts it and waits until it prints `line`.
+    /// Starts the example and waits until it prints `line`.
     #[track_caller]
     fn start_until(&self, arguments: &[&str], line: &str) -> Process {
         let mut process = self.start(arguments);
@@ -44,7 +44,7 @@ fn number_before(line: &str, word: &str) -> u64 {
     number.unwrap_or_else(|| panic!("there is no number before {word:?} in {line:?}"))
 }
 
-/// The tick that a bot tells of, as in `tick   61,`.
+/// The tick in a bot's line, as in `tick   61,`.
 #[track_caller]
 fn tick(line: &str) -> u64 {
     number_before(line, ", ")
@@ -61,7 +61,7 @@ fn hello_greets_in_one_process_and_in_two() {
 }
 
 #[test]
-fn everybody_in_the_chat_hears_everybody_and_status_knows_who_is_there() {
+fn all_speakers_of_the_chat_receive_each_other_and_status_lists_them() {
     let cast = Cast::of("chat");
     let mut status = cast.start(&["status"]);
     let hub = cast.start_until(&["hub"], "the room is open");
@@ -92,14 +92,14 @@ fn everybody_in_the_chat_hears_everybody_and_status_knows_who_is_there() {
 }
 
 #[test]
-fn the_task_of_a_robot_that_is_killed_is_done_by_another() {
+fn the_waypoint_of_a_killed_robot_is_visited_by_another() {
     let cast = Cast::of("robots");
     let mut coordinator = cast.start(&["coordinator"]);
-    // So slow that it is under way whenever it is killed.
+    // So slow that it is still driving whenever it is killed.
     let mut slow = cast.start(&["robot", "slow", "0.01"]);
     slow.expect_line("drives to", PATIENCE);
     let mut others = ["a", "b"].map(|name| cast.start(&["robot", name, "20"]));
-    // The others do all that they can, and the rest is with the slow one.
+    // The other robots visit all waypoints that they can, and the slow one has the rest.
     for sign in
         ["robot/slow goes to dock", "robot/slow is seen at", "robot/a    is seen at", "robot/b    is seen at"]
     {
@@ -125,7 +125,7 @@ fn the_task_of_a_robot_that_is_killed_is_done_by_another() {
 }
 
 #[test]
-fn a_player_that_is_stopped_holds_up_nobody_and_sees_the_latest_when_it_goes_on() {
+fn a_stopped_player_blocks_nobody_and_gets_the_latest_snapshot_when_it_resumes() {
     let cast = Cast::of("game_server");
     let mut server = cast.start_until(&["server"], "the game is on");
     let mut ada = cast.start_until(&["bot", "ada"], "tick");
@@ -135,10 +135,10 @@ fn a_player_that_is_stopped_holds_up_nobody_and_sees_the_latest_when_it_goes_on(
 
     bob.pause();
     let first = tick(&ada.expect_line("tick", PATIENCE));
-    // One line a second, or about.
+    // About one line a second.
     while tick(&ada.expect_line("tick", PATIENCE)) < first + 60 {}
     bob.resume();
-    // Those that came while it stood still it does not work off one by one.
+    // It skips the snapshots that arrived while it was stopped.
     while number_before(&bob.expect_line("skipped", PATIENCE), "skipped") < 30 {}
 
     ada.interrupt();
@@ -176,7 +176,7 @@ fn the_roles_of_a_demo_that_is_killed_end_as_well() {
     let line = demo.expect_line("robot/a is process", PATIENCE);
     let pid = number_before(&line, " at ");
     demo.kill();
-    // One that nobody has waited for yet has no command line.
+    // A process that has not been reaped has no command line.
     let command_line = format!("/proc/{pid}/cmdline");
     eventually(PATIENCE, "the robot has ended", || {
         fs::read(&command_line).map_or(true, |text| text.is_empty()).then_some(())

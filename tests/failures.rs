@@ -1,4 +1,4 @@
-//! What goes wrong ends in a clear error, hangs nobody, and leaves other callers served.
+//! Failures end in a clear error, block nobody, and leave other callers served.
 
 use std::future::Future;
 use std::io::{Read, Write};
@@ -38,7 +38,7 @@ impl Handler<Work> for Worker {
     }
 }
 
-/// Messages of the same names, with other fields.
+/// Messages of the same names with other fields.
 mod other {
     use super::{Deserialize, Message, Serialize};
 
@@ -49,14 +49,14 @@ mod other {
     }
 }
 
-/// Asks to be waited for.
+/// Waits, in its handler, for as long as it says.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Wait {
     forever: bool,
 }
 
-/// The number of those that wait without an end.
+/// The number of handlers that wait without an end.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 struct Patient;
@@ -77,7 +77,7 @@ impl Handler<Wait> for Patient {
     }
 }
 
-/// Panics when it is woken, which it notes.
+/// A waker that panics when it is woken, and records that.
 #[derive(Default)]
 struct Touchy(AtomicBool);
 
@@ -89,30 +89,30 @@ impl Wake for Touchy {
 }
 
 #[actix::test]
-async fn a_caller_that_panics_when_it_is_woken_costs_no_other_its_call() {
+async fn a_caller_that_panics_when_it_is_woken_fails_no_other_call() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("patient", || Patient).handles::<Wait>().await.expect("advertised");
     let patient = pair.reach(&service).await;
     let waits = actix::spawn(patient.send(Wait { forever: true }).timeout(Duration::MAX));
     until("the call has arrived", || service.unfinished() == 1).await;
-    // A caller of whom nobody knows what waking it does: the reply wakes it, in the link's task.
+    // A caller with an arbitrary waker: the reply wakes it in the link's task.
     let mut touchy = pin!(patient.send(Wait { forever: false }).timeout(Duration::MAX));
     let panics = Arc::<Touchy>::default();
     let waker = Waker::from(Arc::clone(&panics));
     assert!(touchy.as_mut().poll(&mut TaskContext::from_waker(&waker)).is_pending());
-    // In one batch with the first, where that is the batch in which the replies come.
+    // In one batch with the first, if the replies arrive in one batch.
     let again = patient.send(Wait { forever: false }).timeout(PATIENCE).await;
     again.expect("it is woken");
     until("the other was woken", || panics.0.load(Ordering::Relaxed)).await;
     actix::clock::timeout(PATIENCE, touchy).await.expect("its reply is there").expect("answered");
-    assert!(!waits.is_finished(), "the link goes on");
+    assert!(!waits.is_finished(), "the link continues");
     assert_eq!(service.stats().links.len(), 1);
     assert_eq!(service.unfinished(), 1);
     waits.abort();
 }
 
 #[actix::test]
-async fn a_caller_that_panics_when_its_link_ends_keeps_no_other_waiting() {
+async fn a_caller_that_panics_when_its_link_ends_blocks_no_other() {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let join = Mesh::join().mesh(&name).interfaces("lo");
     let mortal = Mortal::join::<_, Wait>(join.clone(), || Patient).await;
@@ -138,7 +138,7 @@ async fn a_caller_that_panics_when_its_link_ends_keeps_no_other_waiting() {
 }
 
 #[actix::test]
-async fn a_handler_that_panics_is_told_and_the_service_goes_on_with_a_fresh_actor() {
+async fn a_handler_that_panics_is_reported_and_the_service_restarts_its_actor() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
     let worker = pair.reach(&service).await;
@@ -155,7 +155,7 @@ async fn a_handler_that_panics_is_told_and_the_service_goes_on_with_a_fresh_acto
         match call.await.expect("no panic here") {
             (number, Ok(reply)) => assert_eq!(reply, number),
             (number, Err(CallError::Refused { why: Refusal::Panicked, .. })) => {
-                assert_eq!(number % 10, 3, "only who caused the panic is told of it");
+                assert_eq!(number % 10, 3, "only the message that caused the panic has this error");
             }
             (number, other) => panic!("{number}: {other:?}"),
         }
@@ -204,7 +204,7 @@ async fn a_service_that_closes_lets_its_callers_go_at_once() {
 }
 
 #[actix::test]
-async fn a_message_that_nothing_handles_is_refused_with_what_is_handled() {
+async fn an_unhandled_message_type_is_refused_with_a_list_of_handled_ones() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
     for worker in [pair.reach(&service).await, pair.here.discover("worker").await.expect("it is here")] {
@@ -229,7 +229,7 @@ async fn a_message_that_does_not_decode_names_the_field() {
 }
 
 #[actix::test]
-async fn names_that_can_be_none_are_refused() {
+async fn names_that_are_not_valid_are_refused() {
     let pair = Pair::join().await;
     for (name, said) in [
         (String::new(), "at least one character"),
@@ -358,7 +358,7 @@ async fn a_peer_of_another_protocol_is_named() {
             if stream.read(&mut first).is_ok_and(|read| read == 1 && first[0] == b'Q') {
                 return;
             }
-            // The client hangs up as soon as it has seen enough.
+            // The client closes the connection as soon as it has read enough.
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });
@@ -370,7 +370,7 @@ async fn a_peer_of_another_protocol_is_named() {
 }
 
 #[actix::test]
-async fn a_stranger_at_the_endpoint_is_turned_away_and_others_are_served() {
+async fn a_stranger_at_the_endpoint_is_rejected_and_others_are_served() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
     let address = service.address();
@@ -383,7 +383,7 @@ async fn a_stranger_at_the_endpoint_is_turned_away_and_others_are_served() {
             stream.write_all(greeting).expect("it takes the greeting");
             let mut answer = Vec::new();
             match stream.read_to_end(&mut answer) {
-                Ok(_) => assert_eq!(answer, b"", "a stranger is told nothing"),
+                Ok(_) => assert_eq!(answer, b"", "a stranger gets no bytes"),
                 Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
             }
         }
@@ -396,7 +396,7 @@ async fn a_stranger_at_the_endpoint_is_turned_away_and_others_are_served() {
 }
 
 #[actix::test]
-async fn nobody_at_the_address_is_an_error_that_says_so() {
+async fn an_address_without_a_listener_is_an_error_that_says_so() {
     let pair = Pair::join().await;
     let free =
         TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");

@@ -1,4 +1,4 @@
-//! Flow: many messages and news in a row, senders that are held up, and nothing lost, doubled or out of order.
+//! Flow control: many messages and news in a row, blocked senders, and nothing lost, duplicated or out of order.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,41 +9,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// More than fit into all that lies between two actors.
+/// More than the buffers between two actors hold.
 const MANY: u64 = 20_000;
 
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u64")]
 struct Note(u64);
 
-/// As [`Note`], handled before anything else is.
+/// As [`Note`], handled by a future that blocks the actor's other messages.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u64")]
 struct Ponder(u64);
 
-/// As [`Note`], in a future that others need not wait for.
+/// As [`Note`], handled by a future beside which others are handled.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u64")]
 struct Dream(u64);
 
-/// What has been handled, in order.
+/// The handled messages, in order.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<u64>>>);
 
 impl Seen {
     fn note(&self, number: u64) -> u64 {
-        let mut seen = self.0.lock().expect("nobody panics with it");
+        let mut seen = self.0.lock().expect("no holder of the lock panics");
         seen.push(number);
         seen.len() as u64
     }
 
     fn len(&self) -> u64 {
-        self.0.lock().expect("nobody panics with it").len() as u64
+        self.0.lock().expect("no holder of the lock panics").len() as u64
     }
 
     async fn is_all(&self, numbers: u64) {
         until("all are handled", || self.len() >= numbers).await;
-        let seen = self.0.lock().expect("nobody panics with it");
+        let seen = self.0.lock().expect("no holder of the lock panics");
         assert!(seen.iter().copied().eq(0..numbers), "lost, repeated or out of order");
     }
 }
@@ -115,7 +115,7 @@ async fn a_running_actor_handles_them_in_order_and_once_as_well() {
 }
 
 #[actix::test]
-async fn a_service_of_the_same_process_is_told_in_order_and_holds_up_the_sender() {
+async fn tells_to_a_service_of_the_same_process_are_in_order_and_wait_for_room() {
     let pair = Pair::join().await;
     let seen = Seen::default();
     let make = seen.clone();
@@ -165,7 +165,7 @@ async fn a_handler_that_makes_its_actor_wait_is_waited_for_and_futures_are_not()
     seen.is_all(1_000).await;
 }
 
-/// The same name as the scribe's message, and another type.
+/// A message with the same name as the scribe's, and another type.
 mod misunderstood {
     use super::{Deserialize, Message, Serialize};
 
@@ -175,7 +175,7 @@ mod misunderstood {
 }
 
 #[actix::test]
-async fn tells_that_do_not_decode_take_no_place_for_ever() {
+async fn tells_that_do_not_decode_give_their_place_back() {
     let pair = Pair::join().await;
     let seen = Seen::default();
     let service = pair.here.advertise_addr("scribe", Scribe(seen.clone()).start()).handles::<Note>();
@@ -190,7 +190,7 @@ async fn tells_that_do_not_decode_take_no_place_for_ever() {
 }
 
 #[actix::test]
-async fn a_tell_waits_for_an_instance_until_its_time_is_over() {
+async fn a_tell_waits_for_an_instance_until_its_timeout() {
     let pair = Pair::join().await;
     let seen = Seen::default();
     let make = seen.clone();
@@ -291,7 +291,7 @@ async fn blobs_of_all_lengths_arrive_whole_among_other_messages() {
     assert!(reply == Picture::new(500).pixels);
 }
 
-/// Hears news as a stream, and through its mailbox.
+/// Receives news as a stream, and through its mailbox.
 struct Listener {
     seen: Seen,
     missed: Seen,
@@ -332,7 +332,7 @@ impl Handler<Stop> for Listener {
 }
 
 #[actix::test]
-async fn actors_hear_everything_in_order_in_their_context_as_a_stream_and_through_their_mailbox() {
+async fn actors_receive_all_news_in_order_as_a_stream_in_their_context_and_through_their_mailbox() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("log", || Scribe(Seen::default())).await.expect("advertised");
     let log = pair.reach(&service).await;
@@ -386,7 +386,7 @@ async fn traffic_is_counted_and_spinning_changes_nothing_but_the_time() {
     assert_eq!(here.traffic().bytes_read, after.bytes_written);
 }
 
-/// Says on which thread it is handled.
+/// Answered with the thread that it is handled on.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "String")]
 struct Where;
@@ -400,7 +400,7 @@ impl Handler<Where> for Scribe {
 }
 
 #[actix::test]
-async fn a_service_on_an_arbiter_of_its_own_is_told_and_called_there() {
+async fn a_service_on_an_arbiter_of_its_own_handles_messages_there() {
     let pair = Pair::join().await;
     let seen = Seen::default();
     let make = seen.clone();
@@ -414,7 +414,7 @@ async fn a_service_on_an_arbiter_of_its_own_is_told_and_called_there() {
     assert_eq!(near.send(Where).timeout(PATIENCE).await.expect("a reply"), thread);
     tell_many(&far).await.expect("told");
     seen.is_all(MANY).await;
-    // As a program without the type would call it, from this process.
+    // As a program without the type would send it, from this process.
     let encoded = near.send(Value::Null).named("Where").timeout(PATIENCE).await.expect("a reply");
     assert_eq!(encoded, Value::from(thread));
     service.close().await;
@@ -447,7 +447,7 @@ impl Handler<Quit> for Scribe {
 }
 
 #[actix::test]
-async fn who_waits_behind_a_message_that_stops_the_actor_is_told_at_once() {
+async fn a_message_behind_one_that_stops_the_actor_fails_at_once() {
     let pair = Pair::join().await;
     let seen = Seen::default();
     let make = seen.clone();

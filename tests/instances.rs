@@ -1,4 +1,4 @@
-//! Several instances under one name: the work is shared, the busy one is spared, the one that is gone is skipped.
+//! Several instances of one name: calls are balanced, busy instances get fewer, and gone ones are skipped.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::pair::{PATIENCE, Pair, until};
 #[rtype(result = "u32")]
 struct Who;
 
-/// Answered when the test lets it.
+/// Answered when the test releases it.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Hold;
@@ -62,7 +62,7 @@ async fn instances_share_the_work_and_one_that_is_gone_is_skipped() {
     let worker = pair.here.discover("worker").within(PATIENCE).await.expect("found");
     until_instances(&worker, 2).await;
     let mut seen = HashSet::new();
-    // Two of two are compared each time, and equally busy ones are picked at random.
+    // Both instances are compared each time, and equally busy ones are chosen at random.
     for _ in 0..100 {
         seen.insert(worker.send(Who).timeout(PATIENCE).await.expect("a reply"));
     }

@@ -1,4 +1,4 @@
-//! Leaving a mesh, and giving up half-way: nothing is left behind, and nothing waits for ever.
+//! Leaving a mesh, and dropping operations half-way: nothing is left behind, and nothing waits forever.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -27,7 +27,7 @@ impl Handler<Ping> for Quiet {
 }
 
 #[actix::test]
-async fn a_mesh_that_was_left_calls_discovers_and_hears_nothing_more() {
+async fn a_closed_mesh_calls_discovers_and_receives_nothing() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("quiet", || Quiet).handles::<Ping>().await.expect("advertised");
     let by_name = pair.there.discover("quiet").within(PATIENCE).await.expect("found");
@@ -76,7 +76,7 @@ async fn an_advertisement_that_is_given_up_half_way_is_withdrawn() {
         let begun = poll_fn(|task| Poll::Ready(advertising.as_mut().poll(task).is_pending())).await;
         assert!(begun, "it takes more than one step");
     }
-    // Whether it came or not, in the end nothing is there.
+    // Whether it was advertised or not, in the end there is no service.
     let marker = pair.here.advertise("quiet/marker", || Quiet).await.expect("advertised");
     let mut there = std::collections::BTreeSet::new();
     let settled = async {
@@ -131,7 +131,7 @@ fn joining_that_is_given_up_half_way_leaves_no_thread_behind() {
             poll_fn(|task| Poll::Ready(joining.as_mut().poll(task).is_pending())).await
         })
     };
-    // Where the new thread is quicker than this one, joining is over in one step, and that is dropped as well.
+    // If the new thread is faster than this one, joining completes in one poll, and its result is dropped as well.
     assert!((0..100).any(|_| given_up_half_way()), "it takes more than one step");
     let patience = std::time::Instant::now() + PATIENCE;
     while threads() > before {

@@ -1,4 +1,4 @@
-//! Limits and times at their ends.
+//! Limits and timeouts at their extremes.
 
 use std::future::IntoFuture;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,7 +44,7 @@ impl Handler<Never> for Quiet {
     }
 }
 
-/// Times as short and as long as can be, and those between which clocks and systems draw lines.
+/// The shortest and longest times, and those at the boundaries of clocks and systems.
 const TIMES: [Duration; 8] = [
     Duration::ZERO,
     Duration::from_nanos(1),
@@ -56,7 +56,7 @@ const TIMES: [Duration; 8] = [
     Duration::MAX,
 ];
 
-/// One that is longer than any test.
+/// Times longer than any test.
 const NEVER: [Duration; 4] = [
     Duration::from_secs(32_768),
     Duration::from_millis(u64::MAX),
@@ -115,13 +115,13 @@ fn nothing_panicked() {
     assert_eq!(PANICS.load(Ordering::SeqCst), 0, "something panicked");
 }
 
-/// Whether `future` ends within a time that is short enough for limits with which it cannot.
+/// Returns the output of `future` if it ends within a short time: with some limits it cannot.
 async fn shortly<F: IntoFuture>(future: F) -> Option<F::Output> {
     actix::clock::timeout(Duration::from_millis(400), future.into_future()).await.ok()
 }
 
-/// Uses a mesh of two nodes with these limits, as far as they allow, after which everything must still be alive. Returns why they are
-/// refused, if they are.
+/// Uses a mesh of two nodes with these limits, as far as they allow, and checks that both still work. Returns the reason if the
+/// limits are rejected.
 async fn use_shortly(limits: Limits) -> Result<(), String> {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let join = || Mesh::join().mesh(&name).interfaces("lo").limits(limits.clone());
@@ -151,7 +151,7 @@ async fn use_shortly(limits: Limits) -> Result<(), String> {
     Ok(())
 }
 
-/// Uses meshes with all these limits, some at a time.
+/// Uses meshes with all these limits, several at a time.
 async fn use_all(limits: Vec<(String, Limits)>) {
     let mut using = JoinSet::new();
     for (what, limits) in limits {
@@ -188,7 +188,7 @@ async fn every_time_among_the_limits_saturates_or_is_refused_with_its_range() {
 }
 
 #[actix::test]
-async fn every_count_among_the_limits_may_be_at_its_ends_or_is_refused_with_its_range() {
+async fn every_count_of_the_limits_may_be_extreme_or_is_refused_with_its_range() {
     count_panics();
     let mut all = Vec::new();
     for (name, set) in COUNTS {
@@ -202,7 +202,7 @@ async fn every_count_among_the_limits_may_be_at_its_ends_or_is_refused_with_its_
 }
 
 #[actix::test]
-async fn times_as_long_as_can_be_are_no_more_than_that() {
+async fn the_longest_times_saturate() {
     let mut limits = Limits::default();
     for (_, field) in LIMITS {
         *field(&mut limits) = Duration::MAX;
@@ -246,7 +246,7 @@ async fn a_peer_that_dies_ends_calls_however_long_links_may_wait() {
 }
 
 #[actix::test]
-async fn every_time_of_a_verb_may_be_as_short_or_as_long_as_can_be() {
+async fn every_time_of_a_verb_may_be_extreme() {
     count_panics();
     let pair = Pair::join().await;
     let service = pair.here.advertise("robot", || Quiet).handles::<Ping>().await.expect("advertised");
@@ -287,14 +287,14 @@ async fn every_time_of_a_verb_may_be_as_short_or_as_long_as_can_be() {
 }
 
 #[test]
-fn every_wait_of_the_blocking_verbs_may_be_as_short_or_as_long_as_can_be() {
+fn every_timeout_of_the_blocking_verbs_may_be_extreme() {
     count_panics();
     let mine = zero::advertise("limits/mine").expect("advertised");
     for time in TIMES {
         let found = zero::discover("limits/mine", time).or_else(|_| zero::discover("limits/mine", 10));
         assert_eq!(found.expect("found").to_string(), mine.to_string());
         let listed = thread::spawn(move || zero::discover_all(time).map(|all| all.len()));
-        // One that may wait for ever ends as soon as something is known.
+        // A query without a time limit ends as soon as a result is known.
         let begun = Instant::now();
         while !listed.is_finished() {
             assert!(begun.elapsed() < PATIENCE, "{time:?}: it does not end");

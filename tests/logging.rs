@@ -1,4 +1,4 @@
-//! Logs through the mesh: a subscriber of `tracing` that sends and publishes what it hears, and values that log, send and wait while
+//! Logging through the mesh: a subscriber of `tracing` that sends and publishes events, and values that log, send and wait while
 //! they are serialised.
 
 use std::cell::RefCell;
@@ -17,21 +17,21 @@ use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// What is done with everything that is heard.
+/// The closure that is called for each event and span.
 type Hook = Arc<dyn Fn() + Send + Sync>;
 
 static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
 
-/// How many events and spans were heard.
+/// The number of events and spans received.
 static HEARD: AtomicUsize = AtomicUsize::new(0);
 
-/// A subscriber that does what a test says with all that it hears, on the same thread, as one that sends it does.
+/// A subscriber that calls a test's closure for each event and span, on the same thread, like one that sends them.
 struct Forwarding;
 
 impl Forwarding {
     fn hear(&self) {
         assert!(HEARD.fetch_add(1, Ordering::SeqCst) < 100_000, "it goes round in circles");
-        let hook = HOOK.lock().expect("nobody panics with it").clone();
+        let hook = HOOK.lock().expect("no holder of the lock panics").clone();
         if let Some(hook) = hook {
             hook();
         }
@@ -63,22 +63,22 @@ impl Subscriber for Forwarding {
     fn exit(&self, _: &Id) {}
 }
 
-/// From now on `hook` is called for each event and span.
+/// Calls `hook` for each event and span from now on.
 fn hear(hook: impl Fn() + Send + Sync + 'static) {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| set_global_default(Forwarding).expect("each test is a process of its own"));
-    *HOOK.lock().expect("nobody panics with it") = Some(Arc::new(hook));
+    *HOOK.lock().expect("no holder of the lock panics") = Some(Arc::new(hook));
 }
 
 fn hear_nothing() {
-    *HOOK.lock().expect("nobody panics with it") = None;
+    *HOOK.lock().expect("no holder of the lock panics") = None;
 }
 
 fn log() {
     tracing::info!(target: "test", "a line");
 }
 
-/// Runs what must not stand still on a thread of its own.
+/// Runs work that must not block, on a thread of its own, with a timeout.
 async fn in_time(what: &str, work: impl FnOnce() + Send + 'static) {
     let (tell, told) = tokio::sync::oneshot::channel();
     thread::spawn(move || {
@@ -94,11 +94,11 @@ async fn in_time(what: &str, work: impl FnOnce() + Send + 'static) {
 struct Line(u64);
 
 thread_local! {
-    /// What serialising a [`Chatty`] does on this thread.
+    /// The closure that serialising a [`Chatty`] runs on this thread.
     static MEANWHILE: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
 }
 
-/// Does something else while it is serialised.
+/// Runs another closure while it is serialised.
 #[derive(Message, Deserialize)]
 #[rtype(result = "()")]
 struct Chatty(u64);
@@ -123,7 +123,7 @@ struct Collector(Arc<Mutex<Vec<u64>>>);
 
 impl Collector {
     fn collected(&self) -> Vec<u64> {
-        self.0.lock().expect("nobody panics with it").clone()
+        self.0.lock().expect("no holder of the lock panics").clone()
     }
 }
 
@@ -135,7 +135,7 @@ impl Handler<Line> for Collector {
     type Result = ();
 
     fn handle(&mut self, Line(line): Line, _: &mut Context<Self>) {
-        self.0.lock().expect("nobody panics with it").push(line);
+        self.0.lock().expect("no holder of the lock panics").push(line);
     }
 }
 
@@ -143,7 +143,7 @@ impl Handler<Chatty> for Collector {
     type Result = ();
 
     fn handle(&mut self, Chatty(line): Chatty, _: &mut Context<Self>) {
-        self.0.lock().expect("nobody panics with it").push(line);
+        self.0.lock().expect("no holder of the lock panics").push(line);
     }
 }
 
@@ -159,7 +159,7 @@ async fn collector(pair: &Pair) -> (Collector, meshzero::Service<Collector>, [Se
 }
 
 #[actix::test]
-async fn a_subscriber_that_sends_is_not_told_that_it_could_not() {
+async fn a_subscriber_that_sends_gets_no_event_about_its_own_failure() {
     let pair = Pair::join().await;
     let (_, service, handles) = collector(&pair).await;
     service.close().await;
@@ -176,7 +176,7 @@ async fn a_subscriber_that_sends_is_not_told_that_it_could_not() {
 }
 
 #[actix::test]
-async fn a_subscriber_that_sends_what_it_hears_of_traces_ends() {
+async fn a_subscriber_that_sends_events_about_traces_does_not_recurse_forever() {
     let pair = Pair::join().await;
     let (collector, _service, handles) = collector(&pair).await;
     for handle in handles {
@@ -187,12 +187,12 @@ async fn a_subscriber_that_sends_what_it_hears_of_traces_ends() {
         trace::in_scope(root, || handle.do_send(Line(3)));
         hear_nothing();
         until("it is handled", || collector.collected().contains(&3)).await;
-        collector.0.lock().expect("nobody panics with it").clear();
+        collector.0.lock().expect("no holder of the lock panics").clear();
     }
 }
 
 #[tokio::test]
-async fn a_subscriber_that_opens_an_address_hears_of_names_and_messages_of_others() {
+async fn a_subscriber_that_opens_an_address_sees_names_and_messages_of_others() {
     let settings = Mesh::join().mesh("a subscriber that opens").interfaces("lo");
     zero::join(settings.clone()).expect("the first verb of this process");
     let other = settings.await.expect("joined");
@@ -204,7 +204,7 @@ async fn a_subscriber_that_opens_an_address_hears_of_names_and_messages_of_other
     let service = other.discover(from.to_string()).within(PATIENCE).await.expect("it is found");
     service.do_send(Value::from(1));
     let arrival = future::wait_for_message_from(from, PATIENCE).await.expect("it is open");
-    // It has come, and waits again.
+    // It has arrived, and waits again.
     drop(arrival.expect("it comes"));
     let (heard, hears) = mpsc::channel();
     in_time("a name that moves, and one that is taken back", move || {
@@ -268,7 +268,7 @@ async fn a_message_that_sends_by_its_own_handle_comes_after_what_it_sent() {
 }
 
 #[actix::test]
-async fn values_that_wait_for_each_other_while_they_are_serialised_hold_up_nobody() {
+async fn values_that_wait_for_each_other_while_they_are_serialised_block_nobody() {
     let pair = Pair::join().await;
     let (_, service, [_, there]) = collector(&pair).await;
     let mut items: Subscription<u64> = there.subscribe("").await.expect("confirmed");
@@ -287,7 +287,7 @@ async fn values_that_wait_for_each_other_while_they_are_serialised_hold_up_nobod
         let waiting = thread::spawn(move || {
             meanwhile(move || {
                 begun.send(()).expect("somebody waits");
-                // As for a lock that another thread holds which sends as well.
+                // As with a lock that another thread holds while it sends.
                 goes.recv_timeout(PATIENCE).expect("the other one has sent");
             });
             first(1);

@@ -1,8 +1,8 @@
-//! The tests of the whole mesh, over real sockets and with nothing but the public API.
+//! The tests of the whole mesh, over real sockets and with the public API only.
 // Nothing is outside of a test binary, so `pub` is as good as `pub(crate)` and shorter.
 #![allow(unreachable_pub)]
 
-// What a process takes up is known on Linux only.
+// The memory of a process is known on Linux only.
 #[cfg(target_os = "linux")]
 mod bounds;
 mod called;

@@ -1,4 +1,4 @@
-//! A node that dies without a goodbye, as one does whose machine loses power.
+//! A node that dies without a goodbye, like one whose machine loses power.
 
 use std::thread::{self, JoinHandle};
 
@@ -6,7 +6,7 @@ use actix::prelude::*;
 use meshzero::{Join, NetMessage};
 use tokio::sync::oneshot;
 
-/// A node on a thread of its own, with one service, until it is told to die.
+/// A node with one service on a thread of its own, until it is told to die.
 pub struct Mortal {
     /// The address of the service.
     pub address: String,
@@ -34,7 +34,7 @@ impl Mortal {
         Self { address: told.await.expect("advertised").to_string(), end, thread }
     }
 
-    /// Lets it die. To be called when all that waits for it has begun; returns the thread, which ends at once.
+    /// Makes it die. Call this once all pending operations have started; the returned thread ends at once.
     pub fn die(self) -> JoinHandle<()> {
         self.end.send(()).expect("it waits");
         self.thread

@@ -1,4 +1,4 @@
-//! News: confirmed subscriptions, order, prefixes, retained items, slow subscribers, groups.
+//! News: confirmed subscriptions, order, prefixes, retained items, slow subscribers and groups.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -97,7 +97,7 @@ async fn items_of_any_type_reach_a_subscriber_without_the_type() {
 }
 
 #[actix::test]
-async fn an_item_that_does_not_decode_is_told_and_the_next_arrives() {
+async fn an_item_that_does_not_decode_is_an_error_and_the_next_arrives() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");
     let mut poses = pair.reach(&service).await.subscribe::<Pose>("").await.expect("confirmed");
@@ -109,7 +109,7 @@ async fn an_item_that_does_not_decode_is_told_and_the_next_arrives() {
 }
 
 #[actix::test]
-async fn a_retained_item_reaches_those_who_come_late() {
+async fn a_retained_item_reaches_later_subscribers() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("robot", || Quiet).retains("pose").await.expect("advertised");
     service.publish("pose", &Pose { x: 1.0, y: 0.0 }).expect("published");
@@ -127,7 +127,7 @@ async fn a_retained_item_reaches_those_who_come_late() {
 }
 
 #[actix::test]
-async fn a_slow_subscriber_is_told_exactly_what_it_missed_and_delays_nobody() {
+async fn a_slow_subscriber_gets_an_exact_count_of_missed_items_and_delays_nobody() {
     const ITEMS: u64 = 40_000;
     let pair = Pair::join().await;
     let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");
@@ -186,7 +186,7 @@ async fn latest_only_ends_with_the_newest_and_counts_what_was_replaced() {
     assert_eq!(seen, ITEMS, "what came and what was replaced is all that was published");
 }
 
-/// An item that fills the sockets soon: its number, and something to carry.
+/// An item that fills the sockets soon: its number, and ballast.
 type Load = (u64, Vec<u64>);
 
 fn load(number: u64) -> Load {
@@ -198,8 +198,8 @@ async fn next(subscription: &mut Subscription<Load>) -> Result<News<Load>, NewsE
     news.expect("goes on")
 }
 
-/// Takes items until all of `items` are accounted for by one of each topic's last, and returns how many came and how many
-/// did not, with the reason.
+/// Receives items until the last item of each topic has accounted for all of `items`. Returns the number received and the number
+/// missed, with the reason.
 async fn take_all(subscription: &mut Subscription<Load>, items: u64) -> (u64, Vec<(u64, GapReason)>) {
     let (mut came, mut gaps, mut accounted) = (0, Vec::new(), 0);
     let mut last = std::collections::HashMap::new();
@@ -230,8 +230,8 @@ async fn take_all(subscription: &mut Subscription<Load>, items: u64) -> (u64, Ve
     (came, gaps)
 }
 
-/// Publishes so many items on two topics, while a quick subscriber takes them all, which must get every one.
-async fn publish_beside_a_quick_one(pair: &Pair, service: &Service<Quiet>, items: u64) {
+/// Publishes this many items on two topics, while a fast subscriber, which must get every one, receives them.
+async fn publish_beside_a_fast_subscriber(pair: &Pair, service: &Service<Quiet>, items: u64) {
     let mut quick = pair.reach(service).await.subscribe::<Load>("").keep(u32::MAX).await.expect("confirmed");
     for number in 0..items {
         service.publish(["a", "b"][number as usize % 2], &load(number)).expect("published");
@@ -249,7 +249,7 @@ async fn the_last_few_of_each_topic_reach_a_slow_subscriber() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("chat", || Quiet).await.expect("advertised");
     let mut slow = pair.reach(&service).await.subscribe::<Load>("").last(3).await.expect("confirmed");
-    publish_beside_a_quick_one(&pair, &service, ITEMS).await;
+    publish_beside_a_fast_subscriber(&pair, &service, ITEMS).await;
     let mut last = [Vec::new(), Vec::new()];
     let mut accounted = 0;
     while accounted < ITEMS {
@@ -276,7 +276,7 @@ async fn at_a_rate_as_many_arrive_as_were_asked_for_and_the_newest_is_among_them
     let mut slow = robot.subscribe::<Load>("").at_most(RATE).await.expect("confirmed");
     let mut newest = robot.subscribe::<Load>("").at_most(RATE).latest().await.expect("confirmed");
     let begun = std::time::Instant::now();
-    publish_beside_a_quick_one(&pair, &service, ITEMS).await;
+    publish_beside_a_fast_subscriber(&pair, &service, ITEMS).await;
     let (came, gaps) = take_all(&mut slow, ITEMS).await;
     let periods = (begun.elapsed().as_secs_f64() * RATE).floor() as u64;
     assert!(came >= 4, "the first and the newest of both topics");
@@ -296,7 +296,7 @@ async fn a_publisher_waits_for_a_subscriber_that_wants_every_item() {
     let shop = pair.reach(&service).await;
     let mut slow = shop.subscribe::<Load>("").wait().keep(16).await.expect("confirmed");
     let mut quick = shop.subscribe::<Load>("").await.expect("confirmed");
-    // Who only publishes is refused at some point, and nobody has the item that was refused.
+    // `publish` fails at some point, and the refused item reaches nobody.
     let mut published = 0;
     while service.publish("a", &load(published)).is_ok() {
         assert_eq!(next(&mut quick).await.expect("nothing is missed").item.0, published);
@@ -327,7 +327,7 @@ async fn a_publisher_waits_for_a_subscriber_that_wants_every_item() {
 }
 
 #[actix::test]
-async fn a_subscriber_that_has_stopped_holds_nobody_up_for_ever() {
+async fn a_stopped_subscriber_blocks_nobody_forever() {
     const ITEMS: u64 = 40_000;
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(200);
@@ -368,7 +368,7 @@ async fn a_subscriber_that_takes_its_time_is_not_one_that_has_stopped() {
             publisher.publish_all("a", &load(number)).await.expect("published");
         }
     });
-    // So few that the connection takes nothing for them all that time.
+    // So few that the connection accepts nothing for all that time.
     let begun = std::time::Instant::now();
     for number in 0.. {
         assert_eq!(next(&mut slow).await.expect("nothing is missed").item.0, number);
@@ -407,7 +407,7 @@ async fn a_subscription_follows_its_publisher_through_a_restart() {
 }
 
 #[actix::test]
-async fn a_subscription_to_an_address_goes_on_with_whoever_listens_there_next() {
+async fn a_subscription_to_an_address_continues_with_the_next_service_there() {
     let pair = Pair::join().await;
     let first = pair.here.advertise("first", || Quiet).await.expect("advertised");
     let address = first.address().to_string();
@@ -453,7 +453,7 @@ async fn an_actor_subscribes_until_its_guard_is_dropped() {
 }
 
 #[actix::test]
-async fn a_group_subscription_hears_members_that_come_later() {
+async fn a_group_subscription_includes_later_members() {
     let pair = Pair::join().await;
     let first = pair.here.advertise("chat/ann", || Quiet).await.expect("advertised");
     let _other = pair.here.advertise("chatter", || Quiet).await.expect("advertised");

@@ -1,17 +1,17 @@
-//! Two nodes of one mesh in this process: what one offers the other reaches over real TCP on loopback.
+//! Two nodes of one mesh in this process, connected over real TCP on loopback.
 
 use std::time::Duration;
 
 use meshzero::{Limits, Mesh, ServiceRef};
 
-/// Generous: the machine may be busy. Nothing in the tests takes this long when all is well.
+/// Generous, because the machine may be busy. Nothing in the tests takes this long unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A mesh of its own, with a name that no other test has.
 pub struct Pair {
-    /// Where services are offered.
+    /// The node that offers services.
     pub here: Mesh,
-    /// Where they are called from.
+    /// The node that calls them.
     pub there: Mesh,
 }
 
@@ -28,7 +28,7 @@ impl Pair {
         Self { here, there }
     }
 
-    /// The service at the address of `service`, seen from the other node.
+    /// The service at the address of `service`, as the other node has it.
     pub async fn reach<A>(&self, service: &meshzero::Service<A>) -> ServiceRef
     where
         A: actix::Actor<Context = actix::Context<A>>,

@@ -1,4 +1,4 @@
-//! Pipelines: many calls of one caller at a time, some of which nobody looks at while others are made.
+//! Pipelines: many calls of one caller at a time, some of which are not polled while others are made.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// How many calls a pipeline makes.
+/// The number of calls of a pipeline.
 const CALLS: u64 = 3_000;
 
 /// Answered at once.
@@ -63,7 +63,7 @@ impl Handler<N> for Worker {
     type Result = ();
 
     fn handle(&mut self, N(number): N, _: &mut Context<Self>) {
-        self.noted.lock().expect("nobody panics with it").push(number);
+        self.noted.lock().expect("no holder of the lock panics").push(number);
     }
 }
 
@@ -81,11 +81,11 @@ impl Worker {
     }
 
     fn noted(&self) -> Vec<u64> {
-        self.noted.lock().expect("nobody panics with it").clone()
+        self.noted.lock().expect("no holder of the lock panics").clone()
     }
 }
 
-/// Where the caller is.
+/// The node of the caller.
 #[derive(Debug, Clone, Copy)]
 enum Caller {
     InTheProcess,
@@ -94,7 +94,7 @@ enum Caller {
 
 const CALLERS: [Caller; 2] = [Caller::InTheProcess, Caller::OverTcp];
 
-/// Who runs the actor.
+/// The owner of the actor.
 #[derive(Debug, Clone, Copy)]
 enum Runs {
     TheMesh,
@@ -135,12 +135,12 @@ fn limited(mailbox: usize, requests_in_flight: usize) -> Limits {
     limits
 }
 
-/// Polls once; nobody is woken afterwards.
+/// Polls once, without a waker.
 fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
 }
 
-/// Every reply is followed by one more call, a tell, and a call in a task of its own before the pipeline is looked at again.
+/// Every reply is followed by one more call, a tell, and a call in a task of its own before the pipeline is polled again.
 async fn pipeline(handle: &ServiceRef, width: usize, asks: impl Fn(u64) -> Asked) {
     let mut replies = stream::iter(0..CALLS).map(asks).buffer_unordered(width);
     let mut ended = 0;
@@ -158,7 +158,7 @@ async fn pipeline(handle: &ServiceRef, width: usize, asks: impl Fn(u64) -> Asked
 type Asked = Pin<Box<dyn Future<Output = Result<u64, meshzero::CallError>>>>;
 
 #[actix::test]
-async fn a_pipeline_goes_on_whose_calls_nobody_looks_at() {
+async fn a_pipeline_continues_while_its_calls_are_not_polled() {
     for caller in CALLERS {
         for runs in RUNS {
             for width in [300, 2_000] {
@@ -177,7 +177,7 @@ async fn a_pipeline_goes_on_whose_calls_nobody_looks_at() {
 }
 
 #[actix::test]
-async fn calls_that_wait_and_are_not_looked_at_hold_up_nobody() {
+async fn waiting_calls_that_are_not_polled_block_nobody() {
     let limits = limited(1, 1);
     for caller in CALLERS {
         for runs in RUNS {
@@ -199,11 +199,11 @@ async fn calls_that_wait_and_are_not_looked_at_hold_up_nobody() {
 }
 
 #[actix::test]
-async fn what_is_dropped_while_it_waits_is_not_handled_and_leaves_its_place() {
+async fn a_request_dropped_while_it_waits_is_not_handled_and_gives_its_place_back() {
     let limits = limited(2, 1_024);
     let scene = Scene::set(Caller::InTheProcess, Runs::TheMesh, limits).await;
     let handle = &scene.handle;
-    // On this one thread the actor has no turn in between.
+    // On this one thread the actor does not run in between.
     let mut calls: Vec<_> = (0..1_000).map(|number| Box::pin(handle.send(N(number)))).collect();
     assert!(calls.iter_mut().all(|call| poll(call).is_pending()));
     calls.clear();
@@ -212,7 +212,7 @@ async fn what_is_dropped_while_it_waits_is_not_handled_and_leaves_its_place() {
     assert_eq!(scene.worker.noted(), [7]);
 }
 
-/// All ways in which a message can set out, each with the next number.
+/// Every way in which a message can be sent, each with the next number.
 async fn in_all_ways(handle: &ServiceRef, first: u64) -> Vec<u64> {
     let n = |at| N(first + at);
     let value = |at| handle.send(Value::from(first + at)).named("N").timeout(PATIENCE);
@@ -287,7 +287,7 @@ async fn messages_that_wait_for_the_first_instance_are_handled_in_order() {
         let handle = mesh.discover("worker").within(PATIENCE).await.expect("it is found");
         first.close().await;
         until("nobody is connected", || handle.instances().is_empty()).await;
-        // Each in a task of its own, begun in order, as those of one sender that does not wait for the replies.
+        // Each in a task of its own, started in order, like those of a sender that does not wait for replies.
         let mut waiting = Vec::new();
         for number in 0..200_u64 {
             let handle = handle.clone();

@@ -1,4 +1,4 @@
-//! Back-pressure: a service takes as much as it has room for, whoever sends feels it, and nobody else does.
+//! Back-pressure: a full service holds up its senders, and nobody else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// A piece of work, of any size. Handled when the test lets it be.
+/// A piece of work of any size, handled when the test releases it.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Lift(#[serde(with = "serde_bytes_as_vec")] Vec<u8>);
@@ -44,7 +44,7 @@ impl Default for Crane {
 }
 
 impl Crane {
-    /// One that works at once.
+    /// An actor that works at once.
     fn running() -> Self {
         let crane = Self::default();
         crane.run();
@@ -89,7 +89,7 @@ impl Handler<Stop> for Crane {
     fn handle(&mut self, _: Stop, _: &mut Context<Self>) {}
 }
 
-/// Places at the service.
+/// The size of the service's mailbox.
 const MAILBOX: usize = 8;
 
 fn little_room() -> Limits {
@@ -104,7 +104,7 @@ fn load() -> Lift {
 }
 
 #[actix::test]
-async fn senders_that_wait_are_all_served_and_the_service_never_has_more_than_its_places() {
+async fn waiting_senders_are_all_served_and_the_service_never_exceeds_its_mailbox() {
     let pair = Pair::join_with(little_room()).await;
     let crane = Crane::default();
     let service = crane.offer(&pair.here, "crane").await;
@@ -122,7 +122,7 @@ async fn senders_that_wait_are_all_served_and_the_service_never_has_more_than_it
     }
     until("it is full", || service.unfinished() == MAILBOX).await;
     assert!(sends.iter().all(|send| !send.is_finished()) && crane.lifted() == 0);
-    // One after the other, so that it can be seen that there are never more.
+    // One after the other, so that the test can see that there are never more.
     for lifted in 1..=50 {
         crane.gate.add_permits(1);
         until("one is lifted", || crane.lifted() == lifted).await;
@@ -137,7 +137,7 @@ async fn senders_that_wait_are_all_served_and_the_service_never_has_more_than_it
 }
 
 #[actix::test]
-async fn senders_that_do_not_wait_are_told_or_what_they_send_is_dropped_and_counted() {
+async fn senders_that_do_not_wait_get_an_error_or_their_messages_are_dropped_and_counted() {
     let pair = Pair::join_with(little_room()).await;
     let crane = Crane::default();
     let service = crane.offer(&pair.here, "crane").await;
@@ -149,11 +149,11 @@ async fn senders_that_do_not_wait_are_told_or_what_they_send_is_dropped_and_coun
         Err(TrySendError::Full(Lift(message))) => assert_eq!(message.len(), 32 << 10),
         other => panic!("{other:?}"),
     }
-    assert_eq!(near.stats().calls.dropped, 0, "who is told can do something about it");
+    assert_eq!(near.stats().calls.dropped, 0, "an error is not a dropped message");
     (0..5).for_each(|_| near.do_send(load()));
     assert_eq!((near.stats().calls.dropped, service.unfinished()), (5, MAILBOX));
 
-    // Between two processes there is room in the connection as well, and not without end.
+    // Between two processes the connection buffers messages as well, up to a limit.
     let far = pair.reach(&service).await;
     let mut sent = 0u64;
     let filled = async {
@@ -171,7 +171,7 @@ async fn senders_that_do_not_wait_are_told_or_what_they_send_is_dropped_and_coun
     assert!(accepted * (32 << 10) < 64 << 20, "{accepted}");
 }
 
-/// Tells of work until it is told to stop.
+/// Sends tells until it is stopped.
 fn flood(crane: &ServiceRef, is_over: &Arc<AtomicBool>, bytes: usize) -> tokio::task::JoinHandle<usize> {
     let (crane, is_over) = (crane.clone(), Arc::clone(is_over));
     actix::spawn(async move {
@@ -185,7 +185,7 @@ fn flood(crane: &ServiceRef, is_over: &Arc<AtomicBool>, bytes: usize) -> tokio::
     })
 }
 
-/// The longest of many calls, one after the other.
+/// The duration of the slowest of many calls, one after the other.
 async fn longest_call(crane: &ServiceRef) -> Duration {
     let mut longest = Duration::ZERO;
     for _ in 0..30 {
@@ -198,7 +198,7 @@ async fn longest_call(crane: &ServiceRef) -> Duration {
 
 #[actix::test]
 async fn a_flood_holds_up_neither_other_services_nor_discovery_nor_a_stop_of_another_caller() {
-    /// Nothing takes a hundredth of it on a quiet machine.
+    /// The limit of a call's duration; on a quiet machine none takes a hundredth of it.
     const BOUND: Duration = Duration::from_secs(2);
     let pair = Pair::join_with(little_room()).await;
     let name = pair.here.name().to_string();
@@ -208,7 +208,7 @@ async fn a_flood_holds_up_neither_other_services_nor_discovery_nor_a_stop_of_ano
     let busy_service = busy.offer(&pair.here, "busy").await;
     let quiet_service = quiet.offer(&pair.here, "quiet").await;
     let is_over = Arc::new(AtomicBool::new(false));
-    // One that handles nothing, and one that handles as much as it can, of small messages and of large ones.
+    // One actor that handles nothing, and one that handles as much as it can, of small messages and of large ones.
     let mut floods = vec![flood(&pair.reach(&stuck_service).await, &is_over, 1 << 10)];
     for bytes in [1 << 10, 256 << 10] {
         floods.push(flood(&pair.reach(&busy_service).await, &is_over, bytes));
@@ -224,7 +224,7 @@ async fn a_flood_holds_up_neither_other_services_nor_discovery_nor_a_stop_of_ano
     assert!(longest < BOUND, "a call of another service took {longest:?}");
     let same_caller = pair.reach(&quiet_service).await;
     let longest = longest_call(&same_caller).await;
-    assert!(longest < BOUND, "a call of another service by who floods took {longest:?}");
+    assert!(longest < BOUND, "a call of another service by the flooding caller took {longest:?}");
     let since = Instant::now();
     let _late = quiet.offer(&pair.here, "late").await;
     third.discover("late").within(PATIENCE).await.expect("found");

@@ -1,4 +1,4 @@
-//! Calls that fail and are tried again, and instances that keep failing and are set aside.
+//! Failed calls that are retried, and failing instances that are excluded for a while.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::pair::{PATIENCE, Pair, until};
 #[rtype(result = "Result<u32, String>")]
 struct Work;
 
-/// Keeps the worker from handling anything else until the test lets it go on.
+/// Keeps the worker from handling anything else until the test releases it.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Hold;
@@ -25,9 +25,9 @@ struct Hold;
 #[derive(Clone)]
 struct Worker {
     number: u32,
-    /// Panics so often before it works.
+    /// The number of panics before it works.
     panics: Arc<AtomicU32>,
-    /// Says that it cannot.
+    /// True while it refuses.
     refuses: Arc<AtomicBool>,
     handled: Arc<AtomicU32>,
     gate: Arc<Semaphore>,
@@ -91,7 +91,7 @@ async fn until_both_answer(worker: &ServiceRef) {
     let answered = async {
         let mut seen = HashSet::new();
         while seen.len() < 2 {
-            // Whoever has just been set aside has its chance later.
+            // An excluded instance gets its chance later.
             if let Ok(Ok(number)) = worker.send(Work).timeout(PATIENCE).await {
                 seen.insert(number);
             }
@@ -102,7 +102,7 @@ async fn until_both_answer(worker: &ServiceRef) {
 }
 
 #[actix::test]
-async fn what_may_have_been_handled_is_tried_again_only_if_it_is_idempotent() {
+async fn a_message_that_may_have_been_handled_is_retried_only_if_it_is_idempotent() {
     let pair = Pair::join().await;
     let worker = Worker::new(1);
     let service = worker.offer(&pair.here).await;
@@ -114,7 +114,7 @@ async fn what_may_have_been_handled_is_tried_again_only_if_it_is_idempotent() {
     worker.panic_times(2);
     let reply = far.send(Work).idempotent().timeout(PATIENCE).await.expect("it is tried again");
     assert_eq!((reply, worker.handled(), far.stats().calls.retries), (Ok(1), 4, 2));
-    // What its handler always panics of is not sent for ever.
+    // A message on which its handler always panics is not retried forever.
     worker.panic_times(1_000);
     let error = far.send(Work).idempotent().timeout(PATIENCE).await.expect_err("it always panics");
     assert!(matches!(error, CallError::Refused { why: Refusal::Panicked, tries: 3, .. }), "{error}");
@@ -137,14 +137,14 @@ async fn the_time_of_a_call_is_that_of_all_its_tries() {
 }
 
 #[actix::test]
-async fn what_a_service_that_closes_has_not_handled_is_handled_by_another() {
+async fn messages_that_a_closing_service_has_not_handled_are_handled_by_another() {
     let pair = Pair::join().await;
     let (closing, staying) = (Worker::new(1), Worker::new(2));
     let first = closing.offer(&pair.here).await;
     let worker = pair.there.discover("worker").within(PATIENCE).await.expect("found");
     until_instances(&worker, 1).await;
     let held = actix::spawn(worker.send(Hold).timeout(PATIENCE));
-    until("the worker is held up", || first.unfinished() == 1).await;
+    until("the worker is busy", || first.unfinished() == 1).await;
     let waiting: Vec<_> = (0..20).map(|_| actix::spawn(worker.send(Work).timeout(PATIENCE))).collect();
     until("they wait", || first.unfinished() == 21).await;
     let _second = staying.offer(&pair.there).await;
@@ -155,19 +155,19 @@ async fn what_a_service_that_closes_has_not_handled_is_handled_by_another() {
     }
     assert_eq!((closing.handled(), staying.handled()), (0, 20));
     assert_eq!(worker.stats().calls.retries, 20);
-    // Its handler had begun, and nobody knows how far it came.
+    // Its handler had begun, and its progress is unknown.
     let error = held.await.expect("no panic").expect_err("it never ends");
     assert!(!error.is_safe_to_repeat(), "{error}");
 }
 
 #[actix::test]
-async fn who_waits_for_one_that_takes_the_place_of_a_closing_one_waits_for_a_second() {
+async fn waiting_for_the_successor_of_a_closing_service_takes_at_most_a_second() {
     let pair = Pair::join().await;
     let closing = Worker::new(1);
     let first = closing.offer(&pair.here).await;
     let worker = pair.reach(&first).await;
     let held = actix::spawn(worker.send(Hold).timeout(PATIENCE));
-    until("the worker is held up", || first.unfinished() == 1).await;
+    until("the worker is busy", || first.unfinished() == 1).await;
     let waiting = actix::spawn(worker.send(Work).timeout(10 * PATIENCE));
     until("it waits", || first.unfinished() == 2).await;
     first.close().await;
@@ -178,27 +178,28 @@ async fn who_waits_for_one_that_takes_the_place_of_a_closing_one_waits_for_a_sec
 }
 
 #[actix::test]
-async fn an_instance_that_keeps_failing_is_set_aside_and_tried_again_later() {
+async fn an_instance_that_keeps_failing_is_excluded_and_tried_again_later() {
     let pair = Pair::join().await;
     let (ill, well) = (Worker::new(1), Worker::new(2));
     let first = ill.offer(&pair.here).await;
     let _second = well.offer(&pair.there).await;
     let worker = pair.there.discover("worker").within(PATIENCE).await.expect("found");
     until_instances(&worker, 2).await;
-    // Its actor is held up, so that what it gets is late; and it gets something as long as it seems to be no busier.
+    // Its actor is blocked, so that its replies are late; and it gets messages as long as it seems to be no busier than the
+    // other.
     let held = pair.reach(&first).await;
     let held = actix::spawn(held.send(Hold).timeout(PATIENCE));
-    until("the worker is held up", || first.unfinished() == 1).await;
+    until("the worker is busy", || first.unfinished() == 1).await;
     let fail = async {
         while worker.stats().calls.ejected == 0 {
-            // A reply of the other one is no success of this one.
+            // A reply of the other instance is no success of this one.
             let _ = worker.send(Work).timeout(Duration::from_millis(200)).await;
         }
     };
     actix::clock::timeout(PATIENCE, fail).await.expect("it is set aside");
     let mut in_time = 0;
     for _ in 0..50 {
-        // One of them may have to find out that it still fails.
+        // One of these calls may be the probe of the instance that still fails.
         if let Ok(reply) = worker.send(Work).timeout(Duration::from_millis(200)).await {
             assert_eq!(reply, Ok(2));
             in_time += 1;
@@ -212,7 +213,7 @@ async fn an_instance_that_keeps_failing_is_set_aside_and_tried_again_later() {
 }
 
 #[actix::test]
-async fn an_instance_whose_handler_panics_is_set_aside_and_one_that_answers_with_an_error_is_not() {
+async fn an_instance_whose_handler_panics_is_excluded_and_one_that_replies_with_an_error_is_not() {
     let pair = Pair::join().await;
     let (ill, well) = (Worker::new(1), Worker::new(2));
     let _first = ill.offer(&pair.here).await;
@@ -239,7 +240,7 @@ async fn an_instance_whose_handler_panics_is_set_aside_and_one_that_answers_with
 }
 
 #[actix::test]
-async fn the_only_instance_is_never_set_aside() {
+async fn the_only_instance_is_never_excluded() {
     let pair = Pair::join().await;
     let worker = Worker::new(1);
     let service = worker.offer(&pair.here).await;

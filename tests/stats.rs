@@ -1,4 +1,4 @@
-//! Statistics: what was not simply sent and handled is counted, and whoever asks is told.
+//! Statistics: everything but a plain send and its handling is counted, and the counters can be queried.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn call(calculator: &ServiceRef, numbers: std::ops::Range<u32>) {
 }
 
 #[actix::test]
-async fn a_service_counts_what_it_did_not_answer_and_whoever_asks_is_told() {
+async fn a_service_counts_unanswered_requests_and_reports_them_on_request() {
     let pair = Pair::join().await;
     let service = offer(&pair, "calculator \"1\"").await;
     let calculator = pair.reach(&service).await;
@@ -74,7 +74,7 @@ async fn a_service_counts_what_it_did_not_answer_and_whoever_asks_is_told() {
     let near = pair.here.stats().await.expect("it has not left");
     let mut far = calculator.ask_stats().await.expect("it answers");
     assert_eq!((far.node, near.node), (pair.here.node(), pair.here.node()));
-    // Asking is counted as well.
+    // The query is counted as well.
     far.traffic = near.traffic;
     far.services[0].links = near.services[0].links.clone();
     assert_eq!(far, near);
@@ -133,11 +133,11 @@ async fn a_subscription_counts_what_it_has_missed_and_shows_its_links() {
             service.publish("sum", &(100 * round + number)).expect("published");
         }
         while last != Some(100 * round + 99) {
-            let news = sums.next().await.expect("the subscription goes on").expect("nothing is lost");
+            let news = sums.next().await.expect("the subscription continues").expect("nothing is lost");
             skipped += news.skipped;
             last = Some(news.item);
         }
-        until("it goes on", || sums.stats().links.first().is_some_and(|link| link.resumed == round)).await;
+        until("it continues", || sums.stats().links.first().is_some_and(|link| link.resumed == round)).await;
         let stats = sums.stats();
         assert_eq!((&*stats.service, &*stats.topic, stats.lost), (calculator.name(), "sum", 0));
         assert_eq!((stats.missed.superseded, stats.missed.total()), (skipped, skipped));
@@ -174,7 +174,7 @@ async fn a_subscription_counts_what_it_has_missed_and_shows_its_links() {
 }
 
 #[actix::test]
-async fn nothing_is_kept_for_a_program_that_has_let_go_of_a_service() {
+async fn nothing_is_buffered_for_a_program_that_has_dropped_a_service() {
     let pair = Pair::join().await;
     let service = offer(&pair, "calculator").await;
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! Actors that panic: made anew under the same name and address, so often and no more, and why a service ended.
+//! Actors that panic: restarted under the same name and address, up to a limit, and the reason for which a service ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,7 +37,7 @@ impl Handler<Order> for Numbered {
     }
 }
 
-/// Each actor has the number after the one before.
+/// The number of each actor is one higher than that of the previous one.
 fn factory() -> impl FnMut() -> Numbered + Send + 'static {
     let mut made = 0;
     move || {
@@ -92,7 +92,7 @@ async fn an_actor_that_panics_too_often_is_given_up_and_withdrawn() {
 }
 
 #[actix::test]
-async fn what_waits_when_an_actor_is_given_up_is_refused_unhandled() {
+async fn messages_that_wait_when_an_actor_is_given_up_are_refused_unhandled() {
     let pair = Pair::join().await;
     let (service, numbered) = service(&pair, RestartPolicy::Never).await;
     let calls: Vec<_> = [Order::Panic, Order::Tell, Order::Tell]
@@ -113,7 +113,7 @@ async fn what_waits_when_an_actor_is_given_up_is_refused_unhandled() {
 }
 
 #[actix::test]
-async fn a_factory_that_goes_on_panicking_is_given_up_too() {
+async fn a_factory_that_keeps_panicking_is_given_up_too() {
     let pair = Pair::join().await;
     let made = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&made);
@@ -133,7 +133,7 @@ async fn a_factory_that_goes_on_panicking_is_given_up_too() {
 }
 
 #[actix::test]
-async fn how_a_service_ended_is_told() {
+async fn the_reason_for_which_a_service_ended_is_available() {
     let pair = Pair::join().await;
     let (stopped, numbered) = service(&pair, RestartPolicy::default()).await;
     numbered.send(Order::Stop).timeout(PATIENCE).await.expect("it replies before it stops");

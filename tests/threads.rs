@@ -1,4 +1,4 @@
-//! Where a node may live, and what becomes of whoever blocks that thread.
+//! The threads that a node may run on, and operations that block such a thread.
 
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
@@ -20,7 +20,7 @@ use crate::pair::{PATIENCE, Pair, until};
 #[rtype(result = "u8")]
 struct Ping;
 
-/// Asks its handler to wait for a reply to [`Ping`], in some way.
+/// Tells its handler to wait for a reply to [`Ping`], each variant in another way.
 #[derive(Message, Serialize, Deserialize, Debug, Clone, Copy)]
 #[rtype(result = "Option<u8>")]
 enum Ask {
@@ -101,7 +101,7 @@ impl Handler<Ask> for Asker {
     }
 }
 
-/// As other libraries have it.
+/// An executor as other libraries have it.
 fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -119,7 +119,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// What comes of asking a service that lives with the other node.
+/// The result of asking a service on the other node.
 async fn ask(ask: Ask, server_at_home: bool) -> Result<Option<u8>, CallError> {
     let pair = Pair::join().await;
     let arbiter = Arbiter::new();
@@ -141,7 +141,7 @@ async fn ask(ask: Ask, server_at_home: bool) -> Result<Option<u8>, CallError> {
 }
 
 #[actix::test]
-async fn a_handler_that_blocks_its_thread_for_what_that_would_have_to_bring_panics() {
+async fn a_handler_that_blocks_its_thread_for_work_of_that_thread_panics() {
     for way in [Ask::ByBlockOn, Ask::ByAnotherBlockOn, Ask::ByDiscovering] {
         let asked = actix::clock::timeout(PATIENCE, ask(way, true)).await.expect("it ends");
         let refused = matches!(&asked, Err(CallError::Refused { why: Refusal::Panicked, .. }));
@@ -150,7 +150,7 @@ async fn a_handler_that_blocks_its_thread_for_what_that_would_have_to_bring_pani
 }
 
 #[actix::test]
-async fn a_handler_may_block_for_what_comes_from_elsewhere_and_poll_by_hand() {
+async fn a_handler_may_block_for_a_reply_from_another_thread_and_poll_by_hand() {
     for (way, server_at_home) in [
         (Ask::ByBlockOn, false),
         (Ask::ByAnotherBlockOn, false),
@@ -167,7 +167,7 @@ async fn a_handler_may_block_for_what_comes_from_elsewhere_and_poll_by_hand() {
     }
 }
 
-/// Has one place, which its only message keeps until that is told to end.
+/// A service for one message at a time, which occupies it until the message is told to end.
 struct Busy {
     end: Arc<Semaphore>,
 }
@@ -189,7 +189,7 @@ impl Handler<Work> for Busy {
     }
 }
 
-/// Waits for [`Busy`] on its own thread, or polls once and gives up; tells when it waits.
+/// Waits for [`Busy`] on its own thread, or polls once and gives up; signals when it waits.
 struct Client {
     busy: ServiceRef,
     waits: std::sync::mpsc::Sender<()>,
@@ -244,7 +244,7 @@ impl Handler<Keep> for Client {
 }
 
 #[actix::test]
-async fn a_handler_may_block_for_a_place_on_another_arbiter_and_nobody_depends_on_who_polls_by_hand() {
+async fn a_handler_may_block_for_a_permit_on_another_arbiter_and_manual_polling_holds_up_nobody() {
     let mut limits = Limits::default();
     limits.mailbox = 1;
     let pair = Pair::join_with(limits).await;
@@ -299,7 +299,7 @@ async fn mesh() -> Mesh {
     Mesh::join().mesh(name).interfaces("lo").await.expect("joined")
 }
 
-/// Joins, and lets the mesh work.
+/// Joins, and runs the mesh.
 async fn join_and_call() {
     let mesh = mesh().await;
     let _server = mesh.advertise("server", || Server).handles::<Ping>().await.expect("advertised");
@@ -307,7 +307,7 @@ async fn join_and_call() {
     assert_eq!(server.send(Ping).timeout(PATIENCE).await.expect("answered"), 7);
 }
 
-/// Runs `test` on a thread of its own, where nothing was before, and waits for it.
+/// Runs `test` on a fresh thread, and waits for it.
 fn alone(test: impl FnOnce() + Send + 'static) {
     let (tell, told) = std::sync::mpsc::channel();
     let thread = thread::spawn(move || {
@@ -321,32 +321,32 @@ fn alone(test: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn a_mesh_lives_where_no_system_runs_whatever_was_or_will_be_on_the_thread() {
-    // Where a System was before.
+fn a_mesh_needs_no_system_on_its_thread() {
+    // After a System has ended.
     alone(|| {
         System::new().block_on(async {});
         meshzero::block_on(join_and_call());
     });
-    // Where one was made that does not run yet, and runs later.
+    // With a System that was created, does not run yet, and runs later.
     alone(|| {
         let system = System::new();
         meshzero::block_on(join_and_call());
         system.block_on(join_and_call());
         meshzero::block_on(join_and_call());
     });
-    // The same in a runtime that is not actix's.
+    // The same in a runtime other than actix's.
     alone(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let _system = System::new();
         runtime.block_on(join_and_call());
     });
-    // Where one runs and another was made after it.
+    // In a System that runs, with another created after it.
     alone(|| {
         let first = System::new();
         let _second = System::new();
         first.block_on(join_and_call());
     });
-    // Where an arbiter has stopped, as long as its thread goes on.
+    // After an arbiter has stopped, as long as its thread runs.
     alone(|| {
         System::new().block_on(async {
             Arbiter::current().stop();
@@ -356,12 +356,12 @@ fn a_mesh_lives_where_no_system_runs_whatever_was_or_will_be_on_the_thread() {
             join_and_call().await;
         });
     });
-    // Within a System that runs, blocked.
+    // In a System that runs, which is blocked.
     alone(|| System::new().block_on(async { meshzero::block_on(join_and_call()) }));
 }
 
 #[test]
-fn within_a_system_that_runs_a_mesh_lives_there() {
+fn a_mesh_runs_in_the_running_system_of_its_thread() {
     alone(|| {
         System::new().block_on(async {
             let mesh = mesh().await;

@@ -1,4 +1,4 @@
-//! A classroom that starts at once: every process offers some services and wants to know all.
+//! A classroom that starts at once: every process offers several services and discovers all others.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::{Other, PATIENCE, own_mesh, say, this_program, wait_for_end};
 const PROCESSES: usize = 60;
 const SERVICES: usize = 5;
 
-/// From the start of the last process until the last process knows all services.
+/// The time from the start of the last process until the last process has found all services.
 pub(crate) fn all_know_all() -> Vec<Row> {
     let mut times = Vec::new();
     for _ in 0..3 {
@@ -21,7 +21,7 @@ pub(crate) fn all_know_all() -> Vec<Row> {
         let started = members.iter_mut().map(|member| member.expect("started")).max().expect("some");
         let knows = members.iter_mut().map(|member| member.expect("knows")).max().expect("some");
         times.push(knows.saturating_sub(started));
-        // All leave before any is waited for.
+        // All are told to leave before any is waited for.
         for member in &mut members {
             member.input.take();
         }
@@ -32,10 +32,10 @@ pub(crate) fn all_know_all() -> Vec<Row> {
     vec![Row::of("60 processes know all 300 services", times).most_below(Duration::from_millis(1_500))]
 }
 
-/// Hosts on which they are: more would overflow the table of neighbours that all namespaces of a Linux kernel share.
+/// The hosts that the processes run on: more would overflow the neighbour table that all namespaces of a Linux kernel share.
 const HOSTS: usize = 20;
 
-/// The same on hosts with cables to one switch. Needs what makes networks of namespaces.
+/// The same on hosts with cables to one switch. Needs namespaces.
 pub(crate) fn on_hosts() -> Vec<Row> {
     if !require::netns() {
         println!("20 hosts: not measured, networks of namespaces cannot be made here");
@@ -53,7 +53,7 @@ pub(crate) fn on_hosts() -> Vec<Row> {
             of(|one| one.bytes) / 1_000
         )
     };
-    // The first reading begins to count.
+    // The first reading starts the count.
     meter();
     let begun = Instant::now();
     let mut members: Vec<Other> = (0..PROCESSES)
@@ -65,7 +65,7 @@ pub(crate) fn on_hosts() -> Vec<Row> {
     let started = members.iter_mut().map(|member| member.expect("started")).max().expect("some");
     let knows = members.iter_mut().map(|member| member.expect("knows")).max().expect("some");
     let until_known = sum(&meter());
-    // With what is announced again, and what watchers ask again.
+    // Includes repeated announcements, and repeated questions of watchers.
     std::thread::sleep(Duration::from_secs(20).saturating_sub(begun.elapsed()));
     let early = meter();
     std::thread::sleep(Duration::from_secs(60));
@@ -93,7 +93,7 @@ pub(crate) fn on_hosts() -> Vec<Row> {
     ]
 }
 
-/// One of the processes.
+/// The main function of one of the processes.
 pub(crate) fn member() {
     say("started");
     let begun = std::time::Instant::now();

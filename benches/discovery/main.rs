@@ -1,8 +1,8 @@
-//! How fast services are found and missed, between processes on loopback, and what that puts on the cables between hosts:
-//! `cargo bench --bench discovery`.
+//! The latency of finding services and of detecting their loss, between processes on loopback, and the traffic that this causes
+//! between hosts: `cargo bench --bench discovery`.
 //!
-//! The program starts itself again as the other processes. Times of two processes are compared by the clock of the
-//! host they share.
+//! The program starts itself again as the other processes. Times of two processes are compared by the clock of the host they
+//! share.
 #![allow(clippy::print_stdout)]
 
 mod crowd;
@@ -18,11 +18,11 @@ use rig::{Event, Rig};
 
 /// Values of each median.
 const RUNS: usize = 50;
-/// How long anything may take before the bench gives up.
+/// The timeout of each step.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() {
-    // Nothing here waits for ever: a bench that hangs is a bench that failed.
+    // A bench that hangs fails.
     std::thread::spawn(|| {
         std::thread::sleep(PATIENCE * 10);
         eprintln!("the bench did not end in time");
@@ -39,7 +39,7 @@ fn main() {
     }
 }
 
-/// Measures everything, or what the first argument names.
+/// Measures everything, or the part that the first argument names.
 fn measure() {
     type Measure = fn() -> Vec<Row>;
     let measures: [(&str, Measure); 5] = [
@@ -54,7 +54,7 @@ fn measure() {
     report::print(chosen.flat_map(|(_, measure)| measure()));
 }
 
-/// From `advertise` in one process to the event in another that watches.
+/// The time from `advertise` in one process to the event in another that watches.
 fn new_service() -> Vec<Row> {
     let mesh = own_mesh();
     let mut watcher = Other::start("watch", &mesh);
@@ -72,8 +72,8 @@ fn new_service() -> Vec<Row> {
     vec![Row::of("a new service is seen by a watcher", times).median_below(Duration::from_millis(3))]
 }
 
-/// From `discover` in a process that knows nothing to a connected service, again and again, so that each question comes
-/// right after somebody else's.
+/// The time from `discover` in a process without any services to a connected service, again and again, so that each question
+/// comes right after one of another process.
 fn cold_discover() -> Vec<Row> {
     let mesh = own_mesh();
     let mut offering = Other::start("offer", &mesh);
@@ -93,16 +93,16 @@ fn cold_discover() -> Vec<Row> {
     ]
 }
 
-/// From `kill -9` to the event in another process that watches, when that is connected to the victim already, and when
-/// the victim has only just been heard of.
+/// The time from `kill -9` to the event in another process that watches: with a connection to the victim, and right after it was
+/// discovered.
 fn killed() -> Vec<Row> {
-    // Connecting to a node that was heard of begins within a tenth of a second.
+    // A connection to a discovered node is started within a tenth of a second.
     let connected = killed_after(Duration::from_millis(400));
     let unconnected = killed_after(Duration::ZERO);
     let aim = Duration::from_secs(2);
     vec![
-        Row::of("a killed process is missed by a watcher", connected).most_below(aim),
-        Row::of("  the same when it has only just come", unconnected).most_below(aim),
+        Row::of("the loss of a killed process, seen by a watcher", connected).most_below(aim),
+        Row::of("  the same right after it has started", unconnected).most_below(aim),
     ]
 }
 
@@ -121,7 +121,7 @@ fn killed_after(pause: Duration) -> Vec<Duration> {
         watcher.next(|event| matches!(event, Event::Down(_)));
         seen.push(now().saturating_sub(begun));
     }
-    // Discovering finds out by itself, without waiting for any news.
+    // `discover` detects the loss by itself, without an announcement.
     let asking = Rig::join(&mesh);
     let mut victim = Other::start("offer", &mesh);
     victim.expect("ready");
@@ -197,7 +197,7 @@ impl Other {
         Self::start_by(Command::new(this_program()).env("DISCOVERY_BENCH_INTERFACES", "lo"), role, mesh)
     }
 
-    /// As [`Other::start`], by a command that starts this program.
+    /// As [`Other::start`], with a command that starts this program.
     fn start_by(command: &mut Command, role: &str, mesh: &str) -> Self {
         let mut child = command
             .env("DISCOVERY_BENCH_ROLE", role)
@@ -223,7 +223,7 @@ impl Other {
         }
     }
 
-    /// When the next line that begins with `word` was said.
+    /// The time of the next line that begins with `word`.
     fn expect(&mut self, word: &str) -> Duration {
         Duration::from_nanos(self.word(word))
     }
@@ -233,7 +233,7 @@ impl Other {
         self.child.wait().expect("it was started here");
     }
 
-    /// Lets the child leave in good order.
+    /// Lets the child leave gracefully.
     fn end(mut self) {
         self.input.take();
         self.child.wait().expect("it was started here");

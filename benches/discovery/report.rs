@@ -1,8 +1,8 @@
-//! What was measured, as a table.
+//! The results, as a table.
 
 use std::time::Duration;
 
-/// One thing that was measured several times.
+/// The values of one measurement.
 pub(crate) struct Row {
     what: &'static str,
     times: Vec<Duration>,
@@ -17,23 +17,23 @@ enum Measure {
 }
 
 impl Row {
-    /// What was measured, and each result.
+    /// A row for these values.
     pub(crate) fn of(what: &'static str, mut times: Vec<Duration>) -> Self {
         times.sort();
         Self { what, times, aim: None, notes: Vec::new() }
     }
 
-    /// What the median should be below.
+    /// Sets the target of the median.
     pub(crate) fn median_below(self, aim: Duration) -> Self {
         Self { aim: Some((Measure::Median, aim)), ..self }
     }
 
-    /// What every result should be below.
+    /// Sets the target of the largest value.
     pub(crate) fn most_below(self, aim: Duration) -> Self {
         Self { aim: Some((Measure::Most, aim)), ..self }
     }
 
-    /// Something to be read below the row.
+    /// Adds a note below the row.
     pub(crate) fn noting(mut self, note: String) -> Self {
         self.notes.push(note);
         self

@@ -1,4 +1,4 @@
-//! What the bench asks of a mesh, in blocking calls.
+//! The operations of a mesh that the bench needs, as blocking calls.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use meshzero::{Mesh, Service, Watch, WatchEvent, block_on};
 
 use crate::PATIENCE;
 
-/// A service that is only there to be found.
+/// A service that does nothing and is only discovered.
 pub(crate) struct Idle;
 
 impl Actor for Idle {
     type Context = Context<Self>;
 }
 
-/// What a watcher hears: the name of what came or went.
+/// An event of a watch: the name of a service that came or went.
 pub(crate) enum Event {
     Up(String),
     Down(String),

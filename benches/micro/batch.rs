@@ -1,4 +1,4 @@
-//! A batch of frames as it leaves, and as it is cut into frames again where it arrives.
+//! A batch of frames: writing it, and splitting it into frames again at the receiver.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -10,7 +10,7 @@ use meshzero_proto::wire::frame::{FrameKind, FrameWriter, Frames, Header, WholeF
 /// Frames of a batch.
 const FRAMES: u64 = 1_000;
 const PAYLOAD: [u8; 64] = [7; 64];
-/// The most that a payload may have.
+/// The limit of a payload's length.
 const LIMIT: usize = 1 << 20;
 
 pub(crate) fn bench(criterion: &mut Criterion) {

@@ -1,7 +1,7 @@
-//! Calls of an actor, each awaited before the next: in this process beside actix alone, over loopback beside bare TCP. And
-//! tells, as fast as they are taken.
+//! Calls of an actor, each awaited before the next: in this process beside actix alone, over loopback beside bare TCP. And tells,
+//! as fast as they are accepted.
 //!
-//! Both ends of every connection are on one thread, so that no figure depends on which cores are free.
+//! Both ends of every connection are on one thread, so that no result depends on which cores are free.
 
 use std::hint::black_box;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use crate::message::{Echo, Echoes, POSE, Pose};
 use crate::rig::Rig;
 
-/// What a pose takes in a frame.
+/// The bytes of a pose in a frame.
 const FRAME_BYTES: usize = HEADER_BYTES + size_of::<Pose>();
 
 pub(crate) fn bench(criterion: &mut Criterion) {
@@ -49,7 +49,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One actor by all the ways that lead to it, and bare TCP.
+/// One actor, each way to call it, and bare TCP.
 struct Ends {
     addr: Addr<Echoes>,
     near: ServiceRef,
@@ -96,7 +96,7 @@ impl Ends {
                 for _ in 0..tells {
                     service.tell(Echo(POSE)).await.expect("sent");
                 }
-                // Whoever has the answer to this knows that all before it was handled.
+                // The reply to this shows that all messages before it were handled.
                 service.send(Echo(POSE)).await.expect("answered");
                 started.elapsed()
             })
@@ -127,7 +127,7 @@ async fn time<T>(calls: u64, call: impl AsyncFn() -> T) -> Duration {
     started.elapsed()
 }
 
-/// A connection whose other end sends every frame back.
+/// A connection whose other end echoes every frame.
 async fn bare_echo() -> std::io::Result<TcpStream> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let client = TcpStream::connect(listener.local_addr()?).await?;

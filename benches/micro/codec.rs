@@ -8,7 +8,7 @@ use meshzero_proto::codec::{Blob, DecodeLimits, Encoding, WireType, decode, enco
 
 use crate::message::POSE;
 
-/// More than any of the values takes.
+/// More than any of the encoded values.
 const MOST_BYTES: usize = 1 << 20;
 
 pub(crate) fn bench(criterion: &mut Criterion) {

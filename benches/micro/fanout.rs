@@ -1,4 +1,4 @@
-//! One publisher and eight subscribers over loopback, until all of them have everything.
+//! One publisher and eight subscribers over loopback, until each of them has received everything.
 
 use std::mem;
 use std::rc::Rc;
@@ -38,7 +38,7 @@ fn fan_out(newsroom: &Newsroom, rounds: u64) -> Duration {
     })
 }
 
-/// Publishes the items, while each subscriber takes them in a task of its own.
+/// Publishes the items, while each subscriber receives them in a task of its own.
 async fn round(publisher: &Publisher, subscriptions: Vec<Subscription<Pose>>) -> Vec<Subscription<Pose>> {
     let mut taking = JoinSet::new();
     for mut subscription in subscriptions {

@@ -9,10 +9,10 @@ use meshzero_proto::news::{Cursor, Log};
 const ITEMS: u64 = 256;
 /// A pose with a header and a short topic.
 const FRAME: [u8; 86] = [7; 86];
-/// Items and bytes that are kept for a subscriber.
+/// The limits of items and bytes that are buffered for a subscriber.
 const KEEP: u32 = 1_024;
 const KEEP_BYTES: u64 = 4 << 20;
-/// Bytes that are read at once.
+/// The bytes of one read.
 const READ_BYTES: usize = 64 << 10;
 
 pub(crate) fn bench(criterion: &mut Criterion) {

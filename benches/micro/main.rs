@@ -1,7 +1,7 @@
-//! What each step of a message's way costs: `cargo bench --bench micro`, with a part of a name behind `--` for some of it.
+//! The cost of each step of a message: `cargo bench --bench micro`, with a part of a name behind `--` for some of them.
 //!
-//! As a test (`cargo test --bench micro`) it does each thing once. What stands beside a figure of the mesh was measured
-//! in the same run, on the same thread; between processes measure `mz bench` and `benches/peers`.
+//! As a test (`cargo test --bench micro`) it runs each step once. A figure beside one of the mesh was measured in the same run,
+//! on the same thread; `mz bench` and `benches/peers` measure between processes.
 
 mod batch;
 mod calls;

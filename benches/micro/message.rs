@@ -1,4 +1,4 @@
-//! What travels in the benches, and the actor that takes it.
+//! The messages of the benches, and the actor that handles them.
 
 use actix::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -15,12 +15,12 @@ pub(crate) struct Pose {
 pub(crate) const POSE: Pose =
     Pose { at: 1.5, position: [0.25, -0.5, 2.0], rotation: [1.0, 0.125, -0.75, 0.0625] };
 
-/// A pose that comes back as it is.
+/// A pose that is returned unchanged.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Pose")]
 pub(crate) struct Echo(pub(crate) Pose);
 
-/// Sends poses back.
+/// Echoes poses.
 pub(crate) struct Echoes;
 
 impl Actor for Echoes {

@@ -1,4 +1,4 @@
-//! What publishing costs the publisher's thread, by how many subscribe over loopback.
+//! The cost of publishing for the publisher's thread, by the number of subscribers over loopback.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use tokio::sync::Mutex;
 use crate::message::{Echoes, POSE, Pose};
 use crate::rig::Rig;
 
-/// Items that are published before the subscribers take them, fewer than are kept for them.
+/// Items that are published before the subscribers receive them, fewer than the limit of their queues.
 const ITEMS: u64 = 256;
-/// What the items are about.
+/// The topic of the items.
 pub(crate) const TOPIC: &str = "pose";
 
 pub(crate) fn bench(criterion: &mut Criterion) {
@@ -48,7 +48,7 @@ impl Newsroom {
         Self { subscriptions: Rc::new(Mutex::new(subscriptions)), service, rig }
     }
 
-    /// The time that publishing took, without that in which the items were taken.
+    /// The time of publishing, without that of receiving.
     fn publish(&self, items: u64) -> Duration {
         let (publisher, subscriptions) = (self.service.publisher(), Rc::clone(&self.subscriptions));
         self.rig.run(async move {
@@ -71,7 +71,7 @@ impl Newsroom {
     }
 }
 
-/// Takes so many items, which must all arrive.
+/// Receives this many items, which must all arrive.
 pub(crate) async fn take(subscription: &mut Subscription<Pose>, items: u64) {
     for _ in 0..items {
         let news = subscription.next().await.expect("the mesh is there").expect("nothing is missed");

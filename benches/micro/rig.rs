@@ -1,4 +1,4 @@
-//! Two nodes of a mesh of their own, on this thread: what one offers the other reaches over TCP on loopback.
+//! Two nodes of a mesh of their own, on this thread, connected over TCP on loopback.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use meshzero::{Mesh, ServiceRef};
 
 use crate::message::{Echo, Echoes};
 
-/// Nothing in the benches takes this long when all is well.
+/// Nothing in the benches takes this long unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The two nodes, which leave when this is dropped.
@@ -15,9 +15,9 @@ pub(crate) struct Rig {
     system: SystemRunner,
     /// The name of the mesh, which no other bench has.
     pub(crate) name: String,
-    /// Where services are offered.
+    /// The node that offers services.
     pub(crate) here: Mesh,
-    /// Where they are called from.
+    /// The node that calls them.
     pub(crate) there: Mesh,
 }
 
@@ -48,7 +48,7 @@ impl Rig {
         self.run(offering).expect("advertised")
     }
 
-    /// What is offered `at` a name or an address, as `mesh` reaches it.
+    /// The service `at` a name or an address, as `mesh` has it.
     pub(crate) fn reach(&self, mesh: &Mesh, at: &str) -> ServiceRef {
         self.run(mesh.discover(at).within(PATIENCE).into_future()).expect("found")
     }

@@ -1,4 +1,4 @@
-//! The look-up of the instance for the next message, among those that are connected over loopback.
+//! The choice of the instance for the next message, among those that are connected over loopback.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +29,14 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A route, and what it leads to.
+/// A route, and its target.
 struct Connected {
     route: Arc<Route>,
     _services: Vec<meshzero::Service<Echoes>>,
     _caller: Caller,
 }
 
-/// A node of the actors' floor, where a route can be had without a service in front of it.
+/// A node of `meshzero_actors`, whose routes are available without a service in front of them.
 struct Caller {
     node: Arc<Node>,
     rig: Rig,

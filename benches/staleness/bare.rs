@@ -18,8 +18,8 @@ pub(crate) fn publish() {
     let mut state = [0; STATE_BYTES];
     loop {
         state[..8].copy_from_slice(&now().to_le_bytes());
-        stream.write_all(&state).expect("it goes on listening");
-        // A datagram that cannot leave is lost like any other.
+        stream.write_all(&state).expect("it continues to listen");
+        // A datagram that cannot be sent is lost like any other.
         let _ = socket.send_to(&state, subscriber);
         thread::sleep(PERIOD);
     }
@@ -32,7 +32,7 @@ pub(crate) fn listen(at: &str) {
     println!("listening");
     let mut state = [0; STATE_BYTES];
     loop {
-        stream.read_exact(&mut state).expect("it goes on");
+        stream.read_exact(&mut state).expect("it continues");
         ages.arrive(u64::from_le_bytes(*state.first_chunk().expect("long enough")));
     }
 }
@@ -45,7 +45,7 @@ pub(crate) fn listen_udp(at: &str) {
     println!("listening");
     let mut state = [0; STATE_BYTES];
     loop {
-        socket.recv(&mut state).expect("it goes on");
+        socket.recv(&mut state).expect("it continues");
         ages.arrive(u64::from_le_bytes(*state.first_chunk().expect("long enough")));
     }
 }

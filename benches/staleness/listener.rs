@@ -1,4 +1,4 @@
-//! What a listener notes: how old the newest state became.
+//! A listener's record of the age of the newest state.
 
 use std::io::stdin;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::now;
 
-/// The age of the newest state at worst, in nanoseconds.
+/// The largest age of the newest state, in nanoseconds.
 #[derive(Clone, Default)]
 pub(crate) struct Ages {
     worst: Arc<AtomicU64>,
@@ -15,7 +15,7 @@ pub(crate) struct Ages {
 }
 
 impl Ages {
-    /// Says what it has noted whenever the bench asks, and ends the process with the bench.
+    /// Prints the record whenever the bench asks, and ends the process with the bench.
     pub(crate) fn answer(&self) {
         let ages = self.clone();
         thread::spawn(move || {
@@ -29,13 +29,13 @@ impl Ages {
         });
     }
 
-    /// A state has arrived that was sent at this time.
+    /// Records that a state has arrived that was sent at this time.
     pub(crate) fn arrive(&self, sent: u64) {
         self.look();
         self.newest.fetch_max(sent, Ordering::Relaxed);
     }
 
-    /// Notes how old the newest state is now.
+    /// Records the current age of the newest state.
     fn look(&self) {
         let newest = self.newest.load(Ordering::Relaxed);
         if newest > 0 {

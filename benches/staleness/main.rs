@@ -1,9 +1,9 @@
-//! How old the newest state of a subscriber becomes when its host loses the network for a while: `cargo bench --bench staleness`.
+//! The age of a subscriber's newest state when its host loses the network for a while: `cargo bench --bench staleness`.
 //!
-//! Publisher and subscriber are on two hosts, which are network namespaces, and for a while all packets between them are lost. The
-//! same outages meet a subscription whose connection is raced, one without racing, bare TCP and bare UDP, which shows how long
-//! the network was away. It needs root; without, it says so and does nothing. The program starts itself again as the other
-//! processes, whose times are compared by the clock of the machine that they share.
+//! Publisher and subscriber are on two hosts, which are network namespaces, and for a while all packets between them are lost.
+//! The same outages affect a subscription whose connection is raced, one without racing, bare TCP and bare UDP, which shows how
+//! long the network was down. It needs root; without, it prints that and does nothing. The program starts itself again as the
+//! other processes, whose times are compared by the clock of the machine that they share.
 #![allow(clippy::print_stdout)]
 
 mod bare;
@@ -16,14 +16,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use meshzero_testing::{Host, Lan, Process, require};
 
-/// How long the network is away.
+/// The lengths of the outages in milliseconds.
 const OUTAGES: [u64; 3] = [500, 1_500, 4_000];
 /// Outages of each length.
 const RUNS: u64 = 6;
-/// States in a second, and their length.
+/// The interval of 60 states a second, and their length.
 const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const STATE_BYTES: usize = 300;
-/// How long anything may take before the bench gives up.
+/// The timeout of each step.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Names the role of a process that the bench has started.
@@ -53,9 +53,7 @@ fn main() {
 
 fn measure() {
     if !require::netns() {
-        println!(
-            "the bench of staleness makes networks of namespaces, which takes root: nothing was measured"
-        );
+        println!("this bench needs root for its networks of namespaces: nothing was measured");
         return;
     }
     let lan = Lan::new(2);
@@ -70,7 +68,7 @@ fn measure() {
         listener.expect_line("listening", PATIENCE);
     }
     println!(
-        "age of the newest state at worst, {STATE_BYTES} B at 60 Hz, in {RUNS} outages that become longer by a tenth each:"
+        "largest age of the newest state, {STATE_BYTES} B at 60 Hz, in {RUNS} outages, each a tenth longer than the one before:"
     );
     println!("by UDP, and by how much more otherwise, median and worst, in ms");
     println!("| outage | {} |", LISTENERS.map(|(name, ..)| name).join(" | "));
@@ -112,7 +110,7 @@ fn address(process: &mut Process) -> String {
     process.expect_line("at ", PATIENCE).trim_start_matches("at ").to_owned()
 }
 
-/// The age of a listener's newest state at worst since it was asked last, in milliseconds.
+/// The largest age of a listener's newest state since the last question, in milliseconds.
 fn worst(listener: &mut Process) -> u64 {
     listener.send_line("worst");
     let line = listener.expect_line("worst ", PATIENCE);

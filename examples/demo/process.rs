@@ -91,10 +91,10 @@ impl Role {
                 Ok(line) if line.contains(text) => return Ok(line),
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(format!("{} did not say {text:?} in time", self.name).into());
+                    return Err(format!("{} did not print {text:?} in time", self.name).into());
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(format!("{} ended before it said {text:?}", self.name).into());
+                    return Err(format!("{} ended before it printed {text:?}", self.name).into());
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Starts the fuzzer on [`meshzero_fuzz::words`].
 
 #![no_main]
-#![allow(missing_docs, reason = "the macro makes what the fuzzer calls")]
+#![allow(missing_docs, reason = "the macro generates the function that the fuzzer calls")]
 
 use meshzero_fuzz::{sow, words};
 

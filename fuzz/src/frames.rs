@@ -1,12 +1,12 @@
-//! Frames, however they are cut.
+//! Frames, cut at any byte.
 
 use bytes::BytesMut;
 use meshzero_proto::wire::frame::{self, Frame, FrameError, FrameKind, Frames, HEADER_BYTES, Header};
 
-/// The first two bytes are the limit, the third is how many bytes arrive at a time; the others are frames.
+/// The first two bytes are the limit, the third is the number of bytes that arrive at a time; the others are frames.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If an invariant is broken.
 pub fn run(bytes: &[u8]) {
     let Some(([low, high, step], bytes)) = bytes.split_first_chunk() else { return };
     let limit = usize::from(u16::from_le_bytes([*low, *high]));
@@ -31,7 +31,7 @@ pub fn run(bytes: &[u8]) {
                 assert!(next > bytes.len() - cut.whole && next <= limit + 2 * HEADER_BYTES);
             }
         }
-        // What is wrong with later frames is known later.
+        // The errors of later frames are found when those frames are read.
         Err(error) => assert!(!error.to_string().is_empty()),
     }
     for Frame { header, payload } in taken {
@@ -42,7 +42,7 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// The frames that one gets to whom the bytes arrive `step` at a time.
+/// The frames of a reader that receives the bytes `step` at a time.
 fn take_all(bytes: &[u8], step: usize, limit: usize) -> (Vec<Frame>, Option<FrameError>) {
     let mut buffer = BytesMut::new();
     let mut taken = Vec::new();

@@ -10,10 +10,10 @@ use meshzero_proto::wire::hello::{
 
 use crate::memory;
 
-/// Reads `bytes` as either end of a handshake does, and writes what was understood again.
+/// Reads `bytes` as either end of a handshake, and encodes the result again.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If an invariant is broken.
 pub fn run(bytes: &[u8]) {
     greeting(bytes, hello::parse_hello, hello::encode_hello);
     greeting(bytes, hello::parse_answer, hello::encode_answer);
@@ -25,7 +25,7 @@ fn greeting<T: Debug + PartialEq>(
     encode: impl Fn(&T) -> Vec<u8>,
 ) {
     let read = memory::within(MAX_HELLO_BYTES * 16, || parse(bytes));
-    // One who reads only as much as is wanted comes to the same.
+    // A reader that reads no more than is wanted gets the same.
     let mut filled = 0;
     let pieces = loop {
         let known = &bytes[..filled];
@@ -52,7 +52,7 @@ fn greeting<T: Debug + PartialEq>(
     }
 }
 
-/// Handshakes that are right.
+/// Valid handshakes.
 pub fn seeds() -> Vec<Vec<u8>> {
     let (node, instance) = (NodeId::from_random([1; 16]), InstanceId::from_random([2; 16]));
     let link = LinkId::from_random([3; 16]);

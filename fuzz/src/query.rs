@@ -1,4 +1,4 @@
-//! What is heard by multicast DNS: replies, announcements and the questions of others.
+//! The datagrams of multicast DNS: replies, announcements and the questions of others.
 
 use std::net::SocketAddr;
 
@@ -9,13 +9,13 @@ use meshzero_proto::discovery::query::{
 
 use crate::memory;
 
-/// What is kept of incomplete replies, with what one datagram adds.
+/// The limit of memory for incomplete replies, with what one datagram adds.
 const KEPT: usize = 3 << 20;
 
-/// The bytes are datagrams, each behind two bytes of length, from as many hosts in turn as the first byte says.
+/// The bytes are datagrams, each behind two bytes of length. The first byte is the number of hosts that send them in turn.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If an invariant is broken.
 pub fn run(bytes: &[u8]) {
     let Some((hosts, mut rest)) = bytes.split_first() else { return };
     memory::within(KEPT, || {
@@ -63,7 +63,7 @@ fn question() -> Vec<u8> {
     Question::encode(&[Question::All], [known], NETWORK_DATAGRAM_BYTES)
 }
 
-/// One service, as a responder tells of it: SRV, TXT and A, with compressed names.
+/// One service in a responder's reply: SRV, TXT and A, with compressed names.
 fn reply() -> Vec<u8> {
     let mut bytes = vec![0, 0, 0x84, 0, 0, 0, 0, 0, 0, 0, 0, 3];
     let label = "00112233445566778899aabbccddeeff";

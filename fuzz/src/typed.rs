@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::memory;
 
-/// Small, so that little input comes to them.
+/// Small, so that short inputs reach them.
 const LIMITS: DecodeLimits = DecodeLimits { bytes: 64 << 10, nesting: 16, values: 1_000, values_per_byte: 1 };
 
 /// A struct of plain fields.
@@ -30,14 +30,14 @@ pub enum Command {
     Stop,
     /// With fields.
     Move {
-        /// One.
+        /// The first field.
         x: i32,
-        /// Another.
+        /// The second field.
         speed: Option<u8>,
     },
-    /// With one.
+    /// With one field.
     Say(String),
-    /// Several.
+    /// With a list.
     All(Vec<Command>),
     /// Boxed.
     Later(Duration, Box<Command>),
@@ -60,7 +60,7 @@ pub struct Heavy {
     result: Result<(), u8>,
 }
 
-/// What serde has to buffer.
+/// An untagged enum, which serde has to buffer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Untagged {
@@ -72,33 +72,33 @@ pub enum Untagged {
     Map(BTreeMap<String, Untagged>),
 }
 
-/// The same with a tag, and with fields of another.
+/// A tagged enum, one variant with the fields of another type.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 pub enum Tagged {
-    /// With fields of another.
+    /// With the fields of another type.
     Flat {
-        /// Its own.
+        /// Its own field.
         own: u8,
-        /// The other's.
+        /// The fields of the other type.
         #[serde(flatten)]
         rest: BTreeMap<String, Option<u32>>,
     },
-    /// Without.
+    /// Without fields.
     Plain,
 }
 
-/// Types that read what they are made of in a way of their own.
+/// Types with deserializers of their own.
 pub type Foreign = (IpAddr, Blob, Vec<Blob>, Option<Box<Foreigner>>);
 
-/// A part of it.
+/// A part of [`Foreign`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Foreigner(std::num::NonZeroU16, std::net::SocketAddr, std::ops::Range<u8>);
 
-/// The first byte says as what the others are read: the type and the encoding.
+/// The first byte selects the type and the encoding of the others.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If an invariant is broken.
 pub fn run(bytes: &[u8]) {
     let Some((what, bytes)) = bytes.split_first() else { return };
     let encoding = if what & 0x80 == 0 { Encoding::Bincode } else { Encoding::MessagePack };
@@ -115,10 +115,10 @@ pub fn run(bytes: &[u8]) {
         9 => read::<Vec<()>>(bytes, encoding),
         10 => read::<Foreign>(bytes, encoding),
         11 => read::<Vec<Vec<Option<bool>>>>(bytes, encoding),
-        // Their order is another each time they are made.
+        // Their order differs between maps.
         12 => drop(decoded::<HashMap<u16, HashMap<String, u8>>>(bytes, encoding)),
         13 => read::<()>(bytes, encoding),
-        // A present nothing is nothing in MessagePack.
+        // `Some(None)` is `None` in MessagePack.
         14 => drop(decoded::<Vec<Option<Option<u8>>>>(bytes, encoding)),
         _ => read::<Option<Box<[Command]>>>(bytes, encoding),
     }
@@ -134,23 +134,24 @@ fn decoded<T: WireType>(bytes: &[u8], encoding: Encoding) -> Option<T> {
     }
 }
 
-/// Reads a `T`, and if it is one, writes it and reads it again.
+/// Reads a `T`, and if that succeeds, encodes it and reads it again.
 fn read<T: WireType>(bytes: &[u8], encoding: Encoding) {
     let Some(value) = decoded::<T>(bytes, encoding) else { return };
     let mut written = Vec::new();
     if encode(&value, encoding, 1 << 20, &mut written).is_err() {
-        // Bincode refuses what it could not read again.
+        // Bincode refuses to encode a value that it could not read again.
         assert_eq!((encoding, written.len()), (Encoding::Bincode, 0));
         return;
     }
-    let again: T = decode(&written, encoding, &DecodeLimits::default()).expect("it was written so");
-    // By their bytes: not-a-number is not equal to itself.
+    let again: T =
+        decode(&written, encoding, &DecodeLimits::default()).expect("it was encoded from this value");
+    // By their bytes: NaN is not equal to itself.
     let mut twice = Vec::new();
     encode(&again, encoding, 1 << 20, &mut twice).expect("it was written before");
     assert_eq!(twice, written);
 }
 
-/// One of each type in each encoding.
+/// A value of each type in each encoding.
 pub fn seeds() -> Vec<Vec<u8>> {
     fn both<T: WireType>(all: &mut Vec<Vec<u8>>, what: u8, value: &T) {
         for (what, encoding) in [(what, Encoding::Bincode), (what | 0x80, Encoding::MessagePack)] {

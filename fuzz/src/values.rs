@@ -1,5 +1,5 @@
 //! Messages without a Rust type, in MessagePack and in JSON: the values of `meshzero` with the feature `face`, and otherwise
-//! those of serde_json, which come to the same code of meshzero.
+//! those of serde_json, which reach the same code of meshzero.
 
 #[cfg(feature = "face")]
 use meshzero::Value;
@@ -9,23 +9,24 @@ use serde_json::Value;
 
 use crate::memory;
 
-/// Small, so that little input comes to them.
+/// Small, so that short inputs reach them.
 const LIMITS: DecodeLimits = DecodeLimits { bytes: 64 << 10, nesting: 16, values: 1_000, values_per_byte: 0 };
 
 const NAMED: Encoding = Encoding::MessagePack;
 
-/// Reads `bytes` as MessagePack and as JSON, and writes what was understood in both.
+/// Reads `bytes` as MessagePack and as JSON, and encodes the result in both.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If an invariant is broken.
 pub fn run(bytes: &[u8]) {
     match memory::within(3 * LIMITS.bytes, || decode::<Value>(bytes, NAMED, &LIMITS)) {
         Ok(value) => {
             let json = value.to_string();
             from_json(&json).expect("a value is shown as JSON");
             let written = written(&value);
-            let again: Value = decode(&written, NAMED, &DecodeLimits::default()).expect("it was written so");
-            // By their bytes: not-a-number is not equal to itself.
+            let again: Value =
+                decode(&written, NAMED, &DecodeLimits::default()).expect("it was encoded from this value");
+            // By their bytes: NaN is not equal to itself.
             assert_eq!(self::written(&again), written);
         }
         Err(error) => assert!(!error.to_string().is_empty()),
@@ -35,7 +36,7 @@ pub fn run(bytes: &[u8]) {
     {
         from_json(&value.to_string()).expect("a value is shown as JSON");
         let limits = DecodeLimits { nesting: 200, ..DecodeLimits::default() };
-        let again: Value = decode(&written(&value), NAMED, &limits).expect("it was written so");
+        let again: Value = decode(&written(&value), NAMED, &limits).expect("it was encoded from this value");
         assert_eq!(again, value, "JSON has nothing that is not equal to itself");
     }
 }

@@ -1,4 +1,4 @@
-//! What the two ends of a connection tell each other besides messages, and what comes before messages in frames.
+//! The messages between the two ends of a connection other than calls and news, and the headers in frames.
 
 use bytes::BytesMut;
 use meshzero_proto::codec::type_info;
@@ -14,10 +14,10 @@ use meshzero_proto::wire::refusal::Refusal;
 
 use crate::memory;
 
-/// The first byte says as what the others are read.
+/// The first byte selects the kind of the others.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If an invariant is broken.
 pub fn run(bytes: &[u8]) {
     let Some((what, bytes)) = bytes.split_first() else { return };
     let few = 3 * (16 * bytes.len() + 4_096);
@@ -30,11 +30,11 @@ pub fn run(bytes: &[u8]) {
             }
         }
         1 => {
-            // Its schemas are maps, of which short ones are many times as long in memory.
+            // Its schemas are maps, and short ones are many times as long in memory.
             let most = 3 * (64 * bytes.len() + 4_096);
             if let Ok(description) = memory::within(most, || Description::from_bytes(bytes)) {
                 assert!(!description.to_string().is_empty());
-                Description::from_bytes(&description.to_bytes()).expect("it was written so");
+                Description::from_bytes(&description.to_bytes()).expect("it was encoded from this value");
             }
         }
         2 => {
@@ -43,7 +43,7 @@ pub fn run(bytes: &[u8]) {
                 let mut frames = BytesMut::from(&told.to_frames()[..]);
                 let mut again = PeerUpdate::default();
                 while let Some(frame) = frame::take(&mut frames, MAX_TOLD_BYTES).expect("frames") {
-                    let part = PeerUpdate::decode(&frame.payload).expect("it was written so");
+                    let part = PeerUpdate::decode(&frame.payload).expect("it was encoded from this value");
                     again.known.extend(part.known);
                     again.gone.extend(part.gone);
                 }
@@ -72,7 +72,7 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// One of each.
+/// One of each kind.
 pub fn seeds() -> Vec<Vec<u8>> {
     let fingerprint = type_info::<u32>().fingerprint();
     let name = TypeName::new("Move").expect("a name");

@@ -1,4 +1,4 @@
-//! What sockets of ZeroMQ and programs of NetworkZero send: conversations, JSON, adverts and commands.
+//! The bytes of ZeroMQ sockets and NetworkZero programs: conversations, JSON, adverts and commands.
 
 use bytes::BytesMut;
 use meshzero_proto::codec::{self, DecodeLimits, Encoding, Json};
@@ -7,13 +7,13 @@ use meshzero_proto::zmtp::{self, SocketType, ZmtpError, ZmtpEvent, ZmtpMachine};
 
 use crate::memory;
 
-/// The longest message.
+/// The limit of a message's length.
 const LIMIT: usize = 4_096;
 
-/// The first byte says as what the others are read.
+/// The first byte selects the kind of the others.
 ///
 /// # Panics
-/// If a promise is broken.
+/// If an invariant is broken.
 pub fn run(bytes: &[u8]) {
     let Some((what, bytes)) = bytes.split_first() else { return };
     match what % 4 {
@@ -23,7 +23,7 @@ pub fn run(bytes: &[u8]) {
             if let Ok(advert) = ServiceAdvert::from_bytes(bytes)
                 && let Some(written) = advert.to_bytes()
             {
-                let again = ServiceAdvert::from_bytes(&written).expect("it was written so");
+                let again = ServiceAdvert::from_bytes(&written).expect("it was encoded from this value");
                 assert_eq!((&again.name, again.address), (&advert.name, advert.address));
             }
         }
@@ -37,7 +37,7 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// However a conversation is cut, the same comes of it, and no more is kept than a message's worth.
+/// A conversation gives the same result however it is cut, and no more than a message's length is buffered.
 fn converse(bytes: &[u8]) {
     let all = [opening(SocketType::Sub), bytes.to_vec()].concat();
     let whole = memory::within(64 * LIMIT + 8 * all.len(), || events(&all, all.len()));
@@ -64,16 +64,17 @@ fn events(bytes: &[u8], step: usize) -> Result<Vec<ZmtpEvent>, ZmtpError> {
     Ok(events)
 }
 
-/// What is JSON becomes a message, and that JSON again.
+/// Converts JSON into a message, and that back into JSON.
 fn transcode(bytes: &[u8]) {
     let limits = DecodeLimits { bytes: 1 << 20, nesting: 32, values: 4_096, values_per_byte: 0 };
     let json = Json::new(bytes.to_vec(), &limits);
     let mut packed = Vec::new();
     if codec::encode(&json, Encoding::MessagePack, LIMIT, &mut packed).is_ok() {
-        let back: Json = codec::decode(&packed, Encoding::MessagePack, &limits).expect("it was written so");
+        let back: Json =
+            codec::decode(&packed, Encoding::MessagePack, &limits).expect("it was encoded from this value");
         serde_json::from_slice::<serde_json::Value>(back.text()).expect("it is JSON");
     }
-    // As a message of a stranger.
+    // Read as the message of a stranger.
     if let Ok(json) = codec::decode::<Json>(bytes, Encoding::MessagePack, &limits) {
         serde_json::from_slice::<serde_json::Value>(json.text()).expect("it is JSON");
     }
@@ -91,7 +92,7 @@ fn opening(socket: SocketType) -> Vec<u8> {
     bytes
 }
 
-/// One of each.
+/// One of each kind.
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut said = Vec::new();
     zmtp::write_subscription(&mut said, b"wind", true);

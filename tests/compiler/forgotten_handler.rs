@@ -1,5 +1,5 @@
-//! A service whose actor has no handler for the message that it is to take. It does not compile: `cargo xtask test` reads
-//! the compiler's explanation.
+//! A service whose actor has no handler for one of its messages. It does not compile: `cargo xtask test` checks the compiler's
+//! message.
 
 use actix::{Actor, Context};
 use meshzero::{Advertise, Mesh, Value};

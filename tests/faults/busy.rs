@@ -1,4 +1,4 @@
-//! Services that are busy: they are not taken for dead, and their links stay on the connections that they have.
+//! Busy services: they are not considered dead, and their links stay on their connections.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -48,7 +48,7 @@ impl Handler<Done> for Slow {
 }
 
 #[actix::test]
-async fn a_service_that_does_not_read_because_it_has_enough_to_do_keeps_its_connection() {
+async fn a_service_that_is_too_busy_to_read_keeps_its_connection() {
     const MESSAGES: u32 = 1_000;
     let mut limits = Limits::default();
     limits.mailbox = 16;
@@ -62,7 +62,7 @@ async fn a_service_that_does_not_read_because_it_has_enough_to_do_keeps_its_conn
         .expect("offered");
     let proxy = FaultProxy::before(service.address());
     let slow = pair.there.discover(proxy.address().to_string()).within(PATIENCE).await.expect("it answers");
-    // One read brings hundreds of them: for a second nothing more is read, and no ping answered.
+    // One read brings hundreds of them: for a second nothing more is read, and no ping is answered.
     for number in 0..MESSAGES {
         slow.tell(Work(number)).timeout(PATIENCE).await.expect("it has set out");
     }

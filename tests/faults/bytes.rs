@@ -1,4 +1,4 @@
-//! A connection that is cut at any byte: nothing is lost, doubled or out of order, whichever byte it was.
+//! A connection that is cut after any number of bytes: nothing is lost, duplicated or out of order.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use tokio::sync::Semaphore;
 use super::rig::{Item, Rig, Sender, heard};
 use crate::pair::{PATIENCE, until};
 
-/// Cuts that are made side by side.
+/// The number of cuts at the same time.
 const SIDE_BY_SIDE: usize = 16;
 
 /// The bytes of a stream at which it is cut, each of them: the greeting, the catalogue and the first messages.
 const FIRST: Range<u64> = 0..400;
 
 fn cut(way: Way, bytes: u64) -> Faults {
-    // Every other one ends as if the peer had closed it in order.
+    // Every other connection ends as if the peer had closed it.
     let how = if bytes.is_multiple_of(2) { Cut::Reset } else { Cut::Close };
     let fault = Fault::after(bytes, Then::Cut(how));
     match way {
@@ -27,7 +27,7 @@ fn cut(way: Way, bytes: u64) -> Faults {
     }
 }
 
-/// Calls and tells, mixed, so many that more than [`FIRST`] bytes go either way.
+/// Calls and tells, mixed, so many that more than [`FIRST`] bytes go in either direction.
 async fn talk(sender: &mut Sender) {
     for number in 0..24_u8 {
         if number % 3 == 1 {
@@ -42,7 +42,7 @@ async fn talk(sender: &mut Sender) {
     sender.finish().await;
 }
 
-/// Does something at each byte and in both directions, many at a time, each behind a proxy of its own.
+/// Runs a test at each byte and in both directions, many at a time, each behind a proxy of its own.
 async fn at_each<F>(
     rig: &Arc<Rig>,
     bytes: impl Iterator<Item = u64> + Clone,
@@ -122,7 +122,7 @@ async fn a_subscription_that_is_cut_at_any_byte_misses_and_repeats_nothing() {
         let rig = Arc::clone(&rig);
         async move {
             let worker = rig.sender(stream, &proxy).await.worker;
-            // The link for requests stands already, so that this is the one for news.
+            // The link for requests is connected already, so that this one is for news.
             proxy.next(cut(way, byte));
             let topic = format!("{stream}/");
             let mut news = worker.subscribe::<Item>(&topic).await.expect("it is not cut again");
@@ -132,7 +132,7 @@ async fn a_subscription_that_is_cut_at_any_byte_misses_and_repeats_nothing() {
             }
             for _ in 0..ITEMS {
                 let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-                rig.account.note(heard(stream, 1, &next.expect("it goes on")));
+                rig.account.note(heard(stream, 1, &next.expect("it continues")));
             }
             assert_eq!(rig.account.promises(|promises| promises.next_item(stream)), Some(ITEMS));
         }
@@ -155,7 +155,7 @@ async fn a_flipped_bit_costs_its_own_link_at_most() {
                 Way::Up => Faults { up: damage, ..Faults::default() },
                 Way::Down => Faults { down: damage, ..Faults::default() },
             });
-            // The account of such a link would be damaged as well: only that it ends counts.
+            // The account of such a link would be corrupted as well: only that messages end counts.
             let found =
                 rig.pair.there.discover(proxy.address().to_string()).within(Duration::from_secs(1)).await;
             let Ok(worker) = found else { return };
@@ -163,7 +163,7 @@ async fn a_flipped_bit_costs_its_own_link_at_most() {
                 let message =
                     super::rig::Numbered { sender: u64::MAX - 1, number, padding: vec![1; 9].into() };
                 let allowed = Duration::from_millis(300);
-                // Whatever it ends in.
+                // Any outcome is right.
                 drop(worker.send(message).timeout(allowed).await);
             }
         }

@@ -8,7 +8,7 @@ use meshzero_testing::{Lan, Links, Process, binary, require};
 use super::scene::Scene;
 use crate::pair::PATIENCE;
 
-/// How long something is left as it is, to see what comes of it.
+/// Lets a state last for a while.
 fn for_a_while(time: Duration) {
     thread::sleep(time);
 }
@@ -47,7 +47,7 @@ fn a_cable_that_is_out_for_a_minute_is_noticed_within_ten_seconds_and_heals_by_i
     assert!(noticed < Duration::from_secs(12), "the watch noticed after {noticed:?}");
     scene.callers[0].expect_line("lost", Duration::from_secs(25));
     let noticed = begun.elapsed();
-    assert!(noticed < Duration::from_secs(24), "the subscriber was told after {noticed:?}");
+    assert!(noticed < Duration::from_secs(24), "the subscriber noticed after {noticed:?}");
     for_a_while(Duration::from_secs(60).saturating_sub(begun.elapsed()));
     lan.host(0).heal();
     let healed = Instant::now();
@@ -86,7 +86,7 @@ fn nothing_is_lost_when_renumbered(host: usize) {
 }
 
 #[test]
-fn where_multicast_ends_after_discovery_what_was_found_goes_on() {
+fn discovered_services_stay_reachable_when_multicast_ends() {
     if !require::netns() {
         return;
     }
@@ -108,7 +108,7 @@ fn where_multicast_ends_after_discovery_what_was_found_goes_on() {
 }
 
 #[test]
-fn where_a_third_of_all_packets_is_lost_services_are_found_and_the_promises_hold() {
+fn with_a_third_of_all_packets_lost_services_are_found_and_the_promises_hold() {
     if !require::netns() {
         return;
     }
@@ -132,7 +132,7 @@ fn a_host_whose_answers_are_all_lost_is_left_and_found_again() {
     }
     let lan = Lan::new(2);
     let mut scene = Scene::begin(lan.host(0), lan.host(1), 20, 4_000);
-    // Nothing arrives at the caller, while the service hears all it says.
+    // Nothing arrives at the caller, while all its packets arrive at the service.
     lan.host(1).loss_of_all(1.0);
     scene.callers[0].expect_line("lost", PATIENCE);
     lan.host(1).loss_of_all(0.0);

@@ -23,7 +23,7 @@ fn a_process_that_is_stopped_for_a_while_is_busy_and_not_dead() {
 }
 
 #[test]
-fn a_caller_that_is_stopped_for_a_while_goes_on_and_is_told_exactly_what_it_missed() {
+fn a_caller_that_is_stopped_for_a_while_continues_with_an_exact_count_of_missed_items() {
     let mut scene = Scene::begin(Here, Here, 2, 60_000);
     scene.callers[0].pause();
     thread::sleep(Duration::from_secs(20));
@@ -48,7 +48,7 @@ fn a_process_that_is_killed_is_noticed_at_once_and_the_next_one_is_used_as_soon_
 }
 
 #[test]
-fn a_process_that_is_killed_while_it_drains_leaves_nobody_waiting() {
+fn a_process_that_is_killed_while_it_drains_ends_all_its_calls() {
     for wait in [0, 3, 20, 100] {
         let mut scene = Scene::begin(Here, Here, 2, 60_000);
         scene.servers[0].close_stdin();
@@ -67,7 +67,7 @@ fn a_caller_that_is_killed_leaves_the_service_to_the_others() {
     scene.callers[0].kill();
     scene.replies(100, PATIENCE);
     scene.callers.remove(0);
-    // What the dead one had sent is nobody's any more.
+    // Messages of the dead program have no sender any more.
     let begun = Instant::now();
     scene.callers[0].close_stdin();
     scene.callers[0].expect_line("finished", PATIENCE);
@@ -79,7 +79,7 @@ fn a_service_without_descriptors_for_more_connections_serves_those_it_has_and_th
     let mut scene = Scene::new();
     let address = scene.serve(Limited { files: 64 }, &[]);
     scene.call_at(Here, &address, &["every=5"]);
-    // Connections that say nothing, until the system has none left for the service.
+    // Connections that send nothing, until the service has no descriptor left.
     let strangers: Vec<TcpStream> = (0..80).filter_map(|_| TcpStream::connect(&address).ok()).collect();
     assert!(strangers.len() > 60, "the system queues them");
     scene.replies(100, PATIENCE);
@@ -90,7 +90,7 @@ fn a_service_without_descriptors_for_more_connections_serves_those_it_has_and_th
     assert_eq!((tally.unknown, tally.not_sent), (0, 0), "{tally:?}");
 }
 
-/// This machine, with so many open files for a process.
+/// This machine, with a limit of open files for a process.
 struct Limited {
     files: u32,
 }
@@ -113,7 +113,7 @@ fn a_wall_clock_that_jumps_by_a_day_changes_nothing() {
     for offset in ["+86400", "-86400", "+0"] {
         clock.set(offset);
         scene.replies(200, PATIENCE);
-        // Who comes now is found as well.
+        // New callers are found as well.
         scene.call(&clock, &["every=10", "allowed=20000"]);
     }
     eventually(PATIENCE, "all call", || (scene.tally().replies > 800).then_some(()));

@@ -1,5 +1,4 @@
-//! Faults: what a network and its machines do, done on purpose, while somebody outside checks whether the mesh keeps its
-//! promises.
+//! Faults of networks and machines, injected on purpose, while a checker outside verifies the mesh's promises.
 
 mod busy;
 mod bytes;

@@ -1,4 +1,4 @@
-//! Short outages of a host's network: links go on over a new connection, and do not wait for TCP to send again what was lost.
+//! Short outages of a host's network: links continue over a new connection, and do not wait for TCP's retransmission.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use meshzero_testing::{Host, Lan, Links, Process, eventually, require};
 use super::scene::Scene;
 use crate::pair::PATIENCE;
 
-/// Sixty states in a second.
+/// The interval of 60 states a second, in milliseconds.
 const PERIOD: u64 = 16;
 
 /// Cuts the cable of a host for a while.
@@ -18,7 +18,7 @@ fn outage(host: &Host, time: Duration) {
     host.heal();
 }
 
-/// Dials beside connections that had stalled, and links that went on over one of them, as a program says when it ends.
+/// The dials beside stalled connections, and the links that continued over one of them, as a program prints when it ends.
 fn raced(process: &Process) -> (u64, u64) {
     let said = process.stdout();
     let line = said.lines().find_map(|line| line.strip_prefix("raced ")).expect("it has ended well");
@@ -39,14 +39,14 @@ fn after_an_outage_links_go_on_over_a_new_connection_before_the_old_one_carries_
         eventually(PATIENCE, "news come again", || (scene.tally().items > items).then_some(()));
         let took = healed.elapsed();
         eprintln!("after an outage of {millis} ms news came {took:?} later");
-        // TCP would send again up to 4 s after the last of these outages, and as much later as its length after the others.
+        // TCP would retransmit up to 4 s after the last of these outages, and after the others as much later as they lasted.
         assert!(took < Duration::from_secs(2), "after {millis} ms it took {took:?}");
         scene.replies(50, PATIENCE);
     }
     let tally = scene.settle(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
     let (races, won) = raced(&scene.callers[0]);
-    // Where TCP happens to send again in this very moment the old connection wins, which is as good.
+    // If TCP happens to retransmit in this very moment, the old connection wins, which is as good.
     eprintln!("{races} dials, {won} of which carried a link on");
     assert!(races > 0, "nothing was dialled");
 }
@@ -67,7 +67,7 @@ fn calls_that_are_under_way_in_an_outage_of_the_service_have_their_replies() {
 }
 
 #[test]
-fn two_hundred_links_behind_one_outage_dial_a_few_times_each_and_all_go_on() {
+fn two_hundred_links_behind_one_outage_dial_a_few_times_each_and_all_continue() {
     const CALLERS: usize = 8;
     const LISTENERS: u64 = 24;
     if !require::netns() {
@@ -88,7 +88,7 @@ fn two_hundred_links_behind_one_outage_dial_a_few_times_each_and_all_go_on() {
     eventually(PATIENCE, "all go on", || (scene.tally().items > items + 10 * links).then_some(()));
     let dials = lan.host(1).dials();
     eprintln!("{links} links dialled {dials} times");
-    // Ten in a second for each of them, and one more to go on.
+    // Ten a second for each link, and one more that it continues over.
     let most = links * (outage_lasts.as_millis() as u64 / 100 + 1);
     assert!(dials > 0 && dials < most, "{dials} dials of {links} links");
     let tally = scene.settle(Links::Lasted);

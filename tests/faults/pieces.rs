@@ -1,4 +1,4 @@
-//! Long replies and short ones on the same slow line: the short ones do not wait.
+//! Long and short replies on the same slow line: the short ones do not wait for the long ones.
 
 use std::future::IntoFuture;
 use std::time::{Duration, Instant};
@@ -11,18 +11,18 @@ use tokio::task::JoinHandle;
 
 use crate::pair::{PATIENCE, Pair, until};
 
-/// What the line carries in a second.
+/// The bandwidth of the line in bytes per second.
 const LINE: u64 = 2_000_000;
 
-/// The time for a reply that takes seconds.
+/// The timeout of a reply that takes seconds.
 const LONG: Duration = PATIENCE;
 
-/// Wants a text of so many bytes.
+/// Answered with a text of this many bytes.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "String")]
 struct Write(u32);
 
-/// Wants so many bytes, which are not copied on the way.
+/// Answered with this many bytes, which are not copied on the way.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Picture")]
 struct Paint(u32);
@@ -95,13 +95,13 @@ impl Scene {
         actix::spawn(self.artist.send(Paint(length)).timeout(LONG).into_future())
     }
 
-    /// Waits until so much more has come over the line.
+    /// Waits until this many more bytes have come over the line.
     async fn carries(&self, bytes: u64) {
         let before = self.proxy.carried(Way::Down);
         until("the reply is on its way", || self.proxy.carried(Way::Down) > before + bytes).await;
     }
 
-    /// So many short calls, ten at a time.
+    /// This many short calls, ten at a time.
     async fn short_calls(&self, count: u32) {
         for _ in 0..count / 10 {
             let calls: Vec<_> = (0..10).map(|number| self.text(number)).collect();
@@ -149,7 +149,7 @@ async fn a_long_reply_whose_line_is_cut_in_the_middle_arrives_whole_and_short_on
 }
 
 #[actix::test]
-async fn a_long_reply_that_nobody_wants_any_more_frees_the_line() {
+async fn a_cancelled_long_reply_frees_the_line() {
     const LENGTH: u32 = 16 << 20;
     let scene = Scene::new().await;
     let (one, other) = (scene.text(LENGTH), scene.picture(LENGTH));
@@ -159,7 +159,7 @@ async fn a_long_reply_that_nobody_wants_any_more_frees_the_line() {
     assert!(one.await.is_err() && other.await.is_err(), "they are dropped");
     let before = scene.proxy.carried(Way::Down);
     assert!(whole(scene.text(1 << 20)).await == text(1 << 20), "it is another text");
-    // What the systems had taken already, and no more.
+    // Only the bytes that the systems had buffered already.
     let carried = scene.proxy.carried(Way::Down) - before;
     assert!(carried < 8 << 20, "{carried} bytes");
 }
@@ -170,7 +170,7 @@ async fn several_long_replies_share_a_line_with_each_other_and_with_short_ones()
     let scene = Scene::new().await;
     let texts: Vec<_> = (0..3).map(|more| scene.text(LENGTH + more)).collect();
     let pictures: Vec<_> = (0..3).map(|more| scene.picture(LENGTH + more)).collect();
-    // Without types it travels as MessagePack.
+    // Without types it is encoded as MessagePack.
     let untyped = scene.artist.send(Value::from(LENGTH)).named("Write").timeout(LONG).into_future();
     let untyped = actix::spawn(untyped);
     scene.carries(1 << 20).await;
@@ -195,7 +195,7 @@ async fn short_news_come_while_another_subscription_takes_long_ones_on_a_slow_li
     let mut short = scene.artist.subscribe::<u64>("short").await.expect("confirmed");
     let reading = actix::spawn(async move {
         for number in 0..4 {
-            let news = long.next().await.expect("it goes on").expect("none is missed");
+            let news = long.next().await.expect("it continues").expect("none is missed");
             assert!(news.item == picture(LENGTH + number).pixels, "it is another picture");
         }
     });
@@ -206,7 +206,7 @@ async fn short_news_come_while_another_subscription_takes_long_ones_on_a_slow_li
     for number in 0..50_u64 {
         scene.service.publish("short", &number).expect("published");
         let news = actix::clock::timeout(PATIENCE, short.next()).await.expect("in time");
-        assert_eq!(news.expect("it goes on").expect("none is missed").item, number);
+        assert_eq!(news.expect("it continues").expect("none is missed").item, number);
     }
     assert!(!reading.is_finished(), "the short ones have not waited");
     reading.await.expect("all came");

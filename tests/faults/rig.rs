@@ -1,4 +1,4 @@
-//! A service that is reached through a proxy, numbered messages for it, and the account of what became of them.
+//! A service behind a proxy, numbered messages for it, and the account of their outcomes.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,10 +14,10 @@ use tokio::task::JoinHandle;
 
 use crate::pair::{PATIENCE, Pair};
 
-/// A deadline may be late by this: the machine may be busy.
+/// The tolerance of deadlines: the machine may be busy.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// What all of a test share.
+/// The checker of the promises, shared by all parts of a test.
 #[derive(Clone)]
 pub struct Account(Arc<Mutex<Promises>>);
 
@@ -31,17 +31,17 @@ impl Account {
     }
 
     pub fn promises<T>(&self, look: impl FnOnce(&mut Promises) -> T) -> T {
-        look(&mut self.0.lock().expect("nobody panics with it"))
+        look(&mut self.0.lock().expect("no holder of the lock panics"))
     }
 
-    /// The last word.
+    /// Returns the final tally, and panics if a promise was broken.
     #[track_caller]
     pub fn settle(&self, links: Links) -> Tally {
         self.promises(|promises| promises.verdict(links)).unwrap_or_else(|broken| panic!("{broken}"))
     }
 }
 
-/// A message with a number, and as many bytes beside it as the test likes.
+/// A message with a number, and as much padding as the test wants.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Answer")]
 pub struct Numbered {
@@ -50,14 +50,14 @@ pub struct Numbered {
     pub padding: Blob,
 }
 
-/// Which message it answers, with the padding that came.
+/// The number of the message that it answers, with the received padding.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {
     pub number: u64,
     pub padding: Blob,
 }
 
-/// Notes what it executes.
+/// Records the messages that it executes.
 pub struct Worker {
     pub by: u64,
     pub account: Account,
@@ -107,7 +107,7 @@ impl Rig {
         FaultProxy::before(self.service.address())
     }
 
-    /// The service through `proxy`, and who sends to it.
+    /// The service through `proxy`, and its sender.
     pub async fn sender(&self, name: u64, proxy: &FaultProxy) -> Sender {
         let found = self.pair.there.discover(proxy.address().to_string()).within(PATIENCE).await;
         let worker = found.expect("the service answers through the proxy");
@@ -115,31 +115,31 @@ impl Rig {
     }
 }
 
-/// Sends numbered messages, and notes how they end.
+/// Sends numbered messages, and records their outcomes.
 pub struct Sender {
     pub name: u64,
     pub worker: ServiceRef,
     pub account: Account,
-    /// The number of the message that it sends next.
+    /// The number of the next message.
     pub next: u64,
-    /// How long each message may take.
+    /// The timeout of each message.
     pub allowed: Duration,
     open: Vec<JoinHandle<()>>,
 }
 
 impl Sender {
-    /// Somebody who calls `worker`.
+    /// A sender that calls `worker`.
     pub fn new(name: u64, worker: ServiceRef, account: &Account) -> Self {
         Self { name, worker, account: account.clone(), next: 0, allowed: PATIENCE, open: Vec::new() }
     }
 
-    /// Sends a call, and leaves waiting for its reply to a task.
+    /// Sends a call, and awaits its reply in a task.
     pub async fn call(&mut self, padding: Blob) {
         let (sender, number, allowed, begun) = self.begin(Kind::Call);
         let length = padding.len();
         let message = Numbered { sender, number, padding };
         let mut request = Box::pin(self.worker.send(message).timeout(allowed));
-        // Polled here, so that it sets out before what is sent after it.
+        // Polled here, so that it is sent before later messages.
         let first = poll_fn(|task| Poll::Ready(Pin::new(&mut request).poll(task))).await;
         let account = self.account.clone();
         let end = move |ended: Result<Answer, CallError>| {
@@ -156,7 +156,7 @@ impl Sender {
         }
     }
 
-    /// Sends a tell, and waits until it has set out.
+    /// Sends a tell, and waits until it is sent.
     pub async fn tell(&mut self, padding: Blob) {
         let (sender, number, allowed, begun) = self.begin(Kind::Tell);
         let message = Numbered { sender, number, padding };
@@ -180,7 +180,7 @@ impl Sender {
     }
 }
 
-/// What an error says about the message.
+/// The outcome of a message, according to the error.
 pub fn outcome(error: &CallError) -> Outcome {
     match error {
         error if error.is_safe_to_repeat() => Outcome::NotSent,
@@ -189,7 +189,7 @@ pub fn outcome(error: &CallError) -> Outcome {
     }
 }
 
-/// What one subscriber hears of numbered news, for the account.
+/// The records of one subscriber of numbered news.
 pub fn heard(stream: u64, by: u64, news: &Result<News<Item>, NewsError>) -> Record {
     match news {
         Ok(news) => Record::Item { stream, by, number: news.item.number, skipped: news.skipped },

@@ -1,4 +1,4 @@
-//! Programs that serve, call and listen, and what comes of it.
+//! Programs that serve, call and subscribe, and the account of what they print.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use meshzero_testing::{Host, Links, Process, Promises, Tally, eventually, exampl
 use super::rig::GRACE;
 use crate::pair::PATIENCE;
 
-/// Where a program runs.
+/// A host for a program.
 pub trait Place {
     /// `program`, to be started there.
     fn command(&self, program: std::path::PathBuf) -> Command;
@@ -31,10 +31,10 @@ impl Place for Here {
     }
 }
 
-/// A mesh with a worker and somebody who calls it and listens to its news.
+/// A mesh with a worker and a caller that also subscribes to its news.
 pub struct Scene {
     mesh: String,
-    /// All that have ever served.
+    /// All servers, also those that have ended.
     pub servers: Vec<Process>,
     pub callers: Vec<Process>,
 }
@@ -45,8 +45,8 @@ impl Scene {
         Self { mesh, servers: Vec::new(), callers: Vec::new() }
     }
 
-    /// A worker on its host, and one on another that calls it `every` so many milliseconds and allows each call
-    /// `allowed` milliseconds.
+    /// A worker on one host, and a caller on another, which calls every `every` milliseconds with a timeout of `allowed`
+    /// milliseconds.
     pub fn begin(server: impl Place, caller: impl Place, every: u64, allowed: u64) -> Self {
         let mut scene = Self::new();
         scene.serve(server, &[&format!("publish={every}")]);
@@ -54,12 +54,12 @@ impl Scene {
         scene
     }
 
-    /// Its name.
+    /// The name of the mesh.
     pub fn mesh(&self) -> &str {
         &self.mesh
     }
 
-    /// A worker, and the address it listens at.
+    /// Starts a worker, and returns its address.
     pub fn serve(&mut self, place: impl Place, options: &[&str]) -> String {
         let by = (self.servers.len() + 1).to_string();
         let arguments = [&["serve", &self.mesh, "worker", &by], options].concat();
@@ -69,7 +69,7 @@ impl Scene {
         line.trim_start_matches("at ").to_owned()
     }
 
-    /// A caller, once it has found the worker and had its first reply.
+    /// Starts a caller, and waits until it has found the worker and received its first reply.
     pub fn call(&mut self, place: impl Place, options: &[&str]) {
         self.call_at(place, "worker", options);
     }
@@ -84,19 +84,19 @@ impl Scene {
         self.callers.push(caller);
     }
 
-    /// How it stands: what has been said so far.
+    /// The current tally.
     pub fn tally(&self) -> Tally {
         self.account().tally()
     }
 
-    /// Waits until so many more calls have had their reply.
+    /// Waits until this many more calls have had their reply.
     #[track_caller]
     pub fn replies(&self, more: u64, within: Duration) {
         let before = self.tally().replies;
         eventually(within, "calls are answered", || (self.tally().replies >= before + more).then_some(()));
     }
 
-    /// Ends all callers, which wait for their calls to end, and then the servers; then says how it went.
+    /// Ends all callers, which wait for their calls to end, and then the servers, and returns the verdict.
     #[track_caller]
     pub fn settle(&mut self, links: Links) -> Tally {
         for caller in &mut self.callers {
@@ -106,10 +106,10 @@ impl Scene {
             caller.expect_line("finished", PATIENCE * 2);
             caller.wait(PATIENCE);
         }
-        // Links may be on their way still; a service that closes handles what it has taken.
+        // Tells may still be in flight; a service that closes handles what it has accepted.
         let told = |tally: Tally| tally.executed >= tally.replies + tally.told;
         if links == Links::Lasted {
-            eventually(PATIENCE, "all that was told is handled", || told(self.tally()).then_some(()));
+            eventually(PATIENCE, "all tells are handled", || told(self.tally()).then_some(()));
         }
         for server in &mut self.servers {
             if server.is_running() {

@@ -1,4 +1,4 @@
-//! The soak, for a moment: that it runs, and that nothing breaks soon.
+//! A short soak: it runs, and nothing breaks soon.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Long streams on bad networks: cut in the middle of large messages, held up until every buffer is full, slow and late.
+//! Long streams on bad networks: cut in the middle of large messages, stalled until every buffer is full, slow and late.
 
 use std::future::IntoFuture;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ fn large_limits() -> Limits {
     limits
 }
 
-/// Cuts all connections of `proxy` again and again, at moments that follow from `seed`, until it is dropped.
+/// Cuts all connections of `proxy` again and again, at times derived from `seed`, until it is dropped.
 struct Cutting(tokio::task::JoinHandle<()>);
 
 impl Cutting {
@@ -38,7 +38,7 @@ impl Drop for Cutting {
     }
 }
 
-/// Sends so many messages of all lengths, a third of them calls.
+/// Sends this many messages of all lengths, a third of them calls.
 async fn flood(sender: &mut Sender, messages: u64, dice: &mut fastrand::Rng, longest: usize) {
     for _ in 0..messages {
         let length = if dice.u8(..) < 16 { dice.usize(..longest) } else { dice.usize(..200) };
@@ -99,7 +99,7 @@ async fn news_over_connections_that_are_cut_all_the_time_arrive_once_and_in_orde
         readers.push(actix::spawn(async move {
             while account.promises(|promises| promises.next_item(stream)) < Some(ITEMS) {
                 let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-                account.note(heard(stream, 1, &next.expect("it goes on")));
+                account.note(heard(stream, 1, &next.expect("it continues")));
             }
         }));
     }
@@ -123,7 +123,7 @@ async fn a_message_of_several_megabytes_that_is_cut_in_its_middle_arrives_whole_
     let rig = Rig::with(large_limits()).await;
     let proxy = rig.proxy();
     let mut sender = rig.sender(0, &proxy).await;
-    // A connection carries at most so much, either way: every large message needs several of them.
+    // The most that a connection carries in either direction: every large message needs several connections.
     const MOST: u64 = 3_000_000;
     let short = Fault::after(MOST, Then::Cut(Cut::Reset));
     proxy.all(Faults::both(short));
@@ -135,13 +135,13 @@ async fn a_message_of_several_megabytes_that_is_cut_in_its_middle_arrives_whole_
     sender.finish().await;
     let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.replies, tally.executed), (5, 5), "{tally:?}");
-    // One way; a reply and the next message may share connections.
+    // One direction; a reply and the next message may share connections.
     let least = (lengths.iter().sum::<usize>() as u64).div_ceil(MOST);
     assert!(proxy.connections() >= least, "{} connections", proxy.connections());
 }
 
 #[actix::test]
-async fn when_nothing_passes_either_way_until_all_buffers_are_full_everything_waits_and_then_goes_on() {
+async fn a_connection_stalled_until_all_buffers_are_full_resumes_without_loss() {
     let rig = Rig::new().await;
     let proxy = rig.proxy();
     let mut sender = rig.sender(0, &proxy).await;
@@ -163,16 +163,16 @@ async fn when_nothing_passes_either_way_until_all_buffers_are_full_everything_wa
             publisher.publish_all("line", &item).await.expect("published");
         }
     });
-    // Longer than a silence after which the other host is looked for.
+    // Longer than the silence after which the other host is probed.
     actix::clock::sleep(Duration::from_secs(4)).await;
     let is_held_up =
         rig.account.promises(|promises| promises.tally().told) < 300 && !publishing.is_finished();
-    assert!(is_held_up && !telling.is_finished(), "whoever sends is held up");
+    assert!(is_held_up && !telling.is_finished(), "the sender is blocked");
     proxy.release(Way::Down);
     proxy.release(Way::Up);
     for _ in 0..300 {
         let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-        rig.account.note(heard(0, 1, &next.expect("it goes on")));
+        rig.account.note(heard(0, 1, &next.expect("it continues")));
     }
     telling.await.expect("no panic");
     publishing.await.expect("no panic");
@@ -203,7 +203,7 @@ async fn on_a_line_that_is_slow_late_and_uneven_everything_arrives_in_order() {
 }
 
 #[actix::test]
-async fn a_connection_that_something_keeps_alive_and_carries_nothing_is_replaced_and_others_are_served() {
+async fn a_connection_that_is_kept_alive_and_carries_nothing_is_replaced_and_others_are_served() {
     let mut limits = Limits::default();
     limits.keep_alive = Duration::from_secs(1);
     let rig = Rig::with(limits).await;
@@ -227,9 +227,9 @@ async fn a_connection_that_something_keeps_alive_and_carries_nothing_is_replaced
 }
 
 #[actix::test]
-async fn a_subscription_whose_connection_something_keeps_alive_and_carries_nothing_goes_on_over_another() {
+async fn a_subscription_whose_connection_is_kept_alive_and_carries_nothing_continues_over_another() {
     const ITEMS: u64 = 200;
-    // Without a race it takes as long as it takes to find out that nothing comes of the old connection.
+    // Without a race it takes as long as detecting that the old connection is dead.
     for races in [Limits::default().races_per_second, 0] {
         let mut limits = Limits::default();
         (limits.keep_alive, limits.races_per_second) = (Duration::from_secs(1), races);
@@ -246,7 +246,7 @@ async fn a_subscription_whose_connection_something_keeps_alive_and_carries_nothi
         let begun = Instant::now();
         while rig.account.promises(|promises| promises.next_item(0)) < Some(ITEMS) {
             let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-            rig.account.note(heard(0, 1, &next.expect("it goes on")));
+            rig.account.note(heard(0, 1, &next.expect("it continues")));
         }
         eprintln!("{races} races a second: it took {:?}", begun.elapsed());
         let tally = rig.account.settle(Links::Lasted);
@@ -257,7 +257,7 @@ async fn a_subscription_whose_connection_something_keeps_alive_and_carries_nothi
 }
 
 #[actix::test]
-async fn a_subscriber_to_the_newest_that_was_cut_off_is_not_sent_what_is_superseded() {
+async fn a_latest_only_subscriber_that_was_cut_off_is_not_sent_superseded_items() {
     const ITEMS: u64 = 200;
     const PADDING: u64 = 1_000;
     let mut limits = Limits::default();
@@ -283,7 +283,7 @@ async fn a_subscriber_to_the_newest_that_was_cut_off_is_not_sent_what_is_superse
     proxy.release(Way::Down);
     while rig.account.promises(|promises| promises.next_item(0)) < Some(ITEMS) {
         let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-        rig.account.note(heard(0, 1, &next.expect("it goes on")));
+        rig.account.note(heard(0, 1, &next.expect("it continues")));
     }
     let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.items + tally.missed, tally.lost), (ITEMS, 0), "{tally:?}");
@@ -311,7 +311,7 @@ async fn a_call_on_a_line_that_answers_nothing_ends_at_its_deadline() {
 }
 
 #[actix::test]
-async fn while_the_port_refuses_the_process_is_taken_for_gone_and_what_was_not_sent_waits_for_the_next() {
+async fn a_refusing_port_means_a_dead_process_and_unsent_messages_wait_for_the_next() {
     let rig = Rig::new().await;
     let proxy = rig.proxy();
     let mut sender = rig.sender(0, &proxy).await;
@@ -332,7 +332,7 @@ async fn while_the_port_refuses_the_process_is_taken_for_gone_and_what_was_not_s
 }
 
 #[actix::test]
-async fn a_network_that_is_gone_for_longer_than_links_wait_ends_what_is_under_way_as_unknown() {
+async fn a_network_that_is_down_for_longer_than_links_wait_ends_pending_calls_as_unknown() {
     let mut limits = Limits::default();
     limits.reconnect = Duration::from_millis(500);
     let rig = Rig::with(limits).await;
@@ -340,7 +340,7 @@ async fn a_network_that_is_gone_for_longer_than_links_wait_ends_what_is_under_wa
     let mut sender = rig.sender(0, &proxy).await;
     sender.call(Blob::default()).await;
     sender.finish().await;
-    // Requests are taken, replies never come, and neither do new connections: they are accepted and say nothing.
+    // Requests are read, replies never arrive, and new connections do not help: they are accepted and stay silent.
     proxy.stall(Way::Down);
     proxy.all(Faults::both(Fault::after(0, Then::Swallow)));
     let begun = Instant::now();
@@ -367,7 +367,7 @@ async fn a_network_that_is_gone_for_longer_than_links_wait_ends_what_is_under_wa
 }
 
 #[actix::test]
-async fn a_subscriber_on_a_line_that_is_too_slow_is_told_exactly_what_it_missed() {
+async fn a_subscriber_on_a_line_that_is_too_slow_gets_an_exact_count_of_missed_items() {
     const ITEMS: u64 = 4_000;
     let rig = Rig::new().await;
     let proxy = rig.proxy();
@@ -389,7 +389,7 @@ async fn a_subscriber_on_a_line_that_is_too_slow_is_told_exactly_what_it_missed(
         rig.account.note(Record::Subscribed { stream, by: 1, next: 0 });
         while rig.account.promises(|promises| promises.next_item(stream)) < Some(ITEMS) {
             let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-            rig.account.note(heard(stream, 1, &next.expect("it goes on")));
+            rig.account.note(heard(stream, 1, &next.expect("it continues")));
         }
     }
     let tally = rig.account.settle(Links::Lasted);

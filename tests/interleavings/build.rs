@@ -1,4 +1,4 @@
-//! Says to the files of the library that they are compiled for this crate: without their own unit tests.
+//! Tells the library's files that they are compiled for this crate: without their own unit tests.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

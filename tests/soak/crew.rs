@@ -1,5 +1,5 @@
-//! The programs of a soak, and the two accounts of what they say: one of those whose links must last, and one of those
-//! whose processes die.
+//! The programs of a soak, and the two accounts of their records: one for those whose links must last, and one for those whose
+//! processes die.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -13,41 +13,41 @@ use meshzero_testing::{Broken, FaultProxy, Links, Outcome, Promises, Record, Tal
 
 use crate::measure::Latencies;
 
-/// What a start, or the end of a program that was told to end, may take.
+/// The timeout of a program's start, and of its end.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A deadline may be late by this on a busy machine.
+/// The tolerance of deadlines on a busy machine.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Everybody.
+/// All programs.
 pub struct Crew {
     mesh: String,
-    /// Serves behind [`Crew::proxy`] for the whole time.
+    /// The service behind [`Crew::proxy`], which runs all the time.
     pub steady: Program,
-    /// Stands before the steady service.
+    /// The proxy in front of the steady service.
     pub proxy: FaultProxy,
     steady_caller: Program,
     steady_account: Account,
-    /// Serves under another name, until it is killed or withdrawn and another takes its place.
+    /// The service under another name, which is killed or withdrawn and replaced by another.
     pub volatile: Option<Program>,
     volatile_caller: Program,
-    /// Call the volatile service, for some time.
+    /// Callers of the volatile service, each for some time.
     pub guests: Vec<Program>,
     volatile_account: Account,
     next: u64,
 }
 
-/// What became of it all.
+/// The results of all programs.
 pub struct Ended {
     pub steady: (Tally, Result<(), Broken>),
     pub volatile: (Tally, Result<(), Broken>),
-    /// Of the calls to the steady service.
+    /// The latencies of calls to the steady service.
     pub latencies: Latencies,
-    /// Programs that did not end as they were told.
+    /// Programs that did not end when they were told to.
     pub stuck: Vec<String>,
 }
 
-/// What is checked and measured of what some programs say.
+/// The checks and measurements of the records of some programs.
 #[derive(Clone)]
 pub struct Account(Arc<Mutex<Kept>>);
 
@@ -85,7 +85,7 @@ impl Account {
 
 /// One program. Dropping it kills it.
 pub struct Program {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub name: String,
     /// Its number as a sender or as a server.
     number: u64,
@@ -107,7 +107,7 @@ impl Program {
             for line in lines.map_while(Result::ok) {
                 match line.parse() {
                     Ok(record) => account.note(record),
-                    // Nobody listens for what a program says at its end.
+                    // Nobody reads the lines that a program prints at its end.
                     Err(_) => drop(tell.send(line)),
                 }
             }
@@ -115,7 +115,7 @@ impl Program {
         Self { name: name.to_owned(), number, child, reader: Some(reader), told }
     }
 
-    /// Its process.
+    /// The id of its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -142,16 +142,16 @@ impl Program {
         drop(self.child.stdin.take());
     }
 
-    /// Waits for the end of a program that was asked to, and says whether it came.
+    /// Waits for the end of a program that was asked to end, and returns whether it did.
     fn ended(&mut self) -> bool {
         let is_closed = self.expect("closed").is_some();
-        // One that is stuck is killed.
+        // A program that hangs is killed.
         drop(self.child.kill());
         self.reap();
         is_closed
     }
 
-    /// Kills it and takes note of all that it had said.
+    /// Kills it and adds all records that it had printed.
     fn kill(&mut self) {
         drop(self.child.kill());
         self.reap();
@@ -173,7 +173,7 @@ impl Drop for Program {
 }
 
 impl Crew {
-    /// Starts everybody, and waits until they have found each other.
+    /// Starts all programs, and waits until they have found each other.
     pub fn start() -> Self {
         let mesh = format!("soak-{:016x}", fastrand::u64(..));
         let (steady_account, volatile_account) = (Account::new(), Account::new());
@@ -204,14 +204,14 @@ impl Crew {
         }
     }
 
-    /// Those who live all the time.
+    /// The programs that run all the time.
     pub fn watched(&self) -> impl Iterator<Item = (&str, u32)> {
         [&self.steady, &self.steady_caller, &self.volatile_caller]
             .into_iter()
             .map(|program| (program.name.as_str(), program.pid()))
     }
 
-    /// Ends the volatile service, in order or not.
+    /// Ends the volatile service, gracefully or not.
     pub fn end_volatile(&mut self, in_order: bool) {
         let Some(mut volatile) = self.volatile.take() else { return };
         if in_order {
@@ -228,7 +228,7 @@ impl Crew {
         self.volatile = Some(serve_volatile(&self.mesh, number, &self.volatile_account));
     }
 
-    /// Another caller of the volatile service, which listens to nothing.
+    /// Adds a caller of the volatile service, without subscriptions.
     pub fn invite(&mut self) {
         let number = self.number();
         let sender = number.to_string();
@@ -236,7 +236,7 @@ impl Crew {
         self.guests.push(Program::start("guest", number, &call, &self.volatile_account));
     }
 
-    /// Sends the oldest guest away, by force.
+    /// Kills the oldest guest.
     pub fn throw_out(&mut self) {
         if !self.guests.is_empty() {
             let mut guest = self.guests.remove(0);
@@ -245,7 +245,7 @@ impl Crew {
         }
     }
 
-    /// Ends everybody in order.
+    /// Ends all programs gracefully.
     pub fn finish(mut self) -> Ended {
         let mut stuck = Vec::new();
         let mut callers = vec![self.steady_caller, self.volatile_caller];

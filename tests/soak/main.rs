@@ -1,6 +1,6 @@
-//! The soak: programs that call, tell, publish, listen, panic, come and go, for as long as one likes, while connections are
-//! cut, held up and slowed down and processes are stopped and killed. It watches whether the promises are kept, and whether
-//! memory, descriptors and latency stay where they are. `cargo xtask soak --minutes 30` runs it.
+//! The soak: programs that call, tell, publish, subscribe, panic, come and go, for any length of time, while connections are cut,
+//! stalled and slowed down and processes are stopped and killed. It checks the promises, and that memory, descriptors and latency
+//! do not grow. `cargo xtask soak --minutes 30` runs it.
 
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 // Nothing is outside of a program, so `pub` is as good as `pub(crate)` and shorter.
@@ -22,7 +22,7 @@ use crate::trouble::Trouble;
 
 const USAGE: &str = "Usage: soak (--minutes N | --seconds N) [--seed N]";
 
-/// How often everything is measured.
+/// The interval of measurements.
 const SAMPLE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// For how long, and with which seed.
+/// The length of the soak, and its seed.
 fn parse(arguments: &[String]) -> Option<(Duration, u64)> {
     let (mut length, mut seed) = (None, fastrand::u64(..));
     for pair in arguments.chunks(2) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-/// What was measured of each program.
+/// The measurements of each program.
 #[derive(Debug, Default)]
 pub struct Samples {
     programs: BTreeMap<String, Vec<Sample>>,
@@ -17,7 +17,7 @@ struct Sample {
     descriptors: u64,
 }
 
-/// How one measure developed.
+/// The course of one measure over time.
 #[derive(Debug, Clone, Copy)]
 pub struct Course {
     /// The median of the second quarter of the time: the first warms up.
@@ -26,12 +26,12 @@ pub struct Course {
     pub after: u64,
     /// The largest.
     pub most: u64,
-    /// What it grew by in a minute, fitted to the last three quarters.
+    /// The growth per minute, fitted to the last three quarters.
     pub slope: f64,
 }
 
 impl Samples {
-    /// Takes note of how a process is.
+    /// Adds the current state of a process.
     pub fn take(&mut self, name: &str, pid: u32, at: Duration) {
         if let Some((memory, descriptors)) = look(pid) {
             let samples = self.programs.entry(name.to_owned()).or_default();
@@ -67,7 +67,7 @@ fn course(samples: &[Sample], measure: impl Fn(&Sample) -> u64) -> Option<Course
     })
 }
 
-/// By least squares, in a minute.
+/// The growth per minute, by least squares.
 fn slope(samples: &[Sample], measure: impl Fn(&Sample) -> u64) -> f64 {
     let count = samples.len().max(1) as f64;
     let minutes = |sample: &Sample| sample.at.as_secs_f64() / 60.0;
@@ -87,17 +87,17 @@ fn median(mut values: Vec<u64>) -> Option<u64> {
     values.get(values.len() / 2).copied()
 }
 
-/// How long calls took, each minute apart: in classes that are a tenth apart, which is as much as one wants to know.
+/// The latencies of calls in slices of time, in classes that are a tenth apart, which is exact enough.
 #[derive(Debug, Clone, Default)]
 pub struct Latencies {
     slices: Vec<BTreeMap<u32, u64>>,
 }
 
-/// Time that is looked at together.
+/// The length of a slice.
 const SLICE: Duration = Duration::from_secs(5);
 
 impl Latencies {
-    /// A call that ended `at` that time and took so long.
+    /// Adds a call that ended `at` that time and took this long.
     pub fn add(&mut self, at: Duration, took: Duration) {
         let slice = (at.as_secs() / SLICE.as_secs()) as usize;
         if self.slices.len() <= slice {

@@ -1,4 +1,4 @@
-//! What came of a soak, as a table for people and as a verdict.
+//! The results of a soak, as a table for people and as a verdict.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::crew::Ended;
 use crate::measure::{Course, Samples};
 use crate::trouble::Trouble;
 
-/// Memory may differ by so much for no reason, in KiB: allocators keep what they had.
+/// The tolerated growth of memory in KiB: allocators keep freed memory.
 const MEMORY: u64 = 8 << 10;
 
-/// Descriptors may differ by so many: connections come and go.
+/// The tolerated growth of descriptors: connections come and go.
 const DESCRIPTORS: u64 = 8;
 
-/// All that is known at the end.
+/// All results.
 pub struct Report<'a> {
     pub length: Duration,
     pub seed: u64,
@@ -25,7 +25,7 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// As Markdown.
+    /// The report as Markdown.
     pub fn table(&self) -> String {
         let mut text = String::new();
         self.write(&mut text).expect("a string takes everything");
@@ -35,7 +35,7 @@ impl Report<'_> {
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let Ended { steady, volatile, latencies, .. } = &self.outcome;
         writeln!(out, "\n{:.1} minutes, seed {}\n", self.length.as_secs_f64() / 60.0, self.seed)?;
-        writeln!(out, "| went wrong | times |\n|---|---|")?;
+        writeln!(out, "| fault | times |\n|---|---|")?;
         for (what, count) in self.trouble.counts() {
             writeln!(out, "| {what} | {count} |")?;
         }
@@ -45,14 +45,14 @@ impl Report<'_> {
         };
         for row in [
             row("messages begun", |tally| tally.begun),
-            row("calls with their reply", |tally| tally.replies),
+            row("calls with a reply", |tally| tally.replies),
             row("tells sent", |tally| tally.told),
             row("ended as *not sent*", |tally| tally.not_sent),
             row("ended as *unknown*", |tally| tally.unknown),
             row("messages executed", |tally| tally.executed),
             row("items of news received", |tally| tally.items),
-            row("items missed, and said to be", |tally| tally.missed),
-            row("publishers lost, and said to be", |tally| tally.lost),
+            row("items reported as missed", |tally| tally.missed),
+            row("publishers reported as lost", |tally| tally.lost),
         ] {
             writeln!(out, "{row}")?;
         }
@@ -60,7 +60,7 @@ impl Report<'_> {
         writeln!(out, "| broken promises | {} | {} |", broken(&steady.1), broken(&volatile.1))?;
         writeln!(
             out,
-            "\n| measure | second quarter | last quarter | most | a minute |\n|---|---|---|---|---|"
+            "\n| measure | second quarter | last quarter | largest | per minute |\n|---|---|---|---|---|"
         )?;
         for (name, memory, descriptors) in self.samples.courses() {
             for (what, course) in [("memory, KiB", memory), ("descriptors", descriptors)] {
@@ -70,10 +70,10 @@ impl Report<'_> {
         }
         let [(before, late_before), (after, late_after)] = latencies.quarters();
         writeln!(out, "| steady calls, median | {before:.1?} | {after:.1?} | | |")?;
-        writeln!(out, "| steady calls, 99 of 100 | {late_before:.1?} | {late_after:.1?} | | |")
+        writeln!(out, "| steady calls, 99th percentile | {late_before:.1?} | {late_after:.1?} | | |")
     }
 
-    /// What is not as it should be.
+    /// The checks that failed.
     pub fn failed(&self) -> Vec<String> {
         let Ended { steady, volatile, latencies, stuck } = &self.outcome;
         let mut failed = Vec::new();
@@ -88,7 +88,7 @@ impl Report<'_> {
             failed.push(format!("links that must last: {not_sent} not sent, {unknown} unknown, {lost} lost"));
         }
         failed.extend(stuck.iter().map(|name| format!("{name} did not end")));
-        // Shorter ones still warm up.
+        // Shorter soaks are still warming up.
         if self.length >= Duration::from_secs(120) {
             for (name, memory, descriptors) in self.samples.courses() {
                 if memory.after > memory.before + memory.before / 4 + MEMORY {

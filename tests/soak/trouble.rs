@@ -1,4 +1,4 @@
-//! Random faults, one after the other and some at the same time, all of which follow from a seed.
+//! Random faults, one after the other and some at the same time, all derived from a seed.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use meshzero_testing::{Cut, Fault, Faults, Then, Way};
 
 use crate::crew::Crew;
 
-/// Guests at a time.
+/// The most guests at a time.
 const GUESTS: usize = 4;
 
-/// What goes wrong, and when it is put right.
+/// The current faults, each with the time at which it is undone.
 pub struct Trouble {
     dice: fastrand::Rng,
     next: Instant,
@@ -33,12 +33,12 @@ impl Trouble {
         Self { dice: fastrand::Rng::with_seed(seed), next, repairs: Vec::new(), counts: BTreeMap::new() }
     }
 
-    /// What went wrong, and how often.
+    /// The faults so far, each with its count.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.counts.iter().map(|(what, count)| (*what, *count))
     }
 
-    /// Puts right what is due, and makes something go wrong if that is due.
+    /// Undoes the faults that are due, and starts a new one if that is due.
     pub fn go_on(&mut self, crew: &mut Crew, now: Instant) {
         let due: Vec<Repair> =
             self.repairs.extract_if(.., |(at, _)| *at <= now).map(|(_, repair)| repair).collect();
@@ -50,7 +50,7 @@ impl Trouble {
         }
     }
 
-    /// Puts everything right.
+    /// Undoes all faults.
     pub fn end(&mut self, crew: &mut Crew) {
         self.repairs.drain(..).for_each(|(_, repair)| put_right(crew, repair));
     }
@@ -71,12 +71,12 @@ impl Trouble {
                     Faults { down: fault, ..Faults::default() }
                 });
                 crew.proxy.cut(how);
-                "connections cut, and the next after some bytes"
+                "connections cut, and the next one after some bytes"
             }
             3 => {
                 crew.proxy.stall(way);
                 self.repair(now, 3_000, Repair::Release(way));
-                "connections held up one way"
+                "connections stalled in one direction"
             }
             4 => {
                 let slow = Fault {
@@ -118,12 +118,12 @@ impl Trouble {
             }
             _ => {
                 crew.throw_out();
-                "guest is killed"
+                "guest killed"
             }
         }
     }
 
-    /// Whether the volatile service runs: nothing else is the matter with it.
+    /// Returns whether the volatile service runs without any other fault.
     fn volatile_is_well(&self, crew: &Crew) -> bool {
         let matters = |repair: &Repair| matches!(repair, Repair::ResumeVolatile | Repair::BeginVolatile);
         crew.volatile.is_some() && !self.repairs.iter().any(|(_, repair)| matters(repair))

@@ -1,4 +1,4 @@
-//! Messages that say that they belong to a trace, and are too short for one. For these the tests speak the protocol.
+//! Messages with a trace context that is too short. The tests speak the protocol to send them.
 
 use meshzero::{NodeId, trace};
 use meshzero_proto::name::MeshName;
@@ -35,7 +35,7 @@ async fn a_forged_trace_costs_its_connection_and_nothing_else() {
         frame::write(&mut sent, header, &vec![1; bytes]);
         stranger.write_all(&sent).await.expect("sent");
         let mut received = Vec::new();
-        // Ends with the connection, in whichever way that ends.
+        // Ends with the connection, however that ends.
         let read = timeout(PATIENCE, stranger.read_to_end(&mut received)).await;
         drop(read.expect("the connection ends"));
         assert!(received.starts_with(&hello::MAGIC), "it was let in");

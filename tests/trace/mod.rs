@@ -1,4 +1,4 @@
-//! Traces: what is caused by one call has one trace, in all services that take part, and nothing else has.
+//! Traces: everything caused by one call has one trace, in all services involved, and nothing else has.
 
 mod forged;
 mod recorder;
@@ -22,7 +22,7 @@ fn context(seen: &Seen) -> TraceContext {
     seen.as_ref().expect("there is one").parse().expect("a traceparent")
 }
 
-/// The span of a context that belongs to the trace of `root`, and is another than that.
+/// The span of a context that belongs to the trace of `root`, and is not `root` itself.
 fn span_below(root: TraceContext, seen: &Seen) -> String {
     let context = context(seen);
     assert_eq!(context.trace_id(), root.trace_id());
@@ -31,7 +31,7 @@ fn span_below(root: TraceContext, seen: &Seen) -> String {
     context.span_id().to_string()
 }
 
-/// A station, as the other node of a pair sees it.
+/// A station, as the other node of a pair has it.
 async fn station(pair: &Pair) -> (Station, Service<Station>, ServiceRef) {
     let station = Station::default();
     let service = station.offer(&pair.here, "station").await;
@@ -39,7 +39,7 @@ async fn station(pair: &Pair) -> (Station, Service<Station>, ServiceRef) {
     (station, service, reached)
 }
 
-/// Three stations in three nodes, each of which passes on to the next, and the first as the last node sees it.
+/// Three stations on three nodes, each of which forwards to the next, and the first as the last node has it.
 struct Line {
     _nodes: Vec<Mesh>,
     stations: Vec<(Station, Service<Station>)>,
@@ -154,7 +154,7 @@ async fn each_kind_of_handler_works_for_the_message_in_this_process_and_in_anoth
 }
 
 #[actix::test]
-async fn a_message_without_a_trace_has_none_whatever_came_before_it() {
+async fn a_message_without_a_trace_inherits_none_from_earlier_ones() {
     let pair = Pair::join().await;
     let (station, service, there) = station(&pair).await;
     let here = pair.here.discover(service.address().to_string()).within(PATIENCE).await.expect("found");
@@ -197,7 +197,7 @@ async fn another_try_belongs_to_the_same_call() {
 }
 
 #[actix::test]
-async fn how_a_call_ended_is_recorded_also_when_it_has_no_reply() {
+async fn the_outcome_of_a_call_is_recorded_also_without_a_reply() {
     recorder::begin();
     let pair = Pair::join().await;
     let (station, service, there) = station(&pair).await;
@@ -227,7 +227,7 @@ async fn how_a_call_ended_is_recorded_also_when_it_has_no_reply() {
 }
 
 #[actix::test]
-async fn a_context_is_carried_by_what_it_is_given_to_and_by_nothing_else() {
+async fn a_context_is_carried_by_its_message_and_by_no_other() {
     let pair = Pair::join().await;
     let (_, _service, there) = station(&pair).await;
     let root = trace::begin();

@@ -1,4 +1,4 @@
-//! What `tracing` is told of traces, kept so that a test can look at it.
+//! A subscriber of `tracing` that records traces, so that a test can check them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use tracing::subscriber::set_global_default;
 use tracing::{Event, Metadata, Subscriber, span};
 use tracing_core::span::Current;
 
-/// What was recorded: an event, or a span that began.
+/// A recorded event, or a span that began.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
     pub name: String,
@@ -20,7 +20,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// What it says of `field`; nothing where it does not have that.
+    /// The value of `field`; empty if there is none.
     pub fn field(&self, field: &str) -> &str {
         self.fields.get(field).map_or("", String::as_str)
     }
@@ -39,7 +39,7 @@ impl Visit for Record {
     }
 }
 
-/// All that was recorded. Tests that run at the same time are told apart by their traces.
+/// All records. Tests that run at the same time are distinguished by their traces.
 #[derive(Default)]
 struct Recorder {
     spans: Mutex<Vec<(Record, &'static Metadata<'static>)>>,
@@ -65,20 +65,20 @@ pub fn begin() {
     });
 }
 
-/// The calls that were recorded of the trace of `context`, in the order in which they ended.
+/// The recorded calls of the trace of `context`, in the order in which they ended.
 pub fn calls(context: TraceContext) -> Vec<Record> {
     let events = lock(&recorder().events);
     events.iter().filter(|event| event.name == "call" && is_of(event, context)).cloned().collect()
 }
 
-/// The handlers that were recorded of the trace of `context`, in the order in which they began.
+/// The recorded handlers of the trace of `context`, in the order in which they began.
 pub fn handlers(context: TraceContext) -> Vec<Record> {
     let spans = lock(&recorder().spans);
     let spans = spans.iter().map(|(span, _)| span);
     spans.filter(|span| span.name == "handle" && is_of(span, context)).cloned().collect()
 }
 
-/// What was logged as `name`, with the fields of the spans around it.
+/// The events logged as `name`, with the fields of the spans around them.
 pub fn logged(name: &str) -> Vec<Record> {
     lock(&recorder().events).iter().filter(|event| event.name == name).cloned().collect()
 }
@@ -95,7 +95,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The recorder as `tracing` sees it.
+/// The recorder as a subscriber of `tracing`.
 struct Recording(&'static Recorder);
 
 impl Recording {

@@ -1,4 +1,4 @@
-//! An actor that answers with the contexts that its handlers work for, and passes messages on to the next of its kind.
+//! An actor that answers with the trace contexts of its handlers, and forwards messages to the next of its kind.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::recorder::LOG;
 
-/// The context that runs, written down; `None` where there is none.
+/// The current context as text; `None` if there is none.
 pub type Seen = Option<String>;
 
 pub fn seen() -> Seen {
@@ -21,7 +21,7 @@ pub fn seen() -> Seen {
 #[rtype(result = "Seen")]
 pub struct Here;
 
-/// Answered by a future, with what the next stations see as well.
+/// Answered by a future, with the contexts of the next stations as well.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Vec<Seen>")]
 pub struct Relay;
@@ -31,17 +31,17 @@ pub struct Relay;
 #[rtype(result = "Vec<Seen>")]
 pub struct RelayWithActor;
 
-/// Noted, and passed on in the handler itself.
+/// Recorded, and forwarded by the handler itself.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 pub struct Note(pub String);
 
-/// Its handler panics, unless it is the second to come.
+/// Its handler panics, except for the second one.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 pub struct Panic;
 
-/// What a station has noted.
+/// The notes of a station.
 #[derive(Clone, Default)]
 pub struct Notes(Arc<Mutex<Vec<(String, Seen)>>>);
 
@@ -50,7 +50,7 @@ impl Notes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((note.into(), seen()));
     }
 
-    /// What was noted under `note`.
+    /// The contexts recorded under `note`.
     pub fn of(&self, note: &str) -> Vec<Seen> {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         notes.iter().filter(|(noted, _)| noted == note).map(|(_, seen)| seen.clone()).collect()
@@ -80,7 +80,7 @@ pub fn with_handlers(offer: Advertise<Station>) -> Advertise<Station> {
     offer.handles::<Note>().handles::<Panic>().handles_values()
 }
 
-/// What is seen here, once others have had their turn, and by the stations from `next` on.
+/// The context here, after other tasks have run, and those of the stations from `next` on.
 async fn relay<M>(message: M, next: Option<ServiceRef>) -> Vec<Seen>
 where
     M: meshzero::NetMessage<Result = Vec<Seen>>,

@@ -1,4 +1,4 @@
-//! Promise 4 for the blocking verbs: messages that nobody waits for, and news that nobody takes, are bounded and counted.
+//! Promise 4 for the blocking verbs: messages and news that nobody waits for are bounded and counted.
 
 use meshzero::{Blob, Limits, NewsError, TrySendError, Value, zero};
 
@@ -16,7 +16,7 @@ async fn messages_that_nobody_waits_for() {
     let taken = (Limits::default().send_queue_bytes + (16 << 20)) / LENGTH;
     let dropped = service.stats().calls.dropped as usize;
     assert!(dropped + taken >= MANY, "{dropped} are counted");
-    // What was taken comes in order, and nothing else waits.
+    // Accepted messages arrive in order, and no others wait.
     let first = zero::wait_for_message_from::<Value>(arm, PATIENCE).expect("it waits");
     assert_eq!(first, Some(message()));
 }

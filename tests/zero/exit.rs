@@ -1,4 +1,4 @@
-//! Programs of their own: the example across two processes, and what the others hear when one ends.
+//! Programs in processes of their own: the example across two processes, and the errors of its peers when one ends.
 
 use std::process::Command;
 
@@ -25,7 +25,7 @@ fn the_example_greets_across_two_processes() {
     assert!(server.is_running());
 }
 
-/// A program, and somebody who watches it.
+/// A program, and a watch on it.
 struct Watched {
     process: Process,
     mesh: Mesh,
@@ -50,14 +50,14 @@ impl Watched {
         self.mesh.discover("short-lived").within(PATIENCE).await.expect("it is there")
     }
 
-    /// Gives the order while a message waits, whose sender is told of the end: a connection that just broke would be
-    /// another error.
+    /// Sends the order while a message waits, whose sender gets the error of a service that ended: a connection that just broke
+    /// would be another error.
     async fn ends_with_goodbye(&mut self, order: &str) {
-        // By its address: under its name, whoever takes its place would be called instead.
+        // By its address: under its name, a replacement would be called instead.
         let address = self.instance.address().expect("it has one").to_string();
         let service = self.mesh.discover(address).within(PATIENCE).await.expect("it is there");
         let call = actix::spawn(service.send(Value::Null).timeout(PATIENCE));
-        // The answer to what was sent later says that the message has arrived.
+        // The reply to a later message shows that this one has arrived.
         service.describe().await.expect("it describes itself");
         self.process.send_line(order);
         let ended = call.await.expect("it ran");
@@ -75,7 +75,7 @@ impl Watched {
 }
 
 async fn next(watch: &mut Watch) -> WatchEvent {
-    actix::clock::timeout(PATIENCE, watch.next()).await.expect("in time").expect("it goes on")
+    actix::clock::timeout(PATIENCE, watch.next()).await.expect("in time").expect("it continues")
 }
 
 #[actix::test]

@@ -1,4 +1,4 @@
-//! The waits as futures: what has come for somebody who is gone by then comes again.
+//! The waits as futures: an item that arrived for a dropped future is delivered again.
 
 use std::sync::Arc;
 use std::thread;
@@ -31,7 +31,7 @@ fn taken(item: Item) -> Packed {
 }
 
 #[test]
-fn what_is_published_once_a_subscription_stands_is_heard() {
+fn items_published_after_the_confirmation_of_a_subscription_arrive() {
     for n in 0..20 {
         let (address, listener) = listening();
         future::send_news_to(address, "n", &number(n)).expect("published");
@@ -70,7 +70,7 @@ fn items_that_came_before_another_are_taken_before_it() {
 }
 
 #[test]
-fn an_item_that_comes_again_is_for_who_waits_already() {
+fn an_item_that_is_put_back_goes_to_a_waiter() {
     let (address, listener) = listening();
     let listener = Arc::new(listener);
     future::send_news_to(address, "n", &number(1)).expect("published");
@@ -90,7 +90,7 @@ fn closing_ends_every_wait() {
         thread::spawn(move || block_on(listener.next(FOREVER)).map(|_| ()))
     };
     let waiters = [waits(), waits()];
-    // Nobody who waits holds up another.
+    // No waiter blocks another.
     assert!(block_on(listener.next(0)).expect("it is open").is_none());
     listener.close();
     for waiter in waiters {
@@ -102,7 +102,7 @@ fn closing_ends_every_wait() {
 }
 
 #[test]
-fn a_message_that_nobody_took_waits_again_before_those_that_came_later() {
+fn a_message_that_was_not_taken_waits_again_before_later_ones() {
     let name = unique("arrivals");
     let address = zero::advertise(&name).expect("advertised");
     let send = |n| meanwhile(move || zero::send_message_to::<u8>(address, n, PATIENCE));
@@ -123,7 +123,7 @@ fn a_message_that_nobody_took_waits_again_before_those_that_came_later() {
     let sender = send(3);
     let untaken = arrival();
     assert!(zero::unadvertise(name).expect("joined"));
-    // Whoever waited is gone, and so is the address: the sender may send it elsewhere.
+    // The waiter is gone, and so is the address: the sender may try elsewhere.
     drop(untaken);
     assert!(matches!(done(sender), Err(ZeroError::Call(error)) if error.is_safe_to_repeat()));
 }

@@ -1,4 +1,4 @@
-//! Messages and replies: order, time-outs, threads, and everything that goes wrong.
+//! Messages and replies: order, timeouts, threads, and all failures.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Barrier, mpsc};
@@ -38,7 +38,7 @@ fn messages_and_replies_are_of_any_type() {
 }
 
 #[test]
-fn a_message_of_another_type_is_told_to_its_sender_and_the_next_is_served() {
+fn a_message_of_another_type_is_an_error_of_its_sender_and_the_next_is_served() {
     let arm = advertised("arm");
     let server = meanwhile(move || zero::wait_for_message_from_autoreply::<Order>(arm, PATIENCE));
     let wrong: Reply<Value> =
@@ -69,7 +69,7 @@ fn a_reply_of_another_type_names_the_problem() {
 }
 
 #[test]
-fn who_waits_again_without_a_reply_has_the_earlier_message_refused() {
+fn waiting_again_without_a_reply_refuses_the_earlier_message() {
     let arm = advertised("arm");
     let senders = [1, 2].map(|number| meanwhile(move || zero::send_message_to::<i32>(arm, number, PATIENCE)));
     let first: i32 = zero::wait_for_message_from(arm, PATIENCE).expect("it waits").expect("a message");
@@ -87,7 +87,7 @@ fn who_waits_again_without_a_reply_has_the_earlier_message_refused() {
 }
 
 #[test]
-fn a_thread_that_ends_without_a_reply_tells_its_sender() {
+fn a_thread_that_ends_without_a_reply_is_an_error_of_the_sender() {
     let arm = advertised("arm");
     let server = meanwhile(move || zero::wait_for_message_from::<Value>(arm, PATIENCE));
     let lost: Reply<Value> = zero::send_message_to(arm, "anybody?", FOREVER);
@@ -131,7 +131,7 @@ fn a_call_that_timed_out_leaves_everything_usable_and_is_not_handed_out() {
 }
 
 #[test]
-fn a_reply_that_comes_too_late_harms_nobody() {
+fn a_late_reply_is_ignored() {
     let arm = advertised("arm");
     let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 1, 0.3));
     let first: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
@@ -144,7 +144,7 @@ fn a_reply_that_comes_too_late_harms_nobody() {
     assert_eq!((second, done(sender).expect("its own reply")), (Some(2), 20));
 }
 
-/// More callers at once than may wait, from another node, so that they travel.
+/// More callers at once than may wait, from another node, so that their messages go over the network.
 #[actix::test]
 async fn many_callers_are_served_in_the_order_of_arrival_also_when_the_queue_is_full() {
     const CALLERS: i64 = 600;
@@ -154,7 +154,7 @@ async fn many_callers_are_served_in_the_order_of_arrival_also_when_the_queue_is_
     let calls: Vec<_> = (0..CALLERS)
         .map(|number| actix::spawn(service.send(Value::from(number)).timeout(PATIENCE)))
         .collect();
-    // This one comes last and gives up; when it has, the others have set out, and more than may wait have arrived.
+    // This one comes last and gives up; when it has, the others' messages are sent, and more than may wait have arrived.
     let last = service.send(Value::Null).timeout(Duration::from_millis(100)).await;
     assert!(last.is_err(), "{last:?}");
     let server = meanwhile(move || {
@@ -203,7 +203,7 @@ fn several_threads_serve_one_address_and_each_caller_gets_its_own_reply() {
 }
 
 #[test]
-fn nobody_at_an_address_is_told_in_time_and_somebody_later_is_found() {
+fn an_address_without_a_listener_is_an_error_in_time_and_a_later_one_is_found() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     joined();
     let started = Instant::now();
@@ -222,7 +222,7 @@ fn nobody_at_an_address_is_told_in_time_and_somebody_later_is_found() {
 }
 
 #[test]
-fn an_address_that_is_in_use_or_not_ours_says_so() {
+fn an_address_that_is_in_use_or_not_ours_is_an_error() {
     joined();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().map(|address| (taken, address)).expect("it has an address");
@@ -243,7 +243,7 @@ fn an_address_that_is_in_use_or_not_ours_says_so() {
 }
 
 #[test]
-fn what_is_too_long_is_refused_and_the_next_is_served() {
+fn a_message_that_is_too_long_is_refused_and_the_next_is_served() {
     let arm = advertised("arm");
     let server = meanwhile(move || -> Result<(), ZeroError> {
         let _: Option<Value> = zero::wait_for_message_from(arm, PATIENCE)?;
@@ -262,7 +262,7 @@ fn what_is_too_long_is_refused_and_the_next_is_served() {
 }
 
 #[test]
-fn who_waits_at_an_address_that_closes_is_told() {
+fn a_waiter_at_an_address_that_closes_gets_an_error() {
     let name = unique("arm");
     let arm = zero::advertise(&name).expect("advertised");
     let (tell, told) = mpsc::channel();
@@ -272,7 +272,7 @@ fn who_waits_at_an_address_that_closes_is_told() {
     });
     told.recv().expect("it is about to wait");
     assert!(zero::unadvertise(&name).expect("joined"));
-    // Whoever comes only now opens the address anew, without a name.
+    // A waiter that comes only now opens the address again, without a name.
     let sender = meanwhile(move || zero::send_message_to::<()>(arm, (), 0.2));
     match done(waiting) {
         Err(ZeroError::Closed) => drop(done(sender)),
@@ -288,7 +288,7 @@ fn messages_at_an_address_that_is_being_closed_may_still_be_replied_to() {
     let sender = meanwhile(move || zero::send_message_to::<u8>(address, 1, PATIENCE));
     let taken = zero::wait_for_message_from::<u8>(address, PATIENCE).expect("it is open");
     let closing = zero::begin_unadvertise(&name).expect("joined").expect("there is such a name");
-    // Whoever comes only now is told, and so is whoever else may want to have the address.
+    // A waiter that comes only now gets the error, and so does anyone else who opens the address.
     let waiting = meanwhile(move || zero::wait_for_message_from::<u8>(address, FOREVER));
     assert!(matches!(done(waiting), Err(ZeroError::Closed)));
     assert!(zero::advertise_at(unique("early"), address).is_err());
@@ -312,7 +312,7 @@ impl Handler<Value> for Echo {
     }
 }
 
-/// In a System, whose arbiter the verbs hold up: nothing of theirs lives there.
+/// In a System, whose arbiter the verbs block: none of their tasks runs there.
 #[actix::test]
 async fn the_verbs_work_inside_an_actix_system_and_call_actors() {
     let other = join().await.expect("another node");
@@ -348,7 +348,7 @@ async fn the_verbs_work_inside_tokio() {
 }
 
 #[test]
-fn a_message_is_sent_for_what_runs() {
+fn a_message_carries_the_trace_context_in_scope() {
     let name = unique("station");
     let (_other, service) = block_on(async move {
         let other = join().await.expect("another node");

@@ -1,4 +1,4 @@
-//! The blocking verbs: NetworkZero's own programs, what makes them better than the originals, and bad input.
+//! The blocking verbs: NetworkZero's own programs, improvements on the originals, and bad input.
 
 #[cfg(target_os = "linux")]
 mod bounds;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use meshzero::{Join, Mesh, zero};
 
-/// Generous: the machine may be busy. Nothing in the tests takes this long when all is well.
+/// Generous, because the machine may be busy. Nothing in the tests takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Joins the verbs' hidden node, which all tests of this process share, to a mesh of its own on loopback.
@@ -48,7 +48,7 @@ fn unique(name: &str) -> String {
     format!("{name}-{:016x}", fastrand::u64(..))
 }
 
-/// A thread whose result, or panic, is passed on by `done`.
+/// A thread whose result, or panic, is returned by `done`.
 fn meanwhile<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
     thread::spawn(work)
 }

@@ -1,4 +1,4 @@
-//! Names and addresses: what may be advertised, where, and how it is found.
+//! Names and addresses: the valid ones, the network that they are advertised on, and finding them.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ fn impossible_names_say_why() {
 }
 
 #[test]
-fn a_name_that_is_not_found_says_what_was_heard() {
+fn a_name_that_is_not_found_lists_the_names_that_are() {
     let heard = unique("somebody");
     zero::advertise(&heard).expect("advertised");
     let started = Instant::now();
@@ -75,7 +75,7 @@ fn a_url_is_refused_at_once_and_says_what_to_write() {
             "{text}"
         );
     }
-    // Any other text may be a name.
+    // Any other text is a valid name.
     let name = unique("scheme://name");
     assert_eq!(zero::advertise(&name).expect("advertised"), zero::discover(&name, PATIENCE).expect("found"));
 }
@@ -177,7 +177,7 @@ fn addresses_are_completed() {
     assert_ne!(zero::address().expect("an address"), zero::address().expect("another one"));
     assert!(zero::address().expect("an address").port() >= 49_152);
     assert!(zero::advertise(unique("dynamic")).expect("an address").port() >= 49_152);
-    // Nobody holds what was only named.
+    // The address was only named, and nobody listens there.
     let named = zero::address().expect("an address");
     drop(std::net::TcpListener::bind(named.socket_addr()).expect("nobody listens there"));
     assert_eq!(zero::advertise_at(unique("named"), named).expect("it is free again"), named);

@@ -1,4 +1,4 @@
-//! News: nothing is lost at the beginning or between two waits, and what is lost later is counted.
+//! News: no item is lost at the beginning or between two waits, and items lost later are counted.
 
 use std::sync::mpsc;
 
@@ -11,7 +11,7 @@ fn advertised(name: &str) -> zero::Address {
     zero::advertise(unique(name)).expect("advertised")
 }
 
-/// Each round in a thread of its own, which is a listener of its own.
+/// Each round runs in a thread of its own, which is a subscriber of its own.
 #[test]
 fn the_first_news_after_a_subscription_are_never_lost() {
     let address = advertised("news");
@@ -46,7 +46,7 @@ fn nothing_is_lost_between_two_waits_and_nothing_comes_twice() {
 }
 
 #[test]
-fn what_is_dropped_is_counted_and_the_rest_arrives() {
+fn dropped_messages_are_counted_and_the_others_arrive() {
     const SENT: u64 = 3_000;
     let address = advertised("news");
     let listen = |wait: zero::Wait| zero::wait_for_news_from::<u64>(address, "", wait);
@@ -72,7 +72,7 @@ fn what_is_dropped_is_counted_and_the_rest_arrives() {
 }
 
 #[test]
-fn data_of_another_type_are_told_and_the_next_arrive() {
+fn data_of_another_type_is_an_error_and_the_next_item_arrives() {
     let address = advertised("news");
     let listen = |wait: zero::Wait| zero::wait_for_news_from::<i32>(address, "", wait);
     assert_eq!(listen(0.into()).expect("subscribed"), None);
@@ -84,7 +84,7 @@ fn data_of_another_type_are_told_and_the_next_arrive() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(listen(PATIENCE.into()).expect("it goes on"), Some(("height".to_owned(), 180)));
+    assert_eq!(listen(PATIENCE.into()).expect("it continues"), Some(("height".to_owned(), 180)));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn impossible_topics_and_empty_lists_say_why() {
     assert!(matches!(zero::send_news_to(address, "long", long), Err(ZeroError::Publish(_))));
 }
 
-/// One that works and one that is not there: the one is heard at once, and the other when it comes.
+/// One publisher that runs and one that is not there: items of the first arrive at once, and of the other when it starts.
 #[test]
 fn publishers_may_come_later_and_start_again() {
     let here = advertised("news");
@@ -121,7 +121,7 @@ fn publishers_may_come_later_and_start_again() {
     for start in ["first", "second"] {
         zero::advertise_at(&name, later).expect("advertised");
         let (stop, stopped) = mpsc::channel::<()>();
-        // It repeats its news, as sensors do, because nobody has confirmed anything to it.
+        // It repeats its news, as sensors do, because nobody confirms a subscription to it.
         let publisher = meanwhile(move || {
             while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
                 zero::send_news_to(later, "later", start).expect("sent");
@@ -135,7 +135,7 @@ fn publishers_may_come_later_and_start_again() {
     }
 }
 
-/// Sent by another node, so that the news travel, and heard in order.
+/// Sent by another node, so that the news goes over the network, and received in order.
 #[actix::test]
 async fn news_of_an_actor_arrive_in_order() {
     struct Quiet;
@@ -165,7 +165,7 @@ async fn news_of_an_actor_arrive_in_order() {
 }
 
 #[test]
-fn every_thread_hears_everything_and_one_address_takes_messages_and_news() {
+fn every_thread_receives_all_news_and_one_address_takes_messages_and_news() {
     let address = advertised("both");
     let (tell, told) = mpsc::channel();
     let listeners: Vec<_> = (0..3)

@@ -1,4 +1,4 @@
-//! A program of its own for the tests of the verbs: it advertises its first argument and ends as it is told by a line.
+//! A program for the tests of the verbs: it advertises its first argument and ends in the way that a line of input says.
 
 #![allow(clippy::print_stdout, reason = "it is heard by its lines")]
 
@@ -14,7 +14,7 @@ fn main() -> Result<(), ZeroError> {
         println!("{error}");
     }
     match order.trim() {
-        // With a subscription, and a thread that waits for ever.
+        // With a subscription, and a thread that waits forever.
         "return" => {
             let own = zero::address()?;
             std::thread::spawn(move || zero::wait_for_message_from::<Value>(own, FOREVER));

@@ -1,4 +1,4 @@
-//! The programs of NetworkZero's documentation, each as its parts would be written, in threads in place of terminals.
+//! The programs of NetworkZero's documentation, each written like its parts, with threads in place of terminals.
 
 use std::fs;
 
@@ -66,7 +66,7 @@ fn autoreply() {
     done(sender).expect("both were answered");
 }
 
-/// news on a topic: every listener hears what it listens to, from its first wait on.
+/// news on a topic: every listener receives its topics, from its first wait on.
 #[test]
 fn news_on_a_topic() {
     let weather = zero::advertise(unique("weather")).expect("advertised");

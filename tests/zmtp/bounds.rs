@@ -1,5 +1,5 @@
-//! Promise 4 for sockets of ZeroMQ: one that sends on and on to an actor that stands still is held up, and one that reads no news
-//! misses them, which is counted.
+//! Promise 4 for ZeroMQ sockets: one that floods an actor that does not read is blocked, and one that does not read its news
+//! misses items, which are counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use super::socket::Socket;
 use crate::bounds::{LENGTH, MANY, send_many, stays_small};
 use crate::pair::{Pair, until};
 
-/// A write that takes longer is held up.
+/// A write that takes longer is blocked.
 const HELD_UP: Duration = Duration::from_millis(500);
 
-/// Handles nothing until it may.
+/// An actor that handles nothing until it is released.
 #[derive(Clone)]
 struct Still(Arc<Semaphore>);
 
@@ -38,7 +38,7 @@ impl Handler<Value> for Still {
 }
 
 #[actix::test]
-async fn a_socket_that_asks_on_and_on_is_held_up() {
+async fn a_socket_that_floods_a_service_with_requests_is_blocked() {
     let pair = Pair::join().await;
     let still = Still(Arc::new(Semaphore::new(0)));
     let gate = Arc::clone(&still.0);
@@ -80,7 +80,7 @@ async fn a_socket_that_reads_no_news_misses_them() {
     send_many("news", || service.publish("load", &item).expect("published")).await;
     let missed = service.stats().news.missed.overflow as usize;
     assert!(missed > 0 && missed < MANY, "{missed} are counted");
-    // It goes on when it is read again.
+    // The news resumes when the socket is read again.
     let [topic, item] = socket.receive().await.try_into().expect("two frames");
     assert!(topic == b"load" && item.len() == LENGTH);
 }

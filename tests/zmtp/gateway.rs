@@ -1,5 +1,5 @@
-//! Promise 4 for the gateway to NetworkZero: whatever its programs advertise, command or leave unread, and whatever the gateway's
-//! owner does not take, is bounded.
+//! Promise 4 for the gateway to NetworkZero: everything that its programs advertise, send or leave unread, and everything that
+//! the gateway's owner does not take, is bounded.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use super::socket::Socket;
 use crate::bounds::{LENGTH, MANY, send_many, stays_small};
 use crate::pair::{PATIENCE, Pair};
 
-/// Names that a gateway keeps of those that are heard, and as many of those that programs of its machine advertise.
+/// The limit of names that a gateway stores from adverts, and of those that programs of its machine advertise.
 const NAMES: usize = 512;
 
-/// A write that takes longer is held up.
+/// A write that takes longer is blocked.
 const HELD_UP: Duration = Duration::from_millis(500);
 
 /// A gateway that is the beacon of this machine.
@@ -35,10 +35,10 @@ async fn open(mesh: &Mesh) -> Gateway {
 }
 
 async fn next(gateway: &mut Gateway) -> GatewayEvent {
-    timeout(PATIENCE, gateway.next()).await.expect("in time").expect("it goes on")
+    timeout(PATIENCE, gateway.next()).await.expect("in time").expect("it continues")
 }
 
-/// A program of this machine that commands the beacon.
+/// A program of this machine that sends commands to the beacon.
 async fn commands(kind: SocketType) -> Socket {
     let beacon = SocketAddr::from((Ipv4Addr::LOCALHOST, COMMAND_PORT));
     let listens = async {
@@ -50,7 +50,7 @@ async fn commands(kind: SocketType) -> Socket {
     Socket::connect(beacon, kind).await
 }
 
-/// The number of names that the beacon knows.
+/// The number of names that the beacon stores.
 async fn known(program: &mut Socket) -> usize {
     let all = program.ask(r#"["discover_all"]"#).await;
     serde_json::from_str::<Vec<(String, String)>>(&all).expect("names and addresses").len()
@@ -60,7 +60,7 @@ fn advertise(name: &str, address: SocketAddr) -> String {
     json!(["advertise", name, address.to_string(), false, 3_600]).to_string()
 }
 
-/// An address at which nobody listens.
+/// An address without a listener.
 fn nowhere() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 1).into()
 }
@@ -106,7 +106,7 @@ async fn names_that_are_heard() {
 }
 
 #[actix::test]
-async fn a_program_that_commands_on_and_on_is_held_up_and_nobody_else_for_long() {
+async fn a_program_that_floods_the_beacon_with_commands_is_blocked_and_others_are_served() {
     let pair = Pair::join().await;
     let _gateway = open(&pair.here).await;
     let mut eager = commands(SocketType::Dealer).await;
@@ -125,14 +125,14 @@ async fn a_program_that_commands_on_and_on_is_held_up_and_nobody_else_for_long()
 }
 
 #[actix::test]
-async fn what_the_owner_of_a_gateway_does_not_take_is_counted() {
+async fn events_that_the_owner_of_a_gateway_does_not_take_are_counted() {
     let pair = Pair::join().await;
     let mut gateway = open(&pair.here).await;
     let mut program = commands(SocketType::Req).await;
     let rounds = 200;
     for _ in 0..rounds {
         let service = pair.here.advertise("arm", Arm::default).await.expect("advertised");
-        // It is told of what comes, and not of what goes.
+        // The program can wait for a new name, and has to poll for a removed one.
         let found = async { while program.ask(r#"["discover", "arm", 1]"#).await == "null" {} };
         timeout(PATIENCE, found).await.expect("in time");
         service.close().await;
@@ -150,7 +150,7 @@ async fn what_the_owner_of_a_gateway_does_not_take_is_counted() {
     assert!(missed > 0 && told + missed == 2 * rounds, "{told} told, {missed} missed");
 }
 
-/// A program of NetworkZero that answers at an address of its own, once the gateway has reached it.
+/// A NetworkZero program that answers at an address of its own, once the gateway has reached it.
 async fn answering(program: &mut Socket) -> Socket {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let address = listener.local_addr().expect("it is bound");

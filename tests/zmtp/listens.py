@@ -1,4 +1,4 @@
-"""A SUB of ZeroMQ listens to what a service publishes: two prefixes, one less, another one."""
+"""A ZeroMQ SUB socket that receives a service's news: two prefixes, then one less, then another."""
 import json, sys, zmq
 
 address, = sys.argv[1:]

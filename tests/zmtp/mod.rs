@@ -1,4 +1,4 @@
-//! Sockets of ZeroMQ at the endpoints of typed and untyped services: raw ones here, pyzmq's besides.
+//! ZeroMQ sockets at the endpoints of typed and untyped services: raw ones here, and pyzmq's.
 
 #[cfg(target_os = "linux")]
 mod bounds;
@@ -59,7 +59,7 @@ impl Handler<Where> for Arm {
     }
 }
 
-/// Answers when it is told to stop waiting, or at once.
+/// Replies after the milliseconds that the message says.
 struct Slow;
 
 impl Actor for Slow {
@@ -102,7 +102,7 @@ async fn a_typed_actor_is_called_by_the_name_of_its_message() {
         let error = socket.ask(wrong).await;
         assert!(error.starts_with(r#"{"error":""#) && error.contains(said), "{wrong}: {error}");
     }
-    assert_eq!(socket.ask(r#"{"Move": {"by": 1}}"#).await, "2.5", "it goes on");
+    assert_eq!(socket.ask(r#"{"Move": {"by": 1}}"#).await, "2.5", "it continues");
 }
 
 #[actix::test]
@@ -114,7 +114,7 @@ async fn one_type_of_message_needs_no_name() {
 }
 
 #[actix::test]
-async fn answers_come_in_the_order_of_the_questions_and_a_busy_service_holds_up_its_caller_only() {
+async fn replies_are_in_the_order_of_the_requests_and_a_busy_service_blocks_its_caller_only() {
     let mut limits = Limits::default();
     limits.mailbox = 4;
     let pair = Pair::join_with(limits).await;
@@ -133,7 +133,7 @@ async fn answers_come_in_the_order_of_the_questions_and_a_busy_service_holds_up_
 }
 
 #[actix::test]
-async fn what_was_asked_before_a_service_closes_is_answered_and_others_are_turned_away() {
+async fn requests_before_a_service_closes_are_answered_and_later_ones_refused() {
     let pair = Pair::join().await;
     let slow = pair.here.advertise("slow", || Slow).handles::<Value>().await.expect("advertised");
     let address = slow.address();
@@ -179,7 +179,7 @@ fn pyzmq_subscribes_and_unsubscribes() {
         }
     };
     eventually(PATIENCE, "it has subscribed", || (service.publisher().subscribers() == 1).then_some(()));
-    // ZMTP does not tell when a subscription stands: what comes first says so.
+    // ZMTP does not confirm a subscription: the first item that arrives does.
     let mut round = 0;
     let first = loop {
         publish(round);

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::pair::PATIENCE;
 
-/// A socket of ZeroMQ, as far as bytes tell.
+/// A ZeroMQ socket, as seen on the wire.
 pub struct Socket {
     stream: TcpStream,
     conversation: ZmtpMachine,
@@ -25,7 +25,7 @@ impl Socket {
         this
     }
 
-    /// The other end of the next connection that somebody makes.
+    /// The peer of the next connection to the listener.
     pub async fn accept(listener: &TcpListener, kind: SocketType) -> Self {
         let (stream, _) = timeout(PATIENCE, listener.accept()).await.expect("in time").expect("a connection");
         Self::shake_hands(stream, kind).await.0
@@ -60,7 +60,7 @@ impl Socket {
         }
     }
 
-    /// The JSON that comes back, as a REQ asks.
+    /// Sends JSON as a REQ socket does, and returns the JSON of the reply.
     pub async fn ask(&mut self, json: &str) -> String {
         self.send(&[b"", json.as_bytes()]).await;
         let [delimiter, reply] = self.receive().await.try_into().expect("two frames");
@@ -68,7 +68,7 @@ impl Socket {
         String::from_utf8(reply).expect("JSON is text")
     }
 
-    /// Whether nothing comes any more but the end.
+    /// Returns whether nothing more arrives but the end of the connection.
     pub async fn ends(&mut self) -> bool {
         self.next().await.is_none()
     }

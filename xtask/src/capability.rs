@@ -1,5 +1,4 @@
-//! What a machine may or may not offer to the tests, and how that is found out: by trying it where the tests
-//! will run.
+//! The capabilities of a machine that some tests need, each probed by trying it where the tests will run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +9,7 @@ use crate::report::Skip;
 use crate::sandbox::Sandbox;
 use crate::{cross, hostile};
 
-/// Something that some tests need and not every machine has. Tests know it by its name.
+/// A capability that some tests need and not every machine has. Tests know it by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Capability {
     /// Networks of namespaces, with packet loss.
@@ -33,7 +32,7 @@ pub(crate) enum Capability {
     Nextest,
 }
 
-/// A program that tests start, the Debian package it comes from, and what needs it.
+/// A program that tests start, the Debian package that contains it, and the capability that needs it.
 pub(crate) const PROGRAMS: &[(&str, &str, Capability)] = &[
     ("ip", "iproute2", Capability::Netns),
     ("bridge", "iproute2", Capability::Netns),
@@ -55,7 +54,7 @@ pub(crate) const PROGRAMS: &[(&str, &str, Capability)] = &[
 ];
 
 impl Capability {
-    /// All of them.
+    /// All capabilities.
     pub(crate) const ALL: [Self; 9] = [
         Self::Netns,
         Self::Avahi,
@@ -68,7 +67,7 @@ impl Capability {
         Self::Nextest,
     ];
 
-    /// The name by which tests know it.
+    /// The name by which tests know the capability.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Netns => "netns",
@@ -83,7 +82,7 @@ impl Capability {
         }
     }
 
-    /// Tries it; what is missing is the reason to skip what needs it.
+    /// Probes the capability. An error is the reason to skip the tests that need it.
     pub(crate) fn probe(self, sandbox: Sandbox, target: &Path) -> Result<(), Skip> {
         let venv = &venv(target);
         let needs = |capability| missing_programs(capability).map_err(|why| self.skip(why));
@@ -137,7 +136,7 @@ impl Capability {
         let what = match self {
             Self::Nextest => "cargo-nextest".to_owned(),
             Self::Wheel => "the Python wheel and its tests".to_owned(),
-            Self::Cross => "other systems: what is compiled for them, Wine and QEMU".to_owned(),
+            Self::Cross => "other systems: cross compilers, Wine and QEMU".to_owned(),
             _ => format!("tests that need {}", self.name()),
         };
         Skip { what, why }
@@ -154,7 +153,7 @@ pub(crate) fn python_in(venv: &Path) -> PathBuf {
     venv.join("bin/python")
 }
 
-/// Makes a namespace with a bridge, a cable and a rule that drops packets by chance, and removes it all.
+/// Creates a namespace with a bridge, a cable and a rule that drops packets at random, and removes them all.
 const NETNS_PROBE: &str = "\
     set -e; a=meshzero-$$-probe-a; b=meshzero-$$-probe-b; \
     trap 'ip netns del $a 2>/dev/null || :; ip netns del $b 2>/dev/null || :' EXIT; \

@@ -1,4 +1,5 @@
-//! The compiler's explanations of mistakes that users make: programs that must not compile, and the sentence that says why.
+//! The compiler's messages about common mistakes of users: programs that must not compile, each with a sentence that its errors
+//! must contain.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,9 +13,9 @@ use crate::process::{Failure, Outcome, read};
 struct Mistake {
     /// Its file, below the project's folder.
     file: &'static str,
-    /// The sentence that explains it.
+    /// The sentence that its errors must contain.
     expected: &'static str,
-    /// A word that tells a user nothing.
+    /// A word that its errors must not contain, because it tells a user nothing.
     unwanted: &'static str,
 }
 
@@ -24,10 +25,10 @@ const MISTAKES: &[Mistake] = &[Mistake {
     unwanted: "meshzero_actors::",
 }];
 
-/// The crates that those programs use.
+/// The crates that these programs use.
 const CRATES: [&str; 2] = ["actix", "meshzero"];
 
-/// Compiles each of them against the libraries that `cargo build` with these options has made.
+/// Compiles each program against the libraries that `cargo build` with these options has built.
 pub(crate) fn check(metadata: &Metadata, options: &[&str]) -> Outcome {
     let mut build = Command::new(env!("CARGO"));
     build.arg("build").args(options).args(["--message-format", "json-render-diagnostics"]);
@@ -41,13 +42,13 @@ pub(crate) fn check(metadata: &Metadata, options: &[&str]) -> Outcome {
 
 fn judge(file: &str, explained: &str, expected: &str, unwanted: &str) -> Outcome {
     if !explained.contains(expected) || explained.contains(unwanted) {
-        let wanted = format!("{expected:?}, and nothing of {unwanted:?}");
-        return Err(Failure(format!("{file}: the compiler should say {wanted}, and says\n{explained}")));
+        let wanted = format!("{expected:?} and not {unwanted:?}");
+        return Err(Failure(format!("{file}: the errors should contain {wanted}; they are\n{explained}")));
     }
     Ok(())
 }
 
-/// The name and the file of each library that is needed, from cargo's messages.
+/// The name and the file of each of these libraries, from cargo's messages.
 fn libraries(messages: &str) -> Vec<(&'static str, PathBuf)> {
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let of_lib = artifacts.filter(|message| {
@@ -84,7 +85,7 @@ fn explanation(file: &Path, libraries: &[(&str, PathBuf)], target: &Path) -> Out
     let output = compile.arg("-o").arg(target.join("mistake.rmeta")).arg(file).output();
     let output = output.map_err(|error| Failure(format!("cannot start rustc: {error}")))?;
     if output.status.success() {
-        return Err(Failure(format!("{} compiles, and must not", file.display())));
+        return Err(Failure(format!("{} compiles, but must not", file.display())));
     }
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }

@@ -1,5 +1,4 @@
-//! Whether what the project depends on is what it allows itself: where packages come from, under which
-//! licences, which of them, and how many.
+//! Checks of the dependencies against the policy: registries, licences, banned packages, and their number.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +6,7 @@ use crate::licence;
 use crate::metadata::{Metadata, Package};
 use crate::policy::{BANNED, LIBRARY, LICENCES, REGISTRY, SINGLE};
 
-/// Everything that is wrong, one sentence each.
+/// Every violation, one sentence each.
 pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     let mut found: Vec<String> =
         metadata.packages.values().flat_map(|package| of_package(metadata, package)).collect();
@@ -16,14 +15,14 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
             metadata.packages.values().filter(|p| p.name == *name).map(|p| p.version.as_str()).collect();
         if versions.len() > 1 {
             let versions = versions.into_iter().collect::<Vec<_>>().join(" and ");
-            found.push(format!("{name} is there in versions {versions}: it must be there once"));
+            found.push(format!("{name} is in the lock file in versions {versions}: only one is allowed"));
         }
     }
     found.extend(too_many(metadata, LIBRARY));
     found
 }
 
-/// How many crates `name` ships with, itself included; none if there is no such member.
+/// The number of crates that `name` ships with, itself included; none if there is no such member.
 pub(crate) fn count(metadata: &Metadata, name: &str) -> Option<usize> {
     let package = metadata.members().find(|package| package.name == name)?;
     let crates: BTreeSet<(&str, &str)> =
@@ -33,9 +32,9 @@ pub(crate) fn count(metadata: &Metadata, name: &str) -> Option<usize> {
 
 fn too_many(metadata: &Metadata, (name, most): (&str, usize)) -> Option<String> {
     match count(metadata, name) {
-        None => Some(format!("the workspace has no member {name}, whose crates are to be counted")),
+        None => Some(format!("{name}, whose crates are counted, is not a member of the workspace")),
         Some(crates) if crates > most => {
-            Some(format!("{name} brings {crates} crates, and {most} are allowed"))
+            Some(format!("{name} depends on {crates} crates, itself included; at most {most} are allowed"))
         }
         Some(_) => None,
     }
@@ -51,7 +50,7 @@ fn of_package(metadata: &Metadata, package: &Package) -> Vec<String> {
         Some(source) => found.push(format!("{called} comes from {source}, and only crates.io is allowed")),
     }
     match &package.licence {
-        None => found.push(format!("{called} does not say its licence")),
+        None => found.push(format!("{called} has no licence in its manifest")),
         Some(licence) if licence::is_allowed(licence, LICENCES) => {}
         Some(licence) => {
             found.push(format!("{called} is licensed under {licence}, which is not on the list"))
@@ -104,7 +103,7 @@ mod tests {
             &broken("tokio", |package| package.licence = Some("GPL-3.0-only".into())),
             "GPL-3.0-only",
         );
-        assert_only(&broken("tokio", |package| package.licence = None), "does not say");
+        assert_only(&broken("tokio", |package| package.licence = None), "no licence in its manifest");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What hostile bytes are tried on: the fuzz targets, and the protocol's tests under the address sanitizer.
+//! Tests with hostile bytes: the fuzz targets, and the protocol's tests under the address sanitizer.
 //!
-//! Both run on the stable toolchain. The fuzzer is LLVM's own, which the crate libfuzzer-sys compiles, and its
-//! instrumentation are passes that the stable compiler has; the sanitizer is asked for as the toolchain's own build does.
+//! Both run on the stable toolchain. The fuzzer is LLVM's own, which the crate libfuzzer-sys compiles, and its instrumentation is
+//! a set of passes of the stable compiler; the sanitizer is enabled as the toolchain's own build enables it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,28 +14,28 @@ use crate::process::{Failure, Outcome, read, run};
 /// The fuzz targets, each the name of a module in `fuzz/src`.
 pub(crate) const TARGETS: &[&str] = &["frames", "hello", "query", "typed", "values", "words", "zmtp"];
 
-/// How long each target runs as a part of all tests.
+/// The time for which each target runs as a part of all tests.
 const SHORT: Duration = Duration::from_secs(6);
 
-/// Building takes no longer, and a target no longer than it was given and this.
+/// The timeout of a build, and of a target beyond the time that it is to run.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
-/// What tells the fuzzer which ways through the code an input takes.
+/// The flags that show the fuzzer the code paths of an input.
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 const SANITIZER: &str = "-Zsanitizer=address";
 
-/// How thoroughly the targets are built.
+/// The thoroughness of the build of the targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
-    /// The protocol alone, as quickly as that goes.
+    /// The protocol alone, as fast as possible.
     Quick,
-    /// With the values of the face, and under the address sanitizer.
+    /// With the dynamic values of the public API, and under the address sanitizer.
     Thorough,
 }
 
-/// Runs every target for a moment, two at a time, on what was kept of earlier runs and on what it makes up.
+/// Runs every target for a moment, two at a time, on the inputs of earlier runs and on generated ones.
 pub(crate) fn fuzz_briefly(root: &Path, target: &Path) -> Outcome {
     let fuzzer = Fuzzer::build(root, target, Build::Quick)?;
     for pair in TARGETS.chunks(2) {
@@ -43,7 +43,7 @@ pub(crate) fn fuzz_briefly(root: &Path, target: &Path) -> Outcome {
             let runs: Vec<_> =
                 pair.iter().map(|name| scope.spawn(|| fuzzer.run(name, SHORT, Stdio::null()))).collect();
             let ended = runs.into_iter().map(|run| {
-                run.join().unwrap_or_else(|_| Err(Failure("a thread of this task has panicked".into())))
+                run.join().unwrap_or_else(|_| Err(Failure("a thread of this task panicked".into())))
             });
             ended.collect::<Outcome<Vec<()>>>()
         })?;
@@ -51,12 +51,12 @@ pub(crate) fn fuzz_briefly(root: &Path, target: &Path) -> Outcome {
     Ok(())
 }
 
-/// Runs one target, or one after the other, for so long each.
+/// Runs one target, or all in turn, for this long each.
 pub(crate) fn fuzz(root: &Path, target: &Path, only: Option<&str>, each: Duration) -> Outcome {
     let chosen: Vec<&str> =
         TARGETS.iter().copied().filter(|name| only.is_none_or(|only| only == *name)).collect();
     if chosen.is_empty() {
-        return Err(Failure(format!("there is no such target; there are {}", TARGETS.join(", "))));
+        return Err(Failure(format!("no such target; the targets are {}", TARGETS.join(", "))));
     }
     let fuzzer = Fuzzer::build(root, target, Build::Thorough)?;
     for name in chosen {
@@ -73,28 +73,28 @@ pub(crate) fn sanitize(target: &Path) -> Outcome {
     let mut command = cargo(&host, SANITIZER);
     command.args(["test", "--quiet", "--locked", "--package", "meshzero-proto", "--lib", "--tests"]);
     command.args(["--target", &host, "--target-dir"]).arg(folder);
-    // Each frame of the stack is several times as large.
+    // Stack frames are several times as large under the sanitizer.
     run(command.env("RUST_MIN_STACK", "16777216"), PATIENCE)
 }
 
-/// Why there can be no fuzzing and no sanitizer here, if so.
+/// Returns the reason for which fuzzing and the sanitizer are impossible here, if there is one.
 pub(crate) fn obstacle() -> Option<String> {
     match host() {
         Ok(host) if host.ends_with("linux-gnu") => None,
-        Ok(host) => Some(format!("it is set up for Linux with glibc, and this is {host}")),
+        Ok(host) => Some(format!("it needs Linux with glibc, and this is {host}")),
         Err(failure) => Some(failure.0),
     }
 }
 
-/// The targets, built.
+/// The built targets.
 struct Fuzzer {
-    /// Where they are.
+    /// The folder of the programs.
     bins: PathBuf,
-    /// What was kept of earlier runs, in the project.
+    /// The inputs of earlier runs, in the project.
     corpus: PathBuf,
-    /// What was found since, and bytes that broke something.
+    /// The inputs found since, and those that broke something.
     found: PathBuf,
-    /// What every run begins with.
+    /// The inputs that every run begins with.
     seeds: PathBuf,
 }
 
@@ -119,7 +119,7 @@ impl Fuzzer {
     fn run(&self, name: &str, time: Duration, output: Stdio) -> Outcome {
         let found = self.found.join(name);
         let broken = self.found.join(format!("{name}-"));
-        let cannot = |error| Failure(format!("cannot make {}: {error}", found.display()));
+        let cannot = |error| Failure(format!("cannot create {}: {error}", found.display()));
         fs::create_dir_all(&found).map_err(cannot)?;
         fs::create_dir_all(self.seeds.join(name)).map_err(cannot)?;
         let mut command = Command::new(self.bins.join(name));
@@ -127,18 +127,18 @@ impl Fuzzer {
         command.arg(format!("-max_total_time={}", time.as_secs()));
         command.arg(format!("-artifact_prefix={}", broken.display()));
         command.args(["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]);
-        // It writes them before it reads them: made by meshzero itself, they follow every change of the protocol.
+        // Each target writes its seeds before it reads them: made by meshzero itself, they follow every change of the protocol.
         command.env("MESHZERO_FUZZ_SEEDS", &self.seeds);
-        // Its sanitizer is without the one for leaks, which needs more rights than a container has.
+        // Without the sanitizer for leaks, which needs more rights than a container has.
         command.env("ASAN_OPTIONS", "detect_leaks=0");
         run(command.stderr(output), time + PATIENCE).map_err(|Failure(why)| {
-            let again = "what broke it lies beside";
-            Failure(format!("{why}; {again} {}: cargo xtask fuzz {name} shows it", broken.display()))
+            let again = "the failing input is at";
+            Failure(format!("{why}; {again} {}: to reproduce, run cargo xtask fuzz {name}", broken.display()))
         })
     }
 }
 
-/// Cargo, with flags for what is built for the host but not for what builds it.
+/// Cargo with flags for the programs of the host, and not for build scripts and macros.
 fn cargo(host: &str, flags: &str) -> Command {
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.replace('-', "_").to_uppercase());
     let mut command = Command::new(env!("CARGO"));
@@ -151,7 +151,7 @@ fn host() -> Outcome<String> {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let told = read(Command::new(rustc).arg("-vV"))?;
     let host = told.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| Failure("rustc does not say what it runs on".into()))
+    host.map(str::to_owned).ok_or_else(|| Failure("rustc does not name its host".into()))
 }
 
 #[cfg(test)]

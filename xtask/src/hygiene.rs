@@ -1,5 +1,5 @@
-//! The project's files as text: Rust, Python and Markdown, which of their lines are shipped, and marks that must not be left
-//! in them.
+//! The project's files as text: Rust, Python and Markdown, the lines of them that are shipped, and marks that must not be left in
+//! them.
 
 use std::fs;
 use std::path::Path;
@@ -8,9 +8,9 @@ use crate::process::{Failure, Outcome};
 
 /// A file of the project.
 pub(crate) struct SourceFile {
-    /// Where it lies below the project's folder, with `/` between folders.
+    /// The path below the project's folder, with `/` between folders.
     pub(crate) path: String,
-    /// What stands in it.
+    /// The content.
     pub(crate) text: String,
 }
 
@@ -19,7 +19,7 @@ pub(crate) fn rust_files(root: &Path) -> Outcome<Vec<SourceFile>> {
     files(root, &[".rs"])
 }
 
-/// Every file of the project whose name ends so, in order.
+/// Every file of the project with one of these endings, in order.
 pub(crate) fn files(root: &Path, endings: &[&str]) -> Outcome<Vec<SourceFile>> {
     let mut files = Vec::new();
     collect(root, "", endings, &mut files)?;
@@ -27,26 +27,26 @@ pub(crate) fn files(root: &Path, endings: &[&str]) -> Outcome<Vec<SourceFile>> {
     Ok(files)
 }
 
-/// Everything that was left behind, one sentence each.
+/// Every mark that was left behind, one sentence each.
 pub(crate) fn violations(files: &[SourceFile]) -> Vec<String> {
     files.iter().flat_map(left_behind).collect()
 }
 
 impl SourceFile {
-    /// Whether nothing of it is shipped.
+    /// Returns whether the whole file is for tests and not shipped.
     pub(crate) fn is_test(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or(&self.path);
         name == "tests.rs" || name.starts_with("test_") || self.path.split('/').any(|part| part == "tests")
     }
 
-    /// The lines that are shipped, with their numbers: not comments, and nothing of a file or a module of tests.
+    /// The shipped lines with their numbers: no comments, and nothing of a file or a module of tests.
     pub(crate) fn shipped_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         let shipped = if self.is_test() { 0 } else { self.lines_before_tests() };
         let numbered = self.text.lines().take(shipped).enumerate();
         numbered.map(|(index, line)| (index + 1, line.trim())).filter(|(_, line)| !line.starts_with("//"))
     }
 
-    /// The number of its lines without a module of tests, which is the last item of its file (clippy sees to it).
+    /// The number of lines without the module of tests, which is the last item of its file (clippy ensures that).
     pub(crate) fn lines_before_tests(&self) -> usize {
         let lines: Vec<&str> = self.text.lines().map(str::trim).collect();
         let opens_tests = |place: &usize| {
@@ -79,12 +79,12 @@ fn collect(folder: &Path, path: &str, endings: &[&str], files: &mut Vec<SourceFi
 }
 
 fn left_behind(file: &SourceFile) -> Vec<String> {
-    // Put together from halves, so that this file is not its own violation.
+    // Joined from halves, so that this file does not violate its own rule.
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ig", "nore"), concat!("todo", "!(")];
     let mut found = Vec::new();
     for (index, line) in file.text.lines().enumerate() {
         for mark in marks.iter().filter(|mark| line.contains(**mark)) {
-            found.push(format!("{}:{} still says {mark}", file.path, index + 1));
+            found.push(format!("{}:{} contains {mark}", file.path, index + 1));
         }
     }
     found
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_behind_is_found() {
+    fn marks_that_were_left_behind_are_found() {
         assert_eq!(violations(&[file("fn done() {}\n".into())]), Vec::<String>::new());
         assert_eq!(violations(&[file(format!("\n// {}: later", concat!("TO", "DO")))]).len(), 1);
         assert_eq!(violations(&[file(format!("{}]\nfn test() {{}}", concat!("#[ig", "nore")))]).len(), 1);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn this_very_file_is_among_the_projects_files() {
+    fn this_file_is_among_the_projects_files() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project");
         let files = rust_files(root).expect("the project is readable");
         assert!(files.iter().any(|file| file.path == "xtask/src/hygiene.rs"));

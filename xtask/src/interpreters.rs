@@ -1,4 +1,4 @@
-//! The interpreters that the wheel is for, as far as this machine has them.
+//! The interpreters that the wheel supports, as far as this machine has them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::process::{find_program, read};
 
-/// The minor versions of Python 3 that the wheel is for, the oldest first.
+/// The minor versions of Python 3 that the wheel supports, the oldest first.
 pub(crate) const SUPPORTED: std::ops::RangeInclusive<u32> = 9..=14;
 
 /// An interpreter that starts and can make virtual environments.
@@ -18,16 +18,16 @@ pub(crate) struct Interpreter {
     pub(crate) version: String,
 }
 
-/// The supported versions, as this machine has them.
+/// The supported versions that this machine has, and those that it lacks.
 #[derive(Debug, Default)]
 pub(crate) struct Interpreters {
-    /// One of each version that was found; the one that is called `python3` comes first.
+    /// One interpreter of each version that was found; the one called `python3` comes first.
     pub(crate) found: Vec<Interpreter>,
-    /// The versions of which there is none.
+    /// The versions without an interpreter.
     pub(crate) missing: Vec<String>,
 }
 
-/// Looks in `PATH`, and among the versions of pyenv if that is there.
+/// Searches `PATH`, and the versions of pyenv if that is installed.
 pub(crate) fn find() -> Interpreters {
     let named = SUPPORTED.rev().map(|minor| format!("python3.{minor}"));
     let programs = std::iter::once("python3".to_owned()).chain(named).filter_map(|name| find_program(&name));
@@ -35,7 +35,7 @@ pub(crate) fn find() -> Interpreters {
     choose(starting)
 }
 
-/// The first of each version.
+/// The first interpreter of each version.
 fn choose(starting: impl Iterator<Item = Interpreter>) -> Interpreters {
     let mut missing: Vec<String> = SUPPORTED.map(|minor| format!("3.{minor}")).collect();
     let mut found = Vec::new();
@@ -48,7 +48,7 @@ fn choose(starting: impl Iterator<Item = Interpreter>) -> Interpreters {
     Interpreters { found, missing }
 }
 
-/// The programs of all versions that pyenv has, whether it has them in `PATH` or not.
+/// The programs of all versions that pyenv has, in `PATH` or not.
 fn of_pyenv() -> Vec<PathBuf> {
     let Ok(root) = read(Command::new("pyenv").arg("root")) else { return Vec::new() };
     let Ok(versions) = fs::read_dir(PathBuf::from(root.trim()).join("versions")) else { return Vec::new() };
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_start_is_no_interpreter() {
+    fn a_program_that_does_not_start_is_no_interpreter() {
         assert_eq!(starting("no-such-interpreter-at-all".into()), None);
     }
 }

@@ -1,8 +1,6 @@
-//! Licence expressions as manifests write them (SPDX, and the old form with slashes), read only as far as to
-//! say whether what they ask for is allowed.
+//! Licence expressions of manifests (SPDX, and the old form with slashes), evaluated against the allowed licences.
 
-/// Whether `expression` can be satisfied with nothing but allowed licences. What cannot be read is not
-/// allowed.
+/// Returns whether `expression` can be satisfied with allowed licences only. An expression that cannot be parsed is not allowed.
 pub(crate) fn is_allowed(expression: &str, allowed: &[&str]) -> bool {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -11,7 +9,7 @@ pub(crate) fn is_allowed(expression: &str, allowed: &[&str]) -> bool {
     verdict == Some(true) && reader.words.is_empty()
 }
 
-/// Reads by recursive descent; `None` is what is not an expression.
+/// A recursive descent parser. `None` means that the input is not an expression.
 struct Reader<'a> {
     words: &'a [&'a str],
     allowed: &'a [&'a str],
@@ -96,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_allowed() {
+    fn expressions_that_cannot_be_parsed_are_not_allowed() {
         for expression in ["", "MIT OR", "(MIT", "MIT)", "MIT MIT", "AND", "OR MIT", "MIT WITH", "()"] {
             assert!(!is_allowed(expression, ALLOWED), "{expression}");
         }

@@ -1,8 +1,10 @@
 //! The project's own tasks, started as `cargo xtask NAME`.
 //!
-//! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel and tries it under the [`interpreters`] that there are, [`stair`], [`folders`], [`dependencies`],
-//! [`publishing`], [`sizes`] and [`hygiene`] read the project, [`compiler`] reads what the compiler tells users, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
-//! [`cross`] tries other systems, and [`mod@test`] puts them in order. [`soak`] is for an evening.
+//! `test` is the largest: [`setup`] installs what the tests need, [`mod@python`] builds the wheel and tests it under the
+//! [`interpreters`] of this machine, [`stair`], [`folders`], [`dependencies`], [`publishing`], [`sizes`], [`words`] and
+//! [`hygiene`] check the project's files, [`compiler`] checks the compiler's messages to users, [`sandbox`] keeps the tests off
+//! every real network, [`hostile`] generates input of hostile peers, [`cross`] tests other systems, and [`mod@test`] puts them in
+//! order. [`soak`] runs for hours.
 
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
 
@@ -50,18 +52,18 @@ Usage: cargo xtask test [--quick]
        cargo xtask wheel
        cargo xtask python
 
-  test          set up what the tests need, as far as your rights allow, then run every check and every test
-  test --quick  the same without setting anything up, without the documentation and without hostile bytes
-  folders       list the floors of folders inside each crate, with what each folder imports from, and what goes up
+  test          install what the tests need, as far as your rights allow, then run every check and every test
+  test --quick  the same without installing anything, without the documentation and without fuzzing
+  folders       list the floors of folders inside each crate, the imports of each folder, and imports that go up
   words         count the doc comments of each crate that begin with a question word, and list phrases to reword
-  fuzz          make up bytes for TARGET, or for one after the other, for N seconds each [default: 60]
+  fuzz          fuzz TARGET, or each target in turn, for N seconds each [default: 60]
   asan          run the protocol's tests under the address sanitizer
-  cross         check it all for Windows, macOS and ARM, and let `mz` of Windows, under Wine, and of ARM, under QEMU, talk with
-                that of this system; installs what that needs, some gigabytes, as `test` does
-  wheel         build the Python wheel that is released, for Linux systems from 2014 on
-  python        build the wheel for its tests and run them, as `test` does, under every version of Python that it is for and
-                that is found; build mz and the examples before
-  soak          let programs work under random faults for so long, and tell how that went
+  cross         check everything for Windows, macOS and ARM, and run conversations of this system's `mz` with that of Windows,
+                under Wine, and of ARM, under QEMU; installs what that needs, some gigabytes, as `test` does
+  wheel         build the Python wheel for release, for Linux systems from 2014 on
+  python        build the wheel for its tests and run them, as `test` does, under every supported version of Python that is
+                found; build mz and the examples first
+  soak          run programs under random faults for N minutes, and report the result
 ";
 
 fn main() -> ExitCode {
@@ -98,9 +100,9 @@ fn fuzz(arguments: &[&str]) -> Outcome {
         ["--seconds", seconds] => (None, *seconds),
         [only] => (Some(*only), "60"),
         [only, "--seconds", seconds] | ["--seconds", seconds, only] => (Some(*only), *seconds),
-        _ => return Err(Failure(format!("this cannot be read\n\n{HELP}"))),
+        _ => return Err(Failure(format!("invalid arguments\n\n{HELP}"))),
     };
-    let seconds = seconds.parse().map_err(|_| Failure(format!("{seconds:?} is no number of seconds")))?;
+    let seconds = seconds.parse().map_err(|_| Failure(format!("{seconds:?} is not a number of seconds")))?;
     let found = Metadata::load()?;
     hostile::fuzz(&found.root, &found.target, only, Duration::from_secs(seconds))
 }
@@ -141,7 +143,7 @@ fn wheel_tests() -> Outcome {
     outcome
 }
 
-/// What is built, and an interpreter with all that is installed from PyPI.
+/// The workspace, and an interpreter with all that is installed from PyPI.
 fn tools() -> Outcome<(Metadata, PathBuf)> {
     let found = Metadata::load()?;
     let venv = capability::venv(&found.target);

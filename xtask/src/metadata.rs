@@ -1,4 +1,4 @@
-//! What cargo says about the workspace and all it depends on, reduced to what the checks read.
+//! Cargo's metadata of the workspace and all its dependencies, reduced to what the checks read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub(crate) struct Metadata {
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
-    /// All that cargo tells of its manifest.
+    /// Its manifest as cargo shows it.
     pub(crate) manifest: Value,
     /// The licence expression of its manifest.
     pub(crate) licence: Option<String>,
@@ -32,9 +32,9 @@ pub(crate) struct Package {
     pub(crate) source: Option<String>,
     /// The folder its manifest lies in.
     pub(crate) folder: PathBuf,
-    /// Whether it belongs to the workspace.
+    /// True if it belongs to the workspace.
     pub(crate) is_member: bool,
-    /// What it depends on.
+    /// The packages that it depends on.
     pub(crate) dependencies: Vec<Dependency>,
 }
 
@@ -43,13 +43,12 @@ pub(crate) struct Package {
 pub(crate) struct Dependency {
     /// The id of the other package.
     pub(crate) id: String,
-    /// Whether it is part of what is shipped, and not only of builds and tests.
+    /// True for a dependency of the shipped code, and not only of builds and tests.
     pub(crate) is_normal: bool,
 }
 
 impl Metadata {
-    /// Asks cargo, without a network and without changing the lock file, which fails if the lock file is out
-    /// of date.
+    /// Asks cargo, without a network and without changing the lock file. Fails if the lock file is out of date.
     pub(crate) fn load() -> Outcome<Self> {
         let arguments = ["metadata", "--format-version", "1", "--locked", "--offline"];
         let text = read(Command::new(env!("CARGO")).args(arguments))?;
@@ -129,7 +128,7 @@ impl Package {
 
 impl Dependency {
     fn parse(json: &Value) -> Option<Self> {
-        // Cargo gives a kind of null to what is neither of a build script nor of tests alone.
+        // The kind is null in cargo's output unless the dependency is of a build script or of tests alone.
         let is_normal = json["dep_kinds"].as_array()?.iter().any(|kind| kind["kind"].is_null());
         Some(Self { id: json["pkg"].as_str()?.to_owned(), is_normal })
     }
@@ -164,7 +163,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_shipped_follows_normal_edges_only_and_ends_on_circles() {
+    fn shipped_packages_follow_normal_edges_only_and_end_on_circles() {
         let mut metadata =
             workspace(&[("a", &["b"]), ("b", &["c", "a"])], &[("c", &["d"]), ("d", &[]), ("e", &[])]);
         if let Some(c) = metadata.packages.get_mut("c") {

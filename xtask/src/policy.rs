@@ -1,4 +1,4 @@
-//! What the project allows itself: every list that a check reads, in one place.
+//! The project's policy: every list that a check reads, in one place.
 
 /// The only place packages may come from.
 pub(crate) const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -19,7 +19,7 @@ pub(crate) const LICENCES: &[&str] = &[
     "Zlib",
 ];
 
-/// Packages that must not come in, whoever asks for them, with the reason.
+/// Packages that must not be dependencies, directly or indirectly, with the reason.
 pub(crate) const BANNED: &[(&str, &str)] = &[
     ("agnostic-mdns", "mdns-sd is the mDNS library"),
     ("astro-dnssd", "mdns-sd is the mDNS library"),
@@ -29,7 +29,7 @@ pub(crate) const BANNED: &[(&str, &str)] = &[
     ("simple-mdns", "mdns-sd is the mDNS library"),
     ("zeroconf", "mdns-sd is the mDNS library"),
     ("actix-broker", "the router is the broker"),
-    ("actix-telepathy", "meshzero is what connects actors"),
+    ("actix-telepathy", "meshzero itself connects actors"),
     ("bastion", "actix is the actor library"),
     ("coerce", "actix is the actor library"),
     ("kameo", "actix is the actor library"),
@@ -39,16 +39,16 @@ pub(crate) const BANNED: &[(&str, &str)] = &[
     ("xtra", "actix is the actor library"),
     ("async-std", "tokio is the runtime"),
     ("smol", "tokio is the runtime"),
-    ("native-tls", "it links a library of the system"),
-    ("openssl-sys", "it links a library of the system"),
+    ("native-tls", "it links a system library"),
+    ("openssl-sys", "it links a system library"),
     ("serde_yaml", "it is not maintained"),
 ];
 
-/// Packages of which two versions at once would be two mailboxes, two runtimes or two wire formats.
+/// Packages of which two versions at once would mean two mailboxes, two runtimes or two wire formats.
 pub(crate) const SINGLE: &[&str] =
     &["actix", "actix-rt", "bincode", "bytes", "mdns-sd", "rmp-serde", "serde", "socket2", "tokio"];
 
-/// The crate that users depend on, and how many crates it may bring, itself included.
+/// The crate that users depend on, and the most crates that it may bring, itself included.
 pub(crate) const LIBRARY: (&str, usize) = ("meshzero", 89);
 
 /// The floors of the stair from the ground up. A crate may depend only on floors below its own.
@@ -65,24 +65,23 @@ pub(crate) const BESIDE: &[&str] = &["meshzero-testing", "xtask"];
 /// The crates that are published, each after those that it depends on.
 pub(crate) const PUBLISHED: &[&str] = &["meshzero-proto", "meshzero-actors", "meshzero", "meshzero-cli"];
 
-/// What a crate must not bring along, not even through others: the crate, what is foreign to it, and why.
+/// Dependencies that a crate must not have, directly or indirectly: the crate, the packages, and the reason.
 pub(crate) const FOREIGN: &[(&str, &[&str], &str)] = &[(
     "meshzero-proto",
     &["actix", "actix-rt", "arc-swap", "if-addrs", "mdns-sd", "mio", "socket2", "tokio"],
     "the protocol is pure: bytes and `now` in, bytes and events out",
 )];
 
-/// Words that must not stand in the code of a folder, tests apart: the folder, files that may, the words, and
-/// why.
+/// Words that must not occur in the code of a folder, tests excepted: the folder, its exceptions, the words, and the reason.
 pub(crate) struct Wording {
     pub(crate) folder: &'static str,
-    /// Files or folders below it which may use the words.
+    /// Files or folders below it that may use the words.
     pub(crate) except: &'static [&'static str],
     pub(crate) words: &'static [&'static str],
     pub(crate) why: &'static str,
 }
 
-/// What the manifests cannot say about the floors, because the standard library needs no dependency.
+/// The rules of the floors that manifests cannot express, because the standard library needs no dependency.
 pub(crate) const WORDINGS: &[Wording] = &[
     Wording {
         folder: "proto/src",
@@ -98,19 +97,19 @@ pub(crate) const WORDINGS: &[Wording] = &[
             "std::process",
             "std::thread",
         ],
-        why: "the protocol has no clock, no sockets and no threads: they are its caller's",
+        why: "the protocol has no clock, no sockets and no threads: they belong to its caller",
     },
     Wording {
         folder: "actors/src",
         except: &["actors/src/discovery/mdns.rs", "actors/src/discovery/mdns/"],
         words: &["mdns_sd"],
-        why: "only the mdns module knows the mDNS library",
+        why: "only the mdns module may use the mDNS library",
     },
     Wording {
         folder: "src",
         except: &[],
         words: &["mdns_sd", "socket2", "TcpListener", "TcpStream", "UdpSocket"],
-        why: "sockets are the actors' floor",
+        why: "sockets belong to meshzero-actors",
     },
 ];
 
@@ -186,21 +185,21 @@ pub(crate) const FOLDERS: &[FolderFloors] = &[
     },
 ];
 
-/// The lines that a Rust or Python file may have at most, a module of tests at its end not counted.
+/// The most lines of a Rust or Python file, without a module of tests at its end.
 pub(crate) const LONGEST_FILE: usize = 500;
 
-/// The lines that a file of tests may have at most.
+/// The most lines of a file of tests.
 pub(crate) const LONGEST_TESTS: usize = 700;
 
-/// Words that a doc comment is not to begin with: a noun phrase or a verb says sooner what it is about.
+/// Words that a doc comment should not begin with: a noun phrase or a verb names its subject sooner.
 pub(crate) const QUESTION_WORDS: &[&str] = &["How", "What", "Where", "Whether", "Who", "Whom", "Whose"];
 
-/// The share of a crate's doc comments that may begin so nevertheless.
+/// The percentage of a crate's doc comments that may begin so nevertheless.
 pub(crate) const QUESTIONS_PERCENT: usize = 5;
 
-/// Phrases that are not plain technical English, in lower case, and what to say instead.
+/// Phrases that are not plain technical English, in lower case, each with its replacement.
 pub(crate) const BANNED_PHRASES: &[(&str, &str)] = &[
-    ("anew", "say again, or restarted"),
+    ("anew", "write \"again\" or \"restarted\""),
     ("as many as may", "name the limit"),
-    ("for ever", "say forever, or without a limit"),
+    ("for ever", "write \"forever\" or \"without a limit\""),
 ];

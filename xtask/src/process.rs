@@ -1,5 +1,4 @@
-//! Running other programs: a command either succeeds within its time or is a failure that says which command
-//! it was.
+//! Child processes with a timeout: a command succeeds, or is a failure that names the command.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,11 +6,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Why a task cannot go on, in words for the person who started it.
+/// The reason for which a task failed, as a sentence for the user.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) String);
 
-/// What a task gives.
+/// The result of a task.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl fmt::Display for Failure {
@@ -20,7 +19,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs `command` with its output shown, and ends it when it takes longer than `within`.
+/// Runs `command` with its output shown, and kills it when it takes longer than `within`.
 pub(crate) fn run(command: &mut Command, within: Duration) -> Outcome {
     let child = command.stdin(Stdio::null()).spawn().map_err(|error| cannot_start(command, &error))?;
     let status =
@@ -28,8 +27,7 @@ pub(crate) fn run(command: &mut Command, within: Duration) -> Outcome {
     if status.success() { Ok(()) } else { Err(Failure(format!("`{}` failed: {status}", shown(command)))) }
 }
 
-/// Runs `command` and returns what it printed to standard output; what it printed to standard error is part
-/// of a failure.
+/// Runs `command` and returns its standard output. A failure includes its standard error.
 pub(crate) fn read(command: &mut Command) -> Outcome<String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| cannot_start(command, &error))?;
     if !output.status.success() {
@@ -39,12 +37,12 @@ pub(crate) fn read(command: &mut Command) -> Outcome<String> {
     String::from_utf8(output.stdout).map_err(|_| Failure(format!("`{}` did not print UTF-8", shown(command))))
 }
 
-/// Where the program of that name is, if there is one.
+/// The path of the program with that name, if there is one.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     program_folders().into_iter().map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Returns where programs are looked for: in `PATH`, and where Debian keeps those that only root needs, and Wine.
+/// The folders that are searched for programs: those of `PATH`, and Debian's for Wine and for programs that only root needs.
 pub(crate) fn program_folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();

@@ -1,4 +1,4 @@
-//! The crates that are published: their manifests say what crates.io and docs.rs show, and their packages can be made.
+//! The published crates: their manifests have all fields that crates.io and docs.rs show, and they can be packaged.
 
 use std::process::Command;
 
@@ -8,13 +8,13 @@ use crate::metadata::{Metadata, Package};
 use crate::policy::PUBLISHED;
 use crate::process::{Outcome, read};
 
-/// Everything that is missing in a manifest, one sentence each.
+/// Every missing field of a manifest, one sentence each.
 pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     let mut found = Vec::new();
     for name in PUBLISHED {
         match metadata.members().find(|member| member.name == *name) {
             Some(member) => found.extend(missing(metadata, member)),
-            None => found.push(format!("{name} is to be published, and the workspace has no such member")),
+            None => found.push(format!("{name} is to be published, but the workspace has no such member")),
         }
     }
     for member in metadata.members().filter(|member| !PUBLISHED.contains(&member.name.as_str())) {
@@ -28,7 +28,7 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     found
 }
 
-/// Makes the packages without compiling them: each finds the files and the versions that its manifest names.
+/// Packages the crates without compiling them: each finds the files and the versions that its manifest names.
 pub(crate) fn package() -> Outcome {
     let mut command = Command::new(env!("CARGO"));
     command.args(["package", "--no-verify", "--allow-dirty", "--locked", "--offline"]);
@@ -45,17 +45,17 @@ fn missing(metadata: &Metadata, package: &Package) -> Vec<String> {
         }
     }
     for field in ["keywords", "categories"] {
-        // crates.io takes five of each.
+        // crates.io accepts at most five of each.
         if manifest[field].as_array().is_none_or(|list| list.is_empty() || list.len() > 5) {
             found.push(format!("{} is published without `{field}`, or with more than five", package.name));
         }
     }
     let is_library = manifest["targets"].as_array().is_some_and(|targets| targets.iter().any(is_lib));
     if is_library && manifest["metadata"]["docs"]["rs"]["all-features"] != true {
-        found.push(format!("{} does not ask docs.rs for all features", package.name));
+        found.push(format!("{} is published without `all-features` for docs.rs", package.name));
     }
     if !may_be_published(package) {
-        found.push(format!("{} is to be published, and its manifest says `publish = false`", package.name));
+        found.push(format!("{} is to be published, but its manifest says `publish = false`", package.name));
     }
     for dependency in package.dependencies.iter().filter(|dependency| dependency.is_normal) {
         let other = metadata.packages.get(&dependency.id).filter(|other| other.is_member);
@@ -66,7 +66,7 @@ fn missing(metadata: &Metadata, package: &Package) -> Vec<String> {
     found
 }
 
-/// Cargo tells of the registries that a crate may go to: an empty list for none of them.
+/// The registries that a crate may be published to are in cargo's metadata: an empty list if there are none.
 fn may_be_published(package: &Package) -> bool {
     package.manifest["publish"].as_array().is_none_or(|registries| !registries.is_empty())
 }
@@ -82,7 +82,7 @@ mod tests {
     use crate::metadata::tests::workspace;
     use serde_json::json;
 
-    /// All crates that are to be published, complete, and one that is not.
+    /// Complete crates that are to be published, and one crate that is not.
     fn good() -> Metadata {
         let names: Vec<(&str, &[&str])> =
             PUBLISHED.iter().chain(&["xtask"]).map(|name| (*name, &[] as &[&str])).collect();
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_published_crate_that_may_not_go_out_and_one_that_may_by_mistake_are_found() {
         let found = with("meshzero", |package| package.manifest["publish"] = json!([]));
-        assert_only(&found, "meshzero is to be published, and its manifest says");
+        assert_only(&found, "meshzero is to be published, but its manifest says");
         let found = with("xtask", |package| package.manifest["publish"] = Value::Null);
         assert_only(&found, "xtask is not to be published");
         let mut metadata = good();

@@ -1,4 +1,4 @@
-//! The Python wheel: built for its tests with what is compiled already, and for release for as many systems as possible.
+//! The Python wheel: built for its tests from what is compiled already, and for release for as many systems as possible.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,13 +16,13 @@ use crate::sandbox::Sandbox;
 /// The folder of the package, below the project's.
 const PACKAGE: &str = "apps/python";
 
-/// Compiling it all takes minutes; nothing takes this long.
+/// The timeout of each step; compiling everything takes minutes.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
-/// The oldest system that released wheels are for, as pip names it.
+/// The oldest system that released wheels support, as pip names it.
 const OLDEST: &str = "manylinux_2_17";
 
-/// The tests whose subject is not the same in all versions of Python: asyncio, threads, signals and the interpreter itself.
+/// The tests whose subject differs between versions of Python: asyncio, threads, signals and the interpreter itself.
 const DIFFERENT: &[&str] = &[
     "tests.test_aio",
     "tests.test_ends",
@@ -32,9 +32,9 @@ const DIFFERENT: &[&str] = &[
     "tests.test_start",
 ];
 
-/// Builds the wheel, which is one for all versions of Python, and runs its tests under each that this machine has: all of them
-/// under the first, and the others' own under those. `tools` is an interpreter that has maturin; `mz` and the examples have
-/// been built before.
+/// Builds the wheel, which is one for all versions of Python, and runs its tests under each version of this machine: all of them
+/// under the first, and those of [`DIFFERENT`] under the others. `tools` is an interpreter that has maturin; `mz` and the
+/// examples have been built before.
 pub(crate) fn test(report: &mut Report, metadata: &Metadata, tools: &Path, sandbox: Sandbox) -> Outcome {
     let wheel = report.step("the Python wheel", || {
         let wheels = metadata.target.join("wheels-test");
@@ -55,14 +55,10 @@ pub(crate) fn test(report: &mut Report, metadata: &Metadata, tools: &Path, sandb
             why: "no such interpreter is in PATH or among the versions of pyenv".to_owned(),
         });
     }
-    if found.is_empty() {
-        Err(Failure("no interpreter that the wheel is for starts here".into()))
-    } else {
-        Ok(())
-    }
+    if found.is_empty() { Err(Failure("no supported version of Python starts here".into())) } else { Ok(()) }
 }
 
-/// Installs the wheel where there is nothing else, and says with which interpreter.
+/// Installs the wheel into an empty environment, and returns its interpreter.
 fn install(metadata: &Metadata, interpreter: &Interpreter, wheel: &Path) -> Outcome<PathBuf> {
     let venv = metadata.target.join(format!("wheel-venv-{}", interpreter.version));
     run(Command::new(&interpreter.program).args(["-m", "venv", "--clear"]).arg(&venv), PATIENCE)?;
@@ -72,28 +68,28 @@ fn install(metadata: &Metadata, interpreter: &Interpreter, wheel: &Path) -> Outc
     Ok(python)
 }
 
-/// Runs tests of the installed wheel: whatever the interpreter would warn of is an error.
+/// Runs tests of the installed wheel. Every warning of the interpreter is an error.
 fn run_tests(metadata: &Metadata, python: &Path, tools: &Path, sandbox: Sandbox, which: &[&str]) -> Outcome {
     let mut tests = sandbox.command(&python.to_string_lossy());
     tests
         .args(["-X", "dev", "-W", "error", "-m", "unittest"])
         .args(which)
         .current_dir(metadata.root.join(PACKAGE))
-        // Its own bytecode would lie in the project.
+        // Python would write its bytecode into the project.
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("MESHZERO_TEST_TOOLS", tools)
         .env("MESHZERO_TEST_BUILT", metadata.target.join("debug"));
     run(&mut tests, PATIENCE)
 }
 
-/// Builds the wheel that is released, and says where it is. It needs no container: zig brings the libraries of old systems.
+/// Builds the wheel for release, and returns its path. It needs no container: zig brings the libraries of old systems.
 pub(crate) fn release(metadata: &Metadata, tools: &Path) -> Outcome<PathBuf> {
     let arguments = ["--release", "--locked", "--zig", "--compatibility", OLDEST];
     build(metadata, tools, &metadata.target.join("wheels"), &arguments)
 }
 
 fn build(metadata: &Metadata, tools: &Path, into: &Path, arguments: &[&str]) -> Outcome<PathBuf> {
-    let failed = |error| Failure(format!("cannot make room in {}: {error}", into.display()));
+    let failed = |error| Failure(format!("cannot clear {}: {error}", into.display()));
     if into.exists() {
         fs::remove_dir_all(into).map_err(failed)?;
     }

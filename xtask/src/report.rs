@@ -1,27 +1,27 @@
-//! What a run tells: one line per step with its duration, and at the end what was skipped and why.
+//! The report of a run: one line per step with its duration, and at the end the skipped parts with their reasons.
 
 use std::time::{Duration, Instant};
 
 use crate::process::Outcome;
 
-/// The account of one run.
+/// The report of one run.
 #[derive(Default)]
 pub(crate) struct Report {
     steps: Vec<(String, Duration)>,
     skipped: Vec<Skip>,
 }
 
-/// Something that was left out, and the reason.
+/// A skipped part, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Skip {
-    /// What was left out.
+    /// The name of the skipped part.
     pub(crate) what: String,
-    /// Why, and what would change it.
+    /// The reason, and what would change it.
     pub(crate) why: String,
 }
 
 impl Report {
-    /// Announces a step, does it, and notes how long it took.
+    /// Announces a step, runs it, and records its duration.
     pub(crate) fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
         println!("==> {name}");
         let started = Instant::now();
@@ -33,13 +33,13 @@ impl Report {
         outcome
     }
 
-    /// Notes what was left out.
+    /// Records a skipped part.
     pub(crate) fn skip(&mut self, skip: Skip) {
         println!("skipped: {}: {}", skip.what, skip.why);
         self.skipped.push(skip);
     }
 
-    /// The account of the whole run, several lines long.
+    /// The summary of the whole run, several lines long.
     pub(crate) fn summary(&self) -> String {
         let mut text = String::from("\n");
         for (name, took) in &self.steps {

@@ -1,5 +1,4 @@
-//! Where tests run: in a private network that has nothing but a loopback interface, wherever the system
-//! allows that.
+//! The network that tests run in: a private one with only a loopback interface, where the system allows that.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -7,13 +6,12 @@ use std::process::Command;
 use crate::process::{program_folders, read};
 use crate::report::Skip;
 
-/// The strongest separation from real networks that was found to work here.
+/// The strongest isolation from real networks that works here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sandbox {
     /// A fresh network namespace.
     Root,
-    /// The same for somebody who is not root: a user namespace whose `/run` is its own, because `ip netns`
-    /// writes there.
+    /// The same for a user other than root: a user namespace whose `/run` is its own, because `ip netns` writes there.
     User,
     /// The machine's own network, of which the tests are asked to use loopback alone.
     Loopback,
@@ -24,13 +22,13 @@ const ENTER: &str = "ip link set lo up && exec \"$@\"";
 const ENTER_AS_USER: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && exec \"$@\"";
 
 impl Sandbox {
-    /// Tries the strongest first.
+    /// Finds the strongest isolation that works.
     pub(crate) fn find() -> Self {
         let works = |sandbox: &Self| read(&mut sandbox.command("true")).is_ok();
         [Self::Root, Self::User].into_iter().find(works).unwrap_or(Self::Loopback)
     }
 
-    /// What is left out when the separation is not complete.
+    /// The parts that are skipped because the isolation is not complete.
     pub(crate) fn weakness(self) -> Option<Skip> {
         (self == Self::Loopback).then(|| Skip {
             what: "a private network namespace for the tests".into(),
@@ -52,13 +50,13 @@ impl Sandbox {
                 command
             }
         };
-        // What the user has set for a mesh of their own is not what the tests are about.
+        // The user's settings for a mesh of their own must not affect the tests.
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MESHZERO_"))
         {
             command.env_remove(name);
         }
-        // Loopback is all there is inside too; hosts of a test's own network do not inherit this.
+        // Loopback is the only interface inside too; hosts of a test's own network do not inherit this.
         command.env("MESHZERO_INTERFACES", "lo").env("PATH", search_path());
         command
     }
@@ -71,7 +69,7 @@ impl Sandbox {
     }
 }
 
-/// The user's search path and where Debian keeps what only root needs, which is what somebody inside is.
+/// The user's search path, and Debian's folders of programs for root, which is the user inside.
 fn search_path() -> OsString {
     std::env::join_paths(program_folders()).unwrap_or_else(|_| std::env::var_os("PATH").unwrap_or_default())
 }

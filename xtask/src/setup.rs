@@ -1,4 +1,4 @@
-//! Installing what the tests need and the machine lacks, as far as the user's rights allow.
+//! Installs what the tests need and the machine lacks, as far as the user's rights allow.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::cross::toolchain::{self, Toolchain};
 use crate::process::{Failure, Outcome, find_program, read, run};
 use crate::report::Skip;
 
-/// What is installed from PyPI: other people's programs that tests talk to, and what the wheel is built and checked with.
+/// The packages from PyPI: other people's programs that tests talk to, and the tools that build and check the wheel.
 const PACKAGES: &[&str] = &[
     "zeroconf==0.154.0",
     "maturin==1.16.0",
@@ -21,16 +21,17 @@ const PACKAGES: &[&str] = &[
     "ziglang==0.15.2",
 ];
 
-/// The same without what it asks for: it wants a netifaces that has to be compiled, and finds the one above.
+/// Packages installed without their dependencies: networkzero requires a netifaces that has to be compiled, and works with the
+/// one above.
 const ALONE: &[&str] = &["networkzero==1.0b1"];
 
-/// Where Debian asks whether a service may start when its package is installed.
+/// Debian's policy file, which decides whether a service may start when its package is installed.
 const START_POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// A slow mirror is no failure; one that says nothing for this long is.
+/// The longest silence of a mirror before it counts as a failure. A slow mirror does not.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Installs what is missing, and tells what could not be installed.
+/// Installs what is missing, and returns what could not be installed.
 pub(crate) fn install(venv: &Path) -> Vec<Skip> {
     let mut skipped = Vec::new();
     skipped.extend(install_missing(&missing_packages()));
@@ -42,15 +43,15 @@ pub(crate) fn install(venv: &Path) -> Vec<Skip> {
     skipped
 }
 
-/// The same for what is compiled for other systems, and run as if this were one of them: gigabytes, which nothing else needs.
-/// Where the system does not offer them, nothing is installed, and what needs them is skipped.
+/// Installs the tools that compile and run programs of other systems: gigabytes, which nothing else needs. Where the system does
+/// not offer them, nothing is installed, and the steps that need them are skipped.
 pub(crate) fn install_for_cross(target: &Path) -> Vec<Skip> {
     let toolchain = Toolchain::below(target);
     let packages = missing_packages_for_cross();
     if cross::obstacle().is_some() || (packages.is_empty() && toolchain.is_there()) {
         return Vec::new();
     }
-    // Without lists nothing is offered. Old ones do for somebody who may not have new ones.
+    // Nothing is offered without package lists. Old ones suffice for a user without the right to update them.
     let updated = if has_rights() { apt(&["update"]) } else { Ok(()) };
     if updated.is_ok() && !toolchain::is_offered() {
         return Vec::new();
@@ -72,12 +73,12 @@ fn install_missing(packages: &[&str]) -> Option<Skip> {
     let result = if has_rights() {
         install_packages(packages)
     } else {
-        Err(Failure(format!("this needs root on Debian or its kin: apt-get install {listed}")))
+        Err(Failure(format!("needs root on Debian or a derivative: apt-get install {listed}")))
     };
     result.err().map(|Failure(why)| Skip { what: format!("installing {listed}"), why })
 }
 
-/// Whether packages can be installed here at all.
+/// Returns whether packages can be installed here at all.
 pub(crate) fn has_rights() -> bool {
     let is_root = read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     is_root && find_program("apt-get").is_some()
@@ -85,7 +86,7 @@ pub(crate) fn has_rights() -> bool {
 
 fn missing_packages() -> Vec<&'static str> {
     let mut packages = packages_without_a_program(|what_for| what_for != Capability::Cross);
-    // Debian splits what makes virtual environments from the interpreter.
+    // Debian packages the module for virtual environments apart from the interpreter.
     if read(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_err() {
         packages.push("python3-venv");
     }
@@ -96,7 +97,7 @@ fn missing_packages() -> Vec<&'static str> {
 
 fn missing_packages_for_cross() -> Vec<&'static str> {
     let mut packages = packages_without_a_program(|what_for| what_for == Capability::Cross);
-    // The cross compiler alone links nothing.
+    // The cross compiler alone cannot link.
     if !Path::new("/usr/aarch64-linux-gnu/lib/crt1.o").exists() {
         packages.push("libc6-dev-arm64-cross");
     }
@@ -115,7 +116,7 @@ fn apt(arguments: &[&str]) -> Outcome {
         .env("DEBIAN_FRONTEND", "noninteractive")
         .args(["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"])
         .args(arguments);
-    // What is unpacked in which order interests nobody; errors go to standard error.
+    // The progress of the installation is of no interest; errors go to standard error.
     run(command.stdout(Stdio::null()), PATIENCE)
 }
 
@@ -148,8 +149,8 @@ fn install_from_pypi(venv: &Path) -> Outcome {
     install(&["--no-deps"], ALONE)
 }
 
-/// While it lives, installing a package starts no service: the tests start a daemon of their own in a network
-/// of their own, and one on the machine's network is nothing they asked for.
+/// A guard while which installing a package starts no service: the tests start daemons of their own in networks of their own, and
+/// none on the machine's network.
 struct NoServiceStart {
     is_ours: bool,
 }
@@ -172,7 +173,9 @@ impl Drop for NoServiceStart {
         if self.is_ours
             && let Err(error) = fs::remove_file(START_POLICY)
         {
-            eprintln!("{START_POLICY} stays behind, and no service will start when it is installed: {error}");
+            eprintln!(
+                "{START_POLICY} could not be removed, so no service starts when it is installed: {error}"
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ fn too_long(file: &SourceFile) -> Option<String> {
         (file.lines_before_tests(), LONGEST_FILE, "a file without its tests")
     };
     (lines > most)
-        .then(|| format!("{} has {lines} lines, and {counted} may have {most}: split it", file.path))
+        .then(|| format!("{} has {lines} lines; {counted} may have at most {most}: split it", file.path))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: builds what the soak needs as it is used, and runs it off every real network.
+//! `cargo xtask soak`: builds the soak in release mode, and runs it off every real network.
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use crate::metadata::Metadata;
 use crate::process::{Outcome, run};
 use crate::sandbox::Sandbox;
 
-/// No build takes this long.
+/// The timeout of the build.
 const BUILD: Duration = Duration::from_secs(60 * 60);
 
-/// No soak does.
+/// The timeout of the soak.
 const SOAK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Builds and runs it, with the options of the soak itself.

@@ -1,5 +1,5 @@
-//! Whether the floors form a stair: nothing depends on a floor that is not below its own, and no floor knows
-//! what is foreign to it.
+//! The order of the crates: no crate depends on one that is not on a floor below its own, and no floor uses what is foreign to
+//! it.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use crate::metadata::{Metadata, Package};
 use crate::policy::{BESIDE, FLOORS, FOREIGN, WORDINGS, Wording};
 use crate::process::Outcome;
 
-/// Every step upward between the crates of the workspace, one sentence each.
+/// Every dependency upward between the crates of the workspace, one sentence each.
 pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     let mut found = Vec::new();
     for expected in FLOORS.iter().copied().flatten().chain(BESIDE) {
         if !metadata.members().any(|member| member.name == *expected) {
-            found.push(format!("{expected} has no crate, although the stair names it"));
+            found.push(format!("{expected} is on a floor of the stair, but there is no such crate"));
         }
     }
     for member in metadata.members() {
@@ -23,7 +23,7 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
         for member in metadata.members().filter(|member| member.name == *name) {
             let shipped = metadata.shipped_with(member);
             let wrong = shipped.iter().filter(|package| foreign.contains(&package.name.as_str()));
-            found.extend(wrong.map(|package| format!("{name} brings {}: {why}", package.name)));
+            found.extend(wrong.map(|package| format!("{name} depends on {}: {why}", package.name)));
         }
     }
     found
@@ -37,7 +37,7 @@ pub(crate) fn foreign_words(root: &Path) -> Outcome<Vec<String>> {
 
 fn upward(metadata: &Metadata, member: &Package) -> Vec<String> {
     let Some(floor) = floor_of(&member.name) else {
-        return vec![format!("{} is a member of the workspace, and on no floor of the stair", member.name)];
+        return vec![format!("{} is a member of the workspace, but on no floor of the stair", member.name)];
     };
     let mut found = Vec::new();
     for dependency in &member.dependencies {
@@ -50,7 +50,8 @@ fn upward(metadata: &Metadata, member: &Package) -> Vec<String> {
             (Floor::Beside, _) | (_, None) => false,
         };
         if !is_down {
-            found.push(format!("{} depends on {}, which is not below it", member.name, other.name));
+            found
+                .push(format!("{} depends on {}, which is not on a floor below it", member.name, other.name));
         }
     }
     found
@@ -58,7 +59,7 @@ fn upward(metadata: &Metadata, member: &Package) -> Vec<String> {
 
 #[derive(Clone, Copy)]
 enum Floor {
-    /// How far up, from 0.
+    /// The number of the floor, counted from 0 at the ground.
     Level(usize),
     Beside,
 }
@@ -78,7 +79,7 @@ fn foreign_in(file: &SourceFile, wording: &Wording) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in file.shipped_lines() {
         for word in wording.words.iter().filter(|word| line.contains(**word)) {
-            found.push(format!("{}:{number} names {word}: {}", file.path, wording.why));
+            found.push(format!("{}:{number} contains {word}: {}", file.path, wording.why));
         }
     }
     found
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_foreign_is_found_through_others() {
+    fn foreign_packages_are_found_through_others() {
         assert_eq!(with_edge("meshzero-proto", "codec").len(), 1);
         assert_eq!(with_edge("meshzero-proto", "tokio").len(), 1);
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and every test, in the order in which a failure is found soonest.
+//! `cargo xtask test`: every check and every test, those first that find a failure soonest.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -11,10 +11,11 @@ use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
 use crate::{
-    compiler, cross, dependencies, folders, hostile, hygiene, policy, publishing, python, setup, sizes, stair,
+    compiler, cross, dependencies, folders, hostile, hygiene, policy, publishing, python, setup, sizes,
+    stair, words,
 };
 
-/// How much of it is wanted.
+/// The extent of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// Everything.
@@ -23,17 +24,17 @@ pub(crate) enum Scope {
     Quick,
 }
 
-/// No step of cargo takes this long; one that does hangs.
+/// The timeout of a step of cargo.
 const STEP: Duration = Duration::from_secs(30 * 60);
 
-/// Does it all and prints the account.
+/// Runs all steps and prints the report.
 pub(crate) fn start(scope: Scope) -> ExitCode {
     let mut report = Report::default();
     let outcome = all(&mut report, scope);
     println!("{}", report.summary());
     match outcome {
         Ok(()) => {
-            println!("all is well");
+            println!("all checks passed");
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -58,6 +59,7 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     report.step("dependencies", || check_dependencies(&metadata))?;
     report.step("the stair", || check_stair(&metadata))?;
     report.step("hygiene", || check_hygiene(&metadata))?;
+    report.step("words", || none_of(&words::violations(&metadata)?))?;
     report.step("packages", || {
         none_of(&publishing::violations(&metadata))?;
         publishing::package()
@@ -118,7 +120,7 @@ fn prepare(report: &mut Report, scope: Scope, metadata: &Metadata) -> Outcome<Sc
             skipped.extend(setup::install_for_cross(&metadata.target));
             Ok(skipped)
         })?;
-        // A server that tests for others must not quietly test less than it could.
+        // A CI server must not quietly test less than it could.
         let must_succeed = env::var_os("CI").is_some() && setup::has_rights();
         let failed = skipped.first().filter(|_| must_succeed);
         if let Some(Skip { what, why }) = failed {
@@ -142,18 +144,18 @@ fn prepare(report: &mut Report, scope: Scope, metadata: &Metadata) -> Outcome<Sc
     Ok(Scene { sandbox, present, python: python_in(&venv), skips })
 }
 
-/// Where and with what the tests run.
+/// The environment that the tests run in.
 struct Scene {
     sandbox: Sandbox,
     present: Vec<Capability>,
-    /// The interpreter that has what was installed from PyPI.
+    /// The interpreter that has the packages from PyPI.
     python: PathBuf,
-    /// Where a test that skips itself says so.
+    /// The file to which a skipped test appends a line.
     skips: PathBuf,
 }
 
 impl Scene {
-    /// Everything but the documentation tests.
+    /// Runs all tests but the documentation tests.
     fn run_tests(&self) -> Outcome {
         if self.present.contains(&Capability::Nextest) {
             return self.cargo(&["nextest", "run", "--workspace", ALL_FEATURES, LOCKED, OFFLINE]);
@@ -171,7 +173,7 @@ impl Scene {
         ])
     }
 
-    /// Cargo where the tests are to run, told what they must find there.
+    /// Runs cargo inside the sandbox, with the capabilities that the tests must find there.
     fn cargo(&self, arguments: &[&str]) -> Outcome {
         let required: Vec<&str> = self.present.iter().map(|capability| capability.name()).collect();
         let mut command = self.sandbox.command(env!("CARGO"));
@@ -183,7 +185,7 @@ impl Scene {
         run(&mut command, STEP)
     }
 
-    /// Takes over what the tests said they skipped.
+    /// Adds the skips of the tests to the report.
     fn collect_skips(&self, report: &mut Report) -> Outcome {
         let text = fs::read_to_string(&self.skips)
             .map_err(|error| Failure(format!("cannot read {}: {error}", self.skips.display())))?;
@@ -197,7 +199,7 @@ impl Scene {
 fn check_dependencies(metadata: &Metadata) -> Outcome {
     let (library, most) = policy::LIBRARY;
     if let Some(crates) = dependencies::count(metadata, library) {
-        println!("{library} brings {crates} crates, of {most} allowed");
+        println!("{library} depends on {crates} crates, itself included; at most {most} are allowed");
     }
     none_of(&dependencies::violations(metadata))
 }

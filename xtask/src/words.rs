@@ -13,7 +13,7 @@ use crate::process::Outcome;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Comments {
     pub(crate) all: usize,
-    /// Where those are that begin with a question word, as `path:line`.
+    /// The places of those that begin with a question word, as `path:line`.
     pub(crate) questions: Vec<String>,
 }
 
@@ -26,8 +26,8 @@ pub(crate) fn violations(metadata: &Metadata) -> Outcome<Vec<String>> {
     Ok(found)
 }
 
-/// Each crate that has too many doc comments with a question word, one sentence each. `crates` are their names and their folders
-/// below the project's.
+/// Each crate that has too many doc comments with a question word, one sentence each. `crates` lists names and folders below the
+/// project's.
 fn questions(crates: &[(String, String)], files: &[&SourceFile]) -> Vec<String> {
     let counted = count(crates, files);
     let too_many = counted.iter().filter(|(_, comments)| comments.percent() > QUESTIONS_PERCENT);
@@ -55,7 +55,7 @@ pub(crate) fn count(crates: &[(String, String)], files: &[&SourceFile]) -> BTree
 
 /// Every phrase that is not to be used, one sentence each.
 fn phrases(files: &[SourceFile]) -> Vec<String> {
-    // The list itself has to name them.
+    // The list itself contains the phrases.
     files.iter().filter(|file| file.path != "xtask/src/policy.rs").flat_map(phrases_in).collect()
 }
 
@@ -67,7 +67,7 @@ impl Comments {
 
     fn sentence(&self, name: &str) -> String {
         let places = self.questions.join("\n  ");
-        format!("{name}: {self}; at most {QUESTIONS_PERCENT} % may\n  {places}")
+        format!("{name}: {self}; the limit is {QUESTIONS_PERCENT} %\n  {places}")
     }
 }
 
@@ -98,13 +98,13 @@ fn phrases_in(file: &SourceFile) -> Vec<String> {
     for (index, line) in file.text.lines().enumerate() {
         let line = line.to_lowercase();
         for (phrase, better) in BANNED_PHRASES.iter().filter(|(phrase, _)| has_phrase(&line, phrase)) {
-            found.push(format!("{}:{} says {phrase:?}: {better}", file.path, index + 1));
+            found.push(format!("{}:{} contains {phrase:?}: {better}", file.path, index + 1));
         }
     }
     found
 }
 
-/// Whether the phrase is there, and not as a part of a longer word or a name.
+/// Returns whether the line contains the phrase, and not as a part of a longer word or a name.
 fn has_phrase(line: &str, phrase: &str) -> bool {
     let is_word = |character: char| character.is_alphanumeric() || character == '_';
     line.match_indices(phrase)
@@ -123,7 +123,7 @@ mod tests {
         [("whole", ""), ("part", "part")].map(|(name, folder)| (name.to_owned(), folder.to_owned())).to_vec()
     }
 
-    /// So many doc comments, and so many of them with a question word.
+    /// A number of doc comments, some of them with a question word.
     fn comments(all: usize, questions: usize) -> String {
         let question = "/// Whether it is so,\n/// and what follows.\nfn f() {}\n".repeat(questions);
         question + &"/// Returns it.\n///\n/// What is more.\nfn g() {}\n".repeat(all - questions)
@@ -137,7 +137,7 @@ mod tests {
         let found = questions(&crates(), &[&file("src/a.rs", comments(100, most + 1))]);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(
-            found[0].starts_with("whole: 6 of 100 doc comments begin with a question word; at most"),
+            found[0].starts_with("whole: 6 of 100 doc comments begin with a question word; the limit is"),
             "{found:?}"
         );
         assert!(found[0].contains("src/a.rs:1\n  src/a.rs:4\n"), "{found:?}");
@@ -171,7 +171,7 @@ mod tests {
         ] {
             let found = phrases(&[file(path, text)]);
             assert_eq!(found.len(), 1, "{found:?}");
-            assert!(found[0].starts_with(&format!("{path}:1 says {phrase:?}: ")), "{found:?}");
+            assert!(found[0].starts_with(&format!("{path}:1 contains {phrase:?}: ")), "{found:?}");
         }
         assert_eq!(phrases(&[file("src/a.rs", format!("fn done_{phrase}() {{}}"))]), Vec::<String>::new());
     }

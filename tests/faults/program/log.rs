@@ -1,4 +1,4 @@
-//! What the library logs, on standard error with the time since the start: what a test shows when it fails.
+//! The library's log, on standard error with the time since the start: a test shows it when it fails.
 
 use std::fmt::{self, Debug, Write};
 use std::time::Instant;
@@ -13,7 +13,7 @@ struct Log {
 
 /// Logs from now on.
 pub(crate) fn begin() {
-    // It fails where there is one already, and there is none.
+    // Fails if there is a subscriber already, and there is none.
     drop(tracing::subscriber::set_global_default(Log { begun: Instant::now() }));
 }
 

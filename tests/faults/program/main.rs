@@ -1,7 +1,7 @@
-//! A program of its own for the tests of faults and the soak: it serves, or calls and listens, and says on standard output
-//! all that an account of the promises needs. It ends when its standard input does.
+//! A program for the tests of faults and the soak: it serves, or calls and subscribes, and prints the records that an account of
+//! the promises needs. It ends when its standard input does.
 
-#![allow(clippy::print_stdout, reason = "it is heard by its lines")]
+#![allow(clippy::print_stdout, reason = "its output is its interface")]
 
 mod log;
 
@@ -21,13 +21,13 @@ use tokio::sync::Semaphore;
 
 const USAGE: &str = "serve MESH NAME BY [at=] [panics=] [publish=MS] | call MESH TARGET SENDER [every=MS] [allowed=MS] [most=BYTES] [listen=] [listeners=] [races=PER_SECOND]";
 
-/// Calls of one caller that are open at a time.
+/// The most open calls of one caller.
 const OPEN: usize = 64;
 
-/// A program that has been told to end does so within this time.
+/// The time within which the program ends when it is told to.
 const LAST: Duration = Duration::from_secs(60);
 
-/// How long a subscription may take to stand.
+/// The timeout of a subscription's confirmation.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[actix::main]
@@ -62,7 +62,7 @@ impl Options<'_> {
     }
 }
 
-/// A message with a number, and as many bytes beside it as the caller likes.
+/// A message with a number, and as much padding as the caller wants.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u64")]
 struct Numbered {
@@ -81,7 +81,7 @@ struct Item {
 
 struct Worker {
     by: u64,
-    /// Every so many-th message makes it panic.
+    /// Panics on every n-th message.
     panics: Option<u64>,
     executed: Rc<Cell<u64>>,
 }
@@ -154,7 +154,7 @@ async fn call(mesh: &Mesh, target: &str, sender: u64, options: &Options<'_>) -> 
         () = caller.send(every) => {}
         () = end_of_input() => {}
     }
-    // Every call ends by its deadline, and the last one is executed after all that was told.
+    // Every call ends by its deadline, and the last one is executed after all tells.
     let all_places = OPEN.try_into().unwrap_or(u32::MAX);
     let all = actix::clock::timeout(LAST, caller.places.acquire_many(all_places)).await;
     caller.call(caller.message(0)).await;
@@ -165,7 +165,7 @@ async fn call(mesh: &Mesh, target: &str, sender: u64, options: &Options<'_>) -> 
 struct Caller {
     service: ServiceRef,
     sender: u64,
-    /// The number of the message that comes next.
+    /// The number of the next message.
     next: Cell<u64>,
     allowed: Duration,
     /// The longest padding.
@@ -174,7 +174,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// Sends numbered messages for ever, a third of them tells.
+    /// Sends numbered messages, a third of them tells, until it is dropped.
     async fn send(self: &Rc<Self>, every: Duration) {
         let mut dice = fastrand::Rng::with_seed(self.sender);
         loop {
@@ -184,7 +184,7 @@ impl Caller {
             place.forget();
             let message = self.message(length);
             let (this, is_tell) = (Rc::clone(self), dice.u8(..3) == 0);
-            // In a task of its own, because whoever drops this one must not leave a message without its outcome.
+            // In a task of its own, because dropping this future must not leave a message without its outcome.
             let ended = actix::spawn(async move {
                 if is_tell {
                     this.tell(message).await
@@ -196,7 +196,7 @@ impl Caller {
             if is_tell && ended.await.is_err() {
                 return;
             }
-            // A call has been polled once when this task has its turn again.
+            // A call has been polled once when this task runs again.
             tokio::task::yield_now().await;
             actix::clock::sleep(every).await;
         }
@@ -245,7 +245,7 @@ fn outcome(error: &CallError) -> Outcome {
     }
 }
 
-/// Listens with so many subscriptions, of one kind after the other; their numbers count from `streams`.
+/// Opens this many subscriptions, alternating between policies; their numbers count from `streams`.
 async fn listen(service: &ServiceRef, streams: u64, listeners: u64) -> Result<(), Box<dyn Error>> {
     for stream in 0..listeners {
         let begun = Instant::now();
@@ -257,7 +257,7 @@ async fn listen(service: &ServiceRef, streams: u64, listeners: u64) -> Result<()
                 _ => subscribe.latest().await,
             };
             match subscribed {
-                // Where a third of all packets is lost, the time that it asks by itself may be too short.
+                // If a third of all packets is lost, the default timeout of a subscription may be too short.
                 Err(error) if begun.elapsed() < PATIENCE => eprintln!("not subscribed yet: {error}"),
                 subscribed => break subscribed?,
             }
@@ -276,7 +276,7 @@ async fn hear(stream: u64, mut news: Subscription<Item>) {
             }
             Err(NewsError::Missed { count, .. }) => say(Record::Missed { stream, count }),
             Err(NewsError::Lost { .. }) => say(Record::Lost { stream }),
-            Err(other) => say(format!("news that were not expected: {other}")),
+            Err(other) => say(format!("unexpected news: {other}")),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Data structures that several threads share, under interleavings that are chosen and not left to chance.
 //!
-//! The files are those of the library, compiled once more with shuttle's atomics in the place of the standard library's: at
-//! each access the test decides which thread continues. A wait that could last forever is found as a deadlock. The checks are a
+//! The files are those of the library, compiled once more with shuttle's atomics in place of the standard library's: at each
+//! access the test decides which thread continues. A wait that could last forever is reported as a deadlock. The checks are a
 //! library, and not tests themselves, because the library's own unit tests would be compiled with them.
 
 mod link;

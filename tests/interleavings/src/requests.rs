@@ -1,4 +1,4 @@
-//! What is owed an answer: a request begins or is refused, and never both; it is answered once.
+//! Pending requests: each begins or is refused, never both, and is answered at most once.
 
 use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Mutex};
@@ -9,42 +9,46 @@ use crate::server::request::pending::{NEVER, PendingRequests};
 /// Interleavings of each test.
 const HISTORIES: usize = 2_000;
 
-/// Requests that are owed at the same time.
+/// Requests that are pending at the same time.
 const REQUESTS: u64 = 3;
 
-/// While a handler takes them up and answers, their deadlines pass and their caller cancels them: each either begins or is
-/// refused, and there is one answer at most.
+/// While a handler begins requests and answers them, their deadlines pass and their caller cancels them: each either begins or is
+/// refused, and there is at most one answer.
 pub fn a_request_begins_or_is_refused_and_never_both() {
     shuttle::check_random(
         || {
-            let owed = Arc::new(PendingRequests::new(64));
+            let pending = Arc::new(PendingRequests::new(64));
             for id in 0..REQUESTS {
-                assert!(owed.insert(id, 10 * id));
+                assert!(pending.insert(id, 10 * id));
             }
             let (begun, expired) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
             let (answered, cancelled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
             let handler = {
-                let (owed, begun, answered) = (Arc::clone(&owed), Arc::clone(&begun), Arc::clone(&answered));
+                let (pending, begun, answered) =
+                    (Arc::clone(&pending), Arc::clone(&begun), Arc::clone(&answered));
                 thread::spawn(move || {
-                    for id in (0..REQUESTS).filter(|id| owed.start(*id)) {
+                    for id in (0..REQUESTS).filter(|id| pending.start(*id)) {
                         begun.lock().expect("no panic").push(id);
-                        answered.fetch_add(usize::from(owed.remove(id)), Ordering::SeqCst);
+                        answered.fetch_add(usize::from(pending.remove(id)), Ordering::SeqCst);
                     }
                 })
             };
             let caller = {
-                let (owed, cancelled) = (Arc::clone(&owed), Arc::clone(&cancelled));
+                let (pending, cancelled) = (Arc::clone(&pending), Arc::clone(&cancelled));
                 thread::spawn(move || {
                     for id in 0..REQUESTS {
-                        let forgot = owed.remove(id);
-                        assert!(forgot || !owed.contains(id), "what is owed can be cancelled at any time");
+                        let forgot = pending.remove(id);
+                        assert!(
+                            forgot || !pending.contains(id),
+                            "what is pending can be cancelled at any time"
+                        );
                         cancelled.fetch_add(usize::from(forgot), Ordering::SeqCst);
                     }
                 })
             };
-            // The connection's own task, which is the one that takes requests as well.
+            // The connection's own task, which also accepts requests.
             for now in [5, 15, 25] {
-                owed.expire(now, |id| expired.lock().expect("no panic").push(id));
+                pending.expire(now, |id| expired.lock().expect("no panic").push(id));
             }
             handler.join().expect("no panic");
             caller.join().expect("no panic");
@@ -60,27 +64,27 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
     );
 }
 
-/// A caller that uses a place again has no answer to the request before, whoever is about to give it.
-pub fn a_place_that_is_used_again_answers_only_the_later_request() {
+/// A caller that reuses a slot gets no answer to the slot's previous request, however late that answer is.
+pub fn a_reused_slot_answers_only_the_later_request() {
     shuttle::check_random(
         || {
-            let owed = Arc::new(PendingRequests::new(64));
+            let pending = Arc::new(PendingRequests::new(64));
             let (earlier, later) = (7, 1 << 32 | 7);
-            assert!(owed.insert(earlier, NEVER) && owed.start(earlier));
+            assert!(pending.insert(earlier, NEVER) && pending.start(earlier));
             let answered = Arc::new(AtomicU64::new(0));
             let handler = {
-                let (owed, answered) = (Arc::clone(&owed), Arc::clone(&answered));
+                let (pending, answered) = (Arc::clone(&pending), Arc::clone(&answered));
                 thread::spawn(move || {
-                    if owed.remove(earlier) {
+                    if pending.remove(earlier) {
                         answered.fetch_add(1, Ordering::SeqCst);
                     }
                 })
             };
-            // The later one says that the earlier is not wanted any more.
-            assert!(owed.insert(later, NEVER));
-            assert!(owed.start(later) && owed.contains(later), "whatever became of the other");
+            // The later request cancels the earlier one.
+            assert!(pending.insert(later, NEVER));
+            assert!(pending.start(later) && pending.contains(later), "whatever became of the other");
             handler.join().expect("no panic");
-            assert!(!owed.remove(earlier) && owed.remove(later) && !owed.remove(later));
+            assert!(!pending.remove(earlier) && pending.remove(later) && !pending.remove(later));
             assert!(answered.load(Ordering::SeqCst) <= 1);
         },
         HISTORIES,

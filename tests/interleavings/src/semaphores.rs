@@ -1,4 +1,4 @@
-//! A semaphore: no more is taken than there is, and nobody waits for what is free.
+//! A semaphore: it never grants more than its permits, and nobody waits while permits are free.
 
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +9,8 @@ use crate::runtime::semaphore::FairSemaphore;
 /// Interleavings of each test.
 const HISTORIES: usize = 2_000;
 
-/// No more is taken than there is, and nobody waits for what is free.
-pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
+/// The semaphore never grants more than its permits, and nobody waits while permits are free.
+pub fn no_more_permits_are_granted_than_there_are_and_nobody_waits_for_free_ones() {
     shuttle::check_random(
         || {
             let (semaphore, inside) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
@@ -36,15 +36,15 @@ pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
     );
 }
 
-/// Whoever drains hears when all is free, and who waits gets a place or hears of the end.
-pub fn who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
+/// A drain ends when all permits are free, and every waiter gets a permit or an error.
+pub fn draining_ends_when_all_permits_are_free_and_waiters_get_an_error() {
     shuttle::check_random(
         || {
             let semaphore = FairSemaphore::new(1);
             let taken = semaphore.try_acquire().expect("it is free");
             let before = {
                 let semaphore = Arc::clone(&semaphore);
-                // Before the draining or after it: it gets a place or is turned away.
+                // Before the drain or after it: the waiter gets a permit or an error.
                 thread::spawn(move || drop(future::block_on(semaphore.acquire(1))))
             };
             let giving = thread::spawn(move || drop(taken));
@@ -66,8 +66,8 @@ pub fn who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
     );
 }
 
-/// Whoever has waited for a turn uses it before those who came later get a place, whoever gives one back.
-pub fn nobody_overtakes_who_has_a_turn() {
+/// A woken waiter uses its permit before later callers get one, whoever releases it.
+pub fn nobody_overtakes_a_woken_waiter() {
     shuttle::check_random(
         || {
             let (semaphore, used) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
@@ -85,7 +85,7 @@ pub fn nobody_overtakes_who_has_a_turn() {
             let late = {
                 let (semaphore, used) = (Arc::clone(&semaphore), Arc::clone(&used));
                 thread::spawn(move || {
-                    // Once somebody waits, a place is not free before that one has used its turn.
+                    // While there is a waiter, no permit is free until that waiter has used its own.
                     let waited = semaphore.is_awaited();
                     if waited && let Some(place) = semaphore.try_acquire() {
                         assert_eq!(used.load(Ordering::SeqCst), 1);

@@ -1,5 +1,5 @@
-//! The outgoing half of a link: what is appended arrives whole, once and in order, whoever writes it and whatever is cut, and
-//! nobody waits for room that is there.
+//! The send queue of a link: appended frames arrive whole, once and in order, whoever writes them and whatever is cut, and no
+//! sender waits while there is room.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -20,17 +20,17 @@ use crate::net::connection::{ReadHalf, connection};
 /// Interleavings of each check.
 const HISTORIES: usize = 2_000;
 
-/// Who sends, and how much each of them.
+/// The number of senders, and of frames of each.
 const SENDERS: u8 = 2;
 const FRAMES: u8 = 3;
 
-/// Bytes that wait before senders do: two frames.
+/// The limit of waiting bytes, from which senders wait: two frames.
 const LIMIT: usize = 20;
 
 /// A connection that is never cut.
-const FOR_EVER: usize = usize::MAX;
+const NEVER_CUT: usize = usize::MAX;
 
-fn outbox(lasts: usize) -> (Arc<SendQueue>, ReadHalf) {
+fn queue(lasts: usize) -> (Arc<SendQueue>, ReadHalf) {
     let mut limits = Limits::default();
     limits.send_queue_bytes = LIMIT;
     let (writer, reader) = connection(lasts);
@@ -50,12 +50,12 @@ fn any_pace() -> Flush {
 }
 
 /// Sends all frames of one sender, waiting for room where there is none.
-fn send(outbox: &SendQueue, sender: u8) {
+fn send(queue: &SendQueue, sender: u8) {
     for number in 0..FRAMES {
-        match outbox.push(SpaceNeeded::Ahead, any_pace(), write(sender, number)) {
+        match queue.push(SpaceNeeded::Ahead, any_pace(), write(sender, number)) {
             Ok(_) => {}
             Err(PushError::Full) => {
-                let turn = future::block_on(outbox.reserve()).expect("it is open");
+                let turn = future::block_on(queue.reserve()).expect("it is open");
                 turn.push(any_pace(), write(sender, number)).expect("it is open");
             }
             Err(error) => panic!("{error:?}"),
@@ -63,10 +63,10 @@ fn send(outbox: &SendQueue, sender: u8) {
     }
 }
 
-fn senders(outbox: &Arc<SendQueue>) -> Vec<thread::JoinHandle<()>> {
+fn senders(queue: &Arc<SendQueue>) -> Vec<thread::JoinHandle<()>> {
     let start = |sender| {
-        let outbox = Arc::clone(outbox);
-        thread::spawn(move || send(&outbox, sender))
+        let queue = Arc::clone(queue);
+        thread::spawn(move || send(&queue, sender))
     };
     (0..SENDERS).map(start).collect()
 }
@@ -75,7 +75,7 @@ fn join(threads: Vec<thread::JoinHandle<()>>) {
     threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
 }
 
-/// Checks that all that was sent has arrived, of each sender in its order, and a goodbye behind it.
+/// Checks that all frames have arrived, in the order of each sender, and a goodbye behind them.
 fn check(stream: &[u8]) {
     let mut frames = Frames::new(stream);
     let mut arrived: Vec<_> = frames.by_ref().collect();
@@ -90,15 +90,15 @@ fn check(stream: &[u8]) {
     assert_eq!(arrived.len(), usize::from(SENDERS * FRAMES));
 }
 
-/// Frames that several threads append, at once or gathered, with room or waiting for it, arrive whole, once, and in the order
-/// of each. Nobody waits for ever.
-pub fn what_several_append_arrives_whole_once_and_in_order() {
+/// Frames that several threads append, at once or gathered, with room or waiting for it, arrive whole, once, and in the order of
+/// each thread. No thread blocks forever.
+pub fn frames_of_several_senders_arrive_whole_once_and_in_order() {
     shuttle::check_random(
         || {
-            let (outbox, reader) = outbox(FOR_EVER);
+            let (queue, reader) = queue(NEVER_CUT);
             let writer = {
-                let outbox = Arc::clone(&outbox);
-                thread::spawn(move || future::block_on(outbox.run_flush()).expect("it is not cut"))
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || future::block_on(queue.run_flush()).expect("it is not cut"))
             };
             let far = thread::spawn(move || {
                 let mut stream = Vec::new();
@@ -109,9 +109,9 @@ pub fn what_several_append_arrives_whole_once_and_in_order() {
                     }
                 }
             });
-            join(senders(&outbox));
-            outbox.close();
-            future::block_on(outbox.finished());
+            join(senders(&queue));
+            queue.close();
+            future::block_on(queue.finished());
             writer.join().expect("no panic");
             check(&far.join().expect("no panic"));
         },
@@ -119,18 +119,18 @@ pub fn what_several_append_arrives_whole_once_and_in_order() {
     );
 }
 
-/// The same where connections are cut, in the middle of frames and while somebody writes, and the link goes on over others.
-pub fn a_link_goes_on_from_the_byte_that_arrived_last() {
+/// The same with connections that are cut, in the middle of frames and during writes, while the link continues over others.
+pub fn a_link_resumes_behind_the_last_byte_that_arrived() {
     shuttle::check_random(
         || {
-            let (outbox, reader) = outbox(thread_rng().gen_range(1..60));
+            let (queue, reader) = queue(thread_rng().gen_range(1..60));
             let stream = Arc::new(Mutex::new(Vec::new()));
             let link = {
-                let (outbox, stream) = (Arc::clone(&outbox), Arc::clone(&stream));
-                thread::spawn(move || keep(&outbox, reader, &stream))
+                let (queue, stream) = (Arc::clone(&queue), Arc::clone(&stream));
+                thread::spawn(move || keep(&queue, reader, &stream))
             };
-            join(senders(&outbox));
-            outbox.close();
+            join(senders(&queue));
+            queue.close();
             link.join().expect("no panic");
             check(&stream.lock().expect("no panic"));
         },
@@ -139,18 +139,18 @@ pub fn a_link_goes_on_from_the_byte_that_arrived_last() {
 }
 
 /// Keeps a link going over one connection after the other; the third lasts.
-fn keep(outbox: &Arc<SendQueue>, mut reader: ReadHalf, stream: &Arc<Mutex<Vec<u8>>>) {
-    for lasts in [thread_rng().gen_range(1..60), FOR_EVER, FOR_EVER] {
+fn keep(queue: &Arc<SendQueue>, mut reader: ReadHalf, stream: &Arc<Mutex<Vec<u8>>>) {
+    for lasts in [thread_rng().gen_range(1..60), NEVER_CUT, NEVER_CUT] {
         let far = {
-            let (outbox, reader, stream) = (Arc::clone(outbox), reader.clone(), Arc::clone(stream));
-            thread::spawn(move || receive(&outbox, &reader, &stream))
+            let (queue, reader, stream) = (Arc::clone(queue), reader.clone(), Arc::clone(stream));
+            thread::spawn(move || receive(&queue, &reader, &stream))
         };
         future::block_on(async {
             let (mut writing, mut cut) =
-                (pin!(outbox.run_flush()), pin!(poll_fn(|task| reader.poll_cut(task))));
+                (pin!(queue.run_flush()), pin!(poll_fn(|task| reader.poll_cut(task))));
             poll_fn(|task| match (writing.as_mut().poll(task), cut.as_mut().poll(task)) {
                 (Poll::Pending, Poll::Pending) => Poll::Pending,
-                // Whether all has arrived is for the other end to say.
+                // Only the other end knows whether all bytes have arrived.
                 _ => Poll::Ready(()),
             })
             .await
@@ -159,17 +159,17 @@ fn keep(outbox: &Arc<SendQueue>, mut reader: ReadHalf, stream: &Arc<Mutex<Vec<u8
         if reader.has_ended() {
             return;
         }
-        outbox.detach();
+        queue.detach();
         let (writer, next) = connection(lasts);
         let arrived = stream.lock().expect("no panic").len() as u64;
-        future::block_on(outbox.attach(writer, arrived, false)).expect("it is there");
+        future::block_on(queue.attach(writer, arrived, false)).expect("it is there");
         reader = next;
     }
     panic!("the last connection was not cut");
 }
 
 /// Receives until the connection ends, and acknowledges now and then.
-fn receive(outbox: &SendQueue, reader: &ReadHalf, stream: &Mutex<Vec<u8>>) {
+fn receive(queue: &SendQueue, reader: &ReadHalf, stream: &Mutex<Vec<u8>>) {
     loop {
         let bytes = reader.read();
         if bytes.is_empty() {
@@ -178,24 +178,24 @@ fn receive(outbox: &SendQueue, reader: &ReadHalf, stream: &Mutex<Vec<u8>>) {
         let mut stream = stream.lock().expect("no panic");
         stream.extend(bytes);
         if thread_rng().gen_bool(0.5) {
-            outbox.acknowledge(stream.len() as u64).expect("it has left");
+            queue.acknowledge(stream.len() as u64).expect("it has left");
         }
     }
 }
 
-/// Whoever waits for room when the outbox is closed hears of that, and what was taken before still arrives.
-pub fn who_waits_for_room_hears_of_the_end() {
+/// A sender that waits for room when the queue is closed gets an error, and the bytes appended before still arrive.
+pub fn senders_that_wait_for_room_get_an_error_when_the_queue_closes() {
     shuttle::check_random(
         || {
-            let (outbox, _reader) = outbox(FOR_EVER);
-            while outbox.push(SpaceNeeded::Ahead, any_pace(), write(0, 0)).is_ok() {}
+            let (queue, _reader) = queue(NEVER_CUT);
+            while queue.push(SpaceNeeded::Ahead, any_pace(), write(0, 0)).is_ok() {}
             let waiting: Vec<_> = (0..2)
                 .map(|_| {
-                    let outbox = Arc::clone(&outbox);
-                    thread::spawn(move || future::block_on(outbox.reserve()).map(drop))
+                    let queue = Arc::clone(&queue);
+                    thread::spawn(move || future::block_on(queue.reserve()).map(drop))
                 })
                 .collect();
-            outbox.close();
+            queue.close();
             for thread in waiting {
                 assert_eq!(thread.join().expect("no panic"), Err(QueueClosed));
             }

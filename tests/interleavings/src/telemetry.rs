@@ -1,4 +1,4 @@
-//! The stand-in for `meshzero_actors::telemetry`, as far as the send queue knows it.
+//! The stand-in for `meshzero_actors::telemetry`, as far as the send queue uses it.
 
 pub(crate) mod counters {
     #[derive(Debug, Default)]

@@ -8,36 +8,36 @@ fn a_request_begins_or_is_refused_and_never_both() {
 }
 
 #[test]
-fn a_place_that_is_used_again_answers_only_the_later_request() {
-    requests::a_place_that_is_used_again_answers_only_the_later_request();
+fn a_reused_slot_answers_only_the_later_request() {
+    requests::a_reused_slot_answers_only_the_later_request();
 }
 
 #[test]
-fn no_more_of_a_quota_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
-    semaphores::no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free();
+fn a_semaphore_grants_no_more_permits_than_there_are_and_nobody_waits_for_free_ones() {
+    semaphores::no_more_permits_are_granted_than_there_are_and_nobody_waits_for_free_ones();
 }
 
 #[test]
-fn who_drains_a_quota_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
-    semaphores::who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end();
+fn draining_a_semaphore_ends_when_all_permits_are_free_and_waiters_get_an_error() {
+    semaphores::draining_ends_when_all_permits_are_free_and_waiters_get_an_error();
 }
 
 #[test]
-fn nobody_overtakes_who_has_a_turn_for_a_quota() {
-    semaphores::nobody_overtakes_who_has_a_turn();
+fn nobody_overtakes_a_woken_waiter_of_a_semaphore() {
+    semaphores::nobody_overtakes_a_woken_waiter();
 }
 
 #[test]
-fn what_several_append_to_an_outbox_arrives_whole_once_and_in_order() {
-    send_queues::what_several_append_arrives_whole_once_and_in_order();
+fn frames_that_several_append_to_a_send_queue_arrive_whole_once_and_in_order() {
+    send_queues::frames_of_several_senders_arrive_whole_once_and_in_order();
 }
 
 #[test]
-fn a_link_goes_on_from_the_byte_that_arrived_last() {
-    send_queues::a_link_goes_on_from_the_byte_that_arrived_last();
+fn a_link_resumes_behind_the_last_byte_that_arrived() {
+    send_queues::a_link_resumes_behind_the_last_byte_that_arrived();
 }
 
 #[test]
-fn who_waits_for_room_in_an_outbox_hears_of_the_end() {
-    send_queues::who_waits_for_room_hears_of_the_end();
+fn senders_that_wait_for_room_in_a_send_queue_get_an_error_when_it_closes() {
+    send_queues::senders_that_wait_for_room_get_an_error_when_the_queue_closes();
 }

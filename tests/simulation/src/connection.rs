@@ -1,4 +1,4 @@
-//! One end of a simulated connection: turmoil's, and what can befall it beside that.
+//! One end of a simulated connection: turmoil's, with failures that turmoil does not have.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::wires::Shared;
 
-/// What both halves of one end have in common, and whoever makes it fail.
+/// The state shared by both halves of one end and by what makes it fail.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) local: SocketAddr,
@@ -27,14 +27,14 @@ struct State {
     failure: Option<ErrorKind>,
     reading: Option<Waker>,
     writing: Option<Waker>,
-    /// Whether there was no room when something was to be written last, and nobody has said that there is.
+    /// True if the last write found no room, and no wake-up has come since.
     is_full: bool,
-    /// After how long a silent host is given up: one that all that was sent has reached, and any.
+    /// The times after which a silent host is given up: one for a host that has acknowledged all bytes, and one for any other.
     patience: Option<Duration>,
     patience_with_any: Option<Duration>,
-    /// When something was written last.
+    /// The time of the last write.
     wrote: Duration,
-    /// Since when the other end is gone without a word.
+    /// The time since which the other end has been gone without a FIN or RST.
     alone_since: Option<Duration>,
 }
 
@@ -43,7 +43,7 @@ impl End {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is lost. Nothing passes either once the simulation is over and its hosts are cleared away.
+    /// Returns an error if the connection is lost. Nothing passes either once the simulation is over and its hosts are removed.
     fn check(&self) -> io::Result<()> {
         let is_over = turmoil::sim_elapsed().is_none().then_some(ErrorKind::NotConnected);
         self.lock().failure.or(is_over).map_or(Ok(()), |failure| Err(failure.into()))
@@ -58,13 +58,12 @@ impl End {
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
-    /// Does what a system does that asks a silent host for signs of life: nothing came through since `silent`, and the other
-    /// end is there or not.
+    /// Acts as a system's keepalive does: nothing has arrived since `silent`, and the other end exists or not.
     pub(crate) fn tend(&self, now: Duration, silent: Option<Duration>, is_alone: bool) {
         let mut state = self.lock();
         let failure = match silent {
             Some(since) => {
-                // What was sent and not acknowledged is sent again for a quarter of an hour, and nobody is asked meanwhile.
+                // Unacknowledged bytes are retransmitted for a quarter of an hour, without keepalive probes meanwhile.
                 let patience = if state.wrote < since { state.patience } else { None };
                 let patience = [patience, state.patience_with_any].into_iter().flatten().min();
                 patience.filter(|patience| now - since >= *patience).map(|_| ErrorKind::TimedOut)
@@ -86,7 +85,7 @@ impl End {
     }
 }
 
-/// Whom to tell when there is room again. The other end may have it for longer than this one lives.
+/// The end that is woken when there is room again. The other end may hold it for longer than this end lives.
 struct Roomy(Weak<End>);
 
 impl Wake for Roomy {
@@ -100,7 +99,7 @@ impl Wake for Roomy {
     }
 }
 
-/// Makes a connection of what turmoil has.
+/// Makes a connection from turmoil's stream.
 pub(crate) fn connection(stream: TcpStream, shared: &Arc<Shared>) -> io::Result<Connection> {
     let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
     let end = Arc::new(End { local, remote, state: Mutex::default() });

@@ -1,4 +1,4 @@
-//! The wires between simulated hosts: who is connected to whom, and what is done to them.
+//! The connections between simulated hosts, and the faults applied to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -16,37 +16,37 @@ use turmoil::net::{TcpListener, TcpStream};
 
 use crate::connection::{End, connection};
 
-/// After this time a system asks again for a connection, then after twice as long each time.
+/// The time after which a system retransmits a request for a connection; it doubles each time.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The wires of one simulation. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Wires(Arc<Shared>);
 
-/// Which ends of a connection.
+/// The ends of a connection that a fault affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
-    /// The one at the first host; the other hears of it.
+    /// The one at the first host; the other end is notified.
     First,
-    /// Both at once, with all that is under way between them.
+    /// Both at once, with all bytes in flight between them.
     Both,
 }
 
-/// What all hosts have in common.
+/// The state shared by all hosts.
 #[derive(Debug)]
 pub(crate) struct Shared {
     dice: Mutex<Rng>,
     ends: Mutex<BTreeMap<(SocketAddr, SocketAddr), Weak<End>>>,
-    /// Ends that have taken back what had not arrived: a host gives no port twice as soon as that.
+    /// Ends that have taken back the bytes that had not arrived: no port is reused as soon as that.
     abandoned: Mutex<BTreeSet<(SocketAddr, SocketAddr)>>,
-    /// Hosts between which nothing passes.
+    /// Partitioned hosts, between which nothing passes.
     parted: Mutex<BTreeSet<(IpAddr, IpAddr)>>,
     now: Mutex<Duration>,
     most_in_segment: usize,
 }
 
 impl Wires {
-    /// Wires that carry at most so many bytes in one piece.
+    /// Wires that carry at most this many bytes in one segment.
     pub fn new(seed: u64, most_in_segment: usize) -> Self {
         let dice = Mutex::new(Rng::with_seed(seed));
         Self(Arc::new(Shared {
@@ -64,19 +64,19 @@ impl Wires {
         Network::Other(Arc::new(Host { ip, shared: Arc::clone(&self.0) }))
     }
 
-    /// Notes that nothing passes between two hosts from now on. What asks for a connection meanwhile is lost and sent again, as a
-    /// system does, and does not wait in the network with all that came before.
+    /// Records that nothing passes between two hosts from now on. Requests for connections meanwhile are lost and sent again, as
+    /// a system does, and are not held in the network with the packets before them.
     pub fn part(&self, first: Ipv4Addr, second: Ipv4Addr) {
         lock(&self.0.parted).insert(pair(first.into(), second.into()));
     }
 
-    /// Notes that everything passes again.
+    /// Records that everything passes again.
     pub fn rejoin(&self, first: Ipv4Addr, second: Ipv4Addr) {
         lock(&self.0.parted).remove(&pair(first.into(), second.into()));
     }
 
-    /// Resets every connection between two hosts, as something between them does that has forgotten them. What has arrived
-    /// and was not read is lost.
+    /// Resets every connection between two hosts, as a middlebox does that has forgotten them. Bytes that have arrived and were
+    /// not read are lost.
     pub fn reset(&self, first: Ipv4Addr, second: Ipv4Addr, ends: Ends) {
         for end in self.0.living() {
             let (local, remote) = (end.local.ip(), end.remote.ip());
@@ -88,7 +88,7 @@ impl Wires {
         }
     }
 
-    /// Ends what a host has to say, because its program dies at once: what was written before still arrives.
+    /// Ends all output of a host whose program dies at once: bytes written before still arrive.
     pub fn silence(&self, host: Ipv4Addr) {
         self.0
             .living()
@@ -97,8 +97,8 @@ impl Wires {
             .for_each(|end| end.fail(ErrorKind::BrokenPipe));
     }
 
-    /// Lets every host look after its connections, as its system does by itself. To be called some times in a second, with the
-    /// time since the beginning; `held_since` says since when nothing passes between two hosts, if that is so.
+    /// Lets every host check its connections, as its system does by itself. Must be called several times a second with the time
+    /// since the beginning; `held_since` returns the time since which nothing passes between two hosts, if that is so.
     pub fn tend(&self, now: Duration, held_since: impl Fn(IpAddr, IpAddr) -> Option<Duration>) {
         *lock(&self.0.now) = now;
         let living = self.0.living();
@@ -117,12 +117,12 @@ impl Shared {
         ends.insert((end.local, end.remote), Arc::downgrade(end));
     }
 
-    /// Takes back what has not arrived from an end.
+    /// Takes back the bytes of an end that have not arrived.
     pub(crate) fn abandon(&self, end: &End) {
         lock(&self.abandoned).insert((end.local, end.remote));
     }
 
-    /// Whether nothing arrives at this end any more, because the other has taken it back.
+    /// Returns whether nothing arrives at this end any more, because the other end has taken it back.
     pub(crate) fn is_abandoned_by_other(&self, end: &End) -> bool {
         lock(&self.abandoned).contains(&(end.remote, end.local))
     }
@@ -131,23 +131,23 @@ impl Shared {
         lock(&self.parted).contains(&pair(first, second))
     }
 
-    /// The ends that somebody holds, in the order of their addresses.
+    /// The ends in use, in the order of their addresses.
     fn living(&self) -> Vec<Arc<End>> {
         lock(&self.ends).values().filter_map(Weak::upgrade).collect()
     }
 
-    /// How many bytes fit into the next piece.
+    /// The number of bytes of the next segment.
     pub(crate) fn segment(&self) -> usize {
         lock(&self.dice).usize(1..=self.most_in_segment)
     }
 
-    /// When the wires were tended last.
+    /// The time of the last call of [`tend`](Wires::tend).
     pub(crate) fn now(&self) -> Duration {
         *lock(&self.now)
     }
 }
 
-/// Two hosts, whichever is named first.
+/// A pair of hosts, independent of the order of the arguments.
 fn pair(first: IpAddr, second: IpAddr) -> (IpAddr, IpAddr) {
     (first.min(second), first.max(second))
 }
@@ -181,7 +181,7 @@ impl NetworkProvider for Host {
         if address.is_ipv6() {
             return Err(ErrorKind::Unsupported.into());
         }
-        // It never waits.
+        // Binding never waits.
         let bound = pin!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())));
         let listener = match bound.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(bound) => bound?,

@@ -1,8 +1,7 @@
-//! The Avahi daemon with a message bus of its own on a host of a test's network, and the tools that speak to
-//! it.
+//! The Avahi daemon with a message bus of its own on a host of a test's network, and Avahi's tools.
 //!
-//! Both keep their files in a `/run` that only they see, and the bus listens on a name that ends at the
-//! namespace: several hosts can have their Avahi at once, and nothing is written on the machine.
+//! Daemon and bus keep their files in a private `/run`, and the bus listens on a name in the network namespace: several hosts can
+//! run Avahi at once, and nothing is written on the machine.
 
 use std::process::Command;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use crate::{Host, Process};
 #[derive(Debug)]
 pub struct Avahi<'lan> {
     host: &'lan Host,
-    // The daemon goes before the bus it talks through.
+    // Dropped before the bus that it uses.
     _daemon: Process,
     _bus: Process,
 }
@@ -49,23 +48,22 @@ const BUS_CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bu
 </busconfig>
 "#;
 
-/// Gives the program a `/run` of its own, with its configuration in it, where a command on a host has its own
-/// mounts already. Avahi hands its folder to a user of its own, whom it finds to be root: in the namespaces
-/// of somebody who is not root there is no other.
+/// Gives the program a private `/run` with its configuration, where a command on a host has its own mounts already. Avahi assigns
+/// its folder to a user of its own, which the configuration maps to root: the namespaces of an unprivileged user have no other.
 const WITH_OWN_RUN: &str = "\
     mount -t tmpfs tmpfs /run && printf %s \"$1\" > /run/config && shift && \
     printf '%s:x:0:0::/:/bin/sh\\n' root avahi > /run/passwd && mount --bind /run/passwd /etc/passwd && \
     printf '%s:x:0:\\n' root avahi > /run/group && mount --bind /run/group /etc/group && \
     exec \"$@\"";
 
-/// What a start or a look around may take on a busy machine.
+/// The timeout of a start or of one listing on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl<'lan> Avahi<'lan> {
     /// Starts both on `host`, and waits until Avahi has its host name.
     ///
     /// # Panics
-    /// When they do not start: ask [`require::avahi`](crate::require::avahi) first.
+    /// If they do not start: check [`require::avahi`](crate::require::avahi) first.
     #[must_use]
     #[track_caller]
     pub fn start(host: &'lan Host) -> Self {
@@ -75,7 +73,7 @@ impl<'lan> Avahi<'lan> {
                 .arg("--print-address"),
         );
         bus.expect_line(BUS, PATIENCE);
-        // Two hosts of one network must not fight for one host name.
+        // Two hosts of one network must not compete for one host name.
         let name = host.address().to_string().replace(['.', ':'], "-");
         let config = format!(
             "[server]\nhost-name=avahi-{name}\nuse-ipv4=yes\nuse-ipv6=yes\nenable-dbus=yes\ndisallow-other-stacks=no\n\
@@ -91,7 +89,7 @@ impl<'lan> Avahi<'lan> {
         Self { host, _daemon: daemon, _bus: bus }
     }
 
-    /// One of Avahi's tools, to be started on this host and told to speak to this daemon.
+    /// One of Avahi's tools, to be started on this host and connected to this daemon.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = self.host.command(program);
@@ -99,22 +97,22 @@ impl<'lan> Avahi<'lan> {
         command
     }
 
-    /// What `avahi-browse -rtp` prints about the services of a type such as `_meshzero._tcp`: a line for each
-    /// with `=`, the interface, the family, the name, the type, the domain, the host name, the address, the
-    /// port and the TXT record, separated by `;`.
+    /// Returns the output of `avahi-browse -rtp` for a service type such as `_meshzero._tcp`: a line for each service with `=`,
+    /// the interface, the family, the name, the type, the domain, the host name, the address, the port and the TXT record,
+    /// separated by `;`.
     ///
     /// # Panics
-    /// When it fails.
+    /// If it fails.
     #[must_use]
     #[track_caller]
     pub fn browse(&self, service_type: &str) -> String {
         Process::start(self.command("avahi-browse").args(["-rtp", service_type])).succeed(PATIENCE)
     }
 
-    /// Publishes a service for as long as the process lives that this returns.
+    /// Publishes a service for as long as the returned process lives.
     ///
     /// # Panics
-    /// When Avahi does not take it.
+    /// If Avahi rejects it.
     #[must_use]
     #[track_caller]
     pub fn publish(&self, name: &str, service_type: &str, port: u16, txt: &[&str]) -> Process {
@@ -125,7 +123,7 @@ impl<'lan> Avahi<'lan> {
     }
 }
 
-/// Whether its programs are here; if not, which is missing.
+/// Checks that its programs are installed. The error names the missing one.
 pub(crate) fn available() -> Result<(), String> {
     for program in ["dbus-daemon", "avahi-daemon", "avahi-browse", "avahi-publish"] {
         let started = Command::new(program).arg("--version").output();

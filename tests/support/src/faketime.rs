@@ -1,12 +1,12 @@
-//! A wall clock that a test can move, for the programs that are told of it: libfaketime, with the monotonic clocks left
-//! alone.
+//! A wall clock that a test can move, for the programs that are started with it: libfaketime, with the monotonic clocks
+//! unchanged.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A wall clock. It goes right until it is [set](Self::set).
+/// A wall clock. It is right until it is [set](Self::set).
 #[derive(Debug)]
 pub struct WallClock {
     library: String,
@@ -14,10 +14,10 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// A clock that goes right.
+    /// A clock that is right.
     ///
     /// # Panics
-    /// When there is no libfaketime: ask [`require::faketime`](crate::require::faketime) first.
+    /// If there is no libfaketime: check [`require::faketime`](crate::require::faketime) first.
     #[must_use]
     #[track_caller]
     pub fn new() -> Self {
@@ -30,19 +30,19 @@ impl WallClock {
         clock
     }
 
-    /// Moves it, by so many seconds from the right time: `+86400`, `-86400`, `+0`.
+    /// Sets its offset from the right time, in seconds: `+86400`, `-86400`, `+0`.
     ///
     /// # Panics
-    /// When that cannot be told.
+    /// If the offset cannot be written.
     #[track_caller]
     pub fn set(&self, offset: &str) {
-        // In one step, so that nobody reads half of it.
+        // Renamed in one step, so that nobody reads half of it.
         let next = self.file.with_extension("next");
         let set = fs::write(&next, format!("{offset}\n")).and_then(|()| fs::rename(&next, &self.file));
         set.unwrap_or_else(|error| panic!("cannot set the clock in {}: {error}", self.file.display()));
     }
 
-    /// Lets a program that is about to be started go by this clock.
+    /// Makes a program that is about to be started use this clock.
     pub fn tell(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", &self.library)
@@ -61,17 +61,17 @@ impl Default for WallClock {
 
 impl Drop for WallClock {
     fn drop(&mut self) {
-        // A file of a few bytes in a folder for such files.
+        // A leftover is a file of a few bytes in a folder for temporary files.
         drop(fs::remove_file(&self.file));
     }
 }
 
-/// Whether there is a libfaketime; if not, why.
+/// Checks that there is a libfaketime. The error is the reason why not.
 pub(crate) fn available() -> Result<(), String> {
     library().map(drop)
 }
 
-/// The library, as the program that comes with it would preload it.
+/// The library, as the `faketime` program would preload it.
 fn library() -> Result<String, String> {
     let output = Command::new("faketime").args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]).output();
     let output = output.map_err(|error| format!("cannot start faketime: {error}"))?;

@@ -1,10 +1,11 @@
-//! What the project's tests stand on, each file one thing: [`Lan`], a throw-away network of Linux network
-//! namespaces; [`Metered`], what its hosts send; [`Process`], a program whose every answer has a deadline and which never outlives its test;
-//! [`eventually`], waiting for a condition; [`FaultProxy`], a network that cuts, delays, holds up and damages;
-//! [`Promises`], which checks whether the mesh keeps its word; [`WallClock`], a clock that jumps; [`Avahi`] and
-//! [`zeroconf`], other people's mDNS in such a network; [`python`], programs of that language; and [`require`], which says aloud what a test skips.
+//! The support library of the project's tests, one part a file: [`Lan`], a disposable network of Linux network namespaces;
+//! [`Metered`], the traffic of its hosts; [`Process`], a program whose output is awaited with deadlines and which never outlives
+//! its test; [`eventually`], waiting for a condition; [`FaultProxy`], a network that cuts, delays, stalls and corrupts;
+//! [`Promises`], which checks the mesh's delivery promises; [`WallClock`], a clock that jumps; [`Avahi`] and [`zeroconf`], other
+//! people's mDNS in such a network; [`python`], programs of that language; and [`require`], which reports the tests that are
+//! skipped.
 //!
-//! Everything here panics with the reason when it cannot do its part, because all its callers are tests.
+//! Everything here panics with the reason when it fails, because all its callers are tests.
 
 mod avahi;
 mod faketime;

@@ -1,8 +1,8 @@
-//! Counts the multicast DNS that hosts put on their cables, at the other end of each cable.
+//! Counts the multicast DNS traffic of hosts, at the other end of each cable.
 
 use crate::netns::Lan;
 
-/// What has come out of a host's cable since its [`Lan`] was metered.
+/// The mDNS traffic of a host since its [`Lan`] was metered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Metered {
     /// Datagrams with questions, all of them multicast.
@@ -14,10 +14,10 @@ pub struct Metered {
 }
 
 impl Metered {
-    /// What `lan`'s host `index` has sent by multicast DNS. The first call for a host begins to count.
+    /// Returns the mDNS traffic of `lan`'s host `index`. The first call for a host starts the count.
     ///
     /// # Panics
-    /// When the kernel does not count: ask [`require::netns`](crate::require::netns) first.
+    /// If the kernel does not count: check [`require::netns`](crate::require::netns) first.
     #[track_caller]
     #[must_use]
     pub fn read(lan: &Lan, index: usize) -> Self {
@@ -28,8 +28,7 @@ impl Metered {
             (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
         };
         if !nft(&["list", "table", "bridge", &table]).0 {
-            // The flag that tells a response from a question is the first bit of the DNS header's third byte, behind the eight
-            // bytes of UDP's.
+            // The flag that marks a response is the first bit of the DNS header's third byte, behind the eight bytes of UDP's.
             let rules = format!(
                 "table bridge {table} {{
                     counter questions {{ }}

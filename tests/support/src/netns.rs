@@ -1,9 +1,7 @@
-//! A throw-away network on this machine: hosts that are network namespaces, joined by a bridge in one more
-//! namespace.
+//! A disposable network on this machine: hosts that are network namespaces, joined by a bridge in one more namespace.
 //!
-//! Nothing is created outside these namespaces. Their names carry the test's process id, so that tests of any
-//! number of processes do not meet, and so that what a killed test left behind is known to be nobody's and
-//! removed by the next.
+//! Nothing is created outside these namespaces. Their names contain the test's process id, so that tests of any number of
+//! processes do not collide, and so that the leftovers of a killed test are recognised and removed by the next.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -31,17 +29,17 @@ pub struct Lan {
 }
 
 impl Lan {
-    /// A network of that many hosts, at most 200.
+    /// A network with this many hosts, at most 200.
     ///
     /// # Panics
-    /// When it cannot be made: ask [`require::netns`](crate::require::netns) first.
+    /// If it cannot be created: check [`require::netns`](crate::require::netns) first.
     #[must_use]
     #[track_caller]
     pub fn new(hosts: u8) -> Self {
         Self::with_bridges(hosts, &[Bridge { name: "br0", port: 'v', interface: "eth0", network: 77 }])
     }
 
-    /// A network of that many hosts with two interfaces each, on two bridges that do not know each other.
+    /// A network with this many hosts of two interfaces each, on two separate bridges.
     ///
     /// # Panics
     /// As [`new`](Self::new).
@@ -53,7 +51,7 @@ impl Lan {
         Self::with_bridges(hosts, &[first, second])
     }
 
-    /// A single host without any interface but loopback, which has no multicast: a build server.
+    /// A single host with only a loopback interface, which has no multicast: a build server.
     ///
     /// # Panics
     /// As [`new`](Self::new).
@@ -68,10 +66,10 @@ impl Lan {
         }
     }
 
-    /// Host `index`, counted from 0.
+    /// The host with this index, counted from 0.
     ///
     /// # Panics
-    /// When there are not so many.
+    /// If there is no such host.
     #[must_use]
     #[track_caller]
     pub fn host(&self, index: usize) -> &Host {
@@ -84,11 +82,11 @@ impl Lan {
         &self.hosts
     }
 
-    /// Joins two hosts, which may be of different networks, by one more cable: the end of each is an interface of that name,
-    /// which is up and has no address.
+    /// Joins two hosts, which may be of different networks, by one more cable: each end is an interface of that name, which is up
+    /// and has no address.
     ///
     /// # Panics
-    /// When one of them has such an interface already.
+    /// If one of them has such an interface already.
     #[track_caller]
     pub fn join(one: &Host, other: &Host, interface: &str) {
         let peer = ["type", "veth", "peer", "name", interface, "netns", &other.namespace.name];
@@ -98,7 +96,7 @@ impl Lan {
         }
     }
 
-    /// The switch, as a way to start programs on it, and its end of the first cable of host `index`.
+    /// The commands to run on the switch, and its end of the first cable of host `index`.
     #[track_caller]
     pub(crate) fn port(&self, index: usize) -> (impl Fn(&str) -> Command, &str) {
         let switch = self.switch.as_ref().expect("hosts with cables are on a switch");
@@ -106,7 +104,7 @@ impl Lan {
         (|program: &str| switch.command(program), &cable.port)
     }
 
-    /// Takes the first interface of host `index` away, as when an adapter is pulled out, and gives it back as a new one with the
+    /// Removes the first interface of host `index`, as when an adapter is pulled out, and adds it again as a new one with the
     /// addresses that it had.
     #[track_caller]
     pub fn replug(&self, index: usize) {
@@ -123,13 +121,14 @@ impl Lan {
         );
     }
 
-    /// Stops forwarding multicast, as many wireless networks and most clouds do; all else goes on.
+    /// Stops forwarding multicast, as many wireless networks and most clouds do; everything else is still forwarded.
     #[track_caller]
     pub fn block_multicast(&self) {
         self.flood_multicast("off");
     }
 
-    /// Keeps these hosts apart, as an access point does with its clients: none reaches another, and all reach the rest.
+    /// Isolates these hosts from each other, as an access point does with its clients: none reaches another, and all reach the
+    /// rest.
     #[track_caller]
     pub fn isolate(&self, hosts: &[usize]) {
         let Some(switch) = &self.switch else { return };

@@ -1,4 +1,4 @@
-//! A program under test: its lines are waited for with deadlines, and it never outlives its test.
+//! A program under test: its output is awaited with deadlines, and it never outlives its test.
 
 use std::collections::VecDeque;
 use std::env;
@@ -11,32 +11,32 @@ use std::time::{Duration, Instant};
 
 use crate::wait::POLL;
 
-/// Lines that are kept of each stream; a program that prints more loses its oldest ones.
+/// The limit of buffered lines of each stream; a program that prints more loses its oldest ones.
 const KEPT: usize = 20_000;
 
-/// Characters of a command that are shown when it fails: some carry a whole script.
+/// The limit of printed characters of a command that fails: some contain a whole script.
 const SHOWN: usize = 200;
 
-/// How long the last lines of a program that has ended may take to arrive.
+/// The timeout for the last lines of a program that has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Bytes that are kept of a line.
+/// The limit of buffered bytes of a line.
 const LINE: u64 = 64 * 1024;
 
-/// A binary of the workspace, such as `mz`, as built beside the running test.
+/// The path of a binary of the workspace, such as `mz`, as built beside the running test.
 ///
 /// # Panics
-/// When it was not built: `cargo build --workspace --all-targets` builds all of them.
+/// If it was not built: `cargo build --workspace --all-targets` builds all of them.
 #[must_use]
 #[track_caller]
 pub fn binary(name: &str) -> PathBuf {
     built(PathBuf::from(name))
 }
 
-/// An example of the workspace, as built beside the running test.
+/// The path of an example of the workspace, as built beside the running test.
 ///
 /// # Panics
-/// When it was not built: `cargo build --workspace --all-targets` builds all of them.
+/// If it was not built: `cargo build --workspace --all-targets` builds all of them.
 #[must_use]
 #[track_caller]
 pub fn example(name: &str) -> PathBuf {
@@ -66,10 +66,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` with all its streams in the test's hands.
+    /// Starts `command` with all its streams piped to the test.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// If it cannot be started.
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -89,27 +89,27 @@ impl Process {
         self.child.id()
     }
 
-    /// The next line of standard output that contains `wanted`; those before it are passed over.
+    /// Waits for the next line of standard output that contains `wanted`, skipping those before it.
     ///
     /// # Panics
-    /// When there is none `within` that time, or the program ends without it, showing all that it printed.
+    /// If there is none `within` that time, or the program ends without it, showing all its output.
     #[track_caller]
     pub fn expect_line(&mut self, wanted: &str, within: Duration) -> String {
         let line = self.stdout.next(wanted, within);
         line.unwrap_or_else(|why| self.fail(&format!("no line with {wanted:?}: {why}")))
     }
 
-    /// The next line of standard error that contains `wanted`; those before it are passed over.
+    /// Waits for the next line of standard error that contains `wanted`, skipping those before it.
     ///
     /// # Panics
-    /// When there is none `within` that time, or the program ends without it, showing all that it printed.
+    /// If there is none `within` that time, or the program ends without it, showing all its output.
     #[track_caller]
     pub fn expect_error_line(&mut self, wanted: &str, within: Duration) -> String {
         let line = self.stderr.next(wanted, within);
         line.unwrap_or_else(|why| self.fail(&format!("no line of errors with {wanted:?}: {why}")))
     }
 
-    /// The next line of standard output, whatever it is.
+    /// Waits for the next line of standard output, whatever its content.
     ///
     /// # Panics
     /// As [`expect_line`](Self::expect_line).
@@ -121,33 +121,32 @@ impl Process {
     /// Writes a line to its standard input.
     ///
     /// # Panics
-    /// When it does not read any more.
+    /// If it has closed its standard input.
     #[track_caller]
     pub fn send_line(&mut self, line: &str) {
         let sent = match &mut self.stdin {
             Some(stdin) => writeln!(stdin, "{line}").and_then(|()| stdin.flush()),
             None => Err(std::io::ErrorKind::NotConnected.into()),
         };
-        sent.unwrap_or_else(|error| self.fail(&format!("it does not read {line:?}: {error}")));
+        sent.unwrap_or_else(|error| self.fail(&format!("cannot write {line:?} to it: {error}")));
     }
 
-    /// Ends its standard input.
+    /// Closes its standard input.
     pub fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
-    /// Waits until it has ended and everything it printed has been read.
+    /// Waits until it has ended and all its output has been read.
     ///
     /// # Panics
-    /// When it still runs after that time, showing all that it printed.
+    /// If it still runs after that time, showing all its output.
     #[track_caller]
     pub fn wait(&mut self, within: Duration) -> ExitStatus {
         let deadline = Instant::now() + within;
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => {
-                    // What it printed last is still on its way through the pipes, unless somebody else holds
-                    // them open.
+                    // The last lines are still in the pipes, unless another process holds them open.
                     self.stdout.ended();
                     self.stderr.ended();
                     return status;
@@ -159,10 +158,10 @@ impl Process {
         }
     }
 
-    /// Waits until it has ended well, and returns what it printed to standard output.
+    /// Waits until it has ended with success, and returns its standard output.
     ///
     /// # Panics
-    /// When it still runs after that time or ends with another code than 0, showing all that it printed.
+    /// If it still runs after that time or ends with another code than 0, showing all its output.
     #[track_caller]
     pub fn succeed(&mut self, within: Duration) -> String {
         let status = self.wait(within);
@@ -172,7 +171,7 @@ impl Process {
         self.stdout()
     }
 
-    /// Whether it has not ended.
+    /// Returns whether it still runs.
     #[track_caller]
     pub fn is_running(&mut self) -> bool {
         match self.child.try_wait() {
@@ -184,7 +183,7 @@ impl Process {
     /// Kills it at once (SIGKILL) and reaps it.
     #[track_caller]
     pub fn kill(&mut self) -> ExitStatus {
-        // It may have ended already, which is what was wanted.
+        // It may have ended already, which is the aim.
         let _ = self.child.kill();
         self.wait(Duration::from_secs(30))
     }
@@ -201,25 +200,25 @@ impl Process {
         self.signal("TERM");
     }
 
-    /// Stops it where it is (SIGSTOP), as a debugger would.
+    /// Suspends it (SIGSTOP), as a debugger would.
     #[track_caller]
     pub fn pause(&self) {
         self.signal("STOP");
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Resumes it (SIGCONT).
     #[track_caller]
     pub fn resume(&self) {
         self.signal("CONT");
     }
 
-    /// All it has printed to standard output so far.
+    /// All standard output so far.
     #[must_use]
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// All it has printed to standard error so far.
+    /// All standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {
         self.stderr.text()
@@ -265,7 +264,7 @@ struct Stream {
 #[derive(Debug, Default)]
 struct Lines {
     kept: VecDeque<String>,
-    /// How many of the kept ones have been passed over or returned.
+    /// The number of buffered lines that have been skipped or returned.
     read: usize,
     is_ended: bool,
 }
@@ -317,8 +316,7 @@ impl Stream {
         }
     }
 
-    /// Waits for the end of the stream of a program that has ended. One that a child of it holds open is
-    /// given up.
+    /// Waits for the end of the stream of a program that has ended. A stream that a child of it holds open is given up.
     fn ended(&self) {
         drop(self.changed.wait_timeout_while(self.lock(), LAST_WORDS, |lines| !lines.is_ended));
     }
@@ -332,7 +330,7 @@ impl Stream {
     }
 }
 
-/// The next line, cut where it is too long; none at the end of the stream.
+/// The next line, truncated if it is too long; none at the end of the stream.
 fn read_line(reader: &mut impl std::io::BufRead) -> Option<String> {
     let mut bytes = Vec::new();
     let length = reader.by_ref().take(LINE).read_until(b'\n', &mut bytes).ok()?;
@@ -348,7 +346,7 @@ fn built(below: PathBuf) -> PathBuf {
     file
 }
 
-/// `target/debug` of `target/debug/deps/test-…`, of an example and of a binary.
+/// `target/debug`, from the path of a test, an example or a binary below it.
 fn profile_folder(own: &std::path::Path) -> PathBuf {
     let folder = own.parent().unwrap_or(own);
     let is_below = folder.ends_with("deps") || folder.ends_with("examples");

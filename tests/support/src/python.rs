@@ -1,4 +1,4 @@
-//! Python programs with what `cargo xtask test` has installed for them.
+//! Python programs with the packages that `cargo xtask test` has installed for them.
 
 use std::env;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::{Host, Process};
 /// A Python program with these arguments, started on this machine.
 ///
 /// # Panics
-/// When there is no interpreter: ask [`require`](crate::require) first.
+/// If there is no interpreter: check [`require`](crate::require) first.
 #[must_use]
 #[track_caller]
 pub fn start(program: &str, arguments: &[&str]) -> Process {
@@ -26,7 +26,7 @@ pub fn start_on(host: &Host, program: &str, arguments: &[&str]) -> Process {
     Process::start(host.command(interpreter()).args(["-u", "-c", program]).args(arguments))
 }
 
-/// Whether there is an interpreter with these modules; if not, why.
+/// Checks that there is an interpreter with these modules. The error is the reason why not.
 pub(crate) fn has(modules: &str) -> Result<(), String> {
     let python = find()?;
     let output = Command::new(&python)

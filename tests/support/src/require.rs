@@ -1,9 +1,8 @@
-//! What a test needs of the machine: a test either has it, or says aloud that it is skipped and why, or
-//! fails.
+//! The capabilities of the machine that a test needs: without one, the test reports that it is skipped and why, or fails.
 //!
-//! `cargo xtask test` finds out what the machine offers and names it in `MESHZERO_TEST_REQUIRE`, separated by
-//! commas; what is named there must be there. A skip is also appended to the file that `MESHZERO_TEST_SKIPS`
-//! names, since test runners hide what a passing test prints.
+//! `cargo xtask test` probes the machine and lists its capabilities in `MESHZERO_TEST_REQUIRE`, separated by commas; a listed
+//! capability must be there. A skip is also appended to the file that `MESHZERO_TEST_SKIPS` names, since test runners hide the
+//! output of a passing test.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -12,10 +11,10 @@ use std::thread;
 
 use crate::{avahi, faketime as clock, netns, python};
 
-/// Whether networks of namespaces can be made here ([`Lan`](crate::Lan)). A test that gets `false` returns.
+/// Returns whether networks of namespaces can be created here ([`Lan`](crate::Lan)). A test that gets `false` returns.
 ///
 /// # Panics
-/// When they cannot, although `MESHZERO_TEST_REQUIRE` names `netns`.
+/// If they cannot, although `MESHZERO_TEST_REQUIRE` names `netns`.
 ///
 /// ```
 /// if !meshzero_testing::require::netns() {
@@ -30,43 +29,42 @@ pub fn netns() -> bool {
     decide("netns", netns::available())
 }
 
-/// Whether Avahi can be started in a network of namespaces ([`Avahi`](crate::Avahi)). A test that gets
-/// `false` returns.
+/// Returns whether Avahi can be started in a network of namespaces ([`Avahi`](crate::Avahi)). A test that gets `false` returns.
 ///
 /// # Panics
-/// When it cannot, although `MESHZERO_TEST_REQUIRE` names `avahi`.
+/// If it cannot, although `MESHZERO_TEST_REQUIRE` names `avahi`.
 #[must_use]
 #[track_caller]
 pub fn avahi() -> bool {
     decide("avahi", netns::available().and_then(|()| avahi::available()))
 }
 
-/// Whether python-zeroconf can be started in a network of namespaces ([`mod@crate::zeroconf`]). A test that
-/// gets `false` returns.
+/// Returns whether python-zeroconf can be started in a network of namespaces ([`mod@crate::zeroconf`]). A test that gets `false`
+/// returns.
 ///
 /// # Panics
-/// When it cannot, although `MESHZERO_TEST_REQUIRE` names `zeroconf`.
+/// If it cannot, although `MESHZERO_TEST_REQUIRE` names `zeroconf`.
 #[must_use]
 #[track_caller]
 pub fn zeroconf() -> bool {
     decide("zeroconf", netns::available().and_then(|()| python::has("zeroconf")))
 }
 
-/// Whether there are pyzmq and the real NetworkZero, for programs on loopback. A test that gets `false` returns.
+/// Returns whether pyzmq and the real NetworkZero are installed, for programs on loopback. A test that gets `false` returns.
 ///
 /// # Panics
-/// When there are not, although `MESHZERO_TEST_REQUIRE` names `networkzero`.
+/// If they are not, although `MESHZERO_TEST_REQUIRE` names `networkzero`.
 #[must_use]
 #[track_caller]
 pub fn networkzero() -> bool {
     decide("networkzero", python::has("zmq, networkzero"))
 }
 
-/// Whether programs can be given a wall clock that a test moves ([`WallClock`](crate::WallClock)). A test that gets
+/// Returns whether programs can be given a wall clock that a test moves ([`WallClock`](crate::WallClock)). A test that gets
 /// `false` returns.
 ///
 /// # Panics
-/// When they cannot, although `MESHZERO_TEST_REQUIRE` names `faketime`.
+/// If they cannot, although `MESHZERO_TEST_REQUIRE` names `faketime`.
 #[must_use]
 #[track_caller]
 pub fn faketime() -> bool {
@@ -109,7 +107,7 @@ fn tell(name: &str, why: &str) {
     let Some(path) = env::var_os("MESHZERO_TEST_SKIPS") else { return };
     let file = OpenOptions::new().append(true).create(true).open(&path);
     let line = format!("{}: it needs {name}: {why}\n", test.replace(": ", ":"));
-    // One write per line, so that tests of several processes do not mix theirs.
+    // One write per line, so that lines of several processes do not mix.
     file.and_then(|mut file| file.write_all(line.as_bytes()))
         .expect("the file of skipped tests can be written");
 }
@@ -119,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_required_fails_and_all_else_is_skipped() {
+    fn required_capabilities_fail_and_others_are_skipped() {
         let missing = || Err("no such thing".to_owned());
         assert_eq!(judge("avahi", "netns,avahi", Ok(())), Verdict::Run);
         assert_eq!(judge("avahi", "netns,avahi", missing()), Verdict::Fail("no such thing".into()));

@@ -1,18 +1,17 @@
-//! Waiting for a condition, which is what a test does in place of sleeping.
+//! Waiting for a condition, which is what a test does instead of sleeping.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at: often enough to cost a test nothing, seldom enough to leave it the
-/// processor.
+/// The interval at which a condition is polled: short enough to cost a test nothing, long enough to leave it the processor.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 
-/// Looks at `condition` until it gives a value, and returns it.
+/// Polls `condition` until it returns a value, and returns that.
 ///
-/// Deadlines are there to end a test that would hang, not to measure: give ten times what it should take.
+/// The deadline ends a test that would hang, and measures nothing: choose ten times the expected time.
 ///
 /// # Panics
-/// When there was none `within` that time, naming `what` was waited for.
+/// If there was none `within` that time; the message names `what` was awaited.
 ///
 /// ```
 /// # use std::time::{Duration, Instant};

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::{Host, Process, python};
 
-/// What a Python program may take to start on a busy machine.
+/// The timeout for the start of a Python program on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Watches a type such as `_meshzero._tcp.local.` for as long as the process lives that this returns. It
-/// prints `up` or `down`, a blank and the service's full name, and after `up` also `host=`, `addresses=`
-/// (with commas), `port=` and its TXT entries as `key=value`, each after one more blank.
+/// Browses a service type such as `_meshzero._tcp.local.` for as long as the returned process lives. It prints `up` or `down`, a
+/// space and the service's full name, and after `up` also `host=`, `addresses=` (with commas), `port=` and its TXT entries as
+/// `key=value`, each after one more space.
 #[must_use]
 #[track_caller]
 pub fn browse(host: &Host, service_type: &str) -> Process {
@@ -18,8 +18,8 @@ pub fn browse(host: &Host, service_type: &str) -> Process {
     process
 }
 
-/// Advertises a service of a type such as `_meshzero._tcp.local.` for as long as the process lives that this
-/// returns; it says goodbye when its standard input ends.
+/// Advertises a service of a type such as `_meshzero._tcp.local.` for as long as the returned process lives; it sends a goodbye
+/// when its standard input ends.
 #[must_use]
 #[track_caller]
 pub fn advertise(host: &Host, service_type: &str, name: &str, port: u16, txt: &[&str]) -> Process {

@@ -1,4 +1,4 @@
-"""Prints the services of a type as they come and go, until it is ended."""
+"""Prints the services of a type as they come and go, until it is killed."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-//! Other people's mDNS on a test's network: Avahi and python-zeroconf start there, and see each other.
+//! Other people's mDNS on a test's network: Avahi and python-zeroconf start there, and find each other.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The throw-away network itself: what is plugged in talks, what is cut, lossy or blocked does not, and
-//! nothing stays behind.
+//! The disposable network itself: connected hosts reach each other, cut, lossy or blocked ones do not, and nothing is left
+//! behind.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
@@ -10,14 +10,14 @@ use meshzero_testing::{Host, Lan, Process, eventually, require};
 const SOON: Duration = Duration::from_secs(20);
 const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251)), 5454);
 
-/// A program on `host` that prints each datagram it gets.
+/// A program on `host` that prints each datagram it receives.
 fn listener(host: &Host) -> Process {
     let mut process = Process::start(host.command(PROBE).args(["listen", &host.address().to_string()]));
     process.expect_line("ready", SOON);
     process
 }
 
-/// A program on `host` that sends each line it is given, to where the first word says.
+/// A program on `host` that sends each line it is given to the address in the first word.
 fn sender(host: &Host) -> Process {
     Process::start(host.command(PROBE).args(["send", &host.address().to_string()]))
 }
@@ -62,7 +62,7 @@ fn blocked_multicast_leaves_unicast_alone() {
     for _ in 0..20 {
         sender.send_line(&format!("{GROUP} blocked"));
     }
-    // Sent after the others on the same cable: when this is here, they would be too.
+    // Sent after the others on the same cable: when this has arrived, they would have too.
     reaches(&mut sender, address_of(lan.host(1)), &receiver, "unicast");
     assert!(!receiver.stdout().contains("blocked"));
     lan.allow_multicast();
@@ -145,7 +145,7 @@ fn nothing_stays_behind_not_even_what_still_runs() {
         return;
     }
     let lan = Lan::new(2);
-    // Its own group of processes: not even the harness knows the child of this shell.
+    // A process group of its own: not even the harness knows the child of this shell.
     let mut shell =
         Process::start(lan.host(0).command("sh").args(["-c", "setsid sleep 600 & echo child $!; wait"]));
     let line = shell.expect_line("child", SOON);
@@ -163,15 +163,14 @@ fn nothing_stays_behind_not_even_what_still_runs() {
 }
 
 #[test]
-fn what_a_dead_test_left_behind_is_removed() {
+fn leftovers_of_a_killed_test_are_removed() {
     if !require::netns() {
         return;
     }
-    // No process has this id: it is above the largest that Linux gives.
+    // No process has this id: it is above Linux's largest.
     let name = "meshzero-test-4194305-0-1";
     Process::start(Command::new("ip").args(["netns", "add", name])).wait(SOON);
-    // Only the first network of a process looks for leftovers, and another test of this process may have had
-    // it.
+    // Only the first network of a process looks for leftovers, and another test of this process may have been the first.
     let own = std::env::current_exe().expect("a test knows its own file");
     let arguments = ["--exact", "a_loopback_host_has_nothing_else"];
     Process::start(Command::new(own).args(arguments)).succeed(SOON);

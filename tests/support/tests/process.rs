@@ -1,4 +1,4 @@
-//! Programs under test: lines with deadlines, signals, and failures that show what was printed.
+//! Programs under test: output with deadlines, signals, and failures that show the output.
 
 #![cfg(unix)]
 
@@ -31,7 +31,7 @@ fn lines_come_in_order_and_those_before_are_passed_over() {
 }
 
 #[test]
-fn a_line_that_does_not_come_shows_what_did() {
+fn a_missing_line_shows_the_output() {
     let mut process = shell("echo out; echo err >&2; exec sleep 600");
     process.expect_error_line("err", SOON);
     process.expect_line("out", SOON);
@@ -42,7 +42,7 @@ fn a_line_that_does_not_come_shows_what_did() {
 }
 
 #[test]
-fn nobody_waits_for_a_line_of_a_program_that_has_ended() {
+fn waiting_for_a_line_of_a_program_that_has_ended_fails_at_once() {
     let started = Instant::now();
     let mut process = shell("echo only");
     let panic = panic_of(|| drop(process.expect_line("more", Duration::from_secs(600))));
@@ -51,7 +51,7 @@ fn nobody_waits_for_a_line_of_a_program_that_has_ended() {
 }
 
 #[test]
-fn a_bad_end_shows_what_was_printed() {
+fn a_failed_exit_shows_the_output() {
     let panic = panic_of(|| drop(shell("echo reason >&2; exit 3").succeed(SOON)));
     assert!(panic.contains("exit status: 3") && panic.contains("reason"), "{panic}");
 }
@@ -72,7 +72,7 @@ fn signals_arrive() {
         process.pause();
         eventually(SOON, "it is stopped", || is_stopped().then_some(()));
         process.resume();
-        eventually(SOON, "it goes on", || (!is_stopped()).then_some(()));
+        eventually(SOON, "it continues", || (!is_stopped()).then_some(()));
     }
     process.terminate();
     assert_eq!(process.wait(SOON).code(), None, "a signal ended it");

@@ -1,7 +1,7 @@
-/* console.exe EVENT PROGRAM ARGUMENT...: starts the program and, once there is a line on standard input, tells it what a
-   console tells its programs: 0 is Ctrl-C, 1 Ctrl-Break, 2 the end of the window, 5 of the session, 6 of the system. It goes
-   the way of the console, a thread in the program that runs CtrlRoutine: GenerateConsoleCtrlEvent knows only the first
-   two, and fails in Wine 8 where there is no window. */
+/* console.exe EVENT PROGRAM ARGUMENT...: starts the program and, once there is a line on standard input, sends it a console
+   event: 0 is Ctrl-C, 1 Ctrl-Break, 2 the end of the window, 5 of the session, 6 of the system. Like the console, it starts a
+   thread in the program that runs CtrlRoutine: GenerateConsoleCtrlEvent supports only the first two events, and fails in
+   Wine 8 without a window. */
 #include <stdlib.h>
 #include <string.h>
 #include <windows.h>

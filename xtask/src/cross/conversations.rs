@@ -1,4 +1,4 @@
-//! What `mz` of another system and that of this one say to each other, on a loopback interface of their own.
+//! Conversations between `mz` of another system and that of this one, on a private loopback interface.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::metadata::Metadata;
 use crate::process::{Outcome, run};
 use crate::sandbox::Sandbox;
 
-/// Each of some ten conversations has deadlines of its own.
+/// The timeout of about ten conversations, each of which has deadlines of its own.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
-/// Multicast that names no interface has one way as well. What serves an emulator opens its sockets, and is started here too.
+/// Gives multicast without an interface a route as well. The server of an emulator opens sockets, so it is started inside too.
 const ENTER: &str =
     "ip route add 224.0.0.0/4 dev lo && if [ -n \"$1\" ]; then \"$1\" -p; fi && shift && exec \"$@\"";
 
-/// Lets them talk. The program that asks and listens is an example of the command line, which has been built before.
+/// Runs the conversations. The program that asks and listens is an example of the command line, which has been built before.
 pub(super) fn hold(metadata: &Metadata, sandbox: Sandbox, other: &Emulator) -> Outcome {
     let debug = metadata.target.join("debug");
     let mut command = sandbox.shell(ENTER);

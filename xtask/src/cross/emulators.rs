@@ -1,4 +1,4 @@
-//! How a program of another system is run here: Windows under Wine, ARM under QEMU, each with the little that it lacks.
+//! Emulators for programs of other systems: Windows under Wine and ARM under QEMU, each with what it lacks.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,26 +9,26 @@ use std::time::Duration;
 use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome, find_program, run};
 
-/// Compiling a page of C takes no longer.
+/// The timeout for compiling one page of C.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where Wine keeps what belongs to one Windows, and by what it is told.
+/// The environment variable that names the folder of Wine's Windows installation.
 const PREFIX: &str = "WINEPREFIX";
 
-/// The libraries of ARM's Linux, where Debian's cross compiler has them.
+/// The libraries of Linux on ARM, as Debian's cross compiler installs them.
 const ARM64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 
-/// A way to run `mz` of another system.
+/// The commands that run `mz` of another system.
 pub(super) struct Emulator {
-    /// What the other system is called.
+    /// The name of the other system.
     pub(super) name: &'static str,
-    /// The program with its first arguments, which stands for `mz`.
+    /// The program with its first arguments that stands for `mz`.
     pub(super) mz: Vec<OsString>,
-    /// The same for what tells a program what a console tells it, where there is such a thing.
+    /// The same for a program that receives the events of a console, if the system has consoles.
     pub(super) console: Vec<OsString>,
-    /// What both find in their environment.
+    /// The environment of both.
     pub(super) environment: Vec<(&'static str, OsString)>,
-    /// The program that serves all that run, and goes on between them: `-p` lets it do so, and `-k` ends it.
+    /// The server of all emulated programs, which outlives them: `-p` keeps it running, and `-k` ends it.
     pub(super) server: Option<OsString>,
 }
 
@@ -38,7 +38,7 @@ impl Emulator {
         let mingw = |source, file: &str, more: &[&str]| {
             compile("x86_64-w64-mingw32-gcc", source, &built.join(file), more)
         };
-        // Beside the program, where a library is looked for first.
+        // Next to the program, which is the first place where a library is looked for.
         let random = include_str!("process_prng.c");
         mingw(random, "bcryptprimitives.dll", &["-shared", "-ladvapi32"])?;
         mingw(include_str!("console.c"), "console.exe", &[])?;
@@ -47,7 +47,7 @@ impl Emulator {
         let environment = vec![
             (PREFIX, prefix),
             ("WINEDEBUG", "-all".into()),
-            // Nothing is entered into the menus of whoever runs this, and there is no browser to be installed.
+            // No entries in the menus of the user who runs this, and no browser to install.
             ("WINEDLLOVERRIDES", "winemenubuilder.exe=d;mscoree=d;mshtml=d".into()),
             // Arguments are read as the locale says.
             ("LC_ALL", "C.UTF-8".into()),
@@ -85,7 +85,7 @@ impl Drop for Emulator {
         if let Some(server) = &self.server {
             let mut end = Command::new(server);
             end.arg("-k").envs(self.environment.iter().map(|(name, value)| (name, value)));
-            // It fails when there is nothing to end.
+            // Fails when there is no server to end.
             let _ = end.stdin(Stdio::null()).stderr(Stdio::null()).status();
         }
     }
@@ -96,7 +96,7 @@ fn program(name: &str) -> Outcome<OsString> {
 }
 
 fn made(folder: &Path) -> Outcome<OsString> {
-    let failed = |error| Failure(format!("cannot make {}: {error}", folder.display()));
+    let failed = |error| Failure(format!("cannot create {}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(failed)?;
     Ok(folder.into())
 }

@@ -1,8 +1,8 @@
-//! `cargo xtask cross`: the project on systems that this one is not.
+//! `cargo xtask cross`: the project on other systems than this one.
 //!
-//! [`toolchain`] is a compiler with the sources of its standard library, [`targets`] what is checked and built with it,
-//! [`emulators`] how a program of another system is run here, and [`conversations`] what it and the `mz` of this system say
-//! to each other.
+//! [`toolchain`] is a compiler with the sources of its standard library, [`targets`] lists what is checked and built with it,
+//! [`emulators`] runs programs of another system here, and [`conversations`] connects such a program with the `mz` of this
+//! system.
 
 mod conversations;
 mod emulators;
@@ -21,23 +21,23 @@ use self::emulators::Emulator;
 use self::targets::{ARM64, WINDOWS};
 use self::toolchain::Toolchain;
 
-/// No build takes longer.
+/// The timeout of one build.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
-/// Why none of it can be done here, whatever is installed, if so.
+/// Returns the reason for which none of it is possible on this system, whatever is installed.
 pub(crate) fn obstacle() -> Option<String> {
     let is_known = cfg!(all(target_os = "linux", target_arch = "x86_64"));
-    (!is_known).then(|| "it is set up for Linux on x86-64, where Wine runs".into())
+    (!is_known).then(|| "it needs Linux on x86-64, where Wine runs".into())
 }
 
-/// Builds the `mz` of this system, and what lets it talk with others, where that has not been done by other means.
+/// Builds the `mz` of this system and the example that talks with others, where other steps have not built them.
 pub(crate) fn build_native(report: &mut Report) -> Outcome {
     let arguments =
         ["build", "--locked", "--package", "meshzero-cli", "--bins", "--example", "conversations"];
     report.step("build", || run(Command::new(env!("CARGO")).args(arguments), PATIENCE))
 }
 
-/// Checks and builds for other systems, and lets programs of theirs talk with `mz`, which has been built before.
+/// Checks and builds for other systems, and runs conversations between their programs and `mz`, which has been built before.
 pub(crate) fn all(report: &mut Report, metadata: &Metadata, sandbox: Sandbox) -> Outcome {
     let toolchain = Toolchain::below(&metadata.target);
     report.step("other systems: checked", || targets::check(metadata, &toolchain))?;

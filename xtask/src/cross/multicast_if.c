@@ -1,5 +1,5 @@
-/* QEMU 7.2 does not pass the socket option IP_MULTICAST_IF on. Where it is all that is missing it is taken for granted: the
-   network that this runs in has one way for multicast only, which is loopback. */
+/* QEMU 7.2 does not implement the socket option IP_MULTICAST_IF. A failure for that reason alone is reported as success: the
+   network that this runs in has only one route for multicast, which is loopback. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>

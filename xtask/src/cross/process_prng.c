@@ -1,4 +1,4 @@
-/* bcryptprimitives.dll, of which Rust's standard library wants this function and Wine 8 has nothing. */
+/* A replacement for bcryptprimitives.dll, which Wine 8 lacks: the one function that Rust's standard library needs. */
 __declspec(dllimport) unsigned char __stdcall SystemFunction036(void *bytes, unsigned long length);
 
 __declspec(dllexport) int ProcessPrng(void *bytes, unsigned long long length) {

@@ -1,4 +1,4 @@
-//! The systems that are neither this one nor left to chance, and what is compiled for each.
+//! The systems, other than this one, that are checked on purpose, and the packages compiled for each.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,20 +26,20 @@ const LINKERS: [(&str, &str); 2] = [
     ("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc"),
 ];
 
-/// What is compiled: the library, `mz` and the wheel.
+/// The compiled packages: the library, `mz` and the wheel.
 const PACKAGES: [&str; 3] = ["meshzero", "meshzero-cli", "meshzero-python"];
 
-/// Checks it where nothing links.
+/// Checks the packages for targets without a linker here.
 pub(crate) fn check(metadata: &Metadata, toolchain: &Toolchain) -> Outcome {
     run(&mut cargo(metadata, toolchain, "check", &[MACOS, ARM32]), PATIENCE)
 }
 
-/// Builds it where something does, which checks it as well.
+/// Builds the packages for targets with a linker here, which includes checking them.
 pub(crate) fn build(metadata: &Metadata, toolchain: &Toolchain) -> Outcome {
     run(&mut cargo(metadata, toolchain, "build", &[WINDOWS, ARM64]), PATIENCE)
 }
 
-/// The folder of what was built for a target.
+/// The folder with the build results of a target.
 pub(crate) fn built(metadata: &Metadata, target: &str) -> PathBuf {
     folder(&metadata.target).join(target).join("debug")
 }
@@ -48,7 +48,7 @@ fn folder(target: &Path) -> PathBuf {
     target.join("cross/built")
 }
 
-/// Cargo with that compiler and its sources, as quick as it can be: what is built runs for some seconds.
+/// Cargo with that compiler and its sources. It optimises for a short build: the programs run for some seconds only.
 fn cargo(metadata: &Metadata, toolchain: &Toolchain, verb: &str, targets: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command
@@ -58,16 +58,16 @@ fn cargo(metadata: &Metadata, toolchain: &Toolchain, verb: &str, targets: &[&str
         .args(PACKAGES.map(|package| format!("--package={package}")))
         .args(targets.iter().map(|target| format!("--target={target}")))
         .current_dir(&metadata.root)
-        // The standard library is not free of warnings that others may have forbidden.
+        // The standard library has warnings, which `RUSTFLAGS` may forbid.
         .env_remove("RUSTFLAGS")
         .env("RUSTC", toolchain.rustc())
-        // For the standard library, whose sources may use what is not stable.
+        // For the standard library, whose sources use unstable features.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", folder(&metadata.target))
         .env("CARGO_BUILD_WARNINGS", "deny")
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        // No interpreter of those systems is here, and the stable interface needs none.
+        // No interpreter of those systems is here, and the stable ABI needs none.
         .env("PYO3_NO_PYTHON", "1")
         .envs(LINKERS);
     command

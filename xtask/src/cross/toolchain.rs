@@ -1,5 +1,5 @@
-//! A compiler that can build its standard library for any target: Debian's `rustc-web` and the sources beside it, unpacked
-//! below the target folder, so that nothing is installed and the toolchain of this machine stays what it is.
+//! A compiler that can build its standard library for any target: Debian's `rustc-web` and its sources, unpacked below the target
+//! folder, so that nothing is installed and the toolchain of this machine stays as it is.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use crate::process::{Failure, Outcome, read, run};
 
-/// The compiler, and the sources of its standard library with all that those depend on.
+/// The compiler, and the sources of its standard library with all their dependencies.
 pub(crate) const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 
-/// The libraries of the compiler: a package that depends on them and on nothing else.
+/// The package of the compiler's libraries, which depends on them and on nothing else.
 const LIBRARIES: &str = "libstd-rust-web-dev";
 
-/// What cannot be taken from elsewhere: it belongs to the loader of this system.
+/// The package that must be the system's own, because it belongs to the system's loader.
 const SYSTEM: &str = "libc6";
 
-/// A slow mirror is no failure; one that says nothing for this long is.
+/// The longest silence of a mirror before it counts as a failure. A slow mirror does not.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What starts the compiler, with its libraries before those of the system.
+/// The script that starts the compiler with its own libraries before those of the system.
 const STARTER: &str = "\
 #!/bin/sh
 here=$(dirname \"$0\")
@@ -29,7 +29,7 @@ libraries=$(echo \"$here\"/usr/lib/*-linux-gnu):$(echo \"$here\"/lib/*-linux-gnu
 LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec \"$here/usr/bin/rustc\" \"$@\"
 ";
 
-/// What of a package nobody needs here: the sources of the compiler itself, and documentation.
+/// Parts of the packages that are not unpacked: the sources of the compiler itself, and documentation.
 const LEFT_OUT: [&str; 4] = ["./usr/src/*/compiler", "./usr/src/*/src", "./usr/share", "./usr/bin/rustdoc"];
 
 /// An unpacked compiler.
@@ -38,7 +38,7 @@ pub(crate) struct Toolchain {
 }
 
 impl Toolchain {
-    /// Returns where it is, or will be, below the folder that cargo builds into.
+    /// The toolchain's place below the folder that cargo builds into, present or not.
     pub(crate) fn below(target: &Path) -> Self {
         Self { folder: target.join("cross/toolchain") }
     }
@@ -48,12 +48,12 @@ impl Toolchain {
         self.folder.join("rustc")
     }
 
-    /// Returns whether it is there: it is moved to its place when it is complete.
+    /// Returns whether the toolchain is there. It is moved to its place when it is complete.
     pub(crate) fn is_there(&self) -> bool {
         self.rustc().is_file()
     }
 
-    /// Downloads and unpacks it, if it is not there yet.
+    /// Downloads and unpacks the toolchain, if it is not there yet.
     pub(crate) fn obtain(&self) -> Outcome {
         if self.is_there() {
             return Ok(());
@@ -61,7 +61,7 @@ impl Toolchain {
         let making = self.folder.with_extension("part");
         let packages = self.folder.with_extension("packages");
         for folder in [&making, &packages] {
-            // It may be there from a run that was interrupted.
+            // An interrupted run may have left it.
             drop(fs::remove_dir_all(folder));
             fs::create_dir_all(folder).map_err(|error| cannot_write(folder, &error))?;
         }
@@ -80,7 +80,7 @@ impl Toolchain {
     }
 }
 
-/// Returns whether this system has those packages to offer, as far as its lists say.
+/// Returns whether this system offers those packages, according to its lists.
 pub(crate) fn is_offered() -> bool {
     read(Command::new("apt-cache").arg("show").args(PACKAGES).stderr(Stdio::null())).is_ok()
 }
@@ -90,7 +90,7 @@ fn download(into: &Path) -> Outcome {
     let listed = read(Command::new("apt-cache").args(recursive))?;
     let libraries = names(&listed).filter(|name| *name != SYSTEM);
     let mut command = Command::new("apt-get");
-    // There is no need to give rights up that root has, and the folder may be closed to others.
+    // Root need not drop its privileges here, and the folder may be closed to other users.
     command
         .args(["-qq", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3", "download"])
         .args(PACKAGES)
@@ -98,7 +98,8 @@ fn download(into: &Path) -> Outcome {
     run(command.current_dir(into), PATIENCE)
 }
 
-/// The packages in a list of `apt-cache depends`: what is indented is why, and in angle brackets are names that several have.
+/// The packages in the output of `apt-cache depends`: indented lines are reasons, and names in angle brackets are virtual
+/// packages.
 fn names(listed: &str) -> impl Iterator<Item = &str> {
     listed.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()))
 }
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_are_told_from_reasons() {
+    fn packages_are_distinguished_from_reasons() {
         let listed = "libstd-rust-web-dev\n  Depends: libllvm22\n <libz>\n<libgcc>\nlibllvm22\n  Depends: libc6\nlibc6\n";
         assert_eq!(names(listed).collect::<Vec<_>>(), ["libstd-rust-web-dev", "libllvm22", "libc6"]);
     }

@@ -1,15 +1,15 @@
-//! Circles of files: which files of several folders import each other, in one step or in several.
+//! Circles of files: files of several folders that import each other, directly or through others.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::graph::{File, Graph, Import};
 
 /// Returns circles that lead through files of several folders, each as a chain of imports that ends where it began. The shortest
-/// come first; one whose every step is part of those before it is left out.
+/// come first. A circle is left out if each of its steps is part of an earlier one.
 ///
-/// A module and those below it may know each other, because `impl` blocks of one type are spread over files so. Hence an import
+/// A module and those below it may import each other, because the `impl` blocks of one type are spread over them. Hence an import
 /// between a module and one below it begins no circle, and two modules that reach each other only through one that is above both
-/// make none.
+/// form none.
 pub(super) fn across_folders(graph: &Graph) -> Vec<Vec<&Import>> {
     let steps = Steps::of(graph);
     let mut circles: Vec<Vec<&Import>> = graph
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_front_makes_no_circle_of_what_lies_behind_it() {
+    fn a_front_makes_no_circle_of_the_files_behind_it() {
         let found = circles(&[
             ROOT,
             ("x/mod.rs", "mod a; mod b; pub use a::A; pub use b::B;"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_that_needs_a_module_above_it_is_none() {
+    fn a_circle_through_a_module_above_is_not_reported() {
         let found = circles(&[
             ROOT,
             ("x/mod.rs", "mod a; mod b; pub struct X(a::deep::A);"),

@@ -1,13 +1,13 @@
-//! Which file of a crate imports from which: the modules of the crate, and where each path leads.
+//! The imports between the files of a crate: its modules, and the target of each path.
 //!
-//! A name that a module hands on with `pub use` is followed to the file that defines it.
+//! A name that a module re-exports with `pub use` is followed to the file that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{Names, Path, Use};
 use crate::hygiene::SourceFile;
 
-/// The files of one crate that are shipped, and the imports between them.
+/// The shipped files of one crate, and the imports between them.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     pub(super) files: Vec<File>,
@@ -22,7 +22,7 @@ pub(super) struct File {
     pub(super) path: String,
     /// The path of its module below the root of the crate; empty for the root.
     pub(super) module: Vec<String>,
-    /// Whether modules lie below it: such a file is the front of a folder.
+    /// True if modules lie below it: such a file is the front of a folder.
     pub(super) is_front: bool,
     pub(super) lines: usize,
 }
@@ -35,8 +35,8 @@ pub(super) struct Import {
     pub(super) line: usize,
     /// The path as it is written.
     pub(super) path: String,
-    /// Whether it only names a folder's front: a module by itself, a name that the front hands on, or a front's own
-    /// `pub use`. It counts between folders; a circle of files does not need it, for what lies behind is counted.
+    /// True if it only names a folder's front: a module by itself, a name that the front re-exports, or a front's own
+    /// `pub use`. It counts between folders; a circle of files does not need it, because the files behind the front are counted.
     pub(super) is_front: bool,
 }
 
@@ -60,19 +60,19 @@ struct Module {
     names: Names,
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Module(usize),
-    /// Something that the module defines.
+    /// An item that the module defines.
     Item(usize),
 }
 
-/// A path that was followed.
+/// The result of following a path.
 #[derive(Debug)]
 struct Found {
     end: End,
-    /// The modules that handed the name on.
+    /// The modules that re-export the name.
     through: Vec<usize>,
 }
 
@@ -108,7 +108,7 @@ impl Builder {
         let parent = match module.split_last() {
             None => None,
             Some((last, above)) => {
-                // A parent that is not there is for tests, and so is what lies below it.
+                // A missing parent is for tests, and so are the modules below it.
                 let Some(parent) = self.at(above) else { return Ok(()) };
                 if self.modules[parent].names.tests.contains(last) {
                     return Ok(());
@@ -168,7 +168,7 @@ impl Builder {
         let hands_on = one.is_reexport && self.is_front(module) && !is_used();
         self.note(module, &one.path, &found, hands_on, imports);
         if let (None, End::Module(globbed)) = (&one.name, found.end) {
-            // Which names it takes is not known: all that the module hands on.
+            // The names that it takes are not known: all that the module re-exports.
             self.note_file(module, self.modules[globbed].file, &one.path, hands_on, imports);
             for handed in self.modules[globbed].names.uses.iter().filter(|handed| handed.is_reexport) {
                 if let Some(found) = self.resolve(globbed, &handed.path.segments, &mut BTreeSet::new()) {
@@ -186,7 +186,7 @@ impl Builder {
 
     fn note(&self, from: usize, path: &Path, found: &Found, hands_on: bool, imports: &mut Vec<Import>) {
         for through in &found.through {
-            // The root is above all, and what it hands on lies elsewhere.
+            // The root is above all, and its re-exports are defined elsewhere.
             if *through != 0 {
                 let front = hands_on || self.is_front(*through);
                 self.note_file(from, self.modules[*through].file, path, front, imports);
@@ -205,7 +205,7 @@ impl Builder {
         }
     }
 
-    /// Whether the module is a file with others below it, or their parent inside one.
+    /// Returns whether the module is a file with others below it, or their parent inside one.
     fn is_front(&self, module: usize) -> bool {
         self.files[self.modules[module].file].is_front
     }
@@ -251,11 +251,11 @@ impl Builder {
             found.through.insert(0, module);
             return self.go_on(found, rest, seen);
         }
-        // Defined here, by a macro perhaps; or another crate's, and this module is the one that lends it its name.
+        // Defined here, perhaps by a macro; or an item of another crate that this module re-exports.
         Some(Found { end: End::Item(module), through: Vec::new() })
     }
 
-    /// What `name` is in `module` by its `use` declarations.
+    /// The target of `name` in `module` according to its `use` declarations.
     fn imported(&self, module: usize, name: &str, seen: &mut BTreeSet<(usize, String)>) -> Option<Found> {
         if !seen.insert((module, name.to_owned())) {
             return None;
@@ -284,7 +284,7 @@ impl Builder {
 
     fn go_on(&self, found: Found, rest: &[String], seen: &mut BTreeSet<(usize, String)>) -> Option<Found> {
         match found.end {
-            // What follows an item is associated with it.
+            // A segment behind an item is associated with it.
             End::Item(_) => Some(found),
             End::Module(module) => {
                 let mut further = self.descend(module, rest, seen)?;
@@ -296,7 +296,7 @@ impl Builder {
 }
 
 impl Module {
-    /// Whether its own code uses the name, beside the `use` declaration of it.
+    /// Returns whether its own code uses the name, apart from the `use` declaration of it.
     fn mentions(&self, name: &str) -> bool {
         self.names.words.contains(name) || self.names.paths.iter().any(|path| path.segments[0] == name)
     }
@@ -358,14 +358,14 @@ mod tests {
     }
 
     #[test]
-    fn a_front_that_uses_what_it_hands_on_depends_on_it() {
+    fn a_front_that_uses_its_reexports_depends_on_them() {
         let with = |text| imports(&[("lib.rs", "mod y;"), ("y/mod.rs", text), ("y/z.rs", "pub struct Z;")]);
         assert_eq!(with("mod z; pub use z::Z;"), ["a/src/y/mod.rs -> a/src/y/z.rs (front)"]);
         assert_eq!(with("mod z; pub use z::Z; struct Y(Z);"), ["a/src/y/mod.rs -> a/src/y/z.rs"]);
     }
 
     #[test]
-    fn another_crates_name_is_whose_that_lends_it() {
+    fn a_reexport_of_another_crate_belongs_to_the_module_that_reexports_it() {
         let found = imports(&[
             ("lib.rs", "mod sync; mod x;"),
             ("sync.rs", "pub(crate) use std::sync::Arc;"),
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_tests_is_not_read() {
+    fn code_for_tests_is_not_read() {
         let found = imports(&[
             ("lib.rs", "mod x; #[cfg(test)] mod pair;"),
             ("x.rs", "#[cfg(test)] mod tests; #[cfg(test)] use crate::pair::P;"),

@@ -58,7 +58,7 @@ fn wrong_names(floors: &FolderFloors, graph: &Graph) -> Vec<String> {
     let named = floors.floors.iter().copied().flatten();
     let gone = named.filter(|name| !modules.contains_key(*name));
     found.extend(
-        gone.map(|name| format!("{}/{name} has a floor, and there is no such module", floors.source)),
+        gone.map(|name| format!("{}/{name} has a floor, but there is no such module", floors.source)),
     );
     found
 }
@@ -66,7 +66,7 @@ fn wrong_names(floors: &FolderFloors, graph: &Graph) -> Vec<String> {
 fn upward(floors: &FolderFloors, graph: &Graph) -> Vec<String> {
     let mut found = Vec::new();
     let mut told = BTreeSet::new();
-    // What a front hands on comes after what defines it.
+    // The re-exports of a front come after the modules that define them.
     for import in graph
         .imports
         .iter()
@@ -97,7 +97,7 @@ fn step(graph: &Graph, import: &Import) -> String {
     format!("{}:{line} imports {path} of {}", graph.files[*from].path, graph.files[*to].path)
 }
 
-/// The modules directly below the root: how many files and lines each has.
+/// The modules directly below the root, each with its number of files and lines.
 fn tops(graph: &Graph) -> BTreeMap<&str, (usize, usize)> {
     let mut tops = BTreeMap::new();
     for file in &graph.files {
@@ -133,7 +133,7 @@ fn imported_by<'a>(floors: &FolderFloors, graph: &'a Graph, name: &str) -> Vec<&
 }
 
 impl FolderFloors {
-    /// How far up, from 0.
+    /// The number of the floor, counted from 0 at the ground.
     fn floor_of(&self, module: &str) -> Option<usize> {
         self.floors.iter().position(|floor| floor.contains(&module))
     }
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::policy::FOLDERS;
 
-    /// Files of the made-up crate in `a/src`.
+    /// The files of the made-up crate in `a/src`.
     pub(super) fn files(made_up: &[(&str, &str)]) -> Vec<SourceFile> {
         let file = |(path, text): &(&str, &str)| SourceFile {
             path: format!("a/src/{path}"),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_a_higher_folder_hands_on_is_not_to_be_taken_from_there() {
+    fn a_reexport_of_a_higher_folder_must_not_be_imported() {
         let found = with("server/mod.rs", "mod accept; pub use accept::Server; pub use crate::clock::Clock;");
         assert_eq!(found, Vec::<String>::new());
         let mut sources = files(GOOD);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_across_folders_is_told_with_each_of_its_steps() {
+    fn a_circle_across_folders_is_reported_with_each_of_its_steps() {
         let mut sources = files(GOOD);
         sources[3].text = "pub mod low; mod run; pub use run::Link;".to_owned();
         sources.extend(files(&[

@@ -1,7 +1,7 @@
 //! The names in one Rust file: the modules it declares, the items it defines, its `use` declarations and its paths.
 //!
-//! The file is read as tokens, so that comments and strings are told from code and paths inside macros are seen as well.
-//! Code under `#[cfg(test)]` is left out.
+//! The file is read as tokens, which separates comments and strings from code and includes paths inside macros. Code under
+//! `#[cfg(test)]` is left out.
 
 use std::collections::BTreeSet;
 
@@ -37,12 +37,12 @@ pub(super) struct Use {
     pub(super) path: Path,
     /// The name in scope; none for `*`.
     pub(super) name: Option<String>,
-    /// Whether it is handed on to other modules: `pub use` of any extent.
+    /// True for a re-export: `pub use` of any extent.
     pub(super) is_reexport: bool,
 }
 
 impl Names {
-    /// Reads a file, or says why it is not Rust.
+    /// Reads a file, or returns the reason for which it is not Rust.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let tokens: TokenStream = text.parse().map_err(|error: proc_macro2::LexError| error.to_string())?;
         let mut names = Self::default();
@@ -58,7 +58,7 @@ impl Names {
         }
     }
 
-    /// Takes what begins at `at`, and returns where the next thing begins.
+    /// Takes the item that begins at `at`, and returns the beginning of the next.
     fn take(&mut self, tokens: &[TokenTree], at: usize, level: Level) -> usize {
         match &tokens[at] {
             TokenTree::Punct(punct) if punct.as_char() == '#' => match bracket(tokens.get(at + 1)) {
@@ -111,7 +111,7 @@ impl Names {
             _ => {}
         }
         let is_field = at.checked_sub(1).is_some_and(|before| is_punct(&tokens[before], '.'));
-        // What follows `::` without anything before it is another crate's, or was taken with its beginning.
+        // A path behind `::` with nothing before it belongs to another crate, or was taken with its beginning.
         let is_rest = at >= 2 && is_separator(tokens, at - 2);
         let (segments, end) = path(tokens, at, word);
         if segments.len() == 1 {
@@ -122,7 +122,7 @@ impl Names {
         end
     }
 
-    /// Leaves out what follows an attribute for tests.
+    /// Skips the item behind an attribute for tests.
     fn skip_test(&mut self, tokens: &[TokenTree], mut at: usize) -> usize {
         while tokens.get(at).is_some_and(|token| is_punct(token, '#'))
             && bracket(tokens.get(at + 1)).is_some()
@@ -154,7 +154,7 @@ impl Names {
     }
 }
 
-/// Whether items found here belong to the module.
+/// The nesting of items: those of a module itself, or those inside another item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Module,
@@ -238,7 +238,7 @@ fn is_separator(tokens: &[TokenTree], at: usize) -> bool {
     pair.is_some_and(|(first, second)| is_punct(first, ':') && is_punct(second, ':'))
 }
 
-/// Whether the item whose keyword stands at `at` is `pub`, or `pub(…)`.
+/// Returns whether the item whose keyword stands at `at` is `pub`, or `pub(…)`.
 fn is_public(tokens: &[TokenTree], at: usize) -> bool {
     match at.checked_sub(1).map(|before| &tokens[before]) {
         Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => {
@@ -254,7 +254,7 @@ fn end_of(tokens: &[TokenTree], from: usize, is_end: impl Fn(&TokenTree) -> bool
     end.map_or(tokens.len(), |place| from + place)
 }
 
-/// Whether the attribute is `cfg(test)` or `cfg(all(test, …))`.
+/// Returns whether the attribute is `cfg(test)` or `cfg(all(test, …))`.
 fn is_for_tests(attribute: &Group) -> bool {
     fn within(tokens: TokenStream) -> bool {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();

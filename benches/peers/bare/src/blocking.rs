@@ -7,7 +7,7 @@ use peers_common::{
     Callers, Control, Load, Numbers, Plan, Result, RoundTrips, Sink, block_on, number_of, with_number,
 };
 
-/// What is read and written at a time, or one message if that is longer.
+/// The size of reads and writes, or one message if that is longer.
 const BLOCK: usize = 64 << 10;
 
 pub(crate) fn server(plan: &Plan, control: &Control) -> Result {
@@ -41,7 +41,7 @@ pub(crate) fn client(plan: &Plan, control: &Control) -> Result {
     Ok(())
 }
 
-/// Answers whatever whole messages have come, in one write.
+/// Answers all whole messages that have arrived, in one write.
 fn echo(plan: &Plan, mut stream: TcpStream) -> Result {
     messages(plan, &mut stream.try_clone()?, |whole| Ok(stream.write_all(whole)?))
 }
@@ -57,7 +57,7 @@ fn receive(plan: &Plan, control: &Control, mut stream: TcpStream) -> Result {
     })
 }
 
-/// Hands over what is read, cut to whole messages, until the other end closes.
+/// Passes the received bytes on as whole messages, until the other end closes.
 fn messages(plan: &Plan, stream: &mut TcpStream, mut each: impl FnMut(&[u8]) -> Result) -> Result {
     let mut buffer = vec![0; BLOCK.max(plan.size)];
     let mut held = 0;
@@ -88,7 +88,7 @@ fn round_trips(plan: &Plan, control: &Control, stream: &mut TcpStream) -> Result
     Ok(())
 }
 
-/// A window of calls in one write, and then their answers.
+/// A window of calls in one write, and then their replies.
 fn calls(plan: &Plan, control: &Control, stream: &mut TcpStream) -> Result {
     let mut callers = Callers::start(plan, control, 1)?;
     let caller = callers.first_mut().ok_or("one caller was asked for")?;

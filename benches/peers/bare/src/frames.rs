@@ -1,4 +1,4 @@
-//! Frames over tokio: a length, a number, a body. One queue before the writer, which writes all that waits at once.
+//! Frames over tokio: a length, a number, a body. One queue before the writer, which writes all queued frames at once.
 
 use std::io::{self, IoSlice};
 
@@ -7,35 +7,35 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
-/// Bytes that may wait for the writer, and the most and fewest frames.
+/// The limit of queued bytes, and the most and fewest frames.
 const QUEUED: usize = 4 << 20;
 const FRAMES: (usize, usize) = (4, 1024);
 /// Frames that are written at once.
 const BATCH: usize = 1024;
 const READ: usize = 64 << 10;
 const HEAD: usize = size_of::<u32>() + size_of::<u64>();
-/// No message of the comparison is longer.
+/// Longer than any message of the comparison.
 const LONGEST: usize = 64 << 20;
 
-/// Frames of so many bytes that may wait for the writer.
+/// The number of frames of this size that may be queued.
 pub(crate) fn queue(size: usize) -> usize {
     (QUEUED / size).clamp(FRAMES.0, FRAMES.1)
 }
 
-/// One message as it is written, in memory of its own, which subscribers share.
+/// One encoded message, in memory of its own, which subscribers share.
 pub(crate) type Frame = Bytes;
 
 /// The frame of a message.
 pub(crate) fn frame(number: u64, body: &[u8]) -> Frame {
     let mut frame = Vec::with_capacity(HEAD + body.len());
-    // No message of the comparison comes near to 4 GiB.
+    // No message of the comparison comes near 4 GiB.
     frame.extend_from_slice(&((size_of::<u64>() + body.len()) as u32).to_le_bytes());
     frame.extend_from_slice(&number.to_le_bytes());
     frame.extend_from_slice(body);
     frame.into()
 }
 
-/// Writes what comes through the queue until nobody can send into it: all frames that wait, in one gathered write.
+/// Writes the frames of the queue until all senders are dropped: all queued frames in one gathered write.
 pub(crate) async fn write(mut queue: mpsc::Receiver<Frame>, mut stream: OwnedWriteHalf) -> io::Result<()> {
     let mut frames = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut frames, BATCH).await > 0 {
@@ -52,7 +52,7 @@ pub(crate) async fn write(mut queue: mpsc::Receiver<Frame>, mut stream: OwnedWri
     Ok(())
 }
 
-/// Cuts what is read into frames.
+/// Splits the received bytes into frames.
 pub(crate) struct Reader {
     stream: OwnedReadHalf,
     buffer: BytesMut,
@@ -75,7 +75,7 @@ impl Reader {
         }
     }
 
-    /// Hands over the frames that are there: their numbers and bodies.
+    /// Passes the buffered frames on: their numbers and bodies.
     pub(crate) fn each(&mut self, mut handle: impl FnMut(u64, &[u8])) -> io::Result<()> {
         while let Some(length) = self.length()? {
             let whole = size_of::<u32>() + length;

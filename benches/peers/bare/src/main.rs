@@ -1,5 +1,5 @@
-//! What the machine allows without a library: `std` is blocking sockets, `tokio` and `tokio-one` are frames with
-//! coalesced writes.
+//! The limits of the machine without a library: `std` is blocking sockets, `tokio` and `tokio-one` are frames with coalesced
+//! writes.
 
 mod blocking;
 mod client;
@@ -30,8 +30,8 @@ fn main() -> Result {
     }
 }
 
-/// `tokio-one` does everything on one thread. `tokio` has the workers that tokio's default gives on two cores, also when
-/// it is kept to one: that is twice as fast there as one worker.
+/// `tokio-one` does everything on one thread. `tokio` has the workers that tokio's default gives on two cores, also when it is
+/// pinned to one: that is twice as fast there as one worker.
 fn runtime(plan: &Plan) -> Result<Runtime> {
     let mut builder = match plan.way.as_str() {
         "tokio-one" => Builder::new_current_thread(),

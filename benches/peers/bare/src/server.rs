@@ -44,7 +44,7 @@ async fn echo(plan: &Plan, control: &Control, stream: TcpStream) -> Result {
     Ok(())
 }
 
-/// Takes what comes into the tally, until the connection ends.
+/// Adds each received message to the tally, until the connection ends.
 pub(crate) async fn receive(mut reader: Reader, mut tally: Tally) -> Result {
     while reader.fill().await? {
         reader.each(|number, _| tally.take(number))?;

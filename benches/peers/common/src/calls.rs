@@ -1,4 +1,4 @@
-//! Many calls under way at once: numbers for them, and the clock that counts those that were answered rightly.
+//! Many calls in flight at once: numbers for them, and the clock that counts those with the right reply.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +13,13 @@ struct Answers {
     wrong: AtomicU64,
 }
 
-/// All who call, and the clock that watches them.
+/// All callers, and the clock that watches them.
 #[derive(Debug)]
 pub struct Callers {
     answers: Vec<Arc<Answers>>,
 }
 
-/// One who calls: its numbers, and what has come of its calls.
+/// A caller: the numbers and results of its calls.
 #[derive(Debug)]
 pub struct Caller {
     control: Control,
@@ -29,14 +29,13 @@ pub struct Caller {
 }
 
 impl Callers {
-    /// Starts the clock and gives so many callers. The clock tells the outcome; the process stays until
-    /// [`Control::over`].
+    /// Starts the clock and returns this many callers. The clock sends the outcome; the process runs until [`Control::over`].
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system refuses a thread.
     pub fn start(plan: &Plan, control: &Control, callers: usize) -> crate::Result<Vec<Caller>> {
         let answers: Vec<Arc<Answers>> = (0..callers).map(|_| Arc::default()).collect();
-        // Numbers of different callers differ, so that an answer to another call is seen.
+        // Numbers of different callers differ, so that a reply to another call is detected.
         let caller = |(index, answers): (usize, &Arc<Answers>)| Caller {
             control: control.clone(),
             next: (index as u64) << 40,
@@ -61,7 +60,7 @@ impl Callers {
 }
 
 impl Caller {
-    /// The number for the next call, or `None` when enough has been called.
+    /// The number for the next call, or `None` when enough calls were made.
     #[inline]
     pub fn next_number(&mut self) -> Option<u64> {
         if self.control.stopped() {
@@ -72,7 +71,7 @@ impl Caller {
         Some(number)
     }
 
-    /// The call of that number was answered with `answer`; `None` if it failed.
+    /// Records that the call of that number returned `answer`; `None` if it failed.
     #[inline]
     pub fn answered(&mut self, number: u64, answer: Option<u64>) {
         if answer == Some(number) {

@@ -1,4 +1,4 @@
-//! How a contestant and the runner talk: a line of JSON for each word, over standard input and output.
+//! The conversation of a contestant and the runner: one line of JSON per message, over standard input and output.
 
 use std::io::{BufRead, Write, stdin, stdout};
 use std::sync::Arc;
@@ -11,39 +11,39 @@ use tokio::sync::watch;
 
 use crate::{Outcome, Plan, Result};
 
-/// How long a contestant may take to end after its input has ended.
+/// The timeout of a contestant's end after its input has ended.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// What a contestant tells the runner.
+/// A message of a contestant to the runner.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Told {
-    /// It has started and is connected; nothing is under way yet.
+    /// It has started and is connected; there is no load yet.
     Ready {
-        /// Where a server is reached; empty for a client.
+        /// The address of a server; empty for a client.
         address: String,
-        /// Other processes which work for it, such as a broker.
+        /// Other processes that work for it, such as a broker.
         helpers: Vec<u32>,
     },
     /// The measured window begins now.
     Begin,
     /// The measured window is over.
     End,
-    /// So many messages were sent in all.
+    /// The number of messages sent in all.
     Sent(u64),
-    /// What was measured.
+    /// The result.
     Outcome(Outcome),
 }
 
-/// What the runner tells a contestant. The end of the input ends the process.
+/// A message of the runner to a contestant. The end of the input ends the process.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// Both are ready: begin.
+    /// Both are ready: start the load.
     Go,
-    /// Send no more.
+    /// Stop sending.
     Stop,
-    /// The other one has sent so many.
+    /// The number of messages that the other process has sent.
     Sent(u64),
 }
 
@@ -54,17 +54,17 @@ struct State {
     over: bool,
 }
 
-/// The contestant's end of the talk.
+/// The contestant's end of the conversation.
 #[derive(Debug, Clone)]
 pub struct Control {
     state: watch::Receiver<State>,
     stop: Arc<AtomicBool>,
 }
 
-/// Reads the plan and begins to listen to the runner.
+/// Reads the plan and starts to read orders of the runner.
 ///
 /// # Errors
-/// There is no plan, or the system gives no thread.
+/// There is no valid plan, or the system refuses a thread.
 pub fn start() -> Result<(Plan, Control)> {
     let plan = Plan::from_arguments()?;
     let (tell, state) = watch::channel(State::default());
@@ -81,20 +81,20 @@ fn listen(tell: &watch::Sender<State>, stop: &AtomicBool) {
             Ok(Order::Stop) => stop.store(true, Ordering::Relaxed),
             Ok(Order::Sent(count)) => tell.send_modify(|state| state.sent = Some(count)),
             Err(error) => {
-                eprintln!("an order that cannot be read: {error}");
+                eprintln!("an invalid order: {error}");
                 break;
             }
         }
     }
     stop.store(true, Ordering::Relaxed);
     tell.send_modify(|state| state.over = true);
-    // Nobody is left to end this process if it hangs.
+    // Nobody else would end this process if it hangs.
     thread::sleep(FAREWELL);
     std::process::exit(3);
 }
 
 impl Control {
-    /// Tells that this process has started, and for a server where it is reached.
+    /// Reports that this process has started, and for a server its address.
     pub fn ready(&self, address: impl ToString) {
         self.ready_with(address, Vec::new());
     }
@@ -104,18 +104,18 @@ impl Control {
         say(&Told::Ready { address: address.to_string(), helpers });
     }
 
-    /// Waits until both processes are ready. Cancel-safe.
+    /// Waits until both processes are ready. Cancel safe.
     pub async fn go(&self) {
         self.wait(|state| state.go || state.over).await;
     }
 
-    /// Whether nothing more is to be sent.
+    /// Returns whether sending should stop.
     #[inline]
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Waits until this process is to end. Cancel-safe.
+    /// Waits until this process should end. Cancel safe.
     pub async fn over(&self) {
         self.wait(|state| state.over).await;
     }
@@ -145,13 +145,13 @@ impl Control {
         let mut state = self.state.clone();
         match state.wait_for(until).await {
             Ok(state) => *state,
-            // The thread that listens never ends before the process.
+            // The thread that reads orders never ends before the process.
             Err(_) => State { over: true, ..State::default() },
         }
     }
 }
 
-/// A line to the runner. If it is gone, so is the reason to go on.
+/// Writes a line to the runner. If the runner is gone, this process ends.
 fn say(told: &Told) {
     let written = serde_json::to_string(told).map_err(Into::into).and_then(|line| {
         let mut out = stdout().lock();
@@ -159,7 +159,7 @@ fn say(told: &Told) {
         out.flush()
     });
     if let Err(error) = written {
-        eprintln!("the runner cannot be told: {error}");
+        eprintln!("cannot write to the runner: {error}");
         std::process::exit(3);
     }
 }

@@ -1,11 +1,11 @@
-//! What every contestant shares, so that they differ in nothing but the library under test.
+//! The parts that all contestants share, so that they differ in nothing but the library under test.
 //!
-//! The runner starts each contestant twice, as a server and as a client, with a [`Plan`] for its only argument, and
-//! talks with both over standard input and output ([`Control`]). The client tells when the measured window begins and
-//! ends, or the server does where it is the one that receives; the runner reads the processor time of both at these two
-//! moments. Messages are numbered from 0, and whoever receives them checks the numbers ([`Tally`]).
+//! The runner starts each contestant twice, as a server and as a client, with a [`Plan`] for its only argument, and talks with
+//! both over standard input and output ([`Control`]). The client reports when the measured window begins and ends, or the server
+//! does if it is the one that receives; the runner reads the processor time of both at these two moments. Messages are numbered
+//! from 0, and their receiver checks the numbers ([`Tally`]).
 //!
-//! | the load | who sends | who counts | with |
+//! | the load | sender | counted by | with |
 //! |---|---|---|---|
 //! | [`Load::RoundTrip`] | client | client | [`RoundTrips`] |
 //! | [`Load::Calls`] | client | client | [`Callers`] |
@@ -38,5 +38,5 @@ pub use round_trips::RoundTrips;
 pub use sink::{Numbers, Sink};
 pub use tally::{Counts, Tally};
 
-/// What a contestant's `main` returns: any error ends the process, and the runner shows its text.
+/// The result of a contestant's `main`: any error ends the process, and the runner shows its text.
 pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -1,11 +1,10 @@
-//! Acknowledgements, for libraries that do not hold back a sender which is faster than its receivers: it is never further
-//! ahead of the slowest than a window.
+//! Acknowledgements, for libraries without flow control: the sender is never further ahead of its slowest receiver than a window.
 
 use tokio::sync::watch;
 
 use crate::{Plan, Result};
 
-/// Bytes that may be under way to one receiver, and the fewest and most messages.
+/// The limit of bytes in flight to one receiver, and the fewest and most messages.
 const WINDOW: usize = 8 << 20;
 const MESSAGES: (usize, usize) = (16, 8_192);
 
@@ -13,27 +12,27 @@ const MESSAGES: (usize, usize) = (16, 8_192);
 #[derive(Debug)]
 pub struct Pace {
     window: u64,
-    /// Up to which number may be sent as far as is known.
+    /// The number up to which messages may be sent.
     limit: u64,
     arrived: watch::Receiver<Vec<u64>>,
 }
 
-/// Where it is told what has arrived.
+/// The receivers' side, which reports the messages that have arrived.
 #[derive(Debug)]
 pub struct Arrivals(watch::Sender<Vec<u64>>);
 
 impl Pace {
-    /// For so many receivers as the plan says.
+    /// A pace for the receivers of the plan.
     pub fn new(plan: &Plan) -> (Arrivals, Self) {
         let (tell, arrived) = watch::channel(vec![0; plan.subscribers]);
         let window = window(plan);
         (Arrivals(tell), Self { window, limit: window, arrived })
     }
 
-    /// Waits until the message of that number may be sent. Cancel-safe.
+    /// Waits until the message of that number may be sent. Cancel safe.
     ///
     /// # Errors
-    /// Nobody is left who could tell what arrives.
+    /// All receivers are gone.
     #[inline]
     pub async fn wait(&mut self, number: u64) -> Result {
         if number >= self.limit {
@@ -45,14 +44,14 @@ impl Pace {
         Ok(())
     }
 
-    /// After how many messages a receiver says so.
+    /// The number of messages after which a receiver reports.
     pub fn every(plan: &Plan) -> u64 {
         window(plan) / 4
     }
 }
 
 impl Arrivals {
-    /// The receiver of that index has got so many in all.
+    /// Reports that the receiver of that index has received this many in all.
     pub fn tell(&self, index: usize, count: u64) {
         self.0.send_modify(|counts| {
             if let Some(arrived) = counts.get_mut(index) {

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
-/// What a message may carry, whatever its size: [`Small`] up to 1 KiB, [`Large`] beyond.
+/// The payload of a message: [`Small`] up to 1 KiB, [`Large`] beyond.
 pub trait Payload: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 'static {
     /// The payload of that number. All large ones share the memory of `body`, which is [`shared_body`].
     fn new(number: u64, body: &Bytes) -> Self;
@@ -14,21 +14,21 @@ pub trait Payload: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 
     fn number(&self) -> u64;
 }
 
-/// Of which the type of a payload of [`Plan::size`](crate::Plan::size) bytes is chosen: see [`of_size`].
+/// A function that is generic over the type of a payload of [`Plan::size`](crate::Plan::size) bytes: see [`of_size`].
 pub trait WithPayload {
-    /// What comes of it.
+    /// Its result.
     type Output;
 
-    /// Goes on with the payload's type.
+    /// Calls it with the payload's type.
     fn with<P: Payload>(self) -> Self::Output;
 }
 
-/// Goes on with the type of a payload of so many bytes.
+/// Calls `then` with the type of a payload of this many bytes.
 pub fn of_size<W: WithPayload>(size: usize, then: W) -> W::Output {
     of_size_or::<Large, W>(size, then)
 }
 
-/// As [`of_size`], with a large payload of the library's own making.
+/// As [`of_size`], with a library's own type of large payloads.
 pub fn of_size_or<L: Payload, W: WithPayload>(size: usize, then: W) -> W::Output {
     match size {
         8 => then.with::<Small<0>>(),
@@ -38,7 +38,7 @@ pub fn of_size_or<L: Payload, W: WithPayload>(size: usize, then: W) -> W::Output
     }
 }
 
-/// The body of a payload of so many bytes.
+/// The body of a payload of this many bytes.
 pub fn shared_body(size: usize) -> Bytes {
     Bytes::from(vec![FILL; size.saturating_sub(size_of::<u64>())])
 }
@@ -46,9 +46,9 @@ pub fn shared_body(size: usize) -> Bytes {
 /// A message of 8 bytes and `N`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Small<const N: usize> {
-    /// Counts from 0.
+    /// The message's number, counted from 0.
     pub number: u64,
-    /// The rest.
+    /// The other bytes.
     pub body: ByteArray<N>,
 }
 
@@ -67,9 +67,9 @@ impl<const N: usize> Payload for Small<N> {
 /// A message of 8 bytes and a body whose memory is shared with all the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Large {
-    /// Counts from 0.
+    /// The message's number, counted from 0.
     pub number: u64,
-    /// The rest.
+    /// The other bytes.
     pub body: Bytes,
 }
 
@@ -85,14 +85,14 @@ impl Payload for Large {
     }
 }
 
-/// A message as plain bytes, for libraries that carry nothing else: its number, little end first, and the rest.
+/// A message as plain bytes, for libraries without types: its number, little-endian, and the other bytes.
 pub fn with_number(number: u64, size: usize) -> Vec<u8> {
     let mut bytes = vec![FILL; size.max(size_of::<u64>())];
     bytes[..size_of::<u64>()].copy_from_slice(&number.to_le_bytes());
     bytes
 }
 
-/// The number with which plain bytes begin, if they are at least so long.
+/// The number at the beginning of plain bytes, if they are long enough.
 pub fn number_of(bytes: &[u8]) -> Option<u64> {
     bytes.first_chunk().map(|number| u64::from_le_bytes(*number))
 }

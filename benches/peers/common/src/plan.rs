@@ -1,4 +1,4 @@
-//! What one process is to do in one case.
+//! The task of one process in one case.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// What one process is to do in one case. The runner passes it as JSON in the first argument.
+/// The task of one process in one case. The runner passes it as JSON in the first argument.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
-    /// Which of the two processes this is.
+    /// The role of this process.
     pub role: Role,
-    /// Which of the ways that a contestant offers, such as `tell` or `news`; the contestant knows their names.
+    /// The way of using the library, such as `tell` or `news`; each contestant has its own names.
     pub way: String,
-    /// What is measured.
+    /// The kind of load.
     pub load: Load,
-    /// Bytes of a message, its number included.
+    /// The bytes of a message, its number included.
     pub size: usize,
-    /// Calls under way at once.
+    /// Calls in flight at once.
     pub in_flight: usize,
     /// Subscribers of the one publisher, all in the client.
     pub subscribers: usize,
@@ -26,13 +26,13 @@ pub struct Plan {
     pub services: usize,
     /// Connections over which the load is spread.
     pub links: usize,
-    /// The core that the process keeps to; any if `None`.
+    /// The core that the process is pinned to; none if `None`.
     pub core: Option<usize>,
     /// Time from the first message until the measured window begins, in milliseconds.
     pub warm_up_ms: u64,
-    /// How long the measured window is, in milliseconds.
+    /// The length of the measured window, in milliseconds.
     pub measure_ms: u64,
-    /// What the server told for its address; empty for the server itself.
+    /// The address that the server has reported; empty for the server itself.
     pub at: String,
 }
 
@@ -40,13 +40,13 @@ pub struct Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Starts first and tells an address.
+    /// Starts first and reports an address.
     Server,
     /// Gets that address.
     Client,
 }
 
-/// What is measured.
+/// The kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Load {
@@ -54,14 +54,14 @@ pub enum Load {
     RoundTrip,
     /// [`Plan::in_flight`] calls at a time, counted.
     Calls,
-    /// Messages that are not answered, as many as can be received.
+    /// Messages without a reply, as many as the receiver can take.
     OneWay,
     /// As one way, from one publisher to [`Plan::subscribers`] subscribers; deliveries are counted.
     FanOut,
 }
 
 impl Plan {
-    /// Reads the plan from the first argument of this process, and keeps the process to its core.
+    /// Reads the plan from the first argument of this process, and pins the process to its core.
     ///
     /// # Errors
     /// The argument is missing or no plan, or the core does not exist.
@@ -72,7 +72,7 @@ impl Plan {
         if let Some(core) = plan.core {
             let mut cores = CpuSet::new();
             cores.set(core);
-            // The threads that are started later inherit it.
+            // Threads that are started later inherit it.
             sched_setaffinity(None, &cores)?;
         }
         Ok(plan)
@@ -83,7 +83,7 @@ impl Plan {
         Duration::from_millis(self.warm_up_ms)
     }
 
-    /// How long the measured window is.
+    /// The length of the measured window.
     pub fn measure(&self) -> Duration {
         Duration::from_millis(self.measure_ms)
     }

@@ -1,10 +1,10 @@
-//! A free port, for libraries that do not tell which one the system gave them.
+//! A free port, for libraries that do not report the port that the system chose.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::Result;
 
-/// An address on loopback at which nobody listened a moment ago.
+/// An address on loopback without a listener a moment ago.
 ///
 /// # Errors
 /// There is no free port.

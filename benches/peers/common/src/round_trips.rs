@@ -1,10 +1,10 @@
-//! One call at a time: how long each took.
+//! One call at a time, with its duration.
 
 use std::time::{Duration, Instant};
 
 use crate::{Control, Outcome, Plan};
 
-/// Round trips that are kept; those beyond are counted and not timed.
+/// The limit of stored round trips; those beyond are counted and not timed.
 const KEPT: usize = 4_000_000;
 
 /// Times one call after the other.
@@ -41,7 +41,7 @@ impl RoundTrips {
         }
     }
 
-    /// The number for the next call, which begins now, or `None` when enough has been called.
+    /// The number for the next call, which begins now, or `None` when enough calls were made.
     pub fn next_number(&mut self) -> Option<u64> {
         let now = Instant::now();
         let first = *self.first.get_or_insert(now);
@@ -65,7 +65,7 @@ impl RoundTrips {
         Some(self.number)
     }
 
-    /// The call was answered with `answer`; `None` if it failed.
+    /// Records that the call returned `answer`; `None` if it failed.
     pub fn answered(&mut self, answer: Option<u64>) {
         let took = self.called.elapsed();
         if answer != Some(self.number) {
@@ -78,7 +78,7 @@ impl RoundTrips {
         }
     }
 
-    /// Tells the outcome.
+    /// Sends the outcome.
     pub fn tell(mut self) {
         self.nanos.sort_unstable();
         let outcome = Outcome {

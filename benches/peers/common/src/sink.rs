@@ -1,4 +1,4 @@
-//! One way: the numbers that a sender gives its messages, and the clock beside those who receive them.
+//! One way: the numbers that a sender gives its messages, and the clock of the receivers.
 
 use std::sync::Arc;
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Control, Counts, Outcome, Plan, Tally, window};
 
-/// How long nothing may arrive, after the sender has stopped, before the rest counts as lost.
+/// The time without arrivals, after the sender has stopped, after which the rest counts as lost.
 const PATIENCE: Duration = Duration::from_secs(3);
 const GLANCE: Duration = Duration::from_millis(5);
 
@@ -18,12 +18,12 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// Counts from 0.
+    /// Numbers from 0 on.
     pub fn new(control: &Control) -> Self {
         Self { control: control.clone(), next: 0 }
     }
 
-    /// The next number, or `None` when enough has been sent.
+    /// The next number, or `None` when enough messages were sent.
     #[inline]
     pub fn next_number(&mut self) -> Option<u64> {
         if self.control.stopped() {
@@ -34,24 +34,24 @@ impl Numbers {
         Some(number)
     }
 
-    /// Tells how many were sent; the receivers wait for the last.
+    /// Reports how many were sent; the receivers wait for the last.
     pub fn tell(self) {
         self.control.sent(self.next);
     }
 }
 
-/// Those who receive, and the clock that watches them.
+/// The receivers, and the clock that watches them.
 #[derive(Debug)]
 pub struct Sink {
     counts: Vec<Arc<Counts>>,
 }
 
 impl Sink {
-    /// Starts the clock and gives a tally for each of so many receivers. The clock tells the outcome; the process stays
-    /// until [`Control::over`].
+    /// Starts the clock and returns a tally for each of this many receivers. The clock sends the outcome; the process runs until
+    /// [`Control::over`].
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system refuses a thread.
     pub fn start(plan: &Plan, control: &Control, receivers: usize) -> crate::Result<Vec<Tally>> {
         let counts: Vec<Arc<Counts>> = (0..receivers).map(|_| Arc::default()).collect();
         let tallies = counts.iter().cloned().map(Tally::new).collect();

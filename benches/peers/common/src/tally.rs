@@ -1,14 +1,14 @@
-//! Whether every message has arrived, once and in order.
+//! A check that every message arrives, once and in order.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Numbers of which it is remembered that they are missing, to tell one that comes late from one that comes twice.
+/// The limit of missing numbers that are remembered, to distinguish a late message from a repeated one.
 const REMEMBERED: usize = 65_536;
 
-/// Checks the numbers of what one receiver gets. It belongs into the handler; the clock reads its [`Counts`]. A default
-/// one is read by nobody: it is for actors that get no load, or are made anew when a run has failed already.
+/// Checks the numbers of one receiver's messages. It belongs into the handler; the clock reads its [`Counts`]. Nobody reads a
+/// default one: it is for actors without load, or for those restarted when a run has failed already.
 #[derive(Debug, Default)]
 pub struct Tally {
     next: u64,
@@ -17,7 +17,7 @@ pub struct Tally {
     counts: Arc<Counts>,
 }
 
-/// What has been received so far, to be read from another thread.
+/// The messages received so far, to be read from another thread.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Counts {
@@ -27,12 +27,12 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// All that have arrived, those that came twice included.
+    /// All that have arrived, repeated ones included.
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Those that arrived once more.
+    /// Those that arrived again.
     pub fn repeated(&self) -> u64 {
         self.repeated.load(Ordering::Relaxed)
     }
@@ -44,12 +44,12 @@ impl Counts {
 }
 
 impl Tally {
-    /// A tally that has seen nothing yet.
+    /// A tally without any messages yet.
     pub fn new(counts: Arc<Counts>) -> Self {
         Self { next: 0, received: 0, missing: BTreeSet::new(), counts }
     }
 
-    /// The message of that number has arrived.
+    /// Records that the message of that number has arrived.
     #[inline]
     pub fn take(&mut self, number: u64) {
         if number == self.next {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_and_late_messages_are_told_apart() {
+    fn repeated_and_late_messages_are_distinguished() {
         assert_eq!(counts(&[0, 1, 2, 3]), (4, 0, 0));
         assert_eq!(counts(&[0, 2, 1, 3]), (4, 0, 1));
         assert_eq!(counts(&[0, 1, 1, 2, 0]), (5, 2, 0));

@@ -1,15 +1,15 @@
-//! The measured window: when it begins, when it ends, and how many were counted between.
+//! The measured window: its beginning, its end, and the number of messages between.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::{Control, Plan};
 
-/// How often it is looked for the first message.
+/// The interval of polling for the first message.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// Waits for the first message and the warm-up, then counts for as long as the plan says. It belongs on a thread of its
-/// own, which sleeps nearly always, so that no message pays for looking at a clock.
+/// Waits for the first message and the warm-up, then counts for as long as the plan requires. It belongs on a thread of its own,
+/// which sleeps nearly always, so that no message pays for reading a clock.
 pub(crate) fn measure(plan: &Plan, control: &Control, count: impl Fn() -> u64) -> (u64, f64) {
     while count() == 0 && !control.stopped() {
         thread::sleep(GLANCE);

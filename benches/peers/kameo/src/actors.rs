@@ -1,4 +1,4 @@
-//! What travels, and the actor that handles it.
+//! The messages, and the actor that handles them.
 
 use bytes::Bytes;
 use kameo::message::{Context, Message};
@@ -9,21 +9,21 @@ use serde::{Deserialize, Serialize};
 /// The name by which the actor is found.
 pub(crate) const NAME: &str = "peer";
 
-/// Comes back as it is, without its body's memory being copied here.
+/// Returned unchanged, without a copy of its body here.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Echo {
     pub(crate) number: u64,
     pub(crate) body: Bytes,
 }
 
-/// Needs no answer.
+/// Needs no reply.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Tell {
     pub(crate) number: u64,
     pub(crate) body: Bytes,
 }
 
-/// Answers, and checks the number of what it is told.
+/// Replies, and checks the numbers of tells.
 #[derive(Actor, RemoteActor)]
 pub(crate) struct Peer(pub(crate) Tally);
 

@@ -1,5 +1,5 @@
-//! The calling side. A tell is acknowledged by the other process, the only way to know that it was taken; so as many are
-//! under way at once as there are calls, by a task each, and their order is left to libp2p.
+//! The calling side. A tell is acknowledged by the other process, the only way to know that it was accepted; so as many are in
+//! flight at once as there are calls, by a task each, and their order is left to libp2p.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ async fn find(plan: &Plan) -> Result<RemoteActorRef<Peer>> {
         if let Some(peer) = RemoteActorRef::lookup(NAME).await? {
             return Ok(peer);
         }
-        // The DHT learns of the other process after the connection, and tells nobody.
+        // The DHT learns of the other process after the connection, without a notification.
         tokio::time::sleep(GLANCE).await;
     }
 }
@@ -72,7 +72,7 @@ pub(crate) async fn tell(plan: &Plan, control: &Control) -> Result {
             loop {
                 let next = numbers.lock().unwrap_or_else(PoisonError::into_inner).next_number();
                 let Some(number) = next else { return };
-                // One that fails is missed by its number.
+                // A failed one is counted as lost by its number.
                 let _ = peer.tell(&Tell { number, body: body.clone() }).send_ack().await;
             }
         });

@@ -1,4 +1,4 @@
-//! This process in the swarm: as kameo's own bootstrap does it, but over TCP on loopback alone and without mDNS.
+//! This process in the swarm: like kameo's own bootstrap, but over TCP on loopback alone and without mDNS.
 
 use futures_util::StreamExt;
 use kameo::remote::{Behaviour, messaging};
@@ -7,10 +7,10 @@ use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
 use peers_common::Result;
 use tokio::sync::watch;
 
-/// Longest message, with what is around the payload.
+/// The longest message, with the bytes around the payload.
 const LONGEST: u64 = 4 << 20;
 
-/// Joins the swarm, connected to the other process if it is named. Gives the own address, once it is connected.
+/// Joins the swarm, connected to the other process if it is given. Returns the own address, once it is connected.
 pub(crate) async fn join(other: Option<&str>) -> Result<String> {
     let mut swarm: Swarm<Behaviour> = SwarmBuilder::with_new_identity()
         .with_tokio()

@@ -15,7 +15,7 @@ use crate::messages::Picture;
 
 fn main() -> Result {
     let (plan, control) = peers_common::start()?;
-    // Spawned, as the code of an actor is.
+    // Spawned, like the code of an actor.
     actix::System::new().block_on(async move {
         actix::spawn(of_size_or::<Picture, _>(plan.size, Run { plan: plan.clone(), control })).await?
     })
@@ -49,11 +49,11 @@ async fn run<P: Payload>(plan: &Plan, control: &Control) -> Result {
     }
 }
 
-/// How long a node that may spin looks for the next message before it sleeps.
+/// The time for which a node that may spin polls for the next message before it sleeps.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// Joins the mesh of this run. Both processes allow messages of 1 MiB with what is around them, and as many services of
-/// one node as there are.
+/// Joins the mesh of this run. Both processes allow messages of 1 MiB with their headers, and as many services of one node as
+/// there are.
 async fn join(plan: &Plan, mesh: &str) -> Result<Mesh> {
     let mut limits = Limits::default();
     limits.message_bytes = 2 << 20;
@@ -62,7 +62,7 @@ async fn join(plan: &Plan, mesh: &str) -> Result<Mesh> {
     Ok(Mesh::join().mesh(mesh).limits(limits).spin(spin).await?)
 }
 
-/// A mesh of the server's own, so that it meets nothing else on this machine.
+/// A mesh of the server's own, so that it finds nothing else on this machine.
 async fn found(plan: &Plan) -> Result<Mesh> {
     join(plan, &format!("peers-{}", std::process::id())).await
 }

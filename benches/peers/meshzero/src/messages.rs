@@ -1,4 +1,4 @@
-//! What travels, and the actors that handle it.
+//! The messages, and the actors that handle them.
 
 use actix::prelude::*;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ impl Payload for Picture {
     }
 }
 
-/// Comes back as it is.
+/// Returned unchanged.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Echo<P>(pub(crate) P);
 
@@ -31,7 +31,7 @@ impl<P: Payload> Message for Echo<P> {
     type Result = P;
 }
 
-/// Needs no answer.
+/// Needs no reply.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Tell<P>(pub(crate) P);
 
@@ -39,7 +39,7 @@ impl<P: Payload> Message for Tell<P> {
     type Result = ();
 }
 
-/// Answers.
+/// Replies.
 pub(crate) struct Echoes;
 
 impl Actor for Echoes {
@@ -54,7 +54,7 @@ impl<P: Payload> Handler<Echo<P>> for Echoes {
     }
 }
 
-/// Checks the number of what it is told.
+/// Checks the numbers of tells.
 pub(crate) struct Receiver(pub(crate) Tally);
 
 impl Actor for Receiver {

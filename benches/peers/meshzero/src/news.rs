@@ -1,4 +1,4 @@
-//! News: one publisher, and subscribers that are actors which the mesh made.
+//! News: one publisher, and subscribers that are supervised actors.
 
 use actix::prelude::*;
 use meshzero::{News, NewsError, Subscription};
@@ -59,7 +59,7 @@ impl<P: Payload> Actor for Subscriber<P> {
 
 impl<P: Payload> StreamHandler<std::result::Result<News<P>, NewsError>> for Subscriber<P> {
     fn handle(&mut self, news: std::result::Result<News<P>, NewsError>, _: &mut Context<Self>) {
-        // What was missed is seen by the numbers that are missing.
+        // Missed items are detected by their missing numbers.
         if let Ok(news) = news {
             self.tally.take(news.item.number());
         }

@@ -7,7 +7,7 @@ use peers_common::{Control, Payload, Plan, Result, Sink, Tally};
 use crate::found;
 use crate::messages::{Echo, Echoes, Receiver, Tell};
 
-/// What the services of a run are called; the load goes to the first, or to as many as there are links.
+/// The name of a service of the run; the load goes to the first, or to as many as there are links.
 pub(crate) fn name(index: usize) -> String {
     format!("peer-{index}")
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use peers_common::{Result, free_address};
 use tokio::net::TcpStream;
 
-/// How long it may take to listen.
+/// The timeout of its start.
 const PATIENCE: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(10);
 

@@ -6,8 +6,8 @@ mod server;
 
 use peers_common::{Control, Load, Plan, Result, Role};
 
-/// Where requests go, where items are published, and where it is told how many of them have arrived: NATS drops what a
-/// slow subscriber cannot take, and then the subscriber.
+/// The subjects of requests, of published items, and of reports on how many items have arrived: NATS drops what a slow subscriber
+/// cannot take, and then the subscriber.
 const ECHO: &str = "peers.echo";
 const ITEM: &str = "peers.item";
 const ARRIVED: &str = "peers.arrived";

@@ -34,7 +34,7 @@ pub(crate) async fn publish(plan: &Plan, control: &Control) -> Result {
     let (arrivals, mut pace) = Pace::new(plan);
     tokio::spawn(async move {
         while let Some(told) = arrived.next().await {
-            // A subscriber's index, and how many it has got.
+            // A subscriber's index, and the number of items that it has received.
             if let (Some(index), Some(count)) =
                 (number_of(&told.payload), told.payload.get(8..).and_then(number_of))
             {

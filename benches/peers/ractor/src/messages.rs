@@ -1,17 +1,17 @@
-//! What travels: payloads that begin with their number, for ractor carries bytes.
+//! The messages: payloads that begin with their number, because ractor carries bytes.
 
 use ractor::RpcReplyPort;
 use ractor_cluster::RactorClusterMessage;
 
-/// What an actor of the other node can be told and asked.
+/// The messages for an actor of the other node.
 #[derive(RactorClusterMessage)]
 pub(crate) enum Item {
-    /// Comes back as it is.
+    /// Returned unchanged.
     #[rpc]
     Echo(Vec<u8>, RpcReplyPort<Vec<u8>>),
-    /// Needs no answer.
+    /// Needs no reply.
     Tell(Vec<u8>),
-    /// Is answered when all before it has been handled.
+    /// Answered when all messages before it have been handled.
     #[rpc]
     Sync(RpcReplyPort<u8>),
 }

@@ -1,4 +1,4 @@
-//! Becoming a node, and meeting the other one's actors.
+//! A node, and the discovery of the other node's actors.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use ractor_cluster::{NodeServer, NodeServerMessage, client_connect};
 
 use crate::messages::Item;
 
-/// The group that the actors join which the other node is to find.
+/// The group of the actors that the other node should find.
 const GROUP: &str = "peers";
 const GLANCE: Duration = Duration::from_millis(5);
 
@@ -34,12 +34,12 @@ pub(crate) async fn connect(node: &ActorRef<NodeServerMessage>, address: &str) -
     client_connect(node, address).await.map_err(|error| error.to_string().into())
 }
 
-/// Lets the other node find the actor.
+/// Publishes the actor to the other node.
 pub(crate) fn show(actor: &ActorRef<Item>) {
     pg::join(GROUP.to_owned(), vec![actor.get_cell()]);
 }
 
-/// So many actors of the other node, as soon as they are known.
+/// This many actors of the other node, as soon as they are found.
 pub(crate) async fn others(count: usize) -> Vec<ActorRef<Item>> {
     loop {
         let mut cells = pg::get_members(&GROUP.to_owned());
@@ -47,7 +47,7 @@ pub(crate) async fn others(count: usize) -> Vec<ActorRef<Item>> {
         if cells.len() >= count {
             return cells.into_iter().map(Into::into).collect();
         }
-        // The group tells of no news that could be awaited before there is a load.
+        // The group sends no notification that could be awaited before there is a load.
         tokio::time::sleep(GLANCE).await;
     }
 }

@@ -1,4 +1,4 @@
-//! One way: a publisher that asks now and then whether all has been handled, for ractor's mailboxes have no bound.
+//! One way: a publisher that asks now and then whether all has been handled, because ractor's mailboxes have no bound.
 
 use peers_common::{Control, Numbers, Plan, Result, Sink, Tally, number_of, with_number};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::messages::Item;
 use crate::node::{connect, listen, others, show};
 
-/// Bytes after which a receiver is asked, and the fewest and most items. Two questions may be open.
+/// The bytes after which a receiver is asked, and the fewest and most items. Two questions may be pending.
 const ASKED: usize = 4 << 20;
 const ITEMS: (usize, usize) = (8, 4_096);
 

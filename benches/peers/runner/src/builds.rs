@@ -5,20 +5,20 @@ use std::process::Command;
 
 use peers_common::Result;
 
-/// Where the programs are. The runner lies beside them when it was built for release itself.
+/// The folder of the programs. The runner lies beside them when it was built for release itself.
 ///
 /// # Errors
-/// The system does not tell where this program lies.
+/// The path of this program is unknown.
 pub(crate) fn programs() -> Result<PathBuf> {
     let this = std::env::current_exe()?;
     let target = this.parent().and_then(Path::parent).ok_or("this program lies in no folder of cargo's")?;
     Ok(target.join("release"))
 }
 
-/// Builds one package for release, in the background of whatever else the machine does.
+/// Builds one package for release, at a low priority.
 ///
 /// # Errors
-/// It does not build; cargo has said why.
+/// It does not build; cargo has printed the reason.
 pub(crate) fn build(package: &str) -> Result {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the runner lies in a workspace")?;
     let status = Command::new("nice")

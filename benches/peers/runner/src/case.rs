@@ -1,15 +1,15 @@
-//! The cases: what is measured, with which numbers.
+//! The cases: the measurements and their parameters.
 
 use peers_common::Load;
 
-/// One thing that is measured of every contestant that can do it.
+/// A measurement of every contestant that supports it.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) load: Load,
-    /// Bytes of a message.
+    /// The bytes of a message.
     pub(crate) size: usize,
-    /// Calls under way at once.
+    /// Calls in flight at once.
     pub(crate) in_flight: usize,
     pub(crate) cores: Cores,
     /// Subscribers, or services of the server, or connections: the other two are 1.
@@ -20,7 +20,7 @@ pub(crate) struct Case {
 pub(crate) enum Cores {
     /// Both processes on one core.
     One,
-    /// Wherever the system puts them.
+    /// Both processes on any core.
     Free,
 }
 

@@ -1,15 +1,15 @@
-//! The contestants: which crate, which way of using it, and which cases it can do.
+//! The contestants: the crate, the way of using it, and the cases that it supports.
 
 /// One library, used in one way.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Contestant {
-    /// What the command line calls it.
+    /// Its id on the command line.
     pub(crate) id: &'static str,
-    /// What the tables call it.
+    /// Its title in the tables.
     pub(crate) title: &'static str,
     /// The crate that builds it, and its program.
     pub(crate) package: &'static str,
-    /// What its plan calls the way.
+    /// The way in its plan.
     pub(crate) way: &'static str,
     /// The cases it takes part in, as on the command line.
     pub(crate) cases: &'static [&'static str],
@@ -88,14 +88,14 @@ impl Contestant {
         self.cases.iter().any(|pattern| matches(pattern, case))
     }
 
-    /// Whether one of the names means this: its id, the id's beginning up to a hyphen, or a pattern.
+    /// Returns whether one of the names means this contestant: its id, the id's beginning up to a hyphen, or a pattern.
     pub(crate) fn is_one_of(&self, names: &[String]) -> bool {
         let family = |name: &str| self.id.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
         names.is_empty() || names.iter().any(|name| matches(name, self.id) || family(name))
     }
 }
 
-/// Whether `name` is what `pattern` says, of which a `*` at its end stands for any rest.
+/// Returns whether `name` matches `pattern`, of which a `*` at its end stands for any rest.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),

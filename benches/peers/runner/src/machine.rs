@@ -1,4 +1,4 @@
-//! On what, when and of which commit was measured.
+//! The machine, time and commit of the measurements.
 
 use std::fs;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-/// On what, when and of which commit was measured.
+/// The machine, time and commit of the measurements.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Machine {
     /// Seconds since 1970.

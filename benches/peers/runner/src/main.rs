@@ -28,25 +28,25 @@ struct Arguments {
     /// Contestants, by their ids or the beginnings of these up to a hyphen: meshzero,bare-tokio. All if missing.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Cases, of whose names the end may be a star: oneway64,rtt-*. All if missing.
+    /// Cases, whose names may end with a star: oneway64,rtt-*. All if missing.
     #[arg(long, value_delimiter = ',')]
     cases: Vec<String>,
-    /// How often everything is measured; the tables show medians.
+    /// The number of rounds; the tables show medians.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// How long the measured window of one case is.
+    /// The length of the measured window of one case.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// How long the load runs before the window.
+    /// The time of the load before the window.
     #[arg(long, default_value_t = 0.5)]
     warm_up: f64,
     /// One round of half a second each, to see that everything works.
     #[arg(long)]
     quick: bool,
-    /// Where all that was measured is written as JSON.
+    /// The file for all results as JSON.
     #[arg(long, default_value = "peers.json")]
     json: PathBuf,
-    /// Takes the programs as they were built.
+    /// Uses the programs as they were built.
     #[arg(long)]
     no_build: bool,
     /// Lists contestants and cases, and measures nothing.
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures, and says whether every case of every contestant came to its end.
+/// Measures, and returns whether every case of every contestant was completed.
 fn compare(arguments: Arguments) -> Result<bool> {
     let named = |case: &Case| arguments.cases.iter().any(|pattern| contestant::matches(pattern, case.name));
     let mut cases = case::all();
@@ -77,7 +77,7 @@ fn compare(arguments: Arguments) -> Result<bool> {
         return Ok(true);
     }
     if contestants.is_empty() {
-        return Err("no contestant does such a case; see --list".into());
+        return Err("no contestant supports such a case; see --list".into());
     }
     let (rounds, measure, warm_up) = if arguments.quick {
         (1, 0.5, 0.2)

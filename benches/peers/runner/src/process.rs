@@ -9,23 +9,23 @@ use std::time::{Duration, Instant};
 
 use peers_common::{Order, Plan, Result, Role, Told};
 
-/// How long a process may take to end after it has been told to.
+/// The timeout of a process's end after it has been told to end.
 const FAREWELL: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(5);
 
-/// What a process tells; `None` when it has closed its output.
+/// A message of a process; `None` when it has closed its output.
 pub(crate) type Event = (Role, Option<Told>);
 
 /// A process that has been started. Dropping it ends it.
 pub(crate) struct Process {
     child: Child,
     orders: Option<ChildStdin>,
-    /// Its own id, and those of the processes which work for it.
+    /// Its own id, and those of the processes that work for it.
     pub(crate) pids: Vec<u32>,
 }
 
 impl Process {
-    /// Starts the program, whose words go to `events`.
+    /// Starts the program, whose messages go to `events`.
     ///
     /// # Errors
     /// It cannot be started.
@@ -45,7 +45,7 @@ impl Process {
         thread::Builder::new().spawn(move || {
             for line in BufReader::new(out).lines().map_while(std::result::Result::ok) {
                 match serde_json::from_str(&line) {
-                    // Nobody listens any more when the case is over.
+                    // Nobody receives it any more when the case is over.
                     Ok(told) => drop(events.send((role, Some(told)))),
                     Err(error) => eprintln!("{role:?} says {line:?}: {error}"),
                 }
@@ -55,7 +55,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Gives it an order.
+    /// Sends it an order.
     ///
     /// # Errors
     /// It has ended.
@@ -66,7 +66,7 @@ impl Process {
         Ok(orders.write_all(line.as_bytes())?)
     }
 
-    /// Lets it end.
+    /// Closes its input, so that it ends.
     pub(crate) fn end(&mut self) {
         self.orders = None;
     }

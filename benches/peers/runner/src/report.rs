@@ -1,4 +1,4 @@
-//! All that was measured, and the medians of it.
+//! All results, and their medians.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +11,14 @@ use crate::contestant::Contestant;
 use crate::machine::Machine;
 use crate::run::{Measured, Times};
 
-/// All that was measured.
+/// All results.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) times: Times,
     pub(crate) rounds: usize,
     pub(crate) runs: Vec<Run>,
-    /// What does not build, and what did not come to its end, with the reason.
+    /// Contestants that do not build, and cases that were not completed, with the reason.
     pub(crate) left_out: Vec<String>,
 }
 
@@ -114,7 +114,7 @@ impl Report {
     }
 }
 
-/// KiB, as the system tells them, in megabytes.
+/// Kibibytes, as the system reports them, in megabytes.
 pub(crate) fn megabytes(kib: u64) -> f64 {
     kib as f64 * 1024.0 / 1e6
 }

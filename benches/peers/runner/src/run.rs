@@ -1,4 +1,5 @@
-//! One case of one contestant, once: starts its processes, leads them through, and reads what they used.
+//! One run of one case by one contestant: starts its processes, leads them through the run, and reads the resources that they
+//! used.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -12,17 +13,17 @@ use crate::contestant::{Contestant, Processes};
 use crate::process::{Event, Process};
 use crate::usage;
 
-/// How long everything around the measured window may take.
+/// The timeout of everything around the measured window.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// How long a case takes.
+/// The times of a case.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Times {
     pub(crate) warm_up_ms: u64,
     pub(crate) measure_ms: u64,
 }
 
-/// What one process used.
+/// The resources that one process used.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Used {
     /// Processor time within the measured window.
@@ -33,7 +34,7 @@ pub(crate) struct Used {
     pub(crate) peak_kib: u64,
 }
 
-/// What one run gave.
+/// The result of one run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measured {
     pub(crate) outcome: Outcome,
@@ -44,7 +45,7 @@ pub(crate) struct Measured {
 /// Runs the case.
 ///
 /// # Errors
-/// A process ended, said what does not belong there, or was silent for too long.
+/// A process ended, sent an unexpected message, or was silent for too long.
 pub(crate) fn run(programs: &Path, contestant: &Contestant, case: &Case, times: Times) -> Result<Measured> {
     let program = programs.join(contestant.package);
     let deadline = Instant::now() + PATIENCE + Duration::from_millis(times.warm_up_ms + times.measure_ms);
@@ -101,7 +102,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Waits until that process has started, and reads what it holds before it works.
+    /// Waits until that process has started, and reads its memory before the load.
     fn ready(&mut self, who: Role) -> Result<String> {
         let (address, helpers) = match self.next()? {
             (role, Told::Ready { address, helpers }) if role == who => (address, helpers),

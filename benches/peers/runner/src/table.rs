@@ -1,4 +1,4 @@
-//! The figures as Markdown, ready to be put into a README.
+//! The figures as Markdown, ready for a README.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::contestant::Contestant;
 use crate::report::{Medians, Report, megabytes};
 use crate::run::Measured;
 
-/// One table: its heading, the first column's, and the others.
+/// One table: its heading, and those of its first column and the others.
 struct Table {
     heading: &'static str,
     what: &'static str,
@@ -164,7 +164,7 @@ impl Table {
     }
 }
 
-/// What was lost, repeated and reordered, if anything was.
+/// The lost, repeated and reordered messages, if there are any.
 fn faults(medians: &Medians) -> String {
     let mut text = String::new();
     for (count, what) in medians.faults.iter().zip(["lost", "repeated", "reordered"]) {
@@ -208,7 +208,7 @@ fn pair(server: u64, client: u64) -> String {
     format!("{:.1} / {:.1}", megabytes(server), megabytes(client))
 }
 
-/// One run in a few words, to be seen while the others go on.
+/// A summary of one run, printed while the others go on.
 pub(crate) fn in_short(case: &Case, measured: &Result<Measured>) -> String {
     let measured = match measured {
         Ok(measured) => measured,

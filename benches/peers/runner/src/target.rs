@@ -1,4 +1,4 @@
-//! What meshzero has to show beside the others, as ratios from one run.
+//! The targets of meshzero beside the others, as ratios from one run.
 
 use crate::contestant::{ALL_CONTESTANTS, Contestant};
 use crate::report::{Medians, Report, megabytes};
@@ -13,7 +13,7 @@ struct Target {
     bound: f64,
 }
 
-/// Which figure; more is better of rates alone.
+/// The kind of figure; more is better for rates only.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Figure {
     Rate,
@@ -27,7 +27,7 @@ enum Figure {
 enum Against {
     /// Another contestant in the same case.
     One(&'static str),
-    /// The best of all that is neither meshzero nor bare.
+    /// The best of all that are neither meshzero nor bare.
     BestPeer,
     /// The same contestant in another case.
     Case(&'static str),
@@ -97,15 +97,13 @@ const TARGETS: &[Target] = {
     ]
 };
 
-/// The targets of which both figures were measured, as a Markdown table; empty if there are none.
+/// The targets for which both figures were measured, as a Markdown table; empty if there are none.
 pub(crate) fn markdown(report: &Report) -> String {
     let rows: String = TARGETS.iter().filter_map(|target| target.row(report)).collect();
     if rows.is_empty() {
         return rows;
     }
-    format!(
-        "\n**What meshzero has to show**\n\n| | beside | ratio | target | |\n|---|---|---:|---:|---|\n{rows}"
-    )
+    format!("\n**Targets of meshzero**\n\n| | beside | ratio | target | |\n|---|---|---:|---:|---|\n{rows}")
 }
 
 impl Target {

@@ -1,4 +1,4 @@
-//! What the system tells of a process: its processor time and its memory.
+//! The resources of a process as the system reports them: its processor time and its memory.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ pub(crate) fn cpu_seconds(pids: &[u32]) -> Result<f64> {
     Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// KiB that these processes keep in memory now.
+/// The memory that these processes use now, in KiB.
 ///
 /// # Errors
 /// One of them is gone.
@@ -29,7 +29,7 @@ pub(crate) fn resident_kib(pids: &[u32]) -> Result<u64> {
     status(pids, "VmRSS:")
 }
 
-/// The most KiB that these processes have kept in memory.
+/// The most memory that these processes have used, in KiB.
 ///
 /// # Errors
 /// One of them is gone.

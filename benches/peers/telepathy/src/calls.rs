@@ -1,4 +1,4 @@
-//! Calls: an item there, and the same item back.
+//! Calls: an item to the other node, and the same item back.
 
 use actix::prelude::*;
 use actix_telepathy::prelude::*;
@@ -71,7 +71,7 @@ enum Calls {
     Many(Caller),
 }
 
-/// Calls, and when it is answered calls again.
+/// Calls, and calls again on each reply.
 #[derive(RemoteActor)]
 #[remote_messages(Item)]
 struct Calling {
@@ -80,7 +80,7 @@ struct Calling {
     calls: Calls,
 }
 
-/// Lets one more call go.
+/// Starts one more call.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Next;
@@ -104,7 +104,7 @@ impl Handler<Item> for Calling {
         match &mut self.calls {
             Calls::One(Some(trips)) => trips.answered(Some(item.number)),
             Calls::One(None) => {}
-            // Whose number it is cannot be said of a window: it only has to be one that was called.
+            // In a window the call of the reply is unknown: it only has to be one that was made.
             Calls::Many(caller) => caller.answered(item.number, Some(item.number)),
         }
         self.next();

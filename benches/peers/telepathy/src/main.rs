@@ -1,5 +1,5 @@
-//! actix-telepathy: one cluster of two nodes. Calls are two tells, for it knows no replies; one way is held back by
-//! acknowledgements, for it has no bound.
+//! actix-telepathy: one cluster of two nodes. Calls are two tells, because it has no replies; one-way messages are held back by
+//! acknowledgements, because it has no bound.
 
 mod calls;
 mod messages;
@@ -10,7 +10,7 @@ use peers_common::{Load, Result, Role};
 
 fn main() -> Result {
     let (plan, control) = peers_common::start()?;
-    // Spawned, as the code of an actor is.
+    // Spawned, like the code of an actor.
     let side = async move {
         match (plan.role, plan.load) {
             (Role::Server, Load::RoundTrip | Load::Calls) => calls::answer(&control).await,

@@ -1,14 +1,14 @@
-//! What travels, and under which names actors are known to the other node.
+//! The messages, and the names of the actors at the other node.
 
 use actix::prelude::*;
 use actix_telepathy::prelude::*;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// The actor that answers, and the one that is answered.
+/// The name of the actor that replies, and of the one that receives the replies.
 pub(crate) const ECHO: &str = "echo";
 pub(crate) const CALLER: &str = "caller";
-/// The actor that hears of what has arrived.
+/// The name of the actor that receives the acknowledgements.
 pub(crate) const PUBLISHER: &str = "publisher";
 
 /// The name of the receiver of that index.
@@ -23,7 +23,7 @@ pub(crate) struct Item {
     pub(crate) body: Bytes,
 }
 
-/// So many have arrived at the receiver of that index.
+/// An acknowledgement: this many have arrived at the receiver of that index.
 #[derive(Serialize, Deserialize, RemoteMessage)]
 pub(crate) struct Arrived {
     pub(crate) index: usize,

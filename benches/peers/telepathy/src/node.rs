@@ -1,4 +1,4 @@
-//! Becoming a node of the cluster, and meeting the other one.
+//! A node of the cluster, and its connection to the other one.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use actix_telepathy::{AddrRequest, AddrResolver, Node};
 use peers_common::{Result, free_address};
 use tokio::sync::mpsc;
 
-/// Hears of nodes that join.
+/// Receives the nodes that join.
 struct Members(mpsc::UnboundedSender<Node>);
 
 impl Actor for Members {
@@ -33,14 +33,14 @@ impl Handler<ClusterLog> for Members {
 
 impl ClusterListener for Members {}
 
-/// This process as a node: its cluster, which lives as long as this, and where it hears of others.
+/// This process as a node: its cluster, which lives as long as this, and the channel of nodes that join.
 pub(crate) struct Own {
     _cluster: Addr<Cluster>,
     members: mpsc::UnboundedReceiver<Node>,
     pub(crate) address: SocketAddr,
 }
 
-/// Founds a cluster, or joins that of the other node.
+/// Starts a cluster, or joins that of the other node.
 pub(crate) fn join(other: Option<SocketAddr>) -> Result<Own> {
     let (tell, members) = mpsc::unbounded_channel();
     Members(tell).start();
@@ -56,7 +56,7 @@ impl Own {
     }
 }
 
-/// Makes an actor known to the other node.
+/// Registers an actor with the other node.
 pub(crate) async fn register<A>(actor: &Addr<A>, name: String) -> Result
 where
     A: Actor<Context = Context<A>> + Handler<RemoteWrapper>,

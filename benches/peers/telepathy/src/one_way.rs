@@ -65,7 +65,7 @@ struct Receiver {
     index: usize,
     tally: Tally,
     count: u64,
-    /// After so many the publisher is told.
+    /// The number of items after which the publisher gets an acknowledgement.
     every: u64,
     publisher: RemoteAddr,
 }

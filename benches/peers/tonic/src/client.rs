@@ -1,4 +1,4 @@
-//! The calling side: unary calls over one channel, and listeners with a channel each.
+//! The calling side: unary calls over one channel, and subscribers with a channel each.
 
 use peers_common::{Callers, Control, Plan, Result, RoundTrips, Sink, shared_body};
 use tokio::task::JoinSet;

@@ -1,4 +1,4 @@
-//! The serving side: it echoes, and streams items to those who listen, through a channel for each as tonic's examples do.
+//! The serving side: it echoes, and streams items to subscribers, through a channel for each as tonic's examples do.
 
 use peers_common::{Control, Numbers, Plan, Result, shared_body};
 use tokio::net::TcpListener;
@@ -11,7 +11,7 @@ use crate::proto::peer_server::{Peer, PeerServer};
 use crate::proto::{Begin, Item};
 use crate::{CONNECTION_WINDOW, STREAM_WINDOW};
 
-/// Items that may wait for one listener.
+/// The limit of queued items of one subscriber.
 const QUEUE: usize = 1_024;
 
 type Given = std::result::Result<Item, Status>;
@@ -37,7 +37,7 @@ pub(crate) async fn run(plan: &Plan, control: &Control) -> Result {
 struct Service {
     plan: Plan,
     control: Control,
-    /// Those who wait for the first item until all are there.
+    /// The subscribers that wait for the first item until all are there.
     listening: Mutex<Vec<mpsc::Sender<Given>>>,
 }
 
@@ -71,7 +71,7 @@ async fn publish(all: &[mpsc::Sender<Given>], control: &Control, size: usize) {
     let mut numbers = Numbers::new(control);
     while let Some(number) = numbers.next_number() {
         for listener in all {
-            // One that has left is missed by its numbers.
+            // A subscriber that has left counts the items as lost.
             let _ = listener.send(Ok(Item { number, body: body.clone() })).await;
         }
     }

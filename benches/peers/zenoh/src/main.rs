@@ -7,12 +7,12 @@ mod queries;
 use peers_common::{Control, Load, Plan, Result, Role, free_address};
 use zenoh::{Config, Session, Wait};
 
-/// Where calls go, and where their answers come from.
+/// The key of calls, and that of their replies.
 const PING: &str = "peers/ping";
 const PONG: &str = "peers/pong";
-/// Where one-way messages go.
+/// The key of one-way messages.
 const ITEM: &str = "peers/item";
-/// Who asks there and gets an answer knows that all it declared before is known to the server.
+/// The key of a query whose reply shows that the server knows everything declared before.
 const SYNC: &str = "peers/sync";
 
 #[tokio::main(worker_threads = 2)]
@@ -53,7 +53,7 @@ async fn connect(plan: &Plan) -> Result<Session> {
     zenoh::open(config).await
 }
 
-/// The defaults, without the search for others: peers that talk to each other directly.
+/// The default configuration, without discovery: peers that talk to each other directly.
 fn config(plan: &Plan) -> Result<Config> {
     let mut config = Config::default();
     config.insert_json5("mode", "\"peer\"")?;
@@ -66,7 +66,7 @@ fn config(plan: &Plan) -> Result<Config> {
     Ok(config)
 }
 
-/// Answers those who want to know whether they are known.
+/// Answers the queries of peers that wait until their declarations are known.
 async fn answer_syncs(session: &Session) -> Result {
     session
         .declare_queryable(SYNC)
@@ -87,7 +87,7 @@ async fn sync(session: &Session) -> Result {
         if replies.recv_async().await.is_ok() {
             return Ok(());
         }
-        // The server's own declaration may still be under way.
+        // The server's own declaration may still be in flight.
         tokio::task::yield_now().await;
     }
 }

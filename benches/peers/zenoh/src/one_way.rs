@@ -10,7 +10,7 @@ use zenoh::qos::CongestionControl;
 
 use crate::{ITEM, answer_syncs, connect, listen, stay, sync};
 
-/// Bodies from here on share one memory, as zenoh lets them.
+/// The size from which bodies share one memory, as zenoh lets them.
 const SHARED: usize = 16 << 10;
 
 pub(crate) async fn publish(plan: &Plan, control: &Control) -> Result {

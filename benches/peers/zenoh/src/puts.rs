@@ -1,4 +1,4 @@
-//! Calls as puts: one to the server, one back. Express, so that none waits for a batch, where one is under way at a time.
+//! Calls as puts: one to the server, one back. Express if one call is in flight at a time, so that none waits for a batch.
 
 use std::sync::mpsc;
 
@@ -41,7 +41,7 @@ pub(crate) async fn round_trips(plan: &Plan, control: &Control) -> Result {
     session
         .declare_subscriber(PONG)
         .callback(move |sample| {
-            // Nobody listens any more when the run is over.
+            // Nobody receives it any more when the run is over.
             let _ = tell.send(number_of(&sample.payload().to_bytes()));
         })
         .background()
@@ -66,7 +66,7 @@ pub(crate) async fn round_trips(plan: &Plan, control: &Control) -> Result {
     stay(control, session).await
 }
 
-/// A window: every answer lets the next call go.
+/// A window: every reply starts the next call.
 pub(crate) async fn calls(plan: &Plan, control: &Control) -> Result {
     let session = connect(plan).await?;
     let ping = publisher(&session, PING, plan).await?;
@@ -74,7 +74,7 @@ pub(crate) async fn calls(plan: &Plan, control: &Control) -> Result {
     session
         .declare_subscriber(PONG)
         .callback(move |sample| {
-            // Nobody listens any more when the run is over.
+            // Nobody receives it any more when the run is over.
             let _ = tell.send(number_of(&sample.payload().to_bytes()));
         })
         .background()

@@ -66,7 +66,7 @@ pub(crate) fn deal(plan: &Plan, control: &Control) -> Result {
         if awaited.len() == plan.in_flight
             && let Some(first) = awaited.pop_front()
         {
-            // One router answers in order.
+            // One router replies in order.
             socket.recv(&mut message, 0)?;
             caller.answered(first, number_of(&message));
         }

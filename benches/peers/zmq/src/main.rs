@@ -7,7 +7,7 @@ mod one_way;
 use peers_common::{Control, Load, Plan, Result, Role};
 use zmq::{Context, Socket, SocketType};
 
-/// Bytes that may wait at one end, and the fewest and most messages; 1,000 is libzmq's default.
+/// The limit of bytes queued at one end, and the fewest and most messages; 1,000 is libzmq's default.
 const QUEUED: usize = 16 << 20;
 const MESSAGES: (usize, usize) = (16, 1_000);
 
@@ -34,7 +34,7 @@ fn socket(context: &Context, kind: SocketType, plan: &Plan) -> Result<Socket> {
     Ok(socket)
 }
 
-/// Binds to a free port, and tells it.
+/// Binds to a free port, and reports it.
 fn bind(socket: &Socket, control: &Control) -> Result {
     socket.bind("tcp://127.0.0.1:*")?;
     let address = socket.get_last_endpoint()?.map_err(|_| "an address that is no text")?;

@@ -25,7 +25,7 @@ pub(crate) fn push(plan: &Plan, control: &Control) -> Result {
 pub(crate) fn publish(plan: &Plan, control: &Control) -> Result {
     let mut socket = socket(&Context::new(), zmq::XPUB, plan)?;
     wait_for_subscribers(&mut socket)?;
-    // Otherwise only the first of equal subscriptions is told.
+    // Otherwise only the first of equal subscriptions is reported.
     socket.set_xpub_verbose(true)?;
     bind(&socket, control)?;
     block_on(control.go());

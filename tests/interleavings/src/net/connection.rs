@@ -1,20 +1,20 @@
-//! What takes the place of `meshzero_actors::net::connection`: a connection that takes few bytes at a time, and can be cut.
+//! The stand-in for `meshzero_actors::net::connection`: a connection that takes few bytes at a time, and can be cut.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::task::{Context, Poll, Waker};
 
 use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-/// Bytes on their way from one end to the other at once.
+/// The most bytes in flight from one end to the other.
 const ROOM: usize = 24;
 
-/// The end that bytes leave by.
+/// The end that writes.
 #[derive(Debug)]
 pub(crate) struct WriteHalf {
     wire: Arc<Wire>,
 }
 
-/// The end that they arrive at.
+/// The end that reads.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadHalf {
     wire: Arc<Wire>,
@@ -30,12 +30,12 @@ struct Wire {
 struct State {
     bytes: Vec<u8>,
     has_ended: bool,
-    /// Bytes that still pass before it is cut.
+    /// The number of bytes until it is cut.
     lasts: usize,
     writers: Vec<Waker>,
 }
 
-/// Both ends of a connection that is cut once so many bytes have arrived.
+/// Both ends of a connection that is cut once this many bytes have arrived.
 pub(crate) fn connection(lasts: usize) -> (WriteHalf, ReadHalf) {
     let state = State { bytes: Vec::new(), has_ended: false, lasts, writers: Vec::new() };
     let wire = Arc::new(Wire { state: Mutex::new(state), changed: Condvar::new() });
@@ -88,7 +88,7 @@ impl WriteHalf {
         if state.lasts == 0 { Err(ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
 
-    /// Ready once the connection is cut, or `is_so`.
+    /// Ready once the connection is cut, or `is_so` holds.
     fn poll(&self, task: &mut Context<'_>, is_so: impl Fn(&State) -> bool) -> Poll<()> {
         let mut state = self.wire.lock();
         if state.lasts == 0 || is_so(&state) {
@@ -100,7 +100,7 @@ impl WriteHalf {
 }
 
 impl ReadHalf {
-    /// Waits for bytes; none when the connection has ended or is cut. What had not arrived by then never does.
+    /// Waits for bytes; none when the connection has ended or is cut. Bytes that had not arrived by then never do.
     pub(crate) fn read(&self) -> Vec<u8> {
         let mut state = self.wire.lock();
         while state.bytes.is_empty() && !state.has_ended && state.lasts > 0 {
@@ -115,13 +115,13 @@ impl ReadHalf {
         bytes
     }
 
-    /// Whether all has arrived and no more will come.
+    /// Returns whether all bytes have arrived and no more will come.
     pub(crate) fn has_ended(&self) -> bool {
         let state = self.wire.lock();
         state.has_ended && state.bytes.is_empty() && state.lasts > 0
     }
 
-    /// Ready once the connection is cut, as whoever reads there notices.
+    /// Ready once the connection is cut, as its reader notices.
     pub(crate) fn poll_cut(&self, task: &mut Context<'_>) -> Poll<()> {
         WriteHalf { wire: Arc::clone(&self.wire) }.poll(task, |_| false)
     }

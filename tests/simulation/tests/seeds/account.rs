@@ -1,4 +1,4 @@
-//! What all programs of one simulation have in common: the account of the promises, and what is true of all at the moment.
+//! The state shared by all programs of one simulation: the account of the promises, and the current scene.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use meshzero_testing::{Promises, Record};
 use tokio::time::Duration;
 
-/// A deadline is kept to the tick of the simulation.
+/// Deadlines are as exact as the tick of the simulation.
 const GRACE: Duration = Duration::from_millis(20);
 
 /// The account, where actors can reach it as well.
@@ -36,12 +36,12 @@ impl Account {
         });
     }
 
-    /// Tells what the library logs as well.
+    /// Adds a line of the library's log.
     pub fn logged(&self, line: &str) {
         self.with(|book| book.trace(line));
     }
 
-    /// Notes something that no promise speaks of, but that has to be the same each time.
+    /// Adds an observation that no promise covers, but that has to be the same in each run.
     pub fn remark(&self, what: &str) {
         self.with(|book| book.tell(what));
     }
@@ -50,12 +50,12 @@ impl Account {
         self.with(|book| look(&book.promises))
     }
 
-    /// A number for all that was said so far, and when.
+    /// A digest of all records so far and their times.
     pub fn digest(&self) -> u64 {
         self.with(|book| book.digest.finish())
     }
 
-    /// All that was said, if it was to be kept.
+    /// All records and log lines, if the trace was to be kept.
     pub fn trace(&self) -> Vec<String> {
         self.with(|book| book.trace.take().unwrap_or_default())
     }
@@ -80,24 +80,24 @@ impl Book {
     }
 }
 
-/// What is true of all programs at the moment.
+/// The current state of all programs.
 #[derive(Default)]
 pub struct Scene {
-    /// Whether nothing is amiss any more: then nobody is slow on purpose.
+    /// True once all faults are undone: then nobody is slow on purpose.
     pub is_healed: Cell<bool>,
-    /// Whether they are to come to an end.
+    /// True once the programs should end.
     pub is_over: Cell<bool>,
-    /// Callers that have not come to their end.
+    /// Callers that have not finished.
     pub busy: Cell<usize>,
-    /// How many programs each host has run.
+    /// The number of programs that each host has run.
     pub started: RefCell<BTreeMap<usize, u64>>,
-    /// What each publisher publishes next.
+    /// The number of the next item of each publisher.
     pub published: RefCell<BTreeMap<u64, u64>>,
-    /// The item that each subscription had last: from which publisher, and which.
+    /// The last item of each subscription: its publisher and its number.
     pub heard: RefCell<BTreeMap<u64, (u64, u64)>>,
-    /// The subscriptions and whose news they are for.
+    /// The subscriptions, each with the host of its publisher.
     pub subscribed: RefCell<BTreeMap<u64, usize>>,
-    /// What went wrong beside the promises.
+    /// Failures apart from broken promises.
     pub wrong: RefCell<Vec<String>>,
 }
 
@@ -106,7 +106,7 @@ impl Scene {
         Rc::default()
     }
 
-    /// Which program of `host` this is, counted from 1.
+    /// The number of the program that starts on `host`, counted from 1.
     pub fn start(&self, host: usize) -> u64 {
         let mut started = self.started.borrow_mut();
         let count = started.entry(host).or_default();
@@ -124,7 +124,7 @@ impl Scene {
     }
 }
 
-/// A number that stands for one of the things that a program has: its sender, its service or one of its subscriptions.
+/// The id of one of the parts of a program: its sender, its service or one of its subscriptions.
 pub fn number(host: usize, program: u64, thing: u64) -> u64 {
     (host as u64 + 1) * 100_000 + program * 100 + thing
 }

@@ -1,7 +1,7 @@
-//! What the library logs, told to the account of the simulation that runs on the same thread.
+//! The library's log, added to the account of the simulation that runs on the same thread.
 //!
-//! One subscriber serves all threads. Which log statements are of interest is known to the whole process and worked out anew with
-//! every subscriber, so that one for each simulation would let those on other threads lose lines now and then.
+//! One subscriber serves all threads. The interest in each log statement is cached for the whole process and rebuilt with every
+//! new subscriber, so that one for each simulation would let those on other threads lose lines now and then.
 
 use std::cell::RefCell;
 use std::io;
@@ -18,7 +18,7 @@ thread_local! {
     static ACCOUNT: RefCell<Option<Account>> = const { RefCell::new(None) };
 }
 
-/// Runs something on this thread, and tells `account`, if there is one, what is logged meanwhile.
+/// Runs a closure on this thread, and adds the lines logged meanwhile to `account`, if there is one.
 pub fn told_to<T>(account: Option<Account>, run: impl FnOnce() -> T) -> T {
     static SUBSCRIBED: Once = Once::new();
     SUBSCRIBED.call_once(|| {
@@ -36,7 +36,7 @@ pub fn told_to<T>(account: Option<Account>, run: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Where the lines go.
+/// The writer of the lines.
 struct Lines;
 
 impl io::Write for Lines {

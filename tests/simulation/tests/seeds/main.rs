@@ -1,7 +1,7 @@
-//! The real actors on a simulated network: what a seed draws happens to them, and whatever it is, the promises hold.
+//! The real actors on a simulated network: faults are drawn from a seed, and the promises hold whatever they are.
 //!
-//! `MESHZERO_SEED=17 cargo nextest run -p meshzero-simulation` runs one seed and tells all that happens if it fails;
-//! `MESHZERO_SEEDS=1000..2000` runs others than those of every day.
+//! `MESHZERO_SEED=17 cargo nextest run -p meshzero-simulation` runs one seed and prints its whole trace if it fails;
+//! `MESHZERO_SEEDS=1000..2000` runs other seeds than the default ones.
 
 #![allow(unreachable_pub)]
 
@@ -18,13 +18,13 @@ use std::thread;
 
 use crate::simulation::{Run, Trace, run};
 
-/// The seeds of every day.
+/// The default seeds.
 const SEEDS: std::ops::Range<u64> = 0..320;
 
-/// Failures that are told; more of them say no more.
+/// The most failures that are printed.
 const TOLD: usize = 3;
 
-/// Runs one seed on a thread of its own, where nothing is left of another.
+/// Runs one seed on a thread of its own, where no state of another seed is left.
 fn alone(seed: u64, trace: Trace) -> Result<Run, String> {
     let thread = thread::Builder::new().name(format!("seed {seed}")).spawn(move || run(seed, trace));
     thread
@@ -33,7 +33,7 @@ fn alone(seed: u64, trace: Trace) -> Result<Run, String> {
         .unwrap_or_else(|_| Err(format!("seed {seed}: it panicked")))
 }
 
-/// The seeds that are asked for.
+/// The seeds to run, from the environment.
 fn seeds() -> (std::ops::Range<u64>, Trace) {
     let read = |text: &str| text.trim().parse::<u64>().expect("a seed is a number");
     if let Ok(seed) = std::env::var("MESHZERO_SEED") {
@@ -64,13 +64,13 @@ fn whatever_happens_on_the_network_the_promises_hold() {
                         return;
                     }
                     if let Err(why) = alone(seed, trace) {
-                        failed.lock().expect("nobody panics with it").push((seed, why));
+                        failed.lock().expect("no holder of the lock panics").push((seed, why));
                     }
                 }
             });
         }
     });
-    let failed = failed.into_inner().expect("nobody panics with it");
+    let failed = failed.into_inner().expect("no holder of the lock panics");
     for (seed, why) in failed.iter().take(TOLD) {
         eprintln!("{why}\nagain: MESHZERO_SEED={seed} cargo nextest run -p meshzero-simulation\n");
     }

@@ -1,4 +1,4 @@
-//! The program that each host runs: it serves, calls and listens, and says what it sees.
+//! The program that each host runs: it serves, calls and subscribes, and records the results.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -23,17 +23,17 @@ use tokio::time::{Instant, sleep};
 use crate::account::{Account, Scene, number};
 use crate::scenario::{Hearing, Program, Target, ip};
 
-/// Where the workers and the publishers are.
+/// The ports of the workers and the publishers.
 const WORKER_PORT: u16 = 9_000;
 const NEWS_PORT: u16 = 9_001;
 
-/// Calls that one caller leaves open.
+/// The most open calls of one caller.
 const OPEN: usize = 32;
 
-/// How long the last message may take, once nothing is amiss any more.
+/// The timeout of the last message, once all faults are undone.
 const LAST: Duration = Duration::from_secs(20);
 
-/// What a program is started with.
+/// The parameters of a program.
 pub struct Start {
     pub host: usize,
     pub seed: u64,
@@ -113,7 +113,7 @@ impl Actor for Paper {
     type Context = Context<Self>;
 }
 
-/// The bounds of all nodes: tight, so that much happens in little time.
+/// The limits of all nodes: tight, so that they are reached in little time.
 pub fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.keep_alive = Duration::from_secs(1);
@@ -189,7 +189,7 @@ async fn publish(publisher: Publisher, by: u64, every: Duration, scene: Rc<Scene
     }
 }
 
-/// Hears the news of one publisher.
+/// Receives the news of one publisher.
 struct Listener {
     stream: u64,
     publisher: usize,
@@ -245,10 +245,10 @@ impl Listener {
     }
 }
 
-/// Sends numbered messages, and notes how they end.
+/// Sends numbered messages, and records their outcomes.
 struct Caller {
     sender: u64,
-    /// The number of the message that it sends next.
+    /// The number of the next message.
     next: u64,
     open: VecDeque<JoinHandle<()>>,
     dice: Rng,
@@ -315,7 +315,7 @@ impl Caller {
         }
     }
 
-    /// Polls a request, so that it sets out before what is sent after it, and leaves the rest to a task.
+    /// Polls a request once, so that it is sent before later messages, and leaves the rest to a task.
     async fn leave_open(
         &mut self,
         number: u64,
@@ -365,7 +365,7 @@ fn check(answer: &Answer, number: u64, length: usize) -> Outcome {
     if (answer.number, answer.length) == (number, length) { Outcome::Reply } else { Outcome::WrongReply }
 }
 
-/// What an error says about the message.
+/// The outcome of a message, according to the error.
 fn outcome(error: &CallError) -> Outcome {
     match error {
         error if error.is_safe_to_repeat() => Outcome::NotSent,

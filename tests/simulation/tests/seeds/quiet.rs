@@ -1,5 +1,4 @@
-//! A network on which nothing is amiss: nobody dials beside a connection that works, and one that is idle costs a ping now and
-//! then.
+//! A network without faults: nobody dials beside a connection that works, and an idle connection costs a ping now and then.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -46,7 +45,7 @@ async fn join(network: Network) -> Mesh {
     Mesh::from(Node::start_local(config).await.expect("it joins"))
 }
 
-/// Offers a sum, and publishes sixty times in a second for a while.
+/// Offers a sum, and publishes sixty times a second for a while.
 async fn serve(network: Network) {
     let mesh = join(network).await;
     let sum = mesh.advertise("sum", Sum::default).handles::<Add>().at("9000");
@@ -59,7 +58,7 @@ async fn serve(network: Network) {
     std::future::pending::<()>().await;
 }
 
-/// Calls and listens for a while, then does nothing; says what that cost.
+/// Calls and subscribes for a while, then does nothing, and reports the traffic of both.
 async fn call(network: Network, cost: Rc<Cell<Option<(Traffic, Traffic)>>>) {
     let mesh = join(network).await;
     let sum = mesh.discover(format!("{}:9000", ip(0))).await.expect("it is there");
@@ -75,7 +74,7 @@ async fn call(network: Network, cost: Rc<Cell<Option<(Traffic, Traffic)>>>) {
             _ => drop(sum.send(Add(1)).await.expect("a reply")),
         }
     }
-    // What had been sent is acknowledged, and the silence between two pings has grown.
+    // All bytes are acknowledged, and the time between two pings has grown.
     sleep(Duration::from_secs(10)).await;
     let busy = mesh.traffic();
     sleep(IDLE).await;
@@ -84,7 +83,7 @@ async fn call(network: Network, cost: Rc<Cell<Option<(Traffic, Traffic)>>>) {
 }
 
 #[test]
-fn links_that_work_dial_nothing_and_idle_ones_cost_a_ping_every_keep_alive() {
+fn working_links_dial_nothing_and_idle_ones_cost_a_ping_every_keep_alive() {
     fastrand::seed(1);
     let mut sim = turmoil::Builder::new()
         .rng_seed(1)
@@ -112,7 +111,7 @@ fn links_that_work_dial_nothing_and_idle_ones_cost_a_ping_every_keep_alive() {
         }
     });
     let (busy, idle) = loop {
-        sim.step().expect("it goes on");
+        sim.step().expect("it continues");
         wires.tend(sim.elapsed(), |_, _| None);
         if let Some(cost) = cost.get() {
             break cost;
@@ -123,6 +122,6 @@ fn links_that_work_dial_nothing_and_idle_ones_cost_a_ping_every_keep_alive() {
     assert!(busy.reads > 1_000, "{busy:?}");
     let pings = (IDLE.as_millis() / Limits::default().keep_alive.as_millis()) as u64;
     let writes = idle.writes - busy.writes;
-    // The subscription asks; a link for requests has nothing to ask.
+    // The subscription grants credit; a link for requests has nothing to send.
     assert!(writes <= pings + 2, "{writes} writes in an idle minute");
 }

@@ -1,4 +1,4 @@
-//! What is to happen in one simulation, drawn from its seed.
+//! The scenario of one simulation, drawn from its seed.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -7,61 +7,61 @@ use std::time::Duration;
 use fastrand::Rng;
 use meshzero_simulation::Ends;
 
-/// What is to happen.
+/// The programs and faults of one simulation.
 #[derive(Debug)]
 pub struct Scenario {
     pub seed: u64,
     pub hosts: Vec<Program>,
-    /// How the links come out of it: nothing lasts so long that one would be given up.
+    /// True if no link ends: no fault lasts so long that one would be given up.
     pub is_gentle: bool,
     pub faults: Vec<Fault>,
-    /// The most bytes that a wire carries in one piece.
+    /// The most bytes of one segment.
     pub most_in_segment: usize,
-    /// Pieces that may be under way on one connection.
+    /// The most segments in flight on one connection.
     pub pieces: usize,
     pub latency: Duration,
-    /// When nothing more happens, and all that did has been undone.
+    /// The time at which all faults are undone.
     pub healed: Duration,
 }
 
-/// What the program of a host does.
+/// The program of a host.
 #[derive(Debug, Clone)]
 pub struct Program {
-    /// Whether it offers services.
+    /// True if it offers services.
     pub serves: bool,
-    /// How often it publishes, if it serves.
+    /// The interval of its news, if it serves.
     pub publishes_every: Duration,
-    /// Whom it calls.
+    /// The targets of its calls.
     pub calls: Vec<Target>,
-    /// Whose news it hears, and how.
+    /// The hosts whose news it subscribes to, each with a policy.
     pub hears: Vec<(usize, Hearing)>,
     /// The longest pause between two messages.
     pub pause: Duration,
 }
 
-/// Whom a program calls.
+/// The target of a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
     /// The instance on a host, by its address.
     At(usize),
-    /// Any that goes by the name they have in common.
+    /// Any instance of the common name.
     Named,
 }
 
-/// How a program hears news.
+/// The policy of a subscription.
 #[derive(Debug, Clone, Copy)]
 pub enum Hearing {
     All,
     Keep(u32),
     Latest,
     Last(u32),
-    /// At most so many in a second.
+    /// At most this many items a second.
     Rate(u32),
-    /// The publisher waits.
+    /// The publisher waits for this subscriber.
     Wait(u32),
 }
 
-/// Something that happens and is undone after a while.
+/// A fault that is undone after a while.
 #[derive(Debug, Clone, Copy)]
 pub struct Fault {
     pub at: Duration,
@@ -69,7 +69,7 @@ pub struct Fault {
     pub what: What,
 }
 
-/// What happens.
+/// The kind of a fault.
 #[derive(Debug, Clone, Copy)]
 pub enum What {
     /// Nothing passes between two hosts.
@@ -78,11 +78,11 @@ pub enum What {
     Isolate(usize),
     /// The connections between two hosts are reset.
     Reset(usize, usize, Ends),
-    /// The way between two hosts takes longer.
+    /// The latency between two hosts grows.
     Slow(usize, usize, Duration),
     /// The program of a host dies, and another is started afterwards.
     Kill(usize),
-    /// A host loses its power, and nobody hears of it.
+    /// A host loses its power, and no other host is notified.
     PowerLoss(usize),
 }
 

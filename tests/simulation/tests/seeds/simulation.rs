@@ -18,36 +18,36 @@ use crate::scenario::{Fault, Scenario, Target, What, ip};
 /// The step of the simulated clock.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How often hosts look after their connections.
+/// The interval at which hosts check their connections.
 const TEND: Duration = Duration::from_millis(100);
 
-/// How long everything may take to settle.
+/// The time for everything to settle.
 const SETTLE: Duration = Duration::from_secs(30);
 
-/// How it went.
+/// The result of one simulation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Run {
     pub tally: Tally,
-    /// A number for all that happened, and when.
+    /// A digest of all events and their times.
     pub digest: u64,
-    /// All of it, if it was to be told.
+    /// All events, if the trace was to be kept.
     pub told: Vec<String>,
 }
 
-/// Whether what happens is to be kept and told.
+/// Selects whether the trace of all events is kept and printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trace {
     No,
     Yes,
 }
 
-/// Runs what `seed` says.
+/// Runs the simulation of `seed`.
 ///
 /// # Errors
-/// What was wrong.
+/// The promise that was broken, or another failure.
 pub fn run(seed: u64, trace: Trace) -> Result<Run, String> {
     let scenario = Scenario::draw(seed);
-    // The library's own dice: jitter, and which of two instances is called.
+    // The library's own random numbers: jitter, and the choice between two instances.
     fastrand::seed(seed);
     let mut play = Play::new(&scenario, trace);
     let account = (trace == Trace::Yes).then(|| play.account.clone());
@@ -68,9 +68,9 @@ struct Play<'a> {
     wires: Wires,
     account: Account,
     scene: Rc<Scene>,
-    /// How many faults hold what is between two hosts, and since when.
+    /// The number of faults that hold the packets between two hosts, and the time of the first.
     held: BTreeMap<(Ipv4Addr, Ipv4Addr), (usize, Duration)>,
-    /// How many faults keep a host down.
+    /// The number of faults that keep a host down.
     down: BTreeMap<usize, usize>,
 }
 
@@ -125,7 +125,7 @@ impl<'a> Play<'a> {
         self.until(self.scenario.healed, |_| false)?;
         self.scene.is_healed.set(true);
         let published = self.scene.published.borrow().clone();
-        // Once more from everybody, when nothing is amiss; then what was under way ends.
+        // One more message from everybody without faults; then the pending ones end.
         let settled = self.scenario.healed + SETTLE;
         let has_news = |play: &Self| {
             play.living_streams().all(|(stream, publisher)| {
@@ -152,7 +152,7 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// The subscriptions of the programs that run, with whose news they are for.
+    /// The subscriptions of the running programs, each with the host of its publisher.
     fn living_streams(&self) -> impl Iterator<Item = (u64, usize)> {
         let scene = Rc::clone(&self.scene);
         let subscribed = scene.subscribed.borrow().clone();
@@ -162,7 +162,7 @@ impl<'a> Play<'a> {
         })
     }
 
-    /// Lets time pass until `at`, or until it is enough, and says whether it was.
+    /// Lets time pass until `at`, or until `is_enough` holds, and returns whether it does.
     fn until(&mut self, at: Duration, is_enough: impl Fn(&Self) -> bool) -> Result<bool, String> {
         while self.sim.elapsed() < at {
             self.sim.step().map_err(|error| error.to_string())?;
@@ -197,7 +197,7 @@ impl<'a> Play<'a> {
                 self.others(host).for_each(|other| self.hold(host, other));
                 self.kill(host);
                 for other in self.others(host) {
-                    // Its last words included.
+                    // Its last packets included.
                     self.sim.partition(ip(host), ip(other));
                     self.sim.hold(ip(host), ip(other));
                 }
@@ -273,7 +273,7 @@ impl<'a> Play<'a> {
 
     fn verdict(&self) -> Result<Run, String> {
         let wrong = self.scene.wrong.borrow();
-        // Two instances of a name are two links, and nobody promises an order between those.
+        // Two instances of a name are two links, and no order is promised between those.
         let is_one = self.scenario.hosts.iter().filter(|host| host.serves).count() == 1;
         let is_addressed =
             |host: &crate::scenario::Program| host.calls.iter().all(|target| matches!(target, Target::At(_)));

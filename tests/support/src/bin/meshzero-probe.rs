@@ -1,12 +1,11 @@
-//! The smallest program that can show whether a test's network carries datagrams, for the tests of the
-//! network itself.
+//! The smallest program that can show whether a test's network carries datagrams, for the tests of the network itself.
 
-#![allow(clippy::print_stdout, reason = "it is heard by its lines")]
+#![allow(clippy::print_stdout, reason = "its output is its interface")]
 
 use std::io::{self, BufRead as _};
 use std::net::{Ipv4Addr, UdpSocket};
 
-/// Where it listens: the mDNS group, on a port that is not mDNS's.
+/// The multicast group that it joins: mDNS's, on another port.
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const PORT: u16 = 5454;
 
@@ -19,7 +18,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// Prints each datagram that comes to this host or to the group.
+/// Prints each datagram that arrives for this host or the group.
 fn listen(own: Ipv4Addr) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
     socket.join_multicast_v4(&GROUP, &own)?;
@@ -31,8 +30,7 @@ fn listen(own: Ipv4Addr) -> io::Result<()> {
     }
 }
 
-/// Sends the rest of each line to the address that is its first word. A network that is down loses datagrams,
-/// as it should.
+/// Sends the rest of each line to the address that is its first word. A network that is down loses datagrams, as it should.
 fn send(own: Ipv4Addr) -> io::Result<()> {
     // Linux sends multicast through the interface that has the address a socket is bound to.
     let socket = UdpSocket::bind((own, 0))?;

@@ -17,7 +17,7 @@ pub(super) struct Cable {
 #[derive(Debug)]
 pub(super) struct Bridge {
     pub(super) name: &'static str,
-    /// What the names of its ports begin with.
+    /// The prefix of the names of its ports.
     pub(super) port: char,
     /// The interface of the hosts that is plugged into it.
     pub(super) interface: &'static str,
@@ -42,8 +42,7 @@ impl Bridge {
     }
 }
 
-/// A number whose hexadecimal digits read like the decimal ones of `number`, so that both families show the
-/// same network.
+/// A number whose hexadecimal digits read like the decimal ones of `number`, so that both families show the same network.
 fn hex(number: u8) -> u16 {
     u16::from(number / 10) * 16 + u16::from(number % 10)
 }

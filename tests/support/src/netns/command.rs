@@ -12,7 +12,7 @@ pub(super) fn output(command: &mut Command) -> String {
     check(command).unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// Runs `command` and gives what it printed; what it says when it fails is the reason.
+/// Runs `command` and returns its output. The error contains its standard error.
 pub(super) fn check(command: &mut Command) -> Result<String, String> {
     let shown = format!("{command:?}").replace('"', "");
     let output =

@@ -1,4 +1,4 @@
-//! The firewall of a host: what it drops, lets in, loses and counts.
+//! The firewall of a host: rules that drop, accept, lose and count packets.
 
 use super::command::{output, run};
 use super::host::Host;
@@ -10,7 +10,7 @@ impl Host {
     /// Adds a rule to the firewall of this host, for both families, such as `INPUT -p tcp -j DROP`.
     ///
     /// # Panics
-    /// When it is no rule.
+    /// If the rule is not valid.
     #[track_caller]
     pub fn rule(&self, rule: &str) {
         for tables in TABLES {
@@ -18,7 +18,7 @@ impl Host {
         }
     }
 
-    /// Lets in what ufw's default rules do: loopback, replies, and mDNS by multicast.
+    /// Accepts what ufw's default rules accept: loopback, replies, and mDNS by multicast.
     #[track_caller]
     pub fn guard(&self) {
         self.rule("INPUT -i lo -j ACCEPT");
@@ -43,7 +43,7 @@ impl Host {
         self.lose(&[], probability);
     }
 
-    /// Counts the connections that programs of this host try from now on, each packet that asks for one.
+    /// Counts the connection attempts of this host's programs from now on: each SYN packet.
     #[track_caller]
     pub fn count_dials(&self) {
         for tables in TABLES {
@@ -55,7 +55,7 @@ impl Host {
         }
     }
 
-    /// Returns how many there have been since [`count_dials`](Self::count_dials).
+    /// Returns the number of attempts since [`count_dials`](Self::count_dials).
     #[must_use]
     #[track_caller]
     pub fn dials(&self) -> u64 {
@@ -67,7 +67,7 @@ impl Host {
 
     #[track_caller]
     fn lose(&self, what: &[&str], probability: f64) {
-        assert!((0.0..=1.0).contains(&probability), "{probability} is no probability");
+        assert!((0.0..=1.0).contains(&probability), "{probability} is not a probability");
         for tables in TABLES {
             run(self.command(tables).args(["-w", "-F", "INPUT"]));
             for cable in self.cables.iter().filter(|_| probability > 0.0) {
@@ -80,7 +80,7 @@ impl Host {
     }
 }
 
-/// The packets that all rules of a chain have counted, as `iptables -nvxL` tells: first the chain, then the columns' names.
+/// The sum of the packet counters of a chain, from `iptables -nvxL`: its first line names the chain, its second the columns.
 fn counted(chain: &str) -> u64 {
     let rules = chain.lines().skip(2).filter_map(|rule| rule.split_whitespace().next());
     rules.filter_map(|packets| packets.parse::<u64>().ok()).sum()

@@ -24,18 +24,18 @@ impl Host {
         self.address.into()
     }
 
-    /// `program`, to be started on this host. It inherits no `MESHZERO_…` setting of the test's own
-    /// environment but those for tests.
+    /// `program`, to be started on this host. It inherits no `MESHZERO_…` setting of the test's own environment but those for
+    /// tests.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         self.namespace.command(program)
     }
 
-    /// Runs commands on this host to their ends, such as `ip addr add 10.9.0.1/24 dev eth0`: one a line, its words separated
-    /// by spaces.
+    /// Runs commands on this host to their ends, such as `ip addr add 10.9.0.1/24 dev eth0`: one a line, its words separated by
+    /// spaces.
     ///
     /// # Panics
-    /// When one fails.
+    /// If one fails.
     #[track_caller]
     pub fn configure(&self, commands: &str) {
         for line in commands.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -44,10 +44,10 @@ impl Host {
         }
     }
 
-    /// What `ip` says with these arguments on this host.
+    /// The output of `ip` with these arguments on this host.
     ///
     /// # Panics
-    /// When it fails.
+    /// If it fails.
     #[must_use]
     #[track_caller]
     pub fn ask_ip(&self, arguments: &[&str]) -> String {
@@ -59,7 +59,7 @@ impl Host {
     /// The link-local IPv6 address of `interface`, without a zone.
     ///
     /// # Panics
-    /// When it has none.
+    /// If it has none.
     #[must_use]
     #[track_caller]
     pub fn link_local(&self, interface: &str) -> Ipv6Addr {
@@ -68,16 +68,16 @@ impl Host {
         address.and_then(|address| address.parse().ok()).expect("a link-local address")
     }
 
-    /// Pulls the plug: nothing arrives and nothing leaves, while the interfaces keep their addresses.
+    /// Unplugs the host: nothing arrives and nothing leaves, while the interfaces keep their addresses.
     ///
     /// # Panics
-    /// When there is no plug, on a host with nothing but loopback.
+    /// If the host has no interface but loopback.
     #[track_caller]
     pub fn cut(&self) {
         self.plug("down");
     }
 
-    /// Puts the plug back.
+    /// Plugs the host in again.
     ///
     /// # Panics
     /// As [`cut`](Self::cut).
@@ -86,22 +86,22 @@ impl Host {
         self.plug("up");
     }
 
-    /// Gives the first interface the address with this last number in place of the one it has, in both families.
+    /// Replaces the address of the first interface by one with this last number, in both families.
     ///
     /// # Panics
-    /// On a host with nothing but loopback.
+    /// If the host has no interface but loopback.
     #[track_caller]
     pub fn renumber(&self, number: u8) {
         let cable = self.cables.first().expect("a host with nothing but loopback has no other address");
         let old = self.address.octets()[3];
-        // In this order: what is added beside an address of the same network goes with that one.
+        // In this order: a second address of the same network would be deleted with the first.
         for (verb, number) in [("del", old), ("add", number)] {
             let v4 = format!("10.77.0.{number}/24");
             let v6 = format!("fd77::{number:x}/64");
             run(self.namespace.ip().args(["addr", verb, &v4, "dev", cable.interface]));
             run(self.namespace.ip().args(["addr", verb, &v6, "dev", cable.interface]));
         }
-        // The one that belongs to the cable would still lead here.
+        // The neighbours still have the old link-layer address of the cable.
         run(self.namespace.ip().args(["-6", "addr", "flush", "dev", cable.interface, "scope", "link"]));
     }
 
@@ -116,7 +116,7 @@ impl Host {
     #[track_caller]
     pub(super) fn new(lan: &str, number: u8, switch: &Namespace, bridges: &[Bridge]) -> Self {
         let namespace = Namespace::new(lan, &number.to_string());
-        // Without duplicate address detection IPv6 addresses work from the first moment.
+        // Without duplicate address detection, IPv6 addresses work at once.
         let settings = ["net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0"];
         run(namespace.command("sysctl").arg("-qw").args(settings));
         let cables = bridges.iter().map(|bridge| bridge.join(&namespace, switch, number)).collect();

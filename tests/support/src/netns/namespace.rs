@@ -1,4 +1,4 @@
-//! Network namespaces: their names, their ends, and what killed tests have left behind.
+//! Network namespaces: their names, their removal, and the leftovers of killed tests.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::{env, fs};
 
 use super::command::{check, run};
 
-/// What the names of all our namespaces begin with.
+/// The prefix of the names of all our namespaces.
 const PREFIX: &str = "meshzero-test-";
 
 /// A network namespace with loopback. Dropping it ends every process inside and removes it.
@@ -29,7 +29,7 @@ impl Namespace {
         namespace
     }
 
-    /// `ip`, speaking of this namespace.
+    /// The command `ip` for this namespace.
     pub(super) fn ip(&self) -> Command {
         let mut command = Command::new("ip");
         command.args(["-n", &self.name]);
@@ -55,7 +55,7 @@ impl Drop for Namespace {
     }
 }
 
-/// Whether namespaces can be made here; if not, why.
+/// Checks that namespaces can be created here. The error is the reason why not.
 pub(crate) fn available() -> Result<(), String> {
     static TRIED: OnceLock<Result<(), String>> = OnceLock::new();
     TRIED.get_or_init(try_namespace).clone()
@@ -80,7 +80,7 @@ pub(super) fn unique_name() -> String {
     format!("{PREFIX}{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Removes the namespaces of tests that were killed, once in the life of a process.
+/// Removes the namespaces of killed tests, once per process.
 pub(super) fn remove_leftovers() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -92,7 +92,7 @@ pub(super) fn remove_leftovers() {
     });
 }
 
-/// The process that made a namespace, if it is one of ours.
+/// The id of the process that created a namespace, if it is one of ours.
 fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
@@ -101,14 +101,13 @@ fn is_dead(pid: u32) -> bool {
     !Path::new("/proc").join(pid.to_string()).exists()
 }
 
-/// Ends what runs in a namespace and removes it. Another test may be at the same leftovers, and a test that
-/// ends by a panic must go on with its other namespaces: what fails is told, and only where something really
-/// stays behind.
+/// Kills the processes in a namespace and removes it. Another test may be removing the same leftovers, and a test that panics
+/// must continue with its other namespaces: a failure is printed, and only if the namespace is really still there.
 fn remove(name: &str) {
     let running = Command::new("ip").args(["netns", "pids", name]).stderr(Stdio::null()).output();
     let pids = running.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     for pid in pids.split_whitespace() {
-        // It may end by itself meanwhile.
+        // The process may end by itself meanwhile.
         drop(Command::new("kill").args(["-s", "KILL", pid]).stderr(Stdio::null()).status());
     }
     let removed = check(Command::new("ip").args(["netns", "del", name]));

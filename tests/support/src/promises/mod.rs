@@ -1,8 +1,8 @@
-//! The mesh's promises as somebody from outside can check them, whatever carried the messages.
+//! The mesh's delivery promises, checked from outside, whatever the transport.
 //!
-//! It is told what senders, services and subscribers see, in any order between them, and says what was broken:
+//! The checker is given the records of senders, services and subscribers, in any order between them, and reports broken promises:
 //! acknowledged ⊆ executed at most once; order per sender; gap counts exact; every request ended in time with exactly one
-//! outcome; what was *not sent* was never executed. It reads no clock, so that a simulated network can use it too.
+//! outcome; messages that were *not sent* were never executed. It reads no clock, so that a simulated network can use it too.
 
 mod news;
 mod record;
@@ -16,11 +16,10 @@ use self::news::Stream;
 pub use self::record::{Kind, Outcome, Record};
 use self::sender::Sender;
 
-/// Broken promises that are told one by one; of more only the number is kept.
+/// The limit of broken promises that are listed; beyond it they are only counted.
 const SHOWN: usize = 20;
 
-/// Checks the promises. Every message has the number of its sender and, of that, its own, counted from 0 in the order in
-/// which they set out.
+/// Checks the promises. A message is identified by its sender's number and its own, counted from 0 in the order of sending.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -37,46 +36,45 @@ const SHOWN: usize = 20;
 /// ```
 #[derive(Debug, Default)]
 pub struct Promises {
-    /// What a deadline may be late by on a busy machine.
+    /// The tolerance of deadlines on a busy machine.
     grace: Duration,
     senders: BTreeMap<u64, Sender>,
-    /// The highest number that each incarnation of a service has executed, for each sender.
+    /// The highest message number that each incarnation of a service has executed, for each sender.
     executed: HashMap<(u64, u64), u64>,
     streams: BTreeMap<u64, Stream>,
     broken: Broken,
 }
 
-/// What the links have gone through, on which some promises depend.
+/// The state of the links during the run, on which some promises depend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
-    /// All lasted, over however many connections: what was told was executed, and everything in the order in which it was
-    /// sent.
+    /// All links lasted, over however many connections: every tell was executed, and all messages in the order of sending.
     Lasted,
-    /// Some ended, because a process died or the network was gone for too long: tells may be lost, and of messages that wait
-    /// side by side for another link nobody knows which is first. One that had ended before another began still is.
+    /// Some links ended, because a process died or the network was gone for too long: tells may be lost, and messages that wait
+    /// side by side for a new link have no order. A message that had ended before another began is still executed before it.
     Ended,
 }
 
-/// How the messages ended.
+/// The number of messages by their outcome.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     /// Calls and tells that were begun.
     pub begun: u64,
     /// Calls with their reply.
     pub replies: u64,
-    /// Links that set out.
+    /// Tells that were sent.
     pub told: u64,
     /// Messages that certainly were not executed.
     pub not_sent: u64,
     /// Messages that may have been executed.
     pub unknown: u64,
-    /// Messages that are known to have been executed, or to have been begun to be.
+    /// Messages that were executed, or begun to be, for certain.
     pub executed: u64,
     /// Items of news that arrived.
     pub items: u64,
-    /// Items of news that were missed, and said to be.
+    /// Items of news that were missed and reported as missed.
     pub missed: u64,
-    /// How often a subscriber was told that its publisher is gone.
+    /// The number of times that a subscriber lost its publisher.
     pub lost: u64,
 }
 
@@ -88,13 +86,13 @@ pub struct Broken {
 }
 
 impl Promises {
-    /// A deadline may be late by `grace`, because the machine is busy.
+    /// A checker that tolerates deadlines missed by `grace`, because the machine is busy.
     #[must_use]
     pub fn new(grace: Duration) -> Self {
         Self { grace, ..Self::default() }
     }
 
-    /// Takes note of what somebody saw.
+    /// Adds a record.
     pub fn note(&mut self, record: Record) {
         match record {
             Record::Begun { sender, number, kind, allowed } => {
@@ -125,24 +123,24 @@ impl Promises {
         }
     }
 
-    /// Takes note of every line that is a record, and passes over all others.
+    /// Adds every line that is a record, and skips all others.
     pub fn note_lines(&mut self, text: &str) {
         text.lines().filter_map(|line| line.parse().ok()).for_each(|record| self.note(record));
     }
 
-    /// The number of the item that a stream of news comes to next, if that is known.
+    /// The number of the next item of a stream of news, if it is known.
     #[must_use]
     pub fn next_item(&self, stream: u64) -> Option<u64> {
         self.streams.get(&stream)?.next()
     }
 
-    /// How many messages have not ended.
+    /// The number of messages that have not ended.
     #[must_use]
     pub fn open(&self) -> usize {
         self.senders.values().map(Sender::open).sum()
     }
 
-    /// How it stands.
+    /// The current tally.
     #[must_use]
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
@@ -151,16 +149,16 @@ impl Promises {
         tally
     }
 
-    /// What has been broken so far, before all is over.
+    /// The promises broken so far, before the run is over.
     #[must_use]
     pub fn broken(&self) -> &Broken {
         &self.broken
     }
 
-    /// The last word, when everybody has said everything.
+    /// The verdict, when all records have been added.
     ///
     /// # Errors
-    /// What was broken.
+    /// The broken promises.
     pub fn verdict(&self, links: Links) -> Result<Tally, Broken> {
         let mut broken = self.broken.clone();
         for (name, sender) in &self.senders {
@@ -175,7 +173,7 @@ impl Promises {
 }
 
 impl Broken {
-    /// How many times a promise was broken.
+    /// The number of broken promises.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.shown.len() as u64 + self.more

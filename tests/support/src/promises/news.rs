@@ -1,21 +1,21 @@
-//! Whether a subscriber got every item in order, or was told how many it missed.
+//! The news of one subscriber: every item in order, or an exact count of missed ones.
 
 use super::Tally;
 
-/// The news that one subscriber hears.
+/// The news that one subscriber receives.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     place: Option<Place>,
-    /// Items that it was told are missing, since the last that came.
+    /// Items reported as missed since the last one that arrived.
     gap: u64,
-    /// Whether its publisher was gone meanwhile: then nobody counts what was published.
+    /// True if its publisher was gone meanwhile: then published items are not counted.
     was_lost: bool,
     items: u64,
     missed: u64,
     lost: u64,
 }
 
-/// How far a stream has come.
+/// The position in a stream.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     by: u64,
@@ -41,7 +41,7 @@ impl Stream {
             return Ok(());
         }
         let told = if gap == 0 { String::new() } else { format!(" after {gap} missing ones") };
-        Err(format!("item {number} of {by} came where {expected} was due{told}"))
+        Err(format!("item {number} of {by} arrived where {expected} was expected{told}"))
     }
 
     pub(super) fn miss(&mut self, count: u64) {

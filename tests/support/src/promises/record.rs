@@ -1,10 +1,10 @@
-//! What somebody saw, in memory and as a line of text from another process.
+//! The records of a run, in memory and as a line of text from another process.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Whether a reply is waited for.
+/// The kind of a message, with or without a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A request with a reply.
@@ -13,60 +13,60 @@ pub enum Kind {
     Tell,
 }
 
-/// What a message ended in, for its sender.
+/// The outcome of a message for its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The reply to this very message came.
+    /// The reply to this message arrived.
     Reply,
-    /// The reply to something else came, which must not be.
+    /// The reply to another message arrived, which must not happen.
     WrongReply,
-    /// A tell has set out.
+    /// A tell was sent.
     Told,
     /// It was not executed and will not be: safe to repeat.
     NotSent,
     /// It may have been executed, or may still be.
     Unknown,
-    /// It was begun, and the service failed at it.
+    /// Its execution began, and the service failed.
     Failed,
 }
 
-/// What somebody saw.
+/// An observation of one party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// A sender is about to send a message that must end within the time allowed.
     Begun {
-        /// Who sends.
+        /// The sender.
         sender: u64,
-        /// Which of its messages.
+        /// The message's number.
         number: u64,
-        /// What it waits for.
+        /// The kind of the message.
         kind: Kind,
-        /// How long it may take.
+        /// Its timeout.
         allowed: Duration,
     },
     /// A message has ended for its sender.
     Ended {
-        /// Who sent.
+        /// The sender.
         sender: u64,
-        /// Which of its messages.
+        /// The message's number.
         number: u64,
-        /// In what.
+        /// The outcome.
         outcome: Outcome,
-        /// After how long.
+        /// The time that it took.
         took: Duration,
     },
     /// A service has begun to execute a message.
     Executed {
         /// The incarnation of the service.
         by: u64,
-        /// Who sent.
+        /// The sender.
         sender: u64,
-        /// Which of its messages.
+        /// The message's number.
         number: u64,
     },
-    /// A sender's process has died, and what it had under way with it.
+    /// A sender's process has died with its pending messages.
     Died {
-        /// Which.
+        /// The sender.
         sender: u64,
     },
     /// A subscription was confirmed before the item with this number was published.
@@ -86,17 +86,17 @@ pub enum Record {
         by: u64,
         /// The item's number, counted from 0 by its publisher.
         number: u64,
-        /// How many newer ones replaced before it, as the subscriber asked.
+        /// The number of older items that it replaced, as the subscriber's policy allows.
         skipped: u64,
     },
-    /// A subscriber is told that it missed so many items.
+    /// A subscriber was notified of missed items.
     Missed {
         /// The subscription.
         stream: u64,
-        /// How many.
+        /// The number of missed items.
         count: u64,
     },
-    /// A subscriber is told that its publisher is gone.
+    /// A subscriber was notified that its publisher is gone.
     Lost {
         /// The subscription.
         stream: u64,
@@ -127,7 +127,7 @@ impl FromStr for Record {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
-        parse(line).ok_or_else(|| format!("{line:?} is no record"))
+        parse(line).ok_or_else(|| format!("{line:?} is not a record"))
     }
 }
 

@@ -1,24 +1,24 @@
-//! What became of the messages of one sender.
+//! The outcomes of the messages of one sender.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Kind, Links, Outcome, Tally};
 
-/// Numbers beyond this are nobody's: a test that sent so many would not end.
+/// The limit of message numbers: a test that sent more would not end.
 const MOST: u64 = 1 << 26;
 
-/// Messages out of order that are kept.
+/// The limit of remembered messages out of order.
 const MOST_OVERTAKEN: usize = 10_000;
 
 /// The messages of one sender: a few bytes each, because a soak sends millions.
 #[derive(Debug, Default)]
 pub(super) struct Sender {
     messages: Vec<Message>,
-    /// Those that have not ended, with the time allowed.
+    /// The messages that have not ended, with the time allowed.
     open: HashMap<u64, Duration>,
     has_died: bool,
-    /// Counts what the sender has said.
+    /// The number of records of the sender.
     said: u32,
     /// Messages that were executed after a later one: each with the latest of those.
     overtaken: Vec<(u64, u64)>,
@@ -29,7 +29,7 @@ struct Message {
     kind: Option<Kind>,
     outcome: Option<Outcome>,
     executed: u8,
-    /// What the sender had said before it began this one, and before that ended.
+    /// The number of the sender's records before this message began, and before it ended.
     begun_at: u32,
     ended_at: u32,
 }
@@ -64,7 +64,7 @@ impl Sender {
         }
         let allowed = self.open.remove(&number).ok_or("ended without having begun")?;
         if took > allowed + grace {
-            return Err(format!("ended in {outcome:?} after {took:?}, and {allowed:?} were allowed"));
+            return Err(format!("ended in {outcome:?} after {took:?}, but {allowed:?} were allowed"));
         }
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Sender {
         }
     }
 
-    /// What can be said of each message only when all is over.
+    /// Checks the promises that can be judged only when the run is over.
     pub(super) fn judge(&self, links: Links, mut broken: impl FnMut(usize, &str)) {
         for (number, by) in &self.overtaken {
             if links == Links::Lasted || self.had_ended(*number, *by) {
@@ -114,27 +114,27 @@ impl Sender {
         for (number, message) in self.messages.iter().enumerate() {
             let Message { kind, outcome, executed, .. } = *message;
             match (kind, outcome) {
-                (None, _) if executed > 0 => broken(number, "executed, and never begun"),
+                (None, _) if executed > 0 => broken(number, "executed, but never begun"),
                 (None, _) => {}
                 (Some(_), None) if self.has_died => {}
                 (Some(_), None) => broken(number, "never ended"),
                 (Some(Kind::Tell), Some(Outcome::Reply)) => broken(number, "a tell has no reply"),
-                (Some(Kind::Call), Some(Outcome::Told)) => broken(number, "a call ended without its reply"),
+                (Some(Kind::Call), Some(Outcome::Told)) => broken(number, "a call ended without a reply"),
                 (_, Some(Outcome::Reply)) if executed == 0 => {
-                    broken(number, "acknowledged, and never executed");
+                    broken(number, "acknowledged, but never executed");
                 }
                 (_, Some(Outcome::NotSent)) if executed > 0 => {
-                    broken(number, "executed, and said not to be sent")
+                    broken(number, "executed, but reported as not sent")
                 }
                 (_, Some(Outcome::Told)) if executed == 0 && links == Links::Lasted => {
-                    broken(number, "told, and never executed, although nobody died");
+                    broken(number, "the tell was sent, but never executed, although no process died");
                 }
                 _ => {}
             }
         }
     }
 
-    /// Whether a message had ended for its sender before another began.
+    /// Returns whether a message had ended for its sender before another began.
     fn had_ended(&self, number: u64, before: u64) -> bool {
         let at = |number: u64| self.messages.get(usize::try_from(number).ok()?);
         let (Some(first), Some(second)) = (at(number), at(before)) else { return false };
@@ -147,7 +147,8 @@ impl Sender {
     }
 
     fn message(&mut self, number: u64) -> Result<&mut Message, String> {
-        let index = usize::try_from(number).ok().filter(|_| number < MOST).ok_or("a number out of bounds")?;
+        let index =
+            usize::try_from(number).ok().filter(|_| number < MOST).ok_or("the number is out of bounds")?;
         if self.messages.len() <= index {
             self.messages.resize(index + 1, Message::default());
         }

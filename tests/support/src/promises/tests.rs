@@ -1,4 +1,4 @@
-//! The checker notices each way in which a promise can be broken, and nothing else.
+//! The checker reports each way in which a promise can be broken, and nothing else.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn is_broken(records: &[Record], said: &str) {
 }
 
 #[test]
-fn what_keeps_them_is_counted_in_whatever_order_it_is_told() {
+fn records_that_break_no_promise_are_counted_in_any_order() {
     let call = [begun(0, Kind::Call), executed(0), ended(0, Outcome::Reply)];
     let told = [executed(1), ended_tell(), begun(2, Kind::Call), ended(2, Outcome::NotSent)];
     let news =
@@ -42,7 +42,7 @@ fn what_keeps_them_is_counted_in_whatever_order_it_is_told() {
     records.extend(call);
     records.extend(told);
     records.extend(news);
-    let tally = judge(&records, Links::Lasted).expect("all is well");
+    let tally = judge(&records, Links::Lasted).expect("no promise is broken");
     let expected = Tally {
         begun: 3,
         replies: 1,
@@ -62,16 +62,16 @@ fn ended_tell() -> Record {
 }
 
 #[test]
-fn each_promise_is_seen_to_be_broken() {
+fn each_broken_promise_is_reported() {
     let call = begun(0, Kind::Call);
     let reply = ended(0, Outcome::Reply);
     is_broken(&[call], "never ended");
     is_broken(&[call, reply], "never executed");
     is_broken(&[call, executed(0), reply, ended(0, Outcome::Unknown)], "ended twice");
     is_broken(&[call, executed(0), executed_elsewhere(0), reply], "executed twice");
-    is_broken(&[call, executed(0), ended(0, Outcome::NotSent)], "said not to be sent");
+    is_broken(&[call, executed(0), ended(0, Outcome::NotSent)], "reported as not sent");
     is_broken(&[call, executed(0), ended(0, Outcome::WrongReply)], "another message");
-    is_broken(&[begun(0, Kind::Tell), ended(0, Outcome::Told)], "nobody died");
+    is_broken(&[begun(0, Kind::Tell), ended(0, Outcome::Told)], "no process died");
     let late = Record::Ended { sender: 1, number: 0, outcome: Outcome::Unknown, took: ALLOWED * 3 };
     is_broken(&[call, late], "were allowed");
     let second = [begun(1, Kind::Call), ended(1, Outcome::Unknown)];
@@ -82,10 +82,10 @@ fn each_promise_is_seen_to_be_broken() {
     judge(&disorder, Links::Ended).expect("both waited at the same time");
     disorder.swap(1, 4);
     judge(&disorder, Links::Ended).expect_err("one had ended before the other began");
-    is_broken(&[item(1), item(3)], "where 2 was due");
-    is_broken(&[item(3), item(3)], "where 4 was due");
-    is_broken(&[item(3), Record::Missed { stream: 4, count: 2 }, item(5)], "where 6 was due");
-    is_broken(&[item(3), Record::Lost { stream: 4 }, item(2)], "where 4 was due");
+    is_broken(&[item(1), item(3)], "where 2 was expected");
+    is_broken(&[item(3), item(3)], "where 4 was expected");
+    is_broken(&[item(3), Record::Missed { stream: 4, count: 2 }, item(5)], "where 6 was expected");
+    is_broken(&[item(3), Record::Lost { stream: 4 }, item(2)], "where 4 was expected");
 }
 
 fn executed_elsewhere(number: u64) -> Record {
@@ -93,7 +93,7 @@ fn executed_elsewhere(number: u64) -> Record {
 }
 
 #[test]
-fn the_dead_owe_nothing() {
+fn a_dead_sender_breaks_no_promise() {
     let told = [begun(0, Kind::Tell), ended(0, Outcome::Told), begun(1, Kind::Call)];
     judge(&told, Links::Ended).expect_err("the call never ended");
     let mut records = told.to_vec();

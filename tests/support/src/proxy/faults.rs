@@ -1,43 +1,43 @@
-//! What can be done to a connection.
+//! The faults of a connection.
 
 use std::time::Duration;
 
-/// What is done to one connection.
+/// The faults of one connection.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// To what goes to the target.
+    /// Faults on the way to the target.
     pub up: Fault,
-    /// To what comes back.
+    /// Faults on the way back.
     pub down: Fault,
 }
 
-/// What is done to one direction of a connection. By itself nothing.
+/// The faults of one direction of a connection. None by default.
 #[derive(Debug, Clone, Default)]
 pub struct Fault {
-    /// How much later everything arrives.
+    /// The delay of all bytes.
     pub delay: Duration,
-    /// How much later still, at most and at random. Nothing overtakes anything.
+    /// The most additional delay, at random. Nothing overtakes anything.
     pub jitter: Duration,
-    /// How many bytes pass in a second, where they are counted.
+    /// The bandwidth in bytes per second, without a limit if `None`.
     pub bytes_per_second: Option<u64>,
-    /// What happens once, and after how many bytes, in ascending order.
+    /// Events that happen once, each after this many bytes, in ascending order.
     pub then: Vec<(u64, Then)>,
 }
 
-/// What happens to a connection.
+/// An event of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// Both its directions are cut.
     Cut(Cut),
-    /// Nothing passes for so long.
+    /// Nothing passes for this long.
     Stall(Duration),
-    /// From now on everything is taken and nothing is handed on, not even the end: neither end learns of it.
+    /// From now on everything is read and nothing is forwarded, not even the end: neither end is notified.
     Swallow,
     /// The lowest bit of the next byte is flipped.
     Corrupt,
 }
 
-/// How a connection is cut.
+/// The way in which a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Cut {
     /// By RST.
@@ -48,7 +48,7 @@ pub enum Cut {
 }
 
 impl Faults {
-    /// The same both ways.
+    /// The same fault in both directions.
     #[must_use]
     pub fn both(fault: Fault) -> Self {
         Self { up: fault.clone(), down: fault }
@@ -56,7 +56,7 @@ impl Faults {
 }
 
 impl Fault {
-    /// One thing that happens after so many bytes.
+    /// One event after this many bytes.
     #[must_use]
     pub fn after(bytes: u64, then: Then) -> Self {
         Self { then: vec![(bytes, then)], ..Self::default() }

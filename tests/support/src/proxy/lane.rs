@@ -12,7 +12,7 @@ use tokio::time::{self, Instant};
 
 use super::{Cut, Fault, Live, Then, Way};
 
-/// Bytes read at a time, and bytes that may be under way.
+/// The bytes of one read, and the limit of bytes in flight.
 const READ_BYTES: usize = 16 << 10;
 const UNDER_WAY: usize = 256 << 10;
 
@@ -23,17 +23,17 @@ pub(super) struct Lane<'a> {
     dice: fastrand::Rng,
     carried: &'a AtomicU64,
     live: watch::Receiver<Live>,
-    /// Bytes that have come as far as what happens to them.
+    /// The bytes that have passed the point of the events.
     passed: u64,
-    /// What is under way, each with the time at which it arrives.
+    /// The bytes in flight, each piece with its time of arrival.
     under_way: VecDeque<(Instant, Vec<u8>)>,
     bytes: usize,
     is_swallowing: bool,
 }
 
-/// How one direction ended.
+/// The end of one direction.
 pub(super) enum Ended {
-    /// The sender ended it, and the receiver has been told.
+    /// The sender closed it, and the end has been forwarded to the receiver.
     Over,
     /// The connection is to be cut.
     Cut(Cut),
@@ -60,7 +60,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Forwards until the sender ends, or something happens that ends the connection. What fails is passed on as a reset.
+    /// Forwards until the sender closes, or an event ends the connection. A failure is forwarded as a reset.
     pub(super) async fn run(&mut self, from: ReadHalf<'_>, to: WriteHalf<'_>) -> Ended {
         match self.forward(from, to).await {
             Ok(ended) => ended,
@@ -70,7 +70,7 @@ impl<'a> Lane<'a> {
     }
 
     async fn forward(&mut self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> io::Result<Ended> {
-        // What happens after no byte at all.
+        // Events before the first byte.
         if let Some(cut) = self.happen().await {
             return Ok(Ended::Cut(cut));
         }
@@ -115,7 +115,7 @@ impl<'a> Lane<'a> {
         self.under_way.push_back((due, bytes));
     }
 
-    /// Hands bytes on, with all that happens between them.
+    /// Forwards bytes, with all events between them.
     async fn pass(&mut self, mut bytes: Vec<u8>, to: &mut WriteHalf<'_>) -> io::Result<Option<Cut>> {
         self.bytes -= bytes.len();
         while !bytes.is_empty() {
@@ -156,7 +156,7 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// What is to happen at this byte.
+    /// Runs the event at this byte, if there is one.
     async fn happen(&mut self) -> Option<Cut> {
         while let Some((_, then)) = self.fault.then.first().filter(|(at, _)| *at <= self.passed).copied() {
             if then == Then::Corrupt {

@@ -1,7 +1,7 @@
-//! A TCP proxy on loopback that does to connections what bad networks do.
+//! A TCP proxy on loopback that makes connections fail as bad networks do.
 //!
-//! What it does to a connection is settled when that comes: after how many bytes, each way, it is cut, falls silent or
-//! is damaged, and how slow it is. Besides, all connections can be cut or held up at any moment, and new ones refused.
+//! The faults of a connection are chosen when it is accepted: the number of bytes, in each direction, after which it is cut,
+//! stalls or is corrupted, and its delay. Besides, all connections can be cut or stalled at any moment, and new ones refused.
 
 mod faults;
 mod lane;
@@ -24,21 +24,21 @@ use tokio::time;
 pub use self::faults::{Cut, Fault, Faults, Then};
 use self::lane::{Ended, Lane};
 
-/// Connections at a time; more wait to be accepted.
+/// The limit of open connections; more wait to be accepted.
 const CONNECTIONS: usize = 256;
 
-/// How long the other ends of a connection that was closed may take to close it too.
+/// The timeout for both ends to close a connection that was closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long the proxy's own thread may take to do what a test asks.
+/// The timeout of the proxy's own thread for one command of a test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Which way bytes go.
+/// A direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// From whoever connected to the target.
+    /// From the client to the target.
     Up,
-    /// From the target back.
+    /// From the target to the client.
     Down,
 }
 
@@ -67,7 +67,7 @@ pub struct FaultProxy {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the connections and the handle have in common.
+/// The state shared by the connections and the handle.
 #[derive(Debug, Default)]
 struct Shared {
     plan: Mutex<Plan>,
@@ -75,7 +75,7 @@ struct Shared {
     carried: [AtomicU64; 2],
 }
 
-/// What will be done to the connections to come.
+/// The faults of future connections.
 #[derive(Debug, Default)]
 struct Plan {
     next: VecDeque<Faults>,
@@ -83,10 +83,10 @@ struct Plan {
     seed: u64,
 }
 
-/// What is done to the connections that there are.
+/// The faults of open connections.
 #[derive(Debug, Clone, Copy, Default)]
 struct Live {
-    /// How many times all were cut, and how the last time.
+    /// The number of times that all connections were cut, and the way of the last time.
     cuts: (u64, Cut),
     stalled: [bool; 2],
 }
@@ -98,10 +98,10 @@ enum Order {
 }
 
 impl FaultProxy {
-    /// A proxy on a free port of loopback that leads to `target` and does nothing else yet.
+    /// A proxy on a free port of loopback that leads to `target`, without faults.
     ///
     /// # Panics
-    /// When there is no port or no thread for it.
+    /// If there is no port or no thread for it.
     #[must_use]
     #[track_caller]
     pub fn before(target: SocketAddr) -> Self {
@@ -119,46 +119,46 @@ impl FaultProxy {
         Self { address, shared, live, orders: Some(orders), thread: Some(thread) }
     }
 
-    /// The same dice every time: jitter follows from `seed`.
+    /// Seeds the random numbers, so that jitter is reproducible.
     pub fn seed(&self, seed: u64) {
         self.plan().seed = seed;
     }
 
-    /// Where it listens.
+    /// The address of its listener.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What is done to every connection from now on for which [`next`](Self::next) has said nothing else.
+    /// Sets the faults of every connection from now on for which [`next`](Self::next) has not set others.
     pub fn all(&self, faults: Faults) {
         self.plan().all = faults;
     }
 
-    /// What is done to one connection: to the next if it is the first call, to the second if it is the second.
+    /// Sets the faults of one connection: of the next in the first call, of the second in the second call.
     pub fn next(&self, faults: Faults) {
         self.plan().next.push_back(faults);
     }
 
-    /// Cuts all connections that there are.
+    /// Cuts all open connections.
     pub fn cut(&self, how: Cut) {
         self.live.send_modify(|live| live.cuts = (live.cuts.0 + 1, how));
     }
 
-    /// Forwards nothing more that way, on any connection, until it is [released](Self::release).
+    /// Stops forwarding in that direction, on all connections, until [`release`](Self::release).
     pub fn stall(&self, way: Way) {
         self.live.send_modify(|live| live.stalled[way as usize] = true);
     }
 
-    /// Forwards again.
+    /// Resumes forwarding.
     pub fn release(&self, way: Way) {
         self.live.send_modify(|live| live.stalled[way as usize] = false);
     }
 
-    /// Refuses new connections, as the system does where nobody listens.
+    /// Refuses new connections, as the system does for a port without a listener.
     ///
     /// # Panics
-    /// When the proxy does not answer.
+    /// If the proxy does not answer.
     #[track_caller]
     pub fn refuse(&self) {
         self.order(Order::Refuse);
@@ -167,19 +167,19 @@ impl FaultProxy {
     /// Accepts new connections again, at the same address.
     ///
     /// # Panics
-    /// When somebody else has taken the port meanwhile.
+    /// If another process has taken the port meanwhile.
     #[track_caller]
     pub fn accept(&self) {
         self.order(Order::Accept);
     }
 
-    /// How many connections there have been.
+    /// The number of accepted connections.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    /// How many bytes all connections together have forwarded that way.
+    /// The number of bytes that all connections together have forwarded in that direction.
     #[must_use]
     pub fn carried(&self, way: Way) -> u64 {
         self.shared.carried[way as usize].load(Ordering::Relaxed)
@@ -205,7 +205,7 @@ impl Drop for FaultProxy {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            eprintln!("the proxy at {} has panicked", self.address);
+            eprintln!("the proxy at {} panicked", self.address);
         }
     }
 }
@@ -215,7 +215,7 @@ impl Shared {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is done to a connection that has just come, and the seed of its dice.
+    /// The faults of a new connection, and the seed of its random numbers.
     fn begin(&self) -> (Faults, u64) {
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         let mut plan = self.plan();
@@ -224,7 +224,7 @@ impl Shared {
     }
 }
 
-/// The proxy's own side, on its thread.
+/// The proxy's own state, on its thread.
 struct Proxy {
     target: SocketAddr,
     shared: Arc<Shared>,
@@ -246,7 +246,7 @@ impl Proxy {
             let listener = listen((Ipv4Addr::LOCALHOST, 0).into());
             match listener.and_then(|listener| Ok((listener.local_addr()?, listener))) {
                 Ok((address, listener)) => {
-                    // Nobody waits for it any more if it took too long.
+                    // The caller may have given up waiting.
                     drop(tell.send(Ok(address)));
                     self.serve(address, listener, orders).await;
                 }
@@ -255,7 +255,7 @@ impl Proxy {
         });
     }
 
-    /// Serves until there will be no more orders.
+    /// Runs until the handle is dropped.
     async fn serve(
         &self,
         address: SocketAddr,
@@ -314,7 +314,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     }
 }
 
-/// Carries one connection until it has ended or is cut.
+/// Forwards one connection until it has ended or is cut.
 async fn carry(
     mut client: TcpStream,
     mut server: TcpStream,
@@ -354,7 +354,7 @@ async fn carry(
         Some(Cut::Reset) => [&client, &server].into_iter().for_each(reset),
         Some(Cut::Close) => {
             let closing = async { tokio::join!(close(client), close(server)) };
-            // Who does not close in time is cut off.
+            // An end that does not close in time is cut off.
             drop(time::timeout(LAST_WORDS, closing).await);
         }
     }
@@ -368,14 +368,14 @@ async fn cut_by_hand(mut live: watch::Receiver<Live>) -> Cut {
     }
 }
 
-/// Sees to it that dropping the connection resets it.
+/// Makes dropping the connection reset it.
 fn reset(stream: &TcpStream) {
     if let Err(error) = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
         eprintln!("a connection is closed and not reset: {error}");
     }
 }
 
-/// Ends a connection in order: whatever still arrives is read, or the system would reset it.
+/// Closes a connection gracefully: bytes that still arrive are read, or the system would reset it.
 async fn close(mut stream: TcpStream) {
     let mut rest = [0; 16 << 10];
     // It may be closed already.

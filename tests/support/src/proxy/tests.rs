@@ -1,4 +1,4 @@
-//! The proxy does what it says, and nothing else.
+//! The proxy injects the chosen faults, and no others.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -58,7 +58,7 @@ fn it_cuts_by_reset_and_by_close_after_exactly_so_many_bytes() {
             let mut all = Vec::new();
             let ended = server.read_to_end(&mut all).map(|_| 0).map_err(|error| error.kind());
             assert_eq!((&all[..], ended), (&b"0123456789"[..bytes as usize], end), "{how:?} after {bytes}");
-            // A reset is told once, and a connection that was cut at once has told it already.
+            // A reset is reported once, and a connection that was cut at once has reported it already.
             if wrote.is_ok() {
                 let ended = client.read(&mut [0]).map_err(|error| error.kind());
                 assert_eq!(ended, end, "{how:?} after {bytes}");
