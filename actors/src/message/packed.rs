@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::NetMessage;
 
-/// A message that is MessagePack already, with a reply of the same kind. Sent like untyped values, because the name of
-/// the type is the name of the message.
+/// A message that is MessagePack already, and so is its reply. The name of a message is that of its type, so this type has the name of
+/// `meshzero::Value`: services that handle values without a type take both.
 #[derive(Debug, Clone, Serialize, Deserialize, actix::Message)]
 #[rtype(result = "Packed")]
 #[serde(transparent)]
-pub struct PackedMessage(pub Packed);
+pub struct Value(pub Packed);
 
 /// As [`codec::encode_message`], for messages: bytes that are MessagePack already are written as they are. For every
 /// other type the check is removed at compile time.
@@ -25,7 +25,7 @@ pub(crate) fn encode_message<M: NetMessage>(
     out: &mut impl WriteBuffer,
 ) -> Result<Encoding, EncodeError> {
     match (message as &dyn Any).downcast_ref() {
-        Some(PackedMessage(packed)) => codec::encode_preferring(packed, Encoding::MessagePack, max, out),
+        Some(Value(packed)) => codec::encode_preferring(packed, Encoding::MessagePack, max, out),
         None => codec::encode_preferring(message, preferred, max, out),
     }
 }

@@ -79,7 +79,7 @@ pub async fn send_message_to(
     wait: impl Into<Wait>,
 ) -> Result<Packed, ZeroError> {
     let node = global::node()?;
-    message::call(&node, address, packed::PackedMessage(message), name, wait.into()).await
+    message::call(&node, address, packed::Value(message), name, wait.into()).await
 }
 
 /// Publishes at an address of this program, like [`zero::send_news_to`](super::send_news_to).
