@@ -19,9 +19,14 @@ BUILT = os.environ.get("MESHZERO_TEST_BUILT")
 @unittest.skipUnless(BUILT, "MESHZERO_TEST_BUILT says where the examples and mz are; `cargo xtask test` sets it")
 class Rust(unittest.TestCase):
     def start(self, *command):
+        # The examples end with their input.
         program = subprocess.Popen(
-            [str(pathlib.Path(BUILT, command[0])), *command[1:]], stdout=subprocess.PIPE, text=True
+            [str(pathlib.Path(BUILT, command[0])), *command[1:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        self.addCleanup(program.stdin.close)
         self.addCleanup(program.stdout.close)
         self.addCleanup(program.wait)
         self.addCleanup(program.kill)
