@@ -65,7 +65,7 @@ fn of_package(metadata: &Metadata, package: &Package) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metadata::tests::workspace;
+    use crate::metadata::tests::{assert_only, workspace};
 
     fn good() -> Metadata {
         workspace(&[("meshzero", &["tokio"])], &[("tokio", &[])])
@@ -75,11 +75,6 @@ mod tests {
         let mut metadata = good();
         change(metadata.packages.get_mut(name).expect("it is part of the good workspace"));
         violations(&metadata)
-    }
-
-    fn assert_only(found: &[String], about: &str) {
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].contains(about), "{found:?}");
     }
 
     #[test]

@@ -138,6 +138,12 @@ impl Dependency {
 pub(crate) mod tests {
     use super::*;
 
+    /// Asserts that one violation was found, and that it is about this.
+    pub(crate) fn assert_only(found: &[String], about: &str) {
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(about), "{found:?}");
+    }
+
     /// A workspace in memory: members under `/project`, everything else from crates.io.
     pub(crate) fn workspace(members: &[(&str, &[&str])], others: &[(&str, &[&str])]) -> Metadata {
         let edges = |names: &[&str]| {

@@ -79,7 +79,7 @@ fn is_lib(target: &Value) -> bool {
 mod tests {
     use super::*;
     use crate::metadata::Dependency;
-    use crate::metadata::tests::workspace;
+    use crate::metadata::tests::{assert_only, workspace};
     use serde_json::json;
 
     /// Complete crates that are to be published, and one crate that is not.
@@ -103,11 +103,6 @@ mod tests {
         let mut metadata = good();
         change(metadata.packages.get_mut(name).expect("it is part of the good workspace"));
         violations(&metadata)
-    }
-
-    fn assert_only(found: &[String], about: &str) {
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].contains(about), "{found:?}");
     }
 
     #[test]

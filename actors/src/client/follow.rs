@@ -29,14 +29,14 @@ pub(crate) async fn watch_listings(discovery: &Addr<Discovery>, filter: Filter) 
 
 /// The instances that are followed, and the channels that bring discovery's updates to their tasks.
 #[derive(Default)]
-pub(crate) struct FollowedPublishers(HashMap<InstanceId, watch::Sender<Option<Instance>>>);
+pub(crate) struct FollowedInstances(HashMap<InstanceId, watch::Sender<Option<Instance>>>);
 
-impl FollowedPublishers {
+impl FollowedInstances {
     /// Updates a listed instance: notifies its task, or has `start` start one where none runs.
     pub(crate) fn update(&mut self, instance: Instance, start: impl FnOnce(InstanceUpdates)) {
         let id = instance.id;
-        let is_told = self.0.get(&id).is_some_and(|task| task.send(Some(instance.clone())).is_ok());
-        if !is_told {
+        let is_updated = self.0.get(&id).is_some_and(|task| task.send(Some(instance.clone())).is_ok());
+        if !is_updated {
             let (task, listed) = watch::channel(Some(instance));
             self.insert(id, task);
             start(listed);
@@ -59,7 +59,7 @@ impl FollowedPublishers {
         }
     }
 
-    /// As [`FollowedPublishers::unlist`], for an instance that accepts nothing new: if it is listed again, it gets a
+    /// As [`FollowedInstances::unlist`], for an instance that accepts nothing new: if it is listed again, it gets a
     /// task of its own.
     pub(crate) fn remove(&mut self, instance: InstanceId) {
         self.unlist(instance);
@@ -167,7 +167,7 @@ mod tests {
             }));
         };
         let body = async {
-            let mut followed = FollowedPublishers::default();
+            let mut followed = FollowedInstances::default();
             followed.update(instance(1), start);
             assert_eq!(rounds.recv().await, Some(1));
             followed.update(instance(2), |_| panic!("it has a task"));

@@ -14,7 +14,7 @@ use meshzero_proto::wire::hello::Purpose;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::client::follow::{FollowedPublishers, Next, follow, watch_listings};
+use crate::client::follow::{FollowedInstances, Next, follow, watch_listings};
 use crate::client::route::Route;
 use crate::client::subscription::feed::{Feed, FeedError};
 use crate::client::subscription::queue::{EventQueue, EventSink};
@@ -117,7 +117,7 @@ impl SubscriptionTask {
                 (instance.id, (task, listed), opened)
             });
         }
-        let mut followed = FollowedPublishers::default();
+        let mut followed = FollowedInstances::default();
         let (mut any_confirmed, mut failed) = (false, None);
         while let Some(opened) = opening.join_next().await {
             match opened {
@@ -140,7 +140,7 @@ impl SubscriptionTask {
         Ok(())
     }
 
-    async fn follow(self, publishers: Publishers, mut followed: FollowedPublishers) {
+    async fn follow(self, publishers: Publishers, mut followed: FollowedInstances) {
         let sink = self.sink.clone();
         let filter = match publishers {
             Publishers::Follow(filter) => filter,
@@ -154,7 +154,7 @@ impl SubscriptionTask {
         }
     }
 
-    async fn hear(&self, mut events: Watcher, followed: &mut FollowedPublishers) {
+    async fn hear(&self, mut events: Watcher, followed: &mut FollowedInstances) {
         while let Some(event) = events.recv().await {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {

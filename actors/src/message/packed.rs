@@ -29,3 +29,14 @@ pub(crate) fn encode_message<M: NetMessage>(
         None => codec::encode_preferring(message, preferred, max, out),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Services that handle values without a type would otherwise refuse the messages of programs in other languages.
+    #[test]
+    fn a_packed_message_has_the_name_of_an_untyped_value() {
+        assert_eq!(codec::type_info::<Value>().name(), "Value");
+    }
+}

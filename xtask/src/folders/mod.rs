@@ -142,6 +142,7 @@ impl FolderFloors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metadata::tests::assert_only;
     use crate::policy::FOLDERS;
 
     /// The files of the made-up crate in `a/src`.
@@ -172,11 +173,6 @@ mod tests {
         sources.retain(|file| file.path != changed.path);
         sources.push(changed);
         violations(&[FLOORS], &sources)
-    }
-
-    fn assert_only(found: &[String], about: &str) {
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].contains(about), "{found:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use meshzero_proto::name::ServiceName;
 use meshzero_proto::wire::hello::Purpose;
 
 use super::{DialTarget, LinkUptime, RouteConnector};
-use crate::client::follow::{FollowedPublishers, Next, follow, watch_listings};
+use crate::client::follow::{FollowedInstances, Next, follow, watch_listings};
 use crate::client::route::Member;
 use crate::link::dial::InstanceUpdates;
 
@@ -17,7 +17,7 @@ impl RouteConnector {
         let Some(mut events) = watch_listings(&self.premises.discovery, Filter::Name(name)).await else {
             return;
         };
-        let mut followed = FollowedPublishers::default();
+        let mut followed = FollowedInstances::default();
         while let Some(event) = self.while_held(events.recv()).await.flatten() {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
