@@ -28,8 +28,9 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         let mut batch = Vec::new();
         fill(&mut batch, &PAYLOAD);
         bencher.iter(|| {
-            let WholeFrames { whole, .. } = cut(black_box(&batch), LIMIT).expect("they were written");
-            for frame in Frames::new(&batch[..whole]) {
+            let WholeFrames { complete_bytes, .. } =
+                cut(black_box(&batch), LIMIT).expect("they were written");
+            for frame in Frames::new(&batch[..complete_bytes]) {
                 black_box(frame);
             }
         });

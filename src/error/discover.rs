@@ -10,7 +10,7 @@ use meshzero_actors::net::naming::InvalidAddress;
 use meshzero_actors::net::zone::ZonedAddress;
 use meshzero_actors::runtime::executor::MeshClosed;
 use meshzero_proto::diagnosis::{
-    Finding, MulticastObservations, TriedAddress, evidence_of, heard_instead, paragraph,
+    Finding, MulticastObservations, TriedAddress, evidence_of, paragraph, received_instead,
 };
 use meshzero_proto::name::InvalidName;
 use meshzero_proto::rounded::RoundedDuration;
@@ -103,7 +103,7 @@ impl NotFound {
     fn evidence(&self) -> Vec<String> {
         let mut evidence = vec![format!("waited {}", RoundedDuration(self.waited))];
         evidence.extend(evidence_of(&self.attempts, &self.multicast, self.trouble.as_deref()));
-        evidence.extend(heard_instead(&self.heard, &self.interfaces, &self.peers));
+        evidence.extend(received_instead(&self.heard, &self.interfaces, &self.peers));
         evidence
     }
 }

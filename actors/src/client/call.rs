@@ -208,7 +208,7 @@ impl<M: NetMessage> OutgoingCall<M> {
         }
         self.tries = 1;
         let repeated = match fault.retry_class() {
-            FailureClass::NotSent | FailureClass::TurnedAway | FailureClass::Closing => true,
+            FailureClass::NotSent | FailureClass::Refused | FailureClass::Closing => true,
             FailureClass::Late | FailureClass::Unknown => self.repeats == Idempotency::Idempotent,
             FailureClass::Final => false,
         };

@@ -209,7 +209,7 @@ impl Link {
         self.close();
         let mut callers = Vec::new();
         // Under the lock no call is half opened, and afterwards none opens.
-        self.lock().end(self.outbox.handed_to_kernel(), |waiting, fate| {
+        self.lock().end_all(self.outbox.handed_to_kernel(), |waiting, fate| {
             callers.extend(waiting.end(|| CallEnd::Lost(fate)));
         });
         self.ending.trigger();
@@ -224,7 +224,7 @@ impl Link {
     fn make_room(&self, calls: &mut InFlight<InFlightCall>) {
         let mut unread = self.unread();
         if unread.has_room()
-            && let Some((id, waiting)) = calls.close_over()
+            && let Some((id, waiting)) = calls.close_ended()
             && let Some(ended) = waiting.into_end()
         {
             unread.insert(id, ended);

@@ -75,7 +75,7 @@ impl<'a> RetryState<'a> {
             Some(fault) if fault.is_failure() => ProbeResult::Fails,
             // Neither says anything about the health of the instance.
             Some(CallErrorKind::Encode(_) | CallErrorKind::Refused(Refusal::NoHandler { .. })) => {
-                ProbeResult::Nothing
+                ProbeResult::Inconclusive
             }
             Some(_) => ProbeResult::Works,
         };
@@ -83,7 +83,7 @@ impl<'a> RetryState<'a> {
             (Some(probe), finding) => probe.end(finding),
             (None, ProbeResult::Fails) => route.failed(instance),
             (None, ProbeResult::Works) => route.record_success(instance),
-            (None, ProbeResult::Nothing) => {}
+            (None, ProbeResult::Inconclusive) => {}
         }
     }
 
@@ -110,7 +110,7 @@ impl<'a> RetryState<'a> {
         let NextAttempt::Again { pause, cost } = next else { return Err(self.give_up(fault)) };
         let (now, deadline) = (clock::now(), self.deadline);
         self.handover = (tried == FailureClass::Closing).then(|| {
-            let handover = self.handover.unwrap_or(now + retry::HANDOVER);
+            let handover = self.handover.unwrap_or(now + retry::HANDOVER_WAIT);
             deadline.map_or(handover, |deadline| deadline.min(handover))
         });
         let at = now + pause;

@@ -272,7 +272,7 @@ impl Route {
         self.health.change(|outliers| {
             let mut all = self.members.load().all.clone();
             change(&mut all);
-            outliers.keep(&all.iter().map(|member| member.instance().id).collect::<Vec<_>>());
+            outliers.set_members(&all.iter().map(|member| member.instance().id).collect::<Vec<_>>());
             self.members.store(Arc::new(RouteMembers { used: active(&all, outliers), all }));
         });
         self.changed.notify_waiters();
@@ -294,7 +294,7 @@ impl Drop for Route {
 }
 
 fn active(all: &[Member], outliers: &Outliers<InstanceId>) -> Vec<Member> {
-    all.iter().filter(|member| !outliers.is_aside(member.instance().id)).cloned().collect()
+    all.iter().filter(|member| !outliers.is_ejected(member.instance().id)).cloned().collect()
 }
 
 fn find(members: &Guard<Arc<RouteMembers>>, instance: InstanceId) -> Option<Member> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use meshzero_proto::diagnosis::{Finding, TriedAddress, evidence_of, heard_instead, paragraph};
+use meshzero_proto::diagnosis::{Finding, TriedAddress, evidence_of, paragraph, received_instead};
 use meshzero_proto::id::InstanceId;
 
 use crate::discovery::report::DiscoveryReport;
@@ -75,7 +75,7 @@ impl Diagnosis {
     pub fn evidence(&self) -> Vec<String> {
         let DiscoveryReport { heard, interfaces, peers, multicast, .. } = &self.report;
         let mut evidence = evidence_of(&self.attempts, multicast, self.trouble.as_deref());
-        evidence.extend(heard_instead(heard, interfaces, peers));
+        evidence.extend(received_instead(heard, interfaces, peers));
         evidence
     }
 }

@@ -60,7 +60,7 @@ impl MulticastState {
             |sent: Option<Instant>| sent.is_some_and(|at| now.saturating_duration_since(at) >= ECHO);
         let mut seen = self.seen.clone();
         for (own_heard, sent) in
-            [&mut seen.own_heard_v4, &mut seen.own_heard_v6].into_iter().zip(self.sent_at)
+            [&mut seen.own_received_v4, &mut seen.own_received_v6].into_iter().zip(self.sent_at)
         {
             if own_heard.is_none() && given_time(sent) {
                 *own_heard = Some(false);
@@ -148,9 +148,10 @@ impl MulticastState {
                 in_first_family.then_some(OtherHosts::Replied)
             }
             SocketPurpose::Multicast => {
-                seen.heard_by_multicast += adverts;
+                seen.received_by_multicast += adverts;
                 for own in heard.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
-                    let heard = if own.is_ipv4() { &mut seen.own_heard_v4 } else { &mut seen.own_heard_v6 };
+                    let heard =
+                        if own.is_ipv4() { &mut seen.own_received_v4 } else { &mut seen.own_received_v6 };
                     *heard = Some(true);
                 }
                 (adverts > 0).then_some(OtherHosts::Announced)
@@ -198,12 +199,12 @@ mod tests {
             assert_eq!(multicast.count(&heard(purpose, [10, 0, 0, 1]), &own), None);
         }
         let seen = multicast.observations(now);
-        assert_eq!((seen.replies_by_unicast, seen.heard_by_multicast), (0, 0));
-        assert_eq!(seen.own_heard_v4, Some(true), "its own multicast is heard back");
+        assert_eq!((seen.replies_by_unicast, seen.received_by_multicast), (0, 0));
+        assert_eq!(seen.own_received_v4, Some(true), "its own multicast is heard back");
         let replied = multicast.count(&heard(SocketPurpose::OneShot, [10, 0, 0, 2]), &own);
         let announced = multicast.count(&heard(SocketPurpose::Multicast, [10, 0, 0, 2]), &own);
         assert_eq!((replied, announced), (Some(OtherHosts::Replied), Some(OtherHosts::Announced)));
         let seen = multicast.observations(now);
-        assert_eq!((seen.replies_by_unicast, seen.heard_by_multicast), (1, 1));
+        assert_eq!((seen.replies_by_unicast, seen.received_by_multicast), (1, 1));
     }
 }

@@ -143,14 +143,14 @@ impl FrameReader {
         outbox: &SendQueue,
     ) -> Result<(Bytes, FrameContents), FrameReaderError> {
         loop {
-            let WholeFrames { whole, contents, next } = frame::cut(&self.buffer, self.limit)?;
-            if whole > 0 {
-                return Ok((self.buffer.split_to(whole).freeze(), contents));
+            let WholeFrames { complete_bytes, contents, next } = frame::cut(&self.buffer, self.limit)?;
+            if complete_bytes > 0 {
+                return Ok((self.buffer.split_to(complete_bytes).freeze(), contents));
             }
             if self.fill(next).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
-            if let Some(received) = self.received.tell() {
+            if let Some(received) = self.received.take_ack() {
                 outbox.send_ack(received);
             }
         }

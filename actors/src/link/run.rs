@@ -163,7 +163,7 @@ pub(crate) fn handle_control_frame(
     outbox: &SendQueue,
 ) -> Result<bool, InvalidAck> {
     match header.kind {
-        FrameKind::Ping => outbox.send_ack(incoming.received().tell_now()),
+        FrameKind::Ping => outbox.send_ack(incoming.received().take_ack_now()),
         FrameKind::Ack => {
             outbox.acknowledge(header.id)?;
             incoming.progress().acknowledged();

@@ -66,7 +66,7 @@ impl EncodedParts {
     /// Those of `write`.
     #[inline(always)]
     pub(crate) fn write<E>(&mut self, write: impl FnOnce(&mut Buffer) -> Result<(), E>) -> Result<(), E> {
-        codec::beside(&mut self.bytes, &mut self.blobs, write)
+        codec::detaching(&mut self.bytes, &mut self.blobs, write)
     }
 
     /// Clears everything, and keeps memory that is worth reusing.

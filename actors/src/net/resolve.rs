@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use meshzero_proto::discovery::advert::MAX_HEARD_ADDRESSES;
+use meshzero_proto::discovery::advert::MAX_RECEIVED_ADDRESSES;
 
 use crate::runtime::detached::detached;
 
@@ -15,7 +15,7 @@ use crate::runtime::detached::detached;
 /// # Cancel safety
 /// This function is not cancel safe: dropping the future loses the result. The thread goes on.
 pub(crate) async fn resolve(host: impl ToSocketAddrs + Send + 'static) -> io::Result<Vec<SocketAddr>> {
-    let look_up = move || Ok(host.to_socket_addrs()?.take(MAX_HEARD_ADDRESSES).collect());
+    let look_up = move || Ok(host.to_socket_addrs()?.take(MAX_RECEIVED_ADDRESSES).collect());
     detached("meshzero-resolve", look_up).await?
 }
 

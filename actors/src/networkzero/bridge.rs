@@ -70,7 +70,7 @@ impl Bridge {
 
     /// Handles the report of an import.
     pub(super) fn note(&mut self, ImportState { name, instance }: ImportState) {
-        self.exchange.bring(&name, instance);
+        self.exchange.set_imported(&name, instance);
         let Some(import) = self.imports.get_mut(&name) else { return };
         let address = import.address;
         import.is_there = instance.is_some();
@@ -83,7 +83,7 @@ impl Bridge {
     /// Starts and stops imports as needed, and returns whether the services to be announced have changed.
     pub(super) fn reconcile(&mut self, natives: &BTreeMap<String, SocketAddrV4>) -> bool {
         let natives = || natives.iter().map(|(name, address)| (name.as_str(), *address));
-        let wanted = self.exchange.wanted(natives());
+        let wanted = self.exchange.to_import(natives());
         let gone: Vec<ServiceName> = self
             .imports
             .iter()
@@ -91,14 +91,14 @@ impl Bridge {
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
-            self.exchange.end(&name);
+            self.exchange.end_import(&name);
             if self.imports.remove(&name).is_some_and(|import| import.is_there) {
                 self.tell(GatewayEvent::TakenBack { name });
             }
         }
         for (name, address) in wanted {
             if !self.imports.contains_key(&name) {
-                self.exchange.begin(&name);
+                self.exchange.begin_import(&name);
                 let keeping = import::keep(self.node.clone(), name.clone(), address, self.brought.clone());
                 let keeping = tokio::task::spawn_local(keeping).abort_handle();
                 self.imports.insert(name, ImportedService { address, is_there: false, keeping });

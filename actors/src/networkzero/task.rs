@@ -106,7 +106,7 @@ impl GatewayTask {
                 heard = air.recv() => match heard {
                     Ok(bytes) => match ServiceAdvert::from_bytes(&bytes) {
                         Ok(advert) => {
-                            let has_room = beacon.hear(advert, now);
+                            let has_room = beacon.receive(advert, now);
                             if !has_room && !is_crowded {
                                 tracing::warn!("NetworkZero has more names than are imported");
                             }
@@ -130,7 +130,8 @@ impl GatewayTask {
                 }
                 _ = glance.tick() => beacon.forget_old(now),
             }
-            let natives: BTreeMap<_, _> = beacon.natives().map(|(name, at)| (name.to_owned(), at)).collect();
+            let natives: BTreeMap<_, _> =
+                beacon.networkzero_services().map(|(name, at)| (name.to_owned(), at)).collect();
             if self.sides.reconcile(&natives) {
                 beacon.announce(self.sides.announced().clone(), now);
             }

@@ -17,7 +17,7 @@ use meshzero_proto::codec::{EncodeError, TypeInfo, WireType};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::Subscribe;
-use meshzero_proto::wire::catalogue::agreed;
+use meshzero_proto::wire::catalogue::negotiated_encoding;
 use tokio::sync::watch;
 
 use self::draft::{DraftItem, EncodingGuesses};
@@ -259,12 +259,12 @@ impl Publisher {
         let PublisherState { readers, topics, .. } = &mut *state;
         let retained = topics.known.iter().filter_map(|known| {
             let info = known.last.item.filter(|_| known.topic.starts_with(subscribe.prefix.as_str()))?;
-            let frame = known.last.frame(agreed(info.fingerprint(), subscribe.fingerprint))?;
+            let frame = known.last.frame(negotiated_encoding(info.fingerprint(), subscribe.fingerprint))?;
             Some((&known.topic, frame))
         });
         let mut retained: Vec<_> = retained.collect();
         retained.sort_by_key(|(topic, _)| *topic);
-        let policy = subscribe.policy.within(limits);
+        let policy = subscribe.policy.limited_by(limits);
         let id = readers.add(&Subscribe { policy, ..subscribe.clone() }, retained);
         drop(state);
         self.shared.tell_demand();

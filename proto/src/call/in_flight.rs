@@ -24,13 +24,13 @@ impl CallId {
 struct OpenCall<T> {
     call: T,
     /// Its index in the list of ended calls, if it has ended and is only open until the caller collects the outcome.
-    over: Option<usize>,
+    ended: Option<usize>,
     /// The range of its request in the stream.
     bytes: Range<u64>,
 }
 
 /// The range of a request that has no position in the stream yet.
-const UNPLACED: Range<u64> = u64::MAX..u64::MAX;
+const NOT_APPENDED: Range<u64> = u64::MAX..u64::MAX;
 
 /// The open calls of a connection, with a limit on their number.
 pub struct InFlight<T> {
@@ -38,13 +38,13 @@ pub struct InFlight<T> {
     limit: usize,
     opened: u64,
     /// Open calls that have ended.
-    over: Vec<EntryId>,
+    ended: Vec<EntryId>,
 }
 
 impl<T> InFlight<T> {
     /// Creates a table without calls, and with room for `limit` of them.
     pub fn new(limit: usize) -> Self {
-        Self { open: DeadlineQueue::default(), limit, opened: 0, over: Vec::new() }
+        Self { open: DeadlineQueue::default(), limit, opened: 0, ended: Vec::new() }
     }
 
     /// Returns the number of open calls.
@@ -78,11 +78,11 @@ impl<T> InFlight<T> {
             return Err(call);
         }
         self.opened += 1;
-        Ok(CallId(self.open.insert(OpenCall { call, over: None, bytes: UNPLACED }, deadline)))
+        Ok(CallId(self.open.insert(OpenCall { call, ended: None, bytes: NOT_APPENDED }, deadline)))
     }
 
-    /// Records the range of a request in the stream, so that [`InFlight::end`] can tell which requests were never sent.
-    pub fn placed(&mut self, id: CallId, bytes: Range<u64>) {
+    /// Records the range of a request in the stream, so that [`InFlight::end_all`] can tell which requests were never sent.
+    pub fn set_bytes(&mut self, id: CallId, bytes: Range<u64>) {
         if let Some(open) = self.open.get_mut(id.0) {
             open.bytes = bytes;
         }
@@ -113,14 +113,14 @@ impl<T> InFlight<T> {
     pub fn end_with<E>(&mut self, id: CallId, end: impl FnOnce(&mut T) -> Option<E>) -> Option<E> {
         let open = self.open.get_mut(id.0)?;
         let ended = end(&mut open.call)?;
-        note_over(open, id.0, &mut self.over);
+        mark_ended(open, id.0, &mut self.ended);
         Some(ended)
     }
 
     /// Closes one of the ended calls, if there is one: its slot is needed for another, and the caller has to store its outcome
     /// elsewhere.
-    pub fn close_over(&mut self) -> Option<(CallId, T)> {
-        let id = *self.over.first()?;
+    pub fn close_ended(&mut self) -> Option<(CallId, T)> {
+        let id = *self.ended.first()?;
         Some((CallId(id), self.remove(id)?))
     }
 
@@ -128,10 +128,10 @@ impl<T> InFlight<T> {
     #[inline]
     fn remove(&mut self, id: EntryId) -> Option<T> {
         let open = self.open.remove(id)?;
-        if let Some(at) = open.over {
-            self.over.swap_remove(at);
-            if let Some(moved) = self.over.get(at).and_then(|moved| self.open.get_mut(*moved)) {
-                moved.over = Some(at);
+        if let Some(at) = open.ended {
+            self.ended.swap_remove(at);
+            if let Some(moved) = self.ended.get(at).and_then(|moved| self.open.get_mut(*moved)) {
+                moved.ended = Some(at);
             }
         }
         Some(open.call)
@@ -146,7 +146,7 @@ impl<T> InFlight<T> {
     /// They have ended, and stay open.
     pub fn expire(&mut self, now: Instant, mut each: impl FnMut(CallId, &mut T, Range<u64>)) {
         self.open.expire(now, |id, open| {
-            note_over(open, id, &mut self.over);
+            mark_ended(open, id, &mut self.ended);
             each(CallId(id), &mut open.call, open.bytes.clone());
         });
     }
@@ -158,9 +158,9 @@ impl<T> InFlight<T> {
 
     /// Passes to `each` all open calls of a stream that has ended. A request beyond the first `written` bytes was not sent and
     /// can be repeated safely. The calls have ended, and stay open.
-    pub fn end(&mut self, written: u64, mut each: impl FnMut(&mut T, SendState)) {
+    pub fn end_all(&mut self, written: u64, mut each: impl FnMut(&mut T, SendState)) {
         self.open.expire_all(|id, open| {
-            note_over(open, id, &mut self.over);
+            mark_ended(open, id, &mut self.ended);
             each(
                 &mut open.call,
                 if open.bytes.end <= written { SendState::Unknown } else { SendState::NotSent },
@@ -171,9 +171,9 @@ impl<T> InFlight<T> {
 
 /// Adds a call to the list of ended calls, once.
 #[inline(always)]
-fn note_over<T>(open: &mut OpenCall<T>, id: EntryId, over: &mut Vec<EntryId>) {
-    if open.over.is_none() {
-        open.over = Some(over.len());
+fn mark_ended<T>(open: &mut OpenCall<T>, id: EntryId, over: &mut Vec<EntryId>) {
+    if open.ended.is_none() {
+        open.ended = Some(over.len());
         over.push(id);
     }
 }
@@ -215,16 +215,16 @@ mod tests {
     fn calls_that_are_over_make_room_for_others_and_are_not_found_again() {
         let mut calls = InFlight::new(2);
         let [first, second] = ["first", "second"].map(|call| calls.open(call, None).expect("room"));
-        assert_eq!(calls.close_over(), None, "none is over");
+        assert_eq!(calls.close_ended(), None, "none is over");
         assert_eq!(calls.end_with(second, |_| None::<()>), None);
         assert_eq!(calls.end_with(second, |call| Some(*call)), Some("second"));
-        assert_eq!((calls.close_over(), calls.close_over()), (Some((second, "second")), None));
+        assert_eq!((calls.close_ended(), calls.close_ended()), (Some((second, "second")), None));
         assert!(!calls.close(second) && calls.get(first).is_some());
         let third = calls.open("third", None).expect("room");
         assert!(calls.is_full() && third != second);
         calls.end_with(third, |_| Some(()));
         assert!(calls.close(third) && calls.close(first));
-        assert_eq!(calls.close_over(), None, "it was closed");
+        assert_eq!(calls.close_ended(), None, "it was closed");
         assert!(calls.is_empty());
     }
 
@@ -242,13 +242,13 @@ mod tests {
                 assert!(calls.close(ids[closed]));
             }
             if step % 5 == 0
-                && let Some((id, call)) = calls.close_over()
+                && let Some((id, call)) = calls.close_ended()
             {
                 assert!(over.remove(&call) && id == ids[call]);
             }
-            assert_eq!(calls.over.len(), over.len());
+            assert_eq!(calls.ended.len(), over.len());
         }
-        while let Some((_, call)) = calls.close_over() {
+        while let Some((_, call)) = calls.close_ended() {
             assert!(over.remove(&call));
         }
         assert!(over.is_empty() && calls.is_empty());
@@ -291,10 +291,10 @@ mod tests {
         let gone = calls.open("gone", None).expect("room");
         let half = calls.open("half", None).expect("room");
         calls.open("not even placed", None).expect("room");
-        calls.placed(gone, 0..100);
-        calls.placed(half, 100..200);
+        calls.set_bytes(gone, 0..100);
+        calls.set_bytes(half, 100..200);
         let mut fates = Vec::new();
-        calls.end(150, |call, fate| fates.push((*call, fate)));
+        calls.end_all(150, |call, fate| fates.push((*call, fate)));
         assert_eq!(
             fates,
             [

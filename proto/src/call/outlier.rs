@@ -27,7 +27,7 @@ impl Default for EjectionPolicy {
 /// The instances of one service, with their failures.
 #[derive(Debug)]
 pub struct Outliers<K> {
-    rules: EjectionPolicy,
+    policy: EjectionPolicy,
     members: Vec<InstanceHealth<K>>,
 }
 
@@ -38,14 +38,14 @@ struct InstanceHealth<K> {
     failures: u32,
     /// The number of its ejections, less those that were forgiven since.
     ejections: u32,
-    place: EjectionState,
+    state: EjectionState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EjectionState {
     /// In use; the time of its return, if it was ejected before.
-    In(Option<Instant>),
-    Aside {
+    InUse(Option<Instant>),
+    Ejected {
         until: Instant,
     },
     /// Ejected, with a probe under way.
@@ -60,18 +60,18 @@ pub enum ProbeResult {
     /// The instance still fails.
     Fails,
     /// The request ended without a result: another probe is needed.
-    Nothing,
+    Inconclusive,
 }
 
 impl<K: Copy + PartialEq> Outliers<K> {
     /// Creates a tracker without instances.
-    pub fn new(rules: EjectionPolicy) -> Self {
-        Self { rules, members: Vec::new() }
+    pub fn new(policy: EjectionPolicy) -> Self {
+        Self { policy, members: Vec::new() }
     }
 
     /// Sets the current instances. New ones are in use, and those that have gone are forgotten. If more than half of the rest are
     /// ejected, those that would return first return now.
-    pub fn keep(&mut self, keys: &[K]) {
+    pub fn set_members(&mut self, keys: &[K]) {
         self.members.retain(|member| keys.contains(&member.key));
         for key in keys {
             if self.find(*key).is_none() {
@@ -79,20 +79,20 @@ impl<K: Copy + PartialEq> Outliers<K> {
                     key: *key,
                     failures: 0,
                     ejections: 0,
-                    place: EjectionState::In(None),
+                    state: EjectionState::InUse(None),
                 });
             }
         }
-        while self.aside() > self.most_aside() {
-            let due = |member: &InstanceHealth<K>| match member.place {
-                EjectionState::In(_) => None,
-                EjectionState::Aside { until } => Some((1, Some(until))),
+        while self.ejected() > self.max_ejected() {
+            let due = |member: &InstanceHealth<K>| match member.state {
+                EjectionState::InUse(_) => None,
+                EjectionState::Ejected { until } => Some((1, Some(until))),
                 // A probe is under way.
                 EjectionState::Probed => Some((0, None)),
             };
             let first = self.members.iter_mut().filter(|member| due(member).is_some()).min_by_key(|m| due(m));
             if let Some(first) = first {
-                first.place = EjectionState::In(None);
+                first.state = EjectionState::InUse(None);
                 first.failures = 0;
             }
         }
@@ -103,11 +103,11 @@ impl<K: Copy + PartialEq> Outliers<K> {
     /// at once.
     ///
     /// Failures of requests that were under way when the instance was ejected are ignored.
-    pub fn failed(&mut self, key: K, now: Instant, jitter: f64) -> bool {
-        let may_set_aside = self.aside() < self.most_aside();
-        let rules = self.rules.clone();
+    pub fn record_failure(&mut self, key: K, now: Instant, jitter: f64) -> bool {
+        let may_set_aside = self.ejected() < self.max_ejected();
+        let rules = self.policy.clone();
         let Some(member) = self.find(key) else { return false };
-        let EjectionState::In(since) = member.place else { return false };
+        let EjectionState::InUse(since) = member.state else { return false };
         member.failures = member.failures.saturating_add(1);
         if member.failures < rules.failures || !may_set_aside {
             return false;
@@ -116,71 +116,71 @@ impl<K: Copy + PartialEq> Outliers<K> {
             let worked = now.saturating_duration_since(since).as_millis() / rules.longest.as_millis().max(1);
             member.ejections = member.ejections.saturating_sub(u32::try_from(worked).unwrap_or(u32::MAX));
         }
-        member.set_aside(&rules, now, jitter);
+        member.eject(&rules, now, jitter);
         true
     }
 
     /// Records that an instance in use has replied.
-    pub fn succeeded(&mut self, key: K) {
+    pub fn record_success(&mut self, key: K) {
         if let Some(member) = self.find(key)
-            && let EjectionState::In(_) = member.place
+            && let EjectionState::InUse(_) = member.state
         {
             member.failures = 0;
         }
     }
 
-    /// Returns an instance that the next request has to probe, if one is due. [`Outliers::probed`] must follow.
-    pub fn probe(&mut self, now: Instant) -> Option<K> {
-        let due = |member: &&mut InstanceHealth<K>| matches!(member.place, EjectionState::Aside { until } if until <= now);
+    /// Returns an instance that the next request has to probe, if one is due. [`Outliers::record_probe`] must follow.
+    pub fn next_probe(&mut self, now: Instant) -> Option<K> {
+        let due = |member: &&mut InstanceHealth<K>| matches!(member.state, EjectionState::Ejected { until } if until <= now);
         let member = self.members.iter_mut().find(due)?;
-        member.place = EjectionState::Probed;
+        member.state = EjectionState::Probed;
         Some(member.key)
     }
 
     /// Records the result of a probe. Returns true if the instance is in use again.
-    pub fn probed(&mut self, key: K, finding: ProbeResult, now: Instant, jitter: f64) -> bool {
-        let rules = self.rules.clone();
+    pub fn record_probe(&mut self, key: K, finding: ProbeResult, now: Instant, jitter: f64) -> bool {
+        let rules = self.policy.clone();
         let Some(member) = self.find(key) else { return false };
-        match (member.place, finding) {
+        match (member.state, finding) {
             (EjectionState::Probed, ProbeResult::Works) => {
-                member.place = EjectionState::In(Some(now));
+                member.state = EjectionState::InUse(Some(now));
                 member.failures = 0;
                 true
             }
             (EjectionState::Probed, ProbeResult::Fails) => {
-                member.set_aside(&rules, now, jitter);
+                member.eject(&rules, now, jitter);
                 false
             }
-            (EjectionState::Probed, ProbeResult::Nothing) => {
-                member.place = EjectionState::Aside { until: now };
+            (EjectionState::Probed, ProbeResult::Inconclusive) => {
+                member.state = EjectionState::Ejected { until: now };
                 false
             }
             // It returned meanwhile, because too many others had gone.
-            (EjectionState::In(_), ProbeResult::Works) => {
+            (EjectionState::InUse(_), ProbeResult::Works) => {
                 member.failures = 0;
                 false
             }
-            (EjectionState::In(_) | EjectionState::Aside { .. }, _) => false,
+            (EjectionState::InUse(_) | EjectionState::Ejected { .. }, _) => false,
         }
     }
 
     /// Returns true if an instance is ejected.
-    pub fn is_aside(&self, key: K) -> bool {
+    pub fn is_ejected(&self, key: K) -> bool {
         self.members.iter().any(|member| member.key == key && !member.is_in())
     }
 
     /// Returns the number of ejected instances.
-    pub fn aside(&self) -> usize {
+    pub fn ejected(&self) -> usize {
         self.members.iter().filter(|member| !member.is_in()).count()
     }
 
     /// Returns true if any instance has failures on record; otherwise successes need not be recorded.
-    pub fn is_troubled(&self) -> bool {
+    pub fn has_failures(&self) -> bool {
         self.members.iter().any(|member| member.failures > 0 || !member.is_in())
     }
 
     /// Returns the maximum number of ejected instances: half of them, and never the only one.
-    fn most_aside(&self) -> usize {
+    fn max_ejected(&self) -> usize {
         self.members.len() / 2
     }
 
@@ -191,14 +191,14 @@ impl<K: Copy + PartialEq> Outliers<K> {
 
 impl<K> InstanceHealth<K> {
     fn is_in(&self) -> bool {
-        matches!(self.place, EjectionState::In(_))
+        matches!(self.state, EjectionState::InUse(_))
     }
 
-    fn set_aside(&mut self, rules: &EjectionPolicy, now: Instant, jitter: f64) {
+    fn eject(&mut self, rules: &EjectionPolicy, now: Instant, jitter: f64) {
         let doubled = 1u32.checked_shl(self.ejections).unwrap_or(u32::MAX);
         let pause = rules.first.saturating_mul(doubled).min(rules.longest);
         let until = now + pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 4.0);
-        self.place = EjectionState::Aside { until };
+        self.state = EjectionState::Ejected { until };
         self.ejections = self.ejections.saturating_add(1);
     }
 }
@@ -212,7 +212,7 @@ mod tests {
     /// Fails an instance until it is ejected.
     fn fail(outliers: &mut Outliers<u8>, key: u8, now: Instant) {
         for failure in 1..=5 {
-            assert_eq!(outliers.failed(key, now, 0.0), failure == 5, "five in a row");
+            assert_eq!(outliers.record_failure(key, now, 0.0), failure == 5, "five in a row");
         }
     }
 
@@ -220,46 +220,46 @@ mod tests {
     fn five_failures_in_a_row_set_an_instance_aside_for_longer_each_time() {
         let mut now = Instant::now();
         let mut outliers = Outliers::new(EjectionPolicy::default());
-        outliers.keep(&[1, 2]);
+        outliers.set_members(&[1, 2]);
         for _ in 0..4 {
-            assert!(!outliers.failed(1, now, 0.0));
+            assert!(!outliers.record_failure(1, now, 0.0));
         }
-        outliers.succeeded(1);
-        assert!(!outliers.is_troubled(), "a success clears it");
+        outliers.record_success(1);
+        assert!(!outliers.has_failures(), "a success clears it");
         fail(&mut outliers, 1, now);
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
-            assert!(outliers.is_aside(1) && !outliers.failed(1, now, 0.0));
+            assert!(outliers.is_ejected(1) && !outliers.record_failure(1, now, 0.0));
             let pause = Duration::from_secs(seconds);
-            assert_eq!(outliers.probe(now + pause - Duration::from_millis(1)), None);
+            assert_eq!(outliers.next_probe(now + pause - Duration::from_millis(1)), None);
             now += pause;
-            assert_eq!((outliers.probe(now), outliers.probe(now)), (Some(1), None), "one probes");
-            assert!(outliers.is_aside(1));
-            assert!(!outliers.probed(1, ProbeResult::Fails, now, 0.0));
+            assert_eq!((outliers.next_probe(now), outliers.next_probe(now)), (Some(1), None), "one probes");
+            assert!(outliers.is_ejected(1));
+            assert!(!outliers.record_probe(1, ProbeResult::Fails, now, 0.0));
         }
         now += Duration::from_secs(30);
-        assert_eq!(outliers.probe(now), Some(1));
-        assert!(!outliers.probed(1, ProbeResult::Nothing, now, 0.0));
-        assert_eq!(outliers.probe(now), Some(1), "the next finds out");
-        assert!(outliers.probed(1, ProbeResult::Works, now, 0.0));
-        assert!(!outliers.is_aside(1) && !outliers.is_troubled());
+        assert_eq!(outliers.next_probe(now), Some(1));
+        assert!(!outliers.record_probe(1, ProbeResult::Inconclusive, now, 0.0));
+        assert_eq!(outliers.next_probe(now), Some(1), "the next finds out");
+        assert!(outliers.record_probe(1, ProbeResult::Works, now, 0.0));
+        assert!(!outliers.is_ejected(1) && !outliers.has_failures());
     }
 
     #[test]
     fn ejections_are_forgiven_with_time() {
         let mut now = Instant::now();
         let mut outliers = Outliers::new(EjectionPolicy::default());
-        outliers.keep(&[1, 2]);
+        outliers.set_members(&[1, 2]);
         for pause in [1, 2, 4] {
             fail(&mut outliers, 1, now);
             now += Duration::from_secs(pause);
-            assert_eq!(outliers.probe(now), Some(1));
-            assert!(outliers.probed(1, ProbeResult::Works, now, 0.0));
+            assert_eq!(outliers.next_probe(now), Some(1));
+            assert!(outliers.record_probe(1, ProbeResult::Works, now, 0.0));
         }
         now += Duration::from_secs(65);
         fail(&mut outliers, 1, now);
-        assert_eq!(outliers.probe(now + Duration::from_millis(1_999)), None);
+        assert_eq!(outliers.next_probe(now + Duration::from_millis(1_999)), None);
         assert_eq!(
-            outliers.probe(now + Duration::from_secs(2)),
+            outliers.next_probe(now + Duration::from_secs(2)),
             Some(1),
             "two steps were forgiven, and one was not"
         );
@@ -269,21 +269,21 @@ mod tests {
     fn the_only_one_and_more_than_half_are_never_set_aside() {
         let now = Instant::now();
         let mut outliers = Outliers::new(EjectionPolicy::default());
-        outliers.keep(&[1]);
+        outliers.set_members(&[1]);
         for _ in 0..100 {
-            assert!(!outliers.failed(1, now, 0.0));
+            assert!(!outliers.record_failure(1, now, 0.0));
         }
-        outliers.keep(&[1, 2, 3]);
-        assert!(outliers.failed(1, now, 0.0), "there are others now");
+        outliers.set_members(&[1, 2, 3]);
+        assert!(outliers.record_failure(1, now, 0.0), "there are others now");
         for _ in 0..100 {
-            assert!(!outliers.failed(2, now, 0.0), "one of three is the most");
+            assert!(!outliers.record_failure(2, now, 0.0), "one of three is the most");
         }
-        outliers.keep(&[1, 3]);
-        assert!(outliers.is_aside(1), "one of two");
-        outliers.keep(&[1]);
-        assert!(!outliers.is_aside(1), "the only one");
-        outliers.keep(&[]);
-        assert!(!outliers.is_troubled());
+        outliers.set_members(&[1, 3]);
+        assert!(outliers.is_ejected(1), "one of two");
+        outliers.set_members(&[1]);
+        assert!(!outliers.is_ejected(1), "the only one");
+        outliers.set_members(&[]);
+        assert!(!outliers.has_failures());
     }
 
     #[derive(Debug, Clone)]
@@ -298,7 +298,7 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         let finding =
-            prop_oneof![Just(ProbeResult::Works), Just(ProbeResult::Fails), Just(ProbeResult::Nothing)];
+            prop_oneof![Just(ProbeResult::Works), Just(ProbeResult::Fails), Just(ProbeResult::Inconclusive)];
         prop_oneof![
             1 => prop::sample::subsequence((0..6).collect::<Vec<u8>>(), 0..=6).prop_map(Step::Keep),
             12 => (0..6u8).prop_map(Step::Fail),
@@ -319,7 +319,7 @@ mod tests {
             let mut outliers = Outliers::new(rules.clone());
             let (mut there, mut in_a_row) = (vec![0, 1, 2, 3], [0u32; 6]);
             let mut probing = Vec::new();
-            outliers.keep(&there);
+            outliers.set_members(&there);
             for step in steps {
                 match step {
                     Step::Keep(keys) => {
@@ -327,11 +327,11 @@ mod tests {
                             in_a_row[usize::from(*gone)] = 0;
                         }
                         there = keys;
-                        outliers.keep(&there);
+                        outliers.set_members(&there);
                     }
                     Step::Fail(key) => {
-                        let was_aside = outliers.is_aside(key);
-                        let is_set_aside = outliers.failed(key, now, jitter);
+                        let was_aside = outliers.is_ejected(key);
+                        let is_set_aside = outliers.record_failure(key, now, jitter);
                         if there.contains(&key) && !was_aside {
                             in_a_row[usize::from(key)] += 1;
                         }
@@ -341,31 +341,31 @@ mod tests {
                         }
                     }
                     Step::Succeed(key) => {
-                        outliers.succeeded(key);
+                        outliers.record_success(key);
                         in_a_row[usize::from(key)] = 0;
                     }
-                    Step::Probe => probing.extend(outliers.probe(now)),
+                    Step::Probe => probing.extend(outliers.next_probe(now)),
                     Step::Found(which, finding) => {
                         if !probing.is_empty() {
                             let key = probing.swap_remove(which % probing.len());
-                            let is_back = outliers.probed(key, finding, now, jitter);
+                            let is_back = outliers.record_probe(key, finding, now, jitter);
                             prop_assert!(!is_back || finding == ProbeResult::Works);
                         }
                     }
                     Step::Pass(millis) => now += Duration::from_millis(millis),
                 }
-                prop_assert!(outliers.aside() <= there.len() / 2);
-                prop_assert!((0..6).all(|key| there.contains(&key) || !outliers.is_aside(key)));
+                prop_assert!(outliers.ejected() <= there.len() / 2);
+                prop_assert!((0..6).all(|key| there.contains(&key) || !outliers.is_ejected(key)));
             }
             // All return: after the longest time each is probed once, and is used when the probe works.
             for key in probing {
-                outliers.probed(key, ProbeResult::Nothing, now, jitter);
+                outliers.record_probe(key, ProbeResult::Inconclusive, now, jitter);
             }
             now += rules.longest;
-            while let Some(key) = outliers.probe(now) {
-                prop_assert!(outliers.probed(key, ProbeResult::Works, now, jitter));
+            while let Some(key) = outliers.next_probe(now) {
+                prop_assert!(outliers.record_probe(key, ProbeResult::Works, now, jitter));
             }
-            prop_assert_eq!(outliers.aside(), 0);
+            prop_assert_eq!(outliers.ejected(), 0);
         }
     }
 }

@@ -10,7 +10,7 @@ pub enum FailureClass {
     /// It never reached an instance.
     NotSent,
     /// An instance replied that it has not handled it, because it has no room.
-    TurnedAway,
+    Refused,
     /// An instance replied that it has not handled it, and will handle nothing more.
     Closing,
     /// An instance replied that it has not handled it, because its deadline had passed.
@@ -24,14 +24,14 @@ pub enum FailureClass {
 impl FailureClass {
     /// Returns true if it was certainly not handled.
     pub fn is_unhandled(self) -> bool {
-        matches!(self, Self::NotSent | Self::TurnedAway | Self::Closing | Self::Late)
+        matches!(self, Self::NotSent | Self::Refused | Self::Closing | Self::Late)
     }
 }
 
 impl From<&Refusal> for FailureClass {
     fn from(refusal: &Refusal) -> Self {
         match refusal {
-            Refusal::Busy => Self::TurnedAway,
+            Refusal::Busy => Self::Refused,
             Refusal::Draining => Self::Closing,
             Refusal::Expired => Self::Late,
             Refusal::Panicked | Refusal::Unanswered | Refusal::Lost => Self::Unknown,
@@ -93,11 +93,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The time for which a call whose instance is closing waits for another to replace it. Programs that are replaced by their next
 /// version are back in that time; and callers of one that closes permanently get an error soon.
-pub const HANDOVER: Duration = Duration::from_secs(1);
+pub const HANDOVER_WAIT: Duration = Duration::from_secs(1);
 
 /// The maximum number of attempts at a message that may have been handled each time: the message itself may make the handler
 /// panic.
-const MOST_UNKNOWN: u32 = 3;
+const MAX_UNKNOWN_ATTEMPTS: u32 = 3;
 
 /// Returns the decision after attempt number `tries` of a call ended in `tried`. `jitter`, from 0 to 1, shortens the pause by
 /// half at most.
@@ -117,14 +117,14 @@ pub fn next(
     };
     match (tried, repeats, others) {
         (FailureClass::NotSent, ..) => NextAttempt::Again { pause, cost: AttemptCost::Free },
-        (FailureClass::TurnedAway | FailureClass::Closing, ..) => {
+        (FailureClass::Refused | FailureClass::Closing, ..) => {
             NextAttempt::Again { pause, cost: AttemptCost::One }
         }
         // With this little time left, a retry turns "not handled" into "unknown", unless that does no harm.
         (FailureClass::Late, Idempotency::Idempotent, Alternatives::Untried) => {
             NextAttempt::Again { pause, cost: AttemptCost::One }
         }
-        (FailureClass::Unknown, Idempotency::Idempotent, _) if tries < MOST_UNKNOWN => {
+        (FailureClass::Unknown, Idempotency::Idempotent, _) if tries < MAX_UNKNOWN_ATTEMPTS => {
             NextAttempt::Again { pause, cost: AttemptCost::One }
         }
         (FailureClass::Late | FailureClass::Unknown | FailureClass::Final, ..) => NextAttempt::Stop,
@@ -135,10 +135,10 @@ pub fn next(
 const MEMORY: Duration = Duration::from_secs(10);
 
 /// The number of retries per second that are always allowed.
-const RESERVE: f64 = 10.0;
+const MIN_RETRIES_PER_SECOND: f64 = 10.0;
 
 /// The number of retries allowed for each call.
-const SHARE: f64 = 0.2;
+const RETRIES_PER_CALL: f64 = 0.2;
 
 /// The budget of retries, which keeps them from overloading a service in trouble: one for every five calls, and ten a second
 /// regardless of the calls. The numbers are those of Finagle's `RetryBudget` (20 % of the requests of the last 10 s, and 10 a
@@ -153,7 +153,7 @@ pub struct RetryBudget {
 
 impl Default for RetryBudget {
     fn default() -> Self {
-        Self { balance: RESERVE * MEMORY.as_secs_f64(), last: None }
+        Self { balance: MIN_RETRIES_PER_SECOND * MEMORY.as_secs_f64(), last: None }
     }
 }
 
@@ -168,7 +168,7 @@ impl RetryBudget {
             // After a long time without withdrawals, most of the calls were made too long ago to count.
             let recent = if passed > memory { made * memory / passed } else { made };
             let kept = self.balance * (1.0 - passed / memory).max(0.0);
-            self.balance = kept + SHARE * recent + RESERVE * passed.min(memory);
+            self.balance = kept + RETRIES_PER_CALL * recent + MIN_RETRIES_PER_SECOND * passed.min(memory);
         }
         self.last = Some((now, calls));
         if self.balance < 1.0 {
@@ -192,7 +192,7 @@ mod tests {
             matches!(next(tried, repeats, 1, others, 0.0), NextAttempt::Again { .. })
         };
         for others in [Alternatives::Untried, Alternatives::Tried] {
-            for unhandled in [FailureClass::NotSent, FailureClass::TurnedAway, FailureClass::Closing] {
+            for unhandled in [FailureClass::NotSent, FailureClass::Refused, FailureClass::Closing] {
                 assert!(again(unhandled, Unhandled, others));
             }
             assert!(
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn another_instance_is_tried_at_once_and_the_same_after_a_growing_pause() {
         let pause = |tries, others, jitter| match next(
-            FailureClass::TurnedAway,
+            FailureClass::Refused,
             Idempotency::Unhandled,
             tries,
             others,
@@ -267,7 +267,7 @@ mod tests {
                 calls += more;
                 retries += (0..asked).map(|_| u32::from(budget.withdraw(calls, now))).sum::<u32>();
                 let seconds = now.duration_since(start).as_secs_f64();
-                let most = RESERVE * (MEMORY.as_secs_f64() + seconds) + SHARE * calls as f64;
+                let most = MIN_RETRIES_PER_SECOND * (MEMORY.as_secs_f64() + seconds) + RETRIES_PER_CALL * calls as f64;
                 prop_assert!(f64::from(retries) <= most + 1e-6, "{} of {}", retries, most);
             }
             // It recovers: a second later there are retries again, regardless of earlier requests.

@@ -14,10 +14,10 @@ use crate::buffer::WriteBuffer;
 const SHARED_BYTES: usize = 4 << 10;
 
 /// The largest received buffer that is kept in memory for the sake of one blob, as a multiple of its length.
-const MOST_HELD: usize = 8;
+const MAX_HELD_FACTOR: usize = 8;
 
 /// The length from which a blob is sent beside the written bytes, if these may be in pieces.
-const BESIDE_BYTES: usize = 16 << 10;
+const DETACHED_BYTES: usize = 16 << 10;
 
 thread_local! {
     /// The buffer of the message that this thread is decoding.
@@ -27,7 +27,7 @@ thread_local! {
     /// The blob that is being serialised.
     static CURRENT: RefCell<Option<Bytes>> = const { RefCell::new(None) };
     /// The blobs sent beside the buffer, and their total size in bytes.
-    static BESIDE: RefCell<Vec<DetachedBlob>> = const { RefCell::new(Vec::new()) };
+    static DETACHED: RefCell<Vec<DetachedBlob>> = const { RefCell::new(Vec::new()) };
     static BESIDE_LEN: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -93,7 +93,7 @@ impl fmt::Debug for Blob {
 impl Serialize for Blob {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.len() < BESIDE_BYTES || TARGET.get() == 0 {
+        if self.0.len() < DETACHED_BYTES || TARGET.get() == 0 {
             return serializer.serialize_bytes(&self.0);
         }
         CURRENT.set(Some(self.0.clone()));
@@ -149,7 +149,7 @@ pub(super) fn shared(part: &[u8]) -> Option<Bytes> {
         let source = source.as_ref()?;
         let (all, wanted) = (source.as_ptr_range(), part.as_ptr_range());
         let is_part = all.start <= wanted.start && wanted.end <= all.end;
-        (is_part && part.len() * MOST_HELD >= source.len()).then(|| source.slice_ref(part))
+        (is_part && part.len() * MAX_HELD_FACTOR >= source.len()).then(|| source.slice_ref(part))
     })
 }
 
@@ -174,7 +174,7 @@ pub(super) fn sharing(source: &Bytes, part: &[u8]) -> Option<SharedSource> {
 /// # Errors
 /// Those of `write`.
 #[inline(always)]
-pub fn beside<B: WriteBuffer, E>(
+pub fn detaching<B: WriteBuffer, E>(
     buffer: &mut B,
     blobs: &mut Vec<DetachedBlob>,
     write: impl FnOnce(&mut B) -> Result<(), E>,
@@ -182,7 +182,7 @@ pub fn beside<B: WriteBuffer, E>(
     let _end = DetachScope::new(address(buffer.memory()));
     write(buffer)?;
     if BESIDE_LEN.take() > 0 {
-        *blobs = BESIDE.take();
+        *blobs = DETACHED.take();
     }
     Ok(())
 }
@@ -204,20 +204,20 @@ impl DetachScope {
     #[inline(always)]
     fn new(target: usize) -> Self {
         let target = TARGET.replace(target);
-        let around = if BESIDE_LEN.get() == 0 { None } else { Some(Self::set_aside()) };
+        let around = if BESIDE_LEN.get() == 0 { None } else { Some(Self::take_context()) };
         Self { target, around }
     }
 
     #[cold]
-    fn set_aside() -> Box<BlobContext> {
-        Box::new(BlobContext { blobs: BESIDE.take(), length: BESIDE_LEN.take() })
+    fn take_context() -> Box<BlobContext> {
+        Box::new(BlobContext { blobs: DETACHED.take(), length: BESIDE_LEN.take() })
     }
 
     /// Drops the blobs of a failed value, and returns to the enclosing one.
     #[cold]
     fn go_back(around: Option<Box<BlobContext>>) {
         let (blobs, length) = around.map_or_else(Default::default, |around| (around.blobs, around.length));
-        BESIDE.set(blobs);
+        DETACHED.set(blobs);
         BESIDE_LEN.set(length);
     }
 }
@@ -234,13 +234,13 @@ impl Drop for DetachScope {
 
 /// Returns the total size of the blobs that belong to the value being written.
 #[inline]
-pub(crate) fn beside_len() -> usize {
+pub(crate) fn detached_len() -> usize {
     BESIDE_LEN.get()
 }
 
 /// Drops all but the first `len` bytes of blobs.
-pub(super) fn cut_back(len: usize) {
-    BESIDE.with_borrow_mut(|blobs| {
+pub(super) fn truncate_detached(len: usize) {
+    DETACHED.with_borrow_mut(|blobs| {
         while BESIDE_LEN.get() > len
             && let Some(last) = blobs.pop()
         {
@@ -251,8 +251,8 @@ pub(super) fn cut_back(len: usize) {
 
 /// Detaches `bytes`, which are to be written to `buffer` at `at`, if they are a blob and may be detached. Returns true if they
 /// were.
-pub(super) fn leaves_beside(buffer: &Vec<u8>, at: usize, bytes: &[u8]) -> bool {
-    if bytes.len() < BESIDE_BYTES || TARGET.get() != address(buffer) {
+pub(super) fn detach(buffer: &Vec<u8>, at: usize, bytes: &[u8]) -> bool {
+    if bytes.len() < DETACHED_BYTES || TARGET.get() != address(buffer) {
         return false;
     }
     let is_current = CURRENT.with_borrow(|current| {
@@ -260,7 +260,7 @@ pub(super) fn leaves_beside(buffer: &Vec<u8>, at: usize, bytes: &[u8]) -> bool {
     });
     if is_current && let Some(bytes) = CURRENT.take() {
         BESIDE_LEN.set(BESIDE_LEN.get() + bytes.len());
-        BESIDE.with_borrow_mut(|blobs| blobs.push(DetachedBlob { at, bytes }));
+        DETACHED.with_borrow_mut(|blobs| blobs.push(DetachedBlob { at, bytes }));
     }
     is_current
 }
@@ -321,7 +321,7 @@ mod tests {
 
     /// Returns a message with blobs of all kinds.
     fn mixed() -> (u32, Blob, Blob, String, Blob) {
-        let large = |byte| Blob::from(vec![byte; BESIDE_BYTES]);
+        let large = |byte| Blob::from(vec![byte; DETACHED_BYTES]);
         (7, large(1), Blob::from(vec![2; 10]), "text".to_owned(), large(3))
     }
 
@@ -333,9 +333,9 @@ mod tests {
             let message = mixed();
             let mut buffer = vec![9];
             let mut blobs = Vec::new();
-            let encoded = beside(&mut buffer, &mut blobs, |out| {
+            let encoded = detaching(&mut buffer, &mut blobs, |out| {
                 encode(&message, encoding, 1 << 20, out)?;
-                assert_eq!(beside_len(), 2 * BESIDE_BYTES);
+                assert_eq!(detached_len(), 2 * DETACHED_BYTES);
                 Ok::<_, crate::codec::EncodeError>(())
             });
             assert_eq!(encoded, Ok(()));
@@ -355,13 +355,13 @@ mod tests {
 
     #[test]
     fn the_limit_holds_for_bytes_after_a_blob() {
-        let message = (vec![1u8; 300], Blob::from(vec![2; 40 * BESIDE_BYTES]), vec![0.5f32; 20_000], 7u8);
+        let message = (vec![1u8; 300], Blob::from(vec![2; 40 * DETACHED_BYTES]), vec![0.5f32; 20_000], 7u8);
         for encoding in [Encoding::Bincode, Encoding::MessagePack] {
             let mut whole = Vec::new();
             encode(&message, encoding, usize::MAX, &mut whole).expect("it is encoded");
-            for (max, fits) in [(whole.len(), true), (whole.len() - 1, false), (41 * BESIDE_BYTES, false)] {
+            for (max, fits) in [(whole.len(), true), (whole.len() - 1, false), (41 * DETACHED_BYTES, false)] {
                 let (mut buffer, mut blobs) = (Vec::new(), Vec::new());
-                let encoded = beside(&mut buffer, &mut blobs, |out| encode(&message, encoding, max, out));
+                let encoded = detaching(&mut buffer, &mut blobs, |out| encode(&message, encoding, max, out));
                 assert_eq!(encoded.is_ok(), fits, "{encoding:?}: {max} of {}", whole.len());
                 let length = buffer.len() + blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>();
                 assert_eq!(length, if fits { whole.len() } else { 0 });
@@ -372,24 +372,24 @@ mod tests {
     #[test]
     fn failed_long_or_redirected_values_detach_no_blobs() {
         let (mut buffer, mut blobs) = (Vec::new(), Vec::new());
-        let too_long = beside(&mut buffer, &mut blobs, |out| {
-            encode(&mixed(), Encoding::Bincode, BESIDE_BYTES + 100, out)
+        let too_long = detaching(&mut buffer, &mut blobs, |out| {
+            encode(&mixed(), Encoding::Bincode, DETACHED_BYTES + 100, out)
         });
         assert!(matches!(too_long, Err(crate::codec::EncodeError::TooLarge { .. })), "{too_long:?}");
-        assert_eq!((buffer.len(), blobs.len(), beside_len()), (0, 0, 0));
-        let elsewhere = beside(&mut buffer, &mut blobs, |_| {
+        assert_eq!((buffer.len(), blobs.len(), detached_len()), (0, 0, 0));
+        let elsewhere = detaching(&mut buffer, &mut blobs, |_| {
             encode(&mixed(), Encoding::Bincode, 1 << 20, &mut Vec::new())
         });
         assert_eq!((elsewhere, blobs.len()), (Ok(()), 0));
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            beside::<_, crate::codec::EncodeError>(&mut buffer, &mut blobs, |out| {
+            detaching::<_, crate::codec::EncodeError>(&mut buffer, &mut blobs, |out| {
                 encode(&mixed(), Encoding::Bincode, 1 << 20, out)?;
                 panic!("a panic behind two blobs")
             })
         }));
         assert!(panicked.is_err());
         buffer.clear();
-        let next = beside(&mut buffer, &mut blobs, |out| encode(&1u8, Encoding::Bincode, 10, out));
-        assert_eq!((next, blobs.len(), buffer, beside_len()), (Ok(()), 0, vec![1], 0));
+        let next = detaching(&mut buffer, &mut blobs, |out| encode(&1u8, Encoding::Bincode, 10, out));
+        assert_eq!((next, blobs.len(), buffer, detached_len()), (Ok(()), 0, vec![1], 0));
     }
 }

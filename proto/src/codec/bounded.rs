@@ -11,7 +11,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::budget::{Budget, LEAST_ENTRIES};
+use super::budget::{Budget, FIRST_ENTRY_COST};
 use super::lenient::{EmptyForms, TextKey, UnitForms};
 
 /// Selects visitors of lists and maps, whose parts are charged one by one.
@@ -264,7 +264,7 @@ impl<'de, V: Visitor<'de>, const NAMED: bool, const PARTS: bool> Visitor<'de>
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, budget, .. } = self;
         let _level = budget.nested()?;
-        visitor.visit_map(BoundedAccess::<A, NAMED, PARTS> { inner, budget, entries: LEAST_ENTRIES })
+        visitor.visit_map(BoundedAccess::<A, NAMED, PARTS> { inner, budget, entries: FIRST_ENTRY_COST })
     }
 
     #[inline(always)]
@@ -299,7 +299,7 @@ impl<'de, A: SeqAccess<'de>, const NAMED: bool, const PARTS: bool> SeqAccess<'de
 
     #[inline(always)]
     fn size_hint(&self) -> Option<usize> {
-        self.budget.believable(self.inner.size_hint())
+        self.budget.plausible(self.inner.size_hint())
     }
 }
 
@@ -333,7 +333,7 @@ impl<'de, A: MapAccess<'de>, const NAMED: bool, const PARTS: bool> MapAccess<'de
 
     #[inline(always)]
     fn size_hint(&self) -> Option<usize> {
-        self.budget.believable(self.inner.size_hint())
+        self.budget.plausible(self.inner.size_hint())
     }
 }
 

@@ -39,7 +39,7 @@ impl DecodeLimits {
 
     /// Returns the limits of a control message of the protocol itself with `input` bytes: each byte may become `bytes_per_byte`
     /// bytes of memory, and the shortest message may take some more.
-    pub(super) fn of_words(input: usize, bytes_per_byte: usize, nesting: u32) -> Self {
+    pub(super) fn of_control(input: usize, bytes_per_byte: usize, nesting: u32) -> Self {
         const BYTES_AT_LEAST: usize = 4 << 10;
         let bytes = input.saturating_mul(bytes_per_byte).saturating_add(BYTES_AT_LEAST);
         Self { bytes, nesting, values: input, values_per_byte: 0 }
@@ -62,7 +62,7 @@ impl Default for DecodeLimits {
 const WRAPPERS_PER_LEVEL: u32 = 4;
 
 /// The cost of a map's first entry, in entries: a tree's node has room for this many, and a table begins with four.
-pub(super) const LEAST_ENTRIES: usize = 11;
+pub(super) const FIRST_ENTRY_COST: usize = 11;
 
 /// The remaining budget of one decoding.
 pub(super) struct Budget {
@@ -125,7 +125,7 @@ impl Budget {
     /// Returns the part of a length claimed by the input that may still be true, for which memory may be reserved. All such parts
     /// together are no more elements than the input has bytes, however many lengths it forges.
     #[inline(always)]
-    pub(super) fn believable(&self, claimed: Option<usize>) -> Option<usize> {
+    pub(super) fn plausible(&self, claimed: Option<usize>) -> Option<usize> {
         claimed.map(|claimed| {
             let announced = self.announced.get();
             let believed = claimed.min(announced).min(self.values.get());

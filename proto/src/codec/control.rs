@@ -28,7 +28,7 @@ pub(crate) fn to_bytes<T: Serialize>(words: &T) -> Vec<u8> {
 /// # Errors
 /// The problem, as text.
 pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let limits = DecodeLimits::of_words(bytes.len(), BYTES_PER_BYTE, NESTING);
+    let limits = DecodeLimits::of_control(bytes.len(), BYTES_PER_BYTE, NESTING);
     let budget = Budget::new(&limits, bytes.len());
     let mut source = Deserializer::from_read_ref(bytes);
     source.set_max_depth(NESTING as usize + 2);

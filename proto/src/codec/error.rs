@@ -43,15 +43,15 @@ impl DecodeError {
 }
 
 /// The longest path or problem, in bytes: both may repeat text that the sender chose.
-const MOST_TEXT: usize = 400;
+const MAX_TEXT: usize = 400;
 
 /// Leaves out the middle of a long text, because its kind and the expected kind are at its ends.
 fn short(text: String) -> String {
-    if text.len() <= MOST_TEXT {
+    if text.len() <= MAX_TEXT {
         return text;
     }
     let boundary = |near: usize| (0..=near).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    let (head, tail) = (boundary(MOST_TEXT / 2), boundary(text.len() - MOST_TEXT / 2));
+    let (head, tail) = (boundary(MAX_TEXT / 2), boundary(text.len() - MAX_TEXT / 2));
     format!("{} … {}", &text[..head], &text[tail..])
 }
 

@@ -23,7 +23,7 @@ const BYTES_PER_BYTE: usize = 64;
 /// # Errors
 /// The problem and its position, as text.
 pub(crate) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let limits = DecodeLimits::of_words(bytes.len(), BYTES_PER_BYTE, NESTING);
+    let limits = DecodeLimits::of_control(bytes.len(), BYTES_PER_BYTE, NESTING);
     let budget = Budget::new(&limits, bytes.len());
     let mut source = serde_json::Deserializer::from_slice(bytes);
     let read = T::deserialize(Bounded::<_, true>::new(&mut source, &budget, size_of::<T>()));

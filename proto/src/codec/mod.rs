@@ -30,8 +30,8 @@ mod well_formed;
 mod wide;
 mod wire;
 
-pub(crate) use blob::beside_len;
-pub use blob::{Blob, DetachedBlob, beside};
+pub(crate) use blob::detached_len;
+pub use blob::{Blob, DetachedBlob, detaching};
 pub use budget::DecodeLimits;
 pub use encoding::{Encoding, decode, decode_part, encode, encode_preferring, read};
 pub use error::{DecodeError, EncodeError};

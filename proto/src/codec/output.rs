@@ -32,7 +32,7 @@ impl<'a> Output<'a> {
     pub(super) fn new(buffer: &'a mut Vec<u8>, max: usize) -> Self {
         let start = buffer.len();
         buffer.resize(start + EXPECTED.min(max), 0);
-        Self { buffer, start, at: start, max, overflowed: false, beside: blob::beside_len() }
+        Self { buffer, start, at: start, max, overflowed: false, beside: blob::detached_len() }
     }
 
     /// Adds all of `bytes`; otherwise adds nothing and returns false.
@@ -53,19 +53,19 @@ impl<'a> Output<'a> {
     fn add_growing(&mut self, bytes: &[u8]) -> bool {
         let end = self.at.saturating_add(bytes.len());
         let written = end - self.start;
-        if written > self.most() {
+        if written > self.max_length() {
             self.overflowed = true;
             return false;
         }
-        if blob::leaves_beside(self.buffer, self.at, bytes) {
+        if blob::detach(self.buffer, self.at, bytes) {
             // There is less room from now on.
-            self.buffer.truncate(self.start + self.most());
+            self.buffer.truncate(self.start + self.max_length());
             return true;
         }
         self.buffer.truncate(self.at);
         self.buffer.extend_from_slice(bytes);
         if bytes.len() < LONG {
-            let room = written.saturating_mul(2).min(self.most());
+            let room = written.saturating_mul(2).min(self.max_length());
             self.buffer.resize(self.start + room, 0);
         }
         self.at = end;
@@ -73,8 +73,8 @@ impl<'a> Output<'a> {
     }
 
     /// Returns the maximum length of the buffer, apart from the blobs detached from it.
-    fn most(&self) -> usize {
-        self.max - (blob::beside_len() - self.beside)
+    fn max_length(&self) -> usize {
+        self.max - (blob::detached_len() - self.beside)
     }
 
     /// Ends the writing, and cuts off the excess.
@@ -87,7 +87,7 @@ impl<'a> Output<'a> {
     #[cold]
     pub(super) fn undo(self, problem: String) -> EncodeError {
         self.buffer.truncate(self.start);
-        blob::cut_back(self.beside);
+        blob::truncate_detached(self.beside);
         if self.overflowed {
             EncodeError::TooLarge { max: self.max }
         } else {

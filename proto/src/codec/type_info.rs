@@ -41,13 +41,13 @@ pub fn type_info<T: WireType>() -> &'static TypeInfo {
     }
     drop(known);
     // Not under the lock: the type's own code runs here.
-    let info = TypeInfo::find_out::<T>();
+    let info = TypeInfo::determine::<T>();
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     known.get_or_insert_default().entry(id).or_insert_with(|| Box::leak(Box::new(info)))
 }
 
 impl TypeInfo {
-    fn find_out<T: WireType>() -> Self {
+    fn determine<T: WireType>() -> Self {
         let id = TypeId::of::<T>();
         // A packed value is a value to the other end.
         let is_packed = id == TypeId::of::<Packed>();
@@ -95,7 +95,7 @@ impl TypeInfo {
     }
 
     /// Returns the reason why there is no fingerprint.
-    pub fn why_not(&self) -> Option<&str> {
+    pub fn unproven_reason(&self) -> Option<&str> {
         self.fingerprint.as_ref().err().map(String::as_str)
     }
 

@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 use serde_path_to_error::Track;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::blob::beside_len;
+use super::blob::detached_len;
 use super::budget::DecodeLimits;
 use super::error::EncodeError;
 use super::msgpack;
@@ -35,7 +35,7 @@ const NESTING: u32 = 512;
 #[inline]
 pub(super) fn check<T: WireType>(value: &T, bytes: &[u8], max: usize) -> Result<(), EncodeError> {
     // The first check is fast, and enough for most.
-    if bytes.len() < LONG && beside_len() == 0 && !may_have_bytes(bytes) {
+    if bytes.len() < LONG && detached_len() == 0 && !may_have_bytes(bytes) {
         return Ok(());
     }
     check_type(value, bytes, max)
@@ -55,7 +55,7 @@ fn check_type<T: WireType>(value: &T, bytes: &[u8], max: usize) -> Result<(), En
     if info.fingerprint().is_some() || info.is_exact() {
         return Ok(());
     }
-    if bytes.len() >= LONG && beside_len() == 0 && !may_have_bytes(bytes) {
+    if bytes.len() >= LONG && detached_len() == 0 && !may_have_bytes(bytes) {
         return Ok(());
     }
     read_back(value, bytes.len(), max)
@@ -66,7 +66,7 @@ fn read_back<T: WireType>(value: &T, length: usize, max: usize) -> Result<(), En
     if sent.is_empty() {
         return Ok(());
     }
-    let mut bytes = Vec::with_capacity(length + beside_len());
+    let mut bytes = Vec::with_capacity(length + detached_len());
     msgpack::encode(value, usize::MAX, &mut bytes)?;
     let limits = DecodeLimits::typed(&Limits { message_bytes: max, ..Limits::default() });
     let values = limits.values.max(bytes.len());
@@ -93,7 +93,7 @@ fn missing<P: Ord>(sent: &[P], mut read: Vec<P>) -> Option<&P> {
 }
 
 fn refused<T: Serialize>(value: &T, (part, hash): (WidePart, u128)) -> EncodeError {
-    let path = place(value, (part, hash));
+    let path = path_of(value, (part, hash));
     let place = if path == "." { "the value".to_owned() } else { format!("`{path}`") };
     let what = match part {
         WidePart::Integer => "an integer of 128 bits",
@@ -126,7 +126,7 @@ fn parts<T: Serialize>(value: &T) -> Vec<(WidePart, u128)> {
 }
 
 /// Returns the path of one of them.
-fn place<T: Serialize>(value: &T, part: (WidePart, u128)) -> String {
+fn path_of<T: Serialize>(value: &T, part: (WidePart, u128)) -> String {
     let mut track = Track::new();
     let finder = WideFinder { looks: LookFor::For(part) };
     // An error is expected here.

@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, FindingCode};
 use super::observations::{InterfaceKind, Observations};
-use super::words::unheard;
+use super::words::not_receivable;
 
 /// Returns the finding that the interface `name` is switched off, or has no cable or access point.
 pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {
@@ -19,7 +19,7 @@ pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {
     };
     Finding {
         code: FindingCode::NoCarrier,
-        sentence: format!("{}, because {name} {what}", unheard(seen)),
+        sentence: format!("{}, because {name} {what}", not_receivable(seen)),
         remedy,
     }
 }

@@ -8,7 +8,7 @@ use super::finding::{Finding, FindingCode};
 use super::mesh;
 use super::observations::{HostFirewall, InterfaceKind, InterfaceSeen, Observations, Sought};
 use super::there;
-use super::words::{nobody, unheard};
+use super::words::{not_found, not_receivable};
 use crate::few::few;
 
 /// Returns the causes that fit, the likeliest first; at least one.
@@ -16,7 +16,7 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(mesh::hidden(seen));
     let only_here = only_loopback(seen);
-    let hears_others = seen.hears_others();
+    let hears_others = seen.receives_others();
     if !hears_others {
         findings.extend(mesh::other(seen));
     }
@@ -54,7 +54,7 @@ fn only_loopback(seen: &Observations) -> Option<Finding> {
         code: FindingCode::InterfacesRestricted,
         sentence: format!(
             "{} on this machine, and the choice of interfaces ({choice}) keeps this program from looking further",
-            nobody(seen)
+            not_found(seen)
         ),
         remedy: "To reach other machines, unset MESHZERO_INTERFACES and leave out `--interfaces`".to_owned(),
     })
@@ -88,7 +88,7 @@ fn interfaces(seen: &Observations) -> Option<Finding> {
     })?;
     Some(Finding {
         code: FindingCode::NoMulticast,
-        sentence: format!("{}, because {} carries no multicast", unheard(seen), silent.name),
+        sentence: format!("{}, because {} carries no multicast", not_receivable(seen), silent.name),
         remedy: format!(
             "Name a program that runs there by its address: MESHZERO_PEERS=ADDRESS:PORT, `--peers`; or switch multicast on: \
              `sudo ip link set {} multicast on`",
@@ -111,7 +111,7 @@ fn no_address(seen: &Observations, bare: &InterfaceSeen) -> Finding {
     };
     Finding {
         code: FindingCode::NoAddress,
-        sentence: format!("{}, because {} {what}", unheard(seen), bare.name),
+        sentence: format!("{}, because {} {what}", not_receivable(seen), bare.name),
         remedy: "Wait for the address, check the router, or give it one by hand, in the same network as the others".to_owned(),
     }
 }
@@ -125,7 +125,7 @@ fn outgoing(seen: &Observations) -> Option<Finding> {
         sentence: format!(
             "{} that can be asked: this machine does not allow sending multicast on {}, by a firewall rule or the kill switch of \
              a VPN",
-            nobody(seen),
+            not_found(seen),
             refused.interface
         ),
         remedy: "Allow the local network in the VPN's settings, or UDP port 5353 out in the firewall"
@@ -137,7 +137,7 @@ fn outgoing(seen: &Observations) -> Option<Finding> {
 fn port(seen: &Observations) -> Option<Finding> {
     (seen.multicast.port_taken == Some(true)).then(|| Finding {
         code: FindingCode::PortTaken,
-        sentence: format!("{}: another program holds UDP port 5353 for itself", unheard(seen)),
+        sentence: format!("{}: another program holds UDP port 5353 for itself", not_receivable(seen)),
         remedy: "End that program (`sudo ss -ulpn sport = :5353` names it); for Avahi set disallow-other-stacks=no".to_owned(),
     })
 }
@@ -145,16 +145,16 @@ fn port(seen: &Observations) -> Option<Finding> {
 /// Checks for multicast of this host that does not return to it, which needs no cable.
 fn incoming(seen: &Observations) -> Option<Finding> {
     let counted = &seen.multicast;
-    let deaf = match (counted.own_heard_v4, counted.own_heard_v6) {
+    let deaf = match (counted.own_received_v4, counted.own_received_v6) {
         // Nearly all hosts have IPv4 as well, so a block of IPv6 alone does not explain much.
         (Some(true), Some(false)) => false,
-        (Some(false), Some(true)) => counted.heard_by_multicast == 0 && !seen.hears_others(),
+        (Some(false), Some(true)) => counted.received_by_multicast == 0 && !seen.receives_others(),
         (Some(false), _) | (None, Some(false)) => true,
         _ => false,
     };
     (deaf && counted.replies_by_unicast == 0).then(|| Finding {
         code: FindingCode::IncomingFilter,
-        sentence: format!("{}: a firewall on this machine drops incoming mDNS", unheard(seen)),
+        sentence: format!("{}: a firewall on this machine drops incoming mDNS", not_receivable(seen)),
         remedy: match seen.surroundings.firewall {
             Some(HostFirewall::Ufw) => "Let it in: `sudo ufw allow in proto udp to 224.0.0.251 port 5353`".to_owned(),
             Some(HostFirewall::Firewalld) => "Let it in: `sudo firewall-cmd --permanent --add-service=mdns && sudo firewall-cmd --reload`".to_owned(),
@@ -169,7 +169,7 @@ fn unicast_replies(seen: &Observations) -> Option<Finding> {
     let lost = counted.oneshot_questions > 0
         && counted.ordinary_questions > 0
         && counted.replies_by_unicast == 0
-        && counted.heard_by_multicast > 0;
+        && counted.received_by_multicast > 0;
     lost.then(|| Finding {
         code: FindingCode::UnicastRepliesDropped,
         sentence: "a firewall on this machine drops direct replies to questions, so that finding takes the slower way".to_owned(),
@@ -187,7 +187,7 @@ fn static_peers(seen: &Observations) -> Vec<Finding> {
         let endpoint =
             super::SilentEndpoint { tried: peer.tried.clone(), ..super::SilentEndpoint::default() };
         let (_, finding) = there::of_endpoint(seen, &endpoint)?;
-        let sentence = format!("{}; of the static peer {}: {}", nobody(seen), peer.peer, finding.sentence);
+        let sentence = format!("{}; of the static peer {}: {}", not_found(seen), peer.peer, finding.sentence);
         Some(Finding { sentence, ..finding })
     });
     judged.take(1).collect()
@@ -212,7 +212,7 @@ fn left_out(seen: &Observations) -> Option<Finding> {
         code: FindingCode::InterfacesRestricted,
         sentence: format!(
             "{} on {choice}, and the choice of interfaces leaves out {}",
-            unheard(seen),
+            not_receivable(seen),
             few(&left)
         ),
         remedy: "If the others are there, unset MESHZERO_INTERFACES and leave out `--interfaces`, or name the right one".to_owned(),
@@ -228,7 +228,7 @@ fn surroundings(seen: &Observations) -> Option<Finding> {
             sentence: format!(
                 "{}: this program runs in a container ({container}) with a network of its own, and multicast \
                  stays inside",
-                unheard(seen)
+                not_receivable(seen)
             ),
             remedy: "Start the container with `--network host`, or publish a port (MESHZERO_PORTS=9000, `-p 9000:9000`) and name \
                      peers: MESHZERO_PEERS=ADDRESS:PORT"
@@ -243,7 +243,7 @@ fn surroundings(seen: &Observations) -> Option<Finding> {
         sentence: format!(
             "{}: this is a virtual machine ({machine}) behind address translation (NAT), which multicast does \
              not cross",
-            unheard(seen)
+            not_receivable(seen)
         ),
         remedy: "Give the virtual machine a bridged network adapter".to_owned(),
     })

@@ -5,17 +5,17 @@ use std::net::IpAddr;
 use super::finding::{Finding, FindingCode};
 use super::observations::{InterfaceKind, InterfaceSeen, Observations, Sought};
 use super::there;
-use super::words::{nobody, nobody_here, quoted, shortened, unheard, used_interfaces};
+use super::words::{not_found, not_found_here, not_receivable, quoted, shortened, used_interfaces};
 use crate::few::few;
 
 /// Checks for other meshes.
 pub(super) fn other(seen: &Observations) -> Option<Finding> {
-    let first = seen.other_meshes.first().filter(|_| !seen.sought.is_address())?;
+    let first = seen.other_meshes.first().filter(|_| !seen.target.is_address())?;
     Some(Finding {
         code: FindingCode::OtherMesh,
         sentence: format!(
             "{}; there are other meshes on this network: {}",
-            nobody_here(seen),
+            not_found_here(seen),
             shortened(&seen.other_meshes)
         ),
         remedy: format!("To look there: MESHZERO_MESH={first}, `--mesh {first}`"),
@@ -24,14 +24,14 @@ pub(super) fn other(seen: &Observations) -> Option<Finding> {
 
 /// Checks for a mesh that is received without the name.
 pub(super) fn not_advertised(seen: &Observations) -> Option<Finding> {
-    let heard = match seen.heard.len() {
+    let heard = match seen.received.len() {
         1 => "one service is heard".to_owned(),
         several => format!("{several} services are heard"),
     };
     Some(Finding {
         code: FindingCode::NotAdvertised,
-        sentence: format!("{}, where {heard}", nobody_here(seen)),
-        remedy: match &seen.sought {
+        sentence: format!("{}, where {heard}", not_found_here(seen)),
+        remedy: match &seen.target {
             Sought::Everything | Sought::Address(_) => "Start it".to_owned(),
             Sought::Group(_) | Sought::Name(_) => {
                 "Check the spelling, which `mz list` shows, and whether the program runs".to_owned()
@@ -43,7 +43,7 @@ pub(super) fn not_advertised(seen: &Observations) -> Option<Finding> {
 /// Checks for more services than the limit allows to store.
 pub(super) fn hidden(seen: &Observations) -> Option<Finding> {
     let finding = hidden_services(seen.hidden, seen.instances_per_node)?;
-    Some(Finding { sentence: format!("{}; {}", nobody_here(seen), finding.sentence), ..finding })
+    Some(Finding { sentence: format!("{}; {}", not_found_here(seen), finding.sentence), ..finding })
 }
 
 /// Returns the finding that `hidden` services are known and not listed, because their programs offer more than the `most` that
@@ -71,8 +71,8 @@ pub fn hidden_services(hidden: usize, most: usize) -> Option<Finding> {
 pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
     let counted = &seen.multicast;
     let asked = counted.oneshot_questions > 0 && counted.ordinary_questions > 0;
-    let unheard = counted.replies_by_unicast == 0 && counted.heard_by_multicast == 0;
-    let hears_itself = counted.own_heard_v4 == Some(true) || counted.own_heard_v6 == Some(true);
+    let unheard = counted.replies_by_unicast == 0 && counted.received_by_multicast == 0;
+    let hears_itself = counted.own_received_v4 == Some(true) || counted.own_received_v6 == Some(true);
     // Peers of other networks, and of this host, are no evidence about this one.
     let is_neighbour = |ip: &&IpAddr| seen.is_near(**ip) == Some(true) && seen.is_own(**ip) == Some(false);
     let neighbours = seen.connected.iter().any(|ip| is_neighbour(&ip));
@@ -80,7 +80,7 @@ pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
         code: FindingCode::MulticastBlocked,
         sentence: format!(
             "{}, also not among the static peers; nobody else can be heard, because the switch or access point drops multicast",
-            nobody(seen)
+            not_found(seen)
         ),
         remedy: "Switch \"multicast enhancement\" or IGMP snooping off there, or name the program's host among the static peers: \
                  MESHZERO_PEERS=ADDRESS:PORT"
@@ -93,13 +93,13 @@ pub(super) fn silence(seen: &Observations) -> Option<Finding> {
     if !seen.has_multicast {
         return Some(Finding {
             code: FindingCode::NothingHeard,
-            sentence: format!("{} that the peers know of", nobody(seen)),
+            sentence: format!("{} that the peers know of", not_found(seen)),
             remedy: "Check whether the program runs, and the static peers".to_owned(),
         });
     }
     let interfaces = used_interfaces(seen);
     let on = if interfaces.is_empty() { String::new() } else { format!(" on {}", few(&interfaces)) };
-    let only_here = match &seen.heard_here[..] {
+    let only_here = match &seen.received_here[..] {
         [] => String::new(),
         names => format!(", where only services of this machine are heard ({})", shortened(names)),
     };
@@ -112,9 +112,9 @@ pub(super) fn silence(seen: &Observations) -> Option<Finding> {
         sentence: format!(
             "{} that can be heard{on}{only_here}: no such program runs on this network, a firewall there drops mDNS (UDP port \
              5353), the network does not pass multicast, or the access point keeps its clients apart",
-            nobody(seen)
+            not_found(seen)
         ),
-        remedy: match seen.sought {
+        remedy: match seen.target {
             Sought::Everything => "Start one, such as `mz advertise greeter --reply 'Hello, {}!'`, or look where one runs: \
                                    `mz list` there; name its address where multicast does not pass: MESHZERO_PEERS=ADDRESS:PORT, \
                                    `--peers`; switch \"AP isolation\" off"
@@ -134,15 +134,15 @@ pub(super) fn isolated(seen: &Observations) -> Option<Finding> {
         |interface: &InterfaceSeen| interface.chosen && interface.kind == InterfaceKind::Wireless;
     let is_wireless = seen.interfaces.iter().flatten().any(is_wireless);
     let is_isolated = seen.has_multicast
-        && seen.multicast.heard_by_multicast == 0
+        && seen.multicast.received_by_multicast == 0
         && seen.connected.iter().all(|ip| seen.is_own(*ip) == Some(true))
-        && there::does_router_answer_only(seen, if is_wireless { 1 } else { 2 });
+        && there::only_router_answers(seen, if is_wireless { 1 } else { 2 });
     is_isolated.then(|| Finding {
         code: FindingCode::ClientsIsolated,
         sentence: format!(
             "{}; of this network only the router answers: the access point or switch keeps its clients apart (a guest network?), \
              or they are off",
-            unheard(seen)
+            not_receivable(seen)
         ),
         remedy: there::ISOLATION_REMEDY.to_owned(),
     })

@@ -24,7 +24,7 @@ pub use observations::{
     HostFirewall, InterfaceKind, InterfaceSeen, MulticastObservations, Neighbour, Observations, SendError,
     SilentEndpoint, Sought, StaticPeer, Surroundings, TriedAddress,
 };
-pub use words::{evidence_of, heard_instead, paragraph};
+pub use words::{evidence_of, paragraph, received_instead};
 
 /// Returns the likeliest cause for the silence of one endpoint; `None` if none of its addresses was tried.
 pub fn diagnose_endpoint(seen: &Observations, endpoint: &SilentEndpoint) -> Option<Finding> {
@@ -35,12 +35,12 @@ pub fn diagnose_endpoint(seen: &Observations, endpoint: &SilentEndpoint) -> Opti
 pub fn diagnose(seen: &Observations) -> Vec<Finding> {
     let mut findings = there::judge(seen);
     if findings.is_empty() {
-        findings = match seen.sought {
+        findings = match seen.target {
             Sought::Address(address) => vec![there::nothing(seen, address)],
             _ => here::judge(seen),
         };
-        if let (Sought::Name(name), Some(likeliest)) = (&seen.sought, findings.first_mut())
-            && let Some(meant) = spelling::nearest(name, &seen.heard)
+        if let (Sought::Name(name), Some(likeliest)) = (&seen.target, findings.first_mut())
+            && let Some(meant) = spelling::nearest(name, &seen.received)
         {
             likeliest.remedy = format!("Did you mean {}? {}", words::quoted(meant), likeliest.remedy);
         }

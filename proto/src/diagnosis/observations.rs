@@ -11,7 +11,7 @@ use crate::discovery::addresses::{OwnAddress, is_link_local};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observations {
     /// The target of the search.
-    pub sought: Sought,
+    pub target: Sought,
     /// The mesh that was searched.
     pub mesh: String,
     /// The endpoints of the target that were announced or named, and did not answer.
@@ -19,9 +19,9 @@ pub struct Observations {
     /// Another known problem.
     pub trouble: Option<String>,
     /// The names of services received on this mesh, in alphabetical order.
-    pub heard: Vec<String>,
+    pub received: Vec<String>,
     /// Those of them that are on this host only: they are no evidence about the network.
-    pub heard_here: Vec<String>,
+    pub received_here: Vec<String>,
     /// The number of known instances that are hidden because their nodes have reached the limit.
     pub hidden: usize,
     /// The limit on stored instances of one node.
@@ -83,7 +83,7 @@ pub struct TriedAddress {
     /// The outgoing interface of packets to it.
     pub leaves_by: Option<String>,
     /// The other end's reason for the rejection, or its apparent protocol.
-    pub said: Option<String>,
+    pub reason: Option<String>,
     /// The name of the interface that is the zone of a link-local address.
     pub zone: Option<String>,
 }
@@ -165,11 +165,11 @@ pub struct MulticastObservations {
     /// Replies of other hosts that arrived directly, by unicast.
     pub replies_by_unicast: u64,
     /// Responses and announcements of other hosts, of this mesh or any other, that arrived by multicast.
-    pub heard_by_multicast: u64,
+    pub received_by_multicast: u64,
     /// Set if this node's own multicast returned by IPv4: `None` before one was sent and given time, or without IPv4.
-    pub own_heard_v4: Option<bool>,
+    pub own_received_v4: Option<bool>,
     /// The same observation for IPv6.
-    pub own_heard_v6: Option<bool>,
+    pub own_received_v6: Option<bool>,
     /// The system's errors for questions that it did not accept, once for each interface and kind.
     pub send_errors: Vec<SendError>,
     /// Set if another program holds UDP port 5353 exclusively, so that this node receives no multicast.
@@ -224,8 +224,8 @@ impl Observations {
     }
 
     /// Returns true if a service of another host is received.
-    pub(super) fn hears_others(&self) -> bool {
-        self.heard.iter().any(|name| !self.heard_here.contains(name))
+    pub(super) fn receives_others(&self) -> bool {
+        self.received.iter().any(|name| !self.received_here.contains(name))
     }
 
     /// Returns true if `ip` is an address of this host; `None` if its interfaces are unknown.
@@ -251,7 +251,7 @@ impl Observations {
 
 impl TriedAddress {
     /// Formats the address, with the name of its zone.
-    pub(super) fn place(&self) -> String {
+    pub(super) fn address_text(&self) -> String {
         named(self.attempt.address, self.zone.as_deref())
     }
 }

@@ -1,14 +1,14 @@
 //! Similar names, to suggest corrections of misspelled ones.
 
 /// The maximum number of names that are compared closely, so that a large mesh costs little time.
-const COMPARED: usize = 512;
+const MAX_COMPARED: usize = 512;
 
 /// Returns the name of `heard` that is nearest to `sought`, if it differs only by capitals or a few letters.
 pub fn nearest<'a>(sought: &str, heard: &'a [String]) -> Option<&'a str> {
     let wanted: Vec<char> = lower(sought);
     let most = (wanted.len() / 4).clamp(1, 3);
     let near = heard.iter().filter(|name| *name != sought).map(|name| (lower(name), name));
-    let near = near.filter(|(letters, _)| letters.len().abs_diff(wanted.len()) <= most).take(COMPARED);
+    let near = near.filter(|(letters, _)| letters.len().abs_diff(wanted.len()) <= most).take(MAX_COMPARED);
     let distances = near.map(|(letters, name)| (distance(&wanted, &letters), name));
     let (_, name) =
         distances.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance)?;

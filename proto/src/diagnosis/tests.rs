@@ -42,7 +42,7 @@ fn healthy() -> Observations {
         ..interface("lo", InterfaceKind::Loopback, &["127.0.0.1/8", "::1/128"])
     };
     Observations {
-        sought: Sought::Name("robot/arm".to_owned()),
+        target: Sought::Name("robot/arm".to_owned()),
         mesh: "meshzero".to_owned(),
         has_multicast: true,
         interfaces: Some(vec![
@@ -60,7 +60,7 @@ fn asked() -> MulticastObservations {
     MulticastObservations {
         oneshot_questions: 4,
         ordinary_questions: 2,
-        own_heard_v4: Some(true),
+        own_received_v4: Some(true),
         ..MulticastObservations::default()
     }
 }
@@ -78,7 +78,7 @@ fn wired(seen: &mut Observations) -> &mut InterfaceSeen {
 
 fn tried(to: &str, outcome: AttemptOutcome, took: Duration, neighbour: Neighbour) -> TriedAddress {
     let attempt = Attempt { address: address(to), outcome, took };
-    TriedAddress { attempt, neighbour, leaves_by: Some("eth0".to_owned()), said: None, zone: None }
+    TriedAddress { attempt, neighbour, leaves_by: Some("eth0".to_owned()), reason: None, zone: None }
 }
 
 fn failed(kind: ErrorKind) -> AttemptOutcome {
@@ -181,15 +181,15 @@ fn causes_on_this_host_are_reported() {
         ),
         (
             "own incoming filter",
-            with(|seen| seen.multicast.own_heard_v4 = Some(false)),
+            with(|seen| seen.multicast.own_received_v4 = Some(false)),
             IncomingFilter,
             &["a firewall on this machine"],
         ),
         (
             "an incoming filter for IPv6 only",
             with(|seen| {
-                seen.multicast.own_heard_v4 = Some(true);
-                seen.multicast.own_heard_v6 = Some(false);
+                seen.multicast.own_received_v4 = Some(true);
+                seen.multicast.own_received_v6 = Some(false);
             }),
             NothingHeard,
             &["no such program runs on this network"],
@@ -236,7 +236,7 @@ fn other_received_services_are_reported() {
             "another mesh, and others here",
             with(|seen| {
                 seen.other_meshes = vec!["room-6".to_owned()];
-                seen.heard = vec!["robot/leg".to_owned()];
+                seen.received = vec!["robot/leg".to_owned()];
             }),
             NotAdvertised,
             &["one service is heard"],
@@ -244,8 +244,8 @@ fn other_received_services_are_reported() {
         (
             "only services of this host",
             with(|seen| {
-                seen.heard = vec!["robot/leg".to_owned()];
-                seen.heard_here = seen.heard.clone();
+                seen.received = vec!["robot/leg".to_owned()];
+                seen.received_here = seen.received.clone();
             }),
             NothingHeard,
             &[
@@ -258,8 +258,8 @@ fn other_received_services_are_reported() {
         (
             "services of this host, and another mesh",
             with(|seen| {
-                seen.heard = vec!["robot/leg".to_owned()];
-                seen.heard_here = seen.heard.clone();
+                seen.received = vec!["robot/leg".to_owned()];
+                seen.received_here = seen.received.clone();
                 seen.other_meshes = vec!["room-6".to_owned()];
             }),
             OtherMesh,
@@ -268,8 +268,8 @@ fn other_received_services_are_reported() {
         (
             "services of this host, and multicast is blocked",
             with(|seen| {
-                seen.heard = vec!["robot/leg".to_owned()];
-                seen.heard_here = seen.heard.clone();
+                seen.received = vec!["robot/leg".to_owned()];
+                seen.received_here = seen.received.clone();
                 seen.connected = vec![ip("192.168.1.9")];
             }),
             MulticastBlocked,
@@ -319,8 +319,8 @@ fn other_received_services_are_reported() {
         ),
     ]);
     let slower = with(|seen| {
-        seen.heard = vec!["robot/leg".to_owned()];
-        seen.multicast.heard_by_multicast = 3;
+        seen.received = vec!["robot/leg".to_owned()];
+        seen.multicast.received_by_multicast = 3;
     });
     let codes: Vec<FindingCode> = diagnose(&slower).iter().map(|finding| finding.code).collect();
     assert_eq!(codes, [NotAdvertised, UnicastRepliesDropped], "what only slows down comes last");
@@ -524,10 +524,10 @@ fn the_route_to_an_endpoint_is_reported() {
     let bridge = interface("docker0", InterfaceKind::Inner, &["172.17.0.1/16"]);
     docker.interfaces.as_mut().expect("listed").push(bridge);
     let mut declined = announced(vec![TriedAddress {
-        said: Some("it belongs to the mesh \"room-6\"".to_owned()),
+        reason: Some("it belongs to the mesh \"room-6\"".to_owned()),
         ..tried(at, AttemptOutcome::Rejected, Duration::ZERO, Neighbour::Complete)
     }]);
-    declined.sought = Sought::Address(address(at));
+    declined.target = Sought::Address(address(at));
     declined.endpoints[0].service = None;
     check(vec![
         ("a VPN", vpn, VpnRoute, &["192.168.1.9 leave by tun0", "VPN"]),
@@ -536,7 +536,7 @@ fn the_route_to_an_endpoint_is_reported() {
         ("another mesh at an address", declined, Declined, &["room-6"]),
         (
             "an address of which nothing is known",
-            with(|seen| seen.sought = Sought::Address(address(at))),
+            with(|seen| seen.target = Sought::Address(address(at))),
             NoAnswer,
             &["nothing of this mesh answers at 192.168.1.9:9000"],
         ),
@@ -576,7 +576,7 @@ fn zones_go_by_the_names_of_interfaces() {
     let seen = announced(vec![silent]);
     assert!(told(&seen).sentence.contains(at), "{}", told(&seen));
     let sought = with(|seen| {
-        seen.sought = Sought::Address(address(to));
+        seen.target = Sought::Address(address(to));
         wired(seen).index = Some(3);
     });
     assert!(told(&sought).sentence.contains(at), "{}", told(&sought));
@@ -595,11 +595,11 @@ fn a_host_with_a_thousand_addresses_makes_no_long_sentence() {
         OwnAddress { ip: [10, 1, high, low].into(), prefix: 16 }
     });
     wired(&mut seen).addresses = own.collect();
-    seen.heard = (0..1_500).map(|number| format!("service/{number}")).collect();
+    seen.received = (0..1_500).map(|number| format!("service/{number}")).collect();
     let tried = seen.endpoints[0].tried.clone();
     let interfaces: Vec<String> = (0..1_500).map(|number| format!("eth{number} (10.0.0.1)")).collect();
     let mut evidence = evidence_of(&tried, &seen.multicast, None);
-    evidence.extend(heard_instead(&seen.heard, &interfaces, &[]));
+    evidence.extend(received_instead(&seen.received, &interfaces, &[]));
     let text = paragraph(&diagnose(&seen), &evidence).expect("there is a cause");
     assert!(text.len() < 1_500, "{} bytes: {text}", text.len());
     assert!(text.contains("and 1496 more"), "{text}");

@@ -12,14 +12,14 @@ use super::words::{asked_by, networks, quoted};
 
 /// The time within which an error is an answer of a host or router: a system that asks for a hardware address in vain gives up
 /// after three seconds.
-const AT_ONCE: Duration = Duration::from_millis(500);
+const HOST_ANSWER_TIME: Duration = Duration::from_millis(500);
 /// The silence below which the network may only be slow or lossy: TCP repeats its first packet after a second (RFC 6298 §2), and
 /// the repetition needs a round trip as well.
-const EARLY: Duration = Duration::from_secs(2);
+const SHORT_SILENCE: Duration = Duration::from_secs(2);
 /// The time since a reply of its own process within which an endpoint has probably not ended.
-const JUST_NOW: Duration = Duration::from_secs(2);
+const RECENT_REPLY: Duration = Duration::from_secs(2);
 /// The time since a reply of its process within which a host has probably not been switched off.
-const LATELY: Duration = Duration::from_secs(20);
+const RECENT_HOST: Duration = Duration::from_secs(20);
 
 /// The error of Linux if its own rules forbid sending; a host that rejects by ICMPv6 appears as another number of the same kind.
 const EPERM: i32 = 1;
@@ -91,7 +91,7 @@ fn sign(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress) ->
     match kind {
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => {
             match endpoint.replied_ago {
-                Some(ago) if ago <= JUST_NOW && kind == ErrorKind::ConnectionRefused && !own => {
+                Some(ago) if ago <= RECENT_REPLY && kind == ErrorKind::ConnectionRefused && !own => {
                     Sign::RefusedThoughThere
                 }
                 _ => Sign::Gone,
@@ -105,7 +105,9 @@ fn sign(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress) ->
         ErrorKind::HostUnreachable => match tried.neighbour {
             Neighbour::Complete | Neighbour::Stale => Sign::Rejected,
             Neighbour::Incomplete => silence(seen, endpoint, tried),
-            Neighbour::Unknown if tried.attempt.took < AT_ONCE && seen.is_near(ip) != Some(false) => {
+            Neighbour::Unknown
+                if tried.attempt.took < HOST_ANSWER_TIME && seen.is_near(ip) != Some(false) =>
+            {
                 Sign::Rejected
             }
             Neighbour::Unknown => silence(seen, endpoint, tried),
@@ -117,7 +119,7 @@ fn sign(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress) ->
 
 /// Returns true if an address of this host is really meant: it was requested, or there is no other.
 fn is_meant(seen: &Observations, endpoint: &SilentEndpoint) -> bool {
-    matches!(seen.sought, Sought::Address(_))
+    matches!(seen.target, Sought::Address(_))
         || endpoint.tried.iter().all(|tried| seen.is_own(tried.attempt.address.ip()) == Some(true))
 }
 
@@ -132,7 +134,7 @@ fn silence(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress)
         return Sign::CableOut;
     }
     // The neighbour table keeps the entry of a host that has been switched off for half a minute.
-    let has_replied = endpoint.replied_ago.is_some_and(|ago| ago <= tried.attempt.took + JUST_NOW);
+    let has_replied = endpoint.replied_ago.is_some_and(|ago| ago <= tried.attempt.took + RECENT_REPLY);
     match tried.neighbour {
         Neighbour::Complete => Sign::Dropped,
         Neighbour::Stale if has_replied => Sign::Dropped,
@@ -149,16 +151,16 @@ fn silence(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress)
 /// Returns true if a host that does not answer to ARP is probably isolated rather than off: it replied a moment ago, or the
 /// router answers and none of several hosts does.
 fn is_isolated(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress) -> bool {
-    if endpoint.replied_ago.is_some_and(|ago| ago <= LATELY) {
+    if endpoint.replied_ago.is_some_and(|ago| ago <= RECENT_HOST) {
         return true;
     }
     let wireless = tried.leaves_by.as_deref().and_then(|name| seen.interface(name));
     let wireless = wireless.is_some_and(|interface| interface.kind == InterfaceKind::Wireless);
-    does_router_answer_only(seen, if wireless { 0 } else { 2 })
+    only_router_answers(seen, if wireless { 0 } else { 2 })
 }
 
 /// Returns true if the router answers to ARP, and of at least `at_least` other hosts that were asked none does.
-pub(super) fn does_router_answer_only(seen: &Observations, at_least: usize) -> bool {
+pub(super) fn only_router_answers(seen: &Observations, at_least: usize) -> bool {
     let router = seen.gateways.iter().any(|gateway| seen.neighbour(*gateway).has_answered());
     let others = || {
         let neighbours = seen.neighbours.iter().flatten();
@@ -173,7 +175,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
     let (ip, port) = (address.ip(), address.port());
     let took = seconds(tried.attempt.took);
     let unless =
-        if tried.attempt.took < EARLY { ", unless the network is slow or loses packets" } else { "" };
+        if tried.attempt.took < SHORT_SILENCE { ", unless the network is slow or loses packets" } else { "" };
     let who = subject(endpoint, tried);
     let let_in = format!(
         "let the port in: with ufw `sudo ufw allow {port}/tcp`, with firewalld `sudo firewall-cmd --add-port={port}/tcp`; \
@@ -185,9 +187,9 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
             FindingCode::Declined,
             format!(
                 "{who}, and the program there rejects the connection: {}",
-                tried.said.as_deref().unwrap_or("it gave no reason")
+                tried.reason.as_deref().unwrap_or("it gave no reason")
             ),
-            match tried.said.as_deref() {
+            match tried.reason.as_deref() {
                 Some(said) if said.contains("belongs to the mesh") => {
                     "Join that mesh: MESHZERO_MESH, or `--mesh`".to_owned()
                 }
@@ -198,7 +200,7 @@ fn finding(seen: &Observations, endpoint: &SilentEndpoint, tried: &TriedAddress,
             FindingCode::OtherProtocol,
             format!(
                 "{who}, and the program there does not speak meshzero{}",
-                tried.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default()
+                tried.reason.as_ref().map(|said| format!(": {said}")).unwrap_or_default()
             ),
             "Check the port: `mz discover NAME` prints the address of a service".to_owned(),
         ),
@@ -357,7 +359,7 @@ fn other_subnet(
 
 /// Returns the endpoint that does not answer, as the beginning of a sentence.
 fn subject(endpoint: &SilentEndpoint, tried: &TriedAddress) -> String {
-    let address = tried.place();
+    let address = tried.address_text();
     match &endpoint.service {
         Some(service) => format!("{} is announced at {address}", quoted(service)),
         None => format!("nothing of this mesh answers at {address}"),

@@ -21,7 +21,7 @@ pub(super) fn shortened(names: &[String]) -> String {
 }
 
 /// Formats the interfaces that were listened on, from entries such as `eth0 (10.77.0.1)`.
-fn places(interfaces: &[String]) -> String {
+fn listened_on(interfaces: &[String]) -> String {
     let mut shown: Vec<String> = Vec::new();
     for interface in interfaces {
         let name = |text: &str| text.split(" (").next().unwrap_or_default().to_owned();
@@ -38,9 +38,9 @@ pub(super) fn quoted(name: &str) -> String {
 }
 
 /// Returns the beginning of a sentence: that no service matches the search.
-pub(super) fn nobody(seen: &Observations) -> String {
+pub(super) fn not_found(seen: &Observations) -> String {
     let mesh = quoted(&seen.mesh);
-    match &seen.sought {
+    match &seen.target {
         Sought::Everything => format!("there is no service on the mesh {mesh}"),
         Sought::Group(prefix) => {
             format!("there is no service whose name begins with {} on the mesh {mesh}", quoted(prefix))
@@ -51,18 +51,18 @@ pub(super) fn nobody(seen: &Observations) -> String {
 }
 
 /// Returns the same beginning, with the mesh if that matters.
-pub(super) fn nobody_here(seen: &Observations) -> String {
-    match seen.sought {
-        Sought::Name(_) => format!("{} on the mesh {}", nobody(seen), quoted(&seen.mesh)),
-        _ => nobody(seen),
+pub(super) fn not_found_here(seen: &Observations) -> String {
+    match seen.target {
+        Sought::Name(_) => format!("{} on the mesh {}", not_found(seen), quoted(&seen.mesh)),
+        _ => not_found(seen),
     }
 }
 
 /// Returns the same beginning, for a service that may exist and cannot be received.
-pub(super) fn unheard(seen: &Observations) -> String {
-    match seen.sought {
-        Sought::Address(_) => nobody(seen),
-        _ => format!("{} that can be heard", nobody(seen)),
+pub(super) fn not_receivable(seen: &Observations) -> String {
+    match seen.target {
+        Sought::Address(_) => not_found(seen),
+        _ => format!("{} that can be heard", not_found(seen)),
     }
 }
 
@@ -118,7 +118,7 @@ pub fn evidence_of(
             counted(oneshot_questions, "one-shot question"),
             counted(ordinary_questions, "ordinary one"),
             counted(multicast.replies_by_unicast, "reply").replace("replys", "replies"),
-            multicast.heard_by_multicast,
+            multicast.received_by_multicast,
         ));
     }
     evidence.extend(trouble.filter(|_| tried.is_empty()).map(str::to_owned));
@@ -126,12 +126,12 @@ pub fn evidence_of(
 }
 
 /// Summarises the other received services, the interfaces, and the static peers that are not connected, in a few words each.
-pub fn heard_instead(heard: &[String], interfaces: &[String], peers: &[String]) -> Vec<String> {
+pub fn received_instead(heard: &[String], interfaces: &[String], peers: &[String]) -> Vec<String> {
     let mut evidence = vec![match heard {
         [] if interfaces.is_empty() => "heard nothing: there is no interface to listen on".to_owned(),
-        [] => format!("heard nothing else on {}", places(interfaces)),
+        [] => format!("heard nothing else on {}", listened_on(interfaces)),
         heard if interfaces.is_empty() => format!("heard {}", shortened(heard)),
-        heard => format!("heard {} on {}", shortened(heard), places(interfaces)),
+        heard => format!("heard {} on {}", shortened(heard), listened_on(interfaces)),
     }];
     if !peers.is_empty() {
         evidence.push(format!("static peer {}", few(peers)));
@@ -150,7 +150,7 @@ fn counted(count: u64, what: impl Display) -> String {
 
 impl std::fmt::Display for TriedAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} after {}", self.place(), self.attempt.outcome, seconds(self.attempt.took))?;
+        write!(f, "{}: {} after {}", self.address_text(), self.attempt.outcome, seconds(self.attempt.took))?;
         let by = asked_by(self.attempt.address.ip());
         match self.neighbour {
             Neighbour::Complete => write!(f, ", it answers to {by}")?,

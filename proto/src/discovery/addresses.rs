@@ -136,13 +136,13 @@ pub struct LinkEnds {
 
 impl LinkEnds {
     /// Returns true if both ends are on this host, as far as addresses show.
-    pub fn are_on_one_host(&self, own: &[OwnAddress]) -> bool {
+    pub fn is_same_host(&self, own: &[OwnAddress]) -> bool {
         self.other.is_loopback() || is_own(self.other, own)
     }
 
     /// Returns true if an address is valid at the other end as well: it is the same on all links, or belongs to the link between
     /// them.
-    fn are_on_link_of(&self, address: SocketAddr) -> bool {
+    fn is_valid_at_other_end(&self, address: SocketAddr) -> bool {
         match address {
             SocketAddr::V6(v6) if needs_zone(address.ip()) => self.zone != 0 && v6.scope_id() == self.zone,
             _ => true,
@@ -160,14 +160,14 @@ impl LinkEnds {
 /// Returns the `addresses` of one endpoint to send to the other end of a link, at most [`MAX_ADDRESSES`], best first: those that
 /// lead here by the link's own address, then networks that this host shares with the other, other IPv4 and other IPv6. Loopback
 /// addresses are of use on the same host only, and link-local ones only on the link that the other end is on.
-pub fn to_tell(addresses: &[SocketAddr], ends: LinkEnds, own: &[OwnAddress]) -> Vec<SocketAddr> {
-    let is_near = ends.are_on_one_host(own);
+pub fn select_for_peer(addresses: &[SocketAddr], ends: LinkEnds, own: &[OwnAddress]) -> Vec<SocketAddr> {
+    let is_near = ends.is_same_host(own);
     let shared: Vec<OwnAddress> =
         own.iter().copied().filter(|own| own.shares_network_with(ends.other)).collect();
     let mut told: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
     for &address in addresses {
         let ip = address.ip();
-        if ends.are_on_link_of(address) && (is_near || !ip.is_loopback()) && !told.contains(&address) {
+        if ends.is_valid_at_other_end(address) && (is_near || !ip.is_loopback()) && !told.contains(&address) {
             told.push(address);
         }
     }

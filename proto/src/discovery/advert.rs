@@ -15,7 +15,7 @@ pub const MAX_ADDRESSES: usize = 16;
 
 /// The maximum number of addresses read from one advert or reply, at 32 bytes each. They are sorted by their distance from this
 /// host before they are cut to [`MAX_ADDRESSES`], because a host with many networks may name the useful one last.
-pub const MAX_HEARD_ADDRESSES: usize = 256;
+pub const MAX_RECEIVED_ADDRESSES: usize = 256;
 
 /// One service of one node, as sent to other nodes by mDNS or over a link between peers.
 ///
@@ -30,7 +30,7 @@ pub struct Advert {
     pub mesh: MeshName,
     /// Its name.
     pub service: ServiceName,
-    /// The addresses at which its endpoint listens: at most [`MAX_HEARD_ADDRESSES`], more are dropped while decoding.
+    /// The addresses at which its endpoint listens: at most [`MAX_RECEIVED_ADDRESSES`], more are dropped while decoding.
     #[serde(deserialize_with = "bounded_addresses")]
     pub addresses: Vec<SocketAddr>,
     /// Set when the service is about to be withdrawn.
@@ -97,7 +97,7 @@ impl Advert {
             node: text("node")?.parse()?,
             mesh: MeshName::new(text("mesh")?)?,
             service: ServiceName::new(text("svc")?)?,
-            addresses: addresses.into_iter().take(MAX_HEARD_ADDRESSES).collect(),
+            addresses: addresses.into_iter().take(MAX_RECEIVED_ADDRESSES).collect(),
             leaving: property("bye").is_some(),
         })
     }
@@ -117,7 +117,7 @@ fn bounded_addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<S
             // Grown one by one: the announced length is the sender's claim.
             let mut addresses = Vec::new();
             while let Some(address) = seq.next_element()? {
-                if addresses.len() < MAX_HEARD_ADDRESSES {
+                if addresses.len() < MAX_RECEIVED_ADDRESSES {
                     addresses.push(address);
                 }
             }
@@ -190,6 +190,6 @@ mod tests {
         let many = Advert { addresses: (1..=999).map(|p| ([10, 0, 0, 1], p).into()).collect(), ..advert() };
         let bytes = rmp_serde::to_vec_named(&many).expect("an advert encodes");
         let read: Advert = rmp_serde::from_slice(&bytes).expect("an advert decodes");
-        assert_eq!(read.addresses, many.addresses[..MAX_HEARD_ADDRESSES]);
+        assert_eq!(read.addresses, many.addresses[..MAX_RECEIVED_ADDRESSES]);
     }
 }

@@ -11,11 +11,11 @@ use crate::id::InstanceId;
 use crate::wire::frame::{self, FrameKind, Header};
 
 /// The maximum payload of an update, in bytes.
-pub const MAX_TOLD_BYTES: usize = 64 << 10;
+pub const MAX_UPDATE_BYTES: usize = 64 << 10;
 
 /// The number of adverts that fit one update at their longest: 128 bytes for each name, 16 addresses.
-const ADVERTS_AT_ONCE: usize = 48;
-const GONE_AT_ONCE: usize = 1_024;
+const ADVERTS_PER_UPDATE: usize = 48;
+const GONE_PER_UPDATE: usize = 1_024;
 
 /// One update.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +47,12 @@ impl PeerUpdate {
         let mut bytes = Vec::new();
         let known = self
             .known
-            .chunks(ADVERTS_AT_ONCE)
+            .chunks(ADVERTS_PER_UPDATE)
             .map(|known| PeerUpdate { known: known.to_vec(), gone: Vec::new() });
-        let gone =
-            self.gone.chunks(GONE_AT_ONCE).map(|gone| PeerUpdate { known: Vec::new(), gone: gone.to_vec() });
+        let gone = self
+            .gone
+            .chunks(GONE_PER_UPDATE)
+            .map(|gone| PeerUpdate { known: Vec::new(), gone: gone.to_vec() });
         for part in known.chain(gone) {
             frame::write(&mut bytes, Header::new(FrameKind::Peer, 0), &control::to_bytes(&part));
         }
@@ -84,7 +86,7 @@ mod tests {
             PeerUpdate { known: vec![advert; 200], gone: vec![InstanceId::from_random([255; 16]); 5_000] };
         let mut buffer = BytesMut::from(&told.to_frames()[..]);
         let mut back = PeerUpdate::default();
-        while let Some(frame) = frame::take(&mut buffer, MAX_TOLD_BYTES).expect("frames within the limit") {
+        while let Some(frame) = frame::take(&mut buffer, MAX_UPDATE_BYTES).expect("frames within the limit") {
             assert_eq!(frame.header.kind, FrameKind::Peer);
             let part = PeerUpdate::decode(&frame.payload).expect("it decodes");
             back.known.extend(part.known);

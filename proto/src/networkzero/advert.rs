@@ -7,7 +7,7 @@ use std::time::Duration;
 pub const MAX_ADVERT_BYTES: usize = 256;
 
 /// The maximum lifetime of an advert, regardless of its own: the next one arrives within seconds.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+const MAX_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// A service at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl ServiceAdvert {
 pub(super) fn lifetime(seconds: Option<f64>) -> Duration {
     match seconds {
         Some(seconds) if seconds <= 0.0 => Duration::ZERO,
-        Some(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST),
-        None => LONGEST,
+        Some(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(MAX_LIFETIME).min(MAX_LIFETIME),
+        None => MAX_LIFETIME,
     }
 }

@@ -19,7 +19,7 @@ pub const LIFETIME: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Beacon {
     /// Received adverts by name. As in NetworkZero, a later advert replaces an earlier one.
-    heard: BTreeMap<String, HeardAdvert>,
+    received: BTreeMap<String, HeardAdvert>,
     /// Adverts by programs of this machine, until they withdraw them.
     local: BTreeMap<String, ServiceAdvert>,
     /// Services of the mesh.
@@ -30,7 +30,7 @@ pub struct Beacon {
     last: Option<Instant>,
     is_paused: bool,
     /// The maximum number of received names, and of local ones.
-    most: usize,
+    max_names: usize,
 }
 
 #[derive(Debug)]
@@ -40,27 +40,27 @@ struct HeardAdvert {
 }
 
 impl Beacon {
-    /// Creates an empty beacon that stores `most` names of others at most.
-    pub fn new(most: usize) -> Self {
+    /// Creates an empty beacon that stores `max_names` names of others at most.
+    pub fn new(max_names: usize) -> Self {
         Self {
-            heard: BTreeMap::new(),
+            received: BTreeMap::new(),
             local: BTreeMap::new(),
             mesh: BTreeMap::new(),
             due: BTreeMap::new(),
             last: None,
             is_paused: false,
-            most,
+            max_names,
         }
     }
 
     /// Stores a received advert, if there is room for its name. Returns true if there is.
-    pub fn hear(&mut self, advert: ServiceAdvert, now: Instant) -> bool {
+    pub fn receive(&mut self, advert: ServiceAdvert, now: Instant) -> bool {
         // Broadcasts are also received by their sender.
         let is_own = self.announced(&advert.name) == Some(advert.address);
-        let has_room = self.heard.len() < self.most || self.heard.contains_key(&advert.name);
+        let has_room = self.received.len() < self.max_names || self.received.contains_key(&advert.name);
         if !is_own && has_room {
             let until = now + advert.lifetime;
-            self.heard.insert(advert.name, HeardAdvert { address: advert.address, until });
+            self.received.insert(advert.name, HeardAdvert { address: advert.address, until });
         }
         is_own || has_room
     }
@@ -70,11 +70,11 @@ impl Beacon {
     pub fn advertise(&mut self, advert: ServiceAdvert, must_be_new: bool, now: Instant) -> bool {
         let exists = self.local.contains_key(&advert.name);
         let is_taken = exists || self.mesh.contains_key(&advert.name);
-        let has_room = exists || self.local.len() < self.most;
+        let has_room = exists || self.local.len() < self.max_names;
         if (must_be_new && is_taken) || !has_room || advert.to_bytes().is_none() {
             return false;
         }
-        self.heard.remove(&advert.name);
+        self.received.remove(&advert.name);
         self.due.insert(advert.name.clone(), now);
         self.local.insert(advert.name.clone(), advert);
         true
@@ -93,8 +93,8 @@ impl Beacon {
         for name in services.keys() {
             self.due.entry(name.clone()).or_insert(now);
             // Another gateway may have announced it before this one knew it.
-            if self.heard.get(name).is_some_and(|heard| services.get(name) == Some(&heard.address)) {
-                self.heard.remove(name);
+            if self.received.get(name).is_some_and(|heard| services.get(name) == Some(&heard.address)) {
+                self.received.remove(name);
             }
         }
         self.mesh = services;
@@ -109,7 +109,7 @@ impl Beacon {
 
     /// Forgets the received adverts, and those of programs of this machine.
     pub fn reset(&mut self) {
-        self.heard.clear();
+        self.received.clear();
         self.local.clear();
         let mesh = &self.mesh;
         self.due.retain(|name, _| mesh.contains_key(name));
@@ -142,24 +142,24 @@ impl Beacon {
 
     /// Forgets adverts that were not repeated in time.
     pub fn forget_old(&mut self, now: Instant) {
-        self.heard.retain(|_, heard| heard.until > now);
+        self.received.retain(|_, heard| heard.until > now);
     }
 
     /// Returns the address of a name, on any host.
     pub fn find(&self, name: &str) -> Option<SocketAddrV4> {
-        self.announced(name).or_else(|| self.heard.get(name).map(|heard| heard.address))
+        self.announced(name).or_else(|| self.received.get(name).map(|heard| heard.address))
     }
 
     /// Returns all names with their addresses.
     pub fn all(&self) -> BTreeMap<&str, SocketAddrV4> {
-        let mut all: BTreeMap<_, _> = self.natives().collect();
+        let mut all: BTreeMap<_, _> = self.networkzero_services().collect();
         all.extend(self.mesh.iter().map(|(name, address)| (name.as_str(), *address)));
         all
     }
 
     /// Returns the services of NetworkZero programs, on this and other hosts.
-    pub fn natives(&self) -> impl Iterator<Item = (&str, SocketAddrV4)> {
-        let heard = self.heard.iter().map(|(name, heard)| (name.as_str(), heard.address));
+    pub fn networkzero_services(&self) -> impl Iterator<Item = (&str, SocketAddrV4)> {
+        let heard = self.received.iter().map(|(name, heard)| (name.as_str(), heard.address));
         let local = self.local.iter().map(|(name, advert)| (name.as_str(), advert.address));
         heard.chain(local)
     }

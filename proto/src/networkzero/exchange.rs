@@ -18,7 +18,7 @@ pub struct Exchange {
     own: NodeId,
     services: BTreeMap<InstanceId, ExchangedService>,
     /// The names that this gateway imports, and the instances that they have become.
-    brought: BTreeMap<String, Option<InstanceId>>,
+    imported: BTreeMap<String, Option<InstanceId>>,
 }
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ struct ExchangedService {
 impl Exchange {
     /// Creates the exchange of the gateway on node `own`.
     pub fn new(own: NodeId) -> Self {
-        Self { own, services: BTreeMap::new(), brought: BTreeMap::new() }
+        Self { own, services: BTreeMap::new(), imported: BTreeMap::new() }
     }
 
     /// Records that the mesh has this service, or has it at another address now.
@@ -55,20 +55,20 @@ impl Exchange {
     }
 
     /// Records that the gateway begins to import this name.
-    pub fn begin(&mut self, name: &str) {
-        self.brought.insert(name.to_owned(), None);
+    pub fn begin_import(&mut self, name: &str) {
+        self.imported.insert(name.to_owned(), None);
     }
 
     /// Records the instance that an imported name has become; `None` while it has none.
-    pub fn bring(&mut self, name: &str, instance: Option<InstanceId>) {
-        if let Some(brought) = self.brought.get_mut(name) {
+    pub fn set_imported(&mut self, name: &str, instance: Option<InstanceId>) {
+        if let Some(brought) = self.imported.get_mut(name) {
             *brought = instance;
         }
     }
 
     /// Records that the gateway no longer imports this name.
-    pub fn end(&mut self, name: &str) {
-        self.brought.remove(name);
+    pub fn end_import(&mut self, name: &str) {
+        self.imported.remove(name);
     }
 
     /// Returns the services to announce to NetworkZero, besides those of its own programs.
@@ -84,7 +84,7 @@ impl Exchange {
             let is_free =
                 !natives.contains_key(service.name.as_str()) && !announced.contains_key(&service.name);
             if is_free
-                && !self.is_brought(*id, service)
+                && !self.is_imported(*id, service)
                 && let Some(address) = service.address()
                 && can_be_announced(&service.name, address)
             {
@@ -95,16 +95,16 @@ impl Exchange {
     }
 
     /// Returns the services to announce to the mesh, by name: those of NetworkZero programs that no other gateway has imported.
-    pub fn wanted<'a>(
+    pub fn to_import<'a>(
         &self,
         natives: impl IntoIterator<Item = (&'a str, SocketAddrV4)>,
     ) -> BTreeMap<ServiceName, SocketAddrV4> {
         let wanted = natives.into_iter().filter(|(name, address)| {
-            let is_brought = self.brought.contains_key(*name);
+            let is_brought = self.imported.contains_key(*name);
             let mut others = self
                 .services
                 .iter()
-                .filter(|(id, service)| service.name == *name && !self.is_brought(**id, service));
+                .filter(|(id, service)| service.name == *name && !self.is_imported(**id, service));
             let gives_way = others.any(|(_, other)| !is_brought || other.node < self.own);
             !gives_way && !self.is_of_mesh(*address)
         });
@@ -113,8 +113,8 @@ impl Exchange {
     }
 
     /// Returns true if this gateway imported a service of the mesh. Discovery may know it before the gateway has its identity.
-    fn is_brought(&self, id: InstanceId, service: &ExchangedService) -> bool {
-        let brought = self.brought.get(&service.name);
+    fn is_imported(&self, id: InstanceId, service: &ExchangedService) -> bool {
+        let brought = self.imported.get(&service.name);
         service.node == self.own
             && brought.is_some_and(|instance| instance.is_none_or(|instance| instance == id))
     }

@@ -81,11 +81,11 @@ fn each_service_is_broadcast_every_two_seconds_and_not_all_at_once() {
 #[test]
 fn received_adverts_are_forgotten_at_the_end_of_their_lifetime() {
     let (mut beacon, start) = (Beacon::new(10), Instant::now());
-    beacon.hear(advert("a", 1), start);
-    beacon.hear(advert("a", 1), start + seconds(10));
+    beacon.receive(advert("a", 1), start);
+    beacon.receive(advert("a", 1), start + seconds(10));
     beacon.forget_old(start + seconds(29));
     assert_eq!(beacon.find("a"), Some(at(1)));
-    beacon.hear(advert("a", 2), start + seconds(29));
+    beacon.receive(advert("a", 2), start + seconds(29));
     assert_eq!(beacon.find("a"), Some(at(2)), "superseded");
     beacon.forget_old(start + seconds(49));
     assert_eq!(beacon.find("a"), None);
@@ -95,12 +95,12 @@ fn received_adverts_are_forgotten_at_the_end_of_their_lifetime() {
 fn its_own_broadcasts_are_not_taken_for_anothers() {
     let (mut beacon, now) = (Beacon::new(10), Instant::now());
     beacon.announce(BTreeMap::from([("b".to_owned(), at(2))]), now);
-    beacon.hear(advert("b", 2), now);
-    assert_eq!(beacon.natives().count(), 0);
-    beacon.hear(advert("c", 3), now);
-    assert_eq!(beacon.natives().count(), 1);
+    beacon.receive(advert("b", 2), now);
+    assert_eq!(beacon.networkzero_services().count(), 0);
+    beacon.receive(advert("c", 3), now);
+    assert_eq!(beacon.networkzero_services().count(), 1);
     beacon.announce(BTreeMap::from([("c".to_owned(), at(3))]), now);
-    assert_eq!(beacon.natives().count(), 0, "another gateway was quicker");
+    assert_eq!(beacon.networkzero_services().count(), 0, "another gateway was quicker");
     assert_eq!(beacon.find("c"), Some(at(3)));
 }
 
@@ -108,17 +108,17 @@ fn its_own_broadcasts_are_not_taken_for_anothers() {
 fn strangers_cannot_fill_it() {
     let (mut beacon, now) = (Beacon::new(3), Instant::now());
     for number in 0..100 {
-        beacon.hear(advert(&number.to_string(), 1), now);
+        beacon.receive(advert(&number.to_string(), 1), now);
         beacon.advertise(advert(&format!("local {number}"), 2), false, now);
     }
-    assert_eq!(beacon.natives().count(), 6);
-    beacon.hear(advert("0", 9), now);
+    assert_eq!(beacon.networkzero_services().count(), 6);
+    beacon.receive(advert("0", 9), now);
     assert_eq!(beacon.find("0"), Some(at(9)), "what is known can still move");
     let (mut beacon, long) = (Beacon::new(3), "x".repeat(MAX_ADVERT_BYTES));
     assert!(!beacon.advertise(advert(&long, 1), false, now), "no advert is so long");
-    assert_eq!(beacon.natives().count(), 0);
-    assert!(["a", "b", "c"].iter().all(|name| beacon.hear(advert(name, 1), now)));
-    assert!(!beacon.hear(advert("d", 1), now) && beacon.hear(advert("a", 2), now));
+    assert_eq!(beacon.networkzero_services().count(), 0);
+    assert!(["a", "b", "c"].iter().all(|name| beacon.receive(advert(name, 1), now)));
+    assert!(!beacon.receive(advert("d", 1), now) && beacon.receive(advert("a", 2), now));
 }
 
 #[test]
@@ -197,15 +197,15 @@ fn services_of_each_side_are_announced_to_the_other() {
     exchange.up(&instance("arm", 1, 9));
     let natives = [("hello", at(100))];
     assert_eq!(exchange.announced(natives), BTreeMap::from([("arm".to_owned(), at(1))]));
-    assert_eq!(names(exchange.wanted(natives)), ["hello"]);
-    exchange.begin("hello");
+    assert_eq!(names(exchange.to_import(natives)), ["hello"]);
+    exchange.begin_import("hello");
     exchange.up(&instance("hello", 2, 5));
-    assert_eq!(names(exchange.wanted(natives)), ["hello"], "it stays");
-    exchange.bring("hello", Some(id(2)));
+    assert_eq!(names(exchange.to_import(natives)), ["hello"], "it stays");
+    exchange.set_imported("hello", Some(id(2)));
     assert_eq!(names(exchange.announced(natives)), ["arm"], "what was brought over does not go back");
     assert_eq!(names(exchange.announced([])), ["arm"], "not even when it has gone there");
-    assert_eq!(names(exchange.wanted(natives)), ["hello"], "it stays");
-    exchange.end("hello");
+    assert_eq!(names(exchange.to_import(natives)), ["hello"], "it stays");
+    exchange.end_import("hello");
     exchange.down(id(2));
     exchange.down(id(1));
     assert!(exchange.announced(natives).is_empty());
@@ -216,7 +216,7 @@ fn a_name_that_both_have_stays_where_it_is() {
     let mut exchange = Exchange::new(node(5));
     exchange.up(&instance("echo", 1, 9));
     let natives = [("echo", at(100))];
-    assert!(exchange.announced(natives).is_empty() && exchange.wanted(natives).is_empty());
+    assert!(exchange.announced(natives).is_empty() && exchange.to_import(natives).is_empty());
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn services_imported_or_announced_by_another_gateway_are_left_to_it() {
     exchange.up(&instance("hello", 1, 9));
     exchange.up(&instance("arm", 2, 7));
     let natives = [("hello", at(100)), ("arm", at(2))];
-    assert!(exchange.wanted(natives).is_empty());
+    assert!(exchange.to_import(natives).is_empty());
     assert_eq!(names(exchange.announced(natives)), ["arm"]);
 }
 
@@ -235,11 +235,11 @@ fn of_two_gateways_that_begin_together_one_gives_way() {
     let natives = [("hello", at(100))];
     let wanted = |own: u8, other: u8| {
         let mut exchange = Exchange::new(node(own));
-        exchange.begin("hello");
-        exchange.bring("hello", Some(id(1)));
+        exchange.begin_import("hello");
+        exchange.set_imported("hello", Some(id(1)));
         exchange.up(&instance("hello", 1, own));
         exchange.up(&instance("hello", 2, other));
-        names(exchange.wanted(natives))
+        names(exchange.to_import(natives))
     };
     assert_eq!(wanted(5, 9), ["hello"]);
     assert!(wanted(9, 5).is_empty());
@@ -253,5 +253,5 @@ fn services_that_the_other_side_cannot_have_are_not_exchanged() {
     exchange.up(&unreachable);
     exchange.up(&instance(&"\u{1f600}".repeat(32), 2, 9));
     assert!(exchange.announced([]).values().all(|address| *address == at(2)));
-    assert!(exchange.wanted([("", at(1)), ("a\u{7}", at(1)), (&"x".repeat(200), at(1))]).is_empty());
+    assert!(exchange.to_import([("", at(1)), ("a\u{7}", at(1)), (&"x".repeat(200), at(1))]).is_empty());
 }

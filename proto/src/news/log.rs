@@ -31,7 +31,7 @@ pub struct Log {
     /// The position of the first chunk, in bytes since the beginning.
     start: u64,
     /// The position of the first kept item.
-    kept: u64,
+    kept_position: u64,
     /// The position of the end of all items.
     end: u64,
     /// The number of the first item that is kept.
@@ -41,7 +41,7 @@ pub struct Log {
     /// The number of cursors at each item.
     cursors: BTreeMap<u64, CursorCount>,
     /// The number of cursors of subscribers that are no longer waited for.
-    given_up: usize,
+    abandoned: usize,
 }
 
 /// The reading position of one subscriber. To be returned with [`Log::leave`].
@@ -56,7 +56,7 @@ pub struct Cursor {
 #[derive(Debug, Default)]
 struct CursorCount {
     all: usize,
-    given_up: usize,
+    abandoned: usize,
 }
 
 /// The result of a read.
@@ -79,12 +79,12 @@ impl Log {
             sealed: VecDeque::new(),
             open: Vec::new(),
             start: 0,
-            kept: 0,
+            kept_position: 0,
             end: 0,
             first: 0,
             ends: VecDeque::new(),
             cursors: BTreeMap::new(),
-            given_up: 0,
+            abandoned: 0,
         }
     }
 
@@ -96,13 +96,13 @@ impl Log {
     /// Adds a subscriber that receives items from now on.
     pub fn join(&mut self) -> Cursor {
         let cursor = Cursor { item: self.next(), patience: Patience::default() };
-        self.put(&cursor);
+        self.add_cursor(&cursor);
         cursor
     }
 
     /// Removes a subscriber.
     pub fn leave(&mut self, cursor: &Cursor) {
-        self.lift(cursor);
+        self.remove_cursor(cursor);
         self.drop_read();
     }
 
@@ -142,7 +142,7 @@ impl Log {
         let newest = self.end;
         self.end += length as u64;
         self.ends.push_back(self.end);
-        while self.ends.len() > self.keep || newest - self.kept > self.bytes {
+        while self.ends.len() > self.keep || newest - self.kept_position > self.bytes {
             self.drop_first();
         }
     }
@@ -157,14 +157,14 @@ impl Log {
         let fitting = self.ends.partition_point(|end| *end <= until).max(skipped + 1).min(self.ends.len());
         let to_item = (self.first + fitting as u64).max(from_item);
         let frames = self.slices(from, self.begin(to_item));
-        self.lift(cursor);
+        self.remove_cursor(cursor);
         cursor.item = to_item;
         if to_item == self.next() {
             cursor.patience.caught_up();
         } else if to_item > from_item {
             cursor.patience.taken();
         }
-        self.put(cursor);
+        self.add_cursor(cursor);
         self.drop_read();
         LogRead { missing, items: to_item - from_item, frames }
     }
@@ -181,20 +181,20 @@ impl Log {
 
     /// Returns the number of kept items, and their size in bytes.
     pub fn kept(&self) -> (u64, u64) {
-        (self.ends.len() as u64, self.end - self.kept)
+        (self.ends.len() as u64, self.end - self.kept_position)
     }
 
     /// Returns true if the slowest subscriber that is waited for has reached the limit beyond which it misses items, or a
     /// `part`th of it.
     #[inline]
     pub fn is_full(&self, part: u64) -> bool {
-        let (items, bytes) = if self.given_up == 0 { self.kept() } else { self.behind() };
-        self.is_too_much(items * part, bytes * part)
+        let (items, bytes) = if self.abandoned == 0 { self.kept() } else { self.lag() };
+        self.exceeds_limits(items * part, bytes * part)
     }
 
     /// Returns the time until which the subscriber is waited for: `limit` after it first blocked the publisher. `None` if it does
     /// not block it, or is no longer waited for. `progress` is any number: a change is a sign of life.
-    pub fn wait_for(
+    pub fn wait_deadline(
         &mut self,
         cursor: &mut Cursor,
         now: Instant,
@@ -202,32 +202,32 @@ impl Log {
         progress: u64,
     ) -> Option<Instant> {
         let items = self.next() - cursor.item;
-        if cursor.patience.is_over() || !self.is_too_much(items, self.end - self.begin(cursor.item)) {
+        if cursor.patience.is_over() || !self.exceeds_limits(items, self.end - self.begin(cursor.item)) {
             return None;
         }
-        let until = cursor.patience.wait(now, limit, progress);
+        let until = cursor.patience.deadline(now, limit, progress);
         if until.is_none() {
-            self.cursors.entry(cursor.item).or_default().given_up += 1;
-            self.given_up += 1;
+            self.cursors.entry(cursor.item).or_default().abandoned += 1;
+            self.abandoned += 1;
         }
         until
     }
 
     /// Returns true if waiting for the subscriber was given up and it has not read everything since.
-    pub fn is_given_up(&self, cursor: &Cursor) -> bool {
+    pub fn is_abandoned(&self, cursor: &Cursor) -> bool {
         cursor.patience.is_over()
     }
 
     /// The limit is half of the bytes: with more, less of the published data is still in the processor's cache when it is read.
     #[inline]
-    fn is_too_much(&self, items: u64, bytes: u64) -> bool {
+    fn exceeds_limits(&self, items: u64, bytes: u64) -> bool {
         items >= self.keep as u64 || bytes > self.bytes / 2
     }
 
     /// Returns the distance of the slowest subscriber that is waited for.
     #[cold]
-    fn behind(&self) -> (u64, u64) {
-        let slowest = self.cursors.iter().find(|(_, standing)| standing.all > standing.given_up);
+    fn lag(&self) -> (u64, u64) {
+        let slowest = self.cursors.iter().find(|(_, standing)| standing.all > standing.abandoned);
         slowest.map_or((0, 0), |(item, _)| (self.next() - item, self.end - self.begin(*item)))
     }
 
@@ -239,7 +239,7 @@ impl Log {
     /// Returns the position at which a kept item, or the next one, begins.
     fn begin(&self, item: u64) -> u64 {
         let before = item.checked_sub(self.first + 1).and_then(|before| usize::try_from(before).ok());
-        before.and_then(|before| self.ends.get(before)).copied().unwrap_or(self.kept)
+        before.and_then(|before| self.ends.get(before)).copied().unwrap_or(self.kept_position)
     }
 
     /// Returns the chunks between two positions, which are boundaries of items.
@@ -271,22 +271,22 @@ impl Log {
     }
 
     /// Adds a cursor at its item.
-    fn put(&mut self, cursor: &Cursor) {
+    fn add_cursor(&mut self, cursor: &Cursor) {
         let standing = self.cursors.entry(cursor.item).or_default();
         standing.all += 1;
         if cursor.patience.is_over() {
-            standing.given_up += 1;
-            self.given_up += 1;
+            standing.abandoned += 1;
+            self.abandoned += 1;
         }
     }
 
     /// Removes a cursor from its item.
-    fn lift(&mut self, cursor: &Cursor) {
+    fn remove_cursor(&mut self, cursor: &Cursor) {
         let Some(standing) = self.cursors.get_mut(&cursor.item) else { return };
         standing.all -= 1;
         if cursor.patience.is_over() {
-            standing.given_up -= 1;
-            self.given_up -= 1;
+            standing.abandoned -= 1;
+            self.abandoned -= 1;
         }
         if standing.all == 0 {
             self.cursors.remove(&cursor.item);
@@ -304,7 +304,7 @@ impl Log {
     fn drop_first(&mut self) {
         let Some(end) = self.ends.pop_front() else { return };
         self.first += 1;
-        self.kept = end;
+        self.kept_position = end;
         while let Some(chunk) = self.sealed.front()
             && self.start + chunk.len() as u64 <= end
         {
@@ -425,19 +425,19 @@ mod tests {
         append(&mut log, 0..4);
         read(&mut log, &mut quick, 1_000);
         assert!(log.is_full(1));
-        assert_eq!(log.wait_for(&mut quick, start, 5 * SECOND, 0), None, "it is not in the way");
-        assert_eq!(log.wait_for(&mut slow, start, 5 * SECOND, 0), Some(start + 5 * SECOND));
+        assert_eq!(log.wait_deadline(&mut quick, start, 5 * SECOND, 0), None, "it is not in the way");
+        assert_eq!(log.wait_deadline(&mut slow, start, 5 * SECOND, 0), Some(start + 5 * SECOND));
         let again = start + 4 * SECOND;
-        assert_eq!(log.wait_for(&mut slow, again, 5 * SECOND, 0), Some(start + 5 * SECOND));
-        assert_eq!(log.wait_for(&mut slow, again, 5 * SECOND, 1), Some(again + 5 * SECOND), "it lives");
-        assert_eq!(log.wait_for(&mut slow, again + 5 * SECOND, 5 * SECOND, 1), None);
-        assert!(log.is_given_up(&slow) && !log.is_full(4), "the quick one has everything");
+        assert_eq!(log.wait_deadline(&mut slow, again, 5 * SECOND, 0), Some(start + 5 * SECOND));
+        assert_eq!(log.wait_deadline(&mut slow, again, 5 * SECOND, 1), Some(again + 5 * SECOND), "it lives");
+        assert_eq!(log.wait_deadline(&mut slow, again + 5 * SECOND, 5 * SECOND, 1), None);
+        assert!(log.is_abandoned(&slow) && !log.is_full(4), "the quick one has everything");
         append(&mut log, 4..6);
         assert!(log.is_full(2), "the quick one is waited for");
         assert_eq!(read(&mut log, &mut slow, 1), (2, vec![2]));
-        assert!(log.is_given_up(&slow), "it has not caught up");
+        assert!(log.is_abandoned(&slow), "it has not caught up");
         assert_eq!(read(&mut log, &mut slow, 1_000), (0, vec![3, 4, 5]));
-        assert!(!log.is_given_up(&slow));
+        assert!(!log.is_abandoned(&slow));
         append(&mut log, 6..8);
         read(&mut log, &mut quick, 1_000);
         assert!(log.is_full(2), "now the slow one is waited for");

@@ -10,7 +10,7 @@ use crate::wire::frame::{FrameKind, Frames};
 pub fn newest(frames: &[u8], most: u32) -> Vec<u8> {
     let mut placed = Vec::new();
     let mut reader = Frames::new(frames);
-    let at = |reader: &Frames<'_>| frames.len() - reader.left();
+    let at = |reader: &Frames<'_>| frames.len() - reader.remaining();
     let mut begin = 0;
     while let Some((header, payload)) = reader.next() {
         placed.push((begin..at(&reader), header.kind, payload));

@@ -19,7 +19,7 @@ pub(super) struct Patience {
 impl Patience {
     /// Returns the time until which the subscriber, which blocks the publisher, is waited for; `None` if it is not, or no longer,
     /// waited for. `progress` is any number: a change is a sign of life as well.
-    pub(super) fn wait(&mut self, now: Instant, limit: Duration, progress: u64) -> Option<Instant> {
+    pub(super) fn deadline(&mut self, now: Instant, limit: Duration, progress: u64) -> Option<Instant> {
         if self.is_over {
             return None;
         }

@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// The policy that a subscriber requests of a publisher. First items are thinned to a rate, then they are queued within limits
 /// until the subscriber takes them. Plain data: start with [`Policy::default`] or one of the others and change fields as needed.
 ///
-/// A publisher limits the policies that it grants, see [`Policy::within`].
+/// A publisher limits the policies that it grants, see [`Policy::limited_by`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
@@ -66,7 +66,7 @@ impl Policy {
 
     /// Returns the policy reduced to a publisher's limits.
     #[must_use]
-    pub fn within(self, limits: &Limits) -> Self {
+    pub fn limited_by(self, limits: &Limits) -> Self {
         let most = u32::try_from(limits.backlog_items).unwrap_or(u32::MAX).max(1);
         let keep = match self.keep {
             Keep::Last { items } => Keep::Last { items: items.clamp(1, most) },
@@ -108,12 +108,12 @@ mod tests {
         };
         let granted =
             Policy { keep: Keep::Last { items: 100 }, items: 100, bytes: 1_000, every: Some(LONGEST) };
-        assert_eq!(greedy.within(&limits), granted);
+        assert_eq!(greedy.limited_by(&limits), granted);
         let nothing =
             Policy { keep: Keep::Last { items: 0 }, items: 0, bytes: 0, every: Some(Duration::ZERO) };
         let granted = Policy { keep: Keep::Last { items: 1 }, items: 1, bytes: 0, every: None };
-        assert_eq!(nothing.within(&limits), granted);
+        assert_eq!(nothing.limited_by(&limits), granted);
         limits.backlog_items = 0;
-        assert_eq!(Policy::default().within(&limits).items, 1);
+        assert_eq!(Policy::default().limited_by(&limits).items, 1);
     }
 }

@@ -32,10 +32,10 @@ pub struct Queue {
     items: usize,
     bytes: u64,
     /// The topics of the queued items, in the order of their slots.
-    places: VecDeque<Topic>,
+    slots: VecDeque<Topic>,
     lines: HashMap<Topic, TopicQueue>,
     /// The total size of the items with slots, in bytes.
-    placed: u64,
+    slot_bytes: u64,
     pace: Option<RateLimiter>,
     /// The gaps to report before anything else.
     missed: Missed,
@@ -59,9 +59,9 @@ impl Queue {
             keep: policy.keep,
             items: (policy.items as usize).max(1),
             bytes: policy.bytes,
-            places: VecDeque::new(),
+            slots: VecDeque::new(),
             lines: HashMap::new(),
-            placed: 0,
+            slot_bytes: 0,
             pace: policy.every.map(RateLimiter::new),
             missed: Missed::default(),
             dropped: Missed::default(),
@@ -77,8 +77,8 @@ impl Queue {
     /// Adds an item, regardless of the rate.
     pub fn push(&mut self, topic: &Topic, frame: Bytes) {
         let bytes = frame.len() as u64;
-        self.place(topic.clone(), QueuedItem { frame, thinned: 0 });
-        self.keep_bounds(bytes);
+        self.assign_slot(topic.clone(), QueuedItem { frame, thinned: 0 });
+        self.enforce_limits(bytes);
     }
 
     /// Adds an item, which may be held back if there is a rate.
@@ -88,33 +88,33 @@ impl Queue {
         let item = QueuedItem { frame, thinned: 0 };
         let (bytes, held) = (item.bytes(), pace.held());
         match pace.offer(topic, item, now) {
-            Some(item) => self.place(topic.clone(), item),
+            Some(item) => self.assign_slot(topic.clone(), item),
             // It has replaced one that was held back.
             None if pace.held() == held => self.dropped.rate += 1,
             None => {}
         }
-        self.keep_bounds(bytes);
+        self.enforce_limits(bytes);
     }
 
     /// Records that the subscriber has received an item of the topic by another way, which counts towards the rate.
-    pub fn passed(&mut self, topic: &Topic, now: Instant) {
+    pub fn record_passed(&mut self, topic: &Topic, now: Instant) {
         if let Some(pace) = &mut self.pace {
             pace.passed(topic, now);
-            self.keep_bounds(0);
+            self.enforce_limits(0);
         }
     }
 
     /// Queues the held items that are due.
     pub fn release(&mut self, now: Instant) {
         while let Some((topic, item)) = self.pace.as_mut().and_then(|pace| pace.release(now)) {
-            self.place(topic, item);
+            self.assign_slot(topic, item);
         }
     }
 
     /// Queues all held items, because nothing follows them.
     pub fn release_all(&mut self) {
         while let Some((topic, held)) = self.pace.as_mut().and_then(RateLimiter::forget_first) {
-            held.into_iter().for_each(|item| self.place(topic.clone(), item));
+            held.into_iter().for_each(|item| self.assign_slot(topic.clone(), item));
         }
     }
 
@@ -127,7 +127,7 @@ impl Queue {
     pub fn pop(&mut self) -> Option<NextItem> {
         self.patience.taken();
         let next = self.take();
-        if self.places.is_empty() {
+        if self.slots.is_empty() {
             self.patience.caught_up();
         }
         next
@@ -137,14 +137,14 @@ impl Queue {
         if let Some((count, reason)) = self.missed.take() {
             return Some(NextItem::Gap(count, reason));
         }
-        let line = self.lines.get_mut(self.places.front()?)?;
+        let line = self.lines.get_mut(self.slots.front()?)?;
         let first = line.items.front_mut()?;
         line.missed.rate += mem::take(&mut first.thinned);
         if let Some((count, reason)) = line.missed.take() {
             return Some(NextItem::Gap(count, reason));
         }
-        let (topic, item) = (self.places.pop_front()?, line.items.pop_front()?);
-        self.placed -= item.bytes();
+        let (topic, item) = (self.slots.pop_front()?, line.items.pop_front()?);
+        self.slot_bytes -= item.bytes();
         if line.items.is_empty() {
             self.lines.remove(&topic);
         }
@@ -153,12 +153,12 @@ impl Queue {
 
     /// Returns true if an entry can be taken now.
     pub fn is_ready(&self) -> bool {
-        !self.places.is_empty() || self.missed != Missed::default()
+        !self.slots.is_empty() || self.missed != Missed::default()
     }
 
     /// Returns the number of items, held back or not.
     pub fn len(&self) -> usize {
-        self.places.len() + self.pace.as_ref().map_or(0, RateLimiter::held)
+        self.slots.len() + self.pace.as_ref().map_or(0, RateLimiter::held)
     }
 
     /// Returns true if there are no items.
@@ -168,7 +168,7 @@ impl Queue {
 
     /// Returns the total size of these items in bytes.
     pub fn bytes(&self) -> u64 {
-        self.placed + self.pace.as_ref().map_or(0, RateLimiter::bytes)
+        self.slot_bytes + self.pace.as_ref().map_or(0, RateLimiter::bytes)
     }
 
     /// Returns the counts of all items dropped since the beginning, reported or not.
@@ -178,46 +178,46 @@ impl Queue {
 
     /// Returns the time until which the subscriber is waited for: `limit` after it first blocked the publisher. `None` if there
     /// is room, or if it is not, or no longer, waited for. `progress` is any number: a change is a sign of life.
-    pub fn wait_for(&mut self, now: Instant, limit: Duration, progress: u64) -> Option<Instant> {
+    pub fn wait_deadline(&mut self, now: Instant, limit: Duration, progress: u64) -> Option<Instant> {
         let is_full = self.len() >= self.items || self.bytes() > self.bytes / 2;
         if matches!(self.keep, Keep::Last { .. }) || !is_full {
             return None;
         }
-        self.patience.wait(now, limit, progress)
+        self.patience.deadline(now, limit, progress)
     }
 
     /// Returns true if waiting for the subscriber was given up and it has not taken everything since.
-    pub fn is_given_up(&self) -> bool {
+    pub fn is_abandoned(&self) -> bool {
         self.patience.is_over()
     }
 
-    fn place(&mut self, topic: Topic, item: QueuedItem) {
+    fn assign_slot(&mut self, topic: Topic, item: QueuedItem) {
         let most = match self.keep {
             Keep::Last { items } => (items as usize).max(1),
             Keep::DropOldest | Keep::Wait => usize::MAX,
         };
-        self.placed += item.bytes();
+        self.slot_bytes += item.bytes();
         let line = self.lines.entry(topic.clone()).or_default();
         if line.items.len() >= most
             && let Some(oldest) = line.items.pop_front()
         {
-            self.placed -= oldest.bytes();
+            self.slot_bytes -= oldest.bytes();
             line.missed.superseded += 1;
             line.missed.rate += oldest.thinned;
             self.dropped.superseded += 1;
         } else {
-            self.places.push_back(topic);
+            self.slots.push_back(topic);
         }
         line.items.push_back(item);
     }
 
     /// Drops items beyond the limits besides an item of `newest` bytes, the next to be taken first.
-    fn keep_bounds(&mut self, newest: u64) {
+    fn enforce_limits(&mut self, newest: u64) {
         while self.pace.as_ref().is_some_and(|pace| pace.topics() > self.items)
             && let Some((topic, held)) = self.pace.as_mut().and_then(RateLimiter::forget_first)
         {
             // With this many topics their rate cannot be kept.
-            held.into_iter().for_each(|item| self.place(topic.clone(), item));
+            held.into_iter().for_each(|item| self.assign_slot(topic.clone(), item));
         }
         if self.keep == Keep::Wait && !self.patience.is_over() {
             // There was room for it, because the publisher has checked.
@@ -231,7 +231,7 @@ impl Queue {
 
     fn drop_first(&mut self) {
         let mut missed = Missed::default();
-        let item = match self.places.pop_front() {
+        let item = match self.slots.pop_front() {
             Some(topic) => {
                 let Some(line) = self.lines.get_mut(&topic) else { return };
                 let item = line.items.pop_front();
@@ -239,7 +239,7 @@ impl Queue {
                 if line.items.is_empty() {
                     self.lines.remove(&topic);
                 }
-                self.placed -= item.as_ref().map_or(0, QueuedItem::bytes);
+                self.slot_bytes -= item.as_ref().map_or(0, QueuedItem::bytes);
                 item
             }
             None => self.pace.as_mut().and_then(RateLimiter::drop_first),
@@ -380,18 +380,18 @@ mod tests {
         let mut queue = Queue::new(&Policy { every: Some(SECOND), items: 2, ..Policy::wait() });
         let push = |queue: &mut Queue, name| queue.push_at(&topic(name), Bytes::from_static(b"1"), start);
         push(&mut queue, "a");
-        assert_eq!(queue.wait_for(start, 5 * SECOND, 0), None, "there is room");
+        assert_eq!(queue.wait_deadline(start, 5 * SECOND, 0), None, "there is room");
         push(&mut queue, "b");
-        assert_eq!(queue.wait_for(start, 5 * SECOND, 0), Some(start + 5 * SECOND));
-        assert_eq!(queue.wait_for(start + SECOND, 5 * SECOND, 0), Some(start + 5 * SECOND));
-        assert_eq!(queue.wait_for(start + SECOND, 5 * SECOND, 1), Some(start + 6 * SECOND), "it lives");
-        assert_eq!(queue.wait_for(start + 6 * SECOND, 5 * SECOND, 1), None);
-        assert!(queue.is_given_up());
+        assert_eq!(queue.wait_deadline(start, 5 * SECOND, 0), Some(start + 5 * SECOND));
+        assert_eq!(queue.wait_deadline(start + SECOND, 5 * SECOND, 0), Some(start + 5 * SECOND));
+        assert_eq!(queue.wait_deadline(start + SECOND, 5 * SECOND, 1), Some(start + 6 * SECOND), "it lives");
+        assert_eq!(queue.wait_deadline(start + 6 * SECOND, 5 * SECOND, 1), None);
+        assert!(queue.is_abandoned());
         push(&mut queue, "c");
         push(&mut queue, "d");
         assert_eq!(queue.pop(), Some(NextItem::Gap(2, GapReason::Patience)));
-        assert!(queue.is_given_up());
+        assert!(queue.is_abandoned());
         assert_eq!(drain(&mut queue).len(), 2);
-        assert!(!queue.is_given_up(), "it has caught up");
+        assert!(!queue.is_abandoned(), "it has caught up");
     }
 }

@@ -11,7 +11,7 @@ pub const PIECE_BYTES: usize = 64 << 10;
 
 /// The maximum number of pieces that are sent at once while the system accepts everything: the size that it handles best in one
 /// call.
-const MOST_PIECES: usize = 8;
+const MAX_BURST_PIECES: usize = 8;
 
 /// Long frames that are not yet completely in the stream. Their pieces alternate.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl FragmentQueue {
         if is_left_over {
             self.burst = 1;
         } else if wrote >= self.burst_bytes() {
-            self.burst = (2 * self.burst).min(MOST_PIECES);
+            self.burst = (2 * self.burst).min(MAX_BURST_PIECES);
         }
     }
 }

@@ -18,7 +18,7 @@ mod write_batch;
 pub use self::buffer_pool::BufferPool;
 pub use self::chunk::Chunk;
 pub use self::fragments::PIECE_BYTES;
-pub use self::recv::{RecvCounter, TELL_BYTES};
+pub use self::recv::{ACK_BYTES, RecvCounter};
 pub use self::send::SendStream;
 pub use self::unacked::{InvalidAck, Unacked};
 pub use self::write_batch::{SLICES, WriteBatch};

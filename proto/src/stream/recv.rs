@@ -2,26 +2,26 @@
 
 /// The number of bytes after which an acknowledgement is sent without a request: large enough to cost nothing beside reading
 /// them. The other end has to be ready to wait until twice as many have been sent.
-pub const TELL_BYTES: usize = 512 << 10;
+pub const ACK_BYTES: usize = 512 << 10;
 
 /// The number of received bytes of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecvCounter {
     bytes: u64,
-    told: u64,
+    acknowledged: u64,
     every: u64,
 }
 
 impl Default for RecvCounter {
     fn default() -> Self {
-        Self::every(TELL_BYTES)
+        Self::acknowledging_every(ACK_BYTES)
     }
 }
 
 impl RecvCounter {
     /// Creates a counter that asks for an acknowledgement after every `bytes`.
-    pub fn every(bytes: usize) -> Self {
-        Self { bytes: 0, told: 0, every: bytes as u64 }
+    pub fn acknowledging_every(bytes: usize) -> Self {
+        Self { bytes: 0, acknowledged: 0, every: bytes as u64 }
     }
 
     /// Adds newly received bytes.
@@ -37,16 +37,16 @@ impl RecvCounter {
 
     /// Returns the number to acknowledge now, if it is time.
     #[inline]
-    pub fn tell(&mut self) -> Option<u64> {
-        if self.bytes - self.told < self.every {
+    pub fn take_ack(&mut self) -> Option<u64> {
+        if self.bytes - self.acknowledged < self.every {
             return None;
         }
-        Some(self.tell_now())
+        Some(self.take_ack_now())
     }
 
     /// Returns the number to acknowledge at the other end's request.
-    pub fn tell_now(&mut self) -> u64 {
-        self.told = self.bytes;
+    pub fn take_ack_now(&mut self) -> u64 {
+        self.acknowledged = self.bytes;
         self.bytes
     }
 }
@@ -58,12 +58,12 @@ mod tests {
     #[test]
     fn the_other_end_hears_of_it_now_and_then_and_when_it_asks() {
         let mut received = RecvCounter::default();
-        received.add(TELL_BYTES - 1);
-        assert_eq!(received.tell(), None);
+        received.add(ACK_BYTES - 1);
+        assert_eq!(received.take_ack(), None);
         received.add(2);
-        assert_eq!(received.tell(), Some(TELL_BYTES as u64 + 1));
-        assert_eq!(received.tell(), None);
+        assert_eq!(received.take_ack(), Some(ACK_BYTES as u64 + 1));
+        assert_eq!(received.take_ack(), None);
         received.add(1);
-        assert_eq!((received.tell(), received.tell_now()), (None, TELL_BYTES as u64 + 2));
+        assert_eq!((received.take_ack(), received.take_ack_now()), (None, ACK_BYTES as u64 + 2));
     }
 }

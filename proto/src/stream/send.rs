@@ -16,22 +16,22 @@ use crate::wire::frame::{self, FrameKind, Frames, Header};
 pub struct SendStream {
     filling: WriteBatch,
     /// Long frames that have not been appended completely.
-    bulk: FragmentQueue,
+    fragments: FragmentQueue,
     /// The batch that is being written, unless the writer has taken it.
-    leaving: Option<WriteBatch>,
+    in_progress: Option<WriteBatch>,
     sent: Unacked,
     /// Bytes appended since the beginning.
-    placed: u64,
+    appended: u64,
     /// The number of the byte that is written next. It goes back when a connection is replaced.
     written: u64,
     /// The highest byte number that was ever written: the other end cannot have bytes beyond it.
-    handed: u64,
+    highest_written: u64,
     /// Bytes that were written and then replaced.
-    taken_back: u64,
+    rewound: u64,
     /// The range of bytes at the end that only keep the link alive and need not be delivered.
-    upkeep: Range<u64>,
+    keep_alive: Range<u64>,
     /// The kind of the last frame among them.
-    upkeep_kind: FrameKind,
+    keep_alive_kind: FrameKind,
     /// The maximum number of unacknowledged bytes.
     window: u64,
     /// The end of the last acknowledgement. Bytes before it may be sent regardless of the window: the other end may be waiting
@@ -49,15 +49,15 @@ impl SendStream {
     pub fn new(window: usize, spares: BufferPool) -> Self {
         Self {
             filling: WriteBatch::default(),
-            bulk: FragmentQueue::default(),
-            leaving: Some(WriteBatch::default()),
+            fragments: FragmentQueue::default(),
+            in_progress: Some(WriteBatch::default()),
             sent: Unacked::new(spares),
-            placed: 0,
+            appended: 0,
             written: 0,
-            handed: 0,
-            taken_back: 0,
-            upkeep: 0..0,
-            upkeep_kind: FrameKind::Void,
+            highest_written: 0,
+            rewound: 0,
+            keep_alive: 0..0,
+            keep_alive_kind: FrameKind::Void,
             window: window.max(1) as u64,
             urgent: 0,
             marks: VecDeque::new(),
@@ -67,46 +67,47 @@ impl SendStream {
     /// Sets the maximum size of the pieces of long frames.
     #[cfg(test)]
     pub(super) fn in_pieces_of(self, bytes: usize) -> Self {
-        Self { bulk: FragmentQueue::in_pieces_of(bytes), ..self }
+        Self { fragments: FragmentQueue::in_pieces_of(bytes), ..self }
     }
 
     /// Returns the number of bytes appended since the beginning.
     #[inline(always)]
-    pub fn placed(&self) -> u64 {
-        self.placed
+    pub fn appended_bytes(&self) -> u64 {
+        self.appended
     }
 
     /// Returns the number of bytes that wait to be written, those of long frames included.
     #[inline(always)]
-    pub fn waiting(&self) -> u64 {
-        self.placed - self.written + self.bulk.bytes()
+    pub fn pending_bytes(&self) -> u64 {
+        self.appended - self.written + self.fragments.bytes()
     }
 
     /// Returns the highest byte number that was ever written: the other end cannot have bytes beyond it.
-    pub fn handed(&self) -> u64 {
-        self.handed
+    pub fn highest_written(&self) -> u64 {
+        self.highest_written
     }
 
     /// Returns the number of bytes written since the beginning, those included that were [replaced](SendStream::revise)
     /// afterwards.
-    pub fn wrote(&self) -> u64 {
-        self.handed + self.taken_back
+    pub fn total_written(&self) -> u64 {
+        self.highest_written + self.rewound
     }
 
     /// Returns the number of acknowledged bytes.
-    pub fn acknowledged(&self) -> u64 {
+    pub fn acknowledged_bytes(&self) -> u64 {
         self.sent.acknowledged()
     }
 
     /// Returns true if nothing may be written before the other end has acknowledged something.
-    pub fn is_held(&self) -> bool {
+    pub fn is_window_full(&self) -> bool {
         self.written >= self.urgent && self.written.saturating_sub(self.sent.acknowledged()) >= self.window
     }
 
     /// Returns true if the other end has not acknowledged everything that was appended, apart from keep-alive frames.
     pub fn has_unacked(&self) -> bool {
-        let content = if self.upkeep.end == self.placed { self.upkeep.start } else { self.placed };
-        self.sent.acknowledged() < content || !self.bulk.is_empty()
+        let content =
+            if self.keep_alive.end == self.appended { self.keep_alive.start } else { self.appended };
+        self.sent.acknowledged() < content || !self.fragments.is_empty()
     }
 
     /// Returns the batch, to append complete frames to. Call [`SendStream::appended`] afterwards.
@@ -118,65 +119,65 @@ impl SendStream {
     /// Records that this many bytes have been appended to the batch.
     #[inline(always)]
     pub fn appended(&mut self, bytes: usize) {
-        self.placed += bytes as u64;
+        self.appended += bytes as u64;
     }
 
     /// Appends bytes without copying them.
-    pub fn share(&mut self, bytes: Bytes) {
-        self.placed += bytes.len() as u64;
-        self.filling.share(bytes);
+    pub fn append_shared(&mut self, bytes: Bytes) {
+        self.appended += bytes.len() as u64;
+        self.filling.push_shared(bytes);
     }
 
     /// Inserts blobs at their positions between the bytes of the batch.
     pub fn put_between(&mut self, blobs: Vec<DetachedBlob>) {
-        self.placed += blobs.iter().map(|blob| blob.bytes.len() as u64).sum::<u64>();
+        self.appended += blobs.iter().map(|blob| blob.bytes.len() as u64).sum::<u64>();
         self.filling.put_between(blobs);
     }
 
     /// Appends a keep-alive frame. It replaces one of its kind that would be sent right before it, so that at most one answer
     /// waits for a peer that keeps asking.
-    pub fn keep_up(&mut self, kind: FrameKind, id: u64) {
-        let begin = self.placed;
+    pub fn append_keep_alive(&mut self, kind: FrameKind, id: u64) {
+        let begin = self.appended;
         let batch = self.filling.batch();
-        let is_again = self.upkeep_kind == kind && self.upkeep.end == begin;
+        let is_again = self.keep_alive_kind == kind && self.keep_alive.end == begin;
         if is_again && let Some(last) = batch.len().checked_sub(frame::length_of(kind, 0)) {
             batch.truncate(last);
             return frame::write(batch, Header::new(kind, id), b"");
         }
-        self.upkeep_kind = kind;
+        self.keep_alive_kind = kind;
         let before = batch.len();
         frame::write(batch, Header::new(kind, id), b"");
-        self.placed += (batch.len() - before) as u64;
-        if self.upkeep.end != begin {
-            self.upkeep.start = begin;
+        self.appended += (batch.len() - before) as u64;
+        if self.keep_alive.end != begin {
+            self.keep_alive.start = begin;
         }
-        self.upkeep.end = self.placed;
+        self.keep_alive.end = self.appended;
         if kind == FrameKind::Ack {
-            self.urgent = self.placed;
+            self.urgent = self.appended;
         }
     }
 
     /// Sends a long frame, the reply to the request `id`, in pieces, between which other frames may be sent. Its bytes are not
     /// copied.
-    pub fn bulk(&mut self, id: u64, frame: impl IntoIterator<Item = Bytes>) {
-        self.bulk.push(id, frame.into_iter().collect());
+    pub fn append_long(&mut self, id: u64, frame: impl IntoIterator<Item = Bytes>) {
+        self.fragments.push(id, frame.into_iter().collect());
     }
 
     /// Returns true if there are long frames that have not been appended completely.
     #[inline(always)]
-    pub fn has_bulk(&self) -> bool {
-        !self.bulk.is_empty()
+    pub fn has_long_frames(&self) -> bool {
+        !self.fragments.is_empty()
     }
 
     /// Sends nothing more of the long replies to the request `id`. The pieces that have been appended are useless to the
     /// receiver.
     pub fn revoke(&mut self, id: u64) {
-        self.bulk.remove(id);
+        self.fragments.remove(id);
     }
 
     /// Appends the remainder of all long frames, because only the end of the link follows.
-    pub fn append_bulk(&mut self) {
-        while let Some((header, length, piece)) = self.bulk.next() {
+    pub fn append_all_long(&mut self) {
+        while let Some((header, length, piece)) = self.fragments.next() {
             self.append_piece(header, length, piece);
         }
     }
@@ -184,8 +185,8 @@ impl SendStream {
     /// Appends pieces of long frames up to the size of a burst.
     #[cold]
     fn append_pieces(&mut self) {
-        while self.filling.len() < self.bulk.burst_bytes()
-            && let Some((header, length, piece)) = self.bulk.next()
+        while self.filling.len() < self.fragments.burst_bytes()
+            && let Some((header, length, piece)) = self.fragments.next()
         {
             self.append_piece(header, length, piece);
         }
@@ -195,21 +196,21 @@ impl SendStream {
         let batch = self.filling.batch();
         let before = batch.len();
         frame::announce(batch, header, length);
-        self.placed += (batch.len() - before) as u64;
-        piece.into_iter().for_each(|bytes| self.share(bytes));
+        self.appended += (batch.len() - before) as u64;
+        piece.into_iter().for_each(|bytes| self.append_shared(bytes));
     }
 
     /// Voids a frame that has not begun to be sent. Returns true if it could.
     pub fn withdraw(&mut self, frame: Range<u64>) -> bool {
-        let filling = self.placed - self.filling.len() as u64;
-        let (outgoing, begin) = match &mut self.leaving {
+        let filling = self.appended - self.filling.len() as u64;
+        let (outgoing, begin) = match &mut self.in_progress {
             _ if frame.start >= filling => (&mut self.filling, filling),
-            Some(leaving) if frame.start >= self.handed => (leaving, self.sent.end()),
+            Some(leaving) if frame.start >= self.highest_written => (leaving, self.sent.end()),
             _ => return false,
         };
         let at = frame.start.checked_sub(begin).and_then(|at| usize::try_from(at).ok());
         match at.and_then(|at| outgoing.byte_mut(at + frame::KIND_AT)) {
-            Some(kind) if frame.end <= self.placed => {
+            Some(kind) if frame.end <= self.appended => {
                 *kind = FrameKind::Void as u8;
                 true
             }
@@ -219,47 +220,47 @@ impl SendStream {
 
     /// Returns true if a writer has taken the bytes, and will look again when they have been written.
     #[inline(always)]
-    pub fn is_taken(&self) -> bool {
-        self.leaving.is_none()
+    pub fn has_writer(&self) -> bool {
+        self.in_progress.is_none()
     }
 
     /// Returns true if the writer has returned a batch that was not completely written.
     #[inline(always)]
-    pub fn is_left_over(&self) -> bool {
-        self.leaving.as_ref().is_some_and(|leaving| !leaving.is_empty())
+    pub fn has_partial_batch(&self) -> bool {
+        self.in_progress.as_ref().is_some_and(|leaving| !leaving.is_empty())
     }
 
     /// Takes the bytes to write now; `None` if there are none, if a writer has already taken them, or if nothing may be written.
     pub fn take(&mut self) -> Option<WriteBatch> {
-        if self.is_held() {
+        if self.is_window_full() {
             return None;
         }
-        let leaving = self.leaving.as_mut()?;
+        let leaving = self.in_progress.as_mut()?;
         if leaving.is_empty() {
-            if !self.bulk.is_empty() {
+            if !self.fragments.is_empty() {
                 self.append_pieces();
             }
-            std::mem::swap(self.leaving.as_mut()?, &mut self.filling);
+            std::mem::swap(self.in_progress.as_mut()?, &mut self.filling);
         }
-        self.leaving.take_if(|leaving| !leaving.is_empty())
+        self.in_progress.take_if(|leaving| !leaving.is_empty())
     }
 
     /// Returns a batch that was taken, of which `wrote` bytes have been written. Returns true if there is more to write.
     pub fn put_back(&mut self, mut leaving: WriteBatch, wrote: usize) -> bool {
         leaving.advance(wrote, &mut self.sent);
         self.written += wrote as u64;
-        self.handed = self.handed.max(self.written);
+        self.highest_written = self.highest_written.max(self.written);
         let is_left_over = !leaving.is_empty();
-        let has_bulk = !self.bulk.is_empty();
+        let has_bulk = !self.fragments.is_empty();
         if has_bulk {
-            self.bulk.adapt(wrote, is_left_over);
+            self.fragments.adapt(wrote, is_left_over);
         }
         let more = is_left_over || has_bulk || !self.filling.is_empty();
         if !more {
             // The same memory is used for the next batch.
             std::mem::swap(&mut leaving, &mut self.filling);
         }
-        self.leaving = Some(leaving);
+        self.in_progress = Some(leaving);
         more
     }
 
@@ -268,11 +269,11 @@ impl SendStream {
     /// # Errors
     /// [`InvalidAck`]: the number is impossible.
     pub fn acknowledge(&mut self, bytes: u64) -> Result<bool, InvalidAck> {
-        let was_held = self.is_held();
+        let was_held = self.is_window_full();
         // Bytes that a writer is writing now may have arrived before they are counted here.
-        let most = if self.is_taken() { self.placed } else { self.handed };
+        let most = if self.has_writer() { self.appended } else { self.highest_written };
         self.sent.acknowledge(bytes, most)?;
-        Ok(was_held && !self.is_held())
+        Ok(was_held && !self.is_window_full())
     }
 
     /// Removes the limit on unacknowledged bytes from now on.
@@ -282,10 +283,10 @@ impl SendStream {
 
     /// Marks the next byte as the beginning of a frame that [`SendStream::revise`] may replace, with all frames behind it.
     pub fn mark(&mut self) {
-        while self.marks.front().is_some_and(|mark| *mark < self.acknowledged()) {
+        while self.marks.front().is_some_and(|mark| *mark < self.acknowledged_bytes()) {
             self.marks.pop_front();
         }
-        self.marks.push_back(self.placed);
+        self.marks.push_back(self.appended);
     }
 
     /// Replaces the frames from the first mark that the other end has not reached. Call it after [`SendStream::go_back`], and
@@ -296,8 +297,8 @@ impl SendStream {
     /// If a batch has been taken and not been returned.
     pub fn revise(&mut self, revise: impl FnOnce(&[u8]) -> Vec<u8>) {
         let Some(mark) = self.marks.iter().copied().find(|mark| *mark >= self.written) else { return };
-        let leaving = self.leaving.as_mut().expect("what was taken is put back first");
-        let left = leaving.left();
+        let leaving = self.in_progress.as_mut().expect("what was taken is put back first");
+        let left = leaving.sent();
         let mut bytes = leaving.take_all();
         bytes.append(&mut self.filling.take_all());
         let frames = bytes.split_off(left + (mark - self.written) as usize);
@@ -307,16 +308,16 @@ impl SendStream {
         let (mut begin, mut urgent) = (mark, self.urgent.min(mark));
         while let Some((header, _)) = reader.next() {
             self.marks.push_back(begin);
-            begin = mark + (revised.len() - reader.left()) as u64;
+            begin = mark + (revised.len() - reader.remaining()) as u64;
             if header.kind == FrameKind::Ack {
                 urgent = begin;
             }
         }
         bytes.append(&mut revised);
-        self.placed = self.written + (bytes.len() - left) as u64;
-        self.taken_back += self.handed - self.written;
-        self.handed = self.written;
-        (self.upkeep, self.urgent) = (0..0, urgent);
+        self.appended = self.written + (bytes.len() - left) as u64;
+        self.rewound += self.highest_written - self.written;
+        self.highest_written = self.written;
+        (self.keep_alive, self.urgent) = (0..0, urgent);
         *leaving.batch() = bytes;
     }
 
@@ -328,8 +329,8 @@ impl SendStream {
     /// # Panics
     /// If a batch has been taken and not been returned.
     pub fn go_back(&mut self, from: u64) -> Result<(), InvalidAck> {
-        let leaving = self.leaving.as_mut().expect("what was taken is put back first");
-        let (pieces, left) = self.sent.take_back(from, self.handed)?;
+        let leaving = self.in_progress.as_mut().expect("what was taken is put back first");
+        let (pieces, left) = self.sent.rewind(from, self.highest_written)?;
         leaving.put_back(pieces, left);
         self.written = from;
         Ok(())

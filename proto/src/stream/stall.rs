@@ -28,13 +28,13 @@ const LONGEST_KEEP_ALIVE: Duration = Duration::from_secs(24 * 3_600);
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The maximum factor by which the patience grows while the other end turns out to be busy again and again.
-const MOST_BUSY: u32 = 16;
+const MAX_BUSY_FACTOR: u32 = 16;
 
 /// The delay beyond the requested time after which this end itself counts as held up.
-const LATE: Duration = Duration::from_millis(40);
+const MAX_DELAY: Duration = Duration::from_millis(40);
 
 /// The silence after which a ping is sent, as a multiple of the pause between two arrivals.
-const PERIODS: u32 = 3;
+const SILENCE_PERIODS: u32 = 3;
 
 /// The totals received on a link since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -122,10 +122,10 @@ impl StallDetector {
 
     /// Returns the action at `now`, with the totals `seen` and the expected data. Call it when the time of [`StallAction::Wait`]
     /// has come, and as soon as bytes arrive while a ping [is unanswered](Self::is_asking).
-    pub fn look(&mut self, now: Instant, seen: ReceivedSoFar, expects: Expectation) -> StallAction {
+    pub fn poll(&mut self, now: Instant, seen: ReceivedSoFar, expects: Expectation) -> StallAction {
         let before = std::mem::replace(&mut self.seen, seen);
         if seen.bytes != before.bytes && self.is_asking() {
-            self.hear(now, before);
+            self.record_arrival(now, before);
         }
         let expected = std::mem::replace(&mut self.expects, expects);
         if expects == Expectation::Nothing {
@@ -142,10 +142,10 @@ impl StallDetector {
             }
         }
         match self.phase {
-            StallPhase::Listening { since, before } => self.listen_on(now, since, before),
+            StallPhase::Listening { since, before } => self.end_listening(now, since, before),
             StallPhase::Asked { due, .. } | StallPhase::Racing { due } if now < due => StallAction::Wait(due),
             // Bytes that arrived meanwhile have not been read yet.
-            StallPhase::Asked { at, due } if now > due + LATE => {
+            StallPhase::Asked { at, due } if now > due + MAX_DELAY => {
                 let due = now + self.patience();
                 self.phase = StallPhase::Asked { at, due };
                 StallAction::Wait(due)
@@ -171,16 +171,16 @@ impl StallDetector {
     }
 
     /// Records that the other end was alive but had nothing to send, or no time: next time it is given longer.
-    pub fn was_busy(&mut self) {
-        self.busy = (self.busy * 2).min(MOST_BUSY);
+    pub fn record_busy(&mut self) {
+        self.busy = (self.busy * 2).min(MAX_BUSY_FACTOR);
     }
 
     /// Records that the link begins, or continues over another connection.
-    pub fn moved(&mut self, now: Instant, seen: ReceivedSoFar) {
+    pub fn record_move(&mut self, now: Instant, seen: ReceivedSoFar) {
         self.seen = seen;
         // If the last one received nothing either, the next is not dialled as soon.
         if self.moved_at.replace(self.seen.bytes) == Some(self.seen.bytes) {
-            self.was_busy();
+            self.record_busy();
         } else {
             self.busy = 1;
         }
@@ -193,7 +193,7 @@ impl StallDetector {
     }
 
     /// Records that bytes have arrived while a ping was unanswered.
-    fn hear(&mut self, now: Instant, before: ReceivedSoFar) {
+    fn record_arrival(&mut self, now: Instant, before: ReceivedSoFar) {
         if let StallPhase::Asked { at, .. } = self.phase
             && self.seen.acks > before.acks
         {
@@ -213,7 +213,7 @@ impl StallDetector {
     }
 
     /// Ends a listening period, if it is over.
-    fn listen_on(&mut self, now: Instant, since: Instant, before: ReceivedSoFar) -> StallAction {
+    fn end_listening(&mut self, now: Instant, since: Instant, before: ReceivedSoFar) -> StallAction {
         let silence = match self.expects {
             Expectation::Ack => LONGEST_SILENCE,
             _ => self.silence.min(self.longest()),
@@ -230,7 +230,7 @@ impl StallDetector {
         let arrivals = (self.seen.reads - before.reads).saturating_sub(self.seen.acks - before.acks);
         if arrivals > 1 {
             let pause = now.saturating_duration_since(since) / u32::try_from(arrivals).unwrap_or(u32::MAX);
-            self.silence = (pause * PERIODS).clamp(self.shortest(), self.longest());
+            self.silence = (pause * SILENCE_PERIODS).clamp(self.shortest(), self.longest());
         }
         self.listen(now);
         StallAction::Wait(now + self.silence)
@@ -273,29 +273,29 @@ impl SmoothedRtt {
 pub struct DialBudget {
     per_second: u32,
     /// The number of dials that may be made at once.
-    left: f64,
+    tokens: f64,
     since: Instant,
 }
 
 impl DialBudget {
     /// Creates a budget of `per_second` dials, a quarter of them at once.
     pub fn new(per_second: u32, now: Instant) -> Self {
-        Self { per_second, left: Self::most(per_second), since: now }
+        Self { per_second, tokens: Self::max_burst(per_second), since: now }
     }
 
     /// Takes one dial, if there is one.
     pub fn take(&mut self, now: Instant) -> bool {
         let more = now.saturating_duration_since(self.since).as_secs_f64() * f64::from(self.per_second);
-        self.left = (self.left + more).min(Self::most(self.per_second));
+        self.tokens = (self.tokens + more).min(Self::max_burst(self.per_second));
         self.since = now;
-        if self.left < 1.0 {
+        if self.tokens < 1.0 {
             return false;
         }
-        self.left -= 1.0;
+        self.tokens -= 1.0;
         true
     }
 
-    fn most(per_second: u32) -> f64 {
+    fn max_burst(per_second: u32) -> f64 {
         if per_second == 0 { 0.0 } else { (f64::from(per_second) / 4.0).max(1.0) }
     }
 }

@@ -85,7 +85,7 @@ impl Side {
     fn new() -> Self {
         Self {
             flow: SendStream::new(WINDOW, BufferPool::default()).in_pieces_of(PIECE),
-            received: RecvCounter::every(TELL),
+            received: RecvCounter::acknowledging_every(TELL),
             buffer: BytesMut::new(),
             wire: VecDeque::new(),
         }
@@ -114,13 +114,13 @@ impl Side {
         let before = self.buffer.len();
         self.buffer.extend(bytes);
         self.received.add(self.buffer.len() - before);
-        if let Some(bytes) = self.received.tell() {
-            self.flow.keep_up(FrameKind::Ack, bytes);
+        if let Some(bytes) = self.received.take_ack() {
+            self.flow.append_keep_alive(FrameKind::Ack, bytes);
         }
         let mut frames = Vec::new();
         while let Some(frame) = frame::take(&mut self.buffer, LONGEST).expect("nobody writes nonsense") {
             match frame.header.kind {
-                FrameKind::Ping => self.flow.keep_up(FrameKind::Ack, self.received.tell_now()),
+                FrameKind::Ping => self.flow.append_keep_alive(FrameKind::Ack, self.received.take_ack_now()),
                 FrameKind::Ack => drop(self.flow.acknowledge(frame.header.id).expect("nobody lies")),
                 _ => frames.push(frame),
             }
@@ -183,7 +183,7 @@ impl History {
             Event::Write { by, bytes } if self.is_attached => self.side(by).write(usize::from(bytes)),
             Event::Arrive { at, bytes } => self.arrive(at, usize::from(bytes)),
             Event::Handle => self.handle(),
-            Event::Ping { by } => self.side(by).flow.keep_up(FrameKind::Ping, 0),
+            Event::Ping { by } => self.side(by).flow.append_keep_alive(FrameKind::Ping, 0),
             Event::Wait { ms } => self.wait(Duration::from_millis(ms.into())),
             Event::Cut => self.cut(),
             Event::Resume if !self.is_attached => self.resume(),
@@ -204,7 +204,7 @@ impl History {
         if beside {
             let mut frame = Vec::new();
             frame::write(&mut frame, header, &payload);
-            self.caller.flow.share(Bytes::from(frame));
+            self.caller.flow.append_shared(Bytes::from(frame));
         } else {
             self.caller.push(header, &payload);
         }
@@ -216,9 +216,9 @@ impl History {
         self.number();
         let within = u32::try_from(within.as_millis()).expect("a byte");
         let payload = [&within.to_le_bytes()[..], &more.to_le_bytes(), &number.to_le_bytes()].concat();
-        let begin = self.caller.flow.placed();
+        let begin = self.caller.flow.appended_bytes();
         self.caller.push(Header::new(FrameKind::Request, id.to_wire()), &payload);
-        self.calls.placed(id, begin..self.caller.flow.placed());
+        self.calls.set_bytes(id, begin..self.caller.flow.appended_bytes());
         self.open.insert(number, id);
     }
 
@@ -325,7 +325,7 @@ impl History {
                     // A payload stored beside the batch.
                     let mut frame = Bytes::from(frame);
                     let head = frame.split_to(20);
-                    self.service.flow.bulk(id, [head, frame]);
+                    self.service.flow.append_long(id, [head, frame]);
                 } else {
                     self.service.push(header, &reply);
                 }
@@ -366,7 +366,7 @@ impl History {
     fn die(&mut self) {
         self.cut();
         let mut lost = Vec::new();
-        self.calls.end(self.caller.flow.handed(), |number, fate| lost.push((*number, fate)));
+        self.calls.end_all(self.caller.flow.highest_written(), |number, fate| lost.push((*number, fate)));
         for (number, fate) in lost {
             self.end(number, Outcome::Lost(fate));
         }
@@ -386,7 +386,7 @@ impl History {
         for _ in 0..10_000 {
             for end in [End::Caller, End::Service] {
                 if self.side(end).flow.has_unacked() {
-                    self.side(end).flow.keep_up(FrameKind::Ping, 0);
+                    self.side(end).flow.append_keep_alive(FrameKind::Ping, 0);
                 }
                 self.side(end).write(10 * LONGEST);
             }
@@ -394,7 +394,7 @@ impl History {
             self.arrive(End::Caller, usize::MAX);
             self.handle();
             let has_content = self.caller.flow.has_unacked() || self.service.flow.has_unacked();
-            let waits = self.caller.flow.waiting() + self.service.flow.waiting() > 0;
+            let waits = self.caller.flow.pending_bytes() + self.service.flow.pending_bytes() > 0;
             if !has_content && !waits && self.waiting.is_empty() {
                 assert!(self.open.is_empty(), "while both live, every reply arrives");
                 return self.wait(Duration::from_secs(10));
@@ -463,19 +463,19 @@ proptest! {
 fn short_frames_are_sent_between_the_alternating_pieces_of_long_ones() {
     let mut side = Side::new();
     for id in [1, 2] {
-        side.flow.bulk(id, [Bytes::from(vec![id as u8; 10 * PIECE])]);
+        side.flow.append_long(id, [Bytes::from(vec![id as u8; 10 * PIECE])]);
     }
-    side.flow.bulk(3, [Bytes::from(vec![3; 5]), Bytes::from(vec![4; PIECE])]);
-    assert_eq!((side.flow.placed(), side.flow.waiting()), (0, 21 * PIECE as u64 + 5));
-    while side.flow.waiting() > 0 {
+    side.flow.append_long(3, [Bytes::from(vec![3; 5]), Bytes::from(vec![4; PIECE])]);
+    assert_eq!((side.flow.appended_bytes(), side.flow.pending_bytes()), (0, 21 * PIECE as u64 + 5));
+    while side.flow.pending_bytes() > 0 {
         // A line that hardly ever accepts all of it.
         side.write(2 * PIECE);
-        if side.flow.has_bulk() {
-            let before = side.flow.placed() - side.flow.handed();
+        if side.flow.has_long_frames() {
+            let before = side.flow.appended_bytes() - side.flow.highest_written();
             assert!(before <= 2 * (PIECE + 16) as u64, "{before} bytes leave before a short frame");
             side.push(Header::new(FrameKind::Reply, 100), b"");
         }
-        let handed = side.flow.handed();
+        let handed = side.flow.highest_written();
         side.flow.acknowledge(handed).expect("it has left");
     }
     let bytes = side.wire.make_contiguous();
@@ -496,18 +496,18 @@ fn short_frames_are_sent_between_the_alternating_pieces_of_long_ones() {
 fn a_revoked_reply_is_not_sent_and_the_remainder_precedes_the_end() {
     let mut side = Side::new();
     for id in [1, 2] {
-        side.flow.bulk(id, [Bytes::from(vec![id as u8; 3 * PIECE])]);
+        side.flow.append_long(id, [Bytes::from(vec![id as u8; 3 * PIECE])]);
     }
     side.write(LONGEST);
     side.flow.revoke(1);
     side.flow.revoke(7);
-    assert!(side.flow.has_bulk());
-    side.flow.append_bulk();
-    side.flow.keep_up(FrameKind::Bye, 0);
-    assert!(!side.flow.has_bulk());
-    while side.flow.waiting() > 0 {
+    assert!(side.flow.has_long_frames());
+    side.flow.append_all_long();
+    side.flow.append_keep_alive(FrameKind::Bye, 0);
+    assert!(!side.flow.has_long_frames());
+    while side.flow.pending_bytes() > 0 {
         side.write(LONGEST);
-        let handed = side.flow.handed();
+        let handed = side.flow.highest_written();
         side.flow.acknowledge(handed).expect("it has left");
     }
     let bytes = side.wire.make_contiguous();

@@ -20,7 +20,7 @@ pub struct Unacked {
     end: u64,
     /// The number of bytes that the other end has.
     acknowledged: u64,
-    spares: BufferPool,
+    buffer_pool: BufferPool,
 }
 
 /// An acknowledgement of bytes that were never written, or a request for bytes that were acknowledged: the other end is broken,
@@ -37,9 +37,9 @@ pub struct InvalidAck {
 }
 
 impl Unacked {
-    /// Creates an empty buffer. The memory of batches goes to `spares`.
-    pub fn new(spares: BufferPool) -> Self {
-        Self { spares, ..Self::default() }
+    /// Creates an empty buffer. The memory of batches goes to `buffer_pool`.
+    pub fn new(buffer_pool: BufferPool) -> Self {
+        Self { buffer_pool, ..Self::default() }
     }
 
     /// Returns the number of bytes that were added since the beginning.
@@ -53,15 +53,15 @@ impl Unacked {
     }
 
     /// Adds the next piece of the stream.
-    pub fn keep(&mut self, piece: Chunk) {
+    pub fn push(&mut self, piece: Chunk) {
         self.seal();
         self.end += piece.len() as u64;
         self.pieces.push_back(piece);
         self.drop_acknowledged();
     }
 
-    /// Adds a few bytes like [`Unacked::keep`], by copying them.
-    pub fn keep_copy(&mut self, bytes: &[u8]) {
+    /// Adds a few bytes like [`Unacked::push`], by copying them.
+    pub fn push_copy(&mut self, bytes: &[u8]) {
         if self.acknowledged >= self.end + bytes.len() as u64 {
             self.end += bytes.len() as u64;
             return self.drop_acknowledged();
@@ -74,8 +74,8 @@ impl Unacked {
     }
 
     /// Returns memory for the next batch, which may grow to `bytes`.
-    pub fn spare(&mut self, bytes: usize) -> Vec<u8> {
-        self.spares.take(bytes)
+    pub fn take_buffer(&mut self, bytes: usize) -> Vec<u8> {
+        self.buffer_pool.take(bytes)
     }
 
     /// Records that the other end has the first `bytes` of the stream, of which `written` have been written.
@@ -96,7 +96,7 @@ impl Unacked {
     ///
     /// # Errors
     /// [`InvalidAck`] if that byte is no longer kept, or was never written; nothing has changed.
-    pub fn take_back(&mut self, from: u64, written: u64) -> Result<(VecDeque<Chunk>, usize), InvalidAck> {
+    pub fn rewind(&mut self, from: u64, written: u64) -> Result<(VecDeque<Chunk>, usize), InvalidAck> {
         if from < self.acknowledged {
             return Err(InvalidAck { claimed: from, first: self.acknowledged, written });
         }
@@ -121,7 +121,7 @@ impl Unacked {
             }
             self.begin = end;
             if let Some(Chunk::Batch(batch)) = self.pieces.pop_front() {
-                self.spares.give(batch);
+                self.buffer_pool.give(batch);
             }
         }
         if self.acknowledged >= self.end {

@@ -13,13 +13,13 @@ use crate::codec::DetachedBlob;
 pub const SLICES: usize = 128;
 
 /// The approximate maximum size of one system call: a longer one is slower than two.
-const MOST_BYTES: usize = 640 << 10;
+const MAX_CALL_BYTES: usize = 640 << 10;
 
 /// The size below which a batch is copied when it is kept, so that its memory can be reused for the next one at once.
 const COPIED_BYTES: usize = 16 << 10;
 
 /// The capacity beyond which memory is returned to the allocator when a batch has left most of it unused.
-const KEEP_BYTES: usize = 512 << 10;
+const MAX_IDLE_BYTES: usize = 512 << 10;
 
 /// Bytes in the order in which they are sent.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub struct WriteBatch {
     pieces: VecDeque<Chunk>,
     batch: Vec<u8>,
     /// The number of bytes of the first piece, or of the batch, that have been sent already, or need not be sent again.
-    left: usize,
+    sent: usize,
 }
 
 impl WriteBatch {
@@ -43,7 +43,7 @@ impl WriteBatch {
     }
 
     /// Adds bytes without copying them.
-    pub fn share(&mut self, bytes: Bytes) {
+    pub fn push_shared(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
             return;
         }
@@ -59,7 +59,7 @@ impl WriteBatch {
         for DetachedBlob { at, bytes } in blobs {
             let rest = self.batch.split_off(at - sealed);
             sealed = at;
-            self.share(bytes);
+            self.push_shared(bytes);
             self.batch = rest;
         }
     }
@@ -67,8 +67,8 @@ impl WriteBatch {
     /// Fills `slices` with the next pieces to send; returns their number.
     pub fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
         let whole = self.pieces.iter().map(|piece| &piece[..]).chain(Some(&self.batch[..]));
-        let mut skip = self.left;
-        let (mut count, mut room) = (0, MOST_BYTES);
+        let mut skip = self.sent;
+        let (mut count, mut room) = (0, MAX_CALL_BYTES);
         for (slice, piece) in slices.iter_mut().zip(whole.filter(|piece| !piece.is_empty())) {
             let piece = &piece[std::mem::take(&mut skip)..];
             let piece = &piece[..piece.len().min(room)];
@@ -84,47 +84,47 @@ impl WriteBatch {
 
     /// Returns the batch, if there are no other pieces.
     pub fn only_batch(&self) -> Option<&[u8]> {
-        self.pieces.is_empty().then(|| &self.batch[self.left..])
+        self.pieces.is_empty().then(|| &self.batch[self.sent..])
     }
 
     /// Records that the first `bytes` have been sent, and moves the completely sent pieces to `sent`.
     pub fn advance(&mut self, bytes: usize, sent: &mut Unacked) {
-        self.left += bytes;
+        self.sent += bytes;
         while let Some(first) = self.pieces.front() {
-            if self.left < first.len() {
+            if self.sent < first.len() {
                 return;
             }
-            self.left -= first.len();
+            self.sent -= first.len();
             if let Some(first) = self.pieces.pop_front() {
-                sent.keep(first);
+                sent.push(first);
             }
         }
-        if self.left < self.batch.len() || self.batch.is_empty() {
+        if self.sent < self.batch.len() || self.batch.is_empty() {
             return;
         }
-        self.left = 0;
+        self.sent = 0;
         if self.batch.len() < COPIED_BYTES {
-            sent.keep_copy(&self.batch);
+            sent.push_copy(&self.batch);
             if self.batch.len() < self.batch.capacity() / 4 {
-                self.batch.shrink_to(KEEP_BYTES);
+                self.batch.shrink_to(MAX_IDLE_BYTES);
             }
             self.batch.clear();
         } else {
-            let next = sent.spare(self.batch.len());
-            sent.keep(Chunk::Batch(std::mem::replace(&mut self.batch, next)));
+            let next = sent.take_buffer(self.batch.len());
+            sent.push(Chunk::Batch(std::mem::replace(&mut self.batch, next)));
         }
     }
 
     /// Returns the number of sent bytes of a piece that has not been moved to an [`Unacked`].
-    pub fn left(&self) -> usize {
-        self.left
+    pub fn sent(&self) -> usize {
+        self.sent
     }
 
     /// Inserts `pieces` in front; their first `left` bytes need not be sent again.
     pub fn put_back(&mut self, mut pieces: VecDeque<Chunk>, left: usize) {
         pieces.append(&mut self.pieces);
         self.pieces = pieces;
-        self.left = left;
+        self.sent = left;
     }
 
     /// Returns the byte at `at`, counted from the first that has not been moved to an [`Unacked`], if it may be changed.
@@ -171,8 +171,8 @@ mod tests {
             let (mut outgoing, mut sent) = (WriteBatch::default(), Unacked::default());
             outgoing.batch().extend_from_slice(b"ab");
             outgoing.advance(1, &mut sent);
-            outgoing.share(Bytes::from_static(b"cde"));
-            outgoing.share(Bytes::from_static(b""));
+            outgoing.push_shared(Bytes::from_static(b"cde"));
+            outgoing.push_shared(Bytes::from_static(b""));
             outgoing.batch().extend_from_slice(b"fgh");
             let mut left = Vec::new();
             while !outgoing.is_empty() {
@@ -192,10 +192,10 @@ mod tests {
     fn one_call_is_not_given_more_than_it_moves_well() {
         let (mut outgoing, mut sent) = (WriteBatch::default(), Unacked::default());
         outgoing.batch().push(1);
-        outgoing.share(vec![2; MOST_BYTES].into());
-        outgoing.share(vec![3; 10].into());
+        outgoing.push_shared(vec![2; MAX_CALL_BYTES].into());
+        outgoing.push_shared(vec![3; 10].into());
         let first = all(&outgoing);
-        assert!(first.len() == MOST_BYTES && first[0] == 1 && first[1..].iter().all(|byte| *byte == 2));
+        assert!(first.len() == MAX_CALL_BYTES && first[0] == 1 && first[1..].iter().all(|byte| *byte == 2));
         outgoing.advance(first.len(), &mut sent);
         assert_eq!(all(&outgoing), [2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
     }
@@ -204,7 +204,7 @@ mod tests {
     fn a_byte_is_found_where_it_lies_unless_its_memory_is_shared() {
         let mut outgoing = WriteBatch::default();
         outgoing.batch().extend_from_slice(b"ab");
-        outgoing.share(Bytes::from_static(b"cde"));
+        outgoing.push_shared(Bytes::from_static(b"cde"));
         outgoing.batch().extend_from_slice(b"fgh");
         for (at, byte) in [(1, Some(b'b')), (2, None), (4, None), (5, Some(b'f')), (7, Some(b'h')), (8, None)]
         {

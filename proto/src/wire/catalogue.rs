@@ -46,7 +46,7 @@ impl Catalogue {
 
     /// Negotiates the encodings of a type with this name and these fingerprints: bincode if both ends have the same fingerprint.
     /// Returns `None` if the endpoint does not handle it.
-    pub fn passage(
+    pub fn negotiate(
         &self,
         name: &str,
         message: Option<Fingerprint>,
@@ -56,8 +56,8 @@ impl Catalogue {
         let entry = &self.entries[slot];
         Some(NegotiatedType {
             slot: u16::try_from(slot).ok()?,
-            message: agreed(message, entry.message),
-            reply: agreed(reply, entry.reply),
+            message: negotiated_encoding(message, entry.message),
+            reply: negotiated_encoding(reply, entry.reply),
         })
     }
 
@@ -86,7 +86,7 @@ impl Catalogue {
 }
 
 /// Returns the encoding that both ends can use: bincode contains no names, so the shapes must be the same.
-pub fn agreed(ours: Option<Fingerprint>, theirs: Option<Fingerprint>) -> Encoding {
+pub fn negotiated_encoding(ours: Option<Fingerprint>, theirs: Option<Fingerprint>) -> Encoding {
     match (ours, theirs) {
         (Some(ours), Some(theirs)) if ours == theirs => Encoding::Bincode,
         _ => Encoding::MessagePack,
@@ -107,16 +107,16 @@ mod tests {
     fn bincode_is_for_equal_fingerprints_only() {
         let catalogue = Catalogue::new(vec![entry("A"), entry("B")]);
         let (same, other) = (type_info::<u32>().fingerprint(), type_info::<u64>().fingerprint());
-        let passage = catalogue.passage("B", same, same).expect("handled");
+        let passage = catalogue.negotiate("B", same, same).expect("handled");
         assert_eq!(
             (passage.slot, passage.message, passage.reply),
             (1, Encoding::Bincode, Encoding::MessagePack)
         );
         for fingerprint in [other, None] {
-            let passage = catalogue.passage("A", fingerprint, None).expect("handled");
+            let passage = catalogue.negotiate("A", fingerprint, None).expect("handled");
             assert_eq!((passage.slot, passage.message), (0, Encoding::MessagePack));
         }
-        assert_eq!(catalogue.passage("C", same, same), None);
+        assert_eq!(catalogue.negotiate("C", same, same), None);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use bytes::Bytes;
 use crate::wire::frame::{self, Frame, FrameError, Frames};
 
 /// The maximum memory reserved for a frame of which less has arrived.
-const FIRST_BYTES: usize = 32 << 10;
+const INITIAL_BYTES: usize = 32 << 10;
 
 /// The maximum memory reserved because another frame was as long.
-const MOST_GUESSED: usize = (1 << 20) + frame::OVERHEAD_BYTES;
+const MAX_GUESSED_BYTES: usize = (1 << 20) + frame::OVERHEAD_BYTES;
 
 /// The received part of a frame that is sent in pieces, see [`FrameKind::Piece`](frame::FrameKind::Piece). It grows with the
 /// received bytes, because their total is not announced.
@@ -43,7 +43,7 @@ impl FragmentBuffer {
         let room = limit.checked_sub(bytes.len()).filter(|room| *room >= piece.len());
         let room = room.ok_or(FragmentError::TooLong { limit })?;
         if bytes.capacity() - bytes.len() < piece.len() {
-            let guess = if bytes.len() < FIRST_BYTES { 0 } else { guess.min(MOST_GUESSED) };
+            let guess = if bytes.len() < INITIAL_BYTES { 0 } else { guess.min(MAX_GUESSED_BYTES) };
             // Otherwise the capacity doubles each time, up to the maximum.
             let more = piece.len().max(bytes.len()).max(guess.saturating_sub(bytes.len()));
             bytes.reserve_exact(more.min(room));
@@ -58,10 +58,10 @@ impl FragmentBuffer {
     /// [`FragmentError`].
     pub fn reply(self, id: u64) -> Result<Frame, FragmentError> {
         let bytes = Bytes::from(self.0);
-        let whole = frame::cut(&bytes, bytes.len())?.whole;
+        let whole = frame::cut(&bytes, bytes.len())?.complete_bytes;
         let mut frames = Frames::new(&bytes);
         match frames.next() {
-            Some((header, payload)) if frames.left() == 0 && whole == bytes.len() => {
+            Some((header, payload)) if frames.remaining() == 0 && whole == bytes.len() => {
                 if header.kind != frame::FrameKind::Reply || header.id != id {
                     return Err(FragmentError::NotTheReply);
                 }
@@ -135,8 +135,8 @@ mod tests {
             pieces.0.capacity()
         };
         assert!(reserved(10, usize::MAX) < 100, "for a few bytes nothing");
-        assert!(reserved(FIRST_BYTES, usize::MAX) < FIRST_BYTES + 100);
+        assert!(reserved(INITIAL_BYTES, usize::MAX) < INITIAL_BYTES + 100);
         assert_eq!(reserved(1, 100_000), 100_000);
-        assert_eq!(reserved(100_000, usize::MAX), MOST_GUESSED, "whatever the other had");
+        assert_eq!(reserved(100_000, usize::MAX), MAX_GUESSED_BYTES, "whatever the other had");
     }
 }

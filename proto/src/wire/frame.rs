@@ -69,17 +69,20 @@ mod tests {
         assert_eq!([one, two - one, three - two], [HEADER_BYTES + ID_BYTES + 5, HEADER_BYTES, one]);
         for end in 0..bytes.len() {
             let cut = cut(&bytes[..end], LIMIT).expect("well-formed");
-            assert_eq!(cut.whole, [0, one, two].into_iter().rfind(|whole| *whole <= end).unwrap_or(0));
-            let known = end - cut.whole >= LENGTH_BYTES;
+            assert_eq!(
+                cut.complete_bytes,
+                [0, one, two].into_iter().rfind(|whole| *whole <= end).unwrap_or(0)
+            );
+            let known = end - cut.complete_bytes >= LENGTH_BYTES;
             assert_eq!(cut.next.is_some(), known, "at {end}");
         }
-        let contents = FrameContents { frames: 3, tells: 1, highest_slot: 9, upkeep: 0, flags: BINCODE };
-        assert_eq!(cut(&bytes, LIMIT), Ok(WholeFrames { whole: three, contents, next: None }));
+        let contents = FrameContents { frames: 3, tells: 1, highest_slot: 9, keep_alives: 0, flags: BINCODE };
+        assert_eq!(cut(&bytes, LIMIT), Ok(WholeFrames { complete_bytes: three, contents, next: None }));
         let mut frames = Frames::new(&bytes);
         assert_eq!(frames.next(), Some((header(), &b"first"[..])));
         assert_eq!(frames.next(), Some((tell, &b""[..])));
-        assert_eq!((frames.left(), frames.next()), (one, Some((header(), &b"third"[..]))));
-        assert_eq!((frames.left(), frames.next()), (0, None));
+        assert_eq!((frames.remaining(), frames.next()), (one, Some((header(), &b"third"[..]))));
+        assert_eq!((frames.remaining(), frames.next()), (0, None));
     }
 
     #[test]
@@ -88,7 +91,11 @@ mod tests {
             let mut bytes = Vec::new();
             write(&mut bytes, Header::new(kind, 0), &[0; LIMIT]);
             for end in 0..bytes.len() {
-                assert_eq!(cut(&bytes[..end], LIMIT).map(|cut| cut.whole), Ok(0), "{kind:?} at {end}");
+                assert_eq!(
+                    cut(&bytes[..end], LIMIT).map(|cut| cut.complete_bytes),
+                    Ok(0),
+                    "{kind:?} at {end}"
+                );
             }
             write(&mut bytes, Header::new(kind, 0), &[0; LIMIT + 1]);
             assert!(matches!(cut(&bytes, LIMIT), Err(FrameError::TooLong { .. })));

@@ -221,8 +221,8 @@ pub fn parse_answer(bytes: &[u8]) -> Result<Option<(HelloAnswer, usize)>, HelloE
 ///
 /// # Errors
 /// [`HelloError`]: this is not a greeting.
-pub fn wanted(bytes: &[u8]) -> Result<usize, HelloError> {
-    Ok(match whole(bytes)? {
+pub fn missing_bytes(bytes: &[u8]) -> Result<usize, HelloError> {
+    Ok(match complete_length(bytes)? {
         Some(end) => end.saturating_sub(bytes.len()),
         None => PREFIX_BYTES - bytes.len(),
     })
@@ -238,14 +238,14 @@ fn encode<T: Serialize>(body: &T) -> Vec<u8> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(T, usize)>, HelloError> {
-    let Some(end) = whole(bytes)? else { return Ok(None) };
+    let Some(end) = complete_length(bytes)? else { return Ok(None) };
     let Some(body) = bytes.get(PREFIX_BYTES..end) else { return Ok(None) };
     let body = control::from_bytes(body).map_err(HelloError::Invalid)?;
     Ok(Some((body, end)))
 }
 
 /// Returns the length of the greeting that begins with `bytes`; `None` while its prefix is incomplete.
-fn whole(bytes: &[u8]) -> Result<Option<usize>, HelloError> {
+fn complete_length(bytes: &[u8]) -> Result<Option<usize>, HelloError> {
     let known = bytes.len().min(3);
     if bytes[..known] != MAGIC[..known] {
         return Err(HelloError::NotMeshzero { guess: guess(bytes) });
@@ -337,11 +337,11 @@ mod tests {
         bytes.extend_from_slice(b"what follows");
         let mut read = 0;
         while read < length {
-            let wanted = wanted(&bytes[..read]).expect("a greeting");
+            let wanted = missing_bytes(&bytes[..read]).expect("a greeting");
             assert!(wanted > 0 && read + wanted <= length, "{read} + {wanted}");
             read += wanted;
         }
-        assert_eq!(wanted(&bytes[..length]), Ok(0));
+        assert_eq!(missing_bytes(&bytes[..length]), Ok(0));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub const FIRST_BYTES: usize = 6;
 pub fn recognise(first: &[u8]) -> Result<Protocol, HelloError> {
     match first.first() {
         Some(&zmtp::FIRST_BYTE) => Ok(Protocol::Zmtp),
-        _ => hello::wanted(first).map(|_| Protocol::Meshzero),
+        _ => hello::missing_bytes(first).map(|_| Protocol::Meshzero),
     }
 }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::control;
 
 /// The maximum number of names that are kept of a received refusal: it is shown to people, and its sender chose its length.
-const MOST_NAMES: usize = 256;
-const MOST_TEXT_BYTES: usize = 1_024;
+const MAX_NAMES: usize = 256;
+const MAX_TEXT_BYTES: usize = 1_024;
 
 /// The reason why a request was refused. The endpoint is alive and reports it; the handler did not give a reply.
 ///
@@ -84,7 +84,7 @@ fn listed(names: &[String]) -> String {
 }
 
 fn cut(text: &mut String) {
-    let end = (0..=MOST_TEXT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=MAX_TEXT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     text.truncate(end);
     text.shrink_to_fit();
 }
@@ -125,7 +125,7 @@ impl Refusal {
     fn cut(mut self) -> Self {
         match &mut self {
             Self::NoHandler { message, handles } => {
-                handles.truncate(MOST_NAMES);
+                handles.truncate(MAX_NAMES);
                 handles.shrink_to_fit();
                 handles.iter_mut().chain([message]).for_each(cut);
             }
@@ -168,7 +168,7 @@ mod tests {
         let Refusal::NoHandler { message, handles } = Refusal::from_bytes(&long.to_bytes()) else {
             panic!("it is another refusal by now")
         };
-        assert_eq!((message.len(), handles.len(), handles[0].len()), (1_024, MOST_NAMES, 1_024));
+        assert_eq!((message.len(), handles.len(), handles[0].len()), (1_024, MAX_NAMES, 1_024));
         let text = Refusal::BadReply { problem: "x".repeat(1 << 20) };
         assert!(Refusal::from_bytes(&text.to_bytes()).to_string().len() < 2_000);
     }

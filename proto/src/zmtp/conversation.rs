@@ -10,7 +10,7 @@ use super::greeting::{self, GREETING_BYTES};
 const COMMAND_BYTES: usize = 8 << 10;
 
 /// The maximum number of frames in one message. REQ and SUB send two, and proxies add one each.
-const MOST_FRAMES: usize = 64;
+const MAX_FRAMES: usize = 64;
 
 /// The reason why a conversation cannot continue. It costs only its own connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum ZmtpError {
     NoGreeting,
     /// An older version.
     #[error("the other end speaks ZMTP {0}; the oldest supported version is 3.0, of libzmq 4.0")]
-    Old(u8),
+    UnsupportedVersion(u8),
     /// A security mechanism other than NULL.
     #[error("the other end requires the security mechanism {0:?}; only NULL is supported")]
     Mechanism(String),
@@ -36,7 +36,7 @@ pub enum ZmtpError {
         limit: usize,
     },
     /// A message has more frames than the limit.
-    #[error("a message of more than {MOST_FRAMES} frames")]
+    #[error("a message of more than {MAX_FRAMES} frames")]
     TooManyFrames,
     /// A command that cannot be read.
     #[error("a command that cannot be read")]
@@ -49,7 +49,7 @@ pub enum ZmtpError {
     OutOfOrder,
     /// The other end closes the connection.
     #[error("the other end gave up: {0:?}")]
-    GivenUp(String),
+    Closed(String),
 }
 
 /// A received event.
@@ -142,7 +142,7 @@ impl ZmtpMachine {
                 (self.stage, self.socket) = (ConversationStage::Open, Some(ready.socket));
                 Some(ZmtpEvent::Ready { socket: ready.socket, is_meshzero: ready.is_meshzero })
             }
-            ZmtpCommand::Error(reason) => return Err(ZmtpError::GivenUp(reason)),
+            ZmtpCommand::Error(reason) => return Err(ZmtpError::Closed(reason)),
             ZmtpCommand::Subscribe(prefix) if is_open => Some(ZmtpEvent::Subscribe(prefix)),
             ZmtpCommand::Cancel(prefix) if is_open => Some(ZmtpEvent::Cancel(prefix)),
             ZmtpCommand::Ping(context) if is_open => Some(ZmtpEvent::Ping(context)),
@@ -166,7 +166,7 @@ impl ZmtpMachine {
                 }));
             }
         }
-        if self.frames.len() >= MOST_FRAMES {
+        if self.frames.len() >= MAX_FRAMES {
             return Err(ZmtpError::TooManyFrames);
         }
         self.length += content.len();

@@ -37,7 +37,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<bool, ZmtpError> {
     if let Some(&version) = bytes.get(MAJOR)
         && version < OLDEST
     {
-        return Err(ZmtpError::Old(version));
+        return Err(ZmtpError::UnsupportedVersion(version));
     }
     let Some(whole) = bytes.get(..GREETING_BYTES) else { return Ok(false) };
     let mechanism = &whole[MECHANISM];

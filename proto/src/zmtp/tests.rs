@@ -122,7 +122,7 @@ fn strangers_and_other_versions_are_distinguished() {
     let error = |bytes: &[u8]| events(bytes, 1, 100).expect_err("it is no conversation");
     assert_eq!(error(b"GET / HTTP/1.1"), ZmtpError::NoGreeting);
     assert_eq!(error(b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x00"), ZmtpError::NoGreeting);
-    assert_eq!(error(b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x01"), ZmtpError::Old(1));
+    assert_eq!(error(b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x01"), ZmtpError::UnsupportedVersion(1));
     let mut curve = greeting();
     curve[12..17].copy_from_slice(b"CURVE");
     assert_eq!(error(&curve), ZmtpError::Mechanism("CURVE".to_owned()));
@@ -131,7 +131,7 @@ fn strangers_and_other_versions_are_distinguished() {
     assert_eq!(error(&unknown), ZmtpError::SocketType("RADIO".to_owned()));
     let mut given_up = greeting().to_vec();
     write_error(&mut given_up, "no room");
-    assert_eq!(error(&given_up), ZmtpError::GivenUp("no room".to_owned()));
+    assert_eq!(error(&given_up), ZmtpError::Closed("no room".to_owned()));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn join(threads: Vec<thread::JoinHandle<()>>) {
 fn check(stream: &[u8]) {
     let mut frames = Frames::new(stream);
     let mut arrived: Vec<_> = frames.by_ref().collect();
-    assert_eq!(frames.left(), 0, "half a frame has arrived: {stream:?}");
+    assert_eq!(frames.remaining(), 0, "half a frame has arrived: {stream:?}");
     arrived.retain(|(header, _)| header.kind != FrameKind::Ack);
     assert_eq!(arrived.pop().map(|(header, _)| header.kind), Some(FrameKind::Bye));
     for sender in 0..SENDERS {

@@ -41,5 +41,5 @@ impl NegotiatedTypes {
 /// catalogue.
 pub(crate) fn find<M: NetMessage>(catalogue: &Catalogue, name: &str) -> Option<NegotiatedType> {
     let (message, reply) = (codec::type_info::<M>(), codec::type_info::<M::Result>());
-    catalogue.passage(name, message.fingerprint(), reply.fingerprint())
+    catalogue.negotiate(name, message.fingerprint(), reply.fingerprint())
 }

@@ -231,7 +231,7 @@ impl Link {
         let mut begun = RequestGuard { calls, id, placed: false };
         let placed = push(self, id, pace)?;
         begun.placed = true;
-        begun.calls.placed(id, placed.bytes());
+        begun.calls.set_bytes(id, placed.bytes());
         if begun.calls.poll_timeout() != before {
             self.earlier.notify_one();
         }

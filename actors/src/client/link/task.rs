@@ -101,7 +101,7 @@ impl LinkProtocol for ReplyReader {
         loop {
             let (frames, contents) = incoming.read_batch(&link.outbox).await?;
             let mut is_over = false;
-            if contents.upkeep > 0 {
+            if contents.keep_alives > 0 {
                 for (header, _) in Frames::new(&frames) {
                     is_over |= handle_control_frame(header, incoming, &link.outbox)?;
                 }

@@ -93,17 +93,17 @@ async fn race(
 ) -> Option<Handshaken> {
     let Some(mut dials) = dials else { return std::future::pending().await };
     let outbox = link.outbox();
-    stall.moved(clock::now(), progress.seen());
+    stall.record_move(clock::now(), progress.seen());
     // The bytes that had been written when the peer was pinged.
     let mut written = 0;
     loop {
         let (was_asking, seen) = (stall.is_asking(), progress.seen());
         let expects = expects(link);
-        let step = stall.look(clock::now(), seen, expects);
+        let step = stall.poll(clock::now(), seen, expects);
         if was_asking && !stall.is_asking() {
             // The old connection has recovered first.
             if dials.connected() > 0 {
-                stall.was_busy();
+                stall.record_busy();
             }
             dials.give_up();
         }
@@ -143,7 +143,7 @@ async fn race(
                     }
                 }
                 Some(_) => {
-                    stall.was_busy();
+                    stall.record_busy();
                     dials.give_up();
                 }
                 None => {

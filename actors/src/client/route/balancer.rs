@@ -87,14 +87,14 @@ impl Route {
 
     #[cold]
     fn succeeded(&self, instance: InstanceId) {
-        self.health.change(|outliers| outliers.succeeded(instance));
+        self.health.change(|outliers| outliers.record_success(instance));
     }
 
     /// Notes that a call to an instance has failed.
     #[cold]
     pub(crate) fn failed(&self, instance: InstanceId) {
         let is_set_aside = self.health.change(|outliers| {
-            let is_set_aside = outliers.failed(instance, clock::now(), fastrand::f64());
+            let is_set_aside = outliers.record_failure(instance, clock::now(), fastrand::f64());
             if is_set_aside {
                 self.health.counters.set_aside.count();
                 self.sort(outliers);
@@ -123,7 +123,7 @@ impl Route {
 
     fn probed(&self, instance: InstanceId, finding: ProbeResult) {
         let works = self.health.change(|outliers| {
-            let works = outliers.probed(instance, finding, clock::now(), fastrand::f64());
+            let works = outliers.record_probe(instance, finding, clock::now(), fastrand::f64());
             if works {
                 self.sort(outliers);
             }
@@ -159,7 +159,7 @@ impl Probe {
         if !route.health.has_ejected() {
             return None;
         }
-        let instance = route.health.change(|outliers| outliers.probe(clock::now()))?;
+        let instance = route.health.change(|outliers| outliers.next_probe(clock::now()))?;
         Some(Self { route: Arc::clone(route), instance, is_over: false })
     }
 
@@ -179,7 +179,7 @@ impl Probe {
 impl Drop for Probe {
     fn drop(&mut self) {
         if !self.is_over {
-            self.route.probed(self.instance, ProbeResult::Nothing);
+            self.route.probed(self.instance, ProbeResult::Inconclusive);
         }
     }
 }

@@ -57,8 +57,8 @@ impl Health {
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Outliers<InstanceId>) -> T) -> T {
         let mut state = self.lock();
         let changed = change(&mut state.outliers);
-        self.is_troubled.store(state.outliers.is_troubled(), Ordering::Relaxed);
-        self.has_aside.store(state.outliers.aside() > 0, Ordering::Relaxed);
+        self.is_troubled.store(state.outliers.has_failures(), Ordering::Relaxed);
+        self.has_aside.store(state.outliers.ejected() > 0, Ordering::Relaxed);
         changed
     }
 

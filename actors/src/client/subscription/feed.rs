@@ -289,7 +289,7 @@ impl FeedReader<'_> {
             && clock::now() - *told >= SIGN_OF_LIFE
         {
             *told = clock::now();
-            self.outbox.send_ack(self.incoming.received().tell_now());
+            self.outbox.send_ack(self.incoming.received().take_ack_now());
         }
     }
 }
@@ -309,7 +309,7 @@ impl LinkProtocol for FeedReader<'_> {
             }
             self.tell();
             let (frames, contents) = self.incoming.read_batch(self.outbox).await?;
-            if contents.upkeep > 0 {
+            if contents.keep_alives > 0 {
                 for (header, _) in Frames::new(&frames) {
                     self.is_over |= handle_control_frame(header, &mut self.incoming, self.outbox)?;
                 }

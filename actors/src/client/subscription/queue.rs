@@ -117,7 +117,7 @@ impl EventSink {
         loop {
             let mut rest = Frames::new(frames);
             let Some((header, payload)) = rest.next() else { break };
-            let frame = frames.slice(..frames.len() - rest.left());
+            let frame = frames.slice(..frames.len() - rest.remaining());
             let length = frame.len();
             match (header.kind, news::read_item(payload), news::read_gap(payload)) {
                 (FrameKind::News, Some((topic, _)), _) => {
@@ -125,7 +125,7 @@ impl EventSink {
                     self.send_newest(newest, of, frame).await?;
                 }
                 (FrameKind::Gap, _, Some((count, reason))) => newest.miss(from, count, reason),
-                (kind, ..) if kind.is_upkeep() => {}
+                (kind, ..) if kind.is_keep_alive() => {}
                 _ => broken(from),
             }
             frames.advance(length);
@@ -205,7 +205,7 @@ impl EventQueue {
             while let Some((from, frames, at)) = &mut self.taking {
                 let mut rest = Frames::new(&frames[*at..]);
                 let Some((header, payload)) = rest.next() else { break };
-                *at = frames.len() - rest.left();
+                *at = frames.len() - rest.remaining();
                 // Each event is handled where it is found, so that the path of an item is straight.
                 if header.kind == FrameKind::News
                     && let Some((topic, bytes)) = news::read_item(payload)

@@ -104,8 +104,8 @@ pub async fn of_list(context: &NodeContext, filter: &Filter) -> Diagnosis {
     of(context, sought, Vec::new(), None).await
 }
 
-/// Finds out why the target `sought` was not found or not reached: `tried` are the attempts of the caller, by instance
-/// if that is known, and `said` is the last error. Takes a few milliseconds, and 250 at most.
+/// Finds out why the target was not found or not reached: `tried` are the attempts of the caller, by instance
+/// if that is known, and `reason` is the last error. Takes a few milliseconds, and 250 at most.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
@@ -206,7 +206,7 @@ fn addresses(endpoints: &[TriedEndpoint], report: &DiscoveryReport) -> Vec<Socke
 
 fn conclude(
     context: &NodeContext,
-    sought: Sought,
+    target: Sought,
     endpoints: Vec<TriedEndpoint>,
     report: DiscoveryReport,
     host: &HostState,
@@ -229,10 +229,10 @@ fn conclude(
     });
     let interfaces = &context.config.interfaces;
     let seen = Observations {
-        sought,
+        target,
         mesh: context.config.mesh.to_string(),
-        heard: report.heard.clone(),
-        heard_here: report.heard_here.clone(),
+        received: report.heard.clone(),
+        received_here: report.heard_here.clone(),
         hidden: report.hidden,
         instances_per_node: report.instances_per_node,
         other_meshes: report.other_meshes.clone(),
@@ -270,7 +270,7 @@ impl HostState {
             ),
             zone: host::zone_name(attempt.address),
             leaves_by: self.routes.iter().find(|(to, _)| *to == ip).map(|(_, name)| name.clone()),
-            said: said
+            reason: said
                 .filter(|_| {
                     matches!(attempt.outcome, AttemptOutcome::Rejected | AttemptOutcome::OtherProtocol)
                 })

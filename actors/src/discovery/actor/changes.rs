@@ -127,9 +127,9 @@ impl Discovery {
     /// Handles a goodbye. It may be forged, so the endpoint is probed if the instance matters here.
     pub(crate) fn hear_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
         self.dialling.left(instance);
-        let changes = self.directory.unheard(instance, AdvertSource::Mdns, now);
+        let changes = self.directory.withdraw_report(instance, AdvertSource::Mdns, now);
         if !changes.doubts.is_empty() && !self.interest().includes(instance, &self.directory) {
-            return self.directory.gone(instance, DownReason::Withdrawn, now);
+            return self.directory.remove_instance(instance, DownReason::Withdrawn, now);
         }
         changes
     }

@@ -95,7 +95,7 @@ impl Discovery {
         let now = clock::now();
         self.directory.expire(now);
         let links = &self.links;
-        let filled = self.directory.fill(|node| links.reach(node), now);
+        let filled = self.directory.restore_hidden(|node| links.reach(node), now);
         self.apply(filled, None, ctx);
         self.watchers.prune();
         self.look_after_nodes(now, ctx);

@@ -34,10 +34,10 @@ impl Handler<multicast::ReceivedMessages> for Discovery {
         for (host, advert) in heard.adverts {
             changes.append(match heard.purpose {
                 _ if advert.leaving => self.hear_goodbye(advert.instance, now),
-                SocketPurpose::OneShot => self.directory.hear(advert, AdvertSource::Reply(host), now),
+                SocketPurpose::OneShot => self.directory.add_advert(advert, AdvertSource::Reply(host), now),
                 SocketPurpose::Multicast => {
                     self.dialling.announced(advert.instance);
-                    self.directory.hear(advert, AdvertSource::Mdns, now)
+                    self.directory.add_advert(advert, AdvertSource::Mdns, now)
                 }
             });
         }
@@ -96,7 +96,7 @@ impl Handler<PeerConnected> for Discovery {
             self.carry_out(asked, ctx);
         }
         if let PeerLinkOrigin::Dialled { instance, address } = way {
-            let changes = self.directory.verified(instance, address, now);
+            let changes = self.directory.record_proof(instance, address, now);
             self.apply(changes, Some(admitted.link), ctx);
         }
         MessageResult(Some(admitted))
@@ -162,7 +162,7 @@ impl Handler<EndpointProbed> for Discovery {
         self.probes.end(instance);
         match outcome {
             Ok(address) => {
-                let changes = self.directory.verified(instance, address, clock::now());
+                let changes = self.directory.record_proof(instance, address, clock::now());
                 self.apply(changes, None, ctx);
             }
             Err(verdict) => self.judge(instance, verdict, ctx),

@@ -57,7 +57,7 @@ impl Discovery {
                 });
             }
             Effect::Offer(advert) => {
-                let changes = self.directory.hear(advert, AdvertSource::Local, now);
+                let changes = self.directory.add_advert(advert, AdvertSource::Local, now);
                 self.apply(changes, None, ctx);
             }
             Effect::Connect { node, after } => self.connect(node, after, ctx),
@@ -70,19 +70,19 @@ impl Discovery {
                 }
             }
             Effect::Gone(instance, why) => {
-                let changes = self.directory.gone(instance, why, now);
+                let changes = self.directory.remove_instance(instance, why, now);
                 self.apply(changes, None, ctx);
             }
             Effect::GiveUp(node, verdict) => {
                 let why = self.presence.give_up(node, verdict);
                 let dialling = &self.dialling;
                 let why = |instance| dialling.said_or(instance, why);
-                let mut changes = self.directory.node_gone(node, why, now);
-                changes.append(self.directory.peer_lost(node, now));
+                let mut changes = self.directory.remove_node(node, why, now);
+                changes.append(self.directory.remove_peer(node, now));
                 self.apply(changes, None, ctx);
             }
             Effect::PeerLost(node) => {
-                let changes = self.directory.peer_lost(node, now);
+                let changes = self.directory.remove_peer(node, now);
                 self.apply(changes, None, ctx);
             }
             Effect::TryAddress(instance, address) => {

@@ -102,7 +102,7 @@ impl Handler<Search> for Discovery {
 
     fn handle(&mut self, Search { name }: Search, ctx: &mut Self::Context) {
         let now = clock::now();
-        let changes = self.directory.seek(&name, now);
+        let changes = self.directory.request_name(&name, now);
         self.apply(changes, None, ctx);
         if !self.directory.get(&name).is_empty() {
             return;
@@ -138,7 +138,7 @@ impl Handler<ListInstances> for Discovery {
         let since = clock::now();
         match &list.filter {
             Filter::Name(name) => {
-                let changes = self.directory.seek(name, since);
+                let changes = self.directory.request_name(name, since);
                 self.apply(changes, None, ctx);
                 self.carry_out([Effect::Ask(question(&self.config.mesh, &list.filter))], ctx);
                 let known = self.directory.select(&list.filter).into_iter();
@@ -235,7 +235,7 @@ impl Handler<GetDiscoveryStats> for Discovery {
     type Result = MessageResult<GetDiscoveryStats>;
 
     fn handle(&mut self, _: GetDiscoveryStats, _: &mut Self::Context) -> Self::Result {
-        let (displaced, refused) = self.directory.crowded_out();
+        let (displaced, refused) = self.directory.evicted_and_rejected();
         let multicast = self.multicast.observations(clock::now());
         MessageResult(DiscoveryStats {
             instances: self.directory.shown() as u64,
@@ -245,7 +245,7 @@ impl Handler<GetDiscoveryStats> for Discovery {
             one_shot_queries: multicast.oneshot_questions,
             multicast_queries: multicast.ordinary_questions,
             replies: multicast.replies_by_unicast,
-            announcements: multicast.heard_by_multicast,
+            announcements: multicast.received_by_multicast,
         })
     }
 }
@@ -254,7 +254,7 @@ impl Handler<InstanceVerified> for Discovery {
     type Result = ();
 
     fn handle(&mut self, InstanceVerified { instance, address }: InstanceVerified, ctx: &mut Self::Context) {
-        let changes = self.directory.verified(instance, address, clock::now());
+        let changes = self.directory.record_proof(instance, address, clock::now());
         self.apply(changes, None, ctx);
     }
 }

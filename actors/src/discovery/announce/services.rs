@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use actix::prelude::*;
 use meshzero_proto::discovery::addresses::{OwnAddress, is_link_local, needs_zone};
-use meshzero_proto::discovery::advert::{Advert, MAX_HEARD_ADDRESSES};
+use meshzero_proto::discovery::advert::{Advert, MAX_RECEIVED_ADDRESSES};
 use meshzero_proto::discovery::directory::DownReason;
 use meshzero_proto::id::InstanceId;
 
@@ -137,7 +137,7 @@ impl<'a> Host<'a> {
             let ip = address.ip();
             (ip.is_loopback(), needs_zone(ip), ip.is_ipv6(), place(ip))
         });
-        addresses.truncate(MAX_HEARD_ADDRESSES);
+        addresses.truncate(MAX_RECEIVED_ADDRESSES);
         Advert { addresses, ..advert.clone() }
     }
 

@@ -30,8 +30,8 @@ impl Evidence<'_> {
     /// Returns whether an instance has answered this node lately, or its node vouches for it over a link that this node
     /// dialled.
     pub(crate) fn has_answered(self, instance: &Instance) -> bool {
-        let linked =
-            self.links.have_dialled(instance.node) && self.directory.is_told_by(instance.id, instance.node);
+        let linked = self.links.have_dialled(instance.node)
+            && self.directory.is_reported_by(instance.id, instance.node);
         instance.local || linked || self.directory.is_proved(instance.id, LATELY, self.now)
     }
 
@@ -41,7 +41,7 @@ impl Evidence<'_> {
     }
 
     fn vouches(self, instance: &Instance) -> bool {
-        self.links.reach(instance.node) && self.directory.is_told_by(instance.id, instance.node)
+        self.links.reach(instance.node) && self.directory.is_reported_by(instance.id, instance.node)
     }
 
     /// Returns whether the node of an instance is connected.
@@ -65,7 +65,7 @@ impl Evidence<'_> {
     pub(crate) fn may_say_goodbye(self, instance: &Instance, dialling: &DialHistory) -> bool {
         self.directory.is_new(instance.id, NEW, self.now)
             && !dialling.has_left(instance.id)
-            && !self.directory.is_told_by(instance.id, instance.node)
+            && !self.directory.is_reported_by(instance.id, instance.node)
     }
 
     /// Returns whether `node` has answered at another address than `at` within the time `silence`, so that silence there does

@@ -96,10 +96,11 @@ impl Liveness {
         let mut effects: Vec<Effect> =
             nodes.into_iter().map(|node| Self::ensure_connected(node, directory)).collect();
         let mut unconfirmed = directory.unproved(CONFIRMED, now);
-        unconfirmed
-            .retain(|instance| !directory.is_told_by(instance.id, instance.node) && is_linked(instance.node));
+        unconfirmed.retain(|instance| {
+            !directory.is_reported_by(instance.id, instance.node) && is_linked(instance.node)
+        });
         effects.extend(unconfirmed.into_iter().map(|instance| Effect::Probe(instance.id)));
-        effects.extend(directory.worth_asking(now).into_iter().map(Effect::Probe));
+        effects.extend(directory.due_for_asking(now).into_iter().map(Effect::Probe));
         effects
     }
 
@@ -245,7 +246,7 @@ mod tests {
                 addresses: vec![([10, 0, 0, n], 9_000).into()],
                 leaving: false,
             };
-            directory.hear(advert, AdvertSource::Mdns, now);
+            directory.add_advert(advert, AdvertSource::Mdns, now);
         }
         directory
     }
@@ -297,7 +298,7 @@ mod tests {
         let mut directory = knowing(1..=1, now);
         presence.start_monitoring(&directory, now);
         let why = presence.give_up(node(1), Verdict::Unreachable);
-        directory.node_gone(node(1), |_| why, now);
+        directory.remove_node(node(1), |_| why, now);
         let tended = presence.look_after_nodes(&mut directory, |_| false, now);
         assert!(matches!(tended[..], [Effect::Connect { node: it, .. }] if it == node(1)), "{tended:?}");
         assert!(presence.begin_dial(node(1), now).is_none(), "not at once");

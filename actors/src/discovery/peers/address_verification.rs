@@ -100,7 +100,7 @@ impl AddressVerification {
         if instance.local || !is_here(&instance.addresses, own) {
             return Vec::new();
         }
-        let distant = links.filter(|ends| !ends.are_on_one_host(own));
+        let distant = links.filter(|ends| !ends.is_same_host(own));
         let mut towards: Vec<SocketAddr> = distant.flat_map(|ends| towards(instance, ends, own)).collect();
         towards.retain(|address| self.begin(instance.id, *address, now));
         towards.into_iter().map(|address| Effect::TryAddress(instance.id, address)).collect()

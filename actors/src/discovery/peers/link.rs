@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero_proto::discovery::addresses::LinkEnds;
-use meshzero_proto::discovery::peer::{InvalidPeerUpdate, MAX_TOLD_BYTES, PeerUpdate};
+use meshzero_proto::discovery::peer::{InvalidPeerUpdate, MAX_UPDATE_BYTES, PeerUpdate};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::wire::frame::FrameKind;
 use tokio::sync::mpsc;
@@ -118,7 +118,7 @@ pub(crate) async fn carry(discovery: &Addr<Discovery>, connection: Connection, l
         biased;
         // Polled first, so that a peer that never pauses does not keep updates from being sent.
         ended = write(writer, out) => ended,
-        ended = read(FrameReader::new(reader, MAX_TOLD_BYTES, &LinkConfig::default()), link, discovery) => ended,
+        ended = read(FrameReader::new(reader, MAX_UPDATE_BYTES, &LinkConfig::default()), link, discovery) => ended,
     };
     let ending = match &ended {
         Err(PeerLinkError::Io(error) | PeerLinkError::Incoming(FrameReaderError::Io(error)))

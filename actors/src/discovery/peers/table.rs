@@ -159,7 +159,7 @@ impl PeerLinks {
 
     /// Returns whether all links, or this one, are to other programs of the same host.
     pub(crate) fn are_on_one_host(&self, only: Option<PeerLinkId>, own: &[OwnAddress]) -> bool {
-        self.of(only).all(|(_, link)| link.ends.are_on_one_host(own))
+        self.of(only).all(|(_, link)| link.ends.is_same_host(own))
     }
 
     /// Returns the ends of all links, or of this one, over which an instance is sent.
@@ -245,7 +245,7 @@ impl PeerLinks {
             PeerLinkOrigin::Dialled { .. } => AdvertSource::Peer(node),
             PeerLinkOrigin::Accepted => AdvertSource::Caller(node),
         };
-        let same_host = ends.are_on_one_host(own);
+        let same_host = ends.is_same_host(own);
         for mut advert in told.known {
             advert.addresses = advert
                 .addresses
@@ -268,23 +268,27 @@ impl PeerLinks {
                 }
                 PeerLinkOrigin::Dialled { .. } | PeerLinkOrigin::Accepted => None,
             };
-            if hand_on && !directory.is_heard_by_mdns(id) && self.handed_on.len() < self.max_handed_on {
+            if hand_on && !directory.is_carried_by_mdns(id) && self.handed_on.len() < self.max_handed_on {
                 self.handed_on.insert(id);
             }
-            changes.append(directory.hear(advert, source, now));
+            changes.append(directory.add_advert(advert, source, now));
             match seen {
                 // The link leads there, so this is an address, whatever the node knows of itself.
                 Some(ObservedAddress::Proved(address)) => {
-                    changes.append(directory.verified(id, address, now))
+                    changes.append(directory.record_proof(id, address, now))
                 }
-                Some(ObservedAddress::Likely(address)) => changes.append(directory.guess(id, address)),
+                Some(ObservedAddress::Likely(address)) => changes.append(directory.add_guess(id, address)),
                 None => {}
             }
         }
         for gone in told.gone {
-            let heard = directory.unheard(gone, source, now);
+            let heard = directory.withdraw_report(gone, source, now);
             let idle = !heard.doubts.is_empty() && !is_cared_about(directory, gone);
-            changes.append(if idle { directory.gone(gone, DownReason::Withdrawn, now) } else { heard });
+            changes.append(if idle {
+                directory.remove_instance(gone, DownReason::Withdrawn, now)
+            } else {
+                heard
+            });
         }
         changes
     }

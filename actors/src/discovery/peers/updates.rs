@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use meshzero_proto::discovery::addresses::{LinkEnds, OwnAddress, to_tell};
+use meshzero_proto::discovery::addresses::{LinkEnds, OwnAddress, select_for_peer};
 use meshzero_proto::discovery::advert::Advert;
 use meshzero_proto::discovery::directory::{Changes, Directory, DirectoryEvent, Filter, Instance};
 use meshzero_proto::discovery::peer::PeerUpdate;
@@ -32,7 +32,7 @@ impl Peer {
     ) -> bool {
         let foreign = instance.node != self.node
             && (self.hand_on || handed_on.contains(&instance.id))
-            && !directory.is_told_by(instance.id, self.node);
+            && !directory.is_reported_by(instance.id, self.node);
         instance.local || foreign
     }
 }
@@ -102,7 +102,7 @@ impl Telling<'_> {
     /// Returns the advert of an instance as it is sent to a peer; `None` if the peer cannot reach it.
     fn advert(self, peer: Peer, instance: &Instance) -> Option<Advert> {
         let addresses = self.handing_on.addresses_for(instance, peer.ends, self.own);
-        let addresses = to_tell(&addresses, peer.ends, self.own);
+        let addresses = select_for_peer(&addresses, peer.ends, self.own);
         (!addresses.is_empty()).then(|| Advert {
             instance: instance.id,
             node: instance.node,
@@ -148,9 +148,9 @@ mod tests {
     fn told(hand_on: bool, handed_on: &[InstanceId], told_by: Option<NodeId>) -> Vec<InstanceId> {
         let (mesh, now) = (MeshName::default(), Instant::now());
         let mut directory = Directory::new(mesh.clone(), node(1), &Limits::default());
-        directory.hear(advert(1), AdvertSource::Local, now);
-        directory.hear(advert(2), AdvertSource::Mdns, now);
-        directory.hear(advert(3), told_by.map_or(AdvertSource::Mdns, AdvertSource::Peer), now);
+        directory.add_advert(advert(1), AdvertSource::Local, now);
+        directory.add_advert(advert(2), AdvertSource::Mdns, now);
+        directory.add_advert(advert(3), told_by.map_or(AdvertSource::Mdns, AdvertSource::Peer), now);
         let own = [OwnAddress { ip: [10, 0, 0, 1].into(), prefix: 24 }];
         let ends = LinkEnds { own: Some([10, 0, 0, 1].into()), other: [10, 0, 0, 2].into(), zone: 0 };
         let handing_on = AddressVerification::default();

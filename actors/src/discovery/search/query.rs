@@ -66,12 +66,12 @@ impl QueryRounds {
     pub(crate) fn due(&mut self, known: usize, now: Instant) -> Vec<Round> {
         let mut due = self.rounds.due(now, known, fastrand::f32);
         let mut rounds = Vec::new();
-        while let Some(&DueQuery { manner, families, .. }) = due.first() {
-            let together = |due: &DueQuery| due.manner == manner && due.families == families;
+        while let Some(&DueQuery { mode, families, .. }) = due.first() {
+            let together = |due: &DueQuery| due.mode == mode && due.families == families;
             let (questions, rest) = due.into_iter().partition::<Vec<_>, _>(together);
             due = rest;
             let questions = questions.into_iter().map(|due| due.question).collect();
-            rounds.push(Round { manner, families, questions });
+            rounds.push(Round { manner: mode, families, questions });
         }
         rounds
     }
@@ -93,12 +93,12 @@ impl QueryRounds {
 
     /// Records that another host replied directly, in the family that is asked first.
     pub(crate) fn answered(&mut self) {
-        self.rounds.answered();
+        self.rounds.record_direct_reply();
     }
 
     /// Records that a service of another host was announced by multicast.
     pub(crate) fn heard_others(&mut self) {
-        self.rounds.heard_others();
+        self.rounds.record_others();
     }
 
     /// Records questions that another program asked, which need not be repeated here.
@@ -112,7 +112,7 @@ impl QueryRounds {
         for question in &asked.questions {
             // An answer that it suppresses must not be one that is unknown here.
             if asked.known.iter().all(|instance| directory.is_shown(*instance)) {
-                self.rounds.heard(*question, from, now);
+                self.rounds.record_question(*question, from, now);
             }
         }
     }
@@ -126,11 +126,11 @@ impl QueryRounds {
         has_others: impl FnOnce() -> bool,
     ) -> bool {
         if self.rounds.is_settled(question, now)
-            && self.rounds.has_heard_nothing(question)
+            && self.rounds.has_no_others(question)
             && self.has_others(now, has_others)
         {
             // They may have answered another program just before, and will not do so again within a second.
-            self.rounds.heard_others();
+            self.rounds.record_others();
         }
         self.rounds.is_settled(question, now)
     }

@@ -41,7 +41,7 @@ impl Node {
     async fn hear(&self, adverts: Vec<Advert>) {
         self.within(|this, ctx| {
             for advert in adverts {
-                let changes = this.directory.hear(advert, AdvertSource::Mdns, clock::now());
+                let changes = this.directory.add_advert(advert, AdvertSource::Mdns, clock::now());
                 this.apply(changes, None, ctx);
             }
         })

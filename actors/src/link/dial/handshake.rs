@@ -78,7 +78,7 @@ pub(crate) async fn read_handshake<T>(
     let mut filled = begun.len();
     bytes[..filled].copy_from_slice(begun);
     loop {
-        let wanted = hello::wanted(&bytes[..filled])?;
+        let wanted = hello::missing_bytes(&bytes[..filled])?;
         let read = stream.read(&mut bytes[filled..filled + wanted]).await?;
         if read == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());

@@ -24,17 +24,17 @@ pub(crate) struct QueueStats {
 impl SendQueue {
     /// Returns the number of bytes that wait to be written.
     pub(crate) fn waiting(&self) -> u64 {
-        self.lock().flow.waiting()
+        self.lock().flow.pending_bytes()
     }
 
     /// Returns an upper bound of the bytes that the system has accepted: the other end cannot have any later ones.
     pub(crate) fn handed_to_kernel(&self) -> u64 {
-        self.lock().flow.handed()
+        self.lock().flow.highest_written()
     }
 
     /// Returns the number of bytes that the other end has acknowledged.
     pub(crate) fn acknowledged(&self) -> u64 {
-        self.lock().flow.acknowledged()
+        self.lock().flow.acknowledged_bytes()
     }
 
     /// Returns the current statistics.
@@ -43,9 +43,9 @@ impl SendQueue {
         QueueStats {
             attached: state.socket.is_some(),
             resumed: state.resumed,
-            written: state.flow.wrote(),
-            acknowledged: state.flow.acknowledged(),
-            waiting: state.flow.waiting(),
+            written: state.flow.total_written(),
+            acknowledged: state.flow.acknowledged_bytes(),
+            waiting: state.flow.pending_bytes(),
         }
     }
 
@@ -99,7 +99,7 @@ impl SendQueue {
         let mut state = self.lock();
         // A closed queue needs none.
         if !state.closed {
-            state.flow.keep_up(kind, id);
+            state.flow.append_keep_alive(kind, id);
             self.schedule_flush(state, Flush::AtOnce, true);
         }
     }

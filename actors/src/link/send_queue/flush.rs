@@ -70,7 +70,7 @@ impl SendQueue {
             let returned = self.drained.notified();
             {
                 let mut state = self.lock();
-                if !state.flow.is_taken() {
+                if !state.flow.has_writer() {
                     state.flow.go_back(from)?;
                     if let Some(items) = state.newest.filter(|_| is_latest) {
                         state.flow.revise(|frames| news::newest(frames, items));
@@ -99,7 +99,7 @@ impl SendQueue {
     /// Returns the connection, when all has been written and nothing more will come.
     fn finished_socket(&self) -> Option<Arc<WriteHalf>> {
         let state = self.lock();
-        if state.closed && state.flow.waiting() == 0 { state.socket.clone() } else { None }
+        if state.closed && state.flow.pending_bytes() == 0 { state.socket.clone() } else { None }
     }
 
     /// Writes the appended bytes, unless another task is writing. Where nothing may be written, the next connection or

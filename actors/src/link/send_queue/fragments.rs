@@ -11,7 +11,7 @@ impl SendQueue {
     pub(crate) fn push_fragmented(&self, id: u64, frame: Bytes) {
         let mut state = self.lock();
         if !state.closed {
-            state.flow.bulk(id, [frame]);
+            state.flow.append_long(id, [frame]);
             self.begin_bulk(state);
         }
     }
@@ -19,9 +19,9 @@ impl SendQueue {
     /// Drops the unsent rest of a long reply to the request `id`, which is no longer wanted.
     pub(crate) fn revoke(&self, id: u64) {
         let mut state = self.lock();
-        if state.flow.has_bulk() {
+        if state.flow.has_long_frames() {
             state.flow.revoke(id);
-            let is_over = state.flow.waiting() == 0;
+            let is_over = state.flow.pending_bytes() == 0;
             drop(state);
             if is_over {
                 self.drained.notify_waiters();
@@ -32,7 +32,7 @@ impl SendQueue {
     /// Queues the pieces of a frame with the long replies.
     #[cold]
     pub(super) fn set_aside(&self, mut state: MutexGuard<'_, SendState>, id: u64, pieces: Vec<Bytes>) {
-        state.flow.bulk(id, pieces);
+        state.flow.append_long(id, pieces);
         self.begin_bulk(state);
     }
 
@@ -46,7 +46,7 @@ impl SendState {
     /// Keeps the system's queue short while long replies wait here, because other frames cannot overtake bytes that the system
     /// has.
     pub(super) fn keep_kernel_short(&mut self) {
-        if self.flow.has_bulk()
+        if self.flow.has_long_frames()
             && !self.is_kept_short
             && let Some(writer) = &self.socket
         {

@@ -16,7 +16,7 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 use meshzero_proto::buffer::Buffer;
 use meshzero_proto::limits::Limits;
-use meshzero_proto::stream::{BufferPool, SendStream, TELL_BYTES};
+use meshzero_proto::stream::{ACK_BYTES, BufferPool, SendStream};
 use meshzero_proto::wire::frame::FrameKind;
 use tokio::sync::Notify;
 
@@ -128,7 +128,7 @@ impl SendQueue {
         meter: &Arc<TrafficCounters>,
         spares: &BufferPool,
     ) -> Self {
-        let window = limits.unacknowledged_bytes.max(2 * TELL_BYTES);
+        let window = limits.unacknowledged_bytes.max(2 * ACK_BYTES);
         let state = SendState {
             flow: SendStream::new(window, spares.clone()),
             socket: Some(Arc::new(socket)),
@@ -229,7 +229,7 @@ impl SendQueue {
         if state.newest.is_some() {
             state.flow.mark();
         }
-        frames.into_iter().for_each(|frames| state.flow.share(frames));
+        frames.into_iter().for_each(|frames| state.flow.append_shared(frames));
         self.schedule_flush(state, Flush::AtOnce, true);
         Ok(())
     }
@@ -245,8 +245,8 @@ impl SendQueue {
         let mut state = self.lock();
         if !state.closed {
             state.closed = true;
-            state.flow.append_bulk();
-            state.flow.keep_up(FrameKind::Bye, 0);
+            state.flow.append_all_long();
+            state.flow.append_keep_alive(FrameKind::Bye, 0);
             self.schedule_flush(state, Flush::AtOnce, true);
         }
         self.filled.notify_one();
@@ -262,7 +262,7 @@ impl SendQueue {
             let drained = self.drained.notified();
             {
                 let state = self.lock();
-                if state.closed && state.flow.waiting() == 0 {
+                if state.closed && state.flow.pending_bytes() == 0 {
                     return;
                 }
             }
@@ -292,11 +292,11 @@ impl SendQueue {
         if state.closed {
             return Err(PushError::Closed);
         }
-        if limit.is_some_and(|limit| state.flow.waiting() >= limit as u64) {
+        if limit.is_some_and(|limit| state.flow.pending_bytes() >= limit as u64) {
             self.was_full.store(true, Ordering::Relaxed);
             return Err(PushError::Full);
         }
-        let begin = state.flow.placed();
+        let begin = state.flow.appended_bytes();
         if let Some(ReplyFrame { id, longest }) = reply
             && written.length() > longest
         {
@@ -311,9 +311,9 @@ impl SendQueue {
         state.flow.appended(length - before);
         if written.has_blobs() {
             state.flow.put_between(written.take_blobs());
-            is_full = state.flow.waiting() >= FLUSH_SHARED_BYTES as u64;
+            is_full = state.flow.pending_bytes() >= FLUSH_SHARED_BYTES as u64;
         }
-        let end = state.flow.placed();
+        let end = state.flow.appended_bytes();
         // The length of one frame fits.
         let length = (end - begin) as u32;
         let wrote_batch = pace == Flush::Gathered && is_full;
@@ -324,11 +324,11 @@ impl SendQueue {
     /// Arranges for appended bytes to be written. `first` is set if the queue was empty before.
     #[inline(always)]
     fn schedule_flush(&self, state: MutexGuard<'_, SendState>, pace: Flush, first: bool) {
-        if state.flow.is_taken() {
+        if state.flow.has_writer() {
             // The writing task looks again afterwards.
             return;
         }
-        let is_left_over = state.flow.is_left_over();
+        let is_left_over = state.flow.has_partial_batch();
         if pace == Flush::Gathered || is_left_over {
             // Where bytes waited already, the task was notified before.
             let tell = !state.is_blocked && (first || is_left_over);

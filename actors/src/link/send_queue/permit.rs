@@ -34,8 +34,8 @@ impl SendQueue {
     #[cold]
     fn is_full(&self, room: SpaceNeeded) -> bool {
         let state = self.lock();
-        let is_full =
-            !state.closed && self.limit_of(room).is_some_and(|limit| state.flow.waiting() >= limit as u64);
+        let is_full = !state.closed
+            && self.limit_of(room).is_some_and(|limit| state.flow.pending_bytes() >= limit as u64);
         self.was_full.store(is_full, Ordering::Relaxed);
         is_full
     }
@@ -85,7 +85,7 @@ impl SendQueue {
                 if state.closed {
                     return Err(QueueClosed);
                 }
-                if state.flow.waiting() < limit as u64 {
+                if state.flow.pending_bytes() < limit as u64 {
                     return Ok(());
                 }
             }

@@ -270,7 +270,7 @@ async fn on_another_connection_it_goes_on_from_the_byte_that_is_wanted() {
 
 #[tokio::test]
 async fn no_more_is_written_than_the_other_end_may_lack() {
-    const WINDOW: usize = 2 * TELL_BYTES;
+    const WINDOW: usize = 2 * ACK_BYTES;
     let mut limits = Limits::default();
     limits.unacknowledged_bytes = WINDOW;
     let (outbox, mut far) = outbox_within(limits).await;

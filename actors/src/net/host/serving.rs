@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use meshzero_proto::discovery::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
+use meshzero_proto::discovery::advert::{MAX_ADDRESSES, MAX_RECEIVED_ADDRESSES};
 
 use crate::net::host::interfaces::Interface;
 
@@ -11,20 +11,20 @@ use crate::net::host::interfaces::Interface;
 ///
 /// A host that shares a network with this one needs its address there, and any one of several will do. So the first address of
 /// each network is always among them, in the order in which the system lists them, up to the number that others read
-/// ([`MAX_HEARD_ADDRESSES`]). More of an interface's addresses follow while it has no more than others store
+/// ([`MAX_RECEIVED_ADDRESSES`]). More of an interface's addresses follow while it has no more than others store
 /// ([`MAX_ADDRESSES`]).
 pub(crate) fn serving(list: &[Interface]) -> Vec<&Interface> {
     let mut seen: BTreeSet<(&str, NetworkPrefix)> = BTreeSet::new();
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut serving, others): (Vec<&Interface>, Vec<&Interface>) =
         list.iter().partition(|interface| seen.insert((&interface.name, NetworkPrefix::of(interface))));
-    serving.truncate(MAX_HEARD_ADDRESSES);
+    serving.truncate(MAX_RECEIVED_ADDRESSES);
     for interface in &serving {
         *count.entry(&interface.name).or_default() += 1;
     }
     for interface in others {
         let count = count.entry(&interface.name).or_default();
-        if *count < MAX_ADDRESSES && serving.len() < MAX_HEARD_ADDRESSES {
+        if *count < MAX_ADDRESSES && serving.len() < MAX_RECEIVED_ADDRESSES {
             *count += 1;
             serving.push(interface);
         }
@@ -110,7 +110,7 @@ mod tests {
         assert!(shown.contains(&"eth0 (10.200.199.1)".to_owned()));
         let networks: Vec<_> =
             (0..1_500).map(|n| interface("eth0", &format!("10.{}.{}.1", n / 250, n % 250), 24)).collect();
-        assert_eq!(serving(&networks).len(), MAX_HEARD_ADDRESSES);
+        assert_eq!(serving(&networks).len(), MAX_RECEIVED_ADDRESSES);
     }
 
     #[test]

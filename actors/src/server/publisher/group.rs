@@ -70,7 +70,7 @@ impl SubscriberGroup {
             GroupBuffer::Queues => {
                 let mut queue = Queue::new(&self.policy);
                 let now = clock::now();
-                had.into_iter().for_each(|topic| queue.passed(topic, now));
+                had.into_iter().for_each(|topic| queue.record_passed(topic, now));
                 GroupBacklog::Queue(Box::new(queue))
             }
         }
@@ -108,7 +108,7 @@ impl SubscriberGroup {
         }
     }
 
-    /// Returns the instant until which a subscriber is waited for, see [`Log::wait_for`].
+    /// Returns the instant until which a subscriber is waited for, see [`Log::wait_deadline`].
     pub(crate) fn wait_for(
         &mut self,
         backlog: &mut GroupBacklog,
@@ -117,8 +117,10 @@ impl SubscriberGroup {
         progress: u64,
     ) -> Option<Instant> {
         match (backlog, &mut self.kept) {
-            (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => log.wait_for(cursor, now, limit, progress),
-            (GroupBacklog::Queue(queue), _) => queue.wait_for(now, limit, progress),
+            (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => {
+                log.wait_deadline(cursor, now, limit, progress)
+            }
+            (GroupBacklog::Queue(queue), _) => queue.wait_deadline(now, limit, progress),
             (GroupBacklog::Log(_), GroupBuffer::Queues) => None,
         }
     }
@@ -126,8 +128,8 @@ impl SubscriberGroup {
     /// Returns whether a subscriber was waited for in vain and has not caught up since.
     pub(crate) fn is_given_up(&self, backlog: &GroupBacklog) -> bool {
         match (backlog, &self.kept) {
-            (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => log.is_given_up(cursor),
-            (GroupBacklog::Queue(queue), _) => queue.is_given_up(),
+            (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => log.is_abandoned(cursor),
+            (GroupBacklog::Queue(queue), _) => queue.is_abandoned(),
             (GroupBacklog::Log(_), GroupBuffer::Queues) => false,
         }
     }

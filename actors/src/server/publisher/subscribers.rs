@@ -9,7 +9,7 @@ use meshzero_proto::codec::{Encoding, Fingerprint};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, LogRead, Missed, NextItem, Subscribe};
-use meshzero_proto::wire::catalogue::agreed;
+use meshzero_proto::wire::catalogue::negotiated_encoding;
 
 use crate::runtime::clock;
 use crate::server::publisher::encoded::FrameRef;
@@ -223,7 +223,7 @@ impl Subscribers {
         let takers = self.shelves.iter().enumerate();
         let takers = takers.filter(|(_, shelf)| topic.starts_with(shelf.prefix.as_str()));
         let takers = takers.map(|(index, shelf)| {
-            let encoding = agreed(fingerprint, shelf.fingerprint);
+            let encoding = negotiated_encoding(fingerprint, shelf.fingerprint);
             Recipient { shelf: index, encoding }
         });
         takers.collect()

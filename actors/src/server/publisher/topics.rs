@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use meshzero_proto::codec::{Encoding, TypeInfo, WireType};
 use meshzero_proto::name::{InvalidName, Topic};
-use meshzero_proto::wire::catalogue::agreed;
+use meshzero_proto::wire::catalogue::negotiated_encoding;
 
 use crate::server::publisher::encoded::{EncodingSet, RetainedItem};
 use crate::server::publisher::subscribers::{Recipients, Subscribers};
@@ -110,6 +110,6 @@ impl TopicState {
 fn retained(info: &'static TypeInfo) -> EncodingSet {
     let mut wanted = EncodingSet::default();
     wanted.add(Encoding::MessagePack);
-    wanted.add(agreed(info.fingerprint(), info.fingerprint()));
+    wanted.add(negotiated_encoding(info.fingerprint(), info.fingerprint()));
     wanted
 }

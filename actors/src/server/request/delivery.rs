@@ -89,7 +89,7 @@ impl Delivery {
             let mut frames = Frames::new(&self.frames[self.at..]);
             let (header, mut payload) = frames.next()?;
             let slot = usize::from(header.slot);
-            let end = self.frames.len() - frames.left();
+            let end = self.frames.len() - frames.remaining();
             if is_message(&header) {
                 if of.is_some_and(|of| of != slot) {
                     return None;

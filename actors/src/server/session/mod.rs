@@ -112,7 +112,7 @@ async fn end(
 /// other frames come too late.
 async fn read_acknowledgements(outbox: &SendQueue, incoming: &mut FrameReader) -> Result<(), SessionError> {
     while let Some(Frame { header, .. }) = incoming.next().await? {
-        if header.kind.is_upkeep() {
+        if header.kind.is_keep_alive() {
             handle_control_frame(header, incoming, outbox)?;
         }
     }

@@ -147,7 +147,7 @@ impl RequestSession {
             FrameKind::Cancel => self.answers.cancel(header.id),
             FrameKind::Describe => self.introspection.describe(header.id, &mut self.refusals)?,
             FrameKind::Stats => self.introspection.report(header.id, &mut self.refusals)?,
-            kind if kind.is_upkeep() => {
+            kind if kind.is_keep_alive() => {
                 self.is_over |= handle_control_frame(header, &mut self.incoming, &self.outbox)?;
             }
             other => return Err(SessionError::OutOfPlace(other)),
@@ -245,5 +245,5 @@ fn end(frames: &[u8], messages: usize) -> usize {
     {
         seen += usize::from(delivery::is_message(&header));
     }
-    frames.len() - rest.left()
+    frames.len() - rest.remaining()
 }

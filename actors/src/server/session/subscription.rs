@@ -42,7 +42,7 @@ impl SubscriptionSession {
         let feed = self.service.publisher.subscribe(&subscribe).ok_or(SessionError::TooManySubscribers)?;
         let outbox = Arc::clone(&self.outbox);
         feed.watch(move || outbox.acknowledged());
-        if let Keep::Last { items } = subscribe.policy.within(self.service.limits()).keep {
+        if let Keep::Last { items } = subscribe.policy.limited_by(self.service.limits()).keep {
             self.outbox.keep_newest(items);
         }
         send_frame(&self.outbox, FrameKind::Subscribed, id, b"");
@@ -55,7 +55,7 @@ impl SubscriptionSession {
         match kind {
             FrameKind::Subscribe if self.feed.is_none() => self.feed = Some(self.subscribe(id, &payload)?),
             FrameKind::Subscribe => return Err(SessionError::SecondSubscription),
-            kind if kind.is_upkeep() => {
+            kind if kind.is_keep_alive() => {
                 return Ok(handle_control_frame(frame.header, &mut self.incoming, &self.outbox)?);
             }
             other => return Err(SessionError::OutOfPlace(other)),

@@ -78,6 +78,6 @@ fn is_gone(error: &ZmtpConnectionError) -> bool {
         error,
         ZmtpConnectionError::Gone
             | ZmtpConnectionError::Io(_)
-            | ZmtpConnectionError::Zmtp(ZmtpError::GivenUp(_))
+            | ZmtpConnectionError::Zmtp(ZmtpError::Closed(_))
     )
 }

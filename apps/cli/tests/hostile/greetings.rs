@@ -203,7 +203,7 @@ fn link(stream: &mut std::net::TcpStream) -> LinkId {
     use std::io::Read;
     let mut bytes = Vec::new();
     loop {
-        let wanted = hello::wanted(&bytes).expect("an answer");
+        let wanted = hello::missing_bytes(&bytes).expect("an answer");
         let known = bytes.len();
         bytes.resize(known + wanted, 0);
         stream.read_exact(&mut bytes[known..]).expect("an answer");

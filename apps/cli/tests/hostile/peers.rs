@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 
 use meshzero_proto::discovery::advert::Advert;
-use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, PeerUpdate};
+use meshzero_proto::discovery::peer::{MAX_UPDATE_BYTES, PeerUpdate};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{MeshName, ServiceName};
 use meshzero_proto::wire::frame::FrameKind;
@@ -28,7 +28,9 @@ pub(super) fn attacks() -> Vec<Attack> {
         }),
         Attack::new("a telling that is too long", |victim| {
             ends(
-                victim.stranger().goes_on(PEER, &framed(FrameKind::Peer, 0, &vec![0xc0; 2 * MAX_TOLD_BYTES])),
+                victim
+                    .stranger()
+                    .goes_on(PEER, &framed(FrameKind::Peer, 0, &vec![0xc0; 2 * MAX_UPDATE_BYTES])),
             );
             Vec::new()
         }),

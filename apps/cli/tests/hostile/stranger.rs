@@ -158,7 +158,7 @@ pub(super) fn reset(stream: TcpStream) {
 fn answer(stream: &mut TcpStream) -> io::Result<HelloAnswer> {
     let mut bytes = Vec::new();
     loop {
-        let wanted = hello::wanted(&bytes).map_err(io::Error::other)?;
+        let wanted = hello::missing_bytes(&bytes).map_err(io::Error::other)?;
         let known = bytes.len();
         bytes.resize(known + wanted, 0);
         stream.read_exact(&mut bytes[known..])?;
@@ -231,7 +231,7 @@ impl Caller {
                 let mut frames = Frames::new(&self.buffer);
                 let all: Vec<_> =
                     frames.by_ref().map(|(header, payload)| (header, payload.to_vec())).collect();
-                (all, frames.left())
+                (all, frames.remaining())
             };
             self.buffer.drain(..self.buffer.len() - left);
             for (header, payload) in frames {

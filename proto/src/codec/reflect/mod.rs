@@ -27,13 +27,13 @@ use state::{Format, Mode, ReflectionState, VariantIndex};
 use tape::Tape;
 
 /// The maximum number of readings of one type. Each explores a variant or learns that a probe is refused.
-const MOST_RUNS: usize = 4_000;
+const MAX_READINGS: usize = 4_000;
 
 /// The maximum number of values read in all runs together.
-const MOST_STEPS: usize = 1_000_000;
+const MAX_STEPS: usize = 1_000_000;
 
 /// The maximum number of runs that end in endless recursion before a type is considered endless.
-const MOST_DEAD_ENDS: usize = 200;
+const MAX_DEAD_ENDS: usize = 200;
 
 /// The reason why a reading stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ fn find_required_there<T: DeserializeOwned>(
     if !state.go_for_required(place) {
         return false;
     }
-    for _ in 0..MOST_RUNS {
+    for _ in 0..MAX_READINGS {
         match run::<T>(state, root, Mode::Explore) {
             Ok(Ok(_)) => return state.has_visited(place),
             Ok(Err(_)) if state.excused => {}
@@ -133,7 +133,7 @@ fn find_required_there<T: DeserializeOwned>(
 /// Finds the required fields by reading every variant once more: slow, and certain to get there.
 fn find_required<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, place: VariantIndex) {
     state.look_for_required(place);
-    for _ in 0..MOST_RUNS {
+    for _ in 0..MAX_READINGS {
         let explored = state.explored();
         match run::<T>(state, root, Mode::Explore) {
             Ok(Ok(_)) if state.explored() == explored || state.all_explored() => return,
@@ -178,7 +178,7 @@ fn explore(
     attempt: &mut dyn FnMut(&mut ReflectionState, &mut Shape, Mode) -> ReadAttempt<()>,
 ) -> Result<(), String> {
     let mut dead_ends = 0;
-    for _ in 0..MOST_RUNS {
+    for _ in 0..MAX_READINGS {
         let explored = state.explored();
         match attempt(state, root, Mode::Explore)? {
             Ok(()) if state.all_explored() => return Ok(()),
@@ -187,7 +187,7 @@ fn explore(
             }
             Err(_) if state.too_deep => {
                 dead_ends += 1;
-                if dead_ends > MOST_DEAD_ENDS {
+                if dead_ends > MAX_DEAD_ENDS {
                     return Err("it contains itself endlessly".to_owned());
                 }
             }
@@ -207,7 +207,7 @@ fn vary<T: Serialize + DeserializeOwned>(
     mode: Mode,
 ) -> Result<(), String> {
     state.forget_explored();
-    for _ in 0..MOST_RUNS {
+    for _ in 0..MAX_READINGS {
         let explored = state.explored();
         let result = attempt_both_ways::<T>(state, root, mode)?;
         if result.is_err() || state.explored() == explored || state.all_explored() {
@@ -262,7 +262,7 @@ fn run<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, mode:
     if let Some(reason) = state.given_up.take() {
         return Err(reason);
     }
-    if state.total_steps > MOST_STEPS {
+    if state.total_steps > MAX_STEPS {
         return Err("it is too large to be read completely".to_owned());
     }
     Ok(value)

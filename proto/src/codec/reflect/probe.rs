@@ -37,7 +37,7 @@ const CHARS: [char; 3] = ['a', '0', 'A'];
 
 /// The longest of the probe byte strings, which are zeros of every length up to this one, and of the type's size in memory, which
 /// is the length of an array of bytes.
-const MOST_BYTES: usize = 64;
+const MAX_BYTES: usize = 64;
 
 /// The longest byte string of a type's size.
 const LONGEST_BYTES: usize = 64 << 10;
@@ -124,8 +124,8 @@ impl Probes {
 
     /// Returns the bytes for `place`, whose type takes `size` bytes in memory.
     pub(super) fn bytes(&mut self, place: ProbeSite, size: usize) -> Vec<u8> {
-        let length = self.choose(place, MOST_BYTES + 2);
-        vec![0; if length > MOST_BYTES { size.min(LONGEST_BYTES) } else { length }]
+        let length = self.choose(place, MAX_BYTES + 2);
+        vec![0; if length > MAX_BYTES { size.min(LONGEST_BYTES) } else { length }]
     }
 
     /// Returns the kind of value for `place`.

@@ -9,13 +9,13 @@ use super::tape::Token;
 use crate::codec::shape::{Conflict, Content, Definition, Fields};
 
 /// The maximum depth of structs and enums inside each other: beyond it recursion is considered endless.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 
 /// The maximum depth of options, lists, tuples and newtypes inside each other with no struct or enum between.
-const MOST_WRAPPERS: usize = 32;
+const MAX_WRAPPERS: usize = 32;
 
 /// The maximum number of values of one reading.
-const MOST_STEPS: usize = 50_000;
+const MAX_STEPS_PER_READING: usize = 50_000;
 
 /// The kind of format that is simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,7 +255,7 @@ impl ReflectionState {
     pub(super) fn step(&mut self) -> Result<(), ReadingStopped> {
         self.steps += 1;
         self.total_steps += 1;
-        if self.steps > MOST_STEPS {
+        if self.steps > MAX_STEPS_PER_READING {
             Err(self.give_up("it is too large to be read completely"))
         } else {
             Ok(())
@@ -301,7 +301,7 @@ impl ReflectionState {
         open: OpenType,
         inside: impl FnOnce(&mut Self) -> Result<T, ReadingStopped>,
     ) -> Result<T, ReadingStopped> {
-        if self.open.len() >= DEEPEST {
+        if self.open.len() >= MAX_DEPTH {
             self.dead_end();
             return Err(ReadingStopped::new("too deep"));
         }
@@ -330,7 +330,7 @@ impl ReflectionState {
         &mut self,
         inside: impl FnOnce(&mut Self) -> Result<T, ReadingStopped>,
     ) -> Result<T, ReadingStopped> {
-        if self.wrappers >= MOST_WRAPPERS {
+        if self.wrappers >= MAX_WRAPPERS {
             return Err(self.give_up("it contains itself through a tuple or a newtype"));
         }
         self.wrappers += 1;

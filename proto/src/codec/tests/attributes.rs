@@ -23,7 +23,7 @@ fn sent<T: WireType>(value: &T) -> (Encoding, T) {
 
 fn travels_in<T: WireType + PartialEq + Debug>(encoding: Encoding, value: T) {
     let (used, back) = sent(&value);
-    assert_eq!((used, &back), (encoding, &value), "{:?}", type_info::<T>().why_not());
+    assert_eq!((used, &back), (encoding, &value), "{:?}", type_info::<T>().unproven_reason());
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ fn a_field_that_is_left_out_sends_the_value_as_message_pack() {
     // No probe is skipped here, so the type is considered safe, and the serialiser detects it.
     travels_in(Encoding::Bincode, SkipsLarge { a: 1, b: 2, c: 3 });
     travels_in(Encoding::MessagePack, SkipsLarge { a: 1, b: 99, c: 3 });
-    assert!(type_info::<Skips>().why_not().is_some_and(|why| why.contains("`b`")));
+    assert!(type_info::<Skips>().unproven_reason().is_some_and(|why| why.contains("`b`")));
     travels_in(Encoding::MessagePack, Skips { a: 1, b: 0, c: 3 });
 }
 
@@ -223,7 +223,7 @@ fn with_skip_and_checks_are_safe_where_a_probe_passes() {
     travels_in(Encoding::Bincode, With { wait: Duration::from_secs(5), cache: None });
     travels_in(Encoding::Bincode, Percent(50));
     travels_in(Encoding::Bincode, Holds { level: Percent(1), list: vec![Percent(100)] });
-    let why = type_info::<Password>().why_not().expect("no probe passes");
+    let why = type_info::<Password>().unproven_reason().expect("no probe passes");
     assert!(why.contains("refuses every value"), "{why}");
     travels_in(Encoding::MessagePack, Password(123_456));
 }
@@ -275,5 +275,5 @@ impl<'de> Deserialize<'de> for Version {
 
 #[test]
 fn a_type_whose_shape_depends_on_a_value_is_not_proven() {
-    assert_eq!(type_info::<Version>().why_not(), Some("it does not always read the same values"));
+    assert_eq!(type_info::<Version>().unproven_reason(), Some("it does not always read the same values"));
 }

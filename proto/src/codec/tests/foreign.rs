@@ -19,7 +19,7 @@ use crate::name::{ServiceName, Topic};
 /// Checks that both encodings preserve `value`, and that bincode is proven safe.
 fn travels<T: WireType + PartialEq + Debug>(value: T) {
     let info = type_info::<T>();
-    assert_eq!(info.why_not(), None, "{}: {}", info.name(), info.shape_text());
+    assert_eq!(info.unproven_reason(), None, "{}: {}", info.name(), info.shape_text());
     for encoding in [Encoding::Bincode, Encoding::MessagePack] {
         let back: Result<T, _> = read(&bytes_of(&value, encoding), encoding);
         assert_eq!(back.as_ref(), Ok(&value), "{encoding:?}");
@@ -174,7 +174,7 @@ fn types_that_no_trace_can_see_through_end_their_trace() {
         (type_info::<Bare>(), "contains itself through a tuple or a newtype"),
         (type_info::<Chain>(), "contains itself through a tuple or a newtype"),
     ] {
-        let why = info.why_not().unwrap_or("it was proven");
+        let why = info.unproven_reason().unwrap_or("it was proven");
         assert!(why.contains(reason), "{}: {why}", info.name());
     }
 }
@@ -184,7 +184,7 @@ fn a_type_that_is_too_large_to_be_seen_whole_ends_its_trace() {
     type Many<T> = [Vec<T>; 32];
     #[derive(Serialize, Deserialize)]
     struct Large(Many<Many<Many<Many<u8>>>>);
-    assert_eq!(type_info::<Large>().why_not(), Some("it is too large to be read completely"));
+    assert_eq!(type_info::<Large>().unproven_reason(), Some("it is too large to be read completely"));
 }
 
 #[test]
@@ -196,5 +196,5 @@ fn a_type_that_panics_is_not_proven() {
             panic!("a Deserialize that panics, for a test")
         }
     }
-    assert_eq!(type_info::<Panics>().why_not(), Some("its Deserialize or Serialize panics"));
+    assert_eq!(type_info::<Panics>().unproven_reason(), Some("its Deserialize or Serialize panics"));
 }

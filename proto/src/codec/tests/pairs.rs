@@ -142,15 +142,15 @@ fn apart<A: WireType, B: WireType>() {
 /// Checks that two types are proven and have one fingerprint.
 fn alike<A: WireType, B: WireType>() {
     let (a, b) = (type_info::<A>(), type_info::<B>());
-    assert_eq!(a.why_not(), None, "{}: {}", a.name(), a.shape_text());
-    assert_eq!(b.why_not(), None, "{}: {}", b.name(), b.shape_text());
+    assert_eq!(a.unproven_reason(), None, "{}: {}", a.name(), a.shape_text());
+    assert_eq!(b.unproven_reason(), None, "{}: {}", b.name(), b.shape_text());
     assert_eq!(a.fingerprint(), b.fingerprint(), "{} and {}", a.shape_text(), b.shape_text());
 }
 
 /// Checks that two versions of a type are proven, and never use bincode together.
 fn versions<A: WireType, B: WireType>() {
     for info in [type_info::<A>(), type_info::<B>()] {
-        assert_eq!(info.why_not(), None, "{}: {}", info.name(), info.shape_text());
+        assert_eq!(info.unproven_reason(), None, "{}: {}", info.name(), info.shape_text());
     }
     apart::<A, B>();
 }
@@ -242,7 +242,7 @@ fn unproven_types_give_the_reason() {
         (type_info::<single::Flat>(), "self-describing"),
         (type_info::<serde_json::Value>(), "self-describing"),
     ] {
-        let why = info.why_not().unwrap_or("it was proven");
+        let why = info.unproven_reason().unwrap_or("it was proven");
         assert!(why.contains(reason), "{}: {why}: {}", info.name(), info.shape_text());
     }
 }

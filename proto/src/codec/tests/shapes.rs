@@ -10,7 +10,7 @@ use crate::codec::{Fingerprint, WireType, type_info};
 
 fn sees<T: WireType>(text: &str) {
     let info = type_info::<T>();
-    assert_eq!((info.shape_text(), info.why_not()), (text, None));
+    assert_eq!((info.shape_text(), info.unproven_reason()), (text, None));
 }
 
 #[derive(Serialize, Deserialize)]

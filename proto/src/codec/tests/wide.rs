@@ -157,7 +157,7 @@ fn bytes_are_refused_where_they_would_become_text() {
     let mut bytes = Vec::new();
     let known = (1_u128, long, BesideFlattened { own: 7, others: BTreeMap::new() });
     let mut blobs = Vec::new();
-    let encoded = crate::codec::beside(&mut bytes, &mut blobs, |out| {
+    let encoded = crate::codec::detaching(&mut bytes, &mut blobs, |out| {
         encode_preferring(&known, Encoding::MessagePack, 1 << 20, out).map(drop)
     });
     assert_eq!((encoded, blobs.len()), (Ok(()), 1));

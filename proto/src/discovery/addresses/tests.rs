@@ -77,13 +77,13 @@ fn a_peer_is_sent_the_addresses_reachable_from_it_first() {
         list(&["127.0.0.1:5", "[fe80::1]:5", "[fd77::1]:5", "172.17.0.1:5", "10.77.0.1:5", "10.9.0.1:5"]);
     let over_tunnel = LinkEnds { own: Some(ip("10.9.0.1")), other: ip("10.9.0.2"), zone: 0 };
     let expected = list(&["10.9.0.1:5", "172.17.0.1:5", "10.77.0.1:5", "[fd77::1]:5"]);
-    assert_eq!(to_tell(&given, over_tunnel, &own), expected);
+    assert_eq!(select_for_peer(&given, over_tunnel, &own), expected);
     // Behind network address translation, where the link's own address is not known to be usable.
     let over_lan = LinkEnds { own: None, other: ip("10.77.0.7"), zone: 0 };
     let expected = list(&["10.77.0.1:5", "172.17.0.1:5", "10.9.0.1:5", "[fd77::1]:5"]);
-    assert_eq!(to_tell(&given, over_lan, &own), expected);
+    assert_eq!(select_for_peer(&given, over_lan, &own), expected);
     let on_this_host = LinkEnds { own: Some(ip("127.0.0.1")), other: ip("127.0.0.1"), zone: 0 };
-    assert_eq!(to_tell(&given, on_this_host, &own)[0], list(&["127.0.0.1:5"])[0]);
+    assert_eq!(select_for_peer(&given, on_this_host, &own)[0], list(&["127.0.0.1:5"])[0]);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn addresses_for_a_peer_are_cut_after_sorting() {
         LinkEnds { own: None, other: ip("10.77.0.2"), zone: 0 },
         LinkEnds { own: Some(ip("10.77.0.1")), other: ip("192.168.7.7"), zone: 0 },
     ] {
-        let told = to_tell(&given, ends, &own);
+        let told = select_for_peer(&given, ends, &own);
         assert_eq!((told.len(), told[0]), (MAX_ADDRESSES, ([10, 77, 0, 1], 5).into()), "{ends:?}");
     }
 }

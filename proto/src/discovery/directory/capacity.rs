@@ -11,20 +11,20 @@ use crate::id::{InstanceId, NodeId};
 
 /// The time within which a connected node sends all its services. An instance that it has not confirmed by then is taken to be
 /// another's claim.
-const TELLS: Duration = Duration::from_secs(1);
+const REPORT_WINDOW: Duration = Duration::from_secs(1);
 
 /// The slot for a new instance.
 #[derive(Debug, Clone, Copy)]
 enum CapacityDecision {
     Free,
     /// The slot of an instance that was found dead, or is unproved.
-    Of(Claim),
+    Replaces(Claim),
     None,
 }
 
 impl From<Option<Claim>> for CapacityDecision {
     fn from(claim: Option<Claim>) -> Self {
-        claim.map_or(Self::None, Self::Of)
+        claim.map_or(Self::None, Self::Replaces)
     }
 }
 
@@ -37,7 +37,7 @@ impl From<Option<Claim>> for CapacityDecision {
 /// | the slot | an instance reported by its own node | an instance reported by others |
 /// |---|---|---|
 /// | is free, or holds a dead one | at once | at once, unless instances reported by the node itself are hidden |
-/// | holds an unproved one | after its node has reported all (`TELLS`) | never |
+/// | holds an unproved one | after its node has reported all (`REPORT_WINDOW`) | never |
 /// | holds a proved one | never | never |
 ///
 /// If the limit of a source or of the directory is reached, the oldest instance that was found dead or is unproved is evicted, of
@@ -51,14 +51,14 @@ impl Directory {
         now: Instant,
         changes: &mut Changes,
     ) -> bool {
-        match self.place_in_share(advert, source) {
-            CapacityDecision::Free => match self.place_in_all(source) {
+        match self.slot_in_share(advert, source) {
+            CapacityDecision::Free => match self.slot_in_all(source) {
                 CapacityDecision::Free => true,
-                CapacityDecision::Of(claim) => self.displace(claim, changes),
+                CapacityDecision::Replaces(claim) => self.evict(claim, changes),
                 CapacityDecision::None => false,
             },
-            CapacityDecision::Of(dead @ (false, ..)) => self.displace(dead, changes),
-            CapacityDecision::Of(_) | CapacityDecision::None => {
+            CapacityDecision::Replaces(dead @ (false, ..)) => self.evict(dead, changes),
+            CapacityDecision::Replaces(_) | CapacityDecision::None => {
                 if self.hidden.hide(advert.clone(), source, now) {
                     changes.hides = Some(advert.node);
                 }
@@ -68,40 +68,40 @@ impl Directory {
     }
 
     /// Restores hidden instances of connected nodes for which there are slots now.
-    pub fn fill(&mut self, is_connected: impl Fn(NodeId) -> bool, now: Instant) -> Changes {
+    pub fn restore_hidden(&mut self, is_connected: impl Fn(NodeId) -> bool, now: Instant) -> Changes {
         let mut changes = Changes::default();
         for share in self.hidden.of_connected(is_connected) {
             for id in share {
                 let Some(hidden) = self.hidden.get(id) else { continue };
-                let is_proved = hidden.word() == Credibility::Proof;
-                let has_told = now.saturating_duration_since(hidden.heard_at) >= TELLS;
-                match self.place_in_share(&hidden.advert, hidden.source) {
-                    CapacityDecision::Free => match self.place_in_all(hidden.source) {
-                        CapacityDecision::Of((is_shown, ..)) if is_shown && !is_proved => continue,
+                let is_proved = hidden.credibility() == Credibility::Proof;
+                let has_told = now.saturating_duration_since(hidden.reported_at) >= REPORT_WINDOW;
+                match self.slot_in_share(&hidden.advert, hidden.source) {
+                    CapacityDecision::Free => match self.slot_in_all(hidden.source) {
+                        CapacityDecision::Replaces((is_shown, ..)) if is_shown && !is_proved => continue,
                         CapacityDecision::None => continue,
-                        CapacityDecision::Free | CapacityDecision::Of(_) => {}
+                        CapacityDecision::Free | CapacityDecision::Replaces(_) => {}
                     },
-                    CapacityDecision::Of((false, ..)) => {}
-                    CapacityDecision::Of(unproved) if has_told => {
-                        self.displace(unproved, &mut changes);
+                    CapacityDecision::Replaces((false, ..)) => {}
+                    CapacityDecision::Replaces(unproved) if has_told => {
+                        self.evict(unproved, &mut changes);
                     }
-                    CapacityDecision::Of(_) => continue,
+                    CapacityDecision::Replaces(_) => continue,
                     // In that case there is no slot for a less credible one either.
                     CapacityDecision::None => break,
                 }
-                changes.append(self.take_in(id));
+                changes.append(self.restore(id));
             }
         }
         changes
     }
 
     /// Restores a hidden instance as it was received, if there is a slot.
-    pub(super) fn take_in(&mut self, id: InstanceId) -> Changes {
-        let Some(HiddenInstance { advert, source, heard_at, is_doubted }) = self.hidden.get(id).cloned()
+    pub(super) fn restore(&mut self, id: InstanceId) -> Changes {
+        let Some(HiddenInstance { advert, source, reported_at, is_doubted }) = self.hidden.get(id).cloned()
         else {
             return Changes::default();
         };
-        let mut changes = self.hear(advert, source, heard_at);
+        let mut changes = self.add_advert(advert, source, reported_at);
         if is_doubted && self.is_shown(id) {
             changes.doubts.push(id);
         }
@@ -109,7 +109,7 @@ impl Directory {
     }
 
     /// Returns the slot for an instance within the share of its node.
-    fn place_in_share(&self, advert: &Advert, source: AdvertSource) -> CapacityDecision {
+    fn slot_in_share(&self, advert: &Advert, source: AdvertSource) -> CapacityDecision {
         let Advert { node, service, .. } = advert;
         let share = self.hidden.share(service);
         let of_node = self.nodes.get(node).into_iter().flatten().filter_map(|id| self.entries.get(id));
@@ -121,16 +121,18 @@ impl Directory {
         };
         match place {
             _ if Credibility::of(source, *node) == Credibility::Proof => place,
-            CapacityDecision::Of((true, ..)) | CapacityDecision::None => CapacityDecision::None,
-            CapacityDecision::Free | CapacityDecision::Of(_) if self.hidden.has_proved(*node, service) => {
+            CapacityDecision::Replaces((true, ..)) | CapacityDecision::None => CapacityDecision::None,
+            CapacityDecision::Free | CapacityDecision::Replaces(_)
+                if self.hidden.has_proved(*node, service) =>
+            {
                 CapacityDecision::None
             }
-            CapacityDecision::Free | CapacityDecision::Of(_) => place,
+            CapacityDecision::Free | CapacityDecision::Replaces(_) => place,
         }
     }
 
     /// Returns the slot for an instance that `source` reports, under the limits other than those of its node.
-    fn place_in_all(&self, source: AdvertSource) -> CapacityDecision {
+    fn slot_in_all(&self, source: AdvertSource) -> CapacityDecision {
         let origin = ClaimOrigin::from(source);
         let most = match origin {
             ClaimOrigin::Multicast => self.capacity / 2,
@@ -145,13 +147,11 @@ impl Directory {
         }
     }
 
-    fn displace(&mut self, (_, _, id): Claim, changes: &mut Changes) -> bool {
+    fn evict(&mut self, (_, _, id): Claim, changes: &mut Changes) -> bool {
         let Some(entry) = self.remove(id) else { return false };
-        self.displaced += 1;
+        self.evicted += 1;
         if entry.is_shown() {
-            changes
-                .events
-                .push(DirectoryEvent::Down { instance: entry.instance, why: DownReason::Displaced });
+            changes.events.push(DirectoryEvent::Down { instance: entry.instance, why: DownReason::Evicted });
         }
         true
     }

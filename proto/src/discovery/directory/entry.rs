@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::eviction::{Claim, ClaimOrigin};
-use super::{ASK_AGAIN, AdvertSource, Changes, DirectoryEvent, FRESH, Instance};
+use super::{AdvertSource, Changes, DirectoryEvent, FRESH, Instance, MIN_ASK_INTERVAL};
 use crate::discovery::addresses::{OwnAddress, are_nearer, arrange, is_here, needs_zone, sort, usable};
 use crate::discovery::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
@@ -16,13 +16,13 @@ const MAX_CLAIMED: usize = 8;
 const MAX_ANSWERED: usize = 4;
 const MAX_GUESSED: usize = 4;
 /// The maximum number of peers that are recorded as sources of one instance.
-const MAX_TELLERS: usize = 16;
+const MAX_SOURCES: usize = 16;
 
 /// The verification state of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntryState {
     /// It was reported, not verified. It is shown.
-    Heard,
+    Unverified,
     /// Its own node proved it. It is shown.
     Verified,
     /// It was found dead. It is not shown until it proves itself.
@@ -35,25 +35,25 @@ pub(super) enum EntryState {
 #[derive(Debug)]
 pub(super) struct DirectoryEntry {
     pub(super) instance: Instance,
-    pub(super) standing: EntryState,
+    pub(super) state: EntryState,
     /// The first source that reported it.
     pub(super) origin: ClaimOrigin,
     /// Addresses at which it proved itself to this node, the latest first.
     pub(super) answered: Vec<SocketAddr>,
     /// Addresses that its node advertised, or that others reported in its name.
-    told: Vec<SocketAddr>,
+    reported: Vec<SocketAddr>,
     /// Set if its own node sent these over a connection that this one made.
-    told_by_node: bool,
+    is_reported_by_node: bool,
     /// Addresses that were not advertised and may be its own.
     guessed: Vec<SocketAddr>,
     /// Addresses that a hint named for a verified instance and that have not been tried yet.
     pub(super) claimed: Vec<SocketAddr>,
     pub(super) by_mdns: bool,
     /// The peers whose links reported it.
-    pub(super) told_by: Vec<NodeId>,
+    pub(super) reported_by: Vec<NodeId>,
     /// The time at which it was first reported.
-    pub(super) since: Instant,
-    pub(super) heard_at: Instant,
+    pub(super) first_reported_at: Instant,
+    pub(super) reported_at: Instant,
     pub(super) verified_at: Option<Instant>,
     pub(super) replied_at: Option<Instant>,
 }
@@ -62,45 +62,45 @@ impl DirectoryEntry {
     pub(super) fn new(advert: Advert, source: AdvertSource, own: &[OwnAddress], now: Instant) -> Self {
         let is_local = source == AdvertSource::Local;
         let proved = is_local || source == AdvertSource::Peer(advert.node);
-        let mut told = if is_local { advert.addresses } else { usable(&advert.addresses, own) };
+        let mut reported = if is_local { advert.addresses } else { usable(&advert.addresses, own) };
         if !is_local {
-            sort(&mut told, own);
-            told.truncate(MAX_ADDRESSES);
+            sort(&mut reported, own);
+            reported.truncate(MAX_ADDRESSES);
         }
         let mut entry = Self {
             instance: Instance {
                 id: advert.instance,
                 node: advert.node,
                 service: advert.service,
-                addresses: told.clone(),
+                addresses: reported.clone(),
                 local: is_local,
             },
-            standing: if proved { EntryState::Verified } else { EntryState::Heard },
+            state: if proved { EntryState::Verified } else { EntryState::Unverified },
             origin: ClaimOrigin::from(source),
             answered: Vec::new(),
-            told,
-            told_by_node: proved,
+            reported,
+            is_reported_by_node: proved,
             guessed: Vec::new(),
             claimed: Vec::new(),
             by_mdns: false,
-            told_by: Vec::new(),
-            since: now,
-            heard_at: now,
+            reported_by: Vec::new(),
+            first_reported_at: now,
+            reported_at: now,
             verified_at: proved.then_some(now),
             replied_at: None,
         };
-        entry.note(source, now);
+        entry.record_source(source, now);
         entry
     }
 
     pub(super) fn is_shown(&self) -> bool {
-        !matches!(self.standing, EntryState::Doubted { .. })
+        !matches!(self.state, EntryState::Doubted { .. })
     }
 
     /// Returns its position in the eviction order if it is unverified and remote.
     pub(super) fn claim(&self) -> Option<Claim> {
-        let is_claim = self.standing != EntryState::Verified && !self.instance.local;
-        is_claim.then_some((self.is_shown(), self.heard_at, self.instance.id))
+        let is_claim = self.state != EntryState::Verified && !self.instance.local;
+        is_claim.then_some((self.is_shown(), self.reported_at, self.instance.id))
     }
 
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
@@ -110,7 +110,7 @@ impl DirectoryEntry {
 
     /// Sorts its addresses again: first those that answered, which are never cut, then the others by their use for this host.
     pub(super) fn arrange(&mut self, own: &[OwnAddress]) {
-        let mut others: Vec<SocketAddr> = self.told.iter().chain(&self.guessed).copied().collect();
+        let mut others: Vec<SocketAddr> = self.reported.iter().chain(&self.guessed).copied().collect();
         if !self.instance.local {
             sort(&mut others, own);
         }
@@ -129,7 +129,7 @@ impl DirectoryEntry {
         self.instance.addresses = addresses;
     }
 
-    pub(super) fn hear(
+    pub(super) fn apply_advert(
         &mut self,
         advert: Advert,
         source: AdvertSource,
@@ -139,30 +139,30 @@ impl DirectoryEntry {
         let mut changes = Changes::default();
         if advert.node != self.instance.node || advert.service != self.instance.service {
             // Two contradictory reports about one identity: at most one is true, and only the endpoint can tell which.
-            if self.standing == EntryState::Heard {
+            if self.state == EntryState::Unverified {
                 changes.doubts.push(self.instance.id);
             }
             return changes;
         }
-        self.note(source, now);
+        self.record_source(source, now);
         if source == AdvertSource::Local || source == AdvertSource::Peer(advert.node) {
-            self.prove(&advert.addresses, own, now, &mut changes);
+            self.apply_proof(&advert.addresses, own, now, &mut changes);
             return changes;
         }
         let mut unknown = usable(&advert.addresses, own);
         unknown.retain(|address| !self.instance.addresses.contains(address));
-        match self.standing {
-            EntryState::Heard if unknown.is_empty() => {}
+        match self.state {
+            EntryState::Unverified if unknown.is_empty() => {}
             // Addresses are only ever added here, or replaced by better ones, so that updates between two nodes come to an end.
-            EntryState::Heard => {
+            EntryState::Unverified => {
                 let before = self.instance.addresses.clone();
                 // The first record of an instance may carry only some of its addresses.
-                self.tell(unknown, own);
+                self.add_reported(unknown, own);
                 if self.instance.addresses == before {
                     changes.doubts.push(self.instance.id);
                 } else if before.iter().all(|known| self.instance.addresses.contains(known)) {
                     // It is announced in each family separately, and has not moved.
-                    self.note_growth(&before, &mut changes);
+                    self.record_growth(&before, &mut changes);
                 } else {
                     changes.events.push(DirectoryEvent::Moved(self.instance.clone()));
                 }
@@ -171,15 +171,15 @@ impl DirectoryEntry {
             EntryState::Doubted { asked } => {
                 // The known addresses did not answer. An instance with very many addresses may send the reachable one in the
                 // second datagram, after the first ones have already failed: then it is tried at once.
-                let is_due = now.saturating_duration_since(asked) >= ASK_AGAIN
+                let is_due = now.saturating_duration_since(asked) >= MIN_ASK_INTERVAL
                     || are_nearer(&unknown, &self.instance.addresses, own);
-                self.told.retain(|address| !unknown.contains(address));
-                self.told.splice(0..0, unknown);
-                sort(&mut self.told, own);
-                self.told.truncate(MAX_ADDRESSES);
+                self.reported.retain(|address| !unknown.contains(address));
+                self.reported.splice(0..0, unknown);
+                sort(&mut self.reported, own);
+                self.reported.truncate(MAX_ADDRESSES);
                 self.arrange(own);
                 if is_due {
-                    self.standing = EntryState::Doubted { asked: now };
+                    self.state = EntryState::Doubted { asked: now };
                     changes.doubts.push(self.instance.id);
                 }
             }
@@ -206,33 +206,39 @@ impl DirectoryEntry {
     pub(super) fn guess(&mut self, address: SocketAddr, own: &[OwnAddress]) -> Changes {
         let mut changes = Changes::default();
         let before = self.instance.addresses.clone();
-        if !self.guessed.contains(&address) && !self.told.contains(&address) {
+        if !self.guessed.contains(&address) && !self.reported.contains(&address) {
             self.guessed.insert(0, address);
             self.guessed.truncate(MAX_GUESSED);
             self.arrange(own);
         }
-        self.note_growth(&before, &mut changes);
+        self.record_growth(&before, &mut changes);
         changes
     }
 
     /// Takes the addresses that its own node sent. They replace earlier reports, but not an address that answered and was never
     /// among those the node sent: such an address is behind network address translation, and its node does not know it.
-    fn prove(&mut self, addresses: &[SocketAddr], own: &[OwnAddress], now: Instant, changes: &mut Changes) {
+    fn apply_proof(
+        &mut self,
+        addresses: &[SocketAddr],
+        own: &[OwnAddress],
+        now: Instant,
+        changes: &mut Changes,
+    ) {
         let before = self.instance.addresses.clone();
         // A full list has been cut: an address that it lacks may be valid all the same.
         let is_whole = self.instance.local || addresses.len() < MAX_ADDRESSES;
         let told = if self.instance.local { addresses.to_vec() } else { usable(addresses, own) };
         if !told.is_empty() && is_whole {
-            if self.told_by_node {
-                let left: Vec<_> = self.told.iter().filter(|known| !told.contains(known)).collect();
+            if self.is_reported_by_node {
+                let left: Vec<_> = self.reported.iter().filter(|known| !told.contains(known)).collect();
                 self.answered.retain(|answered| !left.contains(&answered));
             }
-            self.told = told;
+            self.reported = told;
             self.arrange(own);
         } else {
-            self.tell(told, own);
+            self.add_reported(told, own);
         }
-        self.told_by_node = true;
+        self.is_reported_by_node = true;
         self.claimed.clear();
         // New addresses of an instance are not a move: it can still be reached as before. Nor is the absence of link-local
         // addresses beside others, because a node sends them only over links on which they are valid.
@@ -243,19 +249,19 @@ impl DirectoryEntry {
         let moved = is_whole && !before.iter().all(is_told);
         self.show(moved, now, changes);
         if changes.events.is_empty() {
-            self.note_growth(&before, changes);
+            self.record_growth(&before, changes);
         }
     }
 
     /// Adds reported addresses, and keeps the best.
-    fn tell(&mut self, addresses: Vec<SocketAddr>, own: &[OwnAddress]) {
+    fn add_reported(&mut self, addresses: Vec<SocketAddr>, own: &[OwnAddress]) {
         for address in addresses {
-            if !self.told.contains(&address) {
-                self.told.push(address);
+            if !self.reported.contains(&address) {
+                self.reported.push(address);
             }
         }
-        sort(&mut self.told, own);
-        self.told.truncate(MAX_ADDRESSES);
+        sort(&mut self.reported, own);
+        self.reported.truncate(MAX_ADDRESSES);
         self.arrange(own);
     }
 
@@ -272,14 +278,14 @@ impl DirectoryEntry {
         self.claimed.splice(0..0, addresses);
         self.claimed.truncate(MAX_CLAIMED);
         // A node sends link-local addresses over a link only if they are valid there, so new ones do not mean that it has moved.
-        let is_linked = self.told_by.contains(&self.instance.node);
+        let is_linked = self.reported_by.contains(&self.instance.node);
         match is_linked && self.claimed.iter().all(|address| needs_zone(address.ip())) {
             true => changes.claimed.push(self.instance.id),
             false => changes.doubts.push(self.instance.id),
         }
     }
 
-    fn note_growth(&self, before: &[SocketAddr], changes: &mut Changes) {
+    fn record_growth(&self, before: &[SocketAddr], changes: &mut Changes) {
         if self.is_shown() && self.instance.addresses.iter().any(|address| !before.contains(address)) {
             changes.grown.push(self.instance.clone());
         }
@@ -287,7 +293,7 @@ impl DirectoryEntry {
 
     fn show(&mut self, moved: bool, now: Instant, changes: &mut Changes) {
         let was_shown = self.is_shown();
-        self.standing = EntryState::Verified;
+        self.state = EntryState::Verified;
         self.verified_at = Some(now);
         if !was_shown {
             changes.events.push(DirectoryEvent::Up(self.instance.clone()));
@@ -296,8 +302,8 @@ impl DirectoryEntry {
         }
     }
 
-    fn note(&mut self, source: AdvertSource, now: Instant) {
-        self.heard_at = now;
+    fn record_source(&mut self, source: AdvertSource, now: Instant) {
+        self.reported_at = now;
         match source {
             AdvertSource::Local => {}
             // No cache answers by multicast: the reply comes from the process itself, or from an impostor.
@@ -306,8 +312,8 @@ impl DirectoryEntry {
                 self.replied_at = Some(now);
             }
             AdvertSource::Peer(peer) | AdvertSource::Caller(peer) => {
-                if !self.told_by.contains(&peer) && self.told_by.len() < MAX_TELLERS {
-                    self.told_by.push(peer);
+                if !self.reported_by.contains(&peer) && self.reported_by.len() < MAX_SOURCES {
+                    self.reported_by.push(peer);
                 }
             }
         }

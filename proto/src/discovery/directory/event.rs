@@ -100,7 +100,7 @@ pub enum DownReason {
     /// The connection to its process broke and none of its endpoints answers.
     NodeDied,
     /// The directory is full, and this instance was reported but never proved.
-    Displaced,
+    Evicted,
 }
 
 impl std::fmt::Display for DownReason {
@@ -110,7 +110,7 @@ impl std::fmt::Display for DownReason {
             Self::Refused => "its address does not answer any more",
             Self::Unreachable => "its addresses do not answer in time",
             Self::NodeDied => "its process has ended",
-            Self::Displaced => "the directory is full",
+            Self::Evicted => "the directory is full",
         })
     }
 }

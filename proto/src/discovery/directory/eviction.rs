@@ -37,7 +37,7 @@ pub(super) enum Credibility {
     /// A report from anywhere on the network.
     Hint,
     /// A report from a peer. A peer reports an instance once, and again when it is gone.
-    Told,
+    Report,
     /// A report from the node that offers it, which has proved its identity.
     Proof,
 }
@@ -48,7 +48,7 @@ impl Credibility {
         match source {
             AdvertSource::Local => Self::Proof,
             AdvertSource::Peer(peer) if peer == node => Self::Proof,
-            AdvertSource::Peer(_) | AdvertSource::Caller(_) => Self::Told,
+            AdvertSource::Peer(_) | AdvertSource::Caller(_) => Self::Report,
             AdvertSource::Mdns | AdvertSource::Reply(_) => Self::Hint,
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use super::entry::{DirectoryEntry, EntryState};
-use super::{ASK_AGAIN, Directory, Filter, Instance};
+use super::{Directory, Filter, Instance, MIN_ASK_INTERVAL};
 use crate::discovery::addresses::{OwnAddress, is_here};
 use crate::id::{InstanceId, NodeId};
 use crate::name::{MeshName, ServiceName};
@@ -108,8 +108,9 @@ impl Directory {
 
     /// Returns true if an instance is shown and was first reported within this time.
     pub fn is_new(&self, id: InstanceId, within: Duration, now: Instant) -> bool {
-        let is_new =
-            |entry: &DirectoryEntry| entry.is_shown() && now.saturating_duration_since(entry.since) < within;
+        let is_new = |entry: &DirectoryEntry| {
+            entry.is_shown() && now.saturating_duration_since(entry.first_reported_at) < within
+        };
         self.entries.get(&id).is_some_and(is_new)
     }
 
@@ -125,33 +126,33 @@ impl Directory {
     }
 
     /// Returns true if mDNS carries an instance. Only instances that it does not carry are worth forwarding to others.
-    pub fn is_heard_by_mdns(&self, id: InstanceId) -> bool {
+    pub fn is_carried_by_mdns(&self, id: InstanceId) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.by_mdns)
     }
 
     /// Returns true if the link to `node` reported an instance.
-    pub fn is_told_by(&self, id: InstanceId, node: NodeId) -> bool {
-        self.entries.get(&id).is_some_and(|entry| entry.told_by.contains(&node))
+    pub fn is_reported_by(&self, id: InstanceId, node: NodeId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.reported_by.contains(&node))
     }
 
     /// Returns the shown instances that nothing has proved for `patience` since they were first reported.
     pub fn unproved(&self, patience: Duration, now: Instant) -> Vec<Instance> {
         let unproved = |entry: &&DirectoryEntry| {
-            entry.standing == EntryState::Heard
+            entry.state == EntryState::Unverified
                 && !entry.instance.local
-                && now.saturating_duration_since(entry.since) >= patience
+                && now.saturating_duration_since(entry.first_reported_at) >= patience
         };
         self.entries.values().filter(unproved).map(|entry| entry.instance.clone()).collect()
     }
 
     /// Returns instances that did not answer although their own node, by its latest report, still offers them; at most once a
     /// second each.
-    pub fn worth_asking(&mut self, now: Instant) -> Vec<InstanceId> {
+    pub fn due_for_asking(&mut self, now: Instant) -> Vec<InstanceId> {
         let mut worth = Vec::new();
         for (id, entry) in &mut self.entries {
-            if let EntryState::Doubted { asked } = &mut entry.standing
-                && entry.told_by.contains(&entry.instance.node)
-                && now.saturating_duration_since(*asked) >= ASK_AGAIN
+            if let EntryState::Doubted { asked } = &mut entry.state
+                && entry.reported_by.contains(&entry.instance.node)
+                && now.saturating_duration_since(*asked) >= MIN_ASK_INTERVAL
             {
                 *asked = now;
                 worth.push(*id);
@@ -184,8 +185,8 @@ impl Directory {
     }
 
     /// Returns two totals: instances evicted for lack of room, and instances rejected because nothing could be evicted for them.
-    pub fn crowded_out(&self) -> (u64, u64) {
-        (self.displaced, self.refused)
+    pub fn evicted_and_rejected(&self) -> (u64, u64) {
+        (self.evicted, self.refused)
     }
 
     /// Returns other meshes that were received on the same network, at most 16.

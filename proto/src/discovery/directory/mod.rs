@@ -36,12 +36,12 @@ use hidden::HiddenInstances;
 /// The time for which a direct reply or a handshake counts as a sign of life.
 const FRESH: Duration = Duration::from_secs(1);
 /// The minimum time between two questions about an instance that was found dead, as hints about it arrive.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+const MIN_ASK_INTERVAL: Duration = Duration::from_secs(1);
 /// The time for which an instance that was found dead is remembered, so that old mDNS records do not restore it: they live for
 /// 120 s.
 const REMEMBER_DEAD: Duration = Duration::from_secs(150);
 /// The maximum number of names of other meshes that are stored, to be shown to a user who looks in the wrong one.
-const OTHER_MESHES: usize = 16;
+const MAX_OTHER_MESHES: usize = 16;
 
 /// The services of a mesh as one node knows them. Time is an argument; nothing here waits.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub struct Directory {
     nodes: BTreeMap<NodeId, Vec<InstanceId>>,
     claims: EvictionOrder,
     hidden: HiddenInstances,
-    displaced: u64,
+    evicted: u64,
     refused: u64,
     other_meshes: Vec<MeshName>,
 }
@@ -78,7 +78,7 @@ impl Directory {
             nodes: BTreeMap::new(),
             claims: EvictionOrder::default(),
             hidden: HiddenInstances::default(),
-            displaced: 0,
+            evicted: 0,
             refused: 0,
             other_meshes: Vec::new(),
         }
@@ -93,9 +93,9 @@ impl Directory {
     }
 
     /// Adds an advert, with those of its addresses that can be valid from this host, best first.
-    pub fn hear(&mut self, advert: Advert, source: AdvertSource, now: Instant) -> Changes {
+    pub fn add_advert(&mut self, advert: Advert, source: AdvertSource, now: Instant) -> Changes {
         if advert.mesh != self.mesh {
-            self.note_other_mesh(advert.mesh);
+            self.record_other_mesh(advert.mesh);
             return Changes::default();
         }
         let local = source == AdvertSource::Local;
@@ -104,16 +104,16 @@ impl Directory {
             return Changes::default();
         }
         if advert.leaving {
-            return self.hear_goodbye(advert.instance, source, now);
+            return self.handle_withdrawal(advert.instance, source, now);
         }
         let own = Arc::clone(&self.own);
         if self.entries.contains_key(&advert.instance) {
-            let heard = self.change(advert.instance, |entry| entry.hear(advert, source, &own, now));
+            let heard = self.change(advert.instance, |entry| entry.apply_advert(advert, source, &own, now));
             return heard.unwrap_or_default();
         }
-        if !local && self.hidden.knows_better(&advert, source) {
+        if !local && self.hidden.has_better(&advert, source) {
             // It only repeats what is known.
-            return self.take_in(advert.instance);
+            return self.restore(advert.instance);
         }
         let mut changes = Changes::default();
         if !local && !self.make_room(&advert, source, now, &mut changes) {
@@ -129,10 +129,10 @@ impl Directory {
 
     /// Handles an exact request for a name: its instances are stored, including those of nodes that have reached the limit of
     /// instances per node.
-    pub fn seek(&mut self, name: &ServiceName, now: Instant) -> Changes {
+    pub fn request_name(&mut self, name: &ServiceName, now: Instant) -> Changes {
         let mut changes = Changes::default();
-        for hidden in self.hidden.seek(name, now) {
-            changes.append(self.take_in(hidden));
+        for hidden in self.hidden.request_name(name, now) {
+            changes.append(self.restore(hidden));
         }
         changes
     }
@@ -149,30 +149,30 @@ impl Directory {
     }
 
     /// Records that the endpoint at `address` proved, by its handshake, to be `instance`.
-    pub fn verified(&mut self, instance: InstanceId, address: SocketAddr, now: Instant) -> Changes {
+    pub fn record_proof(&mut self, instance: InstanceId, address: SocketAddr, now: Instant) -> Changes {
         let own = Arc::clone(&self.own);
         self.change(instance, |entry| entry.verified(address, &own, now)).unwrap_or_default()
     }
 
     /// Records that the endpoint of `instance` may be at `address` as well, although it was not advertised there. Such an address
     /// is the first to be cut.
-    pub fn guess(&mut self, instance: InstanceId, address: SocketAddr) -> Changes {
+    pub fn add_guess(&mut self, instance: InstanceId, address: SocketAddr) -> Changes {
         let own = Arc::clone(&self.own);
         self.change(instance, |entry| entry.guess(address, &own)).unwrap_or_default()
     }
 
     /// Removes an `instance` that is known to be gone. A remote one is remembered for a while, so that old records do not restore
     /// it without proof.
-    pub fn gone(&mut self, instance: InstanceId, why: DownReason, now: Instant) -> Changes {
+    pub fn remove_instance(&mut self, instance: InstanceId, why: DownReason, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let is_local = self.change(instance, |entry| {
             if entry.is_shown() {
                 changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), why });
             }
-            entry.standing = EntryState::Doubted { asked: now };
+            entry.state = EntryState::Doubted { asked: now };
             if why != DownReason::Unreachable {
                 entry.by_mdns = false;
-                entry.told_by.clear();
+                entry.reported_by.clear();
             }
             entry.instance.local
         });
@@ -183,7 +183,7 @@ impl Directory {
     }
 
     /// Removes all services of the process behind `node`, which is gone. `why` gives the reason for each.
-    pub fn node_gone(
+    pub fn remove_node(
         &mut self,
         node: NodeId,
         why: impl Fn(InstanceId) -> DownReason,
@@ -192,30 +192,30 @@ impl Directory {
         let mut changes = Changes::default();
         self.hidden.forget_node(node);
         for instance in self.nodes.get(&node).cloned().unwrap_or_default() {
-            changes.append(self.gone(instance, why(instance), now));
+            changes.append(self.remove_instance(instance, why(instance), now));
         }
         changes
     }
 
     /// Records that `source` no longer reports `instance`: its mDNS record expired, or a peer reported it gone.
-    pub fn unheard(&mut self, instance: InstanceId, source: AdvertSource, now: Instant) -> Changes {
-        self.hear_goodbye(instance, source, now)
+    pub fn withdraw_report(&mut self, instance: InstanceId, source: AdvertSource, now: Instant) -> Changes {
+        self.handle_withdrawal(instance, source, now)
     }
 
     /// Handles the end of the link to `peer`: unproved instances that only this peer had reported are removed.
-    pub fn peer_lost(&mut self, peer: NodeId, now: Instant) -> Changes {
-        self.hidden.forget_told_by(peer);
+    pub fn remove_peer(&mut self, peer: NodeId, now: Instant) -> Changes {
+        self.hidden.forget_reported_by(peer);
         let mut orphans = Vec::new();
         for (id, entry) in &mut self.entries {
-            entry.told_by.retain(|told| *told != peer);
-            let alone = entry.told_by.is_empty() && !entry.by_mdns && !entry.instance.local;
-            if alone && entry.standing == EntryState::Heard {
+            entry.reported_by.retain(|told| *told != peer);
+            let alone = entry.reported_by.is_empty() && !entry.by_mdns && !entry.instance.local;
+            if alone && entry.state == EntryState::Unverified {
                 orphans.push(*id);
             }
         }
         let mut changes = Changes::default();
         for orphan in orphans {
-            changes.append(self.gone(orphan, DownReason::Unreachable, now));
+            changes.append(self.remove_instance(orphan, DownReason::Unreachable, now));
         }
         changes
     }
@@ -224,7 +224,7 @@ impl Directory {
     pub fn expire(&mut self, now: Instant) {
         self.hidden.expire(now);
         let old = |entry: &DirectoryEntry| {
-            !entry.is_shown() && now.saturating_duration_since(entry.heard_at) >= REMEMBER_DEAD
+            !entry.is_shown() && now.saturating_duration_since(entry.reported_at) >= REMEMBER_DEAD
         };
         let expired: Vec<_> = self.entries.iter().filter(|(_, e)| old(e)).map(|(id, _)| *id).collect();
         for id in expired {
@@ -232,10 +232,10 @@ impl Directory {
         }
     }
 
-    fn hear_goodbye(&mut self, instance: InstanceId, source: AdvertSource, now: Instant) -> Changes {
+    fn handle_withdrawal(&mut self, instance: InstanceId, source: AdvertSource, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let Some(entry) = self.entries.get_mut(&instance) else {
-            self.hidden.hear_goodbye(instance, source);
+            self.hidden.handle_withdrawal(instance, source);
             return changes;
         };
         if entry.instance.local && source != AdvertSource::Local {
@@ -245,14 +245,14 @@ impl Directory {
         match source {
             // The node itself reports it.
             AdvertSource::Peer(peer) if peer == entry.instance.node => {
-                return self.gone(instance, DownReason::Withdrawn, now);
+                return self.remove_instance(instance, DownReason::Withdrawn, now);
             }
             AdvertSource::Peer(peer) | AdvertSource::Caller(peer) => {
-                entry.told_by.retain(|told| *told != peer)
+                entry.reported_by.retain(|told| *told != peer)
             }
             AdvertSource::Mdns => entry.by_mdns = false,
             AdvertSource::Reply(_) => {}
-            AdvertSource::Local => return self.gone(instance, DownReason::Withdrawn, now),
+            AdvertSource::Local => return self.remove_instance(instance, DownReason::Withdrawn, now),
         }
         if entry.is_shown() {
             changes.doubts.push(instance);
@@ -260,8 +260,8 @@ impl Directory {
         changes
     }
 
-    fn note_other_mesh(&mut self, mesh: MeshName) {
-        if self.other_meshes.len() < OTHER_MESHES && !self.other_meshes.contains(&mesh) {
+    fn record_other_mesh(&mut self, mesh: MeshName) {
+        if self.other_meshes.len() < MAX_OTHER_MESHES && !self.other_meshes.contains(&mesh) {
             self.other_meshes.push(mesh);
         }
     }

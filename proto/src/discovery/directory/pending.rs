@@ -12,7 +12,7 @@ use crate::id::InstanceId;
 #[derive(Debug, Default)]
 pub struct Pending {
     events: BTreeMap<u64, DirectoryEvent>,
-    places: HashMap<InstanceId, u64>,
+    slots: HashMap<InstanceId, u64>,
     next: u64,
 }
 
@@ -21,8 +21,8 @@ impl Pending {
     pub fn push(&mut self, event: DirectoryEvent) {
         use DirectoryEvent::{Down, Moved, Up};
         let id = event.instance().id;
-        let Some(&place) = self.places.get(&id) else {
-            self.places.insert(id, self.next);
+        let Some(&place) = self.slots.get(&id) else {
+            self.slots.insert(id, self.next);
             self.events.insert(self.next, event);
             self.next += 1;
             return;
@@ -40,7 +40,7 @@ impl Pending {
                 self.events.insert(place, event);
             }
             None => {
-                self.places.remove(&id);
+                self.slots.remove(&id);
             }
         }
     }
@@ -48,7 +48,7 @@ impl Pending {
     /// Removes and returns the oldest event.
     pub fn pop(&mut self) -> Option<DirectoryEvent> {
         let (_, event) = self.events.pop_first()?;
-        self.places.remove(&event.instance().id);
+        self.slots.remove(&event.instance().id);
         Some(event)
     }
 

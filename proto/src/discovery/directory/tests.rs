@@ -44,7 +44,7 @@ impl World {
     }
 
     fn hear(&mut self, advert: Advert, source: AdvertSource) -> Changes {
-        self.directory.hear(advert, source, self.now)
+        self.directory.add_advert(advert, source, self.now)
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -86,7 +86,7 @@ fn names_of_this_host_are_those_on_no_other_host() {
     assert_eq!(names.iter().map(ServiceName::as_str).collect::<Vec<_>>(), ["beside", "own"]);
     assert!(world.directory.is_proved(id(1), Duration::from_secs(1), world.now));
     assert!(!world.directory.is_proved(id(5), Duration::from_secs(1), world.now), "it was only heard of");
-    world.directory.verified(id(5), port(5), world.now);
+    world.directory.record_proof(id(5), port(5), world.now);
     assert!(world.directory.is_proved(id(5), Duration::from_secs(1), world.now));
     world.pass(2);
     assert!(!world.directory.is_proved(id(5), Duration::from_secs(1), world.now));
@@ -100,7 +100,7 @@ fn another_mesh_is_only_noted() {
         world.hear(Advert { mesh, ..advert(n, 1, "arm") }, AdvertSource::Mdns);
     }
     assert!(world.directory.all().is_empty());
-    assert_eq!(world.directory.other_meshes().len(), OTHER_MESHES);
+    assert_eq!(world.directory.other_meshes().len(), MAX_OTHER_MESHES);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn other_nodes_cannot_advertise_for_this_node() {
     assert_eq!(ups(&world.hear(advert(1, 0, "arm"), AdvertSource::Local)), 1);
     world.hear(Advert { addresses: vec![port(666)], ..advert(1, 0, "arm") }, AdvertSource::Peer(node(5)));
     assert_eq!(world.directory.get("arm")[0].addresses, [port(1)]);
-    world.directory.gone(id(1), DownReason::Withdrawn, world.now);
+    world.directory.remove_instance(id(1), DownReason::Withdrawn, world.now);
     assert!(world.directory.candidates("arm").is_empty());
 }
 
@@ -118,14 +118,14 @@ fn other_nodes_cannot_advertise_for_this_node() {
 fn a_forged_address_does_not_move_a_verified_instance() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
-    world.directory.verified(id(1), port(1), world.now);
+    world.directory.record_proof(id(1), port(1), world.now);
     let forged = Advert { addresses: vec![port(666)], ..advert(1, 1, "arm") };
     let changes = world.hear(forged.clone(), AdvertSource::Mdns);
     assert_eq!((changes.events.len(), changes.doubts), (0, vec![id(1)]));
     assert_eq!(world.directory.get("arm")[0].addresses, [port(1)]);
     assert_eq!(world.hear(forged, AdvertSource::Mdns), Changes::default(), "one doubt per claim");
     // The claim is confirmed.
-    let moved = world.directory.verified(id(1), port(666), world.now);
+    let moved = world.directory.record_proof(id(1), port(666), world.now);
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(i)] if i.addresses[0] == port(666)));
 }
 
@@ -134,7 +134,7 @@ fn two_stories_about_one_identity_raise_a_doubt() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     assert_eq!(world.hear(advert(1, 2, "arm"), AdvertSource::Mdns).doubts, [id(1)]);
-    world.directory.verified(id(1), port(1), world.now);
+    world.directory.record_proof(id(1), port(1), world.now);
     assert_eq!(world.hear(advert(1, 2, "leg"), AdvertSource::Mdns), Changes::default());
     assert_eq!(world.directory.get("arm")[0].node, node(1));
 }
@@ -171,7 +171,7 @@ fn an_instance_announced_in_both_families_has_not_moved() {
     assert_eq!((changes.doubts, changes.claimed), (Vec::new(), vec![id(1)]), "who dials it learns of it");
     assert_eq!(world.directory.candidate(id(1)).expect("it is known").addresses.len(), 3);
     // After the link to its node has ended it may be anywhere.
-    world.directory.peer_lost(node(1), world.now);
+    world.directory.remove_peer(node(1), world.now);
     let changes = world.hear(in_ipv6("[fe80::2%2]:9000"), AdvertSource::Mdns);
     assert_eq!((changes.doubts, changes.claimed), (vec![id(1)], Vec::new()));
 }
@@ -241,7 +241,7 @@ fn addresses_of_a_doubted_instance_are_sorted_before_they_are_cut_as_well() {
         let all = many(200);
         let (first, second) = all.split_at(94);
         world.hear(Advert { addresses: first.to_vec(), ..advert(1, 1, "arm") }, REPLY);
-        world.directory.gone(id(1), DownReason::Unreachable, world.now);
+        world.directory.remove_instance(id(1), DownReason::Unreachable, world.now);
         world.pass(seconds);
         let heard = world.hear(Advert { addresses: second.to_vec(), ..advert(1, 1, "arm") }, REPLY);
         assert_eq!((addresses(&world)[0], addresses(&world).len()), (at("10.77.0.1:9"), 16));
@@ -261,7 +261,7 @@ fn addresses_that_answered_are_never_cut_nor_replaced_by_ones_unknown_to_the_nod
     let inside = Advert { addresses: vec![at("172.18.0.2:9000")], ..advert(1, 1, "arm") };
     world.hear(inside.clone(), AdvertSource::Peer(node(1)));
     // The port that the container's host has published.
-    let moved = world.directory.verified(id(1), at("10.200.0.1:19000"), world.now);
+    let moved = world.directory.record_proof(id(1), at("10.200.0.1:19000"), world.now);
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(_)]));
     let both = [at("10.200.0.1:19000"), at("172.18.0.2:9000")];
     for source in [AdvertSource::Peer(node(1)), AdvertSource::Mdns, AdvertSource::Caller(node(9))] {
@@ -280,7 +280,7 @@ fn on_this_host_an_address_that_answered_is_not_cut_either() {
     world.directory.set_own_addresses(own);
     let all = (1..=30).map(|n| SocketAddr::from(([10, 77, 0, n], 9))).collect();
     world.hear(Advert { addresses: all, ..advert(1, 1, "arm") }, AdvertSource::Mdns);
-    world.directory.verified(id(1), at("10.77.0.30:9"), world.now);
+    world.directory.record_proof(id(1), at("10.77.0.30:9"), world.now);
     assert_eq!(addresses(&world).len(), 16);
     assert!(addresses(&world).contains(&at("10.77.0.30:9")));
 }
@@ -293,7 +293,7 @@ fn an_address_that_its_node_no_longer_has_is_dropped_although_it_answered() {
         ..advert(1, 1, "arm")
     };
     world.hear(told(&["10.77.0.1:9", "10.78.0.1:9"]), AdvertSource::Peer(node(1)));
-    world.directory.verified(id(1), at("10.77.0.1:9"), world.now);
+    world.directory.record_proof(id(1), at("10.77.0.1:9"), world.now);
     let moved = world.hear(told(&["10.77.0.77:9", "10.78.0.1:9"]), AdvertSource::Peer(node(1)));
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(_)]));
     assert!(!addresses(&world).contains(&at("10.77.0.1:9")));
@@ -312,11 +312,11 @@ fn dialling_tasks_learn_of_every_address_and_watchers_of_moves() {
     let changes = world.hear(more, AdvertSource::Peer(node(1)));
     assert_eq!((changes.events.len(), changes.grown.len()), (0, 1));
     assert_eq!(changes.grown[0].addresses, [port(1), port(2)]);
-    let guessed = world.directory.guess(id(1), at("10.77.0.1:1"));
+    let guessed = world.directory.add_guess(id(1), at("10.77.0.1:1"));
     assert_eq!((guessed.events.len(), guessed.grown.len()), (0, 1));
-    assert_eq!(world.directory.guess(id(1), at("10.77.0.1:1")), Changes::default());
+    assert_eq!(world.directory.add_guess(id(1), at("10.77.0.1:1")), Changes::default());
     for n in 0..100 {
-        world.directory.guess(id(1), port(1_000 + n));
+        world.directory.add_guess(id(1), port(1_000 + n));
     }
     assert_eq!(addresses(&world)[..2], [port(1), port(2)], "a guess is the first to be cut");
 }
@@ -326,7 +326,7 @@ fn the_same_claims_in_another_order_are_no_news() {
     let mut world = world();
     set_own_addresses(&mut world);
     world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
-    world.directory.verified(id(1), port(1), world.now);
+    world.directory.record_proof(id(1), port(1), world.now);
     let mut claimed = many(100);
     let hear = |world: &mut World, addresses: &[SocketAddr]| {
         world
@@ -358,7 +358,10 @@ fn a_withdrawal_is_a_hint_unless_it_comes_from_the_node_itself() {
     let bye = Advert { leaving: true, ..advert(1, 1, "arm") };
     let hint = world.hear(bye.clone(), AdvertSource::Mdns);
     assert_eq!((hint.events.len(), hint.doubts), (0, vec![id(1)]));
-    assert_eq!(world.directory.unheard(id(1), AdvertSource::Peer(node(9)), world.now).doubts, [id(1)]);
+    assert_eq!(
+        world.directory.withdraw_report(id(1), AdvertSource::Peer(node(9)), world.now).doubts,
+        [id(1)]
+    );
     assert_eq!(world.hear(bye.clone(), AdvertSource::Caller(node(1))).doubts, [id(1)]);
     let gone = world.hear(bye, AdvertSource::Peer(node(1)));
     assert!(matches!(gone.events[..], [DirectoryEvent::Down { why: DownReason::Withdrawn, .. }]));
@@ -368,7 +371,7 @@ fn a_withdrawal_is_a_hint_unless_it_comes_from_the_node_itself() {
 fn a_dead_instance_returns_only_with_proof() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
-    let down = world.directory.node_gone(node(1), |_| DownReason::NodeDied, world.now);
+    let down = world.directory.remove_node(node(1), |_| DownReason::NodeDied, world.now);
     assert!(matches!(down.events[..], [DirectoryEvent::Down { why: DownReason::NodeDied, .. }]));
     assert!(world.directory.get("arm").is_empty());
     assert_eq!(world.hear(advert(1, 1, "arm"), AdvertSource::Mdns), Changes::default(), "asked just now");
@@ -376,8 +379,8 @@ fn a_dead_instance_returns_only_with_proof() {
     let hint = world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     assert_eq!((hint.events.len(), hint.doubts), (0, vec![id(1)]));
     assert_eq!(world.directory.candidates("arm").len(), 1, "worth a try when nothing else is known");
-    assert_eq!(ups(&world.directory.verified(id(1), port(1), world.now)), 1);
-    world.directory.gone(id(1), DownReason::Refused, world.now);
+    assert_eq!(ups(&world.directory.record_proof(id(1), port(1), world.now)), 1);
+    world.directory.remove_instance(id(1), DownReason::Refused, world.now);
     world.pass(200);
     world.directory.expire(world.now);
     assert!(world.directory.candidates("arm").is_empty());
@@ -411,7 +414,7 @@ fn no_source_takes_the_room_of_others() {
         world.hear(advert(n, 2, "honest"), REPLY);
     }
     world.hear(advert(12, 3, "proved"), AdvertSource::Mdns);
-    world.directory.verified(id(12), port(12), world.now);
+    world.directory.record_proof(id(12), port(12), world.now);
     let forged = |n: u32| {
         let mut random = [0; 16];
         random[..4].copy_from_slice(&n.to_le_bytes());
@@ -426,7 +429,7 @@ fn no_source_takes_the_room_of_others() {
     let count = |name: &str| world.directory.get(name).len();
     assert_eq!((count("own of the peer"), count("honest"), count("proved")), (1, 10, 1));
     assert_eq!(count("forged"), 500 + 100, "half of all by multicast, and as many as one source may tell of");
-    assert_eq!(world.directory.crowded_out(), (100_000 - 600, 0));
+    assert_eq!(world.directory.evicted_and_rejected(), (100_000 - 600, 0));
 }
 
 #[test]
@@ -435,7 +438,7 @@ fn proved_reports_of_a_source_do_not_count() {
     let mut world = World::new(&limits);
     for n in 0..200u16 {
         world.hear(advert(n, n as u8 + 1, "handed on"), AdvertSource::Caller(node(250)));
-        world.directory.verified(id(n), port(n), world.now);
+        world.directory.record_proof(id(n), port(n), world.now);
     }
     assert_eq!(world.directory.all().len(), 200);
 }
@@ -475,8 +478,8 @@ fn reports_of_a_lost_peer_alone_are_gone() {
     world.hear(advert(2, 2, "heard too"), AdvertSource::Peer(node(9)));
     world.hear(advert(2, 2, "heard too"), AdvertSource::Mdns);
     world.hear(advert(3, 3, "proved"), AdvertSource::Peer(node(9)));
-    world.directory.verified(id(3), port(3), world.now);
-    let changes = world.directory.peer_lost(node(9), world.now);
+    world.directory.record_proof(id(3), port(3), world.now);
+    let changes = world.directory.remove_peer(node(9), world.now);
     assert_eq!(changes.events.len(), 1);
     assert_eq!(world.directory.service_names().len(), 2);
 }
@@ -491,7 +494,7 @@ fn signs_of_life_grow_old() {
     world.pass(2);
     assert!(!fresh(&world, 1) && !fresh(&world, 2));
     assert_eq!(world.directory.unproved(Duration::from_secs(1), world.now).len(), 2);
-    world.directory.verified(id(2), port(2), world.now);
+    world.directory.record_proof(id(2), port(2), world.now);
     assert!(fresh(&world, 2));
 }
 
@@ -537,9 +540,9 @@ fn other_nodes_cannot_withdraw_this_nodes_own_services() {
         AdvertSource::Peer(node(1)),
         AdvertSource::Caller(node(0)),
     ] {
-        let changes = world.directory.unheard(id(1), source, world.now);
+        let changes = world.directory.withdraw_report(id(1), source, world.now);
         assert_eq!(changes, Changes::default(), "{source:?}");
     }
     assert_eq!(world.directory.get("own").len(), 1);
-    assert_eq!(world.directory.unheard(id(1), AdvertSource::Local, world.now).events.len(), 1);
+    assert_eq!(world.directory.withdraw_report(id(1), AdvertSource::Local, world.now).events.len(), 1);
 }

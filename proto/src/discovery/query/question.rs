@@ -26,7 +26,7 @@ const KNOWN_ANSWER_BYTES: usize = 2 + 2 + 2 + 4 + 2 + 1 + 32 + 2;
 pub const NETWORK_KNOWN_ANSWERS: usize =
     (NETWORK_DATAGRAM_BYTES - super::HEADER_BYTES - 2 * (SERVICE_TYPE.len() + 2) - 4) / KNOWN_ANSWER_BYTES;
 /// The maximum number of questions that are read from one received message.
-const MAX_HEARD_QUESTIONS: usize = 32;
+const MAX_RECEIVED_QUESTIONS: usize = 32;
 
 /// The subtype (RFC 6763 §7.1) that the instances of one service name answer: a hash of mesh and name, because names are longer
 /// than a DNS label may be.
@@ -128,7 +128,7 @@ impl ForeignQuestions {
         let for_pointers = |question: &&simple_dns::Question<'_>| {
             question.qtype == QTYPE::TYPE(TYPE::PTR) && !question.unicast_response
         };
-        let questions = packet.questions.iter().filter(for_pointers).take(MAX_HEARD_QUESTIONS);
+        let questions = packet.questions.iter().filter(for_pointers).take(MAX_RECEIVED_QUESTIONS);
         asked.questions = questions.filter_map(|question| read_question(&question.qname)).collect();
         if asked.questions.is_empty() {
             return Ok(asked);

@@ -7,7 +7,7 @@ use simple_dns::rdata::{PTR, RData};
 use simple_dns::{Name, Packet, PacketFlag, ResourceRecord};
 
 use super::{before_service_type, check_counts};
-use crate::discovery::advert::{Advert, InvalidAdvert, MAX_HEARD_ADDRESSES};
+use crate::discovery::advert::{Advert, InvalidAdvert, MAX_RECEIVED_ADDRESSES};
 use crate::id::InstanceId;
 
 /// The maximum number of responders with incomplete replies, of names of each, and of bytes of all.
@@ -51,7 +51,7 @@ pub struct ReplyTotals {
 pub fn parse_reply(bytes: &[u8]) -> Result<ReplyTotals, ReplyError> {
     let mut pieces = ResponderRecords::default();
     let gone = pieces.add(bytes)?;
-    Ok(ReplyTotals { gone, ..pieces.take_whole(None, 0) })
+    Ok(ReplyTotals { gone, ..pieces.take_complete(None, 0) })
 }
 
 /// An assembler of replies. A responder with many services spreads their records over several datagrams.
@@ -87,7 +87,7 @@ impl ReplyAssembler {
         let full = self.held >= MAX_HELD_BYTES
             || (!self.incomplete.contains_key(&from) && self.incomplete.len() >= MAX_RESPONDERS);
         if full {
-            self.incomplete.retain(|_, pieces| pieces.wait());
+            self.incomplete.retain(|_, pieces| pieces.is_waiting());
             self.held = self.incomplete.values().map(|pieces| pieces.held).sum();
             if self.held >= MAX_HELD_BYTES || self.incomplete.len() >= MAX_RESPONDERS {
                 // Only the sender of a flood loses by this; others answer the next question again.
@@ -97,7 +97,7 @@ impl ReplyAssembler {
         let pieces = self.incomplete.entry(from).or_default();
         self.held -= pieces.held;
         let added = pieces.add(bytes);
-        let whole = pieces.take_whole(Some(from.ip()), self.zone);
+        let whole = pieces.take_complete(Some(from.ip()), self.zone);
         if pieces.is_empty() {
             self.incomplete.remove(&from);
         } else {
@@ -194,7 +194,7 @@ impl ResponderRecords {
             RData::SRV(srv) => {
                 let host = host_key(&srv.target);
                 if let Some(label) = instance_label(&record.name)
-                    && self.place(&host, label)
+                    && self.add_service(&host, label)
                 {
                     self.change(&record.name, |service| service.target = Some((host, srv.port)));
                 }
@@ -225,7 +225,7 @@ impl ResponderRecords {
     }
 
     /// Records that a service is on a host. Returns false when there are too many.
-    fn place(&mut self, host: &[u8], label: String) -> bool {
+    fn add_service(&mut self, host: &[u8], label: String) -> bool {
         let bytes = ENTRY_BYTES + label.len();
         let Some(host) = self.host(host.to_vec()) else { return false };
         let has_room = host.services.len() < MAX_NAMES || host.services.contains(&label);
@@ -238,7 +238,7 @@ impl ResponderRecords {
     fn add_address(&mut self, name: &Name<'_>, ip: IpAddr) {
         let key = host_key(name);
         let Some(host) = self.host(key.clone()) else { return };
-        if host.addresses.len() < MAX_HEARD_ADDRESSES && !host.addresses.contains(&ip) {
+        if host.addresses.len() < MAX_RECEIVED_ADDRESSES && !host.addresses.contains(&ip) {
             host.addresses.push(ip);
             self.held += size_of::<IpAddr>();
             self.changed.push(key);
@@ -272,7 +272,7 @@ impl ResponderRecords {
 
     /// Takes the complete adverts that have not been returned in this form. `responder` is the address of a service whose host
     /// has no address record.
-    fn take_whole(&mut self, responder: Option<IpAddr>, zone: u32) -> ReplyTotals {
+    fn take_complete(&mut self, responder: Option<IpAddr>, zone: u32) -> ReplyTotals {
         let mut replied = ReplyTotals::default();
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
@@ -312,7 +312,7 @@ impl ResponderRecords {
     }
 
     /// Returns true if there is a service that has not been returned.
-    fn wait(&self) -> bool {
+    fn is_waiting(&self) -> bool {
         self.services.values().any(|service| service.given.is_none())
     }
 }

@@ -31,7 +31,7 @@ pub struct DueQuery {
     /// The question.
     pub question: Question,
     /// Its kind.
-    pub manner: QueryMode,
+    pub mode: QueryMode,
     /// The families in which it is asked.
     pub families: Families,
 }
@@ -63,13 +63,13 @@ struct QuickRounds {
     begun: Instant,
     /// The number of completed rounds.
     done: usize,
-    heard: OtherHosts,
+    others: OtherHosts,
 }
 
 /// The replies of other hosts since quick rounds began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum OtherHosts {
-    Nothing,
+    None,
     ByMulticast,
     /// Direct replies arrive.
     Directly,
@@ -90,7 +90,7 @@ impl QuerySchedule {
         let search = self.searches.entry(question).or_default();
         let running = |quick: &QuickRounds| now.saturating_duration_since(quick.begun) < merge;
         if !search.quick.as_ref().is_some_and(running) {
-            search.quick = Some(QuickRounds { begun: now, done: 0, heard: OtherHosts::Nothing });
+            search.quick = Some(QuickRounds { begun: now, done: 0, others: OtherHosts::None });
         }
     }
 
@@ -126,30 +126,30 @@ impl QuerySchedule {
 
     /// Records that another host replied directly to a one-shot question, in the family that is asked first, so such replies do
     /// arrive.
-    pub fn answered(&mut self) {
-        self.hear(OtherHosts::Directly);
+    pub fn record_direct_reply(&mut self) {
+        self.record_hosts(OtherHosts::Directly);
     }
 
     /// Records that a service of another host was received by multicast, or that other hosts are known to exist.
-    pub fn heard_others(&mut self) {
-        self.hear(OtherHosts::ByMulticast);
+    pub fn record_others(&mut self) {
+        self.record_hosts(OtherHosts::ByMulticast);
     }
 
     /// Returns true if quick rounds of a question are under way, and no other host has been received since they began.
-    pub fn has_heard_nothing(&self, question: Question) -> bool {
+    pub fn has_no_others(&self, question: Question) -> bool {
         let quick = self.searches.get(&question).and_then(|search| search.quick.as_ref());
-        quick.is_some_and(|quick| quick.heard == OtherHosts::Nothing)
+        quick.is_some_and(|quick| quick.others == OtherHosts::None)
     }
 
-    fn hear(&mut self, heard: OtherHosts) {
+    fn record_hosts(&mut self, heard: OtherHosts) {
         for quick in self.searches.values_mut().filter_map(|search| search.quick.as_mut()) {
-            quick.heard = quick.heard.max(heard);
+            quick.others = quick.others.max(heard);
         }
     }
 
     /// Records an ordinary question from `from`, with no known answer that this node would not give as well. Its answers arrive
     /// here too, so this node need not ask in the same family (RFC 6762 §7.3).
-    pub fn heard(&mut self, question: Question, from: IpAddr, now: Instant) {
+    pub fn record_question(&mut self, question: Question, from: IpAddr, now: Instant) {
         if let Some(search) = self.searches.get_mut(&question) {
             let asked_in = if from.is_ipv4() { Families::V4 } else { Families::V6 };
             search.ordinary_at.note(asked_in, now);
@@ -186,7 +186,7 @@ impl QuerySchedule {
         // A search for a name and one for all may yield the same question.
         let mut unique: Vec<DueQuery> = Vec::with_capacity(due.len());
         for one in due {
-            let same = |other: &&mut DueQuery| (other.question, other.manner) == (one.question, one.manner);
+            let same = |other: &&mut DueQuery| (other.question, other.mode) == (one.question, one.mode);
             match unique.iter_mut().find(same) {
                 Some(other) => other.families = other.families.and(one.families),
                 None => unique.push(one),
@@ -201,9 +201,9 @@ impl QuerySchedule {
         let quick = self.searches.get(&question).and_then(|search| search.quick.as_ref());
         quick.is_none_or(|quick| {
             let settled = schedule::settled(question);
-            let after = match quick.heard {
+            let after = match quick.others {
                 OtherHosts::Directly => settled.answered,
-                OtherHosts::Nothing => settled.alone,
+                OtherHosts::None => settled.alone,
                 OtherHosts::ByMulticast => settled.by_multicast,
             };
             now >= quick.begun + after
@@ -250,8 +250,8 @@ impl QueryReasons {
         is_crowded: bool,
         now: Instant,
     ) -> Option<DueQuery> {
-        let one_shot = |question, families| Some(DueQuery { question, manner: QueryMode::OneShot, families });
-        let is_answered = self.quick.as_ref().is_some_and(|quick| quick.heard == OtherHosts::Directly);
+        let one_shot = |question, families| Some(DueQuery { question, mode: QueryMode::OneShot, families });
+        let is_answered = self.quick.as_ref().is_some_and(|quick| quick.others == OtherHosts::Directly);
         match step {
             ScheduleStep::OneShot(Families::Both) if is_crowded && question == Question::All => {
                 one_shot(question, Families::First)
@@ -279,7 +279,7 @@ impl QueryReasons {
     ) -> Option<DueQuery> {
         let families = families.without(self.ordinary_at.within(lately, now))?;
         self.ordinary_at.note(families, now);
-        Some(DueQuery { question, manner: QueryMode::Ordinary, families })
+        Some(DueQuery { question, mode: QueryMode::Ordinary, families })
     }
 }
 

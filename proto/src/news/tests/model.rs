@@ -78,7 +78,7 @@ impl LogReader {
         }
         assert_eq!((at, items), (frames.len(), read.items), "as many as asked for");
         if self.waiting.is_empty() {
-            assert!(log.is_read(&self.cursor) && !log.is_given_up(&self.cursor));
+            assert!(log.is_read(&self.cursor) && !log.is_abandoned(&self.cursor));
             self.was_given_up = false;
         }
     }
@@ -115,10 +115,10 @@ fn run_log(keep: u32, mut bytes: u64, waits: bool, steps: &[LogStep]) {
                 if waits && log.is_full(1) {
                     let mut is_in_the_way = false;
                     for reader in readers.values_mut() {
-                        let until = log.wait_for(&mut reader.cursor, now, PATIENCE, reader.progress);
+                        let until = log.wait_deadline(&mut reader.cursor, now, PATIENCE, reader.progress);
                         assert!(until.is_none_or(|until| until > now && until <= now + PATIENCE));
                         is_in_the_way |= until.is_some();
-                        reader.was_given_up |= log.is_given_up(&reader.cursor);
+                        reader.was_given_up |= log.is_abandoned(&reader.cursor);
                     }
                     if is_in_the_way {
                         continue;
@@ -292,7 +292,7 @@ fn run_queue(mut policy: Policy, steps: &[QueueStep]) {
         match *step {
             QueueStep::Publish { topic, bytes } => {
                 let limit = Duration::from_secs(1_000_000);
-                if policy.keep == Keep::Wait && queue.wait_for(now, limit, 0).is_some() {
+                if policy.keep == Keep::Wait && queue.wait_deadline(now, limit, 0).is_some() {
                     continue;
                 }
                 let mut frame = vec![0; 5 + bytes];

@@ -67,9 +67,9 @@ impl Pair {
         frame.resize(frame.len() + more, 0);
         writing.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is written");
         self.flow.mark();
-        self.flow.share(frame.into());
+        self.flow.append_shared(frame.into());
         if more.is_multiple_of(5) {
-            self.flow.keep_up(FrameKind::Ping, 0);
+            self.flow.append_keep_alive(FrameKind::Ping, 0);
         }
     }
 
@@ -126,7 +126,7 @@ proptest! {
         }
         pair.cut();
         let before: Vec<usize> = pair.arrived.iter().map(Vec::len).collect();
-        while pair.flow.waiting() > 0 {
+        while pair.flow.pending_bytes() > 0 {
             pair.write(usize::MAX);
             pair.arrive(usize::MAX);
             pair.flow.acknowledge(pair.received).expect("it was written");

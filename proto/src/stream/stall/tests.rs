@@ -41,7 +41,7 @@ impl Line {
     fn look(&mut self) {
         loop {
             let now = self.begun + self.now;
-            match self.stall.look(now, self.seen, self.expects) {
+            match self.stall.poll(now, self.seen, self.expects) {
                 StallAction::Ping => {
                     self.pings.push(self.now);
                     self.answers.extend(self.round_trip.map(|round_trip| self.now + round_trip));
@@ -220,8 +220,8 @@ fn an_outage_does_not_count_as_a_round_trip() {
 fn a_repeatedly_busy_end_is_given_more_time_until_it_answers_in_time() {
     let mut line = Line::new(Expectation::Reply);
     let patience = line.stall.patience();
-    (0..10).for_each(|_| line.stall.was_busy());
-    assert_eq!(line.stall.patience(), patience * MOST_BUSY);
+    (0..10).for_each(|_| line.stall.record_busy());
+    assert_eq!(line.stall.patience(), patience * MAX_BUSY_FACTOR);
     line.run(ms(5_000), None);
     assert!(line.stall.patience() <= patience * 2, "{:?}", line.stall.patience());
 }
@@ -230,11 +230,11 @@ fn a_repeatedly_busy_end_is_given_more_time_until_it_answers_in_time() {
 fn connections_without_data_are_not_replaced_one_after_the_other_forever() {
     let mut line = Line::new(Expectation::Reply);
     for _ in 0..6 {
-        line.stall.moved(line.begun + line.now, line.seen);
+        line.stall.record_move(line.begun + line.now, line.seen);
     }
     assert!(line.stall.patience() > ms(1_000));
     line.arrive(1);
-    line.stall.moved(line.begun + line.now, line.seen);
+    line.stall.record_move(line.begun + line.now, line.seen);
     assert!(line.stall.patience() <= ms(100));
 }
 

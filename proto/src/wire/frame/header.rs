@@ -128,7 +128,7 @@ impl FrameKind {
 
     /// Returns true for a kind that only keeps the link alive, or ends it, and carries nothing for its users.
     #[inline(always)]
-    pub fn is_upkeep(self) -> bool {
+    pub fn is_keep_alive(self) -> bool {
         matches!(self, Self::Ping | Self::Ack | Self::Bye | Self::Void)
     }
 

@@ -39,7 +39,7 @@ pub enum FrameError {
 /// # Errors
 /// [`FrameError`]: the bytes are not frames of this protocol.
 pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameError> {
-    let Some(length) = whole(buffer, limit)? else { return Ok(None) };
+    let Some(length) = complete_length(buffer, limit)? else { return Ok(None) };
     if buffer.len() < length {
         return Ok(None);
     }
@@ -53,7 +53,7 @@ pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameE
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WholeFrames {
     /// The size of the complete frames in bytes.
-    pub whole: usize,
+    pub complete_bytes: usize,
     /// The contents of these frames.
     pub contents: FrameContents,
     /// The size of the incomplete frame behind them in bytes; `None` while its length is unknown.
@@ -70,7 +70,7 @@ pub struct FrameContents {
     /// The highest number of a message type in any of them.
     pub highest_slot: u16,
     /// The number of frames among them that only keep the link alive, see [`FrameKind::is_upkeep`].
-    pub upkeep: usize,
+    pub keep_alives: usize,
     /// The flags that any of them has.
     pub flags: u8,
 }
@@ -83,18 +83,19 @@ pub fn cut(bytes: &[u8], limit: usize) -> Result<WholeFrames, FrameError> {
     let mut rest = bytes;
     let mut contents = FrameContents::default();
     let next = loop {
-        let next = self::whole(rest, limit)?;
+        let next = self::complete_length(rest, limit)?;
         let Some((frame, behind)) = next.and_then(|length| rest.split_at_checked(length)) else { break next };
         if let [_, _, _, _, kind, flags, low, high, ..] = frame {
             contents.frames += 1;
             contents.tells += usize::from(*kind == FrameKind::Tell as u8);
             contents.highest_slot = contents.highest_slot.max(u16::from_le_bytes([*low, *high]));
-            contents.upkeep += usize::from((FrameKind::Ping as u8..=FrameKind::Void as u8).contains(kind));
+            contents.keep_alives +=
+                usize::from((FrameKind::Ping as u8..=FrameKind::Void as u8).contains(kind));
             contents.flags |= flags;
         }
         rest = behind;
     };
-    Ok(WholeFrames { whole: bytes.len() - rest.len(), contents, next })
+    Ok(WholeFrames { complete_bytes: bytes.len() - rest.len(), contents, next })
 }
 
 /// Returns the length of a frame of this process that begins with `bytes`, its header included; `None` when there are too few
@@ -105,7 +106,7 @@ pub fn length(bytes: &[u8]) -> Option<usize> {
 
 /// Returns the length of the frame at the front of `bytes`, its header included; `None` when it is not known yet.
 #[inline(always)]
-fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
+fn complete_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
     let Some(length) = bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
         return Ok(None);
     };
@@ -140,7 +141,7 @@ impl<'a> Frames<'a> {
     }
 
     /// Returns the number of remaining bytes, including those of the next frame.
-    pub fn left(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 }

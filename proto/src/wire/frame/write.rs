@@ -20,7 +20,7 @@ impl FrameWriter {
     /// Begins a frame at the end of `out`.
     #[inline(always)]
     pub fn new(out: &mut impl WriteBuffer, header: Header) -> Self {
-        let writing = Self { start: out.length(), beside: codec::beside_len() };
+        let writing = Self { start: out.length(), beside: codec::detached_len() };
         // One store, because a processor that copies bytes together waits for those that were stored one by one.
         let fields =
             u64::from(header.kind as u8) | u64::from(header.flags) << 8 | u64::from(header.slot) << 16;
@@ -49,7 +49,7 @@ impl FrameWriter {
                 let Self { start, beside } = self;
                 let frame = &mut out.written_mut()[start..];
                 frame[FLAGS_AT] |= flags(encoding);
-                let length = frame.len() - LENGTH_BYTES + (codec::beside_len() - beside);
+                let length = frame.len() - LENGTH_BYTES + (codec::detached_len() - beside);
                 let length = u32::try_from(length).expect("messages are bounded far below 4 GiB");
                 frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
                 Ok(())

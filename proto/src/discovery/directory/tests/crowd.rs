@@ -17,7 +17,7 @@ fn instances_beyond_the_limit_of_a_node_are_counted_and_found_by_exact_name() {
         assert_eq!(told, 1, "once");
         for n in (0..200_u16).step_by(10) {
             let name = ServiceName::new(format!("robot/{n}")).expect("a name");
-            world.directory.seek(&name, world.now);
+            world.directory.request_name(&name, world.now);
             let found = world.directory.get(&name);
             assert!(found.len() == 1 && found[0].id == id(n + 1), "{source:?}: {found:?}");
         }
@@ -30,7 +30,7 @@ fn instances_beyond_the_limit_of_a_node_are_counted_and_found_by_exact_name() {
         }
         assert!(world.directory.get("robot/100").len() <= 8);
         assert!(world.directory.of_node(node(1)).len() <= 8 + 20 * 8);
-        world.directory.node_gone(node(1), |_| DownReason::NodeDied, world.now);
+        world.directory.remove_node(node(1), |_| DownReason::NodeDied, world.now);
         assert_eq!(world.directory.hidden(), 0);
     }
 }
@@ -58,7 +58,7 @@ fn services_hidden_by_a_limit_do_not_replace_each_other() {
         assert_eq!(world.directory.hidden(), 42, "{source:?}");
     }
     assert!(events.iter().all(|event| matches!(event, DirectoryEvent::Up(_))), "{events:?}");
-    assert_eq!((events.len(), world.directory.crowded_out().0), (8, 0));
+    assert_eq!((events.len(), world.directory.evicted_and_rejected().0), (8, 0));
 }
 
 #[test]
@@ -73,24 +73,28 @@ fn a_hidden_service_replaces_one_that_is_gone() {
         world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Peer(node(1)));
     }
     assert_eq!((world.directory.all().len(), world.directory.hidden()), (3, 6));
-    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "there is no room");
+    assert_eq!(world.directory.restore_hidden(|_| true, world.now), Changes::default(), "there is no room");
     // Their endpoints do not answer.
     for n in [1, 2] {
-        world.directory.gone(id(n), DownReason::Refused, world.now);
+        world.directory.remove_instance(id(n), DownReason::Refused, world.now);
     }
-    assert_eq!(world.directory.fill(|_| false, world.now), Changes::default(), "it may be gone altogether");
-    let filled = world.directory.fill(|of| of == node(1), world.now);
+    assert_eq!(
+        world.directory.restore_hidden(|_| false, world.now),
+        Changes::default(),
+        "it may be gone altogether"
+    );
+    let filled = world.directory.restore_hidden(|of| of == node(1), world.now);
     let up =
         |event: &DirectoryEvent| matches!(event, DirectoryEvent::Up(i) if i.service.starts_with("robot/"));
     assert!(filled.events.len() == 2 && filled.events.iter().all(up), "its own come first: {filled:?}");
     assert_eq!((world.directory.all().len(), world.directory.hidden()), (3, 4));
-    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "once");
+    assert_eq!(world.directory.restore_hidden(|_| true, world.now), Changes::default(), "once");
     // A node that withdraws all leaves nothing hidden.
     for n in 11..=15 {
-        world.directory.unheard(id(n), AdvertSource::Peer(node(1)), world.now);
+        world.directory.withdraw_report(id(n), AdvertSource::Peer(node(1)), world.now);
     }
-    world.directory.unheard(id(4), AdvertSource::Mdns, world.now);
-    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
+    world.directory.withdraw_report(id(4), AdvertSource::Mdns, world.now);
+    assert_eq!(world.directory.restore_hidden(|_| true, world.now), Changes::default());
     assert_eq!((world.directory.all().len(), world.directory.hidden()), (1, 0));
 }
 
@@ -113,11 +117,11 @@ fn an_instance_that_was_found_dead_is_not_hidden() {
     for n in [1, 2] {
         world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
     }
-    world.directory.gone(id(1), DownReason::Unreachable, world.now);
+    world.directory.remove_instance(id(1), DownReason::Unreachable, world.now);
     world.hear(advert(3, 1, "robot/3"), AdvertSource::Mdns);
     assert_eq!(world.directory.hidden(), 0, "it made way");
     let name = ServiceName::new("robot/1").expect("a name");
-    assert_eq!(world.directory.seek(&name, world.now), Changes::default());
+    assert_eq!(world.directory.request_name(&name, world.now), Changes::default());
     assert!(world.directory.get("robot/1").is_empty());
 }
 
@@ -176,10 +180,10 @@ fn hidden_instances_of_a_node_go_with_it_even_after_many_others() {
         assert_eq!(world.directory.hidden(), 1);
         match n <= 1_024 {
             true => ids.into_iter().for_each(|id| {
-                world.directory.unheard(id, AdvertSource::Mdns, world.now);
+                world.directory.withdraw_report(id, AdvertSource::Mdns, world.now);
             }),
             false => {
-                world.directory.node_gone(node, |_| DownReason::NodeDied, world.now);
+                world.directory.remove_node(node, |_| DownReason::NodeDied, world.now);
             }
         }
         assert_eq!(world.directory.hidden(), 0, "{n}");
@@ -214,21 +218,29 @@ fn an_unconfirmed_instance_is_evicted_for_a_report_of_its_node() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     forge(&mut world, "forged/{}");
     assert_eq!(shown(&world, "forged/"), 8);
-    world.directory.gone(id(1_000), DownReason::Refused, world.now);
+    world.directory.remove_instance(id(1_000), DownReason::Refused, world.now);
     assert_eq!(
         ups(&Changes { events: tell(&mut world, 1..=3), ..Changes::default() }),
         1,
         "one was found dead"
     );
     // The node may not have sent all yet.
-    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
+    assert_eq!(world.directory.restore_hidden(|_| true, world.now), Changes::default());
     tell(&mut world, 4..=10);
     world.now += TOLD;
-    assert_eq!(world.directory.fill(|_| false, world.now), Changes::default(), "its link has ended");
-    world.directory.fill(|_| true, world.now);
+    assert_eq!(
+        world.directory.restore_hidden(|_| false, world.now),
+        Changes::default(),
+        "its link has ended"
+    );
+    world.directory.restore_hidden(|_| true, world.now);
     assert_eq!((shown(&world, "robot/"), shown(&world, "forged/")), (8, 0));
     world.now += TOLD;
-    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "what is proved stays");
+    assert_eq!(
+        world.directory.restore_hidden(|_| true, world.now),
+        Changes::default(),
+        "what is proved stays"
+    );
 }
 
 #[test]
@@ -240,11 +252,11 @@ fn an_instance_that_its_node_confirms_late_is_not_evicted() {
     let mut events = Vec::new();
     for told in [9..=14, 15..=20, 1..=8] {
         events.extend(tell(&mut world, told));
-        events.extend(world.directory.fill(|_| true, world.now).events);
+        events.extend(world.directory.restore_hidden(|_| true, world.now).events);
         world.now += Duration::from_millis(250);
     }
     world.now += TOLD;
-    events.extend(world.directory.fill(|_| true, world.now).events);
+    events.extend(world.directory.restore_hidden(|_| true, world.now).events);
     assert_eq!(events, []);
 }
 
@@ -254,11 +266,15 @@ fn the_slots_of_dead_instances_are_reserved_for_their_nodes_own_reports() {
     tell(&mut world, 1..=20);
     for round in 0..10 {
         let first = world.directory.of_node(node(1)).into_iter().find(|i| world.directory.is_shown(i.id));
-        world.directory.unheard(first.expect("one is shown").id, AdvertSource::Peer(node(1)), world.now);
+        world.directory.withdraw_report(
+            first.expect("one is shown").id,
+            AdvertSource::Peer(node(1)),
+            world.now,
+        );
         let forged = forge(&mut world, &format!("forged/{round}/{{}}"));
         assert_eq!(forged, [], "{round}");
         world.now += TOLD;
-        let filled = world.directory.fill(|_| true, world.now);
+        let filled = world.directory.restore_hidden(|_| true, world.now);
         assert_eq!((ups(&filled), shown(&world, "robot/"), shown(&world, "forged/")), (1, 8, 0), "{round}");
         // Dead instances are forgotten in the end, which leaves slots free.
         world.pass(100);
@@ -270,12 +286,12 @@ fn the_slots_of_dead_instances_are_reserved_for_their_nodes_own_reports() {
 fn an_instance_of_a_requested_name_replaces_forged_ones() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     let arm = ServiceName::new("arm").expect("a name");
-    world.directory.seek(&arm, world.now);
+    world.directory.request_name(&arm, world.now);
     forge(&mut world, "arm");
     assert_eq!(shown(&world, "arm"), 8);
     world.hear(advert(1, 1, "arm"), AdvertSource::Peer(node(1)));
     world.now += TOLD;
-    let filled = world.directory.fill(|_| true, world.now);
+    let filled = world.directory.restore_hidden(|_| true, world.now);
     assert_eq!((ups(&filled), filled.events.len()), (1, 2));
     assert!(world.directory.get("arm").iter().any(|instance| instance.id == id(1)));
 }
@@ -316,9 +332,9 @@ fn slots_are_reserved_for_a_nodes_own_reports_even_among_many_crowded_nodes() {
         }
     }
     tell(&mut world, 1..=3);
-    world.directory.unheard(id(1), AdvertSource::Peer(node(1)), world.now);
+    world.directory.withdraw_report(id(1), AdvertSource::Peer(node(1)), world.now);
     assert_eq!(forge(&mut world, "forged/{}"), []);
-    assert_eq!(ups(&world.directory.fill(|of| of == node(1), world.now)), 1);
+    assert_eq!(ups(&world.directory.restore_hidden(|of| of == node(1), world.now)), 1);
 }
 
 /// A hidden, reported instance is still found by its name at its address after other sources have reported on it.
@@ -340,14 +356,14 @@ fn only_a_node_or_a_peer_revokes_its_own_report() {
             world.hear(Advert { addresses: elsewhere.clone(), ..advert(2, 1, "other") }, weak);
             world.hear(Advert { addresses: elsewhere, ..advert(2, 9, "robot") }, weak);
             world.hear(Advert { leaving: true, ..advert(2, 1, "robot") }, weak);
-            world.directory.unheard(id(2), weak, world.now);
+            world.directory.withdraw_report(id(2), weak, world.now);
             if let AdvertSource::Peer(peer) | AdvertSource::Caller(peer) = weak
                 && peer != node(1)
             {
-                world.directory.peer_lost(peer, world.now);
+                world.directory.remove_peer(peer, world.now);
             }
             assert_eq!(world.directory.hidden(), 1, "{told:?} {weak:?}");
-            let sought = world.directory.seek(&ServiceName::new("robot").expect("a name"), world.now);
+            let sought = world.directory.request_name(&ServiceName::new("robot").expect("a name"), world.now);
             let found = world.directory.get("robot");
             assert_eq!(found.len(), 1, "{told:?} {weak:?}");
             assert_eq!(
@@ -361,7 +377,7 @@ fn only_a_node_or_a_peer_revokes_its_own_report() {
         let mut world = World::new(&limits);
         world.hear(advert(1, 1, "kept"), own);
         world.hear(advert(2, 1, "robot"), told);
-        world.directory.unheard(id(2), told, world.now);
+        world.directory.withdraw_report(id(2), told, world.now);
         assert_eq!(world.directory.hidden(), 0, "{told:?}");
     }
 }
@@ -375,7 +391,7 @@ fn a_node_speaks_over_forged_hints_of_a_hidden_instance() {
     // Hints do not move it from one node to another.
     world.hear(advert(2, 1, "robot"), AdvertSource::Mdns);
     world.hear(advert(2, 9, "robot"), AdvertSource::Mdns);
-    world.directory.node_gone(node(9), |_| DownReason::NodeDied, world.now);
+    world.directory.remove_node(node(9), |_| DownReason::NodeDied, world.now);
     assert_eq!(world.directory.hidden(), 1);
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for n in [1, 9] {
@@ -383,7 +399,7 @@ fn a_node_speaks_over_forged_hints_of_a_hidden_instance() {
     }
     world.hear(advert(2, 9, "robot"), AdvertSource::Mdns);
     world.hear(advert(2, 1, "robot"), AdvertSource::Peer(node(1)));
-    world.directory.seek(&ServiceName::new("robot").expect("a name"), world.now);
+    world.directory.request_name(&ServiceName::new("robot").expect("a name"), world.now);
     assert_eq!(world.directory.get("robot")[0].node, node(1));
 }
 
@@ -395,9 +411,9 @@ fn a_restored_instance_has_given_no_sign_of_life_since_its_last_report() {
             world.hear(advert(n, 1, &format!("robot/{n}")), source);
         }
         world.pass(100);
-        world.directory.gone(id(1), DownReason::Withdrawn, world.now);
-        world.directory.fill(|_| true, world.now);
-        world.directory.seek(&ServiceName::new("robot/3").expect("a name"), world.now);
+        world.directory.remove_instance(id(1), DownReason::Withdrawn, world.now);
+        world.directory.restore_hidden(|_| true, world.now);
+        world.directory.request_name(&ServiceName::new("robot/3").expect("a name"), world.now);
         for n in [2, 3] {
             assert!(world.directory.is_shown(id(n)), "{source:?} {n}");
             assert!(!world.directory.is_fresh(id(n), world.now), "{source:?} {n}");
@@ -410,13 +426,13 @@ fn a_restored_instance_has_given_no_sign_of_life_since_its_last_report() {
 #[test]
 fn instances_of_a_requested_name_do_not_use_up_the_slots_of_others() {
     let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
-    world.directory.seek(&ServiceName::new("arm").expect("a name"), world.now);
+    world.directory.request_name(&ServiceName::new("arm").expect("a name"), world.now);
     for n in 1..=4 {
         world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
         world.hear(advert(10 + n, 1, "arm"), AdvertSource::Peer(node(1)));
     }
-    world.directory.gone(id(1), DownReason::Refused, world.now);
-    assert_eq!(ups(&world.directory.fill(|_| true, world.now)), 1);
+    world.directory.remove_instance(id(1), DownReason::Refused, world.now);
+    assert_eq!(ups(&world.directory.restore_hidden(|_| true, world.now)), 1);
     assert_eq!((shown(&world, "robot/"), shown(&world, "arm")), (2, 2));
 }
 
@@ -426,19 +442,19 @@ fn a_slot_that_cannot_be_filled_at_once_is_filled_later() {
     for n in 1..=3 {
         world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
     }
-    world.directory.gone(id(1), DownReason::Refused, world.now);
+    world.directory.remove_instance(id(1), DownReason::Refused, world.now);
     for n in 21..=23 {
         world.hear(advert(n, n as u8, "leg"), AdvertSource::Peer(node(n as u8)));
     }
     // The node has a slot left, and the directory none.
-    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
-    world.directory.unheard(id(23), AdvertSource::Peer(node(23)), world.now);
-    assert_eq!(ups(&world.directory.fill(|_| true, world.now)), 1);
+    assert_eq!(world.directory.restore_hidden(|_| true, world.now), Changes::default());
+    world.directory.withdraw_report(id(23), AdvertSource::Peer(node(23)), world.now);
+    assert_eq!(ups(&world.directory.restore_hidden(|_| true, world.now)), 1);
     assert_eq!(shown(&world, "robot/"), 2);
     // An evicted one leaves a slot as well.
     world.hear(advert(24, 24, "leg"), AdvertSource::Peer(node(24)));
     assert_eq!(shown(&world, "robot/"), 1);
-    world.directory.unheard(id(24), AdvertSource::Peer(node(24)), world.now);
+    world.directory.withdraw_report(id(24), AdvertSource::Peer(node(24)), world.now);
     world.hear(advert(4, 1, "robot/4"), AdvertSource::Peer(node(1)));
     assert_eq!(shown(&world, "robot/"), 2);
 }

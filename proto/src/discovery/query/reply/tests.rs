@@ -93,7 +93,7 @@ fn the_last_of_a_hundred_addresses_is_read_as_well() {
     assert_eq!((addresses.len(), addresses[100]), (101, expected(1).addresses[0]));
     let too_many = (0..=255).map(address).chain(records(1)).collect();
     let adverts = parse_reply(&datagram(too_many)).expect("a reply").adverts;
-    assert_eq!(adverts[0].addresses.len(), MAX_HEARD_ADDRESSES);
+    assert_eq!(adverts[0].addresses.len(), MAX_RECEIVED_ADDRESSES);
 }
 
 #[test]

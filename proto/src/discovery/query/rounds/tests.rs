@@ -23,11 +23,11 @@ fn run(rounds: &mut QuerySchedule, begun: Instant, end: Duration, known: usize) 
 }
 
 fn one_shot(ms: u64, question: Question, families: Families) -> (u64, DueQuery) {
-    (ms, DueQuery { question, manner: QueryMode::OneShot, families })
+    (ms, DueQuery { question, mode: QueryMode::OneShot, families })
 }
 
 fn ordinary(ms: u64, question: Question, families: Families) -> (u64, DueQuery) {
-    (ms, DueQuery { question, manner: QueryMode::Ordinary, families })
+    (ms, DueQuery { question, mode: QueryMode::Ordinary, families })
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn the_ordinary_question_for_all_is_asked_where_no_reply_arrives() {
     let end = Duration::from_secs(2);
     assert_eq!(run(&mut rounds, begun, end, FEW), expected);
     rounds.begin(all, MERGE, begun);
-    rounds.answered();
-    let of_one_shot = expected.map(|asked| Some(asked).filter(|(_, due)| due.manner == QueryMode::OneShot));
+    rounds.record_direct_reply();
+    let of_one_shot = expected.map(|asked| Some(asked).filter(|(_, due)| due.mode == QueryMode::OneShot));
     let of_one_shot: Vec<_> = of_one_shot.into_iter().flatten().collect();
     assert_eq!(run(&mut rounds, begun, end, FEW), of_one_shot);
 }
@@ -82,7 +82,7 @@ fn with_many_services_two_families_do_not_double_the_answers() {
     let all = Question::All;
     let (mut rounds, begun) = (QuerySchedule::default(), Instant::now());
     rounds.begin(all, MERGE, begun);
-    rounds.answered();
+    rounds.record_direct_reply();
     let expected = [
         one_shot(0, all, First),
         one_shot(60, all, Beside),
@@ -114,11 +114,11 @@ fn a_list_is_settled_when_all_possible_answers_have_arrived() {
             })
         };
         assert_eq!(settled_at(|_| ()), Some(alone), "{question:?}");
-        assert_eq!(settled_at(QuerySchedule::heard_others), Some(by_multicast), "{question:?}");
-        assert_eq!(settled_at(QuerySchedule::answered), Some(answered), "{question:?}");
+        assert_eq!(settled_at(QuerySchedule::record_others), Some(by_multicast), "{question:?}");
+        assert_eq!(settled_at(QuerySchedule::record_direct_reply), Some(answered), "{question:?}");
         let both = |rounds: &mut QuerySchedule| {
-            rounds.answered();
-            rounds.heard_others();
+            rounds.record_direct_reply();
+            rounds.record_others();
         };
         assert_eq!(settled_at(both), Some(answered), "{question:?}");
     }
@@ -160,7 +160,7 @@ fn a_question_of_another_host_is_not_asked_again() {
         let mut rounds = QuerySchedule::default();
         rounds.watch(all, begun, 0.5);
         for (from, seconds) in heard {
-            rounds.heard(all, *from, at(*seconds));
+            rounds.record_question(all, *from, at(*seconds));
         }
         run(&mut rounds, begun, Duration::from_secs(100), FEW)
     };
@@ -175,8 +175,8 @@ fn a_question_of_another_host_is_not_asked_again() {
     let (mut rounds, arm) = (QuerySchedule::default(), name("robot/arm"));
     rounds.begin(arm, MERGE, begun);
     for from in [V4, V6] {
-        rounds.heard(arm, from, begun + Duration::from_millis(100));
+        rounds.record_question(arm, from, begun + Duration::from_millis(100));
     }
     let asked = run(&mut rounds, begun, Duration::from_secs(1), FEW);
-    assert!(asked.iter().all(|(_, due)| due.manner == QueryMode::OneShot), "{asked:?}");
+    assert!(asked.iter().all(|(_, due)| due.mode == QueryMode::OneShot), "{asked:?}");
 }
