@@ -74,9 +74,9 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
             name: Some(name),
             source,
             handlers: Vec::new(),
-            place: BindAddress::default(),
+            bind: BindAddress::default(),
             arbiter: None,
-            only: Uniqueness::OneOfMany,
+            uniqueness: Uniqueness::OneOfMany,
             topics: Vec::new(),
             restart: RestartPolicy::default(),
         });
@@ -244,7 +244,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// (`"192.168.1.7:9000"`).
     pub fn at(self, address: impl AsRef<str>) -> Self {
         self.change(|offer| {
-            offer.place = address.as_ref().parse().map_err(advertise::OfferError::Place)?;
+            offer.bind = address.as_ref().parse().map_err(advertise::OfferError::Place)?;
             Ok(())
         })
     }
@@ -271,7 +271,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// ```
     pub fn fail_if_exists(self) -> Self {
         self.change(|offer| {
-            offer.only = Uniqueness::One;
+            offer.uniqueness = Uniqueness::One;
             Ok(())
         })
     }

@@ -66,24 +66,24 @@ impl Discover {
 
     async fn run(self) -> Result<ServiceRef, DiscoverError> {
         let target = read(&self.name)?;
-        if self.node.ending().is_triggered() {
+        if self.node.shutdown().is_triggered() {
             return Err(MeshClosed.into());
         }
         let route = self.node.ask_router(GetRoute(target)).await?;
-        let alarm = self.node.alarms().sleep_until(deadline_in(self.within));
+        let alarm = self.node.timers().sleep_until(deadline_in(self.within));
         tokio::select! {
             // A timeout of zero still finds what is connected.
             biased;
             _ = route.ready() => Ok(ServiceRef::new(self.node, route)),
             () = alarm => Err(self.not_found(&route).await),
-            () = self.node.ending().triggered() => Err(MeshClosed.into()),
+            () = self.node.shutdown().triggered() => Err(MeshClosed.into()),
         }
     }
 
     async fn not_found(self, route: &Route) -> DiscoverError {
         let trouble = route.last_error();
         let diagnosis = route.diagnose(self.node.context()).await;
-        if self.node.ending().is_triggered() {
+        if self.node.shutdown().is_triggered() {
             return DiscoverError::Gone(MeshClosed);
         }
         match *route.target() {

@@ -77,7 +77,7 @@ impl Mesh {
     /// # }
     /// ```
     pub fn pending_interfaces(&self) -> &[PendingInterface] {
-        self.node.awaited()
+        self.node.pending_interfaces()
     }
 
     /// The number of bytes that this program's messages have taken so far, in both directions, and of system calls.
@@ -89,7 +89,7 @@ impl Mesh {
     /// # }
     /// ```
     pub fn traffic(&self) -> Traffic {
-        self.node.context().carrying.meter.traffic()
+        self.node.context().link_config.meter.traffic()
     }
 
     /// Returns the statistics of this program since it joined: of each link, of each service, and in total. Waits for the node's

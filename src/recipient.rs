@@ -40,7 +40,7 @@ const MAILBOX: usize = 16;
 /// Returns a recipient whose messages `caller` forwards, until the last clone of it is dropped.
 pub(crate) fn forwarding<M: NetMessage>(caller: &Arc<Caller>) -> Recipient<M> {
     let (sender, receiver) = channel::<Proxy>(MAILBOX);
-    let (home, caller) = (caller.context.home.clone(), Arc::clone(caller));
+    let (home, caller) = (caller.context.executor.clone(), Arc::clone(caller));
     // If the thread has ended, senders get an error.
     let _ = home.spawn(move || forward(receiver, Proxy { caller, in_flight: Rc::default() }));
     Addr::new(sender).recipient()

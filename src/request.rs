@@ -30,7 +30,7 @@ use crate::error::CallError;
 /// service was closing or had no room. The retry is immediate if another instance is connected, and otherwise follows after 50 ms,
 /// then 100 ms, and so on up to 1 s, less a random part. A message that may have been handled is retried only if the request is
 /// [`idempotent`](Request::idempotent). The retry budget is one retry for every five calls, and ten a second in any case; beyond that
-/// a call ends in its error. [`CallError::tries`] returns the number of attempts.
+/// a call ends in its error. [`CallError::attempts`] returns the number of attempts.
 ///
 /// An instance that fails five times in a row is ejected for a second, then for two, and so on up to 30 s. A call fails if it is lost
 /// or has no reply in time, if the service does not accept it, or if the handler panics. A value that a handler returns is never a
@@ -170,7 +170,7 @@ impl<M: NetMessage> Request<M> {
     #[cold]
     fn error(&self, fault: CallErrorKind) -> CallError {
         let service = self.call.caller().route.target().to_string();
-        CallError::new(&service, fault, self.call.tries(), self.call.timeout())
+        CallError::new(&service, fault, self.call.attempts(), self.call.timeout())
     }
 }
 

@@ -87,7 +87,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
 
     /// The actor's address. After a panic the mesh creates a new actor, with a new address.
     pub fn addr(&self) -> Addr<A> {
-        self.offered.host.addr()
+        self.offered.actor.addr()
     }
 
     /// Publishes `item` to everybody who subscribed to a prefix of `topic`. Never blocks; each subscription's policy decides what a
@@ -222,7 +222,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
             biased;
             () = service.closed() => {}
             // A thread that ends with its node may not have come to close the service.
-            () = self.node.ending().triggered() => {}
+            () = self.node.shutdown().triggered() => {}
         }
         service.end().cloned().unwrap_or(ServiceEnd::Closed)
     }

@@ -24,7 +24,7 @@ use crate::telemetry::subscriptions::SubscriptionRegistry;
 /// the last holder drops it.
 pub(crate) trait Membership: Send + Sync {
     /// Returns the reason why nobody can be called any more, in words.
-    fn why_it_ended(&self) -> String;
+    fn end_reason(&self) -> String;
 }
 
 /// The context of a node: one for the node, its router and all its routes.
@@ -34,25 +34,25 @@ pub struct NodeContext {
     /// The hello on which all others are based: without an instance and a purpose.
     pub hello: Hello,
     /// The thread that the node runs on.
-    pub home: Executor,
+    pub executor: Executor,
     /// The timers.
-    pub alarms: Arc<Timers>,
+    pub timers: Arc<Timers>,
     /// The settings and resources shared by the node's connections.
-    pub carrying: LinkConfig,
+    pub link_config: LinkConfig,
     /// The limits of decoding a message of a Rust type.
     pub decode_limits: DecodeLimits,
     /// The discovery actor.
     pub(crate) discovery: Addr<Discovery>,
     /// The services that the node offers.
-    pub(crate) own: Arc<ServiceRegistry>,
+    pub(crate) services: Arc<ServiceRegistry>,
     /// The subscriptions.
     pub(crate) subscriptions: Arc<SubscriptionRegistry>,
     /// The gateways of the node, which shut down before it leaves.
     pub(crate) gateways: ShutdownHandles,
     /// The permit to examine this host for a diagnosis: one at a time.
-    pub looking: Arc<Semaphore>,
+    pub diagnosis_permit: Arc<Semaphore>,
     /// The signal that the node leaves: all routes end with it.
-    pub ending: Arc<ShutdownSignal>,
+    pub shutdown: Arc<ShutdownSignal>,
 }
 
 impl NodeContext {
@@ -61,9 +61,9 @@ impl NodeContext {
         Environment {
             mesh: self.hello.mesh.clone(),
             node: self.hello.node,
-            home: self.home.clone(),
-            alarms: Arc::clone(&self.alarms),
-            carrying: self.carrying.clone(),
+            executor: self.executor.clone(),
+            timers: Arc::clone(&self.timers),
+            link_config: self.link_config.clone(),
             decode_limits: self.decode_limits,
             node_stats,
         }
@@ -77,7 +77,7 @@ impl NodeContext {
     /// The limits.
     pub fn limits(&self) -> &Arc<Limits> {
         // The same limits as in the configuration, with one indirection less: every call reads them.
-        &self.carrying.limits
+        &self.link_config.limits
     }
 
     /// Returns the hello of a connection for `purpose`, to a certain instance or to any.
@@ -97,6 +97,6 @@ impl NodeContext {
         M: Message<Result: Send> + Send + 'static,
         Discovery: Handler<M>,
     {
-        self.home.hear(self.discovery.send(message)).await?.map_err(|_| MeshClosed)
+        self.executor.hear(self.discovery.send(message)).await?.map_err(|_| MeshClosed)
     }
 }

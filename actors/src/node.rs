@@ -31,13 +31,13 @@ use crate::server::service::environment::Environment;
 use crate::telemetry::stats::{GetStats, Stats};
 
 /// The longest time for which dropping the mesh at the end of a program waits until the node's services are withdrawn.
-const GOODBYE: Duration = Duration::from_millis(800);
+const WITHDRAWAL_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// The drain timeout in that case.
-const DRAIN_NOW: Duration = Duration::from_millis(400);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The interval at which a thread that drops the mesh checks whether the withdrawal has been sent.
-const GLANCE: Duration = Duration::from_millis(1);
+const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The reason why a node could not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +58,9 @@ pub enum StartError {
 
 /// One process's membership of a mesh.
 pub struct Node {
-    awaited: Vec<PendingInterface>,
-    premises: Arc<NodeContext>,
-    lodging: Mutex<Option<ExecutorGuard>>,
+    pending_interfaces: Vec<PendingInterface>,
+    context: Arc<NodeContext>,
+    executor_guard: Mutex<Option<ExecutorGuard>>,
     router: Addr<Router>,
 }
 
@@ -100,97 +100,101 @@ impl Node {
         // Before a timeout is added to a clock's time.
         config.limits = Arc::new(Arc::unwrap_or_clone(config.limits).saturated());
         let config = Arc::new(config);
-        let awaited = config.interfaces.pending()?;
-        for interface in &awaited {
+        let pending_interfaces = config.interfaces.pending()?;
+        for interface in &pending_interfaces {
             tracing::warn!("{interface}");
         }
         allocator::keep_large_blocks();
         let id = NodeId::from_random(config.network.random().map_err(StartError::Random)?);
         let (limits, network) = (Arc::clone(&config.limits), config.network.clone());
-        let carrying = LinkConfig { limits, spin: config.spin, network, ..LinkConfig::default() };
-        let (alarms, ringing) = Timers::new();
-        let (home, lodging) = home().await?;
-        let thread = home.clone();
+        let link_config = LinkConfig { limits, spin: config.spin, network, ..LinkConfig::default() };
+        let (timers, timer_task) = Timers::new();
+        let (executor, lodging) = home().await?;
+        let thread = executor.clone();
         // Constructed entirely on the other thread: a caller that stops waiting leaves nothing behind.
         let make = move || async move {
             let discovery = Discovery::start_for(&config, id).map_err(StartError::Discovery)?;
-            let ending = Arc::<ShutdownSignal>::default();
+            let shutdown = Arc::<ShutdownSignal>::default();
             // Dropped with the thread, should that end before the node leaves: so every waiting task is notified,
             // whatever the reason.
-            let own = Arc::<ServiceRegistry>::default();
-            let task = NodeTask { own: Arc::clone(&own), last: TriggerOnDrop(Arc::clone(&ending)), ringing };
+            let services = Arc::<ServiceRegistry>::default();
+            let task = NodeTask {
+                services: Arc::clone(&services),
+                shutdown: TriggerOnDrop(Arc::clone(&shutdown)),
+                timer_task,
+            };
             actix::spawn(task.run());
-            let premises = Arc::new(NodeContext {
+            let context = Arc::new(NodeContext {
                 hello: config.hello(id),
                 config,
-                home,
-                alarms,
-                decode_limits: DecodeLimits::typed(&carrying.limits),
-                carrying,
+                executor,
+                timers,
+                decode_limits: DecodeLimits::typed(&link_config.limits),
+                link_config,
                 discovery,
-                own,
+                services,
                 subscriptions: Arc::default(),
                 gateways: ShutdownHandles::default(),
-                looking: Arc::new(Semaphore::new(1)),
-                ending,
+                diagnosis_permit: Arc::new(Semaphore::new(1)),
+                shutdown,
             });
-            let router = Router::new(Arc::clone(&premises));
+            let router = Router::new(Arc::clone(&context));
             let router = control_actor::spawn_control_actor(|_| router);
-            let lodging = Mutex::new(Some(lodging));
-            tracing::debug!(node = %id, mesh = %premises.hello.mesh, "joined");
-            Ok(Arc::new(Self { awaited, premises, lodging, router }))
+            let executor_guard = Mutex::new(Some(lodging));
+            tracing::debug!(node = %id, mesh = %context.hello.mesh, "joined");
+            Ok(Arc::new(Self { pending_interfaces, context, executor_guard, router }))
         };
         thread.run_async(make).await?
     }
 
     /// The context that its parts share.
     pub fn context(&self) -> &Arc<NodeContext> {
-        &self.premises
+        &self.context
     }
 
     /// The environment of its services.
     pub(crate) fn environment(&self) -> Environment {
-        self.premises.environment(self.router.clone().recipient().downgrade())
+        self.context.environment(self.router.clone().recipient().downgrade())
     }
 
     /// The node's identity.
     pub fn id(&self) -> NodeId {
-        self.premises.id()
+        self.context.id()
     }
 
     /// The configuration.
     pub fn config(&self) -> &Config {
-        &self.premises.config
+        &self.context.config
     }
 
     /// The chosen interfaces that could not be used yet when it started. It uses them as soon as they can be.
-    pub fn awaited(&self) -> &[PendingInterface] {
-        &self.awaited
+    pub fn pending_interfaces(&self) -> &[PendingInterface] {
+        &self.pending_interfaces
     }
 
     /// The limits.
     pub fn limits(&self) -> &Arc<Limits> {
-        self.premises.limits()
+        self.context.limits()
     }
 
     /// The limits of decoding a message of a Rust type.
     pub fn decode_limits(&self) -> &DecodeLimits {
-        &self.premises.decode_limits
+        &self.context.decode_limits
     }
 
     /// The thread that the node runs on.
-    pub fn home(&self) -> &Executor {
-        &self.premises.home
+    pub fn executor(&self) -> &Executor {
+        &self.context.executor
     }
 
     /// The timers.
-    pub fn alarms(&self) -> &Arc<Timers> {
-        &self.premises.alarms
+    pub fn timers(&self) -> &Arc<Timers> {
+        &self.context.timers
     }
 
     /// The discovery actor.
     pub(crate) fn discovery(&self) -> &Addr<Discovery> {
-        &self.premises.discovery
+        &self.context.discovery
     }
 
     /// The router actor.
@@ -199,14 +203,14 @@ impl Node {
     }
 
     /// The signal that the node leaves.
-    pub fn ending(&self) -> &Arc<ShutdownSignal> {
-        &self.premises.ending
+    pub fn shutdown(&self) -> &Arc<ShutdownSignal> {
+        &self.context.shutdown
     }
 
     /// Returns a caller by `route`, which keeps the node joined.
     pub fn caller(self: &Arc<Self>, route: Arc<Route>) -> Caller {
         let membership = Arc::clone(self) as Arc<dyn Membership>;
-        Caller { context: Arc::clone(&self.premises), membership, route }
+        Caller { context: Arc::clone(&self.context), membership, route }
     }
 
     /// Returns the node's statistics.
@@ -229,7 +233,7 @@ impl Node {
         M: Message<Result: Send> + Send + 'static,
         Router: Handler<M>,
     {
-        self.home().hear(self.router.send(message)).await?.map_err(|_| MeshClosed)
+        self.executor().hear(self.router.send(message)).await?.map_err(|_| MeshClosed)
     }
 
     /// Sends a request to the discovery actor, and waits for its reply.
@@ -244,7 +248,7 @@ impl Node {
         M: Message<Result: Send> + Send + 'static,
         Discovery: Handler<M>,
     {
-        self.premises.ask_discovery(message).await
+        self.context.ask_discovery(message).await
     }
 
     /// Withdraws all services, waits up to `drain` for accepted work, then ends all links and subscriptions, and the
@@ -255,11 +259,11 @@ impl Node {
     /// This method is cancel safe: dropping the future does not stop the leaving.
     pub async fn leave(&self, drain: Duration) -> Vec<DrainReport> {
         let (tell, told) = oneshot::channel();
-        if self.begin_to_leave(drain, tell).is_none() {
+        if self.start_leaving(drain, tell).is_none() {
             return Vec::new();
         }
         // A thread that ends drops the channel.
-        self.home().hear(told).await.map(Result::unwrap_or_default).unwrap_or_default()
+        self.executor().hear(told).await.map(Result::unwrap_or_default).unwrap_or_default()
     }
 
     /// As [`Node::leave`], for a thread that is about to end: begins to leave, and waits less than a second. Does not
@@ -268,27 +272,23 @@ impl Node {
         let (tell, mut told) = oneshot::channel();
         // A program that ends now would do so before the withdrawal is sent. On the node's own thread nothing can be
         // waited for.
-        if self.begin_to_leave(DRAIN_NOW, tell) == Some(ThreadOwner::Own) && !self.home().is_here() {
-            let patience = Instant::now() + GOODBYE;
+        if self.start_leaving(DRAIN_TIMEOUT, tell) == Some(ThreadOwner::Own) && !self.executor().is_here() {
+            let patience = Instant::now() + WITHDRAWAL_TIMEOUT;
             while told.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < patience {
-                std::thread::sleep(GLANCE);
+                std::thread::sleep(CHECK_INTERVAL);
             }
         }
     }
 
     /// Begins to leave on the node's thread, and returns the owner of that thread; `None` if leaving has begun already,
     /// or the thread has ended.
-    fn begin_to_leave(
-        &self,
-        drain: Duration,
-        tell: oneshot::Sender<Vec<DrainReport>>,
-    ) -> Option<ThreadOwner> {
-        let lodging = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    fn start_leaving(&self, drain: Duration, tell: oneshot::Sender<Vec<DrainReport>>) -> Option<ThreadOwner> {
+        let lodging = self.executor_guard.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let whose =
             if matches!(lodging, ExecutorGuard::Owner(_)) { ThreadOwner::Own } else { ThreadOwner::Users };
         let (router, discovery) = (self.router.clone(), self.discovery().clone());
-        let (ending, premises) = (TriggerOnDrop(Arc::clone(self.ending())), Arc::clone(&self.premises));
-        let leaving = self.home().spawn(move || async move {
+        let (ending, premises) = (TriggerOnDrop(Arc::clone(self.shutdown())), Arc::clone(&self.context));
+        let leaving = self.executor().spawn(move || async move {
             premises.gateways.shut_down().await;
             // An actor that is gone has left already.
             let abandoned = router.send(CloseServices { within: drain }).await.unwrap_or_default();
@@ -304,8 +304,8 @@ impl Node {
 }
 
 impl Membership for Node {
-    fn why_it_ended(&self) -> String {
-        match *self.lodging.lock().unwrap_or_else(PoisonError::into_inner) {
+    fn end_reason(&self) -> String {
+        match *self.executor_guard.lock().unwrap_or_else(PoisonError::into_inner) {
             // Nobody has asked it to leave.
             Some(_) => "the thread of the mesh has ended".to_owned(),
             None => "the mesh has been left".to_owned(),
@@ -316,17 +316,17 @@ impl Membership for Node {
 /// The task on the node's thread that lives as long as the node does, for callers that wait on other threads. Dropped,
 /// it closes the services that are still offered, triggers the end, and then wakes the callers.
 struct NodeTask {
-    own: Arc<ServiceRegistry>,
-    last: TriggerOnDrop,
-    ringing: TimerTask,
+    services: Arc<ServiceRegistry>,
+    shutdown: TriggerOnDrop,
+    timer_task: TimerTask,
 }
 
 impl NodeTask {
     async fn run(self) {
         tokio::select! {
             biased;
-            () = self.last.0.triggered() => {}
-            () = self.ringing.run() => {}
+            () = self.shutdown.0.triggered() => {}
+            () = self.timer_task.run() => {}
         }
     }
 }
@@ -335,7 +335,7 @@ impl Drop for NodeTask {
     fn drop(&mut self) {
         // Before the end is signalled: a caller that is woken by it would return its permit, and let another one
         // acquire that.
-        self.own.close();
+        self.services.close();
     }
 }
 

@@ -275,7 +275,7 @@ impl<T: WireType> SubscribeTo<T> {
         let mut subscription = self.subscribe.await?;
         let recipient = self.recipient;
         let (guard, mut dropped) = oneshot::channel();
-        node.home().spawn(move || async move {
+        node.executor().spawn(move || async move {
             tokio::select! {
                 biased;
                 // Only ever dropped, never sent.

@@ -76,7 +76,7 @@ impl Closing {
         departure.endpoint.mailbox.close();
         let (tell, told) = oneshot::channel();
         // If the thread has ended, so has every endpoint.
-        let _ = mesh.node.home().spawn(move || async move {
+        let _ = mesh.node.executor().spawn(move || async move {
             departure.endpoint.service.withdraw().await;
             drop(departure);
             // The future may have been dropped.

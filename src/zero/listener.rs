@@ -102,7 +102,7 @@ impl<T: WireType> Listener<T> {
 
     /// A future that ends at `instant`; `None` never comes.
     pub(super) fn alarm(&self, instant: Option<Instant>) -> Sleep {
-        self.node.mesh.node.alarms().sleep_until(instant)
+        self.node.mesh.node.timers().sleep_until(instant)
     }
 
     /// The timeouts for the publishers to confirm, which begin with the first wait.
@@ -219,7 +219,7 @@ fn opening<T: WireType>(node: &Arc<Node>, address: Address, prefix: &str) -> Sta
     let is_reached = Arc::new(AtomicBool::new(false));
     let reached = Arc::clone(&is_reached);
     let node = Arc::clone(node);
-    let home = node.mesh.node.home().clone();
+    let home = node.mesh.node.executor().clone();
     // If the mesh has been left nothing is opened, and the receiver gets an error.
     let _ = home.spawn(move || async move {
         let opened = tokio::select! {
@@ -255,7 +255,7 @@ async fn open<T: WireType>(
         is_reached.store(false, Ordering::Relaxed);
         tracing::debug!(%address, %trouble, "no publisher yet; trying again");
         node.forget(address);
-        let alarms = node.mesh.node.alarms();
+        let alarms = node.mesh.node.timers();
         alarms.sleep_until(deadline_in(pauses.next_delay())).await;
     }
 }

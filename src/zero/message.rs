@@ -190,7 +190,7 @@ fn next_message<M: DeserializeOwned>(
     }
     let deadline = wait.deadline();
     loop {
-        let end = node.mesh.node.alarms().sleep_until(deadline);
+        let end = node.mesh.node.timers().sleep_until(deadline);
         let inbound = match block_on(endpoint.mailbox.take(end)) {
             TakeOutcome::Message(taken) => taken.item.inbound,
             TakeOutcome::TimedOut => return Ok(None),

@@ -109,7 +109,7 @@ impl Node {
         let (interfaces, ports) = (config.interfaces.clone(), config.ports.clone().unwrap_or(DYNAMIC_PORTS));
         let taken = lock(&self.named).addresses();
         let (tell, told) = oneshot::channel();
-        let naming = self.mesh.node.home().spawn(move || async move {
+        let naming = self.mesh.node.executor().spawn(move || async move {
             // The caller waits for it.
             let _ = tell.send(place.name(&interfaces, &ports, |address| taken.contains(&address)).await);
         });

@@ -40,7 +40,7 @@ use crate::server::service::Service;
 pub(crate) struct CallOptions<'a> {
     pub(crate) name: Option<&'a TypeName>,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) repeats: Idempotency,
+    pub(crate) idempotency: Idempotency,
     pub(crate) trace: Option<TraceContext>,
     /// Set when the message has been sent, and cleared when it is tried again.
     pub(crate) set_out: SentFlag,
@@ -55,9 +55,9 @@ struct PendingCall<'a> {
 
 impl PendingCall<'_> {
     /// Marks the message as sent: calls behind it may follow, and its reply depends on the service alone.
-    fn set_out(&mut self) {
+    fn mark_sent(&mut self) {
         self.turn = None;
-        self.set_out.note();
+        self.set_out.set();
     }
 }
 
@@ -69,8 +69,8 @@ pub(crate) async fn call<M: NetMessage>(
     message: M,
     before: Option<(InstanceId, CallErrorKind)>,
 ) -> Result<(M::Result, InstanceId), CallFailure> {
-    let mut alarm = caller.context.alarms.sleep_until(order.deadline);
-    let mut tries = RetryState::new(caller, order.deadline, order.repeats);
+    let mut alarm = caller.context.timers.sleep_until(order.deadline);
+    let mut tries = RetryState::new(caller, order.deadline, order.idempotency);
     let mut message = message;
     let turn = match before {
         Some((instance, fault)) => {
@@ -93,8 +93,8 @@ pub(crate) async fn call<M: NetMessage>(
         };
         // The order no longer matters once the message is tried again.
         pending.turn = None;
-        pending.set_out.revoke();
-        tries.note(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
+        pending.set_out.clear();
+        tries.record_outcome(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
         match tried {
             Ok(reply) => return Ok((reply, instance)),
             Err(AttemptError { fault, message: Some(again) }) => {
@@ -137,7 +137,7 @@ async fn call_remote<M: NetMessage>(
         let room = tokio::select! {
             biased;
             room = line::until_room(&mut pending.turn, link.room()) => room,
-            () = blocking::notice(&context.home) => None,
+            () = blocking::notice(&context.executor) => None,
             () = alarm => return Err(CallErrorKind::NotSent("the connection had no room in time".into()).into()),
         };
         set_out = match room {
@@ -147,13 +147,13 @@ async fn call_remote<M: NetMessage>(
     }
     let fault = match set_out {
         Ok(reply) => {
-            pending.set_out();
+            pending.mark_sent();
             match conclude::<M>(finish_call(context, reply).await, &context.decode_limits) {
                 Ok(reply) => return Ok(reply),
                 Err(fault) => fault,
             }
         }
-        Err(unsent) => why::<M>(unsent, link, name),
+        Err(unsent) => send_fault::<M>(unsent, link, name),
     };
     Err(AttemptError { fault, message: Some(message) })
 }
@@ -163,7 +163,7 @@ pub(crate) async fn finish_call(context: &NodeContext, reply: ReplyFuture) -> Ca
     tokio::select! {
         biased;
         ended = reply.ended() => ended,
-        () = blocking::notice(&context.home) => CallEnd::Lost(SendState::Unknown),
+        () = blocking::notice(&context.executor) => CallEnd::Lost(SendState::Unknown),
     }
 }
 
@@ -173,17 +173,21 @@ pub(crate) async fn waker() -> Waker {
 }
 
 /// Returns the fault of a message that was not sent.
-pub(crate) fn why<M: NetMessage>(unsent: SendError, link: &Link, name: Option<&TypeName>) -> CallErrorKind {
+pub(crate) fn send_fault<M: NetMessage>(
+    unsent: SendError,
+    link: &Link,
+    name: Option<&TypeName>,
+) -> CallErrorKind {
     match unsent {
         SendError::Closed => CallErrorKind::NotSent("the connection was lost".to_owned()),
         SendError::Full => CallErrorKind::NotSent("too many calls are open on the connection".to_owned()),
-        SendError::NoHandler => no_handler(called::<M>(name), link.catalogue.names()),
+        SendError::NoHandler => no_handler(message_name::<M>(name), link.catalogue.names()),
         SendError::Encode(error) => CallErrorKind::Encode(error),
     }
 }
 
 /// Returns the name under which a message is sent.
-fn called<M: NetMessage>(name: Option<&TypeName>) -> &str {
+fn message_name<M: NetMessage>(name: Option<&TypeName>) -> &str {
     match name {
         Some(name) => name,
         None => codec::type_info::<M>().name(),
@@ -201,57 +205,57 @@ async fn call_local<M: NetMessage>(
         Some(place) => Some(place.into()),
         None => tokio::select! {
             biased;
-            turn = line::until_room(&mut pending.turn, service.turn()) => turn,
-            () = blocking::notice(&service.home) => None,
+            turn = line::until_room(&mut pending.turn, service.acquire_in_turn()) => turn,
+            () = blocking::notice(&service.executor) => None,
             () = &mut *alarm => return Err(CallErrorKind::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
-    let Some(turn) = turn.filter(|_| !context.ending.is_triggered()) else {
+    let Some(turn) = turn.filter(|_| !context.shutdown.is_triggered()) else {
         let fault = CallErrorKind::NotSent("the service has closed".to_owned());
         return Err(AttemptError { fault, message: Some(message) });
     };
     // The permit goes with the message: the message is unfinished until its handler is done, whether its caller waits
     // or not.
-    let (place, in_turn) = turn.divide();
-    let reply = match service.types.door::<M>(order.name) {
+    let (permit, in_turn) = turn.divide();
+    let reply = match service.types.local_entry::<M>(order.name) {
         Some(LocalEntry::Inbox(inlet)) => {
             let (tell, told) = oneshot::channel();
-            let entering = LocalEnvelope { reply: Some(tell), place };
+            let entering = LocalEnvelope { reply: Some(tell), permit };
             let ticket = enter(inlet.as_ref(), message, entering, order.trace.as_ref());
             drop(in_turn);
-            pending.set_out();
+            pending.mark_sent();
             let mut entered = QueuedMessage::new(inlet.as_ref(), ticket);
             tokio::select! {
                 biased;
                 reply = told => {
-                    entered.is_over();
+                    entered.disarm();
                     reply.map_err(|_| unanswered(context, service, inlet.as_ref(), ticket))
                 }
                 () = alarm => Err(past_deadline(service, entered)),
-                () = context.ending.triggered() => Err(CallErrorKind::Lost),
-                () = blocking::notice(&service.home) => Err(CallErrorKind::Lost),
+                () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
+                () = blocking::notice(&service.executor) => Err(CallErrorKind::Lost),
             }
         }
         Some(LocalEntry::Mailbox(mailbox)) => {
             let (tell, told) = oneshot::channel();
-            mailbox.enter(message, LocalEnvelope { reply: Some(tell), place }, &service.home);
+            mailbox.enter(message, LocalEnvelope { reply: Some(tell), permit }, &service.executor);
             drop(in_turn);
-            pending.set_out();
+            pending.mark_sent();
             tokio::select! {
                 biased;
                 reply = told => reply.map_err(|_| dropped(context, service)),
                 () = alarm => Err(CallErrorKind::TimedOut),
-                () = context.ending.triggered() => Err(CallErrorKind::Lost),
-                () = blocking::notice(&service.home) => Err(CallErrorKind::Lost),
+                () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
+                () = blocking::notice(&service.executor) => Err(CallErrorKind::Lost),
             }
         }
         None => {
             let (tell, told) = oneshot::channel();
             let reply = ReplyTo::local(tell, context.limits().message_bytes);
             let wanted = ExpectedReply { reply, deadline: order.deadline };
-            enter_encoded(service, order.name, &message, order.trace, Some(wanted), place)?;
+            enter_encoded(service, order.name, &message, order.trace, Some(wanted), permit)?;
             drop(in_turn);
-            pending.set_out();
+            pending.mark_sent();
             let reply = tokio::select! {
                 biased;
                 outcome = told => match outcome {
@@ -259,8 +263,8 @@ async fn call_local<M: NetMessage>(
                     Err(_) => Err(dropped(context, service)),
                 },
                 () = alarm => Err(CallErrorKind::TimedOut),
-                () = context.ending.triggered() => Err(CallErrorKind::Lost),
-                () = blocking::notice(&service.home) => Err(CallErrorKind::Lost),
+                () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
+                () = blocking::notice(&service.executor) => Err(CallErrorKind::Lost),
             };
             return reply.map_err(|fault| AttemptError { fault, message: Some(message) });
         }
@@ -302,7 +306,7 @@ pub(crate) fn unanswered<M: NetMessage>(
     inlet: &dyn LocalInbox<M>,
     ticket: JobId,
 ) -> CallErrorKind {
-    match inlet.has_turned_away(ticket) {
+    match inlet.was_rejected(ticket) {
         true => CallErrorKind::Refused(Refusal::Draining),
         false => dropped(context, service),
     }
@@ -310,7 +314,7 @@ pub(crate) fn unanswered<M: NetMessage>(
 
 /// Returns the fault of a call whose handler may have begun and will not answer.
 fn dropped(context: &NodeContext, service: &Service) -> CallErrorKind {
-    match context.ending.is_triggered() || service.home.has_ended() {
+    match context.shutdown.is_triggered() || service.executor.has_ended() {
         true => CallErrorKind::Lost,
         false => CallErrorKind::Refused(Refusal::Panicked),
     }
@@ -329,9 +333,9 @@ pub(crate) fn enter_encoded<M: NetMessage>(
     message: &M,
     trace: Option<TraceContext>,
     wanted: Option<ExpectedReply>,
-    place: Permits,
+    permit: Permits,
 ) -> Result<(), CallErrorKind> {
-    let name = called::<M>(name);
+    let name = message_name::<M>(name);
     let slot = service.types.slot(name).ok_or_else(|| no_handler(name, service.types.names()))?;
     let mut bytes = Vec::new();
     let max = service.limits().message_bytes;
@@ -346,7 +350,7 @@ pub(crate) fn enter_encoded<M: NetMessage>(
         encoding: Encoding::MessagePack,
         reply,
         deadline,
-        place,
+        permit,
         trace: trace.map(Box::new),
     };
     service.deliver_alone(slot, inbound);

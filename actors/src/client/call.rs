@@ -38,13 +38,13 @@ pub struct OutgoingCall<M: NetMessage> {
     caller: Arc<Caller>,
     name: Option<TypeName>,
     timeout: Duration,
-    repeats: Idempotency,
+    idempotency: Idempotency,
     /// The number of attempts, once the call has failed.
-    tries: u32,
+    attempts: u32,
     /// The message, while it may have to be sent again.
     message: Option<M>,
     state: CallState<M::Result>,
-    part: OutgoingSpanState,
+    span: OutgoingSpanState,
     blocking: BlockingCheck,
 }
 
@@ -54,12 +54,12 @@ type CallOutcome<R> = Result<(R, InstanceId), CallFailure>;
 enum CallState<R> {
     New,
     /// Sent to another process.
-    There {
+    Remote {
         reply: ReplyFuture,
         deadline: Option<Instant>,
     },
     /// In the inbox of an actor of this process, or with its handler.
-    Here {
+    Local {
         told: oneshot::Receiver<R>,
         /// The service, because a closing service is found nowhere else.
         service: Arc<Service>,
@@ -78,17 +78,17 @@ impl<M: NetMessage> OutgoingCall<M> {
     /// A call under the type's own name, with the default timeout of the limits, as part of the current trace.
     #[inline(always)]
     pub fn new(caller: Arc<Caller>, message: M) -> Self {
-        let (part, timeout) = (OutgoingSpanState::here(), caller.context.limits().request_timeout);
-        let (repeats, message) = (Idempotency::default(), Some(message));
+        let (span, timeout) = (OutgoingSpanState::here(), caller.context.limits().request_timeout);
+        let (idempotency, message) = (Idempotency::default(), Some(message));
         Self {
             caller,
             name: None,
             timeout,
-            repeats,
-            tries: 0,
+            idempotency,
+            attempts: 0,
             message,
             state: CallState::New,
-            part,
+            span,
             blocking: BlockingCheck::default(),
         }
     }
@@ -115,17 +115,17 @@ impl<M: NetMessage> OutgoingCall<M> {
 
     /// Changes the trace that the call is part of. Has no effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
-        self.part.belong_to(parent);
+        self.span.belong_to(parent);
     }
 
     /// Declares that handling the message twice does no harm. Has no effect after the first poll.
     pub fn set_idempotent(&mut self) {
-        self.repeats = Idempotency::Idempotent;
+        self.idempotency = Idempotency::Idempotent;
     }
 
     /// The number of attempts, once the call has failed.
-    pub fn tries(&self) -> u32 {
-        self.tries
+    pub fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     /// The instance that replied, once one has, if it is still connected.
@@ -139,7 +139,7 @@ impl<M: NetMessage> OutgoingCall<M> {
     /// Sends the message if that is possible at once, and returns whether it was sent.
     #[inline]
     fn begin(&mut self, task: &Context<'_>) -> bool {
-        let Self { caller, name, timeout, message, state, part, .. } = self;
+        let Self { caller, name, timeout, message, state, span, .. } = self;
         let (name, timeout) = (name.as_ref(), *timeout);
         if caller.route.health.has_ejected() || caller.route.is_awaited() {
             // This call may have to probe an ejected instance, or to wait for calls before it.
@@ -149,27 +149,27 @@ impl<M: NetMessage> OutgoingCall<M> {
             Some(Member::Remote(link, _)) => {
                 let deadline = deadline_in(timeout);
                 let within = deadline.map(|at| Deadline { at, within: timeout });
-                let trace = part.context();
+                let trace = span.context();
                 // The slower path reports the reason, if the call fails there as well.
                 if let Some(message) = &*message
                     && let Ok(reply) = link
                         .try_call(OutgoingMessage { message, name, deadline: within, trace }, task.waker())
                 {
-                    *state = CallState::There { reply, deadline };
+                    *state = CallState::Remote { reply, deadline };
                     return true;
                 }
                 false
             }
             Some(Member::Local(service, _)) => {
-                if let Some(LocalEntry::Inbox(inlet)) = service.types.door::<M>(name)
-                    && let Some(place) = service.try_acquire()
+                if let Some(LocalEntry::Inbox(inlet)) = service.types.local_entry::<M>(name)
+                    && let Some(permit) = service.try_acquire()
                     && let Some(message) = message.take()
                 {
                     let (tell, told) = oneshot::channel();
-                    let trace = part.context();
-                    let entering = LocalEnvelope { reply: Some(tell), place };
+                    let trace = span.context();
+                    let entering = LocalEnvelope { reply: Some(tell), permit };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
-                    *state = CallState::Here { told, service: Arc::clone(service), ticket, alarm: None };
+                    *state = CallState::Local { told, service: Arc::clone(service), ticket, alarm: None };
                     // The handler runs before this future is polled again, which often is all the time it takes.
                     task.waker().wake_by_ref();
                     return true;
@@ -182,13 +182,13 @@ impl<M: NetMessage> OutgoingCall<M> {
 
     /// Continues on the path that may wait, after an attempt that has failed, or without one.
     #[inline(never)]
-    fn wait(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, CallErrorKind)>) {
+    fn start_waiting(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, CallErrorKind)>) {
         if let Some(message) = self.message.take() {
-            let (caller, name, repeats) = (Arc::clone(&self.caller), self.name.clone(), self.repeats);
-            let (trace, set_out) = (self.part.context().copied(), SentFlag::default());
-            let (home, told) = (&self.caller.context.home, set_out.clone());
+            let (caller, name, idempotency) = (Arc::clone(&self.caller), self.name.clone(), self.idempotency);
+            let (trace, set_out) = (self.span.context().copied(), SentFlag::default());
+            let (home, told) = (&self.caller.context.executor, set_out.clone());
             let call = Box::pin(async move {
-                let order = CallOptions { name: name.as_ref(), deadline, repeats, trace, set_out: told };
+                let order = CallOptions { name: name.as_ref(), deadline, idempotency, trace, set_out: told };
                 attempt::call(&caller, order, message, before).await
             });
             self.state = CallState::Waiting(Offload::new(call, home, set_out));
@@ -206,16 +206,16 @@ impl<M: NetMessage> OutgoingCall<M> {
         if fault.is_failure() {
             self.caller.route.failed(instance);
         }
-        self.tries = 1;
+        self.attempts = 1;
         let repeated = match fault.retry_class() {
             FailureClass::NotSent | FailureClass::Refused | FailureClass::Closing => true,
-            FailureClass::Late | FailureClass::Unknown => self.repeats == Idempotency::Idempotent,
+            FailureClass::Late | FailureClass::Unknown => self.idempotency == Idempotency::Idempotent,
             FailureClass::Final => false,
         };
         if !repeated || self.message.is_none() {
             return Some(fault);
         }
-        self.wait(deadline, Some((instance, fault)));
+        self.start_waiting(deadline, Some((instance, fault)));
         None
     }
 
@@ -223,8 +223,8 @@ impl<M: NetMessage> OutgoingCall<M> {
     #[cold]
     fn waits_for_this_thread(&self) -> bool {
         match &self.state {
-            CallState::There { .. } => self.caller.context.home.is_here(),
-            CallState::Here { service, .. } => service.home.is_here(),
+            CallState::Remote { .. } => self.caller.context.executor.is_here(),
+            CallState::Local { service, .. } => service.executor.is_here(),
             // A waiting call checks that itself.
             CallState::New | CallState::Waiting(_) | CallState::Ended(_) => false,
         }
@@ -233,7 +233,7 @@ impl<M: NetMessage> OutgoingCall<M> {
     /// Returns the fault of a call to an actor of this process that will not be answered any more.
     #[cold]
     fn unanswered(&self, service: &Service, ticket: JobId) -> CallErrorKind {
-        self.inlet(service).map_or(CallErrorKind::Lost, |inlet| {
+        self.inbox(service).map_or(CallErrorKind::Lost, |inlet| {
             attempt::unanswered(&self.caller.context, service, inlet, ticket)
         })
     }
@@ -241,21 +241,21 @@ impl<M: NetMessage> OutgoingCall<M> {
     /// Takes the message out of the inbox, if it still waits there, which frees its permit.
     #[cold]
     fn withdraw(&self, service: &Service, ticket: JobId) {
-        if let Some(inlet) = self.inlet(service) {
+        if let Some(inlet) = self.inbox(service) {
             inlet.withdraw(ticket);
         }
     }
 
     /// Ends a call to an actor of this process whose deadline has passed.
     #[cold]
-    fn late(&self, service: &Service, ticket: JobId) -> CallErrorKind {
-        let entered = self.inlet(service).map(|inlet| QueuedMessage::new(inlet, ticket));
+    fn expire(&self, service: &Service, ticket: JobId) -> CallErrorKind {
+        let entered = self.inbox(service).map(|inlet| QueuedMessage::new(inlet, ticket));
         entered.map_or(CallErrorKind::TimedOut, |entered| attempt::past_deadline(service, entered))
     }
 
     /// The inbox that the message went into.
-    fn inlet<'a>(&self, service: &'a Service) -> Option<&'a dyn LocalInbox<M>> {
-        match service.types.door::<M>(self.name.as_ref()) {
+    fn inbox<'a>(&self, service: &'a Service) -> Option<&'a dyn LocalInbox<M>> {
+        match service.types.local_entry::<M>(self.name.as_ref()) {
             Some(LocalEntry::Inbox(inlet)) => Some(inlet.as_ref()),
             // The message went through an inbox, and local entries never change.
             Some(LocalEntry::Mailbox(_)) | None => None,
@@ -266,7 +266,7 @@ impl<M: NetMessage> OutgoingCall<M> {
 impl<M: NetMessage> Drop for OutgoingCall<M> {
     #[inline]
     fn drop(&mut self) {
-        if let CallState::Here { service, ticket, .. } = &self.state {
+        if let CallState::Local { service, ticket, .. } = &self.state {
             self.withdraw(service, *ticket);
         }
     }
@@ -282,12 +282,12 @@ impl<M: NetMessage> Future for OutgoingCall<M> {
         let this = self.get_mut();
         if let CallState::New = this.state {
             this.blocking = BlockingCheck::begin(task);
-            this.part.set_out::<M>(this.caller.route.target(), this.name.as_ref());
+            this.span.set_out::<M>(this.caller.route.target(), this.name.as_ref());
             if this.begin(task) {
                 // The link has the waker, and a caller in this process has been woken.
                 return Poll::Pending;
             }
-            this.wait(deadline_in(this.timeout), None);
+            this.start_waiting(deadline_in(this.timeout), None);
         }
         let polled = this.poll_end(task);
         if polled.is_pending() {
@@ -306,7 +306,7 @@ impl<M: NetMessage> OutgoingCall<M> {
         let mut by = None;
         loop {
             let result = match &mut self.state {
-                CallState::There { reply, deadline } => {
+                CallState::Remote { reply, deadline } => {
                     let ended = ready!(reply.poll_ended(task));
                     let (instance, deadline) = (reply.instance(), *deadline);
                     match conclude::<M>(ended, &self.caller.context.decode_limits) {
@@ -321,33 +321,33 @@ impl<M: NetMessage> OutgoingCall<M> {
                         },
                     }
                 }
-                CallState::Here { told, alarm, service, ticket } => match Pin::new(told).poll(task) {
+                CallState::Local { told, alarm, service, ticket } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
                         let instance = service.identity.instance;
                         self.caller.route.record_success(instance);
                         self.state = CallState::Ended(Some(instance));
-                        self.part.end(None, "replied");
+                        self.span.end(None, "replied");
                         return Poll::Ready(Ok(reply));
                     }
                     Poll::Ready(Err(_)) => {
                         let (service, ticket) = (Arc::clone(service), *ticket);
                         self.caller.route.failed(service.identity.instance);
-                        self.tries = 1;
+                        self.attempts = 1;
                         Err(self.unanswered(&service, ticket))
                     }
-                    Poll::Pending if self.caller.context.ending.is_triggered() => {
-                        self.tries = 1;
+                    Poll::Pending if self.caller.context.shutdown.is_triggered() => {
+                        self.attempts = 1;
                         Err(CallErrorKind::Lost)
                     }
                     Poll::Pending => {
-                        let alarms = &self.caller.context.alarms;
+                        let alarms = &self.caller.context.timers;
                         let alarm =
                             alarm.get_or_insert_with(|| alarms.sleep_until(deadline_in(self.timeout)));
                         ready!(Pin::new(alarm).poll(task));
                         let (service, ticket) = (Arc::clone(service), *ticket);
                         self.caller.route.failed(service.identity.instance);
-                        self.tries = 1;
-                        Err(self.late(&service, ticket))
+                        self.attempts = 1;
+                        Err(self.expire(&service, ticket))
                     }
                 },
                 CallState::Waiting(waiting) => match ready!(waiting.poll(task)) {
@@ -356,14 +356,14 @@ impl<M: NetMessage> OutgoingCall<M> {
                         Ok(reply)
                     }
                     Err(failed) => {
-                        self.tries = failed.tries;
+                        self.attempts = failed.attempts;
                         Err(failed.fault)
                     }
                 },
                 CallState::New | CallState::Ended(_) => panic!("a call was polled after it had ended"),
             };
             self.state = CallState::Ended(by);
-            self.part.end(result.as_ref().err().map(|fault| fault as _), "replied");
+            self.span.end(result.as_ref().err().map(|fault| fault as _), "replied");
             return Poll::Ready(result);
         }
     }

@@ -39,7 +39,7 @@ impl Caller {
     /// Returns the diagnosis of a call that ends in `fault` because there was no instance to call.
     #[cold]
     pub(crate) async fn explain(&self, fault: CallErrorKind) -> CallErrorKind {
-        if self.context.ending.is_triggered() {
+        if self.context.shutdown.is_triggered() {
             return fault;
         }
         CallErrorKind::Nobody(Box::new(self.route.diagnose(&self.context).await))
@@ -59,8 +59,8 @@ impl Caller {
                 let trouble = route.last_error().map(|trouble| format!(": {trouble}")).unwrap_or_default();
                 Err(CallErrorKind::NotSent(format!("no instance of it is connected{trouble}")))
             }
-            () = blocking::notice(&context.home) => Err(CallErrorKind::Lost),
-            () = context.ending.triggered() => Err(CallErrorKind::NotSent(membership.why_it_ended())),
+            () = blocking::notice(&context.executor) => Err(CallErrorKind::Lost),
+            () = context.shutdown.triggered() => Err(CallErrorKind::NotSent(membership.end_reason())),
         }
     }
 }

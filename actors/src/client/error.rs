@@ -31,7 +31,7 @@ pub(crate) struct CallFailure {
     /// The reason.
     pub fault: CallErrorKind,
     /// The number of attempts, at one instance or several.
-    pub tries: u32,
+    pub attempts: u32,
 }
 
 impl CallErrorKind {

@@ -15,8 +15,8 @@ use crate::link::dial::InstanceUpdates;
 use crate::runtime::backoff::Backoff;
 
 /// The pauses before an endpoint is dialled again.
-pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), MAX_PAUSE);
+pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// Watches the instances that discovery lists, and has it look for those of a single name; `None` when the node has left.
 pub(crate) async fn watch_listings(discovery: &Addr<Discovery>, filter: Filter) -> Option<Watcher> {

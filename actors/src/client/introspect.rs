@@ -51,7 +51,7 @@ pub async fn stats(caller: &Caller, deadline: Option<Instant>) -> Result<Stats, 
 /// Returns the statistics of this node.
 async fn here(caller: &Caller, service: &Service) -> Result<Stats, MeshClosed> {
     let node = service.node_stats.upgrade().ok_or(MeshClosed)?;
-    caller.context.home.hear(node.send(GetStats)).await?.map_err(|_| MeshClosed)
+    caller.context.executor.hear(node.send(GetStats)).await?.map_err(|_| MeshClosed)
 }
 
 /// The answer, or the local service to read it from.
@@ -63,7 +63,7 @@ enum Answerer {
 }
 
 async fn ask(caller: &Caller, deadline: Option<Instant>, question: Query) -> Result<Answerer, CallErrorKind> {
-    let mut alarm = caller.context.alarms.sleep_until(deadline);
+    let mut alarm = caller.context.timers.sleep_until(deadline);
     let member = caller.instance(&mut alarm).await?;
     let link = match member {
         Member::Local(service, _) => return Ok(Answerer::Here(service)),

@@ -14,7 +14,7 @@ use crate::runtime::waking;
 pub(crate) struct FairQueue {
     /// The number of tasks that wait or have their turn, which nobody may overtake.
     waiting: AtomicUsize,
-    places: Mutex<QueueState>,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ struct QueuePosition {
 /// The turn of the task at the front, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct QueueTurn<'a> {
-    line: &'a FairQueue,
+    queue: &'a FairQueue,
     number: u64,
 }
 
@@ -62,11 +62,11 @@ impl FairQueue {
         let number = places.next;
         places.next += 1;
         places.all.push_back(QueuePosition { number, waker: None });
-        QueueTurn { line: self, number }
+        QueueTurn { queue: self, number }
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,7 +89,7 @@ impl QueueState {
 
 impl QueueTurn<'_> {
     fn poll(&self, task: &Context<'_>) -> Poll<()> {
-        let mut places = self.line.lock();
+        let mut places = self.queue.lock();
         match places.find(self.number) {
             Some(0) | None => Poll::Ready(()),
             Some(at) => {
@@ -108,7 +108,7 @@ impl Drop for QueueTurn<'_> {
     /// tasks on the thread: else a caller that is answered and calls again would join the queue before its end, and it
     /// would never be empty.
     fn drop(&mut self) {
-        let mut places = self.line.lock();
+        let mut places = self.queue.lock();
         let gone = places.find(self.number).and_then(|at| Some((at, places.all.remove(at)?)));
         let is_next_asleep = places.all.front().is_some_and(|next| next.waker.is_some());
         let woken: Vec<_> = match gone {
@@ -118,7 +118,7 @@ impl Drop for QueueTurn<'_> {
             _ => Vec::new(),
         };
         drop(places);
-        self.line.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.queue.waiting.fetch_sub(1, Ordering::AcqRel);
         waking::wake_all(woken);
     }
 }

@@ -55,12 +55,12 @@ pub struct Link {
     was_full: AtomicBool,
     /// The results of calls that gave up their places before their callers read them. Locked with the calls only.
     unread: Mutex<UnreadResults>,
-    passages: NegotiatedTypes,
+    negotiated: NegotiatedTypes,
     /// Notified when a call has ended while others wait for its place.
-    freed: Notify,
-    earlier: Notify,
+    slot_freed: Notify,
+    deadline_changed: Notify,
     closing: AtomicBool,
-    ending: ShutdownSignal,
+    ended: ShutdownSignal,
     max_bytes: usize,
 }
 
@@ -110,11 +110,11 @@ impl Link {
             calls: Mutex::new(InFlight::new(limits.requests_in_flight)),
             was_full: AtomicBool::new(false),
             unread: Mutex::new(UnreadResults::new(limits.send_queue_bytes)),
-            passages: NegotiatedTypes::default(),
-            freed: Notify::new(),
-            earlier: Notify::new(),
+            negotiated: NegotiatedTypes::default(),
+            slot_freed: Notify::new(),
+            deadline_changed: Notify::new(),
             closing: AtomicBool::new(false),
-            ending: ShutdownSignal::default(),
+            ended: ShutdownSignal::default(),
         });
         let watchdog = Watchdog::new(incoming.progress(), round_trip, carrying);
         actix::spawn(LinkTask::new(Arc::clone(&link), incoming, redial, watchdog).run());
@@ -142,7 +142,7 @@ impl Link {
     /// # Cancel safety
     /// This method is cancel safe.
     pub(crate) async fn closed(&self) {
-        self.ending.triggered().await;
+        self.ended.triggered().await;
     }
 
     /// Returns the current statistics of the link.
@@ -169,7 +169,7 @@ impl Link {
         // First, so that a caller who finds the connection closed does not pick this link again.
         self.closing.store(true, Ordering::Release);
         self.outbox.close();
-        self.freed.notify_waiters();
+        self.slot_freed.notify_waiters();
     }
 
     async fn watch_deadlines(&self) {
@@ -177,7 +177,7 @@ impl Link {
             let next = self.lock().poll_timeout();
             tokio::select! {
                 biased;
-                () = self.earlier.notified() => {}
+                () = self.deadline_changed.notified() => {}
                 () = clock::sleep_until(next) => {
                     let mut expired = Vec::new();
                     self.lock().expire(clock::now(), |id, waiting, request| {
@@ -191,7 +191,7 @@ impl Link {
                         }
                         waking::wake(caller);
                     }
-                    self.give_place();
+                    self.notify_slot_freed();
                 }
             }
         }
@@ -212,7 +212,7 @@ impl Link {
         self.lock().end_all(self.outbox.handed_to_kernel(), |waiting, fate| {
             callers.extend(waiting.end(|| CallEnd::Lost(fate)));
         });
-        self.ending.trigger();
+        self.ended.trigger();
         waking::wake_all(callers);
         // A caller that still holds the link does not hold its connection.
         self.outbox.detach();

@@ -20,16 +20,16 @@ pub(crate) struct SentFlag(Arc<AtomicBool>);
 
 impl SentFlag {
     /// Sets the flag: the message has been sent.
-    pub(crate) fn note(&self) {
+    pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 
     /// Clears the flag: the message is about to be tried again.
-    pub(crate) fn revoke(&self) {
+    pub(crate) fn clear(&self) {
         self.0.store(false, Ordering::Release);
     }
 
-    fn has(&self) -> bool {
+    fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -42,21 +42,21 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// This future is cancel safe: dropping it drops the inner future, on whichever thread that is.
 pub(crate) struct Offload<T> {
     state: OffloadState<T>,
-    set_out: SentFlag,
+    sent: SentFlag,
 }
 
 enum OffloadState<T> {
-    Here {
+    Owned {
         future: BoxFuture<T>,
         /// The thread that it may move to.
         home: Option<Executor>,
     },
-    There {
+    Moved {
         slot: Arc<SharedFuture<T>>,
         told: oneshot::Receiver<FutureResult<T>>,
         home: Executor,
     },
-    Over,
+    Ended,
 }
 
 /// The output of a future, or the payload of its panic.
@@ -124,8 +124,8 @@ fn poll<T>(mut shared: MutexGuard<'_, SharedState<T>>, task: &mut Context<'_>) -
 
 impl<T: Send + 'static> Offload<T> {
     /// Wraps `future`, which sets `set_out` when its message has been sent, so that it can move to `home`.
-    pub(crate) fn new(future: BoxFuture<T>, home: &Executor, set_out: SentFlag) -> Self {
-        Self { state: OffloadState::Here { future, home: Some(home.clone()) }, set_out }
+    pub(crate) fn new(future: BoxFuture<T>, home: &Executor, sent: SentFlag) -> Self {
+        Self { state: OffloadState::Owned { future, home: Some(home.clone()) }, sent }
     }
 
     /// Polls the future, and moves it if it has to wait.
@@ -135,18 +135,18 @@ impl<T: Send + 'static> Offload<T> {
     pub(crate) fn poll(&mut self, task: &mut Context<'_>) -> Poll<T> {
         loop {
             match &mut self.state {
-                OffloadState::Here { future, home } => {
+                OffloadState::Owned { future, home } => {
                     if let Poll::Ready(result) = future.as_mut().poll(task) {
-                        self.state = OffloadState::Over;
+                        self.state = OffloadState::Ended;
                         return Poll::Ready(result);
                     }
-                    if self.set_out.has() {
+                    if self.sent.is_set() {
                         return Poll::Pending;
                     }
                     let Some(home) = home.take() else { return Poll::Pending };
                     self.move_to(home);
                 }
-                OffloadState::There { slot, told, home } => {
+                OffloadState::Moved { slot, told, home } => {
                     let ended = match Pin::new(told).poll(task) {
                         Poll::Ready(ended) => ended.ok(),
                         Poll::Pending if blocking::is_handling() && home.is_here() => {
@@ -156,21 +156,22 @@ impl<T: Send + 'static> Offload<T> {
                     };
                     match (ended, slot.take()) {
                         (Some(ended), _) => {
-                            self.state = OffloadState::Over;
+                            self.state = OffloadState::Ended;
                             return Poll::Ready(ended.unwrap_or_else(|panic| resume_unwind(panic)));
                         }
                         // The node's thread has ended. The future handles that.
-                        (None, Some(future)) => self.state = OffloadState::Here { future, home: None },
+                        (None, Some(future)) => self.state = OffloadState::Owned { future, home: None },
                         (None, None) => panic!("a future was lost with the thread that polled it"),
                     }
                 }
-                OffloadState::Over => panic!("a future was polled after it had ended"),
+                OffloadState::Ended => panic!("a future was polled after it had ended"),
             }
         }
     }
 
     fn move_to(&mut self, home: Executor) {
-        let OffloadState::Here { future, .. } = std::mem::replace(&mut self.state, OffloadState::Over) else {
+        let OffloadState::Owned { future, .. } = std::mem::replace(&mut self.state, OffloadState::Ended)
+        else {
             return;
         };
         let slot = Arc::new(SharedFuture(Mutex::new(SharedState { future: Some(future), driver: None })));
@@ -178,13 +179,13 @@ impl<T: Send + 'static> Offload<T> {
         let there = Arc::clone(&slot);
         // If the thread has ended, the channel closes, and the future comes back.
         let _ = home.spawn(move || drive(there, tell));
-        self.state = OffloadState::There { slot, told, home };
+        self.state = OffloadState::Moved { slot, told, home };
     }
 }
 
 impl<T> Drop for Offload<T> {
     fn drop(&mut self) {
-        if let OffloadState::There { slot, .. } = &self.state {
+        if let OffloadState::Moved { slot, .. } = &self.state {
             // A poll that is in progress is the last one.
             drop(slot.take());
         }
@@ -239,10 +240,10 @@ mod tests {
         assert_eq!(poll_fn(|task| moved.poll(task)).await, 7);
 
         let set_out = SentFlag::default();
-        set_out.note();
+        set_out.set();
         let mut stays = Offload::new(waits(), &here(), set_out);
         assert!(poll(&mut stays).is_pending());
-        assert!(matches!(stays.state, OffloadState::Here { .. }));
+        assert!(matches!(stays.state, OffloadState::Owned { .. }));
     }
 
     #[actix::test]

@@ -19,7 +19,7 @@ use crate::runtime::timer::Sleep;
 pub(crate) struct RetryState<'a> {
     caller: &'a Caller,
     deadline: Option<Instant>,
-    repeats: Idempotency,
+    idempotency: Idempotency,
     count: u32,
     /// The instances at which the call has failed; others are preferred.
     failed: Vec<InstanceId>,
@@ -30,8 +30,8 @@ pub(crate) struct RetryState<'a> {
 }
 
 impl<'a> RetryState<'a> {
-    pub(crate) fn new(caller: &'a Caller, deadline: Option<Instant>, repeats: Idempotency) -> Self {
-        Self { caller, deadline, repeats, count: 0, failed: Vec::new(), handover: None, last: None }
+    pub(crate) fn new(caller: &'a Caller, deadline: Option<Instant>, idempotency: Idempotency) -> Self {
+        Self { caller, deadline, idempotency, count: 0, failed: Vec::new(), handover: None, last: None }
     }
 
     /// Waits for an instance for the next attempt, until the timer fires.
@@ -39,7 +39,7 @@ impl<'a> RetryState<'a> {
         let chosen = self.caller.route.ready_for_call(&self.failed);
         let chosen = match self.handover {
             Some(_) => {
-                let mut sooner = self.caller.context.alarms.sleep_until(self.handover);
+                let mut sooner = self.caller.context.timers.sleep_until(self.handover);
                 self.caller.until(&mut sooner, chosen).await
             }
             None => self.caller.until(alarm, chosen).await,
@@ -54,7 +54,7 @@ impl<'a> RetryState<'a> {
                     Some(last) => last,
                     None => self.caller.explain(nobody).await,
                 };
-                Err(CallFailure { fault, tries: self.count })
+                Err(CallFailure { fault, attempts: self.count })
             }
         }
     }
@@ -63,12 +63,19 @@ impl<'a> RetryState<'a> {
     pub(crate) async fn turn(&self, alarm: &mut Sleep) -> Result<Option<QueueTurn<'a>>, CallFailure> {
         match self.caller.until(alarm, self.caller.route.turn()).await {
             Ok(turn) => Ok(turn),
-            Err(nobody) => Err(CallFailure { fault: self.caller.explain(nobody).await, tries: self.count }),
+            Err(nobody) => {
+                Err(CallFailure { fault: self.caller.explain(nobody).await, attempts: self.count })
+            }
         }
     }
 
     /// Records the success or failure of an attempt for the health of its instance.
-    pub(crate) fn note(&self, instance: InstanceId, fault: Option<&CallErrorKind>, probe: Option<Probe>) {
+    pub(crate) fn record_outcome(
+        &self,
+        instance: InstanceId,
+        fault: Option<&CallErrorKind>,
+        probe: Option<Probe>,
+    ) {
         let route = &self.caller.route;
         let finding = match fault {
             None => ProbeResult::Works,
@@ -106,7 +113,7 @@ impl<'a> RetryState<'a> {
             false => Alternatives::Tried,
         };
         let tried = fault.retry_class();
-        let next = retry::next(tried, self.repeats, self.count, others, fastrand::f64());
+        let next = retry::next(tried, self.idempotency, self.count, others, fastrand::f64());
         let NextAttempt::Again { pause, cost } = next else { return Err(self.give_up(fault)) };
         let (now, deadline) = (clock::now(), self.deadline);
         self.handover = (tried == FailureClass::Closing).then(|| {
@@ -129,10 +136,10 @@ impl<'a> RetryState<'a> {
         if !pause.is_zero() {
             tokio::select! {
                 biased;
-                () = context.alarms.sleep_until(Some(at)) => {}
+                () = context.timers.sleep_until(Some(at)) => {}
                 // The next wait for an instance returns the error.
-                () = context.ending.triggered() => {}
-                () = blocking::notice(&context.home) => {}
+                () = context.shutdown.triggered() => {}
+                () = blocking::notice(&context.executor) => {}
             }
         }
         Ok(())
@@ -142,6 +149,6 @@ impl<'a> RetryState<'a> {
     /// handled takes precedence.
     pub(crate) fn give_up(&mut self, fault: CallErrorKind) -> CallFailure {
         let before = self.last.take().filter(|before| !before.is_unhandled() && fault.is_unhandled());
-        CallFailure { fault: before.unwrap_or(fault), tries: self.count }
+        CallFailure { fault: before.unwrap_or(fault), attempts: self.count }
     }
 }

@@ -95,11 +95,11 @@ pub struct Route {
     /// Notifies all waiting tasks, in the order in which they began to wait.
     changed: Notify,
     /// The queue of callers that wait for an instance, so that their messages are sent in order.
-    line: FairQueue,
+    queue: FairQueue,
     /// The error of the last attempt to connect, for callers that find no instance.
-    trouble: Mutex<Option<String>>,
+    last_error: Mutex<Option<String>>,
     /// The attempts to connect to each instance, or to the address, since the last success.
-    records: Mutex<AttemptRecords<Option<InstanceId>, ()>>,
+    attempt_records: Mutex<AttemptRecords<Option<InstanceId>, ()>>,
     /// The health of the members.
     pub(crate) health: Health,
 }
@@ -109,7 +109,7 @@ pub struct Route {
 pub(crate) struct RouteMembers {
     pub(crate) all: Vec<Member>,
     /// The members in use: all but those that are ejected because they keep failing.
-    pub(crate) used: Vec<Member>,
+    pub(crate) active: Vec<Member>,
 }
 
 impl Route {
@@ -118,9 +118,9 @@ impl Route {
             target,
             members: ArcSwap::default(),
             changed: Notify::new(),
-            line: FairQueue::default(),
-            trouble: Mutex::default(),
-            records: Mutex::default(),
+            queue: FairQueue::default(),
+            last_error: Mutex::default(),
+            attempt_records: Mutex::default(),
             health: Health::default(),
         }
     }
@@ -158,7 +158,7 @@ impl Route {
     /// them.
     #[inline(always)]
     pub(crate) fn is_awaited(&self) -> bool {
-        self.line.is_awaited()
+        self.queue.is_awaited()
     }
 
     /// Waits behind callers that wait for an instance, if there are any, or if there is no instance. The future must be
@@ -170,7 +170,7 @@ impl Route {
         if !self.is_awaited() && self.pick().is_some() {
             return None;
         }
-        Some(self.line.turn().await)
+        Some(self.queue.turn().await)
     }
 
     /// Waits until there is an instance to call. Works on any executor.
@@ -213,17 +213,17 @@ impl Route {
 
     /// Returns the error of the last attempt to connect.
     pub fn last_error(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The record of attempts to connect to an instance, or to the address.
     pub(crate) fn record(&self, instance: Option<InstanceId>) -> AttemptRecord {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
+        self.attempt_records.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
     }
 
     /// Returns the recent attempts without an answer.
     fn unanswered(&self) -> Vec<(Option<InstanceId>, Vec<Attempt>)> {
-        let unanswered = self.records.lock().unwrap_or_else(PoisonError::into_inner).unanswered();
+        let unanswered = self.attempt_records.lock().unwrap_or_else(PoisonError::into_inner).unanswered();
         unanswered.into_iter().map(|(instance, (), attempts)| (instance, attempts)).collect()
     }
 
@@ -236,7 +236,7 @@ impl Route {
     }
 
     pub(crate) fn record_error(&self, trouble: String) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
     }
 
     pub(crate) fn add(&self, member: Member) {
@@ -273,15 +273,15 @@ impl Route {
             let mut all = self.members.load().all.clone();
             change(&mut all);
             outliers.set_members(&all.iter().map(|member| member.instance().id).collect::<Vec<_>>());
-            self.members.store(Arc::new(RouteMembers { used: active(&all, outliers), all }));
+            self.members.store(Arc::new(RouteMembers { active: active(&all, outliers), all }));
         });
         self.changed.notify_waiters();
     }
 
     /// Updates the members in use, after one was ejected or readmitted.
-    pub(crate) fn sort(&self, outliers: &Outliers<InstanceId>) {
+    pub(crate) fn update_active(&self, outliers: &Outliers<InstanceId>) {
         let all = self.members.load().all.clone();
-        self.members.store(Arc::new(RouteMembers { used: active(&all, outliers), all }));
+        self.members.store(Arc::new(RouteMembers { active: active(&all, outliers), all }));
     }
 }
 

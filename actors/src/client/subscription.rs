@@ -73,14 +73,14 @@ pub(crate) async fn subscribe(
 ) -> Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeFault> {
     let (sink, arrivals) = queue::pair(subscribe.policy);
     let subscribed = Arc::new(SubscriptionCounters::new(service.to_owned(), subscribe.prefix.clone()));
-    let known_by = match publishers {
+    let identity = match publishers {
         Publishers::Follow(_) => PublisherIdentity::Identity,
         Publishers::Fixed(_) => PublisherIdentity::Address,
     };
     let of = Arc::clone(&subscribed);
     let follower =
-        SubscriptionTask { context: Arc::clone(context), subscribe, sink, subscribed: of, known_by };
-    let confirmed = context.home.run_async(move || follower.start(publishers, known)).await?;
+        SubscriptionTask { context: Arc::clone(context), subscribe, sink, subscribed: of, identity };
+    let confirmed = context.executor.run_async(move || follower.start(publishers, known)).await?;
     confirmed?;
     context.subscriptions.add(&subscribed);
     Ok((arrivals, subscribed))
@@ -93,7 +93,7 @@ struct SubscriptionTask {
     subscribe: Subscribe,
     sink: EventSink,
     subscribed: Arc<SubscriptionCounters>,
-    known_by: PublisherIdentity,
+    identity: PublisherIdentity,
 }
 
 /// The property by which a publisher is recognised when it is asked again.
@@ -125,7 +125,7 @@ impl SubscriptionTask {
                     let feed = opened.map_err(|error| failed = Some(error)).ok();
                     any_confirmed |= feed.is_some();
                     followed.insert(instance, task);
-                    self.spawn_keep(feed, listed);
+                    self.spawn_feed(feed, listed);
                 }
                 Err(error) => tracing::error!(%error, "a subscription panicked or was cancelled"),
             }
@@ -135,7 +135,7 @@ impl SubscriptionTask {
         {
             return Err(error);
         }
-        let ending = Arc::clone(&self.context.ending);
+        let ending = Arc::clone(&self.context.shutdown);
         actix::spawn(until(ending, self.follow(publishers, followed)));
         Ok(())
     }
@@ -149,16 +149,16 @@ impl SubscriptionTask {
         let Some(events) = watch_listings(&self.context.discovery, filter).await else { return };
         tokio::select! {
             biased;
-            () = self.hear(events, &mut followed) => {}
+            () = self.handle_events(events, &mut followed) => {}
             () = sink.closed() => {}
         }
     }
 
-    async fn hear(&self, mut events: Watcher, followed: &mut FollowedInstances) {
+    async fn handle_events(&self, mut events: Watcher, followed: &mut FollowedInstances) {
         while let Some(event) = events.recv().await {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
-                    followed.update(instance, |listed| self.spawn_keep(None, listed))
+                    followed.update(instance, |listed| self.spawn_feed(None, listed))
                 }
                 DirectoryEvent::Down { instance, .. } => followed.unlist(instance.id),
             }
@@ -166,8 +166,8 @@ impl SubscriptionTask {
     }
 
     async fn open(&self, instance: &Instance, listed: &InstanceUpdates) -> Result<Feed, FeedError> {
-        let own = &self.context.own;
-        let (service, expected) = match self.known_by {
+        let own = &self.context.services;
+        let (service, expected) = match self.identity {
             PublisherIdentity::Identity => (own.get(instance.id), Some(instance.id)),
             PublisherIdentity::Address => {
                 (instance.addresses.first().and_then(|address| own.at(*address)), None)
@@ -177,19 +177,19 @@ impl SubscriptionTask {
             return Feed::local(&service, &self.subscribe);
         }
         let hello = self.context.hello_for(expected, Purpose::News);
-        let carrying = &self.context.carrying;
+        let carrying = &self.context.link_config;
         Feed::remote(instance, Some(listed.clone()), &hello, &self.subscribe, carrying, &self.subscribed)
             .await
     }
 
     /// Starts a task for a publisher, with its feed if there is one already.
-    fn spawn_keep(&self, feed: Option<Feed>, listed: InstanceUpdates) {
-        let ending = Arc::clone(&self.context.ending);
-        actix::spawn(until(ending, self.clone().keep(feed, listed)));
+    fn spawn_feed(&self, feed: Option<Feed>, listed: InstanceUpdates) {
+        let ending = Arc::clone(&self.context.shutdown);
+        actix::spawn(until(ending, self.clone().run_feed(feed, listed)));
     }
 
     /// Runs the feed of one publisher while that is listed.
-    async fn keep(self, mut feed: Option<Feed>, listed: InstanceUpdates) {
+    async fn run_feed(self, mut feed: Option<Feed>, listed: InstanceUpdates) {
         let round = async |instance: Instance, listed: &InstanceUpdates| {
             let opened = match feed.take() {
                 Some(feed) => Ok(feed),

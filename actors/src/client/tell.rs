@@ -32,13 +32,13 @@ pub struct Tell<'a, M: NetMessage> {
     caller: &'a Arc<Caller>,
     timeout: Duration,
     state: TellState<M>,
-    part: OutgoingSpanState,
+    span: OutgoingSpanState,
 }
 
 enum TellState<M: NetMessage> {
     New(Option<M>),
     /// The message has been sent, and other tasks on this thread run first.
-    Told,
+    Sent,
     Waiting(Offload<Result<(), CallErrorKind>>),
     Ended,
 }
@@ -49,8 +49,8 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     /// A tell under the type's own name, with the default timeout of the limits, as part of the current trace.
     #[inline(always)]
     pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
-        let (part, timeout) = (OutgoingSpanState::here(), caller.context.limits().request_timeout);
-        Self { caller, timeout, state: TellState::New(Some(message)), part }
+        let (span, timeout) = (OutgoingSpanState::here(), caller.context.limits().request_timeout);
+        Self { caller, timeout, state: TellState::New(Some(message)), span }
     }
 
     /// The caller.
@@ -70,31 +70,35 @@ impl<'a, M: NetMessage> Tell<'a, M> {
 
     /// Changes the trace that the message is part of. Has no effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
-        self.part.belong_to(parent);
+        self.span.belong_to(parent);
     }
 
     /// Continues with a message that was not sent in the first poll, or whose thread has to yield.
     #[inline(never)]
-    fn go_on(&mut self, begun: Option<TellStart>, task: &mut Context<'_>) -> Poll<Result<(), CallErrorKind>> {
+    fn poll_slow(
+        &mut self,
+        begun: Option<TellStart>,
+        task: &mut Context<'_>,
+    ) -> Poll<Result<(), CallErrorKind>> {
         match (&mut self.state, begun) {
             (TellState::New(_), Some(TellStart::Busy)) => {
-                self.state = TellState::Told;
+                self.state = TellState::Sent;
                 task.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            (TellState::New(_), Some(TellStart::TurnedAway)) => {
-                return Poll::Ready(self.end(Err(turned_away())));
+            (TellState::New(_), Some(TellStart::Closed)) => {
+                return Poll::Ready(self.end(Err(closed_fault())));
             }
             (TellState::New(message), _) => {
                 let message = message.take().expect("it is taken only when it is told");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
-                let trace = self.part.context().copied();
-                let home = &self.caller.context.home;
+                let trace = self.span.context().copied();
+                let home = &self.caller.context.executor;
                 let told = Box::pin(async move { tell(&caller, message, deadline, trace).await });
                 // It waits for nothing once the message has been sent.
                 self.state = TellState::Waiting(Offload::new(told, home, SentFlag::default()));
             }
-            (TellState::Told, _) => {
+            (TellState::Sent, _) => {
                 return Poll::Ready(self.end(Ok(())));
             }
             (TellState::Waiting(_), _) => {}
@@ -108,7 +112,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     #[inline(always)]
     fn end(&mut self, result: Result<(), CallErrorKind>) -> Result<(), CallErrorKind> {
         self.state = TellState::Ended;
-        self.part.end(result.as_ref().err().map(|fault| fault as _), "told");
+        self.span.end(result.as_ref().err().map(|fault| fault as _), "told");
         result
     }
 
@@ -119,19 +123,19 @@ impl<'a, M: NetMessage> Tell<'a, M> {
             (Some(Member::Remote(link, _)), Some(message)) => {
                 match link.tell_ahead(OutgoingMessage { message, name: None, deadline: None, trace }) {
                     Ok(placed) if placed.wrote_batch => TellStart::Busy,
-                    Ok(_) => TellStart::Told,
+                    Ok(_) => TellStart::Sent,
                     // The slower path reports the reason, if the tell fails there as well.
                     Err(_) => TellStart::NotYet,
                 }
             }
             (Some(Member::Local(service, _)), _) => {
-                if let Some(LocalEntry::Inbox(inlet)) = service.types.door::<M>(None)
-                    && let Some(place) = service.try_acquire()
+                if let Some(LocalEntry::Inbox(inlet)) = service.types.local_entry::<M>(None)
+                    && let Some(permit) = service.try_acquire()
                     && let Some(message) = message.take()
                 {
-                    let entering = LocalEnvelope { reply: None, place };
+                    let entering = LocalEnvelope { reply: None, permit };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
-                    return if ticket.is_rejected() { TellStart::TurnedAway } else { TellStart::Told };
+                    return if ticket.is_rejected() { TellStart::Closed } else { TellStart::Sent };
                 }
                 TellStart::NotYet
             }
@@ -142,11 +146,11 @@ impl<'a, M: NetMessage> Tell<'a, M> {
 
 /// The result of sending at once.
 enum TellStart {
-    Told,
+    Sent,
     /// Sent with a whole batch, which took a while.
     Busy,
     /// The service has just closed.
-    TurnedAway,
+    Closed,
     NotYet,
 }
 
@@ -160,8 +164,8 @@ impl<M: NetMessage> Future for Tell<'_, M> {
         let this = self.get_mut();
         let begun = match &mut this.state {
             TellState::New(message) => {
-                this.part.set_out::<M>(this.caller.route.target(), None);
-                let trace = this.part.context();
+                this.span.set_out::<M>(this.caller.route.target(), None);
+                let trace = this.span.context();
                 Some(match this.caller.route.is_awaited() {
                     true => TellStart::NotYet,
                     false => this.caller.route.with_pick(|member| Self::begin(message, member, trace)),
@@ -169,10 +173,10 @@ impl<M: NetMessage> Future for Tell<'_, M> {
             }
             _ => None,
         };
-        if let Some(TellStart::Told) = begun {
+        if let Some(TellStart::Sent) = begun {
             return Poll::Ready(this.end(Ok(())));
         }
-        this.go_on(begun, task)
+        this.poll_slow(begun, task)
     }
 }
 
@@ -182,7 +186,7 @@ async fn tell<M: NetMessage>(
     deadline: Option<Instant>,
     trace: Option<TraceContext>,
 ) -> Result<(), CallErrorKind> {
-    let mut alarm = caller.context.alarms.sleep_until(deadline);
+    let mut alarm = caller.context.timers.sleep_until(deadline);
     let mut turn = match caller.until(&mut alarm, caller.route.turn()).await {
         Ok(turn) => turn,
         Err(nobody) => return Err(caller.explain(nobody).await),
@@ -194,7 +198,7 @@ async fn tell<M: NetMessage>(
                 let room = tokio::select! {
                     biased;
                     room = line::until_room(&mut turn, link.room_to_tell()) => room,
-                    () = blocking::notice(&caller.context.home) => None,
+                    () = blocking::notice(&caller.context.executor) => None,
                     () = &mut alarm => return Err(CallErrorKind::NotSent("the connection had no room in time".to_owned())),
                 };
                 let Some(room) = room else { continue };
@@ -203,21 +207,21 @@ async fn tell<M: NetMessage>(
                 match link.tell(room, outward) {
                     Ok(_) => return Ok(()),
                     Err(SendError::Closed) => {}
-                    Err(unsent) => return Err(attempt::why::<M>(unsent, &link, None)),
+                    Err(unsent) => return Err(attempt::send_fault::<M>(unsent, &link, None)),
                 }
             }
             Member::Local(service, _) => {
                 let room = tokio::select! {
                     biased;
-                    room = line::until_room(&mut turn, service.turn()) => room,
-                    () = blocking::notice(&service.home) => None,
+                    room = line::until_room(&mut turn, service.acquire_in_turn()) => room,
+                    () = blocking::notice(&service.executor) => None,
                     () = &mut alarm => {
                         return Err(CallErrorKind::NotSent("the service was busy until the deadline".to_owned()));
                     }
                 };
                 // Without a permit the service has closed meanwhile; if the node has ended, the next attempt returns
                 // the error.
-                let Some(room) = room.filter(|_| !caller.context.ending.is_triggered()) else { continue };
+                let Some(room) = room.filter(|_| !caller.context.shutdown.is_triggered()) else { continue };
                 let (place, _in_turn) = room.divide();
                 return match tell_local(&service, message, place, trace) {
                     Ok(()) => Ok(()),
@@ -281,7 +285,7 @@ fn try_tell_for<M: NetMessage>(
                 Ok(_) => Ok(()),
                 Err(SendError::Closed) => Err(TellError::Nobody(message)),
                 Err(SendError::Full) => Err(TellError::Full(message)),
-                Err(unsent) => Err(TellError::Fault(attempt::why::<M>(unsent, &link, None))),
+                Err(unsent) => Err(TellError::Fault(attempt::send_fault::<M>(unsent, &link, None))),
             }
         }
         Some(Member::Local(service, _)) => match service.try_acquire() {
@@ -292,29 +296,31 @@ fn try_tell_for<M: NetMessage>(
 }
 
 /// Returns the fault of a tell to a service that has just closed.
-fn turned_away() -> CallErrorKind {
+fn closed_fault() -> CallErrorKind {
     CallErrorKind::NotSent("the service has closed".to_owned())
 }
 
 fn tell_local<M: NetMessage>(
     service: &Arc<Service>,
     message: M,
-    place: Permits,
+    permit: Permits,
     trace: Option<TraceContext>,
 ) -> Result<(), TellError<M>> {
-    match service.types.door::<M>(None) {
+    match service.types.local_entry::<M>(None) {
         Some(LocalEntry::Inbox(inlet)) => {
-            let entering = LocalEnvelope { reply: None, place };
+            let entering = LocalEnvelope { reply: None, permit };
             match attempt::enter(inlet.as_ref(), message, entering, trace.as_ref()).is_rejected() {
-                true => Err(TellError::Fault(turned_away())),
+                true => Err(TellError::Fault(closed_fault())),
                 false => Ok(()),
             }
         }
         Some(LocalEntry::Mailbox(mailbox)) if mailbox.is_open() => {
-            mailbox.enter(message, LocalEnvelope { reply: None, place }, &service.home);
+            mailbox.enter(message, LocalEnvelope { reply: None, permit }, &service.executor);
             Ok(())
         }
         Some(LocalEntry::Mailbox(_)) => Err(TellError::Nobody(message)),
-        None => attempt::enter_encoded(service, None, &message, trace, None, place).map_err(TellError::Fault),
+        None => {
+            attempt::enter_encoded(service, None, &message, trace, None, permit).map_err(TellError::Fault)
+        }
     }
 }

@@ -22,37 +22,37 @@ pub(super) struct Bridge {
     /// The services being imported, and their addresses.
     imports: BTreeMap<ServiceName, ImportedService>,
     /// The channel for reports of imports.
-    brought: mpsc::Sender<ImportState>,
+    import_states: mpsc::Sender<ImportState>,
     /// The services that NetworkZero is told of.
     announced: BTreeMap<String, SocketAddrV4>,
-    crossings: GatewayEventSender,
+    events: GatewayEventSender,
 }
 
 /// A service that is being imported, until this is dropped.
 struct ImportedService {
     address: SocketAddrV4,
     /// Set while its program can be reached.
-    is_there: bool,
-    keeping: AbortHandle,
+    is_reachable: bool,
+    task: AbortHandle,
 }
 
 impl Drop for ImportedService {
     fn drop(&mut self) {
-        self.keeping.abort();
+        self.task.abort();
     }
 }
 
 impl Bridge {
-    /// A bridge that knows no services yet. Reports of imports go to `brought`, and are passed to [`Bridge::note`];
-    /// events for the gateway's owner go to `crossings`.
+    /// A bridge that knows no services yet. Reports of imports go to `import_states`, and are passed to [`Bridge::on_import`];
+    /// events for the gateway's owner go to `events`.
     pub(super) fn new(
         node: Weak<Node>,
         own: NodeId,
-        brought: mpsc::Sender<ImportState>,
-        crossings: GatewayEventSender,
+        import_states: mpsc::Sender<ImportState>,
+        events: GatewayEventSender,
     ) -> Self {
         let (imports, announced) = (BTreeMap::new(), BTreeMap::new());
-        Self { node, exchange: Exchange::new(own), imports, brought, announced, crossings }
+        Self { node, exchange: Exchange::new(own), imports, import_states, announced, events }
     }
 
     /// The services to be announced to NetworkZero.
@@ -61,7 +61,7 @@ impl Bridge {
     }
 
     /// Handles an event of the mesh's directory.
-    pub(super) fn hear_mesh(&mut self, event: DirectoryEvent) {
+    pub(super) fn on_event(&mut self, event: DirectoryEvent) {
         match event {
             DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => self.exchange.up(&instance),
             DirectoryEvent::Down { instance, .. } => self.exchange.down(instance.id),
@@ -69,12 +69,12 @@ impl Bridge {
     }
 
     /// Handles the report of an import.
-    pub(super) fn note(&mut self, ImportState { name, instance }: ImportState) {
+    pub(super) fn on_import(&mut self, ImportState { name, instance }: ImportState) {
         self.exchange.set_imported(&name, instance);
         let Some(import) = self.imports.get_mut(&name) else { return };
         let address = import.address;
-        import.is_there = instance.is_some();
-        self.tell(match instance {
+        import.is_reachable = instance.is_some();
+        self.notify(match instance {
             Some(_) => GatewayEvent::Brought { name, address },
             None => GatewayEvent::TakenBack { name },
         });
@@ -92,35 +92,36 @@ impl Bridge {
             .collect();
         for name in gone {
             self.exchange.end_import(&name);
-            if self.imports.remove(&name).is_some_and(|import| import.is_there) {
-                self.tell(GatewayEvent::TakenBack { name });
+            if self.imports.remove(&name).is_some_and(|import| import.is_reachable) {
+                self.notify(GatewayEvent::TakenBack { name });
             }
         }
         for (name, address) in wanted {
             if !self.imports.contains_key(&name) {
                 self.exchange.begin_import(&name);
-                let keeping = import::keep(self.node.clone(), name.clone(), address, self.brought.clone());
-                let keeping = tokio::task::spawn_local(keeping).abort_handle();
-                self.imports.insert(name, ImportedService { address, is_there: false, keeping });
+                let keeping =
+                    import::run(self.node.clone(), name.clone(), address, self.import_states.clone());
+                let task = tokio::task::spawn_local(keeping).abort_handle();
+                self.imports.insert(name, ImportedService { address, is_reachable: false, task });
             }
         }
         let announced = self.exchange.announced(natives());
         let changed = announced != self.announced;
         for (name, address) in &announced {
             if self.announced.get(name) != Some(address) {
-                self.tell(GatewayEvent::Announced { name: name.clone(), address: *address });
+                self.notify(GatewayEvent::Announced { name: name.clone(), address: *address });
             }
         }
         for name in self.announced.keys().filter(|name| !announced.contains_key(*name)) {
-            self.tell(GatewayEvent::Unannounced { name: name.clone() });
+            self.notify(GatewayEvent::Unannounced { name: name.clone() });
         }
         self.announced = announced;
         changed
     }
 
     /// Notifies the gateway's owner.
-    pub(super) fn tell(&self, crossing: GatewayEvent) {
+    pub(super) fn notify(&self, crossing: GatewayEvent) {
         tracing::info!(?crossing, "networkzero");
-        self.crossings.tell(crossing);
+        self.events.send(crossing);
     }
 }

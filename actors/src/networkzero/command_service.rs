@@ -24,7 +24,7 @@ use crate::server::zmtp::{JsonMessage, VALUE};
 const PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;
 
 /// The number of commands that may wait for the beacon.
-const WAITING: usize = 64;
+const MAX_COMMANDS: usize = 64;
 
 /// A command, and the channel for its answer.
 pub(super) struct PendingCommand {
@@ -34,7 +34,7 @@ pub(super) struct PendingCommand {
 
 /// The actor that receives commands.
 pub(super) struct CommandService {
-    orders: mpsc::Sender<PendingCommand>,
+    commands: mpsc::Sender<PendingCommand>,
     interfaces: Interfaces,
 }
 
@@ -45,16 +45,16 @@ pub(super) struct CommandService {
 pub(super) async fn start(
     node: &Arc<Node>,
 ) -> Result<(AdvertisedService<CommandService>, mpsc::Receiver<PendingCommand>), OfferError> {
-    let (orders, waiting) = mpsc::channel(WAITING);
+    let (orders, waiting) = mpsc::channel(MAX_COMMANDS);
     let interfaces = node.config().interfaces.clone();
-    let make = move || CommandService { orders: orders.clone(), interfaces: interfaces.clone() };
+    let make = move || CommandService { commands: orders.clone(), interfaces: interfaces.clone() };
     let service = ServiceSpec {
         name: None,
         source: ActorSource::Factory(Box::new(|_| Box::new(make))),
         handlers: vec![Registration::of::<JsonMessage>(TypeName::new(VALUE).expect("it is a name"))],
-        place: format!("127.0.0.1:{COMMAND_PORT}").parse()?,
+        bind: format!("127.0.0.1:{COMMAND_PORT}").parse()?,
         arbiter: None,
-        only: Uniqueness::OneOfMany,
+        uniqueness: Uniqueness::OneOfMany,
         topics: Vec::new(),
         restart: RestartPolicy::default(),
     };
@@ -70,7 +70,7 @@ impl Handler<JsonMessage> for CommandService {
 
     /// A message that is not a command, or a command that fails, is answered with null, as by NetworkZero's own beacon.
     fn handle(&mut self, JsonMessage(message): JsonMessage, _: &mut Context<Self>) -> Self::Result {
-        let (orders, interfaces) = (self.orders.clone(), self.interfaces.clone());
+        let (orders, interfaces) = (self.commands.clone(), self.interfaces.clone());
         Box::pin(async move {
             let answer = take(&message, &orders, &interfaces).await.unwrap_or_else(|problem| {
                 tracing::warn!(%problem, "a command of NetworkZero failed");

@@ -10,7 +10,7 @@ use super::command_service::PendingCommand;
 
 /// The longest time that a program waits for a name, whatever it asks for. NetworkZero's programs ask for half a second
 /// at a time, and the beacon does not notice earlier that a program has left.
-const LONGEST: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// The waiting programs. There are never more than messages that the command socket accepts at a time.
 #[derive(Default)]
@@ -52,7 +52,7 @@ impl CommandQueue {
                 Value::Null
             }
             Command::Discover(name, wait) => {
-                return self.waiting.push(WaitingProgram { name, until: now + wait.min(LONGEST), answer });
+                return self.waiting.push(WaitingProgram { name, until: now + wait.min(MAX_WAIT), answer });
             }
             Command::DiscoverAll => {
                 beacon.all().iter().map(|(name, at)| json!([name, at.to_string()])).collect()

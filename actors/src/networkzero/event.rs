@@ -8,7 +8,7 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::mpsc;
 
 /// The number of events that wait for the owner; more are dropped.
-const WAITING: usize = 256;
+const CAPACITY: usize = 256;
 
 /// An event of a gateway: a service has crossed, or has stopped crossing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,13 +63,13 @@ pub(super) struct GatewayEvents {
 
 /// Creates a queue for the owner of a gateway, who need not take anything.
 pub(super) fn queue() -> (GatewayEventSender, GatewayEvents) {
-    let (tell, told) = mpsc::channel(WAITING);
+    let (tell, told) = mpsc::channel(CAPACITY);
     let missed = Arc::<AtomicU64>::default();
     (GatewayEventSender { queue: tell, missed: Arc::clone(&missed) }, GatewayEvents { queue: told, missed })
 }
 
 impl GatewayEventSender {
-    pub(super) fn tell(&self, crossing: GatewayEvent) {
+    pub(super) fn send(&self, crossing: GatewayEvent) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(crossing) {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }

@@ -17,11 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to the beacon of another process.
 pub(super) struct ExternalBeacon {
-    reached: ZmtpPeer,
+    peer: ZmtpPeer,
     /// The services that it was asked to advertise.
-    told: BTreeMap<String, SocketAddrV4>,
+    announced: BTreeMap<String, SocketAddrV4>,
     /// The most names of others that are imported.
-    most: usize,
+    max_names: usize,
     /// The number of names that were left out last, because there was no room.
     left_out: usize,
 }
@@ -45,13 +45,13 @@ impl ExternalBeacon {
     pub(super) async fn reach(
         network: &Network,
         limits: &Limits,
-        most: usize,
+        max_names: usize,
     ) -> Result<Self, ExternalBeaconError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, COMMAND_PORT));
-        let reached = time::timeout(PATIENCE, zmtp::connect(network, address, limits))
+        let peer = time::timeout(PATIENCE, zmtp::connect(network, address, limits))
             .await
             .map_err(|_| ExternalBeaconError::TimedOut)??;
-        Ok(Self { reached, told: BTreeMap::new(), most, left_out: 0 })
+        Ok(Self { peer, announced: BTreeMap::new(), max_names, left_out: 0 })
     }
 
     /// Returns the services that other programs advertise.
@@ -62,7 +62,7 @@ impl ExternalBeacon {
         let all = self.ask(json!(["discover_all"])).await?;
         let all =
             serde_json::from_value(all).map_err(|error| ExternalBeaconError::Answer(error.to_string()))?;
-        let (natives, left_out) = natives(all, &mut self.told, self.most);
+        let (natives, left_out) = natives(all, &mut self.announced, self.max_names);
         if left_out > self.left_out {
             tracing::warn!(left_out, "NetworkZero has more names than are imported");
         }
@@ -79,15 +79,15 @@ impl ExternalBeacon {
         services: &BTreeMap<String, SocketAddrV4>,
     ) -> Result<(), ExternalBeaconError> {
         let gone: Vec<String> =
-            self.told.keys().filter(|name| !services.contains_key(*name)).cloned().collect();
+            self.announced.keys().filter(|name| !services.contains_key(*name)).cloned().collect();
         for name in gone {
             self.ask(json!(["unadvertise", name])).await?;
-            self.told.remove(&name);
+            self.announced.remove(&name);
         }
         for (name, address) in services {
-            if self.told.get(name) != Some(address) {
+            if self.announced.get(name) != Some(address) {
                 self.ask(json!(["advertise", name, address.to_string(), false, LIFETIME.as_secs()])).await?;
-                self.told.insert(name.clone(), *address);
+                self.announced.insert(name.clone(), *address);
             }
         }
         Ok(())
@@ -95,7 +95,7 @@ impl ExternalBeacon {
 
     async fn ask(&mut self, command: Value) -> Result<Value, ExternalBeaconError> {
         let command = command.to_string();
-        let asking = self.reached.ask(command.as_bytes());
+        let asking = self.peer.ask(command.as_bytes());
         let answer = time::timeout(PATIENCE, asking).await.map_err(|_| ExternalBeaconError::TimedOut)??;
         serde_json::from_slice(&answer).map_err(|error| ExternalBeaconError::Answer(error.to_string()))
     }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::bridge::Bridge;
 use super::event::{self, GatewayEvent, GatewayEvents};
-use super::task::{self, CLOSING, GatewayTask};
+use super::task::{self, GatewayTask, WITHDRAW_TIMEOUT};
 use crate::discovery::{AddressChanges, Watch};
 use crate::node::Node;
 use crate::runtime::executor::MeshClosed;
@@ -27,9 +27,9 @@ pub enum GatewayError {
 
 /// A gateway that runs until it is dropped, or its node leaves.
 pub struct Gateway {
-    crossings: GatewayEvents,
+    events: GatewayEvents,
     shutdown: Arc<ShutdownHandle>,
-    is_dropped_with: bool,
+    ends_on_drop: bool,
 }
 
 impl Gateway {
@@ -38,8 +38,8 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn open(node: &Arc<Node>) -> Result<Self, GatewayError> {
-        let (tell, crossings) = event::queue();
-        let shutdown = ShutdownHandle::new(CLOSING);
+        let (tell, events) = event::queue();
+        let shutdown = ShutdownHandle::new(WITHDRAW_TIMEOUT);
         let (here, own) = (Arc::downgrade(node), node.id());
         let interfaces = node.config().interfaces.clone();
         let watch = node
@@ -47,12 +47,12 @@ impl Gateway {
         let watcher = watch.await?;
         node.context().gateways.add(&shutdown);
         let (until, done) = (Arc::clone(&shutdown), shutdown.guard());
-        node.home()
+        node.executor()
             .run_async(move || async move {
                 let air = task::open(&interfaces)?;
-                let (tell_brought, brought) = mpsc::channel(task::NAMES);
-                let sides = Bridge::new(here, own, tell_brought, tell);
-                let working = GatewayTask { sides, watcher, brought };
+                let (tell_brought, import_states) = mpsc::channel(task::MAX_NAMES);
+                let bridge = Bridge::new(here, own, tell_brought, tell);
+                let working = GatewayTask { bridge, watcher, import_states };
                 actix::spawn(async move {
                     let _done = done;
                     working.work(air, until.requested()).await;
@@ -61,7 +61,7 @@ impl Gateway {
             })
             .await?
             .map_err(GatewayError::Air)?;
-        Ok(Self { crossings, shutdown, is_dropped_with: true })
+        Ok(Self { events, shutdown, ends_on_drop: true })
     }
 
     /// Waits for the next event; `None` when the gateway has ended. Up to 256 events wait to be taken; those dropped
@@ -70,18 +70,18 @@ impl Gateway {
     /// # Cancel safety
     /// This method is cancel safe.
     pub async fn next(&mut self) -> Option<GatewayEvent> {
-        self.crossings.next().await
+        self.events.next().await
     }
 
     /// Lets the gateway run as long as its node.
     pub fn detach(mut self) {
-        self.is_dropped_with = false;
+        self.ends_on_drop = false;
     }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        if self.is_dropped_with {
+        if self.ends_on_drop {
             self.shutdown.request();
         }
     }

@@ -20,7 +20,7 @@ use crate::server::zmtp::{self, Forwarder, ProxyActor, ZmtpPeer};
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 /// The timeout of an attempt to connect.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The state of an import.
 pub(super) struct ImportState {
@@ -31,7 +31,7 @@ pub(super) struct ImportState {
 
 /// Imports the program that listens at `address` as `name`, until this is dropped or the node has gone. While the
 /// program cannot be reached it is no service of the mesh: services that are found there answer.
-pub(super) async fn keep(
+pub(super) async fn run(
     node: Weak<Node>,
     name: ServiceName,
     address: SocketAddrV4,
@@ -41,10 +41,10 @@ pub(super) async fn keep(
     while let Some(here) = node.upgrade() {
         let (network, limits) = (here.config().network.clone(), Arc::clone(here.limits()));
         drop(here);
-        match time::timeout(PATIENCE, zmtp::connect(&network, address.into(), &limits)).await {
+        match time::timeout(CONNECT_TIMEOUT, zmtp::connect(&network, address.into(), &limits)).await {
             Ok(Ok(reached)) => {
                 pauses.reset();
-                if let Err(error) = stand_in(&node, &name, reached, &tell).await {
+                if let Err(error) = serve_proxy(&node, &name, reached, &tell).await {
                     tracing::warn!(%name, %error, "a service of NetworkZero cannot be offered");
                 }
             }
@@ -58,7 +58,7 @@ pub(super) async fn keep(
 }
 
 /// Offers a proxy service for the program, until the connection to it ends.
-async fn stand_in(
+async fn serve_proxy(
     node: &Weak<Node>,
     name: &ServiceName,
     reached: ZmtpPeer,
@@ -71,9 +71,9 @@ async fn stand_in(
         name: Some(name.clone()),
         source: ActorSource::Factory(Box::new(|_| factory)),
         handlers,
-        place: BindAddress::default(),
+        bind: BindAddress::default(),
         arbiter: None,
-        only: Uniqueness::OneOfMany,
+        uniqueness: Uniqueness::OneOfMany,
         topics: Vec::new(),
         restart: RestartPolicy::default(),
     };

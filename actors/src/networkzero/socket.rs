@@ -41,7 +41,7 @@ impl BeaconSocket {
         let mut bytes = [0; MAX_ADVERT_BYTES];
         loop {
             let (length, from) = self.socket.recv_from(&mut bytes).await?;
-            if self.is_near(from.ip()) && !self.is_own(from) {
+            if self.is_from_chosen_network(from.ip()) && !self.is_own(from) {
                 return Ok(bytes[..length].to_vec());
             }
         }
@@ -50,15 +50,15 @@ impl BeaconSocket {
     /// Sends a datagram to every host of the chosen interfaces' networks. A network that cannot be reached does not
     /// affect the others.
     pub(super) async fn broadcast(&self, bytes: &[u8]) {
-        for address in self.everybody() {
+        for address in self.broadcast_addresses() {
             if let Err(error) = self.socket.send_to(bytes, SocketAddrV4::new(address, BEACON_PORT)).await {
                 tracing::debug!(%address, %error, "an advert was not sent");
             }
         }
     }
 
-    fn is_near(&self, from: IpAddr) -> bool {
-        self.hears_all() || self.list().iter().any(|interface| interface.address.shares_network_with(from))
+    fn is_from_chosen_network(&self, from: IpAddr) -> bool {
+        self.receives_all() || self.list().iter().any(|interface| interface.address.shares_network_with(from))
     }
 
     /// Returns whether a datagram comes from this very socket: no other one on this host has its port.
@@ -66,9 +66,9 @@ impl BeaconSocket {
         from.port() == BEACON_PORT && self.list().iter().any(|interface| interface.address.ip == from.ip())
     }
 
-    fn everybody(&self) -> Vec<Ipv4Addr> {
+    fn broadcast_addresses(&self) -> Vec<Ipv4Addr> {
         let mut everybody: Vec<_> = self.list().iter().filter_map(broadcast_address).collect();
-        if self.hears_all() {
+        if self.receives_all() {
             everybody.push(Ipv4Addr::BROADCAST);
         }
         everybody.sort_unstable();
@@ -76,7 +76,7 @@ impl BeaconSocket {
         everybody
     }
 
-    fn hears_all(&self) -> bool {
+    fn receives_all(&self) -> bool {
         self.interfaces == Interfaces::default()
     }
 

@@ -22,16 +22,16 @@ use crate::runtime::clock;
 use crate::runtime::shutdown::ShutdownSignal;
 
 /// The interval at which expired adverts are removed, and commands whose wait is over are answered.
-const GLANCE: Duration = Duration::from_millis(100);
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The interval at which the beacon of another process is queried.
-const ASK: Duration = Duration::from_secs(1);
+const QUERY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The timeout of withdrawing the announcements.
-pub(super) const CLOSING: Duration = Duration::from_millis(500);
+pub(super) const WITHDRAW_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The most names of NetworkZero that are kept.
-pub(super) const NAMES: usize = 512;
+pub(super) const MAX_NAMES: usize = 512;
 
 /// Binds the port of the machine's beacon; `None` if another process has it.
 pub(super) fn open(interfaces: &Interfaces) -> io::Result<Option<BeaconSocket>> {
@@ -44,9 +44,9 @@ pub(super) fn open(interfaces: &Interfaces) -> io::Result<Option<BeaconSocket>> 
 
 /// The task of a gateway.
 pub(super) struct GatewayTask {
-    pub(super) sides: Bridge,
+    pub(super) bridge: Bridge,
     pub(super) watcher: Watcher,
-    pub(super) brought: mpsc::Receiver<ImportState>,
+    pub(super) import_states: mpsc::Receiver<ImportState>,
 }
 
 /// The decision of a part of the work whether the gateway continues.
@@ -61,7 +61,7 @@ impl GatewayTask {
                 Some(air) => self.run_own_beacon(air, closing).await,
                 None => self.run_external_beacon(closing).await,
             };
-            let Some(node) = self.sides.node.upgrade().filter(|_| ended.is_continue()) else { return };
+            let Some(node) = self.bridge.node.upgrade().filter(|_| ended.is_continue()) else { return };
             air = match open(&node.config().interfaces) {
                 Ok(air) => air,
                 Err(error) => {
@@ -74,10 +74,10 @@ impl GatewayTask {
 
     /// Runs the beacon of this machine.
     async fn run_own_beacon(&mut self, air: BeaconSocket, closing: &ShutdownSignal) -> TaskFlow {
-        self.sides.tell(GatewayEvent::IsBeacon);
-        let mut beacon = Beacon::new(NAMES);
-        beacon.announce(self.sides.announced().clone(), clock::now());
-        let hired = match self.sides.node.upgrade() {
+        self.bridge.notify(GatewayEvent::IsBeacon);
+        let mut beacon = Beacon::new(MAX_NAMES);
+        beacon.announce(self.bridge.announced().clone(), clock::now());
+        let hired = match self.bridge.node.upgrade() {
             Some(node) => command_service::start(&node).await,
             None => return TaskFlow::Break(()),
         };
@@ -90,7 +90,7 @@ impl GatewayTask {
             }
         };
         let (mut programs, mut is_crowded) = (CommandQueue::default(), false);
-        let mut glance = time::interval(GLANCE);
+        let mut glance = time::interval(EXPIRY_INTERVAL);
         loop {
             let now = clock::now();
             let due = beacon.next_due();
@@ -98,10 +98,10 @@ impl GatewayTask {
                 biased;
                 () = closing.triggered() => return TaskFlow::Break(()),
                 event = self.watcher.recv() => match event {
-                    Some(event) => self.sides.hear_mesh(event),
+                    Some(event) => self.bridge.on_event(event),
                     None => return TaskFlow::Break(()),
                 },
-                Some(brought) = self.brought.recv() => self.sides.note(brought),
+                Some(brought) = self.import_states.recv() => self.bridge.on_import(brought),
                 Some(order) = orders.recv() => programs.execute(order, &mut beacon, now),
                 heard = air.recv() => match heard {
                     Ok(bytes) => match ServiceAdvert::from_bytes(&bytes) {
@@ -132,8 +132,8 @@ impl GatewayTask {
             }
             let natives: BTreeMap<_, _> =
                 beacon.networkzero_services().map(|(name, at)| (name.to_owned(), at)).collect();
-            if self.sides.reconcile(&natives) {
-                beacon.announce(self.sides.announced().clone(), now);
+            if self.bridge.reconcile(&natives) {
+                beacon.announce(self.bridge.announced().clone(), now);
             }
             programs.answer(&beacon, now);
         }
@@ -141,17 +141,17 @@ impl GatewayTask {
 
     /// Uses the beacon of another process, until that has gone.
     async fn run_external_beacon(&mut self, closing: &ShutdownSignal) -> TaskFlow {
-        let Some(node) = self.sides.node.upgrade() else { return TaskFlow::Break(()) };
+        let Some(node) = self.bridge.node.upgrade() else { return TaskFlow::Break(()) };
         let (network, limits) = (node.config().network.clone(), Arc::clone(node.limits()));
         drop(node);
-        let mut other = match ExternalBeacon::reach(&network, &limits, NAMES).await {
+        let mut other = match ExternalBeacon::reach(&network, &limits, MAX_NAMES).await {
             Ok(other) => other,
             Err(error) => {
                 tracing::debug!(%error, "the beacon of NetworkZero on this machine does not answer");
                 return self.pause(closing).await;
             }
         };
-        self.sides.tell(GatewayEvent::OtherBeacon);
+        self.bridge.notify(GatewayEvent::OtherBeacon);
         loop {
             if let Err(error) = self.exchange_with(&mut other).await {
                 tracing::debug!(%error, "the beacon of NetworkZero on this machine has gone");
@@ -160,7 +160,7 @@ impl GatewayTask {
             if self.pause(closing).await.is_break() {
                 let nothing = BTreeMap::new();
                 let taken_back = other.announce(&nothing);
-                if !matches!(time::timeout(CLOSING, taken_back).await, Ok(Ok(()))) {
+                if !matches!(time::timeout(WITHDRAW_TIMEOUT, taken_back).await, Ok(Ok(()))) {
                     tracing::debug!(
                         "the beacon of NetworkZero on this machine goes on to advertise the mesh"
                     );
@@ -172,22 +172,22 @@ impl GatewayTask {
 
     async fn exchange_with(&mut self, other: &mut ExternalBeacon) -> Result<(), ExternalBeaconError> {
         let natives = other.list().await?;
-        self.sides.reconcile(&natives);
-        other.announce(self.sides.announced()).await
+        self.bridge.reconcile(&natives);
+        other.announce(self.bridge.announced()).await
     }
 
     /// Handles events of the mesh until the next query is due.
     async fn pause(&mut self, closing: &ShutdownSignal) -> TaskFlow {
-        let until = time::Instant::now() + ASK;
+        let until = time::Instant::now() + QUERY_INTERVAL;
         loop {
             tokio::select! {
                 biased;
                 () = closing.triggered() => return TaskFlow::Break(()),
                 event = self.watcher.recv() => match event {
-                    Some(event) => self.sides.hear_mesh(event),
+                    Some(event) => self.bridge.on_event(event),
                     None => return TaskFlow::Break(()),
                 },
-                Some(brought) = self.brought.recv() => self.sides.note(brought),
+                Some(brought) = self.import_states.recv() => self.bridge.on_import(brought),
                 () = time::sleep_until(until) => return TaskFlow::Continue(()),
             }
         }

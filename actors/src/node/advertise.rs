@@ -40,7 +40,7 @@ use crate::server::service::environment::Environment;
 use crate::server::service::identity::Identity;
 
 /// The time for which another instance of a name that must be unique is searched.
-const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);
+const UNIQUENESS_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// The timeout of an arbiter that is expected to run a task.
 const ARBITER: Duration = Duration::from_secs(5);
@@ -72,11 +72,11 @@ pub struct ServiceSpec<A: Actor> {
     /// The handlers of the actor.
     pub handlers: Vec<Registration<A>>,
     /// The address to listen on.
-    pub place: BindAddress,
+    pub bind: BindAddress,
     /// The arbiter that runs its actor and its connections, instead of the node's thread.
     pub arbiter: Option<ArbiterHandle>,
     /// Set if another instance of the name on the mesh is an error.
-    pub only: Uniqueness,
+    pub uniqueness: Uniqueness,
     /// Topics that are declared beforehand.
     pub topics: Vec<DeclaredTopic>,
     /// The restart policy after a panic of its actor; an actor that the user runs ends the service.
@@ -177,7 +177,7 @@ pub struct AdvertisedService<A: Actor> {
     /// The addresses at which its endpoint listens.
     pub bound: BoundAddresses,
     /// Its actor.
-    pub host: ServiceActor<A>,
+    pub actor: ServiceActor<A>,
     _withdrawal: WithdrawOnDrop,
 }
 
@@ -275,7 +275,7 @@ where
     if let Some(name) = &offer.name {
         check_name(name)?;
     }
-    if let (Some(name), Uniqueness::One) = (&offer.name, offer.only) {
+    if let (Some(name), Uniqueness::One) = (&offer.name, offer.uniqueness) {
         ensure_unique(node, name).await?;
     }
     let node = Arc::clone(node);
@@ -283,13 +283,13 @@ where
         Some(arbiter) => tokio::select! {
             biased;
             home = Executor::on(arbiter.clone()) => home?,
-            () = node.alarms().sleep_until(Some(clock::now() + ARBITER)) => return Err(OfferError::IdleArbiter),
+            () = node.timers().sleep_until(Some(clock::now() + ARBITER)) => return Err(OfferError::IdleArbiter),
         },
-        None => node.home().clone(),
+        None => node.executor().clone(),
     };
     let (here, asked) = (home.clone(), Arc::clone(&node));
     let offered = home.run_async(move || async move { advertise_here(&asked, here, offer).await });
-    node.home().hear(offered).await??
+    node.executor().hear(offered).await??
 }
 
 fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError> {
@@ -317,7 +317,7 @@ pub fn check_name(name: &ServiceName) -> Result<(), OfferError> {
 /// # Errors
 /// [`OfferError::Exists`] with the address of the other instance.
 pub(crate) async fn ensure_unique(node: &Node, name: &ServiceName) -> Result<(), OfferError> {
-    let others = ListInstances { filter: Filter::Name(name.clone()), within: LOOK_FOR_OTHERS };
+    let others = ListInstances { filter: Filter::Name(name.clone()), within: UNIQUENESS_TIMEOUT };
     let others = node.ask_discovery(others).await?;
     match others.first().and_then(Instance::address) {
         Some(address) => Err(OfferError::Exists { name: name.clone(), address }),
@@ -328,7 +328,7 @@ pub(crate) async fn ensure_unique(node: &Node, name: &ServiceName) -> Result<(),
 /// The part that runs on the thread of the service.
 async fn advertise_here<A>(
     node: &Arc<Node>,
-    home: Executor,
+    executor: Executor,
     offer: ServiceSpec<A>,
 ) -> Result<AdvertisedService<A>, OfferError>
 where
@@ -336,21 +336,21 @@ where
 {
     let config = node.config();
     let most = node.limits().instances_per_node;
-    if offer.name.is_some() && node.context().own.listed() >= most {
+    if offer.name.is_some() && node.context().services.listed() >= most {
         return Err(OfferError::TooManyServices(most));
     }
-    if offer.name.is_some() && node.context().own.listed() == Limits::default().instances_per_node {
+    if offer.name.is_some() && node.context().services.listed() == Limits::default().instances_per_node {
         tracing::warn!(
-            services = node.context().own.listed() + 1,
+            services = node.context().services.listed() + 1,
             limit = "instances_per_node",
             "more services than other programs keep of one, unless MESHZERO_LIMITS says so there: those beyond are found by \
              their exact names only"
         );
     }
     let BoundListener { mut listeners, bound, address } =
-        offer.place.listen(&config.network, &config.interfaces, config.ports.as_ref()).await?;
+        offer.bind.listen(&config.network, &config.interfaces, config.ports.as_ref()).await?;
     let limits = Arc::clone(node.limits());
-    let environment = Environment { home, ..node.environment() };
+    let environment = Environment { executor, ..node.environment() };
     let publisher = environment.publisher();
     if offer.topics.len() > limits.topics {
         return Err(OfferError::TooManyTopics(limits.topics));
@@ -368,7 +368,7 @@ where
     }
     let router = node.router().clone();
     let withdraw = move |end| router.do_send(Unregister { instance: id, end });
-    let (host, entrance) = match offer.source {
+    let (actor, entrance) = match offer.source {
         ActorSource::Factory(prepare) => {
             let factory = prepare(publisher.clone());
             let called =
@@ -411,7 +411,7 @@ where
     let shown = offer.name.unwrap_or_else(|| ZonedAddress(address).into());
     let addresses = if address.ip().is_unspecified() { Vec::new() } else { vec![address] };
     let instance = Instance { id, node: node.id(), service: shown, addresses, local: true };
-    Ok(AdvertisedService { service, instance, address, bound, host, _withdrawal })
+    Ok(AdvertisedService { service, instance, address, bound, actor, _withdrawal })
 }
 
 /// Closes a service when the task of its endpoint ends: also when that panics, or its thread ends.

@@ -28,7 +28,7 @@ const CLOSING: Duration = Duration::from_millis(300);
 
 /// The router actor, one per node.
 pub struct Router {
-    premises: Arc<NodeContext>,
+    context: Arc<NodeContext>,
     offered: BTreeMap<InstanceId, RegisteredService>,
     /// The services that are being closed.
     closing: BTreeMap<InstanceId, ClosingService>,
@@ -50,9 +50,9 @@ type ClosingService = watch::Receiver<Option<Option<DrainReport>>>;
 
 impl Router {
     /// A router without services and routes. It maintains the node's service registry.
-    pub(crate) fn new(premises: Arc<NodeContext>) -> Self {
+    pub(crate) fn new(context: Arc<NodeContext>) -> Self {
         Self {
-            premises,
+            context,
             offered: BTreeMap::new(),
             closing: BTreeMap::new(),
             is_closing: false,
@@ -62,19 +62,19 @@ impl Router {
 
     /// Begins to close a service, if it is offered, within the given time or the limits' drain timeout. Returns the
     /// receiver of the result, also for a service that is being closed already.
-    fn begin_to_close(
+    fn start_closing(
         &mut self,
         instance: InstanceId,
         end: ServiceEnd,
         within: Option<Duration>,
     ) -> Option<ClosingService> {
-        self.premises.own.remove(instance);
+        self.context.services.remove(instance);
         self.closing.retain(|_, closing| closing.borrow().is_none());
         if let Some(offered) = self.offered.remove(&instance) {
             tracing::debug!(service = offered.service.identity.title(), %instance, "a service is withdrawn");
-            offered.service.note_end(end);
+            offered.service.set_end(end);
             let (tell, told) = watch::channel(None);
-            let discovery = self.premises.discovery.clone();
+            let discovery = self.context.discovery.clone();
             actix::spawn(async move { tell.send_replace(Some(close(offered, &discovery, within).await)) });
             self.closing.insert(instance, told);
         }
@@ -108,10 +108,10 @@ impl Handler<Register> for Router {
     fn handle(&mut self, Register { service, bound, close, closed }: Register, _: &mut Context<Self>) {
         let instance = service.identity.instance;
         tracing::debug!(service = service.identity.title(), %instance, "a service is offered");
-        self.premises.own.add(&service, bound);
+        self.context.services.add(&service, bound);
         self.offered.insert(instance, RegisteredService { service, close, closed });
         if self.is_closing {
-            self.begin_to_close(instance, ServiceEnd::Closed, Some(Duration::ZERO));
+            self.start_closing(instance, ServiceEnd::Closed, Some(Duration::ZERO));
         }
     }
 }
@@ -130,7 +130,7 @@ impl Handler<Unregister> for Router {
     type Result = ResponseFuture<Option<DrainReport>>;
 
     fn handle(&mut self, Unregister { instance, end }: Unregister, _: &mut Context<Self>) -> Self::Result {
-        let closing = self.begin_to_close(instance, end, None);
+        let closing = self.start_closing(instance, end, None);
         Box::pin(async move { closed(closing?).await })
     }
 }
@@ -150,7 +150,7 @@ impl Handler<CloseServices> for Router {
     fn handle(&mut self, CloseServices { within }: CloseServices, _: &mut Context<Self>) -> Self::Result {
         self.is_closing = true;
         for instance in self.offered.keys().copied().collect::<Vec<_>>() {
-            self.begin_to_close(instance, ServiceEnd::Closed, Some(within));
+            self.start_closing(instance, ServiceEnd::Closed, Some(within));
         }
         let closing: Vec<_> = self.closing.values().cloned().collect();
         let deadline = Instant::now().checked_add(within.saturating_add(CLOSING));
@@ -207,15 +207,15 @@ impl Handler<GetStats> for Router {
         let mut routes: Vec<_> = routes.collect();
         routes.sort_by(|one, other| one.service.cmp(&other.service));
         let stats = Stats {
-            mesh: self.premises.hello.mesh.clone(),
-            node: self.premises.hello.node,
-            traffic: self.premises.carrying.meter.traffic(),
+            mesh: self.context.hello.mesh.clone(),
+            node: self.context.hello.node,
+            traffic: self.context.link_config.meter.traffic(),
             discovery: DiscoveryStats::default(),
-            services: self.premises.own.stats(),
+            services: self.context.services.stats(),
             routes,
-            subscriptions: self.premises.subscriptions.stats(),
+            subscriptions: self.context.subscriptions.stats(),
         };
-        let discovery = self.premises.discovery.send(GetDiscoveryStats);
+        let discovery = self.context.discovery.send(GetDiscoveryStats);
         Box::pin(async move {
             // Fails if the node has left, and then there are no discovery statistics.
             let discovery = discovery.await.unwrap_or_default();
@@ -241,13 +241,13 @@ impl Handler<GetRoute> for Router {
         self.routes.insert(target.clone(), Arc::downgrade(&route));
         let keeper = RouteConnector {
             route: Arc::downgrade(&route),
-            premises: Arc::clone(&self.premises),
+            context: Arc::clone(&self.context),
             node_stats: context.address().recipient().downgrade(),
         };
         let kept = keeper.clone();
         match target {
-            Target::Name(name) => actix::spawn(keeper.until_left(kept.keep_name(name))),
-            Target::Address(address) => actix::spawn(keeper.until_left(kept.keep_address(address))),
+            Target::Name(name) => actix::spawn(keeper.until_left(kept.connect_name(name))),
+            Target::Address(address) => actix::spawn(keeper.until_left(kept.connect_address(address))),
         };
         MessageResult(route)
     }

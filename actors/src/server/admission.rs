@@ -23,27 +23,27 @@ struct PendingHandshakes {
     limit: usize,
     next: u64,
     /// The number of handshakes that were evicted for newer ones.
-    displaced: u64,
+    evicted: u64,
 }
 
 struct WaitingHandshake {
     number: u64,
     address: IpAddr,
     /// Dropped when it is evicted.
-    _stays: oneshot::Sender<()>,
+    _not_evicted: oneshot::Sender<()>,
 }
 
 /// The permit of one connection.
 pub(crate) struct ConnectionPermit {
-    guests: Rc<Admission>,
+    admission: Rc<Admission>,
     address: IpAddr,
 }
 
 /// The permit of one connection to perform its handshake.
 pub(crate) struct HandshakePermit {
-    guests: Rc<Admission>,
+    admission: Rc<Admission>,
     number: u64,
-    stays: oneshot::Receiver<()>,
+    not_evicted: oneshot::Receiver<()>,
 }
 
 impl Admission {
@@ -58,7 +58,7 @@ impl Admission {
                 waiting: VecDeque::new(),
                 limit,
                 next: 0,
-                displaced: 0,
+                evicted: 0,
             }),
             served: Cell::new(0),
         }
@@ -90,7 +90,7 @@ impl Admission {
             return None;
         }
         counts.insert(address, own + 1);
-        Some(ConnectionPermit { guests: Rc::clone(self), address })
+        Some(ConnectionPermit { admission: Rc::clone(self), address })
     }
 
     /// Lets a connection from `address` perform its handshake. At the limit, the oldest handshake of the address with
@@ -100,14 +100,14 @@ impl Admission {
         let mut handshakes = self.handshakes.borrow_mut();
         let number = handshakes.next;
         handshakes.next += 1;
-        handshakes.waiting.push_back(WaitingHandshake { number, address, _stays: stays });
+        handshakes.waiting.push_back(WaitingHandshake { number, address, _not_evicted: stays });
         let is_over = handshakes.waiting.len() > handshakes.limit;
         let displaced = if is_over { handshakes.evict() } else { None };
         drop(handshakes);
         if let Some((address, displaced)) = displaced {
             tracing::debug!(%address, displaced, "evicted a handshake: too many connections are in it");
         }
-        HandshakePermit { guests: Rc::clone(self), number, stays: staying }
+        HandshakePermit { admission: Rc::clone(self), number, not_evicted: staying }
     }
 }
 
@@ -122,8 +122,8 @@ impl PendingHandshakes {
         let most = counts.values().copied().max().unwrap_or(0);
         let at = self.waiting.iter().position(|waiting| counts[&waiting.address] == most)?;
         let gone = self.waiting.remove(at)?;
-        self.displaced += 1;
-        Some((gone.address, self.displaced))
+        self.evicted += 1;
+        Some((gone.address, self.evicted))
     }
 }
 
@@ -131,19 +131,19 @@ impl HandshakePermit {
     /// Waits until the handshake is evicted.
     pub(crate) async fn is_evicted(&mut self) {
         // Nothing is ever sent: the sender is dropped.
-        let _ = (&mut self.stays).await;
+        let _ = (&mut self.not_evicted).await;
     }
 }
 
 impl Drop for HandshakePermit {
     fn drop(&mut self) {
-        self.guests.handshakes.borrow_mut().waiting.retain(|waiting| waiting.number != self.number);
+        self.admission.handshakes.borrow_mut().waiting.retain(|waiting| waiting.number != self.number);
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut counts = self.guests.counts.borrow_mut();
+        let mut counts = self.admission.counts.borrow_mut();
         if let Some(count) = counts.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -157,7 +157,7 @@ impl Drop for ConnectionPermit {
 mod tests {
     use super::*;
 
-    fn guests(handshakes: usize, connections_per_address: usize) -> Rc<Admission> {
+    fn admission(handshakes: usize, connections_per_address: usize) -> Rc<Admission> {
         let mut limits = Limits::default();
         (limits.handshakes, limits.connections_per_address) = (handshakes, connections_per_address);
         Rc::new(Admission::new(&limits))
@@ -167,13 +167,13 @@ mod tests {
         IpAddr::from([10, 0, 0, last])
     }
 
-    fn is_displaced(handshake: &mut HandshakePermit) -> bool {
-        handshake.stays.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    fn is_evicted(handshake: &mut HandshakePermit) -> bool {
+        handshake.not_evicted.try_recv() == Err(oneshot::error::TryRecvError::Closed)
     }
 
     #[test]
     fn connections_per_address_are_limited_and_released() {
-        let guests = guests(1, 2);
+        let guests = admission(1, 2);
         let places = [guests.admit(address(1)), guests.admit(address(1))];
         assert!(places.iter().all(Option::is_some) && guests.admit(address(1)).is_none());
         assert!(guests.admit(address(2)).is_some());
@@ -184,15 +184,15 @@ mod tests {
 
     #[test]
     fn the_oldest_handshake_of_the_busiest_address_is_evicted() {
-        let guests = guests(4, 100);
+        let guests = admission(4, 100);
         let mut honest = guests.begin_handshake(address(1));
         let mut slow: Vec<_> = (0..10).map(|_| guests.begin_handshake(address(2))).collect();
-        assert!(!is_displaced(&mut honest));
-        let displaced: Vec<bool> = slow.iter_mut().map(is_displaced).collect();
+        assert!(!is_evicted(&mut honest));
+        let displaced: Vec<bool> = slow.iter_mut().map(is_evicted).collect();
         assert_eq!(displaced, [vec![true; 7], vec![false; 3]].concat());
         drop(slow.split_off(9));
         let mut other = guests.begin_handshake(address(3));
-        assert!(!is_displaced(&mut slow[8]) && !is_displaced(&mut other), "there was a place");
+        assert!(!is_evicted(&mut slow[8]) && !is_evicted(&mut other), "there was a place");
         drop((slow, honest, other));
         assert!(guests.handshakes.borrow().waiting.is_empty());
     }

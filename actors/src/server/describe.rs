@@ -18,7 +18,7 @@ use crate::server::service::Service;
 /// The description of one service, as of the last request.
 #[derive(Debug, Default)]
 pub(crate) struct DescriptionCache {
-    work: Mutex<Option<DescriptionWatch>>,
+    build: Mutex<Option<DescriptionWatch>>,
 }
 
 /// The description being built, or the result: independent of the tasks that wait for it.
@@ -33,7 +33,7 @@ struct CachedDescription {
 
 impl DescriptionCache {
     fn lock(&self) -> MutexGuard<'_, Option<DescriptionWatch>> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+        self.build.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,29 +42,29 @@ impl DescriptionCache {
 /// # Cancel safety
 /// This function is cancel safe.
 pub(crate) async fn describe(service: &Arc<Service>) -> Arc<Description> {
-    kept(service).await.description
+    cached(service).await.description
 }
 
 /// Returns the current description of `service`, encoded.
 pub(crate) async fn encoded(service: &Arc<Service>) -> Bytes {
-    kept(service).await.bytes
+    cached(service).await.bytes
 }
 
 /// Returns the encoded description if it has been built already.
 pub(crate) fn encoded_already(service: &Service) -> Option<Bytes> {
     let mark = mark(service);
-    let work = service.described.lock();
+    let work = service.description.lock();
     let kept = work.as_ref()?.borrow();
     kept.as_ref().filter(|kept| kept.mark == mark).map(|kept| kept.bytes.clone())
 }
 
-async fn kept(service: &Arc<Service>) -> CachedDescription {
-    let kept = finished(service, work(service)).await;
+async fn cached(service: &Arc<Service>) -> CachedDescription {
+    let kept = finished(service, build(service)).await;
     if kept.mark == mark(service) {
         return kept;
     }
     // It was begun before this request. The next one was not.
-    finished(service, work(service)).await
+    finished(service, build(service)).await
 }
 
 async fn finished(service: &Service, mut work: DescriptionWatch) -> CachedDescription {
@@ -73,9 +73,9 @@ async fn finished(service: &Service, mut work: DescriptionWatch) -> CachedDescri
 }
 
 /// Returns the build that is under way, or has resulted in the current description; starts one if there is none.
-fn work(service: &Arc<Service>) -> DescriptionWatch {
+fn build(service: &Arc<Service>) -> DescriptionWatch {
     let mark = mark(service);
-    let mut work = service.described.lock();
+    let mut work = service.description.lock();
     if let Some(known) = work.as_ref().filter(|known| is_of_use(known, mark)) {
         return known.clone();
     }

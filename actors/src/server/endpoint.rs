@@ -19,7 +19,7 @@ use crate::runtime::clock;
 use crate::server::admission::Admission;
 use crate::server::drain::{self, LAST_ANSWERS};
 use crate::server::drain_report::DrainReport;
-use crate::server::handshake::{Accepted, ConnectionSlot, greet};
+use crate::server::handshake::{Accepted, ConnectionSlot, accept};
 use crate::server::service::Service;
 use crate::server::session;
 use crate::server::zmtp;
@@ -28,7 +28,7 @@ use crate::server::zmtp;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// The longest drain timeout: later is beyond the range of some clocks.
-const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
+const MAX_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// Serves `service` on `listeners` until `closing` receives the drain timeout, or is dropped, which means that of the
 /// limits; then lets accepted work finish. Meanwhile new messages and new connections are refused because the service
@@ -43,7 +43,7 @@ pub(crate) async fn run(
     let mut sessions = JoinSet::new();
     let mut work = pin!(async {
         let within = closing.await.unwrap_or(service.limits().drain);
-        let deadline = Instant::now() + within.min(LONGEST_DRAIN);
+        let deadline = Instant::now() + within.min(MAX_DRAIN);
         let left = drain::finish(&service, deadline).await;
         // Replies and items that were written are still being sent.
         (deadline.max(Instant::now() + LAST_ANSWERS), left)
@@ -95,7 +95,7 @@ async fn serve_connection(
     let mut seat = ConnectionSlot::new(&guests, from.ip().to_canonical());
     let greeted = {
         let mut handshake = guests.begin_handshake(from.ip().to_canonical());
-        let greeting = greet(connection, from, &service, &mut seat);
+        let greeting = accept(connection, from, &service, &mut seat);
         tokio::select! {
             greeted = time::timeout(service.limits().handshake, greeting) => greeted,
             () = handshake.is_evicted() => {
@@ -132,7 +132,7 @@ async fn serve_connection(
             }
         }
         Accepted::Back(connection, node, resume) => {
-            if service.links.go_on(node, resume, connection, from).is_err() {
+            if service.links.resume(node, resume, connection, from).is_err() {
                 tracing::debug!(%from, "a link ended just as its client came back");
             }
         }

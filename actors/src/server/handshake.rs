@@ -19,26 +19,26 @@ use crate::telemetry::stats::LinkPurpose;
 
 /// The permit of one connection, if it has one.
 pub(crate) struct ConnectionSlot {
-    guests: Rc<Admission>,
+    admission: Rc<Admission>,
     address: IpAddr,
-    place: Option<ConnectionPermit>,
+    permit: Option<ConnectionPermit>,
 }
 
 impl ConnectionSlot {
     /// Acquires a permit for a connection from `address`, if one is free.
     pub(crate) fn new(guests: &Rc<Admission>, address: IpAddr) -> Self {
-        Self { guests: Rc::clone(guests), address, place: guests.admit(address) }
+        Self { admission: Rc::clone(guests), address, permit: guests.admit(address) }
     }
 
     /// Returns whether there is a permit, if necessary that of a link that waits for its client to reconnect. Only for
     /// connections that need a permit of their own: a client that resumes its link has one.
-    async fn is_taken(&mut self, service: &Service) -> bool {
-        if self.place.is_none() && service.links.give_up_one() {
+    async fn acquire(&mut self, service: &Service) -> bool {
+        if self.permit.is_none() && service.links.evict_one() {
             // The link releases its permit when its task runs.
             tokio::task::yield_now().await;
-            self.place = self.guests.admit(self.address);
+            self.permit = self.admission.admit(self.address);
         }
-        self.place.is_some()
+        self.permit.is_some()
     }
 }
 
@@ -60,7 +60,7 @@ pub(crate) enum Accepted {
 ///
 /// # Errors
 /// [`HandshakeError`]: the peer broke the protocol, or disconnected.
-pub(crate) async fn greet(
+pub(crate) async fn accept(
     mut connection: Connection,
     from: SocketAddr,
     service: &Arc<Service>,
@@ -74,9 +74,9 @@ pub(crate) async fn greet(
     }
     let first = &first[..read];
     match protocol::recognise(first).map_err(dial::HandshakeReadError::Hello)? {
-        Protocol::Meshzero => greet_client(connection, first, from, service, seat).await,
+        Protocol::Meshzero => accept_client(connection, first, from, service, seat).await,
         Protocol::Zmtp => {
-            let has_place = seat.is_taken(service).await;
+            let has_place = seat.acquire(service).await;
             let visitor = zmtp::handshake(connection, first, service, has_place).await?;
             Ok(visitor.map_or(Accepted::Nobody, Accepted::Zmtp))
         }
@@ -84,7 +84,7 @@ pub(crate) async fn greet(
 }
 
 /// Performs the handshake with a client of this protocol, whose `first` bytes have been read.
-async fn greet_client(
+async fn accept_client(
     mut connection: Connection,
     first: &[u8],
     from: SocketAddr,
@@ -99,7 +99,7 @@ async fn greet_client(
         Some(Rejection::OtherInstance)
     } else if let Some(link) = hello.standby {
         match service.links.state(hello.node, link) {
-            Some(state) => return stand_by(connection, &hello, link, state, service).await,
+            Some(state) => return hold_standby(connection, &hello, link, state, service).await,
             None => Some(Rejection::UnknownLink),
         }
     } else if let Some(resume) = hello.resume {
@@ -109,7 +109,7 @@ async fn greet_client(
         Some(Rejection::UnknownLink)
     } else if !service.is_alive() {
         Some(Rejection::Draining)
-    } else if !seat.is_taken(service).await {
+    } else if !seat.acquire(service).await {
         Some(Rejection::Full)
     } else {
         None
@@ -138,7 +138,7 @@ async fn greet_client(
 
 /// Keeps a connection on standby for a link, until its client resumes the link over it or closes it: there may be
 /// others, and the old one may recover.
-async fn stand_by(
+async fn hold_standby(
     mut connection: Connection,
     hello: &Hello,
     link: LinkId,

@@ -50,21 +50,21 @@ pub struct Publisher {
 struct PublisherShared {
     state: Mutex<PublisherState>,
     limits: Limits,
-    alarms: Arc<Timers>,
+    timers: Arc<Timers>,
     guesses: EncodingGuesses,
     /// The number of subscribers, for a source that produces items only while there are any.
     demand: watch::Sender<usize>,
 }
 
 struct PublisherState {
-    readers: Subscribers,
+    subscribers: Subscribers,
     topics: Topics,
     published: u64,
     refused: u64,
     /// The timer for publishers that wait for room to check again, although nobody has made any.
-    look: WaitTimer,
+    retry_timer: WaitTimer,
     /// The number of published items at which loops let others have their turn.
-    turn: u64,
+    yield_at: u64,
     closed: bool,
 }
 
@@ -136,17 +136,17 @@ impl Publisher {
     /// A publisher without subscribers. `alarms` bound its waiting.
     pub(crate) fn new(limits: &Limits, alarms: &Arc<Timers>) -> Self {
         let state = Mutex::new(PublisherState {
-            readers: Subscribers::new(limits),
+            subscribers: Subscribers::new(limits),
             topics: Topics::default(),
             published: 0,
             refused: 0,
-            look: None,
-            turn: TURN,
+            retry_timer: None,
+            yield_at: TURN,
             closed: false,
         });
-        let (limits, alarms, demand) = (limits.clone(), Arc::clone(alarms), watch::Sender::new(0));
+        let (limits, timers, demand) = (limits.clone(), Arc::clone(alarms), watch::Sender::new(0));
         let guesses = EncodingGuesses::default();
-        Self { shared: Arc::new(PublisherShared { state, limits, alarms, guesses, demand }) }
+        Self { shared: Arc::new(PublisherShared { state, limits, timers, guesses, demand }) }
     }
 
     /// Declares a topic, so that it is described, or retained, before anything is published.
@@ -174,7 +174,7 @@ impl Publisher {
             drop(state);
             match published {
                 Ok(PublishOutcome::Now) => break Ok(()),
-                Ok(PublishOutcome::NotYet) => draft.look_at_type::<T>(),
+                Ok(PublishOutcome::NotYet) => draft.resolve_type::<T>(),
                 Ok(PublishOutcome::Later(_)) => break Err(self.shared.refuse()),
                 Err(fault) => break Err(fault),
             }
@@ -222,7 +222,7 @@ impl Publisher {
         let published = loop {
             draft.make(item, self.shared.limits.message_bytes);
             let mut state = self.shared.lock();
-            if state.published >= state.turn {
+            if state.published >= state.yield_at {
                 state.yield_turn(task);
                 return Poll::Pending;
             }
@@ -232,7 +232,7 @@ impl Publisher {
                 Ok(PublishOutcome::Now) => break Poll::Ready(Ok(())),
                 Ok(PublishOutcome::NotYet) => {
                     drop(state);
-                    draft.look_at_type::<T>();
+                    draft.resolve_type::<T>();
                 }
                 Ok(PublishOutcome::Later(in_the_way)) => {
                     let (ticket, _replaced) =
@@ -253,10 +253,10 @@ impl Publisher {
     pub(crate) fn subscribe(&self, subscribe: &Subscribe) -> Option<SubscriberStream> {
         let limits = &self.shared.limits;
         let mut state = self.shared.lock();
-        if state.closed || state.readers.len() >= limits.subscriptions {
+        if state.closed || state.subscribers.len() >= limits.subscriptions {
             return None;
         }
-        let PublisherState { readers, topics, .. } = &mut *state;
+        let PublisherState { subscribers, topics, .. } = &mut *state;
         let retained = topics.known.iter().filter_map(|known| {
             let info = known.last.item.filter(|_| known.topic.starts_with(subscribe.prefix.as_str()))?;
             let frame = known.last.frame(negotiated_encoding(info.fingerprint(), subscribe.fingerprint))?;
@@ -265,15 +265,15 @@ impl Publisher {
         let mut retained: Vec<_> = retained.collect();
         retained.sort_by_key(|(topic, _)| *topic);
         let policy = subscribe.policy.limited_by(limits);
-        let id = readers.add(&Subscribe { policy, ..subscribe.clone() }, retained);
+        let id = subscribers.add(&Subscribe { policy, ..subscribe.clone() }, retained);
         drop(state);
-        self.shared.tell_demand();
+        self.shared.notify_demand();
         Some(SubscriberStream::new(Arc::clone(&self.shared), id))
     }
 
     /// Returns the number of subscribers at the moment.
     pub fn subscribers(&self) -> usize {
-        self.shared.lock().readers.len()
+        self.shared.lock().subscribers.len()
     }
 
     /// The number of subscribers, as a channel that reports its changes.
@@ -287,10 +287,10 @@ impl Publisher {
         NewsCounts {
             published: state.published,
             refused: state.refused,
-            delivered: state.readers.delivered(),
-            missed: state.readers.missed(),
-            given_up: state.readers.given_up(),
-            subscribers: state.readers.len(),
+            delivered: state.subscribers.delivered(),
+            missed: state.subscribers.missed(),
+            given_up: state.subscribers.given_up(),
+            subscribers: state.subscribers.len(),
         }
     }
 
@@ -318,7 +318,7 @@ impl Publisher {
         let woken = {
             let mut state = self.shared.lock();
             state.closed = true;
-            state.readers.wake_all()
+            state.subscribers.wake_all()
         };
         waking::wake_all(woken);
     }
@@ -330,9 +330,9 @@ impl PublisherShared {
     }
 
     /// Not to be called under the lock: a task that is woken may end, and drop its subscriptions.
-    fn tell_demand(&self) {
+    fn notify_demand(&self) {
         self.demand.send_if_modified(|told| {
-            let now = self.lock().readers.len();
+            let now = self.lock().subscribers.len();
             std::mem::replace(told, now) != now
         });
     }
@@ -340,7 +340,7 @@ impl PublisherShared {
     #[cold]
     fn leave(&self, ticket: WaitTicket) {
         let mut woken = Vec::new();
-        let _gone = self.lock().readers.leave_waiting(ticket, &mut woken);
+        let _gone = self.lock().subscribers.leave_waiting(ticket, &mut woken);
         waking::wake_all(woken);
     }
 
@@ -375,8 +375,8 @@ impl Wake for RetryWaker {
         let Some(shared) = self.0.upgrade() else { return };
         let woken = {
             let mut state = shared.lock();
-            state.look = None;
-            state.readers.take_waiting()
+            state.retry_timer = None;
+            state.subscribers.take_waiting()
         };
         waking::wake_all(woken);
     }
@@ -385,7 +385,7 @@ impl Wake for RetryWaker {
 impl PublisherState {
     #[cold]
     fn yield_turn(&mut self, task: &mut Context<'_>) {
-        self.turn = self.published + TURN;
+        self.yield_at = self.published + TURN;
         task.waker().wake_by_ref();
     }
 
@@ -400,15 +400,15 @@ impl PublisherState {
         in_the_way: Blocked,
         woken: &mut Vec<Waker>,
     ) -> (WaitTicket, Option<Waker>) {
-        let Blocked { until, shelves } = in_the_way;
-        let waiting = self.readers.wake_when_there_is_room(ticket, shelves, publisher, woken);
-        self.turn = self.published + TURN;
+        let Blocked { until, groups } = in_the_way;
+        let waiting = self.subscribers.wake_when_there_is_room(ticket, groups, publisher, woken);
+        self.yield_at = self.published + TURN;
         // A timer that fires too early does no harm, and is set once for many short waits.
-        if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
+        if self.retry_timer.as_ref().is_none_or(|(set, _)| until < *set) {
             let look = Waker::from(Arc::new(RetryWaker(Arc::downgrade(shared))));
-            let mut alarm = shared.alarms.sleep_until(Some(until));
+            let mut alarm = shared.timers.sleep_until(Some(until));
             if Pin::new(&mut alarm).poll(&mut Context::from_waker(&look)).is_pending() {
-                self.look = Some((until, alarm));
+                self.retry_timer = Some((until, alarm));
             }
         }
         waiting
@@ -426,7 +426,7 @@ impl PublisherState {
         ticket: Option<WaitTicket>,
         woken: &mut Vec<Waker>,
     ) -> Result<PublishOutcome, PublishError> {
-        let Self { readers, topics, published, turn, closed, .. } = self;
+        let Self { subscribers, topics, published, yield_at, closed, .. } = self;
         if *closed {
             return Err(PublishError::Closed);
         }
@@ -439,17 +439,18 @@ impl PublisherState {
             }
             Err(invalid) => return Err(invalid.into()),
         };
-        let Some(info) = known.find_recipients::<T>(readers, draft.info) else {
+        let Some(info) = known.find_recipients::<T>(subscribers, draft.info) else {
             return Ok(PublishOutcome::NotYet);
         };
-        if !readers.has_room(&known.takers, slow)
-            && let Some(in_the_way) = readers.wait_for(&known.takers, slow, ticket, clock::now(), woken)
+        if !subscribers.has_room(&known.recipients, slow)
+            && let Some(in_the_way) =
+                subscribers.wait_for(&known.recipients, slow, ticket, clock::now(), woken)
         {
             return Ok(PublishOutcome::Later(Box::new(in_the_way)));
         }
         let wanted = known.wanted(info);
         if wanted != draft.wanted {
-            shared.guesses.note(topic, wanted);
+            shared.guesses.record(topic, wanted);
             draft.wanted = wanted;
         }
         let item = &draft.item;
@@ -466,9 +467,9 @@ impl PublisherState {
             known.last = item.retain(info);
         }
         if item.is_large() {
-            *turn = turn.saturating_sub(LARGE_TURN);
+            *yield_at = yield_at.saturating_sub(LARGE_TURN);
         }
-        readers.append(&known.takers, &known.topic, |encoding| item.frame(encoding), woken);
+        subscribers.append(&known.recipients, &known.topic, |encoding| item.frame(encoding), woken);
         *published += 1;
         Ok(PublishOutcome::Now)
     }

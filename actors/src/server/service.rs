@@ -42,14 +42,14 @@ pub struct Service {
     /// The message types that it handles.
     pub(crate) types: MessageTypes,
     entry: Arc<dyn ActorEntry>,
-    places: Arc<FairSemaphore>,
-    ending: ShutdownSignal,
+    permits: Arc<FairSemaphore>,
+    shutdown: ShutdownSignal,
     /// The links of its callers and subscribers.
     pub(crate) links: SessionTable,
     /// Counters of requests that were not handled.
     pub(crate) counters: Arc<RequestCounters>,
     /// The cached description, once it has been requested.
-    pub(crate) described: DescriptionCache,
+    pub(crate) description: DescriptionCache,
     /// The reason for which it ends, once it begins to.
     end: OnceLock<ServiceEnd>,
     /// The number of messages that arrived over connections and were handed to the actor.
@@ -57,9 +57,9 @@ pub struct Service {
     /// Counters of the connections to its endpoint.
     pub(crate) connections: ConnectionCounters,
     /// The settings of its connections, the limits among them.
-    pub(crate) carrying: LinkConfig,
+    pub(crate) link_config: LinkConfig,
     /// The thread of its actor's entry and of its connections.
-    pub(crate) home: Executor,
+    pub(crate) executor: Executor,
     /// The source of the node's statistics; its services do not keep it alive.
     pub(crate) node_stats: WeakRecipient<GetStats>,
 }
@@ -73,31 +73,31 @@ impl Service {
         handlers: &[Registration<A>],
         entrance: ActorHandle,
     ) -> Self {
-        let Environment { home, carrying, node_stats, .. } = environment.clone();
-        let ActorHandle { entry, doors, counters } = entrance;
-        let places = FairSemaphore::new(carrying.limits.mailbox);
+        let Environment { executor, link_config, node_stats, .. } = environment.clone();
+        let ActorHandle { entry, local_entries, counters } = entrance;
+        let permits = FairSemaphore::new(link_config.limits.mailbox);
         Self {
             identity,
             publisher,
-            types: MessageTypes::new(handlers, doors),
+            types: MessageTypes::new(handlers, local_entries),
             entry,
-            places,
-            ending: ShutdownSignal::default(),
+            permits,
+            shutdown: ShutdownSignal::default(),
             links: SessionTable::default(),
             counters,
-            described: DescriptionCache::default(),
+            description: DescriptionCache::default(),
             end: OnceLock::new(),
             messages_in: Counter::default(),
             connections: ConnectionCounters::default(),
-            carrying,
-            home,
+            link_config,
+            executor,
             node_stats,
         }
     }
 
     /// The limits of the service.
     pub(crate) fn limits(&self) -> &Limits {
-        &self.carrying.limits
+        &self.link_config.limits
     }
 
     /// The answer of its endpoint to the handshake of a connection that carries no link.
@@ -119,15 +119,15 @@ impl Service {
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn acquire(&self) -> Option<Permits> {
-        self.places.acquire(1).await
+        self.permits.acquire(1).await
     }
 
     /// As [`Service::acquire`]; no later caller gets a permit before the message of this one has entered.
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub(crate) async fn turn(&self) -> Option<PermitsInTurn<'_>> {
-        self.places.acquire_in_turn(1).await
+    pub(crate) async fn acquire_in_turn(&self) -> Option<PermitsInTurn<'_>> {
+        self.permits.acquire_in_turn(1).await
     }
 
     /// Waits for a permit as [`Service::acquire`] does, and takes as many more as are free at once, at most `wanted` in
@@ -136,13 +136,13 @@ impl Service {
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn acquire_many(&self, wanted: usize) -> Option<Permits> {
-        self.places.acquire_accepted(wanted).await
+        self.permits.acquire_accepted(wanted).await
     }
 
     /// Returns a permit for one unfinished message, if one is free and nobody waits for it.
     #[inline]
     pub(crate) fn try_acquire(&self) -> Option<Permits> {
-        self.places.try_acquire()
+        self.permits.try_acquire()
     }
 
     /// Returns the statistics of the service.
@@ -161,7 +161,7 @@ impl Service {
 
     /// Returns the number of unfinished messages.
     pub fn unfinished(&self) -> usize {
-        self.places.taken()
+        self.permits.taken()
     }
 
     /// Hands over the messages that arrived together on one connection. Must be called on the service's thread.
@@ -178,13 +178,13 @@ impl Service {
 
     /// Accepts no more messages; those that were accepted are still handled.
     pub(crate) fn drain(&self) {
-        self.places.drain();
+        self.permits.drain();
     }
 
     /// Returns whether new messages are refused because the service is about to close, or has closed.
     #[inline]
     pub(crate) fn is_draining(&self) -> bool {
-        self.places.is_draining()
+        self.permits.is_draining()
     }
 
     /// Waits until every accepted message is finished. Must be called after [`Service::drain`].
@@ -192,7 +192,7 @@ impl Service {
     /// # Cancel safety
     /// This method is cancel safe.
     pub(crate) async fn drained(&self) {
-        self.places.drained().await;
+        self.permits.drained().await;
     }
 
     /// Refuses messages that arrived on a connection while the service drains.
@@ -217,11 +217,11 @@ impl Service {
 
     /// Accepts no more messages and publishes nothing more; subscribers still receive the items published before.
     pub(crate) fn close(&self) {
-        self.places.drain();
+        self.permits.drain();
         self.entry.close();
         self.publisher.close();
-        self.places.close();
-        self.ending.trigger();
+        self.permits.close();
+        self.shutdown.trigger();
     }
 
     /// Waits until the service has been closed.
@@ -229,11 +229,11 @@ impl Service {
     /// # Cancel safety
     /// This method is cancel safe.
     pub async fn closed(&self) {
-        self.ending.triggered().await;
+        self.shutdown.triggered().await;
     }
 
     /// Records the reason for its end; the first one counts.
-    pub(crate) fn note_end(&self, end: ServiceEnd) {
+    pub(crate) fn set_end(&self, end: ServiceEnd) {
         // A later reason is a consequence of the first.
         let _ = self.end.set(end);
     }

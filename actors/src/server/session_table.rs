@@ -18,7 +18,7 @@ use crate::telemetry::stats::{self, LinkPurpose, LinkStats};
 /// The links of one service.
 #[derive(Debug, Default)]
 pub(crate) struct SessionTable {
-    kept: Mutex<HashMap<LinkId, SessionEntry>>,
+    sessions: Mutex<HashMap<LinkId, SessionEntry>>,
 }
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ struct SessionEntry {
     /// The number of its client's latest reconnection attempt.
     attempt: u64,
     /// The time at which it lost its connection, until it has another.
-    waits_since: Option<Instant>,
+    disconnected_since: Option<Instant>,
 }
 
 /// A client's connection that resumes a link.
@@ -67,7 +67,7 @@ impl SessionTable {
             progress: None,
             arrivals: sender,
             attempt: 0,
-            waits_since: None,
+            disconnected_since: None,
         };
         self.lock().insert(link, kept);
         arrivals
@@ -79,7 +79,7 @@ impl SessionTable {
     }
 
     /// Attaches the link's send queue and receive counters to its entry.
-    pub(crate) fn carry(&self, link: LinkId, outbox: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
+    pub(crate) fn attach(&self, link: LinkId, outbox: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
         if let Some(kept) = self.lock().get_mut(&link) {
             kept.outbox = Some(Arc::clone(outbox));
             kept.progress = Some(Arc::clone(progress));
@@ -87,18 +87,18 @@ impl SessionTable {
     }
 
     /// Records the address from which the client has reconnected.
-    pub(crate) fn note_back(&self, link: LinkId, from: SocketAddr) {
+    pub(crate) fn record_reconnect(&self, link: LinkId, from: SocketAddr) {
         if let Some(kept) = self.lock().get_mut(&link) {
             kept.from = from;
-            kept.waits_since = None;
+            kept.disconnected_since = None;
         }
     }
 
     /// Records the instant since which the link has been without a connection; false if it has been given up.
-    pub(crate) fn note_lost(&self, link: LinkId, since: Instant) -> bool {
+    pub(crate) fn record_loss(&self, link: LinkId, since: Instant) -> bool {
         match self.lock().get_mut(&link) {
             Some(kept) => {
-                kept.waits_since = Some(since);
+                kept.disconnected_since = Some(since);
                 true
             }
             None => false,
@@ -130,7 +130,7 @@ impl SessionTable {
     ///
     /// # Errors
     /// Returns the connection if there is no such link of `node`.
-    pub(crate) fn go_on(
+    pub(crate) fn resume(
         &self,
         node: NodeId,
         resume: Resume,
@@ -175,9 +175,9 @@ impl SessionTable {
     }
 
     /// Gives up the link that has been without a connection for the longest time, to make room for another.
-    pub(crate) fn give_up_one(&self) -> bool {
+    pub(crate) fn evict_one(&self) -> bool {
         let mut kept = self.lock();
-        let waiting = kept.iter().filter_map(|(link, kept)| Some((kept.waits_since?, *link)));
+        let waiting = kept.iter().filter_map(|(link, kept)| Some((kept.disconnected_since?, *link)));
         match waiting.min_by_key(|(since, _)| *since) {
             Some((_, link)) => kept.remove(&link).is_some(),
             None => false,
@@ -185,7 +185,7 @@ impl SessionTable {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, SessionEntry>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,7 +193,10 @@ impl SessionTable {
 mod tests {
     use super::*;
 
-    fn kept(node: NodeId, waits_since: Option<Instant>) -> (SessionEntry, mpsc::Receiver<Reconnection>) {
+    fn session(
+        node: NodeId,
+        disconnected_since: Option<Instant>,
+    ) -> (SessionEntry, mpsc::Receiver<Reconnection>) {
         let (arrivals, arrived) = mpsc::channel(1);
         let from = ([127, 0, 0, 1], 9).into();
         (
@@ -205,7 +208,7 @@ mod tests {
                 progress: None,
                 arrivals,
                 attempt: 0,
-                waits_since,
+                disconnected_since,
             },
             arrived,
         )
@@ -221,11 +224,11 @@ mod tests {
         for (byte, waits_since) in
             [(1, None), (2, Some(now)), (3, Some(now - std::time::Duration::from_secs(1)))]
         {
-            links.lock().insert(link(byte), kept(node, waits_since).0);
+            links.lock().insert(link(byte), session(node, waits_since).0);
         }
-        assert!(links.give_up_one() && !links.knows(node, link(3)) && links.knows(node, link(2)));
-        assert!(links.give_up_one() && !links.knows(node, link(2)));
-        assert!(!links.give_up_one() && links.knows(node, link(1)));
+        assert!(links.evict_one() && !links.knows(node, link(3)) && links.knows(node, link(2)));
+        assert!(links.evict_one() && !links.knows(node, link(2)));
+        assert!(!links.evict_one() && links.knows(node, link(1)));
     }
 
     #[tokio::test]
@@ -237,13 +240,13 @@ mod tests {
         let stream = Connection::from(stream);
         let (links, [node, other]) =
             (SessionTable::default(), [1, 2].map(|byte| NodeId::from_random([byte; 16])));
-        let (entry, mut arrived) = kept(node, None);
+        let (entry, mut arrived) = session(node, None);
         links.lock().insert(link(1), entry);
         let resume = Resume { link: link(1), received: 7, attempt: 0 };
-        let stream = links.go_on(other, resume, stream, from).expect_err("it is not its link");
+        let stream = links.resume(other, resume, stream, from).expect_err("it is not its link");
         let stream =
-            links.go_on(node, Resume { link: link(2), ..resume }, stream, from).expect_err("there is none");
-        links.go_on(node, resume, stream, from).expect("it is its link");
+            links.resume(node, Resume { link: link(2), ..resume }, stream, from).expect_err("there is none");
+        links.resume(node, resume, stream, from).expect("it is its link");
         assert_eq!(arrived.recv().await.map(|arrival| arrival.received), Some(7));
     }
 
@@ -252,13 +255,13 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (links, node) = (SessionTable::default(), NodeId::from_random([1; 16]));
-        let (entry, mut arrived) = kept(node, None);
+        let (entry, mut arrived) = session(node, None);
         links.lock().insert(link(1), entry);
         let mut taken = Vec::new();
         for (attempt, received) in [(1, 10), (1, 11), (3, 12), (2, 13), (4, 14), (0, 15)] {
             let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
             let resume = Resume { link: link(1), received, attempt };
-            links.go_on(node, resume, Connection::from(stream), address).expect("it is its link");
+            links.resume(node, resume, Connection::from(stream), address).expect("it is its link");
             taken.extend(arrived.try_recv().ok().map(|arrival| (arrival.received, arrival.is_latest)));
         }
         assert_eq!(taken, [(10, true), (12, true), (14, true), (15, false)]);

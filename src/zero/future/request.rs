@@ -60,7 +60,7 @@ async fn next(
     deadline: Option<Instant>,
 ) -> Result<Option<Arrival>, ZeroError> {
     loop {
-        let end = node.mesh.node.alarms().sleep_until(deadline);
+        let end = node.mesh.node.timers().sleep_until(deadline);
         let taken = match endpoint.mailbox.take(end).await {
             TakeOutcome::Message(taken) => taken,
             TakeOutcome::TimedOut => return Ok(None),
@@ -109,7 +109,7 @@ impl Arrival {
             }
         }
         let taken = taken.item;
-        let path = Some(ReplyPath { reply: taken.inbound.reply, _permit: taken.inbound.place });
+        let path = Some(ReplyPath { reply: taken.inbound.reply, _permit: taken.inbound.permit });
         Request { name: taken.name, message, path }
     }
 }

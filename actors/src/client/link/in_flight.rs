@@ -130,7 +130,7 @@ impl ReplyFuture {
             return if is_open { Poll::Pending } else { Poll::Ready(CallEnd::Lost(SendState::Unknown)) };
         };
         self.open = false;
-        self.give_place();
+        self.notify_slot_freed();
         Poll::Ready(ended)
     }
 
@@ -142,16 +142,16 @@ impl ReplyFuture {
         poll_fn(|task| self.poll_ended(task)).await
     }
 
-    fn give_place(&self) {
-        self.link.give_place();
+    fn notify_slot_freed(&self) {
+        self.link.notify_slot_freed();
     }
 }
 
 impl Link {
     /// Notifies tasks that wait for the place of a call that there may be one.
-    pub(super) fn give_place(&self) {
+    pub(super) fn notify_slot_freed(&self) {
         if self.outbox.has_waiters() {
-            self.freed.notify_waiters();
+            self.slot_freed.notify_waiters();
         }
     }
 }
@@ -175,7 +175,7 @@ impl Drop for ReplyFuture {
             {
                 self.link.cancel(self.id);
             }
-            self.give_place();
+            self.notify_slot_freed();
         }
     }
 }

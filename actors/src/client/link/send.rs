@@ -83,7 +83,7 @@ impl Link {
     pub(crate) async fn room(&self) -> Option<SendPermit<'_>> {
         let turn = self.outbox.reserve().await.ok()?;
         loop {
-            let freed = self.freed.notified();
+            let freed = self.slot_freed.notified();
             if self.is_closed() {
                 return None;
             }
@@ -154,7 +154,7 @@ impl Link {
         &self,
         message: OutgoingMessage<'_, M>,
     ) -> Result<WrittenRange, SendError> {
-        let passage = self.passage(&message)?;
+        let passage = self.negotiated(&message)?;
         Ok(self
             .outbox
             .push(SpaceNeeded::Limit, Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
@@ -169,7 +169,7 @@ impl Link {
         &self,
         message: OutgoingMessage<'_, M>,
     ) -> Result<WrittenRange, SendError> {
-        let passage = self.passage(&message)?;
+        let passage = self.negotiated(&message)?;
         Ok(self
             .outbox
             .push(SpaceNeeded::Ahead, Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
@@ -192,14 +192,17 @@ impl Link {
         turn: SendPermit<'_>,
         message: OutgoingMessage<'_, M>,
     ) -> Result<WrittenRange, SendError> {
-        let passage = self.passage(&message)?;
+        let passage = self.negotiated(&message)?;
         Ok(turn.push(Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
     #[inline(always)]
-    fn passage<M: NetMessage>(&self, message: &OutgoingMessage<'_, M>) -> Result<NegotiatedType, SendError> {
+    fn negotiated<M: NetMessage>(
+        &self,
+        message: &OutgoingMessage<'_, M>,
+    ) -> Result<NegotiatedType, SendError> {
         let passage = match message.name {
-            None => self.passages.of::<M>(&self.catalogue),
+            None => self.negotiated.of::<M>(&self.catalogue),
             Some(name) => negotiated::find::<M>(&self.catalogue, name),
         };
         passage.ok_or(SendError::NoHandler)
@@ -233,7 +236,7 @@ impl Link {
         begun.placed = true;
         begun.calls.set_bytes(id, placed.bytes());
         if begun.calls.poll_timeout() != before {
-            self.earlier.notify_one();
+            self.deadline_changed.notify_one();
         }
         drop(begun);
         Ok(ReplyFuture::new(self, id))
@@ -246,7 +249,7 @@ impl Link {
         message: &OutgoingMessage<'_, M>,
         written: &mut EncodedParts,
     ) -> Result<(), SendError> {
-        let passage = self.passage(message)?;
+        let passage = self.negotiated(message)?;
         let header = Header {
             kind: FrameKind::Request,
             flags: if frame::flags(passage.reply) == 0 { 0 } else { frame::REPLY_BINCODE },

@@ -129,7 +129,7 @@ impl LinkProtocol for ReplyReader {
             drop(calls);
             waking::wake_all(callers.drain(..));
             if is_full {
-                link.give_place();
+                link.notify_slot_freed();
             }
             if let Some(error) = wrong {
                 return Err(ReadEnd::Broken(error.into()));
@@ -182,7 +182,7 @@ impl ConnectionSource for ConnectionWatch {
         let link = Arc::clone(&self.link);
         link.is_attached.store(false, Ordering::Relaxed);
         let next = self.redial.next(received).await?;
-        link.moved(self.redial.address());
+        link.set_address(self.redial.address());
         Ok(next)
     }
 }
@@ -205,7 +205,7 @@ impl WatchedLink for Link {
 
 impl Link {
     /// Notes a new connection to `address`.
-    fn moved(&self, address: SocketAddr) {
+    fn set_address(&self, address: SocketAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
         self.is_attached.store(true, Ordering::Relaxed);
     }

@@ -19,21 +19,21 @@ use crate::link::send_queue::SendQueue;
 use crate::runtime::clock;
 
 /// The number of silent periods in which the other host is found to be alive before the endpoint is probed.
-const SILENCES: u32 = 2;
+const SILENT_PERIODS: u32 = 2;
 
 /// The time in which the old connection may still recover after another has completed the handshake: both may have
 /// waited for the same thread.
-const LAST_CHANCE: Duration = Duration::from_millis(20);
+const RECOVERY_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// The pause before a link that does not read is checked again.
-const NOT_READING: Duration = Duration::from_millis(500);
+const READ_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Watches the current connection of one link.
 pub(crate) struct Watchdog {
     progress: Arc<ReceiveCounters>,
-    carrying: LinkConfig,
+    link_config: LinkConfig,
     /// The count of received bytes at which the link was last silent and got another connection because of that.
-    settled: Option<u64>,
+    replaced_at: Option<u64>,
     stall: StallDetector,
     /// Set if connections that stall are raced: unset if the endpoint's version does not support standby connections.
     races: Cell<bool>,
@@ -50,12 +50,16 @@ pub(crate) trait WatchedLink {
 
 impl Watchdog {
     /// For a link whose first handshake took `round_trip`.
-    pub(crate) fn new(progress: &Arc<ReceiveCounters>, round_trip: Duration, carrying: &LinkConfig) -> Self {
-        let limits = &carrying.limits;
+    pub(crate) fn new(
+        progress: &Arc<ReceiveCounters>,
+        round_trip: Duration,
+        link_config: &LinkConfig,
+    ) -> Self {
+        let limits = &link_config.limits;
         Self {
             progress: Arc::clone(progress),
-            carrying: carrying.clone(),
-            settled: None,
+            link_config: link_config.clone(),
+            replaced_at: None,
             stall: StallDetector::new(clock::now(), Some(round_trip), limits.keep_alive, fastrand::f64()),
             races: Cell::new(limits.races_per_second > 0),
         }
@@ -67,15 +71,15 @@ impl Watchdog {
     /// # Cancel safety
     /// This method is cancel safe.
     pub(crate) async fn watch(&mut self, link: &impl WatchedLink, redial: &mut Reconnector) {
-        let Self { progress, carrying, settled, stall, races } = self;
+        let Self { progress, link_config, replaced_at, stall, races } = self;
         let doubt = redial.doubt();
         let dials = redial.racer().filter(|_| races.get()).map(StandbyDials::new);
         races.set(dials.is_some());
-        let patience = carrying.limits.keep_alive;
+        let patience = link_config.limits.keep_alive;
         tokio::select! {
             biased;
-            silent = until_dead(progress, link, &doubt, patience, *settled, races) => *settled = silent,
-            standby = race(stall, progress, link, carrying, dials, races) => redial.stand_by(standby),
+            silent = until_dead(progress, link, &doubt, patience, *replaced_at, races) => *replaced_at = silent,
+            standby = race(stall, progress, link, link_config, dials, races) => redial.stand_by(standby),
             () = redial.watch() => {}
         }
     }
@@ -109,7 +113,7 @@ async fn race(
         }
         let until = match step {
             StallAction::Rest if progress.is_reading() => None,
-            StallAction::Rest => Some(clock::now() + NOT_READING),
+            StallAction::Rest => Some(clock::now() + READ_CHECK_INTERVAL),
             StallAction::Wait(until) => Some(until),
             StallAction::Ping => {
                 outbox.ping();
@@ -137,7 +141,7 @@ async fn race(
         match ended {
             Ok(dialled) => match dialled.welcome.standby {
                 Some(state) if state.is_stuck(progress.bytes(), written) => {
-                    if time::timeout(LAST_CHANCE, comes_alive(progress)).await.is_err() {
+                    if time::timeout(RECOVERY_TIMEOUT, wait_for_bytes(progress)).await.is_err() {
                         carrying.meter.races_won.count();
                         return Some(dialled);
                     }
@@ -175,7 +179,7 @@ fn is_pressing(expects: Expectation) -> bool {
 }
 
 /// Waits until something arrives.
-async fn comes_alive(progress: &ReceiveCounters) {
+async fn wait_for_bytes(progress: &ReceiveCounters) {
     let before = progress.bytes();
     while progress.bytes() == before {
         progress.arrived().await;
@@ -223,7 +227,7 @@ async fn until_dead(
             return Some(received);
         }
         silences += 1;
-        let asks = silences >= SILENCES && settled != Some(received);
+        let asks = silences >= SILENT_PERIODS && settled != Some(received);
         has_answered = asks && doubt.does_endpoint_answer(patience).await;
     }
 }

@@ -31,7 +31,7 @@ impl Route {
     #[inline(always)]
     pub fn with_pick<T>(&self, f: impl FnOnce(Option<&Member>) -> T) -> T {
         let members = self.members.load();
-        let picked = match members.used.as_slice() {
+        let picked = match members.active.as_slice() {
             [] => None,
             [only] if only.is_alive() => Some(only),
             [_] => members.any(),
@@ -44,7 +44,7 @@ impl Route {
     pub(crate) fn other(&self, failed: &[InstanceId]) -> Option<Member> {
         let members = self.members.load();
         let others: Vec<_> =
-            members.used.iter().filter(|member| !failed.contains(&member.instance().id)).collect();
+            members.active.iter().filter(|member| !failed.contains(&member.instance().id)).collect();
         match others.as_slice() {
             [] => None,
             [only] => only.is_ready().then_some(*only),
@@ -56,7 +56,7 @@ impl Route {
     /// Returns whether an instance other than those in `failed` is in use and ready.
     pub(crate) fn has_others(&self, failed: &[InstanceId]) -> bool {
         let is_other = |member: &Member| member.is_ready() && !failed.contains(&member.instance().id);
-        self.members.load().used.iter().any(is_other)
+        self.members.load().active.iter().any(is_other)
     }
 
     /// Waits until there is an instance for a call that has failed at some, and prefers another. Works on any executor.
@@ -97,7 +97,7 @@ impl Route {
             let is_set_aside = outliers.record_failure(instance, clock::now(), fastrand::f64());
             if is_set_aside {
                 self.health.counters.set_aside.count();
-                self.sort(outliers);
+                self.update_active(outliers);
             }
             is_set_aside
         });
@@ -125,7 +125,7 @@ impl Route {
         let works = self.health.change(|outliers| {
             let works = outliers.record_probe(instance, finding, clock::now(), fastrand::f64());
             if works {
-                self.sort(outliers);
+                self.update_active(outliers);
             }
             works
         });

@@ -14,7 +14,7 @@ use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::wire::hello::Hello;
 use tokio::time::{self, Instant};
 
-use crate::client::follow::LONGEST_PAUSE;
+use crate::client::follow::MAX_PAUSE;
 use crate::client::link::Link;
 use crate::client::route::{Member, Route};
 use crate::context::NodeContext;
@@ -24,16 +24,16 @@ use crate::link::reconnect::Reconnector;
 use crate::telemetry::stats::GetStats;
 
 /// The timeout of one attempt to connect.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The interval at which the connector checks whether its route is still held.
-const GLANCE: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The task that keeps one route connected, and ends when nobody holds the route any more.
 #[derive(Clone)]
 pub(crate) struct RouteConnector {
     pub(crate) route: Weak<Route>,
-    pub(crate) premises: Arc<NodeContext>,
+    pub(crate) context: Arc<NodeContext>,
     /// The source of the node's statistics.
     pub(crate) node_stats: WeakRecipient<GetStats>,
 }
@@ -44,7 +44,7 @@ impl RouteConnector {
         tokio::select! {
             biased;
             () = keeping => {}
-            () = self.premises.ending.triggered() => if let Some(route) = self.route.upgrade() {
+            () = self.context.shutdown.triggered() => if let Some(route) = self.route.upgrade() {
                 route.close();
             },
         }
@@ -57,7 +57,7 @@ impl RouteConnector {
             tokio::select! {
                 biased;
                 done = &mut part => return Some(done),
-                () = time::sleep(GLANCE) => if self.route.strong_count() == 0 {
+                () = time::sleep(CHECK_INTERVAL) => if self.route.strong_count() == 0 {
                     return None;
                 },
             }
@@ -68,23 +68,26 @@ impl RouteConnector {
     async fn connect(&self, known: DialTarget<'_>, hello: &Hello) -> Result<Arc<Link>, ConnectError> {
         let DialTarget { addresses, answered, listed } = known;
         let record = self.route.upgrade().map(|route| route.record(hello.instance)).unwrap_or_default();
-        let network = &self.premises.carrying.network;
-        let dialled = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE, &record).await;
+        let network = &self.context.link_config.network;
+        let dialled =
+            dial::dial_listed(network, addresses, listed.clone(), hello, CONNECT_TIMEOUT, &record).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
-                self.premises.discovery.do_send(InstanceVerified { instance, address: dialled.address });
+                self.context.discovery.do_send(InstanceVerified { instance, address: dialled.address });
             }
             (Err(error), Some(instance)) => {
                 let verdict = Verdict::of(error, answered, network);
-                self.premises.discovery.do_send(InstanceUnreachable { instance, verdict });
+                self.context.discovery.do_send(InstanceUnreachable { instance, verdict });
             }
             (_, None) => {}
         }
         let is_foreign = dialled.as_ref().is_err_and(DialError::may_be_other_protocol);
         let opened = match dialled {
             Ok(dialled) => {
-                let redial = Reconnector::new(hello, &dialled, listed, &self.premises.carrying);
-                Link::open(dialled, redial, &self.premises.carrying).await.map_err(|error| error.to_string())
+                let redial = Reconnector::new(hello, &dialled, listed, &self.context.link_config);
+                Link::open(dialled, redial, &self.context.link_config)
+                    .await
+                    .map_err(|error| error.to_string())
             }
             Err(error) => Err(error.to_string()),
         };
@@ -148,6 +151,6 @@ enum LinkUptime {
 
 impl LinkUptime {
     fn since(begun: Instant) -> Self {
-        if begun.elapsed() > LONGEST_PAUSE { Self::Long } else { Self::Shortly }
+        if begun.elapsed() > MAX_PAUSE { Self::Long } else { Self::Shortly }
     }
 }

@@ -14,9 +14,9 @@ use crate::telemetry::counters::CallCounters;
 pub(crate) struct Health {
     state: Mutex<HealthState>,
     /// True while failures of any instance are recorded.
-    is_troubled: AtomicBool,
+    failures_recorded: AtomicBool,
     /// True while an instance is ejected.
-    has_aside: AtomicBool,
+    any_ejected: AtomicBool,
     pub(crate) counters: CallCounters,
 }
 
@@ -33,8 +33,8 @@ impl Default for Health {
         };
         Self {
             state: Mutex::new(state),
-            is_troubled: AtomicBool::new(false),
-            has_aside: AtomicBool::new(false),
+            failures_recorded: AtomicBool::new(false),
+            any_ejected: AtomicBool::new(false),
             counters: CallCounters::default(),
         }
     }
@@ -44,21 +44,21 @@ impl Health {
     /// Returns whether failures of any instance are recorded.
     #[inline]
     pub(crate) fn has_failures(&self) -> bool {
-        self.is_troubled.load(Ordering::Relaxed)
+        self.failures_recorded.load(Ordering::Relaxed)
     }
 
     /// Returns whether an instance is ejected, so that calls may have to probe it.
     #[inline]
     pub(crate) fn has_ejected(&self) -> bool {
-        self.has_aside.load(Ordering::Relaxed)
+        self.any_ejected.load(Ordering::Relaxed)
     }
 
     /// Calls `change` with the outliers, under the lock that protects changes of the members.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Outliers<InstanceId>) -> T) -> T {
         let mut state = self.lock();
         let changed = change(&mut state.outliers);
-        self.is_troubled.store(state.outliers.has_failures(), Ordering::Relaxed);
-        self.has_aside.store(state.outliers.ejected() > 0, Ordering::Relaxed);
+        self.failures_recorded.store(state.outliers.has_failures(), Ordering::Relaxed);
+        self.any_ejected.store(state.outliers.ejected() > 0, Ordering::Relaxed);
         changed
     }
 

@@ -23,7 +23,7 @@ use crate::runtime::backoff::Backoff;
 use crate::runtime::executor::MeshClosed;
 
 /// The longest wait for a publisher that is not connected yet, or is about to go or to come back.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pauses between attempts that no publisher has confirmed.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
@@ -137,8 +137,8 @@ impl SubscriptionTarget {
                 let ready = tokio::select! {
                     biased;
                     ready = route.ready() => ready,
-                    () = context.alarms.sleep_until(until) => return None,
-                    () = context.ending.triggered() => return None,
+                    () = context.timers.sleep_until(until) => return None,
+                    () = context.shutdown.triggered() => return None,
                 };
                 let members = route.members();
                 // A member that has just gone is asked all the same: with nobody to ask, nobody would have confirmed.
@@ -169,7 +169,7 @@ pub async fn establish(
     subscribe: Subscribe,
 ) -> Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeError> {
     let name = target.name();
-    let until = deadline_in(PATIENCE);
+    let until = deadline_in(TIMEOUT);
     let mut pauses = PAUSES;
     let mut last = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
     while let Some(known) = target.known(context, until).await {
@@ -186,9 +186,9 @@ pub async fn establish(
             break;
         }
         tracing::debug!(error = %last, "not subscribed yet; trying again");
-        context.alarms.sleep_until(again).await;
+        context.timers.sleep_until(again).await;
     }
-    if context.ending.is_triggered() {
+    if context.shutdown.is_triggered() {
         return Err(MeshClosed.into());
     }
     Err(last.explained(context, target).await)

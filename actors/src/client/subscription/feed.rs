@@ -39,12 +39,12 @@ use crate::server::publisher::encoded::whole;
 use crate::server::service::Service;
 
 /// The timeout of connecting to a publisher and having the subscription confirmed.
-const PATIENCE: Duration = Duration::from_secs(3);
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The interval at which a publisher that may be waiting for this subscriber is sent an acknowledgement. Otherwise it
 /// would see progress only in what the connection accepts, which for small items comes in such large steps that a slow
 /// subscriber would be mistaken for one that has stopped.
-const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
+const ACK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The reason why a subscription was not established.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +118,7 @@ impl Feed {
         subscribed: &SubscriptionCounters,
     ) -> Result<Self, FeedError> {
         let opening = RemoteFeed::open(instance, listed, hello, subscribe, carrying);
-        let remote = time::timeout(PATIENCE, opening).await.unwrap_or(Err(FeedError::TimedOut))?;
+        let remote = time::timeout(SUBSCRIBE_TIMEOUT, opening).await.unwrap_or(Err(FeedError::TimedOut))?;
         subscribed.add(&remote.link);
         Ok(Self(FeedSource::Remote(Box::new(remote))))
     }
@@ -164,7 +164,8 @@ impl RemoteFeed {
     ) -> Result<Self, FeedError> {
         let (network, addresses) = (&carrying.network, &instance.addresses);
         let record = AttemptRecord::default();
-        let dialling = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE, &record);
+        let dialling =
+            dial::dial_listed(network, addresses, listed.clone(), hello, SUBSCRIBE_TIMEOUT, &record);
         let dialled = dialling.await?;
         let redial = Reconnector::new(hello, &dialled, listed, carrying);
         let round_trip = dialled.round_trip;
@@ -213,10 +214,10 @@ impl RemoteFeed {
             sink,
             arrived: Bytes::new(),
             is_over: false,
-            told: is_waited_for.then(clock::now),
+            last_ack: is_waited_for.then(clock::now),
         };
-        let listening = WatchedFeed { link: &link.0, progress };
-        match run_link(&mut passing, outbox, &mut FeedReconnect { listening, redial, watchdog }).await {
+        let watched = WatchedFeed { link: &link.0, progress };
+        match run_link(&mut passing, outbox, &mut FeedReconnect { watched, redial, watchdog }).await {
             LinkEnd::Over => {}
             LinkEnd::Lost(why) => tracing::debug!(%from, %why, "a subscription was lost"),
             LinkEnd::Broken(error) => tracing::warn!(%from, %error, "a subscription was given up"),
@@ -235,7 +236,7 @@ impl Drop for CloseOnDrop {
 
 /// The source of new connections, and the current connection's watchdog.
 struct FeedReconnect<'a> {
-    listening: WatchedFeed<'a>,
+    watched: WatchedFeed<'a>,
     redial: Reconnector,
     watchdog: Watchdog,
 }
@@ -259,12 +260,12 @@ impl WatchedLink for WatchedFeed<'_> {
 
 impl ConnectionSource for FeedReconnect<'_> {
     async fn watch(&mut self) {
-        self.watchdog.watch(&self.listening, &mut self.redial).await;
+        self.watchdog.watch(&self.watched, &mut self.redial).await;
     }
 
     async fn next(&mut self, received: u64) -> Result<NextConnection, String> {
         let next = self.redial.next(received).await?;
-        self.listening.link.moved(self.redial.address());
+        self.watched.link.set_address(self.redial.address());
         Ok(next)
     }
 }
@@ -279,14 +280,14 @@ struct FeedReader<'a> {
     arrived: Bytes,
     is_over: bool,
     /// The time of the last acknowledgement, if the publisher may be waiting.
-    told: Option<Instant>,
+    last_ack: Option<Instant>,
 }
 
 impl FeedReader<'_> {
     /// Acknowledges the items that have been passed on, if the interval is over.
-    fn tell(&mut self) {
-        if let Some(told) = &mut self.told
-            && clock::now() - *told >= SIGN_OF_LIFE
+    fn acknowledge(&mut self) {
+        if let Some(told) = &mut self.last_ack
+            && clock::now() - *told >= ACK_INTERVAL
         {
             *told = clock::now();
             self.outbox.send_ack(self.incoming.received().take_ack_now());
@@ -307,7 +308,7 @@ impl LinkProtocol for FeedReader<'_> {
             if self.sink.send(self.from, &mut self.arrived).await.is_err() || self.is_over {
                 return Ok(());
             }
-            self.tell();
+            self.acknowledge();
             let (frames, contents) = self.incoming.read_batch(self.outbox).await?;
             if contents.keep_alives > 0 {
                 for (header, _) in Frames::new(&frames) {

@@ -16,16 +16,16 @@ pub(crate) type TopicKey = (ServiceName, Bytes);
 #[derive(Debug)]
 pub(crate) struct LatestItems {
     /// The number of items kept per topic.
-    each: usize,
+    per_topic: usize,
     /// The number of bytes that may wait before the feeds are held back.
-    most_bytes: u64,
-    lines: Mutex<LatestState>,
+    max_bytes: u64,
+    state: Mutex<LatestState>,
     taken: Notify,
 }
 
 #[derive(Debug, Default)]
 struct LatestState {
-    of: HashMap<TopicKey, VecDeque<LatestItem>>,
+    topics: HashMap<TopicKey, VecDeque<LatestItem>>,
     /// The gap before the next item of a publisher.
     gaps: HashMap<ServiceName, GapCounts>,
     bytes: u64,
@@ -62,8 +62,8 @@ impl GapCounts {
 }
 
 impl LatestItems {
-    pub(crate) fn new(each: usize, most_bytes: u64) -> Self {
-        Self { each, most_bytes, lines: Mutex::default(), taken: Notify::new() }
+    pub(crate) fn new(per_topic: usize, max_bytes: u64) -> Self {
+        Self { per_topic, max_bytes, state: Mutex::default(), taken: Notify::new() }
     }
 
     /// Records that `count` items are missing before the next one of a publisher.
@@ -79,8 +79,8 @@ impl LatestItems {
     /// Appends an item to its topic in place of the oldest, if the topic is full; returns whether it was.
     pub(crate) fn replace(&self, of: &TopicKey, frame: &Bytes) -> bool {
         let mut lines = self.lock();
-        let LatestState { of: all, gaps, bytes } = &mut *lines;
-        let Some(line) = all.get_mut(of).filter(|line| line.len() >= self.each) else { return false };
+        let LatestState { topics: all, gaps, bytes } = &mut *lines;
+        let Some(line) = all.get_mut(of).filter(|line| line.len() >= self.per_topic) else { return false };
         line.push_back(LatestItem { frame: frame.clone(), gaps: gaps.remove(&of.0).unwrap_or_default() });
         *bytes += frame.len() as u64;
         if let Some(oldest) = line.pop_front()
@@ -97,9 +97,9 @@ impl LatestItems {
     /// Appends an item to its topic, if that is not full; returns whether it was added.
     pub(crate) fn add(&self, of: &TopicKey, frame: &Bytes) -> bool {
         let mut lines = self.lock();
-        let LatestState { of: all, gaps, bytes } = &mut *lines;
+        let LatestState { topics: all, gaps, bytes } = &mut *lines;
         let line = all.entry(of.clone()).or_default();
-        let is_wanted = line.len() < self.each;
+        let is_wanted = line.len() < self.per_topic;
         if is_wanted {
             line.push_back(LatestItem { frame: frame.clone(), gaps: gaps.remove(&of.0).unwrap_or_default() });
             *bytes += frame.len() as u64;
@@ -110,10 +110,10 @@ impl LatestItems {
     /// Takes the first item of a topic, and the gap before it as whole frames, which may be empty.
     pub(crate) fn take(&self, of: &TopicKey) -> Option<(Bytes, Bytes)> {
         let mut lines = self.lock();
-        let line = lines.of.get_mut(of)?;
+        let line = lines.topics.get_mut(of)?;
         let LatestItem { frame, gaps } = line.pop_front()?;
         if line.is_empty() {
-            lines.of.remove(of);
+            lines.topics.remove(of);
         }
         lines.bytes -= frame.len() as u64;
         drop(lines);
@@ -125,7 +125,7 @@ impl LatestItems {
     pub(crate) async fn room(&self) {
         loop {
             let taken = self.taken.notified();
-            if self.lock().bytes <= self.most_bytes {
+            if self.lock().bytes <= self.max_bytes {
                 return;
             }
             taken.await;
@@ -134,6 +134,6 @@ impl LatestItems {
 
     /// The state stays consistent after a panic: every change is one operation.
     fn lock(&self) -> MutexGuard<'_, LatestState> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

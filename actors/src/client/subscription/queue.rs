@@ -26,7 +26,7 @@ const AHEAD: usize = 2;
 const AHEAD_NEWEST: usize = 16;
 
 /// The upper limit of those, however many the subscriber wants.
-const MOST_NEWEST: usize = 1 << 16;
+const MAX_NEWEST: usize = 1 << 16;
 
 /// An event for a subscriber.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,9 +71,9 @@ pub struct EventQueue {
     waiting: mpsc::Receiver<(ServiceName, Queued)>,
     newest: Option<Arc<LatestItems>>,
     /// The batch being taken: its publisher, its frames, and the position of the next one.
-    taking: Option<(ServiceName, Bytes, usize)>,
+    current: Option<(ServiceName, Bytes, usize)>,
     /// The frames of the same publisher that come after it, if it consists of the gap before them.
-    after: Option<Bytes>,
+    following: Option<Bytes>,
     /// The topic of the item taken last, which often is that of the next one.
     topic: Option<Topic>,
 }
@@ -83,14 +83,14 @@ pub(crate) fn pair(policy: Policy) -> (EventSink, EventQueue) {
     let (ahead, newest) = match policy.keep {
         Keep::DropOldest | Keep::Wait => (AHEAD, None),
         Keep::Last { items } => {
-            let each = (items as usize).clamp(1, MOST_NEWEST);
+            let each = (items as usize).clamp(1, MAX_NEWEST);
             let newest = LatestItems::new(each, policy.bytes);
-            ((AHEAD_NEWEST * each).min(MOST_NEWEST), Some(Arc::new(newest)))
+            ((AHEAD_NEWEST * each).min(MAX_NEWEST), Some(Arc::new(newest)))
         }
     };
     let (sender, receiver) = mpsc::channel(ahead);
     let sink = EventSink { waiting: sender, newest: newest.clone() };
-    (sink, EventQueue { waiting: receiver, newest, taking: None, after: None, topic: None })
+    (sink, EventQueue { waiting: receiver, newest, current: None, following: None, topic: None })
 }
 
 impl EventSink {
@@ -126,7 +126,7 @@ impl EventSink {
                 }
                 (FrameKind::Gap, _, Some((count, reason))) => newest.miss(from, count, reason),
                 (kind, ..) if kind.is_keep_alive() => {}
-                _ => broken(from),
+                _ => warn_malformed(from),
             }
             frames.advance(length);
             // A publisher that never pauses must not keep the subscriber from running.
@@ -202,14 +202,14 @@ impl EventQueue {
         take: impl FnOnce(&ServiceName, Event<'_>) -> T,
     ) -> Poll<Option<T>> {
         loop {
-            while let Some((from, frames, at)) = &mut self.taking {
+            while let Some((from, frames, at)) = &mut self.current {
                 let mut rest = Frames::new(&frames[*at..]);
                 let Some((header, payload)) = rest.next() else { break };
                 *at = frames.len() - rest.remaining();
                 // Each event is handled where it is found, so that the path of an item is straight.
                 if header.kind == FrameKind::News
                     && let Some((topic, bytes)) = news::read_item(payload)
-                    && let Some(topic) = known(&mut self.topic, topic)
+                    && let Some(topic) = parse_topic(&mut self.topic, topic)
                 {
                     let encoding = frame::encoding(header.flags, frame::BINCODE);
                     let item = Event::Item { topic, encoding, bytes, source: frames };
@@ -230,21 +230,21 @@ impl EventQueue {
     /// Begins to take the next entry, once the one before is used up; `None` when nothing will come.
     #[inline(never)]
     fn poll_more(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<(), PublisherGone>>> {
-        if let Some((_, frames, at)) = &mut self.taking
-            && let Some(after) = self.after.take()
+        if let Some((_, frames, at)) = &mut self.current
+            && let Some(after) = self.following.take()
         {
             (*frames, *at) = (after, 0);
             return Poll::Ready(Some(Ok(())));
         }
-        self.taking = None;
+        self.current = None;
         let Some((from, waiting)) = ready!(self.waiting.poll_recv(task)) else { return Poll::Ready(None) };
         match waiting {
-            Queued::Frames(frames) => self.taking = Some((from, frames, 0)),
+            Queued::Frames(frames) => self.current = Some((from, frames, 0)),
             Queued::Newest(topic) => {
                 let of = (from, topic);
                 if let Some((frame, gaps)) = self.newest.as_ref().and_then(|newest| newest.take(&of)) {
-                    self.taking = Some((of.0, gaps, 0));
-                    self.after = Some(frame);
+                    self.current = Some((of.0, gaps, 0));
+                    self.following = Some(frame);
                 }
             }
             Queued::Lost => return Poll::Ready(Some(Err(PublisherGone(from)))),
@@ -254,7 +254,7 @@ impl EventQueue {
 
     /// The number of batches that wait.
     pub fn len(&self) -> usize {
-        self.waiting.len() + usize::from(self.taking.is_some())
+        self.waiting.len() + usize::from(self.current.is_some())
     }
 
     /// Returns whether no batch waits.
@@ -265,7 +265,7 @@ impl EventQueue {
 
 /// Returns the topic with this text, reusing `last` if it is the same; `None` if the text is not a valid topic.
 #[inline]
-fn known<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
+fn parse_topic<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
     if last.as_ref().is_none_or(|last| last.as_bytes() != text) {
         *last = Some(Topic::new(std::str::from_utf8(text).ok()?).ok()?);
     }
@@ -277,7 +277,7 @@ fn known<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
 fn gap(from: &ServiceName, kind: FrameKind, payload: &[u8]) -> Option<(u64, GapReason)> {
     match (kind, news::read_gap(payload)) {
         (FrameKind::Gap, Some(gap)) => return Some(gap),
-        (FrameKind::Gap | FrameKind::News, _) => broken(from),
+        (FrameKind::Gap | FrameKind::News, _) => warn_malformed(from),
         // Nothing else belongs here, and nothing else is worth losing items for.
         _ => {}
     }
@@ -285,7 +285,7 @@ fn gap(from: &ServiceName, kind: FrameKind, payload: &[u8]) -> Option<(u64, GapR
 }
 
 #[cold]
-fn broken(from: &ServiceName) {
+fn warn_malformed(from: &ServiceName) {
     tracing::warn!(%from, "dropped a malformed item or gap");
 }
 

@@ -81,7 +81,7 @@ impl FeedLink {
     }
 
     /// Notes a new connection to this address.
-    pub(crate) fn moved(&self, address: SocketAddr) {
+    pub(crate) fn set_address(&self, address: SocketAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
 

@@ -6,18 +6,18 @@ use std::time::Duration;
 use meshzero_proto::diagnosis::Sought;
 use meshzero_proto::diagnosis::absence::is_refusal;
 
-use super::{LOOK_AGAIN, names};
+use super::{POLL_INTERVAL, names};
 use crate::context::NodeContext;
 use crate::discovery::report::{DiscoveryReport, UnansweredInstance};
 use crate::discovery::{GetReport, RepeatQueries};
 use crate::runtime::clock;
 
 /// The age up to which a reply needs no other.
-const FRESH: Duration = Duration::from_secs(1);
+const MAX_AGE: Duration = Duration::from_secs(1);
 /// The longest wait for replies; they take milliseconds.
-const PATIENCE: Duration = Duration::from_millis(120);
+const TIMEOUT: Duration = Duration::from_millis(120);
 /// The most names that are queried.
-const MOST: usize = 8;
+const MAX_NAMES: usize = 8;
 
 /// Returns the report with replies as young as the refusals, as far as there are any.
 ///
@@ -34,12 +34,12 @@ pub(super) async fn with_replies(
     if refusing.is_empty() || !context.config.network.has_multicast() {
         return report;
     }
-    let until = clock::now() + PATIENCE;
-    if context.ask_discovery(RepeatQueries(refusing.into_iter().take(MOST).collect())).await.is_err() {
+    let until = clock::now() + TIMEOUT;
+    if context.ask_discovery(RepeatQueries(refusing.into_iter().take(MAX_NAMES).collect())).await.is_err() {
         return report;
     }
     while report.unanswered.iter().any(|known| is_open(&known)) && clock::now() < until {
-        context.alarms.sleep_until(Some(clock::now() + LOOK_AGAIN)).await;
+        context.timers.sleep_until(Some(clock::now() + POLL_INTERVAL)).await;
         match context.ask_discovery(GetReport).await {
             Ok(now) => report = now,
             Err(_) => return report,
@@ -50,6 +50,6 @@ pub(super) async fn with_replies(
 
 /// Returns whether an endpoint refuses connections, and its process has not replied lately.
 fn is_open(known: &UnansweredInstance) -> bool {
-    known.replied_ago.is_none_or(|ago| ago > FRESH)
+    known.replied_ago.is_none_or(|ago| ago > MAX_AGE)
         && known.attempts.iter().any(|attempt| is_refusal(&attempt.outcome))
 }

@@ -36,16 +36,16 @@ pub(super) async fn gather(
     interfaces: &Interfaces,
     addresses: Vec<SocketAddr>,
 ) -> Option<HostState> {
-    let permit = Arc::clone(&context.looking).acquire_owned().await.ok()?;
+    let permit = Arc::clone(&context.diagnosis_permit).acquire_owned().await.ok()?;
     let interfaces = interfaces.clone();
     let look = move || {
         let _permit = permit;
-        look(&interfaces, &addresses)
+        examine(&interfaces, &addresses)
     };
     detached("meshzero-diagnosis", look).await.ok()
 }
 
-fn look(choice: &Interfaces, addresses: &[SocketAddr]) -> HostState {
+fn examine(choice: &Interfaces, addresses: &[SocketAddr]) -> HostState {
     let interfaces = network::interfaces(choice);
     let routes = addresses
         .iter()
@@ -61,6 +61,6 @@ fn look(choice: &Interfaces, addresses: &[SocketAddr]) -> HostState {
         neighbours: neighbours::table(),
         gateways: routers::all(),
         routes,
-        surroundings: surroundings::look(),
+        surroundings: surroundings::read(),
     }
 }

@@ -26,15 +26,15 @@ use crate::runtime::clock;
 use host::{HostState, gather};
 
 /// The longest delay of a caller whose deadline has passed, for the diagnosis; a millisecond is usual.
-const PATIENCE: Duration = Duration::from_millis(250);
+const TIMEOUT: Duration = Duration::from_millis(250);
 /// The time that the endpoints of a list have to answer, and that of the first ones of each node of a long list; a
 /// millisecond is usual. The former covers a first packet that is lost and repeated after a second.
-const ANSWERS: Duration = Duration::from_millis(1_300);
-const FIRST_ANSWERS: Duration = Duration::from_millis(250);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_300);
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 /// The interval at which answers and replies are checked.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The most addresses that are examined, so that a host with a thousand addresses does not cause a thousand lookups.
-const MOST_ADDRESSES: usize = 32;
+const MAX_ADDRESSES: usize = 32;
 
 /// Finds out why `attempts` to reach a service failed. Takes a few milliseconds, and 250 at most.
 ///
@@ -51,14 +51,14 @@ pub(crate) async fn of_attempts(context: &NodeContext, service: &str, attempts: 
 /// # Cancel safety
 /// This function is cancel safe.
 pub async fn of_answering(context: &NodeContext, filter: &Filter) -> Reachability {
-    let VerifyProgress { answered, asked, open, hidden, .. } = prove(context, filter).await;
+    let VerifyProgress { answered, asked, open, hidden, .. } = probe_endpoints(context, filter).await;
     let Ok(report) = context.ask_discovery(GetReport).await else { return Reachability::default() };
     let unanswering = match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
         true => of_list(context, filter).await.unanswering,
         false => Vec::new(),
     };
     let silent = asked.into_iter().filter(|asked| !open.contains(asked)).collect();
-    Reachability { unanswering, hidden: said(context, hidden), answered, silent }
+    Reachability { unanswering, hidden: hidden_finding(context, hidden), answered, silent }
 }
 
 /// Returns the number of services of `filter` that are known and not listed; `None` if there are none, or the mesh has
@@ -67,27 +67,28 @@ pub async fn of_answering(context: &NodeContext, filter: &Filter) -> Reachabilit
 /// # Cancel safety
 /// This function is cancel safe.
 pub async fn of_hidden(context: &NodeContext, filter: &Filter) -> Option<HiddenServices> {
-    said(context, context.ask_discovery(CountHidden(filter.clone())).await.ok()?)
+    hidden_finding(context, context.ask_discovery(CountHidden(filter.clone())).await.ok()?)
 }
 
-fn said(context: &NodeContext, services: usize) -> Option<HiddenServices> {
+fn hidden_finding(context: &NodeContext, services: usize) -> Option<HiddenServices> {
     let finding = hidden_services(services, context.limits().instances_per_node)?;
     Some(HiddenServices { services, finding })
 }
 
 /// Probes the endpoints of the services of `filter` that have not answered lately, and waits for their answers.
-async fn prove(context: &NodeContext, filter: &Filter) -> VerifyProgress {
+async fn probe_endpoints(context: &NodeContext, filter: &Filter) -> VerifyProgress {
     let begun = clock::now();
     let mut so_far = VerifyProgress::default();
     loop {
         let passed = clock::now() - begun;
-        let prove = VerifyInstances { filter: filter.clone(), so_far, further: passed >= FIRST_ANSWERS };
+        let prove =
+            VerifyInstances { filter: filter.clone(), so_far, further: passed >= FIRST_ANSWER_TIMEOUT };
         let Ok(proving) = context.ask_discovery(prove).await else { return VerifyProgress::default() };
-        if proving.open.is_empty() || passed >= ANSWERS {
+        if proving.open.is_empty() || passed >= ANSWER_TIMEOUT {
             return proving;
         }
         so_far = proving;
-        context.alarms.sleep_until(Some(clock::now() + LOOK_AGAIN)).await;
+        context.timers.sleep_until(Some(clock::now() + POLL_INTERVAL)).await;
     }
 }
 
@@ -132,7 +133,7 @@ pub(crate) async fn of(
     tokio::select! {
         biased;
         diagnosis = asked => diagnosis,
-        () = context.alarms.sleep_until(clock::now().checked_add(PATIENCE)) => Diagnosis::default(),
+        () = context.timers.sleep_until(clock::now().checked_add(TIMEOUT)) => Diagnosis::default(),
     }
 }
 
@@ -197,7 +198,7 @@ fn addresses(endpoints: &[TriedEndpoint], report: &DiscoveryReport) -> Vec<Socke
     let tried = endpoints.iter().flat_map(|endpoint| &endpoint.attempts).chain(of_peers);
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for attempt in tried {
-        if addresses.len() < MOST_ADDRESSES && !addresses.contains(&attempt.address) {
+        if addresses.len() < MAX_ADDRESSES && !addresses.contains(&attempt.address) {
             addresses.push(attempt.address);
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
             let chosen = choice.includes(name, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
             (InterfaceSeen { name: name.clone(), chosen, ..InterfaceSeen::default() }, None)
         });
-        look(&sysfs::interface(name), seen);
+        read_interface(&sysfs::interface(name), seen);
     }
     let numbered = |(seen, index)| InterfaceSeen { index, ..seen };
     Some(named.into_values().map(numbered).collect())
@@ -66,7 +66,7 @@ fn files_of_this_network(known: &BTreeMap<String, (InterfaceSeen, Option<u32>)>)
     (listed == own && named.into_iter().all(same)).then_some(own)
 }
 
-fn look(files: &Path, seen: &mut InterfaceSeen) {
+fn read_interface(files: &Path, seen: &mut InterfaceSeen) {
     let flags = number(files, "flags", 16);
     seen.up = flags.map(|flags| flags & IFF_UP != 0);
     seen.multicast = flags.map(|flags| flags & IFF_MULTICAST != 0);

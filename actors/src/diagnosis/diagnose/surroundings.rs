@@ -7,7 +7,7 @@ use std::path::Path;
 use meshzero_proto::diagnosis::{HostFirewall, Surroundings};
 
 /// Reads the files.
-pub(super) fn look() -> Surroundings {
+pub(super) fn read() -> Surroundings {
     if !cfg!(target_os = "linux") {
         return Surroundings::default();
     }

@@ -15,14 +15,14 @@ pub(crate) struct MessageBatch<'a> {
     service: &'a str,
     delivery: &'a mut Delivery,
     batch: ReplyBatch<'a>,
-    /// The number of messages that have been handled, counted up to `turn`.
+    /// The number of messages that have been handled, counted up to `limit`.
     handled: &'a mut u64,
-    turn: u64,
+    limit: u64,
     slot: usize,
     now: Instant,
     is_first: bool,
     /// The span of the message that is being handled, if it is part of a trace.
-    handling: Option<HandlerSpan>,
+    span: Option<HandlerSpan>,
 }
 
 impl<'a> MessageBatch<'a> {
@@ -31,42 +31,42 @@ impl<'a> MessageBatch<'a> {
         delivery: &'a mut Delivery,
         batch: ReplyBatch<'a>,
         handled: &'a mut u64,
-        turn: u64,
+        limit: u64,
     ) -> Self {
         Self {
             service,
             delivery,
             batch,
             handled,
-            turn,
+            limit,
             slot: 0,
             now: clock::now(),
             is_first: true,
-            handling: None,
+            span: None,
         }
     }
 
     /// Continues with the next run, and returns the number of its handler; `None` when the turn is over, or no message
     /// is left.
     pub(crate) fn slot(&mut self) -> Option<usize> {
-        self.slot = self.delivery.slot().filter(|_| *self.handled < self.turn)?;
+        self.slot = self.delivery.slot().filter(|_| *self.handled < self.limit)?;
         Some(self.slot)
     }
 
     /// Returns the next message of this run, which counts as being handled until this is called again.
     #[inline(always)]
     pub(crate) fn next(&mut self, known: &HandlerContext<'_>) -> Option<IncomingMessage<'_>> {
-        if self.handling.is_some() {
-            self.leave();
+        if self.span.is_some() {
+            self.end_span();
         }
-        if *self.handled >= self.turn {
+        if *self.handled >= self.limit {
             return None;
         }
         // Requests have deadlines, and each handler may have taken a while.
         if self.delivery.has_requests() && !std::mem::take(&mut self.is_first) {
             self.now = clock::now();
         }
-        let (service, handling) = (self.service, &mut self.handling);
+        let (service, handling) = (self.service, &mut self.span);
         let out = self.batch.frames(self.now);
         let arrived = self.delivery.next(Some(self.slot), self.now, out, |context| {
             *handling = Some(HandlerSpan::begin(context, service, known.name));
@@ -79,7 +79,7 @@ impl<'a> MessageBatch<'a> {
     /// Skips the messages of this run.
     #[cold]
     pub(crate) fn skip(&mut self) {
-        while *self.handled < self.turn
+        while *self.handled < self.limit
             && self.delivery.next(Some(self.slot), self.now, self.batch.frames(self.now), |_| {}).is_some()
         {
             *self.handled += 1;
@@ -88,7 +88,7 @@ impl<'a> MessageBatch<'a> {
 
     /// Ends the span of the message that was handled.
     #[cold]
-    fn leave(&mut self) {
-        self.handling = None;
+    fn end_span(&mut self) {
+        self.span = None;
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct HandlerContext<'a> {
     pub(crate) name: &'a TypeName,
     pub(crate) decoding: &'a DecodeContext,
     /// Cloned for each message that its handler finishes later.
-    pub(crate) begun: &'a HandlerInProgress,
+    pub(crate) in_progress: &'a HandlerInProgress,
 }
 
 impl HandlerContext<'_> {

@@ -14,7 +14,7 @@ pub(crate) enum HandlerOutput<A: Actor, M: NetMessage> {
     Future(ResponseFuture<M::Result>),
     ActorFuture(ResponseActFuture<A, M::Result>),
     /// Any other response, which replies in actix's own way.
-    Told(oneshot::Receiver<M::Result>),
+    Channel(oneshot::Receiver<M::Result>),
 }
 
 /// Calls the handler. The usual kinds of response are taken as they are, which saves a channel per message, and for
@@ -42,7 +42,7 @@ where
     if let Some(response) = response {
         response.handle(context, Some(tell));
     }
-    HandlerOutput::Told(told)
+    HandlerOutput::Channel(told)
 }
 
 /// Takes the response if it is a `T`.

@@ -37,7 +37,7 @@ pub(crate) struct ActorDriver<A: Actor> {
 struct MessageHandler<A: Actor> {
     name: TypeName,
     calls: HandlerFns<A>,
-    begun: HandlerInProgress,
+    in_progress: HandlerInProgress,
 }
 
 /// The messages in progress. They outlive the actor: after a panic, the next one continues with the rest.
@@ -72,7 +72,7 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
         let table = handlers.iter().map(|handler| MessageHandler {
             name: handler.name.clone(),
             calls: handler.calls,
-            begun: HandlerInProgress::default(),
+            in_progress: HandlerInProgress::default(),
         });
         Self { inbox, table: table.collect(), decoding, work: Rc::default() }
     }
@@ -110,7 +110,7 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
                 add(name, 1);
             }
         }
-        self.table.iter().for_each(|row| add(&row.name, row.begun.count()));
+        self.table.iter().for_each(|row| add(&row.name, row.in_progress.count()));
         if let Some(tell) = tell {
             // Fails if nobody waits any more.
             let _ = tell.send(tally);
@@ -143,13 +143,13 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for ActorDriver<A> {
                 is_asleep = matches!(next, InboxPoll::Last(_));
                 match next {
                     InboxPoll::Job(job) | InboxPoll::Last(job) => {
-                        self.take_up(job, &mut work, actor, context)
+                        self.start_job(job, &mut work, actor, context)
                     }
                     InboxPoll::Empty => return Poll::Pending,
                     InboxPoll::Closed => return Poll::Ready(()),
                 }
             }
-            self.go_on(&mut work, turn, actor, context);
+            self.run_delivery(&mut work, turn, actor, context);
             // A handler may have made the context wait (`AtomicResponse`) or stop; the rest comes afterwards.
             if context.waiting() {
                 return Poll::Pending;
@@ -162,9 +162,9 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for ActorDriver<A> {
 
 impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
     /// Handles messages from one connection, and sends the replies together.
-    fn go_on(&self, work: &mut InProgress, turn: u64, actor: &mut A, context: &mut A::Context) {
+    fn run_delivery(&self, work: &mut InProgress, turn: u64, actor: &mut A, context: &mut A::Context) {
         let InProgress { delivery: Some(delivery), handled, answers } = work else { return };
-        let batch = ReplyBatch::new(delivery.answers(), answers);
+        let batch = ReplyBatch::new(delivery.responder(), answers);
         let mut run = MessageBatch::new(self.inbox.service(), delivery, batch, handled, turn);
         while !context.waiting()
             && let Some(slot) = run.slot()
@@ -176,18 +176,18 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
             }
         }
         drop(run);
-        drop(delivery.places());
+        drop(delivery.take_permits());
         if delivery.left() == 0 {
             work.delivery = None;
         }
     }
 
     fn known<'a>(&'a self, row: &'a MessageHandler<A>) -> HandlerContext<'a> {
-        HandlerContext { name: &row.name, decoding: &self.decoding, begun: &row.begun }
+        HandlerContext { name: &row.name, decoding: &self.decoding, in_progress: &row.in_progress }
     }
 
     /// Handles a single message, or prepares a delivery.
-    fn take_up(&self, job: Job<A>, work: &mut InProgress, actor: &mut A, context: &mut A::Context) {
+    fn start_job(&self, job: Job<A>, work: &mut InProgress, actor: &mut A, context: &mut A::Context) {
         match job {
             Job::Delivery(delivery) => work.delivery = Some(delivery),
             Job::Local(_, call) => {

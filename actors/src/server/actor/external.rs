@@ -24,21 +24,21 @@ pub struct ExternalActor<A: Actor> {
     table: Box<[MailboxHandler<A>]>,
     decoding: DecodeContext,
     /// The thread on which handled messages are completed.
-    home: Executor,
+    executor: Executor,
     closed: AtomicBool,
     /// Notified when a message found the actor stopped.
-    found_gone: Notify,
+    found_stopped: Notify,
 }
 
 /// The interval at which an idle actor is checked: actix does not report that an actor has stopped.
-const LOOK_AFTER: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The functions that put messages of one type into the mailbox.
 struct MailboxHandler<A: Actor> {
     name: TypeName,
-    begun: HandlerInProgress,
-    post: ForwardFn<A>,
-    hold: DecodeFn<A>,
+    in_progress: HandlerInProgress,
+    forward: ForwardFn<A>,
+    decode_held: DecodeFn<A>,
 }
 
 impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
@@ -46,16 +46,16 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
         addr: Addr<A>,
         handlers: &[Registration<A>],
         decoding: DecodeContext,
-        home: Executor,
+        executor: Executor,
     ) -> Self {
         let table = handlers.iter().map(|handler| MailboxHandler {
             name: handler.name.clone(),
-            begun: HandlerInProgress::default(),
-            post: handler.post,
-            hold: handler.hold,
+            in_progress: HandlerInProgress::default(),
+            forward: handler.forward,
+            decode_held: handler.decode_held,
         });
         let table = table.collect();
-        Self { addr, table, decoding, home, closed: AtomicBool::new(false), found_gone: Notify::new() }
+        Self { addr, table, decoding, executor, closed: AtomicBool::new(false), found_stopped: Notify::new() }
     }
 
     /// Waits until the actor has stopped, and then calls `stopped`: at once if a message finds it stopped, else within
@@ -72,14 +72,14 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
                 return stopped();
             }
             // Notified or not, the actor is checked again.
-            let _ = tokio::time::timeout(LOOK_AFTER, foreign.found_gone.notified()).await;
+            let _ = tokio::time::timeout(CHECK_INTERVAL, foreign.found_stopped.notified()).await;
         }
     }
 
     /// Returns whether messages can enter, and wakes the check if the actor has stopped.
     fn accepts(&self) -> bool {
         if !self.addr.connected() {
-            self.found_gone.notify_one();
+            self.found_stopped.notify_one();
             return false;
         }
         !self.closed.load(Ordering::Acquire)
@@ -99,20 +99,25 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
         // A mailbox is first in, first out: when the last tell has been handled, so have those before it. The last one
         // that decodes is found first, and the others are then sent without waiting for their completion.
         let mut last = delivery.last_tell(|slot, payload, encoding| {
-            self.table.get(slot).and_then(|way| (way.hold)(payload, encoding, &self.decoding.limits))
+            self.table.get(slot).and_then(|way| (way.decode_held)(payload, encoding, &self.decoding.limits))
         });
-        let answers = Arc::clone(delivery.answers());
+        let answers = Arc::clone(delivery.responder());
         let mut frames = Vec::new();
         let mut batch = ReplyBatch::new(&answers, &mut frames);
         let now = clock::now();
         // A trace ends here: the actor's own mailbox has no room for it.
         while let Some(arrived) = delivery.next(None, now, batch.frames(now), |_| {}) {
-            let after = arrived.after;
+            let after = arrived.following;
             if let Some((_, held)) = last.take_if(|(last, _)| *last == after) {
-                actix::spawn(held(&self.addr, arrived.place.keep_all(after)));
-            } else if let Some(MailboxHandler { name, begun, post, .. }) = self.table.get(arrived.slot) {
-                let finish =
-                    post(&self.addr, arrived, &HandlerContext { name, decoding: &self.decoding, begun });
+                actix::spawn(held(&self.addr, arrived.permit.detach_all(after)));
+            } else if let Some(MailboxHandler { name, in_progress, forward, .. }) =
+                self.table.get(arrived.slot)
+            {
+                let finish = forward(
+                    &self.addr,
+                    arrived,
+                    &HandlerContext { name, decoding: &self.decoding, in_progress },
+                );
                 finish.map(actix::spawn);
             }
         }
@@ -122,16 +127,16 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
         if !self.accepts() {
             return inbound.reject_draining();
         }
-        if let Some(MailboxHandler { name, begun, post, .. }) = self.table.get(slot)
+        if let Some(MailboxHandler { name, in_progress, forward, .. }) = self.table.get(slot)
             && inbound.is_due(clock::now())
         {
             let payload = std::mem::take(&mut inbound.payload);
             let arrived = IncomingMessage::alone(slot, &payload, inbound);
             if let Some(finish) =
-                post(&self.addr, arrived, &HandlerContext { name, decoding: &self.decoding, begun })
+                forward(&self.addr, arrived, &HandlerContext { name, decoding: &self.decoding, in_progress })
             {
                 // If the thread has ended, the reply is dropped, and the caller is notified.
-                let _ = self.home.spawn(move || finish);
+                let _ = self.executor.spawn(move || finish);
             }
         }
     }
@@ -143,7 +148,7 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
     /// Messages in the mailbox stay there: it belongs to the program.
     fn abandon(&self, tell: oneshot::Sender<CountsByType>) {
         self.close();
-        let begun = self.table.iter().map(|way| (way.name.to_string(), way.begun.count()));
+        let begun = self.table.iter().map(|way| (way.name.to_string(), way.in_progress.count()));
         // Fails if nobody waits any more.
         let _ = tell.send(begun.filter(|(_, count)| *count > 0).collect());
     }

@@ -19,7 +19,7 @@ use crate::server::actor::batch::MessageBatch;
 use crate::server::actor::decoding::HandlerContext;
 use crate::server::actor::dispatch::{HandlerOutput, dispatch};
 use crate::server::actor::inbox::Inbox;
-use crate::server::actor::local::{AnyLocalEntry, LocalEntry, MailboxEntry, inbox_door};
+use crate::server::actor::local::{AnyLocalEntry, LocalEntry, MailboxEntry, inbox_entry};
 use crate::server::request::delivery::{HeldPermits, IncomingMessage, MessagePermit};
 use crate::server::request::in_progress::HandlerInProgress;
 use crate::server::request::inbound::{InboundMessage, ReplyTo};
@@ -36,13 +36,13 @@ pub struct Registration<A: Actor> {
     /// Decodes and handles inside the actor's own context.
     pub(crate) calls: HandlerFns<A>,
     /// Decodes and sends through the mailbox of an actor that the user runs.
-    pub(crate) post: ForwardFn<A>,
+    pub(crate) forward: ForwardFn<A>,
     /// Decodes a message without a reply, to be sent so that its completion is observed.
-    pub(crate) hold: DecodeFn<A>,
+    pub(crate) decode_held: DecodeFn<A>,
     /// Creates the local entry through the inbox.
-    pub(crate) inbox_door: fn(&Arc<Inbox<A>>) -> AnyLocalEntry,
+    pub(crate) inbox_entry: fn(&Arc<Inbox<A>>) -> AnyLocalEntry,
     /// Creates the local entry through the mailbox.
-    pub(crate) mailbox_door: fn(&Addr<A>) -> AnyLocalEntry,
+    pub(crate) mailbox_entry: fn(&Addr<A>) -> AnyLocalEntry,
 }
 
 /// The functions that decode messages and call their handler, until the context waits.
@@ -106,10 +106,10 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             reply: codec::type_info::<M::Result>(),
             documented: None,
             calls: HandlerFns { run: run::<A, M>, alone: call::<A, M> },
-            post: forward::<A, M>,
-            hold: decode_held::<A, M>,
-            inbox_door: inbox_door::<A, M>,
-            mailbox_door: |addr| {
+            forward: forward::<A, M>,
+            decode_held: decode_held::<A, M>,
+            inbox_entry: inbox_entry::<A, M>,
+            mailbox_entry: |addr| {
                 Box::new(LocalEntry::<M>::Mailbox(MailboxEntry::new(addr.clone().recipient())))
             },
         }
@@ -127,7 +127,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
     where
         A: Handler<RawMessage>,
     {
-        Self::owing::<M, RawMessage>(name)
+        Self::self_replying::<M, RawMessage>(name)
     }
 
     /// Registers an actor that receives messages called `name` as a [`Call`], with the channel for the reply.
@@ -135,10 +135,10 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
     where
         A: Handler<Call<M>>,
     {
-        Self::owing::<M, Call<M>>(name)
+        Self::self_replying::<M, Call<M>>(name)
     }
 
-    fn owing<M: NetMessage, T: SelfReplying>(name: TypeName) -> Self
+    fn self_replying<M: NetMessage, T: SelfReplying>(name: TypeName) -> Self
     where
         A: Handler<T>,
     {
@@ -157,16 +157,16 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
                 },
                 alone: hand_over::<A, T>,
             },
-            post: |addr, arrived, known| {
+            forward: |addr, arrived, known| {
                 if let Some(message) = T::of(arrived, known) {
                     addr.do_send(message);
                 }
                 None
             },
-            hold: |_, _, _| None,
+            decode_held: |_, _, _| None,
             // Not a typed entry, so that callers in this process encode as well.
-            inbox_door: |_| Box::new(()),
-            mailbox_door: |_| Box::new(()),
+            inbox_entry: |_| Box::new(()),
+            mailbox_entry: |_| Box::new(()),
         }
     }
 
@@ -198,10 +198,10 @@ impl<M: NetMessage> SelfReplying for Call<M> {
         match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
             Ok(message) => {
                 let inbound = InboundMessage { payload: Bytes::new(), ..arrived.into_inbound()? };
-                Some(Self::new(message, inbound, known.begun.clone()))
+                Some(Self::new(message, inbound, known.in_progress.clone()))
             }
             Err(error) => {
-                known.undecodable(&error, arrived.due);
+                known.undecodable(&error, arrived.reply);
                 None
             }
         }
@@ -244,37 +244,38 @@ fn call<A, M>(
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    let IncomingMessage { payload, encoding, due, place, source, .. } = arrived;
+    let IncomingMessage { payload, encoding, reply, permit, source, .. } = arrived;
     let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
         Ok(message) => message,
-        Err(error) => return known.undecodable(&error, due),
+        Err(error) => return known.undecodable(&error, reply),
     };
     match dispatch(actor, context, message) {
         HandlerOutput::Now(result) => {
-            if let Some(due) = due {
+            if let Some(due) = reply {
                 due.send(&result);
             }
         }
-        HandlerOutput::Future(future) => answer_later(due, place, known.begun.clone(), future),
+        HandlerOutput::Future(future) => answer_later(reply, permit, known.in_progress.clone(), future),
         HandlerOutput::ActorFuture(future) => {
             let future = trace::keep_with_actor(future);
-            let (reply, unfinished) = (due.and_then(ReplySlot::later), (place.keep(), known.begun.clone()));
+            let (reply, unfinished) =
+                (reply.and_then(ReplySlot::later), (permit.detach(), known.in_progress.clone()));
             let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
                 answer(reply, &result);
                 drop(unfinished);
             });
             context.spawn(answered);
         }
-        HandlerOutput::Told(mut told) => match told.try_recv() {
+        HandlerOutput::Channel(mut told) => match told.try_recv() {
             Ok(result) => {
-                if let Some(due) = due {
+                if let Some(due) = reply {
                     due.send(&result);
                 }
             }
-            Err(oneshot::error::TryRecvError::Closed) => drop(due),
+            Err(oneshot::error::TryRecvError::Closed) => drop(reply),
             Err(oneshot::error::TryRecvError::Empty) => {
                 let (reply, unfinished) =
-                    (due.and_then(ReplySlot::later), (place.keep(), known.begun.clone()));
+                    (reply.and_then(ReplySlot::later), (permit.detach(), known.in_progress.clone()));
                 actix::spawn(async move {
                     if let Ok(result) = told.await {
                         answer(reply, &result);
@@ -292,7 +293,7 @@ fn answer_later<R: codec::WireType>(
     begun: HandlerInProgress,
     future: ResponseFuture<R>,
 ) {
-    let (reply, unfinished) = (due.and_then(ReplySlot::later), (place.keep(), begun));
+    let (reply, unfinished) = (due.and_then(ReplySlot::later), (place.detach(), begun));
     let future = trace::keep(future);
     actix::spawn(async move {
         answer(reply, &future.await);
@@ -310,16 +311,16 @@ where
     A::Context: ToEnvelope<A, M>,
     M: NetMessage,
 {
-    let IncomingMessage { payload, encoding, due, place, source, .. } = arrived;
+    let IncomingMessage { payload, encoding, reply, permit, source, .. } = arrived;
     let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
         Ok(message) => message,
         Err(error) => {
-            known.undecodable(&error, due);
+            known.undecodable(&error, reply);
             return None;
         }
     };
-    let (reply, place) = match (due, place) {
-        (Some(due), place) => (due.later(), place.keep()),
+    let (reply, place) = match (reply, permit) {
+        (Some(due), place) => (due.later(), place.detach()),
         (None, MessagePermit::Own(place)) => (None, Some(place)),
         (None, MessagePermit::Shared(..)) => {
             // Its permit is released with that of the last tell that arrived with it, which the actor handles later.
@@ -327,7 +328,7 @@ where
             return None;
         }
     };
-    Some(enter(addr, message, reply, (place.map(HeldPermits::from), known.begun.clone())))
+    Some(enter(addr, message, reply, (place.map(HeldPermits::from), known.in_progress.clone())))
 }
 
 fn decode_held<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<DecodedMessage<A>>

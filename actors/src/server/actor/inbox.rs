@@ -59,9 +59,9 @@ struct InboxState<A: Actor> {
     /// The jobs with their ids, which ascend and have gaps where jobs were withdrawn.
     jobs: VecDeque<(u64, Job<A>)>,
     /// The id of the next job.
-    next_ticket: u64,
+    next_id: u64,
     /// The first id that was turned away, once there is one.
-    turned_away: Option<u64>,
+    first_rejected: Option<u64>,
     waker: Option<Waker>,
     /// Set while the driver waits for its waker to be called.
     is_asleep: bool,
@@ -82,20 +82,20 @@ pub(crate) enum InboxPoll<A: Actor> {
 
 impl JobId {
     /// The id of a job that was not even pushed.
-    const TURNED_AWAY: Self = Self(u64::MAX);
+    const REJECTED: Self = Self(u64::MAX);
 
     /// Returns whether the message was not even pushed, because the inbox was closed.
     #[inline]
     pub(crate) fn is_rejected(self) -> bool {
-        self == Self::TURNED_AWAY
+        self == Self::REJECTED
     }
 }
 
 impl<A: Actor> InboxState<A> {
     /// Takes all waiting jobs, and records that they are turned away.
     fn reject_remaining(&mut self) -> VecDeque<(u64, Job<A>)> {
-        let first = self.jobs.front().map_or(self.next_ticket, |(ticket, _)| *ticket);
-        self.turned_away.get_or_insert(first);
+        let first = self.jobs.front().map_or(self.next_id, |(ticket, _)| *ticket);
+        self.first_rejected.get_or_insert(first);
         std::mem::take(&mut self.jobs)
     }
 
@@ -115,8 +115,8 @@ impl<A: Actor> Inbox<A> {
             service,
             state: Mutex::new(InboxState {
                 jobs: VecDeque::new(),
-                next_ticket: 0,
-                turned_away: None,
+                next_id: 0,
+                first_rejected: None,
                 waker: None,
                 is_asleep: false,
                 abandoning: None,
@@ -137,10 +137,10 @@ impl<A: Actor> Inbox<A> {
         if self.is_closed() {
             drop(state);
             job.reject_unstarted();
-            return JobId::TURNED_AWAY;
+            return JobId::REJECTED;
         }
-        let ticket = state.next_ticket;
-        state.next_ticket += 1;
+        let ticket = state.next_id;
+        state.next_id += 1;
         state.jobs.push_back((ticket, job));
         state.wake();
         JobId(ticket)
@@ -158,8 +158,8 @@ impl<A: Actor> Inbox<A> {
     }
 
     /// Returns whether a message was turned away: it will certainly not be handled.
-    pub(crate) fn has_turned_away(&self, ticket: JobId) -> bool {
-        ticket == JobId::TURNED_AWAY || self.lock().turned_away.is_some_and(|first| ticket.0 >= first)
+    pub(crate) fn was_rejected(&self, ticket: JobId) -> bool {
+        ticket == JobId::REJECTED || self.lock().first_rejected.is_some_and(|first| ticket.0 >= first)
     }
 
     /// Takes the next message, or registers `waker` to be called when there is one.
@@ -280,7 +280,7 @@ mod tests {
         let (job, _held) = job();
         let late = inbox.push(job);
         assert!(!inbox.withdraw(late) && !inbox.withdraw(tickets[3]), "nothing waits any more");
-        assert!(inbox.has_turned_away(late) && !inbox.has_turned_away(tickets[0]), "one was never there");
+        assert!(inbox.was_rejected(late) && !inbox.was_rejected(tickets[0]), "one was never there");
     }
 
     #[test]
@@ -297,6 +297,6 @@ mod tests {
         assert_eq!(inbox.lock().jobs.len(), 2, "slots");
         assert!(inbox.withdraw(first));
         inbox.abandon();
-        assert!(inbox.has_turned_away(last) && !inbox.has_turned_away(first));
+        assert!(inbox.was_rejected(last) && !inbox.was_rejected(first));
     }
 }

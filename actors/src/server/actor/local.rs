@@ -39,7 +39,7 @@ pub(crate) trait LocalInbox<M: NetMessage>: Send + Sync {
     fn withdraw(&self, ticket: JobId) -> bool;
 
     /// Returns whether it was turned away unhandled.
-    fn has_turned_away(&self, ticket: JobId) -> bool;
+    fn was_rejected(&self, ticket: JobId) -> bool;
 }
 
 /// The reply channel and the permit of a local message.
@@ -47,7 +47,7 @@ pub(crate) struct LocalEnvelope<M: NetMessage> {
     /// The channel for the handler's result; `None` for a tell.
     pub reply: Option<oneshot::Sender<M::Result>>,
     /// The permit of the message.
-    pub place: Permits,
+    pub permit: Permits,
 }
 
 impl<M: NetMessage> LocalEnvelope<M> {
@@ -59,30 +59,30 @@ impl<M: NetMessage> LocalEnvelope<M> {
 
 /// A message in an inbox. Dropped while the message waits there, it is taken out again.
 pub(crate) struct QueuedMessage<'a, M: NetMessage> {
-    inlet: &'a dyn LocalInbox<M>,
+    inbox: &'a dyn LocalInbox<M>,
     ticket: Option<JobId>,
 }
 
 impl<'a, M: NetMessage> QueuedMessage<'a, M> {
-    pub(crate) fn new(inlet: &'a dyn LocalInbox<M>, ticket: JobId) -> Self {
-        Self { inlet, ticket: Some(ticket) }
+    pub(crate) fn new(inbox: &'a dyn LocalInbox<M>, ticket: JobId) -> Self {
+        Self { inbox, ticket: Some(ticket) }
     }
 
     /// Marks the message as handled: there is nothing to take out.
-    pub(crate) fn is_over(&mut self) {
+    pub(crate) fn disarm(&mut self) {
         self.ticket = None;
     }
 
     /// Takes it out again, if it still waits; false if its handler has begun.
     pub(crate) fn withdraw(mut self) -> bool {
-        self.ticket.take().is_some_and(|ticket| self.inlet.withdraw(ticket))
+        self.ticket.take().is_some_and(|ticket| self.inbox.withdraw(ticket))
     }
 }
 
 impl<M: NetMessage> Drop for QueuedMessage<'_, M> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.inlet.withdraw(ticket);
+            self.inbox.withdraw(ticket);
         }
     }
 }
@@ -108,9 +108,9 @@ impl<M: NetMessage> MailboxEntry<M> {
         // A clone has its own slot in the mailbox, so the message is in it at once, behind those sent before.
         let request = self.recipient.clone().send(message);
         let finish = move || async move {
-            let LocalEnvelope { reply, place } = entering;
+            let LocalEnvelope { reply, permit } = entering;
             let result = request.await;
-            drop(place);
+            drop(permit);
             if let (Some(reply), Ok(result)) = (reply, result) {
                 // A caller that has given up misses nothing.
                 drop(reply.send(result));
@@ -122,7 +122,7 @@ impl<M: NetMessage> MailboxEntry<M> {
 }
 
 /// Creates the local entry through an inbox.
-pub(crate) fn inbox_door<A, M>(inbox: &Arc<Inbox<A>>) -> AnyLocalEntry
+pub(crate) fn inbox_entry<A, M>(inbox: &Arc<Inbox<A>>) -> AnyLocalEntry
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
@@ -138,9 +138,9 @@ where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    let LocalEnvelope { reply, place } = entering;
+    let LocalEnvelope { reply, permit } = entering;
     let answer = move |result| {
-        drop(place);
+        drop(permit);
         // A caller that has given up misses nothing.
         drop(reply.map(|reply| reply.send(result)));
     };
@@ -154,7 +154,7 @@ where
             let future = trace::keep_with_actor(future);
             context.spawn(future.map(move |result, _: &mut A, _: &mut A::Context| answer(result)));
         }
-        HandlerOutput::Told(mut told) => match told.try_recv() {
+        HandlerOutput::Channel(mut told) => match told.try_recv() {
             Ok(result) => answer(result),
             Err(oneshot::error::TryRecvError::Closed) => {}
             Err(oneshot::error::TryRecvError::Empty) => {
@@ -203,7 +203,7 @@ where
         self.inbox.withdraw(ticket)
     }
 
-    fn has_turned_away(&self, ticket: JobId) -> bool {
-        self.inbox.has_turned_away(ticket)
+    fn was_rejected(&self, ticket: JobId) -> bool {
+        self.inbox.was_rejected(ticket)
     }
 }

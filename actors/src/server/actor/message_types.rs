@@ -26,7 +26,7 @@ pub(crate) struct MessageType {
     /// The schemas provided by the types.
     pub(crate) documented: Option<DocumentedSchema>,
     /// The entry for callers in this process.
-    door: AnyLocalEntry,
+    local_entry: AnyLocalEntry,
     /// Set if the name is the Rust type's own.
     has_own_name: bool,
 }
@@ -38,12 +38,12 @@ impl MessageTypes {
         doors: Vec<AnyLocalEntry>,
     ) -> Self {
         let catalogue = Catalogue::new(handlers.iter().map(Registration::entry).collect());
-        let types = handlers.iter().zip(doors).map(|(handler, door)| MessageType {
+        let types = handlers.iter().zip(doors).map(|(handler, local_entry)| MessageType {
             name: handler.name.clone(),
             message: handler.message,
             reply: handler.reply,
             documented: handler.documented.clone(),
-            door,
+            local_entry,
             has_own_name: *handler.name == *handler.message.name(),
         });
         Self { catalogue, types: types.collect() }
@@ -75,9 +75,9 @@ impl MessageTypes {
     }
 
     /// Returns the local entry for messages of type `M` that are known as `name`, or by the type's own name.
-    pub(crate) fn door<M: NetMessage>(&self, name: Option<&TypeName>) -> Option<&LocalEntry<M>> {
+    pub(crate) fn local_entry<M: NetMessage>(&self, name: Option<&TypeName>) -> Option<&LocalEntry<M>> {
         self.types.iter().find_map(|known| {
-            let door = known.door.downcast_ref()?;
+            let door = known.local_entry.downcast_ref()?;
             let is_meant = match name {
                 Some(name) => known.name == *name,
                 None => known.has_own_name,

@@ -70,7 +70,7 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
         let ending = CloseOnEnd { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, ended: Some(ended) };
         actix::spawn(async move {
             let mut ending = ending;
-            ending.end = host.keep(first, &shared).await;
+            ending.end = host.run(first, &shared).await;
         });
         Ok(Self { inbox, addr, restarted })
     }
@@ -155,7 +155,7 @@ impl<A: Actor<Context = Context<A>>> Supervisor<A> {
     }
 
     /// Runs one actor after the other until one ends without a panic, or the restart limit is reached.
-    async fn keep(&mut self, first: ContextFuture, shared: &Weak<Mutex<Addr<A>>>) -> ServiceEnd {
+    async fn run(&mut self, first: ContextFuture, shared: &Weak<Mutex<Addr<A>>>) -> ServiceEnd {
         let actor = std::any::type_name::<A>();
         let mut life = Ok(first);
         let mut pauses = PAUSES;

@@ -23,13 +23,13 @@ impl Default for EncodingGuesses {
 impl EncodingGuesses {
     /// Records the encodings that were needed for an item of the topic.
     #[inline(always)]
-    pub(super) fn note(&self, topic: &str, wanted: EncodingSet) {
-        self.place(topic).store(wanted.bits(), Ordering::Relaxed);
+    pub(super) fn record(&self, topic: &str, wanted: EncodingSet) {
+        self.slot(topic).store(wanted.bits(), Ordering::Relaxed);
     }
 
     /// Returns the guess of a topic. The topics of one service mostly begin alike, and have nearly the same length.
     #[inline(always)]
-    fn place(&self, topic: &str) -> &AtomicU8 {
+    fn slot(&self, topic: &str) -> &AtomicU8 {
         let bytes = topic.as_bytes();
         let words = match (bytes.first_chunk(), bytes.last_chunk()) {
             (Some(first), Some(last)) => {
@@ -58,7 +58,7 @@ impl<'a> DraftItem<'a> {
     #[inline(always)]
     pub(super) fn new(guesses: &EncodingGuesses, topic: &'a str, item: Option<Box<EncodedItem>>) -> Self {
         let wanted = match topic.len() {
-            ..=MAX_NAME_BYTES => EncodingSet::from_bits(guesses.place(topic).load(Ordering::Relaxed)),
+            ..=MAX_NAME_BYTES => EncodingSet::from_bits(guesses.slot(topic).load(Ordering::Relaxed)),
             // There can be no such topic.
             _ => EncodingSet::default(),
         };
@@ -73,7 +73,7 @@ impl<'a> DraftItem<'a> {
 
     /// Determines the type of the item, once the publisher is no longer locked, unless it is known.
     #[cold]
-    pub(super) fn look_at_type<T: WireType>(&mut self) {
+    pub(super) fn resolve_type<T: WireType>(&mut self) {
         self.info.get_or_insert_with(codec::type_info::<T>);
     }
 }

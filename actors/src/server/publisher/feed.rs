@@ -37,9 +37,9 @@ impl SubscriberStream {
             let mut state = self.publisher.lock();
             let is_over = state.closed;
             if is_over {
-                state.readers.release_all(self.id);
+                state.subscribers.release_all(self.id);
             }
-            let reading = state.readers.read(self.id, task.waker(), &mut woken);
+            let reading = state.subscribers.read(self.id, task.waker(), &mut woken);
             drop(state);
             waking::wake_all(woken);
             match reading {
@@ -49,7 +49,7 @@ impl SubscriberStream {
                 ReadOutcome::Nothing(None) => return Poll::Pending,
                 ReadOutcome::Nothing(Some(due)) => {
                     if until.as_ref().is_none_or(|(set, _)| *set != due) {
-                        *until = Some((due, self.publisher.alarms.sleep_until(Some(due))));
+                        *until = Some((due, self.publisher.timers.sleep_until(Some(due))));
                     }
                     if !until.as_mut().is_some_and(|(_, alarm)| Pin::new(alarm).poll(task).is_ready()) {
                         return Poll::Pending;
@@ -63,14 +63,14 @@ impl SubscriberStream {
     /// Sets `progress`, which returns the progress of the subscriber's connection, in any unit: while it changes, the
     /// subscriber is waited for, even if it takes nothing from its backlog.
     pub(crate) fn watch(&self, progress: impl Fn() -> u64 + Send + 'static) {
-        self.publisher.lock().readers.watch(self.id, Box::new(progress));
+        self.publisher.lock().subscribers.watch(self.id, Box::new(progress));
     }
 }
 
 impl Drop for SubscriberStream {
     fn drop(&mut self) {
-        let woken = self.publisher.lock().readers.remove(self.id);
+        let woken = self.publisher.lock().subscribers.remove(self.id);
         waking::wake_all(woken);
-        self.publisher.tell_demand();
+        self.publisher.notify_demand();
     }
 }

@@ -15,11 +15,11 @@ pub(crate) struct SubscriberGroup {
     pub(crate) prefix: Topic,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) policy: Policy,
-    pub(crate) kept: GroupBuffer,
+    pub(crate) buffer: GroupBuffer,
     /// The ids of the subscribers.
-    pub(crate) readers: Vec<u64>,
+    pub(crate) subscribers: Vec<u64>,
     /// The ids of the subscribers that wait for an item of the log.
-    pub(crate) asleep: Vec<u64>,
+    pub(crate) waiting: Vec<u64>,
 }
 
 /// The buffer of a group.
@@ -41,7 +41,7 @@ impl SubscriberGroup {
     /// A group without subscribers. The policy has been restricted to the publisher's limits (see [`Policy::within`]).
     pub(crate) fn new(id: u64, wanted: &Subscribe) -> Self {
         let Subscribe { prefix, fingerprint, policy } = wanted;
-        let kept = if policy.is_shared() {
+        let buffer = if policy.is_shared() {
             GroupBuffer::Log(Log::new(policy.items, policy.bytes))
         } else {
             GroupBuffer::Queues
@@ -51,21 +51,21 @@ impl SubscriberGroup {
             prefix: prefix.clone(),
             fingerprint: *fingerprint,
             policy: *policy,
-            kept,
-            readers: Vec::new(),
-            asleep: Vec::new(),
+            buffer,
+            subscribers: Vec::new(),
+            waiting: Vec::new(),
         }
     }
 
     /// Returns whether the group has these properties.
-    pub(crate) fn is_for(&self, wanted: &Subscribe) -> bool {
+    pub(crate) fn matches(&self, wanted: &Subscribe) -> bool {
         self.fingerprint == wanted.fingerprint && self.policy == wanted.policy && self.prefix == wanted.prefix
     }
 
     /// Adds a subscriber, which receives items published from now on, after an item of each of the topics `had`.
     pub(crate) fn join<'a>(&mut self, id: u64, had: impl IntoIterator<Item = &'a Topic>) -> GroupBacklog {
-        self.readers.push(id);
-        match &mut self.kept {
+        self.subscribers.push(id);
+        match &mut self.buffer {
             GroupBuffer::Log(log) => GroupBacklog::Log(log.join()),
             GroupBuffer::Queues => {
                 let mut queue = Queue::new(&self.policy);
@@ -78,18 +78,18 @@ impl SubscriberGroup {
 
     /// Removes a subscriber.
     pub(crate) fn leave(&mut self, id: u64, backlog: &GroupBacklog) {
-        self.readers.retain(|other| *other != id);
-        self.asleep.retain(|other| *other != id);
-        if let (GroupBuffer::Log(log), GroupBacklog::Log(cursor)) = (&mut self.kept, backlog) {
+        self.subscribers.retain(|other| *other != id);
+        self.waiting.retain(|other| *other != id);
+        if let (GroupBuffer::Log(log), GroupBacklog::Log(cursor)) = (&mut self.buffer, backlog) {
             log.leave(cursor);
         }
     }
 
     /// Returns the number of backlogs of the policy's size that the group keeps.
     pub(crate) fn backlogs(&self) -> usize {
-        match self.kept {
+        match self.buffer {
             GroupBuffer::Log(_) => 1,
-            GroupBuffer::Queues => self.readers.len(),
+            GroupBuffer::Queues => self.subscribers.len(),
         }
     }
 
@@ -102,7 +102,7 @@ impl SubscriberGroup {
     /// queues this is not known without checking them.
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
-        match &self.kept {
+        match &self.buffer {
             GroupBuffer::Log(log) => !log.is_full(1),
             GroupBuffer::Queues => !self.policy.is_waited_for(),
         }
@@ -116,7 +116,7 @@ impl SubscriberGroup {
         limit: Duration,
         progress: u64,
     ) -> Option<Instant> {
-        match (backlog, &mut self.kept) {
+        match (backlog, &mut self.buffer) {
             (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => {
                 log.wait_deadline(cursor, now, limit, progress)
             }
@@ -127,7 +127,7 @@ impl SubscriberGroup {
 
     /// Returns whether a subscriber was waited for in vain and has not caught up since.
     pub(crate) fn is_given_up(&self, backlog: &GroupBacklog) -> bool {
-        match (backlog, &self.kept) {
+        match (backlog, &self.buffer) {
             (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => log.is_abandoned(cursor),
             (GroupBacklog::Queue(queue), _) => queue.is_abandoned(),
             (GroupBacklog::Log(_), GroupBuffer::Queues) => false,
@@ -148,7 +148,7 @@ impl SubscriberGroup {
 
     /// Returns the items that a subscriber has missed: of a queue in all, of the log since its last read.
     pub(crate) fn missed(&self, backlog: &GroupBacklog) -> Missed {
-        match (backlog, &self.kept) {
+        match (backlog, &self.buffer) {
             (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => self.count_missed(log.missing(cursor)),
             (GroupBacklog::Queue(queue), _) => queue.dropped(),
             (GroupBacklog::Log(_), GroupBuffer::Queues) => Missed::default(),

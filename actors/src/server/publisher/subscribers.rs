@@ -23,8 +23,8 @@ const QUEUE_BYTES: usize = 64 << 10;
 
 /// The subscribers of one publisher, in groups with the same properties.
 pub(crate) struct Subscribers {
-    shelves: Vec<SubscriberGroup>,
-    readers: BTreeMap<u64, Subscriber>,
+    groups: Vec<SubscriberGroup>,
+    subscribers: BTreeMap<u64, Subscriber>,
     next_id: u64,
     /// Changes whenever [`Recipients`] do.
     version: u64,
@@ -52,10 +52,10 @@ struct SubscriberBounds {
 
 struct Subscriber {
     /// The index of its group.
-    shelf: usize,
+    group: usize,
     backlog: GroupBacklog,
     /// The frames before the backlog.
-    first: VecDeque<Bytes>,
+    retained: VecDeque<Bytes>,
     waker: Option<Waker>,
     /// Returns the progress of its connection, in any unit.
     progress: Option<ProgressFn>,
@@ -69,7 +69,7 @@ pub(crate) type Recipients = Vec<Recipient>;
 /// A group that takes an item, and the encoding for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recipient {
-    shelf: usize,
+    group: usize,
     /// The encoding in which they want it.
     pub(crate) encoding: Encoding,
 }
@@ -88,7 +88,7 @@ pub(crate) struct Blocked {
     /// The instant until which it is waited for.
     pub(crate) until: Instant,
     /// The ids of the groups that cause it.
-    pub(crate) shelves: Vec<u64>,
+    pub(crate) groups: Vec<u64>,
 }
 
 /// The result of a read.
@@ -107,8 +107,8 @@ impl Subscribers {
         let all_bytes = limits.news_bytes as u64;
         let bytes = limits.backlog_bytes as u64;
         Self {
-            shelves: Vec::new(),
-            readers: BTreeMap::new(),
+            groups: Vec::new(),
+            subscribers: BTreeMap::new(),
             next_id: 0,
             version: 0,
             insisting: 0,
@@ -122,7 +122,7 @@ impl Subscribers {
 
     /// The number of subscribers.
     pub(crate) fn len(&self) -> usize {
-        self.readers.len()
+        self.subscribers.len()
     }
 
     /// The number of items handed to subscribers, each counted once for each of them.
@@ -138,8 +138,8 @@ impl Subscribers {
     /// The items that subscribers have missed, reported or not.
     pub(crate) fn missed(&self) -> Missed {
         let mut missed = self.missed;
-        for reader in self.readers.values() {
-            missed += self.shelves[reader.shelf].missed(&reader.backlog);
+        for reader in self.subscribers.values() {
+            missed += self.groups[reader.group].missed(&reader.backlog);
         }
         missed
     }
@@ -150,34 +150,35 @@ impl Subscribers {
         let id = self.next_id;
         self.next_id += 1;
         self.version += 1;
-        let place = self.shelves.iter().position(|shelf| shelf.is_for(wanted)).unwrap_or_else(|| {
+        let place = self.groups.iter().position(|shelf| shelf.matches(wanted)).unwrap_or_else(|| {
             // Its first subscriber gives the group its id.
-            self.shelves.push(SubscriberGroup::new(id, wanted));
-            self.shelves.len() - 1
+            self.groups.push(SubscriberGroup::new(id, wanted));
+            self.groups.len() - 1
         });
-        let shelf = &mut self.shelves[place];
+        let shelf = &mut self.groups[place];
         let backlog = shelf.join(id, first.iter().map(|(topic, _)| *topic));
-        let first = first.into_iter().map(|(_, frame)| frame).collect();
+        let retained = first.into_iter().map(|(_, frame)| frame).collect();
         self.insisting += usize::from(shelf.must_wait());
-        self.readers.insert(id, Subscriber { shelf: place, backlog, first, waker: None, progress: None });
+        self.subscribers
+            .insert(id, Subscriber { group: place, backlog, retained, waker: None, progress: None });
         self.divide();
         id
     }
 
     /// Removes a subscriber. Returns the tasks to wake.
     pub(crate) fn remove(&mut self, id: u64) -> Vec<Waker> {
-        let Some(reader) = self.readers.remove(&id) else { return Vec::new() };
+        let Some(reader) = self.subscribers.remove(&id) else { return Vec::new() };
         self.version += 1;
-        let shelf = &mut self.shelves[reader.shelf];
+        let shelf = &mut self.groups[reader.group];
         self.missed += shelf.missed(&reader.backlog);
         self.insisting -= usize::from(shelf.must_wait());
         shelf.leave(id, &reader.backlog);
-        if shelf.readers.is_empty() {
-            self.shelves.swap_remove(reader.shelf);
+        if shelf.subscribers.is_empty() {
+            self.groups.swap_remove(reader.group);
             // Another group may have taken its index.
-            for moved in self.shelves.get(reader.shelf).into_iter().flat_map(|shelf| &shelf.readers) {
-                if let Some(moved) = self.readers.get_mut(moved) {
-                    moved.shelf = reader.shelf;
+            for moved in self.groups.get(reader.group).into_iter().flat_map(|shelf| &shelf.subscribers) {
+                if let Some(moved) = self.subscribers.get_mut(moved) {
+                    moved.group = reader.group;
                 }
             }
         }
@@ -187,13 +188,13 @@ impl Subscribers {
 
     /// Returns all waiting tasks to wake, for items or for room.
     pub(crate) fn wake_all(&mut self) -> Vec<Waker> {
-        let asleep = self.readers.values_mut().filter_map(|reader| reader.waker.take());
+        let asleep = self.subscribers.values_mut().filter_map(|reader| reader.waker.take());
         self.waiting.wake_all(clock::now()).into_iter().chain(asleep).collect()
     }
 
     /// Divides the total bytes among the backlogs.
     fn divide(&mut self) {
-        let backlogs = self.shelves.iter().map(SubscriberGroup::backlogs).sum::<usize>().max(1) as u64;
+        let backlogs = self.groups.iter().map(SubscriberGroup::backlogs).sum::<usize>().max(1) as u64;
         let SubscriberBounds { all_bytes, bytes, share: before, .. } = self.limits;
         let share = all_bytes / backlogs;
         self.limits.share = share;
@@ -201,14 +202,14 @@ impl Subscribers {
             // No backlog has more than its share.
             return;
         }
-        for shelf in &mut self.shelves {
-            if let GroupBuffer::Log(log) = &mut shelf.kept {
+        for shelf in &mut self.groups {
+            if let GroupBuffer::Log(log) = &mut shelf.buffer {
                 log.set_bytes(shelf.policy.bytes.min(share));
             }
         }
-        for reader in self.readers.values_mut() {
+        for reader in self.subscribers.values_mut() {
             if let GroupBacklog::Queue(queue) = &mut reader.backlog {
-                queue.set_bytes(self.shelves[reader.shelf].policy.bytes.min(share));
+                queue.set_bytes(self.groups[reader.group].policy.bytes.min(share));
             }
         }
     }
@@ -220,11 +221,11 @@ impl Subscribers {
 
     /// The groups that take items of `topic` whose type has this fingerprint.
     pub(crate) fn recipients(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Recipients {
-        let takers = self.shelves.iter().enumerate();
+        let takers = self.groups.iter().enumerate();
         let takers = takers.filter(|(_, shelf)| topic.starts_with(shelf.prefix.as_str()));
         let takers = takers.map(|(index, shelf)| {
             let encoding = negotiated_encoding(fingerprint, shelf.fingerprint);
-            Recipient { shelf: index, encoding }
+            Recipient { group: index, encoding }
         });
         takers.collect()
     }
@@ -234,7 +235,7 @@ impl Subscribers {
     pub(crate) fn has_room(&self, takers: &Recipients, slow: WaitFor) -> bool {
         match slow {
             WaitFor::Any => {
-                self.waiting.is_empty() && takers.iter().all(|taker| self.shelves[taker.shelf].has_room())
+                self.waiting.is_empty() && takers.iter().all(|taker| self.groups[taker.group].has_room())
             }
             WaitFor::Insisting => self.insisting == 0 || self.has_insisted_room(takers),
         }
@@ -242,7 +243,7 @@ impl Subscribers {
 
     #[inline(never)]
     fn has_insisted_room(&self, takers: &Recipients) -> bool {
-        let mut shelves = takers.iter().map(|taker| &self.shelves[taker.shelf]);
+        let mut shelves = takers.iter().map(|taker| &self.groups[taker.group]);
         shelves.all(|shelf| !shelf.must_wait() || (self.waiting.is_empty() && shelf.has_room()))
     }
 
@@ -259,9 +260,9 @@ impl Subscribers {
         woken: &mut Vec<Waker>,
     ) -> Option<Blocked> {
         let mut earliest = None::<Instant>;
-        let mut shelves = Vec::new();
+        let mut groups = Vec::new();
         for taker in takers {
-            let shelf = &mut self.shelves[taker.shelf];
+            let shelf = &mut self.groups[taker.group];
             if slow == WaitFor::Insisting && !shelf.must_wait() {
                 continue;
             }
@@ -270,10 +271,10 @@ impl Subscribers {
                 // Publishers waiting for a log are woken only when half of it is free.
                 self.waiting.wake_before(ticket, shelf.id, now, woken);
             }
-            let mut until = self.waiting.turn_of_others(ticket, shelf.id, now, self.limits.patience);
+            let mut until = self.waiting.earlier_turn_until(ticket, shelf.id, now, self.limits.patience);
             if until.is_none() && !has_room {
-                for at in 0..shelf.readers.len() {
-                    let Some(reader) = self.readers.get_mut(&shelf.readers[at]) else { continue };
+                for at in 0..shelf.subscribers.len() {
+                    let Some(reader) = self.subscribers.get_mut(&shelf.subscribers[at]) else { continue };
                     let was_given_up = shelf.is_given_up(&reader.backlog);
                     let progress = reader.progress.as_ref().map_or(0, |progress| progress());
                     let patience = self.limits.patience;
@@ -283,11 +284,11 @@ impl Subscribers {
                 }
             }
             if let Some(until) = until {
-                shelves.push(shelf.id);
+                groups.push(shelf.id);
                 earliest = earliest.into_iter().chain([until]).min();
             }
         }
-        earliest.map(|until| Blocked { until, shelves })
+        earliest.map(|until| Blocked { until, groups })
     }
 
     /// Registers `publisher` to be woken when there may be room, or it may be first, see [`WaitingPublishers::wait`].
@@ -322,29 +323,29 @@ impl Subscribers {
         woken: &mut Vec<Waker>,
     ) {
         for taker in takers {
-            let (shelf, frame) = (&mut self.shelves[taker.shelf], frame(taker.encoding));
-            match &mut shelf.kept {
+            let (shelf, frame) = (&mut self.groups[taker.group], frame(taker.encoding));
+            match &mut shelf.buffer {
                 GroupBuffer::Log(log) => {
                     match frame {
                         FrameRef::Small(frame) => log.append(frame),
                         FrameRef::Large(pieces) => log.append_shared(pieces.iter().cloned()),
                     }
-                    for id in shelf.asleep.drain(..) {
-                        woken.extend(self.readers.get_mut(&id).and_then(|reader| reader.waker.take()));
+                    for id in shelf.waiting.drain(..) {
+                        woken.extend(self.subscribers.get_mut(&id).and_then(|reader| reader.waker.take()));
                     }
                 }
-                GroupBuffer::Queues => self.push(taker.shelf, topic, &frame.to_bytes(), woken),
+                GroupBuffer::Queues => self.push(taker.group, topic, &frame.to_bytes(), woken),
             }
         }
     }
 
     /// Appends an item to the queues of a group.
     fn push(&mut self, shelf: usize, topic: &Topic, frame: &Bytes, woken: &mut Vec<Waker>) {
-        let shelf = &self.shelves[shelf];
+        let shelf = &self.groups[shelf];
         let now = shelf.policy.every.map(|_| clock::now());
-        for id in &shelf.readers {
+        for id in &shelf.subscribers {
             let Some(Subscriber { backlog: GroupBacklog::Queue(queue), waker, .. }) =
-                self.readers.get_mut(id)
+                self.subscribers.get_mut(id)
             else {
                 continue;
             };
@@ -361,28 +362,28 @@ impl Subscribers {
     /// Sets `progress`, which returns the progress of the subscriber's connection: while it changes, the subscriber is
     /// waited for.
     pub(crate) fn watch(&mut self, id: u64, progress: ProgressFn) {
-        if let Some(reader) = self.readers.get_mut(&id) {
+        if let Some(reader) = self.subscribers.get_mut(&id) {
             reader.progress = Some(progress);
         }
     }
 
     /// Releases the items that the rate limit of a subscriber has held back: nothing more will be published.
     pub(crate) fn release_all(&mut self, id: u64) {
-        if let Some(Subscriber { backlog: GroupBacklog::Queue(queue), .. }) = self.readers.get_mut(&id) {
+        if let Some(Subscriber { backlog: GroupBacklog::Queue(queue), .. }) = self.subscribers.get_mut(&id) {
             queue.release_all();
         }
     }
 
     /// Takes the next items for one subscriber. If there are none, `waker` is called when there are.
     pub(crate) fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> ReadOutcome {
-        let Some(reader) = self.readers.get_mut(&id) else { return ReadOutcome::Over };
-        if !reader.first.is_empty() {
-            return ReadOutcome::Frames(reader.first.drain(..).collect());
+        let Some(reader) = self.subscribers.get_mut(&id) else { return ReadOutcome::Over };
+        if !reader.retained.is_empty() {
+            return ReadOutcome::Frames(reader.retained.drain(..).collect());
         }
-        let shelf = &mut self.shelves[reader.shelf];
+        let shelf = &mut self.groups[reader.group];
         let mut due = None;
         let has_made_room;
-        let frames = match (&mut reader.backlog, &mut shelf.kept) {
+        let frames = match (&mut reader.backlog, &mut shelf.buffer) {
             (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => {
                 let was_full = log.is_full(2);
                 let LogRead { missing, items, mut frames } = log.read(cursor, LOG_BYTES);
@@ -425,8 +426,8 @@ impl Subscribers {
         if !frames.is_empty() {
             return ReadOutcome::Frames(frames);
         }
-        if reader.waker.is_none() && matches!(shelf.kept, GroupBuffer::Log(_)) {
-            shelf.asleep.push(id);
+        if reader.waker.is_none() && matches!(shelf.buffer, GroupBuffer::Log(_)) {
+            shelf.waiting.push(id);
         }
         reader.waker = Some(waker.clone());
         ReadOutcome::Nothing(due)

@@ -13,7 +13,7 @@ use crate::server::publisher::subscribers::{Recipients, Subscribers};
 #[derive(Default)]
 pub(crate) struct Topics {
     pub(crate) known: Vec<TopicState>,
-    places: HashMap<Topic, usize>,
+    indices: HashMap<Topic, usize>,
     /// The index of the topic used last, which often is the next one as well.
     recent: usize,
 }
@@ -26,10 +26,10 @@ pub(crate) struct TopicState {
     pub(crate) retains: bool,
     pub(crate) last: RetainedItem,
     /// The groups that take its items, as of a type and a version of the subscribers.
-    pub(crate) takers: Recipients,
-    takers_of: Option<(&'static TypeInfo, u64)>,
+    pub(crate) recipients: Recipients,
+    recipients_for: Option<(&'static TypeInfo, u64)>,
     /// The encodings that those groups want.
-    takers_want: EncodingSet,
+    recipient_encodings: EncodingSet,
 }
 
 impl Topics {
@@ -50,14 +50,14 @@ impl Topics {
     }
 
     fn find(&mut self, topic: &str, max: usize) -> Result<Option<usize>, InvalidName> {
-        if let Some(found) = self.places.get(topic) {
+        if let Some(found) = self.indices.get(topic) {
             return Ok(Some(*found));
         }
         if self.known.len() >= max {
             return Ok(None);
         }
         let topic = Topic::new(topic)?;
-        self.places.insert(topic.clone(), self.known.len());
+        self.indices.insert(topic.clone(), self.known.len());
         self.known.push(TopicState::new(topic));
         Ok(Some(self.known.len() - 1))
     }
@@ -72,15 +72,15 @@ impl TopicState {
         readers: &Subscribers,
         found: Option<&'static TypeInfo>,
     ) -> Option<&'static TypeInfo> {
-        match self.takers_of {
+        match self.recipients_for {
             Some((info, version)) if info.is::<T>() && version == readers.version() => Some(info),
             before => {
                 let known = before.map(|(info, _)| info).filter(|info| info.is::<T>());
                 let info = found.or(known)?;
-                self.takers = readers.recipients(&self.topic, info.fingerprint());
-                self.takers_of = Some((info, readers.version()));
-                self.takers_want = EncodingSet::default();
-                self.takers.iter().for_each(|taker| self.takers_want.add(taker.encoding));
+                self.recipients = readers.recipients(&self.topic, info.fingerprint());
+                self.recipients_for = Some((info, readers.version()));
+                self.recipient_encodings = EncodingSet::default();
+                self.recipients.iter().for_each(|taker| self.recipient_encodings.add(taker.encoding));
                 Some(info)
             }
         }
@@ -89,7 +89,7 @@ impl TopicState {
     /// Returns the encodings needed for an item of the type whose recipients were determined.
     #[inline(always)]
     pub(crate) fn wanted(&self, info: &'static TypeInfo) -> EncodingSet {
-        if self.retains { self.takers_want.or(retained(info)) } else { self.takers_want }
+        if self.retains { self.recipient_encodings.or(retained(info)) } else { self.recipient_encodings }
     }
 
     pub(crate) fn new(topic: Topic) -> Self {
@@ -98,9 +98,9 @@ impl TopicState {
             item: None,
             retains: false,
             last: RetainedItem::default(),
-            takers: Recipients::new(),
-            takers_of: None,
-            takers_want: EncodingSet::default(),
+            recipients: Recipients::new(),
+            recipients_for: None,
+            recipient_encodings: EncodingSet::default(),
         }
     }
 }

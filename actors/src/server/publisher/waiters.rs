@@ -26,7 +26,7 @@ pub(crate) struct WaitTicket(u64);
 #[derive(Debug)]
 struct Waiter {
     /// The ids of the groups that it has to wait for.
-    shelves: Vec<u64>,
+    groups: Vec<u64>,
     state: WaiterState,
 }
 
@@ -51,7 +51,7 @@ impl WaitingPublishers {
     pub(crate) fn wait(
         &mut self,
         ticket: Option<WaitTicket>,
-        shelves: Vec<u64>,
+        groups: Vec<u64>,
         publisher: &Waker,
         now: Instant,
         woken: &mut Vec<Waker>,
@@ -60,10 +60,10 @@ impl WaitingPublishers {
             self.next += 1;
             WaitTicket(self.next)
         });
-        let waiter = Waiter { shelves, state: WaiterState::Asleep(publisher.clone()) };
+        let waiter = Waiter { groups, state: WaiterState::Asleep(publisher.clone()) };
         let Some(mut before) = self.all.insert(ticket, waiter) else { return (ticket, None) };
-        before.shelves.retain(|shelf| !self.all[&ticket].shelves.contains(shelf));
-        for shelf in before.shelves {
+        before.groups.retain(|shelf| !self.all[&ticket].groups.contains(shelf));
+        for shelf in before.groups {
             self.pass_on(ticket, shelf, now, woken);
         }
         match before.state {
@@ -74,7 +74,7 @@ impl WaitingPublishers {
 
     /// Returns the instant until which a publisher that wants room in a group has to let another one go first that
     /// began to wait before, at most `longest` from now; `None` if it need not wait.
-    pub(crate) fn turn_of_others(
+    pub(crate) fn earlier_turn_until(
         &self,
         ticket: Option<WaitTicket>,
         shelf: u64,
@@ -100,7 +100,7 @@ impl WaitingPublishers {
     ) {
         let is_before = |other| ticket.is_none_or(|own| other < own);
         if self.is_first_asleep(shelf, now, is_before) {
-            self.wake(now, woken, |other, waiter| is_before(other) && waiter.shelves.contains(&shelf));
+            self.wake(now, woken, |other, waiter| is_before(other) && waiter.groups.contains(&shelf));
         }
     }
 
@@ -114,8 +114,8 @@ impl WaitingPublishers {
     ) -> impl Sized + use<> {
         let gone = self.all.remove(&ticket);
         // A publisher that is asleep has found no room, and there is none for those behind it either.
-        if let Some(Waiter { shelves, state: WaiterState::Woken(_) }) = &gone {
-            for shelf in shelves {
+        if let Some(Waiter { groups, state: WaiterState::Woken(_) }) = &gone {
+            for shelf in groups {
                 self.pass_on(ticket, *shelf, now, woken);
             }
         }
@@ -133,13 +133,13 @@ impl WaitingPublishers {
     fn pass_on(&mut self, ticket: WaitTicket, shelf: u64, now: Instant, woken: &mut Vec<Waker>) {
         // A publisher that was woken will check, and those behind know until when it is waited for.
         if self.is_first_asleep(shelf, now, |first| first > ticket) {
-            self.wake(now, woken, |_, waiter| waiter.shelves.contains(&shelf));
+            self.wake(now, woken, |_, waiter| waiter.groups.contains(&shelf));
         }
     }
 
     /// The first publisher waiting for a group that still has its turn.
     fn first_at(&self, shelf: u64, now: Instant) -> Option<(WaitTicket, &Waiter)> {
-        let mut at_it = self.all.iter().filter(|(_, waiter)| waiter.shelves.contains(&shelf));
+        let mut at_it = self.all.iter().filter(|(_, waiter)| waiter.groups.contains(&shelf));
         let first = at_it.find(|(_, waiter)| match waiter.state {
             WaiterState::Asleep(_) => true,
             WaiterState::Woken(at) => at + GRACE > now,
@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn has_turn(waiters: &WaitingPublishers, ticket: WaitTicket, shelf: u64, now: Instant) -> bool {
-        waiters.turn_of_others(Some(ticket), shelf, now, LONGEST).is_none()
+        waiters.earlier_turn_until(Some(ticket), shelf, now, LONGEST).is_none()
     }
 
     #[test]
@@ -211,8 +211,9 @@ mod tests {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let (first, _) = wait(&mut waiters, None, &[1, 2], now);
         let (second, _) = wait(&mut waiters, None, &[2], now);
-        let newcomer =
-            |waiters: &WaitingPublishers, shelf| waiters.turn_of_others(None, shelf, now, LONGEST).is_none();
+        let newcomer = |waiters: &WaitingPublishers, shelf| {
+            waiters.earlier_turn_until(None, shelf, now, LONGEST).is_none()
+        };
         assert!(has_turn(&waiters, first, 1, now) && has_turn(&waiters, first, 2, now));
         assert!(has_turn(&waiters, second, 3, now) && !has_turn(&waiters, second, 2, now));
         assert!(newcomer(&waiters, 3) && !newcomer(&waiters, 1));
@@ -237,13 +238,17 @@ mod tests {
     fn a_woken_publisher_that_does_not_check_delays_others_for_a_moment_only() {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let (first, _) = wait(&mut waiters, None, &[1], now);
-        assert_eq!(waiters.turn_of_others(None, 1, now, LONGEST), Some(now + LONGEST));
+        assert_eq!(waiters.earlier_turn_until(None, 1, now, LONGEST), Some(now + LONGEST));
         assert_eq!(waiters.wake_all(now).len(), 1);
         let until = now + GRACE;
-        assert_eq!(waiters.turn_of_others(None, 1, now, LONGEST), Some(until));
-        assert_eq!(waiters.turn_of_others(None, 1, until, LONGEST), None);
+        assert_eq!(waiters.earlier_turn_until(None, 1, now, LONGEST), Some(until));
+        assert_eq!(waiters.earlier_turn_until(None, 1, until, LONGEST), None);
         wait(&mut waiters, Some(first), &[1], until);
-        assert_eq!(waiters.turn_of_others(None, 1, until, LONGEST), Some(until + LONGEST), "it has looked");
+        assert_eq!(
+            waiters.earlier_turn_until(None, 1, until, LONGEST),
+            Some(until + LONGEST),
+            "it has looked"
+        );
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub(crate) struct Delivery {
     left: usize,
     has_requests: bool,
     arrived: Instant,
-    answers: Arc<Responder>,
-    places: Permits,
+    responder: Arc<Responder>,
+    permits: Permits,
     /// The permit for the bytes of the frames, among those of the connection.
     room: Arc<Permits>,
 }
@@ -53,12 +53,12 @@ impl Delivery {
         frames: Bytes,
         arrived: Instant,
         has_requests: bool,
-        answers: Arc<Responder>,
-        places: Permits,
+        responder: Arc<Responder>,
+        permits: Permits,
         room: &Arc<Permits>,
     ) -> Self {
-        let (left, room) = (places.count(), Arc::clone(room));
-        Self { frames, at: 0, left, has_requests, arrived, answers, places, room }
+        let (left, room) = (permits.count(), Arc::clone(room));
+        Self { frames, at: 0, left, has_requests, arrived, responder, permits, room }
     }
 
     /// Returns whether there are requests among the messages, which have deadlines and expect replies.
@@ -102,7 +102,7 @@ impl Delivery {
                 // The session rejects frames that are too short.
                 payload = payload.get(TRACE_BYTES..).unwrap_or_default();
             }
-            let (length, due, deadline) = match header.kind {
+            let (length, reply, deadline) = match header.kind {
                 FrameKind::Tell => (payload.len(), None, None),
                 FrameKind::Request => match self.wanted(header.id, payload, now) {
                     Some((deadline, message)) => (message.len(), Some(header.id), deadline),
@@ -118,10 +118,10 @@ impl Delivery {
                 slot,
                 payload: &self.frames[end - length..end],
                 encoding: frame::encoding(header.flags, frame::BINCODE),
-                due: due.map(|id| ReplySlot::new(&self.answers, id, preferred, out)),
+                reply: reply.map(|id| ReplySlot::new(&self.responder, id, preferred, out)),
                 deadline,
-                place: MessagePermit::Shared(&mut self.places, &self.room),
-                after: self.left,
+                permit: MessagePermit::Shared(&mut self.permits, &self.room),
+                following: self.left,
                 source: &self.frames,
             });
         }
@@ -139,10 +139,10 @@ impl Delivery {
         let (within, message) = request(payload)?;
         let deadline = within.map(|within| self.arrived + within);
         if deadline.is_some_and(|deadline| deadline <= now) {
-            self.answers.expire(id);
+            self.responder.expire(id);
             return None;
         }
-        self.answers.owed.start(id).then_some((deadline, message))
+        self.responder.pending.start(id).then_some((deadline, message))
     }
 
     /// The number of messages that are left.
@@ -177,14 +177,14 @@ impl Delivery {
     }
 
     /// The responder of the connection.
-    pub(crate) fn answers(&self) -> &Arc<Responder> {
-        &self.answers
+    pub(crate) fn responder(&self) -> &Arc<Responder> {
+        &self.responder
     }
 
     /// Takes the permits of the messages that have been taken out and did not keep their own.
-    pub(crate) fn places(&mut self) -> Option<Permits> {
-        let taken_out = self.places.count().saturating_sub(self.left);
-        self.places.split(taken_out)
+    pub(crate) fn take_permits(&mut self) -> Option<Permits> {
+        let taken_out = self.permits.count().saturating_sub(self.left);
+        self.permits.split(taken_out)
     }
 }
 
@@ -192,7 +192,7 @@ impl Drop for Delivery {
     /// Refuses the requests that will not be taken any more, because the service has closed or its actor has stopped.
     fn drop(&mut self) {
         if self.left > 0 {
-            refuse_all(&self.frames[self.at..], &self.answers);
+            refuse_all(&self.frames[self.at..], &self.responder);
         }
     }
 }
@@ -201,7 +201,7 @@ impl Drop for Delivery {
 pub(crate) fn refuse_all(frames: &[u8], answers: &Responder) -> usize {
     let mut refused = 0;
     for (header, _) in Frames::new(frames) {
-        if header.kind == FrameKind::Request && answers.owed.remove(header.id) {
+        if header.kind == FrameKind::Request && answers.pending.remove(header.id) {
             answers.refuse(header.id, &Refusal::Draining);
             refused += 1;
         }
@@ -218,13 +218,13 @@ pub(crate) struct IncomingMessage<'a> {
     /// Its encoding.
     pub encoding: Encoding,
     /// The channel for the reply; `None` for a tell.
-    pub due: Option<ReplySlot<'a>>,
+    pub reply: Option<ReplySlot<'a>>,
     /// The deadline, after which handling it is useless.
     pub deadline: Option<Instant>,
     /// The permit of the message.
-    pub place: MessagePermit<'a>,
+    pub permit: MessagePermit<'a>,
     /// The number of messages after it that arrived together with it.
-    pub after: usize,
+    pub following: usize,
     /// The batch of frames that the message is a part of.
     pub source: &'a Bytes,
 }
@@ -239,20 +239,20 @@ pub(crate) enum MessagePermit<'a> {
 
 /// The permits of messages that are finished later.
 pub(crate) struct HeldPermits {
-    _places: Permits,
+    _permits: Permits,
     /// The permit for the bytes of all that arrived together.
     _room: Option<Arc<Permits>>,
 }
 
 impl From<Permits> for HeldPermits {
     fn from(places: Permits) -> Self {
-        Self { _places: places, _room: None }
+        Self { _permits: places, _room: None }
     }
 }
 
 impl MessagePermit<'_> {
     /// Takes the permit of a message that is finished later.
-    pub(crate) fn keep(self) -> Option<Permits> {
+    pub(crate) fn detach(self) -> Option<Permits> {
         match self {
             Self::Shared(places, _) => places.split(1),
             Self::Own(place) => Some(place),
@@ -261,11 +261,11 @@ impl MessagePermit<'_> {
 
     /// Takes the permit of this message, and those of all that arrived before it and did not keep their own, with the
     /// permit for their bytes. `after` messages come after it.
-    pub(crate) fn keep_all(self, after: usize) -> Option<HeldPermits> {
+    pub(crate) fn detach_all(self, after: usize) -> Option<HeldPermits> {
         match self {
             Self::Shared(places, room) => {
                 let places = places.split(places.count().saturating_sub(after))?;
-                Some(HeldPermits { _places: places, _room: Some(Arc::clone(room)) })
+                Some(HeldPermits { _permits: places, _room: Some(Arc::clone(room)) })
             }
             Self::Own(place) => Some(place.into()),
         }
@@ -276,16 +276,16 @@ impl<'a> IncomingMessage<'a> {
     /// A message that arrived alone, for the handler `slot`.
     /// `payload` has been taken out of `inbound`.
     pub(crate) fn alone(slot: usize, payload: &'a Bytes, inbound: InboundMessage) -> Self {
-        let InboundMessage { encoding, reply, deadline, place, .. } = inbound;
-        let due = reply.map(ReplySlot::from);
+        let InboundMessage { encoding, reply, deadline, permit, .. } = inbound;
+        let reply = reply.map(ReplySlot::from);
         Self {
             slot,
             payload,
             encoding,
-            due,
+            reply,
             deadline,
-            place: MessagePermit::Own(place),
-            after: 0,
+            permit: MessagePermit::Own(permit),
+            following: 0,
             source: payload,
         }
     }
@@ -295,9 +295,9 @@ impl<'a> IncomingMessage<'a> {
         Some(InboundMessage {
             payload: self.source.slice_ref(self.payload),
             encoding: self.encoding,
-            reply: self.due.and_then(ReplySlot::later),
+            reply: self.reply.and_then(ReplySlot::later),
             deadline: self.deadline,
-            place: self.place.keep()?,
+            permit: self.permit.detach()?,
             trace: trace::current().map(Box::new),
         })
     }

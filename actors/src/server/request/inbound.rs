@@ -25,7 +25,7 @@ pub struct InboundMessage {
     /// The deadline, after which handling it is useless.
     pub deadline: Option<Instant>,
     /// One permit of the service, released when the message is finished.
-    pub place: Permits,
+    pub permit: Permits,
     /// The trace that it is part of.
     pub trace: Option<Box<TraceContext>>,
 }
@@ -68,24 +68,24 @@ enum ReplyRoute {
 
 /// The channel for one reply. Dropped without a reply, it refuses the request as one whose handler panicked.
 pub struct ReplyTo {
-    way: Option<ReplyRoute>,
+    route: Option<ReplyRoute>,
     preferred: Encoding,
 }
 
 impl ReplyTo {
     /// A channel for the request `id` of a connection, which must be pending there.
     pub(crate) fn wire(answers: Arc<Responder>, id: u64, preferred: Encoding) -> Self {
-        Self { way: Some(ReplyRoute::Wire { answers, id }), preferred }
+        Self { route: Some(ReplyRoute::Wire { answers, id }), preferred }
     }
 
     /// A channel for a caller in this process.
     pub(crate) fn local(waiting: oneshot::Sender<Outcome>, max_bytes: usize) -> Self {
-        Self { way: Some(ReplyRoute::Local { waiting, max_bytes }), preferred: Encoding::MessagePack }
+        Self { route: Some(ReplyRoute::Local { waiting, max_bytes }), preferred: Encoding::MessagePack }
     }
 
     /// Returns whether the reply is still wanted, and the caller can be reached.
     pub fn is_wanted(&self) -> bool {
-        match &self.way {
+        match &self.route {
             Some(ReplyRoute::Wire { answers, id }) => answers.is_wanted(*id),
             Some(ReplyRoute::Local { .. }) | None => self.is_open(),
         }
@@ -93,8 +93,8 @@ impl ReplyTo {
 
     /// Returns whether no reply has been sent, and the caller has not cancelled.
     fn is_open(&self) -> bool {
-        match &self.way {
-            Some(ReplyRoute::Wire { answers, id }) => answers.owed.contains(*id),
+        match &self.route {
+            Some(ReplyRoute::Wire { answers, id }) => answers.pending.contains(*id),
             Some(ReplyRoute::Local { waiting, .. }) => !waiting.is_closed(),
             None => false,
         }
@@ -112,11 +112,11 @@ impl ReplyTo {
     }
 
     fn send_at<R: WireType>(mut self, pace: Flush, reply: &R) {
-        if let Some(ReplyRoute::Wire { answers, id }) = &self.way {
+        if let Some(ReplyRoute::Wire { answers, id }) = &self.route {
             // Before the route is taken: should the reply's `Serialize` panic, the request is still refused.
             answers.answer(*id, self.preferred, pace, reply);
         }
-        if let Some(ReplyRoute::Local { waiting, max_bytes }) = self.way.take() {
+        if let Some(ReplyRoute::Local { waiting, max_bytes }) = self.route.take() {
             let mut bytes = Vec::new();
             let outcome = match codec::encode_preferring(reply, self.preferred, max_bytes, &mut bytes) {
                 Ok(encoding) => Outcome::Reply(encoding, bytes.into()),
@@ -133,8 +133,8 @@ impl ReplyTo {
     }
 
     fn end(&mut self, why: Refusal) {
-        match self.way.take() {
-            Some(ReplyRoute::Wire { answers, id }) if answers.owed.remove(id) => answers.refuse(id, &why),
+        match self.route.take() {
+            Some(ReplyRoute::Wire { answers, id }) if answers.pending.remove(id) => answers.refuse(id, &why),
             Some(ReplyRoute::Local { waiting, .. }) => {
                 let _ = waiting.send(Outcome::Refused(why));
             }

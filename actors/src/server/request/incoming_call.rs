@@ -22,12 +22,12 @@ use crate::server::request::inbound::InboundMessage;
 pub struct Call<M: NetMessage> {
     message: M,
     inbound: InboundMessage,
-    _begun: HandlerInProgress,
+    _in_progress: HandlerInProgress,
 }
 
 impl<M: NetMessage> Call<M> {
     pub(crate) fn new(message: M, inbound: InboundMessage, begun: HandlerInProgress) -> Self {
-        Self { message, inbound, _begun: begun }
+        Self { message, inbound, _in_progress: begun }
     }
 
     /// The message.

@@ -67,7 +67,7 @@ impl PendingRequests {
     /// Marks the handler of `id` as begun; false if the request is no longer pending, and must not be handled.
     #[inline]
     pub(crate) fn start(&self, id: u64) -> bool {
-        self.place(id).is_some_and(|place| {
+        self.slot(id).is_some_and(|place| {
             place.id.compare_exchange(id, id | BEGUN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
     }
@@ -79,13 +79,13 @@ impl PendingRequests {
         };
         // Most are removed after their handler has begun. A handler that begins in between is found by the third
         // attempt.
-        self.place(id)
+        self.slot(id)
             .is_some_and(|place| forget(place, id | BEGUN) || forget(place, id) || forget(place, id | BEGUN))
     }
 
     /// Returns whether the request `id` is pending.
     pub(crate) fn contains(&self, id: u64) -> bool {
-        self.place(id).is_some_and(|place| place.id.load(Ordering::Acquire) & !BEGUN == id)
+        self.slot(id).is_some_and(|place| place.id.load(Ordering::Acquire) & !BEGUN == id)
     }
 
     /// Removes the requests whose handlers have not begun and whose deadlines are not after `now`, and calls `expired`
@@ -109,7 +109,7 @@ impl PendingRequests {
         (next != NEVER).then_some(next)
     }
 
-    fn place(&self, id: u64) -> Option<&Slot> {
+    fn slot(&self, id: u64) -> Option<&Slot> {
         let index = index(id);
         Some(&self.chunks.get(index / CHUNK)?.get()?[index % CHUNK])
     }

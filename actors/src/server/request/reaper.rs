@@ -11,10 +11,10 @@ use crate::server::request::pending::NEVER;
 use crate::server::request::responder::Responder;
 
 /// The shortest time between two checks, in milliseconds: each check visits all pending requests.
-const TICK: u64 = 2;
+const MIN_INTERVAL: u64 = 2;
 
 /// The longest time between two checks, within which the end of a connection is noticed.
-const LONGEST_TICK: Duration = Duration::from_secs(5);
+const MAX_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Records that the request `id` arrived at `at`, see
 /// [`NextDeadline::millis`](crate::server::request::deadlines::NextDeadline::millis), with a reply wanted within
@@ -23,9 +23,9 @@ const LONGEST_TICK: Duration = Duration::from_secs(5);
 #[inline]
 pub(crate) fn track(answers: &Arc<Responder>, id: u64, at: u64, within: Option<Duration>) -> bool {
     let deadline = within.map_or(NEVER, |within| at.saturating_add(clock::millis(within)));
-    let is_new = answers.owed.insert(id, deadline);
+    let is_new = answers.pending.insert(id, deadline);
     // Most requests arrive in the order of their deadlines, and need no earlier check.
-    if is_new && answers.expiry.is_after(deadline) {
+    if is_new && answers.next_deadline.is_after(deadline) {
         reap_sooner(answers, deadline);
     }
     is_new
@@ -33,27 +33,27 @@ pub(crate) fn track(answers: &Arc<Responder>, id: u64, at: u64, within: Option<D
 
 #[cold]
 fn reap_sooner(answers: &Arc<Responder>, deadline: u64) {
-    let expiry = &answers.expiry;
+    let expiry = &answers.next_deadline;
     if expiry.set(deadline) {
-        drop(actix::spawn(look(Arc::downgrade(answers), Arc::clone(expiry.notify()))));
+        drop(actix::spawn(check_deadlines(Arc::downgrade(answers), Arc::clone(expiry.notify()))));
     } else {
         expiry.notify().notify_one();
     }
 }
 
 /// Checks the pending requests at each deadline, until none of them has one.
-async fn look(answers: Weak<Responder>, sooner: Arc<Notify>) {
-    while let Some(next) = answers.upgrade().and_then(|answers| answers.expiry.next()) {
+async fn check_deadlines(answers: Weak<Responder>, sooner: Arc<Notify>) {
+    while let Some(next) = answers.upgrade().and_then(|answers| answers.next_deadline.next()) {
         // Not longer, so that a connection that has ended does not occupy memory until its last deadline.
-        let latest = clock::now() + LONGEST_TICK;
+        let latest = clock::now() + MAX_INTERVAL;
         tokio::select! {
             biased;
             () = sooner.notified() => continue,
             () = time::sleep_until(next.min(latest).into()) => {}
         }
         let Some(answers) = answers.upgrade() else { return };
-        let now = answers.expiry.millis(clock::now());
-        let next = answers.expire_until(now).map_or(NEVER, |next| next.max(now + TICK));
-        answers.expiry.set(next);
+        let now = answers.next_deadline.millis(clock::now());
+        let next = answers.expire_until(now).map_or(NEVER, |next| next.max(now + MIN_INTERVAL));
+        answers.next_deadline.set(next);
     }
 }

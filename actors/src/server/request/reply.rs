@@ -11,15 +11,15 @@ use crate::server::request::responder::Responder;
 
 /// The time for which a reply waits for the handlers of messages that arrived with its own. A system call takes a few
 /// microseconds, so quick handlers share one, and slow ones hold nothing up.
-const LONGEST_WAIT: Duration = Duration::from_micros(50);
+const MAX_DELAY: Duration = Duration::from_micros(50);
 
 /// The number of bytes of replies that are sent without waiting for more.
-const LONGEST_BATCH: usize = 64 << 10;
+const MAX_BATCH_BYTES: usize = 64 << 10;
 
 /// Replies to messages that are handled in one go, which are sent together: at the end of the batch, and when they have
 /// waited too long. Also sent when a handler panics.
 pub(crate) struct ReplyBatch<'a> {
-    answers: Arc<Responder>,
+    responder: Arc<Responder>,
     frames: &'a mut Vec<u8>,
     since: Option<Instant>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct ReplyBatch<'a> {
 impl<'a> ReplyBatch<'a> {
     /// A batch that is gathered in `frames`, a buffer to be reused.
     pub(crate) fn new(answers: &Arc<Responder>, frames: &'a mut Vec<u8>) -> Self {
-        Self { answers: Arc::clone(answers), frames, since: None }
+        Self { responder: Arc::clone(answers), frames, since: None }
     }
 
     /// Returns the buffer to which the next reply is appended.
@@ -35,8 +35,8 @@ impl<'a> ReplyBatch<'a> {
     pub(crate) fn frames(&mut self, now: Instant) -> &mut Vec<u8> {
         if !self.frames.is_empty() {
             let since = *self.since.get_or_insert(now);
-            if self.frames.len() >= LONGEST_BATCH || now.duration_since(since) >= LONGEST_WAIT {
-                self.answers.push_frames(self.frames);
+            if self.frames.len() >= MAX_BATCH_BYTES || now.duration_since(since) >= MAX_DELAY {
+                self.responder.push_frames(self.frames);
                 self.since = None;
             }
         }
@@ -47,7 +47,7 @@ impl<'a> ReplyBatch<'a> {
 impl Drop for ReplyBatch<'_> {
     fn drop(&mut self) {
         if !self.frames.is_empty() {
-            self.answers.push_frames(self.frames);
+            self.responder.push_frames(self.frames);
         }
     }
 }
@@ -55,7 +55,7 @@ impl Drop for ReplyBatch<'_> {
 /// The slot of one reply, while its message is being handled: in a batch that is sent after the handlers' turn. Dropped
 /// without a reply, it refuses the request as one whose handler panicked.
 pub(crate) struct ReplySlot<'a> {
-    way: Option<ReplyTarget<'a>>,
+    target: Option<ReplyTarget<'a>>,
 }
 
 enum ReplyTarget<'a> {
@@ -71,21 +71,21 @@ impl<'a> ReplySlot<'a> {
         preferred: Encoding,
         out: &'a mut Vec<u8>,
     ) -> Self {
-        Self { way: Some(ReplyTarget::Batch { answers, id, preferred, out }) }
+        Self { target: Some(ReplyTarget::Batch { answers, id, preferred, out }) }
     }
 
     /// Sends the reply.
     pub(crate) fn send<R: WireType>(mut self, reply: &R) {
-        match self.way.take() {
-            Some(ReplyTarget::Batch { answers, id, preferred, out }) if answers.owed.contains(id) => {
+        match self.target.take() {
+            Some(ReplyTarget::Batch { answers, id, preferred, out }) if answers.pending.contains(id) => {
                 // Should the reply's `Serialize` panic, a refusal takes its place.
                 let mut guard = PartialReply { answers, id, start: out.len(), out, sent: false };
                 answers.write_reply(guard.out, id, preferred, reply);
                 guard.sent = true;
-                if guard.out.len() - guard.start > answers.longest {
+                if guard.out.len() - guard.start > answers.fragment_above {
                     answers.send_fragmented(id, guard.out, guard.start);
                 }
-                answers.owed.remove(id);
+                answers.pending.remove(id);
             }
             Some(ReplyTarget::Own(reply_to)) => reply_to.send(reply),
             Some(ReplyTarget::Batch { .. }) | None => {}
@@ -99,7 +99,7 @@ impl<'a> ReplySlot<'a> {
 
     /// Converts the slot to a channel for a reply that comes later, possibly from another thread.
     pub(crate) fn later(mut self) -> Option<ReplyTo> {
-        match self.way.take()? {
+        match self.target.take()? {
             ReplyTarget::Batch { answers, id, preferred, .. } => {
                 Some(ReplyTo::wire(Arc::clone(answers), id, preferred))
             }
@@ -108,8 +108,8 @@ impl<'a> ReplySlot<'a> {
     }
 
     fn end(&mut self, why: &Refusal) {
-        match self.way.take() {
-            Some(ReplyTarget::Batch { answers, id, out, .. }) if answers.owed.remove(id) => {
+        match self.target.take() {
+            Some(ReplyTarget::Batch { answers, id, out, .. }) if answers.pending.remove(id) => {
                 answers.write_refusal(out, id, why);
             }
             Some(ReplyTarget::Own(reply_to)) => reply_to.refuse(why.clone()),
@@ -120,7 +120,7 @@ impl<'a> ReplySlot<'a> {
 
 impl From<ReplyTo> for ReplySlot<'_> {
     fn from(reply_to: ReplyTo) -> Self {
-        Self { way: Some(ReplyTarget::Own(reply_to)) }
+        Self { target: Some(ReplyTarget::Own(reply_to)) }
     }
 }
 
@@ -143,7 +143,7 @@ impl Drop for PartialReply<'_> {
     fn drop(&mut self) {
         if !self.sent {
             self.out.truncate(self.start);
-            if self.answers.owed.remove(self.id) {
+            if self.answers.pending.remove(self.id) {
                 self.answers.write_refusal(self.out, self.id, &Refusal::Panicked);
             }
         }

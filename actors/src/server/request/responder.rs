@@ -19,15 +19,15 @@ use crate::telemetry::counters::RequestCounters;
 /// The replying side of one connection. Shared by everything that may reply, on any thread.
 pub(crate) struct Responder {
     /// The requests that were accepted and neither answered nor cancelled.
-    pub(crate) owed: PendingRequests,
+    pub(crate) pending: PendingRequests,
     /// The time of the next check for expired requests.
-    pub(crate) expiry: NextDeadline,
+    pub(crate) next_deadline: NextDeadline,
     /// Set once the link has ended, so that no reply reaches the caller.
-    is_cut_off: AtomicBool,
+    is_disconnected: AtomicBool,
     counters: Arc<RequestCounters>,
     max_bytes: usize,
     /// The length from which on the frame of a reply is sent in pieces.
-    pub(crate) longest: usize,
+    pub(crate) fragment_above: usize,
     outbox: Arc<SendQueue>,
 }
 
@@ -40,31 +40,39 @@ impl Responder {
         max_bytes: usize,
         counters: Arc<RequestCounters>,
     ) -> Self {
-        let (owed, expiry) = (PendingRequests::new(limit), NextDeadline::default());
-        let is_cut_off = AtomicBool::new(false);
-        Self { owed, expiry, is_cut_off, counters, max_bytes, longest: usize::MAX, outbox }
+        let (pending, next_deadline) = (PendingRequests::new(limit), NextDeadline::default());
+        let is_disconnected = AtomicBool::new(false);
+        Self {
+            pending,
+            next_deadline,
+            is_disconnected,
+            counters,
+            max_bytes,
+            fragment_above: usize::MAX,
+            outbox,
+        }
     }
 
     /// Lets long replies be sent in pieces: the caller supports that.
     pub(crate) fn new_fragmented(self) -> Self {
-        Self { longest: PIECE_BYTES, ..self }
+        Self { fragment_above: PIECE_BYTES, ..self }
     }
 
     /// Marks the link as ended, for actors that hold a message for later. Messages that the service has accepted are
     /// handled all the same.
-    pub(crate) fn cut_off(&self) {
-        self.is_cut_off.store(true, Ordering::Relaxed);
+    pub(crate) fn set_disconnected(&self) {
+        self.is_disconnected.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether the reply to `id` is still wanted, and the caller can be reached.
     pub(crate) fn is_wanted(&self, id: u64) -> bool {
-        self.owed.contains(id) && !self.is_cut_off.load(Ordering::Relaxed)
+        self.pending.contains(id) && !self.is_disconnected.load(Ordering::Relaxed)
     }
 
     /// Cancels the request `id`. If its handler has not begun, it is not handled; the unsent pieces of a long reply are
     /// dropped.
     pub(crate) fn cancel(&self, id: u64) {
-        if self.owed.remove(id) {
+        if self.pending.remove(id) {
             self.counters.cancelled.count();
         }
         self.outbox.revoke(id);
@@ -73,20 +81,20 @@ impl Responder {
     /// Refuses the request `id`, whose deadline has passed before it was handled, if it is still pending.
     #[cold]
     pub(crate) fn expire(&self, id: u64) {
-        if self.owed.remove(id) {
+        if self.pending.remove(id) {
             self.refuse(id, &Refusal::Expired);
         }
     }
 
     /// Refuses requests whose deadlines have passed at `now` before their handlers began; returns the next deadline.
     pub(crate) fn expire_until(&self, now: u64) -> Option<u64> {
-        self.owed.expire(now, |id| self.refuse(id, &Refusal::Expired))
+        self.pending.expire(now, |id| self.refuse(id, &Refusal::Expired))
     }
 
     /// Refuses requests whose handlers have not begun: the service closes, and they never will.
     pub(crate) fn reject_unstarted(&self) {
         // At this instant every deadline has passed, also that of requests without one.
-        let _ = self.owed.expire(NEVER, |id| self.refuse(id, &Refusal::Draining));
+        let _ = self.pending.expire(NEVER, |id| self.refuse(id, &Refusal::Draining));
     }
 
     /// Refuses the request `id`, pending or not.
@@ -96,10 +104,10 @@ impl Responder {
 
     /// Replies to the request `id`, if that is still pending.
     pub(crate) fn answer<R: codec::WireType>(&self, id: u64, preferred: Encoding, pace: Flush, reply: &R) {
-        if self.owed.contains(id) {
-            let reply_to = ReplyFrame { id, longest: self.longest };
+        if self.pending.contains(id) {
+            let reply_to = ReplyFrame { id, longest: self.fragment_above };
             self.outbox.push_reply(reply_to, pace, |out| self.write_reply(out, id, preferred, reply));
-            self.owed.remove(id);
+            self.pending.remove(id);
         }
     }
 

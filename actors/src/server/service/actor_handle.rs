@@ -20,7 +20,7 @@ pub(crate) struct ActorHandle {
     /// The entry for encoded messages.
     pub(crate) entry: Arc<dyn ActorEntry>,
     /// The local entries, in the order of the handlers.
-    pub(crate) doors: Vec<AnyLocalEntry>,
+    pub(crate) local_entries: Vec<AnyLocalEntry>,
     /// The counters of messages that are not handled.
     pub(crate) counters: Arc<RequestCounters>,
 }
@@ -43,9 +43,9 @@ impl ActorHandle {
         let mailbox = environment.limits().mailbox;
         let hosted = SupervisedActor::start(factory, service, handlers, decoding, mailbox, restart, ended)?;
         let hosted = Arc::new(hosted);
-        let doors = handlers.iter().map(|handler| (handler.inbox_door)(hosted.inbox())).collect();
+        let local_entries = handlers.iter().map(|handler| (handler.inbox_entry)(hosted.inbox())).collect();
         let entry = Arc::clone(&hosted) as Arc<dyn ActorEntry>;
-        Ok((hosted, Self { entry, doors, counters }))
+        Ok((hosted, Self { entry, local_entries, counters }))
     }
 
     /// Attaches an actor that the user runs. `stopped` is called on the current arbiter when the actor is found to have stopped.
@@ -56,12 +56,12 @@ impl ActorHandle {
         stopped: impl FnOnce() + 'static,
     ) -> (Arc<ExternalActor<A>>, Self) {
         let (counters, decoding) = decoding(environment);
-        let doors = handlers.iter().map(|handler| (handler.mailbox_door)(&addr)).collect();
-        let foreign = Arc::new(ExternalActor::new(addr, handlers, decoding, environment.home.clone()));
+        let local_entries = handlers.iter().map(|handler| (handler.mailbox_entry)(&addr)).collect();
+        let foreign = Arc::new(ExternalActor::new(addr, handlers, decoding, environment.executor.clone()));
         let watched: Weak<ExternalActor<A>> = Arc::downgrade(&foreign);
         actix::spawn(ExternalActor::watch_stopped(watched, stopped));
         let entry = Arc::clone(&foreign) as Arc<dyn ActorEntry>;
-        (foreign, Self { entry, doors, counters })
+        (foreign, Self { entry, local_entries, counters })
     }
 }
 

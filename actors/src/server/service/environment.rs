@@ -22,11 +22,11 @@ pub(crate) struct Environment {
     /// The node.
     pub(crate) node: NodeId,
     /// The thread of the service's actor and connections.
-    pub(crate) home: Executor,
+    pub(crate) executor: Executor,
     /// The node's timers.
-    pub(crate) alarms: Arc<Timers>,
+    pub(crate) timers: Arc<Timers>,
     /// The settings of connections, the limits among them.
-    pub(crate) carrying: LinkConfig,
+    pub(crate) link_config: LinkConfig,
     /// The limits of decoding a message of a Rust type.
     pub(crate) decode_limits: DecodeLimits,
     /// The source of the node's statistics; its services do not keep it alive.
@@ -36,11 +36,11 @@ pub(crate) struct Environment {
 impl Environment {
     /// The limits.
     pub(crate) fn limits(&self) -> &Arc<Limits> {
-        &self.carrying.limits
+        &self.link_config.limits
     }
 
     /// A publisher without topics and subscribers.
     pub(crate) fn publisher(&self) -> Publisher {
-        Publisher::new(self.limits(), &self.alarms)
+        Publisher::new(self.limits(), &self.timers)
     }
 }

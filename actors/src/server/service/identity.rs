@@ -27,8 +27,8 @@ impl Identity {
         environment: &Environment,
         name: Option<ServiceName>,
     ) -> Result<Self, getrandom::Error> {
-        let Environment { mesh, node, carrying, .. } = environment;
-        let instance = InstanceId::from_random(carrying.network.random()?);
+        let Environment { mesh, node, link_config, .. } = environment;
+        let instance = InstanceId::from_random(link_config.network.random()?);
         Ok(Self { mesh: mesh.clone(), node: *node, instance, name })
     }
 

@@ -61,10 +61,10 @@ pub(crate) async fn serve(
     mut connections: SessionConnections,
 ) -> Result<(), SessionError> {
     let Connection { reader, writer } = connection;
-    let carrying = service.carrying.clone();
+    let carrying = service.link_config.clone();
     let outbox = Arc::new(carrying.outbox(writer));
     let incoming = FrameReader::new(reader, service.limits().message_bytes, &carrying);
-    connections.carry(&outbox, incoming.progress());
+    connections.attach(&outbox, incoming.progress());
     let _letting_go = DetachOnDrop(Arc::clone(&outbox));
     match hello.purpose {
         Purpose::Requests => {

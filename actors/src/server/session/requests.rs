@@ -45,7 +45,7 @@ pub(super) struct RequestSession {
 
 impl Drop for RequestSession {
     fn drop(&mut self) {
-        self.answers.cut_off();
+        self.answers.set_disconnected();
     }
 }
 
@@ -101,7 +101,7 @@ impl RequestSession {
         let are_tells = contents.tells == contents.frames && contents.flags & frame::TRACED == 0;
         if !are_tells || !self.has_slot(contents.highest_slot) {
             messages = 0;
-            let at = self.answers.expiry.millis(at);
+            let at = self.answers.next_deadline.millis(at);
             for (header, payload) in Frames::new(&frames) {
                 messages += usize::from(delivery::is_message(&header));
                 has_requests |= header.kind == FrameKind::Request;
@@ -125,7 +125,7 @@ impl RequestSession {
                 if !reaper::track(&self.answers, header.id, at, within) {
                     self.refusals.refuse(header.id, Refusal::Busy)?;
                 } else if let Some(message) = self.unknown(header)
-                    && self.answers.owed.remove(header.id)
+                    && self.answers.pending.remove(header.id)
                 {
                     let handles = self.service.types.names();
                     self.refusals.refuse(header.id, Refusal::NoHandler { message, handles })?;

@@ -37,7 +37,7 @@ impl SessionConnections {
         from: SocketAddr,
         carries: LinkPurpose,
     ) -> Result<Self, getrandom::Error> {
-        let link = LinkId::from_random(service.carrying.network.random()?);
+        let link = LinkId::from_random(service.link_config.network.random()?);
         let arrivals = service.links.add(link, node, from, carries);
         service.connections.begun.count();
         Ok(Self { link, service: Arc::clone(service), arrivals, arrived: None })
@@ -49,12 +49,12 @@ impl SessionConnections {
     }
 
     /// Attaches the link's send queue and receive counters to its entry.
-    pub(crate) fn carry(&self, outbox: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
-        self.service.links.carry(self.link, outbox, progress);
+    pub(crate) fn attach(&self, outbox: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
+        self.service.links.attach(self.link, outbox, progress);
     }
 
     fn on_resumed(&self, from: SocketAddr) {
-        self.service.links.note_back(self.link, from);
+        self.service.links.record_reconnect(self.link, from);
         self.service.connections.resumed.count();
         tracing::debug!(%from, "a client has come back to its link");
     }
@@ -84,7 +84,7 @@ impl ConnectionSource for SessionConnections {
     }
 
     async fn next(&mut self, has: u64) -> Result<NextConnection, String> {
-        if !self.service.links.note_lost(self.link, Instant::now()) {
+        if !self.service.links.record_loss(self.link, Instant::now()) {
             return Err("evicted to make room for another connection".to_owned());
         }
         loop {

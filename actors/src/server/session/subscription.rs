@@ -50,7 +50,7 @@ impl SubscriptionSession {
     }
 
     /// Handles a frame, and returns whether it ends the subscription.
-    fn look_at(&mut self, frame: Frame) -> Result<bool, SessionError> {
+    fn on_frame(&mut self, frame: Frame) -> Result<bool, SessionError> {
         let Frame { header: Header { kind, id, .. }, payload } = frame;
         match kind {
             FrameKind::Subscribe if self.feed.is_none() => self.feed = Some(self.subscribe(id, &payload)?),
@@ -82,7 +82,7 @@ impl LinkProtocol for SubscriptionSession {
             let Some(frame) = frame else {
                 return Err(ReadEnd::Lost(std::io::ErrorKind::UnexpectedEof.into()));
             };
-            if self.look_at(frame).map_err(ReadEnd::Broken)? {
+            if self.on_frame(frame).map_err(ReadEnd::Broken)? {
                 return Ok(());
             }
         }

@@ -35,14 +35,14 @@ pub(crate) enum ZmtpConnectionError {
 /// A ZMTP connection. Its halves are separate, because neither may hold up the other: a request that waits for a permit
 /// of a service must take it as soon as it is granted, however slowly the peer reads.
 pub(crate) struct ZmtpConnection {
-    pub(crate) ear: ZmtpReader,
-    pub(crate) voice: ZmtpWriter,
+    pub(crate) reader: ZmtpReader,
+    pub(crate) writer: ZmtpWriter,
 }
 
 /// The reading half.
 pub(crate) struct ZmtpReader {
     reader: ReadHalf,
-    conversation: ZmtpMachine,
+    machine: ZmtpMachine,
     arrived: BytesMut,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct ZmtpWriter {
     writer: WriteHalf,
     waiting: Vec<u8>,
     /// The number of bytes of the buffer that have been written.
-    said: usize,
+    written: usize,
     total: u64,
 }
 
@@ -60,8 +60,8 @@ impl ZmtpConnection {
     pub(crate) fn new(connection: Connection, first: &[u8], limit: usize) -> Self {
         let Connection { reader, writer } = connection;
         Self {
-            ear: ZmtpReader { reader, conversation: ZmtpMachine::new(limit), arrived: BytesMut::from(first) },
-            voice: ZmtpWriter { writer, waiting: Vec::new(), said: 0, total: 0 },
+            reader: ZmtpReader { reader, machine: ZmtpMachine::new(limit), arrived: BytesMut::from(first) },
+            writer: ZmtpWriter { writer, waiting: Vec::new(), written: 0, total: 0 },
         }
     }
 
@@ -71,8 +71,8 @@ impl ZmtpConnection {
     /// # Errors
     /// [`ZmtpConnectionError`].
     pub(crate) async fn ready(&mut self) -> Result<(SocketType, bool), ZmtpConnectionError> {
-        self.voice.flush_all().await?;
-        match self.ear.next().await? {
+        self.writer.flush_all().await?;
+        match self.reader.next().await? {
             ZmtpEvent::Ready { socket, is_meshzero } => Ok((socket, is_meshzero)),
             // The state machine yields no other event before it.
             _ => Err(ZmtpError::OutOfOrder.into()),
@@ -90,7 +90,7 @@ impl ZmtpReader {
     /// This method is cancel safe.
     pub(crate) async fn next(&mut self) -> Result<ZmtpEvent, ZmtpConnectionError> {
         loop {
-            if let Some(event) = self.conversation.next(&mut self.arrived)? {
+            if let Some(event) = self.machine.next(&mut self.arrived)? {
                 return Ok(event);
             }
             self.arrived.reserve(READ_BYTES);
@@ -116,7 +116,7 @@ impl ZmtpWriter {
 
     /// Returns whether there is room for more.
     pub(crate) fn has_room(&self) -> bool {
-        self.waiting.len() - self.said < WAITING_BYTES
+        self.waiting.len() - self.written < WAITING_BYTES
     }
 
     /// Returns whether all has been written.
@@ -141,14 +141,14 @@ impl ZmtpWriter {
             if self.waiting.is_empty() {
                 pending::<()>().await;
             }
-            match self.writer.try_write(&self.waiting[self.said..]) {
+            match self.writer.try_write(&self.waiting[self.written..]) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(written) => {
-                    self.said += written;
+                    self.written += written;
                     self.total += written as u64;
-                    if self.said == self.waiting.len() {
+                    if self.written == self.waiting.len() {
                         self.waiting.clear();
-                        self.said = 0;
+                        self.written = 0;
                     }
                     return Ok(());
                 }

@@ -23,7 +23,7 @@ use crate::server::publisher::{PublishError, Publisher};
 use crate::server::request::inbound::{InboundMessage, ReplyTo};
 
 /// The interval at which requests are dropped whose callers have given up.
-const GLANCE: Duration = Duration::from_secs(1);
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The role of a socket that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(crate) async fn connect(
     let connection = network.connect(address).await?;
     connection.keep_alive(limits.keep_alive);
     let mut wire = ZmtpConnection::new(connection, &[], limits.message_bytes);
-    wire.voice.add().extend_from_slice(&zmtp::greeting());
+    wire.writer.add().extend_from_slice(&zmtp::greeting());
     // A listening socket sends its type without waiting, so that this end can choose the matching one.
     let (socket, is_meshzero) = wire.ready().await?;
     let (own, role) = match socket {
@@ -61,8 +61,8 @@ pub(crate) async fn connect(
         SocketType::Pub | SocketType::XPub => (SocketType::Sub, SocketRole::Publishes),
         other => return Err(ZmtpError::SocketType(format!("{other:?}")).into()),
     };
-    zmtp::write_ready(wire.voice.add(), own, false);
-    wire.voice.flush_all().await?;
+    zmtp::write_ready(wire.writer.add(), own, false);
+    wire.writer.flush_all().await?;
     Ok(ZmtpPeer { wire, role })
 }
 
@@ -72,10 +72,10 @@ impl ZmtpPeer {
     /// # Errors
     /// [`ZmtpConnectionError`]; the connection is over.
     pub(crate) async fn ask(&mut self, json: &[u8]) -> Result<Bytes, ZmtpConnectionError> {
-        zmtp::write_message(self.wire.voice.add(), [b"", json]);
-        self.wire.voice.flush_all().await?;
+        zmtp::write_message(self.wire.writer.add(), [b"", json]);
+        self.wire.writer.flush_all().await?;
         loop {
-            if let ZmtpEvent::Message(mut frames) = self.wire.ear.next().await? {
+            if let ZmtpEvent::Message(mut frames) = self.wire.reader.next().await? {
                 return frames.pop().ok_or(ZmtpConnectionError::Gone);
             }
         }
@@ -129,7 +129,7 @@ impl Drop for ForwarderQueue {
 
 /// Forwards requests to a socket, and its replies and published messages back.
 pub(crate) struct Forwarder {
-    asked: ForwarderQueue,
+    requests: ForwarderQueue,
     publisher: Publisher,
     limits: DecodeLimits,
 }
@@ -138,14 +138,14 @@ pub(crate) struct Forwarder {
 /// once it was sent: a socket that replies to none would otherwise hold all permits forever.
 #[derive(Default)]
 struct PendingReplies {
-    asked: HashMap<u64, InboundMessage>,
+    requests: HashMap<u64, InboundMessage>,
     next: u64,
 }
 
 impl Forwarder {
     /// A forwarder for the requests in `asked`, and for the messages that `publisher` publishes.
-    pub(crate) fn new(asked: ForwarderQueue, publisher: Publisher, limits: &Limits) -> Self {
-        Self { asked, publisher, limits: DecodeLimits::untyped(limits) }
+    pub(crate) fn new(requests: ForwarderQueue, publisher: Publisher, limits: &Limits) -> Self {
+        Self { requests, publisher, limits: DecodeLimits::untyped(limits) }
     }
 
     /// Forwards messages until the connection ends, or there can be no more requests (which is no error). Requests that
@@ -159,7 +159,7 @@ impl Forwarder {
                 let mut open = PendingReplies::default();
                 self.ask(reached.wire, &mut open).await
             }
-            SocketRole::Publishes => self.listen(reached.wire).await,
+            SocketRole::Publishes => self.subscribe(reached.wire).await,
         }
     }
 
@@ -168,8 +168,8 @@ impl Forwarder {
         wire: ZmtpConnection,
         open: &mut PendingReplies,
     ) -> Result<(), ZmtpConnectionError> {
-        let ZmtpConnection { mut ear, mut voice } = wire;
-        let mut glance = time::interval(GLANCE);
+        let ZmtpConnection { reader: mut ear, writer: mut voice } = wire;
+        let mut glance = time::interval(EXPIRY_INTERVAL);
         loop {
             let has_room = voice.has_room();
             tokio::select! {
@@ -180,7 +180,7 @@ impl Forwarder {
                     ZmtpEvent::Ping(context) => voice.pong(&context),
                     ZmtpEvent::Ready { .. } | ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) => {}
                 },
-                asked = self.asked.0.recv(), if has_room => match asked {
+                asked = self.requests.0.recv(), if has_room => match asked {
                     Some(inbound) => self.send(inbound, voice.add(), open),
                     None => return Ok(()),
                 },
@@ -197,7 +197,7 @@ impl Forwarder {
         let payload = std::mem::take(&mut inbound.payload);
         match codec::decode::<Json>(&payload, inbound.encoding, &self.limits) {
             Ok(json) => {
-                let number = open.keep(inbound).to_be_bytes();
+                let number = open.insert(inbound).to_be_bytes();
                 zmtp::write_message(out, [&number[..], b"", json.text()]);
             }
             Err(error) => {
@@ -210,8 +210,8 @@ impl Forwarder {
     }
 
     /// Subscribes while there are subscribers on the mesh.
-    async fn listen(&mut self, wire: ZmtpConnection) -> Result<(), ZmtpConnectionError> {
-        let ZmtpConnection { mut ear, mut voice } = wire;
+    async fn subscribe(&mut self, wire: ZmtpConnection) -> Result<(), ZmtpConnectionError> {
+        let ZmtpConnection { reader: mut ear, writer: mut voice } = wire;
         let mut demand = self.publisher.demand();
         let mut listens = false;
         loop {
@@ -228,7 +228,7 @@ impl Forwarder {
                     ZmtpEvent::Ping(context) => voice.pong(&context),
                     ZmtpEvent::Ready { .. } | ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) => {}
                 },
-                asked = self.asked.0.recv() => match asked {
+                asked = self.requests.0.recv() => match asked {
                     Some(inbound) => refuse(inbound),
                     None => return Ok(()),
                 },
@@ -263,11 +263,11 @@ impl Forwarder {
 }
 
 impl PendingReplies {
-    fn keep(&mut self, inbound: InboundMessage) -> u64 {
+    fn insert(&mut self, inbound: InboundMessage) -> u64 {
         let number = self.next;
         self.next += 1;
         if inbound.reply.is_some() {
-            self.asked.insert(number, inbound);
+            self.requests.insert(number, inbound);
         }
         number
     }
@@ -275,7 +275,7 @@ impl PendingReplies {
     /// Replies to the request that the envelope names, if its caller still waits.
     fn answer(&mut self, frames: &[Bytes], limits: &DecodeLimits) {
         let number = frames.first().and_then(|frame| frame[..].try_into().ok()).map(u64::from_be_bytes);
-        let asked = number.and_then(|number| self.asked.remove(&number));
+        let asked = number.and_then(|number| self.requests.remove(&number));
         let (Some(inbound), Some(json)) = (asked, frames.last()) else {
             return tracing::debug!("dropped a ZeroMQ reply that nobody waits for");
         };
@@ -286,14 +286,14 @@ impl PendingReplies {
 
     /// Drops requests whose callers have given up, so that others get their permits.
     fn forget_unwanted(&mut self) {
-        self.asked.retain(|_, inbound| inbound.reply.as_ref().is_none_or(ReplyTo::is_wanted));
+        self.requests.retain(|_, inbound| inbound.reply.as_ref().is_none_or(ReplyTo::is_wanted));
     }
 }
 
 impl Drop for PendingReplies {
     /// Questions that were sent and not answered may have been handled.
     fn drop(&mut self) {
-        for (_, inbound) in self.asked.drain() {
+        for (_, inbound) in self.requests.drain() {
             if let Some(reply) = inbound.reply {
                 reply.refuse(Refusal::Lost);
             }

@@ -37,7 +37,7 @@ pub(crate) async fn handshake(
     has_place: bool,
 ) -> Result<Option<ZmtpClient>, ZmtpConnectionError> {
     let mut wire = ZmtpConnection::new(connection, first, service.limits().message_bytes);
-    wire.voice.add().extend_from_slice(&zmtp::greeting());
+    wire.writer.add().extend_from_slice(&zmtp::greeting());
     let (socket, _) = wire.ready().await?;
     let answer = match socket {
         _ if !service.is_alive() => Err("it is closing"),
@@ -50,13 +50,13 @@ pub(crate) async fn handshake(
         }
     };
     match answer {
-        Ok(answer) => zmtp::write_ready(wire.voice.add(), answer, true),
+        Ok(answer) => zmtp::write_ready(wire.writer.add(), answer, true),
         Err(reason) => {
             service.connections.rejected.count();
-            zmtp::write_error(wire.voice.add(), reason);
+            zmtp::write_error(wire.writer.add(), reason);
         }
     }
-    wire.voice.flush_all().await?;
+    wire.writer.flush_all().await?;
     Ok(answer.is_ok().then_some(ZmtpClient { wire, socket }))
 }
 

@@ -56,8 +56,8 @@ impl ProxyActor {
 /// A proxy service for a socket, and the connection to that.
 pub(crate) struct ProxyService {
     service: Arc<Service>,
-    courier: Forwarder,
-    reached: ZmtpPeer,
+    forwarder: Forwarder,
+    peer: ZmtpPeer,
 }
 
 impl ProxyService {
@@ -68,12 +68,11 @@ impl ProxyService {
     pub(crate) fn open(
         environment: &Environment,
         address: SocketAddr,
-        reached: ZmtpPeer,
+        peer: ZmtpPeer,
     ) -> Result<Self, ProxyError> {
         let identity = Identity::new(environment, None)?;
         let publisher = environment.publisher();
-        let (ProxyActor { factory, handlers }, questions) =
-            ProxyActor::new(reached.role, environment.limits());
+        let (ProxyActor { factory, handlers }, questions) = ProxyActor::new(peer.role, environment.limits());
         let (_, entrance) = ActorHandle::start(
             environment,
             address.to_string(),
@@ -83,9 +82,9 @@ impl ProxyService {
             |end| tracing::debug!(%end, "a proxy for a ZeroMQ socket ended"),
         )
         .map_err(|PanicMessage(panic)| ProxyError::Panicked(panic))?;
-        let courier = Forwarder::new(questions, publisher.clone(), environment.limits());
+        let forwarder = Forwarder::new(questions, publisher.clone(), environment.limits());
         let service = Service::new(environment, identity, publisher, &handlers, entrance);
-        Ok(Self { service: Arc::new(service), courier, reached })
+        Ok(Self { service: Arc::new(service), forwarder, peer })
     }
 
     /// The service.
@@ -96,9 +95,9 @@ impl ProxyService {
     /// Forwards messages until the connection ends, and returns the reason. Then, or when this is dropped, the service
     /// is closed.
     pub(crate) async fn run(self) -> String {
-        let Self { service, mut courier, reached } = self;
+        let Self { service, forwarder: mut courier, peer } = self;
         let _closing = CloseServiceOnDrop(service);
-        match courier.run(reached).await {
+        match courier.run(peer).await {
             Ok(()) => "there are no more callers".to_owned(),
             Err(error) => error.to_string(),
         }

@@ -26,9 +26,9 @@ struct ZmtpRequestSession {
     service: Arc<Service>,
     limits: DecodeLimits,
     /// The requests that are not answered yet, in order.
-    asked: VecDeque<PendingQuestion>,
+    pending: VecDeque<PendingQuestion>,
     /// The last request, while the service has no permit for it. Nothing else is read meanwhile.
-    placing: Option<AwaitingPermit>,
+    awaiting: Option<AwaitingPermit>,
 }
 
 struct PendingQuestion {
@@ -48,7 +48,7 @@ enum ZmtpReply {
 struct AwaitingPermit {
     envelope: Vec<Bytes>,
     message: ZmtpMessage,
-    place: Pin<Box<dyn Future<Output = Option<Permits>>>>,
+    permit: Pin<Box<dyn Future<Output = Option<Permits>>>>,
 }
 
 /// A message on its way to the service.
@@ -60,7 +60,7 @@ struct ZmtpMessage {
 /// Serves a socket until it leaves or the service closes; then pending requests are still answered.
 pub(super) async fn serve(wire: ZmtpConnection, service: Arc<Service>) -> Result<(), ZmtpConnectionError> {
     let limits = DecodeLimits::untyped(service.limits());
-    let mut asking = ZmtpRequestSession { wire, limits, service, asked: VecDeque::new(), placing: None };
+    let mut asking = ZmtpRequestSession { wire, limits, service, pending: VecDeque::new(), awaiting: None };
     match asking.run().await {
         Err(error) if is_gone(&error) => Ok(()),
         ended => ended,
@@ -73,19 +73,23 @@ impl ZmtpRequestSession {
         let most = service.limits().requests_in_flight;
         let mut closed = pin!(service.closed());
         let mut is_closing = false;
-        while !is_closing || !self.asked.is_empty() || self.placing.is_some() || !self.wire.voice.is_empty() {
-            let Self { wire: ZmtpConnection { ear, voice }, asked, placing, .. } = self;
-            let has_room = voice.has_room();
-            let hears = has_room && placing.is_none() && asked.len() < most && !is_closing;
+        while !is_closing
+            || !self.pending.is_empty()
+            || self.awaiting.is_some()
+            || !self.wire.writer.is_empty()
+        {
+            let Self { wire: ZmtpConnection { reader, writer }, pending, awaiting, .. } = self;
+            let has_room = writer.has_room();
+            let hears = has_room && awaiting.is_none() && pending.len() < most && !is_closing;
             tokio::select! {
                 biased;
-                said = voice.flush() => said?,
-                outcome = next(asked), if has_room => self.answer(outcome),
-                place = placed(placing) => self.placed(place),
+                said = writer.flush() => said?,
+                outcome = next(pending), if has_room => self.answer(outcome),
+                place = permit(awaiting) => self.on_permit(place),
                 () = &mut closed, if !is_closing => is_closing = true,
-                event = ear.next(), if hears => match event? {
+                event = reader.next(), if hears => match event? {
                     ZmtpEvent::Message(frames) => self.ask(frames),
-                    ZmtpEvent::Ping(context) => voice.pong(&context),
+                    ZmtpEvent::Ping(context) => writer.pong(&context),
                     // Other events mean nothing from a requesting socket.
                     ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) | ZmtpEvent::Ready { .. } => {}
                 },
@@ -104,24 +108,24 @@ impl ZmtpRequestSession {
                 Some(place) => self.hand_over(envelope, message, place),
                 None => {
                     let service = Arc::clone(&self.service);
-                    let place = Box::pin(async move { service.acquire().await });
-                    self.placing = Some(AwaitingPermit { envelope, message, place });
+                    let permit = Box::pin(async move { service.acquire().await });
+                    self.awaiting = Some(AwaitingPermit { envelope, message, permit });
                 }
             },
             Err(problem) => {
-                self.asked.push_back(PendingQuestion { envelope, reply: ZmtpReply::Wrong(problem) })
+                self.pending.push_back(PendingQuestion { envelope, reply: ZmtpReply::Wrong(problem) })
             }
         }
     }
 
     /// Hands over the request that has waited.
-    fn placed(&mut self, place: Option<Permits>) {
-        let Some(AwaitingPermit { envelope, message, .. }) = self.placing.take() else { return };
+    fn on_permit(&mut self, place: Option<Permits>) {
+        let Some(AwaitingPermit { envelope, message, .. }) = self.awaiting.take() else { return };
         match place {
             Some(place) => self.hand_over(envelope, message, place),
             None => {
                 let reply = ZmtpReply::Wrong(Refusal::Draining.to_string());
-                self.asked.push_back(PendingQuestion { envelope, reply });
+                self.pending.push_back(PendingQuestion { envelope, reply });
             }
         }
     }
@@ -130,20 +134,20 @@ impl ZmtpRequestSession {
         &mut self,
         envelope: Vec<Bytes>,
         ZmtpMessage { slot, payload }: ZmtpMessage,
-        place: Permits,
+        permit: Permits,
     ) {
         let (tell, told) = oneshot::channel();
         let reply = Some(ReplyTo::local(tell, self.service.limits().message_bytes));
         let encoding = Encoding::MessagePack;
-        let inbound = InboundMessage { payload, encoding, reply, deadline: None, place, trace: None };
+        let inbound = InboundMessage { payload, encoding, reply, deadline: None, permit, trace: None };
         self.service.messages_in.count();
         self.service.deliver_alone(slot, inbound);
-        self.asked.push_back(PendingQuestion { envelope, reply: ZmtpReply::Coming(told) });
+        self.pending.push_back(PendingQuestion { envelope, reply: ZmtpReply::Coming(told) });
     }
 
     /// Answers the oldest request.
     fn answer(&mut self, outcome: Result<Outcome, String>) {
-        let Some(PendingQuestion { envelope, .. }) = self.asked.pop_front() else { return };
+        let Some(PendingQuestion { envelope, .. }) = self.pending.pop_front() else { return };
         let json = match outcome {
             Ok(Outcome::Reply(encoding @ Encoding::MessagePack, payload)) => payload
                 .decode::<Json>(encoding, &self.limits)
@@ -157,7 +161,7 @@ impl ZmtpRequestSession {
         };
         let json = json.unwrap_or_else(|problem| serde_json::json!({ "error": problem }).to_string().into());
         let frames = envelope.iter().map(|frame| &frame[..]).chain([&json[..]]);
-        zmtp::write_message(self.wire.voice.add(), frames);
+        zmtp::write_message(self.wire.writer.add(), frames);
     }
 }
 
@@ -165,9 +169,9 @@ impl ZmtpRequestSession {
 ///
 /// # Cancel safety
 /// This function is cancel safe: it loses neither the permit nor the place in the queue.
-async fn placed(placing: &mut Option<AwaitingPermit>) -> Option<Permits> {
+async fn permit(placing: &mut Option<AwaitingPermit>) -> Option<Permits> {
     match placing {
-        Some(placing) => (&mut placing.place).await,
+        Some(placing) => (&mut placing.permit).await,
         None => pending().await,
     }
 }

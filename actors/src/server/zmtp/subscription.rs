@@ -52,17 +52,17 @@ pub(super) async fn serve(wire: ZmtpConnection, service: &Service) -> Result<(),
 impl ZmtpSubscriptionSession<'_> {
     async fn run(&mut self) -> Result<(), ZmtpConnectionError> {
         loop {
-            let Self { wire: ZmtpConnection { ear, voice }, service, feed, .. } = self;
-            let has_room = voice.has_room();
+            let Self { wire: ZmtpConnection { reader, writer }, service, feed, .. } = self;
+            let has_room = writer.has_room();
             let is_over = tokio::select! {
                 biased;
-                said = voice.flush() => {
+                said = writer.flush() => {
                     said?;
-                    self.written.store(voice.total(), Ordering::Relaxed);
+                    self.written.store(writer.total(), Ordering::Relaxed);
                     false
                 }
-                event = ear.next(), if has_room => {
-                    self.look_at(event?)?;
+                event = reader.next(), if has_room => {
+                    self.on_event(event?)?;
                     false
                 }
                 frames = published(feed.as_ref()), if has_room => match frames {
@@ -75,12 +75,12 @@ impl ZmtpSubscriptionSession<'_> {
                 () = service.closed(), if feed.is_none() => true,
             };
             if is_over {
-                return self.wire.voice.flush_all().await;
+                return self.wire.writer.flush_all().await;
             }
         }
     }
 
-    fn look_at(&mut self, event: ZmtpEvent) -> Result<(), ZmtpConnectionError> {
+    fn on_event(&mut self, event: ZmtpEvent) -> Result<(), ZmtpConnectionError> {
         match event {
             ZmtpEvent::Subscribe(prefix) => {
                 let most = self.service.limits().subscriptions;
@@ -94,7 +94,7 @@ impl ZmtpSubscriptionSession<'_> {
             ZmtpEvent::Cancel(prefix) => {
                 self.prefixes.remove(&prefix);
             }
-            ZmtpEvent::Ping(context) => self.wire.voice.pong(&context),
+            ZmtpEvent::Ping(context) => self.wire.writer.pong(&context),
             // Other events mean nothing from a subscribing socket.
             ZmtpEvent::Message(_) | ZmtpEvent::Ready { .. } => {}
         }
@@ -128,7 +128,7 @@ impl ZmtpSubscriptionSession<'_> {
     }
 
     fn add(&mut self, topic: &[u8], item: &[u8]) {
-        let out = self.wire.voice.add();
+        let out = self.wire.writer.add();
         if let Some(bytes) = codec::whole_bytes(item) {
             return zmtp::write_message(out, [topic, bytes]);
         }

@@ -7,7 +7,7 @@ use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::wire::hello::{Purpose, Welcome};
 use tokio::time;
 
-use super::{DialTarget, GLANCE, LinkUptime, RouteConnector};
+use super::{CHECK_INTERVAL, DialTarget, LinkUptime, RouteConnector};
 use crate::client::follow::PAUSES;
 use crate::client::route::Member;
 use crate::net::zone::ZonedAddress;
@@ -15,17 +15,17 @@ use crate::server::service::Service;
 
 impl RouteConnector {
     /// Keeps the route to the one endpoint at `address`, or to the ZeroMQ socket that listens there.
-    pub(crate) async fn keep_address(self, address: SocketAddr) {
+    pub(crate) async fn connect_address(self, address: SocketAddr) {
         let mut pauses = PAUSES;
         let mut is_foreign = false;
         while self.route.strong_count() > 0 {
-            if let Some(service) = self.premises.own.at(address) {
+            if let Some(service) = self.context.services.at(address) {
                 self.use_local(service, address).await;
                 continue;
             }
             let mut held = Some(LinkUptime::Shortly);
             if !is_foreign {
-                let hello = self.premises.hello_for(None, Purpose::Requests);
+                let hello = self.context.hello_for(None, Purpose::Requests);
                 match self.connect(DialTarget::only(&[address]), &hello).await {
                     Ok(link) => {
                         let instance = instance_at(address, &link.welcome);
@@ -35,7 +35,7 @@ impl RouteConnector {
                 }
             }
             if is_foreign {
-                match self.reach_foreign(address).await {
+                match self.connect_zmtp(address).await {
                     Some(stand_in) => held = self.use_proxy(stand_in, address).await,
                     // A program of this mesh may have come back at the address.
                     None => is_foreign = false,
@@ -60,8 +60,8 @@ impl RouteConnector {
             local: true,
         };
         self.add(Member::Local(service, Arc::new(instance)));
-        while self.route.strong_count() > 0 && self.premises.own.get(id).is_some() {
-            time::sleep(GLANCE).await;
+        while self.route.strong_count() > 0 && self.context.services.get(id).is_some() {
+            time::sleep(CHECK_INTERVAL).await;
         }
         if let Some(route) = self.route.upgrade() {
             route.remove(id);

@@ -13,8 +13,8 @@ use crate::link::dial::InstanceUpdates;
 
 impl RouteConnector {
     /// Keeps the route to all instances of a name, following discovery's events.
-    pub(crate) async fn keep_name(self, name: ServiceName) {
-        let Some(mut events) = watch_listings(&self.premises.discovery, Filter::Name(name)).await else {
+    pub(crate) async fn connect_name(self, name: ServiceName) {
+        let Some(mut events) = watch_listings(&self.context.discovery, Filter::Name(name)).await else {
             return;
         };
         let mut followed = FollowedInstances::default();
@@ -22,7 +22,7 @@ impl RouteConnector {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
                     followed.update(instance, |listed| {
-                        actix::spawn(self.clone().until_left(self.clone().keep_instance(listed)));
+                        actix::spawn(self.clone().until_left(self.clone().connect_instance(listed)));
                     });
                 }
                 DirectoryEvent::Down { instance, why } => {
@@ -45,14 +45,14 @@ impl RouteConnector {
         }
     }
 
-    async fn keep_instance(self, listed: InstanceUpdates) {
+    async fn connect_instance(self, listed: InstanceUpdates) {
         let mut answered = None;
         let round = async |instance: Instance, listed: &InstanceUpdates| {
             if instance.local {
-                self.add_own(instance);
+                self.add_local(instance);
                 return Next::Stop;
             }
-            let hello = self.premises.hello_for(Some(instance.id), Purpose::Requests);
+            let hello = self.context.hello_for(Some(instance.id), Purpose::Requests);
             let known = DialTarget { addresses: &instance.addresses, answered, listed: Some(listed.clone()) };
             if let Ok(link) = self.connect(known, &hello).await {
                 answered = Some(link.address());
@@ -67,8 +67,8 @@ impl RouteConnector {
         follow(listed, round).await;
     }
 
-    fn add_own(&self, instance: Instance) {
-        if let Some(service) = self.premises.own.get(instance.id) {
+    fn add_local(&self, instance: Instance) {
+        if let Some(service) = self.context.services.get(instance.id) {
             self.add(Member::Local(service, Arc::new(instance)));
         }
     }

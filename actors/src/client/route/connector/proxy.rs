@@ -6,7 +6,7 @@ use std::sync::Arc;
 use meshzero_proto::discovery::directory::Instance;
 use tokio::time::{self, Instant};
 
-use super::{LinkUptime, PATIENCE, RouteConnector};
+use super::{CONNECT_TIMEOUT, LinkUptime, RouteConnector};
 use crate::client::route::Member;
 use crate::net::bound_addresses::BoundAddresses;
 use crate::net::zone::ZonedAddress;
@@ -14,10 +14,10 @@ use crate::server::zmtp::{self, ProxyService};
 
 impl RouteConnector {
     /// Returns a proxy service for the ZeroMQ socket at `address`; `None` if there is no such socket.
-    pub(super) async fn reach_foreign(&self, address: SocketAddr) -> Option<ProxyService> {
-        let carrying = &self.premises.carrying;
+    pub(super) async fn connect_zmtp(&self, address: SocketAddr) -> Option<ProxyService> {
+        let carrying = &self.context.link_config;
         let reached = zmtp::connect(&carrying.network, address, &carrying.limits);
-        let reached = match time::timeout(PATIENCE, reached).await {
+        let reached = match time::timeout(CONNECT_TIMEOUT, reached).await {
             Ok(Ok(reached)) => reached,
             Ok(Err(error)) => {
                 tracing::debug!(%address, %error, "no ZeroMQ socket");
@@ -25,7 +25,7 @@ impl RouteConnector {
             }
             Err(_) => return None,
         };
-        match ProxyService::open(&self.premises.environment(self.node_stats.clone()), address, reached) {
+        match ProxyService::open(&self.context.environment(self.node_stats.clone()), address, reached) {
             Ok(stand_in) => Some(stand_in),
             Err(error) => {
                 tracing::warn!(%address, %error, "cannot start a proxy for a ZeroMQ socket");
@@ -48,7 +48,7 @@ impl RouteConnector {
             local: false,
         };
         // Subscribers look up the service there.
-        let _listed = self.premises.own.list(&service, BoundAddresses::At(address));
+        let _listed = self.context.services.list(&service, BoundAddresses::At(address));
         self.add(Member::Local(Arc::clone(&service), Arc::new(instance)));
         let ended = self.while_held(stand_in.run()).await?;
         let route = self.route.upgrade()?;
