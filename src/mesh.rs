@@ -89,7 +89,7 @@ impl Mesh {
     /// # }
     /// ```
     pub fn traffic(&self) -> Traffic {
-        self.node.context().link_config.meter.traffic()
+        self.node.context().link_config.traffic.traffic()
     }
 
     /// Returns the statistics of this program since it joined: of each link, of each service, and in total. Waits for the node's

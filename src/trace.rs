@@ -70,10 +70,10 @@
 //!
 //! - in a handler of an actor that the mesh has created, while it handles a message that belongs to a trace, and in the
 //!   `ResponseFuture` or `ResponseActFuture` that it returns, until that completes,
-//! - in a closure that is run [`in_scope`], and in a future that is wrapped by [`carry`].
+//! - in a closure that is run [`in_scope`], and in a future that is wrapped by [`instrument`].
 //!
 //! There is none in a task that a handler spawns, or in work that continues later with a [`Call`](crate::Call), unless that is wrapped
-//! by [`carry`] or run [`in_scope`] with [`Call::trace`](crate::Call::trace); in an `AtomicResponse`, once the handler has returned;
+//! by [`instrument`] or run [`in_scope`] with [`Call::trace`](crate::Call::trace); in an `AtomicResponse`, once the handler has returned;
 //! and behind an actor's own mailbox: in the handlers of an actor that was advertised by its `Addr`, and for messages sent through a
 //! [`recipient`](crate::ServiceRef::recipient). News does not carry a context.
 //!
@@ -102,5 +102,5 @@
 //! assert_eq!(trace::current(), None);
 //! ```
 
-pub use meshzero_actors::telemetry::trace::{InContext, begin, carry, current, in_scope};
+pub use meshzero_actors::telemetry::trace::{InContext, begin, current, in_scope, instrument};
 pub use meshzero_proto::trace::{InvalidTraceParent, Sampling, SpanId, TraceContext, TraceId};

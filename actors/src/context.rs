@@ -97,6 +97,6 @@ impl NodeContext {
         M: Message<Result: Send> + Send + 'static,
         Discovery: Handler<M>,
     {
-        self.executor.hear(self.discovery.send(message)).await?.map_err(|_| MeshClosed)
+        self.executor.wait_for(self.discovery.send(message)).await?.map_err(|_| MeshClosed)
     }
 }

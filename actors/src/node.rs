@@ -104,7 +104,7 @@ impl Node {
         for interface in &pending_interfaces {
             tracing::warn!("{interface}");
         }
-        allocator::keep_large_blocks();
+        allocator::retain_large_blocks();
         let id = NodeId::from_random(config.network.random().map_err(StartError::Random)?);
         let (limits, network) = (Arc::clone(&config.limits), config.network.clone());
         let link_config = LinkConfig { limits, spin: config.spin, network, ..LinkConfig::default() };
@@ -233,7 +233,7 @@ impl Node {
         M: Message<Result: Send> + Send + 'static,
         Router: Handler<M>,
     {
-        self.executor().hear(self.router.send(message)).await?.map_err(|_| MeshClosed)
+        self.executor().wait_for(self.router.send(message)).await?.map_err(|_| MeshClosed)
     }
 
     /// Sends a request to the discovery actor, and waits for its reply.
@@ -263,7 +263,7 @@ impl Node {
             return Vec::new();
         }
         // A thread that ends drops the channel.
-        self.executor().hear(told).await.map(Result::unwrap_or_default).unwrap_or_default()
+        self.executor().wait_for(told).await.map(Result::unwrap_or_default).unwrap_or_default()
     }
 
     /// As [`Node::leave`], for a thread that is about to end: begins to leave, and waits less than a second. Does not

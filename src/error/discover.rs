@@ -96,8 +96,19 @@ impl std::error::Error for NotFound {}
 impl NotFound {
     pub(crate) fn new(name: String, waited: Duration, diagnosis: Diagnosis) -> Self {
         let Diagnosis { findings, attempts, trouble, report, .. } = diagnosis;
-        let DiscoveryReport { heard, other_meshes, interfaces, peers, multicast, .. } = report;
-        Self { name, waited, heard, other_meshes, interfaces, peers, trouble, findings, attempts, multicast }
+        let DiscoveryReport { service_names, other_meshes, interfaces, peers, multicast, .. } = report;
+        Self {
+            name,
+            waited,
+            heard: service_names,
+            other_meshes,
+            interfaces,
+            peers,
+            trouble,
+            findings,
+            attempts,
+            multicast,
+        }
     }
 
     fn evidence(&self) -> Vec<String> {

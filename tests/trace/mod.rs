@@ -237,7 +237,7 @@ async fn a_context_is_carried_by_its_message_and_by_no_other() {
         tokio::task::yield_now().await;
         station.send(Here).await.expect("answered")
     };
-    let carried = actix::spawn(trace::carry(root, call(there.clone()))).await.expect("no panic");
+    let carried = actix::spawn(trace::instrument(root, call(there.clone()))).await.expect("no panic");
     span_below(root, &carried);
     let bare = trace::in_scope(root, || actix::spawn(call(there.clone())));
     assert_eq!(bare.await.expect("no panic"), None);

@@ -137,7 +137,7 @@ async fn call_remote<M: NetMessage>(
         let room = tokio::select! {
             biased;
             room = line::until_room(&mut pending.turn, link.room()) => room,
-            () = blocking::notice(&context.executor) => None,
+            () = blocking::detect_blocking(&context.executor) => None,
             () = alarm => return Err(CallErrorKind::NotSent("the connection had no room in time".into()).into()),
         };
         set_out = match room {
@@ -163,7 +163,7 @@ pub(crate) async fn finish_call(context: &NodeContext, reply: ReplyFuture) -> Ca
     tokio::select! {
         biased;
         ended = reply.ended() => ended,
-        () = blocking::notice(&context.executor) => CallEnd::Lost(SendState::Unknown),
+        () = blocking::detect_blocking(&context.executor) => CallEnd::Lost(SendState::Unknown),
     }
 }
 
@@ -206,7 +206,7 @@ async fn call_local<M: NetMessage>(
         None => tokio::select! {
             biased;
             turn = line::until_room(&mut pending.turn, service.acquire_in_turn()) => turn,
-            () = blocking::notice(&service.executor) => None,
+            () = blocking::detect_blocking(&service.executor) => None,
             () = &mut *alarm => return Err(CallErrorKind::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
@@ -233,7 +233,7 @@ async fn call_local<M: NetMessage>(
                 }
                 () = alarm => Err(past_deadline(service, entered)),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
-                () = blocking::notice(&service.executor) => Err(CallErrorKind::Lost),
+                () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
             }
         }
         Some(LocalEntry::Mailbox(mailbox)) => {
@@ -246,7 +246,7 @@ async fn call_local<M: NetMessage>(
                 reply = told => reply.map_err(|_| dropped(context, service)),
                 () = alarm => Err(CallErrorKind::TimedOut),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
-                () = blocking::notice(&service.executor) => Err(CallErrorKind::Lost),
+                () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
             }
         }
         None => {
@@ -264,7 +264,7 @@ async fn call_local<M: NetMessage>(
                 },
                 () = alarm => Err(CallErrorKind::TimedOut),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
-                () = blocking::notice(&service.executor) => Err(CallErrorKind::Lost),
+                () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
             };
             return reply.map_err(|fault| AttemptError { fault, message: Some(message) });
         }

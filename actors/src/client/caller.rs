@@ -59,7 +59,7 @@ impl Caller {
                 let trouble = route.last_error().map(|trouble| format!(": {trouble}")).unwrap_or_default();
                 Err(CallErrorKind::NotSent(format!("no instance of it is connected{trouble}")))
             }
-            () = blocking::notice(&context.executor) => Err(CallErrorKind::Lost),
+            () = blocking::detect_blocking(&context.executor) => Err(CallErrorKind::Lost),
             () = context.shutdown.triggered() => Err(CallErrorKind::NotSent(membership.end_reason())),
         }
     }

@@ -51,7 +51,7 @@ pub async fn stats(caller: &Caller, deadline: Option<Instant>) -> Result<Stats, 
 /// Returns the statistics of this node.
 async fn here(caller: &Caller, service: &Service) -> Result<Stats, MeshClosed> {
     let node = service.node_stats.upgrade().ok_or(MeshClosed)?;
-    caller.context.executor.hear(node.send(GetStats)).await?.map_err(|_| MeshClosed)
+    caller.context.executor.wait_for(node.send(GetStats)).await?.map_err(|_| MeshClosed)
 }
 
 /// The answer, or the local service to read it from.

@@ -104,7 +104,7 @@ impl Link {
             max_bytes: limits.message_bytes.min(welcome.message_bytes as usize),
             welcome,
             catalogue,
-            outbox: carrying.outbox(writer),
+            outbox: carrying.send_queue(writer),
             address: Mutex::new(address),
             is_attached: AtomicBool::new(true),
             calls: Mutex::new(InFlight::new(limits.requests_in_flight)),

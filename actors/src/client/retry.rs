@@ -139,7 +139,7 @@ impl<'a> RetryState<'a> {
                 () = context.timers.sleep_until(Some(at)) => {}
                 // The next wait for an instance returns the error.
                 () = context.shutdown.triggered() => {}
-                () = blocking::notice(&context.executor) => {}
+                () = blocking::detect_blocking(&context.executor) => {}
             }
         }
         Ok(())

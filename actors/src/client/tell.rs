@@ -198,7 +198,7 @@ async fn tell<M: NetMessage>(
                 let room = tokio::select! {
                     biased;
                     room = line::until_room(&mut turn, link.room_to_tell()) => room,
-                    () = blocking::notice(&caller.context.executor) => None,
+                    () = blocking::detect_blocking(&caller.context.executor) => None,
                     () = &mut alarm => return Err(CallErrorKind::NotSent("the connection had no room in time".to_owned())),
                 };
                 let Some(room) = room else { continue };
@@ -214,7 +214,7 @@ async fn tell<M: NetMessage>(
                 let room = tokio::select! {
                     biased;
                     room = line::until_room(&mut turn, service.acquire_in_turn()) => room,
-                    () = blocking::notice(&service.executor) => None,
+                    () = blocking::detect_blocking(&service.executor) => None,
                     () = &mut alarm => {
                         return Err(CallErrorKind::NotSent("the service was busy until the deadline".to_owned()));
                     }

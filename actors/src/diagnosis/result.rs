@@ -73,9 +73,9 @@ impl Reachability {
 impl Diagnosis {
     /// Returns the evidence, in a few words each.
     pub fn evidence(&self) -> Vec<String> {
-        let DiscoveryReport { heard, interfaces, peers, multicast, .. } = &self.report;
+        let DiscoveryReport { service_names, interfaces, peers, multicast, .. } = &self.report;
         let mut evidence = evidence_of(&self.attempts, multicast, self.trouble.as_deref());
-        evidence.extend(received_instead(heard, interfaces, peers));
+        evidence.extend(received_instead(service_names, interfaces, peers));
         evidence
     }
 }

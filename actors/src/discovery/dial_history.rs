@@ -44,7 +44,7 @@ impl DialHistory {
     }
 
     /// Returns the reason for which an instance is gone: its withdrawal if it sent one, else `otherwise`.
-    pub(crate) fn said_or(&self, instance: InstanceId, otherwise: DownReason) -> DownReason {
+    pub(crate) fn down_reason_or(&self, instance: InstanceId, otherwise: DownReason) -> DownReason {
         match otherwise {
             DownReason::Refused | DownReason::NodeDied if self.has_left(instance) => DownReason::Withdrawn,
             otherwise => otherwise,
@@ -62,7 +62,7 @@ impl DialHistory {
     }
 
     /// Prepares to dial an instance: returns a target with updates of its addresses, and the record for the attempts.
-    pub(crate) fn seek_out(
+    pub(crate) fn prepare_dial(
         &mut self,
         instance: Instance,
         answered: Option<SocketAddr>,
@@ -101,7 +101,7 @@ mod tests {
         dialling.left(instance(1));
         let why = |dialling: &DialHistory, n| {
             [DownReason::Refused, DownReason::NodeDied, DownReason::Unreachable]
-                .map(|otherwise| dialling.said_or(instance(n), otherwise))
+                .map(|otherwise| dialling.down_reason_or(instance(n), otherwise))
         };
         assert_eq!(
             why(&dialling, 1),

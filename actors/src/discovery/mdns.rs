@@ -35,7 +35,7 @@ mod records;
 pub(crate) const SERVICE_TYPE: &str = "_meshzero._tcp.local.";
 
 /// The time within which a daemon sends its goodbyes: one datagram on each interface.
-const GOODBYE: Duration = Duration::from_millis(300);
+const GOODBYE_TIMEOUT: Duration = Duration::from_millis(300);
 /// The pause before a command is repeated that found the daemon's queue full, and the time for which it is.
 const QUEUE_FULL: Duration = Duration::from_micros(500);
 const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ pub(crate) struct Mdns {
 struct MdnsShared {
     interfaces: Interfaces,
     chosen: Mutex<InterfaceFilter>,
-    wishes: Mutex<DesiredState>,
+    desired_state: Mutex<DesiredState>,
     changed: Condvar,
     /// The number of daemons that were replaced.
     replaced: AtomicU64,
@@ -94,7 +94,7 @@ impl Mdns {
         let shared = Arc::new(MdnsShared {
             interfaces,
             chosen: Mutex::new(InterfaceFilter::from(nics)),
-            wishes: Mutex::default(),
+            desired_state: Mutex::default(),
             changed: Condvar::new(),
             replaced: AtomicU64::new(0),
             #[cfg(test)]
@@ -150,7 +150,7 @@ impl Mdns {
             wishes.closed = Some(closed);
             self.shared.changed.notify_one();
         }
-        if tokio::time::timeout(GOODBYE + QUEUE_PATIENCE, done).await.is_err() {
+        if tokio::time::timeout(GOODBYE_TIMEOUT + QUEUE_PATIENCE, done).await.is_err() {
             tracing::warn!("the goodbyes were not sent in time; other nodes will notice by themselves");
         }
     }
@@ -186,7 +186,7 @@ impl MdnsShared {
 
     /// Locks the desired state, which is still valid after a panic.
     fn desired(&self) -> MutexGuard<'_, DesiredState> {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desired_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn chosen(&self) -> MutexGuard<'_, InterfaceFilter> {

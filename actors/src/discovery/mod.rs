@@ -82,21 +82,21 @@ pub struct Discovery {
     own_interfaces: OwnInterfaces,
     /// All addresses of this host.
     host_addresses: Vec<OwnAddress>,
-    offering: AnnouncedServices,
+    announced_services: AnnouncedServices,
     watchers: Watchers,
-    finding: Searches,
+    searches: Searches,
     lists: Lists,
-    asking: QueryRounds,
+    query_rounds: QueryRounds,
     /// The timer for the next question.
     question_timer: Option<SpawnHandle>,
     multicast: MulticastState,
-    presence: Liveness,
+    liveness: Liveness,
     probes: Probes,
-    dialling: DialHistory,
+    dial_history: DialHistory,
     /// The slots that all attempts to connect share.
     slots: Rc<Semaphore>,
     links: PeerLinks,
-    handing_on: AddressVerification,
+    address_verification: AddressVerification,
     static_peers: StaticPeers,
 }
 
@@ -125,25 +125,25 @@ impl Discovery {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
                 own_interfaces,
                 host_addresses: Vec::new(),
-                offering: AnnouncedServices::new(mdns),
+                announced_services: AnnouncedServices::new(mdns),
                 watchers: Watchers::default(),
-                finding: Searches::default(),
+                searches: Searches::default(),
                 lists: Lists::default(),
-                asking: QueryRounds::default(),
+                query_rounds: QueryRounds::default(),
                 question_timer: None,
                 multicast: MulticastState::default(),
-                presence: Liveness::default(),
+                liveness: Liveness::default(),
                 probes: Probes::default(),
-                dialling: DialHistory::default(),
+                dial_history: DialHistory::default(),
                 slots: slots(),
                 links: PeerLinks::new(config.limits.instances),
-                handing_on: AddressVerification::default(),
+                address_verification: AddressVerification::default(),
                 static_peers: StaticPeers::default(),
                 config,
                 node,
             };
             discovery.read_host_addresses();
-            discovery.hear_on_interfaces(ctx);
+            discovery.use_interfaces(ctx);
             discovery.connect_static_peers(ctx);
             discovery
         }))

@@ -33,7 +33,7 @@ const LAST_REPLIES: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct MulticastState {
     nics: InterfaceTable,
-    has_told_left_out: bool,
+    has_logged_left_out: bool,
     listening: Vec<OpenSocket>,
     /// Open only while questions are asked.
     one_shot: Vec<OpenSocket>,

@@ -23,7 +23,7 @@ const SLOT_TIME: Duration = Duration::from_millis(50);
 const ANSWER: Duration = Duration::from_secs(5);
 /// The delays before trying again when a connection was accepted and closed at once: the endpoint was at its limit, or its
 /// process was about to die.
-const CLOSED_AGAIN: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 
 /// The conclusion from failing to reach an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(crate) async fn probe(
     record: &AttemptRecord,
 ) -> Result<Handshaken, Verdict> {
     let ProbeTarget { instance: advertised, answered, listed } = sought;
-    let mut pauses = CLOSED_AGAIN.into_iter();
+    let mut pauses = RETRY_DELAYS.into_iter();
     loop {
         let listed = Some(listed.clone());
         match dial_listed(network, &advertised.addresses, listed, hello, ANSWER, record).await {

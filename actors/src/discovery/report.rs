@@ -12,9 +12,9 @@ use meshzero_proto::name::ServiceName;
 #[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
 pub struct DiscoveryReport {
     /// The names of known services, ordered.
-    pub heard: Vec<String>,
+    pub service_names: Vec<String>,
     /// Those of them that are on this host only.
-    pub heard_here: Vec<String>,
+    pub local_service_names: Vec<String>,
     /// The number of instances that are known and not stored, because their nodes have reached the limit.
     pub hidden: usize,
     /// The most instances that are stored of one node.

@@ -11,7 +11,7 @@ use crate::discovery::report::DiscoveryReport;
 use crate::telemetry::stats::DiscoveryStats;
 
 /// The time after which a silent endpoint counts as not answering; an answer takes a millisecond.
-const SILENT: Duration = Duration::from_millis(200);
+const SILENCE: Duration = Duration::from_millis(200);
 
 /// Asks for a report of all observations, for an error that helps.
 #[derive(Debug, Message)]
@@ -35,5 +35,5 @@ pub struct GetDiscoveryStats;
 
 /// Returns whether an attempt is too young to count.
 pub(super) fn is_recent(attempt: &Attempt) -> bool {
-    matches!(attempt.outcome, AttemptOutcome::Silent | AttemptOutcome::Accepted) && attempt.took < SILENT
+    matches!(attempt.outcome, AttemptOutcome::Silent | AttemptOutcome::Accepted) && attempt.took < SILENCE
 }

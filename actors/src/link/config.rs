@@ -22,22 +22,22 @@ pub struct LinkConfig {
     /// The network in which they are made.
     pub network: Network,
     /// The counters of the traffic.
-    pub meter: Arc<TrafficCounters>,
+    pub traffic: Arc<TrafficCounters>,
     /// Memory for their next batches.
-    pub spares: BufferPool,
+    pub buffer_pool: BufferPool,
     /// The allowance for dials of connections that stand by for links.
-    pub(crate) races: Arc<DialAllowance>,
+    pub(crate) dial_allowance: Arc<DialAllowance>,
 }
 
 impl LinkConfig {
     /// Creates the outgoing half of a link, which begins over `writer`.
-    pub(crate) fn outbox(&self, writer: WriteHalf) -> SendQueue {
-        SendQueue::new(writer, &self.limits, &self.meter, &self.spares)
+    pub(crate) fn send_queue(&self, writer: WriteHalf) -> SendQueue {
+        SendQueue::new(writer, &self.limits, &self.traffic, &self.buffer_pool)
     }
 
     /// Returns whether another standby connection may be dialled now.
-    pub(crate) fn may_dial_beside(&self, now: Instant) -> bool {
-        self.races.take(self.limits.races_per_second, now)
+    pub(crate) fn may_dial_standby(&self, now: Instant) -> bool {
+        self.dial_allowance.take(self.limits.races_per_second, now)
     }
 }
 

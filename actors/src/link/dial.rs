@@ -15,7 +15,7 @@ use tokio::time::{self, Instant};
 
 pub(crate) use self::error::DialError;
 pub(crate) use self::handshake::Handshaken;
-pub(crate) use self::handshake::{HandshakeReadError, greet, read_handshake};
+pub(crate) use self::handshake::{HandshakeReadError, handshake_as_client, read_handshake};
 use crate::link::trail::{AttemptRecord, DialTrail};
 use crate::net::network::Network;
 use crate::runtime::clock;
@@ -199,7 +199,7 @@ async fn handshake(
     let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
     let connection = network.connect(address).await.map_err(unreachable)?;
     trail.accept(address);
-    greet(connection, address, &hello).await
+    handshake_as_client(connection, address, &hello).await
 }
 
 #[cfg(test)]

@@ -19,12 +19,12 @@ pub(crate) struct ReceiveCounters {
 
 impl ReceiveCounters {
     /// Records whether the reader waits for bytes: otherwise it is handling those that have arrived.
-    pub(crate) fn reads(&self, is_reading: bool) {
+    pub(crate) fn set_reading(&self, is_reading: bool) {
         self.is_reading.store(is_reading, Ordering::Relaxed);
     }
 
     /// Records a read after which `bytes` have arrived in total.
-    pub(crate) fn arrive(&self, bytes: u64) {
+    pub(crate) fn record_read(&self, bytes: u64) {
         self.bytes.store(bytes, Ordering::Relaxed);
         self.reads.store(self.reads.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         if self.is_awaited.load(Ordering::Relaxed) {
@@ -49,7 +49,7 @@ impl ReceiveCounters {
     }
 
     /// Returns all counters.
-    pub(crate) fn seen(&self) -> ReceivedSoFar {
+    pub(crate) fn received_so_far(&self) -> ReceivedSoFar {
         ReceivedSoFar {
             bytes: self.bytes(),
             reads: self.reads.load(Ordering::Relaxed),

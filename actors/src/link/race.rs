@@ -18,10 +18,10 @@ use crate::runtime::backoff::Backoff;
 use crate::runtime::clock;
 
 /// The most dials under way for one link. Any older one has had several round trips by then.
-const UNDER_WAY: usize = 3;
+const MAX_DIALS: usize = 3;
 
 /// The share of dials to other addresses than that of the connection, if there are any: one in this number.
-const OTHERS: usize = 4;
+const DIALS_PER_OTHER_ADDRESS: usize = 4;
 
 /// The pauses while an endpoint accepts connections and does not answer: its process is busy or stopped.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
@@ -56,7 +56,7 @@ impl DialRacer {
     fn address(&mut self) -> SocketAddr {
         let number = self.next;
         self.next += 1;
-        if number % OTHERS != OTHERS - 1 {
+        if number % DIALS_PER_OTHER_ADDRESS != DIALS_PER_OTHER_ADDRESS - 1 {
             return self.address;
         }
         let listed = self.listed.as_ref().and_then(|listed| {
@@ -65,7 +65,7 @@ impl DialRacer {
         });
         let mut others = listed.unwrap_or_else(|| self.known.clone());
         others.retain(|address| *address != self.address);
-        if others.is_empty() { self.address } else { others[number / OTHERS % others.len()] }
+        if others.is_empty() { self.address } else { others[number / DIALS_PER_OTHER_ADDRESS % others.len()] }
     }
 }
 
@@ -111,7 +111,7 @@ impl StandbyDials {
 
     /// Dials once more. At the limit, this replaces the oldest dial.
     pub(crate) fn begin(&mut self) {
-        if self.handles.len() == UNDER_WAY
+        if self.handles.len() == MAX_DIALS
             && let Some(oldest) = self.handles.pop_front()
         {
             oldest.abort();
@@ -176,7 +176,7 @@ async fn attempt(
         let connection = network.connect(address).await.map_err(unreachable)?;
         connected.fetch_add(1, Ordering::Relaxed);
         let _connected = ConnectedCount(connected);
-        dial::greet(connection, address, &hello).await
+        dial::handshake_as_client(connection, address, &hello).await
     };
     dialled.await.map_err(|error| {
         let outcome = AttemptOutcome::from(&error);

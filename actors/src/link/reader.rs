@@ -79,7 +79,7 @@ impl FrameReader {
             arrived: 0,
             spin: carrying.spin,
             spun: Vec::new(),
-            meter: Arc::clone(&carrying.meter),
+            meter: Arc::clone(&carrying.traffic),
             progress: Arc::default(),
         }
     }
@@ -180,12 +180,12 @@ impl FrameReader {
             self.make_room(wanted);
         }
         let asked = self.buffer.capacity() - self.buffer.len();
-        self.progress.reads(true);
+        self.progress.set_reading(true);
         let read = self.read().await?;
-        self.progress.reads(false);
+        self.progress.set_reading(false);
         self.meter.read(read);
         self.received.add(read);
-        self.progress.arrive(self.received.bytes());
+        self.progress.record_read(self.received.bytes());
         self.arrived = self.arrived.saturating_add(read);
         if read == asked {
             self.read_bytes = (self.read_bytes * 2).min(MOST_READ_BYTES);

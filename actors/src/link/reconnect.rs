@@ -28,16 +28,16 @@ mod liveness_probe;
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// A link with less than this left of its time is given up.
-const LAST_PAUSE: Duration = Duration::from_millis(10);
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 
 /// The shortest pause between two dials while there is no connection.
-const DIAL_AGAIN: Duration = Duration::from_millis(100);
+const DIAL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The timeout of one attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The timeout of an attempt at the node's limit of dials for other links: the next attempt may be a standby connection.
-const IN_BETWEEN: Duration = Duration::from_secs(1);
+const THROTTLED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The reconnection of the client's end of one link.
 pub(crate) struct Reconnector {
@@ -60,7 +60,7 @@ pub(crate) struct Reconnector {
     window: Duration,
     keep_alive: Duration,
     network: Network,
-    carrying: LinkConfig,
+    link_config: LinkConfig,
 }
 
 impl Reconnector {
@@ -85,7 +85,7 @@ impl Reconnector {
             window: carrying.limits.reconnect,
             keep_alive: carrying.limits.keep_alive,
             network: carrying.network.clone(),
-            carrying: carrying.clone(),
+            link_config: carrying.clone(),
         };
         redial.update();
         redial
@@ -129,13 +129,13 @@ impl Reconnector {
         let mut tried: Vec<Attempt> = Vec::new();
         loop {
             if next <= Instant::now() {
-                next = Instant::now() + DIAL_AGAIN.mul_f64(1.0 + fastrand::f64() / 4.0);
+                next = Instant::now() + DIAL_INTERVAL.mul_f64(1.0 + fastrand::f64() / 4.0);
                 if dials.may_begin() {
-                    if self.carrying.may_dial_beside(clock::now()) {
+                    if self.link_config.may_dial_standby(clock::now()) {
                         dials.begin();
                         has_begun = true;
                     } else if !has_begun {
-                        return Ok(Some(patience.min(IN_BETWEEN)));
+                        return Ok(Some(patience.min(THROTTLED_TIMEOUT)));
                     }
                 }
             }
@@ -193,7 +193,7 @@ impl Reconnector {
     }
 
     /// Returns a test of the current connection.
-    pub(crate) fn doubt(&self) -> LivenessProbe {
+    pub(crate) fn liveness_probe(&self) -> LivenessProbe {
         let hello = Hello { purpose: Purpose::Probe, resume: None, ..self.hello.clone() };
         LivenessProbe { own: self.own, address: self.address, hello, network: self.network.clone() }
     }
@@ -209,7 +209,7 @@ impl Reconnector {
     }
 
     /// Waits until discovery has an update; forever if there will be none.
-    async fn told(&mut self) {
+    async fn updated(&mut self) {
         let told = match &mut self.listed {
             Some(listed) => listed.changed().await.is_ok(),
             None => false,
@@ -224,7 +224,7 @@ impl ConnectionSource for Reconnector {
     /// Waits until discovery no longer lists the address of the current connection.
     async fn watch(&mut self) {
         loop {
-            self.told().await;
+            self.updated().await;
             let was_known = self.addresses.contains(&self.address);
             self.update();
             if was_known && !self.addresses.contains(&self.address) {
@@ -252,7 +252,7 @@ impl ConnectionSource for Reconnector {
                 (Ok(_), Some(Handshaken { connection, address, .. })) => {
                     let patience = PATIENCE.min(left());
                     let hello = hello::encode_hello(&hello);
-                    let greeting = dial::greet(connection, address, &hello);
+                    let greeting = dial::handshake_as_client(connection, address, &hello);
                     let timed_out = |_| Err(DialError::TimedOut { after: patience, attempts: Vec::new() });
                     time::timeout(patience, greeting).await.unwrap_or_else(timed_out)
                 }
@@ -277,13 +277,13 @@ impl ConnectionSource for Reconnector {
             };
             // Pauses end before the remaining time does.
             let pause = pauses.next_delay().min(left() / 2);
-            if self.is_final(&error, error.attempts()) || pause < LAST_PAUSE {
+            if self.is_final(&error, error.attempts()) || pause < MIN_PAUSE {
                 return Err(error.to_string());
             }
             tokio::select! {
                 biased;
                 () = time::sleep(pause) => {}
-                () = self.told() => pauses.reset(),
+                () = self.updated() => pauses.reset(),
             }
         }
     }

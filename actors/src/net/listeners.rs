@@ -25,10 +25,10 @@ use crate::runtime::clock;
 mod wanted;
 
 /// The most attempts to find a port that is free at all addresses.
-const TRIES: usize = 16;
+const MAX_ATTEMPTS: usize = 16;
 /// The pause before the sockets are checked again, where an address has gone or cannot be listened at: a fresh IPv6 address is
 /// not usable for a second or two.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The chosen addresses of this host, as they change; `None` until they are known.
 pub(crate) type Addresses = watch::Receiver<Option<Arc<ChosenAddresses>>>;
@@ -110,7 +110,7 @@ impl ChosenListeners {
     /// # Panics
     /// Outside of a tokio runtime.
     pub(crate) fn listen(addresses: &ChosenAddresses, port: u16) -> Result<Self, (SocketAddr, io::Error)> {
-        let mut tries = if port == 0 { TRIES } else { 1 };
+        let mut tries = if port == 0 { MAX_ATTEMPTS } else { 1 };
         loop {
             tries -= 1;
             let unreserved = |error| (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), error);
@@ -164,7 +164,7 @@ impl ChosenListeners {
         loop {
             tokio::select! {
                 biased;
-                () = changed(self.follow.as_mut(), self.again) => self.look(),
+                () = changed(self.follow.as_mut(), self.again) => self.match_addresses(),
                 accepted = poll_fn(|cx| poll_accept(&self.sockets, &mut self.first, cx)) => {
                     if let Ok((stream, _)) = &accepted {
                         socket::unrestrict(stream);
@@ -176,7 +176,7 @@ impl ChosenListeners {
     }
 
     /// Opens and closes sockets so that they match the current addresses.
-    fn look(&mut self) {
+    fn match_addresses(&mut self) {
         let Some(follow) = &mut self.follow else { return };
         let addresses = follow.addresses.borrow_and_update().clone();
         let Some(addresses) = addresses else {
@@ -259,7 +259,7 @@ impl ChosenListeners {
             }
         }
         let is_complete = failed.is_empty() && self.sockets.iter().all(|socket| socket.gone.is_none());
-        self.again = if is_complete { None } else { Some(clock::now() + AGAIN) };
+        self.again = if is_complete { None } else { Some(clock::now() + RETRY_DELAY) };
         failed
     }
 

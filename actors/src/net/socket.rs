@@ -22,7 +22,7 @@ const BACKLOG: i32 = 1_024;
 
 /// Sends small frames at once.
 pub(crate) fn send_at_once(stream: &TcpStream) {
-    wish(stream.set_nodelay(true), "small frames may wait for each other");
+    log_refusal(stream.set_nodelay(true), "small frames may wait for each other");
 }
 
 /// The longest silence before a probe that every system accepts, in whole seconds; Linux refuses a longer one. No link is
@@ -39,14 +39,17 @@ pub(crate) fn keep_alive(stream: &TcpStream, idle: Duration) {
     // The number comes last: a Windows that does not know it, and Wine, have applied the times by then.
     let idle = idle.clamp(Duration::from_secs(1), LONGEST_IDLE);
     let keep_alive = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
-    wish(SockRef::from(stream).set_tcp_keepalive(&keep_alive), "a host that vanishes may be noticed late");
+    log_refusal(
+        SockRef::from(stream).set_tcp_keepalive(&keep_alive),
+        "a host that vanishes may be noticed late",
+    );
 }
 
 /// Closes the connection when data is not acknowledged for `patience`. While data is unacknowledged no probes are sent: there
 /// the system's own timeout counts, which is a quarter of an hour by default.
 pub(crate) fn set_user_timeout(stream: &TcpStream, patience: Duration) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    wish(
+    log_refusal(
         SockRef::from(stream).set_tcp_user_timeout(Some(patience.min(LONGEST_UNACKNOWLEDGED))),
         "a host that vanishes while something is sent will be noticed late",
     );
@@ -61,7 +64,7 @@ pub(crate) fn set_notsent_lowat(stream: &TcpStream) {
     {
         /// About half of these bytes are written at a time.
         const UNSENT_BYTES: u32 = 128 << 10;
-        wish(
+        log_refusal(
             SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES),
             "short replies may wait behind what the system keeps of long ones",
         );
@@ -74,14 +77,14 @@ pub(crate) fn set_notsent_lowat(stream: &TcpStream) {
 /// trying to deliver them for minutes, and requests that a caller had given up are handled after all once the network is there
 /// again, after everything that was sent since over another connection.
 pub(crate) fn set_reset_on_close(stream: &TcpStream) {
-    wish(
+    log_refusal(
         SockRef::from(stream).set_linger(Some(Duration::ZERO)),
         "what was sent on a connection that was lost may still arrive",
     );
 }
 
 /// Logs an option that the system refuses. A connection works without it, so the option must not end the connection.
-fn wish(granted: io::Result<()>, otherwise: &'static str) {
+fn log_refusal(granted: io::Result<()>, otherwise: &'static str) {
     if let Err(error) = granted {
         tracing::debug!(%error, "{otherwise}");
     }
@@ -137,7 +140,10 @@ pub(crate) fn restrict(socket: SockRef<'_>, ingress: &Ingress) {
             program.extend([SockFilter::new(JUMP_IF_EQUAL, 0, 1, *number), keep(u32::MAX)]);
         }
         program.push(keep(0));
-        wish(socket.attach_filter(&program), "connections by interfaces that were not chosen are accepted");
+        log_refusal(
+            socket.attach_filter(&program),
+            "connections by interfaces that were not chosen are accepted",
+        );
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (socket, ingress);

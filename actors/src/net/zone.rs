@@ -70,7 +70,7 @@ pub(crate) fn of(address: SocketAddr) -> u32 {
 }
 
 /// Completes an address that was received from the link of `zone` with that zone; `None` if it cannot be reached from here.
-pub(crate) fn heard_on(zone: u32, address: SocketAddr) -> Option<SocketAddr> {
+pub(crate) fn with_zone_of_link(zone: u32, address: SocketAddr) -> Option<SocketAddr> {
     match address {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
             (zone != 0).then(|| SocketAddrV6::new(*v6.ip(), v6.port(), 0, zone).into())
@@ -225,10 +225,14 @@ mod tests {
     #[test]
     fn a_link_local_address_is_valid_on_its_link_only() {
         let at = |text: &str| text.parse::<SocketAddr>().expect("an address");
-        assert_eq!(heard_on(7, at("[fe80::1]:9")), Some(at("[fe80::1%7]:9")));
-        assert_eq!(heard_on(7, at("[fe80::1%3]:9")), Some(at("[fe80::1%7]:9")), "another host's number");
-        assert_eq!(heard_on(0, at("[fe80::1]:9")), None);
-        assert_eq!(heard_on(0, at("10.0.0.1:9")), Some(at("10.0.0.1:9")));
+        assert_eq!(with_zone_of_link(7, at("[fe80::1]:9")), Some(at("[fe80::1%7]:9")));
+        assert_eq!(
+            with_zone_of_link(7, at("[fe80::1%3]:9")),
+            Some(at("[fe80::1%7]:9")),
+            "another host's number"
+        );
+        assert_eq!(with_zone_of_link(0, at("[fe80::1]:9")), None);
+        assert_eq!(with_zone_of_link(0, at("10.0.0.1:9")), Some(at("10.0.0.1:9")));
     }
 
     #[test]

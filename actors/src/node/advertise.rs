@@ -289,7 +289,7 @@ where
     };
     let (here, asked) = (home.clone(), Arc::clone(&node));
     let offered = home.run_async(move || async move { advertise_here(&asked, here, offer).await });
-    node.executor().hear(offered).await??
+    node.executor().wait_for(offered).await??
 }
 
 fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError> {

@@ -209,7 +209,7 @@ impl Handler<GetStats> for Router {
         let stats = Stats {
             mesh: self.context.hello.mesh.clone(),
             node: self.context.hello.node,
-            traffic: self.context.link_config.meter.traffic(),
+            traffic: self.context.link_config.traffic.traffic(),
             discovery: DiscoveryStats::default(),
             services: self.context.services.stats(),
             routes,

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 /// Blocks up to this size stay with the program when they are freed.
-const KEPT_BYTES: usize = 4 << 20;
+const RETAINED_BYTES: usize = 4 << 20;
 
 /// Lets the allocator keep freed blocks of the size of large messages.
 ///
@@ -11,6 +11,6 @@ const KEPT_BYTES: usize = 4 << 20;
 /// system each time, until a program has freed one of these (mallopt(3), `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD`, which
 /// adapt themselves). Until then each large message costs a page fault for every 4 KiB: half of its total time, as measured.
 /// Other allocators are not affected.
-pub(crate) fn keep_large_blocks() {
-    drop(black_box(Vec::<u8>::with_capacity(KEPT_BYTES)));
+pub(crate) fn retain_large_blocks() {
+    drop(black_box(Vec::<u8>::with_capacity(RETAINED_BYTES)));
 }

@@ -19,18 +19,18 @@ thread_local! {
 }
 
 /// The number of messages that an actor may handle before its numbers collide with those of another actor on the same thread.
-const NUMBERS: u64 = 1 << 40;
+const NUMBERS_PER_ACTOR: u64 = 1 << 40;
 
 /// Returns the first number of a sequence that identifies the messages of one actor on this thread.
 pub(crate) fn first_number() -> u64 {
     let scope = SCOPES.get().wrapping_add(1);
     SCOPES.set(scope);
-    scope.wrapping_mul(NUMBERS)
+    scope.wrapping_mul(NUMBERS_PER_ACTOR)
 }
 
 /// Notes that this thread is handling the message with this number, until the [`BusyScope`] ends.
 #[inline(always)]
-pub(crate) fn handles(number: u64) {
+pub(crate) fn begin_message(number: u64) {
     CURRENT.set(number);
 }
 
@@ -42,7 +42,7 @@ pub struct BusyScope {
 }
 
 impl BusyScope {
-    /// Enters a scope in which no message is being handled yet, see [`handles`].
+    /// Enters a scope in which no message is being handled yet, see [`begin_message`].
     pub(crate) fn enter() -> Self {
         Self { before: CURRENT.get(), _not_send: PhantomData }
     }
@@ -50,7 +50,7 @@ impl BusyScope {
     /// Enters a scope in which every poll counts as one by an executor that blocks the thread.
     pub fn block() -> Self {
         let scope = Self::enter();
-        handles(first_number());
+        begin_message(first_number());
         scope
     }
 }
@@ -84,7 +84,7 @@ impl BlockingCheck {
     pub(crate) fn begin(task: &Context<'_>) -> Self {
         let number = CURRENT.get();
         if number != 0 {
-            look_again(task);
+            wake_later(task);
         }
         Self { number, polls: 0 }
     }
@@ -112,12 +112,12 @@ impl BlockingCheck {
              only that thread can bring. Return a future from the handler (ResponseFuture, ResponseActFuture) or spawn one, or join \
              the mesh or run the service on another thread"
         );
-        look_again(task);
+        wake_later(task);
     }
 }
 
 #[cold]
-fn look_again(task: &Context<'_>) {
+fn wake_later(task: &Context<'_>) {
     task.waker().wake_by_ref();
 }
 
@@ -125,7 +125,7 @@ fn look_again(task: &Context<'_>) {
 ///
 /// # Panics
 /// When the thread is blocked.
-pub(crate) async fn notice(home: &Executor) {
+pub(crate) async fn detect_blocking(home: &Executor) {
     let mut first = None;
     poll_fn(|task| {
         match &mut first {

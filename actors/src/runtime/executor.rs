@@ -17,7 +17,7 @@ use crate::runtime::shutdown::{ShutdownSignal, TriggerOnDrop};
 
 /// The number of turns that joining leaves to other tasks before the System of its thread counts as not running. In a running
 /// System the first turn is enough unless thousands of tasks are ready.
-const TURNS: usize = 256;
+const MAX_YIELDS: usize = 256;
 
 /// The executor of a node's actors and connections. Cheap to clone, usable from any thread.
 ///
@@ -63,7 +63,7 @@ impl Executor {
             // The receiver may be gone.
             let _ = tell.send(Self::here());
         });
-        let mut turns = if is_taken { TURNS } else { 0 };
+        let mut turns = if is_taken { MAX_YIELDS } else { 0 };
         let home = poll_fn(|task| match Pin::new(&mut told).poll(task) {
             Poll::Ready(home) => Poll::Ready(home.ok()),
             Poll::Pending if turns == 0 => Poll::Ready(None),
@@ -157,12 +157,12 @@ impl Executor {
     ///
     /// # Cancel safety
     /// This method is cancel safe if `answer` is.
-    pub(crate) async fn hear<T>(&self, answer: impl Future<Output = T>) -> Result<T, MeshClosed> {
+    pub(crate) async fn wait_for<T>(&self, answer: impl Future<Output = T>) -> Result<T, MeshClosed> {
         tokio::select! {
             biased;
             answer = answer => Ok(answer),
             () = self.ended.triggered() => Err(MeshClosed),
-            () = blocking::notice(self) => Err(MeshClosed),
+            () = blocking::detect_blocking(self) => Err(MeshClosed),
         }
     }
 
@@ -201,7 +201,7 @@ impl Executor {
             // The receiver may be gone, and then nothing misses the answer.
             let _ = tell.send(start().await);
         })?;
-        self.hear(told).await?.map_err(|_| MeshClosed)
+        self.wait_for(told).await?.map_err(|_| MeshClosed)
     }
 
     /// Returns whether the current thread is the node's.

@@ -20,7 +20,7 @@ pub(crate) struct FairSemaphore {
     /// The number of waiters: none may be overtaken, and all are notified of released permits.
     waiting: AtomicUsize,
     /// Held by the first waiter, so that waiters are served in order.
-    front: tokio::sync::Mutex<()>,
+    front_waiter: tokio::sync::Mutex<()>,
     freed: Notify,
 }
 
@@ -53,7 +53,7 @@ impl FairSemaphore {
             closed: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
-            front: tokio::sync::Mutex::default(),
+            front_waiter: tokio::sync::Mutex::default(),
             freed: Notify::new(),
         })
     }
@@ -100,7 +100,7 @@ impl FairSemaphore {
         if self.is_draining() {
             return None;
         }
-        self.turn_of_accepted(wanted).await
+        self.acquire_accepted_in_turn(wanted).await
     }
 
     /// As [`FairSemaphore::acquire`], for messages that were accepted before [`FairSemaphore::drain`].
@@ -113,12 +113,12 @@ impl FairSemaphore {
         {
             return Some(taken);
         }
-        self.turn_of_accepted(wanted).await.map(|turn| turn.taken)
+        self.acquire_accepted_in_turn(wanted).await.map(|turn| turn.taken)
     }
 
-    async fn turn_of_accepted(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
+    async fn acquire_accepted_in_turn(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
         let waiting = WaiterCount::new(self);
-        let front = self.front.lock().await;
+        let front = self.front_waiter.lock().await;
         let taken = self.until(|| self.try_acquire_up_to(wanted)).await?;
         Some(PermitsInTurn { taken, waited: TurnGuard { _waited: Some((front, waiting)) } })
     }

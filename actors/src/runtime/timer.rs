@@ -65,7 +65,7 @@ impl Timers {
     }
 
     /// Notifies the driver that a timer is due before all others.
-    fn look_again(self: &Arc<Self>, mut state: MutexGuard<'_, TimerState>) {
+    fn notify_driver(self: &Arc<Self>, mut state: MutexGuard<'_, TimerState>) {
         match &state.driver {
             Driver::Task => {
                 drop(state);
@@ -131,7 +131,7 @@ impl Drop for TimerTask {
         state.driver = Driver::Nobody;
         let waiting: Vec<_> = state.set.iter_mut().map(|waker| waker.clone()).collect();
         match state.set.poll_timeout() {
-            Some(_) if !waiting.is_empty() => self.0.look_again(state),
+            Some(_) if !waiting.is_empty() => self.0.notify_driver(state),
             _ => drop(state),
         }
         waking::wake_all(waiting);
@@ -168,7 +168,7 @@ impl Future for Sleep {
         let has_ended = this.instant.is_none() && !matches!(state.driver, Driver::Task);
         let is_unheard = matches!(state.driver, Driver::Nobody) && this.instant.is_some();
         if state.set.poll_timeout() != before || is_unheard {
-            this.timers.look_again(state);
+            this.timers.notify_driver(state);
         } else {
             drop(state);
         }

@@ -99,7 +99,7 @@ async fn serve_connection(
         tokio::select! {
             greeted = time::timeout(service.limits().handshake, greeting) => greeted,
             () = handshake.is_evicted() => {
-                service.connections.speechless.count();
+                service.connections.handshake_failed.count();
                 return tracing::debug!(%from, "evicted from the handshake to make room for another connection");
             }
         }
@@ -107,11 +107,11 @@ async fn serve_connection(
     let welcomed = match greeted {
         Ok(Ok(welcomed)) => welcomed,
         Ok(Err(error)) => {
-            service.connections.speechless.count();
+            service.connections.handshake_failed.count();
             return tracing::debug!(%from, %error, "a handshake failed");
         }
         Err(_) => {
-            service.connections.speechless.count();
+            service.connections.handshake_failed.count();
             return tracing::debug!(%from, "a handshake timed out");
         }
     };

@@ -76,7 +76,7 @@ impl RequestCounters {
 pub(crate) struct CallCounters {
     pub(crate) retries: Counter,
     pub(crate) over_budget: Counter,
-    pub(crate) set_aside: Counter,
+    pub(crate) ejected: Counter,
     pub(crate) probes: Counter,
     pub(crate) dropped: Counter,
 }
@@ -86,7 +86,7 @@ impl CallCounters {
         CallCounts {
             retries: self.retries.get(),
             over_budget: self.over_budget.get(),
-            ejected: self.set_aside.get(),
+            ejected: self.ejected.get(),
             probes: self.probes.get(),
             dropped: self.dropped.get(),
         }
@@ -96,22 +96,22 @@ impl CallCounters {
 /// Counters behind [`ConnectionCounts`], other than the number of open ones.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionCounters {
-    pub(crate) begun: Counter,
+    pub(crate) opened: Counter,
     pub(crate) resumed: Counter,
     pub(crate) given_up: Counter,
     pub(crate) rejected: Counter,
-    pub(crate) speechless: Counter,
+    pub(crate) handshake_failed: Counter,
 }
 
 impl ConnectionCounters {
     pub(crate) fn counts(&self, open: usize) -> ConnectionCounts {
         ConnectionCounts {
             open: open as u64,
-            opened: self.begun.get(),
+            opened: self.opened.get(),
             resumed: self.resumed.get(),
             given_up: self.given_up.get(),
             rejected: self.rejected.get(),
-            handshake_failed: self.speechless.get(),
+            handshake_failed: self.handshake_failed.get(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use meshzero_proto::trace::{Sampling, SpanId, TraceContext, TraceId};
 
-pub(crate) use self::handler::{HandlerSpan, keep, keep_with_actor};
+pub(crate) use self::handler::{HandlerSpan, in_message_context, in_message_context_with_actor};
 pub use self::outgoing::OutgoingSpan;
 pub(crate) use self::outgoing::OutgoingSpanState;
 
@@ -39,7 +39,7 @@ pub fn begin() -> TraceContext {
     }
 }
 
-/// Returns the context of the running code: that of the message that this thread handles, of [`in_scope`] or of [`carry`].
+/// Returns the context of the running code: that of the message that this thread handles, of [`in_scope`] or of [`instrument`].
 #[inline(always)]
 pub fn current() -> Option<TraceContext> {
     CURRENT.get()
@@ -52,11 +52,11 @@ pub fn in_scope<T>(context: TraceContext, work: impl FnOnce() -> T) -> T {
 }
 
 /// Wraps a future so that it runs in `context`, on any thread.
-pub fn carry<F: Future>(context: TraceContext, future: F) -> InContext<F> {
+pub fn instrument<F: Future>(context: TraceContext, future: F) -> InContext<F> {
     InContext { context, future: Box::pin(future) }
 }
 
-/// A future that runs in one context, see [`carry`].
+/// A future that runs in one context, see [`instrument`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless they are polled"]
 pub struct InContext<F> {

@@ -72,7 +72,7 @@ impl Watchdog {
     /// This method is cancel safe.
     pub(crate) async fn watch(&mut self, link: &impl WatchedLink, redial: &mut Reconnector) {
         let Self { progress, link_config, replaced_at, stall, races } = self;
-        let doubt = redial.doubt();
+        let doubt = redial.liveness_probe();
         let dials = redial.racer().filter(|_| races.get()).map(StandbyDials::new);
         races.set(dials.is_some());
         let patience = link_config.limits.keep_alive;
@@ -97,11 +97,11 @@ async fn race(
 ) -> Option<Handshaken> {
     let Some(mut dials) = dials else { return std::future::pending().await };
     let outbox = link.outbox();
-    stall.record_move(clock::now(), progress.seen());
+    stall.record_move(clock::now(), progress.received_so_far());
     // The bytes that had been written when the peer was pinged.
     let mut written = 0;
     loop {
-        let (was_asking, seen) = (stall.is_asking(), progress.seen());
+        let (was_asking, seen) = (stall.is_asking(), progress.received_so_far());
         let expects = expects(link);
         let step = stall.poll(clock::now(), seen, expects);
         if was_asking && !stall.is_asking() {
@@ -124,8 +124,8 @@ async fn race(
                 // Pending input is read first.
                 task::yield_now().await;
                 let is_silent = progress.bytes() == seen.bytes;
-                if is_silent && dials.may_begin() && carrying.may_dial_beside(clock::now()) {
-                    carrying.meter.races.count();
+                if is_silent && dials.may_begin() && carrying.may_dial_standby(clock::now()) {
+                    carrying.traffic.races.count();
                     dials.begin();
                 }
                 continue;
@@ -135,14 +135,14 @@ async fn race(
             biased;
             ended = dials.ended() => ended,
             () = progress.arrived(), if stall.is_asking() => continue,
-            () = outbox.peer_closed(), if !stall.is_asking() && !is_pressing(expects) => continue,
+            () = outbox.bytes_sent(), if !stall.is_asking() && !is_pressing(expects) => continue,
             () = clock::sleep_until(until) => continue,
         };
         match ended {
             Ok(dialled) => match dialled.welcome.standby {
                 Some(state) if state.is_stuck(progress.bytes(), written) => {
                     if time::timeout(RECOVERY_TIMEOUT, wait_for_bytes(progress)).await.is_err() {
-                        carrying.meter.races_won.count();
+                        carrying.traffic.races_won.count();
                         return Some(dialled);
                     }
                 }

@@ -96,7 +96,7 @@ impl Route {
         let is_set_aside = self.health.change(|outliers| {
             let is_set_aside = outliers.record_failure(instance, clock::now(), fastrand::f64());
             if is_set_aside {
-                self.health.counters.set_aside.count();
+                self.health.counters.ejected.count();
                 self.update_active(outliers);
             }
             is_set_aside

@@ -172,7 +172,7 @@ impl RemoteFeed {
         let ended = |error: FrameReaderError| FeedError::Ended(Some(error));
         dialled.connection.keep_alive(carrying.limits.keep_alive);
         let Connection { reader, writer } = dialled.connection;
-        let outbox = carrying.outbox(writer);
+        let outbox = carrying.send_queue(writer);
         let mut incoming = FrameReader::new(reader, carrying.limits.message_bytes, carrying);
         let asked = outbox.push::<Infallible>(SpaceNeeded::Any, Flush::AtOnce, |out| {
             frame::write(out, Header::new(frame::FrameKind::Subscribe, 1), &subscribe.to_bytes());

@@ -78,16 +78,16 @@ fn hidden_finding(context: &NodeContext, services: usize) -> Option<HiddenServic
 /// Probes the endpoints of the services of `filter` that have not answered lately, and waits for their answers.
 async fn probe_endpoints(context: &NodeContext, filter: &Filter) -> VerifyProgress {
     let begun = clock::now();
-    let mut so_far = VerifyProgress::default();
+    let mut previous = VerifyProgress::default();
     loop {
         let passed = clock::now() - begun;
         let prove =
-            VerifyInstances { filter: filter.clone(), so_far, further: passed >= FIRST_ANSWER_TIMEOUT };
+            VerifyInstances { filter: filter.clone(), previous, further: passed >= FIRST_ANSWER_TIMEOUT };
         let Ok(proving) = context.ask_discovery(prove).await else { return VerifyProgress::default() };
         if proving.open.is_empty() || passed >= ANSWER_TIMEOUT {
             return proving;
         }
-        so_far = proving;
+        previous = proving;
         context.timers.sleep_until(Some(clock::now() + POLL_INTERVAL)).await;
     }
 }
@@ -232,8 +232,8 @@ fn conclude(
     let seen = Observations {
         target,
         mesh: context.config.mesh.to_string(),
-        received: report.heard.clone(),
-        received_here: report.heard_here.clone(),
+        received: report.service_names.clone(),
+        received_here: report.local_service_names.clone(),
         hidden: report.hidden,
         instances_per_node: report.instances_per_node,
         other_meshes: report.other_meshes.clone(),

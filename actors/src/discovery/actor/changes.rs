@@ -32,41 +32,41 @@ impl Discovery {
             );
         }
         if !changes.events.is_empty() || !changes.grown.is_empty() {
-            self.tell_peers(&changes, origin, ctx);
+            self.update_peers(&changes, origin, ctx);
         }
         for instance in changes.grown {
-            self.dialling.update(instance.id, &self.directory);
+            self.dial_history.update(instance.id, &self.directory);
             self.watchers.push_growth(instance);
         }
         for event in changes.events {
             match &event {
                 DirectoryEvent::Up(instance) => {
-                    if self.finding.found(&instance.service) {
-                        self.asking.end(question_for(&self.config.mesh, &instance.service));
+                    if self.searches.found(&instance.service) {
+                        self.query_rounds.end(question_for(&self.config.mesh, &instance.service));
                     }
                     let tended = Liveness::ensure_connected(instance.node, &self.directory);
-                    self.carry_out([tended], ctx);
+                    self.execute([tended], ctx);
                 }
                 DirectoryEvent::Down { instance, .. } => {
                     let none_left = self.directory.get(&instance.service).is_empty();
-                    if none_left && self.finding.lost(&instance.service) {
+                    if none_left && self.searches.lost(&instance.service) {
                         let question = question_for(&self.config.mesh, &instance.service);
-                        self.carry_out([Effect::Ask(question)], ctx);
+                        self.execute([Effect::Ask(question)], ctx);
                     }
                 }
                 DirectoryEvent::Moved(_) => {}
             }
-            self.dialling.update(event.instance().id, &self.directory);
+            self.dial_history.update(event.instance().id, &self.directory);
             self.watchers.push(event);
         }
         for claimed in changes.claimed {
-            self.dialling.update(claimed, &self.directory);
+            self.dial_history.update(claimed, &self.directory);
         }
         for doubted in changes.doubts {
-            self.dialling.update(doubted, &self.directory);
+            self.dial_history.update(doubted, &self.directory);
             if self.interest().includes(doubted, &self.directory) {
                 let is_linked = self.evidence(clock::now()).is_linked(doubted);
-                self.carry_out([settle(doubted, is_linked)], ctx);
+                self.execute([settle(doubted, is_linked)], ctx);
             }
         }
         self.answer_lists(ctx);
@@ -74,15 +74,15 @@ impl Discovery {
 
     /// The interest of this node in the services of others.
     fn interest(&self) -> Interest<'_> {
-        Interest { presence: &self.presence, watchers: &self.watchers, finding: &self.finding }
+        Interest { liveness: &self.liveness, watchers: &self.watchers, searches: &self.searches }
     }
 
     /// Sends changes to the peers that do not know them from elsewhere.
-    fn tell_peers(&mut self, changes: &Changes, origin: Option<PeerLinkId>, ctx: &mut Context<Self>) {
+    fn update_peers(&mut self, changes: &Changes, origin: Option<PeerLinkId>, ctx: &mut Context<Self>) {
         for event in &changes.events {
             if matches!(event, DirectoryEvent::Down { .. }) && !event.instance().local {
                 self.links.forget(event.instance().id);
-                self.handing_on.forget(event.instance().id);
+                self.address_verification.forget(event.instance().id);
             }
         }
         if self.links.is_empty() {
@@ -93,15 +93,16 @@ impl Discovery {
         for instance in changes.grown.iter().chain(shown) {
             self.try_for_peers(instance, None, ctx);
         }
-        let (links, telling) = self.telling();
-        links.tell_changes(changes, origin, telling);
+        let (links, telling) = self.peer_view();
+        links.send_changes(changes, origin, telling);
     }
 
     /// Tests at which addresses the other ends of all links, or of one, can reach an instance, if they are to be sent it.
     fn try_for_peers(&mut self, instance: &Instance, only: Option<PeerLinkId>, ctx: &mut Context<Self>) {
         let concerned = self.links.concerned(instance, only, &self.directory);
-        let effects = self.handing_on.try_for(instance, concerned, &self.host_addresses, clock::now());
-        self.carry_out(effects, ctx);
+        let effects =
+            self.address_verification.try_for(instance, concerned, &self.host_addresses, clock::now());
+        self.execute(effects, ctx);
     }
 
     /// Calls [`Self::try_for_peers`] for all known instances.
@@ -116,17 +117,17 @@ impl Discovery {
 
     /// Retries the addresses that failed a while ago: a service may listen there by now.
     pub(crate) fn try_again_for_peers(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        for id in self.handing_on.due(now) {
+        for id in self.address_verification.due(now) {
             if let Some(instance) = self.directory.candidate(id).filter(|_| self.directory.is_shown(id)) {
                 self.try_for_peers(&instance, None, ctx);
             }
-            self.handing_on.forget_due(id, now);
+            self.address_verification.forget_due(id, now);
         }
     }
 
     /// Handles a goodbye. It may be forged, so the endpoint is probed if the instance matters here.
-    pub(crate) fn hear_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
-        self.dialling.left(instance);
+    pub(crate) fn handle_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
+        self.dial_history.left(instance);
         let changes = self.directory.withdraw_report(instance, AdvertSource::Mdns, now);
         if !changes.doubts.is_empty() && !self.interest().includes(instance, &self.directory) {
             return self.directory.remove_instance(instance, DownReason::Withdrawn, now);
@@ -137,11 +138,11 @@ impl Discovery {
     /// Answers the lists that are complete, and sets a timer for the others.
     pub(crate) fn answer_lists(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
-        let Self { config, directory, links, asking, multicast, .. } = self;
+        let Self { config, directory, links, query_rounds, multicast, .. } = self;
         let evidence = Evidence { directory, links, now };
         let is_settled = |filter: &_| {
             let has_others = || neighbours::has_others(&multicast.zones_out());
-            asking.is_settled(question(&config.mesh, filter), now, has_others)
+            query_rounds.is_settled(question(&config.mesh, filter), now, has_others)
         };
         let select = |filter: &_| {
             let mut instances = evidence.directory.select(filter);
@@ -149,7 +150,7 @@ impl Discovery {
             instances.retain(|instance| evidence.is_alive(instance));
             (shown, instances)
         };
-        let check = self.lists.answer(now, self.presence.looking_since(), is_settled, select);
-        self.carry_out(check, ctx);
+        let check = self.lists.answer(now, self.liveness.monitoring_since(), is_settled, select);
+        self.execute(check, ctx);
     }
 }

@@ -21,7 +21,7 @@ use crate::discovery::liveness::verification::judge;
 use crate::discovery::mdns::interface_table::InterfaceTable;
 use crate::discovery::peers::static_peers::keep_connected;
 use crate::discovery::peers::table::PeerLinks;
-use crate::discovery::peers::updates::Telling;
+use crate::discovery::peers::updates::PeerView;
 use crate::discovery::probe::Verdict;
 use crate::discovery::search::query::{question, question_for};
 use crate::runtime::clock;
@@ -42,7 +42,7 @@ impl Supervised for Discovery {
     fn restarting(&mut self, _: &mut Self::Context) {
         // The timers for this are gone.
         self.lists.forget_check();
-        self.asking.forget_plan();
+        self.query_rounds.forget_plan();
         self.question_timer = None;
     }
 }
@@ -66,7 +66,7 @@ impl Discovery {
             return false;
         }
         self.directory.set_own_addresses(own.clone());
-        self.handing_on.keep_to(&own);
+        self.address_verification.retain_own(&own);
         self.host_addresses = own;
         true
     }
@@ -85,9 +85,9 @@ impl Discovery {
     }
 
     /// Returns the links, and the knowledge that peers receive over them.
-    fn telling(&mut self) -> (&mut PeerLinks, Telling<'_>) {
-        let Self { links, config, directory, handing_on, host_addresses: own, .. } = self;
-        (links, Telling { mesh: &config.mesh, directory, handing_on, own })
+    fn peer_view(&mut self) -> (&mut PeerLinks, PeerView<'_>) {
+        let Self { links, config, directory, address_verification, host_addresses: own, .. } = self;
+        (links, PeerView { mesh: &config.mesh, directory, verification: address_verification, own })
     }
 
     /// Runs the periodic work.
@@ -98,8 +98,8 @@ impl Discovery {
         let filled = self.directory.restore_hidden(|node| links.reach(node), now);
         self.apply(filled, None, ctx);
         self.watchers.prune();
-        self.look_after_nodes(now, ctx);
-        self.look_around(now, ctx);
+        self.maintain_nodes(now, ctx);
+        self.maintain_searches(now, ctx);
         self.try_again_for_peers(now, ctx);
         self.multicast.close_idle(now);
         if let Some(change) = self.own_interfaces.read(now) {
@@ -108,59 +108,59 @@ impl Discovery {
                 self.try_all_for_peers(None, ctx);
             }
             if change == InterfaceChange::Some {
-                let offered = self.offering.relocate_all(self.host());
-                self.carry_out(offered, ctx);
-                self.offering.repeat();
+                let offered = self.announced_services.relocate_all(self.host());
+                self.execute(offered, ctx);
+                self.announced_services.repeat();
             }
-            self.hear_on_interfaces(ctx);
+            self.use_interfaces(ctx);
         }
     }
 
     /// Connects to other nodes, and probes the instances that are doubtful.
-    fn look_after_nodes(&mut self, now: Instant, ctx: &mut Context<Self>) {
+    fn maintain_nodes(&mut self, now: Instant, ctx: &mut Context<Self>) {
         let links = &self.links;
-        let effects = self.presence.look_after_nodes(&mut self.directory, |node| links.reach(node), now);
-        self.carry_out(effects, ctx);
-        self.presence.forget_unknown(&self.directory);
+        let effects = self.liveness.maintain_nodes(&mut self.directory, |node| links.reach(node), now);
+        self.execute(effects, ctx);
+        self.liveness.forget_unknown(&self.directory);
     }
 
     /// Answers lists, and continues the searches that are still wanted.
-    fn look_around(&mut self, now: Instant, ctx: &mut Context<Self>) {
+    fn maintain_searches(&mut self, now: Instant, ctx: &mut Context<Self>) {
         self.answer_lists(ctx);
-        for name in self.finding.give_up_old(now) {
-            self.asking.end(question_for(&self.config.mesh, &name));
+        for name in self.searches.give_up_old(now) {
+            self.query_rounds.end(question_for(&self.config.mesh, &name));
         }
-        if self.finding.is_unfound_for_long(now) {
-            self.look(ctx);
+        if self.searches.is_unfound_for_long(now) {
+            self.start_monitoring(ctx);
         }
-        let is_looking = self.presence.is_looking();
+        let is_looking = self.liveness.is_monitoring();
         let watched = self.watchers.filters().map(|filter| question(&self.config.mesh, filter));
         let watched: Vec<Question> = watched.collect();
-        self.asking.retain_repeated(|question| {
+        self.query_rounds.retain_repeated(|question| {
             (question == Question::All && is_looking) || watched.contains(&question)
         });
     }
 
     /// Announces, listens and queries on the current interfaces.
-    pub(super) fn hear_on_interfaces(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn use_interfaces(&mut self, ctx: &mut Context<Self>) {
         if !self.config.network.has_multicast() {
             return;
         }
         let nics = InterfaceTable::of(self.own_interfaces.connected());
-        self.offering.use_nics(&nics);
+        self.announced_services.use_nics(&nics);
         if self.multicast.listen(nics, &ctx.address().recipient(), clock::now()) {
-            self.ask_what_was_missed(ctx);
+            self.ask_missed(ctx);
         }
     }
 
     /// Queries everything that is watched or sought, after a time in which announcements could not be received.
-    fn ask_what_was_missed(&mut self, ctx: &mut Context<Self>) {
+    fn ask_missed(&mut self, ctx: &mut Context<Self>) {
         let mesh = &self.config.mesh;
-        let sought = self.finding.unfound().map(|name| question_for(mesh, name));
+        let sought = self.searches.unfound().map(|name| question_for(mesh, name));
         let watched = self.watchers.filters().map(|filter| question(mesh, filter));
-        let all = self.presence.is_looking().then_some(Question::All);
+        let all = self.liveness.is_monitoring().then_some(Question::All);
         let questions: Vec<Effect> = sought.chain(watched).chain(all).map(Effect::Ask).collect();
-        self.carry_out(questions, ctx);
+        self.execute(questions, ctx);
     }
 
     /// Judges an instance that could not be reached.
@@ -168,7 +168,7 @@ impl Discovery {
         let now = clock::now();
         let evidence = self.evidence(now);
         let known = self.directory.candidate(instance);
-        let may_say_goodbye = known.is_some_and(|known| evidence.may_say_goodbye(&known, &self.dialling));
-        self.carry_out([judge(instance, verdict, may_say_goodbye, now)], ctx);
+        let may_say_goodbye = known.is_some_and(|known| evidence.may_withdraw(&known, &self.dial_history));
+        self.execute([judge(instance, verdict, may_say_goodbye, now)], ctx);
     }
 }

@@ -12,7 +12,7 @@ use crate::discovery::mdns::channel::SocketPurpose;
 use crate::discovery::peers::address_verification::AddressTried;
 use crate::discovery::peers::dial::DialFailed;
 use crate::discovery::peers::link::{
-    PeerConnected, PeerLinkEnd, PeerLinkEnded, PeerLinkOrigin, PeerUpdateReceived, carry, ends,
+    PeerConnected, PeerLinkEnd, PeerLinkEnded, PeerLinkOrigin, PeerUpdateReceived, ends, run_peer_link,
 };
 use crate::discovery::peers::static_peers::PeerStatus;
 use crate::discovery::probe::Verdict;
@@ -26,28 +26,28 @@ impl Handler<multicast::ReceivedMessages> for Discovery {
     fn handle(&mut self, heard: multicast::ReceivedMessages, ctx: &mut Self::Context) {
         let now = clock::now();
         match self.multicast.count(&heard, self.own_interfaces.connected()) {
-            Some(multicast::OtherHosts::Replied) => self.asking.answered(),
-            Some(multicast::OtherHosts::Announced) => self.asking.heard_others(),
+            Some(multicast::OtherHosts::Replied) => self.query_rounds.answered(),
+            Some(multicast::OtherHosts::Announced) => self.query_rounds.record_others(),
             None => {}
         }
         let mut changes = Changes::default();
         for (host, advert) in heard.adverts {
             changes.append(match heard.purpose {
-                _ if advert.leaving => self.hear_goodbye(advert.instance, now),
+                _ if advert.leaving => self.handle_goodbye(advert.instance, now),
                 SocketPurpose::OneShot => self.directory.add_advert(advert, AdvertSource::Reply(host), now),
                 SocketPurpose::Multicast => {
-                    self.dialling.announced(advert.instance);
+                    self.dial_history.announced(advert.instance);
                     self.directory.add_advert(advert, AdvertSource::Mdns, now)
                 }
             });
         }
         for instance in heard.gone {
-            changes.append(self.hear_goodbye(instance, now));
+            changes.append(self.handle_goodbye(instance, now));
         }
         for (from, asked) in heard.asked {
             // A program that asks on loopback may not ask anywhere else.
             if !(from.is_loopback() && self.multicast.leads_out()) {
-                self.asking.hear(from, &asked, &self.directory, now);
+                self.query_rounds.record_foreign_questions(from, &asked, &self.directory, now);
             }
         }
         self.apply(changes, None, ctx);
@@ -65,10 +65,10 @@ impl Handler<PeerConnection> for Discovery {
         let ends = ends(&connection, from);
         let discovery = ctx.address();
         actix_rt::spawn(async move {
-            carry(
+            run_peer_link(
                 &discovery,
                 connection,
-                PeerConnected { node: hello.node, ends, way: PeerLinkOrigin::Accepted, hand_on },
+                PeerConnected { node: hello.node, ends, origin: PeerLinkOrigin::Accepted, hand_on },
             )
             .await;
         });
@@ -86,16 +86,16 @@ impl Handler<PeerConnected> for Discovery {
         let Some(admitted) = self.links.admit(&linked, self.config.limits.keep_alive, now) else {
             return MessageResult(None);
         };
-        let PeerConnected { node, way, hand_on, .. } = linked;
-        self.presence.linked(node);
-        let (links, telling) = self.telling();
-        links.tell_all(admitted.link, telling);
+        let PeerConnected { node, origin, hand_on, .. } = linked;
+        self.liveness.linked(node);
+        let (links, telling) = self.peer_view();
+        links.send_all(admitted.link, telling);
         self.try_all_for_peers(Some(admitted.link), ctx);
-        if hand_on && matches!(way, PeerLinkOrigin::Accepted) {
-            let asked = self.handing_on.ask_for_all(now);
-            self.carry_out(asked, ctx);
+        if hand_on && matches!(origin, PeerLinkOrigin::Accepted) {
+            let asked = self.address_verification.ask_for_all(now);
+            self.execute(asked, ctx);
         }
-        if let PeerLinkOrigin::Dialled { instance, address } = way {
+        if let PeerLinkOrigin::Dialled { instance, address } = origin {
             let changes = self.directory.record_proof(instance, address, now);
             self.apply(changes, Some(admitted.link), ctx);
         }
@@ -109,10 +109,10 @@ impl Handler<PeerUpdateReceived> for Discovery {
     fn handle(&mut self, heard: PeerUpdateReceived, ctx: &mut Self::Context) {
         let link = heard.link;
         let interest =
-            Interest { presence: &self.presence, watchers: &self.watchers, finding: &self.finding };
+            Interest { liveness: &self.liveness, watchers: &self.watchers, searches: &self.searches };
         let is_cared_about = |directory: &_, instance| interest.includes(instance, directory);
         let (directory, own) = (&mut self.directory, &self.host_addresses);
-        let changes = self.links.hear(heard, directory, own, is_cared_about, clock::now());
+        let changes = self.links.receive_update(heard, directory, own, is_cared_about, clock::now());
         self.apply(changes, Some(link), ctx);
     }
 }
@@ -127,16 +127,16 @@ impl Handler<PeerLinkEnded> for Discovery {
         if self.links.reach(node) {
             return;
         }
-        self.presence.unlinked(node, now - ended.since);
+        self.liveness.unlinked(node, now - ended.since);
         let silence = self.config.limits.keep_alive.saturating_mul(PROBES + 1);
         if ending == PeerLinkEnd::HostSilent
             && !self.evidence(now).has_left_address(node, ended.other, silence)
         {
             // The system has probed for ten seconds: there is no need to wait for another attempt.
-            self.carry_out([Effect::GiveUp(node, Verdict::Unreachable)], ctx);
+            self.execute([Effect::GiveUp(node, Verdict::Unreachable)], ctx);
         }
-        let next = self.presence.lost(node, &self.directory);
-        self.carry_out([next], ctx);
+        let next = self.liveness.lost(node, &self.directory);
+        self.execute([next], ctx);
     }
 }
 
@@ -148,10 +148,10 @@ impl Handler<DialFailed> for Discovery {
         let node = undialled.node;
         let evidence = self.evidence(now);
         let may_say_goodbye =
-            self.directory.of_node(node).iter().any(|known| evidence.may_say_goodbye(known, &self.dialling));
+            self.directory.of_node(node).iter().any(|known| evidence.may_withdraw(known, &self.dial_history));
         let is_linked = self.links.reach(node);
-        let next = self.presence.undialled(undialled, is_linked, may_say_goodbye, now);
-        self.carry_out(next, ctx);
+        let next = self.liveness.dial_failed(undialled, is_linked, may_say_goodbye, now);
+        self.execute(next, ctx);
     }
 }
 
@@ -175,13 +175,13 @@ impl Handler<AddressTried> for Discovery {
 
     fn handle(&mut self, tried: AddressTried, _: &mut Self::Context) {
         let AddressTried { instance, address, .. } = tried;
-        if !self.handing_on.end(tried, clock::now()) {
+        if !self.address_verification.end(tried, clock::now()) {
             return;
         }
         let known = self.directory.candidate(instance).filter(|_| self.directory.is_shown(instance));
         if let Some(known) = known {
-            let (links, telling) = self.telling();
-            links.tell_address(&known, address, telling);
+            let (links, telling) = self.peer_view();
+            links.send_address(&known, address, telling);
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::runtime::clock;
 
 impl Discovery {
     /// Executes effects, in order.
-    pub(crate) fn carry_out(&mut self, effects: impl IntoIterator<Item = Effect>, ctx: &mut Context<Self>) {
+    pub(crate) fn execute(&mut self, effects: impl IntoIterator<Item = Effect>, ctx: &mut Context<Self>) {
         for effect in effects {
             self.perform(effect, ctx);
         }
@@ -33,15 +33,15 @@ impl Discovery {
         match effect {
             Effect::Ask(question) => {
                 if self.config.network.has_multicast() {
-                    self.asking.begin(question, now);
+                    self.query_rounds.begin(question, now);
                     self.ask_due(ctx);
                 }
             }
             Effect::Repeat(question) => {
                 if self.config.network.has_multicast() {
-                    self.asking.repeat(question, now);
-                    let planned = self.asking.plan();
-                    self.carry_out(planned, ctx);
+                    self.query_rounds.repeat(question, now);
+                    let planned = self.query_rounds.plan();
+                    self.execute(planned, ctx);
                 }
             }
             Effect::SendQuestionsAt(at) => {
@@ -51,7 +51,7 @@ impl Discovery {
                 self.question_timer = at.map(|at| {
                     ctx.run_later(at.saturating_duration_since(clock::now()), |this, ctx| {
                         this.question_timer = None;
-                        this.asking.forget_plan();
+                        this.query_rounds.forget_plan();
                         this.ask_due(ctx);
                     })
                 });
@@ -65,7 +65,7 @@ impl Discovery {
             Effect::Conclude(instance, verdict) => {
                 let is_vouched_for = self.evidence(now).is_vouched_for(instance);
                 if let Some(why) = conclude(verdict, is_vouched_for) {
-                    let why = self.dialling.said_or(instance, why);
+                    let why = self.dial_history.down_reason_or(instance, why);
                     self.perform(Effect::Gone(instance, why), ctx);
                 }
             }
@@ -74,9 +74,9 @@ impl Discovery {
                 self.apply(changes, None, ctx);
             }
             Effect::GiveUp(node, verdict) => {
-                let why = self.presence.give_up(node, verdict);
-                let dialling = &self.dialling;
-                let why = |instance| dialling.said_or(instance, why);
+                let why = self.liveness.give_up(node, verdict);
+                let dialling = &self.dial_history;
+                let why = |instance| dialling.down_reason_or(instance, why);
                 let mut changes = self.directory.remove_node(node, why, now);
                 changes.append(self.directory.remove_peer(node, now));
                 self.apply(changes, None, ctx);
@@ -117,18 +117,18 @@ impl Discovery {
             }
             Timer::GiveUpDead { node, judged } => {
                 // Another dial may be under way.
-                let may_live = self.presence.is_dialling(node) || evidence.is_node_proved_since(node, judged);
+                let may_live = self.liveness.is_dialling(node) || evidence.is_node_proved_since(node, judged);
                 (!may_live).then_some(Effect::GiveUp(node, Verdict::Dead))
             }
         };
-        self.carry_out(effect, ctx);
+        self.execute(effect, ctx);
     }
 
     /// Sends the questions that are due.
     pub(crate) fn ask_due(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
         let known = self.known_answers(&[Question::All], now).len();
-        for Round { manner, families, questions } in self.asking.due(known, now) {
+        for Round { manner, families, questions } in self.query_rounds.due(known, now) {
             let purpose = match manner {
                 QueryMode::OneShot => SocketPurpose::OneShot,
                 QueryMode::Ordinary => SocketPurpose::Multicast,
@@ -139,8 +139,8 @@ impl Discovery {
             let known = self.known_answers(&questions, now);
             self.multicast.ask(purpose, families, &questions, &known);
         }
-        let planned = self.asking.plan();
-        self.carry_out(planned, ctx);
+        let planned = self.query_rounds.plan();
+        self.execute(planned, ctx);
     }
 
     fn known_answers(&self, questions: &[Question], now: Instant) -> Vec<InstanceId> {
@@ -150,9 +150,9 @@ impl Discovery {
 
     /// Starts to monitor all nodes, see
     /// [`Liveness::start_monitoring`](crate::discovery::liveness::nodes::Liveness::start_monitoring).
-    pub(crate) fn look(&mut self, ctx: &mut Context<Self>) {
-        let effects = self.presence.start_monitoring(&self.directory, clock::now());
-        self.carry_out(effects, ctx);
+    pub(crate) fn start_monitoring(&mut self, ctx: &mut Context<Self>) {
+        let effects = self.liveness.start_monitoring(&self.directory, clock::now());
+        self.execute(effects, ctx);
     }
 
     /// Connects to a node, unless it is connected.
@@ -160,10 +160,10 @@ impl Discovery {
         if node == self.node || self.links.reach(node) {
             return;
         }
-        let Some(permit) = self.presence.begin_dial(node, clock::now()) else { return };
+        let Some(permit) = self.liveness.begin_dial(node, clock::now()) else { return };
         let endpoints = endpoints(node, &self.directory).into_iter().map(|endpoint| {
             let answered = self.directory.answered(endpoint.id);
-            self.dialling.seek_out(endpoint, answered)
+            self.dial_history.prepare_dial(endpoint, answered)
         });
         let dial = PeerDial {
             network: self.config.network.clone(),
@@ -182,7 +182,7 @@ impl Discovery {
         if !self.probes.begin(&candidate) {
             return;
         }
-        let (record, sought) = self.dialling.seek_out(candidate, self.directory.answered(instance));
+        let (record, sought) = self.dial_history.prepare_dial(candidate, self.directory.answered(instance));
         let probe = EndpointProbe {
             network: self.config.network.clone(),
             sought,

@@ -21,15 +21,15 @@ use crate::runtime::clock;
 use crate::telemetry::stats::DiscoveryStats;
 
 /// The time for which leaving waits for links to send their withdrawals.
-const FAREWELL: Duration = Duration::from_millis(100);
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl Handler<Announce> for Discovery {
     type Result = ();
 
     fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
         let host = Host { connected: self.own_interfaces.connected(), addresses: &self.host_addresses };
-        let offered = self.offering.announce(announce, host);
-        self.carry_out([offered], ctx);
+        let offered = self.announced_services.announce(announce, host);
+        self.execute([offered], ctx);
     }
 }
 
@@ -37,8 +37,8 @@ impl Handler<EndpointMoved> for Discovery {
     type Result = ();
 
     fn handle(&mut self, EndpointMoved(instance): EndpointMoved, ctx: &mut Self::Context) {
-        let offered = self.offering.relocate(instance, self.host());
-        self.carry_out(offered, ctx);
+        let offered = self.announced_services.relocate(instance, self.host());
+        self.execute(offered, ctx);
     }
 }
 
@@ -46,8 +46,8 @@ impl Handler<Withdraw> for Discovery {
     type Result = ();
 
     fn handle(&mut self, withdraw: Withdraw, ctx: &mut Self::Context) {
-        let gone = self.offering.withdraw(withdraw);
-        self.carry_out([gone], ctx);
+        let gone = self.announced_services.withdraw(withdraw);
+        self.execute([gone], ctx);
     }
 }
 
@@ -55,15 +55,15 @@ impl Handler<Leave> for Discovery {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, Leave: Leave, ctx: &mut Self::Context) -> Self::Result {
-        let gone = self.offering.withdraw_all();
-        self.carry_out(gone, ctx);
+        let gone = self.announced_services.withdraw_all();
+        self.execute(gone, ctx);
         let links = self.links.close();
-        let mdns = self.offering.take_mdns();
+        let mdns = self.announced_services.take_mdns();
         let farewell = async move {
             if let Some(mdns) = mdns {
                 mdns.close().await;
             }
-            if tokio::time::timeout(FAREWELL, links).await.is_err() {
+            if tokio::time::timeout(LEAVE_TIMEOUT, links).await.is_err() {
                 tracing::debug!(
                     "some peers did not receive the withdrawal in time; they will see the connection close"
                 );
@@ -89,9 +89,9 @@ impl Handler<Watch> for Discovery {
         let repeat = Effect::Repeat(question(&self.config.mesh, &watch.filter));
         let single = matches!(watch.filter, Filter::Name(_));
         let watcher = self.watchers.watch(watch, known);
-        self.carry_out([repeat], ctx);
+        self.execute([repeat], ctx);
         if !single {
-            self.look(ctx);
+            self.start_monitoring(ctx);
         }
         MessageResult(watcher)
     }
@@ -107,12 +107,12 @@ impl Handler<Search> for Discovery {
         if !self.directory.get(&name).is_empty() {
             return;
         }
-        self.finding.seek(&name, now);
+        self.searches.seek(&name, now);
         // An instance that was found dead a while ago may be back.
         let candidates = self.directory.candidates(&name).into_iter();
         let probes: Vec<_> = candidates.map(|candidate| Effect::Probe(candidate.id)).collect();
-        self.carry_out(probes, ctx);
-        self.carry_out([Effect::Ask(question_for(&self.config.mesh, &name))], ctx);
+        self.execute(probes, ctx);
+        self.execute([Effect::Ask(question_for(&self.config.mesh, &name))], ctx);
     }
 }
 
@@ -122,10 +122,10 @@ impl Handler<RepeatQueries> for Discovery {
     fn handle(&mut self, RepeatQueries(names): RepeatQueries, ctx: &mut Self::Context) {
         for name in names {
             let question = question_for(&self.config.mesh, &name);
-            let is_asked = self.asking.is_asking(question);
-            self.carry_out([Effect::Ask(question)], ctx);
+            let is_asked = self.query_rounds.is_asking(question);
+            self.execute([Effect::Ask(question)], ctx);
             if !is_asked {
-                self.asking.end(question);
+                self.query_rounds.end(question);
             }
         }
     }
@@ -140,12 +140,12 @@ impl Handler<ListInstances> for Discovery {
             Filter::Name(name) => {
                 let changes = self.directory.request_name(name, since);
                 self.apply(changes, None, ctx);
-                self.carry_out([Effect::Ask(question(&self.config.mesh, &list.filter))], ctx);
+                self.execute([Effect::Ask(question(&self.config.mesh, &list.filter))], ctx);
                 let known = self.directory.select(&list.filter).into_iter();
                 let probes: Vec<_> = known.map(|instance| Effect::Probe(instance.id)).collect();
-                self.carry_out(probes, ctx);
+                self.execute(probes, ctx);
             }
-            Filter::Prefix(_) | Filter::Group { .. } => self.look(ctx),
+            Filter::Prefix(_) | Filter::Group { .. } => self.start_monitoring(ctx),
         }
         let later = self.lists.add(list, since);
         self.answer_lists(ctx);
@@ -158,16 +158,16 @@ impl Handler<VerifyInstances> for Discovery {
 
     fn handle(
         &mut self,
-        VerifyInstances { filter, mut so_far, further }: VerifyInstances,
+        VerifyInstances { filter, previous: mut so_far, further }: VerifyInstances,
         ctx: &mut Self::Context,
     ) -> VerifyProgress {
         let evidence = self.evidence(clock::now());
         let (answered, unproved): (Vec<_>, Vec<_>) =
             self.directory.select(&filter).into_iter().partition(|instance| evidence.has_answered(instance));
         let first = so_far.choose_first(&unproved);
-        self.carry_out(first, ctx);
+        self.execute(first, ctx);
         let others = so_far.choose_others(&unproved, further, |id| self.probes.is_open(id));
-        self.carry_out(others, ctx);
+        self.execute(others, ctx);
         so_far.answered = answered.into_iter().map(|instance| instance.id).collect();
         so_far.hidden = self.directory.hidden_of(&filter);
         so_far.open = so_far.asked.iter().copied().filter(|id| self.probes.is_open(*id)).collect();
@@ -182,7 +182,7 @@ impl Handler<GetReport> for Discovery {
         let now = clock::now();
         let static_peers = self.static_peers.unconnected();
         let unanswered =
-            self.dialling.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
+            self.dial_history.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
                 // An instance whose node was reached is there, and one that has just been probed may be.
                 let linked = self
                     .directory
@@ -196,8 +196,8 @@ impl Handler<GetReport> for Discovery {
             unanswered: unanswered.collect(),
             connected: self.links.hosts(),
             multicast: self.multicast.observations(now),
-            heard: self.directory.service_names().iter().map(ToString::to_string).collect(),
-            heard_here: self
+            service_names: self.directory.service_names().iter().map(ToString::to_string).collect(),
+            local_service_names: self
                 .directory
                 .names_here(&self.host_addresses)
                 .iter()
@@ -241,7 +241,7 @@ impl Handler<GetDiscoveryStats> for Discovery {
             instances: self.directory.shown() as u64,
             evicted: displaced,
             refused,
-            mdns_restarts: self.offering.mdns_restarts(),
+            mdns_restarts: self.announced_services.mdns_restarts(),
             one_shot_queries: multicast.oneshot_questions,
             multicast_queries: multicast.ordinary_questions,
             replies: multicast.replies_by_unicast,

@@ -11,7 +11,7 @@ use crate::discovery::liveness::verification::NEW;
 use crate::discovery::peers::table::PeerLinks;
 
 /// The time for which the answer of an endpoint makes a probe unnecessary.
-const LATELY: Duration = Duration::from_secs(5);
+const RECENT: Duration = Duration::from_secs(5);
 
 /// The evidence at one time.
 #[derive(Clone, Copy)]
@@ -32,7 +32,7 @@ impl Evidence<'_> {
     pub(crate) fn has_answered(self, instance: &Instance) -> bool {
         let linked = self.links.have_dialled(instance.node)
             && self.directory.is_reported_by(instance.id, instance.node);
-        instance.local || linked || self.directory.is_proved(instance.id, LATELY, self.now)
+        instance.local || linked || self.directory.is_proved(instance.id, RECENT, self.now)
     }
 
     /// Returns whether the node of an instance is connected and lists it.
@@ -62,7 +62,7 @@ impl Evidence<'_> {
 
     /// Returns whether an instance that was found dead may be about to withdraw. One whose node is connected would have
     /// withdrawn over the link.
-    pub(crate) fn may_say_goodbye(self, instance: &Instance, dialling: &DialHistory) -> bool {
+    pub(crate) fn may_withdraw(self, instance: &Instance, dialling: &DialHistory) -> bool {
         self.directory.is_new(instance.id, NEW, self.now)
             && !dialling.has_left(instance.id)
             && !self.directory.is_reported_by(instance.id, instance.node)

@@ -25,7 +25,7 @@ pub struct VerifyInstances {
     /// The services to verify.
     pub filter: Filter,
     /// The response to the previous such message.
-    pub so_far: VerifyProgress,
+    pub previous: VerifyProgress,
     /// Set if the first of each node have had their time.
     pub further: bool,
 }

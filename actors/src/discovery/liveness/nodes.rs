@@ -14,7 +14,7 @@ use meshzero_proto::discovery::query::Question;
 use meshzero_proto::id::NodeId;
 
 use crate::discovery::effect::{Effect, Timer};
-use crate::discovery::liveness::verification::GOODBYE_ARRIVES;
+use crate::discovery::liveness::verification::GOODBYE_DELAY;
 use crate::discovery::peers::dial::{ConnectionNeed, DialFailed, Dials, Permit};
 use crate::discovery::probe::Verdict;
 use crate::runtime::backoff::{Backoff, Jitter};
@@ -53,18 +53,18 @@ struct NodeState {
 
 impl Liveness {
     /// Returns whether this node stays connected to all others.
-    pub(crate) fn is_looking(&self) -> bool {
+    pub(crate) fn is_monitoring(&self) -> bool {
         self.looking.is_some()
     }
 
     /// Returns the time since which this node stays connected to all others.
-    pub(crate) fn looking_since(&self) -> Option<Instant> {
+    pub(crate) fn monitoring_since(&self) -> Option<Instant> {
         self.looking
     }
 
     /// Starts to monitor, until the node leaves: queries all services, and connects to every node.
     pub(crate) fn start_monitoring(&mut self, directory: &Directory, now: Instant) -> Vec<Effect> {
-        if self.is_looking() {
+        if self.is_monitoring() {
             return Vec::new();
         }
         self.looking = Some(now);
@@ -82,13 +82,13 @@ impl Liveness {
 
     /// Connects to every node again where needed, and probes the instances that are doubtful. To be called periodically, and
     /// followed by [`Liveness::forget_unknown`].
-    pub(crate) fn look_after_nodes(
+    pub(crate) fn maintain_nodes(
         &self,
         directory: &mut Directory,
         is_linked: impl Fn(NodeId) -> bool,
         now: Instant,
     ) -> Vec<Effect> {
-        if !self.is_looking() {
+        if !self.is_monitoring() {
             return Vec::new();
         }
         let mut nodes = directory.nodes();
@@ -106,7 +106,7 @@ impl Liveness {
 
     /// Forgets the nodes that are neither known nor dialled.
     pub(crate) fn forget_unknown(&mut self, directory: &Directory) {
-        if self.is_looking() {
+        if self.is_monitoring() {
             self.nodes.retain(|node, tended| tended.dialling.is_some() || directory.knows_node(*node));
         }
     }
@@ -114,7 +114,7 @@ impl Liveness {
     /// Begins to dial a node. Returns `None` if this node does not monitor others, if the node is being dialled or waits to be
     /// dialled again, or if there are too many dials.
     pub(crate) fn begin_dial(&mut self, node: NodeId, now: Instant) -> Option<Permit> {
-        if !self.is_looking() {
+        if !self.is_monitoring() {
             return None;
         }
         let counted = self.dials.begin()?;
@@ -133,7 +133,7 @@ impl Liveness {
     }
 
     /// Records that a dial has ended without a link. `may_say_goodbye` is set if the node may be about to withdraw.
-    pub(crate) fn undialled(
+    pub(crate) fn dial_failed(
         &mut self,
         DialFailed { node, verdict }: DialFailed,
         is_linked: bool,
@@ -149,7 +149,7 @@ impl Liveness {
             }
             _ if is_linked => None,
             Verdict::Dead if may_say_goodbye => {
-                Some(Effect::Later(GOODBYE_ARRIVES, Timer::GiveUpDead { node, judged: now }))
+                Some(Effect::Later(GOODBYE_DELAY, Timer::GiveUpDead { node, judged: now }))
             }
             verdict => Some(Effect::GiveUp(node, verdict)),
         }
@@ -170,7 +170,7 @@ impl Liveness {
 
     /// Connects to a node again whose last link ended, or forgets it.
     pub(crate) fn lost(&self, node: NodeId, directory: &Directory) -> Effect {
-        match self.is_looking() && directory.knows_node(node) {
+        match self.is_monitoring() && directory.knows_node(node) {
             true => Effect::Connect { node, after: Duration::ZERO },
             false => Effect::PeerLost(node),
         }
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(permit.need.get(), ConnectionNeed::Wanted);
         presence.linked(node(1));
         assert_eq!(permit.need.get(), ConnectionNeed::Met);
-        assert_eq!(presence.undialled(DialFailed { node: node(1), verdict: None }, true, false, now), None);
+        assert_eq!(presence.dial_failed(DialFailed { node: node(1), verdict: None }, true, false, now), None);
     }
 
     #[test]
@@ -285,10 +285,10 @@ mod tests {
         let (mut presence, now) = (Liveness::default(), Instant::now());
         let dead = || DialFailed { node: node(1), verdict: Some(Verdict::Dead) };
         let give_up = Effect::GiveUp(node(1), Verdict::Dead);
-        assert_eq!(presence.undialled(dead(), false, false, now), Some(give_up));
-        let later = Effect::Later(GOODBYE_ARRIVES, Timer::GiveUpDead { node: node(1), judged: now });
-        assert_eq!(presence.undialled(dead(), false, true, now), Some(later));
-        assert_eq!(presence.undialled(dead(), true, false, now), None, "it has connected by itself");
+        assert_eq!(presence.dial_failed(dead(), false, false, now), Some(give_up));
+        let later = Effect::Later(GOODBYE_DELAY, Timer::GiveUpDead { node: node(1), judged: now });
+        assert_eq!(presence.dial_failed(dead(), false, true, now), Some(later));
+        assert_eq!(presence.dial_failed(dead(), true, false, now), None, "it has connected by itself");
         assert_eq!(presence.give_up(node(1), Verdict::Dead), DownReason::NodeDied);
     }
 
@@ -299,7 +299,7 @@ mod tests {
         presence.start_monitoring(&directory, now);
         let why = presence.give_up(node(1), Verdict::Unreachable);
         directory.remove_node(node(1), |_| why, now);
-        let tended = presence.look_after_nodes(&mut directory, |_| false, now);
+        let tended = presence.maintain_nodes(&mut directory, |_| false, now);
         assert!(matches!(tended[..], [Effect::Connect { node: it, .. }] if it == node(1)), "{tended:?}");
         assert!(presence.begin_dial(node(1), now).is_none(), "not at once");
     }

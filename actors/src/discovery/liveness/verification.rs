@@ -17,11 +17,11 @@ use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 
 /// The time for which a goodbye is ignored while its node is connected: an update over the link may come first.
-const LINK_TELLS: Duration = Duration::from_millis(30);
+const LINK_UPDATE_DELAY: Duration = Duration::from_millis(30);
 /// The age up to which an instance that is found dead may have just withdrawn, and the time that its goodbye, which is sent
 /// about when its listener is closed, has to arrive.
 pub(crate) const NEW: Duration = Duration::from_secs(1);
-pub(crate) const GOODBYE_ARRIVES: Duration = Duration::from_millis(50);
+pub(crate) const GOODBYE_DELAY: Duration = Duration::from_millis(50);
 
 /// A link to an instance completed the handshake: the instance is the announced one, and alive.
 #[derive(Debug, Message)]
@@ -97,7 +97,7 @@ impl EndpointProbe {
 /// Resolves a doubt about an instance: soon, if its node is connected, else at once.
 pub(crate) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
     match is_linked {
-        true => Effect::Later(LINK_TELLS, Timer::ProbeIfShown(doubted)),
+        true => Effect::Later(LINK_UPDATE_DELAY, Timer::ProbeIfShown(doubted)),
         false => Effect::Probe(doubted),
     }
 }
@@ -106,7 +106,7 @@ pub(crate) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
 pub(crate) fn judge(instance: InstanceId, verdict: Verdict, may_say_goodbye: bool, now: Instant) -> Effect {
     match verdict {
         Verdict::Dead if may_say_goodbye => {
-            Effect::Later(GOODBYE_ARRIVES, Timer::ConcludeDead { instance, judged: now })
+            Effect::Later(GOODBYE_DELAY, Timer::ConcludeDead { instance, judged: now })
         }
         verdict => Effect::Conclude(instance, verdict),
     }
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_refusal_waits_for_the_goodbye_of_one_that_may_say_it() {
         let (id, now) = (instance(false).id, Instant::now());
-        let later = Effect::Later(GOODBYE_ARRIVES, Timer::ConcludeDead { instance: id, judged: now });
+        let later = Effect::Later(GOODBYE_DELAY, Timer::ConcludeDead { instance: id, judged: now });
         assert_eq!(judge(id, Verdict::Dead, true, now), later);
         assert_eq!(judge(id, Verdict::Dead, false, now), Effect::Conclude(id, Verdict::Dead));
         assert_eq!(judge(id, Verdict::Unreachable, true, now), Effect::Conclude(id, Verdict::Unreachable));

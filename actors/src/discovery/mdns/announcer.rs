@@ -22,13 +22,13 @@ use crate::runtime::backoff::{Backoff, Jitter};
 const REVIVE: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(Jitter::None);
 /// The time after which a daemon counts as working.
-const LASTING: Duration = Duration::from_secs(5);
+const WORKING_AFTER: Duration = Duration::from_secs(5);
 /// The interval at which a daemon's health and its number of records are checked.
-const LOOK_AFTER: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// The time after which a service is announced again, at random between these: the daemon announces it twice, a second apart,
 /// which is too soon to outlast a disturbance of a wireless network. RFC 6762 §8.3 permits up to eight announcements.
-const AGAIN_FIRST: Duration = Duration::from_secs(5);
-const AGAIN_LAST: Duration = Duration::from_secs(9);
+const REPEAT_MIN: Duration = Duration::from_secs(5);
+const REPEAT_MAX: Duration = Duration::from_secs(9);
 /// The log message while nothing is announced.
 const NOT_ANNOUNCED: &str = "services are not announced by multicast DNS; retrying";
 
@@ -44,7 +44,7 @@ pub(super) struct Announcer {
     /// Set if another program has the port for itself in IPv6.
     held: Option<PortConflict>,
     /// The last problem that was logged about services that are not announced.
-    told: Option<LoggedProblem>,
+    logged: Option<LoggedProblem>,
 }
 
 /// A problem that was logged.
@@ -88,7 +88,7 @@ impl Announcer {
             again: VecDeque::new(),
             look_at: Instant::now(),
             held: None,
-            told: None,
+            logged: None,
         }
     }
 
@@ -111,15 +111,15 @@ impl Announcer {
             };
             self.shared.replaced.fetch_add(1, Ordering::Relaxed);
             // A program that fills its memory must not thereby silence this node.
-            if started.elapsed() > LASTING
+            if started.elapsed() > WORKING_AFTER
                 || matches!(loss, DaemonFailure::Overfull | DaemonFailure::PortFree)
             {
                 pauses.reset();
             }
             match &loss {
                 DaemonFailure::PortFree => {}
-                DaemonFailure::Port(held) => self.tell(NOT_ANNOUNCED, held, true),
-                loss => self.tell(NOT_ANNOUNCED, loss, false),
+                DaemonFailure::Port(held) => self.log_problem(NOT_ANNOUNCED, held, true),
+                loss => self.log_problem(NOT_ANNOUNCED, loss, false),
             }
             if self.pause(pauses.next_delay()) {
                 // There is no daemon to send goodbyes.
@@ -136,13 +136,13 @@ impl Announcer {
         self.held = port::held_in_ipv6().map_err(DaemonFailure::Port)?;
         let daemon = Daemon::start(&self.shared)?;
         if let Some(held) = self.held.take() {
-            self.tell("services are announced by multicast DNS in IPv4 only; retrying", &held, true);
+            self.log_problem("services are announced by multicast DNS in IPv4 only; retrying", &held, true);
             self.held = Some(held);
-        } else if self.told.as_ref().is_some_and(|told| told.ends_at_start) {
-            self.tell_of_recovery();
+        } else if self.logged.as_ref().is_some_and(|told| told.ends_at_start) {
+            self.log_recovery();
         }
         let started = Instant::now();
-        self.look_at = started + LOOK_AFTER;
+        self.look_at = started + CHECK_INTERVAL;
         let served = self.serve(&daemon, started);
         if served.is_err() {
             // Its goodbyes are revoked by the announcements of the next one: a record lives on for a second after them.
@@ -174,7 +174,7 @@ impl Announcer {
                     }
                     match &self.held {
                         Some(held) if held.is_over() => return Err(DaemonFailure::PortFree),
-                        None if started.elapsed() > LASTING => self.tell_of_recovery(),
+                        None if started.elapsed() > WORKING_AFTER => self.log_recovery(),
                         _ => {}
                     }
                 }
@@ -192,16 +192,16 @@ impl Announcer {
     }
 
     /// Logs a problem, once until the problem is another one or has passed.
-    fn tell(&mut self, what: &str, problem: &dyn fmt::Display, ends_at_start: bool) {
+    fn log_problem(&mut self, what: &str, problem: &dyn fmt::Display, ends_at_start: bool) {
         let problem = problem.to_string();
-        if self.told.as_ref().is_none_or(|told| told.problem != problem) {
+        if self.logged.as_ref().is_none_or(|told| told.problem != problem) {
             tracing::warn!(%problem, "{what}");
-            self.told = Some(LoggedProblem { problem, ends_at_start });
+            self.logged = Some(LoggedProblem { problem, ends_at_start });
         }
     }
 
-    fn tell_of_recovery(&mut self) {
-        if self.told.take().is_some() {
+    fn log_recovery(&mut self) {
+        if self.logged.take().is_some() {
             tracing::warn!("services are announced by multicast DNS again");
         }
     }
@@ -258,7 +258,7 @@ impl Announcer {
             // In the order of their announcements, which is nearly that of their times.
             let now = Instant::now();
             if self.look_at <= now {
-                self.look_at = now + LOOK_AFTER;
+                self.look_at = now + CHECK_INTERVAL;
                 return Command::LookAfter;
             }
             let until = match self.again.front().copied() {
@@ -295,5 +295,5 @@ impl Announcer {
 
 /// Returns the time of the next announcement of a service that is announced now.
 fn again_at() -> Instant {
-    Instant::now() + AGAIN_FIRST + (AGAIN_LAST - AGAIN_FIRST).mul_f32(fastrand::f32())
+    Instant::now() + REPEAT_MIN + (REPEAT_MAX - REPEAT_MIN).mul_f32(fastrand::f32())
 }

@@ -6,13 +6,13 @@ use mdns_sd::{Error, IfKind, IfPredicate, Metrics, ServiceDaemon, ServiceInfo};
 use meshzero_proto::discovery::query::LOOPBACK_DATAGRAM_BYTES;
 use meshzero_proto::id::InstanceId;
 
-use super::{GOODBYE, MdnsShared, SERVICE_TYPE, retry_while_full};
+use super::{GOODBYE_TIMEOUT, MdnsShared, SERVICE_TYPE, retry_while_full};
 
 /// The most records that a daemon may store. One that asks nothing stores hardly any, unless it is flooded: it has no bound of
 /// its own.
 const MOST_RECORDS: i64 = 8_192;
 /// The interval at which a daemon checks for interfaces that have come or gone, in seconds.
-const LOOK_FOR_INTERFACES: u32 = 2;
+const INTERFACE_CHECK_SECONDS: u32 = 2;
 
 /// One daemon.
 pub(super) struct Daemon(ServiceDaemon);
@@ -27,7 +27,7 @@ impl Daemon {
         retry_while_full(|| daemon.disable_interface(IfKind::All))?;
         retry_while_full(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
         retry_while_full(|| daemon.set_max_packet_size(IfKind::LoopbackV4, LOOPBACK_DATAGRAM_BYTES))?;
-        retry_while_full(|| daemon.set_ip_check_interval(LOOK_FOR_INTERFACES))?;
+        retry_while_full(|| daemon.set_ip_check_interval(INTERFACE_CHECK_SECONDS))?;
         #[cfg(test)]
         shared.harm.expose(&daemon);
         Ok(Self(daemon))
@@ -55,9 +55,9 @@ impl Daemon {
     pub(super) fn is_overfull(&self) -> Result<bool, Error> {
         match self.0.get_metrics() {
             // A busy daemon answers the next time.
-            Ok(metrics) => {
-                Ok(metrics.recv_timeout(GOODBYE).is_ok_and(|metrics| records(&metrics) > MOST_RECORDS))
-            }
+            Ok(metrics) => Ok(metrics
+                .recv_timeout(GOODBYE_TIMEOUT)
+                .is_ok_and(|metrics| records(&metrics) > MOST_RECORDS)),
             Err(Error::Again) => Ok(false),
             Err(error) => Err(error),
         }
@@ -69,7 +69,7 @@ impl Daemon {
     /// The daemon had already ended.
     pub(super) fn shut_down(&self) -> Result<bool, Error> {
         let done = retry_while_full(|| self.0.shutdown())?;
-        Ok(done.recv_timeout(GOODBYE).is_ok())
+        Ok(done.recv_timeout(GOODBYE_TIMEOUT).is_ok())
     }
 }
 

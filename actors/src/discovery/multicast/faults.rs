@@ -14,7 +14,7 @@ const WORKING: Duration = Duration::from_secs(5);
 /// The time after which an open socket resets the delays.
 const LASTING: Duration = Duration::from_secs(60);
 /// The time after which the same reason is logged again.
-const TELL_AGAIN: Duration = Duration::from_secs(600);
+const LOG_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The key of a socket: its interface, whether it is of IPv4, and its purpose.
 pub(super) type SocketKey = (String, bool, SocketPurpose);
@@ -27,9 +27,9 @@ pub(super) struct SocketFaults(BTreeMap<SocketKey, SocketFault>);
 struct SocketFault {
     problem: String,
     /// The time of the last log message about it.
-    told_at: Option<Instant>,
+    logged_at: Option<Instant>,
     /// Set if it was logged since the socket last worked.
-    is_told: bool,
+    is_logged: bool,
     is_down: bool,
     /// Set if it was open when it failed.
     fails_when_open: bool,
@@ -43,7 +43,7 @@ pub(super) enum FaultNotice {
     /// None, because it was logged before.
     Nothing,
     /// The reason.
-    Say,
+    Reason,
 }
 
 impl SocketFaults {
@@ -54,7 +54,7 @@ impl SocketFaults {
 
     /// Records that the system refused to open a socket. It may permit it soon.
     pub(super) fn refused(&mut self, key: SocketKey, problem: String, now: Instant) -> FaultNotice {
-        self.enter(key, problem, now).tell(now)
+        self.enter(key, problem, now).notice(now)
     }
 
     /// Records that a socket failed which was opened at this time.
@@ -71,7 +71,7 @@ impl SocketFaults {
         }
         fault.not_before = now + fault.backoff.next_delay();
         fault.fails_when_open = true;
-        fault.tell(now)
+        fault.notice(now)
     }
 
     /// Records that a socket which was opened at this time is in use. Returns `None` unless it failed before and works by now.
@@ -79,7 +79,7 @@ impl SocketFaults {
         let is_working = now.saturating_duration_since(opened) >= WORKING;
         let fault = self.0.get_mut(key).filter(|fault| fault.is_down && is_working)?;
         (fault.is_down, fault.fails_when_open) = (false, false);
-        Some(if std::mem::take(&mut fault.is_told) { FaultNotice::Say } else { FaultNotice::Nothing })
+        Some(if std::mem::take(&mut fault.is_logged) { FaultNotice::Reason } else { FaultNotice::Nothing })
     }
 
     /// Returns whether a socket failed while it was open, and is not known to work since.
@@ -95,8 +95,8 @@ impl SocketFaults {
     fn enter(&mut self, key: SocketKey, problem: String, now: Instant) -> &mut SocketFault {
         let fault = self.0.entry(key).or_insert_with(|| SocketFault {
             problem: String::new(),
-            told_at: None,
-            is_told: false,
+            logged_at: None,
+            is_logged: false,
             is_down: true,
             fails_when_open: false,
             backoff: Backoff::new(REOPEN_FIRST, REOPEN_LAST),
@@ -105,20 +105,20 @@ impl SocketFaults {
         fault.is_down = true;
         if fault.problem != problem {
             fault.problem = problem;
-            fault.told_at = None;
+            fault.logged_at = None;
         }
         fault
     }
 }
 
 impl SocketFault {
-    fn tell(&mut self, now: Instant) -> FaultNotice {
-        if self.told_at.is_some_and(|told_at| now.saturating_duration_since(told_at) < TELL_AGAIN) {
+    fn notice(&mut self, now: Instant) -> FaultNotice {
+        if self.logged_at.is_some_and(|told_at| now.saturating_duration_since(told_at) < LOG_INTERVAL) {
             return FaultNotice::Nothing;
         }
-        self.told_at = Some(now);
-        self.is_told = true;
-        FaultNotice::Say
+        self.logged_at = Some(now);
+        self.is_logged = true;
+        FaultNotice::Reason
     }
 }
 
@@ -144,8 +144,8 @@ mod tests {
             now += REOPEN_FIRST;
         }
         assert!((10..=25).contains(&opened), "{opened} times");
-        assert_eq!(said.iter().filter(|word| **word == FaultNotice::Say).count(), 1);
-        assert_eq!(faults.failed(key(), now, "something else".to_owned(), now), FaultNotice::Say);
+        assert_eq!(said.iter().filter(|word| **word == FaultNotice::Reason).count(), 1);
+        assert_eq!(faults.failed(key(), now, "something else".to_owned(), now), FaultNotice::Reason);
     }
 
     #[test]
@@ -155,10 +155,10 @@ mod tests {
             faults.failed(key(), opened, "it is broken".to_owned(), now)
         };
         assert_eq!(faults.lasts(&key(), begun, begun + LASTING), None, "it never failed");
-        assert_eq!(fail(&mut faults, begun, begun), FaultNotice::Say);
+        assert_eq!(fail(&mut faults, begun, begun), FaultNotice::Reason);
         let opened = begun + Duration::from_secs(2);
         assert_eq!(faults.lasts(&key(), opened, opened + WORKING / 2), None, "it may fail yet");
-        assert_eq!(faults.lasts(&key(), opened, opened + WORKING), Some(FaultNotice::Say));
+        assert_eq!(faults.lasts(&key(), opened, opened + WORKING), Some(FaultNotice::Reason));
         assert_eq!(faults.lasts(&key(), opened, opened + WORKING), None);
         assert!(!faults.may_fail_again(&key()));
         // The same again, soon.
@@ -166,13 +166,13 @@ mod tests {
         assert_eq!(fail(&mut faults, opened, again), FaultNotice::Nothing);
         assert_eq!(faults.lasts(&key(), again, again + WORKING), Some(FaultNotice::Nothing));
         faults.retain(|nic| nic != "eth0");
-        assert_eq!(fail(&mut faults, again, again + LASTING), FaultNotice::Say);
+        assert_eq!(fail(&mut faults, again, again + LASTING), FaultNotice::Reason);
     }
 
     #[test]
     fn a_socket_that_the_system_refuses_is_tried_again_at_once() {
         let (mut faults, now) = (SocketFaults::default(), Instant::now());
-        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), FaultNotice::Say);
+        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), FaultNotice::Reason);
         assert!(faults.may_open(&key(), now) && !faults.may_fail_again(&key()));
         assert_eq!(faults.refused(key(), "no such device".to_owned(), now), FaultNotice::Nothing);
     }

@@ -80,8 +80,8 @@ impl MulticastState {
         if nics != self.nics {
             // They may have other addresses.
             self.one_shot.clear();
-            if !nics.left_out.is_empty() && !self.has_told_left_out {
-                self.has_told_left_out = true;
+            if !nics.left_out.is_empty() && !self.has_logged_left_out {
+                self.has_logged_left_out = true;
                 tracing::warn!("{}", left_out(&nics.left_out));
             }
             self.nics = nics;
@@ -164,7 +164,7 @@ impl MulticastState {
 fn has_recovered(faults: &mut SocketFaults, key: &SocketKey, opened: Instant, now: Instant) -> bool {
     let has_failed = faults.may_fail_again(key);
     let word = faults.lasts(key, opened, now);
-    if word == Some(FaultNotice::Say) {
+    if word == Some(FaultNotice::Reason) {
         tracing::warn!(interface = key.0, "multicast DNS is received again");
     }
     has_failed && word.is_some()
@@ -196,7 +196,7 @@ fn key(nic: &str, family: MulticastFamily, purpose: SocketPurpose) -> SocketKey 
 
 fn warn(word: FaultNotice, socket: &str, problem: &str) {
     match word {
-        FaultNotice::Say => tracing::warn!(socket, problem, "multicast DNS is not received; retrying"),
+        FaultNotice::Reason => tracing::warn!(socket, problem, "multicast DNS is not received; retrying"),
         FaultNotice::Nothing => tracing::debug!(socket, problem, "multicast DNS is still not received"),
     }
 }

@@ -27,7 +27,7 @@ use crate::runtime::backoff::Backoff;
 /// The time within which an endpoint of this host answers.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The delays before an address is tried again at which the service did not listen.
-const AGAIN: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
+const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 /// The time for which the answers to the question for all services count. Later services announce themselves.
 const ANSWERS_COUNT: Duration = Duration::from_secs(10);
 /// The most addresses that are remembered.
@@ -129,7 +129,7 @@ impl AddressVerification {
             }
             return false;
         }
-        self.tried.insert((instance, address), AddressTrial { stage: TrialStage::Open, pauses: AGAIN });
+        self.tried.insert((instance, address), AddressTrial { stage: TrialStage::Open, pauses: RETRY });
         true
     }
 
@@ -166,7 +166,7 @@ impl AddressVerification {
     }
 
     /// Forgets all addresses but those that this host has now.
-    pub(crate) fn keep_to(&mut self, own: &[OwnAddress]) {
+    pub(crate) fn retain_own(&mut self, own: &[OwnAddress]) {
         self.forget_where(|(_, address), _| !is_own(address.ip(), own));
     }
 
@@ -282,7 +282,7 @@ mod tests {
         assert!(!handing_on.begin(instance(1), address(most), now));
         assert!(handing_on.is_full);
         let has = |n| OwnAddress { ip: address(n).ip(), prefix: 24 };
-        handing_on.keep_to(&[has(0), has(most)]);
+        handing_on.retain_own(&[has(0), has(most)]);
         assert!(handing_on.begin(instance(1), address(most), now));
         assert!(handing_on.tried.len() == 2 && !handing_on.is_full);
         assert!(!handing_on.end(tried(instance(1), address(5), true), now), "it is not this host's");

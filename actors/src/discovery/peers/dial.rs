@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::discovery::Discovery;
-use crate::discovery::peers::link::{PeerConnected, PeerLinkOrigin, carry, ends};
+use crate::discovery::peers::link::{PeerConnected, PeerLinkOrigin, ends, run_peer_link};
 use crate::discovery::probe::{ProbeTarget, Verdict, probe, with_slot};
 use crate::link::dial::Handshaken;
 use crate::link::trail::AttemptRecord;
@@ -76,9 +76,10 @@ impl PeerDial {
         match with_slot(&slots, connect(&network, &endpoints, &hello, &need)).await {
             Ok((instance, Handshaken { connection, address, .. })) => {
                 drop(counted);
-                let way = PeerLinkOrigin::Dialled { instance, address };
+                let origin = PeerLinkOrigin::Dialled { instance, address };
                 let ends = ends(&connection, address);
-                carry(&discovery, connection, PeerConnected { node, ends, way, hand_on: false }).await;
+                run_peer_link(&discovery, connection, PeerConnected { node, ends, origin, hand_on: false })
+                    .await;
             }
             Err(verdict) => {
                 // This fails if the actor is gone, and then it does not matter.

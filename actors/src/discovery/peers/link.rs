@@ -40,7 +40,7 @@ pub(crate) enum PeerLinkOrigin {
 pub(crate) struct PeerConnected {
     pub(crate) node: NodeId,
     pub(crate) ends: LinkEnds,
-    pub(crate) way: PeerLinkOrigin,
+    pub(crate) origin: PeerLinkOrigin,
     pub(crate) hand_on: bool,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct PeerAccepted {
 #[rtype(result = "()")]
 pub(crate) struct PeerUpdateReceived {
     pub(crate) link: PeerLinkId,
-    pub(crate) told: PeerUpdate,
+    pub(crate) update: PeerUpdate,
 }
 
 /// A link ended.
@@ -107,7 +107,11 @@ enum PeerLinkError {
 }
 
 /// Runs one link to its end, if it is accepted.
-pub(crate) async fn carry(discovery: &Addr<Discovery>, connection: Connection, linked: PeerConnected) {
+pub(crate) async fn run_peer_link(
+    discovery: &Addr<Discovery>,
+    connection: Connection,
+    linked: PeerConnected,
+) {
     let node = linked.node;
     let Ok(Some(admitted)) = discovery.send(linked).await else { return };
     let PeerAccepted { link, keep_alive, out, guard } = admitted;
@@ -150,8 +154,8 @@ async fn read(
     while let Some(frame) = incoming.next().await? {
         match frame.header.kind {
             FrameKind::Peer => {
-                let told = PeerUpdate::decode(&frame.payload)?;
-                discovery.send(PeerUpdateReceived { link, told }).await.map_err(|_| PeerLinkError::Left)?;
+                let update = PeerUpdate::decode(&frame.payload)?;
+                discovery.send(PeerUpdateReceived { link, update }).await.map_err(|_| PeerLinkError::Left)?;
             }
             other => return Err(PeerLinkError::Unexpected(other)),
         }

@@ -14,7 +14,7 @@ use meshzero_proto::wire::hello::Hello;
 use tokio::time;
 
 use crate::discovery::Discovery;
-use crate::discovery::peers::link::{PeerConnected, PeerLinkOrigin, carry, ends};
+use crate::discovery::peers::link::{PeerConnected, PeerLinkOrigin, ends, run_peer_link};
 use crate::discovery::report::UnconnectedPeer;
 use crate::link::dial::dial_listed;
 use crate::link::trail::AttemptRecord;
@@ -102,7 +102,7 @@ pub(crate) async fn keep_connected(
             Ok((connection, linked)) => {
                 let begun = clock::now();
                 stands(None).await;
-                carry(&discovery, connection, linked).await;
+                run_peer_link(&discovery, connection, linked).await;
                 stands(Some("the connection has ended".to_owned())).await;
                 if clock::now() - begun > LASTING {
                     pauses.reset();
@@ -140,9 +140,9 @@ async fn connect(
     }
     let dialled = dial_listed(network, &addresses, None, hello, ANSWER, record).await;
     let dialled = dialled.map_err(|error| error.to_string())?;
-    let way = PeerLinkOrigin::Dialled { instance: dialled.welcome.instance, address: dialled.address };
+    let origin = PeerLinkOrigin::Dialled { instance: dialled.welcome.instance, address: dialled.address };
     let ends = ends(&dialled.connection, dialled.address);
-    Ok((dialled.connection, PeerConnected { node: dialled.welcome.node, ends, way, hand_on: true }))
+    Ok((dialled.connection, PeerConnected { node: dialled.welcome.node, ends, origin, hand_on: true }))
 }
 
 /// A lookup that was not done in time: the next attempt waits for it, so that each peer has one lookup, and one thread, at a

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use crate::discovery::peers::link::{
     PeerAccepted, PeerConnected, PeerLinkId, PeerLinkOrigin, PeerUpdateReceived,
 };
-use crate::discovery::peers::updates::{Peer, Telling};
+use crate::discovery::peers::updates::{Peer, PeerView};
 use crate::net::connection::Connection;
 use crate::net::zone;
 
@@ -33,7 +33,7 @@ pub struct PeerConnection {
 const MAX_LINKS: usize = 1_024;
 const MAX_LINKS_PER_NODE: usize = 4;
 /// The most updates that wait for a peer before it is dropped. It dials again and receives everything.
-const TELLINGS: usize = 64;
+const MAX_PENDING_UPDATES: usize = 64;
 
 /// An address of an instance that its node did not advertise.
 enum ObservedAddress {
@@ -48,7 +48,7 @@ pub(crate) struct PeerLinks {
     links: BTreeMap<PeerLinkId, PeerLink>,
     next: u64,
     /// Instances that came over a link that forwards: they are sent over the other links as well.
-    handed_on: HashSet<InstanceId>,
+    forwarded: HashSet<InstanceId>,
     max_handed_on: usize,
     guard: mpsc::Sender<()>,
     guarded: Option<mpsc::Receiver<()>>,
@@ -57,7 +57,7 @@ pub(crate) struct PeerLinks {
 struct PeerLink {
     node: NodeId,
     ends: LinkEnds,
-    way: PeerLinkOrigin,
+    origin: PeerLinkOrigin,
     hand_on: bool,
     since: Instant,
     out: Option<mpsc::Sender<Vec<u8>>>,
@@ -73,7 +73,7 @@ pub(crate) struct Ended {
 
 impl PeerLink {
     fn peer(&self) -> Peer {
-        Peer { node: self.node, ends: self.ends, hand_on: self.hand_on }
+        Peer { node: self.node, ends: self.ends, forwards: self.hand_on }
     }
 }
 
@@ -84,7 +84,7 @@ impl PeerLinks {
         Self {
             links: BTreeMap::new(),
             next: 0,
-            handed_on: HashSet::new(),
+            forwarded: HashSet::new(),
             max_handed_on,
             guard,
             guarded: Some(guarded),
@@ -98,14 +98,14 @@ impl PeerLinks {
         keep_alive: Duration,
         now: Instant,
     ) -> Option<PeerAccepted> {
-        let PeerConnected { node, ends, way, hand_on } = *linked;
+        let PeerConnected { node, ends, origin, hand_on } = *linked;
         if !self.is_welcome(node) {
             return None;
         }
         let id = PeerLinkId(self.next);
         self.next += 1;
-        let (sender, out) = mpsc::channel(TELLINGS);
-        self.links.insert(id, PeerLink { node, ends, way, hand_on, since: now, out: Some(sender) });
+        let (sender, out) = mpsc::channel(MAX_PENDING_UPDATES);
+        self.links.insert(id, PeerLink { node, ends, origin, hand_on, since: now, out: Some(sender) });
         Some(PeerAccepted { link: id, keep_alive, out, guard: self.guard.clone() })
     }
 
@@ -129,7 +129,7 @@ impl PeerLinks {
     pub(crate) fn have_dialled(&self, node: NodeId) -> bool {
         self.links
             .values()
-            .any(|link| link.node == node && matches!(link.way, PeerLinkOrigin::Dialled { .. }))
+            .any(|link| link.node == node && matches!(link.origin, PeerLinkOrigin::Dialled { .. }))
     }
 
     /// Returns the hosts of the nodes that are connected, without repetition.
@@ -170,7 +170,7 @@ impl PeerLinks {
         directory: &Directory,
     ) -> impl Iterator<Item = LinkEnds> {
         let peers = self.of(only).map(|(_, link)| link.peer());
-        peers.filter(|peer| peer.is_told_of(instance, directory, &self.handed_on)).map(|peer| peer.ends)
+        peers.filter(|peer| peer.receives(instance, directory, &self.forwarded)).map(|peer| peer.ends)
     }
 
     fn of(&self, only: Option<PeerLinkId>) -> impl Iterator<Item = (&PeerLinkId, &PeerLink)> {
@@ -178,45 +178,45 @@ impl PeerLinks {
     }
 
     /// Sends a new peer everything that it may know.
-    pub(crate) fn tell_all(&mut self, id: PeerLinkId, telling: Telling<'_>) {
+    pub(crate) fn send_all(&mut self, id: PeerLinkId, telling: PeerView<'_>) {
         let Some(link) = self.links.get(&id) else { return };
-        let told = telling.all(link.peer(), &self.handed_on);
-        self.tell(id, &told);
+        let told = telling.all(link.peer(), &self.forwarded);
+        self.send_update(id, &told);
     }
 
     /// Sends an instance to the peers that reach it at this address, where it has answered.
-    pub(crate) fn tell_address(&mut self, instance: &Instance, address: SocketAddr, telling: Telling<'_>) {
+    pub(crate) fn send_address(&mut self, instance: &Instance, address: SocketAddr, telling: PeerView<'_>) {
         let told = self.links.iter().filter_map(|(id, link)| {
-            Some((*id, telling.address(link.peer(), instance, address, &self.handed_on)?))
+            Some((*id, telling.address(link.peer(), instance, address, &self.forwarded)?))
         });
         for (id, told) in told.collect::<Vec<_>>() {
-            self.tell(id, &told);
+            self.send_update(id, &told);
         }
     }
 
     /// Sends changes to the peers that do not know them from elsewhere. `origin` is the link that brought them, if one did.
-    pub(crate) fn tell_changes(
+    pub(crate) fn send_changes(
         &mut self,
         changes: &Changes,
         origin: Option<PeerLinkId>,
-        telling: Telling<'_>,
+        telling: PeerView<'_>,
     ) {
         let ids: Vec<PeerLinkId> = self.links.keys().copied().filter(|id| Some(*id) != origin).collect();
         for id in ids {
             if let Some(link) = self.links.get(&id) {
-                let told = telling.changes(link.peer(), changes, &self.handed_on);
-                self.tell(id, &told);
+                let told = telling.changes(link.peer(), changes, &self.forwarded);
+                self.send_update(id, &told);
             }
         }
     }
 
     /// Forgets an instance that is gone.
     pub(crate) fn forget(&mut self, instance: InstanceId) {
-        self.handed_on.remove(&instance);
+        self.forwarded.remove(&instance);
     }
 
     /// Sends an update to a peer. One that does not keep up is dropped.
-    fn tell(&mut self, id: PeerLinkId, told: &PeerUpdate) {
+    fn send_update(&mut self, id: PeerLinkId, told: &PeerUpdate) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let frames = told.to_frames();
         if let Some(out) = &link.out
@@ -230,9 +230,9 @@ impl PeerLinks {
 
     /// Enters an update from a peer, on a host with the addresses `own`. `is_cared_about` returns whether an instance matters
     /// here.
-    pub(crate) fn hear(
+    pub(crate) fn receive_update(
         &mut self,
-        PeerUpdateReceived { link: id, told }: PeerUpdateReceived,
+        PeerUpdateReceived { link: id, update }: PeerUpdateReceived,
         directory: &mut Directory,
         own: &[OwnAddress],
         is_cared_about: impl Fn(&Directory, InstanceId) -> bool,
@@ -240,17 +240,17 @@ impl PeerLinks {
     ) -> Changes {
         let mut changes = Changes::default();
         let Some(link) = self.links.get(&id) else { return changes };
-        let PeerLink { node, hand_on, ends, way, .. } = *link;
-        let source = match way {
+        let PeerLink { node, hand_on, ends, origin, .. } = *link;
+        let source = match origin {
             PeerLinkOrigin::Dialled { .. } => AdvertSource::Peer(node),
             PeerLinkOrigin::Accepted => AdvertSource::Caller(node),
         };
         let same_host = ends.is_same_host(own);
-        for mut advert in told.known {
+        for mut advert in update.known {
             advert.addresses = advert
                 .addresses
                 .into_iter()
-                .filter_map(|address| zone::heard_on(ends.zone, address))
+                .filter_map(|address| zone::with_zone_of_link(ends.zone, address))
                 .collect();
             if !same_host {
                 // Loopback of the other host is not that of this one.
@@ -258,18 +258,18 @@ impl PeerLinks {
             }
             let (id, port) = (advert.instance, advert.addresses.first().map(SocketAddr::port));
             // There may be a router between the two that translates addresses.
-            let seen = match way {
+            let seen = match origin {
                 PeerLinkOrigin::Dialled { instance, address } if instance == id => {
                     Some(ObservedAddress::Proved(address))
                 }
                 PeerLinkOrigin::Dialled { .. } if advert.node == node => {
                     let at = port.map(|port| SocketAddr::new(ends.other, port));
-                    at.and_then(|at| zone::heard_on(ends.zone, at)).map(ObservedAddress::Likely)
+                    at.and_then(|at| zone::with_zone_of_link(ends.zone, at)).map(ObservedAddress::Likely)
                 }
                 PeerLinkOrigin::Dialled { .. } | PeerLinkOrigin::Accepted => None,
             };
-            if hand_on && !directory.is_carried_by_mdns(id) && self.handed_on.len() < self.max_handed_on {
-                self.handed_on.insert(id);
+            if hand_on && !directory.is_carried_by_mdns(id) && self.forwarded.len() < self.max_handed_on {
+                self.forwarded.insert(id);
             }
             changes.append(directory.add_advert(advert, source, now));
             match seen {
@@ -281,7 +281,7 @@ impl PeerLinks {
                 None => {}
             }
         }
-        for gone in told.gone {
+        for gone in update.gone {
             let heard = directory.withdraw_report(gone, source, now);
             let idle = !heard.doubts.is_empty() && !is_cared_about(directory, gone);
             changes.append(if idle {
@@ -303,7 +303,7 @@ mod tests {
         PeerConnected {
             node: NodeId::from_random([n; 16]),
             ends,
-            way: PeerLinkOrigin::Accepted,
+            origin: PeerLinkOrigin::Accepted,
             hand_on: false,
         }
     }
@@ -332,10 +332,10 @@ mod tests {
         let mut links = PeerLinks::new(10);
         let PeerAccepted { link, mut out, .. } = admit(&mut links, 1).expect("it is the first");
         let told = PeerUpdate { known: Vec::new(), gone: vec![InstanceId::from_random([1; 16])] };
-        for _ in 0..TELLINGS + 5 {
-            links.tell(link, &told);
+        for _ in 0..MAX_PENDING_UPDATES + 5 {
+            links.send_update(link, &told);
         }
         let sent = std::iter::from_fn(|| out.try_recv().ok()).count();
-        assert_eq!((sent, out.is_closed()), (TELLINGS, true));
+        assert_eq!((sent, out.is_closed()), (MAX_PENDING_UPDATES, true));
     }
 }

@@ -18,20 +18,20 @@ pub(crate) struct Peer {
     pub(crate) node: NodeId,
     pub(crate) ends: LinkEnds,
     /// Set if one of the two has the other as a static peer: services of others are forwarded.
-    pub(crate) hand_on: bool,
+    pub(crate) forwards: bool,
 }
 
 impl Peer {
     /// Returns whether the peer receives an instance. Those in `handed_on` came over a link that forwards, and are sent over
     /// all.
-    pub(crate) fn is_told_of(
+    pub(crate) fn receives(
         self,
         instance: &Instance,
         directory: &Directory,
         handed_on: &HashSet<InstanceId>,
     ) -> bool {
         let foreign = instance.node != self.node
-            && (self.hand_on || handed_on.contains(&instance.id))
+            && (self.forwards || handed_on.contains(&instance.id))
             && !directory.is_reported_by(instance.id, self.node);
         instance.local || foreign
     }
@@ -39,19 +39,19 @@ impl Peer {
 
 /// The knowledge that peers receive.
 #[derive(Clone, Copy)]
-pub(crate) struct Telling<'a> {
+pub(crate) struct PeerView<'a> {
     pub(crate) mesh: &'a MeshName,
     pub(crate) directory: &'a Directory,
-    pub(crate) handing_on: &'a AddressVerification,
+    pub(crate) verification: &'a AddressVerification,
     /// All addresses of this host.
     pub(crate) own: &'a [OwnAddress],
 }
 
-impl Telling<'_> {
+impl PeerView<'_> {
     /// Returns the first update to a new peer: everything that it may know.
     pub(crate) fn all(self, peer: Peer, handed_on: &HashSet<InstanceId>) -> PeerUpdate {
         let mut all = self.directory.select(&Filter::everything());
-        all.retain(|instance| peer.is_told_of(instance, self.directory, handed_on));
+        all.retain(|instance| peer.receives(instance, self.directory, handed_on));
         let known = all.iter().filter_map(|instance| self.advert(peer, instance)).collect();
         PeerUpdate { known, gone: Vec::new() }
     }
@@ -65,12 +65,12 @@ impl Telling<'_> {
     ) -> PeerUpdate {
         let mut told = PeerUpdate::default();
         for instance in &changes.grown {
-            if peer.is_told_of(instance, self.directory, handed_on) {
+            if peer.receives(instance, self.directory, handed_on) {
                 told.known.extend(self.advert(peer, instance));
             }
         }
         for event in &changes.events {
-            if !peer.is_told_of(event.instance(), self.directory, handed_on) {
+            if !peer.receives(event.instance(), self.directory, handed_on) {
                 continue;
             }
             match event {
@@ -92,7 +92,7 @@ impl Telling<'_> {
         handed_on: &HashSet<InstanceId>,
     ) -> Option<PeerUpdate> {
         let is_concerned = towards(instance, peer.ends, self.own).contains(&address)
-            && peer.is_told_of(instance, self.directory, handed_on);
+            && peer.receives(instance, self.directory, handed_on);
         is_concerned.then(|| PeerUpdate {
             known: self.advert(peer, instance).into_iter().collect(),
             gone: Vec::new(),
@@ -101,7 +101,7 @@ impl Telling<'_> {
 
     /// Returns the advert of an instance as it is sent to a peer; `None` if the peer cannot reach it.
     fn advert(self, peer: Peer, instance: &Instance) -> Option<Advert> {
-        let addresses = self.handing_on.addresses_for(instance, peer.ends, self.own);
+        let addresses = self.verification.addresses_for(instance, peer.ends, self.own);
         let addresses = select_for_peer(&addresses, peer.ends, self.own);
         (!addresses.is_empty()).then(|| Advert {
             instance: instance.id,
@@ -145,7 +145,7 @@ mod tests {
     }
 
     /// Returns what node 1 sends to node 2 about itself, node 2 and node 3, over a link that forwards or not.
-    fn told(hand_on: bool, handed_on: &[InstanceId], told_by: Option<NodeId>) -> Vec<InstanceId> {
+    fn told(forwards: bool, handed_on: &[InstanceId], told_by: Option<NodeId>) -> Vec<InstanceId> {
         let (mesh, now) = (MeshName::default(), Instant::now());
         let mut directory = Directory::new(mesh.clone(), node(1), &Limits::default());
         directory.add_advert(advert(1), AdvertSource::Local, now);
@@ -154,8 +154,8 @@ mod tests {
         let own = [OwnAddress { ip: [10, 0, 0, 1].into(), prefix: 24 }];
         let ends = LinkEnds { own: Some([10, 0, 0, 1].into()), other: [10, 0, 0, 2].into(), zone: 0 };
         let handing_on = AddressVerification::default();
-        let telling = Telling { mesh: &mesh, directory: &directory, handing_on: &handing_on, own: &own };
-        let peer = Peer { node: node(2), ends, hand_on };
+        let telling = PeerView { mesh: &mesh, directory: &directory, verification: &handing_on, own: &own };
+        let peer = Peer { node: node(2), ends, forwards };
         let told = telling.all(peer, &handed_on.iter().copied().collect());
         let mut known: Vec<InstanceId> = told.known.iter().map(|advert| advert.instance).collect();
         known.sort();

@@ -97,12 +97,12 @@ impl QueryRounds {
     }
 
     /// Records that a service of another host was announced by multicast.
-    pub(crate) fn heard_others(&mut self) {
+    pub(crate) fn record_others(&mut self) {
         self.rounds.record_others();
     }
 
     /// Records questions that another program asked, which need not be repeated here.
-    pub(crate) fn hear(
+    pub(crate) fn record_foreign_questions(
         &mut self,
         from: IpAddr,
         asked: &ForeignQuestions,

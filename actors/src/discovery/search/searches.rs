@@ -21,7 +21,7 @@ pub(crate) struct Searches {
 
 struct SoughtName {
     since: Instant,
-    wished: Instant,
+    requested: Instant,
     found: bool,
 }
 
@@ -43,13 +43,16 @@ impl Searches {
     /// Starts to seek a name, also if it is sought already.
     pub(crate) fn seek(&mut self, name: &ServiceName, now: Instant) {
         self.make_room();
-        let sought =
-            self.sought.entry(name.clone()).or_insert(SoughtName { since: now, wished: now, found: false });
-        (sought.wished, sought.found) = (now, false);
+        let sought = self.sought.entry(name.clone()).or_insert(SoughtName {
+            since: now,
+            requested: now,
+            found: false,
+        });
+        (sought.requested, sought.found) = (now, false);
     }
 
     /// Returns whether a name is sought and not found.
-    pub(crate) fn seeks(&self, name: &ServiceName) -> bool {
+    pub(crate) fn is_seeking(&self, name: &ServiceName) -> bool {
         self.sought.get(name).is_some_and(|sought| !sought.found)
     }
 
@@ -72,7 +75,7 @@ impl Searches {
 
     /// Removes the names that were not requested lately, and returns them.
     pub(crate) fn give_up_old(&mut self, now: Instant) -> Vec<ServiceName> {
-        let is_old = |_: &ServiceName, sought: &mut SoughtName| now.duration_since(sought.wished) >= SEEK;
+        let is_old = |_: &ServiceName, sought: &mut SoughtName| now.duration_since(sought.requested) >= SEEK;
         self.sought.extract_if(is_old).map(|(name, _)| name).collect()
     }
 
@@ -84,7 +87,7 @@ impl Searches {
     fn make_room(&mut self) {
         if self.sought.len() >= MAX_SOUGHT
             && let Some(oldest) =
-                self.sought.iter().min_by_key(|(_, s)| s.wished).map(|(name, _)| name.clone())
+                self.sought.iter().min_by_key(|(_, s)| s.requested).map(|(name, _)| name.clone())
         {
             self.sought.remove(&oldest);
         }
@@ -104,8 +107,8 @@ mod tests {
         let (mut finding, now) = (Searches::default(), Instant::now());
         assert!(!finding.found(&name("arm")) && !finding.lost(&name("arm")), "nobody seeks it");
         finding.seek(&name("arm"), now);
-        assert!(finding.seeks(&name("arm")) && !finding.lost(&name("arm")), "it was not found yet");
-        assert!(finding.found(&name("arm")) && !finding.seeks(&name("arm")));
+        assert!(finding.is_seeking(&name("arm")) && !finding.lost(&name("arm")), "it was not found yet");
+        assert!(finding.found(&name("arm")) && !finding.is_seeking(&name("arm")));
         assert!(finding.lost(&name("arm")) && !finding.lost(&name("arm")));
         assert_eq!(finding.unfound().collect::<Vec<_>>(), [&name("arm")]);
     }
@@ -119,7 +122,7 @@ mod tests {
         finding.seek(&name("arm"), begun + Duration::from_secs(5));
         assert!(finding.give_up_old(begun + SEEK).is_empty(), "it was wished for again");
         assert_eq!(finding.give_up_old(begun + Duration::from_secs(15)), [name("arm")]);
-        assert!(!finding.seeks(&name("arm")));
+        assert!(!finding.is_seeking(&name("arm")));
     }
 
     #[test]
@@ -129,6 +132,10 @@ mod tests {
             finding.seek(&name(&format!("n{n}")), begun + Duration::from_millis(n as u64));
         }
         finding.seek(&name("last"), begun + SEEK);
-        assert!(!finding.seeks(&name("n0")) && finding.seeks(&name("n1")) && finding.seeks(&name("last")));
+        assert!(
+            !finding.is_seeking(&name("n0"))
+                && finding.is_seeking(&name("n1"))
+                && finding.is_seeking(&name("last"))
+        );
     }
 }

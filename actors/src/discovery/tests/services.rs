@@ -159,7 +159,7 @@ async fn another_mesh_is_reported_and_not_mixed() {
     })
     .await;
     let report = here.discovery.send(GetReport).await.expect("the actor lives");
-    assert!(report.heard.is_empty());
+    assert!(report.service_names.is_empty());
     assert!(report.interfaces.iter().any(|interface| interface.contains("127.0.0.1")), "{report:?}");
     here.leave().await;
     there.leave().await;

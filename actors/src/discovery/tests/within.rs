@@ -118,8 +118,8 @@ fn adverts(mesh: &MeshName, node: NodeId, count: usize, address: SocketAddr) -> 
     (0..count).map(|n| advert(mesh, node, &format!("service/{n}"), identity().0, address)).collect()
 }
 
-async fn prove(here: &Node, so_far: VerifyProgress, further: bool) -> VerifyProgress {
-    let prove = VerifyInstances { filter: Filter::everything(), so_far, further };
+async fn prove(here: &Node, previous: VerifyProgress, further: bool) -> VerifyProgress {
+    let prove = VerifyInstances { filter: Filter::everything(), previous, further };
     here.discovery.send(prove).await.expect("the actor lives")
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Handshaken {
 ///
 /// # Cancel safety
 /// This function is not cancel safe: dropping the future closes the connection.
-pub(crate) async fn greet(
+pub(crate) async fn handshake_as_client(
     mut connection: Connection,
     address: SocketAddr,
     hello: &[u8],

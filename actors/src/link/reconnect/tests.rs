@@ -100,10 +100,10 @@ async fn where_other_links_dial_as_much_as_the_node_may_it_goes_on_without_a_con
     let (listener, mut redial) = endpoint().await;
     let mut limits = Limits::default();
     limits.races_per_second = 1;
-    redial.carrying.limits = Arc::new(limits);
+    redial.link_config.limits = Arc::new(limits);
     // So that none comes back before that.
     let later = clock::now() + Duration::from_secs(60);
-    while redial.carrying.may_dial_beside(later) {}
+    while redial.link_config.may_dial_standby(later) {}
     redial.window = Duration::MAX;
     let begun = Instant::now();
     let serve = async {
@@ -135,7 +135,7 @@ async fn no_refusal_elsewhere_ends_a_link_whose_own_address_is_silent() {
         next = redial.next(7) => next.expect_err("nobody answers"),
         () = serve => unreachable!("it accepts forever"),
     };
-    assert!(begun.elapsed() >= redial.window - LAST_PAUSE * 3, "{why} after {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= redial.window - MIN_PAUSE * 3, "{why} after {:?}", begun.elapsed());
 }
 
 #[tokio::test]

@@ -54,27 +54,27 @@ impl SendQueue {
         self.lock().flow.has_unacked()
     }
 
-    /// Makes [`SendQueue::peer_closed`] return when bytes are next sent.
+    /// Makes [`SendQueue::bytes_sent`] return when bytes are next sent.
     pub(crate) fn watch(&self) {
-        self.is_watched.store(true, Ordering::SeqCst);
+        self.is_send_watched.store(true, Ordering::SeqCst);
     }
 
     /// Waits until bytes were sent since [`SendQueue::watch`]. For one waiter at a time.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn peer_closed(&self) {
+    pub(crate) async fn bytes_sent(&self) {
         self.left.notified().await;
     }
 
     /// Requests an acknowledgement from the other end.
     pub(crate) fn ping(&self) {
-        self.keep_up(FrameKind::Ping, 0);
+        self.push_control(FrameKind::Ping, 0);
     }
 
     /// Acknowledges the first `bytes` of the other end's stream.
     pub(crate) fn send_ack(&self, bytes: u64) {
-        self.keep_up(FrameKind::Ack, bytes);
+        self.push_control(FrameKind::Ack, bytes);
     }
 
     /// Records that the other end has the first `bytes` of the stream.
@@ -95,7 +95,7 @@ impl SendQueue {
         self.filled.notify_one();
     }
 
-    fn keep_up(&self, kind: FrameKind, id: u64) {
+    fn push_control(&self, kind: FrameKind, id: u64) {
         let mut state = self.lock();
         // A closed queue needs none.
         if !state.closed {

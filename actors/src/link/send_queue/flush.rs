@@ -47,7 +47,7 @@ impl SendQueue {
     pub(crate) fn detach(&self) {
         let mut state = self.lock();
         state.socket = None;
-        (state.is_blocked, state.is_kept_short) = (false, false);
+        (state.is_blocked, state.has_short_kernel_queue) = (false, false);
     }
 
     /// Continues over another connection, from the byte numbered `from`, which the other end expects next. Where news items are
@@ -152,7 +152,7 @@ impl SendQueue {
             }
         }?;
         self.meter.wrote(wrote);
-        if self.is_watched.load(Ordering::SeqCst) && self.is_watched.swap(false, Ordering::SeqCst) {
+        if self.is_send_watched.load(Ordering::SeqCst) && self.is_send_watched.swap(false, Ordering::SeqCst) {
             self.left.notify_one();
         }
         Ok(wrote)

@@ -31,7 +31,7 @@ impl SendQueue {
 
     /// Queues the pieces of a frame with the long replies.
     #[cold]
-    pub(super) fn set_aside(&self, mut state: MutexGuard<'_, SendState>, id: u64, pieces: Vec<Bytes>) {
+    pub(super) fn push_fragments(&self, mut state: MutexGuard<'_, SendState>, id: u64, pieces: Vec<Bytes>) {
         state.flow.append_long(id, pieces);
         self.begin_bulk(state);
     }
@@ -47,10 +47,10 @@ impl SendState {
     /// has.
     pub(super) fn keep_kernel_short(&mut self) {
         if self.flow.has_long_frames()
-            && !self.is_kept_short
+            && !self.has_short_kernel_queue
             && let Some(writer) = &self.socket
         {
-            self.is_kept_short = true;
+            self.has_short_kernel_queue = true;
             writer.set_notsent_lowat();
         }
     }

@@ -52,7 +52,7 @@ pub(crate) struct SendQueue {
     /// vain.
     was_full: AtomicBool,
     /// Set if [`SendQueue::left`] is to be notified when bytes are sent.
-    is_watched: AtomicBool,
+    is_send_watched: AtomicBool,
     left: Notify,
 }
 
@@ -64,7 +64,7 @@ struct SendState {
     /// Set if the connection's task waits for the socket, and will look again.
     is_blocked: bool,
     /// Set if the system's queue is kept short for this connection, because long replies are sent on it.
-    is_kept_short: bool,
+    has_short_kernel_queue: bool,
     closed: bool,
     /// The number of connections after the first.
     resumed: u64,
@@ -133,7 +133,7 @@ impl SendQueue {
             flow: SendStream::new(window, spares.clone()),
             socket: Some(Arc::new(socket)),
             is_blocked: false,
-            is_kept_short: false,
+            has_short_kernel_queue: false,
             closed: false,
             resumed: 0,
             newest: None,
@@ -147,7 +147,7 @@ impl SendQueue {
             turn: tokio::sync::Mutex::new(()),
             queued: AtomicUsize::new(0),
             was_full: AtomicBool::new(false),
-            is_watched: AtomicBool::new(false),
+            is_send_watched: AtomicBool::new(false),
             left: Notify::new(),
         }
     }
@@ -300,7 +300,7 @@ impl SendQueue {
         if let Some(ReplyFrame { id, longest }) = reply
             && written.length() > longest
         {
-            self.set_aside(state, id, written.take_pieces());
+            self.push_fragments(state, id, written.take_pieces());
             return Ok(WrittenRange { end: begin, length: 0, wrote_batch: false });
         }
         let batch = state.flow.batch();

@@ -45,7 +45,7 @@ impl SendQueue {
         match room {
             SpaceNeeded::Any => None,
             SpaceNeeded::Limit => Some(self.limit),
-            SpaceNeeded::Ahead => Some(self.ahead()),
+            SpaceNeeded::Ahead => Some(self.ahead_limit()),
         }
     }
 
@@ -60,7 +60,7 @@ impl SendQueue {
         self.queued.fetch_add(1, Ordering::AcqRel);
         let queued = WaitingSender { outbox: self };
         let turn = self.turn.lock().await;
-        self.room(self.ahead()).await?;
+        self.room(self.ahead_limit()).await?;
         Ok(SendPermit { queued, _turn: turn })
     }
 
@@ -93,7 +93,7 @@ impl SendQueue {
         }
     }
 
-    fn ahead(&self) -> usize {
+    fn ahead_limit(&self) -> usize {
         self.limit.min(AHEAD_BYTES)
     }
 }

@@ -23,10 +23,10 @@ impl BindAddress {
         interfaces: &Interfaces,
         ports: Option<&RangeInclusive<u16>>,
     ) -> Result<BoundListener, BindError> {
-        let way = self.way(network, interfaces).await?;
+        let way = self.resolve_mode(network, interfaces).await?;
         let candidates = match (self.port, ports) {
             (Some(port), _) => vec![port],
-            (None, Some(range)) => in_turn(range),
+            (None, Some(range)) => ports_in_random_rotation(range),
             (None, None) => vec![0],
         };
         let mut in_use = None;
@@ -60,7 +60,7 @@ impl BindAddress {
         if address.port() > 0 {
             return Ok(address);
         }
-        for port in in_turn(ports) {
+        for port in ports_in_random_rotation(ports) {
             address.set_port(port);
             match TcpListener::bind(address) {
                 _ if is_taken(address) => {}
@@ -87,7 +87,7 @@ impl BindAddress {
     }
 
     /// Resolves this to addresses or to a choice of interfaces.
-    async fn way(&self, network: &Network, interfaces: &Interfaces) -> Result<BindMode, BindError> {
+    async fn resolve_mode(&self, network: &Network, interfaces: &Interfaces) -> Result<BindMode, BindError> {
         // Another network has one address for each host.
         let is_system = network.has_multicast();
         match self.host {
@@ -121,7 +121,7 @@ impl BindAddress {
 
 /// Returns all ports of a range, beginning with a random one: a program that restarts does not get the port of another that has
 /// just ended and is still called.
-fn in_turn(range: &RangeInclusive<u16>) -> Vec<u16> {
+fn ports_in_random_rotation(range: &RangeInclusive<u16>) -> Vec<u16> {
     let mut ports: Vec<u16> = range.clone().collect();
     let first = fastrand::usize(..ports.len().max(1));
     ports.rotate_left(first);

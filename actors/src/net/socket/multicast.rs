@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
-use super::wish;
+use super::log_refusal;
 
 /// A family of addresses on one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +73,7 @@ pub(crate) fn multicast(family: MulticastFamily, interface: u32) -> io::Result<(
             let IpAddr::V4(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
             socket.join_multicast_v4_n(&group, &by)?;
             #[cfg(target_os = "linux")]
-            wish(
+            log_refusal(
                 socket.set_multicast_all_v4(false),
                 "messages to groups of other programs are received as well",
             );
@@ -82,7 +82,7 @@ pub(crate) fn multicast(family: MulticastFamily, interface: u32) -> io::Result<(
             let IpAddr::V6(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
             socket.join_multicast_v6(&group, interface)?;
             #[cfg(target_os = "linux")]
-            wish(
+            log_refusal(
                 socket.set_multicast_all_v6(false),
                 "messages to groups of other programs are received as well",
             );
@@ -134,26 +134,29 @@ fn multicast_sender(family: MulticastFamily, interface: u32) -> io::Result<Socke
         MulticastFamily::V4(ip) => {
             if !ip.is_unspecified() {
                 // Linux takes the interface of the bound address all the same.
-                wish(socket.set_multicast_if_v4(&ip), "the system chooses the interface for a question");
+                log_refusal(
+                    socket.set_multicast_if_v4(&ip),
+                    "the system chooses the interface for a question",
+                );
             }
-            wish(socket.set_multicast_ttl_v4(255), "a strict host may ignore questions of this one");
-            wish(socket.set_multicast_loop_v4(true), "services of this host may be found late");
+            log_refusal(socket.set_multicast_ttl_v4(255), "a strict host may ignore questions of this one");
+            log_refusal(socket.set_multicast_loop_v4(true), "services of this host may be found late");
         }
         MulticastFamily::V6 => {
             socket.set_only_v6(true)?;
             if interface != 0 {
                 // The group's address names the interface as well.
-                wish(
+                log_refusal(
                     socket.set_multicast_if_v6(interface),
                     "the system chooses the interface for a question",
                 );
             }
-            wish(socket.set_multicast_hops_v6(255), "a strict host may ignore questions of this one");
-            wish(socket.set_multicast_loop_v6(true), "services of this host may be found late");
+            log_refusal(socket.set_multicast_hops_v6(255), "a strict host may ignore questions of this one");
+            log_refusal(socket.set_multicast_loop_v6(true), "services of this host may be found late");
         }
     }
     // The system grants what its limit allows; a smaller buffer only costs a repeated question.
-    wish(socket.set_recv_buffer_size(RECEIVE_BYTES), "the receive buffer keeps its default size");
+    log_refusal(socket.set_recv_buffer_size(RECEIVE_BYTES), "the receive buffer keeps its default size");
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

@@ -72,7 +72,7 @@ impl<'a> MessageBatch<'a> {
             *handling = Some(HandlerSpan::begin(context, service, known.name));
         })?;
         *self.handled += 1;
-        blocking::handles(*self.handled);
+        blocking::begin_message(*self.handled);
         Some(arrived)
     }
 

@@ -192,12 +192,12 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
             Job::Delivery(delivery) => work.delivery = Some(delivery),
             Job::Local(_, call) => {
                 work.handled += 1;
-                blocking::handles(work.handled);
+                blocking::begin_message(work.handled);
                 call(actor, context);
             }
             Job::Alone(slot, mut inbound) => {
                 work.handled += 1;
-                blocking::handles(work.handled);
+                blocking::begin_message(work.handled);
                 if let Some(row) = self.table.get(slot)
                     && inbound.is_due(clock::now())
                 {

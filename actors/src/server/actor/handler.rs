@@ -257,7 +257,7 @@ fn call<A, M>(
         }
         HandlerOutput::Future(future) => answer_later(reply, permit, known.in_progress.clone(), future),
         HandlerOutput::ActorFuture(future) => {
-            let future = trace::keep_with_actor(future);
+            let future = trace::in_message_context_with_actor(future);
             let (reply, unfinished) =
                 (reply.and_then(ReplySlot::later), (permit.detach(), known.in_progress.clone()));
             let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
@@ -294,7 +294,7 @@ fn answer_later<R: codec::WireType>(
     future: ResponseFuture<R>,
 ) {
     let (reply, unfinished) = (due.and_then(ReplySlot::later), (place.detach(), begun));
-    let future = trace::keep(future);
+    let future = trace::in_message_context(future);
     actix::spawn(async move {
         answer(reply, &future.await);
         drop(unfinished);

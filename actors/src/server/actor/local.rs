@@ -147,11 +147,11 @@ where
     match dispatch(actor, context, message) {
         HandlerOutput::Now(result) => answer(result),
         HandlerOutput::Future(future) => {
-            let future = trace::keep(future);
+            let future = trace::in_message_context(future);
             actix::spawn(async move { answer(future.await) });
         }
         HandlerOutput::ActorFuture(future) => {
-            let future = trace::keep_with_actor(future);
+            let future = trace::in_message_context_with_actor(future);
             context.spawn(future.map(move |result, _: &mut A, _: &mut A::Context| answer(result)));
         }
         HandlerOutput::Channel(mut told) => match told.try_recv() {

@@ -62,7 +62,7 @@ pub(crate) async fn serve(
 ) -> Result<(), SessionError> {
     let Connection { reader, writer } = connection;
     let carrying = service.link_config.clone();
-    let outbox = Arc::new(carrying.outbox(writer));
+    let outbox = Arc::new(carrying.send_queue(writer));
     let incoming = FrameReader::new(reader, service.limits().message_bytes, &carrying);
     connections.attach(&outbox, incoming.progress());
     let _letting_go = DetachOnDrop(Arc::clone(&outbox));

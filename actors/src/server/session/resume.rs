@@ -39,7 +39,7 @@ impl SessionConnections {
     ) -> Result<Self, getrandom::Error> {
         let link = LinkId::from_random(service.link_config.network.random()?);
         let arrivals = service.links.add(link, node, from, carries);
-        service.connections.begun.count();
+        service.connections.opened.count();
         Ok(Self { link, service: Arc::clone(service), arrivals, arrived: None })
     }
 

@@ -35,15 +35,15 @@ impl HandlerSpan {
 }
 
 /// Wraps the future of a handler, so that it runs in the context of the message that this thread handles.
-pub(crate) fn keep<R: 'static>(future: ResponseFuture<R>) -> ResponseFuture<R> {
+pub(crate) fn in_message_context<R: 'static>(future: ResponseFuture<R>) -> ResponseFuture<R> {
     match current() {
         None => future,
         Some(context) => Box::pin(Traced { context, span: Span::current(), future }),
     }
 }
 
-/// As [`keep`], for an actor future.
-pub(crate) fn keep_with_actor<A: Actor, R: 'static>(
+/// As [`in_message_context`], for an actor future.
+pub(crate) fn in_message_context_with_actor<A: Actor, R: 'static>(
     future: ResponseActFuture<A, R>,
 ) -> ResponseActFuture<A, R> {
     match current() {

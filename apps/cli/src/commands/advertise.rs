@@ -124,7 +124,7 @@ impl Handler<Call<Value>> for Responder {
             }
         };
         match trace {
-            Some(context) => actix::spawn(trace::carry(context, work)),
+            Some(context) => actix::spawn(trace::instrument(context, work)),
             None => actix::spawn(work),
         };
     }
