@@ -78,7 +78,7 @@ fn resident() -> usize {
 }
 
 /// Checks that memory and messages stay bounded while `work` runs.
-pub async fn stays_small(what: &str, work: impl AsyncFnOnce()) {
+pub async fn check_memory(what: &str, work: impl AsyncFnOnce()) {
     let before = resident();
     work().await;
     let grown = resident().saturating_sub(before);
@@ -87,7 +87,7 @@ pub async fn stays_small(what: &str, work: impl AsyncFnOnce()) {
 
 /// Sends [`MANY`] messages, yielding to other tasks in between, and checks that memory does not grow.
 pub async fn send_many(what: &str, mut send: impl FnMut()) {
-    stays_small(what, async || {
+    check_memory(what, async || {
         for round in 0..MANY {
             send();
             if round % 64 == 0 {
@@ -157,7 +157,7 @@ async fn reach(mesh: &Mesh) -> ServiceRef {
 
 /// Floods an actor that does not read, in every way that there is to send within this process.
 async fn everything_at_once(handle: &ServiceRef, most: usize) {
-    stays_small("do_send", async || {
+    check_memory("do_send", async || {
         let before = handle.stats().calls.dropped;
         (0..MANY).for_each(|_| handle.do_send(Load::new()));
         let dropped = (handle.stats().calls.dropped - before) as usize;
@@ -165,7 +165,7 @@ async fn everything_at_once(handle: &ServiceRef, most: usize) {
         assert!(alive() <= most, "{} wait", alive());
     })
     .await;
-    stays_small("try_send", async || {
+    check_memory("try_send", async || {
         for _ in 0..MANY {
             assert!(matches!(handle.try_send(Load::new()), Err(TrySendError::Full(_))));
         }
@@ -178,7 +178,7 @@ async fn everything_at_once(handle: &ServiceRef, most: usize) {
     })
     .await;
     until("they are gone", || alive() <= most).await;
-    stays_small("a recipient", async || {
+    check_memory("a recipient", async || {
         let before = handle.stats().calls.dropped;
         let recipient = handle.recipient::<Load>();
         (0..MANY).for_each(|_| recipient.do_send(Load::new()));
@@ -420,7 +420,7 @@ async fn the_mailbox_of_an_actor_that_listens() {
 async fn a_watch_that_is_not_polled() {
     let pair = Pair::join().await;
     let mut watch = pair.there.watch("still");
-    stays_small("a watcher", async || {
+    check_memory("a watcher", async || {
         for _ in 0..200 {
             let service = Still::new().offer(&pair.here).await;
             service.close().await;

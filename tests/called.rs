@@ -12,10 +12,10 @@ use crate::pair::{PATIENCE, Pair, until};
 use crate::zmtp::Socket;
 
 /// The calls that an actor keeps for later.
-type Kept = Arc<Mutex<Vec<Call<Value>>>>;
+type KeptCalls = Arc<Mutex<Vec<Call<Value>>>>;
 
 /// Counts numbers, fails for text, keeps calls with `true`, and drops all others.
-struct Clerk(Kept);
+struct Clerk(KeptCalls);
 
 impl Actor for Clerk {
     type Context = Context<Self>;
@@ -47,7 +47,7 @@ async fn refusal(clerk: &ServiceRef, message: Value) -> Refusal {
     }
 }
 
-async fn serves(clerk: &ServiceRef, kept: &Kept) {
+async fn serves(clerk: &ServiceRef, kept: &KeptCalls) {
     assert_eq!(clerk.send(Value::from(1)).await.expect("a reply"), Value::from(2));
     let failed = refusal(clerk, Value::from("three")).await;
     assert_eq!(failed, Refusal::Failed { problem: "three is no number".to_owned() });
@@ -78,7 +78,7 @@ async fn serves(clerk: &ServiceRef, kept: &Kept) {
 
 #[actix::test]
 async fn a_supervised_actor_replies_later_or_refuses_with_a_reason() {
-    let (pair, kept) = (Pair::join().await, Kept::default());
+    let (pair, kept) = (Pair::join().await, KeptCalls::default());
     let keep = Arc::clone(&kept);
     let offer = pair.here.advertise("clerk", move || Clerk(Arc::clone(&keep)));
     let service = offer.handles_calls::<Value>().await.expect("advertised");
@@ -88,13 +88,13 @@ async fn a_supervised_actor_replies_later_or_refuses_with_a_reason() {
     }
     until("all are finished", || service.unfinished() == 0).await;
     let mut socket = Socket::connect(service.address(), SocketType::Req).await;
-    assert_eq!(socket.ask("1").await, "2");
-    assert_eq!(socket.ask("\"one\"").await, r#"{"error":"its handler failed: one is no number"}"#);
+    assert_eq!(socket.request("1").await, "2");
+    assert_eq!(socket.request("\"one\"").await, r#"{"error":"its handler failed: one is no number"}"#);
 }
 
 #[actix::test]
 async fn an_actor_of_the_program_replies_later_or_refuses_with_a_reason() {
-    let (pair, kept) = (Pair::join().await, Kept::default());
+    let (pair, kept) = (Pair::join().await, KeptCalls::default());
     let offer = pair.here.advertise_addr("clerk", Clerk(Arc::clone(&kept)).start());
     let service = offer.handles_calls::<Value>().await.expect("advertised");
     for mesh in [&pair.here, &pair.there] {
@@ -105,7 +105,7 @@ async fn an_actor_of_the_program_replies_later_or_refuses_with_a_reason() {
 
 #[actix::test]
 async fn a_call_that_is_answered_later_knows_its_trace() {
-    let (pair, kept) = (Pair::join().await, Kept::default());
+    let (pair, kept) = (Pair::join().await, KeptCalls::default());
     let keep = Arc::clone(&kept);
     let offer = pair.here.advertise("clerk", move || Clerk(Arc::clone(&keep)));
     let _service = offer.handles_calls::<Value>().await.expect("advertised");
@@ -133,7 +133,7 @@ async fn a_call_that_is_answered_later_knows_its_trace() {
 async fn a_call_that_is_not_answered_in_time_is_listed_when_its_service_closes() {
     let mut limits = meshzero::Limits::default();
     limits.drain = std::time::Duration::from_millis(100);
-    let (pair, kept) = (Pair::join_with(limits).await, Kept::default());
+    let (pair, kept) = (Pair::join_with(limits).await, KeptCalls::default());
     let keep = Arc::clone(&kept);
     let offer = pair.here.advertise("clerk", move || Clerk(Arc::clone(&keep)));
     let service = offer.handles_calls::<Value>().await.expect("advertised");

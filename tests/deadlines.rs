@@ -135,7 +135,7 @@ impl Office {
 /// enough.
 async fn expect_not_sent(clerk: &ServiceRef) {
     for _ in 0..20 {
-        match clerk.send(Note(LATE)).timeout(Duration::from_millis(500)).await {
+        match clerk.send(Note(EXPIRED)).timeout(Duration::from_millis(500)).await {
             Err(CallError::NotSent { tries: 1, .. }) => return,
             Err(CallError::Unknown { why: UnknownReason::TimedOut { .. }, .. }) => {}
             other => panic!("it waited: {other:?}"),
@@ -145,7 +145,7 @@ async fn expect_not_sent(clerk: &ServiceRef) {
 }
 
 /// The number of the message that must never be handled.
-const LATE: u32 = 404;
+const EXPIRED: u32 = 404;
 
 /// Polls a request once, so that it is sent.
 async fn poll_once(request: &mut (impl Future + Unpin)) {

@@ -55,7 +55,7 @@ impl Handler<Now> for Idle {
 }
 
 /// The parts of a node under test.
-struct Inside {
+struct NodeParts {
     mesh: Mesh,
     near: Service<Idle>,
     full: Service<Idle>,
@@ -70,35 +70,35 @@ async fn advertise(mesh: &Mesh, name: &str) -> Service<Idle> {
 /// A call that ended by its timeout would be a failure of the test.
 fn limits() -> Limits {
     let mut limits = Limits::default();
-    (limits.mailbox, limits.request_timeout) = (PLACES, Duration::MAX);
+    (limits.mailbox, limits.request_timeout) = (MAILBOX, Duration::MAX);
     limits
 }
 
 /// The number of messages that a service handles at once.
-const PLACES: usize = 4;
+const MAILBOX: usize = 4;
 
 fn join(name: &str) -> meshzero::Join {
     Mesh::join().mesh(name).interfaces("lo").limits(limits())
 }
 
 /// A node on a thread that will end.
-struct Tenant {
+struct NodeThread {
     mesh: String,
     /// The arbiter of one of its services, which outlives the thread.
     arbiter: ArbiterHandle,
-    inside: Sender<Inside>,
+    inside: Sender<NodeParts>,
     end: oneshot::Receiver<()>,
 }
 
-impl Tenant {
+impl NodeThread {
     /// Joins on the current thread. The returned channel fires when the thread should end.
     async fn settle(self) -> oneshot::Receiver<()> {
         let mesh = join(&self.mesh).await.expect("joined");
-        self.settle_on(mesh).await
+        self.advertise_all(mesh).await
     }
 
     /// Joins on the current `LocalSet`.
-    async fn settle_locally(self) -> oneshot::Receiver<()> {
+    async fn join_locally(self) -> oneshot::Receiver<()> {
         let config = Config {
             mesh: self.mesh.parse().expect("a name"),
             interfaces: "lo".parse().expect("interfaces"),
@@ -106,12 +106,12 @@ impl Tenant {
             ..Config::default()
         };
         let mesh = Mesh::from(Node::start_local(config).await.expect("started"));
-        self.settle_on(mesh).await
+        self.advertise_all(mesh).await
     }
 
-    async fn settle_on(self, mesh: Mesh) -> oneshot::Receiver<()> {
+    async fn advertise_all(self, mesh: Mesh) -> oneshot::Receiver<()> {
         let apart = mesh.advertise("apart", || Idle).handles::<Never>().on(&self.arbiter);
-        let inside = Inside {
+        let inside = NodeParts {
             near: advertise(&mesh, "near").await,
             full: advertise(&mesh, "full").await,
             closing: advertise(&mesh, "closing").await,
@@ -223,7 +223,7 @@ struct Scene {
 
 /// Runs every operation that can wait for a node, while its thread ends in this way; and then every operation that can be
 /// started.
-fn walk(ends: fn(Tenant)) {
+fn check_ending(ends: fn(NodeThread)) {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let system = System::new();
     let scene = Scene {
@@ -234,9 +234,9 @@ fn walk(ends: fn(Tenant)) {
     };
     let (tell_inside, told_inside) = channel();
     let (end, told_end) = oneshot::channel();
-    let tenant = Tenant { mesh: name, arbiter: scene.apart.handle(), inside: tell_inside, end: told_end };
+    let tenant = NodeThread { mesh: name, arbiter: scene.apart.handle(), inside: tell_inside, end: told_end };
     let ending = thread::spawn(move || ends(tenant));
-    let Inside { mesh, near, full, closing, apart } =
+    let NodeParts { mesh, near, full, closing, apart } =
         told_inside.recv_timeout(PATIENCE).expect("it lives there");
     let find = |name: &str| block_on(mesh.discover(name).within(PATIENCE)).expect("found");
     let (far, here, packed) = (find("far"), find("near"), find("full"));
@@ -260,10 +260,10 @@ fn walk(ends: fn(Tenant)) {
     waiting.begin("a call to another arbiter", aside.send(Never), is_unknown);
     let endless = aside.send(Never).timeout(Duration::MAX);
     waiting.begin("a call to another arbiter without an end", endless, is_unknown);
-    for _ in 0..PLACES {
+    for _ in 0..MAILBOX {
         waiting.begin("a call within the program", packed.send(Never), is_unknown);
     }
-    settled("all places are taken", || full.unfinished() == PLACES);
+    settled("all places are taken", || full.unfinished() == MAILBOX);
     waiting.begin("a call without a place", packed.send(Never), is_unhandled);
     let tell = packed.clone();
     waiting.begin("a tell without a place", async move { tell.tell(Never).await }, is_unhandled);
@@ -369,12 +369,12 @@ fn walk(ends: fn(Tenant)) {
 
 #[test]
 fn the_tasks_of_its_threads_system_have_ended() {
-    walk(|tenant| System::new().block_on(tenant.live()));
+    check_ending(|tenant| System::new().block_on(tenant.live()));
 }
 
 #[test]
 fn its_system_was_stopped() {
-    walk(|tenant| {
+    check_ending(|tenant| {
         let system = System::new();
         Arbiter::current().spawn(async {
             tenant.live().await;
@@ -386,7 +386,7 @@ fn its_system_was_stopped() {
 
 #[test]
 fn its_system_was_stopped_and_its_tasks_continued() {
-    walk(|tenant| {
+    check_ending(|tenant| {
         System::new().block_on(async {
             tenant.live().await;
             System::current().stop();
@@ -397,7 +397,7 @@ fn its_system_was_stopped_and_its_tasks_continued() {
 
 #[test]
 fn its_system_runner_was_dropped() {
-    walk(|tenant| {
+    check_ending(|tenant| {
         let system = System::new();
         let end = system.block_on(tenant.settle());
         system.block_on(end).expect("the test says when");
@@ -407,7 +407,7 @@ fn its_system_runner_was_dropped() {
 
 #[test]
 fn its_arbiter_was_stopped() {
-    walk(|tenant| {
+    check_ending(|tenant| {
         System::new().block_on(async {
             let arbiter = Arbiter::new();
             let (tell, told) = oneshot::channel();
@@ -421,7 +421,7 @@ fn its_arbiter_was_stopped() {
 
 #[test]
 fn the_arbiter_of_its_system_was_stopped() {
-    walk(|tenant| {
+    check_ending(|tenant| {
         System::new().block_on(async {
             tenant.live().await;
             Arbiter::current().stop();
@@ -432,7 +432,7 @@ fn the_arbiter_of_its_system_was_stopped() {
 
 #[test]
 fn its_thread_panicked() {
-    walk(|tenant| {
+    check_ending(|tenant| {
         System::new().block_on(async {
             tenant.live().await;
             // Without the panic hook, because this panic is no failure of the test.
@@ -443,9 +443,9 @@ fn its_thread_panicked() {
 
 #[test]
 fn its_local_set_was_dropped() {
-    walk(|tenant| {
+    check_ending(|tenant| {
         let (runtime, tasks) = (runtime(), LocalSet::new());
-        let end = tasks.block_on(&runtime, tenant.settle_locally());
+        let end = tasks.block_on(&runtime, tenant.join_locally());
         runtime.block_on(tasks.run_until(end)).expect("the test says when");
         drop(tasks);
     });
@@ -453,9 +453,9 @@ fn its_local_set_was_dropped() {
 
 #[test]
 fn its_runtime_was_shut_down_before_its_local_set() {
-    walk(|tenant| {
+    check_ending(|tenant| {
         let (runtime, tasks) = (runtime(), LocalSet::new());
-        let end = tasks.block_on(&runtime, tenant.settle_locally());
+        let end = tasks.block_on(&runtime, tenant.join_locally());
         runtime.block_on(tasks.run_until(end)).expect("the test says when");
         runtime.shutdown_background();
         drop(tasks);
@@ -464,10 +464,10 @@ fn its_runtime_was_shut_down_before_its_local_set() {
 
 #[test]
 fn the_mesh_was_closed() {
-    walk(|tenant| {
+    check_ending(|tenant| {
         System::new().block_on(async {
             let mesh = join(&tenant.mesh).await.expect("joined");
-            let end = tenant.settle_on(mesh.clone()).await;
+            let end = tenant.advertise_all(mesh.clone()).await;
             end.await.expect("the test says when");
             mesh.close_within(Duration::ZERO).await;
         });

@@ -10,12 +10,12 @@ use meshzero_testing::{Process, eventually, example};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An example's processes, in a mesh of their own on this machine.
-struct Cast {
+struct Processes {
     example: &'static str,
     mesh: String,
 }
 
-impl Cast {
+impl Processes {
     fn of(example: &'static str) -> Self {
         Self { example, mesh: format!("test-{:032x}", fastrand::u128(..)) }
     }
@@ -52,7 +52,7 @@ fn tick(line: &str) -> u64 {
 
 #[test]
 fn hello_greets_in_one_process_and_in_two() {
-    let cast = Cast::of("hello");
+    let cast = Processes::of("hello");
     assert_eq!(cast.start(&[]).succeed(PATIENCE), "Hello, mesh!\n");
     let mut greeter = cast.start_until(&["serve"], "greeter is at 127.0.0.1:");
     assert_eq!(cast.start(&["Ada"]).succeed(PATIENCE), "Hello, Ada!\n");
@@ -62,7 +62,7 @@ fn hello_greets_in_one_process_and_in_two() {
 
 #[test]
 fn all_speakers_of_the_chat_receive_each_other_and_status_lists_them() {
-    let cast = Cast::of("chat");
+    let cast = Processes::of("chat");
     let mut status = cast.start(&["status"]);
     let hub = cast.start_until(&["hub"], "the room is open");
     let mut ada = cast.start(&["speaker", "ada"]);
@@ -93,7 +93,7 @@ fn all_speakers_of_the_chat_receive_each_other_and_status_lists_them() {
 
 #[test]
 fn the_waypoint_of_a_killed_robot_is_visited_by_another() {
-    let cast = Cast::of("robots");
+    let cast = Processes::of("robots");
     let mut coordinator = cast.start(&["coordinator"]);
     // So slow that it is still driving whenever it is killed.
     let mut slow = cast.start(&["robot", "slow", "0.01"]);
@@ -126,7 +126,7 @@ fn the_waypoint_of_a_killed_robot_is_visited_by_another() {
 
 #[test]
 fn a_stopped_player_blocks_nobody_and_gets_the_latest_snapshot_when_it_resumes() {
-    let cast = Cast::of("game_server");
+    let cast = Processes::of("game_server");
     let mut server = cast.start_until(&["server"], "the game is on");
     let mut ada = cast.start_until(&["bot", "ada"], "tick");
     let mut bob = cast.start_until(&["bot", "bob"], "tick");
@@ -149,7 +149,7 @@ fn a_stopped_player_blocks_nobody_and_gets_the_latest_snapshot_when_it_resumes()
 
 #[test]
 fn throughput_counts_what_arrived_and_loses_nothing() {
-    let output = Cast::of("demo").start(&["throughput"]).succeed(PATIENCE);
+    let output = Processes::of("demo").start(&["throughput"]).succeed(PATIENCE);
     for what in ["calls, one at a time", "calls, 64 in flight", "news "] {
         let row = output.split(what).nth(1).unwrap_or_else(|| panic!("no row {what:?}:\n{output}"));
         let columns: Vec<&str> = row.lines().next().unwrap_or(row).split_whitespace().collect();
@@ -164,14 +164,14 @@ fn every_demo_ends_by_itself() {
     let finished =
         [("chat", "here: ada, hub"), ("robots", "9 of 9 waypoints"), ("game_server", "leaves with")];
     for (name, line) in finished {
-        let output = Cast::of("demo").start(&[name]).succeed(PATIENCE);
+        let output = Processes::of("demo").start(&[name]).succeed(PATIENCE);
         assert!(output.contains(line), "{name} without {line:?}:\n{output}");
     }
 }
 
 #[test]
 fn the_roles_of_a_demo_that_is_killed_end_as_well() {
-    let cast = Cast::of("demo");
+    let cast = Processes::of("demo");
     let mut demo = cast.start(&["robots"]);
     let line = demo.expect_line("robot/a is process", PATIENCE);
     let pid = number_before(&line, " at ");

@@ -19,12 +19,12 @@ struct Note(u64);
 /// As [`Note`], handled by a future that blocks the actor's other messages.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u64")]
-struct Ponder(u64);
+struct Blocking(u64);
 
 /// As [`Note`], handled by a future beside which others are handled.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u64")]
-struct Dream(u64);
+struct Concurrent(u64);
 
 /// The handled messages, in order.
 #[derive(Clone, Default)]
@@ -62,19 +62,19 @@ impl Handler<Note> for Scribe {
     }
 }
 
-impl Handler<Ponder> for Scribe {
+impl Handler<Blocking> for Scribe {
     type Result = AtomicResponse<Self, u64>;
 
-    fn handle(&mut self, Ponder(number): Ponder, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Blocking(number): Blocking, _: &mut Context<Self>) -> Self::Result {
         let pause = actix::fut::wrap_future::<_, Self>(tokio::task::yield_now());
         AtomicResponse::new(Box::pin(pause.map(move |(), scribe, _| scribe.0.note(number))))
     }
 }
 
-impl Handler<Dream> for Scribe {
+impl Handler<Concurrent> for Scribe {
     type Result = ResponseActFuture<Self, u64>;
 
-    fn handle(&mut self, Dream(number): Dream, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Concurrent(number): Concurrent, _: &mut Context<Self>) -> Self::Result {
         let pause = actix::fut::wrap_future::<_, Self>(tokio::task::yield_now());
         Box::pin(pause.map(move |(), _, _| number))
     }
@@ -146,17 +146,18 @@ async fn a_handler_that_makes_its_actor_wait_is_waited_for_and_futures_are_not()
     let seen = Seen::default();
     let make = seen.clone();
     let service = pair.here.advertise("scribe", move || Scribe(make.clone()));
-    let service = service.handles::<Note>().handles::<Ponder>().handles::<Dream>().await.expect("advertised");
+    let service =
+        service.handles::<Note>().handles::<Blocking>().handles::<Concurrent>().await.expect("advertised");
     let scribe = pair.reach(&service).await;
     let mut dreams = Vec::new();
     for number in 0..1_000 {
         if number % 3 == 0 {
-            scribe.tell(Ponder(number)).await.expect("told");
+            scribe.tell(Blocking(number)).await.expect("told");
         } else {
             scribe.tell(Note(number)).await.expect("told");
         }
         if number % 100 == 0 {
-            dreams.push(actix::spawn(scribe.send(Dream(number)).timeout(PATIENCE)));
+            dreams.push(actix::spawn(scribe.send(Concurrent(number)).timeout(PATIENCE)));
         }
     }
     for (dream, number) in dreams.into_iter().zip((0..).step_by(100)) {

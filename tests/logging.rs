@@ -23,14 +23,14 @@ type Hook = Arc<dyn Fn() + Send + Sync>;
 static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
 
 /// The number of events and spans received.
-static HEARD: AtomicUsize = AtomicUsize::new(0);
+static RECEIVED: AtomicUsize = AtomicUsize::new(0);
 
 /// A subscriber that calls a test's closure for each event and span, on the same thread, like one that sends them.
 struct Forwarding;
 
 impl Forwarding {
     fn hear(&self) {
-        assert!(HEARD.fetch_add(1, Ordering::SeqCst) < 100_000, "it goes round in circles");
+        assert!(RECEIVED.fetch_add(1, Ordering::SeqCst) < 100_000, "it goes round in circles");
         let hook = HOOK.lock().expect("no holder of the lock panics").clone();
         if let Some(hook) = hook {
             hook();
@@ -64,7 +64,7 @@ impl Subscriber for Forwarding {
 }
 
 /// Calls `hook` for each event and span from now on.
-fn hear(hook: impl Fn() + Send + Sync + 'static) {
+fn set_hook(hook: impl Fn() + Send + Sync + 'static) {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| set_global_default(Forwarding).expect("each test is a process of its own"));
     *HOOK.lock().expect("no holder of the lock panics") = Some(Arc::new(hook));
@@ -166,12 +166,12 @@ async fn a_subscriber_that_sends_gets_no_event_about_its_own_failure() {
     for handle in handles {
         until("nobody is connected", || handle.instances().is_empty()).await;
         let sender = handle.clone();
-        hear(move || sender.do_send(Line(1)));
-        let heard = HEARD.load(Ordering::SeqCst);
+        set_hook(move || sender.do_send(Line(1)));
+        let heard = RECEIVED.load(Ordering::SeqCst);
         in_time("a line for nobody", || (0..10).for_each(|_| log())).await;
         hear_nothing();
         assert!(handle.stats().calls.dropped >= 10);
-        assert!(HEARD.load(Ordering::SeqCst) - heard <= 100, "each line, and that it was not sent");
+        assert!(RECEIVED.load(Ordering::SeqCst) - heard <= 100, "each line, and that it was not sent");
     }
 }
 
@@ -181,7 +181,7 @@ async fn a_subscriber_that_sends_events_about_traces_does_not_recurse_forever() 
     let (collector, _service, handles) = collector(&pair).await;
     for handle in handles {
         let sender = handle.clone();
-        hear(move || sender.do_send(Line(1)));
+        set_hook(move || sender.do_send(Line(1)));
         let root = trace::begin();
         handle.send(Line(2)).trace(root).timeout(PATIENCE).await.expect("it is answered");
         trace::in_scope(root, || handle.do_send(Line(3)));
@@ -209,7 +209,7 @@ async fn a_subscriber_that_opens_an_address_sees_names_and_messages_of_others() 
     let (heard, hears) = mpsc::channel();
     in_time("a name that moves, and one that is taken back", move || {
         let this = thread::current().id();
-        hear(move || {
+        set_hook(move || {
             if thread::current().id() == this {
                 let unopened = zero::address().expect("an address");
                 zero::send_news_to(unopened, "log", 1).expect("it is opened");
@@ -232,7 +232,7 @@ async fn an_item_that_logs_by_its_own_publisher_is_published_after_its_log() {
     let mut near: Subscription<u64> = here.subscribe("").await.expect("confirmed");
     let mut far: Subscription<u64> = there.subscribe("").await.expect("confirmed");
     let by_log = publisher.clone();
-    hear(move || by_log.publish("log", &7_u64).expect("published"));
+    set_hook(move || by_log.publish("log", &7_u64).expect("published"));
     in_time("an item that logs", move || {
         meanwhile(log);
         publisher.publish("item", &Chatty(8)).expect("published");

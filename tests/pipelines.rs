@@ -96,12 +96,12 @@ const CALLERS: [Caller; 2] = [Caller::InTheProcess, Caller::OverTcp];
 
 /// The owner of the actor.
 #[derive(Debug, Clone, Copy)]
-enum Runs {
+enum Owner {
     TheMesh,
     TheProgram,
 }
 
-const RUNS: [Runs; 2] = [Runs::TheMesh, Runs::TheProgram];
+const RUNS: [Owner; 2] = [Owner::TheMesh, Owner::TheProgram];
 
 /// A worker, and its service as one caller has it.
 struct Scene {
@@ -112,12 +112,12 @@ struct Scene {
 }
 
 impl Scene {
-    async fn set(caller: Caller, runs: Runs, limits: Limits) -> Self {
+    async fn set(caller: Caller, runs: Owner, limits: Limits) -> Self {
         let pair = Pair::join_with(limits).await;
         let worker = Worker::default();
         let service = match runs {
-            Runs::TheMesh => worker.offer(&pair.here).await,
-            Runs::TheProgram => worker.offer_own(&pair.here).await,
+            Owner::TheMesh => worker.offer(&pair.here).await,
+            Owner::TheProgram => worker.offer_own(&pair.here).await,
         };
         let mesh = match caller {
             Caller::InTheProcess => &pair.here,
@@ -201,7 +201,7 @@ async fn waiting_calls_that_are_not_polled_block_nobody() {
 #[actix::test]
 async fn a_request_dropped_while_it_waits_is_not_handled_and_gives_its_place_back() {
     let limits = limited(2, 1_024);
-    let scene = Scene::set(Caller::InTheProcess, Runs::TheMesh, limits).await;
+    let scene = Scene::set(Caller::InTheProcess, Owner::TheMesh, limits).await;
     let handle = &scene.handle;
     // On this one thread the actor does not run in between.
     let mut calls: Vec<_> = (0..1_000).map(|number| Box::pin(handle.send(N(number)))).collect();

@@ -104,7 +104,7 @@ async fn a_service_counts_unanswered_requests_and_reports_them_on_request() {
 async fn a_link_that_goes_on_is_counted_at_both_ends() {
     let pair = Pair::join().await;
     let service = offer(&pair, "calculator").await;
-    let proxy = FaultProxy::before(service.address());
+    let proxy = FaultProxy::in_front_of(service.address());
     let found = pair.there.discover(proxy.address().to_string()).within(PATIENCE).await;
     let calculator = found.expect("it answers through the proxy");
     for round in 1..=3 {
@@ -122,7 +122,7 @@ async fn a_link_that_goes_on_is_counted_at_both_ends() {
 async fn a_subscription_counts_what_it_has_missed_and_shows_its_links() {
     let pair = Pair::join().await;
     let service = offer(&pair, "calculator").await;
-    let proxy = FaultProxy::before(service.address());
+    let proxy = FaultProxy::in_front_of(service.address());
     let found = pair.there.discover(proxy.address().to_string()).within(PATIENCE).await;
     let calculator = found.expect("it answers through the proxy");
     let mut sums = calculator.subscribe::<u64>("sum").latest().await.expect("subscribed");

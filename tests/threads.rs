@@ -308,7 +308,7 @@ async fn join_and_call() {
 }
 
 /// Runs `test` on a fresh thread, and waits for it.
-fn alone(test: impl FnOnce() + Send + 'static) {
+fn on_fresh_thread(test: impl FnOnce() + Send + 'static) {
     let (tell, told) = std::sync::mpsc::channel();
     let thread = thread::spawn(move || {
         test();
@@ -323,31 +323,31 @@ fn alone(test: impl FnOnce() + Send + 'static) {
 #[test]
 fn a_mesh_needs_no_system_on_its_thread() {
     // After a System has ended.
-    alone(|| {
+    on_fresh_thread(|| {
         System::new().block_on(async {});
         meshzero::block_on(join_and_call());
     });
     // With a System that was created, does not run yet, and runs later.
-    alone(|| {
+    on_fresh_thread(|| {
         let system = System::new();
         meshzero::block_on(join_and_call());
         system.block_on(join_and_call());
         meshzero::block_on(join_and_call());
     });
     // The same in a runtime other than actix's.
-    alone(|| {
+    on_fresh_thread(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let _system = System::new();
         runtime.block_on(join_and_call());
     });
     // In a System that runs, with another created after it.
-    alone(|| {
+    on_fresh_thread(|| {
         let first = System::new();
         let _second = System::new();
         first.block_on(join_and_call());
     });
     // After an arbiter has stopped, as long as its thread runs.
-    alone(|| {
+    on_fresh_thread(|| {
         System::new().block_on(async {
             Arbiter::current().stop();
             for _ in 0..10 {
@@ -357,12 +357,12 @@ fn a_mesh_needs_no_system_on_its_thread() {
         });
     });
     // In a System that runs, which is blocked.
-    alone(|| System::new().block_on(async { meshzero::block_on(join_and_call()) }));
+    on_fresh_thread(|| System::new().block_on(async { meshzero::block_on(join_and_call()) }));
 }
 
 #[test]
 fn a_mesh_runs_in_the_running_system_of_its_thread() {
-    alone(|| {
+    on_fresh_thread(|| {
         System::new().block_on(async {
             let mesh = mesh().await;
             let here = thread::current().id();
@@ -379,7 +379,7 @@ fn a_mesh_runs_in_the_running_system_of_its_thread() {
 
 #[test]
 fn an_arbiter_that_does_nothing_is_not_waited_for() {
-    alone(|| {
+    on_fresh_thread(|| {
         let _system = System::new();
         let idle = Arbiter::current();
         meshzero::block_on(async {

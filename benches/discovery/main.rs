@@ -127,7 +127,7 @@ fn killed_after(pause: Duration) -> Vec<Duration> {
     victim.expect("ready");
     asking.discover("bench/offered");
     victim.kill();
-    assert!(asking.misses("bench/offered"), "a killed service is discovered");
+    assert!(asking.detects_loss_of("bench/offered"), "a killed service is discovered");
     asking.leave();
     rig.leave();
     seen

@@ -47,7 +47,7 @@ impl Rig {
         block_on(self.mesh.discover(name).within(PATIENCE).into_future()).expect("found");
     }
 
-    pub(crate) fn misses(&self, name: &str) -> bool {
+    pub(crate) fn detects_loss_of(&self, name: &str) -> bool {
         block_on(self.mesh.discover(name).within(Duration::from_millis(50)).into_future()).is_err()
     }
 

@@ -28,7 +28,7 @@ pub(crate) fn publish() {
 pub(crate) fn listen(at: &str) {
     let mut stream = TcpStream::connect(at).expect("it is there");
     let ages = Ages::default();
-    ages.answer();
+    ages.serve();
     println!("listening");
     let mut state = [0; STATE_BYTES];
     loop {
@@ -41,7 +41,7 @@ pub(crate) fn listen_udp(at: &str) {
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a port");
     socket.send_to(b"states", at).expect("it is there");
     let ages = Ages::default();
-    ages.answer();
+    ages.serve();
     println!("listening");
     let mut state = [0; STATE_BYTES];
     loop {

@@ -16,12 +16,12 @@ pub(crate) struct Ages {
 
 impl Ages {
     /// Prints the record whenever the bench asks, and ends the process with the bench.
-    pub(crate) fn answer(&self) {
+    pub(crate) fn serve(&self) {
         let ages = self.clone();
         thread::spawn(move || {
             for line in stdin().lines() {
                 if line.is_ok_and(|line| line == "worst") {
-                    ages.look();
+                    ages.update();
                     println!("worst {}", ages.worst.swap(0, Ordering::Relaxed) / 1_000_000);
                 }
             }
@@ -31,12 +31,12 @@ impl Ages {
 
     /// Records that a state has arrived that was sent at this time.
     pub(crate) fn arrive(&self, sent: u64) {
-        self.look();
+        self.update();
         self.newest.fetch_max(sent, Ordering::Relaxed);
     }
 
     /// Records the current age of the newest state.
-    fn look(&self) {
+    fn update(&self) {
         let newest = self.newest.load(Ordering::Relaxed);
         if newest > 0 {
             self.worst.fetch_max(now().saturating_sub(newest), Ordering::Relaxed);

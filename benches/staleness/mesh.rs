@@ -44,7 +44,7 @@ pub(crate) fn listen(at: &str, races: u32) {
         let states = mesh.discover(at).await.expect("it is there");
         let mut news = states.subscribe::<State>("state").latest().await.expect("confirmed");
         let ages = Ages::default();
-        ages.answer();
+        ages.serve();
         println!("listening");
         while let Some(next) = news.next().await {
             if let Ok(news) = next {

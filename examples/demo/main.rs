@@ -32,27 +32,27 @@ fn chat(demo: &Demo) -> Result {
     let status = demo.start("status", &["status"])?;
     let mut ada = demo.start("ada", &["speaker", "ada"])?;
     let mut bob = demo.start("bob", &["speaker", "bob"])?;
-    status.says("here: ada, bob, hub")?;
+    status.expect_line("here: ada, bob, hub")?;
 
-    ada.hears("?")?;
-    ada.says("(with you: bob)")?;
-    ada.hears("hello, everybody")?;
-    bob.says("ada: hello, everybody")?;
-    bob.hears("hello, Ada")?;
-    ada.says("bob: hello, Ada")?;
-    bob.hears("@ada shall we go?")?;
-    ada.says("bob whispers: shall we go?")?;
+    ada.send_line("?")?;
+    ada.expect_line("(with you: bob)")?;
+    ada.send_line("hello, everybody")?;
+    bob.expect_line("ada: hello, everybody")?;
+    bob.send_line("hello, Ada")?;
+    ada.expect_line("bob: hello, Ada")?;
+    bob.send_line("@ada shall we go?")?;
+    ada.expect_line("bob whispers: shall we go?")?;
 
-    bob.leaves()?;
-    status.says("here: ada, hub")?;
+    bob.close()?;
+    status.expect_line("here: ada, hub")?;
     let eve = demo.start("eve", &["speaker", "eve"])?;
-    status.says("here: ada, eve, hub")?;
+    status.expect_line("here: ada, eve, hub")?;
     eve.dies()?;
-    status.says("here: ada, hub")?;
+    status.expect_line("here: ada, hub")?;
 
-    ada.leaves()?;
-    hub.leaves()?;
-    status.leaves()
+    ada.close()?;
+    hub.close()?;
+    status.close()
 }
 
 fn game_server(demo: &Demo) -> Result {
@@ -61,12 +61,12 @@ fn game_server(demo: &Demo) -> Result {
     let bob = demo.start("bob", &["bot", "bob"])?;
     let slow = demo.start("slow", &["bot", "slow", "300"])?;
     for _ in 0..5 {
-        slow.says("tick")?;
+        slow.expect_line("tick")?;
     }
-    slow.leaves()?;
-    bob.leaves()?;
-    ada.leaves()?;
-    server.leaves()
+    slow.close()?;
+    bob.close()?;
+    ada.close()?;
+    server.close()
 }
 
 fn robots(demo: &Demo) -> Result {
@@ -76,20 +76,20 @@ fn robots(demo: &Demo) -> Result {
         .map(|name| Ok((name, demo.start(name, &["robot", name])?)))
         .collect::<Result<BTreeMap<_, _>>>()?;
 
-    let line = coordinator.says("goes to")?;
+    let line = coordinator.expect_line("goes to")?;
     let first = robots.keys().copied().find(|name| line.contains(&format!("robot/{name} ")));
     let robot = first.and_then(|name| robots.remove(name)).ok_or("an unknown robot goes")?;
-    robot.says("drives to")?;
+    robot.expect_line("drives to")?;
     println!("{:>11} | (process {} is killed)", "demo", robot.pid());
     robot.dies()?;
-    coordinator.says("gives back")?;
-    coordinator.says("9 of 9 waypoints reached")?;
+    coordinator.expect_line("gives back")?;
+    coordinator.expect_line("9 of 9 waypoints reached")?;
     coordinator.ends()?;
-    robots.into_values().try_for_each(Role::leaves)
+    robots.into_values().try_for_each(Role::close)
 }
 
 fn throughput(demo: &Demo) -> Result {
     let server = demo.start("server", &["server"])?;
     demo.start("client", &["client"])?.ends()?;
-    server.leaves()
+    server.close()
 }

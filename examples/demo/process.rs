@@ -85,7 +85,7 @@ impl Role {
     }
 
     /// Waits until it prints a line with `text` in it, and returns the line.
-    pub(crate) fn says(&self, text: &str) -> Result<String> {
+    pub(crate) fn expect_line(&self, text: &str) -> Result<String> {
         loop {
             match self.lines.recv_timeout(self.end.saturating_duration_since(Instant::now())) {
                 Ok(line) if line.contains(text) => return Ok(line),
@@ -101,7 +101,7 @@ impl Role {
     }
 
     /// Types a line into it.
-    pub(crate) fn hears(&mut self, line: &str) -> Result {
+    pub(crate) fn send_line(&mut self, line: &str) -> Result {
         let input = self.input.as_mut().ok_or("its input is closed")?;
         Ok(writeln!(input, "{line}")?)
     }
@@ -123,7 +123,7 @@ impl Role {
     }
 
     /// Ends its input, on which it leaves, and waits until it has left.
-    pub(crate) fn leaves(mut self) -> Result {
+    pub(crate) fn close(mut self) -> Result {
         self.input = None;
         self.ends()
     }

@@ -60,7 +60,7 @@ async fn a_service_that_is_too_busy_to_read_keeps_its_connection() {
         .handles::<Done>()
         .await
         .expect("offered");
-    let proxy = FaultProxy::before(service.address());
+    let proxy = FaultProxy::in_front_of(service.address());
     let slow = pair.there.discover(proxy.address().to_string()).within(PATIENCE).await.expect("it answers");
     // One read brings hundreds of them: for a second nothing more is read, and no ping is answered.
     for number in 0..MESSAGES {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshzero::Blob;
-use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Links, Then, Way};
+use meshzero_testing::{Cut, Direction, Event, Fault, FaultProxy, Faults, Links};
 use tokio::sync::Semaphore;
 
-use super::rig::{Item, Rig, Sender, heard};
+use super::rig::{Item, Rig, Sender, news_records};
 use crate::pair::{PATIENCE, until};
 
 /// The number of cuts at the same time.
@@ -17,13 +17,13 @@ const SIDE_BY_SIDE: usize = 16;
 /// The bytes of a stream at which it is cut, each of them: the greeting, the catalogue and the first messages.
 const FIRST: Range<u64> = 0..400;
 
-fn cut(way: Way, bytes: u64) -> Faults {
+fn cut(way: Direction, bytes: u64) -> Faults {
     // Every other connection ends as if the peer had closed it.
     let how = if bytes.is_multiple_of(2) { Cut::Reset } else { Cut::Close };
-    let fault = Fault::after(bytes, Then::Cut(how));
+    let fault = Fault::after(bytes, Event::Cut(how));
     match way {
-        Way::Up => Faults { up: fault, ..Faults::default() },
-        Way::Down => Faults { down: fault, ..Faults::default() },
+        Direction::Up => Faults { up: fault, ..Faults::default() },
+        Direction::Down => Faults { down: fault, ..Faults::default() },
     }
 }
 
@@ -46,13 +46,13 @@ async fn talk(sender: &mut Sender) {
 async fn at_each<F>(
     rig: &Arc<Rig>,
     bytes: impl Iterator<Item = u64> + Clone,
-    mut experiment: impl FnMut(u64, Way, u64, FaultProxy) -> F,
+    mut experiment: impl FnMut(u64, Direction, u64, FaultProxy) -> F,
 ) where
     F: Future<Output = ()> + 'static,
 {
     let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
     let mut experiments = Vec::new();
-    for way in [Way::Up, Way::Down] {
+    for way in [Direction::Up, Direction::Down] {
         for byte in bytes.clone() {
             let place = Arc::clone(&places).acquire_owned().await.expect("it is never closed");
             let experiment = experiment(experiments.len() as u64, way, byte, rig.proxy());
@@ -132,7 +132,7 @@ async fn a_subscription_that_is_cut_at_any_byte_misses_and_repeats_nothing() {
             }
             for _ in 0..ITEMS {
                 let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-                rig.account.note(heard(stream, 1, &next.expect("it continues")));
+                rig.account.note(news_records(stream, 1, &next.expect("it continues")));
             }
             assert_eq!(rig.account.promises(|promises| promises.next_item(stream)), Some(ITEMS));
         }
@@ -150,10 +150,10 @@ async fn a_flipped_bit_costs_its_own_link_at_most() {
     at_each(&rig.clone(), (0..300).step_by(2), |_, way, byte, proxy| {
         let rig = Arc::clone(&rig);
         async move {
-            let damage = Fault::after(byte, Then::Corrupt);
+            let damage = Fault::after(byte, Event::Corrupt);
             proxy.next(match way {
-                Way::Up => Faults { up: damage, ..Faults::default() },
-                Way::Down => Faults { down: damage, ..Faults::default() },
+                Direction::Up => Faults { up: damage, ..Faults::default() },
+                Direction::Down => Faults { down: damage, ..Faults::default() },
             });
             // The account of such a link would be corrupted as well: only that messages end counts.
             let found =

@@ -26,7 +26,7 @@ fn a_cable_that_is_out_for_a_moment_costs_nothing_but_the_moment() {
         lan.host(host).heal();
         scene.replies(50, PATIENCE);
     }
-    let tally = scene.settle(Links::Lasted);
+    let tally = scene.finish(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
@@ -55,7 +55,7 @@ fn a_cable_that_is_out_for_a_minute_is_noticed_within_ten_seconds_and_heals_by_i
     scene.replies(50, PATIENCE);
     let took = healed.elapsed();
     assert!(took < Duration::from_secs(25), "it took {took:?} to heal");
-    let tally = scene.settle(Links::Ended);
+    let tally = scene.finish(Links::Ended);
     assert!(tally.not_sent > 0, "{tally:?}");
 }
 
@@ -81,7 +81,7 @@ fn nothing_is_lost_when_renumbered(host: usize) {
     let begun = Instant::now();
     scene.replies(100, PATIENCE);
     eprintln!("calls were answered again after {:?}", begun.elapsed());
-    let tally = scene.settle(Links::Lasted);
+    let tally = scene.finish(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
@@ -103,7 +103,7 @@ fn discovered_services_stay_reachable_when_multicast_ends() {
     ]))
     .wait(PATIENCE);
     assert!(list.code().is_some(), "it ends, whether or not it finds anybody");
-    let tally = scene.settle(Links::Lasted);
+    let tally = scene.finish(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
@@ -121,7 +121,7 @@ fn with_a_third_of_all_packets_lost_services_are_found_and_the_promises_hold() {
     for host in lan.hosts() {
         host.loss_of_all(0.0);
     }
-    let tally = scene.settle(Links::Lasted);
+    let tally = scene.finish(Links::Lasted);
     assert!(tally.replies > 20, "{tally:?}");
 }
 
@@ -137,6 +137,6 @@ fn a_host_whose_answers_are_all_lost_is_left_and_found_again() {
     scene.callers[0].expect_line("lost", PATIENCE);
     lan.host(1).loss_of_all(0.0);
     scene.replies(50, PATIENCE);
-    let tally = scene.settle(Links::Ended);
+    let tally = scene.finish(Links::Ended);
     assert!(tally.unknown > 0, "{tally:?}");
 }

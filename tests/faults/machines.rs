@@ -17,7 +17,7 @@ fn a_process_that_is_stopped_for_a_while_is_busy_and_not_dead() {
         thread::sleep(Duration::from_secs(stopped));
         scene.servers[0].resume();
         scene.replies(more, PATIENCE);
-        let tally = scene.settle(Links::Lasted);
+        let tally = scene.finish(Links::Lasted);
         assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{stopped} s: {tally:?}");
     }
 }
@@ -29,7 +29,7 @@ fn a_caller_that_is_stopped_for_a_while_continues_with_an_exact_count_of_missed_
     thread::sleep(Duration::from_secs(20));
     scene.callers[0].resume();
     scene.replies(50, PATIENCE);
-    let tally = scene.settle(Links::Lasted);
+    let tally = scene.finish(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
@@ -43,7 +43,7 @@ fn a_process_that_is_killed_is_noticed_at_once_and_the_next_one_is_used_as_soon_
     assert!(noticed < Duration::from_secs(2), "it was noticed after {noticed:?}");
     scene.serve(Here, &["publish=2"]);
     scene.replies(100, PATIENCE);
-    let tally = scene.settle(Links::Ended);
+    let tally = scene.finish(Links::Ended);
     assert_eq!(tally.not_sent, 0, "what was not sent waits for the next one: {tally:?}");
 }
 
@@ -56,7 +56,7 @@ fn a_process_that_is_killed_while_it_drains_ends_all_its_calls() {
         scene.servers[0].kill();
         scene.serve(Here, &[]);
         scene.replies(100, PATIENCE);
-        scene.settle(Links::Ended);
+        scene.finish(Links::Ended);
     }
 }
 
@@ -86,7 +86,7 @@ fn a_service_without_descriptors_for_more_connections_serves_those_it_has_and_th
     drop(strangers);
     scene.call_at(Here, &address, &["every=5"]);
     scene.replies(100, PATIENCE);
-    let tally = scene.settle(Links::Lasted);
+    let tally = scene.finish(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent), (0, 0), "{tally:?}");
 }
 
@@ -117,14 +117,14 @@ fn a_wall_clock_that_jumps_by_a_day_changes_nothing() {
         scene.call(&clock, &["every=10", "allowed=20000"]);
     }
     eventually(PATIENCE, "all call", || (scene.tally().replies > 800).then_some(()));
-    let tally = scene.settle(Links::Lasted);
+    let tally = scene.finish(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
 impl super::scene::Place for &meshzero_testing::WallClock {
     fn command(&self, program: std::path::PathBuf) -> std::process::Command {
         let mut command = Here.command(program);
-        meshzero_testing::WallClock::tell(self, &mut command);
+        meshzero_testing::WallClock::apply_to(self, &mut command);
         command
     }
 }

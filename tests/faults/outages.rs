@@ -43,7 +43,7 @@ fn after_an_outage_links_go_on_over_a_new_connection_before_the_old_one_carries_
         assert!(took < Duration::from_secs(2), "after {millis} ms it took {took:?}");
         scene.replies(50, PATIENCE);
     }
-    let tally = scene.settle(Links::Lasted);
+    let tally = scene.finish(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
     let (races, won) = raced(&scene.callers[0]);
     // If TCP happens to retransmit in this very moment, the old connection wins, which is as good.
@@ -62,7 +62,7 @@ fn calls_that_are_under_way_in_an_outage_of_the_service_have_their_replies() {
         outage(lan.host(0), Duration::from_secs(4));
         scene.replies(20, PATIENCE);
     }
-    let tally = scene.settle(Links::Lasted);
+    let tally = scene.finish(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
@@ -91,6 +91,6 @@ fn two_hundred_links_behind_one_outage_dial_a_few_times_each_and_all_continue() 
     // Ten a second for each link, and one more that it continues over.
     let most = links * (outage_lasts.as_millis() as u64 / 100 + 1);
     assert!(dials > 0 && dials < most, "{dials} dials of {links} links");
-    let tally = scene.settle(Links::Lasted);
+    let tally = scene.finish(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use meshzero::{Blob, CallError, Limits, Service, ServiceRef, Value};
-use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Then, Way};
+use meshzero_testing::{Cut, Direction, Event, Fault, FaultProxy, Faults};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
@@ -79,7 +79,7 @@ impl Scene {
         let pair = Pair::join_with(limits).await;
         let service = pair.here.advertise("artist", || Artist).handles::<Write>().handles::<Paint>();
         let service = service.await.expect("advertised");
-        let proxy = FaultProxy::before(service.address());
+        let proxy = FaultProxy::in_front_of(service.address());
         let narrow = Fault { bytes_per_second: Some(LINE), ..Fault::default() };
         proxy.all(Faults { down: narrow, ..Faults::default() });
         let found = pair.there.discover(proxy.address().to_string()).within(PATIENCE).await;
@@ -97,8 +97,8 @@ impl Scene {
 
     /// Waits until this many more bytes have come over the line.
     async fn carries(&self, bytes: u64) {
-        let before = self.proxy.carried(Way::Down);
-        until("the reply is on its way", || self.proxy.carried(Way::Down) > before + bytes).await;
+        let before = self.proxy.carried(Direction::Down);
+        until("the reply is on its way", || self.proxy.carried(Direction::Down) > before + bytes).await;
     }
 
     /// This many short calls, ten at a time.
@@ -134,7 +134,7 @@ async fn a_long_reply_whose_line_is_cut_in_the_middle_arrives_whole_and_short_on
     const LENGTH: u32 = 8 << 20;
     let scene = Scene::new().await;
     // A connection carries a third of it at most.
-    let short = Fault { bytes_per_second: Some(LINE), ..Fault::after(3_000_000, Then::Cut(Cut::Reset)) };
+    let short = Fault { bytes_per_second: Some(LINE), ..Fault::after(3_000_000, Event::Cut(Cut::Reset)) };
     scene.proxy.all(Faults { down: short, ..Faults::default() });
     scene.proxy.cut(Cut::Reset);
     let (text_, picture_) = (scene.text(LENGTH), scene.picture(100_000));
@@ -157,10 +157,10 @@ async fn a_cancelled_long_reply_frees_the_line() {
     one.abort();
     other.abort();
     assert!(one.await.is_err() && other.await.is_err(), "they are dropped");
-    let before = scene.proxy.carried(Way::Down);
+    let before = scene.proxy.carried(Direction::Down);
     assert!(whole(scene.text(1 << 20)).await == text(1 << 20), "it is another text");
     // Only the bytes that the systems had buffered already.
-    let carried = scene.proxy.carried(Way::Down) - before;
+    let carried = scene.proxy.carried(Direction::Down) - before;
     assert!(carried < 8 << 20, "{carried} bytes");
 }
 

@@ -27,7 +27,7 @@ impl Account {
     }
 
     pub fn note(&self, record: Record) {
-        self.promises(|promises| promises.note(record));
+        self.promises(|promises| promises.record(record));
     }
 
     pub fn promises<T>(&self, look: impl FnOnce(&mut Promises) -> T) -> T {
@@ -104,7 +104,7 @@ impl Rig {
 
     /// A proxy in front of the service.
     pub fn proxy(&self) -> FaultProxy {
-        FaultProxy::before(self.service.address())
+        FaultProxy::in_front_of(self.service.address())
     }
 
     /// The service through `proxy`, and its sender.
@@ -161,7 +161,7 @@ impl Sender {
         let (sender, number, allowed, begun) = self.begin(Kind::Tell);
         let message = Numbered { sender, number, padding };
         let told = self.worker.tell(message).timeout(allowed).await;
-        let outcome = told.map_or_else(|error| outcome(&error), |()| Outcome::Told);
+        let outcome = told.map_or_else(|error| outcome(&error), |()| Outcome::Sent);
         self.account.note(Record::Ended { sender, number, outcome, took: begun.elapsed() });
     }
 
@@ -175,7 +175,7 @@ impl Sender {
     fn begin(&mut self, kind: Kind) -> (u64, u64, Duration, Instant) {
         let Self { name: sender, next: number, allowed, .. } = *self;
         self.next += 1;
-        self.account.note(Record::Begun { sender, number, kind, allowed });
+        self.account.note(Record::Started { sender, number, kind, allowed });
         (sender, number, allowed, Instant::now())
     }
 }
@@ -190,7 +190,7 @@ pub fn outcome(error: &CallError) -> Outcome {
 }
 
 /// The records of one subscriber of numbered news.
-pub fn heard(stream: u64, by: u64, news: &Result<News<Item>, NewsError>) -> Record {
+pub fn news_records(stream: u64, by: u64, news: &Result<News<Item>, NewsError>) -> Record {
     match news {
         Ok(news) => Record::Item { stream, by, number: news.item.number, skipped: news.skipped },
         Err(NewsError::Missed { count, .. }) => Record::Missed { stream, count: *count },

@@ -98,7 +98,7 @@ impl Scene {
 
     /// Ends all callers, which wait for their calls to end, and then the servers, and returns the verdict.
     #[track_caller]
-    pub fn settle(&mut self, links: Links) -> Tally {
+    pub fn finish(&mut self, links: Links) -> Tally {
         for caller in &mut self.callers {
             caller.close_stdin();
         }
@@ -107,7 +107,7 @@ impl Scene {
             caller.wait(PATIENCE);
         }
         // Tells may still be in flight; a service that closes handles what it has accepted.
-        let told = |tally: Tally| tally.executed >= tally.replies + tally.told;
+        let told = |tally: Tally| tally.executed >= tally.replies + tally.sent;
         if links == Links::Lasted {
             eventually(PATIENCE, "all tells are handled", || told(self.tally()).then_some(()));
         }
@@ -126,7 +126,7 @@ impl Scene {
     fn account(&self) -> Promises {
         let mut promises = Promises::new(GRACE);
         for process in self.servers.iter().chain(&self.callers) {
-            promises.note_lines(&process.stdout());
+            promises.record_lines(&process.stdout());
         }
         promises
     }

@@ -4,9 +4,9 @@ use std::future::IntoFuture;
 use std::time::{Duration, Instant};
 
 use meshzero::{Blob, CallError, Limits, UnknownReason};
-use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Links, Outcome, Record, Then, Way};
+use meshzero_testing::{Cut, Direction, Event, Fault, FaultProxy, Faults, Links, Outcome, Record};
 
-use super::rig::{Account, Item, Numbered, Rig, Sender, heard, offer};
+use super::rig::{Account, Item, Numbered, Rig, Sender, news_records, offer};
 use crate::pair::{PATIENCE, Pair, until};
 
 fn large_limits() -> Limits {
@@ -16,9 +16,9 @@ fn large_limits() -> Limits {
 }
 
 /// Cuts all connections of `proxy` again and again, at times derived from `seed`, until it is dropped.
-struct Cutting(tokio::task::JoinHandle<()>);
+struct Cutter(tokio::task::JoinHandle<()>);
 
-impl Cutting {
+impl Cutter {
     fn begin(proxy: &std::sync::Arc<FaultProxy>, seed: u64, longest_pause: Duration) -> Self {
         let proxy = std::sync::Arc::downgrade(proxy);
         Self(actix::spawn(async move {
@@ -32,7 +32,7 @@ impl Cutting {
     }
 }
 
-impl Drop for Cutting {
+impl Drop for Cutter {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -62,7 +62,7 @@ async fn a_flood_over_connections_that_are_cut_all_the_time_arrives_once_and_in_
     for name in 0..4 {
         senders.push(rig.sender(name, &proxy).await);
     }
-    let cutting = Cutting::begin(&proxy, seed, Duration::from_millis(60));
+    let cutting = Cutter::begin(&proxy, seed, Duration::from_millis(60));
     let floods = senders.into_iter().map(|mut sender| {
         actix::spawn(async move {
             let mut dice = fastrand::Rng::with_seed(seed + sender.name);
@@ -99,11 +99,11 @@ async fn news_over_connections_that_are_cut_all_the_time_arrive_once_and_in_orde
         readers.push(actix::spawn(async move {
             while account.promises(|promises| promises.next_item(stream)) < Some(ITEMS) {
                 let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-                account.note(heard(stream, 1, &next.expect("it continues")));
+                account.note(news_records(stream, 1, &next.expect("it continues")));
             }
         }));
     }
-    let cutting = Cutting::begin(&proxy, seed, Duration::from_millis(40));
+    let cutting = Cutter::begin(&proxy, seed, Duration::from_millis(40));
     let mut dice = fastrand::Rng::with_seed(seed);
     for number in 0..ITEMS {
         let length = if dice.u8(..) < 8 { dice.usize(..200_000) } else { dice.usize(..200) };
@@ -125,7 +125,7 @@ async fn a_message_of_several_megabytes_that_is_cut_in_its_middle_arrives_whole_
     let mut sender = rig.sender(0, &proxy).await;
     // The most that a connection carries in either direction: every large message needs several connections.
     const MOST: u64 = 3_000_000;
-    let short = Fault::after(MOST, Then::Cut(Cut::Reset));
+    let short = Fault::after(MOST, Event::Cut(Cut::Reset));
     proxy.all(Faults::both(short));
     proxy.cut(Cut::Reset);
     let lengths = [8 << 20, 5 << 20, 100, 15 << 20, 0];
@@ -147,8 +147,8 @@ async fn a_connection_stalled_until_all_buffers_are_full_resumes_without_loss() 
     let mut sender = rig.sender(0, &proxy).await;
     let mut news = sender.worker.subscribe::<Item>("").await.expect("confirmed");
     rig.account.note(Record::Subscribed { stream: 0, by: 1, next: 0 });
-    proxy.stall(Way::Up);
-    proxy.stall(Way::Down);
+    proxy.stall(Direction::Up);
+    proxy.stall(Direction::Down);
     let telling = actix::spawn(async move {
         for _ in 0..300 {
             sender.tell(Blob::from(vec![1; 100_000])).await;
@@ -166,13 +166,13 @@ async fn a_connection_stalled_until_all_buffers_are_full_resumes_without_loss() 
     // Longer than the silence after which the other host is probed.
     actix::clock::sleep(Duration::from_secs(4)).await;
     let is_held_up =
-        rig.account.promises(|promises| promises.tally().told) < 300 && !publishing.is_finished();
+        rig.account.promises(|promises| promises.tally().sent) < 300 && !publishing.is_finished();
     assert!(is_held_up && !telling.is_finished(), "the sender is blocked");
-    proxy.release(Way::Down);
-    proxy.release(Way::Up);
+    proxy.release(Direction::Down);
+    proxy.release(Direction::Up);
     for _ in 0..300 {
         let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-        rig.account.note(heard(0, 1, &next.expect("it continues")));
+        rig.account.note(news_records(0, 1, &next.expect("it continues")));
     }
     telling.await.expect("no panic");
     publishing.await.expect("no panic");
@@ -208,7 +208,7 @@ async fn a_connection_that_is_kept_alive_and_carries_nothing_is_replaced_and_oth
     limits.keep_alive = Duration::from_secs(1);
     let rig = Rig::with(limits).await;
     let (proxy, clean) = (rig.proxy(), rig.proxy());
-    proxy.next(Faults { down: Fault::after(400, Then::Swallow), ..Faults::default() });
+    proxy.next(Faults { down: Fault::after(400, Event::Swallow), ..Faults::default() });
     let mut sender = rig.sender(0, &proxy).await;
     let mut other = rig.sender(1, &clean).await;
     for _ in 0..60 {
@@ -236,7 +236,7 @@ async fn a_subscription_whose_connection_is_kept_alive_and_carries_nothing_conti
         let rig = Rig::with(limits).await;
         let proxy = rig.proxy();
         let worker = rig.sender(0, &proxy).await.worker;
-        proxy.next(Faults { down: Fault::after(2_000, Then::Swallow), ..Faults::default() });
+        proxy.next(Faults { down: Fault::after(2_000, Event::Swallow), ..Faults::default() });
         let mut news = worker.subscribe::<Item>("").await.expect("confirmed");
         rig.account.note(Record::Subscribed { stream: 0, by: 1, next: 0 });
         for number in 0..ITEMS {
@@ -246,7 +246,7 @@ async fn a_subscription_whose_connection_is_kept_alive_and_carries_nothing_conti
         let begun = Instant::now();
         while rig.account.promises(|promises| promises.next_item(0)) < Some(ITEMS) {
             let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-            rig.account.note(heard(0, 1, &next.expect("it continues")));
+            rig.account.note(news_records(0, 1, &next.expect("it continues")));
         }
         eprintln!("{races} races a second: it took {:?}", begun.elapsed());
         let tally = rig.account.settle(Links::Lasted);
@@ -269,7 +269,7 @@ async fn a_latest_only_subscriber_that_was_cut_off_is_not_sent_superseded_items(
     let mut news = worker.subscribe::<Item>("").latest().await.expect("confirmed");
     rig.account.note(Record::Subscribed { stream: 0, by: 1, next: 0 });
     let (written, read) = (|| rig.pair.here.traffic().bytes_written, || rig.pair.there.traffic().bytes_read);
-    proxy.stall(Way::Down);
+    proxy.stall(Direction::Down);
     let read_before = read();
     for number in 0..ITEMS {
         let before = written();
@@ -280,10 +280,10 @@ async fn a_latest_only_subscriber_that_was_cut_off_is_not_sent_superseded_items(
     let connections = proxy.connections();
     proxy.cut(Cut::Reset);
     until("another connection is there", || proxy.connections() > connections).await;
-    proxy.release(Way::Down);
+    proxy.release(Direction::Down);
     while rig.account.promises(|promises| promises.next_item(0)) < Some(ITEMS) {
         let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-        rig.account.note(heard(0, 1, &next.expect("it continues")));
+        rig.account.note(news_records(0, 1, &next.expect("it continues")));
     }
     let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.items + tally.missed, tally.lost), (ITEMS, 0), "{tally:?}");
@@ -295,13 +295,13 @@ async fn a_call_on_a_line_that_answers_nothing_ends_at_its_deadline() {
     let rig = Rig::new().await;
     let proxy = rig.proxy();
     let mut sender = rig.sender(0, &proxy).await;
-    proxy.stall(Way::Down);
+    proxy.stall(Direction::Down);
     sender.allowed = Duration::from_millis(500);
     for _ in 0..20 {
         sender.call(Blob::from(vec![1; 10])).await;
     }
     sender.finish().await;
-    proxy.release(Way::Down);
+    proxy.release(Direction::Down);
     sender.allowed = PATIENCE;
     sender.call(Blob::default()).await;
     sender.finish().await;
@@ -341,14 +341,14 @@ async fn a_network_that_is_down_for_longer_than_links_wait_ends_pending_calls_as
     sender.call(Blob::default()).await;
     sender.finish().await;
     // Requests are read, replies never arrive, and new connections do not help: they are accepted and stay silent.
-    proxy.stall(Way::Down);
-    proxy.all(Faults::both(Fault::after(0, Then::Swallow)));
+    proxy.stall(Direction::Down);
+    proxy.all(Faults::both(Fault::after(0, Event::Swallow)));
     let begun = Instant::now();
     let number = sender.next;
     sender.next += 1;
     let allowed = PATIENCE;
     let kind = meshzero_testing::Kind::Call;
-    rig.account.note(Record::Begun { sender: 0, number, kind, allowed });
+    rig.account.note(Record::Started { sender: 0, number, kind, allowed });
     let request =
         sender.worker.send(Numbered { sender: 0, number, padding: Blob::default() }).timeout(allowed);
     let request = actix::spawn(request);
@@ -359,7 +359,7 @@ async fn a_network_that_is_down_for_longer_than_links_wait_ends_pending_calls_as
     rig.account.note(Record::Ended { sender: 0, number, outcome: Outcome::Unknown, took: begun.elapsed() });
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     proxy.all(Faults::default());
-    proxy.release(Way::Down);
+    proxy.release(Direction::Down);
     sender.call(Blob::default()).await;
     sender.finish().await;
     let tally = rig.account.settle(Links::Lasted);
@@ -389,7 +389,7 @@ async fn a_subscriber_on_a_line_that_is_too_slow_gets_an_exact_count_of_missed_i
         rig.account.note(Record::Subscribed { stream, by: 1, next: 0 });
         while rig.account.promises(|promises| promises.next_item(stream)) < Some(ITEMS) {
             let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
-            rig.account.note(heard(stream, 1, &next.expect("it continues")));
+            rig.account.note(news_records(stream, 1, &next.expect("it continues")));
         }
     }
     let tally = rig.account.settle(Links::Lasted);
@@ -423,7 +423,7 @@ async fn two_nodes_that_dial_each_other_at_the_same_time_both_reach_the_other() 
         }
         until("all are handled", || account.promises(|promises| promises.tally().executed) == 80).await;
         let tally = account.settle(Links::Lasted);
-        assert_eq!((tally.replies, tally.told), (40, 40), "{tally:?}");
+        assert_eq!((tally.replies, tally.sent), (40, 40), "{tally:?}");
         drop((here, there));
     }
 }

@@ -49,9 +49,9 @@ pub struct Ended {
 
 /// The checks and measurements of the records of some programs.
 #[derive(Clone)]
-pub struct Account(Arc<Mutex<Kept>>);
+pub struct Account(Arc<Mutex<Records>>);
 
-struct Kept {
+struct Records {
     promises: Promises,
     latencies: Latencies,
     begun: Instant,
@@ -59,8 +59,11 @@ struct Kept {
 
 impl Account {
     fn new() -> Self {
-        let kept =
-            Kept { promises: Promises::new(GRACE), latencies: Latencies::default(), begun: Instant::now() };
+        let kept = Records {
+            promises: Promises::new(GRACE),
+            latencies: Latencies::default(),
+            begun: Instant::now(),
+        };
         Self(Arc::new(Mutex::new(kept)))
     }
 
@@ -70,10 +73,10 @@ impl Account {
             let at = kept.begun.elapsed();
             kept.latencies.add(at, took);
         }
-        kept.promises.note(record);
+        kept.promises.record(record);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Records> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -180,7 +183,7 @@ impl Crew {
         let serve = ["serve", &mesh, "steady", "1", "publish=5", "panics=3001"];
         let steady = Program::start("steady service", 1, &serve, &steady_account);
         let address = steady.expect("at ").and_then(|address| address.parse::<SocketAddr>().ok());
-        let proxy = FaultProxy::before(address.expect("the steady service says where it is"));
+        let proxy = FaultProxy::in_front_of(address.expect("the steady service says where it is"));
         let target = proxy.address().to_string();
         let call = ["call", &mesh, &target, "1", "every=5", "allowed=60000", "most=200000", "listen=100"];
         let steady_caller = Program::start("steady caller", 1, &call, &steady_account);
@@ -229,7 +232,7 @@ impl Crew {
     }
 
     /// Adds a caller of the volatile service, without subscriptions.
-    pub fn invite(&mut self) {
+    pub fn add_caller(&mut self) {
         let number = self.number();
         let sender = number.to_string();
         let call = ["call", &self.mesh, "volatile", &sender, "every=20", "allowed=2000", "most=5000"];
@@ -237,7 +240,7 @@ impl Crew {
     }
 
     /// Kills the oldest guest.
-    pub fn throw_out(&mut self) {
+    pub fn kill_caller(&mut self) {
         if !self.guests.is_empty() {
             let mut guest = self.guests.remove(0);
             guest.kill();

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
             next_sample = now + SAMPLE;
             crew.watched().for_each(|(name, pid)| samples.take(name, pid, begun.elapsed()));
         }
-        trouble.go_on(&mut crew, now);
+        trouble.advance(&mut crew, now);
         thread::sleep(Duration::from_millis(20));
     }
     trouble.end(&mut crew);

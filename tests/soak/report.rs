@@ -46,7 +46,7 @@ impl Report<'_> {
         for row in [
             row("messages begun", |tally| tally.begun),
             row("calls with a reply", |tally| tally.replies),
-            row("tells sent", |tally| tally.told),
+            row("tells sent", |tally| tally.sent),
             row("ended as *not sent*", |tally| tally.not_sent),
             row("ended as *unknown*", |tally| tally.unknown),
             row("messages executed", |tally| tally.executed),

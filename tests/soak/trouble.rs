@@ -3,24 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use meshzero_testing::{Cut, Fault, Faults, Then, Way};
+use meshzero_testing::{Cut, Direction, Event, Fault, Faults};
 
 use crate::crew::Crew;
 
 /// The most guests at a time.
-const GUESTS: usize = 4;
+const MAX_CALLERS: usize = 4;
 
 /// The current faults, each with the time at which it is undone.
 pub struct Trouble {
     dice: fastrand::Rng,
     next: Instant,
-    repairs: Vec<(Instant, Repair)>,
+    repairs: Vec<(Instant, Undo)>,
     counts: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repair {
-    Release(Way),
+enum Undo {
+    Release(Direction),
     QuickAgain,
     ResumeSteady,
     ResumeVolatile,
@@ -39,8 +39,8 @@ impl Trouble {
     }
 
     /// Undoes the faults that are due, and starts a new one if that is due.
-    pub fn go_on(&mut self, crew: &mut Crew, now: Instant) {
-        let due: Vec<Repair> =
+    pub fn advance(&mut self, crew: &mut Crew, now: Instant) {
+        let due: Vec<Undo> =
             self.repairs.extract_if(.., |(at, _)| *at <= now).map(|(_, repair)| repair).collect();
         due.into_iter().for_each(|repair| put_right(crew, repair));
         if self.next <= now {
@@ -57,15 +57,15 @@ impl Trouble {
 
     fn strike(&mut self, crew: &mut Crew, now: Instant) -> &'static str {
         let how = if self.dice.bool() { Cut::Reset } else { Cut::Close };
-        let way = if self.dice.bool() { Way::Up } else { Way::Down };
+        let way = if self.dice.bool() { Direction::Up } else { Direction::Down };
         match self.dice.u8(..13) {
             0 | 1 => {
                 crew.proxy.cut(how);
                 "connections cut"
             }
             2 => {
-                let fault = Fault::after(self.dice.u64(..100_000), Then::Cut(how));
-                crew.proxy.next(if way == Way::Up {
+                let fault = Fault::after(self.dice.u64(..100_000), Event::Cut(how));
+                crew.proxy.next(if way == Direction::Up {
                     Faults { up: fault, ..Faults::default() }
                 } else {
                     Faults { down: fault, ..Faults::default() }
@@ -75,7 +75,7 @@ impl Trouble {
             }
             3 => {
                 crew.proxy.stall(way);
-                self.repair(now, 3_000, Repair::Release(way));
+                self.repair(now, 3_000, Undo::Release(way));
                 "connections stalled in one direction"
             }
             4 => {
@@ -87,37 +87,37 @@ impl Trouble {
                 };
                 crew.proxy.all(Faults::both(slow));
                 crew.proxy.cut(how);
-                self.repair(now, 10_000, Repair::QuickAgain);
+                self.repair(now, 10_000, Undo::QuickAgain);
                 "connections cut, and slow for some time"
             }
             5 => {
                 crew.steady.signal("STOP");
-                self.repair(now, 3_000, Repair::ResumeSteady);
+                self.repair(now, 3_000, Undo::ResumeSteady);
                 "steady service stopped"
             }
             6 if self.volatile_is_well(crew) => {
                 if let Some(volatile) = &crew.volatile {
                     volatile.signal("STOP");
                 }
-                self.repair(now, 4_000, Repair::ResumeVolatile);
+                self.repair(now, 4_000, Undo::ResumeVolatile);
                 "volatile service stopped"
             }
             7 | 8 if self.volatile_is_well(crew) => {
                 crew.end_volatile(false);
-                self.repair(now, 4_000, Repair::BeginVolatile);
+                self.repair(now, 4_000, Undo::BeginVolatile);
                 "volatile service killed"
             }
             9 if self.volatile_is_well(crew) => {
                 crew.end_volatile(true);
-                self.repair(now, 4_000, Repair::BeginVolatile);
+                self.repair(now, 4_000, Undo::BeginVolatile);
                 "volatile service withdrawn"
             }
-            10 | 11 if crew.guests.len() < GUESTS => {
-                crew.invite();
+            10 | 11 if crew.guests.len() < MAX_CALLERS => {
+                crew.add_caller();
                 "guest comes"
             }
             _ => {
-                crew.throw_out();
+                crew.kill_caller();
                 "guest killed"
             }
         }
@@ -125,25 +125,25 @@ impl Trouble {
 
     /// Returns whether the volatile service runs without any other fault.
     fn volatile_is_well(&self, crew: &Crew) -> bool {
-        let matters = |repair: &Repair| matches!(repair, Repair::ResumeVolatile | Repair::BeginVolatile);
+        let matters = |repair: &Undo| matches!(repair, Undo::ResumeVolatile | Undo::BeginVolatile);
         crew.volatile.is_some() && !self.repairs.iter().any(|(_, repair)| matters(repair))
     }
 
-    fn repair(&mut self, now: Instant, within: u64, repair: Repair) {
+    fn repair(&mut self, now: Instant, within: u64, repair: Undo) {
         self.repairs.retain(|(_, other)| *other != repair);
         self.repairs.push((now + Duration::from_millis(self.dice.u64(50..within)), repair));
     }
 }
 
-fn put_right(crew: &mut Crew, repair: Repair) {
+fn put_right(crew: &mut Crew, repair: Undo) {
     match repair {
-        Repair::Release(way) => crew.proxy.release(way),
-        Repair::QuickAgain => {
+        Undo::Release(way) => crew.proxy.release(way),
+        Undo::QuickAgain => {
             crew.proxy.all(Faults::default());
             crew.proxy.cut(Cut::Reset);
         }
-        Repair::ResumeSteady => crew.steady.signal("CONT"),
-        Repair::ResumeVolatile => crew.volatile.iter().for_each(|volatile| volatile.signal("CONT")),
-        Repair::BeginVolatile => crew.begin_volatile(),
+        Undo::ResumeSteady => crew.steady.signal("CONT"),
+        Undo::ResumeVolatile => crew.volatile.iter().for_each(|volatile| volatile.signal("CONT")),
+        Undo::BeginVolatile => crew.begin_volatile(),
     }
 }

@@ -8,7 +8,7 @@ use meshzero::value::Packed;
 use meshzero::zero::future::{self, Item, Listener};
 use meshzero::zero::{self, Address, FOREVER, ZeroError};
 
-use super::{PATIENCE, done, meanwhile, unique};
+use super::{PATIENCE, done, in_background, unique};
 
 /// A number as MessagePack.
 fn number(number: u8) -> Packed {
@@ -76,7 +76,7 @@ fn an_item_that_is_put_back_goes_to_a_waiter() {
     future::send_news_to(address, "n", &number(1)).expect("published");
     let item = next(&listener);
     let waiting = Arc::clone(&listener);
-    let waiter = meanwhile(move || taken(next(&waiting)));
+    let waiter = in_background(move || taken(next(&waiting)));
     drop(item);
     assert_eq!(done(waiter), number(1));
 }
@@ -105,7 +105,7 @@ fn closing_ends_every_wait() {
 fn a_message_that_was_not_taken_waits_again_before_later_ones() {
     let name = unique("arrivals");
     let address = zero::advertise(&name).expect("advertised");
-    let send = |n| meanwhile(move || zero::send_message_to::<u8>(address, n, PATIENCE));
+    let send = |n| in_background(move || zero::send_message_to::<u8>(address, n, PATIENCE));
     let arrival = || {
         let arrival = block_on(future::wait_for_message_from(address, PATIENCE));
         arrival.expect("it is open").expect("a message comes")

@@ -10,7 +10,7 @@ use meshzero::zero::{self, FOREVER, ZeroError};
 use meshzero::{AdvertiseError, BindError, CallError, DiscoverError, OfferError, Refusal, Value, block_on};
 use serde::{Deserialize, Serialize};
 
-use super::{PATIENCE, done, join, joined, meanwhile, unique};
+use super::{PATIENCE, done, in_background, join, joined, unique};
 use crate::trace::stations::Station;
 
 type Reply<T> = Result<T, ZeroError>;
@@ -28,7 +28,7 @@ enum Order {
 #[test]
 fn messages_and_replies_are_of_any_type() {
     let arm = advertised("arm");
-    let sender = meanwhile(move || -> Reply<Vec<Order>> {
+    let sender = in_background(move || -> Reply<Vec<Order>> {
         zero::send_message_to(arm, Order::Move { to: [1.0, 2.5] }, PATIENCE)
     });
     let order: Option<Order> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
@@ -40,7 +40,7 @@ fn messages_and_replies_are_of_any_type() {
 #[test]
 fn a_message_of_another_type_is_an_error_of_its_sender_and_the_next_is_served() {
     let arm = advertised("arm");
-    let server = meanwhile(move || zero::wait_for_message_from_autoreply::<Order>(arm, PATIENCE));
+    let server = in_background(move || zero::wait_for_message_from_autoreply::<Order>(arm, PATIENCE));
     let wrong: Reply<Value> =
         zero::send_message_to(arm, Value::map([("Move", Value::map([("to", "far")]))]), PATIENCE);
     match wrong {
@@ -56,7 +56,7 @@ fn a_message_of_another_type_is_an_error_of_its_sender_and_the_next_is_served() 
 #[test]
 fn a_reply_of_another_type_names_the_problem() {
     let arm = advertised("arm");
-    let sender = meanwhile(move || zero::send_message_to::<u32>(arm, "how many?", PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<u32>(arm, "how many?", PATIENCE));
     let _: Option<Value> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
     zero::send_reply_to(arm, "many").expect("replied");
     match done(sender) {
@@ -71,7 +71,8 @@ fn a_reply_of_another_type_names_the_problem() {
 #[test]
 fn waiting_again_without_a_reply_refuses_the_earlier_message() {
     let arm = advertised("arm");
-    let senders = [1, 2].map(|number| meanwhile(move || zero::send_message_to::<i32>(arm, number, PATIENCE)));
+    let senders =
+        [1, 2].map(|number| in_background(move || zero::send_message_to::<i32>(arm, number, PATIENCE)));
     let first: i32 = zero::wait_for_message_from(arm, PATIENCE).expect("it waits").expect("a message");
     let second: i32 = zero::wait_for_message_from(arm, PATIENCE).expect("it waits").expect("a message");
     zero::send_reply_to(arm, second).expect("replied");
@@ -89,7 +90,7 @@ fn waiting_again_without_a_reply_refuses_the_earlier_message() {
 #[test]
 fn a_thread_that_ends_without_a_reply_is_an_error_of_the_sender() {
     let arm = advertised("arm");
-    let server = meanwhile(move || zero::wait_for_message_from::<Value>(arm, PATIENCE));
+    let server = in_background(move || zero::wait_for_message_from::<Value>(arm, PATIENCE));
     let lost: Reply<Value> = zero::send_message_to(arm, "anybody?", FOREVER);
     assert!(matches!(lost, Err(ZeroError::Call(CallError::Refused { .. }))), "{lost:?}");
     done(server).expect("it waited");
@@ -99,9 +100,9 @@ fn a_thread_that_ends_without_a_reply_is_an_error_of_the_sender() {
 fn each_message_needs_one_reply() {
     let arm = advertised("arm");
     assert!(matches!(zero::send_reply_to(arm, 1), Err(ZeroError::NothingToReplyTo { .. })));
-    let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 0, PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<i32>(arm, 0, PATIENCE));
     let _: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
-    let elsewhere = meanwhile(move || zero::send_reply_to(arm, 2));
+    let elsewhere = in_background(move || zero::send_reply_to(arm, 2));
     assert!(matches!(done(elsewhere), Err(ZeroError::NothingToReplyTo { .. })), "it took none");
     zero::send_reply_to(arm, 3).expect("replied");
     let error = zero::send_reply_to(arm, 4).expect_err("it has been replied to");
@@ -123,7 +124,7 @@ fn a_call_that_timed_out_leaves_everything_usable_and_is_not_handed_out() {
             other => panic!("{other:?}"),
         }
     }
-    let sender = meanwhile(move || zero::send_message_to::<String>(arm, "in time", PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<String>(arm, "in time", PATIENCE));
     let message: Option<String> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
     assert_eq!(message.as_deref(), Some("in time"));
     zero::send_reply_to(arm, "yes").expect("replied");
@@ -133,12 +134,12 @@ fn a_call_that_timed_out_leaves_everything_usable_and_is_not_handed_out() {
 #[test]
 fn a_late_reply_is_ignored() {
     let arm = advertised("arm");
-    let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 1, 0.3));
+    let sender = in_background(move || zero::send_message_to::<i32>(arm, 1, 0.3));
     let first: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
     assert_eq!(first, Some(1));
     assert!(matches!(done(sender), Err(ZeroError::NoReply { .. })));
     zero::send_reply_to(arm, 10).expect("nobody waits for it");
-    let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 2, PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<i32>(arm, 2, PATIENCE));
     let second: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
     zero::send_reply_to(arm, 20).expect("replied");
     assert_eq!((second, done(sender).expect("its own reply")), (Some(2), 20));
@@ -157,7 +158,7 @@ async fn many_callers_are_served_in_the_order_of_arrival_also_when_the_queue_is_
     // This one comes last and gives up; when it has, the others' messages are sent, and more than may wait have arrived.
     let last = service.send(Value::Null).timeout(Duration::from_millis(100)).await;
     assert!(last.is_err(), "{last:?}");
-    let server = meanwhile(move || {
+    let server = in_background(move || {
         for expected in 0..CALLERS {
             let number: Option<i64> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
             assert_eq!(number, Some(expected));
@@ -175,7 +176,7 @@ fn several_threads_serve_one_address_and_each_caller_gets_its_own_reply() {
     let arm = advertised("arm");
     let servers: Vec<_> = (0..4)
         .map(|_| {
-            meanwhile(move || {
+            in_background(move || {
                 while let Some(number) = zero::wait_for_message_from::<i64>(arm, FOREVER).expect("it waits") {
                     zero::send_reply_to(arm, number * 2).expect("replied");
                     if number < 0 {
@@ -187,7 +188,7 @@ fn several_threads_serve_one_address_and_each_caller_gets_its_own_reply() {
         .collect();
     let callers: Vec<_> = (0..8)
         .map(|caller| {
-            meanwhile(move || {
+            in_background(move || {
                 for number in caller * 100..(caller + 1) * 100 {
                     let reply: i64 = zero::send_message_to(arm, number, PATIENCE).expect("a reply");
                     assert_eq!(reply, number * 2);
@@ -215,7 +216,7 @@ fn an_address_without_a_listener_is_an_error_in_time_and_a_later_one_is_found() 
         other => panic!("{other:?}"),
     }
     assert!(started.elapsed() < PATIENCE);
-    let sender = meanwhile(move || zero::send_message_to::<()>(free, "hello?", PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<()>(free, "hello?", PATIENCE));
     let message = zero::wait_for_message_from_autoreply::<String>(free, PATIENCE).expect("it listens now");
     assert_eq!(message.as_deref(), Some("hello?"));
     done(sender).expect("a reply");
@@ -245,7 +246,7 @@ fn an_address_that_is_in_use_or_not_ours_is_an_error() {
 #[test]
 fn a_message_that_is_too_long_is_refused_and_the_next_is_served() {
     let arm = advertised("arm");
-    let server = meanwhile(move || -> Result<(), ZeroError> {
+    let server = in_background(move || -> Result<(), ZeroError> {
         let _: Option<Value> = zero::wait_for_message_from(arm, PATIENCE)?;
         zero::send_reply_to(arm, "x".repeat(2 << 20))?;
         let _: Option<Value> = zero::wait_for_message_from(arm, PATIENCE)?;
@@ -266,14 +267,14 @@ fn a_waiter_at_an_address_that_closes_gets_an_error() {
     let name = unique("arm");
     let arm = zero::advertise(&name).expect("advertised");
     let (tell, told) = mpsc::channel();
-    let waiting = meanwhile(move || {
+    let waiting = in_background(move || {
         tell.send(()).expect("somebody listens");
         zero::wait_for_message_from::<Value>(arm, FOREVER)
     });
     told.recv().expect("it is about to wait");
     assert!(zero::unadvertise(&name).expect("joined"));
     // A waiter that comes only now opens the address again, without a name.
-    let sender = meanwhile(move || zero::send_message_to::<()>(arm, (), 0.2));
+    let sender = in_background(move || zero::send_message_to::<()>(arm, (), 0.2));
     match done(waiting) {
         Err(ZeroError::Closed) => drop(done(sender)),
         Ok(Some(_)) => assert!(done(sender).is_err(), "its thread has ended"),
@@ -285,11 +286,11 @@ fn a_waiter_at_an_address_that_closes_gets_an_error() {
 fn messages_at_an_address_that_is_being_closed_may_still_be_replied_to() {
     let name = unique("leaving");
     let address = zero::advertise(&name).expect("advertised");
-    let sender = meanwhile(move || zero::send_message_to::<u8>(address, 1, PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<u8>(address, 1, PATIENCE));
     let taken = zero::wait_for_message_from::<u8>(address, PATIENCE).expect("it is open");
     let closing = zero::begin_unadvertise(&name).expect("joined").expect("there is such a name");
     // A waiter that comes only now gets the error, and so does anyone else who opens the address.
-    let waiting = meanwhile(move || zero::wait_for_message_from::<u8>(address, FOREVER));
+    let waiting = in_background(move || zero::wait_for_message_from::<u8>(address, FOREVER));
     assert!(matches!(done(waiting), Err(ZeroError::Closed)));
     assert!(zero::advertise_at(unique("early"), address).is_err());
     assert!(zero::begin_unadvertise(&name).expect("joined").is_none());
@@ -319,12 +320,12 @@ async fn the_verbs_work_inside_an_actix_system_and_call_actors() {
     let name = unique("echo");
     let arm = advertised("arm");
     assert_eq!(zero::wait_for_message_from::<Value>(arm, 0.01).expect("it waits"), None);
-    let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 1, PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<i32>(arm, 1, PATIENCE));
     let message: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
     zero::send_reply_to(arm, message).expect("replied");
     assert_eq!(done(sender).expect("a reply"), 1);
     let _service = other.advertise(&name, || Echo).handles_values().await.expect("advertised");
-    let caller = meanwhile(move || -> Reply<Order> {
+    let caller = in_background(move || -> Reply<Order> {
         let echo = zero::discover(&name, PATIENCE)?;
         zero::send_message_to(echo, Order::Move { to: [0.5, 0.25] }, PATIENCE)
     });
@@ -340,7 +341,7 @@ async fn the_verbs_work_inside_an_actix_system_and_call_actors() {
 #[tokio::test]
 async fn the_verbs_work_inside_tokio() {
     let arm = advertised("arm");
-    let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 1, PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<i32>(arm, 1, PATIENCE));
     let message: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
     zero::send_reply_to(arm, message).expect("replied");
     assert_eq!(done(sender).expect("a reply"), 1);
@@ -367,11 +368,11 @@ fn a_reply_finds_its_message_at_the_very_moment_in_which_its_address_is_closed()
     for _ in 0..200 {
         let name = unique("moment");
         let address = zero::advertise(&name).expect("advertised");
-        let sender = meanwhile(move || zero::send_message_to::<u8>(address, 1, PATIENCE));
+        let sender = in_background(move || zero::send_message_to::<u8>(address, 1, PATIENCE));
         let taken = zero::wait_for_message_from::<u8>(address, PATIENCE).expect("it is open");
         let begin = Arc::new(Barrier::new(2));
         let begun = Arc::clone(&begin);
-        let closing = meanwhile(move || {
+        let closing = in_background(move || {
             begun.wait();
             zero::begin_unadvertise(&name)
         });

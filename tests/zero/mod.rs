@@ -49,7 +49,7 @@ fn unique(name: &str) -> String {
 }
 
 /// A thread whose result, or panic, is returned by `done`.
-fn meanwhile<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
     thread::spawn(work)
 }
 

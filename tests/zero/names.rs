@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use meshzero::zero::{self, Advert, FOREVER, IfExists, ZeroError};
 use meshzero::{AdvertiseError, DiscoverError, Mesh, OfferError, Value};
 
-use super::{PATIENCE, done, joined, meanwhile, unique};
+use super::{PATIENCE, done, in_background, joined, unique};
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -84,7 +84,7 @@ fn a_url_is_refused_at_once_and_says_what_to_write() {
 fn a_name_that_comes_later_is_waited_for() {
     let name = unique("late");
     let sought = name.clone();
-    let finder = meanwhile(move || zero::discover(sought, PATIENCE));
+    let finder = in_background(move || zero::discover(sought, PATIENCE));
     let address = zero::advertise(name).expect("advertised");
     assert_eq!(done(finder).expect("found"), address);
 }
@@ -152,7 +152,7 @@ fn instances_of_one_name_in_one_program_leave_each_other_as_they_are() {
 fn an_address_made_before_can_be_advertised_later() {
     let name = unique("later");
     let address = zero::address_at("127.0.0.*").expect("an address");
-    let sender = meanwhile(move || zero::send_message_to::<i32>(address, 1, PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<i32>(address, 1, PATIENCE));
     let early: Option<i32> = zero::wait_for_message_from(address, PATIENCE).expect("it listens");
     assert_eq!(zero::advertise_at(&name, address).expect("advertised"), address);
     assert_eq!(zero::discover(&name, PATIENCE).expect("found"), address);
@@ -199,7 +199,7 @@ fn joining_after_the_first_verb_is_too_late() {
 fn another_way_to_write_an_own_address_leads_to_it() {
     let address = zero::advertise(unique("here")).expect("advertised");
     let text = format!("localhost:{}", address.port());
-    let sender = meanwhile(move || zero::send_message_to::<Value>(text, 1, PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<Value>(text, 1, PATIENCE));
     let text = address.to_string();
     assert_eq!(zero::wait_for_message_from::<i32>(&text, PATIENCE).expect("it waits"), Some(1));
     zero::send_reply_to(text, ()).expect("replied");

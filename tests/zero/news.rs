@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use meshzero::zero::{self, ZeroError};
 use meshzero::{NewsError, Value};
 
-use super::{PATIENCE, done, join, meanwhile, unique};
+use super::{PATIENCE, done, in_background, join, unique};
 
 fn advertised(name: &str) -> zero::Address {
     zero::advertise(unique(name)).expect("advertised")
@@ -17,7 +17,7 @@ fn the_first_news_after_a_subscription_are_never_lost() {
     let address = advertised("news");
     for round in 0..50 {
         let (tell, told) = mpsc::channel();
-        let listener = meanwhile(move || {
+        let listener = in_background(move || {
             assert_eq!(zero::wait_for_news_from::<i32>(address, "", 0).expect("subscribed"), None);
             tell.send(()).expect("the publisher waits");
             zero::wait_for_news_from::<i32>(address, "", PATIENCE)
@@ -122,7 +122,7 @@ fn publishers_may_come_later_and_start_again() {
         zero::advertise_at(&name, later).expect("advertised");
         let (stop, stopped) = mpsc::channel::<()>();
         // It repeats its news, as sensors do, because nobody confirms a subscription to it.
-        let publisher = meanwhile(move || {
+        let publisher = in_background(move || {
             while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
                 zero::send_news_to(later, "later", start).expect("sent");
                 std::thread::yield_now();
@@ -146,7 +146,7 @@ async fn news_of_an_actor_arrive_in_order() {
     let service = other.advertise(unique("typed"), || Quiet).await.expect("advertised");
     let address = service.address();
     let (tell, told) = tokio::sync::oneshot::channel();
-    let listener = meanwhile(move || {
+    let listener = in_background(move || {
         assert_eq!(zero::wait_for_news_from::<(u32, String)>(address, "", 0).expect("subscribed"), None);
         tell.send(()).expect("the publisher waits");
         for number in 0..500 {
@@ -171,7 +171,7 @@ fn every_thread_receives_all_news_and_one_address_takes_messages_and_news() {
     let listeners: Vec<_> = (0..3)
         .map(|_| {
             let tell = tell.clone();
-            meanwhile(move || {
+            in_background(move || {
                 assert_eq!(zero::wait_for_news_from::<i32>(address, "", 0).expect("subscribed"), None);
                 tell.send(()).expect("the publisher waits");
                 (0..20).for_each(|number| {

@@ -5,7 +5,7 @@ use std::fs;
 use meshzero::Value;
 use meshzero::zero::{self, FOREVER, Group, ZeroError};
 
-use super::{PATIENCE, done, meanwhile, unique};
+use super::{PATIENCE, done, in_background, unique};
 
 /// hello: a message and its reply.
 #[test]
@@ -13,7 +13,7 @@ fn hello() {
     let name = unique("hello");
     let server = {
         let name = name.clone();
-        meanwhile(move || -> Result<(), ZeroError> {
+        in_background(move || -> Result<(), ZeroError> {
             let address = zero::advertise(&name)?;
             for _ in 0..2 {
                 let name: Option<String> = zero::wait_for_message_from(address, PATIENCE)?;
@@ -35,7 +35,8 @@ fn hello() {
 fn polling() {
     let address = zero::advertise(unique("poller")).expect("advertised");
     assert_eq!(zero::wait_for_message_from::<String>(address, 0).expect("nothing yet"), None);
-    let sender = meanwhile(move || zero::send_message_to::<String>(address, "This is a message", PATIENCE));
+    let sender =
+        in_background(move || zero::send_message_to::<String>(address, "This is a message", PATIENCE));
     let mut useful_things = 0;
     let message = loop {
         match zero::wait_for_message_from::<String>(address, 0).expect("it can be polled") {
@@ -53,7 +54,7 @@ fn polling() {
 #[test]
 fn autoreply() {
     let address = zero::advertise(unique("lamp")).expect("advertised");
-    let sender = meanwhile(move || -> Result<(), ZeroError> {
+    let sender = in_background(move || -> Result<(), ZeroError> {
         zero::send_message_to::<()>(address, "red", PATIENCE)?;
         assert_eq!(zero::send_message_to::<Value>(address, "green", PATIENCE)?, Value::Null);
         Ok(())
@@ -72,7 +73,7 @@ fn news_on_a_topic() {
     let weather = zero::advertise(unique("weather")).expect("advertised");
     let listen = |prefix: &'static str, expected: Vec<&'static str>| {
         let (tell, told) = std::sync::mpsc::channel();
-        let listener = meanwhile(move || {
+        let listener = in_background(move || {
             assert_eq!(zero::wait_for_news_from::<f64>(weather, prefix, 0).expect("subscribed"), None);
             tell.send(()).expect("the publisher waits");
             for topic in expected {
@@ -146,7 +147,7 @@ fn sending_a_file() {
     let contents: Vec<u8> = (0..500_000u32).map(|number| (number % 251) as u8).collect();
     let path = std::env::temp_dir().join(unique("picture"));
     fs::write(&path, &contents).expect("written");
-    let sender = meanwhile(move || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let sender = in_background(move || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let bytes = Value::from(fs::read(&path)?);
         zero::send_message_to::<()>(gallery, (file_name, &bytes), PATIENCE)?;
@@ -177,7 +178,7 @@ fn sending_a_file() {
 fn anagrams() {
     let name = unique("anagram");
     let address = zero::advertise(&name).expect("advertised");
-    let server = meanwhile(move || -> Result<(), ZeroError> {
+    let server = in_background(move || -> Result<(), ZeroError> {
         let sorted = |word: &str| {
             let mut letters: Vec<char> = word.chars().collect();
             letters.sort_unstable();
@@ -207,7 +208,7 @@ fn anagrams() {
 #[test]
 fn commands() {
     let robot = zero::advertise(unique("robot")).expect("advertised");
-    let sender = meanwhile(move || zero::send_message_to::<String>(robot, "GO 'far away' 3", PATIENCE));
+    let sender = in_background(move || zero::send_message_to::<String>(robot, "GO 'far away' 3", PATIENCE));
     let line: Option<String> = zero::wait_for_message_from(robot, PATIENCE).expect("it waits");
     let (action, params) = zero::action_and_params(&line.expect("a line")).expect("a command");
     zero::send_reply_to(robot, format!("{action} {}", params.join("+"))).expect("replied");

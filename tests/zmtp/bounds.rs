@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::socket::Socket;
-use crate::bounds::{LENGTH, MANY, send_many, stays_small};
+use crate::bounds::{LENGTH, MANY, check_memory, send_many};
 use crate::pair::{Pair, until};
 
 /// A write that takes longer is blocked.
@@ -46,7 +46,7 @@ async fn a_socket_that_floods_a_service_with_requests_is_blocked() {
     let service = offer.handles::<Value>().await.expect("advertised");
     let mut socket = Socket::connect(service.address(), SocketType::Dealer).await;
     let question = format!("\"{}\"", "x".repeat(LENGTH));
-    stays_small("questions", async || {
+    check_memory("questions", async || {
         let mut sent = 0;
         while sent < MANY {
             match timeout(HELD_UP, socket.send(&[b"", question.as_bytes()])).await {

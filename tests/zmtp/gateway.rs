@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::Arm;
 use super::socket::Socket;
-use crate::bounds::{LENGTH, MANY, send_many, stays_small};
+use crate::bounds::{LENGTH, MANY, check_memory, send_many};
 use crate::pair::{PATIENCE, Pair};
 
 /// The limit of names that a gateway stores from adverts, and of those that programs of its machine advertise.
@@ -52,7 +52,7 @@ async fn commands(kind: SocketType) -> Socket {
 
 /// The number of names that the beacon stores.
 async fn known(program: &mut Socket) -> usize {
-    let all = program.ask(r#"["discover_all"]"#).await;
+    let all = program.request(r#"["discover_all"]"#).await;
     serde_json::from_str::<Vec<(String, String)>>(&all).expect("names and addresses").len()
 }
 
@@ -70,16 +70,16 @@ async fn names_that_programs_of_this_machine_advertise() {
     let pair = Pair::join().await;
     let _gateway = open(&pair.here).await;
     let mut program = commands(SocketType::Req).await;
-    stays_small("names as long as messages", async || {
+    check_memory("names as long as messages", async || {
         for number in 0..300 {
             let name = format!("{}{number}", "x".repeat(500_000));
-            assert_eq!(program.ask(&advertise(&name, nowhere())).await, "null", "it fits no advert");
+            assert_eq!(program.request(&advertise(&name, nowhere())).await, "null", "it fits no advert");
         }
     })
     .await;
     let mut taken = 0;
     for number in 0..2 * NAMES {
-        taken += usize::from(program.ask(&advertise(&number.to_string(), nowhere())).await != "null");
+        taken += usize::from(program.request(&advertise(&number.to_string(), nowhere())).await != "null");
     }
     assert_eq!((taken, known(&mut program).await), (NAMES, NAMES));
 }
@@ -111,7 +111,7 @@ async fn a_program_that_floods_the_beacon_with_commands_is_blocked_and_others_ar
     let _gateway = open(&pair.here).await;
     let mut eager = commands(SocketType::Dealer).await;
     let question = json!(["discover", "x".repeat(LENGTH), 3_600]).to_string();
-    stays_small("commands", async || {
+    check_memory("commands", async || {
         let mut sent = 0;
         while sent < MANY && timeout(HELD_UP, eager.send(&[b"", question.as_bytes()])).await.is_ok() {
             sent += 1;
@@ -121,7 +121,7 @@ async fn a_program_that_floods_the_beacon_with_commands_is_blocked_and_others_ar
     .await;
     drop(eager);
     let mut program = commands(SocketType::Req).await;
-    assert_eq!(program.ask(r#"["discover", "nobody", 0]"#).await, "null");
+    assert_eq!(program.request(r#"["discover", "nobody", 0]"#).await, "null");
 }
 
 #[actix::test]
@@ -133,7 +133,7 @@ async fn events_that_the_owner_of_a_gateway_does_not_take_are_counted() {
     for _ in 0..rounds {
         let service = pair.here.advertise("arm", Arm::default).await.expect("advertised");
         // The program can wait for a new name, and has to poll for a removed one.
-        let found = async { while program.ask(r#"["discover", "arm", 1]"#).await == "null" {} };
+        let found = async { while program.request(r#"["discover", "arm", 1]"#).await == "null" {} };
         timeout(PATIENCE, found).await.expect("in time");
         service.close().await;
         let gone = async { while known(&mut program).await > 0 {} };
@@ -154,7 +154,7 @@ async fn events_that_the_owner_of_a_gateway_does_not_take_are_counted() {
 async fn answering(program: &mut Socket) -> Socket {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let address = listener.local_addr().expect("it is bound");
-    assert_eq!(program.ask(&advertise("still", address)).await, json!(address.to_string()).to_string());
+    assert_eq!(program.request(&advertise("still", address)).await, json!(address.to_string()).to_string());
     Socket::accept(&listener, SocketType::Router).await
 }
 

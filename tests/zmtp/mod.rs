@@ -89,9 +89,9 @@ async fn a_typed_actor_is_called_by_the_name_of_its_message() {
         .await
         .expect("advertised");
     let mut socket = Socket::connect(arm.address(), SocketType::Req).await;
-    assert_eq!(socket.ask(r#"{"Move": {"by": 0.5}}"#).await, "0.5");
-    assert_eq!(socket.ask(r#"{"Move": {"by": 1}}"#).await, "1.5");
-    assert_eq!(socket.ask(r#"{"Where": null}"#).await, r#"{"at":1.5,"name":"arm"}"#);
+    assert_eq!(socket.request(r#"{"Move": {"by": 0.5}}"#).await, "0.5");
+    assert_eq!(socket.request(r#"{"Move": {"by": 1}}"#).await, "1.5");
+    assert_eq!(socket.request(r#"{"Where": null}"#).await, r#"{"at":1.5,"name":"arm"}"#);
     for (wrong, said) in [
         (r#"{"Jump": 1}"#, "it handles Move, Where"),
         (r#""GO""#, "it handles Move, Where"),
@@ -99,10 +99,10 @@ async fn a_typed_actor_is_called_by_the_name_of_its_message() {
         (r#"{"Move": {"by": 0.5}"#, "EOF"),
         (&"[".repeat(500), "nest"),
     ] {
-        let error = socket.ask(wrong).await;
+        let error = socket.request(wrong).await;
         assert!(error.starts_with(r#"{"error":""#) && error.contains(said), "{wrong}: {error}");
     }
-    assert_eq!(socket.ask(r#"{"Move": {"by": 1}}"#).await, "2.5", "it continues");
+    assert_eq!(socket.request(r#"{"Move": {"by": 1}}"#).await, "2.5", "it continues");
 }
 
 #[actix::test]
@@ -110,7 +110,7 @@ async fn one_type_of_message_needs_no_name() {
     let pair = Pair::join().await;
     let arm = pair.here.advertise("arm", Arm::default).handles::<Move>().await.expect("advertised");
     let mut socket = Socket::connect(arm.address(), SocketType::Req).await;
-    assert_eq!(socket.ask(r#"{"by": 2}"#).await, "2.0");
+    assert_eq!(socket.request(r#"{"by": 2}"#).await, "2.0");
 }
 
 #[actix::test]
@@ -125,7 +125,7 @@ async fn replies_are_in_the_order_of_the_requests_and_a_busy_service_blocks_its_
         eager.send(&[&number.to_be_bytes(), b"", question.to_string().as_bytes()]).await;
     }
     let mut other = Socket::connect(slow.address(), SocketType::Req).await;
-    assert_eq!(other.ask("0").await, "0");
+    assert_eq!(other.request("0").await, "0");
     for (number, question) in questions.iter().enumerate() {
         let expected = [&number.to_be_bytes()[..], b"", question.to_string().as_bytes()].map(<[u8]>::to_vec);
         assert_eq!(eager.receive().await, expected);

@@ -61,7 +61,7 @@ impl Socket {
     }
 
     /// Sends JSON as a REQ socket does, and returns the JSON of the reply.
-    pub async fn ask(&mut self, json: &str) -> String {
+    pub async fn request(&mut self, json: &str) -> String {
         self.send(&[b"", json.as_bytes()]).await;
         let [delimiter, reply] = self.receive().await.try_into().expect("two frames");
         assert!(delimiter.is_empty());

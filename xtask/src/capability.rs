@@ -95,12 +95,12 @@ impl Capability {
             }
             Self::Fuzzing => {
                 needs(Self::Fuzzing)?;
-                hostile::obstacle().map_or(Ok(()), |why| Err(self.skip(why)))
+                hostile::unavailable_reason().map_or(Ok(()), |why| Err(self.skip(why)))
             }
             Self::Cross => {
-                cross::obstacle().map_or(Ok(()), |why| Err(self.skip(why)))?;
+                cross::unavailable_reason().map_or(Ok(()), |why| Err(self.skip(why)))?;
                 needs(Self::Cross)?;
-                let is_there = Toolchain::below(target).is_there();
+                let is_there = Toolchain::below(target).exists();
                 let packages = toolchain::PACKAGES.join(" and ");
                 is_there
                     .then_some(())

@@ -78,7 +78,7 @@ pub(crate) fn sanitize(target: &Path) -> Outcome {
 }
 
 /// Returns the reason for which fuzzing and the sanitizer are impossible here, if there is one.
-pub(crate) fn obstacle() -> Option<String> {
+pub(crate) fn unavailable_reason() -> Option<String> {
     match host() {
         Ok(host) if host.ends_with("linux-gnu") => None,
         Ok(host) => Some(format!("it needs Linux with glibc, and this is {host}")),

@@ -23,7 +23,7 @@ const PACKAGES: &[&str] = &[
 
 /// Packages installed without their dependencies: networkzero requires a netifaces that has to be compiled, and works with the
 /// one above.
-const ALONE: &[&str] = &["networkzero==1.0b1"];
+const WITHOUT_DEPENDENCIES: &[&str] = &["networkzero==1.0b1"];
 
 /// Debian's policy file, which decides whether a service may start when its package is installed.
 const START_POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) fn install(venv: &Path) -> Vec<Skip> {
     let mut skipped = Vec::new();
     skipped.extend(install_missing(&missing_packages()));
-    let listed = [PACKAGES, ALONE].concat().join(" ");
+    let listed = [PACKAGES, WITHOUT_DEPENDENCIES].concat().join(" ");
     let result = install_from_pypi(venv);
     skipped.extend(
         result.err().map(|Failure(why)| Skip { what: format!("installing {listed} from PyPI"), why }),
@@ -48,7 +48,7 @@ pub(crate) fn install(venv: &Path) -> Vec<Skip> {
 pub(crate) fn install_for_cross(target: &Path) -> Vec<Skip> {
     let toolchain = Toolchain::below(target);
     let packages = missing_packages_for_cross();
-    if cross::obstacle().is_some() || (packages.is_empty() && toolchain.is_there()) {
+    if cross::unavailable_reason().is_some() || (packages.is_empty() && toolchain.exists()) {
         return Vec::new();
     }
     // Nothing is offered without package lists. Old ones suffice for a user without the right to update them.
@@ -128,7 +128,7 @@ fn install_packages(packages: &[&str]) -> Outcome {
 
 fn install_from_pypi(venv: &Path) -> Outcome {
     let python = python_in(venv);
-    let wanted = [PACKAGES, ALONE].concat().join(" ");
+    let wanted = [PACKAGES, WITHOUT_DEPENDENCIES].concat().join(" ");
     let all_there = format!(
         "import importlib.metadata as m; assert all(m.version(n) == v for n, v in (p.split('==') for p in '{wanted}'.split()))"
     );
@@ -146,7 +146,7 @@ fn install_from_pypi(venv: &Path) -> Outcome {
         run(&mut command, PATIENCE)
     };
     install(&[], PACKAGES)?;
-    install(&["--no-deps"], ALONE)
+    install(&["--no-deps"], WITHOUT_DEPENDENCIES)
 }
 
 /// A guard while which installing a package starts no service: the tests start daemons of their own in networks of their own, and

@@ -5,12 +5,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Then, Way, eventually};
+use meshzero_testing::{Cut, Direction, Event, Fault, FaultProxy, Faults, eventually};
 
 use crate::support::{Room, SOON, children};
 
 fn before(address: &str) -> FaultProxy {
-    FaultProxy::before(address.parse::<SocketAddr>().expect("an address"))
+    FaultProxy::in_front_of(address.parse::<SocketAddr>().expect("an address"))
 }
 
 #[test]
@@ -18,12 +18,12 @@ fn a_reply_that_is_cut_off_at_any_byte_is_fetched_over_another_connection() {
     let room = Room::new();
     let (_service, address) = room.advertise(&["greeter", "--reply", "Hello, {}!"]);
     for bytes in (0..300).step_by(37) {
-        for way in [Way::Up, Way::Down] {
+        for way in [Direction::Up, Direction::Down] {
             let proxy = before(&address);
-            let cut = Fault::after(bytes, Then::Cut(Cut::Reset));
+            let cut = Fault::after(bytes, Event::Cut(Cut::Reset));
             proxy.next(match way {
-                Way::Up => Faults { up: cut, ..Faults::default() },
-                Way::Down => Faults { down: cut, ..Faults::default() },
+                Direction::Up => Faults { up: cut, ..Faults::default() },
+                Direction::Down => Faults { down: cut, ..Faults::default() },
             });
             let proxied = proxy.address().to_string();
             let sent = room.run(&["send", &proxied, "mesh", "--wait", "20s"]);
@@ -39,7 +39,7 @@ fn a_listener_whose_connections_are_cut_again_and_again_prints_every_item_once()
     let line = publish.expect_line("log is at ", SOON);
     let address = line.split(" is at ").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
     let proxy = before(address);
-    proxy.all(Faults { down: Fault::after(2_000, Then::Cut(Cut::Close)), ..Faults::default() });
+    proxy.all(Faults { down: Fault::after(2_000, Event::Cut(Cut::Close)), ..Faults::default() });
     let mut listen = room.start(&["listen", &proxy.address().to_string(), "--count", "500"]);
     for number in 0..500 {
         publish.send_line(&format!("line {number}"));

@@ -1,6 +1,6 @@
 //! Times and counts at the ends of their ranges: refused with the range, or taken for the longest; never a panic.
 
-use meshzero_testing::{Fault, FaultProxy, Faults, Then};
+use meshzero_testing::{Event, Fault, FaultProxy, Faults};
 
 use crate::support::{Room, SOON};
 
@@ -114,13 +114,13 @@ fn the_shortest_and_the_longest_times_work() {
 fn an_answer_is_waited_for_as_long_as_was_asked_for() {
     let room = Room::new();
     let (_service, address) = room.advertise(&["echo", "--echo"]);
-    let proxy = FaultProxy::before(address.parse().expect("an address"));
+    let proxy = FaultProxy::in_front_of(address.parse().expect("an address"));
     let proxied = proxy.address().to_string();
     for command in ["describe", "stats"] {
         let mut codes = Vec::new();
         // From the handshake on to the answer itself.
         for bytes in (0..1_000).step_by(100) {
-            proxy.all(Faults { down: Fault::after(bytes, Then::Swallow), ..Faults::default() });
+            proxy.all(Faults { down: Fault::after(bytes, Event::Swallow), ..Faults::default() });
             let ran = room.run(&[command, &proxied, "--wait", "500ms"]);
             match ran.code {
                 Some(1) => assert!(ran.stderr.contains("500ms"), "{ran:?}"),

@@ -25,7 +25,7 @@ const USAGE: &str = "serve MESH NAME BY [at=] [panics=] [publish=MS] | call MESH
 const OPEN: usize = 64;
 
 /// The time within which the program ends when it is told to.
-const LAST: Duration = Duration::from_secs(60);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The timeout of a subscription's confirmation.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -156,7 +156,7 @@ async fn call(mesh: &Mesh, target: &str, sender: u64, options: &Options<'_>) -> 
     }
     // Every call ends by its deadline, and the last one is executed after all tells.
     let all_places = OPEN.try_into().unwrap_or(u32::MAX);
-    let all = actix::clock::timeout(LAST, caller.places.acquire_many(all_places)).await;
+    let all = actix::clock::timeout(END_TIMEOUT, caller.places.acquire_many(all_places)).await;
     caller.call(caller.message(0)).await;
     println!("{}", if all.is_ok() { "finished" } else { "calls are still open" });
     Ok(())
@@ -223,11 +223,11 @@ impl Caller {
         let number = message.number;
         let begun = self.begin(number, Kind::Tell);
         let told = self.service.tell(message).timeout(self.allowed).await;
-        self.end(number, told.map_or_else(|error| outcome(&error), |()| Outcome::Told), begun);
+        self.end(number, told.map_or_else(|error| outcome(&error), |()| Outcome::Sent), begun);
     }
 
     fn begin(&self, number: u64, kind: Kind) -> Instant {
-        println!("{}", Record::Begun { sender: self.sender, number, kind, allowed: self.allowed });
+        println!("{}", Record::Started { sender: self.sender, number, kind, allowed: self.allowed });
         Instant::now()
     }
 

@@ -35,7 +35,7 @@ struct State {
     /// The time of the last write.
     wrote: Duration,
     /// The time since which the other end has been gone without a FIN or RST.
-    alone_since: Option<Duration>,
+    orphaned_since: Option<Duration>,
 }
 
 impl End {
@@ -59,7 +59,7 @@ impl End {
     }
 
     /// Acts as a system's keepalive does: nothing has arrived since `silent`, and the other end exists or not.
-    pub(crate) fn tend(&self, now: Duration, silent: Option<Duration>, is_alone: bool) {
+    pub(crate) fn check_keepalive(&self, now: Duration, silent: Option<Duration>, is_alone: bool) {
         let mut state = self.lock();
         let failure = match silent {
             Some(since) => {
@@ -69,12 +69,12 @@ impl End {
                 patience.filter(|patience| now - since >= *patience).map(|_| ErrorKind::TimedOut)
             }
             None if is_alone => {
-                let since = *state.alone_since.get_or_insert(now);
+                let since = *state.orphaned_since.get_or_insert(now);
                 let patience = state.patience.or(state.patience_with_any);
                 patience.filter(|patience| now - since >= *patience).map(|_| ErrorKind::ConnectionReset)
             }
             None => {
-                state.alone_since = None;
+                state.orphaned_since = None;
                 None
             }
         };

@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     /// Ends that have taken back the bytes that had not arrived: no port is reused as soon as that.
     abandoned: Mutex<BTreeSet<(SocketAddr, SocketAddr)>>,
     /// Partitioned hosts, between which nothing passes.
-    parted: Mutex<BTreeSet<(IpAddr, IpAddr)>>,
+    partitioned: Mutex<BTreeSet<(IpAddr, IpAddr)>>,
     now: Mutex<Duration>,
     most_in_segment: usize,
 }
@@ -53,7 +53,7 @@ impl Wires {
             dice,
             ends: Mutex::default(),
             abandoned: Mutex::default(),
-            parted: Mutex::default(),
+            partitioned: Mutex::default(),
             now: Mutex::default(),
             most_in_segment,
         }))
@@ -66,13 +66,13 @@ impl Wires {
 
     /// Records that nothing passes between two hosts from now on. Requests for connections meanwhile are lost and sent again, as
     /// a system does, and are not held in the network with the packets before them.
-    pub fn part(&self, first: Ipv4Addr, second: Ipv4Addr) {
-        lock(&self.0.parted).insert(pair(first.into(), second.into()));
+    pub fn partition(&self, first: Ipv4Addr, second: Ipv4Addr) {
+        lock(&self.0.partitioned).insert(pair(first.into(), second.into()));
     }
 
     /// Records that everything passes again.
     pub fn rejoin(&self, first: Ipv4Addr, second: Ipv4Addr) {
-        lock(&self.0.parted).remove(&pair(first.into(), second.into()));
+        lock(&self.0.partitioned).remove(&pair(first.into(), second.into()));
     }
 
     /// Resets every connection between two hosts, as a middlebox does that has forgotten them. Bytes that have arrived and were
@@ -99,13 +99,13 @@ impl Wires {
 
     /// Lets every host check its connections, as its system does by itself. Must be called several times a second with the time
     /// since the beginning; `held_since` returns the time since which nothing passes between two hosts, if that is so.
-    pub fn tend(&self, now: Duration, held_since: impl Fn(IpAddr, IpAddr) -> Option<Duration>) {
+    pub fn tend_connections(&self, now: Duration, held_since: impl Fn(IpAddr, IpAddr) -> Option<Duration>) {
         *lock(&self.0.now) = now;
         let living = self.0.living();
         let there: BTreeSet<_> = living.iter().map(|end| (end.local, end.remote)).collect();
         for end in living {
             let is_alone = !there.contains(&(end.remote, end.local));
-            end.tend(now, held_since(end.local.ip(), end.remote.ip()), is_alone);
+            end.check_keepalive(now, held_since(end.local.ip(), end.remote.ip()), is_alone);
         }
     }
 }
@@ -128,7 +128,7 @@ impl Shared {
     }
 
     fn are_parted(&self, first: IpAddr, second: IpAddr) -> bool {
-        lock(&self.parted).contains(&pair(first, second))
+        lock(&self.partitioned).contains(&pair(first, second))
     }
 
     /// The ends in use, in the order of their addresses.
@@ -141,7 +141,7 @@ impl Shared {
         lock(&self.dice).usize(1..=self.most_in_segment)
     }
 
-    /// The time of the last call of [`tend`](Wires::tend).
+    /// The time of the last call of [`tend_connections`](Wires::tend_connections).
     pub(crate) fn now(&self) -> Duration {
         *lock(&self.now)
     }

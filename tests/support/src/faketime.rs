@@ -43,7 +43,7 @@ impl WallClock {
     }
 
     /// Makes a program that is about to be started use this clock.
-    pub fn tell(&self, command: &mut Command) {
+    pub fn apply_to(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", &self.library)
             .env("FAKETIME_TIMESTAMP_FILE", &self.file)

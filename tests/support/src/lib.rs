@@ -25,5 +25,5 @@ pub use meter::Metered;
 pub use netns::{Host, Lan};
 pub use process::{Process, binary, example};
 pub use promises::{Broken, Kind, Links, Outcome, Promises, Record, Tally};
-pub use proxy::{Cut, Fault, FaultProxy, Faults, Then, Way};
+pub use proxy::{Cut, Direction, Event, Fault, FaultProxy, Faults};
 pub use wait::eventually;

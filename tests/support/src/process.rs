@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 use crate::wait::POLL;
 
 /// The limit of buffered lines of each stream; a program that prints more loses its oldest ones.
-const KEPT: usize = 20_000;
+const MAX_LINES: usize = 20_000;
 
 /// The limit of printed characters of a command that fails: some contain a whole script.
-const SHOWN: usize = 200;
+const MAX_SHOWN: usize = 200;
 
 /// The timeout for the last lines of a program that has ended.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The limit of buffered bytes of a line.
-const LINE: u64 = 64 * 1024;
+const MAX_LINE_BYTES: u64 = 64 * 1024;
 
 /// The path of a binary of the workspace, such as `mz`, as built beside the running test.
 ///
@@ -74,7 +74,7 @@ impl Process {
     pub fn start(command: &mut Command) -> Self {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let called = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        let called: String = called.chars().take(SHOWN).collect();
+        let called: String = called.chars().take(MAX_SHOWN).collect();
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap_or_else(|error| panic!("cannot start `{called}`: {error}"));
         let stdin = child.stdin.take();
@@ -286,7 +286,7 @@ impl Stream {
 
     fn push(&self, line: String) {
         let mut lines = self.lock();
-        if lines.kept.len() == KEPT {
+        if lines.kept.len() == MAX_LINES {
             lines.kept.pop_front();
             lines.read = lines.read.saturating_sub(1);
         }
@@ -318,7 +318,7 @@ impl Stream {
 
     /// Waits for the end of the stream of a program that has ended. A stream that a child of it holds open is given up.
     fn ended(&self) {
-        drop(self.changed.wait_timeout_while(self.lock(), LAST_WORDS, |lines| !lines.is_ended));
+        drop(self.changed.wait_timeout_while(self.lock(), DRAIN_TIMEOUT, |lines| !lines.is_ended));
     }
 
     fn text(&self) -> String {
@@ -333,7 +333,7 @@ impl Stream {
 /// The next line, truncated if it is too long; none at the end of the stream.
 fn read_line(reader: &mut impl std::io::BufRead) -> Option<String> {
     let mut bytes = Vec::new();
-    let length = reader.by_ref().take(LINE).read_until(b'\n', &mut bytes).ok()?;
+    let length = reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes).ok()?;
     (length > 0).then(|| String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned())
 }
 

@@ -16,7 +16,7 @@ const ENTER: &str =
     "ip route add 224.0.0.0/4 dev lo && if [ -n \"$1\" ]; then \"$1\" -p; fi && shift && exec \"$@\"";
 
 /// Runs the conversations. The program that asks and listens is an example of the command line, which has been built before.
-pub(super) fn hold(metadata: &Metadata, sandbox: Sandbox, other: &Emulator) -> Outcome {
+pub(super) fn run_conversations(metadata: &Metadata, sandbox: Sandbox, other: &Emulator) -> Outcome {
     let debug = metadata.target.join("debug");
     let mut command = sandbox.shell(ENTER);
     command

@@ -25,7 +25,7 @@ use self::toolchain::Toolchain;
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Returns the reason for which none of it is possible on this system, whatever is installed.
-pub(crate) fn obstacle() -> Option<String> {
+pub(crate) fn unavailable_reason() -> Option<String> {
     let is_known = cfg!(all(target_os = "linux", target_arch = "x86_64"));
     (!is_known).then(|| "it needs Linux on x86-64, where Wine runs".into())
 }
@@ -50,9 +50,9 @@ pub(crate) fn all(report: &mut Report, metadata: &Metadata, sandbox: Sandbox) ->
         return Ok(());
     }
     report.step("Windows, under Wine", || {
-        conversations::hold(metadata, sandbox, &Emulator::wine(metadata, &targets::built(metadata, WINDOWS))?)
+        conversations::run_conversations(metadata, sandbox, &Emulator::wine(metadata, &targets::built(metadata, WINDOWS))?)
     })?;
     report.step("ARM, under QEMU", || {
-        conversations::hold(metadata, sandbox, &Emulator::qemu(metadata, &targets::built(metadata, ARM64))?)
+        conversations::run_conversations(metadata, sandbox, &Emulator::qemu(metadata, &targets::built(metadata, ARM64))?)
     })
 }

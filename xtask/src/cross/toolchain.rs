@@ -22,7 +22,7 @@ const SYSTEM: &str = "libc6";
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The script that starts the compiler with its own libraries before those of the system.
-const STARTER: &str = "\
+const WRAPPER: &str = "\
 #!/bin/sh
 here=$(dirname \"$0\")
 libraries=$(echo \"$here\"/usr/lib/*-linux-gnu):$(echo \"$here\"/lib/*-linux-gnu)
@@ -30,7 +30,7 @@ LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec \"$here/usr
 ";
 
 /// Parts of the packages that are not unpacked: the sources of the compiler itself, and documentation.
-const LEFT_OUT: [&str; 4] = ["./usr/src/*/compiler", "./usr/src/*/src", "./usr/share", "./usr/bin/rustdoc"];
+const EXCLUDED: [&str; 4] = ["./usr/src/*/compiler", "./usr/src/*/src", "./usr/share", "./usr/bin/rustdoc"];
 
 /// An unpacked compiler.
 pub(crate) struct Toolchain {
@@ -49,13 +49,13 @@ impl Toolchain {
     }
 
     /// Returns whether the toolchain is there. It is moved to its place when it is complete.
-    pub(crate) fn is_there(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.rustc().is_file()
     }
 
     /// Downloads and unpacks the toolchain, if it is not there yet.
     pub(crate) fn obtain(&self) -> Outcome {
-        if self.is_there() {
+        if self.exists() {
             return Ok(());
         }
         let making = self.folder.with_extension("part");
@@ -71,7 +71,7 @@ impl Toolchain {
             unpack(&package.path(), &making)?;
         }
         let starter = making.join("rustc");
-        fs::write(&starter, STARTER)
+        fs::write(&starter, WRAPPER)
             .and_then(|()| fs::set_permissions(&starter, fs::Permissions::from_mode(0o755)))
             .map_err(|error| cannot_write(&starter, &error))?;
         read(Command::new(&starter).arg("--version"))?;
@@ -108,7 +108,7 @@ fn unpack(package: &Path, into: &Path) -> Outcome {
     let mut command = Command::new("sh");
     command.args(["-c", "package=$1; shift; dpkg-deb --fsys-tarfile \"$package\" | tar -x \"$@\"", "sh"]);
     command.arg(package).arg("-C").arg(into).args(["--anchored", "--no-wildcards-match-slash"]);
-    command.args(LEFT_OUT.map(|pattern| format!("--exclude={pattern}")));
+    command.args(EXCLUDED.map(|pattern| format!("--exclude={pattern}")));
     run(&mut command, PATIENCE)
 }
 

@@ -11,12 +11,12 @@ use super::graph::{File, Graph, Import};
 /// between a module and one below it begins no circle, and two modules that reach each other only through one that is above both
 /// form none.
 pub(super) fn across_folders(graph: &Graph) -> Vec<Vec<&Import>> {
-    let steps = Steps::of(graph);
+    let steps = ImportsByFile::of(graph);
     let mut circles: Vec<Vec<&Import>> = graph
         .imports
         .iter()
         .filter(|import| !import.is_front && is_across(&graph.files[import.from], &graph.files[import.to]))
-        .filter_map(|import| steps.way_back(import))
+        .filter_map(|import| steps.shortest_circle(import))
         .collect();
     circles.sort_by_key(Vec::len);
     let mut told = BTreeSet::new();
@@ -33,12 +33,12 @@ fn is_above(file: &File, other: &File) -> bool {
 }
 
 /// The imports of each file.
-struct Steps<'a> {
+struct ImportsByFile<'a> {
     files: &'a [File],
     from: Vec<Vec<&'a Import>>,
 }
 
-impl<'a> Steps<'a> {
+impl<'a> ImportsByFile<'a> {
     fn of(graph: &'a Graph) -> Self {
         let mut from = vec![Vec::new(); graph.files.len()];
         for import in graph.imports.iter().filter(|import| !import.is_front) {
@@ -48,7 +48,7 @@ impl<'a> Steps<'a> {
     }
 
     /// The shortest circle that begins with `first` and needs no module that is above both its ends.
-    fn way_back(&self, first: &'a Import) -> Option<Vec<&'a Import>> {
+    fn shortest_circle(&self, first: &'a Import) -> Option<Vec<&'a Import>> {
         let [begin, end] = [first.to, first.from].map(|file| &self.files[file]);
         let is_open = |file: usize| !(is_above(&self.files[file], begin) && is_above(&self.files[file], end));
         let mut came_by: Vec<Option<&Import>> = vec![None; self.files.len()];

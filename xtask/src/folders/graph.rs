@@ -62,7 +62,7 @@ struct Module {
 
 /// The target of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum Target {
     Module(usize),
     /// An item that the module defines.
     Item(usize),
@@ -71,7 +71,7 @@ enum End {
 /// The result of following a path.
 #[derive(Debug)]
 struct Found {
-    end: End,
+    end: Target,
     /// The modules that re-export the name.
     through: Vec<usize>,
 }
@@ -167,7 +167,7 @@ impl Builder {
         let is_used = || one.name.as_ref().is_some_and(|name| self.modules[module].mentions(name));
         let hands_on = one.is_reexport && self.is_front(module) && !is_used();
         self.note(module, &one.path, &found, hands_on, imports);
-        if let (None, End::Module(globbed)) = (&one.name, found.end) {
+        if let (None, Target::Module(globbed)) = (&one.name, found.end) {
             // The names that it takes are not known: all that the module re-exports.
             self.note_file(module, self.modules[globbed].file, &one.path, hands_on, imports);
             for handed in self.modules[globbed].names.uses.iter().filter(|handed| handed.is_reexport) {
@@ -193,8 +193,8 @@ impl Builder {
             }
         }
         match found.end {
-            End::Item(module) => self.note_file(from, self.modules[module].file, path, hands_on, imports),
-            End::Module(module) => self.note_file(from, self.modules[module].file, path, true, imports),
+            Target::Item(module) => self.note_file(from, self.modules[module].file, path, hands_on, imports),
+            Target::Module(module) => self.note_file(from, self.modules[module].file, path, true, imports),
         }
     }
 
@@ -221,7 +221,7 @@ impl Builder {
             name => {
                 let names = &self.modules[module].names;
                 if names.items.contains(name) {
-                    return Some(Found { end: End::Item(module), through: Vec::new() });
+                    return Some(Found { end: Target::Item(module), through: Vec::new() });
                 }
                 if let Some(child) = self.modules[module].children.get(name) {
                     return self.descend(*child, rest, seen);
@@ -234,7 +234,7 @@ impl Builder {
 
     fn descend(&self, module: usize, path: &[String], seen: &mut BTreeSet<(usize, String)>) -> Option<Found> {
         let Some((name, rest)) = path.split_first() else {
-            return Some(Found { end: End::Module(module), through: Vec::new() });
+            return Some(Found { end: Target::Module(module), through: Vec::new() });
         };
         if name == "super" {
             return self.descend(self.modules[module].parent?, rest, seen);
@@ -252,7 +252,7 @@ impl Builder {
             return self.go_on(found, rest, seen);
         }
         // Defined here, perhaps by a macro; or an item of another crate that this module re-exports.
-        Some(Found { end: End::Item(module), through: Vec::new() })
+        Some(Found { end: Target::Item(module), through: Vec::new() })
     }
 
     /// The target of `name` in `module` according to its `use` declarations.
@@ -268,15 +268,15 @@ impl Builder {
             return Some(found);
         }
         uses.iter().filter(|one| one.name.is_none()).find_map(|glob| {
-            let End::Module(globbed) = self.resolve(module, &glob.path.segments, seen)?.end else {
+            let Target::Module(globbed) = self.resolve(module, &glob.path.segments, seen)?.end else {
                 return None;
             };
             let inner = &self.modules[globbed];
             if inner.names.items.contains(name) {
-                return Some(Found { end: End::Item(globbed), through: Vec::new() });
+                return Some(Found { end: Target::Item(globbed), through: Vec::new() });
             }
             match inner.children.get(name) {
-                Some(child) => Some(Found { end: End::Module(*child), through: Vec::new() }),
+                Some(child) => Some(Found { end: Target::Module(*child), through: Vec::new() }),
                 None => self.imported(globbed, name, seen),
             }
         })
@@ -285,8 +285,8 @@ impl Builder {
     fn go_on(&self, found: Found, rest: &[String], seen: &mut BTreeSet<(usize, String)>) -> Option<Found> {
         match found.end {
             // A segment behind an item is associated with it.
-            End::Item(_) => Some(found),
-            End::Module(module) => {
+            Target::Item(_) => Some(found),
+            Target::Module(module) => {
                 let mut further = self.descend(module, rest, seen)?;
                 further.through.splice(0..0, found.through);
                 Some(further)

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// The most bytes in flight from one end to the other.
-const ROOM: usize = 24;
+const CAPACITY: usize = 24;
 
 /// The end that writes.
 #[derive(Debug)]
@@ -31,13 +31,13 @@ struct State {
     bytes: Vec<u8>,
     has_ended: bool,
     /// The number of bytes until it is cut.
-    lasts: usize,
+    bytes_until_cut: usize,
     writers: Vec<Waker>,
 }
 
 /// Both ends of a connection that is cut once this many bytes have arrived.
-pub(crate) fn connection(lasts: usize) -> (WriteHalf, ReadHalf) {
-    let state = State { bytes: Vec::new(), has_ended: false, lasts, writers: Vec::new() };
+pub(crate) fn connection(bytes_until_cut: usize) -> (WriteHalf, ReadHalf) {
+    let state = State { bytes: Vec::new(), has_ended: false, bytes_until_cut, writers: Vec::new() };
     let wire = Arc::new(Wire { state: Mutex::new(state), changed: Condvar::new() });
     (WriteHalf { wire: Arc::clone(&wire) }, ReadHalf { wire })
 }
@@ -57,10 +57,10 @@ impl Wire {
 impl WriteHalf {
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.wire.lock();
-        if state.lasts == 0 {
+        if state.bytes_until_cut == 0 {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let room = ROOM - state.bytes.len();
+        let room = CAPACITY - state.bytes.len();
         if room == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -75,7 +75,7 @@ impl WriteHalf {
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        std::future::poll_fn(|task| self.poll(task, |state| state.bytes.len() < ROOM)).await;
+        std::future::poll_fn(|task| self.poll(task, |state| state.bytes.len() < CAPACITY)).await;
         Ok(())
     }
 
@@ -85,13 +85,13 @@ impl WriteHalf {
         let mut state = self.wire.lock();
         state.has_ended = true;
         self.wire.changed.notify_all();
-        if state.lasts == 0 { Err(ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+        if state.bytes_until_cut == 0 { Err(ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
 
     /// Ready once the connection is cut, or `is_so` holds.
     fn poll(&self, task: &mut Context<'_>, is_so: impl Fn(&State) -> bool) -> Poll<()> {
         let mut state = self.wire.lock();
-        if state.lasts == 0 || is_so(&state) {
+        if state.bytes_until_cut == 0 || is_so(&state) {
             return Poll::Ready(());
         }
         state.writers.push(task.waker().clone());
@@ -103,13 +103,13 @@ impl ReadHalf {
     /// Waits for bytes; none when the connection has ended or is cut. Bytes that had not arrived by then never do.
     pub(crate) fn read(&self) -> Vec<u8> {
         let mut state = self.wire.lock();
-        while state.bytes.is_empty() && !state.has_ended && state.lasts > 0 {
+        while state.bytes.is_empty() && !state.has_ended && state.bytes_until_cut > 0 {
             state = self.wire.changed.wait(state).expect("no panic");
         }
-        let arrived = state.bytes.len().min(state.lasts);
+        let arrived = state.bytes.len().min(state.bytes_until_cut);
         let mut bytes = std::mem::take(&mut state.bytes);
         bytes.truncate(arrived);
-        state.lasts -= arrived;
+        state.bytes_until_cut -= arrived;
         self.wire.changed.notify_all();
         self.wire.wake_writers(state);
         bytes
@@ -118,7 +118,7 @@ impl ReadHalf {
     /// Returns whether all bytes have arrived and no more will come.
     pub(crate) fn has_ended(&self) -> bool {
         let state = self.wire.lock();
-        state.has_ended && state.bytes.is_empty() && state.lasts > 0
+        state.has_ended && state.bytes.is_empty() && state.bytes_until_cut > 0
     }
 
     /// Ready once the connection is cut, as its reader notices.

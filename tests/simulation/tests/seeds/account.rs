@@ -31,7 +31,7 @@ impl Account {
 
     pub fn note(&self, record: Record) {
         self.with(|book| {
-            book.promises.note(record);
+            book.promises.record(record);
             book.tell(&record.to_string());
         });
     }
@@ -42,7 +42,7 @@ impl Account {
     }
 
     /// Adds an observation that no promise covers, but that has to be the same in each run.
-    pub fn remark(&self, what: &str) {
+    pub fn observe(&self, what: &str) {
         self.with(|book| book.tell(what));
     }
 
@@ -94,11 +94,11 @@ pub struct Scene {
     /// The number of the next item of each publisher.
     pub published: RefCell<BTreeMap<u64, u64>>,
     /// The last item of each subscription: its publisher and its number.
-    pub heard: RefCell<BTreeMap<u64, (u64, u64)>>,
+    pub last_items: RefCell<BTreeMap<u64, (u64, u64)>>,
     /// The subscriptions, each with the host of its publisher.
     pub subscribed: RefCell<BTreeMap<u64, usize>>,
     /// Failures apart from broken promises.
-    pub wrong: RefCell<Vec<String>>,
+    pub failures: RefCell<Vec<String>>,
 }
 
 impl Scene {
@@ -120,7 +120,7 @@ impl Scene {
     }
 
     pub fn complain(&self, what: String) {
-        self.wrong.borrow_mut().push(what);
+        self.failures.borrow_mut().push(what);
     }
 }
 

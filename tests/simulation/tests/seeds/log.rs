@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// Runs a closure on this thread, and adds the lines logged meanwhile to `account`, if there is one.
-pub fn told_to<T>(account: Option<Account>, run: impl FnOnce() -> T) -> T {
+pub fn logged_to<T>(account: Option<Account>, run: impl FnOnce() -> T) -> T {
     static SUBSCRIBED: Once = Once::new();
     SUBSCRIBED.call_once(|| {
         let lines = fmt::layer().with_writer(|| Lines).with_ansi(false).without_time();

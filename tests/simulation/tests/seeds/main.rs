@@ -22,7 +22,7 @@ use crate::simulation::{Run, Trace, run};
 const SEEDS: std::ops::Range<u64> = 0..320;
 
 /// The most failures that are printed.
-const TOLD: usize = 3;
+const MAX_PRINTED: usize = 3;
 
 /// Runs one seed on a thread of its own, where no state of another seed is left.
 fn alone(seed: u64, trace: Trace) -> Result<Run, String> {
@@ -71,7 +71,7 @@ fn whatever_happens_on_the_network_the_promises_hold() {
         }
     });
     let failed = failed.into_inner().expect("no holder of the lock panics");
-    for (seed, why) in failed.iter().take(TOLD) {
+    for (seed, why) in failed.iter().take(MAX_PRINTED) {
         eprintln!("{why}\nagain: MESHZERO_SEED={seed} cargo nextest run -p meshzero-simulation\n");
     }
     let numbers: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();

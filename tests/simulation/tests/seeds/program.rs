@@ -21,7 +21,7 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep};
 
 use crate::account::{Account, Scene, number};
-use crate::scenario::{Hearing, Program, Target, ip};
+use crate::scenario::{Policy, Program, Target, ip};
 
 /// The ports of the workers and the publishers.
 const WORKER_PORT: u16 = 9_000;
@@ -55,7 +55,7 @@ struct Numbered {
 /// As [`Numbered`], for work that takes a while.
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Answer")]
-struct Pondered {
+struct SlowNumbered {
     sender: u64,
     number: u64,
     millis: u64,
@@ -93,11 +93,11 @@ impl Handler<Numbered> for Worker {
     }
 }
 
-impl Handler<Pondered> for Worker {
+impl Handler<SlowNumbered> for Worker {
     type Result = AtomicResponse<Self, Answer>;
 
-    fn handle(&mut self, message: Pondered, _: &mut Context<Self>) -> AtomicResponse<Self, Answer> {
-        let Pondered { sender, number, millis } = message;
+    fn handle(&mut self, message: SlowNumbered, _: &mut Context<Self>) -> AtomicResponse<Self, Answer> {
+        let SlowNumbered { sender, number, millis } = message;
         self.account.note(Record::Executed { by: self.by, sender, number });
         let pondering = async move {
             sleep(Duration::from_millis(millis)).await;
@@ -140,16 +140,17 @@ pub async fn run(start: Rc<Start>) -> Result<(), Box<dyn Error>> {
     if program.serves {
         let (by, account) = (number(host, count, 0), account.clone());
         let worker = mesh.advertise("worker", move || Worker { by, account: account.clone() });
-        let worker = worker.handles::<Numbered>().handles::<Pondered>().at(WORKER_PORT.to_string()).await?;
+        let worker =
+            worker.handles::<Numbered>().handles::<SlowNumbered>().at(WORKER_PORT.to_string()).await?;
         let paper = mesh.advertise(format!("paper-{host}"), || Paper).at(NEWS_PORT.to_string()).await?;
         spawn_local(publish(paper.publisher(), by, program.publishes_every, Rc::clone(scene), dice.fork()));
         services.push((worker, paper));
     }
-    for (index, (publisher, hearing)) in program.hears.iter().enumerate() {
+    for (index, (publisher, hearing)) in program.subscriptions.iter().enumerate() {
         let stream = number(host, count, 50 + index as u64);
         scene.subscribed.borrow_mut().insert(stream, *publisher);
         let listener =
-            Listener { stream, publisher: *publisher, hearing: *hearing, start: Rc::clone(&start) };
+            Subscriber { stream, publisher: *publisher, hearing: *hearing, start: Rc::clone(&start) };
         spawn_local(listener.listen(mesh.clone(), dice.fork()));
     }
     for (index, target) in program.calls.iter().enumerate() {
@@ -190,14 +191,14 @@ async fn publish(publisher: Publisher, by: u64, every: Duration, scene: Rc<Scene
 }
 
 /// Receives the news of one publisher.
-struct Listener {
+struct Subscriber {
     stream: u64,
     publisher: usize,
-    hearing: Hearing,
+    hearing: Policy,
     start: Rc<Start>,
 }
 
-impl Listener {
+impl Subscriber {
     async fn listen(self, mesh: Mesh, mut dice: Rng) {
         let mut subscription = self.subscribe(&mesh, &mut dice).await;
         let Self { stream, start, .. } = &self;
@@ -206,7 +207,7 @@ impl Listener {
             let record = match news {
                 Ok(news) => {
                     let Item { by, number, .. } = news.item;
-                    start.scene.heard.borrow_mut().insert(*stream, (by, number));
+                    start.scene.last_items.borrow_mut().insert(*stream, (by, number));
                     Record::Item { stream: *stream, by, number, skipped: news.skipped + news.thinned }
                 }
                 Err(NewsError::Missed { count, .. }) => Record::Missed { stream: *stream, count },
@@ -229,12 +230,12 @@ impl Listener {
             if let Ok(paper) = mesh.discover(target).within(Duration::from_secs(2)).await {
                 let subscribe = paper.subscribe::<Item>("item");
                 let subscribe = match self.hearing {
-                    Hearing::All => subscribe,
-                    Hearing::Keep(items) => subscribe.keep(items),
-                    Hearing::Latest => subscribe.latest(),
-                    Hearing::Last(items) => subscribe.last(items),
-                    Hearing::Rate(items) => subscribe.at_most(f64::from(items)),
-                    Hearing::Wait(items) => subscribe.keep(items).wait(),
+                    Policy::All => subscribe,
+                    Policy::Keep(items) => subscribe.keep(items),
+                    Policy::Latest => subscribe.latest(),
+                    Policy::Last(items) => subscribe.last(items),
+                    Policy::Rate(items) => subscribe.at_most(f64::from(items)),
+                    Policy::Wait(items) => subscribe.keep(items).wait(),
                 };
                 if let Ok(subscription) = subscribe.await {
                     return subscription;
@@ -302,7 +303,7 @@ impl Caller {
             }
             4 => {
                 let (number, begun) = self.begin(Kind::Call, allowed);
-                let message = Pondered { sender: self.sender, number, millis: self.dice.u64(..30) };
+                let message = SlowNumbered { sender: self.sender, number, millis: self.dice.u64(..30) };
                 let request = worker.send(message).timeout(allowed);
                 self.leave_open(number, 0, begun, request).await;
             }
@@ -310,7 +311,7 @@ impl Caller {
                 let (number, begun) = self.begin(Kind::Tell, allowed);
                 let message = Numbered { sender: self.sender, number, padding: vec![1; length].into() };
                 let told = worker.tell(message).timeout(allowed).await;
-                self.ended(number, begun, told.map_or_else(|error| outcome(&error), |()| Outcome::Told));
+                self.ended(number, begun, told.map_or_else(|error| outcome(&error), |()| Outcome::Sent));
             }
         }
     }
@@ -351,7 +352,7 @@ impl Caller {
     fn begin(&mut self, kind: Kind, allowed: Duration) -> (u64, Instant) {
         let number = self.next;
         self.next += 1;
-        self.start.account.note(Record::Begun { sender: self.sender, number, kind, allowed });
+        self.start.account.note(Record::Started { sender: self.sender, number, kind, allowed });
         (number, Instant::now())
     }
 

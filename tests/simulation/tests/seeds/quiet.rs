@@ -112,7 +112,7 @@ fn working_links_dial_nothing_and_idle_ones_cost_a_ping_every_keep_alive() {
     });
     let (busy, idle) = loop {
         sim.step().expect("it continues");
-        wires.tend(sim.elapsed(), |_, _| None);
+        wires.tend_connections(sim.elapsed(), |_, _| None);
         if let Some(cost) = cost.get() {
             break cost;
         }

@@ -34,7 +34,7 @@ pub struct Program {
     /// The targets of its calls.
     pub calls: Vec<Target>,
     /// The hosts whose news it subscribes to, each with a policy.
-    pub hears: Vec<(usize, Hearing)>,
+    pub subscriptions: Vec<(usize, Policy)>,
     /// The longest pause between two messages.
     pub pause: Duration,
 }
@@ -50,7 +50,7 @@ pub enum Target {
 
 /// The policy of a subscription.
 #[derive(Debug, Clone, Copy)]
-pub enum Hearing {
+pub enum Policy {
     All,
     Keep(u32),
     Latest,
@@ -66,12 +66,12 @@ pub enum Hearing {
 pub struct Fault {
     pub at: Duration,
     pub lasts: Duration,
-    pub what: What,
+    pub what: FaultKind,
 }
 
 /// The kind of a fault.
 #[derive(Debug, Clone, Copy)]
-pub enum What {
+pub enum FaultKind {
     /// Nothing passes between two hosts.
     Hold(usize, usize),
     /// Nothing passes between one host and all others.
@@ -115,7 +115,7 @@ impl Program {
     fn draw(host: usize, servers: usize, count: usize, dice: &mut Rng) -> Self {
         let serves = host < servers;
         let is_idle = serves && count > servers && dice.bool();
-        let (mut calls, mut hears) = (Vec::new(), Vec::new());
+        let (mut calls, mut subscriptions) = (Vec::new(), Vec::new());
         if !is_idle {
             for _ in 0..dice.usize(1..=2) {
                 calls.push(match dice.bool() {
@@ -125,18 +125,18 @@ impl Program {
             }
             for _ in 0..dice.usize(..=2) {
                 let hearing = match dice.u8(..6) {
-                    0 => Hearing::All,
-                    1 => Hearing::Keep(dice.u32(1..=300)),
-                    2 => Hearing::Last(dice.u32(2..=20)),
-                    3 => Hearing::Rate(dice.u32(1..=100)),
-                    4 => Hearing::Wait(dice.u32(1..=300)),
-                    _ => Hearing::Latest,
+                    0 => Policy::All,
+                    1 => Policy::Keep(dice.u32(1..=300)),
+                    2 => Policy::Last(dice.u32(2..=20)),
+                    3 => Policy::Rate(dice.u32(1..=100)),
+                    4 => Policy::Wait(dice.u32(1..=300)),
+                    _ => Policy::Latest,
                 };
-                hears.push((dice.usize(..servers), hearing));
+                subscriptions.push((dice.usize(..servers), hearing));
             }
         }
         let publishes_every = millis(dice, 5..=80);
-        Self { serves, publishes_every, calls, hears, pause: millis(dice, 5..=60) }
+        Self { serves, publishes_every, calls, subscriptions, pause: millis(dice, 5..=60) }
     }
 }
 
@@ -146,13 +146,13 @@ impl Fault {
         let second = if second >= first { second + 1 } else { second };
         let kinds = if is_gentle { 4 } else { 6 };
         let what = match dice.u8(..kinds) {
-            0 => What::Hold(first, second),
-            1 => What::Reset(first, second, if dice.bool() { Ends::First } else { Ends::Both }),
-            2 => What::Slow(first, second, millis(dice, 1..=400)),
-            3 if is_gentle => What::Reset(first, second, Ends::Both),
-            3 => What::Isolate(first),
-            4 => What::Kill(first),
-            _ => What::PowerLoss(first),
+            0 => FaultKind::Hold(first, second),
+            1 => FaultKind::Reset(first, second, if dice.bool() { Ends::First } else { Ends::Both }),
+            2 => FaultKind::Slow(first, second, millis(dice, 1..=400)),
+            3 if is_gentle => FaultKind::Reset(first, second, Ends::Both),
+            3 => FaultKind::Isolate(first),
+            4 => FaultKind::Kill(first),
+            _ => FaultKind::PowerLoss(first),
         };
         let longest = if is_gentle { 2_500 } else { 9_000 };
         Self {

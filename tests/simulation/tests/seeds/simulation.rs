@@ -13,7 +13,7 @@ use turmoil::{Builder, Sim};
 use crate::account::{Account, Scene, number};
 use crate::log;
 use crate::program::{self, Start};
-use crate::scenario::{Fault, Scenario, Target, What, ip};
+use crate::scenario::{Fault, FaultKind, Scenario, Target, ip};
 
 /// The step of the simulated clock.
 const TICK: Duration = Duration::from_millis(5);
@@ -49,9 +49,9 @@ pub fn run(seed: u64, trace: Trace) -> Result<Run, String> {
     let scenario = Scenario::draw(seed);
     // The library's own random numbers: jitter, and the choice between two instances.
     fastrand::seed(seed);
-    let mut play = Play::new(&scenario, trace);
+    let mut play = Simulation::new(&scenario, trace);
     let account = (trace == Trace::Yes).then(|| play.account.clone());
-    let ended = log::told_to(account, || play.run());
+    let ended = log::logged_to(account, || play.run());
     let verdict = ended.and_then(|()| play.verdict());
     verdict.map_err(|why| {
         let mut told = format!("seed {seed}: {why}\n{scenario:#?}\n");
@@ -62,7 +62,7 @@ pub fn run(seed: u64, trace: Trace) -> Result<Run, String> {
     })
 }
 
-struct Play<'a> {
+struct Simulation<'a> {
     scenario: &'a Scenario,
     sim: Sim<'a>,
     wires: Wires,
@@ -74,7 +74,7 @@ struct Play<'a> {
     down: BTreeMap<usize, usize>,
 }
 
-impl<'a> Play<'a> {
+impl<'a> Simulation<'a> {
     fn new(scenario: &'a Scenario, trace: Trace) -> Self {
         let sim = Builder::new()
             .rng_seed(scenario.seed)
@@ -132,7 +132,7 @@ impl<'a> Play<'a> {
                 let by = number(publisher, play.scene.running(publisher), 0);
                 let due = published.get(&by).copied().unwrap_or_default();
                 play.scene
-                    .heard
+                    .last_items
                     .borrow()
                     .get(&stream)
                     .is_some_and(|(from, item)| (*from, *item + 1) >= (by, due))
@@ -141,7 +141,7 @@ impl<'a> Play<'a> {
         if !self.until(settled, has_news)? {
             let wanting = format!(
                 "not all subscribers have the news: {:?}, {:?}",
-                self.scene.heard, self.scene.published
+                self.scene.last_items, self.scene.published
             );
             self.scene.complain(wanting);
         }
@@ -169,7 +169,7 @@ impl<'a> Play<'a> {
             let now = self.sim.elapsed();
             if now.as_millis().is_multiple_of(TEND.as_millis()) {
                 let held = &self.held;
-                self.wires.tend(now, |one, other| match (one, other) {
+                self.wires.tend_connections(now, |one, other| match (one, other) {
                     (IpAddr::V4(one), IpAddr::V4(other)) => {
                         held.get(&pair(one, other)).map(|(_, since)| *since)
                     }
@@ -183,17 +183,17 @@ impl<'a> Play<'a> {
         Ok(is_enough(self))
     }
 
-    fn begin(&mut self, what: What) {
-        self.account.remark(&format!("{:?} {what:?}", self.sim.elapsed()));
+    fn begin(&mut self, what: FaultKind) {
+        self.account.observe(&format!("{:?} {what:?}", self.sim.elapsed()));
         match what {
-            What::Hold(one, other) => self.hold(one, other),
-            What::Isolate(host) => self.others(host).for_each(|other| self.hold(host, other)),
-            What::Reset(one, other, ends) => self.wires.reset(ip(one), ip(other), ends),
-            What::Slow(one, other, latency) => {
+            FaultKind::Hold(one, other) => self.hold(one, other),
+            FaultKind::Isolate(host) => self.others(host).for_each(|other| self.hold(host, other)),
+            FaultKind::Reset(one, other, ends) => self.wires.reset(ip(one), ip(other), ends),
+            FaultKind::Slow(one, other, latency) => {
                 self.sim.set_link_max_message_latency(ip(one), ip(other), latency.max(self.scenario.latency));
             }
-            What::Kill(host) => self.kill(host),
-            What::PowerLoss(host) => {
+            FaultKind::Kill(host) => self.kill(host),
+            FaultKind::PowerLoss(host) => {
                 self.others(host).for_each(|other| self.hold(host, other));
                 self.kill(host);
                 for other in self.others(host) {
@@ -205,17 +205,17 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn undo(&mut self, what: What) {
-        self.account.remark(&format!("{:?} no more {what:?}", self.sim.elapsed()));
+    fn undo(&mut self, what: FaultKind) {
+        self.account.observe(&format!("{:?} no more {what:?}", self.sim.elapsed()));
         match what {
-            What::Hold(one, other) => self.release(one, other),
-            What::Isolate(host) => self.others(host).for_each(|other| self.release(host, other)),
-            What::Reset(..) => {}
-            What::Slow(one, other, _) => {
+            FaultKind::Hold(one, other) => self.release(one, other),
+            FaultKind::Isolate(host) => self.others(host).for_each(|other| self.release(host, other)),
+            FaultKind::Reset(..) => {}
+            FaultKind::Slow(one, other, _) => {
                 self.sim.set_link_max_message_latency(ip(one), ip(other), self.scenario.latency);
             }
-            What::Kill(host) => self.restart(host),
-            What::PowerLoss(host) => {
+            FaultKind::Kill(host) => self.restart(host),
+            FaultKind::PowerLoss(host) => {
                 self.restart(host);
                 self.others(host).for_each(|other| self.release(host, other));
             }
@@ -233,7 +233,7 @@ impl<'a> Play<'a> {
         if *count == 1 {
             *since = now;
             self.sim.hold(ip(one), ip(other));
-            self.wires.part(ip(one), ip(other));
+            self.wires.partition(ip(one), ip(other));
         }
     }
 
@@ -272,7 +272,7 @@ impl<'a> Play<'a> {
     }
 
     fn verdict(&self) -> Result<Run, String> {
-        let wrong = self.scene.wrong.borrow();
+        let wrong = self.scene.failures.borrow();
         // Two instances of a name are two links, and no order is promised between those.
         let is_one = self.scenario.hosts.iter().filter(|host| host.serves).count() == 1;
         let is_addressed =

@@ -17,7 +17,7 @@ pub use self::record::{Kind, Outcome, Record};
 use self::sender::Sender;
 
 /// The limit of broken promises that are listed; beyond it they are only counted.
-const SHOWN: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// Checks the promises. A message is identified by its sender's number and its own, counted from 0 in the order of sending.
 ///
@@ -63,7 +63,7 @@ pub struct Tally {
     /// Calls with their reply.
     pub replies: u64,
     /// Tells that were sent.
-    pub told: u64,
+    pub sent: u64,
     /// Messages that certainly were not executed.
     pub not_sent: u64,
     /// Messages that may have been executed.
@@ -93,9 +93,9 @@ impl Promises {
     }
 
     /// Adds a record.
-    pub fn note(&mut self, record: Record) {
+    pub fn record(&mut self, record: Record) {
         match record {
-            Record::Begun { sender, number, kind, allowed } => {
+            Record::Started { sender, number, kind, allowed } => {
                 let begun = self.senders.entry(sender).or_default().begin(number, kind, allowed);
                 self.broken.check(begun, || format!("message {number} of {sender}"));
             }
@@ -124,8 +124,8 @@ impl Promises {
     }
 
     /// Adds every line that is a record, and skips all others.
-    pub fn note_lines(&mut self, text: &str) {
-        text.lines().filter_map(|line| line.parse().ok()).for_each(|record| self.note(record));
+    pub fn record_lines(&mut self, text: &str) {
+        text.lines().filter_map(|line| line.parse().ok()).for_each(|record| self.record(record));
     }
 
     /// The number of the next item of a stream of news, if it is known.
@@ -136,7 +136,7 @@ impl Promises {
 
     /// The number of messages that have not ended.
     #[must_use]
-    pub fn open(&self) -> usize {
+    pub fn pending(&self) -> usize {
         self.senders.values().map(Sender::open).sum()
     }
 
@@ -162,7 +162,7 @@ impl Promises {
     pub fn verdict(&self, links: Links) -> Result<Tally, Broken> {
         let mut broken = self.broken.clone();
         for (name, sender) in &self.senders {
-            sender.judge(links, |number, why| broken.add(format!("message {number} of {name}: {why}")));
+            sender.check(links, |number, why| broken.add(format!("message {number} of {name}: {why}")));
         }
         if broken == Broken::default() { Ok(self.tally()) } else { Err(broken) }
     }
@@ -186,7 +186,7 @@ impl Broken {
     }
 
     fn add(&mut self, what: String) {
-        if self.shown.len() < SHOWN {
+        if self.shown.len() < MAX_LISTED {
             self.shown.push(what);
         } else {
             self.more += 1;

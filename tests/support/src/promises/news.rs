@@ -5,7 +5,7 @@ use super::Tally;
 /// The news that one subscriber receives.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    place: Option<Place>,
+    place: Option<Position>,
     /// Items reported as missed since the last one that arrived.
     gap: u64,
     /// True if its publisher was gone meanwhile: then published items are not counted.
@@ -17,14 +17,14 @@ pub(super) struct Stream {
 
 /// The position in a stream.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Position {
     by: u64,
     next: u64,
 }
 
 impl Stream {
     pub(super) fn subscribe(&mut self, by: u64, next: u64) {
-        self.place = Some(Place { by, next });
+        self.place = Some(Position { by, next });
         self.gap = 0;
         self.was_lost = false;
     }
@@ -34,8 +34,8 @@ impl Stream {
         self.missed += skipped;
         let gap = std::mem::take(&mut self.gap) + skipped;
         let was_lost = std::mem::take(&mut self.was_lost);
-        let before = self.place.replace(Place { by, next: number + 1 });
-        let Some(Place { next, .. }) = before.filter(|place| place.by == by) else { return Ok(()) };
+        let before = self.place.replace(Position { by, next: number + 1 });
+        let Some(Position { next, .. }) = before.filter(|place| place.by == by) else { return Ok(()) };
         let expected = next + gap;
         if was_lost && number >= expected || number == expected {
             return Ok(());

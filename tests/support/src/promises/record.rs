@@ -21,7 +21,7 @@ pub enum Outcome {
     /// The reply to another message arrived, which must not happen.
     WrongReply,
     /// A tell was sent.
-    Told,
+    Sent,
     /// It was not executed and will not be: safe to repeat.
     NotSent,
     /// It may have been executed, or may still be.
@@ -34,7 +34,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// A sender is about to send a message that must end within the time allowed.
-    Begun {
+    Started {
         /// The sender.
         sender: u64,
         /// The message's number.
@@ -106,7 +106,7 @@ pub enum Record {
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Begun { sender, number, kind, allowed } => {
+            Self::Started { sender, number, kind, allowed } => {
                 let kind = if kind == Kind::Call { "call" } else { "tell" };
                 write!(f, "begun {sender} {number} {kind} {}", allowed.as_micros())
             }
@@ -143,7 +143,7 @@ fn parse(line: &str) -> Option<Record> {
                 "tell" => Kind::Tell,
                 _ => return None,
             };
-            Record::Begun { sender, number, kind, allowed: micros(words.next()?)? }
+            Record::Started { sender, number, kind, allowed: micros(words.next()?)? }
         }
         "ended" => {
             let (sender, number) = (number()?, number()?);
@@ -168,7 +168,7 @@ impl Outcome {
     const WORDS: [(Self, &'static str); 6] = [
         (Self::Reply, "reply"),
         (Self::WrongReply, "wrong-reply"),
-        (Self::Told, "told"),
+        (Self::Sent, "told"),
         (Self::NotSent, "not-sent"),
         (Self::Unknown, "unknown"),
         (Self::Failed, "failed"),

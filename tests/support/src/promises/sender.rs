@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::{Kind, Links, Outcome, Tally};
 
 /// The limit of message numbers: a test that sent more would not end.
-const MOST: u64 = 1 << 26;
+const MAX_MESSAGES: u64 = 1 << 26;
 
 /// The limit of remembered messages out of order.
-const MOST_OVERTAKEN: usize = 10_000;
+const MAX_OUT_OF_ORDER: usize = 10_000;
 
 /// The messages of one sender: a few bytes each, because a soak sends millions.
 #[derive(Debug, Default)]
@@ -19,9 +19,9 @@ pub(super) struct Sender {
     open: HashMap<u64, Duration>,
     has_died: bool,
     /// The number of records of the sender.
-    said: u32,
+    records: u32,
     /// Messages that were executed after a later one: each with the latest of those.
-    overtaken: Vec<(u64, u64)>,
+    out_of_order: Vec<(u64, u64)>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -36,7 +36,7 @@ struct Message {
 
 impl Sender {
     pub(super) fn begin(&mut self, number: u64, kind: Kind, allowed: Duration) -> Result<(), String> {
-        let at = self.say();
+        let at = self.next_record();
         let message = self.message(number)?;
         message.begun_at = at;
         if message.kind.replace(kind).is_some() {
@@ -53,7 +53,7 @@ impl Sender {
         took: Duration,
         grace: Duration,
     ) -> Result<(), String> {
-        let at = self.say();
+        let at = self.next_record();
         let message = self.message(number)?;
         message.ended_at = at;
         if let Some(before) = message.outcome.replace(outcome) {
@@ -81,8 +81,8 @@ impl Sender {
     }
 
     pub(super) fn overtaken(&mut self, number: u64, by: u64) {
-        if self.overtaken.len() < MOST_OVERTAKEN {
-            self.overtaken.push((number, by));
+        if self.out_of_order.len() < MAX_OUT_OF_ORDER {
+            self.out_of_order.push((number, by));
         }
     }
 
@@ -96,7 +96,7 @@ impl Sender {
             tally.executed += u64::from(message.executed > 0);
             match message.outcome {
                 Some(Outcome::Reply) => tally.replies += 1,
-                Some(Outcome::Told) => tally.told += 1,
+                Some(Outcome::Sent) => tally.sent += 1,
                 Some(Outcome::NotSent) => tally.not_sent += 1,
                 Some(Outcome::Unknown) => tally.unknown += 1,
                 Some(Outcome::Failed | Outcome::WrongReply) | None => {}
@@ -105,8 +105,8 @@ impl Sender {
     }
 
     /// Checks the promises that can be judged only when the run is over.
-    pub(super) fn judge(&self, links: Links, mut broken: impl FnMut(usize, &str)) {
-        for (number, by) in &self.overtaken {
+    pub(super) fn check(&self, links: Links, mut broken: impl FnMut(usize, &str)) {
+        for (number, by) in &self.out_of_order {
             if links == Links::Lasted || self.had_ended(*number, *by) {
                 broken(*number as usize, &format!("executed after {by}"));
             }
@@ -119,14 +119,14 @@ impl Sender {
                 (Some(_), None) if self.has_died => {}
                 (Some(_), None) => broken(number, "never ended"),
                 (Some(Kind::Tell), Some(Outcome::Reply)) => broken(number, "a tell has no reply"),
-                (Some(Kind::Call), Some(Outcome::Told)) => broken(number, "a call ended without a reply"),
+                (Some(Kind::Call), Some(Outcome::Sent)) => broken(number, "a call ended without a reply"),
                 (_, Some(Outcome::Reply)) if executed == 0 => {
                     broken(number, "acknowledged, but never executed");
                 }
                 (_, Some(Outcome::NotSent)) if executed > 0 => {
                     broken(number, "executed, but reported as not sent")
                 }
-                (_, Some(Outcome::Told)) if executed == 0 && links == Links::Lasted => {
+                (_, Some(Outcome::Sent)) if executed == 0 && links == Links::Lasted => {
                     broken(number, "the tell was sent, but never executed, although no process died");
                 }
                 _ => {}
@@ -141,14 +141,16 @@ impl Sender {
         first.outcome.is_some() && first.ended_at < second.begun_at
     }
 
-    fn say(&mut self) -> u32 {
-        self.said = self.said.saturating_add(1);
-        self.said
+    fn next_record(&mut self) -> u32 {
+        self.records = self.records.saturating_add(1);
+        self.records
     }
 
     fn message(&mut self, number: u64) -> Result<&mut Message, String> {
-        let index =
-            usize::try_from(number).ok().filter(|_| number < MOST).ok_or("the number is out of bounds")?;
+        let index = usize::try_from(number)
+            .ok()
+            .filter(|_| number < MAX_MESSAGES)
+            .ok_or("the number is out of bounds")?;
         if self.messages.len() <= index {
             self.messages.resize(index + 1, Message::default());
         }

@@ -5,7 +5,7 @@ use super::*;
 const ALLOWED: Duration = Duration::from_secs(1);
 
 fn begun(number: u64, kind: Kind) -> Record {
-    Record::Begun { sender: 1, number, kind, allowed: ALLOWED }
+    Record::Started { sender: 1, number, kind, allowed: ALLOWED }
 }
 
 fn ended(number: u64, outcome: Outcome) -> Record {
@@ -22,7 +22,7 @@ fn item(number: u64) -> Record {
 
 fn judge(records: &[Record], links: Links) -> Result<Tally, Broken> {
     let mut promises = Promises::new(ALLOWED);
-    records.iter().for_each(|record| promises.note(*record));
+    records.iter().for_each(|record| promises.record(*record));
     promises.verdict(links)
 }
 
@@ -46,7 +46,7 @@ fn records_that_break_no_promise_are_counted_in_any_order() {
     let expected = Tally {
         begun: 3,
         replies: 1,
-        told: 1,
+        sent: 1,
         not_sent: 1,
         unknown: 0,
         executed: 2,
@@ -58,7 +58,7 @@ fn records_that_break_no_promise_are_counted_in_any_order() {
 }
 
 fn ended_tell() -> Record {
-    ended(1, Outcome::Told)
+    ended(1, Outcome::Sent)
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn each_broken_promise_is_reported() {
     is_broken(&[call, executed(0), executed_elsewhere(0), reply], "executed twice");
     is_broken(&[call, executed(0), ended(0, Outcome::NotSent)], "reported as not sent");
     is_broken(&[call, executed(0), ended(0, Outcome::WrongReply)], "another message");
-    is_broken(&[begun(0, Kind::Tell), ended(0, Outcome::Told)], "no process died");
+    is_broken(&[begun(0, Kind::Tell), ended(0, Outcome::Sent)], "no process died");
     let late = Record::Ended { sender: 1, number: 0, outcome: Outcome::Unknown, took: ALLOWED * 3 };
     is_broken(&[call, late], "were allowed");
     let second = [begun(1, Kind::Call), ended(1, Outcome::Unknown)];
@@ -94,7 +94,7 @@ fn executed_elsewhere(number: u64) -> Record {
 
 #[test]
 fn a_dead_sender_breaks_no_promise() {
-    let told = [begun(0, Kind::Tell), ended(0, Outcome::Told), begun(1, Kind::Call)];
+    let told = [begun(0, Kind::Tell), ended(0, Outcome::Sent), begun(1, Kind::Call)];
     judge(&told, Links::Ended).expect_err("the call never ended");
     let mut records = told.to_vec();
     records.push(Record::Died { sender: 1 });

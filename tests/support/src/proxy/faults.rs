@@ -21,12 +21,12 @@ pub struct Fault {
     /// The bandwidth in bytes per second, without a limit if `None`.
     pub bytes_per_second: Option<u64>,
     /// Events that happen once, each after this many bytes, in ascending order.
-    pub then: Vec<(u64, Then)>,
+    pub events: Vec<(u64, Event)>,
 }
 
 /// An event of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub enum Event {
     /// Both its directions are cut.
     Cut(Cut),
     /// Nothing passes for this long.
@@ -58,7 +58,7 @@ impl Faults {
 impl Fault {
     /// One event after this many bytes.
     #[must_use]
-    pub fn after(bytes: u64, then: Then) -> Self {
-        Self { then: vec![(bytes, then)], ..Self::default() }
+    pub fn after(bytes: u64, then: Event) -> Self {
+        Self { events: vec![(bytes, then)], ..Self::default() }
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
-use super::{Cut, Fault, Live, Then, Way};
+use super::{Cut, Direction, Event, Fault, Live};
 
 /// The bytes of one read, and the limit of bytes in flight.
 const READ_BYTES: usize = 16 << 10;
@@ -19,7 +19,7 @@ const UNDER_WAY: usize = 256 << 10;
 /// One direction of one connection.
 pub(super) struct Lane<'a> {
     fault: Fault,
-    way: Way,
+    way: Direction,
     dice: fastrand::Rng,
     carried: &'a AtomicU64,
     live: watch::Receiver<Live>,
@@ -42,7 +42,7 @@ pub(super) enum Ended {
 impl<'a> Lane<'a> {
     pub(super) fn new(
         fault: Fault,
-        way: Way,
+        way: Direction,
         seed: u64,
         carried: &'a AtomicU64,
         live: watch::Receiver<Live>,
@@ -71,7 +71,7 @@ impl<'a> Lane<'a> {
 
     async fn forward(&mut self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> io::Result<Ended> {
         // Events before the first byte.
-        if let Some(cut) = self.happen().await {
+        if let Some(cut) = self.run_events().await {
             return Ok(Ended::Cut(cut));
         }
         let mut has_ended = false;
@@ -119,7 +119,7 @@ impl<'a> Lane<'a> {
     async fn pass(&mut self, mut bytes: Vec<u8>, to: &mut WriteHalf<'_>) -> io::Result<Option<Cut>> {
         self.bytes -= bytes.len();
         while !bytes.is_empty() {
-            let left = self.fault.then.first().map_or(u64::MAX, |(at, _)| at.saturating_sub(self.passed));
+            let left = self.fault.events.first().map_or(u64::MAX, |(at, _)| at.saturating_sub(self.passed));
             let piece = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             let rest = bytes.split_off(piece);
             self.write(&bytes, to).await?;
@@ -127,11 +127,11 @@ impl<'a> Lane<'a> {
             if bytes.is_empty() && left > piece as u64 {
                 break;
             }
-            if matches!(self.fault.then.first(), Some((_, Then::Corrupt))) {
+            if matches!(self.fault.events.first(), Some((_, Event::Corrupt))) {
                 let Some(first) = bytes.first_mut() else { break };
                 *first ^= 1;
-                self.fault.then.remove(0);
-            } else if let Some(cut) = self.happen().await {
+                self.fault.events.remove(0);
+            } else if let Some(cut) = self.run_events().await {
                 return Ok(Some(cut));
             }
         }
@@ -157,18 +157,18 @@ impl<'a> Lane<'a> {
     }
 
     /// Runs the event at this byte, if there is one.
-    async fn happen(&mut self) -> Option<Cut> {
-        while let Some((_, then)) = self.fault.then.first().filter(|(at, _)| *at <= self.passed).copied() {
-            if then == Then::Corrupt {
+    async fn run_events(&mut self) -> Option<Cut> {
+        while let Some((_, then)) = self.fault.events.first().filter(|(at, _)| *at <= self.passed).copied() {
+            if then == Event::Corrupt {
                 // It needs the next byte.
                 return None;
             }
-            self.fault.then.remove(0);
+            self.fault.events.remove(0);
             match then {
-                Then::Cut(cut) => return Some(cut),
-                Then::Stall(time) => time::sleep(time).await,
-                Then::Swallow => self.is_swallowing = true,
-                Then::Corrupt => {}
+                Event::Cut(cut) => return Some(cut),
+                Event::Stall(time) => time::sleep(time).await,
+                Event::Swallow => self.is_swallowing = true,
+                Event::Corrupt => {}
             }
         }
         None

@@ -21,21 +21,21 @@ use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time;
 
-pub use self::faults::{Cut, Fault, Faults, Then};
+pub use self::faults::{Cut, Event, Fault, Faults};
 use self::lane::{Ended, Lane};
 
 /// The limit of open connections; more wait to be accepted.
 const CONNECTIONS: usize = 256;
 
 /// The timeout for both ends to close a connection that was closed.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The timeout of the proxy's own thread for one command of a test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// From the client to the target.
     Up,
     /// From the target to the client.
@@ -104,7 +104,7 @@ impl FaultProxy {
     /// If there is no port or no thread for it.
     #[must_use]
     #[track_caller]
-    pub fn before(target: SocketAddr) -> Self {
+    pub fn in_front_of(target: SocketAddr) -> Self {
         let shared = Arc::new(Shared::default());
         let (live, live_told) = watch::channel(Live::default());
         let (orders, given) = mpsc::channel(8);
@@ -146,12 +146,12 @@ impl FaultProxy {
     }
 
     /// Stops forwarding in that direction, on all connections, until [`release`](Self::release).
-    pub fn stall(&self, way: Way) {
+    pub fn stall(&self, way: Direction) {
         self.live.send_modify(|live| live.stalled[way as usize] = true);
     }
 
     /// Resumes forwarding.
-    pub fn release(&self, way: Way) {
+    pub fn release(&self, way: Direction) {
         self.live.send_modify(|live| live.stalled[way as usize] = false);
     }
 
@@ -181,7 +181,7 @@ impl FaultProxy {
 
     /// The number of bytes that all connections together have forwarded in that direction.
     #[must_use]
-    pub fn carried(&self, way: Way) -> u64 {
+    pub fn carried(&self, way: Direction) -> u64 {
         self.shared.carried[way as usize].load(Ordering::Relaxed)
     }
 
@@ -291,7 +291,7 @@ impl Proxy {
         let (target, shared, live) = (self.target, Arc::clone(&self.shared), self.live.clone());
         tokio::spawn(async move {
             match TcpStream::connect(target).await {
-                Ok(server) => carry(client, server, faults, seed, &shared, live).await,
+                Ok(server) => forward(client, server, faults, seed, &shared, live).await,
                 // As the other end did.
                 Err(_) => reset(&client),
             }
@@ -315,7 +315,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
 }
 
 /// Forwards one connection until it has ended or is cut.
-async fn carry(
+async fn forward(
     mut client: TcpStream,
     mut server: TcpStream,
     faults: Faults,
@@ -331,8 +331,8 @@ async fn carry(
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         let [carried_up, carried_down] = &shared.carried;
-        let mut up = Lane::new(faults.up, Way::Up, seed, carried_up, live.clone());
-        let mut down = Lane::new(faults.down, Way::Down, !seed, carried_down, live.clone());
+        let mut up = Lane::new(faults.up, Direction::Up, seed, carried_up, live.clone());
+        let mut down = Lane::new(faults.down, Direction::Down, !seed, carried_down, live.clone());
         let both = async {
             let (up, down) = (up.run(from_client, to_server), down.run(from_server, to_client));
             tokio::pin!(up, down);
@@ -355,7 +355,7 @@ async fn carry(
         Some(Cut::Close) => {
             let closing = async { tokio::join!(close(client), close(server)) };
             // An end that does not close in time is cut off.
-            drop(time::timeout(LAST_WORDS, closing).await);
+            drop(time::timeout(CLOSE_TIMEOUT, closing).await);
         }
     }
 }

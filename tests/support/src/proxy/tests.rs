@@ -15,7 +15,7 @@ struct Ends {
 
 fn connect(faults: Faults) -> Ends {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let proxy = FaultProxy::before(listener.local_addr().expect("bound"));
+    let proxy = FaultProxy::in_front_of(listener.local_addr().expect("bound"));
     proxy.next(faults);
     let client = TcpStream::connect(proxy.address()).expect("it listens");
     let server = listener.accept().expect("it forwards").0;
@@ -45,14 +45,14 @@ fn without_faults_everything_arrives_both_ways_and_the_end_too() {
     let mut client = writing.join().expect("no panic").expect("it is written");
     client.read_to_string(&mut answer).expect("it ends in order");
     assert_eq!(answer, "thanks");
-    assert_eq!((proxy.carried(Way::Up), proxy.carried(Way::Down)), (3_000_000, 6));
+    assert_eq!((proxy.carried(Direction::Up), proxy.carried(Direction::Down)), (3_000_000, 6));
 }
 
 #[test]
 fn it_cuts_by_reset_and_by_close_after_exactly_so_many_bytes() {
     for (how, end) in [(Cut::Reset, Err(ErrorKind::ConnectionReset)), (Cut::Close, Ok(0))] {
         for bytes in [0, 1, 7] {
-            let faults = Faults { up: Fault::after(bytes, Then::Cut(how)), ..Faults::default() };
+            let faults = Faults { up: Fault::after(bytes, Event::Cut(how)), ..Faults::default() };
             let Ends { proxy: _proxy, mut client, mut server } = connect(faults);
             let wrote = client.write_all(b"0123456789");
             let mut all = Vec::new();
@@ -70,12 +70,12 @@ fn it_cuts_by_reset_and_by_close_after_exactly_so_many_bytes() {
 #[test]
 fn it_cuts_holds_up_and_refuses_on_demand() {
     let Ends { proxy, mut client, mut server } = connect(Faults::default());
-    proxy.stall(Way::Up);
+    proxy.stall(Direction::Up);
     client.write_all(b"held").expect("it is open");
     server.write_all(b"free").expect("it is open");
     assert_eq!(arrived(&mut client, 4), b"free");
-    assert_eq!(proxy.carried(Way::Up), 0);
-    proxy.release(Way::Up);
+    assert_eq!(proxy.carried(Direction::Up), 0);
+    proxy.release(Direction::Up);
     assert_eq!(arrived(&mut server, 4), b"held");
     proxy.refuse();
     let error = TcpStream::connect(proxy.address()).expect_err("nobody listens");
@@ -108,13 +108,13 @@ fn it_delays_throttles_corrupts_and_swallows() {
     assert_eq!(arrived(&mut server, 1_000), [7; 1_000]);
     assert!(begun.elapsed() >= Duration::from_millis(80), "{:?}", begun.elapsed());
 
-    let damaged = Fault { then: vec![(1, Then::Corrupt), (3, Then::Corrupt)], ..Fault::default() };
+    let damaged = Fault { events: vec![(1, Event::Corrupt), (3, Event::Corrupt)], ..Fault::default() };
     let Ends { proxy: _proxy, mut client, mut server } = connect(Faults { up: damaged, ..Faults::default() });
     client.write_all(b"aaa").expect("it is open");
     client.write_all(b"aa").expect("it is open");
     assert_eq!(arrived(&mut server, 5), b"a`a`a");
 
-    let silent = Faults { up: Fault::after(2, Then::Swallow), ..Faults::default() };
+    let silent = Faults { up: Fault::after(2, Event::Swallow), ..Faults::default() };
     let Ends { proxy: _proxy, mut client, mut server } = connect(silent);
     client.write_all(b"abcdef").expect("it is open");
     assert_eq!(arrived(&mut server, 2), b"ab");
