@@ -108,7 +108,7 @@ async fn status(mesh: &Mesh) -> Result {
         let change = match event {
             WatchEvent::Up(_) => format!("{who} came"),
             WatchEvent::Moved(_) => format!("{who} moved"),
-            WatchEvent::Down { why, .. } => format!("{who} left: {why}"),
+            WatchEvent::Down { reason, .. } => format!("{who} left: {reason}"),
         };
         match event {
             WatchEvent::Down { .. } => here.remove(&who),

@@ -227,8 +227,8 @@ async fn coordinator(mesh: &Mesh) -> Result {
                     say(&robot.service, "joins the fleet".to_owned());
                     idle.push_back(robot.service);
                 }
-                WatchEvent::Down { instance: robot, why } => {
-                    say(&robot.service, format!("is gone: {why}"));
+                WatchEvent::Down { instance: robot, reason } => {
+                    say(&robot.service, format!("is gone: {reason}"));
                     idle.retain(|name| *name != robot.service);
                 }
                 WatchEvent::Moved(_) => {}

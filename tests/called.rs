@@ -42,7 +42,7 @@ impl Handler<Call<Value>> for Clerk {
 
 async fn refusal(clerk: &ServiceRef, message: Value) -> Refusal {
     match clerk.send(message).timeout(PATIENCE).await {
-        Err(CallError::Refused { why, .. }) => why,
+        Err(CallError::Refused { reason, .. }) => reason,
         other => panic!("not refused: {other:?}"),
     }
 }

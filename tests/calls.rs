@@ -191,7 +191,7 @@ async fn a_call_that_is_late_ends_at_its_deadline_and_leaves_the_rest_usable() {
     for counter in [pair.reach(&service).await, pair.here.discover("counter").await.expect("it is here")] {
         let late = counter.send(Wait).timeout(Duration::from_millis(50)).await;
         match late {
-            Err(CallError::Unknown { why: UnknownReason::TimedOut { after }, .. }) => {
+            Err(CallError::Unknown { reason: UnknownReason::TimedOut { after }, .. }) => {
                 assert_eq!(after, Duration::from_millis(50));
             }
             other => panic!("{other:?}"),

@@ -137,7 +137,7 @@ async fn expect_not_sent(clerk: &ServiceRef) {
     for _ in 0..20 {
         match clerk.send(Note(EXPIRED)).timeout(Duration::from_millis(500)).await {
             Err(CallError::NotSent { tries: 1, .. }) => return,
-            Err(CallError::Unknown { why: UnknownReason::TimedOut { .. }, .. }) => {}
+            Err(CallError::Unknown { reason: UnknownReason::TimedOut { .. }, .. }) => {}
             other => panic!("it waited: {other:?}"),
         }
     }
@@ -195,7 +195,10 @@ async fn a_request_that_has_begun_is_not_reported_as_unhandled() {
     for (number, clerk) in (1..).zip(office.callers().await) {
         let late = clerk.send(Linger(number)).timeout(Duration::from_secs(1)).await;
         let error = late.expect_err("it lingers");
-        assert!(matches!(error, CallError::Unknown { why: UnknownReason::TimedOut { .. }, .. }), "{error}");
+        assert!(
+            matches!(error, CallError::Unknown { reason: UnknownReason::TimedOut { .. }, .. }),
+            "{error}"
+        );
         office.open_gate();
         until("it runs to its end", || office.clerk.noted().contains(&number)).await;
     }

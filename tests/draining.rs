@@ -74,7 +74,7 @@ impl Rig {
 }
 
 fn is_draining(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { why: Refusal::Draining, .. })
+    matches!(error, CallError::Refused { reason: Refusal::Draining, .. })
 }
 
 #[actix::test]

@@ -154,7 +154,7 @@ async fn a_handler_that_panics_is_reported_and_the_service_restarts_its_actor() 
     for call in calls {
         match call.await.expect("no panic here") {
             (number, Ok(reply)) => assert_eq!(reply, number),
-            (number, Err(CallError::Refused { why: Refusal::Panicked, .. })) => {
+            (number, Err(CallError::Refused { reason: Refusal::Panicked, .. })) => {
                 assert_eq!(number % 10, 3, "only the message that caused the panic has this error");
             }
             (number, other) => panic!("{number}: {other:?}"),
@@ -172,7 +172,7 @@ async fn a_panic_of_a_local_call_loses_none_of_the_others() {
     let panicking = actix::spawn(panicking);
     let fine = actix::spawn(fine);
     let error = panicking.await.expect("no panic here").expect_err("it panicked");
-    assert!(matches!(error, CallError::Refused { why: Refusal::Panicked, .. }), "{error:?}");
+    assert!(matches!(error, CallError::Refused { reason: Refusal::Panicked, .. }), "{error:?}");
     assert_eq!(fine.await.expect("no panic here").expect("a reply"), 1);
 }
 
@@ -185,7 +185,7 @@ async fn a_running_actor_that_panics_is_withdrawn() {
     assert!(matches!(watch.next().await, Some(meshzero::WatchEvent::Up(_))));
     let worker = pair.reach(&service).await;
     let error = worker.send(Work(None)).timeout(PATIENCE).await.expect_err("it panicked");
-    assert!(matches!(error, CallError::Refused { why: Refusal::Panicked, .. }), "{error:?}");
+    assert!(matches!(error, CallError::Refused { reason: Refusal::Panicked, .. }), "{error:?}");
     let down = actix::clock::timeout(PATIENCE, watch.next()).await.expect("withdrawn in time");
     assert!(matches!(down, Some(meshzero::WatchEvent::Down { .. })), "{down:?}");
 }
@@ -222,7 +222,9 @@ async fn a_message_that_does_not_decode_names_the_field() {
     let worker = pair.reach(&service).await;
     let error = worker.send(other::Work { amount: "much".to_owned() }).await.expect_err("another shape");
     match &error {
-        CallError::Refused { why: Refusal::Undecodable { message, .. }, .. } => assert_eq!(message, "Work"),
+        CallError::Refused { reason: Refusal::Undecodable { message, .. }, .. } => {
+            assert_eq!(message, "Work")
+        }
         other => panic!("{other:?}"),
     }
     worker.send(Work(Some(1))).await.expect("others are served");

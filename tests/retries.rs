@@ -109,7 +109,7 @@ async fn a_message_that_may_have_been_handled_is_retried_only_if_it_is_idempoten
     let far = pair.reach(&service).await;
     worker.panic_times(1);
     let error = far.send(Work).timeout(PATIENCE).await.expect_err("it panicked");
-    assert!(matches!(error, CallError::Refused { why: Refusal::Panicked, tries: 1, .. }), "{error}");
+    assert!(matches!(error, CallError::Refused { reason: Refusal::Panicked, tries: 1, .. }), "{error}");
     assert_eq!((worker.handled(), far.stats().calls.retries), (1, 0));
     worker.panic_times(2);
     let reply = far.send(Work).idempotent().timeout(PATIENCE).await.expect("it is tried again");
@@ -117,7 +117,7 @@ async fn a_message_that_may_have_been_handled_is_retried_only_if_it_is_idempoten
     // A message on which its handler always panics is not retried forever.
     worker.panic_times(1_000);
     let error = far.send(Work).idempotent().timeout(PATIENCE).await.expect_err("it always panics");
-    assert!(matches!(error, CallError::Refused { why: Refusal::Panicked, tries: 3, .. }), "{error}");
+    assert!(matches!(error, CallError::Refused { reason: Refusal::Panicked, tries: 3, .. }), "{error}");
     assert!(error.to_string().ends_with("(after 3 tries)"), "{error}");
     assert_eq!((worker.handled(), error.tries()), (7, 3));
 }

@@ -55,7 +55,7 @@ async fn service(pair: &Pair, restart: RestartPolicy) -> (Service<Numbered>, Ser
 
 async fn panics(numbered: &ServiceRef) {
     let error = numbered.send(Order::Panic).timeout(PATIENCE).await.expect_err("it panics");
-    assert!(matches!(error, CallError::Refused { why: Refusal::Panicked, .. }), "{error:?}");
+    assert!(matches!(error, CallError::Refused { reason: Refusal::Panicked, .. }), "{error:?}");
 }
 
 async fn ended(service: &Service<Numbered>) -> ServiceEnd {
@@ -103,7 +103,7 @@ async fn messages_that_wait_when_an_actor_is_given_up_are_refused_unhandled() {
     for call in calls {
         outcomes.push(call.await.expect("no panic here"));
     }
-    assert!(matches!(outcomes[0], Err(CallError::Refused { why: Refusal::Panicked, .. })), "{outcomes:?}");
+    assert!(matches!(outcomes[0], Err(CallError::Refused { reason: Refusal::Panicked, .. })), "{outcomes:?}");
     for outcome in &outcomes[1..] {
         let error = outcome.as_ref().expect_err("nobody handles it");
         assert!(error.is_safe_to_repeat(), "{error:?}");

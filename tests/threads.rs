@@ -144,7 +144,7 @@ async fn ask(ask: Ask, server_at_home: bool) -> Result<Option<u8>, CallError> {
 async fn a_handler_that_blocks_its_thread_for_work_of_that_thread_panics() {
     for way in [Ask::ByBlockOn, Ask::ByAnotherBlockOn, Ask::ByDiscovering] {
         let asked = actix::clock::timeout(PATIENCE, ask(way, true)).await.expect("it ends");
-        let refused = matches!(&asked, Err(CallError::Refused { why: Refusal::Panicked, .. }));
+        let refused = matches!(&asked, Err(CallError::Refused { reason: Refusal::Panicked, .. }));
         assert!(refused, "{way:?}: {asked:?}");
     }
 }

@@ -95,7 +95,7 @@ impl Node {
 
     async fn start_in(
         mut config: Config,
-        home: impl AsyncFnOnce() -> Result<(Executor, ExecutorGuard), MeshClosed>,
+        executor: impl AsyncFnOnce() -> Result<(Executor, ExecutorGuard), MeshClosed>,
     ) -> Result<Arc<Self>, StartError> {
         // Before a timeout is added to a clock's time.
         config.limits = Arc::new(Arc::unwrap_or_clone(config.limits).saturated());
@@ -109,7 +109,7 @@ impl Node {
         let (limits, network) = (Arc::clone(&config.limits), config.network.clone());
         let link_config = LinkConfig { limits, spin: config.spin, network, ..LinkConfig::default() };
         let (timers, timer_task) = Timers::new();
-        let (executor, lodging) = home().await?;
+        let (executor, executor_guard) = executor().await?;
         let thread = executor.clone();
         // Constructed entirely on the other thread: a caller that stops waiting leaves nothing behind.
         let make = move || async move {
@@ -140,7 +140,7 @@ impl Node {
             });
             let router = Router::new(Arc::clone(&context));
             let router = control_actor::spawn_control_actor(|_| router);
-            let executor_guard = Mutex::new(Some(lodging));
+            let executor_guard = Mutex::new(Some(executor_guard));
             tracing::debug!(node = %id, mesh = %context.hello.mesh, "joined");
             Ok(Arc::new(Self { pending_interfaces, context, executor_guard, router }))
         };
@@ -258,23 +258,23 @@ impl Node {
     /// # Cancel safety
     /// This method is cancel safe: dropping the future does not stop the leaving.
     pub async fn leave(&self, drain: Duration) -> Vec<DrainReport> {
-        let (tell, told) = oneshot::channel();
-        if self.start_leaving(drain, tell).is_none() {
+        let (tx, rx) = oneshot::channel();
+        if self.start_leaving(drain, tx).is_none() {
             return Vec::new();
         }
         // A thread that ends drops the channel.
-        self.executor().wait_for(told).await.map(Result::unwrap_or_default).unwrap_or_default()
+        self.executor().wait_for(rx).await.map(Result::unwrap_or_default).unwrap_or_default()
     }
 
     /// As [`Node::leave`], for a thread that is about to end: begins to leave, and waits less than a second. Does not
     /// wait on the node's own thread, nor if the node runs on a thread that belongs to the user.
     pub fn leave_now(&self) {
-        let (tell, mut told) = oneshot::channel();
+        let (tx, mut rx) = oneshot::channel();
         // A program that ends now would do so before the withdrawal is sent. On the node's own thread nothing can be
         // waited for.
-        if self.start_leaving(DRAIN_TIMEOUT, tell) == Some(ThreadOwner::Own) && !self.executor().is_here() {
+        if self.start_leaving(DRAIN_TIMEOUT, tx) == Some(ThreadOwner::Own) && !self.executor().is_here() {
             let patience = Instant::now() + WITHDRAWAL_TIMEOUT;
-            while told.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < patience {
+            while rx.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < patience {
                 std::thread::sleep(CHECK_INTERVAL);
             }
         }
@@ -282,10 +282,13 @@ impl Node {
 
     /// Begins to leave on the node's thread, and returns the owner of that thread; `None` if leaving has begun already,
     /// or the thread has ended.
-    fn start_leaving(&self, drain: Duration, tell: oneshot::Sender<Vec<DrainReport>>) -> Option<ThreadOwner> {
-        let lodging = self.executor_guard.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let whose =
-            if matches!(lodging, ExecutorGuard::Owner(_)) { ThreadOwner::Own } else { ThreadOwner::Users };
+    fn start_leaving(&self, drain: Duration, tx: oneshot::Sender<Vec<DrainReport>>) -> Option<ThreadOwner> {
+        let executor_guard = self.executor_guard.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let whose = if matches!(executor_guard, ExecutorGuard::Owner(_)) {
+            ThreadOwner::Own
+        } else {
+            ThreadOwner::Users
+        };
         let (router, discovery) = (self.router.clone(), self.discovery().clone());
         let (ending, premises) = (TriggerOnDrop(Arc::clone(self.shutdown())), Arc::clone(&self.context));
         let leaving = self.executor().spawn(move || async move {
@@ -296,8 +299,8 @@ impl Node {
             drop(ending);
             let _ = discovery.send(Leave).await;
             // Fails if the caller has stopped waiting.
-            let _ = tell.send(abandoned);
-            drop(lodging);
+            let _ = tx.send(abandoned);
+            drop(executor_guard);
         });
         leaving.ok().map(|()| whose)
     }

@@ -17,8 +17,8 @@ pub fn run(bytes: &[u8]) {
     }
     match cut {
         Ok(cut) => {
-            assert!(cut.whole <= bytes.len());
-            let read: Vec<_> = Frames::new(&bytes[..cut.whole]).collect();
+            assert!(cut.complete_bytes <= bytes.len());
+            let read: Vec<_> = Frames::new(&bytes[..cut.complete_bytes]).collect();
             assert_eq!(read.len(), cut.contents.frames);
             let tells = read.iter().filter(|(header, _)| header.kind == FrameKind::Tell).count();
             let highest = read.iter().map(|(header, _)| header.slot).max().unwrap_or(0);
@@ -28,7 +28,7 @@ pub fn run(bytes: &[u8]) {
                 assert_eq!((header, *payload), (&frame.header, &frame.payload[..]));
             }
             if let Some(next) = cut.next {
-                assert!(next > bytes.len() - cut.whole && next <= limit + 2 * HEADER_BYTES);
+                assert!(next > bytes.len() - cut.complete_bytes && next <= limit + 2 * HEADER_BYTES);
             }
         }
         // The errors of later frames are found when those frames are read.

@@ -29,7 +29,7 @@ fn greeting<T: Debug + PartialEq>(
     let mut filled = 0;
     let pieces = loop {
         let known = &bytes[..filled];
-        match hello::wanted(known).and_then(|wanted| Ok((wanted, parse(known)?))) {
+        match hello::missing_bytes(known).and_then(|wanted| Ok((wanted, parse(known)?))) {
             Err(error) => break Err(error),
             Ok((_, Some(read))) => break Ok(Some(read)),
             Ok((0, None)) => panic!("nothing more is wanted, and it is not whole"),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use meshzero_proto::discovery::advert::MAX_HEARD_ADDRESSES;
+use meshzero_proto::discovery::advert::MAX_RECEIVED_ADDRESSES;
 use meshzero_proto::discovery::query::{
     self, ForeignQuestions, NETWORK_DATAGRAM_BYTES, Question, ReplyAssembler, ReplyTotals,
 };
@@ -42,7 +42,7 @@ fn check(replied: Result<ReplyTotals, query::ReplyError>) {
     match replied {
         Ok(ReplyTotals { adverts, gone, invalid }) => {
             assert!(gone.len() < 9_000);
-            assert!(adverts.iter().all(|advert| advert.addresses.len() <= MAX_HEARD_ADDRESSES));
+            assert!(adverts.iter().all(|advert| advert.addresses.len() <= MAX_RECEIVED_ADDRESSES));
             assert!(invalid.iter().all(|(_, problem)| problem.to_string().len() < 2_000));
         }
         Err(error) => assert!(!error.to_string().is_empty()),

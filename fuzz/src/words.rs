@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use meshzero_proto::codec::type_info;
-use meshzero_proto::discovery::advert::{Advert, MAX_HEARD_ADDRESSES};
-use meshzero_proto::discovery::peer::{MAX_TOLD_BYTES, PeerUpdate};
+use meshzero_proto::discovery::advert::{Advert, MAX_RECEIVED_ADDRESSES};
+use meshzero_proto::discovery::peer::{MAX_UPDATE_BYTES, PeerUpdate};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::{MeshName, ServiceName, Topic, TypeName};
 use meshzero_proto::news::{self, GapReason, Policy, Subscribe};
@@ -25,7 +25,7 @@ pub fn run(bytes: &[u8]) {
         0 => {
             if let Ok(catalogue) = memory::within(few, || Catalogue::from_bytes(bytes)) {
                 let name = catalogue.entry(0).map(|entry| entry.name.to_string()).unwrap_or_default();
-                assert_eq!(catalogue.passage(&name, None, None).is_some(), !catalogue.names().is_empty());
+                assert_eq!(catalogue.negotiate(&name, None, None).is_some(), !catalogue.names().is_empty());
                 assert_eq!(Catalogue::from_bytes(&catalogue.to_bytes()), Ok(catalogue));
             }
         }
@@ -39,10 +39,10 @@ pub fn run(bytes: &[u8]) {
         }
         2 => {
             if let Ok(told) = memory::within(few, || PeerUpdate::decode(bytes)) {
-                assert!(told.known.iter().all(|advert| advert.addresses.len() <= MAX_HEARD_ADDRESSES));
+                assert!(told.known.iter().all(|advert| advert.addresses.len() <= MAX_RECEIVED_ADDRESSES));
                 let mut frames = BytesMut::from(&told.to_frames()[..]);
                 let mut again = PeerUpdate::default();
-                while let Some(frame) = frame::take(&mut frames, MAX_TOLD_BYTES).expect("frames") {
+                while let Some(frame) = frame::take(&mut frames, MAX_UPDATE_BYTES).expect("frames") {
                     let part = PeerUpdate::decode(&frame.payload).expect("it was encoded from this value");
                     again.known.extend(part.known);
                     again.gone.extend(part.gone);

@@ -29,34 +29,34 @@ use meshzero_proto::wire::refusal::Refusal;
 #[derive(thiserror::Error)]
 pub enum CallError {
     /// The message was certainly not handled: it is safe to repeat.
-    #[error("{service}: not sent: {why}{}", times(*tries))]
+    #[error("{service}: not sent: {reason}{}", times(*tries))]
     NotSent {
         /// The service that was called.
         service: String,
         /// The reason.
-        why: String,
+        reason: String,
         /// The number of attempts; 0 if no instance was connected, or the message cannot be encoded.
         tries: u32,
         /// The causes that fit, if no instance was connected.
         diagnosis: Option<Box<Diagnosis>>,
     },
     /// The message may have been handled, or may still be: repeat it only if it is harmless to handle it twice.
-    #[error("{service}: {why}{}", times(*tries))]
+    #[error("{service}: {reason}{}", times(*tries))]
     Unknown {
         /// The service that was called.
         service: String,
         /// The reason.
-        why: UnknownReason,
+        reason: UnknownReason,
         /// The number of attempts.
         tries: u32,
     },
     /// The service answered that it has no reply.
-    #[error("{service}: {why}{}", times(*tries))]
+    #[error("{service}: {reason}{}", times(*tries))]
     Refused {
         /// The service that was called.
         service: String,
         /// The reason that the service gave.
-        why: Refusal,
+        reason: Refusal,
         /// The number of attempts.
         tries: u32,
     },
@@ -96,7 +96,7 @@ impl CallError {
     pub fn is_safe_to_repeat(&self) -> bool {
         match self {
             Self::NotSent { .. } => true,
-            Self::Refused { why, .. } => why.is_unhandled(),
+            Self::Refused { reason, .. } => reason.is_unhandled(),
             Self::Unknown { .. } | Self::BadReply { .. } => false,
         }
     }
@@ -113,26 +113,26 @@ impl CallError {
     pub(crate) fn new(service: &str, fault: CallErrorKind, tries: u32, allowed: Duration) -> Self {
         let service = service.to_owned();
         match fault {
-            CallErrorKind::NotSent(why) => Self::NotSent { service, why, tries, diagnosis: None },
+            CallErrorKind::NotSent(reason) => Self::NotSent { service, reason, tries, diagnosis: None },
             CallErrorKind::Nobody(diagnosis) => {
-                Self::NotSent { service, why: diagnosis.to_string(), tries, diagnosis: Some(diagnosis) }
+                Self::NotSent { service, reason: diagnosis.to_string(), tries, diagnosis: Some(diagnosis) }
             }
             CallErrorKind::TimedOut => {
-                Self::Unknown { service, why: UnknownReason::TimedOut { after: allowed }, tries }
+                Self::Unknown { service, reason: UnknownReason::TimedOut { after: allowed }, tries }
             }
-            CallErrorKind::Lost => Self::Unknown { service, why: UnknownReason::Lost, tries },
+            CallErrorKind::Lost => Self::Unknown { service, reason: UnknownReason::Lost, tries },
             // The caller's own deadline has passed, or is about to: it does not matter which end has noticed first.
-            CallErrorKind::Refused(why @ Refusal::Expired) => {
-                Self::NotSent { service, why: why.to_string(), tries, diagnosis: None }
+            CallErrorKind::Refused(reason @ Refusal::Expired) => {
+                Self::NotSent { service, reason: reason.to_string(), tries, diagnosis: None }
             }
             // A proxy knows no more of the program behind it than this.
             CallErrorKind::Refused(Refusal::Lost) => {
-                Self::Unknown { service, why: UnknownReason::Lost, tries }
+                Self::Unknown { service, reason: UnknownReason::Lost, tries }
             }
-            CallErrorKind::Refused(why) => Self::Refused { service, why, tries },
+            CallErrorKind::Refused(reason) => Self::Refused { service, reason, tries },
             // It was sent to no instance.
             CallErrorKind::Encode(error) => {
-                Self::NotSent { service, why: error.to_string(), tries: 0, diagnosis: None }
+                Self::NotSent { service, reason: error.to_string(), tries: 0, diagnosis: None }
             }
             CallErrorKind::Decode(error) => Self::BadReply { service, problem: error.to_string() },
         }

@@ -34,12 +34,12 @@ mod tests {
     #[test]
     fn a_main_that_returns_an_error_prints_its_sentence() {
         let service = "robot/arm".to_owned();
-        let error = CallError::Unknown { service, why: UnknownReason::Lost, tries: 1 };
+        let error = CallError::Unknown { service, reason: UnknownReason::Lost, tries: 1 };
         let sentence = "robot/arm: the connection was lost before the reply; it may have been handled";
         assert_eq!(format!("{error:?}"), sentence);
         assert_eq!(format!("{:?}", TrySendError::<[u8; 3]>::Impossible(error)), sentence);
         let service = "robot/arm".to_owned();
-        let error = CallError::Refused { service, why: Refusal::Draining, tries: 3 };
+        let error = CallError::Refused { service, reason: Refusal::Draining, tries: 3 };
         assert_eq!(error.to_string(), "robot/arm: it is closing (after 3 tries)");
         let returned: Box<dyn std::error::Error> =
             JoinError::from(InvalidName::Empty { kind: "mesh" }).into();

@@ -74,15 +74,15 @@ impl Closing {
     /// Begins to close an endpoint of `mesh`.
     pub(super) fn begin(mesh: &Mesh, departure: ClosingEndpoint) -> Self {
         departure.endpoint.mailbox.close();
-        let (tell, told) = oneshot::channel();
+        let (tx, rx) = oneshot::channel();
         // If the thread has ended, so has every endpoint.
         let _ = mesh.node.executor().spawn(move || async move {
             departure.endpoint.service.withdraw().await;
             drop(departure);
             // The future may have been dropped.
-            let _ = tell.send(());
+            let _ = tx.send(());
         });
-        Self(vec![told])
+        Self(vec![rx])
     }
 
     /// A future for several closings; `None` if there are none.
@@ -103,9 +103,9 @@ impl Future for Closing {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
-        while let Some(told) = self.0.last_mut() {
+        while let Some(rx) = self.0.last_mut() {
             // Closed, or the thread has ended.
-            let _ = ready!(Pin::new(told).poll(task));
+            let _ = ready!(Pin::new(rx).poll(task));
             self.0.pop();
         }
         Poll::Ready(())

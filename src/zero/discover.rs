@@ -39,7 +39,7 @@ const FIRST_LIST: Duration = Duration::from_millis(300);
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn discover(name: impl AsRef<str>, wait: impl Into<Wait>) -> Result<Address, ZeroError> {
-    let hint = |why: &ZeroError| tracing::warn!("still looking: {why}");
+    let hint = |reason: &ZeroError| tracing::warn!("still looking: {reason}");
     block_on(found(name.as_ref(), wait.into(), hint))
 }
 

@@ -141,7 +141,7 @@ impl ZeroError {
             | CallError::BadReply { service, .. } => *service = whom(name.as_deref(), address),
         }
         match error {
-            CallError::Unknown { why: UnknownReason::TimedOut { .. }, .. } => {
+            CallError::Unknown { reason: UnknownReason::TimedOut { .. }, .. } => {
                 Self::NoReply { address, service: name, waited }
             }
             CallError::BadReply { service, problem } => Self::Unexpected { from: service, problem },

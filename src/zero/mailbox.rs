@@ -122,10 +122,10 @@ impl Mailbox {
     }
 }
 
-pub(super) fn refuse(inbound: InboundMessage, why: Refusal) {
+pub(super) fn refuse(inbound: InboundMessage, reason: Refusal) {
     match inbound.reply {
-        Some(reply) => reply.refuse(why),
-        None => tracing::warn!(%why, "a message without a reply was dropped"),
+        Some(reply) => reply.refuse(reason),
+        None => tracing::warn!(%reason, "a message without a reply was dropped"),
     }
 }
 

@@ -201,8 +201,8 @@ fn next_message<M: DeserializeOwned>(
             Err(error) => {
                 let problem = error.to_string();
                 tracing::warn!(%address, %problem, "a message is not of the type that this program expects; its sender gets an error");
-                let why = Refusal::Undecodable { message: "message".to_owned(), problem };
-                mailbox::refuse(inbound, why);
+                let reason = Refusal::Undecodable { message: "message".to_owned(), problem };
+                mailbox::refuse(inbound, reason);
             }
         }
     }

@@ -108,13 +108,13 @@ impl Node {
         let config = self.mesh.node.config();
         let (interfaces, ports) = (config.interfaces.clone(), config.ports.clone().unwrap_or(DYNAMIC_PORTS));
         let taken = lock(&self.named).addresses();
-        let (tell, told) = oneshot::channel();
+        let (tx, rx) = oneshot::channel();
         let naming = self.mesh.node.executor().spawn(move || async move {
             // The caller waits for it.
-            let _ = tell.send(place.name(&interfaces, &ports, |address| taken.contains(&address)).await);
+            let _ = tx.send(place.name(&interfaces, &ports, |address| taken.contains(&address)).await);
         });
         naming.map_err(|_| ZeroError::Closed)?;
-        let address = block_on(told).map_err(|_| ZeroError::Closed)?;
+        let address = block_on(rx).map_err(|_| ZeroError::Closed)?;
         let address = Address::from(address.map_err(OfferError::from).map_err(AdvertiseError::from)?);
         let is_anywhere = at.is_none_or(|at| at.parse::<u16>().is_ok());
         let meant = if is_anywhere { address.port().to_string() } else { address.to_string() };

@@ -355,7 +355,7 @@ async fn a_network_that_is_down_for_longer_than_links_wait_ends_pending_calls_as
     until("it is executed", || rig.account.promises(|promises| promises.tally().executed) == 2).await;
     proxy.cut(Cut::Reset);
     let error = request.await.expect("no panic").expect_err("there is no reply");
-    assert!(matches!(error, CallError::Unknown { why: UnknownReason::Lost, .. }), "{error:?}");
+    assert!(matches!(error, CallError::Unknown { reason: UnknownReason::Lost, .. }), "{error:?}");
     rig.account.note(Record::Ended { sender: 0, number, outcome: Outcome::Unknown, took: begun.elapsed() });
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     proxy.all(Faults::default());

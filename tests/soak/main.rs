@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     let report = report::Report { length, seed, trouble: &trouble, samples: &samples, outcome };
     println!("{}", report.table());
     let failed = report.failed();
-    failed.iter().for_each(|why| println!("failed: {why}"));
+    failed.iter().for_each(|reason| println!("failed: {reason}"));
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -61,7 +61,7 @@ impl Watched {
         service.describe().await.expect("it describes itself");
         self.process.send_line(order);
         let ended = call.await.expect("it ran");
-        let told = matches!(ended, Err(CallError::Refused { why: Refusal::Draining, .. }));
+        let told = matches!(ended, Err(CallError::Refused { reason: Refusal::Draining, .. }));
         assert!(told, "{ended:?}");
         self.gone().await;
     }

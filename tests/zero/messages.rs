@@ -44,7 +44,7 @@ fn a_message_of_another_type_is_an_error_of_its_sender_and_the_next_is_served() 
     let wrong: Reply<Value> =
         zero::send_message_to(arm, Value::map([("Move", Value::map([("to", "far")]))]), PATIENCE);
     match wrong {
-        Err(ZeroError::Call(CallError::Refused { why: Refusal::Undecodable { problem, .. }, .. })) => {
+        Err(ZeroError::Call(CallError::Refused { reason: Refusal::Undecodable { problem, .. }, .. })) => {
             assert!(problem.contains("to") && problem.contains("far"), "{problem}");
         }
         other => panic!("{other:?}"),
@@ -79,7 +79,7 @@ fn waiting_again_without_a_reply_refuses_the_earlier_message() {
     for (number, sender) in [1, 2].into_iter().zip(senders) {
         match done(sender) {
             Ok(reply) => assert_eq!((reply, number), (second, second)),
-            Err(ZeroError::Call(CallError::Refused { why: Refusal::Unanswered, .. })) => {
+            Err(ZeroError::Call(CallError::Refused { reason: Refusal::Unanswered, .. })) => {
                 assert_eq!(number, first);
             }
             Err(other) => panic!("{other}"),
@@ -255,8 +255,10 @@ fn a_message_that_is_too_long_is_refused_and_the_next_is_served() {
     let long: Reply<Value> = zero::send_message_to(arm, "x".repeat(2 << 20), PATIENCE);
     assert!(matches!(long, Err(ZeroError::Call(CallError::NotSent { .. }))), "{long:?}");
     let long: Reply<Value> = zero::send_message_to(arm, "a long reply, please", PATIENCE);
-    let too_long =
-        matches!(long, Err(ZeroError::Call(CallError::Refused { why: Refusal::ReplyTooLarge { .. }, .. })));
+    let too_long = matches!(
+        long,
+        Err(ZeroError::Call(CallError::Refused { reason: Refusal::ReplyTooLarge { .. }, .. }))
+    );
     assert!(too_long, "{long:?}");
     assert_eq!(zero::send_message_to::<String>(arm, "a short one", PATIENCE).expect("a reply"), "short");
     done(server).expect("it served");

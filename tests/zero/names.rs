@@ -16,14 +16,16 @@ fn free_port() -> u16 {
 #[test]
 fn impossible_names_say_why() {
     joined();
-    for (name, why) in [("", "at least one"), ("a\nb", "control"), (&*"x".repeat(129), "129 bytes")] {
+    for (name, reason) in [("", "at least one"), ("a\nb", "control"), (&*"x".repeat(129), "129 bytes")] {
         let error = zero::advertise(name).expect_err("no name");
         assert!(
-            matches!(error, ZeroError::Advertise(AdvertiseError::Name(_))) && error.to_string().contains(why)
+            matches!(error, ZeroError::Advertise(AdvertiseError::Name(_)))
+                && error.to_string().contains(reason)
         );
         let error = zero::discover(name, 0).expect_err("no name");
         assert!(
-            matches!(error, ZeroError::Discover(DiscoverError::Name(_))) && error.to_string().contains(why)
+            matches!(error, ZeroError::Discover(DiscoverError::Name(_)))
+                && error.to_string().contains(reason)
         );
         assert!(!zero::unadvertise(name).expect("nobody has it"));
     }

@@ -85,7 +85,7 @@ impl Capability {
     /// Probes the capability. An error is the reason to skip the tests that need it.
     pub(crate) fn probe(self, sandbox: Sandbox, target: &Path) -> Result<(), Skip> {
         let venv = &venv(target);
-        let needs = |capability| missing_programs(capability).map_err(|why| self.skip(why));
+        let needs = |capability| missing_programs(capability).map_err(|reason| self.skip(reason));
         match self {
             Self::Nextest => {
                 let version = read(Command::new(env!("CARGO")).args(["nextest", "--version"]));
@@ -95,10 +95,10 @@ impl Capability {
             }
             Self::Fuzzing => {
                 needs(Self::Fuzzing)?;
-                hostile::unavailable_reason().map_or(Ok(()), |why| Err(self.skip(why)))
+                hostile::unavailable_reason().map_or(Ok(()), |reason| Err(self.skip(reason)))
             }
             Self::Cross => {
-                cross::unavailable_reason().map_or(Ok(()), |why| Err(self.skip(why)))?;
+                cross::unavailable_reason().map_or(Ok(()), |reason| Err(self.skip(reason)))?;
                 needs(Self::Cross)?;
                 let is_there = Toolchain::below(target).exists();
                 let packages = toolchain::PACKAGES.join(" and ");
@@ -111,11 +111,11 @@ impl Capability {
                 read(&mut sandbox.shell(NETNS_PROBE)).map(drop).map_err(|failure| self.skip(failure.0))
             }
             Self::Avahi => {
-                Self::Netns.probe(sandbox, target).map_err(|skip| self.skip(skip.why))?;
+                Self::Netns.probe(sandbox, target).map_err(|skip| self.skip(skip.reason))?;
                 needs(Self::Avahi)
             }
             Self::Zeroconf => {
-                Self::Netns.probe(sandbox, target).map_err(|skip| self.skip(skip.why))?;
+                Self::Netns.probe(sandbox, target).map_err(|skip| self.skip(skip.reason))?;
                 let import = read(Command::new(python_in(venv)).args(["-c", "import zeroconf"]));
                 import.map(drop).map_err(|failure| self.skip(failure.0))
             }
@@ -132,14 +132,14 @@ impl Capability {
         }
     }
 
-    fn skip(self, why: String) -> Skip {
+    fn skip(self, reason: String) -> Skip {
         let what = match self {
             Self::Nextest => "cargo-nextest".to_owned(),
             Self::Wheel => "the Python wheel and its tests".to_owned(),
             Self::Cross => "other systems: cross compilers, Wine and QEMU".to_owned(),
             _ => format!("tests that need {}", self.name()),
         };
-        Skip { what, why }
+        Skip { what, reason }
     }
 }
 

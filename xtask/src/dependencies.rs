@@ -56,8 +56,8 @@ fn of_package(metadata: &Metadata, package: &Package) -> Vec<String> {
             found.push(format!("{called} is licensed under {licence}, which is not on the list"))
         }
     }
-    if let Some((_, why)) = BANNED.iter().find(|(name, _)| *name == package.name) {
-        found.push(format!("{called} is banned: {why}"));
+    if let Some((_, reason)) = BANNED.iter().find(|(name, _)| *name == package.name) {
+        found.push(format!("{called} is banned: {reason}"));
     }
     found
 }

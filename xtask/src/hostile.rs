@@ -131,9 +131,12 @@ impl Fuzzer {
         command.env("MESHZERO_FUZZ_SEEDS", &self.seeds);
         // Without the sanitizer for leaks, which needs more rights than a container has.
         command.env("ASAN_OPTIONS", "detect_leaks=0");
-        run(command.stderr(output), time + PATIENCE).map_err(|Failure(why)| {
+        run(command.stderr(output), time + PATIENCE).map_err(|Failure(reason)| {
             let again = "the failing input is at";
-            Failure(format!("{why}; {again} {}: to reproduce, run cargo xtask fuzz {name}", broken.display()))
+            Failure(format!(
+                "{reason}; {again} {}: to reproduce, run cargo xtask fuzz {name}",
+                broken.display()
+            ))
         })
     }
 }

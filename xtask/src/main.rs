@@ -114,7 +114,7 @@ fn other_systems() -> Outcome {
     skipped.into_iter().for_each(|skip| report.skip(skip));
     let sandbox = Sandbox::find();
     let possible = Capability::Cross.probe(sandbox, &found.target);
-    possible.map_err(|Skip { what, why }| Failure(format!("{what}: {why}")))?;
+    possible.map_err(|Skip { what, reason }| Failure(format!("{what}: {reason}")))?;
     let outcome = cross::build_native(&mut report).and_then(|()| cross::all(&mut report, &found, sandbox));
     println!("{}", report.summary());
     outcome
@@ -148,7 +148,7 @@ fn tools() -> Outcome<(Metadata, PathBuf)> {
     let found = Metadata::load()?;
     let venv = capability::venv(&found.target);
     match setup::install(&venv).first() {
-        Some(skip) => Err(Failure(format!("{}: {}", skip.what, skip.why))),
+        Some(skip) => Err(Failure(format!("{}: {}", skip.what, skip.reason))),
         None => Ok((found, capability::python_in(&venv))),
     }
 }

@@ -78,7 +78,7 @@ pub(crate) struct Wording {
     /// Files or folders below it that may use the words.
     pub(crate) except: &'static [&'static str],
     pub(crate) words: &'static [&'static str],
-    pub(crate) why: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 /// The rules of the floors that manifests cannot express, because the standard library needs no dependency.
@@ -97,19 +97,19 @@ pub(crate) const WORDINGS: &[Wording] = &[
             "std::process",
             "std::thread",
         ],
-        why: "the protocol has no clock, no sockets and no threads: they belong to its caller",
+        reason: "the protocol has no clock, no sockets and no threads: they belong to its caller",
     },
     Wording {
         folder: "actors/src",
         except: &["actors/src/discovery/mdns.rs", "actors/src/discovery/mdns/"],
         words: &["mdns_sd"],
-        why: "only the mdns module may use the mDNS library",
+        reason: "only the mdns module may use the mDNS library",
     },
     Wording {
         folder: "src",
         except: &[],
         words: &["mdns_sd", "socket2", "TcpListener", "TcpStream", "UdpSocket"],
-        why: "sockets belong to meshzero-actors",
+        reason: "sockets belong to meshzero-actors",
     },
 ];
 

@@ -52,7 +52,7 @@ pub(crate) fn test(report: &mut Report, metadata: &Metadata, tools: &Path, sandb
     if !missing.is_empty() {
         report.skip(Skip {
             what: format!("the wheel under Python {}", missing.join(", ")),
-            why: "no such interpreter is in PATH or among the versions of pyenv".to_owned(),
+            reason: "no such interpreter is in PATH or among the versions of pyenv".to_owned(),
         });
     }
     if found.is_empty() { Err(Failure("no supported version of Python starts here".into())) } else { Ok(()) }

@@ -17,7 +17,7 @@ pub(crate) struct Skip {
     /// The name of the skipped part.
     pub(crate) what: String,
     /// The reason, and what would change it.
-    pub(crate) why: String,
+    pub(crate) reason: String,
 }
 
 impl Report {
@@ -35,7 +35,7 @@ impl Report {
 
     /// Records a skipped part.
     pub(crate) fn skip(&mut self, skip: Skip) {
-        println!("skipped: {}: {}", skip.what, skip.why);
+        println!("skipped: {}: {}", skip.what, skip.reason);
         self.skipped.push(skip);
     }
 
@@ -48,8 +48,8 @@ impl Report {
         if self.skipped.is_empty() {
             text += "nothing was skipped\n";
         }
-        for Skip { what, why } in &self.skipped {
-            text += &format!("skipped: {what}: {why}\n");
+        for Skip { what, reason } in &self.skipped {
+            text += &format!("skipped: {what}: {reason}\n");
         }
         text
     }
@@ -66,7 +66,7 @@ mod tests {
         report.step("first", || Ok(())).expect("it does nothing");
         report.step("second", || Err::<(), _>(Failure("broken".into()))).expect_err("it fails");
         assert!(report.summary().contains("nothing was skipped"));
-        report.skip(Skip { what: "avahi".into(), why: "it is not installed".into() });
+        report.skip(Skip { what: "avahi".into(), reason: "it is not installed".into() });
         let summary = report.summary();
         assert!(summary.contains("first") && summary.contains("second"), "{summary}");
         assert!(summary.contains("skipped: avahi: it is not installed"), "{summary}");

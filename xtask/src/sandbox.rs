@@ -32,7 +32,7 @@ impl Sandbox {
     pub(crate) fn weakness(self) -> Option<Skip> {
         (self == Self::Loopback).then(|| Skip {
             what: "a private network namespace for the tests".into(),
-            why: "the system does not allow one (it needs Linux, and root or user namespaces); MESHZERO_INTERFACES=lo \
+            reason: "the system does not allow one (it needs Linux, and root or user namespaces); MESHZERO_INTERFACES=lo \
                   asks them to stay on loopback"
                 .into(),
         })

@@ -38,7 +38,7 @@ pub(crate) fn install(venv: &Path) -> Vec<Skip> {
     let listed = [PACKAGES, WITHOUT_DEPENDENCIES].concat().join(" ");
     let result = install_from_pypi(venv);
     skipped.extend(
-        result.err().map(|Failure(why)| Skip { what: format!("installing {listed} from PyPI"), why }),
+        result.err().map(|Failure(reason)| Skip { what: format!("installing {listed} from PyPI"), reason }),
     );
     skipped
 }
@@ -58,9 +58,9 @@ pub(crate) fn install_for_cross(target: &Path) -> Vec<Skip> {
     }
     let mut skipped: Vec<Skip> = install_missing(&packages).into_iter().collect();
     let obtained = updated.and_then(|()| toolchain.obtain());
-    skipped.extend(obtained.err().map(|Failure(why)| {
+    skipped.extend(obtained.err().map(|Failure(reason)| {
         let listed = toolchain::PACKAGES.join(" ");
-        Skip { what: format!("unpacking {listed}"), why }
+        Skip { what: format!("unpacking {listed}"), reason }
     }));
     skipped
 }
@@ -75,7 +75,7 @@ fn install_missing(packages: &[&str]) -> Option<Skip> {
     } else {
         Err(Failure(format!("needs root on Debian or a derivative: apt-get install {listed}")))
     };
-    result.err().map(|Failure(why)| Skip { what: format!("installing {listed}"), why })
+    result.err().map(|Failure(reason)| Skip { what: format!("installing {listed}"), reason })
 }
 
 /// Returns whether packages can be installed here at all.

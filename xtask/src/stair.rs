@@ -19,11 +19,11 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     for member in metadata.members() {
         found.extend(upward(metadata, member));
     }
-    for (name, foreign, why) in FOREIGN {
+    for (name, foreign, reason) in FOREIGN {
         for member in metadata.members().filter(|member| member.name == *name) {
             let shipped = metadata.shipped_with(member);
             let wrong = shipped.iter().filter(|package| foreign.contains(&package.name.as_str()));
-            found.extend(wrong.map(|package| format!("{name} depends on {}: {why}", package.name)));
+            found.extend(wrong.map(|package| format!("{name} depends on {}: {reason}", package.name)));
         }
     }
     found
@@ -79,7 +79,7 @@ fn foreign_in(file: &SourceFile, wording: &Wording) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in file.shipped_lines() {
         for word in wording.words.iter().filter(|word| line.contains(**word)) {
-            found.push(format!("{}:{number} contains {word}: {}", file.path, wording.why));
+            found.push(format!("{}:{number} contains {word}: {}", file.path, wording.reason));
         }
     }
     found

@@ -123,8 +123,8 @@ fn prepare(report: &mut Report, scope: Scope, metadata: &Metadata) -> Outcome<Sc
         // A CI server must not quietly test less than it could.
         let must_succeed = env::var_os("CI").is_some() && setup::has_rights();
         let failed = skipped.first().filter(|_| must_succeed);
-        if let Some(Skip { what, why }) = failed {
-            return Err(Failure(format!("{what}: {why}")));
+        if let Some(Skip { what, reason }) = failed {
+            return Err(Failure(format!("{what}: {reason}")));
         }
         skipped.into_iter().for_each(|skip| report.skip(skip));
     }
@@ -189,8 +189,8 @@ impl Scene {
     fn collect_skips(&self, report: &mut Report) -> Outcome {
         let text = fs::read_to_string(&self.skips)
             .map_err(|error| Failure(format!("cannot read {}: {error}", self.skips.display())))?;
-        for (what, why) in text.lines().filter_map(|line| line.split_once(": ")) {
-            report.skip(Skip { what: what.to_owned(), why: why.to_owned() });
+        for (what, reason) in text.lines().filter_map(|line| line.split_once(": ")) {
+            report.skip(Skip { what: what.to_owned(), reason: reason.to_owned() });
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ pub(crate) async fn call<M: NetMessage>(
     message: M,
     before: Option<(InstanceId, CallErrorKind)>,
 ) -> Result<(M::Result, InstanceId), CallFailure> {
-    let mut alarm = caller.context.timers.sleep_until(order.deadline);
+    let mut timer = caller.context.timers.sleep_until(order.deadline);
     let mut tries = RetryState::new(caller, order.deadline, order.idempotency);
     let mut message = message;
     let turn = match before {
@@ -77,18 +77,18 @@ pub(crate) async fn call<M: NetMessage>(
             tries.next_attempt(instance, fault).await?;
             None
         }
-        None => tries.turn(&mut alarm).await?,
+        None => tries.turn(&mut timer).await?,
     };
     let mut pending = PendingCall { turn, set_out: &order.set_out };
     loop {
-        let Pick { member, probe } = tries.instance(&mut alarm).await?;
+        let Pick { member, probe } = tries.instance(&mut timer).await?;
         let instance = member.instance().id;
         let tried = match member {
             Member::Local(service, _) => {
-                call_local(&caller.context, &service, &order, message, (&mut alarm, &mut pending)).await
+                call_local(&caller.context, &service, &order, message, (&mut timer, &mut pending)).await
             }
             Member::Remote(link, _) => {
-                call_remote(&caller.context, &link, &order, message, (&mut alarm, &mut pending)).await
+                call_remote(&caller.context, &link, &order, message, (&mut timer, &mut pending)).await
             }
         };
         // The order no longer matters once the message is tried again.
@@ -126,7 +126,7 @@ async fn call_remote<M: NetMessage>(
     link: &Arc<Link>,
     order: &CallOptions<'_>,
     message: M,
-    (alarm, pending): (&mut Sleep, &mut PendingCall<'_>),
+    (timer, pending): (&mut Sleep, &mut PendingCall<'_>),
 ) -> AttemptResult<M> {
     let caller = waker().await;
     let deadline = order.deadline;
@@ -138,7 +138,7 @@ async fn call_remote<M: NetMessage>(
             biased;
             room = line::until_room(&mut pending.turn, link.room()) => room,
             () = blocking::detect_blocking(&context.executor) => None,
-            () = alarm => return Err(CallErrorKind::NotSent("the connection had no room in time".into()).into()),
+            () = timer => return Err(CallErrorKind::NotSent("the connection had no room in time".into()).into()),
         };
         set_out = match room {
             Some(turn) => link.call(turn, outward(&message), &caller),
@@ -199,15 +199,15 @@ async fn call_local<M: NetMessage>(
     service: &Arc<Service>,
     order: &CallOptions<'_>,
     message: M,
-    (alarm, pending): (&mut Sleep, &mut PendingCall<'_>),
+    (timer, pending): (&mut Sleep, &mut PendingCall<'_>),
 ) -> AttemptResult<M> {
     let turn = match service.try_acquire() {
-        Some(place) => Some(place.into()),
+        Some(permit) => Some(permit.into()),
         None => tokio::select! {
             biased;
             turn = line::until_room(&mut pending.turn, service.acquire_in_turn()) => turn,
             () = blocking::detect_blocking(&service.executor) => None,
-            () = &mut *alarm => return Err(CallErrorKind::NotSent("the service was busy until the deadline".into()).into()),
+            () = &mut *timer => return Err(CallErrorKind::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
     let Some(turn) = turn.filter(|_| !context.shutdown.is_triggered()) else {
@@ -218,51 +218,51 @@ async fn call_local<M: NetMessage>(
     // or not.
     let (permit, in_turn) = turn.divide();
     let reply = match service.types.local_entry::<M>(order.name) {
-        Some(LocalEntry::Inbox(inlet)) => {
-            let (tell, told) = oneshot::channel();
-            let entering = LocalEnvelope { reply: Some(tell), permit };
-            let ticket = enter(inlet.as_ref(), message, entering, order.trace.as_ref());
+        Some(LocalEntry::Inbox(inbox)) => {
+            let (tx, rx) = oneshot::channel();
+            let envelope = LocalEnvelope { reply: Some(tx), permit };
+            let ticket = enter(inbox.as_ref(), message, envelope, order.trace.as_ref());
             drop(in_turn);
             pending.mark_sent();
-            let mut entered = QueuedMessage::new(inlet.as_ref(), ticket);
+            let mut entered = QueuedMessage::new(inbox.as_ref(), ticket);
             tokio::select! {
                 biased;
-                reply = told => {
+                reply = rx => {
                     entered.disarm();
-                    reply.map_err(|_| unanswered(context, service, inlet.as_ref(), ticket))
+                    reply.map_err(|_| unanswered(context, service, inbox.as_ref(), ticket))
                 }
-                () = alarm => Err(past_deadline(service, entered)),
+                () = timer => Err(past_deadline(service, entered)),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
             }
         }
         Some(LocalEntry::Mailbox(mailbox)) => {
-            let (tell, told) = oneshot::channel();
-            mailbox.enter(message, LocalEnvelope { reply: Some(tell), permit }, &service.executor);
+            let (tx, rx) = oneshot::channel();
+            mailbox.enter(message, LocalEnvelope { reply: Some(tx), permit }, &service.executor);
             drop(in_turn);
             pending.mark_sent();
             tokio::select! {
                 biased;
-                reply = told => reply.map_err(|_| dropped(context, service)),
-                () = alarm => Err(CallErrorKind::TimedOut),
+                reply = rx => reply.map_err(|_| dropped(context, service)),
+                () = timer => Err(CallErrorKind::TimedOut),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
             }
         }
         None => {
-            let (tell, told) = oneshot::channel();
-            let reply = ReplyTo::local(tell, context.limits().message_bytes);
+            let (tx, rx) = oneshot::channel();
+            let reply = ReplyTo::local(tx, context.limits().message_bytes);
             let wanted = ExpectedReply { reply, deadline: order.deadline };
             enter_encoded(service, order.name, &message, order.trace, Some(wanted), permit)?;
             drop(in_turn);
             pending.mark_sent();
             let reply = tokio::select! {
                 biased;
-                outcome = told => match outcome {
+                outcome = rx => match outcome {
                     Ok(outcome) => decode::<M>(outcome, &context.decode_limits),
                     Err(_) => Err(dropped(context, service)),
                 },
-                () = alarm => Err(CallErrorKind::TimedOut),
+                () = timer => Err(CallErrorKind::TimedOut),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
             };
@@ -275,14 +275,14 @@ async fn call_local<M: NetMessage>(
 /// Puts a message into the inbox of an actor of this process.
 #[inline(always)]
 pub(crate) fn enter<M: NetMessage>(
-    inlet: &dyn LocalInbox<M>,
+    inbox: &dyn LocalInbox<M>,
     message: M,
-    entering: LocalEnvelope<M>,
+    envelope: LocalEnvelope<M>,
     trace: Option<&TraceContext>,
 ) -> JobId {
     match trace {
-        None => inlet.enter(message, entering),
-        Some(trace) => inlet.enter_traced(message, entering, *trace),
+        None => inbox.enter(message, envelope),
+        Some(trace) => inbox.enter_traced(message, envelope, *trace),
     }
 }
 
@@ -303,10 +303,10 @@ pub(crate) fn past_deadline<M: NetMessage>(
 pub(crate) fn unanswered<M: NetMessage>(
     context: &NodeContext,
     service: &Service,
-    inlet: &dyn LocalInbox<M>,
+    inbox: &dyn LocalInbox<M>,
     ticket: JobId,
 ) -> CallErrorKind {
-    match inlet.was_rejected(ticket) {
+    match inbox.was_rejected(ticket) {
         true => CallErrorKind::Refused(Refusal::Draining),
         false => dropped(context, service),
     }

@@ -60,12 +60,12 @@ enum CallState<R> {
     },
     /// In the inbox of an actor of this process, or with its handler.
     Local {
-        told: oneshot::Receiver<R>,
+        reply: oneshot::Receiver<R>,
         /// The service, because a closing service is found nowhere else.
         service: Arc<Service>,
         ticket: JobId,
         /// Set when the reply does not come at once.
-        alarm: Option<Sleep>,
+        timer: Option<Sleep>,
     },
     Waiting(Offload<CallOutcome<R>>),
     /// Ended, with the instance that replied, if one did.
@@ -161,15 +161,15 @@ impl<M: NetMessage> OutgoingCall<M> {
                 false
             }
             Some(Member::Local(service, _)) => {
-                if let Some(LocalEntry::Inbox(inlet)) = service.types.local_entry::<M>(name)
+                if let Some(LocalEntry::Inbox(inbox)) = service.types.local_entry::<M>(name)
                     && let Some(permit) = service.try_acquire()
                     && let Some(message) = message.take()
                 {
-                    let (tell, told) = oneshot::channel();
+                    let (tx, reply) = oneshot::channel();
                     let trace = span.context();
-                    let entering = LocalEnvelope { reply: Some(tell), permit };
-                    let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
-                    *state = CallState::Local { told, service: Arc::clone(service), ticket, alarm: None };
+                    let envelope = LocalEnvelope { reply: Some(tx), permit };
+                    let ticket = attempt::enter(inbox.as_ref(), message, envelope, trace);
+                    *state = CallState::Local { reply, service: Arc::clone(service), ticket, timer: None };
                     // The handler runs before this future is polled again, which often is all the time it takes.
                     task.waker().wake_by_ref();
                     return true;
@@ -186,12 +186,12 @@ impl<M: NetMessage> OutgoingCall<M> {
         if let Some(message) = self.message.take() {
             let (caller, name, idempotency) = (Arc::clone(&self.caller), self.name.clone(), self.idempotency);
             let (trace, set_out) = (self.span.context().copied(), SentFlag::default());
-            let (home, told) = (&self.caller.context.executor, set_out.clone());
+            let (executor, sent) = (&self.caller.context.executor, set_out.clone());
             let call = Box::pin(async move {
-                let order = CallOptions { name: name.as_ref(), deadline, idempotency, trace, set_out: told };
+                let order = CallOptions { name: name.as_ref(), deadline, idempotency, trace, set_out: sent };
                 attempt::call(&caller, order, message, before).await
             });
-            self.state = CallState::Waiting(Offload::new(call, home, set_out));
+            self.state = CallState::Waiting(Offload::new(call, executor, set_out));
         }
     }
 
@@ -233,30 +233,30 @@ impl<M: NetMessage> OutgoingCall<M> {
     /// Returns the fault of a call to an actor of this process that will not be answered any more.
     #[cold]
     fn unanswered(&self, service: &Service, ticket: JobId) -> CallErrorKind {
-        self.inbox(service).map_or(CallErrorKind::Lost, |inlet| {
-            attempt::unanswered(&self.caller.context, service, inlet, ticket)
+        self.inbox(service).map_or(CallErrorKind::Lost, |inbox| {
+            attempt::unanswered(&self.caller.context, service, inbox, ticket)
         })
     }
 
     /// Takes the message out of the inbox, if it still waits there, which frees its permit.
     #[cold]
     fn withdraw(&self, service: &Service, ticket: JobId) {
-        if let Some(inlet) = self.inbox(service) {
-            inlet.withdraw(ticket);
+        if let Some(inbox) = self.inbox(service) {
+            inbox.withdraw(ticket);
         }
     }
 
     /// Ends a call to an actor of this process whose deadline has passed.
     #[cold]
     fn expire(&self, service: &Service, ticket: JobId) -> CallErrorKind {
-        let entered = self.inbox(service).map(|inlet| QueuedMessage::new(inlet, ticket));
+        let entered = self.inbox(service).map(|inbox| QueuedMessage::new(inbox, ticket));
         entered.map_or(CallErrorKind::TimedOut, |entered| attempt::past_deadline(service, entered))
     }
 
     /// The inbox that the message went into.
     fn inbox<'a>(&self, service: &'a Service) -> Option<&'a dyn LocalInbox<M>> {
         match service.types.local_entry::<M>(self.name.as_ref()) {
-            Some(LocalEntry::Inbox(inlet)) => Some(inlet.as_ref()),
+            Some(LocalEntry::Inbox(inbox)) => Some(inbox.as_ref()),
             // The message went through an inbox, and local entries never change.
             Some(LocalEntry::Mailbox(_)) | None => None,
         }
@@ -321,7 +321,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                         },
                     }
                 }
-                CallState::Local { told, alarm, service, ticket } => match Pin::new(told).poll(task) {
+                CallState::Local { reply, timer, service, ticket } => match Pin::new(reply).poll(task) {
                     Poll::Ready(Ok(reply)) => {
                         let instance = service.identity.instance;
                         self.caller.route.record_success(instance);
@@ -340,10 +340,10 @@ impl<M: NetMessage> OutgoingCall<M> {
                         Err(CallErrorKind::Lost)
                     }
                     Poll::Pending => {
-                        let alarms = &self.caller.context.timers;
-                        let alarm =
-                            alarm.get_or_insert_with(|| alarms.sleep_until(deadline_in(self.timeout)));
-                        ready!(Pin::new(alarm).poll(task));
+                        let timers = &self.caller.context.timers;
+                        let timer =
+                            timer.get_or_insert_with(|| timers.sleep_until(deadline_in(self.timeout)));
+                        ready!(Pin::new(timer).poll(task));
                         let (service, ticket) = (Arc::clone(service), *ticket);
                         self.caller.route.failed(service.identity.instance);
                         self.attempts = 1;

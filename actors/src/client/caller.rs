@@ -29,8 +29,8 @@ pub struct Caller {
 
 impl Caller {
     /// Waits for an instance to call, until the timer fires.
-    pub(crate) async fn instance(&self, alarm: &mut Sleep) -> Result<Member, CallErrorKind> {
-        match self.until(alarm, self.route.ready()).await {
+    pub(crate) async fn instance(&self, timer: &mut Sleep) -> Result<Member, CallErrorKind> {
+        match self.until(timer, self.route.ready()).await {
             Ok(member) => Ok(member),
             Err(fault) => Err(self.explain(fault).await),
         }
@@ -48,14 +48,14 @@ impl Caller {
     /// Waits for the output of `ready`, until the timer fires.
     pub(crate) async fn until<T>(
         &self,
-        alarm: &mut Sleep,
+        timer: &mut Sleep,
         ready: impl Future<Output = T>,
     ) -> Result<T, CallErrorKind> {
         let Self { context, membership, route } = self;
         tokio::select! {
             biased;
             ready = ready => Ok(ready),
-            () = alarm => {
+            () = timer => {
                 let trouble = route.last_error().map(|trouble| format!(": {trouble}")).unwrap_or_default();
                 Err(CallErrorKind::NotSent(format!("no instance of it is connected{trouble}")))
             }

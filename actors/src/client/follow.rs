@@ -134,13 +134,13 @@ mod tests {
     /// Runs rounds that end in `next`, and returns the pauses between them.
     async fn pauses(next: Vec<Next>) -> Vec<Duration> {
         let (_task, listed) = watch::channel(Some(instance(1)));
-        let (mut begun, mut rounds) = (Vec::new(), next.into_iter());
+        let (mut started, mut rounds) = (Vec::new(), next.into_iter());
         follow(listed, async |_, _: &InstanceUpdates| {
-            begun.push(Instant::now());
+            started.push(Instant::now());
             rounds.next().unwrap_or(Next::Stop)
         })
         .await;
-        begun.windows(2).map(|pair| pair[1] - pair[0]).collect()
+        started.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -158,11 +158,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_instance_has_one_task_which_receives_updates_until_it_is_not_listed() {
-        let (begun, mut rounds) = mpsc::unbounded_channel();
+        let (started, mut rounds) = mpsc::unbounded_channel();
         let start = |listed| {
-            let begun = begun.clone();
+            let started = started.clone();
             tokio::task::spawn_local(follow(listed, async move |instance: Instance, _: &InstanceUpdates| {
-                begun.send(instance.addresses[0].port()).expect("the test listens");
+                started.send(instance.addresses[0].port()).expect("the test listens");
                 Next::Later
             }));
         };

@@ -63,8 +63,8 @@ enum Answerer {
 }
 
 async fn ask(caller: &Caller, deadline: Option<Instant>, question: Query) -> Result<Answerer, CallErrorKind> {
-    let mut alarm = caller.context.timers.sleep_until(deadline);
-    let member = caller.instance(&mut alarm).await?;
+    let mut timer = caller.context.timers.sleep_until(deadline);
+    let member = caller.instance(&mut timer).await?;
     let link = match member {
         Member::Local(service, _) => return Ok(Answerer::Here(service)),
         Member::Remote(link, _) => link,

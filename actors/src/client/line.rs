@@ -58,10 +58,10 @@ impl FairQueue {
 
     fn join(&self) -> QueueTurn<'_> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        let mut places = self.lock();
-        let number = places.next;
-        places.next += 1;
-        places.all.push_back(QueuePosition { number, waker: None });
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.all.push_back(QueuePosition { number, waker: None });
         QueueTurn { queue: self, number }
     }
 
@@ -83,18 +83,18 @@ pub(crate) async fn until_room<T>(turn: &mut Option<QueueTurn<'_>>, room: impl F
 
 impl QueueState {
     fn find(&self, number: u64) -> Option<usize> {
-        self.all.binary_search_by_key(&number, |place| place.number).ok()
+        self.all.binary_search_by_key(&number, |position| position.number).ok()
     }
 }
 
 impl QueueTurn<'_> {
     fn poll(&self, task: &Context<'_>) -> Poll<()> {
-        let mut places = self.queue.lock();
-        match places.find(self.number) {
+        let mut state = self.queue.lock();
+        match state.find(self.number) {
             Some(0) | None => Poll::Ready(()),
             Some(at) => {
-                let before = places.all[at].waker.replace(task.waker().clone());
-                drop(places);
+                let before = state.all[at].waker.replace(task.waker().clone());
+                drop(state);
                 // Not under the lock: dropping a waker may drop a task, and with that another turn.
                 drop(before);
                 Poll::Pending
@@ -108,16 +108,16 @@ impl Drop for QueueTurn<'_> {
     /// tasks on the thread: else a caller that is answered and calls again would join the queue before its end, and it
     /// would never be empty.
     fn drop(&mut self) {
-        let mut places = self.queue.lock();
-        let gone = places.find(self.number).and_then(|at| Some((at, places.all.remove(at)?)));
-        let is_next_asleep = places.all.front().is_some_and(|next| next.waker.is_some());
+        let mut state = self.queue.lock();
+        let gone = state.find(self.number).and_then(|at| Some((at, state.all.remove(at)?)));
+        let is_next_asleep = state.all.front().is_some_and(|next| next.waker.is_some());
         let woken: Vec<_> = match gone {
             Some((0, _)) if is_next_asleep => {
-                places.all.iter_mut().filter_map(|place| place.waker.take()).collect()
+                state.all.iter_mut().filter_map(|position| position.waker.take()).collect()
             }
             _ => Vec::new(),
         };
-        drop(places);
+        drop(state);
         self.queue.waiting.fetch_sub(1, Ordering::AcqRel);
         waking::wake_all(woken);
     }

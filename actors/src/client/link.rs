@@ -45,7 +45,7 @@ pub struct Link {
     pub welcome: Welcome,
     /// The message types that the endpoint handles.
     pub catalogue: Catalogue,
-    outbox: SendQueue,
+    send_queue: SendQueue,
     /// The address of the endpoint that the link is connected to at the moment.
     address: Mutex<SocketAddr>,
     is_attached: AtomicBool,
@@ -77,20 +77,20 @@ pub(crate) enum LinkError {
 
 impl Link {
     /// Opens a link over a connection that has completed the handshake, and runs it in a task of its own on this
-    /// thread. When the connection is lost, the link continues over one from `redial`.
+    /// thread. When the connection is lost, the link continues over one from `reconnector`.
     ///
     /// # Errors
     /// [`LinkError`].
     pub(crate) async fn open(
         dialled: Handshaken,
-        redial: Reconnector,
-        carrying: &LinkConfig,
+        reconnector: Reconnector,
+        link_config: &LinkConfig,
     ) -> Result<Arc<Self>, LinkError> {
-        let limits = &carrying.limits;
+        let limits = &link_config.limits;
         let Handshaken { connection, welcome, address, round_trip } = dialled;
         connection.keep_alive(limits.keep_alive);
         let Connection { reader, writer } = connection;
-        let mut incoming = FrameReader::new(reader, limits.message_bytes, carrying);
+        let mut incoming = FrameReader::new(reader, limits.message_bytes, link_config);
         let catalogue = match incoming.next().await? {
             Some(Frame { header: Header { kind: FrameKind::Catalogue, .. }, payload }) => {
                 Catalogue::from_bytes(&payload).map_err(LinkError::NoCatalogue)?
@@ -104,7 +104,7 @@ impl Link {
             max_bytes: limits.message_bytes.min(welcome.message_bytes as usize),
             welcome,
             catalogue,
-            outbox: carrying.send_queue(writer),
+            send_queue: link_config.send_queue(writer),
             address: Mutex::new(address),
             is_attached: AtomicBool::new(true),
             calls: Mutex::new(InFlight::new(limits.requests_in_flight)),
@@ -116,8 +116,8 @@ impl Link {
             closing: AtomicBool::new(false),
             ended: ShutdownSignal::default(),
         });
-        let watchdog = Watchdog::new(incoming.progress(), round_trip, carrying);
-        actix::spawn(LinkTask::new(Arc::clone(&link), incoming, redial, watchdog).run());
+        let watchdog = Watchdog::new(incoming.progress(), round_trip, link_config);
+        actix::spawn(LinkTask::new(Arc::clone(&link), incoming, reconnector, watchdog).run());
         Ok(link)
     }
 
@@ -150,7 +150,7 @@ impl Link {
         let calls = self.lock();
         let unread = self.unread().bytes() as u64;
         drop(calls);
-        let link = link_stats(&self.outbox, self.welcome.node, self.address(), LinkPurpose::Requests);
+        let link = link_stats(&self.send_queue, self.welcome.node, self.address(), LinkPurpose::Requests);
         LinkStats { unread, ..link }
     }
 
@@ -168,7 +168,7 @@ impl Link {
     pub(crate) fn close(&self) {
         // First, so that a caller who finds the connection closed does not pick this link again.
         self.closing.store(true, Ordering::Release);
-        self.outbox.close();
+        self.send_queue.close();
         self.slot_freed.notify_waiters();
     }
 
@@ -181,7 +181,7 @@ impl Link {
                 () = clock::sleep_until(next) => {
                     let mut expired = Vec::new();
                     self.lock().expire(clock::now(), |id, waiting, request| {
-                        let is_withdrawn = self.outbox.withdraw(request);
+                        let is_withdrawn = self.send_queue.withdraw(request);
                         let ended = || if is_withdrawn { CallEnd::Withdrawn } else { CallEnd::TimedOut };
                         expired.extend(waiting.end(ended).map(|caller| ((!is_withdrawn).then_some(id), caller)));
                     });
@@ -199,7 +199,7 @@ impl Link {
 
     fn cancel(&self, id: CallId) {
         // A link that has ended has no peer to notify.
-        let _ = self.outbox.push::<Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
+        let _ = self.send_queue.push::<Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
             frame::write(out, Header::new(FrameKind::Cancel, id.to_wire()), b"");
             Ok(())
         });
@@ -209,13 +209,13 @@ impl Link {
         self.close();
         let mut callers = Vec::new();
         // Under the lock no call is half opened, and afterwards none opens.
-        self.lock().end_all(self.outbox.handed_to_kernel(), |waiting, fate| {
+        self.lock().end_all(self.send_queue.handed_to_kernel(), |waiting, fate| {
             callers.extend(waiting.end(|| CallEnd::Lost(fate)));
         });
         self.ended.trigger();
         waking::wake_all(callers);
         // A caller that still holds the link does not hold its connection.
-        self.outbox.detach();
+        self.send_queue.detach();
     }
 
     /// Makes room for one call at the limit, if one of the open calls has ended and its caller has not read the result:

@@ -49,12 +49,12 @@ enum OffloadState<T> {
     Owned {
         future: BoxFuture<T>,
         /// The thread that it may move to.
-        home: Option<Executor>,
+        executor: Option<Executor>,
     },
     Moved {
         slot: Arc<SharedFuture<T>>,
-        told: oneshot::Receiver<FutureResult<T>>,
-        home: Executor,
+        rx: oneshot::Receiver<FutureResult<T>>,
+        executor: Executor,
     },
     Ended,
 }
@@ -123,9 +123,9 @@ fn poll<T>(mut shared: MutexGuard<'_, SharedState<T>>, task: &mut Context<'_>) -
 }
 
 impl<T: Send + 'static> Offload<T> {
-    /// Wraps `future`, which sets `set_out` when its message has been sent, so that it can move to `home`.
-    pub(crate) fn new(future: BoxFuture<T>, home: &Executor, sent: SentFlag) -> Self {
-        Self { state: OffloadState::Owned { future, home: Some(home.clone()) }, sent }
+    /// Wraps `future`, which sets `set_out` when its message has been sent, so that it can move to `executor`.
+    pub(crate) fn new(future: BoxFuture<T>, executor: &Executor, sent: SentFlag) -> Self {
+        Self { state: OffloadState::Owned { future, executor: Some(executor.clone()) }, sent }
     }
 
     /// Polls the future, and moves it if it has to wait.
@@ -135,7 +135,7 @@ impl<T: Send + 'static> Offload<T> {
     pub(crate) fn poll(&mut self, task: &mut Context<'_>) -> Poll<T> {
         loop {
             match &mut self.state {
-                OffloadState::Owned { future, home } => {
+                OffloadState::Owned { future, executor } => {
                     if let Poll::Ready(result) = future.as_mut().poll(task) {
                         self.state = OffloadState::Ended;
                         return Poll::Ready(result);
@@ -143,13 +143,13 @@ impl<T: Send + 'static> Offload<T> {
                     if self.sent.is_set() {
                         return Poll::Pending;
                     }
-                    let Some(home) = home.take() else { return Poll::Pending };
-                    self.move_to(home);
+                    let Some(executor) = executor.take() else { return Poll::Pending };
+                    self.move_to(executor);
                 }
-                OffloadState::Moved { slot, told, home } => {
-                    let ended = match Pin::new(told).poll(task) {
+                OffloadState::Moved { slot, rx, executor } => {
+                    let ended = match Pin::new(rx).poll(task) {
                         Poll::Ready(ended) => ended.ok(),
-                        Poll::Pending if blocking::is_handling() && home.is_here() => {
+                        Poll::Pending if blocking::is_handling() && executor.is_here() => {
                             Some(ready!(slot.poll_blocked(task)))
                         }
                         Poll::Pending => return Poll::Pending,
@@ -160,7 +160,7 @@ impl<T: Send + 'static> Offload<T> {
                             return Poll::Ready(ended.unwrap_or_else(|panic| resume_unwind(panic)));
                         }
                         // The node's thread has ended. The future handles that.
-                        (None, Some(future)) => self.state = OffloadState::Owned { future, home: None },
+                        (None, Some(future)) => self.state = OffloadState::Owned { future, executor: None },
                         (None, None) => panic!("a future was lost with the thread that polled it"),
                     }
                 }
@@ -169,17 +169,17 @@ impl<T: Send + 'static> Offload<T> {
         }
     }
 
-    fn move_to(&mut self, home: Executor) {
+    fn move_to(&mut self, executor: Executor) {
         let OffloadState::Owned { future, .. } = std::mem::replace(&mut self.state, OffloadState::Ended)
         else {
             return;
         };
         let slot = Arc::new(SharedFuture(Mutex::new(SharedState { future: Some(future), driver: None })));
-        let (tell, told) = oneshot::channel();
+        let (tx, rx) = oneshot::channel();
         let there = Arc::clone(&slot);
         // If the thread has ended, the channel closes, and the future comes back.
-        let _ = home.spawn(move || drive(there, tell));
-        self.state = OffloadState::Moved { slot, told, home };
+        let _ = executor.spawn(move || drive(there, tx));
+        self.state = OffloadState::Moved { slot, rx, executor };
     }
 }
 
@@ -192,10 +192,10 @@ impl<T> Drop for Offload<T> {
     }
 }
 
-async fn drive<T>(slot: Arc<SharedFuture<T>>, mut tell: oneshot::Sender<FutureResult<T>>) {
+async fn drive<T>(slot: Arc<SharedFuture<T>>, mut tx: oneshot::Sender<FutureResult<T>>) {
     let ended = poll_fn(|task| {
         // First, because the future may need no further poll.
-        if tell.poll_closed(task).is_ready() {
+        if tx.poll_closed(task).is_ready() {
             return Poll::Ready(None);
         }
         slot.drive(task)
@@ -203,7 +203,7 @@ async fn drive<T>(slot: Arc<SharedFuture<T>>, mut tell: oneshot::Sender<FutureRe
     .await;
     match ended {
         // Fails if nobody waits any more.
-        Some(ended) => drop(tell.send(ended)),
+        Some(ended) => drop(tx.send(ended)),
         None => drop(slot.take()),
     }
 }

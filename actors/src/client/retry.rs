@@ -35,14 +35,14 @@ impl<'a> RetryState<'a> {
     }
 
     /// Waits for an instance for the next attempt, until the timer fires.
-    pub(crate) async fn instance(&mut self, alarm: &mut Sleep) -> Result<Pick, CallFailure> {
+    pub(crate) async fn instance(&mut self, timer: &mut Sleep) -> Result<Pick, CallFailure> {
         let chosen = self.caller.route.ready_for_call(&self.failed);
         let chosen = match self.handover {
             Some(_) => {
                 let mut sooner = self.caller.context.timers.sleep_until(self.handover);
                 self.caller.until(&mut sooner, chosen).await
             }
-            None => self.caller.until(alarm, chosen).await,
+            None => self.caller.until(timer, chosen).await,
         };
         match chosen {
             Ok(chosen) => {
@@ -60,8 +60,8 @@ impl<'a> RetryState<'a> {
     }
 
     /// Waits for the turn of a call that has not been tried, if calls wait for an instance, until the timer fires.
-    pub(crate) async fn turn(&self, alarm: &mut Sleep) -> Result<Option<QueueTurn<'a>>, CallFailure> {
-        match self.caller.until(alarm, self.caller.route.turn()).await {
+    pub(crate) async fn turn(&self, timer: &mut Sleep) -> Result<Option<QueueTurn<'a>>, CallFailure> {
+        match self.caller.until(timer, self.caller.route.turn()).await {
             Ok(turn) => Ok(turn),
             Err(nobody) => {
                 Err(CallFailure { fault: self.caller.explain(nobody).await, attempts: self.count })
@@ -77,7 +77,7 @@ impl<'a> RetryState<'a> {
         probe: Option<Probe>,
     ) {
         let route = &self.caller.route;
-        let finding = match fault {
+        let result = match fault {
             None => ProbeResult::Works,
             Some(fault) if fault.is_failure() => ProbeResult::Fails,
             // Neither says anything about the health of the instance.
@@ -86,8 +86,8 @@ impl<'a> RetryState<'a> {
             }
             Some(_) => ProbeResult::Works,
         };
-        match (probe, finding) {
-            (Some(probe), finding) => probe.end(finding),
+        match (probe, result) {
+            (Some(probe), result) => probe.end(result),
             (None, ProbeResult::Fails) => route.failed(instance),
             (None, ProbeResult::Works) => route.record_success(instance),
             (None, ProbeResult::Inconclusive) => {}

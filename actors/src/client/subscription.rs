@@ -177,8 +177,8 @@ impl SubscriptionTask {
             return Feed::local(&service, &self.subscribe);
         }
         let hello = self.context.hello_for(expected, Purpose::News);
-        let carrying = &self.context.link_config;
-        Feed::remote(instance, Some(listed.clone()), &hello, &self.subscribe, carrying, &self.subscribed)
+        let link_config = &self.context.link_config;
+        Feed::remote(instance, Some(listed.clone()), &hello, &self.subscribe, link_config, &self.subscribed)
             .await
     }
 

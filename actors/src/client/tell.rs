@@ -77,10 +77,10 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     #[inline(never)]
     fn poll_slow(
         &mut self,
-        begun: Option<TellStart>,
+        started: Option<TellStart>,
         task: &mut Context<'_>,
     ) -> Poll<Result<(), CallErrorKind>> {
-        match (&mut self.state, begun) {
+        match (&mut self.state, started) {
             (TellState::New(_), Some(TellStart::Busy)) => {
                 self.state = TellState::Sent;
                 task.waker().wake_by_ref();
@@ -93,10 +93,10 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 let message = message.take().expect("it is taken only when it is told");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
                 let trace = self.span.context().copied();
-                let home = &self.caller.context.executor;
+                let executor = &self.caller.context.executor;
                 let told = Box::pin(async move { tell(&caller, message, deadline, trace).await });
                 // It waits for nothing once the message has been sent.
-                self.state = TellState::Waiting(Offload::new(told, home, SentFlag::default()));
+                self.state = TellState::Waiting(Offload::new(told, executor, SentFlag::default()));
             }
             (TellState::Sent, _) => {
                 return Poll::Ready(self.end(Ok(())));
@@ -129,12 +129,12 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 }
             }
             (Some(Member::Local(service, _)), _) => {
-                if let Some(LocalEntry::Inbox(inlet)) = service.types.local_entry::<M>(None)
+                if let Some(LocalEntry::Inbox(inbox)) = service.types.local_entry::<M>(None)
                     && let Some(permit) = service.try_acquire()
                     && let Some(message) = message.take()
                 {
-                    let entering = LocalEnvelope { reply: None, permit };
-                    let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
+                    let envelope = LocalEnvelope { reply: None, permit };
+                    let ticket = attempt::enter(inbox.as_ref(), message, envelope, trace);
                     return if ticket.is_rejected() { TellStart::Closed } else { TellStart::Sent };
                 }
                 TellStart::NotYet
@@ -162,7 +162,7 @@ impl<M: NetMessage> Future for Tell<'_, M> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let begun = match &mut this.state {
+        let started = match &mut this.state {
             TellState::New(message) => {
                 this.span.set_out::<M>(this.caller.route.target(), None);
                 let trace = this.span.context();
@@ -173,10 +173,10 @@ impl<M: NetMessage> Future for Tell<'_, M> {
             }
             _ => None,
         };
-        if let Some(TellStart::Sent) = begun {
+        if let Some(TellStart::Sent) = started {
             return Poll::Ready(this.end(Ok(())));
         }
-        this.poll_slow(begun, task)
+        this.poll_slow(started, task)
     }
 }
 
@@ -186,20 +186,20 @@ async fn tell<M: NetMessage>(
     deadline: Option<Instant>,
     trace: Option<TraceContext>,
 ) -> Result<(), CallErrorKind> {
-    let mut alarm = caller.context.timers.sleep_until(deadline);
-    let mut turn = match caller.until(&mut alarm, caller.route.turn()).await {
+    let mut timer = caller.context.timers.sleep_until(deadline);
+    let mut turn = match caller.until(&mut timer, caller.route.turn()).await {
         Ok(turn) => turn,
         Err(nobody) => return Err(caller.explain(nobody).await),
     };
     loop {
-        let member = caller.instance(&mut alarm).await?;
+        let member = caller.instance(&mut timer).await?;
         match member {
             Member::Remote(link, _) => {
                 let room = tokio::select! {
                     biased;
                     room = line::until_room(&mut turn, link.room_to_tell()) => room,
                     () = blocking::detect_blocking(&caller.context.executor) => None,
-                    () = &mut alarm => return Err(CallErrorKind::NotSent("the connection had no room in time".to_owned())),
+                    () = &mut timer => return Err(CallErrorKind::NotSent("the connection had no room in time".to_owned())),
                 };
                 let Some(room) = room else { continue };
                 let outward =
@@ -215,15 +215,15 @@ async fn tell<M: NetMessage>(
                     biased;
                     room = line::until_room(&mut turn, service.acquire_in_turn()) => room,
                     () = blocking::detect_blocking(&service.executor) => None,
-                    () = &mut alarm => {
+                    () = &mut timer => {
                         return Err(CallErrorKind::NotSent("the service was busy until the deadline".to_owned()));
                     }
                 };
                 // Without a permit the service has closed meanwhile; if the node has ended, the next attempt returns
                 // the error.
                 let Some(room) = room.filter(|_| !caller.context.shutdown.is_triggered()) else { continue };
-                let (place, _in_turn) = room.divide();
-                return match tell_local(&service, message, place, trace) {
+                let (permit, _in_turn) = room.divide();
+                return match tell_local(&service, message, permit, trace) {
                     Ok(()) => Ok(()),
                     Err(TellError::Fault(fault)) => Err(fault),
                     Err(TellError::Full(_) | TellError::Nobody(_)) => {
@@ -289,7 +289,7 @@ fn try_tell_for<M: NetMessage>(
             }
         }
         Some(Member::Local(service, _)) => match service.try_acquire() {
-            Some(place) => tell_local(&service, message, place, trace.copied()),
+            Some(permit) => tell_local(&service, message, permit, trace.copied()),
             None => Err(TellError::Full(message)),
         },
     }
@@ -307,9 +307,9 @@ fn tell_local<M: NetMessage>(
     trace: Option<TraceContext>,
 ) -> Result<(), TellError<M>> {
     match service.types.local_entry::<M>(None) {
-        Some(LocalEntry::Inbox(inlet)) => {
-            let entering = LocalEnvelope { reply: None, permit };
-            match attempt::enter(inlet.as_ref(), message, entering, trace.as_ref()).is_rejected() {
+        Some(LocalEntry::Inbox(inbox)) => {
+            let envelope = LocalEnvelope { reply: None, permit };
+            match attempt::enter(inbox.as_ref(), message, envelope, trace.as_ref()).is_rejected() {
                 true => Err(TellError::Fault(closed_fault())),
                 false => Ok(()),
             }

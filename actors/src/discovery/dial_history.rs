@@ -97,18 +97,18 @@ mod tests {
     #[test]
     fn an_instance_that_said_goodbye_was_withdrawn_whatever_came_of_dialling_it() {
         let instance = |n: u8| InstanceId::from_random([n; 16]);
-        let mut dialling = DialHistory::default();
-        dialling.left(instance(1));
-        let why = |dialling: &DialHistory, n| {
+        let mut history = DialHistory::default();
+        history.left(instance(1));
+        let reason = |history: &DialHistory, n| {
             [DownReason::Refused, DownReason::NodeDied, DownReason::Unreachable]
-                .map(|otherwise| dialling.down_reason_or(instance(n), otherwise))
+                .map(|otherwise| history.down_reason_or(instance(n), otherwise))
         };
         assert_eq!(
-            why(&dialling, 1),
+            reason(&history, 1),
             [DownReason::Withdrawn, DownReason::Withdrawn, DownReason::Unreachable]
         );
-        assert_eq!(why(&dialling, 2), [DownReason::Refused, DownReason::NodeDied, DownReason::Unreachable]);
-        dialling.announced(instance(1));
-        assert_eq!(why(&dialling, 1), why(&dialling, 2), "it is back");
+        assert_eq!(reason(&history, 2), [DownReason::Refused, DownReason::NodeDied, DownReason::Unreachable]);
+        history.announced(instance(1));
+        assert_eq!(reason(&history, 1), reason(&history, 2), "it is back");
     }
 }

@@ -121,17 +121,17 @@ impl Mdns {
     /// Announces a service, or announces it again after something about it changed. An unspecified address means all
     /// addresses of the chosen interfaces, now and whenever they change.
     pub(crate) fn announce(&self, advert: Advert) {
-        let mut wishes = self.shared.desired();
-        wishes.mark(advert.instance);
-        wishes.insert(advert);
+        let mut desired = self.shared.desired();
+        desired.mark(advert.instance);
+        desired.insert(advert);
         self.shared.changed.notify_one();
     }
 
     /// Sends the goodbye of one service.
     pub(crate) fn withdraw(&self, instance: InstanceId) {
-        let mut wishes = self.shared.desired();
-        if wishes.remove(instance) {
-            wishes.mark(instance);
+        let mut desired = self.shared.desired();
+        if desired.remove(instance) {
+            desired.mark(instance);
             self.shared.changed.notify_one();
         }
     }
@@ -145,9 +145,9 @@ impl Mdns {
     pub(crate) async fn close(self) {
         let (closed, done) = oneshot::channel();
         {
-            let mut wishes = self.shared.desired();
-            wishes.closing = true;
-            wishes.closed = Some(closed);
+            let mut desired = self.shared.desired();
+            desired.closing = true;
+            desired.closed = Some(closed);
             self.shared.changed.notify_one();
         }
         if tokio::time::timeout(GOODBYE_TIMEOUT + QUEUE_PATIENCE, done).await.is_err() {

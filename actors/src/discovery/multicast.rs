@@ -132,27 +132,27 @@ impl MulticastState {
     }
 
     /// Counts the messages of one socket, on a host with the interfaces `own`. Returns the sign of other hosts among them.
-    pub(super) fn count(&mut self, heard: &ReceivedMessages, own: &[Interface]) -> Option<OtherHosts> {
+    pub(super) fn count(&mut self, received: &ReceivedMessages, own: &[Interface]) -> Option<OtherHosts> {
         let is_own = |host: &IpAddr| own.iter().any(|own| own.address.ip == *host);
         let alone = own.iter().all(|own| own.address.ip.is_loopback());
         let from_others = |host: &&IpAddr| alone || !is_own(host);
-        let hosts = || heard.adverts.iter().map(|(host, _)| host).filter(from_others);
+        let hosts = || received.adverts.iter().map(|(host, _)| host).filter(from_others);
         let adverts = hosts().count() as u64;
         // A firewall may apply to IPv4 only, which nearly all hosts have.
         let has_ipv4 = self.nics_out().any(|nic| nic.v4.is_some());
         let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
         let seen = &mut self.seen;
-        match heard.purpose {
+        match received.purpose {
             SocketPurpose::OneShot => {
                 seen.replies_by_unicast += adverts;
                 in_first_family.then_some(OtherHosts::Replied)
             }
             SocketPurpose::Multicast => {
                 seen.received_by_multicast += adverts;
-                for own in heard.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
-                    let heard =
+                for own in received.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
+                    let received =
                         if own.is_ipv4() { &mut seen.own_received_v4 } else { &mut seen.own_received_v6 };
-                    *heard = Some(true);
+                    *received = Some(true);
                 }
                 (adverts > 0).then_some(OtherHosts::Announced)
             }
@@ -177,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    fn heard(purpose: SocketPurpose, from: [u8; 4]) -> ReceivedMessages {
+    fn received(purpose: SocketPurpose, from: [u8; 4]) -> ReceivedMessages {
         let advert = Advert {
             instance: InstanceId::from_random([1; 16]),
             node: NodeId::from_random([2; 16]),
@@ -196,13 +196,13 @@ mod tests {
         let address = OwnAddress { ip: [10, 0, 0, 1].into(), prefix: 24 };
         let own = [Interface { name: "eth0".into(), index: Some(2), address }];
         for purpose in [SocketPurpose::OneShot, SocketPurpose::Multicast] {
-            assert_eq!(multicast.count(&heard(purpose, [10, 0, 0, 1]), &own), None);
+            assert_eq!(multicast.count(&received(purpose, [10, 0, 0, 1]), &own), None);
         }
         let seen = multicast.observations(now);
         assert_eq!((seen.replies_by_unicast, seen.received_by_multicast), (0, 0));
         assert_eq!(seen.own_received_v4, Some(true), "its own multicast is heard back");
-        let replied = multicast.count(&heard(SocketPurpose::OneShot, [10, 0, 0, 2]), &own);
-        let announced = multicast.count(&heard(SocketPurpose::Multicast, [10, 0, 0, 2]), &own);
+        let replied = multicast.count(&received(SocketPurpose::OneShot, [10, 0, 0, 2]), &own);
+        let announced = multicast.count(&received(SocketPurpose::Multicast, [10, 0, 0, 2]), &own);
         assert_eq!((replied, announced), (Some(OtherHosts::Replied), Some(OtherHosts::Announced)));
         let seen = multicast.observations(now);
         assert_eq!((seen.replies_by_unicast, seen.received_by_multicast), (1, 1));

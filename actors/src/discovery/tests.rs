@@ -193,7 +193,7 @@ async fn up(watcher: &mut Watcher) -> Instance {
 async fn down(watcher: &mut Watcher) -> (ServiceName, DownReason) {
     loop {
         match next(watcher).await {
-            DirectoryEvent::Down { instance, why } => return (instance.service, why),
+            DirectoryEvent::Down { instance, reason } => return (instance.service, reason),
             DirectoryEvent::Moved(_) => {}
             other => panic!("expected a service to go: {other:?}"),
         }

@@ -170,7 +170,7 @@ async fn attempt(
     hello: Vec<u8>,
     connected: Arc<AtomicUsize>,
 ) -> Result<Handshaken, DialError> {
-    let begun = clock::now();
+    let started = clock::now();
     let dialled = async {
         let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
         let connection = network.connect(address).await.map_err(unreachable)?;
@@ -180,7 +180,7 @@ async fn attempt(
     };
     dialled.await.map_err(|error| {
         let outcome = AttemptOutcome::from(&error);
-        error.after(vec![Attempt { address, outcome, took: clock::now() - begun }])
+        error.after(vec![Attempt { address, outcome, took: clock::now() - started }])
     })
 }
 

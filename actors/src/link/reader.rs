@@ -68,7 +68,7 @@ pub enum FrameReaderError {
 
 impl FrameReader {
     /// Creates a reader of frames whose message has at most `message_bytes`.
-    pub(crate) fn new(reader: ReadHalf, message_bytes: usize, carrying: &LinkConfig) -> Self {
+    pub(crate) fn new(reader: ReadHalf, message_bytes: usize, link_config: &LinkConfig) -> Self {
         Self {
             reader: Some(reader),
             received: RecvCounter::default(),
@@ -77,9 +77,9 @@ impl FrameReader {
             limit: message_bytes + frame::OVERHEAD_BYTES,
             read_bytes: FIRST_READ_BYTES,
             arrived: 0,
-            spin: carrying.spin,
+            spin: link_config.spin,
             spun: Vec::new(),
-            meter: Arc::clone(&carrying.traffic),
+            meter: Arc::clone(&link_config.traffic),
             progress: Arc::default(),
         }
     }
@@ -131,7 +131,7 @@ impl FrameReader {
     }
 
     /// Waits for frames, and returns all that have arrived, each of them whole, with the values that they hold.
-    /// Acknowledgements are sent by `outbox` from time to time, also in the middle of a long frame.
+    /// Acknowledgements are sent by `send_queue` from time to time, also in the middle of a long frame.
     ///
     /// # Errors
     /// [`FrameReaderError`]; the end of the connection is one.
@@ -140,7 +140,7 @@ impl FrameReader {
     /// This method is cancel safe. Bytes that were read stay in the buffer.
     pub(crate) async fn read_batch(
         &mut self,
-        outbox: &SendQueue,
+        send_queue: &SendQueue,
     ) -> Result<(Bytes, FrameContents), FrameReaderError> {
         loop {
             let WholeFrames { complete_bytes, contents, next } = frame::cut(&self.buffer, self.limit)?;
@@ -151,7 +151,7 @@ impl FrameReader {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
             if let Some(received) = self.received.take_ack() {
-                outbox.send_ack(received);
+                send_queue.send_ack(received);
             }
         }
     }
@@ -225,9 +225,9 @@ impl FrameReader {
     /// over. It bypasses tokio, which would notice bytes only once the thread has asked the system for events.
     async fn spin(&mut self) -> Option<io::Result<usize>> {
         let Some(ReadHalf::System(reader)) = &self.reader else { return None };
-        let begun = Instant::now();
+        let started = Instant::now();
         self.spun.resize(MOST_READ_BYTES, 0);
-        while begun.elapsed() < self.spin {
+        while started.elapsed() < self.spin {
             // First come the tasks that have work to do because of earlier bytes.
             task::yield_now().await;
             for _ in 0..SPIN_TRIES {

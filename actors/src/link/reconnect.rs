@@ -69,10 +69,10 @@ impl Reconnector {
         hello: &Hello,
         dialled: &Handshaken,
         listed: Option<watch::Receiver<Option<Instance>>>,
-        carrying: &LinkConfig,
+        link_config: &LinkConfig,
     ) -> Self {
         let Welcome { instance, link, .. } = dialled.welcome;
-        let mut redial = Self {
+        let mut reconnector = Self {
             hello: Hello { instance: Some(instance), ..hello.clone() },
             link,
             listed,
@@ -81,14 +81,14 @@ impl Reconnector {
             own: dialled.connection.local_ip(),
             attempt: 0,
             standby: None,
-            stands_by: carrying.limits.races_per_second > 0,
-            window: carrying.limits.reconnect,
-            keep_alive: carrying.limits.keep_alive,
-            network: carrying.network.clone(),
-            link_config: carrying.clone(),
+            stands_by: link_config.limits.races_per_second > 0,
+            window: link_config.limits.reconnect,
+            keep_alive: link_config.limits.keep_alive,
+            network: link_config.network.clone(),
+            link_config: link_config.clone(),
         };
-        redial.update();
-        redial
+        reconnector.update();
+        reconnector
     }
 
     /// Returns the address that the current connection leads to.

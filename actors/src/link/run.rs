@@ -103,28 +103,28 @@ pub(crate) enum LinkEnd<E> {
 /// Runs a link until it is over. Writing the remaining frames is left to the caller.
 pub(crate) async fn run_link<C: LinkProtocol>(
     conversation: &mut C,
-    outbox: &SendQueue,
-    way: &mut impl ConnectionSource,
+    send_queue: &SendQueue,
+    source: &mut impl ConnectionSource,
 ) -> LinkEnd<C::Error> {
     loop {
         let mut has_said_all = false;
         let lost = loop {
             tokio::select! {
                 biased;
-                () = way.watch() => break None,
+                () = source.watch() => break None,
                 ended = conversation.run() => match ended {
                     Ok(()) => return LinkEnd::Over,
                     Err(ReadEnd::Lost(error)) => break Some(error),
                     Err(ReadEnd::Broken(error)) => return LinkEnd::Broken(error),
                 },
-                written = outbox.run_flush(), if !has_said_all => match written {
+                written = send_queue.run_flush(), if !has_said_all => match written {
                     Ok(()) if C::LINGERS => has_said_all = true,
                     Ok(()) => return LinkEnd::Over,
                     Err(error) => break Some(error),
                 },
             }
         };
-        outbox.detach();
+        send_queue.detach();
         conversation.incoming().detach();
         if let Some(error) = lost {
             tracing::debug!(%error, "a link has lost its connection");
@@ -132,20 +132,20 @@ pub(crate) async fn run_link<C: LinkProtocol>(
         let received = conversation.incoming().received().bytes();
         let next = tokio::select! {
             biased;
-            next = way.next(received) => next,
+            next = source.next(received) => next,
             ended = conversation.run() => match ended {
                 Ok(()) => return LinkEnd::Over,
                 // Without a connection there is none to lose.
                 Err(ReadEnd::Lost(error)) => Err(error.to_string()),
                 Err(ReadEnd::Broken(error)) => return LinkEnd::Broken(error),
             },
-            () = outbox.finished() => return LinkEnd::Over,
+            () = send_queue.finished() => return LinkEnd::Over,
         };
         let NextConnection { connection: Connection { reader, writer }, from, is_latest } = match next {
             Ok(next) => next,
-            Err(why) => return LinkEnd::Lost(why),
+            Err(reason) => return LinkEnd::Lost(reason),
         };
-        if let Err(error) = outbox.attach(writer, from, is_latest).await {
+        if let Err(error) = send_queue.attach(writer, from, is_latest).await {
             return LinkEnd::Broken(error.into());
         }
         conversation.incoming().attach(reader);
@@ -160,12 +160,12 @@ pub(crate) async fn run_link<C: LinkProtocol>(
 pub(crate) fn handle_control_frame(
     header: Header,
     incoming: &mut FrameReader,
-    outbox: &SendQueue,
+    send_queue: &SendQueue,
 ) -> Result<bool, InvalidAck> {
     match header.kind {
-        FrameKind::Ping => outbox.send_ack(incoming.received().take_ack_now()),
+        FrameKind::Ping => send_queue.send_ack(incoming.received().take_ack_now()),
         FrameKind::Ack => {
-            outbox.acknowledge(header.id)?;
+            send_queue.acknowledge(header.id)?;
             incoming.progress().acknowledged();
         }
         FrameKind::Bye => return Ok(true),

@@ -7,14 +7,14 @@ use meshzero_proto::id::NodeId;
 use crate::link::send_queue::{QueueStats, SendQueue};
 use crate::telemetry::stats::{LinkPurpose, LinkStats};
 
-/// Returns the statistics of a link to or from `node` at `address`, whose send queue is `outbox`.
+/// Returns the statistics of a link to or from `node` at `address`, whose send queue is `send_queue`.
 pub(crate) fn link_stats(
-    outbox: &SendQueue,
+    send_queue: &SendQueue,
     node: NodeId,
     address: SocketAddr,
     carries: LinkPurpose,
 ) -> LinkStats {
-    let QueueStats { attached, resumed, written, acknowledged, waiting } = outbox.stats();
+    let QueueStats { attached, resumed, written, acknowledged, waiting } = send_queue.stats();
     let link = LinkStats::new(node, address, carries);
     LinkStats { attached, resumed, written, acknowledged, waiting, ..link }
 }

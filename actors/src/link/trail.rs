@@ -22,7 +22,7 @@ pub(crate) struct DialTrail(Arc<Mutex<Vec<DialAttempt>>>);
 #[derive(Debug, Clone, Copy)]
 struct DialAttempt {
     address: SocketAddr,
-    begun: Instant,
+    started: Instant,
     /// The outcome if nothing more happens.
     open: AttemptOutcome,
     ended: Option<(AttemptOutcome, Instant)>,
@@ -35,7 +35,7 @@ impl DialTrail {
     }
 
     fn begin_at(&self, address: SocketAddr, now: Instant) {
-        lock(&self.0).push(DialAttempt { address, begun: now, open: AttemptOutcome::Silent, ended: None });
+        lock(&self.0).push(DialAttempt { address, started: now, open: AttemptOutcome::Silent, ended: None });
     }
 
     /// Records that a connection was accepted.
@@ -75,7 +75,7 @@ impl DialAttempt {
     /// Returns the state of the attempt at `now`.
     fn attempt(&self, now: Instant) -> Attempt {
         let (outcome, ended) = self.ended.unwrap_or((self.open, now));
-        Attempt { address: self.address, outcome, took: ended.duration_since(self.begun) }
+        Attempt { address: self.address, outcome, took: ended.duration_since(self.started) }
     }
 }
 
@@ -96,7 +96,7 @@ struct RecordState {
 struct OpenAttempt {
     attempt: Attempt,
     /// The time since which the address has been silent, or at which the attempt began.
-    begun: Instant,
+    started: Instant,
 }
 
 impl AttemptRecord {
@@ -129,7 +129,7 @@ impl AttemptRecord {
         let recorded = lock(&self.0);
         let mut all = recorded.past.clone();
         for tried in lock(&recorded.present.0).iter() {
-            let mut entered = OpenAttempt { attempt: tried.attempt(now), begun: tried.begun };
+            let mut entered = OpenAttempt { attempt: tried.attempt(now), started: tried.started };
             let Some(at) = all.iter().position(|known| known.attempt.address == tried.address) else {
                 if all.len() < MAX_ADDRESSES {
                     all.push(entered);
@@ -138,7 +138,7 @@ impl AttemptRecord {
             };
             let known = &mut all[at];
             if known.is_silence() && known.attempt.outcome == entered.attempt.outcome {
-                entered.attempt.took += tried.begun.duration_since(known.begun);
+                entered.attempt.took += tried.started.duration_since(known.started);
                 known.attempt = entered.attempt;
             } else if tried.ended.is_some() {
                 *known = entered;
@@ -199,8 +199,8 @@ impl<K: Ord + Copy, V: Clone> AttemptRecords<K, V> {
 
     fn make_room(&mut self) {
         let is_idle = |key: &K| self.records.get(key).is_none_or(|(_, record)| record.is_idle());
-        let place = self.order.iter().position(is_idle).unwrap_or(0);
-        if let Some(key) = self.order.remove(place) {
+        let index = self.order.iter().position(is_idle).unwrap_or(0);
+        if let Some(key) = self.order.remove(index) {
             self.records.remove(&key);
         }
     }
@@ -253,8 +253,8 @@ mod tests {
 
     #[test]
     fn a_silence_lasts_from_the_first_attempt_to_the_end_of_the_last() {
-        let (record, begun) = (AttemptRecord::default(), Instant::now());
-        let at = |ms| begun + Duration::from_millis(ms);
+        let (record, started) = (AttemptRecord::default(), Instant::now());
+        let at = |ms| started + Duration::from_millis(ms);
         let took = |ms| record.attempts_at(at(ms))[0].took;
         let ms = Duration::from_millis;
         for round in [0, 100, 200] {

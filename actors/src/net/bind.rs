@@ -123,8 +123,8 @@ mod tests {
             ("fe80::1", "fe80::1"),
             ("[fe80::1]:9000", "[fe80::1]:9000"),
         ] {
-            let place: BindAddress = text.parse().expect(text);
-            assert_eq!(place.to_string(), shown, "{text}");
+            let bind: BindAddress = text.parse().expect(text);
+            assert_eq!(bind.to_string(), shown, "{text}");
         }
     }
 
@@ -141,9 +141,8 @@ mod tests {
     #[tokio::test]
     async fn an_address_of_another_computer_is_named() {
         // One that documentation may use, and no host has (RFC 5737).
-        let place: BindAddress = "192.0.2.1:9000".parse().expect("an address");
-        let error =
-            place.listen(&Network::System, &Interfaces::loopback(), None).await.expect_err("not ours");
+        let bind: BindAddress = "192.0.2.1:9000".parse().expect("an address");
+        let error = bind.listen(&Network::System, &Interfaces::loopback(), None).await.expect_err("not ours");
         assert_eq!(error.to_string(), "192.0.2.1 is not an address of this computer");
     }
 

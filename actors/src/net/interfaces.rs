@@ -296,8 +296,8 @@ mod tests {
             let awaited = choice.pending().expect("listable");
             assert_eq!(awaited.len(), 1, "{text}: loopback is there");
             assert_eq!((awaited[0].chosen.as_str(), awaited[0].lack), (text, MissingPart::Interface));
-            let said = awaited[0].to_string();
-            assert!(said.contains(expected) && said.contains("127.0.0.1"), "{said}");
+            let text = awaited[0].to_string();
+            assert!(text.contains(expected) && text.contains("127.0.0.1"), "{text}");
         }
         assert!(!Interfaces::loopback().list().expect("listable").is_empty());
     }
@@ -310,16 +310,16 @@ mod tests {
             interface: interface(&format!("tap{n}"), "10.0.0.1"),
         };
         let many: Vec<ListedAddress> = (0..1_500).map(listed).collect();
-        let said = no_such("eth0", &many).to_string();
-        assert!(said.contains("it has tap0 (10.0.0.1), tap1") && said.ends_with(" more"), "{said}");
+        let text = no_such("eth0", &many).to_string();
+        assert!(text.contains("it has tap0 (10.0.0.1), tap1") && text.ends_with(" more"), "{text}");
         let awaited = PendingInterface {
             chosen: "eth0".to_owned(),
             lack: MissingPart::Interface,
             existing: existing(&many),
             described: "interface \"eth0\"".to_owned(),
         };
-        let said = awaited.to_string();
-        assert!(said.contains("only tap0 (10.0.0.1), tap1") && said.contains(" more; waiting"), "{said}");
+        let text = awaited.to_string();
+        assert!(text.contains("only tap0 (10.0.0.1), tap1") && text.contains(" more; waiting"), "{text}");
         let addresses: Vec<ListedAddress> = (0..1_500).map(|_| listed(0)).collect();
         assert_eq!(existing(&addresses)[0], "tap0 (10.0.0.1)");
         assert!(existing(&addresses).iter().filter(|shown| shown.starts_with("tap0")).count() == 1);

@@ -120,8 +120,8 @@ impl Bridge {
     }
 
     /// Notifies the gateway's owner.
-    pub(super) fn notify(&self, crossing: GatewayEvent) {
-        tracing::info!(?crossing, "networkzero");
-        self.events.send(crossing);
+    pub(super) fn notify(&self, event: GatewayEvent) {
+        tracing::info!(?event, "networkzero");
+        self.events.send(event);
     }
 }

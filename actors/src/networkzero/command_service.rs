@@ -105,8 +105,8 @@ async fn complete(address: Option<&str>, interfaces: &Interfaces) -> Result<Sock
     if let Ok(whole) = text.parse() {
         return Ok(whole);
     }
-    let place = if text.is_empty() { BindAddress::default() } else { text.parse()? };
-    match place.name(interfaces, &PORTS, |_| false).await? {
+    let bind = if text.is_empty() { BindAddress::default() } else { text.parse()? };
+    match bind.name(interfaces, &PORTS, |_| false).await? {
         SocketAddr::V4(address) => Ok(address),
         SocketAddr::V6(_) => Err(unreadable()),
     }

@@ -63,14 +63,14 @@ pub(super) struct GatewayEvents {
 
 /// Creates a queue for the owner of a gateway, who need not take anything.
 pub(super) fn queue() -> (GatewayEventSender, GatewayEvents) {
-    let (tell, told) = mpsc::channel(CAPACITY);
+    let (tx, rx) = mpsc::channel(CAPACITY);
     let missed = Arc::<AtomicU64>::default();
-    (GatewayEventSender { queue: tell, missed: Arc::clone(&missed) }, GatewayEvents { queue: told, missed })
+    (GatewayEventSender { queue: tx, missed: Arc::clone(&missed) }, GatewayEvents { queue: rx, missed })
 }
 
 impl GatewayEventSender {
-    pub(super) fn send(&self, crossing: GatewayEvent) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(crossing) {
+    pub(super) fn send(&self, event: GatewayEvent) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(event) {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }
     }

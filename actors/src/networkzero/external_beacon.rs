@@ -95,8 +95,8 @@ impl ExternalBeacon {
 
     async fn ask(&mut self, command: Value) -> Result<Value, ExternalBeaconError> {
         let command = command.to_string();
-        let asking = self.peer.ask(command.as_bytes());
-        let answer = time::timeout(PATIENCE, asking).await.map_err(|_| ExternalBeaconError::TimedOut)??;
+        let request = self.peer.ask(command.as_bytes());
+        let answer = time::timeout(PATIENCE, request).await.map_err(|_| ExternalBeaconError::TimedOut)??;
         serde_json::from_slice(&answer).map_err(|error| ExternalBeaconError::Answer(error.to_string()))
     }
 }
@@ -130,9 +130,9 @@ mod tests {
         let all = || (0..20_000).map(|number| (name(number), "127.0.0.1:1".to_owned())).collect();
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
         let mut told = BTreeMap::from([(name(0), address), ("gone".to_owned(), address)]);
-        let (brought, left_out) = natives(all(), &mut told, 512);
-        assert_eq!((brought.len(), left_out), (512, 20_000 - 1 - 512));
+        let (import, left_out) = natives(all(), &mut told, 512);
+        assert_eq!((import.len(), left_out), (512, 20_000 - 1 - 512));
         assert_eq!(told.into_keys().collect::<Vec<_>>(), [name(0)]);
-        assert!(brought.keys().eq(&(1..=512).map(name).collect::<Vec<_>>()), "always the same ones");
+        assert!(import.keys().eq(&(1..=512).map(name).collect::<Vec<_>>()), "always the same ones");
     }
 }

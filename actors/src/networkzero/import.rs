@@ -81,12 +81,12 @@ async fn serve_proxy(
     // Holding the node would keep it from leaving.
     drop(here);
     let mut courier = Forwarder::new(questions, offered.service.publisher.clone(), &limits);
-    let brought = |instance| ImportState { name: name.clone(), instance };
+    let import = |instance| ImportState { name: name.clone(), instance };
     // Fails if the gateway has ended, and this future is about to be dropped.
-    let _ = tell.send(brought(Some(offered.instance.id))).await;
+    let _ = tell.send(import(Some(offered.instance.id))).await;
     if let Err(error) = courier.run(reached).await {
         tracing::debug!(%name, %error, "the connection to a service of NetworkZero ended");
     }
-    let _ = tell.send(brought(None)).await;
+    let _ = tell.send(import(None)).await;
     Ok(())
 }

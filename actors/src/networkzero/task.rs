@@ -101,9 +101,9 @@ impl GatewayTask {
                     Some(event) => self.bridge.on_event(event),
                     None => return TaskFlow::Break(()),
                 },
-                Some(brought) = self.import_states.recv() => self.bridge.on_import(brought),
+                Some(import) = self.import_states.recv() => self.bridge.on_import(import),
                 Some(order) = orders.recv() => programs.execute(order, &mut beacon, now),
-                heard = air.recv() => match heard {
+                received = air.recv() => match received {
                     Ok(bytes) => match ServiceAdvert::from_bytes(&bytes) {
                         Ok(advert) => {
                             let has_room = beacon.receive(advert, now);
@@ -187,7 +187,7 @@ impl GatewayTask {
                     Some(event) => self.bridge.on_event(event),
                     None => return TaskFlow::Break(()),
                 },
-                Some(brought) = self.import_states.recv() => self.bridge.on_import(brought),
+                Some(import) = self.import_states.recv() => self.bridge.on_import(import),
                 () = time::sleep_until(until) => return TaskFlow::Continue(()),
             }
         }

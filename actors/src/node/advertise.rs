@@ -279,16 +279,16 @@ where
         ensure_unique(node, name).await?;
     }
     let node = Arc::clone(node);
-    let home = match &offer.arbiter {
+    let executor = match &offer.arbiter {
         Some(arbiter) => tokio::select! {
             biased;
-            home = Executor::on(arbiter.clone()) => home?,
+            executor = Executor::on(arbiter.clone()) => executor?,
             () = node.timers().sleep_until(Some(clock::now() + ARBITER)) => return Err(OfferError::IdleArbiter),
         },
         None => node.executor().clone(),
     };
-    let (here, asked) = (home.clone(), Arc::clone(&node));
-    let offered = home.run_async(move || async move { advertise_here(&asked, here, offer).await });
+    let (here, asked) = (executor.clone(), Arc::clone(&node));
+    let offered = executor.run_async(move || async move { advertise_here(&asked, here, offer).await });
     node.executor().wait_for(offered).await??
 }
 
@@ -368,23 +368,23 @@ where
     }
     let router = node.router().clone();
     let withdraw = move |end| router.do_send(Unregister { instance: id, end });
-    let (actor, entrance) = match offer.source {
+    let (actor, handle) = match offer.source {
         ActorSource::Factory(prepare) => {
             let factory = prepare(publisher.clone());
             let called =
                 offer.name.as_ref().map_or_else(|| ZonedAddress(address).to_string(), ServiceName::to_string);
-            let (hosted, entrance) =
+            let (hosted, handle) =
                 ActorHandle::start(&environment, called, factory, &offer.handlers, offer.restart, withdraw)
                     .map_err(|PanicMessage(panic)| OfferError::FactoryPanicked { panic })?;
-            (ServiceActor::Hosted(hosted), entrance)
+            (ServiceActor::Hosted(hosted), handle)
         }
         ActorSource::Addr(addr) => {
             let stopped = move || withdraw(ServiceEnd::Stopped);
-            let (foreign, entrance) = ActorHandle::attach(&environment, addr, &offer.handlers, stopped);
-            (ServiceActor::Foreign(foreign), entrance)
+            let (foreign, handle) = ActorHandle::attach(&environment, addr, &offer.handlers, stopped);
+            (ServiceActor::Foreign(foreign), handle)
         }
     };
-    let service = Arc::new(Service::new(&environment, identity, publisher, &offer.handlers, entrance));
+    let service = Arc::new(Service::new(&environment, identity, publisher, &offer.handlers, handle));
     let (close, closing) = oneshot::channel();
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());

@@ -73,10 +73,10 @@ impl Router {
         if let Some(offered) = self.offered.remove(&instance) {
             tracing::debug!(service = offered.service.identity.title(), %instance, "a service is withdrawn");
             offered.service.set_end(end);
-            let (tell, told) = watch::channel(None);
+            let (tx, rx) = watch::channel(None);
             let discovery = self.context.discovery.clone();
-            actix::spawn(async move { tell.send_replace(Some(close(offered, &discovery, within).await)) });
-            self.closing.insert(instance, told);
+            actix::spawn(async move { tx.send_replace(Some(close(offered, &discovery, within).await)) });
+            self.closing.insert(instance, rx);
         }
         self.closing.get(&instance).cloned()
     }

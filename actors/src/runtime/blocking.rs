@@ -121,16 +121,16 @@ fn wake_later(task: &Context<'_>) {
     task.waker().wake_by_ref();
 }
 
-/// Never completes, and panics if the future that is polled beside it blocks the thread of `home`.
+/// Never completes, and panics if the future that is polled beside it blocks the thread of `executor`.
 ///
 /// # Panics
 /// When the thread is blocked.
-pub(crate) async fn detect_blocking(home: &Executor) {
+pub(crate) async fn detect_blocking(executor: &Executor) {
     let mut first = None;
     poll_fn(|task| {
         match &mut first {
             None => first = Some(BlockingCheck::begin(task)),
-            Some(check) => BlockingCheck::check(check, task, || home.is_here()),
+            Some(check) => BlockingCheck::check(check, task, || executor.is_here()),
         }
         Poll::Pending
     })

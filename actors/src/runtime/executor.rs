@@ -47,7 +47,7 @@ impl Executor {
     /// [`MeshClosed`] when the new thread could not be started.
     pub(crate) async fn find_or_start() -> Result<(Self, ExecutorGuard), MeshClosed> {
         match Self::current().await {
-            Some(home) => Ok((home, ExecutorGuard::Guest)),
+            Some(executor) => Ok((executor, ExecutorGuard::Guest)),
             None => Self::start(),
         }
     }
@@ -58,14 +58,14 @@ impl Executor {
     async fn current() -> Option<Self> {
         let arbiter = Arbiter::try_current()?;
         Handle::try_current().ok()?;
-        let (tell, mut told) = oneshot::channel();
+        let (tx, mut rx) = oneshot::channel();
         let is_taken = arbiter.spawn_fn(move || {
             // The receiver may be gone.
-            let _ = tell.send(Self::here());
+            let _ = tx.send(Self::here());
         });
         let mut turns = if is_taken { MAX_YIELDS } else { 0 };
-        let home = poll_fn(|task| match Pin::new(&mut told).poll(task) {
-            Poll::Ready(home) => Poll::Ready(home.ok()),
+        let executor = poll_fn(|task| match Pin::new(&mut rx).poll(task) {
+            Poll::Ready(executor) => Poll::Ready(executor.ok()),
             Poll::Pending if turns == 0 => Poll::Ready(None),
             Poll::Pending => {
                 turns -= 1;
@@ -73,7 +73,7 @@ impl Executor {
                 Poll::Pending
             }
         });
-        home.await.filter(Self::is_here)
+        executor.await.filter(Self::is_here)
     }
 
     /// Starts a new thread with its own actix System, whatever the current thread is.
@@ -81,13 +81,13 @@ impl Executor {
     /// # Errors
     /// [`MeshClosed`] when the new thread could not be started.
     pub(crate) fn start() -> Result<(Self, ExecutorGuard), MeshClosed> {
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let (tx, rx) = std::sync::mpsc::sync_channel(1);
         thread::Builder::new()
             .name("meshzero".into())
             .spawn(move || {
                 let system = System::new();
-                let home = system.block_on(async { Self::here() });
-                let started = tell.send((System::current(), home));
+                let executor = system.block_on(async { Self::here() });
+                let started = tx.send((System::current(), executor));
                 if started.is_ok()
                     && let Err(error) = system.run()
                 {
@@ -95,8 +95,8 @@ impl Executor {
                 }
             })
             .map_err(|_| MeshClosed)?;
-        let (system, home) = told.recv().map_err(|_| MeshClosed)?;
-        Ok((home, ExecutorGuard::Owner(system)))
+        let (system, executor) = rx.recv().map_err(|_| MeshClosed)?;
+        Ok((executor, ExecutorGuard::Owner(system)))
     }
 
     /// Returns the `LocalSet` that this is called in, for its lifetime: for runtimes other than actix's.
@@ -131,15 +131,15 @@ impl Executor {
     /// # Errors
     /// [`MeshClosed`] when the arbiter has stopped.
     pub(crate) async fn on(arbiter: ArbiterHandle) -> Result<Self, MeshClosed> {
-        let (tell, told) = oneshot::channel();
+        let (tx, rx) = oneshot::channel();
         let say = move || {
             // The receiver may be gone.
-            let _ = tell.send(Self::here());
+            let _ = tx.send(Self::here());
         };
         if !arbiter.spawn_fn(say) {
             return Err(MeshClosed);
         }
-        told.await.map_err(|_| MeshClosed)
+        rx.await.map_err(|_| MeshClosed)
     }
 
     /// Returns whether the thread has ended, or has stopped running the node's tasks.
@@ -196,12 +196,12 @@ impl Executor {
         &self,
         start: impl FnOnce() -> F + Send + 'static,
     ) -> Result<T, MeshClosed> {
-        let (tell, told) = oneshot::channel();
+        let (tx, rx) = oneshot::channel();
         self.spawn(move || async move {
             // The receiver may be gone, and then nothing misses the answer.
-            let _ = tell.send(start().await);
+            let _ = tx.send(start().await);
         })?;
-        self.wait_for(told).await?.map_err(|_| MeshClosed)
+        self.wait_for(rx).await?.map_err(|_| MeshClosed)
     }
 
     /// Returns whether the current thread is the node's.

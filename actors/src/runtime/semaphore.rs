@@ -40,7 +40,7 @@ pub(crate) struct TurnGuard<'a> {
 /// Acquired permits. Dropping it releases them.
 #[derive(Debug)]
 pub struct Permits {
-    quota: Arc<FairSemaphore>,
+    semaphore: Arc<FairSemaphore>,
     count: usize,
 }
 
@@ -183,7 +183,7 @@ impl FairSemaphore {
                 return None;
             }
             match self.free.compare_exchange_weak(free, free - count, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return Some(Permits { quota: Arc::clone(self), count }),
+                Ok(_) => return Some(Permits { semaphore: Arc::clone(self), count }),
                 Err(now) => free = now,
             }
         }
@@ -216,7 +216,7 @@ impl Permits {
             return None;
         }
         self.count -= count;
-        Some(Self { quota: Arc::clone(&self.quota), count })
+        Some(Self { semaphore: Arc::clone(&self.semaphore), count })
     }
 }
 
@@ -226,12 +226,12 @@ impl Drop for Permits {
         if self.count == 0 {
             return;
         }
-        let quota = &*self.quota;
+        let semaphore = &*self.semaphore;
         // A waiter counts itself before it looks for free permits, and here they are released before waiters are looked for:
         // one of the two sees the other, because the order of all these accesses is the same for every thread.
-        quota.free.fetch_add(self.count, Ordering::SeqCst);
-        if quota.waiting.load(Ordering::SeqCst) > 0 {
-            quota.freed.notify_waiters();
+        semaphore.free.fetch_add(self.count, Ordering::SeqCst);
+        if semaphore.waiting.load(Ordering::SeqCst) > 0 {
+            semaphore.freed.notify_waiters();
         }
     }
 }
@@ -239,21 +239,21 @@ impl Drop for Permits {
 /// A counted waiter.
 #[derive(Debug)]
 struct WaiterCount<'a> {
-    quota: &'a FairSemaphore,
+    semaphore: &'a FairSemaphore,
 }
 
 impl<'a> WaiterCount<'a> {
-    fn new(quota: &'a FairSemaphore) -> Self {
-        quota.waiting.fetch_add(1, Ordering::SeqCst);
-        Self { quota }
+    fn new(semaphore: &'a FairSemaphore) -> Self {
+        semaphore.waiting.fetch_add(1, Ordering::SeqCst);
+        Self { semaphore }
     }
 }
 
 impl Drop for WaiterCount<'_> {
     fn drop(&mut self) {
-        self.quota.waiting.fetch_sub(1, Ordering::SeqCst);
-        if self.quota.is_draining() {
-            self.quota.freed.notify_waiters();
+        self.semaphore.waiting.fetch_sub(1, Ordering::SeqCst);
+        if self.semaphore.is_draining() {
+            self.semaphore.freed.notify_waiters();
         }
     }
 }
@@ -267,57 +267,57 @@ mod tests {
 
     #[tokio::test]
     async fn permits_are_acquired_split_and_released() {
-        let quota = FairSemaphore::new(4);
-        let mut taken = quota.acquire(3).await.expect("they are free");
-        assert_eq!((taken.count(), quota.taken()), (3, 3));
+        let semaphore = FairSemaphore::new(4);
+        let mut taken = semaphore.acquire(3).await.expect("they are free");
+        assert_eq!((taken.count(), semaphore.taken()), (3, 3));
         let one = taken.split(1).expect("three can be split");
         assert!(taken.split(3).is_none() && taken.split(0).is_none());
-        let rest = quota.acquire(5).await.expect("one is free");
-        assert_eq!((rest.count(), quota.try_acquire().is_none()), (1, true));
+        let rest = semaphore.acquire(5).await.expect("one is free");
+        assert_eq!((rest.count(), semaphore.try_acquire().is_none()), (1, true));
         drop((one, rest));
-        assert_eq!(quota.taken(), 2);
+        assert_eq!(semaphore.taken(), 2);
         drop(taken);
-        assert_eq!(quota.taken(), 0);
+        assert_eq!(semaphore.taken(), 0);
     }
 
     #[tokio::test]
     async fn draining_serves_waiters_and_refuses_newcomers() {
-        let quota = FairSemaphore::new(1);
-        let taken = quota.try_acquire().expect("it is free");
+        let semaphore = FairSemaphore::new(1);
+        let taken = semaphore.try_acquire().expect("it is free");
         let waits = tokio::spawn({
-            let quota = Arc::clone(&quota);
-            async move { quota.acquire(1).await }
+            let semaphore = Arc::clone(&semaphore);
+            async move { semaphore.acquire(1).await }
         });
         tokio::task::yield_now().await;
-        quota.drain();
-        quota.drain();
+        semaphore.drain();
+        semaphore.drain();
         let drained = tokio::spawn({
-            let quota = Arc::clone(&quota);
-            async move { quota.drained().await }
+            let semaphore = Arc::clone(&semaphore);
+            async move { semaphore.drained().await }
         });
-        assert!(quota.try_acquire().is_none() && quota.acquire(1).await.is_none());
+        assert!(semaphore.try_acquire().is_none() && semaphore.acquire(1).await.is_none());
         drop(taken);
         let waited = waits.await.expect("no panic").expect("it came before");
         tokio::task::yield_now().await;
         assert!(!drained.is_finished(), "one is taken");
-        assert!(quota.try_acquire().is_none() && quota.acquire(1).await.is_none());
+        assert!(semaphore.try_acquire().is_none() && semaphore.acquire(1).await.is_none());
         drop(waited);
-        let late = quota.acquire_accepted(1).await.expect("free");
+        let late = semaphore.acquire_accepted(1).await.expect("free");
         drop(late);
         drained.await.expect("no panic");
-        assert!(quota.try_acquire().is_none() && quota.acquire(1).await.is_none(), "still");
+        assert!(semaphore.try_acquire().is_none() && semaphore.acquire(1).await.is_none(), "still");
     }
 
     #[tokio::test]
     async fn waiters_are_served_in_order_and_never_overtaken() {
-        let quota = FairSemaphore::new(1);
-        let taken = quota.try_acquire().expect("it is free");
+        let semaphore = FairSemaphore::new(1);
+        let taken = semaphore.try_acquire().expect("it is free");
         let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
         let mut waiting = Vec::new();
         for number in 0..3 {
-            let (quota, order) = (Arc::clone(&quota), order.clone());
+            let (semaphore, order) = (Arc::clone(&semaphore), order.clone());
             waiting.push(tokio::spawn(async move {
-                let taken = quota.acquire(1).await;
+                let taken = semaphore.acquire(1).await;
                 order.send(number).expect("the test listens");
                 drop(taken);
             }));
@@ -325,47 +325,47 @@ mod tests {
             tokio::task::yield_now().await;
         }
         drop(taken);
-        assert!(quota.try_acquire().is_none(), "three wait already");
+        assert!(semaphore.try_acquire().is_none(), "three wait already");
         for number in 0..3 {
             assert_eq!(came.recv().await, Some(number));
         }
         for ended in waiting {
             ended.await.expect("no panic");
         }
-        assert!(quota.try_acquire().is_some());
+        assert!(semaphore.try_acquire().is_some());
     }
 
     #[tokio::test]
     async fn closing_ends_all_waiting() {
-        let quota = FairSemaphore::new(1);
-        let _taken = quota.try_acquire().expect("it is free");
-        let (one, all) = (Arc::clone(&quota), Arc::clone(&quota));
+        let semaphore = FairSemaphore::new(1);
+        let _taken = semaphore.try_acquire().expect("it is free");
+        let (one, all) = (Arc::clone(&semaphore), Arc::clone(&semaphore));
         let one = tokio::spawn(async move { one.acquire(1).await.is_none() });
         tokio::task::yield_now().await;
-        quota.drain();
+        semaphore.drain();
         let all = tokio::spawn(async move { all.drained().await });
         tokio::task::yield_now().await;
-        quota.close();
+        semaphore.close();
         assert!(one.await.expect("no panic"));
         all.await.expect("no panic");
-        assert!(quota.acquire(1).await.is_none() && quota.try_acquire().is_none());
+        assert!(semaphore.acquire(1).await.is_none() && semaphore.try_acquire().is_none());
     }
 
     #[test]
     fn permits_stay_within_the_limit_and_every_waiter_is_served() {
-        let quota = FairSemaphore::new(3);
+        let semaphore = FairSemaphore::new(3);
         let inside = Arc::new(AtomicU64::new(0));
         let threads: Vec<_> = (0..4)
             .map(|_| {
-                let (quota, inside) = (Arc::clone(&quota), Arc::clone(&inside));
+                let (semaphore, inside) = (Arc::clone(&semaphore), Arc::clone(&inside));
                 std::thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
                     runtime.expect("a runtime").block_on(async {
                         for round in 0..2_000 {
-                            let taken = match quota.try_acquire() {
+                            let taken = match semaphore.try_acquire() {
                                 Some(taken) => taken,
                                 None => {
-                                    let taken = quota.acquire(1 + round % 2);
+                                    let taken = semaphore.acquire(1 + round % 2);
                                     let taken = tokio::time::timeout(Duration::from_secs(60), taken);
                                     taken.await.expect("its turn comes").expect("open")
                                 }
@@ -382,6 +382,6 @@ mod tests {
         for thread in threads {
             thread.join().expect("no panic");
         }
-        assert_eq!(quota.taken(), 0);
+        assert_eq!(semaphore.taken(), 0);
     }
 }

@@ -134,10 +134,10 @@ mod tests {
             time::sleep(GRACE / 2).await;
             drop(guard);
         });
-        let begun = time::Instant::now();
+        let started = time::Instant::now();
         handles.shut_down().await;
         assert!(task.is_finished() && hangs.requested().is_triggered());
-        assert_eq!(begun.elapsed(), GRACE * 3 / 2);
+        assert_eq!(started.elapsed(), GRACE * 3 / 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -207,15 +207,15 @@ mod tests {
         let now = Instant::now();
         let at = |ms| timers.sleep_until(Some(now + Duration::from_millis(ms)));
         let (late, soon) = (at(40), at(5));
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
         for (name, timer) in [("late", late), ("soon", soon)] {
-            let tell = tell.clone();
+            let tx = tx.clone();
             tokio::spawn(async move {
                 timer.await;
-                tell.send((name, Instant::now())).expect("the test listens");
+                tx.send((name, Instant::now())).expect("the test listens");
             });
         }
-        let (first, second) = (told.recv().await.expect("fires"), told.recv().await.expect("fires"));
+        let (first, second) = (rx.recv().await.expect("fires"), rx.recv().await.expect("fires"));
         assert_eq!((first.0, second.0), ("soon", "late"));
         assert!(first.1 >= now + Duration::from_millis(5) && second.1 >= now + Duration::from_millis(40));
         timer_task.abort();
@@ -234,23 +234,23 @@ mod tests {
     #[tokio::test]
     async fn a_timer_without_an_instant_wakes_its_waiter_when_the_driver_is_gone() {
         let (timers, timer_task) = Timers::new();
-        let polls = |timer: Sleep, begun: Arc<Notify>| async move {
+        let polls = |timer: Sleep, started: Arc<Notify>| async move {
             let (mut timer, mut polls) = (timer, 0);
             std::future::poll_fn(|task| {
                 assert!(Pin::new(&mut timer).poll(task).is_pending(), "it never comes");
                 polls += 1;
-                begun.notify_one();
+                started.notify_one();
                 if polls == 2 { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
         };
-        let begun = Arc::new(Notify::new());
-        let before = tokio::spawn(polls(timers.sleep_until(None), Arc::clone(&begun)));
-        begun.notified().await;
+        let started = Arc::new(Notify::new());
+        let before = tokio::spawn(polls(timers.sleep_until(None), Arc::clone(&started)));
+        started.notified().await;
         drop(timer_task);
         let woken = async {
             before.await.expect("no panic");
-            polls(timers.sleep_until(None), begun).await;
+            polls(timers.sleep_until(None), started).await;
         };
         tokio::time::timeout(Duration::from_secs(30), woken).await.expect("they look again");
         assert!(matches!(timers.lock().driver, Driver::Nobody), "there is nothing to fire");

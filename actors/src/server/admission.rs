@@ -173,27 +173,27 @@ mod tests {
 
     #[test]
     fn connections_per_address_are_limited_and_released() {
-        let guests = admission(1, 2);
-        let places = [guests.admit(address(1)), guests.admit(address(1))];
-        assert!(places.iter().all(Option::is_some) && guests.admit(address(1)).is_none());
-        assert!(guests.admit(address(2)).is_some());
-        drop(places);
-        assert!(guests.admit(address(1)).is_some());
-        assert!(guests.counts.borrow().is_empty());
+        let admission = admission(1, 2);
+        let permits = [admission.admit(address(1)), admission.admit(address(1))];
+        assert!(permits.iter().all(Option::is_some) && admission.admit(address(1)).is_none());
+        assert!(admission.admit(address(2)).is_some());
+        drop(permits);
+        assert!(admission.admit(address(1)).is_some());
+        assert!(admission.counts.borrow().is_empty());
     }
 
     #[test]
     fn the_oldest_handshake_of_the_busiest_address_is_evicted() {
-        let guests = admission(4, 100);
-        let mut honest = guests.begin_handshake(address(1));
-        let mut slow: Vec<_> = (0..10).map(|_| guests.begin_handshake(address(2))).collect();
+        let admission = admission(4, 100);
+        let mut honest = admission.begin_handshake(address(1));
+        let mut slow: Vec<_> = (0..10).map(|_| admission.begin_handshake(address(2))).collect();
         assert!(!is_evicted(&mut honest));
         let displaced: Vec<bool> = slow.iter_mut().map(is_evicted).collect();
         assert_eq!(displaced, [vec![true; 7], vec![false; 3]].concat());
         drop(slow.split_off(9));
-        let mut other = guests.begin_handshake(address(3));
+        let mut other = admission.begin_handshake(address(3));
         assert!(!is_evicted(&mut slow[8]) && !is_evicted(&mut other), "there was a place");
         drop((slow, honest, other));
-        assert!(guests.handshakes.borrow().waiting.is_empty());
+        assert!(admission.handshakes.borrow().waiting.is_empty());
     }
 }

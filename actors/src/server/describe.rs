@@ -79,7 +79,7 @@ fn build(service: &Arc<Service>) -> DescriptionWatch {
     if let Some(known) = work.as_ref().filter(|known| is_of_use(known, mark)) {
         return known.clone();
     }
-    let (tell, told) = watch::channel(None);
+    let (tx, rx) = watch::channel(None);
     let described = Arc::clone(service);
     let started = thread::Builder::new().name("meshzero-describe".into()).spawn(move || {
         let made = catch_unwind(AssertUnwindSafe(|| put_together(&described)));
@@ -89,17 +89,17 @@ fn build(service: &Arc<Service>) -> DescriptionWatch {
             tracing::warn!(service = ?described.identity.name, "a description is without its types, which panic");
             CachedDescription::new(mark, without_schemas(&described))
         });
-        tell.send_replace(Some(kept));
+        tx.send_replace(Some(kept));
     });
     match started {
-        Ok(_) => *work = Some(told.clone()),
+        Ok(_) => *work = Some(rx.clone()),
         Err(error) => {
             drop(work);
             let service = &service.identity.name;
             events::record(|| tracing::warn!(%error, ?service, "no thread to make a description"));
         }
     }
-    told
+    rx
 }
 
 fn is_of_use(work: &DescriptionWatch, mark: u64) -> bool {

@@ -39,7 +39,7 @@ pub(crate) async fn run(
     peers: Recipient<PeerConnection>,
     closing: oneshot::Receiver<Duration>,
 ) -> Option<DrainReport> {
-    let guests = Rc::new(Admission::new(service.limits()));
+    let admission = Rc::new(Admission::new(service.limits()));
     let mut sessions = JoinSet::new();
     let mut work = pin!(async {
         let within = closing.await.unwrap_or(service.limits().drain);
@@ -50,7 +50,7 @@ pub(crate) async fn run(
     });
     let mut ended = None;
     // Links may be resumed over new connections until the end.
-    while ended.is_none() || guests.served() > 0 {
+    while ended.is_none() || admission.served() > 0 {
         tokio::select! {
             biased;
             // First: a steady stream of connections must not starve the rest.
@@ -62,7 +62,7 @@ pub(crate) async fn run(
             }
             accepted = listeners.accept() => match accepted {
                 Ok((connection, from)) => {
-                    let visit = serve_connection(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
+                    let visit = serve_connection(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&admission));
                     sessions.spawn_local(visit);
                 }
                 Err(error) => {
@@ -73,7 +73,7 @@ pub(crate) async fn run(
         }
     }
     let (messages, unfinished) = ended.and_then(|(_, left)| left).unwrap_or_default();
-    let connections = guests.served();
+    let connections = admission.served();
     if unfinished == 0 && connections == 0 {
         return None;
     }
@@ -90,11 +90,11 @@ async fn serve_connection(
     from: SocketAddr,
     service: Arc<Service>,
     peers: Recipient<PeerConnection>,
-    guests: Rc<Admission>,
+    admission: Rc<Admission>,
 ) {
-    let mut seat = ConnectionSlot::new(&guests, from.ip().to_canonical());
+    let mut seat = ConnectionSlot::new(&admission, from.ip().to_canonical());
     let greeted = {
-        let mut handshake = guests.begin_handshake(from.ip().to_canonical());
+        let mut handshake = admission.begin_handshake(from.ip().to_canonical());
         let greeting = accept(connection, from, &service, &mut seat);
         tokio::select! {
             greeted = time::timeout(service.limits().handshake, greeting) => greeted,
@@ -123,7 +123,7 @@ async fn serve_connection(
             }
         }
         Accepted::Client(connection, hello, connections) => {
-            let _served = guests.serve();
+            let _served = admission.serve();
             if let Err(error) = session::serve(connection, &hello, Arc::clone(&service), connections).await {
                 if error.is_given_up() {
                     service.connections.given_up.count();
@@ -137,7 +137,7 @@ async fn serve_connection(
             }
         }
         Accepted::Zmtp(visitor) => {
-            let _served = guests.serve();
+            let _served = admission.serve();
             if let Err(error) = zmtp::serve(visitor, service).await {
                 tracing::debug!(%from, %error, "a ZeroMQ socket was given up");
             }

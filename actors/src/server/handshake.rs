@@ -26,8 +26,8 @@ pub(crate) struct ConnectionSlot {
 
 impl ConnectionSlot {
     /// Acquires a permit for a connection from `address`, if one is free.
-    pub(crate) fn new(guests: &Rc<Admission>, address: IpAddr) -> Self {
-        Self { admission: Rc::clone(guests), address, permit: guests.admit(address) }
+    pub(crate) fn new(admission: &Rc<Admission>, address: IpAddr) -> Self {
+        Self { admission: Rc::clone(admission), address, permit: admission.admit(address) }
     }
 
     /// Returns whether there is a permit, if necessary that of a link that waits for its client to reconnect. Only for

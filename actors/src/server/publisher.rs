@@ -133,8 +133,8 @@ impl From<EncodeError> for PublishError {
 }
 
 impl Publisher {
-    /// A publisher without subscribers. `alarms` bound its waiting.
-    pub(crate) fn new(limits: &Limits, alarms: &Arc<Timers>) -> Self {
+    /// A publisher without subscribers. `timers` bound its waiting.
+    pub(crate) fn new(limits: &Limits, timers: &Arc<Timers>) -> Self {
         let state = Mutex::new(PublisherState {
             subscribers: Subscribers::new(limits),
             topics: Topics::default(),
@@ -144,7 +144,7 @@ impl Publisher {
             yield_at: TURN,
             closed: false,
         });
-        let (limits, timers, demand) = (limits.clone(), Arc::clone(alarms), watch::Sender::new(0));
+        let (limits, timers, demand) = (limits.clone(), Arc::clone(timers), watch::Sender::new(0));
         let guesses = EncodingGuesses::default();
         Self { shared: Arc::new(PublisherShared { state, limits, timers, guesses, demand }) }
     }
@@ -196,10 +196,10 @@ impl Publisher {
     pub async fn publish_all<T: WireType>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
         // Kept while it waits, so that the item is encoded once.
         let mut kept = None;
-        let mut place = WaitingPublisher { shared: &self.shared, ticket: None };
+        let mut waiting = WaitingPublisher { shared: &self.shared, ticket: None };
         poll_fn(|task| {
             let mut draft = DraftItem::new(&self.shared.guesses, topic, kept.take());
-            let published = self.poll_publish_all(task, topic, item, &mut draft, &mut place);
+            let published = self.poll_publish_all(task, topic, item, &mut draft, &mut waiting);
             match published {
                 Poll::Pending => kept = Some(draft.item),
                 Poll::Ready(_) => draft.item.end(),
@@ -216,7 +216,7 @@ impl Publisher {
         topic: &str,
         item: &T,
         draft: &mut DraftItem<'_>,
-        place: &mut WaitingPublisher<'_>,
+        waiting: &mut WaitingPublisher<'_>,
     ) -> Poll<Result<(), PublishError>> {
         let mut woken = Vec::new();
         let published = loop {
@@ -226,7 +226,7 @@ impl Publisher {
                 state.yield_turn(task);
                 return Poll::Pending;
             }
-            let ticket = place.ticket;
+            let ticket = waiting.ticket;
             let published = state.publish::<T>(&self.shared, topic, draft, WaitFor::Any, ticket, &mut woken);
             match published {
                 Ok(PublishOutcome::Now) => break Poll::Ready(Ok(())),
@@ -238,7 +238,7 @@ impl Publisher {
                     let (ticket, _replaced) =
                         state.wait(&self.shared, task.waker(), ticket, *in_the_way, &mut woken);
                     drop(state);
-                    place.ticket = Some(ticket);
+                    waiting.ticket = Some(ticket);
                     break Poll::Pending;
                 }
                 Err(fault) => break Poll::Ready(Err(fault)),
@@ -406,9 +406,9 @@ impl PublisherState {
         // A timer that fires too early does no harm, and is set once for many short waits.
         if self.retry_timer.as_ref().is_none_or(|(set, _)| until < *set) {
             let look = Waker::from(Arc::new(RetryWaker(Arc::downgrade(shared))));
-            let mut alarm = shared.timers.sleep_until(Some(until));
-            if Pin::new(&mut alarm).poll(&mut Context::from_waker(&look)).is_pending() {
-                self.retry_timer = Some((until, alarm));
+            let mut timer = shared.timers.sleep_until(Some(until));
+            if Pin::new(&mut timer).poll(&mut Context::from_waker(&look)).is_pending() {
+                self.retry_timer = Some((until, timer));
             }
         }
         waiting

@@ -71,10 +71,10 @@ impl Service {
         identity: Identity,
         publisher: Publisher,
         handlers: &[Registration<A>],
-        entrance: ActorHandle,
+        handle: ActorHandle,
     ) -> Self {
         let Environment { executor, link_config, node_stats, .. } = environment.clone();
-        let ActorHandle { entry, local_entries, counters } = entrance;
+        let ActorHandle { entry, local_entries, counters } = handle;
         let permits = FairSemaphore::new(link_config.limits.mailbox);
         Self {
             identity,
@@ -209,10 +209,10 @@ impl Service {
     /// Accepts no more messages and turns away those that no handler has begun. Returns the numbers of unfinished
     /// messages by type, as far as they are known.
     pub(crate) async fn abandon(&self) -> CountsByType {
-        let (tell, told) = oneshot::channel();
-        self.entry.abandon(tell);
+        let (tx, rx) = oneshot::channel();
+        self.entry.abandon(tx);
         // Fails if the actor has ended, which then has no messages left.
-        told.await.unwrap_or_default()
+        rx.await.unwrap_or_default()
     }
 
     /// Accepts no more messages and publishes nothing more; subscribers still receive the items published before.

@@ -28,7 +28,7 @@ struct SessionEntry {
     from: SocketAddr,
     carries: LinkPurpose,
     /// The send queue to the client, once there is one.
-    outbox: Option<Arc<SendQueue>>,
+    send_queue: Option<Arc<SendQueue>>,
     /// The progress of reading from the client, once there is any.
     progress: Option<Arc<ReceiveCounters>>,
     arrivals: mpsc::Sender<Reconnection>,
@@ -63,7 +63,7 @@ impl SessionTable {
             node,
             from,
             carries,
-            outbox: None,
+            send_queue: None,
             progress: None,
             arrivals: sender,
             attempt: 0,
@@ -79,9 +79,9 @@ impl SessionTable {
     }
 
     /// Attaches the link's send queue and receive counters to its entry.
-    pub(crate) fn attach(&self, link: LinkId, outbox: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
+    pub(crate) fn attach(&self, link: LinkId, send_queue: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
         if let Some(kept) = self.lock().get_mut(&link) {
-            kept.outbox = Some(Arc::clone(outbox));
+            kept.send_queue = Some(Arc::clone(send_queue));
             kept.progress = Some(Arc::clone(progress));
         }
     }
@@ -115,14 +115,14 @@ impl SessionTable {
         let kept = self.lock();
         let kept = kept.get(&link).filter(|kept| kept.node == node)?;
         // A link that has just begun is busy with that.
-        let (Some(outbox), Some(progress)) = (&kept.outbox, &kept.progress) else {
+        let (Some(send_queue), Some(progress)) = (&kept.send_queue, &kept.progress) else {
             return Some(LinkState::default());
         };
         Some(LinkState {
-            attached: outbox.is_attached(),
+            attached: send_queue.is_attached(),
             reading: progress.is_reading(),
             received: progress.bytes(),
-            written: outbox.handed_to_kernel(),
+            written: send_queue.handed_to_kernel(),
         })
     }
 
@@ -168,9 +168,9 @@ impl SessionTable {
     /// The statistics of the links with the most bytes waiting, up to the limit of the list.
     pub(crate) fn stats(&self) -> Vec<LinkStats> {
         let kept = self.lock();
-        let links = kept
-            .values()
-            .filter_map(|kept| Some(link_stats(kept.outbox.as_ref()?, kept.node, kept.from, kept.carries)));
+        let links = kept.values().filter_map(|kept| {
+            Some(link_stats(kept.send_queue.as_ref()?, kept.node, kept.from, kept.carries))
+        });
         stats::listed(links.collect())
     }
 
@@ -204,7 +204,7 @@ mod tests {
                 node,
                 from,
                 carries: LinkPurpose::News,
-                outbox: None,
+                send_queue: None,
                 progress: None,
                 arrivals,
                 attempt: 0,

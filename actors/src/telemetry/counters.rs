@@ -43,8 +43,8 @@ pub(crate) struct RequestCounters {
 impl RequestCounters {
     /// Counts a request that was refused.
     #[cold]
-    pub(crate) fn refused(&self, why: &Refusal) {
-        match why {
+    pub(crate) fn refused(&self, reason: &Refusal) {
+        match reason {
             Refusal::Expired => self.expired.count(),
             Refusal::Busy => self.busy.count(),
             Refusal::NoHandler { .. } => self.no_handler.count(),

@@ -70,8 +70,8 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
 
 fn invalid_value(error: &clap::Error) -> String {
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-    let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    format!("{argument}: {why}")
+    let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    format!("{argument}: {reason}")
 }
 
 #[cfg(test)]

@@ -11,13 +11,13 @@ use tokio::sync::oneshot;
 /// # Cancel safety
 /// This function is not cancel safe: dropping the future loses the result, and the thread goes on.
 pub(crate) async fn run_detached<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (tell, told) = oneshot::channel();
+    let (tx, rx) = oneshot::channel();
     let started = thread::Builder::new().spawn(move || {
         // The receiver may be gone.
-        let _ = tell.send(call());
+        let _ = tx.send(call());
     });
     started.ok()?;
-    told.await.ok()
+    rx.await.ok()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) async fn whole() -> Result<String, Failure> {
         let mut bytes = Vec::new();
         stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut bytes).map(|_| bytes)
     });
-    let unread = |why: String| Failure::Local(format!("cannot read standard input: {why}"));
+    let unread = |reason: String| Failure::Local(format!("cannot read standard input: {reason}"));
     let bytes = read
         .await
         .ok_or_else(|| unread("no thread could be started".to_owned()))?
@@ -96,7 +96,7 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
     };
     thread::spawn(move || {
         let mut input = stdin().lock();
-        let unread = |why: &str| Failure::Local(format!("cannot read standard input: {why}"));
+        let unread = |reason: &str| Failure::Local(format!("cannot read standard input: {reason}"));
         let start = match first_bytes(&mut input, longest) {
             Ok(start) if encoding::is_utf16(&start) => {
                 let problem = "standard input is UTF-16, and lines are read as UTF-8; save it as UTF-8";

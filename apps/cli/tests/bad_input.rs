@@ -6,7 +6,7 @@ use crate::support::{Ran, Room, bare};
 fn impossible_names_say_why() {
     let room = Room::new();
     let long = "x".repeat(129);
-    for (name, why) in
+    for (name, reason) in
         [("", "at least one character"), (long.as_str(), "129 bytes"), ("a\u{1b}[2Jb", "control character")]
     {
         for arguments in [
@@ -19,10 +19,10 @@ fn impossible_names_say_why() {
         ] {
             let ran = room.run(arguments);
             assert!(!ran.stderr.contains('\u{1b}'), "{ran:?}");
-            ran.failed(2, &[why]);
+            ran.failed(2, &[reason]);
         }
         Ran::from(bare(&["list", "--mesh", name, "--interfaces", "lo"]).output().expect("mz runs"))
-            .failed(2, &[why]);
+            .failed(2, &[reason]);
     }
     room.run(&["send", "robot", "", "message"]).failed(2, &["TYPE", "at least one character"]);
     room.run(&["publish", "news", "a\nb", "data"]).failed(2, &["TOPIC", "control character"]);

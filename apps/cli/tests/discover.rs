@@ -100,7 +100,7 @@ fn a_watch_tells_what_comes_and_goes() {
         (Some("down"), Some("robot/arm")),
         "{down}"
     );
-    assert!(down["why"].is_string(), "{down}");
+    assert!(down["reason"].is_string(), "{down}");
     people.expect_line("down", SOON);
 
     let (arm, _) = room.advertise(&["robot/arm", "--echo"]);

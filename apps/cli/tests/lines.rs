@@ -73,7 +73,7 @@ fn what_is_replaced_and_left_out_is_told_to_programs() {
     let told: Vec<_> = ran.stderr.lines().map(json).collect();
     assert_eq!((&told[0]["line"], &told[0]["replaced"]), (&1.into(), &"it is not UTF-8".into()));
     assert_eq!(told[1]["line"], 2);
-    assert!(told[1]["left_out"].as_str().is_some_and(|why| why.contains("--text")), "{ran:?}");
+    assert!(told[1]["left_out"].as_str().is_some_and(|reason| reason.contains("--text")), "{ran:?}");
     let done = json(ran.stdout.lines().last().expect("a last line"));
     let expected = r#"{"event": "published", "published": 2, "replaced": 1, "left_out": 1}"#;
     assert_eq!(done, json(expected));

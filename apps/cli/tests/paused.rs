@@ -47,7 +47,7 @@ fn call(room: &Room, address: &str, messages: usize, message: &str) {
         let mut replies = 0;
         while replies < messages {
             match service.send(Value::from(message)).timeout(SOON).await {
-                Ok(_) | Err(CallError::Refused { why: Refusal::Failed { .. }, .. }) => replies += 1,
+                Ok(_) | Err(CallError::Refused { reason: Refusal::Failed { .. }, .. }) => replies += 1,
                 Err(error) => panic!("{replies} replies, and then {error}"),
             }
         }

@@ -116,19 +116,21 @@ fn of_place(py: Python<'_>, place: BindError) -> PyErr {
 fn of_call(py: Python<'_>, error: &CallError, text: String) -> PyErr {
     match error {
         CallError::NotSent { .. } => raise(py, ExceptionKind::NotSent, text),
-        CallError::Unknown { why: UnknownReason::TimedOut { after }, .. } => {
+        CallError::Unknown { reason: UnknownReason::TimedOut { after }, .. } => {
             made(py, ExceptionKind::TimedOut, (after.as_secs_f64(), text))
         }
         CallError::Unknown { .. } | CallError::BadReply { .. } => raise(py, ExceptionKind::Unknown, text),
-        CallError::Refused { why, .. } => {
-            made(py, ExceptionKind::Refused, (text, reason(why), error.is_safe_to_repeat(), handles(why)))
-        }
+        CallError::Refused { reason, .. } => made(
+            py,
+            ExceptionKind::Refused,
+            (text, reason_code(reason), error.is_safe_to_repeat(), handles(reason)),
+        ),
     }
 }
 
 /// The reason of a refusal as a keyword, for programs that tell them apart.
-fn reason(why: &Refusal) -> &'static str {
-    match why {
+fn reason_code(reason: &Refusal) -> &'static str {
+    match reason {
         Refusal::NoHandler { .. } => "no handler",
         Refusal::Undecodable { .. } => "undecodable",
         Refusal::ReplyTooLarge { .. } | Refusal::BadReply { .. } => "bad reply",
@@ -142,8 +144,8 @@ fn reason(why: &Refusal) -> &'static str {
     }
 }
 
-fn handles(why: &Refusal) -> Vec<String> {
-    match why {
+fn handles(reason: &Refusal) -> Vec<String> {
+    match reason {
         Refusal::NoHandler { handles, .. } => handles.clone(),
         _ => Vec::new(),
     }

@@ -34,7 +34,7 @@ pub(crate) fn pack<'py>(what: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes
 /// The reason why an object cannot be converted, and the place in the message. The place is assembled while the error is returned, so
 /// that success costs nothing.
 struct PackError {
-    why: Cause,
+    reason: Cause,
     /// The steps from the inside to the outside.
     path: Vec<String>,
     /// The objects on the path, to detect one that contains itself.
@@ -47,8 +47,8 @@ enum Cause {
 }
 
 impl PackError {
-    fn new(why: Cause) -> Box<Self> {
-        Box::new(Self { why, path: Vec::new(), within: Vec::new() })
+    fn new(reason: Cause) -> Box<Self> {
+        Box::new(Self { reason, path: Vec::new(), within: Vec::new() })
     }
 
     fn inside(mut self: Box<Self>, object: &Bound<'_, PyAny>, step: String) -> Box<Self> {
@@ -59,8 +59,8 @@ impl PackError {
 
     #[cold]
     fn raise(mut self, py: Python<'_>, root: &str) -> PyErr {
-        let why = match self.why {
-            Cause::Cannot(why) => why,
+        let reason = match self.reason {
+            Cause::Cannot(reason) => reason,
             Cause::TooDeep => {
                 self.within.sort_unstable();
                 let is_circle = self.within.windows(2).any(|pair| pair[0] == pair[1]);
@@ -73,7 +73,7 @@ impl PackError {
             }
         };
         self.path.reverse();
-        errors::raise(py, ExceptionKind::CannotTravel, format!("{root}{}: {why}", self.path.concat()))
+        errors::raise(py, ExceptionKind::CannotTravel, format!("{root}{}: {reason}", self.path.concat()))
     }
 }
 
@@ -180,8 +180,8 @@ fn add_bytes(what: &Bound<'_, PyAny>, bytes: &[u8], out: &mut Vec<u8>) -> PackRe
 fn add_int(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> PackResult {
     let Ok(number) = number.extract::<i64>() else {
         let Ok(large) = number.extract::<u64>() else {
-            let why = "a whole number beyond 64 bits cannot travel; send it as text".to_owned();
-            return Err(PackError::new(Cause::Cannot(why)));
+            let reason = "a whole number beyond 64 bits cannot travel; send it as text".to_owned();
+            return Err(PackError::new(Cause::Cannot(reason)));
         };
         out.extend(head(0xcf, large.to_be_bytes()));
         return Ok(());

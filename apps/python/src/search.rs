@@ -92,8 +92,8 @@ impl Search {
     fn new(name: String, wait_for_s: Option<f64>) -> Self {
         let hint = Arc::<Mutex<Option<String>>>::default();
         let noted = Arc::clone(&hint);
-        let note = move |why: &ZeroError| {
-            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("still looking: {why}"));
+        let note = move |reason: &ZeroError| {
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("still looking: {reason}"));
         };
         let found = async move { future::discover(&name, until(wait_for_s), note).await };
         Self { found: Box::pin(found), hint, is_explained: false }

@@ -158,14 +158,14 @@ impl Request {
         }
     }
 
-    /// Refuses the message: the sender gets `why` in place of a reply.
-    pub fn refuse(mut self, why: Refusal) {
-        self.end(why);
+    /// Refuses the message: the sender gets `reason` in place of a reply.
+    pub fn refuse(mut self, reason: Refusal) {
+        self.end(reason);
     }
 
-    fn end(&mut self, why: Refusal) {
+    fn end(&mut self, reason: Refusal) {
         if let Some(path) = self.path.take().and_then(|path| path.reply) {
-            path.refuse(why);
+            path.refuse(reason);
         }
     }
 }

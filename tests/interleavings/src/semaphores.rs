@@ -77,9 +77,9 @@ pub fn nobody_overtakes_a_woken_waiter() {
                 let (semaphore, used) = (Arc::clone(&semaphore), Arc::clone(&used));
                 thread::spawn(move || {
                     let turn = future::block_on(semaphore.acquire_in_turn(1)).expect("it is not closed");
-                    let (place, in_turn) = turn.divide();
+                    let (permit, in_turn) = turn.divide();
                     used.store(1, Ordering::SeqCst);
-                    drop((in_turn, place));
+                    drop((in_turn, permit));
                 })
             };
             let late = {
@@ -87,9 +87,9 @@ pub fn nobody_overtakes_a_woken_waiter() {
                 thread::spawn(move || {
                     // While there is a waiter, no permit is free until that waiter has used its own.
                     let waited = semaphore.is_awaited();
-                    if waited && let Some(place) = semaphore.try_acquire() {
+                    if waited && let Some(permit) = semaphore.try_acquire() {
                         assert_eq!(used.load(Ordering::SeqCst), 1);
-                        drop(place);
+                        drop(permit);
                     }
                 })
             };

@@ -22,7 +22,7 @@ impl WallClock {
     #[track_caller]
     pub fn new() -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let library = library().unwrap_or_else(|why| panic!("{why}"));
+        let library = library().unwrap_or_else(|reason| panic!("{reason}"));
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("meshzero-test-clock-{}-{number}", std::process::id());
         let clock = Self { library, file: std::env::temp_dir().join(name) };

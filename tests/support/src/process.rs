@@ -96,7 +96,7 @@ impl Process {
     #[track_caller]
     pub fn expect_line(&mut self, wanted: &str, within: Duration) -> String {
         let line = self.stdout.next(wanted, within);
-        line.unwrap_or_else(|why| self.fail(&format!("no line with {wanted:?}: {why}")))
+        line.unwrap_or_else(|reason| self.fail(&format!("no line with {wanted:?}: {reason}")))
     }
 
     /// Waits for the next line of standard error that contains `wanted`, skipping those before it.
@@ -106,7 +106,7 @@ impl Process {
     #[track_caller]
     pub fn expect_error_line(&mut self, wanted: &str, within: Duration) -> String {
         let line = self.stderr.next(wanted, within);
-        line.unwrap_or_else(|why| self.fail(&format!("no line of errors with {wanted:?}: {why}")))
+        line.unwrap_or_else(|reason| self.fail(&format!("no line of errors with {wanted:?}: {reason}")))
     }
 
     /// Waits for the next line of standard output, whatever its content.
@@ -232,9 +232,9 @@ impl Process {
     }
 
     #[track_caller]
-    fn fail(&self, why: &str) -> ! {
+    fn fail(&self, reason: &str) -> ! {
         panic!(
-            "`{}`, {:.3} s after its start: {why}\n--- standard output\n{}--- standard error\n{}---",
+            "`{}`, {:.3} s after its start: {reason}\n--- standard output\n{}--- standard error\n{}---",
             self.called,
             self.started.elapsed().as_secs_f64(),
             self.stdout(),

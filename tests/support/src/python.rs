@@ -38,7 +38,7 @@ pub(crate) fn has(modules: &str) -> Result<(), String> {
 
 #[track_caller]
 fn interpreter() -> PathBuf {
-    find().unwrap_or_else(|why| panic!("{why}"))
+    find().unwrap_or_else(|reason| panic!("{reason}"))
 }
 
 /// The interpreter that `cargo xtask test` has set up, or names.

@@ -76,9 +76,9 @@ fn decide(name: &str, available: Result<(), String>) -> bool {
     let required = env::var("MESHZERO_TEST_REQUIRE").unwrap_or_default();
     match judge(name, &required, available) {
         Verdict::Run => true,
-        Verdict::Fail(why) => panic!("{name} must be there, and is not: {why}"),
-        Verdict::Skip(why) => {
-            tell(name, &why);
+        Verdict::Fail(reason) => panic!("{name} must be there, and is not: {reason}"),
+        Verdict::Skip(reason) => {
+            tell(name, &reason);
             false
         }
     }
@@ -94,19 +94,19 @@ enum Verdict {
 fn judge(name: &str, required: &str, available: Result<(), String>) -> Verdict {
     match available {
         Ok(()) => Verdict::Run,
-        Err(why) if required.split(',').any(|word| word == name) => Verdict::Fail(why),
-        Err(why) => Verdict::Skip(why),
+        Err(reason) if required.split(',').any(|word| word == name) => Verdict::Fail(reason),
+        Err(reason) => Verdict::Skip(reason),
     }
 }
 
-fn tell(name: &str, why: &str) {
+fn tell(name: &str, reason: &str) {
     let thread = thread::current();
     let test = thread.name().unwrap_or("a test");
-    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-    eprintln!("skipped: {test}: it needs {name}: {why}");
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    eprintln!("skipped: {test}: it needs {name}: {reason}");
     let Some(path) = env::var_os("MESHZERO_TEST_SKIPS") else { return };
     let file = OpenOptions::new().append(true).create(true).open(&path);
-    let line = format!("{}: it needs {name}: {why}\n", test.replace(": ", ":"));
+    let line = format!("{}: it needs {name}: {reason}\n", test.replace(": ", ":"));
     // One write per line, so that lines of several processes do not mix.
     file.and_then(|mut file| file.write_all(line.as_bytes()))
         .expect("the file of skipped tests can be written");

@@ -45,14 +45,22 @@ pub(crate) fn all(report: &mut Report, metadata: &Metadata, sandbox: Sandbox) ->
     if sandbox == Sandbox::Loopback {
         report.skip(Skip {
             what: "conversations with programs of other systems".into(),
-            why: "they need a private network namespace".into(),
+            reason: "they need a private network namespace".into(),
         });
         return Ok(());
     }
     report.step("Windows, under Wine", || {
-        conversations::run_conversations(metadata, sandbox, &Emulator::wine(metadata, &targets::built(metadata, WINDOWS))?)
+        conversations::run_conversations(
+            metadata,
+            sandbox,
+            &Emulator::wine(metadata, &targets::built(metadata, WINDOWS))?,
+        )
     })?;
     report.step("ARM, under QEMU", || {
-        conversations::run_conversations(metadata, sandbox, &Emulator::qemu(metadata, &targets::built(metadata, ARM64))?)
+        conversations::run_conversations(
+            metadata,
+            sandbox,
+            &Emulator::qemu(metadata, &targets::built(metadata, ARM64))?,
+        )
     })
 }

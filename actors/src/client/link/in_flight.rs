@@ -150,7 +150,7 @@ impl ReplyFuture {
 impl Link {
     /// Notifies tasks that wait for the place of a call that there may be one.
     pub(super) fn notify_slot_freed(&self) {
-        if self.outbox.has_waiters() {
+        if self.send_queue.has_waiters() {
             self.slot_freed.notify_waiters();
         }
     }
@@ -171,7 +171,7 @@ impl Drop for ReplyFuture {
             drop(calls);
             drop(unread);
             if waited.is_some_and(|(waited, _)| waited)
-                && !request.is_some_and(|request| self.link.outbox.withdraw(request))
+                && !request.is_some_and(|request| self.link.send_queue.withdraw(request))
             {
                 self.link.cancel(self.id);
             }

@@ -23,14 +23,14 @@ impl NegotiatedTypes {
     #[inline]
     pub(crate) fn of<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
         let wanted = TypeId::of::<M>();
-        for place in &self.known {
+        for slot in &self.known {
             // Another thread may have filled the entry meanwhile, also with another type.
-            let (id, passage) = match place.get() {
+            let (id, negotiated) = match slot.get() {
                 Some(known) => known,
-                None => place.get_or_init(|| (wanted, find::<M>(catalogue, codec::type_info::<M>().name()))),
+                None => slot.get_or_init(|| (wanted, find::<M>(catalogue, codec::type_info::<M>().name()))),
             };
             if *id == wanted {
-                return *passage;
+                return *negotiated;
             }
         }
         find::<M>(catalogue, codec::type_info::<M>().name())

@@ -61,7 +61,7 @@ impl Link {
         message: OutgoingMessage<'_, M>,
         caller: &Waker,
     ) -> Result<ReplyFuture, SendError> {
-        if !self.outbox.has_room_for(SpaceNeeded::Limit)
+        if !self.send_queue.has_room_for(SpaceNeeded::Limit)
             || (self.was_full.load(Ordering::Relaxed) && !self.has_room())
         {
             return Err(SendError::Full);
@@ -70,7 +70,7 @@ impl Link {
             self.write_request(&message, written)?;
             self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
                 frame::set_id(written.bytes_mut(), id.to_wire());
-                Ok(link.outbox.place::<EncodeError>(SpaceNeeded::Limit, pace, written)?)
+                Ok(link.send_queue.push_encoded::<EncodeError>(SpaceNeeded::Limit, pace, written)?)
             })
         })
     }
@@ -81,7 +81,7 @@ impl Link {
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn room(&self) -> Option<SendPermit<'_>> {
-        let turn = self.outbox.reserve().await.ok()?;
+        let turn = self.send_queue.reserve().await.ok()?;
         loop {
             let freed = self.slot_freed.notified();
             if self.is_closed() {
@@ -119,7 +119,7 @@ impl Link {
             self.write_request(&message, written)?;
             self.begin(message.deadline.map(|deadline| deadline.at), caller, |_, id, pace| {
                 frame::set_id(written.bytes_mut(), id.to_wire());
-                Ok(turn.place::<EncodeError>(pace, written)?)
+                Ok(turn.push_encoded::<EncodeError>(pace, written)?)
             })
         })
     }
@@ -139,7 +139,7 @@ impl Link {
             Query::Stats => FrameKind::Stats,
         };
         self.begin(deadline, caller, |link, id, pace| {
-            Ok(link.outbox.push(SpaceNeeded::Any, pace, |out| {
+            Ok(link.send_queue.push(SpaceNeeded::Any, pace, |out| {
                 frame::write(out, Header::new(kind, id.to_wire()), b"");
                 Ok(())
             })?)
@@ -154,10 +154,10 @@ impl Link {
         &self,
         message: OutgoingMessage<'_, M>,
     ) -> Result<WrittenRange, SendError> {
-        let passage = self.negotiated(&message)?;
+        let negotiated = self.negotiated(&message)?;
         Ok(self
-            .outbox
-            .push(SpaceNeeded::Limit, Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
+            .send_queue
+            .push(SpaceNeeded::Limit, Flush::Gathered, |out| self.write_tell(out, negotiated, &message))?)
     }
 
     /// As [`Link::try_tell`], for senders that can wait: they get room only while little is queued ahead of them.
@@ -169,10 +169,10 @@ impl Link {
         &self,
         message: OutgoingMessage<'_, M>,
     ) -> Result<WrittenRange, SendError> {
-        let passage = self.negotiated(&message)?;
+        let negotiated = self.negotiated(&message)?;
         Ok(self
-            .outbox
-            .push(SpaceNeeded::Ahead, Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
+            .send_queue
+            .push(SpaceNeeded::Ahead, Flush::Gathered, |out| self.write_tell(out, negotiated, &message))?)
     }
 
     /// Waits for room for one message, behind tasks that began to wait before; `None` when the link has ended.
@@ -180,7 +180,7 @@ impl Link {
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn room_to_tell(&self) -> Option<SendPermit<'_>> {
-        self.outbox.reserve().await.ok()
+        self.send_queue.reserve().await.ok()
     }
 
     /// Sends a message without a reply with a permit from [`Link::room_to_tell`].
@@ -192,8 +192,8 @@ impl Link {
         turn: SendPermit<'_>,
         message: OutgoingMessage<'_, M>,
     ) -> Result<WrittenRange, SendError> {
-        let passage = self.negotiated(&message)?;
-        Ok(turn.push(Flush::Gathered, |out| self.write_tell(out, passage, &message))?)
+        let negotiated = self.negotiated(&message)?;
+        Ok(turn.push(Flush::Gathered, |out| self.write_tell(out, negotiated, &message))?)
     }
 
     #[inline(always)]
@@ -201,11 +201,11 @@ impl Link {
         &self,
         message: &OutgoingMessage<'_, M>,
     ) -> Result<NegotiatedType, SendError> {
-        let passage = match message.name {
+        let negotiated = match message.name {
             None => self.negotiated.of::<M>(&self.catalogue),
             Some(name) => negotiated::find::<M>(&self.catalogue, name),
         };
-        passage.ok_or(SendError::NoHandler)
+        negotiated.ok_or(SendError::NoHandler)
     }
 
     #[inline]
@@ -231,14 +231,14 @@ impl Link {
         })?;
         // A single call gains nothing from waiting for others.
         let pace = if calls.len() == 1 { Flush::AtOnce } else { Flush::Gathered };
-        let mut begun = RequestGuard { calls, id, placed: false };
+        let mut guard = RequestGuard { calls, id, placed: false };
         let placed = push(self, id, pace)?;
-        begun.placed = true;
-        begun.calls.set_bytes(id, placed.bytes());
-        if begun.calls.poll_timeout() != before {
+        guard.placed = true;
+        guard.calls.set_bytes(id, placed.bytes());
+        if guard.calls.poll_timeout() != before {
             self.deadline_changed.notify_one();
         }
-        drop(begun);
+        drop(guard);
         Ok(ReplyFuture::new(self, id))
     }
 
@@ -249,11 +249,11 @@ impl Link {
         message: &OutgoingMessage<'_, M>,
         written: &mut EncodedParts,
     ) -> Result<(), SendError> {
-        let passage = self.negotiated(message)?;
+        let negotiated = self.negotiated(message)?;
         let header = Header {
             kind: FrameKind::Request,
-            flags: if frame::flags(passage.reply) == 0 { 0 } else { frame::REPLY_BINCODE },
-            slot: passage.slot,
+            flags: if frame::flags(negotiated.reply) == 0 { 0 } else { frame::REPLY_BINCODE },
+            slot: negotiated.slot,
             id: 0,
         };
         let result = written.write(|out| {
@@ -263,7 +263,7 @@ impl Link {
             }
             let within = message.deadline.map_or(0, Deadline::to_wire);
             out.put(&within.to_le_bytes());
-            let encoded = self.encode(message.message, passage, out);
+            let encoded = self.encode(message.message, negotiated, out);
             writing.end(out, encoded)
         });
         result.map_err(SendError::Encode)
@@ -273,15 +273,15 @@ impl Link {
     fn write_tell<M: NetMessage>(
         &self,
         out: &mut Buffer,
-        passage: NegotiatedType,
+        negotiated: NegotiatedType,
         message: &OutgoingMessage<'_, M>,
     ) -> Result<(), EncodeError> {
-        let header = Header { slot: passage.slot, ..Header::new(FrameKind::Tell, 0) };
+        let header = Header { slot: negotiated.slot, ..Header::new(FrameKind::Tell, 0) };
         let writing = FrameWriter::new(out, header);
         if let Some(context) = message.trace {
             writing.trace(out, *context);
         }
-        let encoded = self.encode(message.message, passage, out);
+        let encoded = self.encode(message.message, negotiated, out);
         writing.end(out, encoded)
     }
 
@@ -289,10 +289,10 @@ impl Link {
     fn encode<M: NetMessage>(
         &self,
         message: &M,
-        passage: NegotiatedType,
+        negotiated: NegotiatedType,
         out: &mut Buffer,
     ) -> Result<Encoding, EncodeError> {
-        packed::encode_message(message, passage.message, self.max_bytes, out)
+        packed::encode_message(message, negotiated.message, self.max_bytes, out)
     }
 }
 

@@ -44,7 +44,7 @@ struct ReplyReader {
 /// The source of new connections, and the watchdog of the current one.
 struct ConnectionWatch {
     link: Arc<Link>,
-    redial: Reconnector,
+    reconnector: Reconnector,
     watchdog: Watchdog,
 }
 
@@ -52,12 +52,12 @@ impl LinkTask {
     pub(super) fn new(
         link: Arc<Link>,
         incoming: FrameReader,
-        redial: Reconnector,
+        reconnector: Reconnector,
         watchdog: Watchdog,
     ) -> Self {
         let reading = ReplyReader { link: Arc::clone(&link), incoming, last_length: 0 };
         let ending = EndOnDrop(Arc::clone(&link));
-        Self { reading, watching: ConnectionWatch { link, redial, watchdog }, ending }
+        Self { reading, watching: ConnectionWatch { link, reconnector, watchdog }, ending }
     }
 
     pub(super) async fn run(self) {
@@ -67,12 +67,12 @@ impl LinkTask {
             biased;
             // First, however much arrives.
             () = link.watch_deadlines() => LinkEnd::Over,
-            carried = run_link(&mut reading, &link.outbox, &mut watching) => carried,
+            carried = run_link(&mut reading, &link.send_queue, &mut watching) => carried,
         };
         let address = link.address();
         match carried {
             LinkEnd::Over => tracing::debug!(%address, "a link has ended"),
-            LinkEnd::Lost(why) => tracing::debug!(%address, %why, "a link was lost"),
+            LinkEnd::Lost(reason) => tracing::debug!(%address, %reason, "a link was lost"),
             LinkEnd::Broken(error) => tracing::warn!(%address, %error, "a link was given up"),
         }
     }
@@ -99,11 +99,11 @@ impl LinkProtocol for ReplyReader {
         let Self { link, incoming, last_length } = self;
         let mut callers = Vec::new();
         loop {
-            let (frames, contents) = incoming.read_batch(&link.outbox).await?;
+            let (frames, contents) = incoming.read_batch(&link.send_queue).await?;
             let mut is_over = false;
             if contents.keep_alives > 0 {
                 for (header, _) in Frames::new(&frames) {
-                    is_over |= handle_control_frame(header, incoming, &link.outbox)?;
+                    is_over |= handle_control_frame(header, incoming, &link.send_queue)?;
                 }
             }
             let mut calls = link.lock();
@@ -175,27 +175,27 @@ fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outc
 
 impl ConnectionSource for ConnectionWatch {
     async fn watch(&mut self) {
-        self.watchdog.watch(&*self.link, &mut self.redial).await;
+        self.watchdog.watch(&*self.link, &mut self.reconnector).await;
     }
 
     async fn next(&mut self, received: u64) -> Result<NextConnection, String> {
         let link = Arc::clone(&self.link);
         link.is_attached.store(false, Ordering::Relaxed);
-        let next = self.redial.next(received).await?;
-        link.set_address(self.redial.address());
+        let next = self.reconnector.next(received).await?;
+        link.set_address(self.reconnector.address());
         Ok(next)
     }
 }
 
 impl WatchedLink for Link {
-    fn outbox(&self) -> &SendQueue {
-        &self.outbox
+    fn send_queue(&self) -> &SendQueue {
+        &self.send_queue
     }
 
     fn expects(&self) -> Expectation {
         if self.in_flight() > 0 {
             Expectation::Reply
-        } else if self.outbox.has_unacked() {
+        } else if self.send_queue.has_unacked() {
             Expectation::Ack
         } else {
             Expectation::Nothing

@@ -42,7 +42,7 @@ pub(crate) struct Watchdog {
 /// A link as its [`Watchdog`] sees it.
 pub(crate) trait WatchedLink {
     /// The send queue.
-    fn outbox(&self) -> &SendQueue;
+    fn send_queue(&self) -> &SendQueue;
 
     /// Returns the frames that the other end is expected to send.
     fn expects(&self) -> Expectation;
@@ -70,17 +70,17 @@ impl Watchdog {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn watch(&mut self, link: &impl WatchedLink, redial: &mut Reconnector) {
+    pub(crate) async fn watch(&mut self, link: &impl WatchedLink, reconnector: &mut Reconnector) {
         let Self { progress, link_config, replaced_at, stall, races } = self;
-        let doubt = redial.liveness_probe();
-        let dials = redial.racer().filter(|_| races.get()).map(StandbyDials::new);
+        let doubt = reconnector.liveness_probe();
+        let dials = reconnector.racer().filter(|_| races.get()).map(StandbyDials::new);
         races.set(dials.is_some());
         let patience = link_config.limits.keep_alive;
         tokio::select! {
             biased;
             silent = until_dead(progress, link, &doubt, patience, *replaced_at, races) => *replaced_at = silent,
-            standby = race(stall, progress, link, link_config, dials, races) => redial.stand_by(standby),
-            () = redial.watch() => {}
+            standby = race(stall, progress, link, link_config, dials, races) => reconnector.stand_by(standby),
+            () = reconnector.watch() => {}
         }
     }
 }
@@ -91,12 +91,12 @@ async fn race(
     stall: &mut StallDetector,
     progress: &ReceiveCounters,
     link: &impl WatchedLink,
-    carrying: &LinkConfig,
+    link_config: &LinkConfig,
     dials: Option<StandbyDials>,
     races: &Cell<bool>,
 ) -> Option<Handshaken> {
     let Some(mut dials) = dials else { return std::future::pending().await };
-    let outbox = link.outbox();
+    let send_queue = link.send_queue();
     stall.record_move(clock::now(), progress.received_so_far());
     // The bytes that had been written when the peer was pinged.
     let mut written = 0;
@@ -116,16 +116,16 @@ async fn race(
             StallAction::Rest => Some(clock::now() + READ_CHECK_INTERVAL),
             StallAction::Wait(until) => Some(until),
             StallAction::Ping => {
-                outbox.ping();
-                written = outbox.handed_to_kernel();
+                send_queue.ping();
+                written = send_queue.handed_to_kernel();
                 continue;
             }
             StallAction::Race => {
                 // Pending input is read first.
                 task::yield_now().await;
                 let is_silent = progress.bytes() == seen.bytes;
-                if is_silent && dials.may_begin() && carrying.may_dial_standby(clock::now()) {
-                    carrying.traffic.races.count();
+                if is_silent && dials.may_begin() && link_config.may_dial_standby(clock::now()) {
+                    link_config.traffic.races.count();
                     dials.begin();
                 }
                 continue;
@@ -135,14 +135,14 @@ async fn race(
             biased;
             ended = dials.ended() => ended,
             () = progress.arrived(), if stall.is_asking() => continue,
-            () = outbox.bytes_sent(), if !stall.is_asking() && !is_pressing(expects) => continue,
+            () = send_queue.bytes_sent(), if !stall.is_asking() && !is_pressing(expects) => continue,
             () = clock::sleep_until(until) => continue,
         };
         match ended {
             Ok(dialled) => match dialled.welcome.standby {
                 Some(state) if state.is_stuck(progress.bytes(), written) => {
                     if time::timeout(RECOVERY_TIMEOUT, wait_for_bytes(progress)).await.is_err() {
-                        carrying.traffic.races_won.count();
+                        link_config.traffic.races_won.count();
                         return Some(dialled);
                     }
                 }
@@ -169,7 +169,7 @@ fn expects(link: &impl WatchedLink) -> Expectation {
     if is_pressing(expects) {
         return expects;
     }
-    link.outbox().watch();
+    link.send_queue().watch();
     link.expects()
 }
 
@@ -200,22 +200,22 @@ async fn until_dead(
     settled: Option<u64>,
     races: &Cell<bool>,
 ) -> Option<u64> {
-    let mut heard = u64::MAX;
+    let mut last_received = u64::MAX;
     let mut has_asked = false;
     let mut has_answered = false;
     let mut silences = 0;
     loop {
         time::sleep(patience).await;
         let received = progress.bytes();
-        let is_silent = received == heard;
+        let is_silent = received == last_received;
         let expects = link.expects() != Expectation::Nothing;
-        heard = received;
+        last_received = received;
         if !(expects && is_silent && has_asked) {
             has_asked = expects;
             (silences, has_answered) = (0, false);
             // A race has sent a ping before.
             if expects && !races.get() {
-                link.outbox().ping();
+                link.send_queue().ping();
             }
             continue;
         }

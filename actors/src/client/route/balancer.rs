@@ -121,9 +121,9 @@ impl Route {
         may
     }
 
-    fn probed(&self, instance: InstanceId, finding: ProbeResult) {
+    fn probed(&self, instance: InstanceId, result: ProbeResult) {
         let works = self.health.change(|outliers| {
-            let works = outliers.record_probe(instance, finding, clock::now(), fastrand::f64());
+            let works = outliers.record_probe(instance, result, clock::now(), fastrand::f64());
             if works {
                 self.update_active(outliers);
             }
@@ -169,10 +169,10 @@ impl Probe {
     }
 
     /// Reports the result.
-    pub(crate) fn end(mut self, finding: ProbeResult) {
+    pub(crate) fn end(mut self, result: ProbeResult) {
         self.is_over = true;
         self.route.health.counters.probes.count();
-        self.route.probed(self.instance, finding);
+        self.route.probed(self.instance, result);
     }
 }
 

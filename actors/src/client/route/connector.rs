@@ -84,8 +84,8 @@ impl RouteConnector {
         let is_foreign = dialled.as_ref().is_err_and(DialError::may_be_other_protocol);
         let opened = match dialled {
             Ok(dialled) => {
-                let redial = Reconnector::new(hello, &dialled, listed, &self.context.link_config);
-                Link::open(dialled, redial, &self.context.link_config)
+                let reconnector = Reconnector::new(hello, &dialled, listed, &self.context.link_config);
+                Link::open(dialled, reconnector, &self.context.link_config)
                     .await
                     .map_err(|error| error.to_string())
             }
@@ -150,7 +150,7 @@ enum LinkUptime {
 }
 
 impl LinkUptime {
-    fn since(begun: Instant) -> Self {
-        if begun.elapsed() > MAX_PAUSE { Self::Long } else { Self::Shortly }
+    fn since(started: Instant) -> Self {
+        if started.elapsed() > MAX_PAUSE { Self::Long } else { Self::Shortly }
     }
 }

@@ -88,7 +88,7 @@ enum FeedSource {
 struct RemoteFeed {
     incoming: FrameReader,
     link: Arc<FeedLink>,
-    redial: Reconnector,
+    reconnector: Reconnector,
     watchdog: Watchdog,
     /// Set if the publisher may be waiting for this subscriber.
     is_waited_for: bool,
@@ -114,10 +114,10 @@ impl Feed {
         listed: Option<watch::Receiver<Option<Instance>>>,
         hello: &Hello,
         subscribe: &Subscribe,
-        carrying: &LinkConfig,
+        link_config: &LinkConfig,
         subscribed: &SubscriptionCounters,
     ) -> Result<Self, FeedError> {
-        let opening = RemoteFeed::open(instance, listed, hello, subscribe, carrying);
+        let opening = RemoteFeed::open(instance, listed, hello, subscribe, link_config);
         let remote = time::timeout(SUBSCRIBE_TIMEOUT, opening).await.unwrap_or(Err(FeedError::TimedOut))?;
         subscribed.add(&remote.link);
         Ok(Self(FeedSource::Remote(Box::new(remote))))
@@ -160,21 +160,20 @@ impl RemoteFeed {
         listed: Option<watch::Receiver<Option<Instance>>>,
         hello: &Hello,
         subscribe: &Subscribe,
-        carrying: &LinkConfig,
+        link_config: &LinkConfig,
     ) -> Result<Self, FeedError> {
-        let (network, addresses) = (&carrying.network, &instance.addresses);
+        let (network, addresses) = (&link_config.network, &instance.addresses);
         let record = AttemptRecord::default();
-        let dialling =
-            dial::dial_listed(network, addresses, listed.clone(), hello, SUBSCRIBE_TIMEOUT, &record);
-        let dialled = dialling.await?;
-        let redial = Reconnector::new(hello, &dialled, listed, carrying);
+        let dial = dial::dial_listed(network, addresses, listed.clone(), hello, SUBSCRIBE_TIMEOUT, &record);
+        let dialled = dial.await?;
+        let reconnector = Reconnector::new(hello, &dialled, listed, link_config);
         let round_trip = dialled.round_trip;
         let ended = |error: FrameReaderError| FeedError::Ended(Some(error));
-        dialled.connection.keep_alive(carrying.limits.keep_alive);
+        dialled.connection.keep_alive(link_config.limits.keep_alive);
         let Connection { reader, writer } = dialled.connection;
-        let outbox = carrying.send_queue(writer);
-        let mut incoming = FrameReader::new(reader, carrying.limits.message_bytes, carrying);
-        let asked = outbox.push::<Infallible>(SpaceNeeded::Any, Flush::AtOnce, |out| {
+        let send_queue = link_config.send_queue(writer);
+        let mut incoming = FrameReader::new(reader, link_config.limits.message_bytes, link_config);
+        let asked = send_queue.push::<Infallible>(SpaceNeeded::Any, Flush::AtOnce, |out| {
             frame::write(out, Header::new(frame::FrameKind::Subscribe, 1), &subscribe.to_bytes());
             Ok(())
         });
@@ -185,16 +184,16 @@ impl RemoteFeed {
             let next = tokio::select! {
                 biased;
                 next = incoming.next() => next.map_err(ended)?,
-                written = outbox.run_flush() => {
+                written = send_queue.run_flush() => {
                     return Err(FeedError::Ended(written.err().map(FrameReaderError::from)));
                 }
             };
             match next {
                 Some(frame) if frame.header.kind == frame::FrameKind::Subscribed => {
                     let is_waited_for = subscribe.policy.is_waited_for();
-                    let link = Arc::new(FeedLink::new(outbox, dialled.welcome.node, dialled.address));
-                    let watchdog = Watchdog::new(incoming.progress(), round_trip, carrying);
-                    return Ok(Self { incoming, link, redial, watchdog, is_waited_for });
+                    let link = Arc::new(FeedLink::new(send_queue, dialled.welcome.node, dialled.address));
+                    let watchdog = Watchdog::new(incoming.progress(), round_trip, link_config);
+                    return Ok(Self { incoming, link, reconnector, watchdog, is_waited_for });
                 }
                 Some(_) => {}
                 None => return Err(FeedError::Ended(None)),
@@ -203,13 +202,13 @@ impl RemoteFeed {
     }
 
     async fn pass_on(self, from: &ServiceName, sink: &EventSink) {
-        let Self { incoming, link, redial, watchdog, is_waited_for } = self;
+        let Self { incoming, link, reconnector, watchdog, is_waited_for } = self;
         let link = CloseOnDrop(link);
-        let outbox = &link.0.outbox;
+        let send_queue = &link.0.send_queue;
         let progress = Arc::clone(incoming.progress());
         let mut passing = FeedReader {
             incoming,
-            outbox,
+            send_queue,
             from,
             sink,
             arrived: Bytes::new(),
@@ -217,9 +216,10 @@ impl RemoteFeed {
             last_ack: is_waited_for.then(clock::now),
         };
         let watched = WatchedFeed { link: &link.0, progress };
-        match run_link(&mut passing, outbox, &mut FeedReconnect { watched, redial, watchdog }).await {
+        match run_link(&mut passing, send_queue, &mut FeedReconnect { watched, reconnector, watchdog }).await
+        {
             LinkEnd::Over => {}
-            LinkEnd::Lost(why) => tracing::debug!(%from, %why, "a subscription was lost"),
+            LinkEnd::Lost(reason) => tracing::debug!(%from, %reason, "a subscription was lost"),
             LinkEnd::Broken(error) => tracing::warn!(%from, %error, "a subscription was given up"),
         }
     }
@@ -230,14 +230,14 @@ struct CloseOnDrop(Arc<FeedLink>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.outbox.close();
+        self.0.send_queue.close();
     }
 }
 
 /// The source of new connections, and the current connection's watchdog.
 struct FeedReconnect<'a> {
     watched: WatchedFeed<'a>,
-    redial: Reconnector,
+    reconnector: Reconnector,
     watchdog: Watchdog,
 }
 
@@ -248,8 +248,8 @@ struct WatchedFeed<'a> {
 }
 
 impl WatchedLink for WatchedFeed<'_> {
-    fn outbox(&self) -> &SendQueue {
-        &self.link.outbox
+    fn send_queue(&self) -> &SendQueue {
+        &self.link.send_queue
     }
 
     /// Expects items, unless the subscriber is too slow to take more.
@@ -260,12 +260,12 @@ impl WatchedLink for WatchedFeed<'_> {
 
 impl ConnectionSource for FeedReconnect<'_> {
     async fn watch(&mut self) {
-        self.watchdog.watch(&self.watched, &mut self.redial).await;
+        self.watchdog.watch(&self.watched, &mut self.reconnector).await;
     }
 
     async fn next(&mut self, received: u64) -> Result<NextConnection, String> {
-        let next = self.redial.next(received).await?;
-        self.watched.link.set_address(self.redial.address());
+        let next = self.reconnector.next(received).await?;
+        self.watched.link.set_address(self.reconnector.address());
         Ok(next)
     }
 }
@@ -273,7 +273,7 @@ impl ConnectionSource for FeedReconnect<'_> {
 /// The reader that passes items from a link to the subscriber.
 struct FeedReader<'a> {
     incoming: FrameReader,
-    outbox: &'a SendQueue,
+    send_queue: &'a SendQueue,
     from: &'a ServiceName,
     sink: &'a EventSink,
     /// Frames that have arrived and were not passed on yet.
@@ -290,7 +290,7 @@ impl FeedReader<'_> {
             && clock::now() - *told >= ACK_INTERVAL
         {
             *told = clock::now();
-            self.outbox.send_ack(self.incoming.received().take_ack_now());
+            self.send_queue.send_ack(self.incoming.received().take_ack_now());
         }
     }
 }
@@ -309,10 +309,10 @@ impl LinkProtocol for FeedReader<'_> {
                 return Ok(());
             }
             self.acknowledge();
-            let (frames, contents) = self.incoming.read_batch(self.outbox).await?;
+            let (frames, contents) = self.incoming.read_batch(self.send_queue).await?;
             if contents.keep_alives > 0 {
                 for (header, _) in Frames::new(&frames) {
-                    self.is_over |= handle_control_frame(header, &mut self.incoming, self.outbox)?;
+                    self.is_over |= handle_control_frame(header, &mut self.incoming, self.send_queue)?;
                 }
             }
             self.arrived = frames;

@@ -110,8 +110,8 @@ impl EventSink {
             return Ok(());
         }
         let Some(newest) = &self.newest else {
-            let place = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
-            place.send((from.clone(), Queued::Frames(std::mem::take(frames))));
+            let permit = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
+            permit.send((from.clone(), Queued::Frames(std::mem::take(frames))));
             return Ok(());
         };
         loop {
@@ -152,8 +152,8 @@ impl EventSink {
     }
 
     async fn wait(&self, from: &ServiceName, waiting: Queued) -> Result<(), SubscriptionClosed> {
-        let place = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
-        place.send((from.clone(), waiting));
+        let permit = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
+        permit.send((from.clone(), waiting));
         Ok(())
     }
 
@@ -166,9 +166,9 @@ impl EventSink {
         // Meanwhile one may be taken, or another instance may send one.
         while !newest.replace(&of, &frame) {
             newest.room().await;
-            let place = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
+            let permit = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
             if newest.add(&of, &frame) {
-                place.send((of.0, Queued::Newest(of.1)));
+                permit.send((of.0, Queued::Newest(of.1)));
                 break;
             }
         }

@@ -68,7 +68,7 @@ impl SubscriptionSource for SubscriptionCounters {
 #[derive(Debug)]
 pub(crate) struct FeedLink {
     /// The queue of frames to be sent.
-    pub(crate) outbox: SendQueue,
+    pub(crate) send_queue: SendQueue,
     node: NodeId,
     /// The address that it is connected to at the moment.
     address: Mutex<SocketAddr>,
@@ -76,8 +76,8 @@ pub(crate) struct FeedLink {
 
 impl FeedLink {
     /// A link to an endpoint of `node`.
-    pub(crate) fn new(outbox: SendQueue, node: NodeId, address: SocketAddr) -> Self {
-        Self { outbox, node, address: Mutex::new(address) }
+    pub(crate) fn new(send_queue: SendQueue, node: NodeId, address: SocketAddr) -> Self {
+        Self { send_queue, node, address: Mutex::new(address) }
     }
 
     /// Notes a new connection to this address.
@@ -87,6 +87,6 @@ impl FeedLink {
 
     fn stats(&self) -> LinkStats {
         let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
-        link_stats(&self.outbox, self.node, address, LinkPurpose::News)
+        link_stats(&self.send_queue, self.node, address, LinkPurpose::News)
     }
 }

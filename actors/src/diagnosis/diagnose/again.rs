@@ -25,10 +25,10 @@ const MAX_NAMES: usize = 8;
 /// This function is cancel safe.
 pub(super) async fn with_replies(
     context: &NodeContext,
-    sought: &Sought,
+    target: &Sought,
     mut report: DiscoveryReport,
 ) -> DiscoveryReport {
-    let is_open = |known: &&UnansweredInstance| names(sought, &known.service) && is_open(known);
+    let is_open = |known: &&UnansweredInstance| names(target, &known.service) && is_open(known);
     let refusing: BTreeSet<_> =
         report.unanswered.iter().filter(is_open).map(|known| known.service.clone()).collect();
     if refusing.is_empty() || !context.config.network.has_multicast() {

@@ -77,10 +77,10 @@ fn hidden_finding(context: &NodeContext, services: usize) -> Option<HiddenServic
 
 /// Probes the endpoints of the services of `filter` that have not answered lately, and waits for their answers.
 async fn probe_endpoints(context: &NodeContext, filter: &Filter) -> VerifyProgress {
-    let begun = clock::now();
+    let started = clock::now();
     let mut previous = VerifyProgress::default();
     loop {
-        let passed = clock::now() - begun;
+        let passed = clock::now() - started;
         let prove =
             VerifyInstances { filter: filter.clone(), previous, further: passed >= FIRST_ANSWER_TIMEOUT };
         let Ok(proving) = context.ask_discovery(prove).await else { return VerifyProgress::default() };
@@ -97,12 +97,12 @@ async fn probe_endpoints(context: &NodeContext, filter: &Filter) -> VerifyProgre
 /// # Cancel safety
 /// This function is cancel safe.
 pub async fn of_list(context: &NodeContext, filter: &Filter) -> Diagnosis {
-    let sought = match filter {
+    let target = match filter {
         Filter::Name(name) => Sought::Name(name.to_string()),
         filter if filter.prefix().is_empty() => Sought::Everything,
         filter => Sought::Group(filter.prefix().to_owned()),
     };
-    of(context, sought, Vec::new(), None).await
+    of(context, target, Vec::new(), None).await
 }
 
 /// Finds out why the target was not found or not reached: `tried` are the attempts of the caller, by instance
@@ -112,23 +112,23 @@ pub async fn of_list(context: &NodeContext, filter: &Filter) -> Diagnosis {
 /// This function is cancel safe.
 pub(crate) async fn of(
     context: &NodeContext,
-    sought: Sought,
+    target: Sought,
     tried: Vec<(Option<InstanceId>, Vec<Attempt>)>,
-    said: Option<String>,
+    reason: Option<String>,
 ) -> Diagnosis {
     let asked = async {
         let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
         let Ok(report) = context.ask_discovery(GetReport).await else { return Diagnosis::default() };
-        let report = again::with_replies(context, &sought, report).await;
+        let report = again::with_replies(context, &target, report).await;
         let replied = context.ask_discovery(GetReplyAges(about)).await.unwrap_or_default();
-        let endpoints = endpoints(&sought, &tried, &replied, &report);
+        let endpoints = endpoints(&target, &tried, &replied, &report);
         let addresses = addresses(&endpoints, &report);
         let host = match context.config.network.has_multicast() {
             true => gather(context, &context.config.interfaces, addresses).await.unwrap_or_default(),
             // Another network, such as a simulated one, has nothing to do with this host.
             false => HostState::default(),
         };
-        conclude(context, sought, endpoints, report, &host, said)
+        conclude(context, target, endpoints, report, &host, reason)
     };
     tokio::select! {
         biased;
@@ -138,8 +138,8 @@ pub(crate) async fn of(
 }
 
 /// Returns whether a service is among those sought.
-fn names(sought: &Sought, service: &ServiceName) -> bool {
-    match sought {
+fn names(target: &Sought, service: &ServiceName) -> bool {
+    match target {
         Sought::Everything => true,
         Sought::Group(prefix) => service.starts_with(prefix.as_str()),
         Sought::Name(name) => **service == **name,
@@ -157,7 +157,7 @@ struct TriedEndpoint {
 
 /// Returns each endpoint that was tried by the route or by discovery, with the knowledge of both.
 fn endpoints(
-    sought: &Sought,
+    target: &Sought,
     tried: &[(Option<InstanceId>, Vec<Attempt>)],
     replied: &[(InstanceId, Duration)],
     report: &DiscoveryReport,
@@ -165,7 +165,7 @@ fn endpoints(
     let mut endpoints = Vec::new();
     for (instance, attempts) in tried {
         let known = report.unanswered.iter().find(|known| Some(known.instance) == *instance);
-        let service = match (sought, known) {
+        let service = match (target, known) {
             (Sought::Name(name), _) => Some(name.clone()),
             (_, Some(known)) => Some(known.service.to_string()),
             (_, None) => None,
@@ -179,7 +179,7 @@ fn endpoints(
         });
     }
     for known in &report.unanswered {
-        if names(sought, &known.service)
+        if names(target, &known.service)
             && !tried.iter().any(|(instance, _)| *instance == Some(known.instance))
         {
             endpoints.push(TriedEndpoint {
@@ -213,9 +213,9 @@ fn conclude(
     host: &HostState,
     trouble: Option<String>,
 ) -> Diagnosis {
-    let said = trouble.as_deref();
+    let reason = trouble.as_deref();
     let tried = |attempts: &[Attempt]| -> Vec<TriedAddress> {
-        attempts.iter().map(|attempt| host.tried(*attempt, said)).collect()
+        attempts.iter().map(|attempt| host.tried(*attempt, reason)).collect()
     };
     let (instances, endpoints): (Vec<Option<InstanceId>>, Vec<SilentEndpoint>) = endpoints
         .into_iter()
@@ -260,7 +260,7 @@ fn conclude(
 
 impl HostState {
     /// Returns an attempt with this host's route to its address.
-    fn tried(&self, attempt: Attempt, said: Option<&str>) -> TriedAddress {
+    fn tried(&self, attempt: Attempt, reason: Option<&str>) -> TriedAddress {
         let ip = attempt.address.ip();
         let prefix = format!("{}: ", ZonedAddress(attempt.address));
         TriedAddress {
@@ -271,11 +271,11 @@ impl HostState {
             ),
             zone: host::zone_name(attempt.address),
             leaves_by: self.routes.iter().find(|(to, _)| *to == ip).map(|(_, name)| name.clone()),
-            reason: said
+            reason: reason
                 .filter(|_| {
                     matches!(attempt.outcome, AttemptOutcome::Rejected | AttemptOutcome::OtherProtocol)
                 })
-                .map(|said| said.strip_prefix(&prefix).unwrap_or(said).to_owned()),
+                .map(|reason| reason.strip_prefix(&prefix).unwrap_or(reason).to_owned()),
             attempt,
         }
     }

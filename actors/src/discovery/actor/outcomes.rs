@@ -23,16 +23,16 @@ use crate::runtime::clock;
 impl Handler<multicast::ReceivedMessages> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, heard: multicast::ReceivedMessages, ctx: &mut Self::Context) {
+    fn handle(&mut self, received: multicast::ReceivedMessages, ctx: &mut Self::Context) {
         let now = clock::now();
-        match self.multicast.count(&heard, self.own_interfaces.connected()) {
+        match self.multicast.count(&received, self.own_interfaces.connected()) {
             Some(multicast::OtherHosts::Replied) => self.query_rounds.answered(),
             Some(multicast::OtherHosts::Announced) => self.query_rounds.record_others(),
             None => {}
         }
         let mut changes = Changes::default();
-        for (host, advert) in heard.adverts {
-            changes.append(match heard.purpose {
+        for (host, advert) in received.adverts {
+            changes.append(match received.purpose {
                 _ if advert.leaving => self.handle_goodbye(advert.instance, now),
                 SocketPurpose::OneShot => self.directory.add_advert(advert, AdvertSource::Reply(host), now),
                 SocketPurpose::Multicast => {
@@ -41,10 +41,10 @@ impl Handler<multicast::ReceivedMessages> for Discovery {
                 }
             });
         }
-        for instance in heard.gone {
+        for instance in received.gone {
             changes.append(self.handle_goodbye(instance, now));
         }
-        for (from, asked) in heard.asked {
+        for (from, asked) in received.asked {
             // A program that asks on loopback may not ask anywhere else.
             if !(from.is_loopback() && self.multicast.leads_out()) {
                 self.query_rounds.record_foreign_questions(from, &asked, &self.directory, now);
@@ -106,13 +106,13 @@ impl Handler<PeerConnected> for Discovery {
 impl Handler<PeerUpdateReceived> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, heard: PeerUpdateReceived, ctx: &mut Self::Context) {
-        let link = heard.link;
+    fn handle(&mut self, received: PeerUpdateReceived, ctx: &mut Self::Context) {
+        let link = received.link;
         let interest =
             Interest { liveness: &self.liveness, watchers: &self.watchers, searches: &self.searches };
         let is_cared_about = |directory: &_, instance| interest.includes(instance, directory);
         let (directory, own) = (&mut self.directory, &self.host_addresses);
-        let changes = self.links.receive_update(heard, directory, own, is_cared_about, clock::now());
+        let changes = self.links.receive_update(received, directory, own, is_cared_about, clock::now());
         self.apply(changes, Some(link), ctx);
     }
 }

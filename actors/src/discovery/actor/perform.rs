@@ -64,20 +64,20 @@ impl Discovery {
             Effect::Probe(instance) => self.probe(instance, ctx),
             Effect::Conclude(instance, verdict) => {
                 let is_vouched_for = self.evidence(now).is_vouched_for(instance);
-                if let Some(why) = conclude(verdict, is_vouched_for) {
-                    let why = self.dial_history.down_reason_or(instance, why);
-                    self.perform(Effect::Gone(instance, why), ctx);
+                if let Some(reason) = conclude(verdict, is_vouched_for) {
+                    let reason = self.dial_history.down_reason_or(instance, reason);
+                    self.perform(Effect::Gone(instance, reason), ctx);
                 }
             }
-            Effect::Gone(instance, why) => {
-                let changes = self.directory.remove_instance(instance, why, now);
+            Effect::Gone(instance, reason) => {
+                let changes = self.directory.remove_instance(instance, reason, now);
                 self.apply(changes, None, ctx);
             }
             Effect::GiveUp(node, verdict) => {
-                let why = self.liveness.give_up(node, verdict);
-                let dialling = &self.dial_history;
-                let why = |instance| dialling.down_reason_or(instance, why);
-                let mut changes = self.directory.remove_node(node, why, now);
+                let reason = self.liveness.give_up(node, verdict);
+                let history = &self.dial_history;
+                let reason = |instance| history.down_reason_or(instance, reason);
+                let mut changes = self.directory.remove_node(node, reason, now);
                 changes.append(self.directory.remove_peer(node, now));
                 self.apply(changes, None, ctx);
             }

@@ -180,25 +180,25 @@ mod tests {
         let both = [home.clone(), other.clone()];
         let keep = Duration::from_secs(10);
         let mut own = OwnInterfaces::new(Interfaces::loopback(), keep, HostChanges::none());
-        let begun = own.read;
+        let started = own.read;
         own.connected.clear();
-        assert_eq!(own.take_in(vec![home.clone()], &both, begun), InterfaceChange::Some);
-        assert_eq!(own.take_in(Vec::new(), &both, begun), InterfaceChange::None, "the cable is out");
+        assert_eq!(own.take_in(vec![home.clone()], &both, started), InterfaceChange::Some);
+        assert_eq!(own.take_in(Vec::new(), &both, started), InterfaceChange::None, "the cable is out");
         assert_eq!(own.connected(), std::slice::from_ref(&home));
         assert_eq!(
-            own.take_in(vec![home.clone()], &both, begun + keep / 2),
+            own.take_in(vec![home.clone()], &both, started + keep / 2),
             InterfaceChange::None,
             "it is back"
         );
         assert_eq!(
-            own.take_in(Vec::new(), &both, begun + keep),
+            own.take_in(Vec::new(), &both, started + keep),
             InterfaceChange::None,
             "the time starts again"
         );
-        assert_eq!(own.take_in(Vec::new(), &both, begun + keep * 2), InterfaceChange::Some);
-        assert_eq!(own.take_in(vec![home], &both, begun), InterfaceChange::Some);
+        assert_eq!(own.take_in(Vec::new(), &both, started + keep * 2), InterfaceChange::Some);
+        assert_eq!(own.take_in(vec![home], &both, started), InterfaceChange::Some);
         assert_eq!(
-            own.take_in(Vec::new(), &[other], begun),
+            own.take_in(Vec::new(), &[other], started),
             InterfaceChange::Some,
             "the address itself has gone"
         );

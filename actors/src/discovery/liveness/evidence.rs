@@ -62,9 +62,9 @@ impl Evidence<'_> {
 
     /// Returns whether an instance that was found dead may be about to withdraw. One whose node is connected would have
     /// withdrawn over the link.
-    pub(crate) fn may_withdraw(self, instance: &Instance, dialling: &DialHistory) -> bool {
+    pub(crate) fn may_withdraw(self, instance: &Instance, history: &DialHistory) -> bool {
         self.directory.is_new(instance.id, NEW, self.now)
-            && !dialling.has_left(instance.id)
+            && !history.has_left(instance.id)
             && !self.directory.is_reported_by(instance.id, instance.node)
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct Liveness {
 
 struct NodeState {
     /// Set while a dial is under way; its cell is cleared when the node connects by itself meanwhile.
-    dialling: Option<Rc<Cell<ConnectionNeed>>>,
+    connection_need: Option<Rc<Cell<ConnectionNeed>>>,
     pauses: Backoff,
     not_before: Option<Instant>,
     /// Set if it did not answer, which may pass.
@@ -107,7 +107,7 @@ impl Liveness {
     /// Forgets the nodes that are neither known nor dialled.
     pub(crate) fn forget_unknown(&mut self, directory: &Directory) {
         if self.is_monitoring() {
-            self.nodes.retain(|node, tended| tended.dialling.is_some() || directory.knows_node(*node));
+            self.nodes.retain(|node, tended| tended.connection_need.is_some() || directory.knows_node(*node));
         }
     }
 
@@ -119,17 +119,17 @@ impl Liveness {
         }
         let counted = self.dials.begin()?;
         let tended = self.nodes.entry(node).or_default();
-        if tended.dialling.is_some() || tended.not_before.is_some_and(|not_before| now < not_before) {
+        if tended.connection_need.is_some() || tended.not_before.is_some_and(|not_before| now < not_before) {
             return None;
         }
         let need = Rc::new(Cell::new(ConnectionNeed::Wanted));
-        tended.dialling = Some(Rc::clone(&need));
+        tended.connection_need = Some(Rc::clone(&need));
         Some(Permit { need, counted })
     }
 
     /// Returns whether a node is being dialled.
     pub(crate) fn is_dialling(&self, node: NodeId) -> bool {
-        self.nodes.get(&node).is_some_and(|tended| tended.dialling.is_some())
+        self.nodes.get(&node).is_some_and(|tended| tended.connection_need.is_some())
     }
 
     /// Records that a dial has ended without a link. `may_say_goodbye` is set if the node may be about to withdraw.
@@ -141,7 +141,7 @@ impl Liveness {
         now: Instant,
     ) -> Option<Effect> {
         let tended = self.nodes.entry(node).or_default();
-        tended.dialling = None;
+        tended.connection_need = None;
         match verdict? {
             Verdict::Alive => {
                 tended.wait();
@@ -180,7 +180,7 @@ impl Liveness {
     pub(crate) fn linked(&mut self, node: NodeId) {
         let tended = self.nodes.entry(node).or_default();
         tended.unreachable = false;
-        if let Some(need) = tended.dialling.take() {
+        if let Some(need) = tended.connection_need.take() {
             need.set(ConnectionNeed::Met);
         }
     }
@@ -202,7 +202,7 @@ impl Liveness {
 
 impl Default for NodeState {
     fn default() -> Self {
-        Self { dialling: None, pauses: RETRY, not_before: None, unreachable: false }
+        Self { connection_need: None, pauses: RETRY, not_before: None, unreachable: false }
     }
 }
 
@@ -253,10 +253,10 @@ mod tests {
 
     #[test]
     fn a_node_that_looks_asks_around_once_and_connects_to_all() {
-        let (mut presence, now) = (Liveness::default(), Instant::now());
+        let (mut liveness, now) = (Liveness::default(), Instant::now());
         let directory = knowing(1..=3, now);
-        assert!(presence.begin_dial(node(1), now).is_none(), "nobody looks");
-        let effects = presence.start_monitoring(&directory, now);
+        assert!(liveness.begin_dial(node(1), now).is_none(), "nobody looks");
+        let effects = liveness.start_monitoring(&directory, now);
         assert_eq!(effects[..2], [Effect::Ask(Question::All), Effect::Repeat(Question::All)]);
         let connected = effects[2..].iter().filter_map(|effect| match effect {
             Effect::Connect { node, after } if *after <= SPREAD_MOST => Some(*node),
@@ -265,42 +265,42 @@ mod tests {
         let (connected, mut all) = (connected.collect::<Vec<_>>(), [node(1), node(2), node(3)]);
         all.sort();
         assert_eq!(connected, all);
-        assert_eq!(presence.start_monitoring(&directory, now), [], "it looks already");
+        assert_eq!(liveness.start_monitoring(&directory, now), [], "it looks already");
     }
 
     #[test]
     fn a_node_is_dialled_once_at_a_time_and_not_when_it_has_connected_by_itself() {
-        let (mut presence, now) = (Liveness::default(), Instant::now());
-        presence.start_monitoring(&knowing(1..=1, now), now);
-        let permit = presence.begin_dial(node(1), now).expect("it is not connected");
-        assert!(presence.is_dialling(node(1)) && presence.begin_dial(node(1), now).is_none());
+        let (mut liveness, now) = (Liveness::default(), Instant::now());
+        liveness.start_monitoring(&knowing(1..=1, now), now);
+        let permit = liveness.begin_dial(node(1), now).expect("it is not connected");
+        assert!(liveness.is_dialling(node(1)) && liveness.begin_dial(node(1), now).is_none());
         assert_eq!(permit.need.get(), ConnectionNeed::Wanted);
-        presence.linked(node(1));
+        liveness.linked(node(1));
         assert_eq!(permit.need.get(), ConnectionNeed::Met);
-        assert_eq!(presence.dial_failed(DialFailed { node: node(1), verdict: None }, true, false, now), None);
+        assert_eq!(liveness.dial_failed(DialFailed { node: node(1), verdict: None }, true, false, now), None);
     }
 
     #[test]
     fn a_node_that_refuses_is_given_up_unless_its_goodbye_may_be_on_its_way() {
-        let (mut presence, now) = (Liveness::default(), Instant::now());
+        let (mut liveness, now) = (Liveness::default(), Instant::now());
         let dead = || DialFailed { node: node(1), verdict: Some(Verdict::Dead) };
         let give_up = Effect::GiveUp(node(1), Verdict::Dead);
-        assert_eq!(presence.dial_failed(dead(), false, false, now), Some(give_up));
+        assert_eq!(liveness.dial_failed(dead(), false, false, now), Some(give_up));
         let later = Effect::Later(GOODBYE_DELAY, Timer::GiveUpDead { node: node(1), judged: now });
-        assert_eq!(presence.dial_failed(dead(), false, true, now), Some(later));
-        assert_eq!(presence.dial_failed(dead(), true, false, now), None, "it has connected by itself");
-        assert_eq!(presence.give_up(node(1), Verdict::Dead), DownReason::NodeDied);
+        assert_eq!(liveness.dial_failed(dead(), false, true, now), Some(later));
+        assert_eq!(liveness.dial_failed(dead(), true, false, now), None, "it has connected by itself");
+        assert_eq!(liveness.give_up(node(1), Verdict::Dead), DownReason::NodeDied);
     }
 
     #[test]
     fn a_node_that_did_not_answer_is_tended_although_nothing_of_it_is_shown() {
-        let (mut presence, now) = (Liveness::default(), Instant::now());
+        let (mut liveness, now) = (Liveness::default(), Instant::now());
         let mut directory = knowing(1..=1, now);
-        presence.start_monitoring(&directory, now);
-        let why = presence.give_up(node(1), Verdict::Unreachable);
-        directory.remove_node(node(1), |_| why, now);
-        let tended = presence.maintain_nodes(&mut directory, |_| false, now);
+        liveness.start_monitoring(&directory, now);
+        let reason = liveness.give_up(node(1), Verdict::Unreachable);
+        directory.remove_node(node(1), |_| reason, now);
+        let tended = liveness.maintain_nodes(&mut directory, |_| false, now);
         assert!(matches!(tended[..], [Effect::Connect { node: it, .. }] if it == node(1)), "{tended:?}");
-        assert!(presence.begin_dial(node(1), now).is_none(), "not at once");
+        assert!(liveness.begin_dial(node(1), now).is_none(), "not at once");
     }
 }

@@ -240,19 +240,19 @@ impl Announcer {
     }
 
     fn next_work(&mut self) -> Command {
-        let mut wishes = self.shared.desired();
+        let mut desired = self.shared.desired();
         loop {
-            if wishes.closing {
-                return Command::Close(wishes.closed.take());
+            if desired.closing {
+                return Command::Close(desired.closed.take());
             }
-            while let Some(instance) = wishes.dirty.pop_front() {
-                match wishes.announced.get(&instance) {
+            while let Some(instance) = desired.dirty.pop_front() {
+                match desired.announced.get(&instance) {
                     Some(advert) => return Command::Announce(Box::new(advert.clone())),
                     None if self.registered.contains_key(&instance) => return Command::Withdraw(instance),
                     None => {}
                 }
             }
-            if std::mem::take(&mut wishes.repeat) {
+            if std::mem::take(&mut desired.repeat) {
                 self.again = self.registered.keys().map(|instance| (again_at(), *instance)).collect();
             }
             // In the order of their announcements, which is nearly that of their times.
@@ -269,27 +269,27 @@ impl Announcer {
                 Some((at, _)) => self.look_at.min(at),
                 None => self.look_at,
             };
-            let waited = self.shared.changed.wait_timeout(wishes, until - now);
-            (wishes, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let waited = self.shared.changed.wait_timeout(desired, until - now);
+            (desired, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Waits before the next daemon. Returns whether the node left meanwhile.
     fn pause(&self, pause: Duration) -> bool {
-        let wishes = self.shared.desired();
-        let (wishes, _) = self
+        let desired = self.shared.desired();
+        let (desired, _) = self
             .shared
             .changed
-            .wait_timeout_while(wishes, pause, |wishes| !wishes.closing)
+            .wait_timeout_while(desired, pause, |desired| !desired.closing)
             .unwrap_or_else(PoisonError::into_inner);
-        wishes.closing
+        desired.closing
     }
 
     fn announce_everything_again(&mut self) {
         self.registered.clear();
         self.again.clear();
-        let mut wishes = self.shared.desired();
-        wishes.dirty = wishes.announced.keys().copied().collect();
+        let mut desired = self.shared.desired();
+        desired.dirty = desired.announced.keys().copied().collect();
     }
 }
 

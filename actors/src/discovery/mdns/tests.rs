@@ -69,8 +69,8 @@ impl Ears {
 
     async fn next(&mut self) -> Heard {
         loop {
-            if let Some(heard) = self.waiting.pop_front() {
-                return heard;
+            if let Some(received) = self.waiting.pop_front() {
+                return received;
             }
             let (replies, waiting) = (&mut self.replies, &mut self.waiting);
             let take = |from, bytes: &[u8]| {
@@ -90,7 +90,7 @@ impl Ears {
             loop {
                 tokio::select! {
                     _ = again.tick() => self.channel.ask(&message).expect("it is sent"),
-                    heard = self.next() => if heard == Heard::Up(service.clone()) { return },
+                    received = self.next() => if received == Heard::Up(service.clone()) { return },
                 }
             }
         };
@@ -220,7 +220,7 @@ async fn only_its_instances_answer_for_a_name() {
     let mut ears = Ears::open(SocketPurpose::OneShot);
     ears.find(Question::Name(Subtype::new(&wanted.mesh, &wanted.service)), &wanted).await;
     // Both are answered for by the same daemon, in one message.
-    assert!(!ears.waiting.iter().any(|heard| matches!(heard, Heard::Up(advert) if *advert == other)));
+    assert!(!ears.waiting.iter().any(|received| matches!(received, Heard::Up(advert) if *advert == other)));
     mdns.close().await;
 }
 

@@ -132,31 +132,31 @@ mod tests {
 
     #[test]
     fn a_socket_that_fails_again_and_again_is_told_of_once_and_opened_less_and_less_often() {
-        let (mut faults, begun) = (SocketFaults::default(), Instant::now());
-        let (mut now, mut opened) = (begun, 0);
-        let mut said = Vec::new();
-        while now < begun + Duration::from_secs(590) {
+        let (mut faults, started) = (SocketFaults::default(), Instant::now());
+        let (mut now, mut opened) = (started, 0);
+        let mut notices = Vec::new();
+        while now < started + Duration::from_secs(590) {
             if faults.may_open(&key(), now) {
                 opened += 1;
-                said.push(faults.failed(key(), now, "it is broken".to_owned(), now));
+                notices.push(faults.failed(key(), now, "it is broken".to_owned(), now));
                 assert!(faults.may_fail_again(&key()));
             }
             now += REOPEN_FIRST;
         }
         assert!((10..=25).contains(&opened), "{opened} times");
-        assert_eq!(said.iter().filter(|word| **word == FaultNotice::Reason).count(), 1);
+        assert_eq!(notices.iter().filter(|word| **word == FaultNotice::Reason).count(), 1);
         assert_eq!(faults.failed(key(), now, "something else".to_owned(), now), FaultNotice::Reason);
     }
 
     #[test]
     fn a_socket_that_works_again_is_told_of_if_its_failure_was() {
-        let (mut faults, begun) = (SocketFaults::default(), Instant::now());
+        let (mut faults, started) = (SocketFaults::default(), Instant::now());
         let fail = |faults: &mut SocketFaults, opened, now| {
             faults.failed(key(), opened, "it is broken".to_owned(), now)
         };
-        assert_eq!(faults.lasts(&key(), begun, begun + LASTING), None, "it never failed");
-        assert_eq!(fail(&mut faults, begun, begun), FaultNotice::Reason);
-        let opened = begun + Duration::from_secs(2);
+        assert_eq!(faults.lasts(&key(), started, started + LASTING), None, "it never failed");
+        assert_eq!(fail(&mut faults, started, started), FaultNotice::Reason);
+        let opened = started + Duration::from_secs(2);
         assert_eq!(faults.lasts(&key(), opened, opened + WORKING / 2), None, "it may fail yet");
         assert_eq!(faults.lasts(&key(), opened, opened + WORKING), Some(FaultNotice::Reason));
         assert_eq!(faults.lasts(&key(), opened, opened + WORKING), None);

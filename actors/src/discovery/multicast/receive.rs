@@ -40,15 +40,15 @@ pub(super) async fn read(
     let mut replies = ReplyAssembler::on_interface(channel.zone());
     let mut forgotten_at = clock::now();
     loop {
-        let mut heard = ReceivedMessages {
+        let mut received = ReceivedMessages {
             purpose,
             adverts: Vec::new(),
             gone: Vec::new(),
             asked: Vec::new(),
             hosts: Vec::new(),
         };
-        let received = channel.receive(BATCH, |from, bytes| heard.take(from, bytes, &mut replies)).await;
-        if let Err(error) = received {
+        let read = channel.receive(BATCH, |from, bytes| received.take(from, bytes, &mut replies)).await;
+        if let Err(error) = read {
             // The actor opens another when it checks its interfaces.
             return Some(error);
         }
@@ -58,7 +58,7 @@ pub(super) async fn read(
             forgotten_at = now;
         }
         // Sending also fails when the handler panicked, and then the next may succeed.
-        if !heard.is_empty() && hearer.send(heard).await.is_err() && !hearer.connected() {
+        if !received.is_empty() && hearer.send(received).await.is_err() && !hearer.connected() {
             return None;
         }
     }

@@ -235,56 +235,56 @@ mod tests {
 
     #[test]
     fn the_pauses_before_an_address_is_tried_again_grow_to_minutes() {
-        let (mut handing_on, mut now) = (AddressVerification::default(), Instant::now());
+        let (mut verification, mut now) = (AddressVerification::default(), Instant::now());
         let mut pauses = Vec::new();
         for _ in 0..12 {
-            assert!(handing_on.begin(instance(1), address(1), now));
-            assert!(!handing_on.begin(instance(1), address(1), now), "it is being tried");
-            handing_on.end(tried(instance(1), address(1), false), now);
-            let begun = now;
-            while handing_on.due(now).is_empty() {
+            assert!(verification.begin(instance(1), address(1), now));
+            assert!(!verification.begin(instance(1), address(1), now), "it is being tried");
+            verification.end(tried(instance(1), address(1), false), now);
+            let started = now;
+            while verification.due(now).is_empty() {
                 now += Duration::from_millis(250);
             }
-            pauses.push(now - begun);
+            pauses.push(now - started);
         }
         let secs = Duration::from_secs;
         assert!(pauses[0] <= secs(6) && pauses[11] >= secs(150) && pauses[11] <= secs(301), "{pauses:?}");
-        handing_on.begin(instance(1), address(1), now);
-        assert!(handing_on.end(tried(instance(1), address(1), true), now));
-        assert!(handing_on.leads(instance(1), address(1)));
-        assert_eq!(handing_on.due(now + secs(3_600)), []);
+        verification.begin(instance(1), address(1), now);
+        assert!(verification.end(tried(instance(1), address(1), true), now));
+        assert!(verification.leads(instance(1), address(1)));
+        assert_eq!(verification.due(now + secs(3_600)), []);
     }
 
     #[test]
     fn an_instance_that_failed_at_several_addresses_is_due_once() {
-        let (mut handing_on, now) = (AddressVerification::default(), Instant::now());
+        let (mut verification, now) = (AddressVerification::default(), Instant::now());
         for (n, at) in [(1, 1), (1, 2), (2, 1), (2, 3)] {
-            handing_on.begin(instance(n), address(at), now);
-            handing_on.end(tried(instance(n), address(at), false), now);
+            verification.begin(instance(n), address(at), now);
+            verification.end(tried(instance(n), address(at), false), now);
         }
         let later = now + Duration::from_secs(5);
         let mut due = [instance(1), instance(2)];
         due.sort();
-        assert_eq!(handing_on.due(later), due);
+        assert_eq!(verification.due(later), due);
         // No peer needs the other one.
-        assert!(handing_on.begin(instance(1), address(1), later));
-        handing_on.forget_due(instance(1), later);
-        assert_eq!(handing_on.tried.keys().filter(|(id, _)| *id == instance(1)).count(), 1);
+        assert!(verification.begin(instance(1), address(1), later));
+        verification.forget_due(instance(1), later);
+        assert_eq!(verification.tried.keys().filter(|(id, _)| *id == instance(1)).count(), 1);
     }
 
     #[test]
     fn addresses_that_this_host_has_no_more_make_room() {
-        let (mut handing_on, now) = (AddressVerification::default(), Instant::now());
+        let (mut verification, now) = (AddressVerification::default(), Instant::now());
         let most = u16::try_from(MOST).expect("it is few");
         for n in 0..most {
-            assert!(handing_on.begin(instance(1), address(n), now));
+            assert!(verification.begin(instance(1), address(n), now));
         }
-        assert!(!handing_on.begin(instance(1), address(most), now));
-        assert!(handing_on.is_full);
+        assert!(!verification.begin(instance(1), address(most), now));
+        assert!(verification.is_full);
         let has = |n| OwnAddress { ip: address(n).ip(), prefix: 24 };
-        handing_on.retain_own(&[has(0), has(most)]);
-        assert!(handing_on.begin(instance(1), address(most), now));
-        assert!(handing_on.tried.len() == 2 && !handing_on.is_full);
-        assert!(!handing_on.end(tried(instance(1), address(5), true), now), "it is not this host's");
+        verification.retain_own(&[has(0), has(most)]);
+        assert!(verification.begin(instance(1), address(most), now));
+        assert!(verification.tried.len() == 2 && !verification.is_full);
+        assert!(!verification.end(tried(instance(1), address(5), true), now), "it is not this host's");
     }
 }

@@ -100,11 +100,11 @@ pub(crate) async fn keep_connected(
                 pauses.skip_to_longest();
             }
             Ok((connection, linked)) => {
-                let begun = clock::now();
+                let started = clock::now();
                 stands(None).await;
                 run_peer_link(&discovery, connection, linked).await;
                 stands(Some("the connection has ended".to_owned())).await;
-                if clock::now() - begun > LASTING {
+                if clock::now() - started > LASTING {
                     pauses.reset();
                 }
                 warned.clear();

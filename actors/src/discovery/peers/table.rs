@@ -282,12 +282,12 @@ impl PeerLinks {
             }
         }
         for gone in update.gone {
-            let heard = directory.withdraw_report(gone, source, now);
-            let idle = !heard.doubts.is_empty() && !is_cared_about(directory, gone);
+            let received = directory.withdraw_report(gone, source, now);
+            let idle = !received.doubts.is_empty() && !is_cared_about(directory, gone);
             changes.append(if idle {
                 directory.remove_instance(gone, DownReason::Withdrawn, now)
             } else {
-                heard
+                received
             });
         }
         changes
@@ -315,13 +315,13 @@ mod tests {
     #[test]
     fn a_node_has_few_links_and_none_once_this_one_leaves() {
         let mut links = PeerLinks::new(10);
-        let (node, begun) = (accepted(1).node, Instant::now());
+        let (node, started) = (accepted(1).node, Instant::now());
         let admitted: Vec<_> = std::iter::from_fn(|| admit(&mut links, 1)).collect();
         assert_eq!(admitted.len(), MAX_LINKS_PER_NODE);
         assert!(admit(&mut links, 2).is_some(), "another node");
         assert!(links.reach(node) && !links.have_dialled(node));
         let ended = links.remove(admitted[0].link).expect("it stands");
-        assert!(ended.node == node && ended.since >= begun && links.remove(admitted[0].link).is_none());
+        assert!(ended.node == node && ended.since >= started && links.remove(admitted[0].link).is_none());
         assert!(admit(&mut links, 1).is_some(), "there is room again");
         drop(links.close());
         assert!(links.is_empty() && admit(&mut links, 3).is_none());

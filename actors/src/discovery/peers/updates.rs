@@ -153,10 +153,10 @@ mod tests {
         directory.add_advert(advert(3), told_by.map_or(AdvertSource::Mdns, AdvertSource::Peer), now);
         let own = [OwnAddress { ip: [10, 0, 0, 1].into(), prefix: 24 }];
         let ends = LinkEnds { own: Some([10, 0, 0, 1].into()), other: [10, 0, 0, 2].into(), zone: 0 };
-        let handing_on = AddressVerification::default();
-        let telling = PeerView { mesh: &mesh, directory: &directory, verification: &handing_on, own: &own };
+        let verification = AddressVerification::default();
+        let view = PeerView { mesh: &mesh, directory: &directory, verification: &verification, own: &own };
         let peer = Peer { node: node(2), ends, forwards };
-        let told = telling.all(peer, &handed_on.iter().copied().collect());
+        let told = view.all(peer, &handed_on.iter().copied().collect());
         let mut known: Vec<InstanceId> = told.known.iter().map(|advert| advert.instance).collect();
         known.sort();
         known

@@ -165,15 +165,15 @@ mod tests {
 
     #[test]
     fn a_list_is_answered_when_nothing_new_came_for_a_while() {
-        let (mut lists, begun) = (Lists::default(), Instant::now());
+        let (mut lists, started) = (Lists::default(), Instant::now());
         let known = |_: &Filter| (1, vec![instance()]);
-        let DeferredList(mut answer) = lists.add(list(Duration::from_secs(20)), begun);
-        lists.changed(begun);
+        let DeferredList(mut answer) = lists.add(list(Duration::from_secs(20)), started);
+        lists.changed(started);
         let check = Some(Effect::Later(LIST_CHECK, Timer::CheckLists));
-        assert_eq!(lists.answer(begun, None, |_| true, known), check);
-        assert_eq!(lists.answer(begun, None, |_| true, known), None, "the timer is set");
+        assert_eq!(lists.answer(started, None, |_| true, known), check);
+        assert_eq!(lists.answer(started, None, |_| true, known), None, "the timer is set");
         lists.forget_check();
-        let quiet = begun + QUIET;
+        let quiet = started + QUIET;
         assert_eq!(lists.answer(quiet, None, |_| false, known), check, "the network has not answered");
         assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
         assert_eq!(lists.answer(quiet, None, |_| true, known), None);
@@ -182,24 +182,24 @@ mod tests {
 
     #[test]
     fn those_that_do_not_answer_are_waited_for_once() {
-        let (mut lists, begun) = (Lists::default(), Instant::now());
+        let (mut lists, started) = (Lists::default(), Instant::now());
         let one_of_two = |_: &Filter| (2, vec![instance()]);
-        let DeferredList(mut answer) = lists.add(list(Duration::from_secs(20)), begun);
-        lists.answer(begun + STRAGGLERS / 2, None, |_| true, one_of_two);
+        let DeferredList(mut answer) = lists.add(list(Duration::from_secs(20)), started);
+        lists.answer(started + STRAGGLERS / 2, None, |_| true, one_of_two);
         assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
-        lists.answer(begun + STRAGGLERS, None, |_| true, one_of_two);
+        lists.answer(started + STRAGGLERS, None, |_| true, one_of_two);
         assert_eq!(answer.try_recv(), Ok(vec![instance()]));
     }
 
     #[test]
     fn a_list_is_answered_in_time_also_if_it_is_empty_and_forgotten_if_nobody_waits() {
-        let (mut lists, begun) = (Lists::default(), Instant::now());
+        let (mut lists, started) = (Lists::default(), Instant::now());
         let nothing = |_: &Filter| (0, Vec::new());
-        let DeferredList(mut answer) = lists.add(list(Duration::from_secs(3)), begun);
-        drop(lists.add(list(Duration::from_secs(20)), begun));
-        lists.answer(begun + Duration::from_millis(2_999), None, |_| true, nothing);
+        let DeferredList(mut answer) = lists.add(list(Duration::from_secs(3)), started);
+        drop(lists.add(list(Duration::from_secs(20)), started));
+        lists.answer(started + Duration::from_millis(2_999), None, |_| true, nothing);
         assert_eq!((answer.try_recv(), lists.waiting.len()), (Err(TryRecvError::Empty), 1));
-        lists.answer(begun + Duration::from_secs(3), None, |_| true, nothing);
+        lists.answer(started + Duration::from_secs(3), None, |_| true, nothing);
         assert_eq!(answer.try_recv(), Ok(Vec::new()));
     }
 }

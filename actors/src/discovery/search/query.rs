@@ -178,18 +178,18 @@ mod tests {
 
     /// A search whose list is settled unless other hosts are there.
     fn searching(now: Instant) -> (QueryRounds, Instant) {
-        let mut asking = QueryRounds::default();
-        asking.rounds.begin(Question::All, SAME_QUESTION, now);
-        (asking, now + Duration::from_millis(400))
+        let mut query = QueryRounds::default();
+        query.rounds.begin(Question::All, SAME_QUESTION, now);
+        (query, now + Duration::from_millis(400))
     }
 
     #[test]
     fn the_system_is_asked_for_other_hosts_once_a_second_however_many_lists_wait() {
-        let (mut asking, settled) = searching(Instant::now());
+        let (mut query, settled) = searching(Instant::now());
         let mut asked = 0;
         for step in 0..100 {
             let now = settled + step * Duration::from_millis(10);
-            let is_settled = asking.is_settled(Question::All, now, || {
+            let is_settled = query.is_settled(Question::All, now, || {
                 asked += 1;
                 false
             });
@@ -197,36 +197,34 @@ mod tests {
         }
         assert_eq!(asked, 1);
         let later = settled + SAME_NEIGHBOURS;
-        asking.rounds.begin(Question::All, SAME_QUESTION, later - Duration::from_millis(400));
-        assert!(!asking.is_settled(Question::All, later, || true), "somebody has come");
+        query.rounds.begin(Question::All, SAME_QUESTION, later - Duration::from_millis(400));
+        assert!(!query.is_settled(Question::All, later, || true), "somebody has come");
     }
 
     #[test]
     fn the_system_is_asked_for_other_hosts_only_where_that_matters() {
-        let begun = Instant::now();
-        let (mut asking, settled) = searching(begun);
-        assert!(!asking.is_settled(Question::All, begun, || unreachable!("the rounds are not over")));
-        asking.answered();
-        assert!(asking.is_settled(Question::All, settled, || unreachable!("another host replied")));
+        let started = Instant::now();
+        let (mut query, settled) = searching(started);
+        assert!(!query.is_settled(Question::All, started, || unreachable!("the rounds are not over")));
+        query.answered();
+        assert!(query.is_settled(Question::All, settled, || unreachable!("another host replied")));
     }
 
     #[test]
     fn the_timer_is_set_once_for_each_time_at_which_a_question_is_due() {
-        let (mut asking, now) = (QueryRounds::default(), Instant::now());
-        assert_eq!(asking.plan(), None, "nothing is asked");
-        asking.begin(Question::All, now);
-        assert_eq!(asking.plan(), Some(Effect::SendQuestionsAt(Some(now))));
-        assert_eq!(asking.plan(), None, "it is set");
-        asking.forget_plan();
-        let [Round { manner: QueryMode::OneShot, questions, .. }] = &asking.due(0, now)[..] else {
+        let (mut query, now) = (QueryRounds::default(), Instant::now());
+        assert_eq!(query.plan(), None, "nothing is asked");
+        query.begin(Question::All, now);
+        assert_eq!(query.plan(), Some(Effect::SendQuestionsAt(Some(now))));
+        assert_eq!(query.plan(), None, "it is set");
+        query.forget_plan();
+        let [Round { manner: QueryMode::OneShot, questions, .. }] = &query.due(0, now)[..] else {
             panic!("one question is due")
         };
         assert_eq!(questions, &[Question::All]);
-        let Some(Effect::SendQuestionsAt(Some(next))) = asking.plan() else {
-            panic!("another round follows")
-        };
+        let Some(Effect::SendQuestionsAt(Some(next))) = query.plan() else { panic!("another round follows") };
         assert!(next > now);
-        asking.end(Question::All);
-        assert_eq!(asking.plan(), Some(Effect::SendQuestionsAt(None)), "the timer is withdrawn");
+        query.end(Question::All);
+        assert_eq!(query.plan(), Some(Effect::SendQuestionsAt(None)), "the timer is withdrawn");
     }
 }

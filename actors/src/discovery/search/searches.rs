@@ -104,38 +104,38 @@ mod tests {
 
     #[test]
     fn a_name_that_was_found_is_sought_again_once_when_it_is_lost() {
-        let (mut finding, now) = (Searches::default(), Instant::now());
-        assert!(!finding.found(&name("arm")) && !finding.lost(&name("arm")), "nobody seeks it");
-        finding.seek(&name("arm"), now);
-        assert!(finding.is_seeking(&name("arm")) && !finding.lost(&name("arm")), "it was not found yet");
-        assert!(finding.found(&name("arm")) && !finding.is_seeking(&name("arm")));
-        assert!(finding.lost(&name("arm")) && !finding.lost(&name("arm")));
-        assert_eq!(finding.unfound().collect::<Vec<_>>(), [&name("arm")]);
+        let (mut searches, now) = (Searches::default(), Instant::now());
+        assert!(!searches.found(&name("arm")) && !searches.lost(&name("arm")), "nobody seeks it");
+        searches.seek(&name("arm"), now);
+        assert!(searches.is_seeking(&name("arm")) && !searches.lost(&name("arm")), "it was not found yet");
+        assert!(searches.found(&name("arm")) && !searches.is_seeking(&name("arm")));
+        assert!(searches.lost(&name("arm")) && !searches.lost(&name("arm")));
+        assert_eq!(searches.unfound().collect::<Vec<_>>(), [&name("arm")]);
     }
 
     #[test]
     fn a_search_ends_ten_seconds_after_the_last_wish() {
-        let (mut finding, begun) = (Searches::default(), Instant::now());
-        finding.seek(&name("arm"), begun);
-        assert!(!finding.is_unfound_for_long(begun + Duration::from_millis(1_999)));
-        assert!(finding.is_unfound_for_long(begun + SEEK_FURTHER));
-        finding.seek(&name("arm"), begun + Duration::from_secs(5));
-        assert!(finding.give_up_old(begun + SEEK).is_empty(), "it was wished for again");
-        assert_eq!(finding.give_up_old(begun + Duration::from_secs(15)), [name("arm")]);
-        assert!(!finding.is_seeking(&name("arm")));
+        let (mut searches, started) = (Searches::default(), Instant::now());
+        searches.seek(&name("arm"), started);
+        assert!(!searches.is_unfound_for_long(started + Duration::from_millis(1_999)));
+        assert!(searches.is_unfound_for_long(started + SEEK_FURTHER));
+        searches.seek(&name("arm"), started + Duration::from_secs(5));
+        assert!(searches.give_up_old(started + SEEK).is_empty(), "it was wished for again");
+        assert_eq!(searches.give_up_old(started + Duration::from_secs(15)), [name("arm")]);
+        assert!(!searches.is_seeking(&name("arm")));
     }
 
     #[test]
     fn of_too_many_searches_the_oldest_makes_room() {
-        let (mut finding, begun) = (Searches::default(), Instant::now());
+        let (mut searches, started) = (Searches::default(), Instant::now());
         for n in 0..MAX_SOUGHT {
-            finding.seek(&name(&format!("n{n}")), begun + Duration::from_millis(n as u64));
+            searches.seek(&name(&format!("n{n}")), started + Duration::from_millis(n as u64));
         }
-        finding.seek(&name("last"), begun + SEEK);
+        searches.seek(&name("last"), started + SEEK);
         assert!(
-            !finding.is_seeking(&name("n0"))
-                && finding.is_seeking(&name("n1"))
-                && finding.is_seeking(&name("last"))
+            !searches.is_seeking(&name("n0"))
+                && searches.is_seeking(&name("n1"))
+                && searches.is_seeking(&name("last"))
         );
     }
 }

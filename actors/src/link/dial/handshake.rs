@@ -37,7 +37,7 @@ pub(crate) async fn handshake_as_client(
     hello: &[u8],
 ) -> Result<Handshaken, DialError> {
     let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
-    let begun = Instant::now();
+    let started = Instant::now();
     connection.writer.write_all(hello).await.map_err(unreachable)?;
     let answer =
         read_handshake(&mut connection.reader, &[], hello::parse_answer).await.map_err(
@@ -50,7 +50,7 @@ pub(crate) async fn handshake_as_client(
         )?;
     match answer {
         HelloAnswer::Welcome(welcome) => {
-            Ok(Handshaken { connection, welcome, address, round_trip: begun.elapsed() })
+            Ok(Handshaken { connection, welcome, address, round_trip: started.elapsed() })
         }
         HelloAnswer::Rejected(rejection) => {
             Err(DialError::Rejected { address, rejection, attempts: Vec::new() })
@@ -67,16 +67,16 @@ pub(crate) enum HandshakeReadError {
     Hello(#[from] HelloError),
 }
 
-/// Reads one hello or answer, of which `begun` has been read already, and not a byte more, so that the frames behind it stay in
+/// Reads one hello or answer, of which `started` has been read already, and not a byte more, so that the frames behind it stay in
 /// the socket.
 pub(crate) async fn read_handshake<T>(
     stream: &mut (impl AsyncRead + Unpin),
-    begun: &[u8],
+    started: &[u8],
     parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, HelloError>,
 ) -> Result<T, HandshakeReadError> {
     let mut bytes = [0; hello::MAX_HELLO_BYTES];
-    let mut filled = begun.len();
-    bytes[..filled].copy_from_slice(begun);
+    let mut filled = started.len();
+    bytes[..filled].copy_from_slice(started);
     loop {
         let wanted = hello::missing_bytes(&bytes[..filled])?;
         let read = stream.read(&mut bytes[filled..filled + wanted]).await?;

@@ -23,11 +23,11 @@ pub(crate) fn hello() -> Hello {
 #[tokio::test]
 async fn when_all_addresses_refuse_nothing_is_waited_for() {
     let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
-    let begun = Instant::now();
+    let started = Instant::now();
     dial(&Network::System, &[refusing, refusing], &hello(), Duration::from_secs(60))
         .await
         .expect_err("nobody answers");
-    assert!(begun.elapsed() < AFTER_REFUSAL, "{:?}", begun.elapsed());
+    assert!(started.elapsed() < AFTER_REFUSAL, "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn an_address_that_becomes_known_while_dialling_is_tried() {
     let (tell, listed) = watch::channel(Some(instance.clone()));
     let (network, hello, known) = (Network::System, hello(), instance.addresses.clone());
     let (record, patience) = (AttemptRecord::default(), Duration::from_secs(60));
-    let dialling = dial_listed(&network, &known, Some(listed), &hello, patience, &record);
+    let dial = dial_listed(&network, &known, Some(listed), &hello, patience, &record);
     let answering = async {
         // The first address is being tried by now.
         let (_held, _) = silent.accept().await.expect("dialled");
@@ -81,7 +81,7 @@ async fn an_address_that_becomes_known_while_dialling_is_tried() {
         std::future::pending::<()>().await;
     };
     let dialled = tokio::select! {
-        dialled = dialling => dialled.expect("it answers"),
+        dialled = dial => dialled.expect("it answers"),
         () = answering => unreachable!("it never ends"),
     };
     assert_eq!(dialled.address, address);

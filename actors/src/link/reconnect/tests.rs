@@ -26,7 +26,7 @@ fn welcome() -> Welcome {
     }
 }
 
-async fn heard(connection: &mut Connection) -> Hello {
+async fn received(connection: &mut Connection) -> Hello {
     dial::read_handshake(&mut connection.reader, &[], hello::parse_hello).await.expect("a hello")
 }
 
@@ -42,15 +42,15 @@ async fn endpoint() -> (TcpListener, Reconnector) {
     let (addresses, hello) = ([address], hello());
     let serve = async {
         let mut connection = accept(&listener).await;
-        heard(&mut connection).await;
+        received(&mut connection).await;
         answer(&connection, welcome()).await;
         connection
     };
-    let dialling = dial::dial(&Network::System, &addresses, &hello, PATIENCE);
-    let (dialled, accepted) = tokio::join!(dialling, serve);
+    let dial = dial::dial(&Network::System, &addresses, &hello, PATIENCE);
+    let (dialled, accepted) = tokio::join!(dial, serve);
     drop(accepted);
-    let redial = Reconnector::new(&hello, &dialled.expect("it answers"), None, &LinkConfig::default());
-    (listener, redial)
+    let reconnector = Reconnector::new(&hello, &dialled.expect("it answers"), None, &LinkConfig::default());
+    (listener, reconnector)
 }
 
 async fn accept(listener: &TcpListener) -> Connection {
@@ -59,90 +59,94 @@ async fn accept(listener: &TcpListener) -> Connection {
 
 #[tokio::test]
 async fn a_link_goes_on_over_a_connection_that_stood_by_for_it() {
-    let (listener, mut redial) = endpoint().await;
+    let (listener, mut reconnector) = endpoint().await;
     let link = welcome().link;
     let serve = async {
         let mut connection = accept(&listener).await;
-        let first = heard(&mut connection).await;
+        let first = received(&mut connection).await;
         assert_eq!((first.purpose, first.standby, first.resume), (Purpose::Probe, link, None));
         answer(&connection, Welcome { standby: Some(LinkState::default()), ..welcome() }).await;
-        let second = heard(&mut connection).await;
+        let second = received(&mut connection).await;
         assert_eq!(second.resume.map(|resume| (Some(resume.link), resume.received)), Some((link, 7)));
         answer(&connection, Welcome { received: 5, ..welcome() }).await;
         connection
     };
-    let (next, _connection) = tokio::join!(redial.next(7), serve);
+    let (next, _connection) = tokio::join!(reconnector.next(7), serve);
     assert_eq!(next.expect("it goes on").from, 5);
 }
 
 #[tokio::test]
 async fn with_an_endpoint_of_an_earlier_version_it_goes_on_over_one_of_its_own() {
-    let (listener, mut redial) = endpoint().await;
+    let (listener, mut reconnector) = endpoint().await;
     let serve = async {
         // It answers a probe, of which it knows no more, and closes the connection.
         let mut connection = accept(&listener).await;
-        heard(&mut connection).await;
+        received(&mut connection).await;
         answer(&connection, Welcome { link: None, ..welcome() }).await;
         drop(connection);
         let mut connection = accept(&listener).await;
-        let resumed = heard(&mut connection).await;
+        let resumed = received(&mut connection).await;
         assert!(resumed.resume.is_some() && resumed.standby.is_none());
         answer(&connection, Welcome { received: 5, ..welcome() }).await;
         connection
     };
-    let (next, _connection) = tokio::join!(redial.next(7), serve);
+    let (next, _connection) = tokio::join!(reconnector.next(7), serve);
     assert_eq!(next.expect("it goes on").from, 5);
-    assert!(redial.racer().is_none(), "it is not asked again to let one stand by");
+    assert!(reconnector.racer().is_none(), "it is not asked again to let one stand by");
 }
 
 #[tokio::test]
 async fn where_other_links_dial_as_much_as_the_node_may_it_goes_on_without_a_connection_that_stands_by() {
-    let (listener, mut redial) = endpoint().await;
+    let (listener, mut reconnector) = endpoint().await;
     let mut limits = Limits::default();
     limits.races_per_second = 1;
-    redial.link_config.limits = Arc::new(limits);
+    reconnector.link_config.limits = Arc::new(limits);
     // So that none comes back before that.
     let later = clock::now() + Duration::from_secs(60);
-    while redial.link_config.may_dial_standby(later) {}
-    redial.window = Duration::MAX;
-    let begun = Instant::now();
+    while reconnector.link_config.may_dial_standby(later) {}
+    reconnector.window = Duration::MAX;
+    let started = Instant::now();
     let serve = async {
         let mut connection = accept(&listener).await;
-        assert!(heard(&mut connection).await.resume.is_some());
+        assert!(received(&mut connection).await.resume.is_some());
         answer(&connection, Welcome { received: 5, ..welcome() }).await;
         connection
     };
-    let (next, _connection) = tokio::join!(redial.next(7), serve);
+    let (next, _connection) = tokio::join!(reconnector.next(7), serve);
     assert_eq!(next.expect("it goes on").from, 5);
-    assert!(begun.elapsed() < PATIENCE, "it took {:?}", begun.elapsed());
+    assert!(started.elapsed() < PATIENCE, "it took {:?}", started.elapsed());
 }
 
 #[tokio::test]
 async fn no_refusal_elsewhere_ends_a_link_whose_own_address_is_silent() {
-    let (listener, mut redial) = endpoint().await;
+    let (listener, mut reconnector) = endpoint().await;
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
-    redial.addresses = vec![redial.address, closed];
-    redial.window = Duration::from_millis(700);
+    reconnector.addresses = vec![reconnector.address, closed];
+    reconnector.window = Duration::from_millis(700);
     let serve = async {
         let mut silent = Vec::new();
         loop {
             silent.push(accept(&listener).await);
         }
     };
-    let begun = Instant::now();
-    let why = tokio::select! {
+    let started = Instant::now();
+    let reason = tokio::select! {
         biased;
-        next = redial.next(7) => next.expect_err("nobody answers"),
+        next = reconnector.next(7) => next.expect_err("nobody answers"),
         () = serve => unreachable!("it accepts forever"),
     };
-    assert!(begun.elapsed() >= redial.window - MIN_PAUSE * 3, "{why} after {:?}", begun.elapsed());
+    assert!(
+        started.elapsed() >= reconnector.window - MIN_PAUSE * 3,
+        "{reason} after {:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn where_the_port_refuses_the_link_is_over_at_once() {
-    let (listener, mut redial) = endpoint().await;
+    let (listener, mut reconnector) = endpoint().await;
     drop(listener);
-    let begun = Instant::now();
-    let why = redial.next(7).await.expect_err("nobody listens");
-    assert!(why.contains("refused") && begun.elapsed() < PATIENCE, "{why}");
+    let started = Instant::now();
+    let reason = reconnector.next(7).await.expect_err("nobody listens");
+    assert!(reason.contains("refused") && started.elapsed() < PATIENCE, "{reason}");
 }

@@ -168,7 +168,7 @@ impl SendQueue {
         }
         EncodedParts::with(|written| {
             written.write(frame).map_err(PushError::Frame)?;
-            self.place(room, pace, written)
+            self.push_encoded(room, pace, written)
         })
     }
 
@@ -177,7 +177,7 @@ impl SendQueue {
     /// # Errors
     /// [`PushError`]; nothing was appended.
     #[inline(always)]
-    pub(crate) fn place<E>(
+    pub(crate) fn push_encoded<E>(
         &self,
         room: SpaceNeeded,
         pace: Flush,

@@ -58,7 +58,7 @@ impl SendQueue {
     /// This method is cancel safe, but dropping the future gives up its place in the queue.
     pub(crate) async fn reserve(&self) -> Result<SendPermit<'_>, QueueClosed> {
         self.queued.fetch_add(1, Ordering::AcqRel);
-        let queued = WaitingSender { outbox: self };
+        let queued = WaitingSender { send_queue: self };
         let turn = self.turn.lock().await;
         self.room(self.ahead_limit()).await?;
         Ok(SendPermit { queued, _turn: turn })
@@ -105,12 +105,12 @@ pub(crate) struct QueueClosed;
 /// A counted waiter.
 #[derive(Debug)]
 struct WaitingSender<'a> {
-    outbox: &'a SendQueue,
+    send_queue: &'a SendQueue,
 }
 
 impl Drop for WaitingSender<'_> {
     fn drop(&mut self) {
-        self.outbox.queued.fetch_sub(1, Ordering::AcqRel);
+        self.send_queue.queued.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -131,18 +131,18 @@ impl SendPermit<'_> {
         pace: Flush,
         frame: impl FnOnce(&mut Buffer) -> Result<(), E>,
     ) -> Result<WrittenRange, PushError<E>> {
-        self.queued.outbox.push(SpaceNeeded::Any, pace, frame)
+        self.queued.send_queue.push(SpaceNeeded::Any, pace, frame)
     }
 
     /// Appends a written frame.
     ///
     /// # Errors
     /// [`PushError::Closed`]; nothing was appended.
-    pub(crate) fn place<E>(
+    pub(crate) fn push_encoded<E>(
         &self,
         pace: Flush,
         written: &mut EncodedParts,
     ) -> Result<WrittenRange, PushError<E>> {
-        self.queued.outbox.place(SpaceNeeded::Any, pace, written)
+        self.queued.send_queue.push_encoded(SpaceNeeded::Any, pace, written)
     }
 }

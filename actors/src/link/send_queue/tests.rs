@@ -38,7 +38,7 @@ async fn outbox_within(limits: Limits) -> (Arc<SendQueue>, TcpStream) {
     (Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default())), far)
 }
 
-async fn outbox(limit: usize) -> (Arc<SendQueue>, TcpStream) {
+async fn send_queue(limit: usize) -> (Arc<SendQueue>, TcpStream) {
     let mut limits = Limits::default();
     limits.send_queue_bytes = limit;
     // The unacknowledged bytes must not stop these tests.
@@ -47,8 +47,8 @@ async fn outbox(limit: usize) -> (Arc<SendQueue>, TcpStream) {
 }
 
 /// Waits until the socket accepts bytes.
-async fn writable(outbox: &SendQueue) {
-    let socket = outbox.lock().socket.clone();
+async fn writable(send_queue: &SendQueue) {
+    let socket = send_queue.lock().socket.clone();
     socket.expect("attached").writable().await.expect("connected");
 }
 
@@ -56,9 +56,9 @@ fn end(pushed: Result<WrittenRange, PushError<Infallible>>) -> Result<u64, PushE
     pushed.map(|placed| placed.end)
 }
 
-fn writing(outbox: &Arc<SendQueue>) -> tokio::task::JoinHandle<io::Result<()>> {
-    let outbox = Arc::clone(outbox);
-    tokio::spawn(async move { outbox.run_flush().await })
+fn writing(send_queue: &Arc<SendQueue>) -> tokio::task::JoinHandle<io::Result<()>> {
+    let send_queue = Arc::clone(send_queue);
+    tokio::spawn(async move { send_queue.run_flush().await })
 }
 
 async fn all(mut far: TcpStream) -> Vec<u8> {
@@ -69,66 +69,66 @@ async fn all(mut far: TcpStream) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
-    let (outbox, _far) = outbox(100).await;
-    assert_eq!(end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(3))), Ok(3));
-    let failed = outbox.push(SpaceNeeded::Limit, Flush::Gathered, |out| {
+    let (send_queue, _far) = send_queue(100).await;
+    assert_eq!(end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(3))), Ok(3));
+    let failed = send_queue.push(SpaceNeeded::Limit, Flush::Gathered, |out| {
         out.put(&[1]);
         Err("no")
     });
     assert_eq!(failed, Err(PushError::Frame("no")));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        outbox.push(SpaceNeeded::Limit, Flush::Gathered, |out| -> Result<(), Infallible> {
+        send_queue.push(SpaceNeeded::Limit, Flush::Gathered, |out| -> Result<(), Infallible> {
             out.put(&[1]);
             panic!("a value that cannot be serialised")
         })
     }));
     assert!(panicked.is_err());
-    assert_eq!(end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(3))), Ok(6));
-    assert_eq!(*outbox.lock().flow.batch(), [7; 6]);
+    assert_eq!(end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(3))), Ok(6));
+    assert_eq!(*send_queue.lock().flow.batch(), [7; 6]);
 }
 
 #[tokio::test]
 async fn beyond_the_limit_nothing_is_taken_but_answers() {
-    let (outbox, _far) = outbox(10).await;
+    let (send_queue, _far) = send_queue(10).await;
     assert_eq!(
-        end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(20))),
+        end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(20))),
         Ok(20),
         "the frame that crosses the limit"
     );
-    assert_eq!(end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1))), Err(PushError::Full));
-    assert_eq!(end(outbox.push(SpaceNeeded::Any, Flush::Gathered, bytes(1))), Ok(21));
-    outbox.close();
-    assert_eq!(end(outbox.push(SpaceNeeded::Any, Flush::Gathered, bytes(1))), Err(PushError::Closed));
+    assert_eq!(end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1))), Err(PushError::Full));
+    assert_eq!(end(send_queue.push(SpaceNeeded::Any, Flush::Gathered, bytes(1))), Ok(21));
+    send_queue.close();
+    assert_eq!(end(send_queue.push(SpaceNeeded::Any, Flush::Gathered, bytes(1))), Err(PushError::Closed));
 }
 
 #[tokio::test]
 async fn a_frame_that_has_no_room_is_written_once_at_most() {
-    let (outbox, far) = outbox(10).await;
+    let (send_queue, far) = send_queue(10).await;
     let reader = tokio::spawn(all(far));
-    end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(20))).expect("room");
+    end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(20))).expect("room");
     let mut written = 0;
     for _ in 0..100 {
-        let refused = outbox.push::<Infallible>(SpaceNeeded::Limit, Flush::Gathered, |_| {
+        let refused = send_queue.push::<Infallible>(SpaceNeeded::Limit, Flush::Gathered, |_| {
             written += 1;
             Ok(())
         });
         assert_eq!(refused, Err(PushError::Full));
     }
     assert_eq!(written, 1);
-    let writing = writing(&outbox);
-    outbox.room(1).await.expect("open");
-    end(outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1))).expect("there is room again");
-    outbox.close();
+    let writing = writing(&send_queue);
+    send_queue.room(1).await.expect("open");
+    end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1))).expect("there is room again");
+    send_queue.close();
     writing.await.expect("it ends").expect("it is written");
     reader.await.expect("it ends");
 }
 
 #[tokio::test]
 async fn frames_leave_in_order_whoever_writes_them() {
-    let (outbox, far) = outbox(1 << 20).await;
+    let (send_queue, far) = send_queue(1 << 20).await;
     let reader = tokio::spawn(all(far));
     // The system reports that the socket accepts bytes before anything is written.
-    writable(&outbox).await;
+    writable(&send_queue).await;
     let mut expected = Vec::new();
     let mut writer = None;
     for number in 0..=255 {
@@ -139,32 +139,32 @@ async fn frames_leave_in_order_whoever_writes_them() {
         };
         expected.extend_from_slice(&frame);
         match number % 4 {
-            0 => drop(outbox.push(SpaceNeeded::Any, Flush::AtOnce, write)),
-            1 => drop(outbox.push(SpaceNeeded::Any, Flush::Gathered, write)),
-            2 => outbox.push_frames(&mut frame.clone()),
-            _ => outbox.share([Bytes::new(), frame.into()]).expect("open"),
+            0 => drop(send_queue.push(SpaceNeeded::Any, Flush::AtOnce, write)),
+            1 => drop(send_queue.push(SpaceNeeded::Any, Flush::Gathered, write)),
+            2 => send_queue.push_frames(&mut frame.clone()),
+            _ => send_queue.share([Bytes::new(), frame.into()]).expect("open"),
         }
         if number == 100 {
-            writer = Some(writing(&outbox));
+            writer = Some(writing(&send_queue));
         }
         if number % 10 == 0 {
             tokio::task::yield_now().await;
         }
     }
-    outbox.close();
+    send_queue.close();
     writer.expect("started").await.expect("no panic").expect("written");
     frame::write(&mut expected, Header::new(FrameKind::Bye, 0), b"");
-    assert_eq!(outbox.handed_to_kernel(), expected.len() as u64);
-    drop(outbox);
+    assert_eq!(send_queue.handed_to_kernel(), expected.len() as u64);
+    drop(send_queue);
     assert!(reader.await.expect("no panic") == expected, "other bytes arrived");
 }
 
 #[tokio::test]
 async fn an_idle_connection_takes_a_frame_at_once() {
-    let (outbox, mut far) = outbox(100).await;
-    writable(&outbox).await;
-    outbox.push(SpaceNeeded::Limit, Flush::AtOnce, bytes(3)).expect("room");
-    assert_eq!(outbox.handed_to_kernel(), 3, "though nobody writes but the sender");
+    let (send_queue, mut far) = send_queue(100).await;
+    writable(&send_queue).await;
+    send_queue.push(SpaceNeeded::Limit, Flush::AtOnce, bytes(3)).expect("room");
+    assert_eq!(send_queue.handed_to_kernel(), 3, "though nobody writes but the sender");
     let mut read = [0; 3];
     far.read_exact(&mut read).await.expect("read");
     assert_eq!(read, [7; 3]);
@@ -172,40 +172,40 @@ async fn an_idle_connection_takes_a_frame_at_once() {
 
 #[tokio::test]
 async fn waiters_are_served_in_order_and_never_overtaken() {
-    let (outbox, far) = outbox(1).await;
-    outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
+    let (send_queue, far) = send_queue(1).await;
+    send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
     let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
     let mut waiting = Vec::new();
     for number in 0..3 {
-        let (outbox, order) = (Arc::clone(&outbox), order.clone());
+        let (send_queue, order) = (Arc::clone(&send_queue), order.clone());
         waiting.push(tokio::spawn(async move {
-            let turn = outbox.reserve().await.expect("open");
+            let turn = send_queue.reserve().await.expect("open");
             turn.push(Flush::Gathered, bytes(1)).expect("room");
             order.send(number).expect("the test listens");
         }));
         // On this single thread the task waits in the queue before the next is created.
         tokio::task::yield_now().await;
     }
-    let overtaking = outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1));
+    let overtaking = send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1));
     assert_eq!(end(overtaking), Err(PushError::Full), "three wait already");
-    let writer = writing(&outbox);
+    let writer = writing(&send_queue);
     for number in 0..3 {
         assert_eq!(came.recv().await, Some(number));
     }
-    outbox.close();
+    send_queue.close();
     writer.await.expect("no panic").expect("written");
-    drop((outbox, waiting));
+    drop((send_queue, waiting));
     assert_eq!(all(far).await.len(), 4 + HEADER_BYTES, "and a goodbye");
 }
 
 #[tokio::test]
 async fn closing_ends_all_waiting() {
-    let (outbox, _far) = outbox(1).await;
-    outbox.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
-    let waiting = Arc::clone(&outbox);
+    let (send_queue, _far) = send_queue(1).await;
+    send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
+    let waiting = Arc::clone(&send_queue);
     let waiting = tokio::spawn(async move { waiting.reserve().await.is_err() });
     tokio::task::yield_now().await;
-    outbox.close();
+    send_queue.close();
     assert!(waiting.await.expect("no panic"));
 }
 
@@ -226,44 +226,44 @@ fn byte(byte: u8, count: usize) -> impl FnOnce(&mut Buffer) -> Result<(), Infall
 
 #[tokio::test]
 async fn on_another_connection_it_goes_on_from_the_byte_that_is_wanted() {
-    let (outbox, mut far) = outbox(1 << 20).await;
-    writable(&outbox).await;
-    outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(1, 100)).expect("room");
-    outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(2, 100)).expect("room");
-    assert_eq!(outbox.handed_to_kernel(), 200);
-    outbox.acknowledge(30).expect("it has left");
-    outbox.detach();
-    outbox.share([Bytes::from_static(&[3; 50])]).expect("open");
-    outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(4, 10)).expect("room");
+    let (send_queue, mut far) = send_queue(1 << 20).await;
+    writable(&send_queue).await;
+    send_queue.push(SpaceNeeded::Any, Flush::AtOnce, byte(1, 100)).expect("room");
+    send_queue.push(SpaceNeeded::Any, Flush::AtOnce, byte(2, 100)).expect("room");
+    assert_eq!(send_queue.handed_to_kernel(), 200);
+    send_queue.acknowledge(30).expect("it has left");
+    send_queue.detach();
+    send_queue.share([Bytes::from_static(&[3; 50])]).expect("open");
+    send_queue.push(SpaceNeeded::Any, Flush::AtOnce, byte(4, 10)).expect("room");
     assert_eq!(
-        (outbox.handed_to_kernel(), read(&mut far, 200).await.len()),
+        (send_queue.handed_to_kernel(), read(&mut far, 200).await.len()),
         (200, 200),
         "nothing leaves without a connection"
     );
 
     let (writer, _) = connection().await;
     assert_eq!(
-        outbox.attach(writer, 29, false).await,
+        send_queue.attach(writer, 29, false).await,
         Err(InvalidAck { claimed: 29, first: 30, written: 200 }),
         "what was acknowledged is gone"
     );
     let (writer, _) = connection().await;
-    outbox.attach(writer, 201, false).await.expect_err("it never left");
+    send_queue.attach(writer, 201, false).await.expect_err("it never left");
 
     let (writer, mut far) = connection().await;
-    outbox.attach(writer, 60, false).await.expect("it is there");
-    let writer = writing(&outbox);
+    send_queue.attach(writer, 60, false).await.expect("it is there");
+    let writer = writing(&send_queue);
     assert_eq!(read(&mut far, 200).await, [[1; 40].as_slice(), &[2; 100], &[3; 50], &[4; 10]].concat());
-    outbox.acknowledge(150).expect("it has left");
+    send_queue.acknowledge(150).expect("it has left");
     writer.abort();
-    outbox.detach();
+    send_queue.detach();
     let (socket, mut far) = connection().await;
-    outbox.attach(socket, 250, false).await.expect("it is there");
-    let writer = writing(&outbox);
+    send_queue.attach(socket, 250, false).await.expect("it is there");
+    let writer = writing(&send_queue);
     assert_eq!(read(&mut far, 10).await, [4; 10]);
-    outbox.acknowledge(260).expect("it has left");
-    assert_eq!(outbox.acknowledge(261), Err(InvalidAck { claimed: 261, first: 260, written: 260 }));
-    outbox.close();
+    send_queue.acknowledge(260).expect("it has left");
+    assert_eq!(send_queue.acknowledge(261), Err(InvalidAck { claimed: 261, first: 260, written: 260 }));
+    send_queue.close();
     writer.await.expect("no panic").expect("written");
     assert_eq!(all(far).await.len(), HEADER_BYTES, "a goodbye");
 }
@@ -273,46 +273,49 @@ async fn no_more_is_written_than_the_other_end_may_lack() {
     const WINDOW: usize = 2 * ACK_BYTES;
     let mut limits = Limits::default();
     limits.unacknowledged_bytes = WINDOW;
-    let (outbox, mut far) = outbox_within(limits).await;
-    let writer = writing(&outbox);
-    outbox.push(SpaceNeeded::Any, Flush::Gathered, byte(1, WINDOW)).expect("room");
+    let (send_queue, mut far) = outbox_within(limits).await;
+    let writer = writing(&send_queue);
+    send_queue.push(SpaceNeeded::Any, Flush::Gathered, byte(1, WINDOW)).expect("room");
     assert_eq!(read(&mut far, WINDOW).await, [1; WINDOW]);
-    outbox.push(SpaceNeeded::Any, Flush::AtOnce, byte(2, 10)).expect("room");
+    send_queue.push(SpaceNeeded::Any, Flush::AtOnce, byte(2, 10)).expect("room");
     tokio::task::yield_now().await;
-    assert_eq!(outbox.handed_to_kernel(), WINDOW as u64);
-    outbox.acknowledge(1).expect("it has left");
+    assert_eq!(send_queue.handed_to_kernel(), WINDOW as u64);
+    send_queue.acknowledge(1).expect("it has left");
     assert_eq!(read(&mut far, 10).await, [2; 10]);
-    assert!(outbox.has_unacked());
-    outbox.acknowledge(WINDOW as u64 + 10).expect("it has left");
-    outbox.ping();
-    assert!(!outbox.has_unacked(), "a question is nothing that anybody would miss");
+    assert!(send_queue.has_unacked());
+    send_queue.acknowledge(WINDOW as u64 + 10).expect("it has left");
+    send_queue.ping();
+    assert!(!send_queue.has_unacked(), "a question is nothing that anybody would miss");
     writer.abort();
 }
 
 #[tokio::test]
 async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
-    let (outbox, mut far) = outbox(1 << 20).await;
-    writable(&outbox).await;
+    let (send_queue, mut far) = send_queue(1 << 20).await;
+    writable(&send_queue).await;
     let request = |id, payload: &'static [u8]| {
         move |out: &mut Buffer| {
             frame::write(out, Header::new(FrameKind::Request, id), payload);
             Ok::<_, Infallible>(())
         }
     };
-    let left = outbox.push(SpaceNeeded::Any, Flush::AtOnce, request(1, b"left")).expect("room");
-    let first = outbox.push(SpaceNeeded::Any, Flush::Gathered, request(2, b"first")).expect("room");
-    outbox.share([Bytes::from_static(b"")]).expect("open");
-    outbox.detach();
-    let second = outbox.push(SpaceNeeded::Any, Flush::Gathered, request(3, b"second")).expect("room");
-    let third = outbox.push(SpaceNeeded::Any, Flush::Gathered, request(4, b"third")).expect("room");
-    assert!(!outbox.withdraw(left.bytes()), "who knows what it has done");
-    assert!(outbox.withdraw(second.bytes()) && outbox.withdraw(second.bytes()), "twice is as good as once");
+    let left = send_queue.push(SpaceNeeded::Any, Flush::AtOnce, request(1, b"left")).expect("room");
+    let first = send_queue.push(SpaceNeeded::Any, Flush::Gathered, request(2, b"first")).expect("room");
+    send_queue.share([Bytes::from_static(b"")]).expect("open");
+    send_queue.detach();
+    let second = send_queue.push(SpaceNeeded::Any, Flush::Gathered, request(3, b"second")).expect("room");
+    let third = send_queue.push(SpaceNeeded::Any, Flush::Gathered, request(4, b"third")).expect("room");
+    assert!(!send_queue.withdraw(left.bytes()), "who knows what it has done");
+    assert!(
+        send_queue.withdraw(second.bytes()) && send_queue.withdraw(second.bytes()),
+        "twice is as good as once"
+    );
     let all = third.end as usize;
     let (writer, mut next) = connection().await;
     let had = read(&mut far, first.end as usize).await.len();
-    outbox.attach(writer, 0, false).await.expect("all of it is there");
+    send_queue.attach(writer, 0, false).await.expect("all of it is there");
     assert!(had > 0);
-    let writer = writing(&outbox);
+    let writer = writing(&send_queue);
     let bytes = read(&mut next, all).await;
     let kinds: Vec<_> = Frames::new(&bytes).map(|(header, _)| (header.kind, header.id)).collect();
     let request = FrameKind::Request;
@@ -322,27 +325,27 @@ async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
 
 #[tokio::test]
 async fn repeated_acknowledgements_and_pings_are_sent_once() {
-    let (outbox, far) = outbox(1 << 20).await;
+    let (send_queue, far) = send_queue(1 << 20).await;
     // Until then nothing is written.
-    outbox.detach();
-    outbox.push(SpaceNeeded::Any, Flush::Gathered, bytes(3)).expect("room");
+    send_queue.detach();
+    send_queue.push(SpaceNeeded::Any, Flush::Gathered, bytes(3)).expect("room");
     for received in 1..=1_000 {
-        outbox.send_ack(received);
+        send_queue.send_ack(received);
     }
-    outbox.push(SpaceNeeded::Any, Flush::Gathered, bytes(3)).expect("room");
-    outbox.send_ack(2_000);
-    outbox.ping();
-    outbox.ping();
+    send_queue.push(SpaceNeeded::Any, Flush::Gathered, bytes(3)).expect("room");
+    send_queue.send_ack(2_000);
+    send_queue.ping();
+    send_queue.ping();
     let (ack, ping) =
         (frame::length_of(FrameKind::Ack, 0) as u64, frame::length_of(FrameKind::Ping, 0) as u64);
-    assert_eq!(outbox.waiting(), 3 + ack + 3 + ack + ping);
+    assert_eq!(send_queue.waiting(), 3 + ack + 3 + ack + ping);
     drop(far);
     let (writer, far) = connection().await;
-    outbox.attach(writer, 0, false).await.expect("all is there");
-    let writer = writing(&outbox);
-    outbox.close();
+    send_queue.attach(writer, 0, false).await.expect("all is there");
+    let writer = writing(&send_queue);
+    send_queue.close();
     writer.await.expect("no panic").expect("written");
-    drop(outbox);
+    drop(send_queue);
     let read = all(far).await;
     let acks: Vec<u64> = [3, 6 + ack as usize]
         .map(|at| Frames::new(&read[at..]).next().map_or(0, |(header, _)| header.id))
@@ -383,37 +386,37 @@ fn replies(bytes: &[u8]) -> Vec<u64> {
 #[tokio::test]
 async fn short_replies_overtake_long_ones_also_over_another_connection() {
     const LONG: usize = 3 << 20;
-    let (outbox, mut far) = outbox(1 << 20).await;
+    let (send_queue, mut far) = send_queue(1 << 20).await;
     let longest = PIECE_BYTES;
     let blob = Blob::from(vec![1; LONG]);
-    outbox.push_reply(ReplyFrame { id: 1, longest }, Flush::Gathered, |out| {
+    send_queue.push_reply(ReplyFrame { id: 1, longest }, Flush::Gathered, |out| {
         let writing = FrameWriter::new(out, Header::new(FrameKind::Reply, 1));
         meshzero_proto::codec::encode(&blob, Encoding::Bincode, usize::MAX, out).expect("it is encoded");
         // The length of the blob, whose bytes are then all the same.
         out.written_mut().iter_mut().skip(16).for_each(|byte| *byte = 1);
         writing.end::<Infallible>(out, Ok(Encoding::Bincode)).expect("it is whole");
     });
-    outbox.push_fragmented(2, reply(2, LONG).into());
-    outbox.push_fragmented(3, reply(3, LONG).into());
-    let writer = writing(&outbox);
+    send_queue.push_fragmented(2, reply(2, LONG).into());
+    send_queue.push_fragmented(3, reply(3, LONG).into());
+    let writer = writing(&send_queue);
     let mut bytes = read(&mut far, 1 << 20).await;
-    outbox.push_reply(ReplyFrame { id: 4, longest }, Flush::Gathered, |out| out.put(&reply(4, 10)));
-    outbox.revoke(3);
+    send_queue.push_reply(ReplyFrame { id: 4, longest }, Flush::Gathered, |out| out.put(&reply(4, 10)));
+    send_queue.revoke(3);
     writer.abort();
-    outbox.detach();
+    send_queue.detach();
     let (writer, mut far) = connection().await;
-    outbox.attach(writer, bytes.len() as u64, false).await.expect("it is there");
-    let writer = writing(&outbox);
+    send_queue.attach(writer, bytes.len() as u64, false).await.expect("it is there");
+    let writer = writing(&send_queue);
     let end = loop {
         bytes.extend(read(&mut far, 100_000).await);
-        outbox.acknowledge(bytes.len() as u64).expect("it has left");
+        send_queue.acknowledge(bytes.len() as u64).expect("it has left");
         if bytes.len() > 5 << 20 {
-            outbox.close();
+            send_queue.close();
             break all(far).await;
         }
     };
     writer.await.expect("no panic").expect("written");
     bytes.extend(end);
     assert_eq!(replies(&bytes), [4, 1, 2]);
-    assert!(outbox.handed_to_kernel() < 3 * LONG as u64, "what was revoked did not leave");
+    assert!(send_queue.handed_to_kernel() < 3 * LONG as u64, "what was revoked did not leave");
 }

@@ -23,7 +23,7 @@ impl BindAddress {
         interfaces: &Interfaces,
         ports: Option<&RangeInclusive<u16>>,
     ) -> Result<BoundListener, BindError> {
-        let way = self.resolve_mode(network, interfaces).await?;
+        let mode = self.resolve_mode(network, interfaces).await?;
         let candidates = match (self.port, ports) {
             (Some(port), _) => vec![port],
             (None, Some(range)) => ports_in_random_rotation(range),
@@ -31,7 +31,7 @@ impl BindAddress {
         };
         let mut in_use = None;
         for port in candidates {
-            match way.listen(network, port) {
+            match mode.listen(network, port) {
                 Ok((listeners, bound)) => return BoundListener::new(listeners, bound, interfaces),
                 Err(BindError::InUse { address }) => in_use = Some(address),
                 Err(error) => return Err(error),

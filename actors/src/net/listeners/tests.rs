@@ -76,15 +76,15 @@ async fn an_address_that_came_before_it_followed_is_listened_at() {
 async fn sockets_come_and_go_with_the_addresses() {
     let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
     let mut listening = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
-    let (tell, told) = std::sync::mpsc::channel();
-    listening.follow(addresses, Duration::ZERO, move || tell.send(()).expect("it is listened to"));
+    let (tx, rx) = std::sync::mpsc::channel();
+    listening.follow(addresses, Duration::ZERO, move || tx.send(()).expect("it is listened to"));
     let bound = listening.bound().clone();
     let (first, second) = (at("127.0.0.1", bound.port()), at(SECOND, bound.port()));
     publish.send_replace(Some(Arc::new(chosen(&[SECOND]))));
     let (accepted, client) = tokio::join!(listening.accept(), connect(second));
     let (_, from) = accepted.expect("a connection");
     assert_eq!(from, client.local_addr().expect("it is connected"));
-    assert_eq!(told.try_recv(), Ok(()));
+    assert_eq!(rx.try_recv(), Ok(()));
     assert!(bound.accepts(second) && !bound.accepts(first));
     let refused = TcpStream::connect(first).await.expect_err("nobody listens");
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
@@ -113,14 +113,14 @@ async fn connections_by_another_interface_are_not_accepted() {
 async fn it_listens_on_where_it_did_while_the_addresses_are_unknown() {
     let (publish, addresses) = watch::channel(None);
     let mut listening = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
-    let (tell, told) = std::sync::mpsc::channel();
-    listening.follow(addresses, Duration::ZERO, move || tell.send(()).expect("it is listened to"));
+    let (tx, rx) = std::sync::mpsc::channel();
+    listening.follow(addresses, Duration::ZERO, move || tx.send(()).expect("it is listened to"));
     let bound = listening.bound().clone();
     let first = at("127.0.0.1", bound.port());
     let (accepted, client) = tokio::join!(listening.accept(), connect(first));
     accepted.expect("a connection");
     drop(client);
-    assert!(bound.accepts(first) && told.try_recv().is_err());
+    assert!(bound.accepts(first) && rx.try_recv().is_err());
     publish.send_replace(Some(Arc::new(chosen(&[]))));
     let closed = async {
         tokio::select! {

@@ -38,11 +38,11 @@ where
     if let Some(future) = take_as(&mut response) {
         return HandlerOutput::ActorFuture(future);
     }
-    let (tell, told) = oneshot::channel();
+    let (tx, rx) = oneshot::channel();
     if let Some(response) = response {
-        response.handle(context, Some(tell));
+        response.handle(context, Some(tx));
     }
-    HandlerOutput::Channel(told)
+    HandlerOutput::Channel(rx)
 }
 
 /// Takes the response if it is a `T`.

@@ -99,7 +99,9 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
         // A mailbox is first in, first out: when the last tell has been handled, so have those before it. The last one
         // that decodes is found first, and the others are then sent without waiting for their completion.
         let mut last = delivery.last_tell(|slot, payload, encoding| {
-            self.table.get(slot).and_then(|way| (way.decode_held)(payload, encoding, &self.decoding.limits))
+            self.table
+                .get(slot)
+                .and_then(|handler| (handler.decode_held)(payload, encoding, &self.decoding.limits))
         });
         let answers = Arc::clone(delivery.responder());
         let mut frames = Vec::new();
@@ -148,9 +150,9 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
     /// Messages in the mailbox stay there: it belongs to the program.
     fn abandon(&self, tell: oneshot::Sender<CountsByType>) {
         self.close();
-        let begun = self.table.iter().map(|way| (way.name.to_string(), way.in_progress.count()));
+        let counts = self.table.iter().map(|handler| (handler.name.to_string(), handler.in_progress.count()));
         // Fails if nobody waits any more.
-        let _ = tell.send(begun.filter(|(_, count)| *count > 0).collect());
+        let _ = tell.send(counts.filter(|(_, count)| *count > 0).collect());
     }
 
     fn is_alive(&self) -> bool {

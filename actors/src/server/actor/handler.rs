@@ -289,11 +289,11 @@ fn call<A, M>(
 
 fn answer_later<R: codec::WireType>(
     due: Option<ReplySlot<'_>>,
-    place: MessagePermit<'_>,
-    begun: HandlerInProgress,
+    permit: MessagePermit<'_>,
+    in_progress: HandlerInProgress,
     future: ResponseFuture<R>,
 ) {
-    let (reply, unfinished) = (due.and_then(ReplySlot::later), (place.detach(), begun));
+    let (reply, unfinished) = (due.and_then(ReplySlot::later), (permit.detach(), in_progress));
     let future = trace::in_message_context(future);
     actix::spawn(async move {
         answer(reply, &future.await);
@@ -319,16 +319,16 @@ where
             return None;
         }
     };
-    let (reply, place) = match (reply, permit) {
-        (Some(due), place) => (due.later(), place.detach()),
-        (None, MessagePermit::Own(place)) => (None, Some(place)),
+    let (reply, permit) = match (reply, permit) {
+        (Some(due), permit) => (due.later(), permit.detach()),
+        (None, MessagePermit::Own(permit)) => (None, Some(permit)),
         (None, MessagePermit::Shared(..)) => {
             // Its permit is released with that of the last tell that arrived with it, which the actor handles later.
             addr.do_send(message);
             return None;
         }
     };
-    Some(enter(addr, message, reply, (place.map(HeldPermits::from), known.in_progress.clone())))
+    Some(enter(addr, message, reply, (permit.map(HeldPermits::from), known.in_progress.clone())))
 }
 
 fn decode_held<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<DecodedMessage<A>>
@@ -338,7 +338,7 @@ where
     M: NetMessage,
 {
     let message: M = codec::decode(payload, encoding, limits).ok()?;
-    Some(Box::new(|addr, places| enter(addr, message, None, (places, HandlerInProgress::default()))))
+    Some(Box::new(|addr, permits| enter(addr, message, None, (permits, HandlerInProgress::default()))))
 }
 
 /// Sends a message through the mailbox. The returned future sends the reply when the message has been handled; until

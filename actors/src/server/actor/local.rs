@@ -30,10 +30,10 @@ pub(crate) enum LocalEntry<M: NetMessage> {
 /// The entry for messages of one type into an inbox.
 pub(crate) trait LocalInbox<M: NetMessage>: Send + Sync {
     /// Puts a message into the inbox. If the service has closed, its envelope is dropped.
-    fn enter(&self, message: M, entering: LocalEnvelope<M>) -> JobId;
+    fn enter(&self, message: M, envelope: LocalEnvelope<M>) -> JobId;
 
     /// As [`LocalInbox::enter`], with a message that is part of a trace.
-    fn enter_traced(&self, message: M, entering: LocalEnvelope<M>, trace: TraceContext) -> JobId;
+    fn enter_traced(&self, message: M, envelope: LocalEnvelope<M>, trace: TraceContext) -> JobId;
 
     /// Takes it out again, if it still waits; false if its handler has begun.
     fn withdraw(&self, ticket: JobId) -> bool;
@@ -102,13 +102,13 @@ impl<M: NetMessage> MailboxEntry<M> {
         self.recipient.connected()
     }
 
-    /// Puts a message into the mailbox. `home` releases its permit and sends its reply: the message stays unfinished
+    /// Puts a message into the mailbox. `executor` releases its permit and sends its reply: the message stays unfinished
     /// until it has been handled, also if its caller has given up, because it is in the mailbox until then.
-    pub(crate) fn enter(&self, message: M, entering: LocalEnvelope<M>, home: &Executor) {
+    pub(crate) fn enter(&self, message: M, envelope: LocalEnvelope<M>, executor: &Executor) {
         // A clone has its own slot in the mailbox, so the message is in it at once, behind those sent before.
         let request = self.recipient.clone().send(message);
         let finish = move || async move {
-            let LocalEnvelope { reply, permit } = entering;
+            let LocalEnvelope { reply, permit } = envelope;
             let result = request.await;
             drop(permit);
             if let (Some(reply), Ok(result)) = (reply, result) {
@@ -117,7 +117,7 @@ impl<M: NetMessage> MailboxEntry<M> {
             }
         };
         // If the thread has ended, the permit is released, and the caller is notified that there is no reply.
-        let _ = home.spawn(finish);
+        let _ = executor.spawn(finish);
     }
 }
 
@@ -133,12 +133,12 @@ where
 /// Calls the handler for a message of this process. Its permit is released when the handler is done, which may be when
 /// its future ends, and before the caller receives the reply.
 #[inline]
-fn call<A, M>(actor: &mut A, context: &mut A::Context, message: M, entering: LocalEnvelope<M>)
+fn call<A, M>(actor: &mut A, context: &mut A::Context, message: M, envelope: LocalEnvelope<M>)
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    let LocalEnvelope { reply, permit } = entering;
+    let LocalEnvelope { reply, permit } = envelope;
     let answer = move |result| {
         drop(permit);
         // A caller that has given up misses nothing.
@@ -177,23 +177,23 @@ where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    fn enter(&self, message: M, entering: LocalEnvelope<M>) -> JobId {
+    fn enter(&self, message: M, envelope: LocalEnvelope<M>) -> JobId {
         let job = move |actor: &mut A, context: &mut A::Context| {
             // As in actix, a request that was dropped while it waited is not handled.
-            if entering.is_wanted() {
-                call(actor, context, message, entering);
+            if envelope.is_wanted() {
+                call(actor, context, message, envelope);
             }
         };
         self.inbox.push(Job::Local(codec::type_info::<M>().name(), Box::new(job)))
     }
 
     #[cold]
-    fn enter_traced(&self, message: M, entering: LocalEnvelope<M>, trace: TraceContext) -> JobId {
+    fn enter_traced(&self, message: M, envelope: LocalEnvelope<M>, trace: TraceContext) -> JobId {
         let (name, inbox) = (codec::type_info::<M>().name(), Arc::clone(&self.inbox));
         let job = move |actor: &mut A, context: &mut A::Context| {
             let _handling = HandlerSpan::begin(trace, inbox.service(), name);
-            if entering.is_wanted() {
-                call(actor, context, message, entering);
+            if envelope.is_wanted() {
+                call(actor, context, message, envelope);
             }
         };
         self.inbox.push(Job::Local(name, Box::new(job)))

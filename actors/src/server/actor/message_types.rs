@@ -35,10 +35,10 @@ impl MessageTypes {
     /// The types of `handlers`, each with the entry for callers in this process.
     pub(crate) fn new<A: Actor<Context = Context<A>>>(
         handlers: &[Registration<A>],
-        doors: Vec<AnyLocalEntry>,
+        local_entries: Vec<AnyLocalEntry>,
     ) -> Self {
         let catalogue = Catalogue::new(handlers.iter().map(Registration::entry).collect());
-        let types = handlers.iter().zip(doors).map(|(handler, local_entry)| MessageType {
+        let types = handlers.iter().zip(local_entries).map(|(handler, local_entry)| MessageType {
             name: handler.name.clone(),
             message: handler.message,
             reply: handler.reply,
@@ -77,12 +77,12 @@ impl MessageTypes {
     /// Returns the local entry for messages of type `M` that are known as `name`, or by the type's own name.
     pub(crate) fn local_entry<M: NetMessage>(&self, name: Option<&TypeName>) -> Option<&LocalEntry<M>> {
         self.types.iter().find_map(|known| {
-            let door = known.local_entry.downcast_ref()?;
+            let local_entry = known.local_entry.downcast_ref()?;
             let is_meant = match name {
                 Some(name) => known.name == *name,
                 None => known.has_own_name,
             };
-            is_meant.then_some(door)
+            is_meant.then_some(local_entry)
         })
     }
 }

@@ -51,7 +51,7 @@ impl SubscriberStream {
                     if until.as_ref().is_none_or(|(set, _)| *set != due) {
                         *until = Some((due, self.publisher.timers.sleep_until(Some(due))));
                     }
-                    if !until.as_mut().is_some_and(|(_, alarm)| Pin::new(alarm).poll(task).is_ready()) {
+                    if !until.as_mut().is_some_and(|(_, timer)| Pin::new(timer).poll(task).is_ready()) {
                         return Poll::Pending;
                     }
                     *until = None;

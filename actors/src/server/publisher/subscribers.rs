@@ -150,17 +150,17 @@ impl Subscribers {
         let id = self.next_id;
         self.next_id += 1;
         self.version += 1;
-        let place = self.groups.iter().position(|shelf| shelf.matches(wanted)).unwrap_or_else(|| {
+        let index = self.groups.iter().position(|group| group.matches(wanted)).unwrap_or_else(|| {
             // Its first subscriber gives the group its id.
             self.groups.push(SubscriberGroup::new(id, wanted));
             self.groups.len() - 1
         });
-        let shelf = &mut self.groups[place];
-        let backlog = shelf.join(id, first.iter().map(|(topic, _)| *topic));
+        let group = &mut self.groups[index];
+        let backlog = group.join(id, first.iter().map(|(topic, _)| *topic));
         let retained = first.into_iter().map(|(_, frame)| frame).collect();
-        self.insisting += usize::from(shelf.must_wait());
+        self.insisting += usize::from(group.must_wait());
         self.subscribers
-            .insert(id, Subscriber { group: place, backlog, retained, waker: None, progress: None });
+            .insert(id, Subscriber { group: index, backlog, retained, waker: None, progress: None });
         self.divide();
         id
     }
@@ -169,14 +169,14 @@ impl Subscribers {
     pub(crate) fn remove(&mut self, id: u64) -> Vec<Waker> {
         let Some(reader) = self.subscribers.remove(&id) else { return Vec::new() };
         self.version += 1;
-        let shelf = &mut self.groups[reader.group];
-        self.missed += shelf.missed(&reader.backlog);
-        self.insisting -= usize::from(shelf.must_wait());
-        shelf.leave(id, &reader.backlog);
-        if shelf.subscribers.is_empty() {
+        let group = &mut self.groups[reader.group];
+        self.missed += group.missed(&reader.backlog);
+        self.insisting -= usize::from(group.must_wait());
+        group.leave(id, &reader.backlog);
+        if group.subscribers.is_empty() {
             self.groups.swap_remove(reader.group);
             // Another group may have taken its index.
-            for moved in self.groups.get(reader.group).into_iter().flat_map(|shelf| &shelf.subscribers) {
+            for moved in self.groups.get(reader.group).into_iter().flat_map(|group| &group.subscribers) {
                 if let Some(moved) = self.subscribers.get_mut(moved) {
                     moved.group = reader.group;
                 }
@@ -202,9 +202,9 @@ impl Subscribers {
             // No backlog has more than its share.
             return;
         }
-        for shelf in &mut self.groups {
-            if let GroupBuffer::Log(log) = &mut shelf.buffer {
-                log.set_bytes(shelf.policy.bytes.min(share));
+        for group in &mut self.groups {
+            if let GroupBuffer::Log(log) = &mut group.buffer {
+                log.set_bytes(group.policy.bytes.min(share));
             }
         }
         for reader in self.subscribers.values_mut() {
@@ -221,30 +221,31 @@ impl Subscribers {
 
     /// The groups that take items of `topic` whose type has this fingerprint.
     pub(crate) fn recipients(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Recipients {
-        let takers = self.groups.iter().enumerate();
-        let takers = takers.filter(|(_, shelf)| topic.starts_with(shelf.prefix.as_str()));
-        let takers = takers.map(|(index, shelf)| {
-            let encoding = negotiated_encoding(fingerprint, shelf.fingerprint);
+        let recipients = self.groups.iter().enumerate();
+        let recipients = recipients.filter(|(_, group)| topic.starts_with(group.prefix.as_str()));
+        let recipients = recipients.map(|(index, group)| {
+            let encoding = negotiated_encoding(fingerprint, group.fingerprint);
             Recipient { group: index, encoding }
         });
-        takers.collect()
+        recipients.collect()
     }
 
     /// Returns whether an item can certainly be published without a subscriber missing an older one.
     #[inline]
-    pub(crate) fn has_room(&self, takers: &Recipients, slow: WaitFor) -> bool {
+    pub(crate) fn has_room(&self, recipients: &Recipients, slow: WaitFor) -> bool {
         match slow {
             WaitFor::Any => {
-                self.waiting.is_empty() && takers.iter().all(|taker| self.groups[taker.group].has_room())
+                self.waiting.is_empty()
+                    && recipients.iter().all(|recipient| self.groups[recipient.group].has_room())
             }
-            WaitFor::Insisting => self.insisting == 0 || self.has_insisted_room(takers),
+            WaitFor::Insisting => self.insisting == 0 || self.has_insisted_room(recipients),
         }
     }
 
     #[inline(never)]
-    fn has_insisted_room(&self, takers: &Recipients) -> bool {
-        let mut shelves = takers.iter().map(|taker| &self.groups[taker.group]);
-        shelves.all(|shelf| !shelf.must_wait() || (self.waiting.is_empty() && shelf.has_room()))
+    fn has_insisted_room(&self, recipients: &Recipients) -> bool {
+        let mut groups = recipients.iter().map(|recipient| &self.groups[recipient.group]);
+        groups.all(|group| !group.must_wait() || (self.waiting.is_empty() && group.has_room()))
     }
 
     /// Returns the obstacle to publishing an item: a subscriber that would miss an older one, or a publisher that began
@@ -253,7 +254,7 @@ impl Subscribers {
     #[cold]
     pub(crate) fn wait_for(
         &mut self,
-        takers: &Recipients,
+        recipients: &Recipients,
         slow: WaitFor,
         ticket: Option<WaitTicket>,
         now: Instant,
@@ -261,30 +262,30 @@ impl Subscribers {
     ) -> Option<Blocked> {
         let mut earliest = None::<Instant>;
         let mut groups = Vec::new();
-        for taker in takers {
-            let shelf = &mut self.groups[taker.group];
-            if slow == WaitFor::Insisting && !shelf.must_wait() {
+        for recipient in recipients {
+            let group = &mut self.groups[recipient.group];
+            if slow == WaitFor::Insisting && !group.must_wait() {
                 continue;
             }
-            let has_room = shelf.has_room();
+            let has_room = group.has_room();
             if has_room {
                 // Publishers waiting for a log are woken only when half of it is free.
-                self.waiting.wake_before(ticket, shelf.id, now, woken);
+                self.waiting.wake_before(ticket, group.id, now, woken);
             }
-            let mut until = self.waiting.earlier_turn_until(ticket, shelf.id, now, self.limits.patience);
+            let mut until = self.waiting.earlier_turn_until(ticket, group.id, now, self.limits.patience);
             if until.is_none() && !has_room {
-                for at in 0..shelf.subscribers.len() {
-                    let Some(reader) = self.subscribers.get_mut(&shelf.subscribers[at]) else { continue };
-                    let was_given_up = shelf.is_given_up(&reader.backlog);
+                for at in 0..group.subscribers.len() {
+                    let Some(reader) = self.subscribers.get_mut(&group.subscribers[at]) else { continue };
+                    let was_given_up = group.is_given_up(&reader.backlog);
                     let progress = reader.progress.as_ref().map_or(0, |progress| progress());
                     let patience = self.limits.patience;
-                    let slowest = shelf.wait_for(&mut reader.backlog, now, patience, progress);
-                    self.given_up += u64::from(!was_given_up && shelf.is_given_up(&reader.backlog));
+                    let slowest = group.wait_for(&mut reader.backlog, now, patience, progress);
+                    self.given_up += u64::from(!was_given_up && group.is_given_up(&reader.backlog));
                     until = until.into_iter().chain(slowest).min();
                 }
             }
             if let Some(until) = until {
-                groups.push(shelf.id);
+                groups.push(group.id);
                 earliest = earliest.into_iter().chain([until]).min();
             }
         }
@@ -295,11 +296,11 @@ impl Subscribers {
     pub(crate) fn wake_when_there_is_room(
         &mut self,
         ticket: Option<WaitTicket>,
-        shelves: Vec<u64>,
+        groups: Vec<u64>,
         publisher: &Waker,
         woken: &mut Vec<Waker>,
     ) -> (WaitTicket, Option<Waker>) {
-        self.waiting.wait(ticket, shelves, publisher, clock::now(), woken)
+        self.waiting.wait(ticket, groups, publisher, clock::now(), woken)
     }
 
     /// Removes a publisher from those that wait. Adds tasks to wake to `woken`; returns a value to drop once nothing is
@@ -317,33 +318,33 @@ impl Subscribers {
     #[inline(always)]
     pub(crate) fn append<'a>(
         &mut self,
-        takers: &Recipients,
+        recipients: &Recipients,
         topic: &Topic,
         frame: impl Fn(Encoding) -> FrameRef<'a>,
         woken: &mut Vec<Waker>,
     ) {
-        for taker in takers {
-            let (shelf, frame) = (&mut self.groups[taker.group], frame(taker.encoding));
-            match &mut shelf.buffer {
+        for recipient in recipients {
+            let (group, frame) = (&mut self.groups[recipient.group], frame(recipient.encoding));
+            match &mut group.buffer {
                 GroupBuffer::Log(log) => {
                     match frame {
                         FrameRef::Small(frame) => log.append(frame),
                         FrameRef::Large(pieces) => log.append_shared(pieces.iter().cloned()),
                     }
-                    for id in shelf.waiting.drain(..) {
+                    for id in group.waiting.drain(..) {
                         woken.extend(self.subscribers.get_mut(&id).and_then(|reader| reader.waker.take()));
                     }
                 }
-                GroupBuffer::Queues => self.push(taker.group, topic, &frame.to_bytes(), woken),
+                GroupBuffer::Queues => self.push(recipient.group, topic, &frame.to_bytes(), woken),
             }
         }
     }
 
     /// Appends an item to the queues of a group.
-    fn push(&mut self, shelf: usize, topic: &Topic, frame: &Bytes, woken: &mut Vec<Waker>) {
-        let shelf = &self.groups[shelf];
-        let now = shelf.policy.every.map(|_| clock::now());
-        for id in &shelf.subscribers {
+    fn push(&mut self, group: usize, topic: &Topic, frame: &Bytes, woken: &mut Vec<Waker>) {
+        let group = &self.groups[group];
+        let now = group.policy.every.map(|_| clock::now());
+        for id in &group.subscribers {
             let Some(Subscriber { backlog: GroupBacklog::Queue(queue), waker, .. }) =
                 self.subscribers.get_mut(id)
             else {
@@ -380,23 +381,23 @@ impl Subscribers {
         if !reader.retained.is_empty() {
             return ReadOutcome::Frames(reader.retained.drain(..).collect());
         }
-        let shelf = &mut self.groups[reader.group];
+        let group = &mut self.groups[reader.group];
         let mut due = None;
         let has_made_room;
-        let frames = match (&mut reader.backlog, &mut shelf.buffer) {
+        let frames = match (&mut reader.backlog, &mut group.buffer) {
             (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => {
                 let was_full = log.is_full(2);
                 let LogRead { missing, items, mut frames } = log.read(cursor, LOG_BYTES);
                 has_made_room = was_full && !log.is_full(2);
                 self.delivered += items;
                 if missing > 0 {
-                    self.missed += shelf.count_missed(missing);
-                    frames.insert(0, news::gap(missing, shelf.reason()).into());
+                    self.missed += group.count_missed(missing);
+                    frames.insert(0, news::gap(missing, group.reason()).into());
                 }
                 frames
             }
             (GroupBacklog::Queue(queue), _) => {
-                if shelf.policy.every.is_some() {
+                if group.policy.every.is_some() {
                     queue.release(clock::now());
                 }
                 let mut frames = Vec::new();
@@ -415,7 +416,7 @@ impl Subscribers {
                     frames.push(frame);
                 }
                 due = queue.next_due();
-                has_made_room = !frames.is_empty() && shelf.policy.is_waited_for();
+                has_made_room = !frames.is_empty() && group.policy.is_waited_for();
                 frames
             }
             (GroupBacklog::Log(_), GroupBuffer::Queues) => return ReadOutcome::Over,
@@ -426,8 +427,8 @@ impl Subscribers {
         if !frames.is_empty() {
             return ReadOutcome::Frames(frames);
         }
-        if reader.waker.is_none() && matches!(shelf.buffer, GroupBuffer::Log(_)) {
-            shelf.waiting.push(id);
+        if reader.waker.is_none() && matches!(group.buffer, GroupBuffer::Log(_)) {
+            group.waiting.push(id);
         }
         reader.waker = Some(waker.clone());
         ReadOutcome::Nothing(due)

@@ -27,9 +27,9 @@ fn publisher(message_bytes: usize, topics: usize, subscriptions: usize) -> Publi
 /// A publisher whose timers are driven by a task of the test's runtime, so that nothing depends on real time if its
 /// clock is paused.
 fn on_this_clock(limits: &Limits) -> Publisher {
-    let (alarms, ringing) = Timers::new();
+    let (timers, ringing) = Timers::new();
     tokio::spawn(async move { ringing.run().await });
-    Publisher::new(limits, &alarms)
+    Publisher::new(limits, &timers)
 }
 
 fn subscribe_as<T: WireType>(publisher: &Publisher, prefix: &str, policy: Policy) -> SubscriberStream {
@@ -274,7 +274,7 @@ async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
     let publisher = on_this_clock(&Limits::default());
     let every = Duration::from_millis(100);
     let rated = subscribe_as::<u32>(&publisher, "", Policy { every: Some(every), ..Policy::default() });
-    let begun = clock::now();
+    let started = clock::now();
     for item in 0..50u32 {
         publish(&publisher, "a", &item);
     }
@@ -283,7 +283,7 @@ async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
     assert_eq!(first, ["a 0", "b 50"]);
     let second = texts(&rated.next().await.expect("open"));
     assert_eq!(second, ["-48 Rate", "a 49"]);
-    assert!(clock::now() - begun >= every);
+    assert!(clock::now() - started >= every);
     assert_eq!(publisher.totals().missed.rate, 48);
 }
 
@@ -365,12 +365,12 @@ async fn a_stopped_subscriber_is_waited_for_and_its_missed_items_are_reported() 
         ),
     ];
     let quick = subscribe_as::<u32>(&publisher, "", Policy { items: 1_000, ..Policy::wait() });
-    let begun = clock::now();
+    let started = clock::now();
     let topics = ["a", "b", "c", "d", "e"];
     for (item, topic) in (0u32..).zip(topics) {
         publisher.publish_all(topic, &item).await.expect("published");
     }
-    assert!(clock::now() - begun >= limits.news_patience);
+    assert!(clock::now() - started >= limits.news_patience);
     assert_eq!(publisher.totals().given_up, 3, "each once, though more is published");
     publish(&publisher, "f", &5u32);
     assert_eq!(told(&quick), ["a 0", "b 1", "c 2", "d 3", "e 4", "f 5"]);
@@ -400,14 +400,14 @@ fn a_connection_that_moves_is_a_sign_of_life() {
         false => 0,
     });
     publish(&publisher, "a", &0u32);
-    let begun = Instant::now();
-    while begun.elapsed() < 5 * limits.news_patience {
+    let started = Instant::now();
+    while started.elapsed() < 5 * limits.news_patience {
         assert_eq!(publisher.publish("a", &1u32), Err(PublishError::Full));
         std::thread::yield_now();
     }
     is_moving.store(false, Ordering::Relaxed);
     while publisher.publish("a", &1u32) == Err(PublishError::Full) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it is given up");
+        assert!(started.elapsed() < Duration::from_secs(30), "it is given up");
         std::thread::yield_now();
     }
     assert_eq!(told(&feed), ["-1 Patience", "a 1"]);
@@ -522,9 +522,9 @@ async fn a_publisher_that_waits_and_is_not_looked_at_holds_up_others_for_a_momen
     });
     tokio::task::yield_now().await;
     assert_eq!(told(&feed), ["a 0"]);
-    let begun = clock::now();
+    let started = clock::now();
     other.await.expect("it does not panic").expect("it goes on");
-    assert!(clock::now() - begun < Duration::from_millis(100));
+    assert!(clock::now() - started < Duration::from_millis(100));
     assert_eq!(told(&feed), ["a 2"]);
     forgotten.await.expect("it is looked at again");
     assert_eq!(told(&feed), ["a 1"]);
@@ -551,9 +551,9 @@ async fn a_publisher_that_finds_room_wakes_those_before_it() {
     assert!(now(feed.next()).flatten().is_some_and(|frames| frames.concat().len() < 4 * item.len()));
     assert!(!waiting.is_finished(), "there is room, though not much");
     assert_eq!(publisher.publish("a", &item), Err(PublishError::Full), "nobody overtakes");
-    let begun = clock::now();
+    let started = clock::now();
     waiting.await.expect("it does not panic").expect("it is its turn");
-    assert_eq!(clock::now(), begun);
+    assert_eq!(clock::now(), started);
     publish(&publisher, "a", &item);
     assert_eq!(publisher.totals().given_up, 0);
 }
@@ -567,9 +567,9 @@ async fn a_publisher_that_ignores_room_delays_others_for_a_moment_only() {
     let mut forgotten = Box::pin(publisher.publish_all("a", &item));
     assert!(forgotten.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert!(now(feed.next()).flatten().is_some());
-    let begun = clock::now();
+    let started = clock::now();
     publisher.publish_all("a", &item).await.expect("it goes on");
-    assert!(clock::now() - begun < Duration::from_millis(100));
+    assert!(clock::now() - started < Duration::from_millis(100));
     forgotten.await.expect("it is looked at again");
 }
 

@@ -80,7 +80,7 @@ impl TopicState {
                 self.recipients = readers.recipients(&self.topic, info.fingerprint());
                 self.recipients_for = Some((info, readers.version()));
                 self.recipient_encodings = EncodingSet::default();
-                self.recipients.iter().for_each(|taker| self.recipient_encodings.add(taker.encoding));
+                self.recipients.iter().for_each(|recipient| self.recipient_encodings.add(recipient.encoding));
                 Some(info)
             }
         }

@@ -62,9 +62,9 @@ impl WaitingPublishers {
         });
         let waiter = Waiter { groups, state: WaiterState::Asleep(publisher.clone()) };
         let Some(mut before) = self.all.insert(ticket, waiter) else { return (ticket, None) };
-        before.groups.retain(|shelf| !self.all[&ticket].groups.contains(shelf));
-        for shelf in before.groups {
-            self.pass_on(ticket, shelf, now, woken);
+        before.groups.retain(|group| !self.all[&ticket].groups.contains(group));
+        for group in before.groups {
+            self.pass_on(ticket, group, now, woken);
         }
         match before.state {
             WaiterState::Asleep(stale) => (ticket, Some(stale)),
@@ -77,12 +77,12 @@ impl WaitingPublishers {
     pub(crate) fn earlier_turn_until(
         &self,
         ticket: Option<WaitTicket>,
-        shelf: u64,
+        group: u64,
         now: Instant,
         longest: Duration,
     ) -> Option<Instant> {
         let (_, first) =
-            self.first_at(shelf, now).filter(|(first, _)| ticket.is_none_or(|own| *first < own))?;
+            self.first_at(group, now).filter(|(first, _)| ticket.is_none_or(|own| *first < own))?;
         let until = match first.state {
             WaiterState::Asleep(_) => clock::later(now, longest),
             WaiterState::Woken(at) => at + GRACE,
@@ -94,13 +94,13 @@ impl WaitingPublishers {
     pub(crate) fn wake_before(
         &mut self,
         ticket: Option<WaitTicket>,
-        shelf: u64,
+        group: u64,
         now: Instant,
         woken: &mut Vec<Waker>,
     ) {
         let is_before = |other| ticket.is_none_or(|own| other < own);
-        if self.is_first_asleep(shelf, now, is_before) {
-            self.wake(now, woken, |other, waiter| is_before(other) && waiter.groups.contains(&shelf));
+        if self.is_first_asleep(group, now, is_before) {
+            self.wake(now, woken, |other, waiter| is_before(other) && waiter.groups.contains(&group));
         }
     }
 
@@ -115,8 +115,8 @@ impl WaitingPublishers {
         let gone = self.all.remove(&ticket);
         // A publisher that is asleep has found no room, and there is none for those behind it either.
         if let Some(Waiter { groups, state: WaiterState::Woken(_) }) = &gone {
-            for shelf in groups {
-                self.pass_on(ticket, *shelf, now, woken);
+            for group in groups {
+                self.pass_on(ticket, *group, now, woken);
             }
         }
         gone
@@ -130,16 +130,16 @@ impl WaitingPublishers {
     }
 
     /// Lets the publishers behind one follow, which waits for a group no more.
-    fn pass_on(&mut self, ticket: WaitTicket, shelf: u64, now: Instant, woken: &mut Vec<Waker>) {
+    fn pass_on(&mut self, ticket: WaitTicket, group: u64, now: Instant, woken: &mut Vec<Waker>) {
         // A publisher that was woken will check, and those behind know until when it is waited for.
-        if self.is_first_asleep(shelf, now, |first| first > ticket) {
-            self.wake(now, woken, |_, waiter| waiter.groups.contains(&shelf));
+        if self.is_first_asleep(group, now, |first| first > ticket) {
+            self.wake(now, woken, |_, waiter| waiter.groups.contains(&group));
         }
     }
 
     /// The first publisher waiting for a group that still has its turn.
-    fn first_at(&self, shelf: u64, now: Instant) -> Option<(WaitTicket, &Waiter)> {
-        let mut at_it = self.all.iter().filter(|(_, waiter)| waiter.groups.contains(&shelf));
+    fn first_at(&self, group: u64, now: Instant) -> Option<(WaitTicket, &Waiter)> {
+        let mut at_it = self.all.iter().filter(|(_, waiter)| waiter.groups.contains(&group));
         let first = at_it.find(|(_, waiter)| match waiter.state {
             WaiterState::Asleep(_) => true,
             WaiterState::Woken(at) => at + GRACE > now,
@@ -148,8 +148,8 @@ impl WaitingPublishers {
     }
 
     /// Returns whether that publisher is `wanted`, and asleep.
-    fn is_first_asleep(&self, shelf: u64, now: Instant, wanted: impl Fn(WaitTicket) -> bool) -> bool {
-        let first = self.first_at(shelf, now);
+    fn is_first_asleep(&self, group: u64, now: Instant, wanted: impl Fn(WaitTicket) -> bool) -> bool {
+        let first = self.first_at(group, now);
         first.is_some_and(|(first, waiter)| wanted(first) && matches!(waiter.state, WaiterState::Asleep(_)))
     }
 
@@ -188,11 +188,11 @@ mod tests {
     fn wait(
         waiters: &mut WaitingPublishers,
         ticket: Option<WaitTicket>,
-        shelves: &[u64],
+        groups: &[u64],
         now: Instant,
     ) -> (WaitTicket, usize) {
         let mut woken = Vec::new();
-        let (ticket, _) = waiters.wait(ticket, shelves.to_vec(), Waker::noop(), now, &mut woken);
+        let (ticket, _) = waiters.wait(ticket, groups.to_vec(), Waker::noop(), now, &mut woken);
         (ticket, woken.len())
     }
 
@@ -202,8 +202,8 @@ mod tests {
         woken.len()
     }
 
-    fn has_turn(waiters: &WaitingPublishers, ticket: WaitTicket, shelf: u64, now: Instant) -> bool {
-        waiters.earlier_turn_until(Some(ticket), shelf, now, LONGEST).is_none()
+    fn has_turn(waiters: &WaitingPublishers, ticket: WaitTicket, group: u64, now: Instant) -> bool {
+        waiters.earlier_turn_until(Some(ticket), group, now, LONGEST).is_none()
     }
 
     #[test]
@@ -211,8 +211,8 @@ mod tests {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let (first, _) = wait(&mut waiters, None, &[1, 2], now);
         let (second, _) = wait(&mut waiters, None, &[2], now);
-        let newcomer = |waiters: &WaitingPublishers, shelf| {
-            waiters.earlier_turn_until(None, shelf, now, LONGEST).is_none()
+        let newcomer = |waiters: &WaitingPublishers, group| {
+            waiters.earlier_turn_until(None, group, now, LONGEST).is_none()
         };
         assert!(has_turn(&waiters, first, 1, now) && has_turn(&waiters, first, 2, now));
         assert!(has_turn(&waiters, second, 3, now) && !has_turn(&waiters, second, 2, now));
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn finding_room_wakes_earlier_publishers_once() {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
-        let [elsewhere, first, second] = [2, 1, 1].map(|shelf| wait(&mut waiters, None, &[shelf], now).0);
+        let [elsewhere, first, second] = [2, 1, 1].map(|group| wait(&mut waiters, None, &[group], now).0);
         let mut woken = Vec::new();
         waiters.wake_before(Some(first), 1, now, &mut woken);
         assert!(woken.is_empty() && has_turn(&waiters, elsewhere, 2, now));
@@ -274,8 +274,8 @@ mod tests {
         assert_eq!(leave(&mut waiters, all[0], now), 0, "whoever sleeps has found no room");
         assert_eq!(waiters.wake_all(now).len(), 100);
         for ticket in all[50..].iter().chain([&elsewhere]) {
-            let shelves = if *ticket == elsewhere { [2] } else { [1] };
-            assert_eq!(wait(&mut waiters, Some(*ticket), &shelves, now), (*ticket, 0));
+            let groups = if *ticket == elsewhere { [2] } else { [1] };
+            assert_eq!(wait(&mut waiters, Some(*ticket), &groups, now), (*ticket, 0));
         }
         for ticket in &all[1..49] {
             assert_eq!(leave(&mut waiters, *ticket, now), 0, "the next one will look");

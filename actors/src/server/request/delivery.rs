@@ -245,8 +245,8 @@ pub(crate) struct HeldPermits {
 }
 
 impl From<Permits> for HeldPermits {
-    fn from(places: Permits) -> Self {
-        Self { _permits: places, _room: None }
+    fn from(permits: Permits) -> Self {
+        Self { _permits: permits, _room: None }
     }
 }
 
@@ -254,8 +254,8 @@ impl MessagePermit<'_> {
     /// Takes the permit of a message that is finished later.
     pub(crate) fn detach(self) -> Option<Permits> {
         match self {
-            Self::Shared(places, _) => places.split(1),
-            Self::Own(place) => Some(place),
+            Self::Shared(permits, _) => permits.split(1),
+            Self::Own(permit) => Some(permit),
         }
     }
 
@@ -263,11 +263,11 @@ impl MessagePermit<'_> {
     /// permit for their bytes. `after` messages come after it.
     pub(crate) fn detach_all(self, after: usize) -> Option<HeldPermits> {
         match self {
-            Self::Shared(places, room) => {
-                let places = places.split(places.count().saturating_sub(after))?;
-                Some(HeldPermits { _permits: places, _room: Some(Arc::clone(room)) })
+            Self::Shared(permits, room) => {
+                let permits = permits.split(permits.count().saturating_sub(after))?;
+                Some(HeldPermits { _permits: permits, _room: Some(Arc::clone(room)) })
             }
-            Self::Own(place) => Some(place.into()),
+            Self::Own(permit) => Some(permit.into()),
         }
     }
 }

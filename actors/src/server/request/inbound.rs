@@ -128,15 +128,17 @@ impl ReplyTo {
     }
 
     /// Refuses the request, with the reason.
-    pub fn refuse(mut self, why: Refusal) {
-        self.end(why);
+    pub fn refuse(mut self, reason: Refusal) {
+        self.end(reason);
     }
 
-    fn end(&mut self, why: Refusal) {
+    fn end(&mut self, reason: Refusal) {
         match self.route.take() {
-            Some(ReplyRoute::Wire { answers, id }) if answers.pending.remove(id) => answers.refuse(id, &why),
+            Some(ReplyRoute::Wire { answers, id }) if answers.pending.remove(id) => {
+                answers.refuse(id, &reason)
+            }
             Some(ReplyRoute::Local { waiting, .. }) => {
-                let _ = waiting.send(Outcome::Refused(why));
+                let _ = waiting.send(Outcome::Refused(reason));
             }
             Some(ReplyRoute::Wire { .. }) | None => {}
         }

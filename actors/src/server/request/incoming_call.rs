@@ -26,8 +26,8 @@ pub struct Call<M: NetMessage> {
 }
 
 impl<M: NetMessage> Call<M> {
-    pub(crate) fn new(message: M, inbound: InboundMessage, begun: HandlerInProgress) -> Self {
-        Self { message, inbound, _in_progress: begun }
+    pub(crate) fn new(message: M, inbound: InboundMessage, in_progress: HandlerInProgress) -> Self {
+        Self { message, inbound, _in_progress: in_progress }
     }
 
     /// The message.
@@ -56,8 +56,8 @@ impl<M: NetMessage> Call<M> {
 
     /// Replies. It is no error if the caller has given up.
     pub fn reply(mut self, reply: &M::Result) {
-        if let Some(way) = self.inbound.reply.take() {
-            way.send(reply);
+        if let Some(route) = self.inbound.reply.take() {
+            route.send(reply);
         }
     }
 
@@ -72,9 +72,9 @@ impl<M: NetMessage> Call<M> {
         self.end(Refusal::Expired);
     }
 
-    fn end(&mut self, why: Refusal) {
-        if let Some(way) = self.inbound.reply.take() {
-            way.refuse(why);
+    fn end(&mut self, reason: Refusal) {
+        if let Some(route) = self.inbound.reply.take() {
+            route.refuse(reason);
         }
     }
 }

@@ -93,8 +93,8 @@ impl<'a> ReplySlot<'a> {
     }
 
     /// Refuses the request, with the reason.
-    pub(crate) fn refuse(mut self, why: &Refusal) {
-        self.end(why);
+    pub(crate) fn refuse(mut self, reason: &Refusal) {
+        self.end(reason);
     }
 
     /// Converts the slot to a channel for a reply that comes later, possibly from another thread.
@@ -107,12 +107,12 @@ impl<'a> ReplySlot<'a> {
         }
     }
 
-    fn end(&mut self, why: &Refusal) {
+    fn end(&mut self, reason: &Refusal) {
         match self.target.take() {
             Some(ReplyTarget::Batch { answers, id, out, .. }) if answers.pending.remove(id) => {
-                answers.write_refusal(out, id, why);
+                answers.write_refusal(out, id, reason);
             }
-            Some(ReplyTarget::Own(reply_to)) => reply_to.refuse(why.clone()),
+            Some(ReplyTarget::Own(reply_to)) => reply_to.refuse(reason.clone()),
             Some(ReplyTarget::Batch { .. }) | None => {}
         }
     }

@@ -28,14 +28,14 @@ pub(crate) struct Responder {
     max_bytes: usize,
     /// The length from which on the frame of a reply is sent in pieces.
     pub(crate) fragment_above: usize,
-    outbox: Arc<SendQueue>,
+    send_queue: Arc<SendQueue>,
 }
 
 impl Responder {
-    /// A responder that sends replies of at most `max_bytes` each through `outbox`, for at most `limit` pending
+    /// A responder that sends replies of at most `max_bytes` each through `send_queue`, for at most `limit` pending
     /// requests. Refused requests are counted by `counters`.
     pub(crate) fn new(
-        outbox: Arc<SendQueue>,
+        send_queue: Arc<SendQueue>,
         limit: usize,
         max_bytes: usize,
         counters: Arc<RequestCounters>,
@@ -49,7 +49,7 @@ impl Responder {
             counters,
             max_bytes,
             fragment_above: usize::MAX,
-            outbox,
+            send_queue,
         }
     }
 
@@ -75,7 +75,7 @@ impl Responder {
         if self.pending.remove(id) {
             self.counters.cancelled.count();
         }
-        self.outbox.revoke(id);
+        self.send_queue.revoke(id);
     }
 
     /// Refuses the request `id`, whose deadline has passed before it was handled, if it is still pending.
@@ -106,14 +106,14 @@ impl Responder {
     pub(crate) fn answer<R: codec::WireType>(&self, id: u64, preferred: Encoding, pace: Flush, reply: &R) {
         if self.pending.contains(id) {
             let reply_to = ReplyFrame { id, longest: self.fragment_above };
-            self.outbox.push_reply(reply_to, pace, |out| self.write_reply(out, id, preferred, reply));
+            self.send_queue.push_reply(reply_to, pace, |out| self.write_reply(out, id, preferred, reply));
             self.pending.remove(id);
         }
     }
 
     /// Sends frames that were written elsewhere at once, and leaves `frames` empty.
     pub(crate) fn push_frames(&self, frames: &mut Vec<u8>) {
-        self.outbox.push_frames(frames);
+        self.send_queue.push_frames(frames);
     }
 
     /// Sends the long reply to the request `id`, which is at the end of `out` from `start` on, in pieces.
@@ -122,12 +122,12 @@ impl Responder {
         let mut whole = Bytes::from(std::mem::take(out));
         let frame = whole.split_off(start);
         out.extend_from_slice(&whole);
-        self.outbox.push_fragmented(id, frame);
+        self.send_queue.push_fragmented(id, frame);
     }
 
     fn push(&self, write: impl FnOnce(&Self, &mut Buffer)) {
         // Fails if the connection is closed, and nobody waits for the reply.
-        let _ = self.outbox.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
+        let _ = self.send_queue.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
             write(self, out);
             Ok(())
         });
@@ -149,10 +149,10 @@ impl Responder {
     }
 
     /// Appends the refusal of the request `id`.
-    pub(crate) fn write_refusal(&self, out: &mut impl WriteBuffer, id: u64, why: &Refusal) {
-        self.counters.refused(why);
-        events::record(|| tracing::debug!(id, %why, "a request is refused"));
-        frame::write(out, Header::new(FrameKind::Refusal, id), &why.to_bytes());
+    pub(crate) fn write_refusal(&self, out: &mut impl WriteBuffer, id: u64, reason: &Refusal) {
+        self.counters.refused(reason);
+        events::record(|| tracing::debug!(id, %reason, "a request is refused"));
+        frame::write(out, Header::new(FrameKind::Refusal, id), &reason.to_bytes());
     }
 }
 

@@ -20,7 +20,7 @@ use crate::telemetry::stats::GetStats;
 pub(super) struct Introspection {
     service: Arc<Service>,
     answers: Arc<Responder>,
-    outbox: Arc<SendQueue>,
+    send_queue: Arc<SendQueue>,
     /// The ids of requests for a description that is being built.
     describing: Rc<RefCell<Vec<u64>>>,
     /// The task that collects the statistics.
@@ -28,8 +28,8 @@ pub(super) struct Introspection {
 }
 
 impl Introspection {
-    pub(super) fn new(service: Arc<Service>, answers: Arc<Responder>, outbox: Arc<SendQueue>) -> Self {
-        Self { service, answers, outbox, describing: Rc::default(), reporting: None }
+    pub(super) fn new(service: Arc<Service>, answers: Arc<Responder>, send_queue: Arc<SendQueue>) -> Self {
+        Self { service, answers, send_queue, describing: Rc::default(), reporting: None }
     }
 
     /// Replies with the description of the service, once that has been built.
@@ -41,7 +41,7 @@ impl Introspection {
             return refusals.refuse(id, Refusal::Busy);
         }
         if let Some(description) = describe::encoded_already(&self.service) {
-            send_frame(&self.outbox, FrameKind::Reply, id, &description);
+            send_frame(&self.send_queue, FrameKind::Reply, id, &description);
             return Ok(());
         }
         let limit = self.service.limits().requests_in_flight;
@@ -51,12 +51,12 @@ impl Introspection {
         }
         describing.push(id);
         if describing.len() == 1 {
-            let (service, outbox) = (Arc::clone(&self.service), Arc::clone(&self.outbox));
+            let (service, send_queue) = (Arc::clone(&self.service), Arc::clone(&self.send_queue));
             let describing = Rc::clone(&self.describing);
             actix::spawn(async move {
                 let description = describe::encoded(&service).await;
                 for id in describing.take() {
-                    send_frame(&outbox, FrameKind::Reply, id, &description);
+                    send_frame(&send_queue, FrameKind::Reply, id, &description);
                 }
             });
         }
@@ -72,15 +72,15 @@ impl Introspection {
         if is_reporting || !refusals.are_read() {
             return refusals.refuse(id, Refusal::Busy);
         }
-        let (node, answers, outbox) =
-            (self.service.node_stats.clone(), Arc::clone(&self.answers), Arc::clone(&self.outbox));
+        let (node, answers, send_queue) =
+            (self.service.node_stats.clone(), Arc::clone(&self.answers), Arc::clone(&self.send_queue));
         self.reporting = Some(actix::spawn(async move {
             let stats = match node.upgrade() {
                 Some(node) => node.send(GetStats).await.ok(),
                 None => None,
             };
             match stats {
-                Some(stats) => send_frame(&outbox, FrameKind::Reply, id, &stats.to_bytes()),
+                Some(stats) => send_frame(&send_queue, FrameKind::Reply, id, &stats.to_bytes()),
                 // The node has left.
                 None => answers.refuse(id, &Refusal::Draining),
             }

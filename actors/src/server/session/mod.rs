@@ -61,23 +61,23 @@ pub(crate) async fn serve(
     mut connections: SessionConnections,
 ) -> Result<(), SessionError> {
     let Connection { reader, writer } = connection;
-    let carrying = service.link_config.clone();
-    let outbox = Arc::new(carrying.send_queue(writer));
-    let incoming = FrameReader::new(reader, service.limits().message_bytes, &carrying);
-    connections.attach(&outbox, incoming.progress());
-    let _letting_go = DetachOnDrop(Arc::clone(&outbox));
+    let link_config = service.link_config.clone();
+    let send_queue = Arc::new(link_config.send_queue(writer));
+    let incoming = FrameReader::new(reader, service.limits().message_bytes, &link_config);
+    connections.attach(&send_queue, incoming.progress());
+    let _letting_go = DetachOnDrop(Arc::clone(&send_queue));
     match hello.purpose {
         Purpose::Requests => {
-            let mut requests = RequestSession::new(service, incoming, &outbox, hello);
-            let carried = run_link(&mut requests, &outbox, &mut connections).await;
+            let mut requests = RequestSession::new(service, incoming, &send_queue, hello);
+            let carried = run_link(&mut requests, &send_queue, &mut connections).await;
             // Messages that were accepted are handled, even if no reply reaches the client.
             requests.deliver().await;
-            end(carried, &outbox, requests.incoming()).await
+            end(carried, &send_queue, requests.incoming()).await
         }
         Purpose::News => {
-            let mut news = SubscriptionSession::new(service, incoming, &outbox);
-            let carried = run_link(&mut news, &outbox, &mut connections).await;
-            end(carried, &outbox, &mut news.into_incoming()).await
+            let mut news = SubscriptionSession::new(service, incoming, &send_queue);
+            let carried = run_link(&mut news, &send_queue, &mut connections).await;
+            end(carried, &send_queue, &mut news.into_incoming()).await
         }
         Purpose::Peer { .. } | Purpose::Probe => Ok(()),
     }
@@ -86,34 +86,37 @@ pub(crate) async fn serve(
 /// Closes a link that is over, and writes the rest of its queue.
 async fn end(
     carried: LinkEnd<SessionError>,
-    outbox: &SendQueue,
+    send_queue: &SendQueue,
     incoming: &mut FrameReader,
 ) -> Result<(), SessionError> {
-    outbox.close();
+    send_queue.close();
     match carried {
         LinkEnd::Over => {}
-        LinkEnd::Lost(why) => return Err(SessionError::Lost(why)),
+        LinkEnd::Lost(reason) => return Err(SessionError::Lost(reason)),
         LinkEnd::Broken(error) => return Err(error),
     }
     let read_to_the_end = async {
-        let ended = read_acknowledgements(outbox, incoming).await;
+        let ended = read_acknowledgements(send_queue, incoming).await;
         // There will be no more acknowledgements. Writing shows whether the peer still reads.
-        outbox.lift_window();
+        send_queue.lift_window();
         ended
     };
     tokio::select! {
         biased;
-        written = outbox.run_flush() => Ok(written?),
+        written = send_queue.run_flush() => Ok(written?),
         Err(error) = read_to_the_end => Err(error),
     }
 }
 
 /// Reads acknowledgements until the peer has closed: without them only a limited number of bytes may be written. All
 /// other frames come too late.
-async fn read_acknowledgements(outbox: &SendQueue, incoming: &mut FrameReader) -> Result<(), SessionError> {
+async fn read_acknowledgements(
+    send_queue: &SendQueue,
+    incoming: &mut FrameReader,
+) -> Result<(), SessionError> {
     while let Some(Frame { header, .. }) = incoming.next().await? {
         if header.kind.is_keep_alive() {
-            handle_control_frame(header, incoming, outbox)?;
+            handle_control_frame(header, incoming, send_queue)?;
         }
     }
     Ok(())
@@ -129,9 +132,9 @@ impl Drop for DetachOnDrop {
     }
 }
 
-fn send_frame(outbox: &SendQueue, kind: FrameKind, id: u64, payload: &[u8]) {
+fn send_frame(send_queue: &SendQueue, kind: FrameKind, id: u64, payload: &[u8]) {
     // Fails if the connection is closed, which the reader is about to find out.
-    let _ = outbox.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
+    let _ = send_queue.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
         frame::write(out, Header::new(kind, id), payload);
         Ok(())
     });

@@ -16,7 +16,7 @@ const UNREAD_BYTES: usize = 256 << 10;
 /// without reading is disconnected.
 pub(super) struct Refusals {
     answers: Arc<Responder>,
-    outbox: Arc<SendQueue>,
+    send_queue: Arc<SendQueue>,
     /// The bytes that may wait for a client that reads.
     send_queue_bytes: usize,
     /// The bytes of refusals since the client was last seen to read.
@@ -24,13 +24,13 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    pub(super) fn new(answers: Arc<Responder>, outbox: Arc<SendQueue>, send_queue_bytes: usize) -> Self {
-        Self { answers, outbox, send_queue_bytes, unread: 0 }
+    pub(super) fn new(answers: Arc<Responder>, send_queue: Arc<SendQueue>, send_queue_bytes: usize) -> Self {
+        Self { answers, send_queue, send_queue_bytes, unread: 0 }
     }
 
     /// Returns whether the client reads its replies, as far as can be seen.
     pub(super) fn are_read(&mut self) -> bool {
-        let are_read = self.outbox.waiting() < self.send_queue_bytes as u64;
+        let are_read = self.send_queue.waiting() < self.send_queue_bytes as u64;
         if are_read {
             self.unread = 0;
         }

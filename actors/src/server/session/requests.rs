@@ -28,7 +28,7 @@ const AHEAD_BYTES: usize = 64 << 10;
 /// The session of a link for requests.
 pub(super) struct RequestSession {
     service: Arc<Service>,
-    outbox: Arc<SendQueue>,
+    send_queue: Arc<SendQueue>,
     answers: Arc<Responder>,
     incoming: FrameReader,
     /// The semaphore for bytes that have not been handled.
@@ -64,24 +64,24 @@ impl RequestSession {
     pub(super) fn new(
         service: Arc<Service>,
         incoming: FrameReader,
-        outbox: &Arc<SendQueue>,
+        send_queue: &Arc<SendQueue>,
         hello: &Hello,
     ) -> Self {
         let max_reply = service.limits().message_bytes.min(hello.message_bytes as usize);
         let (in_flight, counters) = (service.limits().requests_in_flight, Arc::clone(&service.counters));
-        let mut answers = Responder::new(Arc::clone(outbox), in_flight, max_reply, counters);
+        let mut answers = Responder::new(Arc::clone(send_queue), in_flight, max_reply, counters);
         if hello.pieces {
             answers = answers.new_fragmented();
         }
         let answers = Arc::new(answers);
-        send_frame(outbox, FrameKind::Catalogue, 0, &service.types.catalogue().to_bytes());
+        send_frame(send_queue, FrameKind::Catalogue, 0, &service.types.catalogue().to_bytes());
         let most = service.limits().send_queue_bytes;
-        let refusals = Refusals::new(Arc::clone(&answers), Arc::clone(outbox), most);
+        let refusals = Refusals::new(Arc::clone(&answers), Arc::clone(send_queue), most);
         let introspection =
-            Introspection::new(Arc::clone(&service), Arc::clone(&answers), Arc::clone(outbox));
+            Introspection::new(Arc::clone(&service), Arc::clone(&answers), Arc::clone(send_queue));
         Self {
             service,
-            outbox: Arc::clone(outbox),
+            send_queue: Arc::clone(send_queue),
             answers,
             incoming,
             ahead: FairSemaphore::new(AHEAD_BYTES),
@@ -148,7 +148,7 @@ impl RequestSession {
             FrameKind::Describe => self.introspection.describe(header.id, &mut self.refusals)?,
             FrameKind::Stats => self.introspection.report(header.id, &mut self.refusals)?,
             kind if kind.is_keep_alive() => {
-                self.is_over |= handle_control_frame(header, &mut self.incoming, &self.outbox)?;
+                self.is_over |= handle_control_frame(header, &mut self.incoming, &self.send_queue)?;
             }
             other => return Err(SessionError::OutOfPlace(other)),
         }
@@ -179,19 +179,19 @@ impl RequestSession {
                     None => return,
                 },
             };
-            let Some(places) = self.service.acquire_many(arrived.messages).await else {
+            let Some(permits) = self.service.acquire_many(arrived.messages).await else {
                 delivery::refuse_all(&arrived.frames, &self.answers);
                 self.arrived = None;
                 return;
             };
-            let rest = match arrived.messages - places.count() {
+            let rest = match arrived.messages - permits.count() {
                 0 => Bytes::new(),
-                _ => arrived.frames.split_off(end(&arrived.frames, places.count())),
+                _ => arrived.frames.split_off(end(&arrived.frames, permits.count())),
             };
             let frames = std::mem::replace(&mut arrived.frames, rest);
-            arrived.messages -= places.count();
+            arrived.messages -= permits.count();
             let (answers, at, has_requests) = (Arc::clone(&self.answers), arrived.at, arrived.has_requests);
-            self.service.deliver(Delivery::new(frames, at, has_requests, answers, places, room));
+            self.service.deliver(Delivery::new(frames, at, has_requests, answers, permits, room));
             if arrived.messages == 0 {
                 self.arrived = None;
             }
@@ -215,7 +215,7 @@ impl LinkProtocol for RequestSession {
             }
             let (frames, contents) = tokio::select! {
                 biased;
-                frames = self.incoming.read_batch(&self.outbox) => frames?,
+                frames = self.incoming.read_batch(&self.send_queue) => frames?,
                 // Replies are still written.
                 () = self.service.closed() => {
                     self.answers.reject_unstarted();

@@ -49,8 +49,8 @@ impl SessionConnections {
     }
 
     /// Attaches the link's send queue and receive counters to its entry.
-    pub(crate) fn attach(&self, outbox: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
-        self.service.links.attach(self.link, outbox, progress);
+    pub(crate) fn attach(&self, send_queue: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
+        self.service.links.attach(self.link, send_queue, progress);
     }
 
     fn on_resumed(&self, from: SocketAddr) {

@@ -19,7 +19,7 @@ const AHEAD_BYTES: usize = 64 << 10;
 /// The session of a link for one subscription.
 pub(super) struct SubscriptionSession {
     service: Arc<Service>,
-    outbox: Arc<SendQueue>,
+    send_queue: Arc<SendQueue>,
     incoming: FrameReader,
     /// The stream of items for the client, once it has subscribed.
     feed: Option<SubscriberStream>,
@@ -27,8 +27,8 @@ pub(super) struct SubscriptionSession {
 
 impl SubscriptionSession {
     /// A session with a client that has not subscribed yet.
-    pub(super) fn new(service: Arc<Service>, incoming: FrameReader, outbox: &Arc<SendQueue>) -> Self {
-        Self { service, outbox: Arc::clone(outbox), incoming, feed: None }
+    pub(super) fn new(service: Arc<Service>, incoming: FrameReader, send_queue: &Arc<SendQueue>) -> Self {
+        Self { service, send_queue: Arc::clone(send_queue), incoming, feed: None }
     }
 
     /// Ends the subscription.
@@ -40,12 +40,12 @@ impl SubscriptionSession {
         let subscribe = Subscribe::from_bytes(payload)
             .map_err(|problem| SessionError::Invalid { kind: FrameKind::Subscribe, problem })?;
         let feed = self.service.publisher.subscribe(&subscribe).ok_or(SessionError::TooManySubscribers)?;
-        let outbox = Arc::clone(&self.outbox);
-        feed.watch(move || outbox.acknowledged());
+        let send_queue = Arc::clone(&self.send_queue);
+        feed.watch(move || send_queue.acknowledged());
         if let Keep::Last { items } = subscribe.policy.limited_by(self.service.limits()).keep {
-            self.outbox.keep_newest(items);
+            self.send_queue.keep_newest(items);
         }
-        send_frame(&self.outbox, FrameKind::Subscribed, id, b"");
+        send_frame(&self.send_queue, FrameKind::Subscribed, id, b"");
         Ok(feed)
     }
 
@@ -56,7 +56,7 @@ impl SubscriptionSession {
             FrameKind::Subscribe if self.feed.is_none() => self.feed = Some(self.subscribe(id, &payload)?),
             FrameKind::Subscribe => return Err(SessionError::SecondSubscription),
             kind if kind.is_keep_alive() => {
-                return Ok(handle_control_frame(frame.header, &mut self.incoming, &self.outbox)?);
+                return Ok(handle_control_frame(frame.header, &mut self.incoming, &self.send_queue)?);
             }
             other => return Err(SessionError::OutOfPlace(other)),
         }
@@ -77,7 +77,7 @@ impl LinkProtocol for SubscriptionSession {
             let frame = tokio::select! {
                 biased;
                 frame = self.incoming.next() => frame?,
-                () = pump(self.feed.as_ref(), &self.outbox) => return Ok(()),
+                () = pump(self.feed.as_ref(), &self.send_queue) => return Ok(()),
             };
             let Some(frame) = frame else {
                 return Err(ReadEnd::Lost(std::io::ErrorKind::UnexpectedEof.into()));
@@ -90,10 +90,10 @@ impl LinkProtocol for SubscriptionSession {
 }
 
 /// Moves items from the backlog to the connection as fast as that accepts them; returns when there will be none.
-async fn pump(feed: Option<&SubscriberStream>, outbox: &SendQueue) {
+async fn pump(feed: Option<&SubscriberStream>, send_queue: &SendQueue) {
     let Some(feed) = feed else { return std::future::pending().await };
-    while outbox.room(AHEAD_BYTES).await.is_ok()
+    while send_queue.room(AHEAD_BYTES).await.is_ok()
         && let Some(frames) = feed.next().await
-        && outbox.share(frames).is_ok()
+        && send_queue.share(frames).is_ok()
     {}
 }

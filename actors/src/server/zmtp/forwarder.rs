@@ -168,20 +168,20 @@ impl Forwarder {
         wire: ZmtpConnection,
         open: &mut PendingReplies,
     ) -> Result<(), ZmtpConnectionError> {
-        let ZmtpConnection { reader: mut ear, writer: mut voice } = wire;
+        let ZmtpConnection { mut reader, mut writer } = wire;
         let mut glance = time::interval(EXPIRY_INTERVAL);
         loop {
-            let has_room = voice.has_room();
+            let has_room = writer.has_room();
             tokio::select! {
                 biased;
-                said = voice.flush() => said?,
-                event = ear.next() => match event? {
+                written = writer.flush() => written?,
+                event = reader.next() => match event? {
                     ZmtpEvent::Message(frames) => open.answer(&frames, &self.limits),
-                    ZmtpEvent::Ping(context) => voice.pong(&context),
+                    ZmtpEvent::Ping(context) => writer.pong(&context),
                     ZmtpEvent::Ready { .. } | ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) => {}
                 },
                 asked = self.requests.0.recv(), if has_room => match asked {
-                    Some(inbound) => self.send(inbound, voice.add(), open),
+                    Some(inbound) => self.send(inbound, writer.add(), open),
                     None => return Ok(()),
                 },
                 _ = glance.tick() => open.forget_unwanted(),
@@ -211,21 +211,21 @@ impl Forwarder {
 
     /// Subscribes while there are subscribers on the mesh.
     async fn subscribe(&mut self, wire: ZmtpConnection) -> Result<(), ZmtpConnectionError> {
-        let ZmtpConnection { reader: mut ear, writer: mut voice } = wire;
+        let ZmtpConnection { mut reader, mut writer } = wire;
         let mut demand = self.publisher.demand();
         let mut listens = false;
         loop {
             let wanted = *demand.borrow_and_update() > 0;
             if wanted != listens {
-                zmtp::write_subscription(voice.add(), b"", wanted);
+                zmtp::write_subscription(writer.add(), b"", wanted);
                 listens = wanted;
             }
             tokio::select! {
                 biased;
-                said = voice.flush() => said?,
-                event = ear.next() => match event? {
+                written = writer.flush() => written?,
+                event = reader.next() => match event? {
                     ZmtpEvent::Message(frames) => self.publish(&frames),
-                    ZmtpEvent::Ping(context) => voice.pong(&context),
+                    ZmtpEvent::Ping(context) => writer.pong(&context),
                     ZmtpEvent::Ready { .. } | ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) => {}
                 },
                 asked = self.requests.0.recv() => match asked {

@@ -73,7 +73,7 @@ impl ProxyService {
         let identity = Identity::new(environment, None)?;
         let publisher = environment.publisher();
         let (ProxyActor { factory, handlers }, questions) = ProxyActor::new(peer.role, environment.limits());
-        let (_, entrance) = ActorHandle::start(
+        let (_, handle) = ActorHandle::start(
             environment,
             address.to_string(),
             factory,
@@ -83,7 +83,7 @@ impl ProxyService {
         )
         .map_err(|PanicMessage(panic)| ProxyError::Panicked(panic))?;
         let forwarder = Forwarder::new(questions, publisher.clone(), environment.limits());
-        let service = Service::new(environment, identity, publisher, &handlers, entrance);
+        let service = Service::new(environment, identity, publisher, &handlers, handle);
         Ok(Self { service: Arc::new(service), forwarder, peer })
     }
 
@@ -95,9 +95,9 @@ impl ProxyService {
     /// Forwards messages until the connection ends, and returns the reason. Then, or when this is dropped, the service
     /// is closed.
     pub(crate) async fn run(self) -> String {
-        let Self { service, forwarder: mut courier, peer } = self;
+        let Self { service, mut forwarder, peer } = self;
         let _closing = CloseServiceOnDrop(service);
-        match courier.run(peer).await {
+        match forwarder.run(peer).await {
             Ok(()) => "there are no more callers".to_owned(),
             Err(error) => error.to_string(),
         }

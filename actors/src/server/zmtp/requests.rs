@@ -60,8 +60,8 @@ struct ZmtpMessage {
 /// Serves a socket until it leaves or the service closes; then pending requests are still answered.
 pub(super) async fn serve(wire: ZmtpConnection, service: Arc<Service>) -> Result<(), ZmtpConnectionError> {
     let limits = DecodeLimits::untyped(service.limits());
-    let mut asking = ZmtpRequestSession { wire, limits, service, pending: VecDeque::new(), awaiting: None };
-    match asking.run().await {
+    let mut session = ZmtpRequestSession { wire, limits, service, pending: VecDeque::new(), awaiting: None };
+    match session.run().await {
         Err(error) if is_gone(&error) => Ok(()),
         ended => ended,
     }
@@ -83,9 +83,9 @@ impl ZmtpRequestSession {
             let hears = has_room && awaiting.is_none() && pending.len() < most && !is_closing;
             tokio::select! {
                 biased;
-                said = writer.flush() => said?,
+                written = writer.flush() => written?,
                 outcome = next(pending), if has_room => self.answer(outcome),
-                place = permit(awaiting) => self.on_permit(place),
+                permit = permit(awaiting) => self.on_permit(permit),
                 () = &mut closed, if !is_closing => is_closing = true,
                 event = reader.next(), if hears => match event? {
                     ZmtpEvent::Message(frames) => self.ask(frames),
@@ -105,7 +105,7 @@ impl ZmtpRequestSession {
         };
         match message(&self.service, body, &self.limits) {
             Ok(message) => match self.service.try_acquire() {
-                Some(place) => self.hand_over(envelope, message, place),
+                Some(permit) => self.hand_over(envelope, message, permit),
                 None => {
                     let service = Arc::clone(&self.service);
                     let permit = Box::pin(async move { service.acquire().await });
@@ -119,10 +119,10 @@ impl ZmtpRequestSession {
     }
 
     /// Hands over the request that has waited.
-    fn on_permit(&mut self, place: Option<Permits>) {
+    fn on_permit(&mut self, permit: Option<Permits>) {
         let Some(AwaitingPermit { envelope, message, .. }) = self.awaiting.take() else { return };
-        match place {
-            Some(place) => self.hand_over(envelope, message, place),
+        match permit {
+            Some(permit) => self.hand_over(envelope, message, permit),
             None => {
                 let reply = ZmtpReply::Wrong(Refusal::Draining.to_string());
                 self.pending.push_back(PendingQuestion { envelope, reply });
@@ -136,13 +136,13 @@ impl ZmtpRequestSession {
         ZmtpMessage { slot, payload }: ZmtpMessage,
         permit: Permits,
     ) {
-        let (tell, told) = oneshot::channel();
-        let reply = Some(ReplyTo::local(tell, self.service.limits().message_bytes));
+        let (tx, rx) = oneshot::channel();
+        let reply = Some(ReplyTo::local(tx, self.service.limits().message_bytes));
         let encoding = Encoding::MessagePack;
         let inbound = InboundMessage { payload, encoding, reply, deadline: None, permit, trace: None };
         self.service.messages_in.count();
         self.service.deliver_alone(slot, inbound);
-        self.pending.push_back(PendingQuestion { envelope, reply: ZmtpReply::Coming(told) });
+        self.pending.push_back(PendingQuestion { envelope, reply: ZmtpReply::Coming(rx) });
     }
 
     /// Answers the oldest request.
@@ -156,7 +156,7 @@ impl ZmtpRequestSession {
             Ok(Outcome::Reply(Encoding::Bincode, _)) => {
                 Err("its reply has no form without its type".to_owned())
             }
-            Ok(Outcome::Refused(why)) => Err(why.to_string()),
+            Ok(Outcome::Refused(reason)) => Err(reason.to_string()),
             Err(problem) => Err(problem),
         };
         let json = json.unwrap_or_else(|problem| serde_json::json!({ "error": problem }).to_string().into());
@@ -182,8 +182,8 @@ async fn permit(placing: &mut Option<AwaitingPermit>) -> Option<Permits> {
 /// This function is cancel safe.
 async fn next(asked: &mut VecDeque<PendingQuestion>) -> Result<Outcome, String> {
     match asked.front_mut() {
-        Some(PendingQuestion { reply: ZmtpReply::Coming(told), .. }) => {
-            Ok(told.await.unwrap_or(Outcome::Refused(Refusal::Panicked)))
+        Some(PendingQuestion { reply: ZmtpReply::Coming(rx), .. }) => {
+            Ok(rx.await.unwrap_or(Outcome::Refused(Refusal::Panicked)))
         }
         Some(PendingQuestion { reply: ZmtpReply::Wrong(problem), .. }) => Err(std::mem::take(problem)),
         None => pending().await,

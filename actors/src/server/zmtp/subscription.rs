@@ -56,8 +56,8 @@ impl ZmtpSubscriptionSession<'_> {
             let has_room = writer.has_room();
             let is_over = tokio::select! {
                 biased;
-                said = writer.flush() => {
-                    said?;
+                written = writer.flush() => {
+                    written?;
                     self.written.store(writer.total(), Ordering::Relaxed);
                     false
                 }

@@ -117,8 +117,8 @@ impl List {
             let change = match event {
                 WatchEvent::Up(instance) => ChangeRecord::new("up", &instance, None),
                 WatchEvent::Moved(instance) => ChangeRecord::new("moved", &instance, None),
-                WatchEvent::Down { instance, why } => {
-                    ChangeRecord::new("down", &instance, Some(why.to_string()))
+                WatchEvent::Down { instance, reason } => {
+                    ChangeRecord::new("down", &instance, Some(reason.to_string()))
                 }
             };
             session.out.show(&change).await?;
@@ -183,12 +183,12 @@ struct ChangeRecord {
     #[serde(flatten)]
     instance: InstanceRecord,
     #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
+    reason: Option<String>,
 }
 
 impl ChangeRecord {
-    fn new(event: &'static str, instance: &Instance, why: Option<String>) -> Self {
-        Self { event, instance: InstanceRecord::new(instance), why }
+    fn new(event: &'static str, instance: &Instance, reason: Option<String>) -> Self {
+        Self { event, instance: InstanceRecord::new(instance), reason }
     }
 }
 
@@ -201,6 +201,6 @@ impl fmt::Display for ChangeRecord {
         };
         let address = self.instance.address.as_deref().unwrap_or("?");
         write!(f, "{style}{:<5}{style:#}  {:<21}  {}", self.event, address, line(&self.instance.service))?;
-        self.why.as_ref().map_or(Ok(()), |why| write!(f, "  {FAINT}{}{FAINT:#}", line(why)))
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, "  {FAINT}{}{FAINT:#}", line(reason)))
     }
 }

@@ -114,7 +114,7 @@ impl Send {
             return Ok(call.send(message, message_type).await?);
         }
         let handles = match call.send(message.clone(), None).await {
-            Err(CallError::Refused { why: Refusal::NoHandler { handles, .. }, .. }) => handles,
+            Err(CallError::Refused { reason: Refusal::NoHandler { handles, .. }, .. }) => handles,
             result => return Ok(result?),
         };
         // One word that is the name of a type is hardly a message of another one.
@@ -205,9 +205,9 @@ impl CallSettings<'_> {
         match (&mut request).await {
             Ok(reply) => Ok((reply, request.replied_by())),
             // The requested time, not the rest of it.
-            Err(CallError::Unknown { service, why: UnknownReason::TimedOut { .. }, tries }) => {
-                let why = UnknownReason::TimedOut { after: self.wait };
-                Err(CallError::Unknown { service, why, tries })
+            Err(CallError::Unknown { service, reason: UnknownReason::TimedOut { .. }, tries }) => {
+                let reason = UnknownReason::TimedOut { after: self.wait };
+                Err(CallError::Unknown { service, reason, tries })
             }
             Err(error) => Err(error),
         }

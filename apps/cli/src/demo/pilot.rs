@@ -53,8 +53,8 @@ fn told(event: WatchEvent) -> Option<DemoEvent> {
             service: arm.service.to_string(),
             address: arm.address().map(|address| address.to_string()).unwrap_or_default(),
         }),
-        WatchEvent::Down { instance: arm, why } => {
-            Some(DemoEvent::Down { service: arm.service.to_string(), why: why.to_string() })
+        WatchEvent::Down { instance: arm, reason } => {
+            Some(DemoEvent::Down { service: arm.service.to_string(), reason: reason.to_string() })
         }
         WatchEvent::Moved(_) => None,
     }

@@ -33,13 +33,13 @@ pub(crate) enum DemoEvent {
     /// A service has appeared.
     Up { service: String, address: String },
     /// A service has gone.
-    Down { service: String, why: String },
+    Down { service: String, reason: String },
     /// The rates of calls per second: one after another, and `under_way` at a time.
     Calls { one_by_one: f64, together: f64, under_way: usize },
     /// The rate of news per second, and the number of missed items.
     News { a_second: f64, missed: u64 },
     /// It has failed.
-    Failed { why: String },
+    Failed { reason: String },
 }
 
 /// The outcome of a call.

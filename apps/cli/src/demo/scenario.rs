@@ -99,13 +99,13 @@ async fn scenes(out: &Output, mesh: &str, processes: &mut DemoProcesses) -> Resu
     let killed = Instant::now();
     transcript.event("demo", format!("kill -9 {}", arm.pid())).await?;
     arm.kill().await?;
-    let why = pilot
+    let reason = pilot
         .wait_for("the loss of the arm", |event| match event {
-            DemoEvent::Down { why, .. } => Some(why.clone()),
+            DemoEvent::Down { reason, .. } => Some(reason.clone()),
             _ => None,
         })
         .await?;
-    transcript.timed_event("pilot", format!("{} is gone: {why}", arm::NAME), millis(killed)).await?;
+    transcript.timed_event("pilot", format!("{} is gone: {reason}", arm::NAME), millis(killed)).await?;
     call(&transcript, pilot, Move { joint: Joint::Elbow, degrees: 5.0 }).await?;
 
     transcript.scene("A new arm starts at another address: the pilot continues with the same handle").await?;
@@ -165,8 +165,8 @@ async fn call(transcript: &Transcript<'_>, pilot: &mut DemoProcess, message: Mov
         .await?;
     let outcome = match outcome {
         CallOutcome::Done(pose) => format!("Ok({pose})"),
-        CallOutcome::Declined(why) => format!("Err({why})"),
-        CallOutcome::Failed(why) => why,
+        CallOutcome::Declined(reason) => format!("Err({reason})"),
+        CallOutcome::Failed(reason) => reason,
     };
     transcript.event("pilot", message).await?;
     transcript.timed_event("", format!("-> {outcome}"), ms).await

@@ -68,7 +68,9 @@ impl ErrorOutput {
         match self.format {
             Format::Human => self.remark(&interface.to_string()),
             Format::Json => {
-                self.print_object(&json!({ "waiting_for": interface.chosen, "why": interface.to_string() }));
+                self.print_object(
+                    &json!({ "waiting_for": interface.chosen, "reason": interface.to_string() }),
+                );
             }
         }
     }

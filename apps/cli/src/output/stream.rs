@@ -180,9 +180,9 @@ impl StreamWriter {
     /// # Cancel safety
     /// This method is cancel safe.
     pub(super) async fn finish(&mut self) -> io::Result<()> {
-        let (tell, told) = oneshot::channel();
-        let marked = self.queue.upgrade().is_some_and(|queue| queue.send(QueueEntry::Mark(tell)).is_ok());
-        if marked && told.await.is_ok() {
+        let (tx, rx) = oneshot::channel();
+        let marked = self.queue.upgrade().is_some_and(|queue| queue.send(QueueEntry::Mark(tx)).is_ok());
+        if marked && rx.await.is_ok() {
             return Ok(());
         }
         let Some(ended) = &mut self.ended else { return Ok(()) };
@@ -215,7 +215,7 @@ impl StreamThread<'_> {
                         count += 1;
                         costs += cost as usize;
                     }
-                    QueueEntry::Mark(tell) => mark = Some(tell),
+                    QueueEntry::Mark(tx) => mark = Some(tx),
                 }
                 if lines.len() >= BATCH || mark.is_some() {
                     break;
@@ -231,9 +231,9 @@ impl StreamThread<'_> {
             if self.waiting.is_empty() {
                 self.tell_left_out(out)?;
             }
-            if let Some(tell) = mark {
+            if let Some(tx) = mark {
                 // The receiver may have given up waiting.
-                let _ = tell.send(());
+                let _ = tx.send(());
             }
         }
         Ok(())

@@ -102,10 +102,10 @@ impl Host {
         }
     }
 
-    fn unknown(&self, why: &str) -> Failure {
+    fn unknown(&self, reason: &str) -> Failure {
         let Self { name, port, .. } = self;
         Failure::Unavailable(format!(
-            "the host name {name:?} could not be resolved ({why}); write its IP address, such as 192.168.1.7:{port}, or the service's \
+            "the host name {name:?} could not be resolved ({reason}); write its IP address, such as 192.168.1.7:{port}, or the service's \
              name"
         ))
     }

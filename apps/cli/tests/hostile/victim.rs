@@ -88,9 +88,11 @@ impl Victim {
         let begun = Instant::now();
         self.friend
             .call("friend", SERVED)
-            .unwrap_or_else(|why| panic!("{when} {attack}, an old client: {why}"));
+            .unwrap_or_else(|reason| panic!("{when} {attack}, an old client: {reason}"));
         let mut another = Caller::connect(self.stranger(), SERVED);
-        another.call("another", SERVED).unwrap_or_else(|why| panic!("{when} {attack}, a new client: {why}"));
+        another
+            .call("another", SERVED)
+            .unwrap_or_else(|reason| panic!("{when} {attack}, a new client: {reason}"));
         assert!(begun.elapsed() < SERVED, "{when} {attack} it took {:?}", begun.elapsed());
     }
 

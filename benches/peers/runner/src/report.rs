@@ -69,8 +69,8 @@ impl Report {
         }
     }
 
-    pub(crate) fn leave_out(&mut self, what: &str, why: &str) {
-        self.left_out.push(format!("{what}: {why}"));
+    pub(crate) fn leave_out(&mut self, what: &str, reason: &str) {
+        self.left_out.push(format!("{what}: {reason}"));
     }
 
     pub(crate) fn is_complete(&self) -> bool {

@@ -151,7 +151,9 @@ impl Directory {
         let Some(entry) = self.remove(id) else { return false };
         self.evicted += 1;
         if entry.is_shown() {
-            changes.events.push(DirectoryEvent::Down { instance: entry.instance, why: DownReason::Evicted });
+            changes
+                .events
+                .push(DirectoryEvent::Down { instance: entry.instance, reason: DownReason::Evicted });
         }
         true
     }

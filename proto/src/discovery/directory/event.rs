@@ -67,7 +67,7 @@ pub enum DirectoryEvent {
         /// The instance as it was last known.
         instance: Instance,
         /// The reason that became known.
-        why: DownReason,
+        reason: DownReason,
     },
     /// An instance is reachable at other addresses than before.
     Moved(Instance),

@@ -163,14 +163,14 @@ impl Directory {
 
     /// Removes an `instance` that is known to be gone. A remote one is remembered for a while, so that old records do not restore
     /// it without proof.
-    pub fn remove_instance(&mut self, instance: InstanceId, why: DownReason, now: Instant) -> Changes {
+    pub fn remove_instance(&mut self, instance: InstanceId, reason: DownReason, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let is_local = self.change(instance, |entry| {
             if entry.is_shown() {
-                changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), why });
+                changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), reason });
             }
             entry.state = EntryState::Doubted { asked: now };
-            if why != DownReason::Unreachable {
+            if reason != DownReason::Unreachable {
                 entry.by_mdns = false;
                 entry.reported_by.clear();
             }
@@ -182,17 +182,17 @@ impl Directory {
         changes
     }
 
-    /// Removes all services of the process behind `node`, which is gone. `why` gives the reason for each.
+    /// Removes all services of the process behind `node`, which is gone. `reason` gives the reason for each.
     pub fn remove_node(
         &mut self,
         node: NodeId,
-        why: impl Fn(InstanceId) -> DownReason,
+        reason: impl Fn(InstanceId) -> DownReason,
         now: Instant,
     ) -> Changes {
         let mut changes = Changes::default();
         self.hidden.forget_node(node);
         for instance in self.nodes.get(&node).cloned().unwrap_or_default() {
-            changes.append(self.remove_instance(instance, why(instance), now));
+            changes.append(self.remove_instance(instance, reason(instance), now));
         }
         changes
     }

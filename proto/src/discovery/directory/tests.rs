@@ -364,7 +364,7 @@ fn a_withdrawal_is_a_hint_unless_it_comes_from_the_node_itself() {
     );
     assert_eq!(world.hear(bye.clone(), AdvertSource::Caller(node(1))).doubts, [id(1)]);
     let gone = world.hear(bye, AdvertSource::Peer(node(1)));
-    assert!(matches!(gone.events[..], [DirectoryEvent::Down { why: DownReason::Withdrawn, .. }]));
+    assert!(matches!(gone.events[..], [DirectoryEvent::Down { reason: DownReason::Withdrawn, .. }]));
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn a_dead_instance_returns_only_with_proof() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
     let down = world.directory.remove_node(node(1), |_| DownReason::NodeDied, world.now);
-    assert!(matches!(down.events[..], [DirectoryEvent::Down { why: DownReason::NodeDied, .. }]));
+    assert!(matches!(down.events[..], [DirectoryEvent::Down { reason: DownReason::NodeDied, .. }]));
     assert!(world.directory.get("arm").is_empty());
     assert_eq!(world.hear(advert(1, 1, "arm"), AdvertSource::Mdns), Changes::default(), "asked just now");
     world.pass(2);
@@ -502,7 +502,7 @@ fn signs_of_life_grow_old() {
 fn a_slow_reader_misses_only_changes_that_cancelled_out() {
     let mut pending = Pending::default();
     let up = |n| DirectoryEvent::Up(world_instance(n));
-    let down = |n| DirectoryEvent::Down { instance: world_instance(n), why: DownReason::Refused };
+    let down = |n| DirectoryEvent::Down { instance: world_instance(n), reason: DownReason::Refused };
     fn world_instance(n: u16) -> Instance {
         Instance {
             id: id(n),

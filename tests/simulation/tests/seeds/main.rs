@@ -63,16 +63,16 @@ fn whatever_happens_on_the_network_the_promises_hold() {
                     if seed >= seeds.end {
                         return;
                     }
-                    if let Err(why) = alone(seed, trace) {
-                        failed.lock().expect("no holder of the lock panics").push((seed, why));
+                    if let Err(reason) = alone(seed, trace) {
+                        failed.lock().expect("no holder of the lock panics").push((seed, reason));
                     }
                 }
             });
         }
     });
     let failed = failed.into_inner().expect("no holder of the lock panics");
-    for (seed, why) in failed.iter().take(MAX_PRINTED) {
-        eprintln!("{why}\nagain: MESHZERO_SEED={seed} cargo nextest run -p meshzero-simulation\n");
+    for (seed, reason) in failed.iter().take(MAX_PRINTED) {
+        eprintln!("{reason}\nagain: MESHZERO_SEED={seed} cargo nextest run -p meshzero-simulation\n");
     }
     let numbers: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
     assert!(failed.is_empty(), "{} of {} seeds failed: {numbers:?}", failed.len(), seeds.end - seeds.start);
@@ -81,7 +81,8 @@ fn whatever_happens_on_the_network_the_promises_hold() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 0..6 {
-        let [first, second] = [(); 2].map(|()| alone(seed, Trace::Yes).unwrap_or_else(|why| panic!("{why}")));
+        let [first, second] =
+            [(); 2].map(|()| alone(seed, Trace::Yes).unwrap_or_else(|reason| panic!("{reason}")));
         let differs = |(one, other): &(String, String)| one != other;
         let lines = first.told.into_iter().zip(second.told);
         assert_eq!(lines.enumerate().find(|(_, lines)| differs(lines)), None, "seed {seed}");

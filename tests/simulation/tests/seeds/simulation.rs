@@ -53,8 +53,8 @@ pub fn run(seed: u64, trace: Trace) -> Result<Run, String> {
     let account = (trace == Trace::Yes).then(|| play.account.clone());
     let ended = log::logged_to(account, || play.run());
     let verdict = ended.and_then(|()| play.verdict());
-    verdict.map_err(|why| {
-        let mut told = format!("seed {seed}: {why}\n{scenario:#?}\n");
+    verdict.map_err(|reason| {
+        let mut told = format!("seed {seed}: {reason}\n{scenario:#?}\n");
         for line in play.account.trace() {
             writeln!(told, "{line}").expect("a string takes everything");
         }

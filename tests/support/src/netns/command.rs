@@ -4,12 +4,12 @@ use std::process::{Command, Stdio};
 
 #[track_caller]
 pub(super) fn run(command: &mut Command) {
-    check(command).unwrap_or_else(|why| panic!("{why}"));
+    check(command).unwrap_or_else(|reason| panic!("{reason}"));
 }
 
 #[track_caller]
 pub(super) fn output(command: &mut Command) -> String {
-    check(command).unwrap_or_else(|why| panic!("{why}"))
+    check(command).unwrap_or_else(|reason| panic!("{reason}"))
 }
 
 /// Runs `command` and returns its output. The error contains its standard error.

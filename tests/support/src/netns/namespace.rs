@@ -111,10 +111,10 @@ fn remove(name: &str) {
         drop(Command::new("kill").args(["-s", "KILL", pid]).stderr(Stdio::null()).status());
     }
     let removed = check(Command::new("ip").args(["netns", "del", name]));
-    if let Err(why) = removed
+    if let Err(reason) = removed
         && fs::exists(Path::new("/run/netns").join(name)).unwrap_or(true)
     {
-        eprintln!("{name} stays behind: {why}");
+        eprintln!("{name} stays behind: {reason}");
     }
 }
 

@@ -162,7 +162,7 @@ impl Promises {
     pub fn verdict(&self, links: Links) -> Result<Tally, Broken> {
         let mut broken = self.broken.clone();
         for (name, sender) in &self.senders {
-            sender.check(links, |number, why| broken.add(format!("message {number} of {name}: {why}")));
+            sender.check(links, |number, reason| broken.add(format!("message {number} of {name}: {reason}")));
         }
         if broken == Broken::default() { Ok(self.tally()) } else { Err(broken) }
     }
@@ -180,8 +180,8 @@ impl Broken {
     }
 
     fn check(&mut self, kept: Result<(), String>, what: impl FnOnce() -> String) {
-        if let Err(why) = kept {
-            self.add(format!("{}: {why}", what()));
+        if let Err(reason) = kept {
+            self.add(format!("{}: {reason}", what()));
         }
     }
 

@@ -25,9 +25,10 @@ impl RouteConnector {
                         actix::spawn(self.clone().until_left(self.clone().connect_instance(listed)));
                     });
                 }
-                DirectoryEvent::Down { instance, why } => {
+                DirectoryEvent::Down { instance, reason } => {
                     // Withdrawn by its node, or refused by its endpoint: it drains, and new calls go to others.
-                    let drains = instance.local || matches!(why, DownReason::Withdrawn | DownReason::Refused);
+                    let drains =
+                        instance.local || matches!(reason, DownReason::Withdrawn | DownReason::Refused);
                     match drains {
                         true => followed.remove(instance.id),
                         // An existing connection stays open and delivers its replies; the instance is not dialled
@@ -38,7 +39,7 @@ impl RouteConnector {
                         if drains {
                             route.remove(instance.id);
                         }
-                        route.record_error(format!("the last known instance is gone: {why}"));
+                        route.record_error(format!("the last known instance is gone: {reason}"));
                     }
                 }
             }

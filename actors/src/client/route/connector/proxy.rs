@@ -15,8 +15,8 @@ use crate::server::zmtp::{self, ProxyService};
 impl RouteConnector {
     /// Returns a proxy service for the ZeroMQ socket at `address`; `None` if there is no such socket.
     pub(super) async fn connect_zmtp(&self, address: SocketAddr) -> Option<ProxyService> {
-        let carrying = &self.context.link_config;
-        let reached = zmtp::connect(&carrying.network, address, &carrying.limits);
+        let link_config = &self.context.link_config;
+        let reached = zmtp::connect(&link_config.network, address, &link_config.limits);
         let reached = match time::timeout(CONNECT_TIMEOUT, reached).await {
             Ok(Ok(reached)) => reached,
             Ok(Err(error)) => {

@@ -213,10 +213,10 @@ impl LoadState {
 fn is_overload(error: &CallError) -> bool {
     matches!(
         error,
-        CallError::Refused { why: Refusal::Busy, .. }
+        CallError::Refused { reason: Refusal::Busy, .. }
             // Its deadline passed while it waited.
             | CallError::NotSent { tries: 1.., .. }
-            | CallError::Unknown { why: UnknownReason::TimedOut { .. }, .. }
+            | CallError::Unknown { reason: UnknownReason::TimedOut { .. }, .. }
     )
 }
 

@@ -115,8 +115,8 @@ async fn fits(peer: &Peer, size: usize) -> Result<(), Failure> {
 
     let packet = Pattern::new(size).packet(u32::MAX, 0, size);
     peer.service.send(Echo(packet)).await.map(drop).map_err(|error| match &error {
-        meshzero::CallError::NotSent { why, .. } if why.contains("bytes") => Failure::Usage(format!(
-            "packets of {size} bytes cannot be sent: {why}. The limit is that of MESHZERO_LIMITS; unset it, or set \
+        meshzero::CallError::NotSent { reason, .. } if reason.contains("bytes") => Failure::Usage(format!(
+            "packets of {size} bytes cannot be sent: {reason}. The limit is that of MESHZERO_LIMITS; unset it, or set \
              message_bytes above {size} on both sides"
         )),
         _ => error.into(),

@@ -105,16 +105,16 @@ impl Drop for ProcessGroup {
     fn drop(&mut self) {
         let Some(id) = self.id else { return };
         kill(id);
-        let (mark, (tell, told)) = (self.mark.clone(), mpsc::channel());
+        let (mark, (tx, rx)) = (self.mark.clone(), mpsc::channel());
         let started = thread::Builder::new().spawn(move || {
             mark.reach(kill_one);
             // The receiver may be gone.
-            let _ = tell.send(());
+            let _ = tx.send(());
         });
         if started.is_ok() {
             // This thread waits: it has nothing else to do, and the other might not finish before the end of the
             // process.
-            let _ = told.recv_timeout(LOOK);
+            let _ = rx.recv_timeout(LOOK);
         }
     }
 }

@@ -101,14 +101,14 @@ impl Exec {
             return Err(self.unwanted(call, ExecError::NotRun));
         }
         let ending = self.programs.register().ok_or(ExecError::Closing)?;
-        let (tell, told) = oneshot::channel();
+        let (tx, rx) = oneshot::channel();
         let program = Arc::clone(&self.program);
         // A separate task: however the caller ends, the program is ended with its descendants, and until then it
         // counts as one of the jobs.
-        actix::spawn(program.run(as_text(call.message()), tell, ending, permit));
+        actix::spawn(program.run(as_text(call.message()), tx, ending, permit));
         tokio::select! {
             biased;
-            output = told => output.unwrap_or(Err(ExecError::Closing)),
+            output = rx => output.unwrap_or(Err(ExecError::Closing)),
             () = caller::gave_up(call) => Err(self.unwanted(call, ExecError::Ended)),
         }
     }
@@ -154,7 +154,7 @@ impl Program {
     async fn run(
         self: Arc<Self>,
         message: String,
-        mut tell: oneshot::Sender<Outcome>,
+        mut tx: oneshot::Sender<Outcome>,
         mut ending: ProgramGuard,
         permit: OwnedSemaphorePermit,
     ) {
@@ -162,7 +162,7 @@ impl Program {
             Ok(group) => group,
             Err(error) => {
                 // The caller may be gone.
-                let _ = tell.send(Err(ExecError::Failed(error)));
+                let _ = tx.send(Err(ExecError::Failed(error)));
                 return;
             }
         };
@@ -171,7 +171,7 @@ impl Program {
         let ended = tokio::select! {
             biased;
             () = ending.shutdown() => Err(ExecError::Closing),
-            () = tell.closed() => Err(ExecError::Closing),
+            () = tx.closed() => Err(ExecError::Closing),
             ended = time::timeout(self.limit, self.end_of(&mut group, &mut output, feed(stdin, &message))) => {
                 let ended = ended
                     .unwrap_or_else(|_| Err(format!("{} took longer than {:?}", self.words[0], self.limit)));
@@ -191,7 +191,7 @@ impl Program {
         };
         drop(permit);
         // As above.
-        let _ = tell.send(outcome);
+        let _ = tx.send(outcome);
     }
 
     fn start(&self, message: &str) -> Result<ProcessGroup, String> {

@@ -50,8 +50,8 @@ pub(super) async fn publish(
             StdinLine::Text(text) => (text, false),
             StdinLine::Replaced(text) => (text, true),
             StdinLine::TooLong(bytes) => {
-                let why = format!("it has {bytes} bytes; a message has {message_bytes} at most");
-                leave_out(&mut counts, number, &why, errors);
+                let reason = format!("it has {bytes} bytes; a message has {message_bytes} at most");
+                leave_out(&mut counts, number, &reason, errors);
                 continue;
             }
         };
@@ -62,7 +62,7 @@ pub(super) async fn publish(
                     replaced(&mut counts, number, errors);
                 }
             }
-            Err(LineError::Line(why)) => leave_out(&mut counts, number, &why, errors),
+            Err(LineError::Line(reason)) => leave_out(&mut counts, number, &reason, errors),
             Err(LineError::Everything(failure)) => return Err(failure),
         }
     }
@@ -77,13 +77,13 @@ fn replaced(counts: &mut LineCounts, number: u64, errors: &ErrorOutput) {
     }
 }
 
-fn leave_out(counts: &mut LineCounts, number: u64, why: &str, errors: &ErrorOutput) {
+fn leave_out(counts: &mut LineCounts, number: u64, reason: &str, errors: &ErrorOutput) {
     counts.left_out += 1;
     if counts.left_out <= REPORTED {
         let more = if counts.left_out == REPORTED { "; further ones are only counted" } else { "" };
         errors.note(
-            &format!("line {number} is left out: {why}{more}"),
-            &json!({ "line": number, "left_out": why }),
+            &format!("line {number} is left out: {reason}{more}"),
+            &json!({ "line": number, "left_out": reason }),
         );
     }
 }

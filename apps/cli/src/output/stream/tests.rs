@@ -85,9 +85,9 @@ async fn a_terminal_that_was_lost_ends_no_program_that_outlives_it() {
         for line in ["one\n", "two\n", "three\n"] {
             // The stream ends meanwhile where that is an error.
             let _ = stream.line(line.to_owned()).await;
-            let (tell, told) = oneshot::channel();
-            let _ = stream.queue.send(QueueEntry::Mark(tell));
-            let _ = told.await;
+            let (tx, rx) = oneshot::channel();
+            let _ = stream.queue.send(QueueEntry::Mark(tx));
+            let _ = rx.await;
         }
         match left_out {
             Some(left_out) => {
