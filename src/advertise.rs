@@ -244,12 +244,12 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// (`"192.168.1.7:9000"`).
     pub fn at(self, address: impl AsRef<str>) -> Self {
         self.change(|offer| {
-            offer.bind = address.as_ref().parse().map_err(advertise::OfferError::Place)?;
+            offer.bind = address.as_ref().parse().map_err(AdvertiseError::Bind)?;
             Ok(())
         })
     }
 
-    /// Fails with [`OfferError::Exists`](advertise::OfferError::Exists) if the name is advertised already, after a search of 0.6 s. Two
+    /// Fails with [`AdvertiseError::Exists`] if the name is advertised already, after a search of 0.6 s. Two
     /// programs that start at the same moment may both succeed.
     ///
     /// ```no_run
@@ -257,10 +257,10 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// # struct Referee;
     /// # impl Actor for Referee { type Context = Context<Self>; }
     /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::AdvertiseError> {
-    /// use meshzero::{AdvertiseError, OfferError};
+    /// use meshzero::AdvertiseError;
     ///
     /// match mesh.advertise("referee", || Referee).fail_if_exists().await {
-    ///     Err(AdvertiseError::Offer(OfferError::Exists { address, .. })) => println!("there is one at {address}"),
+    ///     Err(AdvertiseError::Exists { address, .. }) => println!("there is one at {address}"),
     ///     referee => {
     ///         let referee = referee?;
     ///         println!("this one is it, at {}", referee.address());

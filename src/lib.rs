@@ -173,7 +173,6 @@ pub use meshzero_actors::net::bind::BindError;
 #[doc(hidden)]
 pub use meshzero_actors::net::naming;
 pub use meshzero_actors::net::zone::ZoneError;
-pub use meshzero_actors::node::advertise::OfferError;
 #[doc(hidden)]
 pub use meshzero_actors::node::advertise::check_name;
 pub use meshzero_actors::server::actor::restart::RestartPolicy;

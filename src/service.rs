@@ -77,7 +77,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
 
     /// Announces a name for a service that was offered unlisted; fails if it must be the only one and is not.
     pub(crate) async fn announce(&self, name: &ServiceName, only: Uniqueness) -> Result<(), AdvertiseError> {
-        Ok(self.offered.announce(&self.node, name, only).await?)
+        self.offered.announce(&self.node, name, only).await
     }
 
     /// Closes like [`Service::close`], also for a name that was announced later, and without taking the handle.

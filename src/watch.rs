@@ -27,17 +27,17 @@ type Starting = Pin<Box<dyn Future<Output = Option<Watcher>> + Send>>;
 ///     match event {
 ///         WatchEvent::Up(robot) => println!("{} is there", robot.service),
 ///         WatchEvent::Moved(robot) => println!("{} is now at {:?}", robot.service, robot.address()),
-///         WatchEvent::Down { instance, why } => println!("{} is gone: {why}", instance.service),
+///         WatchEvent::Down { instance, reason } => println!("{} is gone: {reason}", instance.service),
 ///     }
 /// }
 /// # }
 /// ```
 pub struct Watch {
-    state: State,
+    state: WatchState,
     _node: Arc<Node>,
 }
 
-enum State {
+enum WatchState {
     Starting(Starting),
     Running(Watcher),
     Ended,
@@ -49,7 +49,7 @@ impl Watch {
         let starting = async move {
             here.ask_discovery(discovery::Watch { filter, addresses: AddressChanges::Moves }).await.ok()
         };
-        Self { state: State::Starting(Box::pin(starting)), _node: node }
+        Self { state: WatchState::Starting(Box::pin(starting)), _node: node }
     }
 
     /// Waits for the next event; `None` when the mesh has been left.
@@ -67,12 +67,12 @@ impl Stream for Watch {
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<DirectoryEvent>> {
         loop {
             self.state = match &mut self.state {
-                State::Starting(starting) => match ready!(starting.as_mut().poll(task)) {
-                    Some(events) => State::Running(events),
-                    None => State::Ended,
+                WatchState::Starting(starting) => match ready!(starting.as_mut().poll(task)) {
+                    Some(events) => WatchState::Running(events),
+                    None => WatchState::Ended,
                 },
-                State::Running(events) => return events.poll_recv(task),
-                State::Ended => return Poll::Ready(None),
+                WatchState::Running(events) => return events.poll_recv(task),
+                WatchState::Ended => return Poll::Ready(None),
             };
         }
     }

@@ -136,7 +136,7 @@ impl Office {
 async fn expect_not_sent(clerk: &ServiceRef) {
     for _ in 0..20 {
         match clerk.send(Note(EXPIRED)).timeout(Duration::from_millis(500)).await {
-            Err(CallError::NotSent { tries: 1, .. }) => return,
+            Err(CallError::NotSent { attempts: 1, .. }) => return,
             Err(CallError::Unknown { reason: UnknownReason::TimedOut { .. }, .. }) => {}
             other => panic!("it waited: {other:?}"),
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix::{Arbiter, ArbiterHandle, SystemRunner};
 use meshzero::{
-    AdvertiseError, CallError, DiscoverError, Limits, Mesh, OfferError, PublishError, Service, ServiceEnd,
+    AdvertiseError, CallError, DiscoverError, Limits, Mesh, PublishError, Service, ServiceEnd,
     SubscribeError, TrySendError, block_on,
 };
 use meshzero_actors::config::Config;
@@ -339,10 +339,7 @@ fn check_ending(ends: fn(NodeThread)) {
         "a group",
         matches!(block_on(mesh.discover_group("far").subscribe::<u64>("")), Err(SubscribeError::Gone(_))),
     );
-    begin(
-        "advertise",
-        matches!(block_on(mesh.advertise("late", || Idle)), Err(AdvertiseError::Offer(OfferError::Gone(_)))),
-    );
+    begin("advertise", matches!(block_on(mesh.advertise("late", || Idle)), Err(AdvertiseError::Gone(_))));
     begin(
         "advertise elsewhere",
         block_on(mesh.advertise("late", || Idle).on(&scene.apart.handle())).is_err(),

@@ -10,7 +10,7 @@ use std::task::{Context as TaskContext, Wake, Waker};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{AdvertiseError, BindError, CallError, DiscoverError, Limits, Mesh, OfferError, Refusal};
+use meshzero::{AdvertiseError, BindError, CallError, DiscoverError, Limits, Mesh, Refusal};
 use serde::{Deserialize, Serialize};
 
 use crate::mortal::Mortal;
@@ -262,7 +262,7 @@ async fn a_name_that_could_not_be_found_is_not_advertised() {
         "robot.local:70000",
     ] {
         let error = pair.here.advertise(text, || Worker).await.expect_err(text);
-        assert!(matches!(error, AdvertiseError::Offer(OfferError::AddressAsName(_))), "{error:?}");
+        assert!(matches!(error, AdvertiseError::AddressAsName(_)), "{error:?}");
         let error = pair.there.discover(text).within(Duration::ZERO).await.expect_err(text);
         assert!(!matches!(error, DiscoverError::NotFound(_)), "{error:?}");
     }
@@ -296,7 +296,7 @@ async fn addresses_that_cannot_be_used_are_refused() {
         assert!(error.to_string().contains(said), "{at}: {error}");
     }
     let error = pair.here.advertise("worker", || Worker).at(&taken).await.expect_err("taken");
-    assert!(matches!(error, AdvertiseError::Offer(OfferError::Place(BindError::InUse { .. }))), "{error:?}");
+    assert!(matches!(error, AdvertiseError::Bind(BindError::InUse { .. })), "{error:?}");
     drop(listener);
     pair.here.advertise("worker", || Worker).at(&taken).await.expect("free again").close().await;
 }
@@ -306,7 +306,7 @@ async fn a_name_that_must_be_new_is_refused_when_it_is_there() {
     let pair = Pair::join().await;
     let _first = pair.here.advertise("worker", || Worker).fail_if_exists().await.expect("the first");
     let error = pair.here.advertise("worker", || Worker).fail_if_exists().await.expect_err("the second");
-    assert!(matches!(error, AdvertiseError::Offer(OfferError::Exists { .. })), "{error:?}");
+    assert!(matches!(error, AdvertiseError::Exists { .. }), "{error:?}");
     let _another = pair.here.advertise("worker", || Worker).await.expect("an instance beside it is fine");
 }
 
@@ -314,7 +314,7 @@ async fn a_name_that_must_be_new_is_refused_when_it_is_there() {
 async fn two_messages_of_one_name_are_refused() {
     let pair = Pair::join().await;
     let error = pair.here.advertise("worker", || Worker).handles::<Work>().handles_as::<Work>("Work").await;
-    assert!(matches!(error, Err(AdvertiseError::Offer(OfferError::SameName(_)))), "{error:?}");
+    assert!(matches!(error, Err(AdvertiseError::SameName(_))), "{error:?}");
 }
 
 #[actix::test]
@@ -327,7 +327,7 @@ async fn more_topics_than_may_be_retained_are_refused() {
     let pair = Pair::join_with(limits).await;
     let error =
         pair.here.advertise("worker", || Worker).retains("a").retains("b").await.expect_err("too many");
-    assert!(matches!(error, AdvertiseError::Offer(OfferError::TooManyTopics(1))), "{error:?}");
+    assert!(matches!(error, AdvertiseError::TooManyTopics(1)), "{error:?}");
 }
 
 #[actix::test]
@@ -335,7 +335,7 @@ async fn a_factory_that_panics_at_once_is_an_error() {
     let pair = Pair::join().await;
     let factory = || -> Worker { panic!("the motor does not answer") };
     let error = pair.here.advertise("worker", factory).await.expect_err("no actor");
-    assert!(matches!(error, AdvertiseError::Offer(OfferError::FactoryPanicked { .. })), "{error:?}");
+    assert!(matches!(error, AdvertiseError::FactoryPanicked { .. }), "{error:?}");
 }
 
 #[actix::test]

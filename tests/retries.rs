@@ -109,7 +109,7 @@ async fn a_message_that_may_have_been_handled_is_retried_only_if_it_is_idempoten
     let far = pair.reach(&service).await;
     worker.panic_times(1);
     let error = far.send(Work).timeout(PATIENCE).await.expect_err("it panicked");
-    assert!(matches!(error, CallError::Refused { reason: Refusal::Panicked, tries: 1, .. }), "{error}");
+    assert!(matches!(error, CallError::Refused { reason: Refusal::Panicked, attempts: 1, .. }), "{error}");
     assert_eq!((worker.handled(), far.stats().calls.retries), (1, 0));
     worker.panic_times(2);
     let reply = far.send(Work).idempotent().timeout(PATIENCE).await.expect("it is tried again");
@@ -117,9 +117,9 @@ async fn a_message_that_may_have_been_handled_is_retried_only_if_it_is_idempoten
     // A message on which its handler always panics is not retried forever.
     worker.panic_times(1_000);
     let error = far.send(Work).idempotent().timeout(PATIENCE).await.expect_err("it always panics");
-    assert!(matches!(error, CallError::Refused { reason: Refusal::Panicked, tries: 3, .. }), "{error}");
-    assert!(error.to_string().ends_with("(after 3 tries)"), "{error}");
-    assert_eq!((worker.handled(), error.tries()), (7, 3));
+    assert!(matches!(error, CallError::Refused { reason: Refusal::Panicked, attempts: 3, .. }), "{error}");
+    assert!(error.to_string().ends_with("(after 3 attempts)"), "{error}");
+    assert_eq!((worker.handled(), error.attempts()), (7, 3));
 }
 
 #[actix::test]
@@ -132,7 +132,7 @@ async fn the_time_of_a_call_is_that_of_all_its_tries() {
     let since = std::time::Instant::now();
     let error = far.send(Work).idempotent().timeout(Duration::from_millis(20)).await.expect_err("it panics");
     // The second try would have to wait for 25 ms at least.
-    assert_eq!(error.tries(), 1, "{error}");
+    assert_eq!(error.attempts(), 1, "{error}");
     assert!(since.elapsed() < PATIENCE);
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use meshzero::{AdvertiseError, CallError, Limits, Mesh, OfferError, Refusal, ServiceRef};
+use meshzero::{AdvertiseError, CallError, Limits, Mesh, Refusal, ServiceRef};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -385,7 +385,7 @@ fn an_arbiter_that_does_nothing_is_not_waited_for() {
         meshzero::block_on(async {
             let mesh = mesh().await;
             let error = mesh.advertise("server", || Server).on(&idle).await.expect_err("it does nothing");
-            assert!(matches!(error, AdvertiseError::Offer(OfferError::IdleArbiter)), "{error}");
+            assert!(matches!(error, AdvertiseError::IdleArbiter), "{error}");
         });
     });
 }

@@ -29,36 +29,36 @@ use meshzero_proto::wire::refusal::Refusal;
 #[derive(thiserror::Error)]
 pub enum CallError {
     /// The message was certainly not handled: it is safe to repeat.
-    #[error("{service}: not sent: {reason}{}", times(*tries))]
+    #[error("{service}: not sent: {reason}{}", times(*attempts))]
     NotSent {
         /// The service that was called.
         service: String,
         /// The reason.
         reason: String,
         /// The number of attempts; 0 if no instance was connected, or the message cannot be encoded.
-        tries: u32,
+        attempts: u32,
         /// The causes that fit, if no instance was connected.
         diagnosis: Option<Box<Diagnosis>>,
     },
     /// The message may have been handled, or may still be: repeat it only if it is harmless to handle it twice.
-    #[error("{service}: {reason}{}", times(*tries))]
+    #[error("{service}: {reason}{}", times(*attempts))]
     Unknown {
         /// The service that was called.
         service: String,
         /// The reason.
         reason: UnknownReason,
         /// The number of attempts.
-        tries: u32,
+        attempts: u32,
     },
     /// The service answered that it has no reply.
-    #[error("{service}: {reason}{}", times(*tries))]
+    #[error("{service}: {reason}{}", times(*attempts))]
     Refused {
         /// The service that was called.
         service: String,
         /// The reason that the service gave.
         reason: Refusal,
         /// The number of attempts.
-        tries: u32,
+        attempts: u32,
     },
     /// The service handled the message, but its reply does not decode as the type that the caller expects.
     #[error("{service}: the reply does not decode: {problem}")]
@@ -90,7 +90,7 @@ impl CallError {
     /// ```
     /// use meshzero::{CallError, UnknownReason};
     ///
-    /// let error = CallError::Unknown { service: "robot/arm".into(), why: UnknownReason::Lost, tries: 1 };
+    /// let error = CallError::Unknown { service: "robot/arm".into(), reason: UnknownReason::Lost, attempts: 1 };
     /// assert!(!error.is_safe_to_repeat(), "{error}");
     /// ```
     pub fn is_safe_to_repeat(&self) -> bool {
@@ -102,37 +102,39 @@ impl CallError {
     }
 
     /// The number of attempts; 0 if no instance was connected, or the number is unknown.
-    pub fn tries(&self) -> u32 {
+    pub fn attempts(&self) -> u32 {
         match self {
-            Self::NotSent { tries, .. } | Self::Unknown { tries, .. } | Self::Refused { tries, .. } => *tries,
+            Self::NotSent { attempts, .. }
+            | Self::Unknown { attempts, .. }
+            | Self::Refused { attempts, .. } => *attempts,
             Self::BadReply { .. } => 0,
         }
     }
 
-    /// The error of a call to `service` that ended in `fault` after `tries` attempts, with the timeout `allowed`.
-    pub(crate) fn new(service: &str, fault: CallErrorKind, tries: u32, allowed: Duration) -> Self {
+    /// The error of a call to `service` that ended in `fault` after `attempts` attempts, with the timeout `allowed`.
+    pub(crate) fn new(service: &str, fault: CallErrorKind, attempts: u32, allowed: Duration) -> Self {
         let service = service.to_owned();
         match fault {
-            CallErrorKind::NotSent(reason) => Self::NotSent { service, reason, tries, diagnosis: None },
+            CallErrorKind::NotSent(reason) => Self::NotSent { service, reason, attempts, diagnosis: None },
             CallErrorKind::Nobody(diagnosis) => {
-                Self::NotSent { service, reason: diagnosis.to_string(), tries, diagnosis: Some(diagnosis) }
+                Self::NotSent { service, reason: diagnosis.to_string(), attempts, diagnosis: Some(diagnosis) }
             }
             CallErrorKind::TimedOut => {
-                Self::Unknown { service, reason: UnknownReason::TimedOut { after: allowed }, tries }
+                Self::Unknown { service, reason: UnknownReason::TimedOut { after: allowed }, attempts }
             }
-            CallErrorKind::Lost => Self::Unknown { service, reason: UnknownReason::Lost, tries },
+            CallErrorKind::Lost => Self::Unknown { service, reason: UnknownReason::Lost, attempts },
             // The caller's own deadline has passed, or is about to: it does not matter which end has noticed first.
             CallErrorKind::Refused(reason @ Refusal::Expired) => {
-                Self::NotSent { service, reason: reason.to_string(), tries, diagnosis: None }
+                Self::NotSent { service, reason: reason.to_string(), attempts, diagnosis: None }
             }
             // A proxy knows no more of the program behind it than this.
             CallErrorKind::Refused(Refusal::Lost) => {
-                Self::Unknown { service, reason: UnknownReason::Lost, tries }
+                Self::Unknown { service, reason: UnknownReason::Lost, attempts }
             }
-            CallErrorKind::Refused(reason) => Self::Refused { service, reason, tries },
+            CallErrorKind::Refused(reason) => Self::Refused { service, reason, attempts },
             // It was sent to no instance.
             CallErrorKind::Encode(error) => {
-                Self::NotSent { service, reason: error.to_string(), tries: 0, diagnosis: None }
+                Self::NotSent { service, reason: error.to_string(), attempts: 0, diagnosis: None }
             }
             CallErrorKind::Decode(error) => Self::BadReply { service, problem: error.to_string() },
         }
@@ -140,10 +142,10 @@ impl CallError {
 }
 
 /// The number of attempts as the end of a sentence, if there was more than one.
-fn times(tries: u32) -> String {
-    match tries {
+fn times(attempts: u32) -> String {
+    match attempts {
         0 | 1 => String::new(),
-        tries => format!(" (after {tries} tries)"),
+        attempts => format!(" (after {attempts} attempts)"),
     }
 }
 

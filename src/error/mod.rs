@@ -5,7 +5,7 @@
 
 pub use self::call::{CallError, TrySendError, UnknownReason};
 pub use self::discover::{DiscoverError, NotFound};
-pub use self::join::{AdvertiseError, JoinError};
+pub use self::join::JoinError;
 pub use self::news::{NewsError, PublishError, SubscribeError};
 
 macro_rules! debug_is_display {
@@ -18,6 +18,8 @@ macro_rules! debug_is_display {
     )+};
 }
 pub(crate) use debug_is_display;
+
+pub use meshzero_actors::node::advertise::AdvertiseError;
 
 mod call;
 mod discover;
@@ -34,13 +36,13 @@ mod tests {
     #[test]
     fn a_main_that_returns_an_error_prints_its_sentence() {
         let service = "robot/arm".to_owned();
-        let error = CallError::Unknown { service, reason: UnknownReason::Lost, tries: 1 };
+        let error = CallError::Unknown { service, reason: UnknownReason::Lost, attempts: 1 };
         let sentence = "robot/arm: the connection was lost before the reply; it may have been handled";
         assert_eq!(format!("{error:?}"), sentence);
         assert_eq!(format!("{:?}", TrySendError::<[u8; 3]>::Impossible(error)), sentence);
         let service = "robot/arm".to_owned();
-        let error = CallError::Refused { service, reason: Refusal::Draining, tries: 3 };
-        assert_eq!(error.to_string(), "robot/arm: it is closing (after 3 tries)");
+        let error = CallError::Refused { service, reason: Refusal::Draining, attempts: 3 };
+        assert_eq!(error.to_string(), "robot/arm: it is closing (after 3 attempts)");
         let returned: Box<dyn std::error::Error> =
             JoinError::from(InvalidName::Empty { kind: "mesh" }).into();
         assert_eq!(format!("{returned:?}"), "a mesh name must have at least one character");

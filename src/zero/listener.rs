@@ -35,7 +35,7 @@ const PRESENT: Duration = Duration::from_secs(5);
 const TURN: usize = 64;
 
 /// A subscription to the addresses and prefixes of a filter.
-pub(super) struct Listener<T> {
+pub(super) struct FilteredSubscription<T> {
     filter: NewsFilter,
     node: Arc<Node>,
     /// In the order in which they are polled next.
@@ -47,10 +47,10 @@ pub(super) struct Listener<T> {
 /// The news of one address: one subscription for all prefixes, because two would lose the order between them.
 struct Feed<T> {
     address: Address,
-    state: State<T>,
+    state: FeedState<T>,
 }
 
-enum State<T> {
+enum FeedState<T> {
     Opening {
         opened: oneshot::Receiver<Result<Subscription<T>, ZeroError>>,
         /// Set while the publisher is connected, and only has to confirm.
@@ -70,7 +70,7 @@ pub(super) struct ConfirmTimeouts {
     present: Sleep,
 }
 
-impl<T: WireType> Listener<T> {
+impl<T: WireType> FilteredSubscription<T> {
     /// Begins to subscribe, in the background.
     pub(super) fn open(node: Arc<Node>, filter: NewsFilter) -> Self {
         let prefix = filter.common_prefix();
@@ -124,7 +124,7 @@ impl<T: WireType> Listener<T> {
         let mut is_open = true;
         for source in &mut self.sources {
             source.poll_open(task);
-            if let State::Opening { is_reached: reached, .. } = &source.state {
+            if let FeedState::Opening { is_reached: reached, .. } = &source.state {
                 is_open = false;
                 is_reached |= reached.load(Ordering::Relaxed);
             }
@@ -139,11 +139,13 @@ impl<T: WireType> Listener<T> {
 
     /// Takes the reason why a subscription cannot be made, which is reported once.
     pub(super) fn take_failure(&mut self) -> Option<ZeroError> {
-        self.sources.iter_mut().find_map(|source| match std::mem::replace(&mut source.state, State::Ended) {
-            State::Failed(error) => Some(error),
-            other => {
-                source.state = other;
-                None
+        self.sources.iter_mut().find_map(|source| {
+            match std::mem::replace(&mut source.state, FeedState::Ended) {
+                FeedState::Failed(error) => Some(error),
+                other => {
+                    source.state = other;
+                    None
+                }
             }
         })
     }
@@ -167,11 +169,11 @@ impl<T: WireType> Listener<T> {
 impl<T: WireType> Feed<T> {
     /// Takes over the subscription once the publisher has confirmed it.
     fn poll_open(&mut self, task: &mut Context<'_>) {
-        let State::Opening { opened, .. } = &mut self.state else { return };
+        let FeedState::Opening { opened, .. } = &mut self.state else { return };
         self.state = match Pin::new(opened).poll(task) {
-            Poll::Ready(Ok(Ok(subscription))) => State::Active(subscription),
-            Poll::Ready(Ok(Err(error))) => State::Failed(error),
-            Poll::Ready(Err(_)) => State::Ended,
+            Poll::Ready(Ok(Ok(subscription))) => FeedState::Active(subscription),
+            Poll::Ready(Ok(Err(error))) => FeedState::Failed(error),
+            Poll::Ready(Err(_)) => FeedState::Ended,
             Poll::Pending => return,
         };
     }
@@ -185,14 +187,14 @@ impl<T: WireType> Feed<T> {
         for _ in 0..TURN {
             self.poll_open(task);
             match &mut self.state {
-                State::Opening { .. } => return Poll::Pending,
-                State::Ended => return Poll::Ready(Err(ZeroError::Closed)),
-                State::Failed(_) => {
-                    if let State::Failed(error) = std::mem::replace(&mut self.state, State::Ended) {
+                FeedState::Opening { .. } => return Poll::Pending,
+                FeedState::Ended => return Poll::Ready(Err(ZeroError::Closed)),
+                FeedState::Failed(_) => {
+                    if let FeedState::Failed(error) = std::mem::replace(&mut self.state, FeedState::Ended) {
                         return Poll::Ready(Err(error));
                     }
                 }
-                State::Active(subscription) => match Pin::new(subscription).poll_next(task) {
+                FeedState::Active(subscription) => match Pin::new(subscription).poll_next(task) {
                     Poll::Ready(Some(Ok(news))) if !filter.includes(&news.topic) => {}
                     Poll::Ready(Some(Ok(news))) => return Poll::Ready(Ok(news)),
                     // The next publisher at the address may be another program.
@@ -213,7 +215,7 @@ impl<T: WireType> Feed<T> {
 }
 
 /// Subscribes on the node's thread, so that this continues between two waits, until the receiver is dropped.
-fn opening<T: WireType>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T> {
+fn opening<T: WireType>(node: &Arc<Node>, address: Address, prefix: &str) -> FeedState<T> {
     let prefix = prefix.to_owned();
     let (mut tell, opened) = oneshot::channel();
     let is_reached = Arc::new(AtomicBool::new(false));
@@ -230,7 +232,7 @@ fn opening<T: WireType>(node: &Arc<Node>, address: Address, prefix: &str) -> Sta
         // The receiver may have been dropped.
         let _ = tell.send(opened);
     });
-    State::Opening { opened, is_reached }
+    FeedState::Opening { opened, is_reached }
 }
 
 async fn open<T: WireType>(

@@ -17,12 +17,12 @@ use super::queue::{Queue, Sequenced};
 /// message: while it is full, callers wait.
 #[derive(Default)]
 pub(super) struct Mailbox {
-    state: Mutex<State>,
+    state: Mutex<MailboxState>,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct MailboxState {
     waiting: Queue<RawMessage>,
     closed: bool,
 }
@@ -117,7 +117,7 @@ impl Mailbox {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, MailboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use super::address::Address;
 use super::error::ZeroError;
 use super::global;
 use super::into_address::{IntoAddress, IntoAddresses};
-use super::listener::Listener;
+use super::listener::FilteredSubscription;
 use super::news_filter::NewsFilter;
 use super::thread_state;
 use super::wait::Wait;
@@ -107,7 +107,7 @@ pub fn wait_for_news_from<T: DeserializeOwned>(
     let deadline = wait.into().deadline();
     let mut listener = match thread_state::take_listener(&filter)? {
         Some(listener) => listener,
-        None => Listener::open(global::node()?, filter),
+        None => FilteredSubscription::open(global::node()?, filter),
     };
     let next = block_on(listener.next(deadline));
     // The next wait replaces one that has ended.

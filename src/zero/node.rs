@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use meshzero_actors::net::bind;
-use meshzero_actors::node::advertise::OfferError;
+use meshzero_actors::node::advertise::AdvertiseError;
 use meshzero_actors::runtime::events;
 use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::name::ServiceName;
@@ -20,7 +20,6 @@ use super::error::ZeroError;
 use super::remotes::Remotes;
 use super::reserved::ReservedAddresses;
 use crate::block_on::block_on;
-use crate::error::AdvertiseError;
 use crate::join::Join;
 use crate::mesh::Mesh;
 use crate::service_ref::ServiceRef;
@@ -102,20 +101,19 @@ impl Node {
         if let Some(endpoint) = at.and_then(|at| self.endpoint_there(at)) {
             return Ok(endpoint.address);
         }
-        let place =
-            at.map_or(Ok(Default::default()), str::parse::<bind::BindAddress>).map_err(OfferError::from);
-        let place = place.map_err(AdvertiseError::from)?;
+        let bind = at.map_or(Ok(Default::default()), str::parse::<bind::BindAddress>);
+        let bind = bind.map_err(AdvertiseError::from)?;
         let config = self.mesh.node.config();
         let (interfaces, ports) = (config.interfaces.clone(), config.ports.clone().unwrap_or(DYNAMIC_PORTS));
         let taken = lock(&self.named).addresses();
         let (tx, rx) = oneshot::channel();
         let naming = self.mesh.node.executor().spawn(move || async move {
             // The caller waits for it.
-            let _ = tx.send(place.name(&interfaces, &ports, |address| taken.contains(&address)).await);
+            let _ = tx.send(bind.name(&interfaces, &ports, |address| taken.contains(&address)).await);
         });
         naming.map_err(|_| ZeroError::Closed)?;
         let address = block_on(rx).map_err(|_| ZeroError::Closed)?;
-        let address = Address::from(address.map_err(OfferError::from).map_err(AdvertiseError::from)?);
+        let address = Address::from(address.map_err(AdvertiseError::from)?);
         let is_anywhere = at.is_none_or(|at| at.parse::<u16>().is_ok());
         let meant = if is_anywhere { address.port().to_string() } else { address.to_string() };
         lock(&self.named).insert(address, meant);
@@ -296,7 +294,7 @@ impl Node {
 fn exists(name: &str, address: Address) -> ZeroError {
     let exists = ServiceName::new(name)
         .map_err(AdvertiseError::Name)
-        .map(|name| AdvertiseError::Offer(OfferError::Exists { name, address: address.socket_addr() }));
+        .map(|name| AdvertiseError::Exists { name, address: address.socket_addr() });
     exists.unwrap_or_else(|error| error).into()
 }
 

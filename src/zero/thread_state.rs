@@ -13,7 +13,7 @@ use meshzero_proto::wire::refusal::Refusal;
 
 use super::address::Address;
 use super::error::ZeroError;
-use super::listener::Listener;
+use super::listener::FilteredSubscription;
 use super::mailbox;
 use super::news_filter::NewsFilter;
 use crate::value::Value;
@@ -25,7 +25,7 @@ const MAX_LISTENERS: usize = 64;
 struct ThreadState {
     unanswered: HashMap<Address, InboundMessage>,
     /// In the order of their last use.
-    listeners: Vec<Listener<Value>>,
+    listeners: Vec<FilteredSubscription<Value>>,
     /// Leaves the mesh, if the program ends with this thread.
     leave: Option<fn()>,
 }
@@ -87,7 +87,7 @@ pub(super) fn leave_unanswered(address: Address, inbound: InboundMessage) {
 }
 
 /// Takes out this thread's subscription to `filter`, if there is one. The caller puts it back.
-pub(super) fn take_listener(filter: &NewsFilter) -> Result<Option<Listener<Value>>, ZeroError> {
+pub(super) fn take_listener(filter: &NewsFilter) -> Result<Option<FilteredSubscription<Value>>, ZeroError> {
     with(|state| {
         let place = state.listeners.iter().position(|listener| listener.filter() == filter)?;
         Some(state.listeners.remove(place))
@@ -95,7 +95,7 @@ pub(super) fn take_listener(filter: &NewsFilter) -> Result<Option<Listener<Value
 }
 
 /// Stores a subscription for the next wait.
-pub(super) fn put_back(listener: Listener<Value>) -> Result<(), ZeroError> {
+pub(super) fn put_back(listener: FilteredSubscription<Value>) -> Result<(), ZeroError> {
     let oldest = with(|state| {
         state.listeners.push(listener);
         (state.listeners.len() > MAX_LISTENERS).then(|| state.listeners.remove(0))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use meshzero::trace::{self, TraceContext};
 use meshzero::zero::{self, FOREVER, ZeroError};
-use meshzero::{AdvertiseError, BindError, CallError, DiscoverError, OfferError, Refusal, Value, block_on};
+use meshzero::{AdvertiseError, BindError, CallError, DiscoverError, Refusal, Value, block_on};
 use serde::{Deserialize, Serialize};
 
 use super::{PATIENCE, done, in_background, join, joined, unique};
@@ -229,7 +229,7 @@ fn an_address_that_is_in_use_or_not_ours_is_an_error() {
     let taken = taken.local_addr().map(|address| (taken, address)).expect("it has an address");
     let error = zero::wait_for_message_from::<Value>(taken.1, 0).expect_err("it is in use");
     let place = |error| match error {
-        ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => place,
+        ZeroError::Advertise(AdvertiseError::Bind(place)) => place,
         other => panic!("{other}"),
     };
     assert!(matches!(place(error), BindError::InUse { .. }));

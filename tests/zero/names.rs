@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use meshzero::zero::{self, Advert, FOREVER, IfExists, ZeroError};
-use meshzero::{AdvertiseError, DiscoverError, Mesh, OfferError, Value};
+use meshzero::{AdvertiseError, DiscoverError, Mesh, Value};
 
 use super::{PATIENCE, done, in_background, joined, unique};
 
@@ -117,7 +117,7 @@ async fn a_name_that_must_be_new_is() {
     let only = Advert { if_exists: IfExists::Fail, ..Advert::default() };
     let first = zero::advertise_with(&name, only.clone()).expect("it is new");
     match zero::advertise_with(&name, only.clone()) {
-        Err(ZeroError::Advertise(AdvertiseError::Offer(OfferError::Exists { address, .. }))) => {
+        Err(ZeroError::Advertise(AdvertiseError::Exists { address, .. })) => {
             assert_eq!(address, first.socket_addr());
         }
         other => panic!("{other:?}"),

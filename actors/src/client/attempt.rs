@@ -70,18 +70,18 @@ pub(crate) async fn call<M: NetMessage>(
     before: Option<(InstanceId, CallErrorKind)>,
 ) -> Result<(M::Result, InstanceId), CallFailure> {
     let mut timer = caller.context.timers.sleep_until(order.deadline);
-    let mut tries = RetryState::new(caller, order.deadline, order.idempotency);
+    let mut retry = RetryState::new(caller, order.deadline, order.idempotency);
     let mut message = message;
     let turn = match before {
         Some((instance, fault)) => {
-            tries.next_attempt(instance, fault).await?;
+            retry.next_attempt(instance, fault).await?;
             None
         }
-        None => tries.turn(&mut timer).await?,
+        None => retry.turn(&mut timer).await?,
     };
     let mut pending = PendingCall { turn, set_out: &order.set_out };
     loop {
-        let Pick { member, probe } = tries.instance(&mut timer).await?;
+        let Pick { member, probe } = retry.instance(&mut timer).await?;
         let instance = member.instance().id;
         let tried = match member {
             Member::Local(service, _) => {
@@ -94,14 +94,14 @@ pub(crate) async fn call<M: NetMessage>(
         // The order no longer matters once the message is tried again.
         pending.turn = None;
         pending.set_out.clear();
-        tries.record_outcome(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
+        retry.record_outcome(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
         match tried {
             Ok(reply) => return Ok((reply, instance)),
             Err(AttemptError { fault, message: Some(again) }) => {
                 message = again;
-                tries.next_attempt(instance, fault).await?;
+                retry.next_attempt(instance, fault).await?;
             }
-            Err(AttemptError { fault, message: None }) => return Err(tries.give_up(fault)),
+            Err(AttemptError { fault, message: None }) => return Err(retry.give_up(fault)),
         }
     }
 }

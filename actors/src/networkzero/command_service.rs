@@ -14,7 +14,7 @@ use crate::net::bind::{BindAddress, BindError};
 use crate::net::interfaces::Interfaces;
 use crate::node::Node;
 use crate::node::advertise::{
-    ActorSource, AdvertisedService, OfferError, ServiceSpec, Uniqueness, advertise,
+    ActorSource, AdvertiseError, AdvertisedService, ServiceSpec, Uniqueness, advertise,
 };
 use crate::server::actor::handler::Registration;
 use crate::server::actor::restart::RestartPolicy;
@@ -41,10 +41,10 @@ pub(super) struct CommandService {
 /// Starts the command service, whose commands arrive at the receiver as long as the service lives.
 ///
 /// # Errors
-/// [`OfferError`], for instance that another program has the port.
+/// [`AdvertiseError`], for instance that another program has the port.
 pub(super) async fn start(
     node: &Arc<Node>,
-) -> Result<(AdvertisedService<CommandService>, mpsc::Receiver<PendingCommand>), OfferError> {
+) -> Result<(AdvertisedService<CommandService>, mpsc::Receiver<PendingCommand>), AdvertiseError> {
     let (orders, waiting) = mpsc::channel(MAX_COMMANDS);
     let interfaces = node.config().interfaces.clone();
     let make = move || CommandService { commands: orders.clone(), interfaces: interfaces.clone() };

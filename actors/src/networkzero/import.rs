@@ -11,7 +11,7 @@ use tokio::time;
 
 use crate::net::bind::BindAddress;
 use crate::node::Node;
-use crate::node::advertise::{ActorSource, OfferError, ServiceSpec, Uniqueness, advertise};
+use crate::node::advertise::{ActorSource, AdvertiseError, ServiceSpec, Uniqueness, advertise};
 use crate::runtime::backoff::Backoff;
 use crate::server::actor::restart::RestartPolicy;
 use crate::server::zmtp::{self, Forwarder, ProxyActor, ZmtpPeer};
@@ -63,7 +63,7 @@ async fn serve_proxy(
     name: &ServiceName,
     reached: ZmtpPeer,
     tell: &mpsc::Sender<ImportState>,
-) -> Result<(), OfferError> {
+) -> Result<(), AdvertiseError> {
     let Some(here) = node.upgrade() else { return Ok(()) };
     let limits = Arc::clone(here.limits());
     let (ProxyActor { factory, handlers }, questions) = ProxyActor::new(reached.role, &limits);

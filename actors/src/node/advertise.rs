@@ -1,5 +1,6 @@
 //! Offering a service: from an actor and its handlers to an endpoint that is announced.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use meshzero_proto::discovery::advert::Advert;
 use meshzero_proto::discovery::directory::{Filter, Instance};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::limits::Limits;
-use meshzero_proto::name::{ServiceName, Topic, TypeName};
+use meshzero_proto::name::{InvalidName, ServiceName, Topic, TypeName};
 use meshzero_proto::wire::catalogue::MAX_MESSAGES;
 use tokio::sync::oneshot;
 
@@ -93,25 +94,28 @@ pub enum Uniqueness {
     One,
 }
 
-/// The reason why a service was not advertised.
+/// The error of a service that was not advertised. Nothing is left behind.
 ///
 /// ```
-/// # use meshzero_actors::node::advertise::OfferError;
+/// # use meshzero_actors::node::advertise::AdvertiseError;
 /// # use meshzero_proto::name::ServiceName;
 /// # let name = ServiceName::new("referee").expect("a name");
-/// # let error = OfferError::Exists { name, address: "192.168.1.7:9000".parse().expect("an address") };
+/// # let error = AdvertiseError::Exists { name, address: "192.168.1.7:9000".parse().expect("an address") };
 /// match error {
-///     OfferError::Exists { name, address } => println!("{name} is there already, at {address}"),
-///     OfferError::Place(error) => println!("choose another address: {error}"),
+///     AdvertiseError::Exists { name, address } => println!("{name} is there already, at {address}"),
+///     AdvertiseError::Bind(error) => println!("choose another address: {error}"),
 ///     other => println!("{other}"),
 /// }
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
-pub enum OfferError {
+pub enum AdvertiseError {
+    /// The name of the service, of a topic or of a message type is not valid.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
     /// The address to listen on cannot be used.
     #[error(transparent)]
-    Place(#[from] BindError),
+    Bind(#[from] BindError),
     /// Another instance of the name exists.
     #[error("\"{name}\" is advertised already, at {}", ZonedAddress(*.address))]
     Exists {
@@ -153,6 +157,13 @@ pub enum OfferError {
     /// The node has left.
     #[error(transparent)]
     Gone(#[from] MeshClosed),
+}
+
+/// The sentence itself, because that is what Rust prints when `main` returns an error.
+impl fmt::Debug for AdvertiseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 fn too_many_services(most: usize) -> String {
@@ -215,14 +226,14 @@ impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
     /// Announces `name` for a service that was advertised without one.
     ///
     /// # Errors
-    /// [`OfferError`]: others could not find a service by this name, it must be unique and is not, or the node has
+    /// [`AdvertiseError`]: others could not find a service by this name, it must be unique and is not, or the node has
     /// left.
     pub async fn announce(
         &self,
         node: &Node,
         name: &ServiceName,
         only: Uniqueness,
-    ) -> Result<(), OfferError> {
+    ) -> Result<(), AdvertiseError> {
         check_name(name)?;
         if only == Uniqueness::One {
             ensure_unique(node, name).await?;
@@ -266,8 +277,11 @@ impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
 /// Advertises a service. Works on any executor.
 ///
 /// # Errors
-/// [`OfferError`]; nothing is left behind.
-pub async fn advertise<A>(node: &Arc<Node>, offer: ServiceSpec<A>) -> Result<AdvertisedService<A>, OfferError>
+/// [`AdvertiseError`]; nothing is left behind.
+pub async fn advertise<A>(
+    node: &Arc<Node>,
+    offer: ServiceSpec<A>,
+) -> Result<AdvertisedService<A>, AdvertiseError>
 where
     A: Actor<Context = Context<A>>,
 {
@@ -283,7 +297,7 @@ where
         Some(arbiter) => tokio::select! {
             biased;
             executor = Executor::on(arbiter.clone()) => executor?,
-            () = node.timers().sleep_until(Some(clock::now() + ARBITER)) => return Err(OfferError::IdleArbiter),
+            () = node.timers().sleep_until(Some(clock::now() + ARBITER)) => return Err(AdvertiseError::IdleArbiter),
         },
         None => node.executor().clone(),
     };
@@ -292,14 +306,14 @@ where
     node.executor().wait_for(offered).await??
 }
 
-fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError> {
+fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), AdvertiseError> {
     if handlers.len() > MAX_MESSAGES {
-        return Err(OfferError::TooManyMessages(handlers.len()));
+        return Err(AdvertiseError::TooManyMessages(handlers.len()));
     }
     let mut names: Vec<_> = handlers.iter().map(|handler| &handler.name).collect();
     names.sort();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(OfferError::SameName(pair[0].clone())),
+        Some(pair) => Err(AdvertiseError::SameName(pair[0].clone())),
         None => Ok(()),
     }
 }
@@ -307,20 +321,20 @@ fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError>
 /// Checks that a service of this name could be found.
 ///
 /// # Errors
-/// [`OfferError::AddressAsName`].
-pub fn check_name(name: &ServiceName) -> Result<(), OfferError> {
-    if naming::is_name(name) { Ok(()) } else { Err(OfferError::AddressAsName(name.clone())) }
+/// [`AdvertiseError::AddressAsName`].
+pub fn check_name(name: &ServiceName) -> Result<(), AdvertiseError> {
+    if naming::is_name(name) { Ok(()) } else { Err(AdvertiseError::AddressAsName(name.clone())) }
 }
 
 /// Checks that nobody offers `name`.
 ///
 /// # Errors
-/// [`OfferError::Exists`] with the address of the other instance.
-pub(crate) async fn ensure_unique(node: &Node, name: &ServiceName) -> Result<(), OfferError> {
+/// [`AdvertiseError::Exists`] with the address of the other instance.
+pub(crate) async fn ensure_unique(node: &Node, name: &ServiceName) -> Result<(), AdvertiseError> {
     let others = ListInstances { filter: Filter::Name(name.clone()), within: UNIQUENESS_TIMEOUT };
     let others = node.ask_discovery(others).await?;
     match others.first().and_then(Instance::address) {
-        Some(address) => Err(OfferError::Exists { name: name.clone(), address }),
+        Some(address) => Err(AdvertiseError::Exists { name: name.clone(), address }),
         None => Ok(()),
     }
 }
@@ -330,14 +344,14 @@ async fn advertise_here<A>(
     node: &Arc<Node>,
     executor: Executor,
     offer: ServiceSpec<A>,
-) -> Result<AdvertisedService<A>, OfferError>
+) -> Result<AdvertisedService<A>, AdvertiseError>
 where
     A: Actor<Context = Context<A>>,
 {
     let config = node.config();
     let most = node.limits().instances_per_node;
     if offer.name.is_some() && node.context().services.listed() >= most {
-        return Err(OfferError::TooManyServices(most));
+        return Err(AdvertiseError::TooManyServices(most));
     }
     if offer.name.is_some() && node.context().services.listed() == Limits::default().instances_per_node {
         tracing::warn!(
@@ -353,7 +367,7 @@ where
     let environment = Environment { executor, ..node.environment() };
     let publisher = environment.publisher();
     if offer.topics.len() > limits.topics {
-        return Err(OfferError::TooManyTopics(limits.topics));
+        return Err(AdvertiseError::TooManyTopics(limits.topics));
     }
     for DeclaredTopic { topic, item, retains } in offer.topics {
         publisher.declare(topic, item, retains);
@@ -375,7 +389,7 @@ where
                 offer.name.as_ref().map_or_else(|| ZonedAddress(address).to_string(), ServiceName::to_string);
             let (hosted, handle) =
                 ActorHandle::start(&environment, called, factory, &offer.handlers, offer.restart, withdraw)
-                    .map_err(|PanicMessage(panic)| OfferError::FactoryPanicked { panic })?;
+                    .map_err(|PanicMessage(panic)| AdvertiseError::FactoryPanicked { panic })?;
             (ServiceActor::Hosted(hosted), handle)
         }
         ActorSource::Addr(addr) => {
@@ -388,7 +402,7 @@ where
     let (close, closing) = oneshot::channel();
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
-    let closing_at_last = CloseOnEnd(Arc::clone(&service));
+    let closing_at_last = CloseServiceOnDrop(Arc::clone(&service));
     actix::spawn(async move {
         let _closing_at_last = closing_at_last;
         let abandoned = endpoint::run(listeners, served, peers, closing).await;
@@ -415,9 +429,9 @@ where
 }
 
 /// Closes a service when the task of its endpoint ends: also when that panics, or its thread ends.
-struct CloseOnEnd(Arc<Service>);
+struct CloseServiceOnDrop(Arc<Service>);
 
-impl Drop for CloseOnEnd {
+impl Drop for CloseServiceOnDrop {
     fn drop(&mut self) {
         self.0.close();
     }

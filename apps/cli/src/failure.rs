@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use meshzero::{
-    AdvertiseError, BindError, CallError, DiscoverError, InterfacesError, JoinError, OfferError,
-    PublishError, SubscribeError,
+    AdvertiseError, BindError, CallError, DiscoverError, InterfacesError, JoinError, PublishError,
+    SubscribeError,
 };
 
 use crate::not_found::NotFound;
@@ -146,10 +146,10 @@ impl From<AdvertiseError> for Failure {
     fn from(error: AdvertiseError) -> Self {
         match &error {
             AdvertiseError::Name(_)
-            | AdvertiseError::Offer(
-                OfferError::AddressAsName(_)
-                | OfferError::Place(BindError::Unreadable { .. } | BindError::Zone(_)),
-            ) => Self::Usage(error.to_string()),
+            | AdvertiseError::AddressAsName(_)
+            | AdvertiseError::Bind(BindError::Unreadable { .. } | BindError::Zone(_)) => {
+                Self::Usage(error.to_string())
+            }
             _ => Self::Local(error.to_string()),
         }
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use meshzero::naming::{self, InvalidAddress, NameOrAddress};
-use meshzero::{InvalidName, Mesh, OfferError, ServiceName, ServiceRef, check_name};
+use meshzero::{AdvertiseError, InvalidName, Mesh, ServiceName, ServiceRef, check_name};
 use tokio::time::{Instant, sleep_until};
 
 use self::host::{Host, HostError};
@@ -39,7 +39,7 @@ pub(crate) enum InvalidTarget {
     #[error("{text:?} is a URL; write host:port alone, such as {example}, or the name of a service")]
     Url { text: String, example: String },
     #[error(transparent)]
-    Offer(#[from] OfferError),
+    AddressAsName(#[from] AdvertiseError),
 }
 
 impl FromStr for Target {

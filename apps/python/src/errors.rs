@@ -2,8 +2,8 @@
 
 use meshzero::zero::ZeroError;
 use meshzero::{
-    AdvertiseError, BindError, CallError, DiscoverError, JoinError, NewsError, OfferError, PublishError,
-    Refusal, SubscribeError, UnknownReason,
+    AdvertiseError, BindError, CallError, DiscoverError, JoinError, NewsError, PublishError, Refusal,
+    SubscribeError, UnknownReason,
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -71,14 +71,12 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
         ZeroError::Address { text: address, problem } => {
             made(py, ExceptionKind::InvalidAddress, (address, None::<i32>, problem))
         }
-        ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => of_place(py, place),
+        ZeroError::Advertise(AdvertiseError::Bind(place)) => of_place(py, place),
         ZeroError::NoReply { waited, .. } => made(py, ExceptionKind::TimedOut, (waited.as_secs_f64(), text)),
         ZeroError::Discover(DiscoverError::Address(invalid)) => {
             made(py, ExceptionKind::InvalidAddress, (invalid.text(), None::<i32>, text))
         }
-        ZeroError::Advertise(
-            AdvertiseError::Name(_) | AdvertiseError::Offer(OfferError::AddressAsName(_)),
-        )
+        ZeroError::Advertise(AdvertiseError::Name(_) | AdvertiseError::AddressAsName(_))
         | ZeroError::Discover(DiscoverError::Name(_))
         | ZeroError::Join(JoinError::Name(_))
         | ZeroError::Subscribe(SubscribeError::Name(_))

@@ -43,9 +43,8 @@ pub(crate) fn join(
 /// Raises InvalidName for a name by which others could not find a service.
 #[pyfunction]
 pub(crate) fn check_name(py: Python<'_>, name: &str) -> PyResult<()> {
-    let checked = ServiceName::new(name)
-        .map_err(AdvertiseError::from)
-        .and_then(|name| meshzero::check_name(&name).map_err(AdvertiseError::from));
+    let checked =
+        ServiceName::new(name).map_err(AdvertiseError::from).and_then(|name| meshzero::check_name(&name));
     checked.map_err(|error| errors::of(py, error.into()))
 }
 

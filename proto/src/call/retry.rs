@@ -99,16 +99,16 @@ pub const HANDOVER_WAIT: Duration = Duration::from_secs(1);
 /// panic.
 const MAX_UNKNOWN_ATTEMPTS: u32 = 3;
 
-/// Returns the decision after attempt number `tries` of a call ended in `tried`. `jitter`, from 0 to 1, shortens the pause by
+/// Returns the decision after attempt number `attempts` of a call ended in `tried`. `jitter`, from 0 to 1, shortens the pause by
 /// half at most.
 pub fn next(
     tried: FailureClass,
     repeats: Idempotency,
-    tries: u32,
+    attempts: u32,
     others: Alternatives,
     jitter: f64,
 ) -> NextAttempt {
-    let doubled = 1u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX);
+    let doubled = 1u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
     let pause = match others {
         Alternatives::Untried => Duration::ZERO,
         Alternatives::Tried => {
@@ -124,7 +124,7 @@ pub fn next(
         (FailureClass::Late, Idempotency::Idempotent, Alternatives::Untried) => {
             NextAttempt::Again { pause, cost: AttemptCost::One }
         }
-        (FailureClass::Unknown, Idempotency::Idempotent, _) if tries < MAX_UNKNOWN_ATTEMPTS => {
+        (FailureClass::Unknown, Idempotency::Idempotent, _) if attempts < MAX_UNKNOWN_ATTEMPTS => {
             NextAttempt::Again { pause, cost: AttemptCost::One }
         }
         (FailureClass::Late | FailureClass::Unknown | FailureClass::Final, ..) => NextAttempt::Stop,
@@ -214,10 +214,10 @@ mod tests {
 
     #[test]
     fn another_instance_is_tried_at_once_and_the_same_after_a_growing_pause() {
-        let pause = |tries, others, jitter| match next(
+        let pause = |attempts, others, jitter| match next(
             FailureClass::Refused,
             Idempotency::Unhandled,
-            tries,
+            attempts,
             others,
             jitter,
         ) {
@@ -225,10 +225,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(
-            [1, 2, 3, 4, 5, 6, 99].map(|tries| pause(tries, Alternatives::Tried, 0.0)),
+            [1, 2, 3, 4, 5, 6, 99].map(|attempts| pause(attempts, Alternatives::Tried, 0.0)),
             [50, 100, 200, 400, 800, 1_000, 1_000]
         );
-        assert_eq!([1, 2, 9].map(|tries| pause(tries, Alternatives::Tried, 1.0)), [25, 50, 500]);
+        assert_eq!([1, 2, 9].map(|attempts| pause(attempts, Alternatives::Tried, 1.0)), [25, 50, 500]);
         assert_eq!(pause(7, Alternatives::Untried, 0.0), 0);
     }
 

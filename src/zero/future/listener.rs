@@ -26,15 +26,15 @@ pub struct Listener {
 }
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<ListenerState>,
     /// Wakes all waiters, because the subscription has one waker only.
     waker: Waker,
     waiting: Arc<Waiters>,
 }
 
-struct State {
+struct ListenerState {
     /// `None` once it is closed.
-    listener: Option<listener::Listener<Packed>>,
+    listener: Option<listener::FilteredSubscription<Packed>>,
     /// The items that were handed out and given back.
     returned: Queue<Next>,
 }
@@ -49,8 +49,8 @@ impl Listener {
     /// [`ZeroError::Nothing`] if there is no address or no prefix, [`ZeroError::Join`].
     pub fn new(addresses: Vec<Address>, prefixes: Vec<String>) -> Result<Self, ZeroError> {
         let filter = NewsFilter::new(addresses, prefixes)?;
-        let listener = listener::Listener::open(global::node()?, filter);
-        let state = State { listener: Some(listener), returned: Queue::default() };
+        let listener = listener::FilteredSubscription::open(global::node()?, filter);
+        let state = ListenerState { listener: Some(listener), returned: Queue::default() };
         let waiting = Arc::<Waiters>::default();
         let waker = Waker::from(Arc::clone(&waiting));
         Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), waker, waiting }) })
@@ -66,7 +66,7 @@ impl Listener {
     /// This method is cancel safe.
     pub fn confirmed(&self) -> impl Future<Output = Result<(), ZeroError>> + Send + 'static {
         let shared = Arc::clone(&self.shared);
-        let mut timeouts = shared.lock().listener.as_mut().map(listener::Listener::timeouts);
+        let mut timeouts = shared.lock().listener.as_mut().map(listener::FilteredSubscription::timeouts);
         async move {
             shared
                 .wait(|state, _, all| {
@@ -123,7 +123,7 @@ impl Listener {
     /// Returns the next item, if it is there already.
     ///
     /// # Errors
-    /// Those of [`Listener::next`] and [`Item::take`].
+    /// Those of [`FilteredSubscription::next`] and [`Item::take`].
     pub fn next_now(&self) -> Result<Option<News<Packed>>, ZeroError> {
         let _held = self.shared.waiting.hold();
         let mut state = self.shared.lock();
@@ -155,14 +155,14 @@ impl Drop for Listener {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ListenerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `poll` is ready, which is polled with the state, with the waker of this wait, and with that of all waiters.
     async fn wait<T>(
         &self,
-        mut poll: impl FnMut(&mut State, &mut Context<'_>, &mut Context<'_>) -> Poll<T>,
+        mut poll: impl FnMut(&mut ListenerState, &mut Context<'_>, &mut Context<'_>) -> Poll<T>,
     ) -> T {
         let mut place = self.waiting.place();
         poll_fn(|task| {

@@ -67,7 +67,8 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
         let addr = Arc::new(Mutex::new(addr));
         // Weak, because an actor lives as long as its address is held.
         let shared = Arc::downgrade(&addr);
-        let ending = CloseOnEnd { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, ended: Some(ended) };
+        let ending =
+            CloseInboxOnDrop { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, ended: Some(ended) };
         actix::spawn(async move {
             let mut ending = ending;
             ending.end = host.run(first, &shared).await;
@@ -112,13 +113,13 @@ impl<A: Actor> ActorEntry for SupervisedActor<A> {
 }
 
 /// Turns away waiting messages and reports the end, when the actor's task ends: also when its thread ends.
-struct CloseOnEnd<A: Actor, F: FnOnce(ServiceEnd)> {
+struct CloseInboxOnDrop<A: Actor, F: FnOnce(ServiceEnd)> {
     inbox: Arc<Inbox<A>>,
     end: ServiceEnd,
     ended: Option<F>,
 }
 
-impl<A: Actor, F: FnOnce(ServiceEnd)> Drop for CloseOnEnd<A, F> {
+impl<A: Actor, F: FnOnce(ServiceEnd)> Drop for CloseInboxOnDrop<A, F> {
     fn drop(&mut self) {
         self.inbox.abandon();
         if let Some(ended) = self.ended.take() {

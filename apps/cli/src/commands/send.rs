@@ -205,9 +205,9 @@ impl CallSettings<'_> {
         match (&mut request).await {
             Ok(reply) => Ok((reply, request.replied_by())),
             // The requested time, not the rest of it.
-            Err(CallError::Unknown { service, reason: UnknownReason::TimedOut { .. }, tries }) => {
+            Err(CallError::Unknown { service, reason: UnknownReason::TimedOut { .. }, attempts }) => {
                 let reason = UnknownReason::TimedOut { after: self.wait };
-                Err(CallError::Unknown { service, reason, tries })
+                Err(CallError::Unknown { service, reason, attempts })
             }
             Err(error) => Err(error),
         }

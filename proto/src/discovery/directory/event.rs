@@ -50,11 +50,11 @@ impl Instance {
 /// # let service = ServiceName::new("robot/arm").expect("a name");
 /// # let (id, node) = (InstanceId::from_random([1; 16]), NodeId::from_random([2; 16]));
 /// # let instance = Instance { id, node, service, addresses: Vec::new(), local: false };
-/// # let event = WatchEvent::Down { instance, why: DownReason::NodeDied };
+/// # let event = WatchEvent::Down { instance, reason: DownReason::NodeDied };
 /// match &event {
 ///     WatchEvent::Up(instance) => println!("{} is there", instance.service),
 ///     WatchEvent::Moved(instance) => println!("{} is now at {:?}", instance.service, instance.address()),
-///     WatchEvent::Down { instance, why } => println!("{} is gone: {why}", instance.service),
+///     WatchEvent::Down { instance, reason } => println!("{} is gone: {reason}", instance.service),
 /// }
 /// assert_eq!(event.instance().service.as_str(), "robot/arm");
 /// ```

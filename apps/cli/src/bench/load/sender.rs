@@ -215,7 +215,7 @@ fn is_overload(error: &CallError) -> bool {
         error,
         CallError::Refused { reason: Refusal::Busy, .. }
             // Its deadline passed while it waited.
-            | CallError::NotSent { tries: 1.., .. }
+            | CallError::NotSent { attempts: 1.., .. }
             | CallError::Unknown { reason: UnknownReason::TimedOut { .. }, .. }
     )
 }
