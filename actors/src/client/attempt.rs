@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::client::caller::{Caller, conclude, decode};
 use crate::client::error::{CallErrorKind, CallFailure};
-use crate::client::line::{self, QueueTurn};
+use crate::client::fair_queue::{self, QueueTurn};
 use crate::client::link::outgoing::{Deadline, OutgoingMessage};
 use crate::client::link::{CallEnd, Link, ReplyFuture, SendError};
 use crate::client::offload::SentFlag;
@@ -136,7 +136,7 @@ async fn call_remote<M: NetMessage>(
     if matches!(set_out, Err(SendError::Full)) {
         let room = tokio::select! {
             biased;
-            room = line::until_room(&mut pending.turn, link.room()) => room,
+            room = fair_queue::until_room(&mut pending.turn, link.room()) => room,
             () = blocking::detect_blocking(&context.executor) => None,
             () = timer => return Err(CallErrorKind::NotSent("the connection had no room in time".into()).into()),
         };
@@ -205,7 +205,7 @@ async fn call_local<M: NetMessage>(
         Some(permit) => Some(permit.into()),
         None => tokio::select! {
             biased;
-            turn = line::until_room(&mut pending.turn, service.acquire_in_turn()) => turn,
+            turn = fair_queue::until_room(&mut pending.turn, service.acquire_in_turn()) => turn,
             () = blocking::detect_blocking(&service.executor) => None,
             () = &mut *timer => return Err(CallErrorKind::NotSent("the service was busy until the deadline".into()).into()),
         },

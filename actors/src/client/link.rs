@@ -19,7 +19,7 @@ use self::in_flight::InFlightCall;
 pub(crate) use self::in_flight::{CallEnd, ReplyFuture};
 pub(crate) use self::send::{Query, SendError};
 use self::task::LinkTask;
-use self::unread::UnreadResults;
+use self::unread_replies::UnreadResults;
 use crate::client::link::negotiated::NegotiatedTypes;
 use crate::client::link::watchdog::Watchdog;
 use crate::link::config::LinkConfig;
@@ -37,7 +37,7 @@ use crate::telemetry::stats::{LinkPurpose, LinkStats};
 mod in_flight;
 mod send;
 mod task;
-mod unread;
+mod unread_replies;
 
 /// The client's side of a link for requests. Shared by all handles of this process.
 pub struct Link {

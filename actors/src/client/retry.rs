@@ -9,7 +9,7 @@ use meshzero_proto::wire::refusal::Refusal;
 
 use crate::client::caller::Caller;
 use crate::client::error::{CallErrorKind, CallFailure};
-use crate::client::line::QueueTurn;
+use crate::client::fair_queue::QueueTurn;
 use crate::client::route::balancer::{Pick, Probe};
 use crate::runtime::blocking;
 use crate::runtime::clock;

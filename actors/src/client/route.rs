@@ -15,14 +15,14 @@ use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::id::InstanceId;
 use tokio::sync::Notify;
 
-use crate::client::line::{FairQueue, QueueTurn};
+use crate::client::fair_queue::{FairQueue, QueueTurn};
 use crate::client::link::Link;
 use crate::client::route::health::Health;
 use crate::client::route::target::Target;
 use crate::context::NodeContext;
 use crate::diagnosis::diagnose;
 use crate::diagnosis::result::Diagnosis;
-use crate::link::trail::{AttemptRecord, AttemptRecords};
+use crate::link::attempt_record::{AttemptRecord, AttemptRecords};
 use crate::server::service::Service;
 use crate::telemetry::stats::{self, RouteStats};
 

@@ -11,7 +11,7 @@ use meshzero_proto::trace::TraceContext;
 use crate::client::attempt;
 use crate::client::caller::{Caller, deadline_in};
 use crate::client::error::CallErrorKind;
-use crate::client::line;
+use crate::client::fair_queue;
 use crate::client::link::SendError;
 use crate::client::link::outgoing::OutgoingMessage;
 use crate::client::offload::{Offload, SentFlag};
@@ -197,7 +197,7 @@ async fn tell<M: NetMessage>(
             Member::Remote(link, _) => {
                 let room = tokio::select! {
                     biased;
-                    room = line::until_room(&mut turn, link.room_to_tell()) => room,
+                    room = fair_queue::until_room(&mut turn, link.room_to_tell()) => room,
                     () = blocking::detect_blocking(&caller.context.executor) => None,
                     () = &mut timer => return Err(CallErrorKind::NotSent("the connection had no room in time".to_owned())),
                 };
@@ -213,7 +213,7 @@ async fn tell<M: NetMessage>(
             Member::Local(service, _) => {
                 let room = tokio::select! {
                     biased;
-                    room = line::until_room(&mut turn, service.acquire_in_turn()) => room,
+                    room = fair_queue::until_room(&mut turn, service.acquire_in_turn()) => room,
                     () = blocking::detect_blocking(&service.executor) => None,
                     () = &mut timer => {
                         return Err(CallErrorKind::NotSent("the service was busy until the deadline".to_owned()));

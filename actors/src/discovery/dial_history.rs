@@ -10,7 +10,7 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::watch;
 
 use crate::discovery::probe::ProbeTarget;
-use crate::link::trail::{AttemptRecord, AttemptRecords};
+use crate::link::attempt_record::{AttemptRecord, AttemptRecords};
 
 /// The number of goodbyes that are remembered.
 const MAX_LEFT: usize = 64;

@@ -47,7 +47,7 @@ use crate::net::host::changes::HostChanges;
 use crate::runtime::control_actor;
 pub use announce::interfaces::FollowAddresses;
 pub use announce::services::{Announce, EndpointMoved, Leave, Withdraw};
-pub use liveness::listed::{VerifyInstances, VerifyProgress};
+pub use liveness::listed_services::{VerifyInstances, VerifyProgress};
 pub use liveness::verification::{InstanceUnreachable, InstanceVerified};
 pub use peers::table::PeerConnection;
 pub use probe::Verdict;

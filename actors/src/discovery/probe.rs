@@ -12,8 +12,8 @@ use meshzero_proto::wire::hello::{Hello, Rejection, Welcome};
 use tokio::sync::Semaphore;
 use tokio::time;
 
+use crate::link::attempt_record::AttemptRecord;
 use crate::link::dial::{DialError, Handshaken, InstanceUpdates, dial_listed};
-use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 
 /// The number of connections that may begin at once, and the time for which one may delay others.

@@ -16,7 +16,7 @@ use tokio::time::{self, Instant};
 pub(crate) use self::error::DialError;
 pub(crate) use self::handshake::Handshaken;
 pub(crate) use self::handshake::{HandshakeReadError, handshake_as_client, read_handshake};
-use crate::link::trail::{AttemptRecord, DialTrail};
+use crate::link::attempt_record::{AttemptRecord, DialTrail};
 use crate::net::network::Network;
 use crate::runtime::clock;
 

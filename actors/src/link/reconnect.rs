@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
 pub(crate) use self::liveness_probe::LivenessProbe;
+use crate::link::attempt_record::AttemptRecord;
 use crate::link::config::LinkConfig;
 use crate::link::dial::{self, DialError, Handshaken};
-use crate::link::race::{DialRacer, StandbyDials};
 use crate::link::run::{ConnectionSource, NextConnection};
-use crate::link::trail::AttemptRecord;
+use crate::link::standby::{DialRacer, StandbyDials};
 use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use meshzero_proto::few::few;
+use meshzero_proto::shortened::few;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use self::wanted::WantedAddresses;
+use self::chosen_addresses::WantedAddresses;
 use crate::net::bound_addresses::BoundAddresses;
 use crate::net::connection::Connection;
 use crate::net::ingress::Ingress;
@@ -22,7 +22,7 @@ use crate::net::socket::{self, ReservedPort};
 use crate::net::zone::ZonedAddress;
 use crate::runtime::clock;
 
-mod wanted;
+mod chosen_addresses;
 
 /// The most attempts to find a port that is free at all addresses.
 const MAX_ATTEMPTS: usize = 16;
@@ -246,7 +246,7 @@ impl ChosenListeners {
             if self.sockets.iter().any(|socket| socket.address == *address) {
                 continue;
             }
-            if self.sockets.len() >= addresses.len().max(wanted::MOST) {
+            if self.sockets.len() >= addresses.len().max(chosen_addresses::MOST) {
                 // All wanted ones have a socket, so some of these have gone.
                 self.sockets.retain(|socket| socket.gone.is_none());
             }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::budget::DecodeLimits;
 use super::error::{DecodeError, EncodeError};
 use super::wire::WireType;
-use super::{bincode, blob, msgpack, packed, wide};
+use super::{bincode, blob, converted_values, msgpack, packed};
 use crate::buffer::WriteBuffer;
 
 /// The encoding of a message. Every frame declares its own.
@@ -67,7 +67,7 @@ pub fn encode_preferring<T: WireType>(
 fn encode_readable<T: WireType>(value: &T, max: usize, out: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
     let start = out.len();
     msgpack::encode(value, max, out)?;
-    match wide::check(value, &out[start..], max) {
+    match converted_values::check(value, &out[start..], max) {
         Ok(()) => Ok(Encoding::MessagePack),
         Err(refused) => {
             out.truncate(start);

@@ -10,6 +10,7 @@ mod blob;
 mod bounded;
 mod budget;
 pub(crate) mod control;
+mod converted_values;
 mod encoding;
 mod error;
 mod fingerprint;
@@ -27,7 +28,6 @@ mod strict;
 mod transcode;
 mod type_info;
 mod well_formed;
-mod wide;
 mod wire;
 
 pub(crate) use blob::detached_len;

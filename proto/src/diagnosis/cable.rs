@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, FindingCode};
 use super::observations::{InterfaceKind, Observations};
-use super::words::not_receivable;
+use super::text::not_receivable;
 
 /// Returns the finding that the interface `name` is switched off, or has no cable or access point.
 pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {

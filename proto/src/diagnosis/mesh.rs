@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::finding::{Finding, FindingCode};
 use super::observations::{InterfaceKind, InterfaceSeen, Observations, Sought};
-use super::there;
-use super::words::{not_found, not_found_here, not_receivable, quoted, shortened, used_interfaces};
-use crate::few::few;
+use super::remote_host;
+use super::text::{not_found, not_found_here, not_receivable, quoted, shortened, used_interfaces};
+use crate::shortened::few;
 
 /// Checks for other meshes.
 pub(super) fn other(seen: &Observations) -> Option<Finding> {
@@ -136,7 +136,7 @@ pub(super) fn isolated(seen: &Observations) -> Option<Finding> {
     let is_isolated = seen.has_multicast
         && seen.multicast.received_by_multicast == 0
         && seen.connected.iter().all(|ip| seen.is_own(*ip) == Some(true))
-        && there::only_router_answers(seen, if is_wireless { 1 } else { 2 });
+        && remote_host::only_router_answers(seen, if is_wireless { 1 } else { 2 });
     is_isolated.then(|| Finding {
         code: FindingCode::ClientsIsolated,
         sentence: format!(
@@ -144,6 +144,6 @@ pub(super) fn isolated(seen: &Observations) -> Option<Finding> {
              or they are off",
             not_receivable(seen)
         ),
-        remedy: there::ISOLATION_REMEDY.to_owned(),
+        remedy: remote_host::ISOLATION_REMEDY.to_owned(),
     })
 }

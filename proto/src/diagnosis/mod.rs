@@ -7,12 +7,12 @@ pub mod absence;
 mod attempt;
 mod cable;
 mod finding;
-mod here;
+mod local_host;
 mod mesh;
 mod observations;
+mod remote_host;
 pub mod spelling;
-mod there;
-mod words;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -24,25 +24,25 @@ pub use observations::{
     HostFirewall, InterfaceKind, InterfaceSeen, MulticastObservations, Neighbour, Observations, SendError,
     SilentEndpoint, Sought, StaticPeer, Surroundings, TriedAddress,
 };
-pub use words::{evidence_of, paragraph, received_instead};
+pub use text::{evidence_of, paragraph, received_instead};
 
 /// Returns the likeliest cause for the silence of one endpoint; `None` if none of its addresses was tried.
 pub fn diagnose_endpoint(seen: &Observations, endpoint: &SilentEndpoint) -> Option<Finding> {
-    there::of_endpoint(seen, endpoint).map(|(_, finding)| finding)
+    remote_host::of_endpoint(seen, endpoint).map(|(_, finding)| finding)
 }
 
 /// Returns the causes that fit the observations, the likeliest first; at least one.
 pub fn diagnose(seen: &Observations) -> Vec<Finding> {
-    let mut findings = there::judge(seen);
+    let mut findings = remote_host::judge(seen);
     if findings.is_empty() {
         findings = match seen.target {
-            Sought::Address(address) => vec![there::nothing(seen, address)],
-            _ => here::judge(seen),
+            Sought::Address(address) => vec![remote_host::nothing(seen, address)],
+            _ => local_host::judge(seen),
         };
         if let (Sought::Name(name), Some(likeliest)) = (&seen.target, findings.first_mut())
             && let Some(meant) = spelling::nearest(name, &seen.received)
         {
-            likeliest.remedy = format!("Did you mean {}? {}", words::quoted(meant), likeliest.remedy);
+            likeliest.remedy = format!("Did you mean {}? {}", text::quoted(meant), likeliest.remedy);
         }
     }
     // One cause may appear at several endpoints.

@@ -12,10 +12,10 @@ use tokio::{task, time};
 use crate::link::config::LinkConfig;
 use crate::link::dial::{DialError, Handshaken};
 use crate::link::progress::ReceiveCounters;
-use crate::link::race::StandbyDials;
 use crate::link::reconnect::{LivenessProbe, Reconnector};
 use crate::link::run::ConnectionSource;
 use crate::link::send_queue::SendQueue;
+use crate::link::standby::StandbyDials;
 use crate::runtime::clock;
 
 /// The number of silent periods in which the other host is found to be alive before the endpoint is probed.

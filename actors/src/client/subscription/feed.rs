@@ -21,6 +21,7 @@ use tokio::time;
 use crate::client::link::watchdog::{Watchdog, WatchedLink};
 use crate::client::subscription::queue::EventSink;
 use crate::client::subscription::stats::{FeedLink, SubscriptionCounters};
+use crate::link::attempt_record::AttemptRecord;
 use crate::link::config::LinkConfig;
 use crate::link::dial;
 use crate::link::progress::ReceiveCounters;
@@ -31,7 +32,6 @@ use crate::link::run::{
     run_link,
 };
 use crate::link::send_queue::{Flush, SendQueue, SpaceNeeded};
-use crate::link::trail::AttemptRecord;
 use crate::net::connection::Connection;
 use crate::runtime::clock;
 use crate::server::publisher;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use meshzero_proto::diagnosis::{InterfaceSeen, Surroundings};
 
-use super::{network, surroundings};
+use super::{host_environment, network};
 use crate::context::NodeContext;
 use crate::net::host::interfaces::{self, local_address};
 use crate::net::host::neighbours::{self, NeighbourEntry};
@@ -61,6 +61,6 @@ fn examine(choice: &Interfaces, addresses: &[SocketAddr]) -> HostState {
         neighbours: neighbours::table(),
         gateways: routers::all(),
         routes,
-        surroundings: surroundings::read(),
+        surroundings: host_environment::read(),
     }
 }

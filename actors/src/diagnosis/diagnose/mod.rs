@@ -1,9 +1,9 @@
 //! Diagnoses, made together with an error: asks discovery and this host why something was not found or not reached.
 
-mod again;
 mod host;
+mod host_environment;
+mod last_query;
 mod network;
-mod surroundings;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -119,7 +119,7 @@ pub(crate) async fn of(
     let asked = async {
         let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
         let Ok(report) = context.ask_discovery(GetReport).await else { return Diagnosis::default() };
-        let report = again::with_replies(context, &target, report).await;
+        let report = last_query::with_replies(context, &target, report).await;
         let replied = context.ask_discovery(GetReplyAges(about)).await.unwrap_or_default();
         let endpoints = endpoints(&target, &tried, &replied, &report);
         let addresses = addresses(&endpoints, &report);

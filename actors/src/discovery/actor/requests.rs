@@ -9,7 +9,7 @@ use crate::discovery::Discovery;
 use crate::discovery::announce::interfaces::FollowAddresses;
 use crate::discovery::announce::services::{Announce, EndpointMoved, Host, Leave, Withdraw};
 use crate::discovery::effect::Effect;
-use crate::discovery::liveness::listed::{VerifyInstances, VerifyProgress};
+use crate::discovery::liveness::listed_services::{VerifyInstances, VerifyProgress};
 use crate::discovery::liveness::verification::{InstanceUnreachable, InstanceVerified};
 use crate::discovery::report::{DiscoveryReport, UnansweredInstance};
 use crate::discovery::search::lists::{DeferredList, ListInstances};

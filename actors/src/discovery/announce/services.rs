@@ -13,8 +13,8 @@ use crate::discovery::effect::Effect;
 use crate::discovery::mdns::Mdns;
 use crate::discovery::mdns::interface_table::InterfaceTable;
 use crate::net::bound_addresses::BoundAddresses;
+use crate::net::host::announced_addresses::serving;
 use crate::net::host::kind;
-use crate::net::host::serving::serving;
 use crate::net::interfaces::Interface;
 
 /// The services of this node, and their announcer.

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::discovery::effect::{Effect, Timer};
 use crate::discovery::probe::{ProbeTarget, Verdict, probe, with_slot};
-use crate::link::trail::AttemptRecord;
+use crate::link::attempt_record::AttemptRecord;
 use crate::net::network::Network;
 
 /// The time for which a goodbye is ignored while its node is connected: an update over the link may come first.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::net::host::announced_addresses::{NetworkPrefix, serving};
 use crate::net::host::kind;
-use crate::net::host::serving::{NetworkPrefix, serving};
 use crate::net::host::sysfs;
 use crate::net::interfaces::{Interface, default_route_address};
 use crate::net::socket::MulticastFamily;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use actix::prelude::*;
 use meshzero_proto::discovery::query::{Families, InterfaceFamily};
-use meshzero_proto::few::few;
+use meshzero_proto::shortened::few;
 use tokio::task::JoinHandle;
 
 use super::MulticastState;

@@ -13,8 +13,8 @@ use tokio::time;
 use crate::discovery::Discovery;
 use crate::discovery::peers::link::{PeerConnected, PeerLinkOrigin, ends, run_peer_link};
 use crate::discovery::probe::{ProbeTarget, Verdict, probe, with_slot};
+use crate::link::attempt_record::AttemptRecord;
 use crate::link::dial::Handshaken;
-use crate::link::trail::AttemptRecord;
 use crate::net::network::Network;
 
 /// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The

@@ -1,6 +1,6 @@
 //! The errors of choosing interfaces, with the interfaces that this host has instead.
 
-use meshzero_proto::few::at_most;
+use meshzero_proto::shortened::at_most;
 
 use crate::net::interfaces::pending::NAMED;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use meshzero_proto::few::at_most;
+use meshzero_proto::shortened::at_most;
 
 /// The number of this host's interfaces that an error message names.
 pub(crate) const NAMED: usize = 16;

@@ -45,10 +45,10 @@ async fn a_port_is_kept_where_there_is_no_address_yet() {
 #[cfg(any(target_os = "linux", windows))]
 #[tokio::test]
 async fn the_number_of_sockets_is_bounded() {
-    let many: Vec<String> = (1..=wanted::MOST + 6).map(|host| format!("127.0.1.{host}")).collect();
+    let many: Vec<String> = (1..=chosen_addresses::MOST + 6).map(|host| format!("127.0.1.{host}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let chosen = ChosenListeners::listen(&chosen(&many), 0).expect("a free port");
-    assert_eq!(chosen.sockets.len(), wanted::MOST);
+    assert_eq!(chosen.sockets.len(), chosen_addresses::MOST);
     assert!(chosen.is_cut && chosen.refused.is_empty());
 }
 

@@ -27,10 +27,10 @@ const MAX_LISTED: usize = 20;
 ///
 /// let mut promises = Promises::new(Duration::from_secs(1));
 /// let allowed = Duration::from_secs(5);
-/// promises.note(Record::Begun { sender: 1, number: 0, kind: Kind::Call, allowed });
-/// promises.note(Record::Executed { by: 7, sender: 1, number: 0 });
-/// promises.note(Record::Executed { by: 7, sender: 1, number: 0 });
-/// promises.note(Record::Ended { sender: 1, number: 0, outcome: Outcome::Reply, took: Duration::ZERO });
+/// promises.record(Record::Started { sender: 1, number: 0, kind: Kind::Call, allowed });
+/// promises.record(Record::Executed { by: 7, sender: 1, number: 0 });
+/// promises.record(Record::Executed { by: 7, sender: 1, number: 0 });
+/// promises.record(Record::Ended { sender: 1, number: 0, outcome: Outcome::Reply, took: Duration::ZERO });
 /// let broken = promises.verdict(Links::Lasted).expect_err("it was executed twice");
 /// assert!(broken.to_string().contains("twice"), "{broken}");
 /// ```

@@ -47,11 +47,11 @@ pub enum Direction {
 /// ```
 /// # use std::io::{Read, Write};
 /// # use std::net::{TcpListener, TcpStream};
-/// use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Then};
+/// use meshzero_testing::{Cut, Event, Fault, FaultProxy, Faults};
 ///
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
-/// let proxy = FaultProxy::before(listener.local_addr()?);
-/// proxy.next(Faults { up: Fault::after(5, Then::Cut(Cut::Close)), ..Faults::default() });
+/// let proxy = FaultProxy::in_front_of(listener.local_addr()?);
+/// proxy.next(Faults { up: Fault::after(5, Event::Cut(Cut::Close)), ..Faults::default() });
 /// TcpStream::connect(proxy.address())?.write_all(b"hello, world")?;
 /// let mut arrived = String::new();
 /// listener.accept()?.0.read_to_string(&mut arrived)?;

@@ -8,7 +8,7 @@ use super::attempt::{AttemptOutcome, seconds};
 use super::cable::no_carrier;
 use super::finding::{Finding, FindingCode};
 use super::observations::{InterfaceKind, Neighbour, Observations, SilentEndpoint, Sought, TriedAddress};
-use super::words::{asked_by, networks, quoted};
+use super::text::{asked_by, networks, quoted};
 
 /// The time within which an error is an answer of a host or router: a system that asks for a hardware address in vain gives up
 /// after three seconds.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::net::host::announced_addresses::serving;
 use crate::net::host::interfaces::Interface;
-use crate::net::host::serving::serving;
 
 /// The most addresses of one endpoint, unless more are announced.
 pub(super) const MOST: usize = 64;

@@ -7,9 +7,9 @@ use super::cable::no_carrier;
 use super::finding::{Finding, FindingCode};
 use super::mesh;
 use super::observations::{HostFirewall, InterfaceKind, InterfaceSeen, Observations, Sought};
-use super::there;
-use super::words::{not_found, not_receivable};
-use crate::few::few;
+use super::remote_host;
+use super::text::{not_found, not_receivable};
+use crate::shortened::few;
 
 /// Returns the causes that fit, the likeliest first; at least one.
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
@@ -186,7 +186,7 @@ fn static_peers(seen: &Observations) -> Vec<Finding> {
     let judged = troubled.filter_map(|peer| {
         let endpoint =
             super::SilentEndpoint { tried: peer.tried.clone(), ..super::SilentEndpoint::default() };
-        let (_, finding) = there::of_endpoint(seen, &endpoint)?;
+        let (_, finding) = remote_host::of_endpoint(seen, &endpoint)?;
         let sentence = format!("{}; of the static peer {}: {}", not_found(seen), peer.peer, finding.sentence);
         Some(Finding { sentence, ..finding })
     });

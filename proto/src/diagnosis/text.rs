@@ -9,7 +9,7 @@ use super::observations::{
     InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, TriedAddress,
 };
 use crate::discovery::addresses::is_link_local;
-use crate::few::{at_most, few};
+use crate::shortened::{at_most, few};
 
 /// The number of names that are shown, which are short.
 const NAMES_SHOWN: usize = 8;

@@ -9,13 +9,13 @@ use meshzero_proto::discovery::directory::{Filter, Instance};
 use meshzero_proto::id::{InstanceId, NodeId};
 
 use crate::discovery::effect::Effect;
-use crate::link::trail;
+use crate::link::attempt_record;
 
 /// The most endpoints that are probed without waiting for the first of each node to answer.
 const AT_ONCE: usize = 32;
 /// The most endpoints that are probed. The attempts to reach each are remembered.
 const MOST: usize = 256;
-const _: () = assert!(MOST <= trail::MAX_ENDPOINTS, "some would be forgotten");
+const _: () = assert!(MOST <= attempt_record::MAX_ENDPOINTS, "some would be forgotten");
 
 /// Probes the endpoints of shown services that have not answered lately, one of each node first where there are many. To be
 /// repeated with the response while some are open.
