@@ -9,8 +9,8 @@
 //!                                  cargo run --example chat -- speaker bob
 //! ```
 //!
-//! All speakers read what one of them types; only Ada reads `@ada how are you?`; `?` lists who else is present. Ctrl-D or
-//! Ctrl-C leaves.
+//! All speakers read what one of them types; only Ada reads `@ada how are you?`; `?` lists who else is present. Ctrl-C
+//! leaves, and so does Ctrl-D in a speaker.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -20,7 +20,7 @@ use std::{env, io, thread};
 use actix::prelude::*;
 use meshzero::{Instance, Mesh, News, Publisher, ServiceRef, WatchEvent};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -91,18 +91,18 @@ async fn main() -> Result {
 async fn hub(mesh: &Mesh) -> Result {
     let hub = mesh.advertise_with(HUB, |news| Hub { news }).handles::<Say>().fail_if_exists().await?;
     println!("the room is open at {}", hub.address());
-    stopped().await;
+    tokio::signal::ctrl_c().await?;
     Ok(())
 }
 
 async fn status(mesh: &Mesh) -> Result {
     let mut members = mesh.watch("chat/");
-    let mut stopped = std::pin::pin!(stopped());
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut here = BTreeSet::new();
     loop {
         let event = tokio::select! {
             Some(event) = members.next() => event,
-            () = &mut stopped => return Ok(()),
+            _ = &mut interrupted => return Ok(()),
         };
         let who = short(event.instance()).to_owned();
         let change = match event {
@@ -176,18 +176,4 @@ fn typed() -> mpsc::Receiver<String> {
         }
     });
     lines
-}
-
-/// Waits for Ctrl-C, or for the end of standard input.
-async fn stopped() {
-    let (ended, input) = oneshot::channel();
-    thread::spawn(move || {
-        // An error ends the input as well. The other end is gone if Ctrl-C came first.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        let _ = ended.send(());
-    });
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = input => {}
-    }
 }

@@ -8,16 +8,15 @@
 //!                                  cargo run --example game_server -- bot bob 300
 //! ```
 //!
-//! A number after a bot's name is the time in milliseconds that it thinks about each snapshot. Ctrl-D or Ctrl-C leaves.
+//! A number after a bot's name is the time in milliseconds that it thinks about each snapshot. Ctrl-C leaves.
 
+use std::env;
 use std::error::Error;
 use std::time::Duration;
-use std::{env, io, thread};
 
 use actix::prelude::*;
 use meshzero::{CallError, Mesh, Publisher};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -204,7 +203,7 @@ async fn server(mesh: &Mesh) -> Result {
         .fail_if_exists()
         .await?;
     println!("the game is on at {}", game.address());
-    stopped().await;
+    tokio::signal::ctrl_c().await?;
     Ok(())
 }
 
@@ -212,13 +211,13 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
     let game = mesh.discover("game").await?;
     let mut snapshots = game.subscribe::<Snapshot>("snapshot").latest().await?;
     let key = game.send(Join { name: name.to_owned() }).await??;
-    let mut stopped = std::pin::pin!(stopped());
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut goal = None;
     let (mut seen, mut missed, mut next_report) = (0, 0, 0);
     loop {
         let news = tokio::select! {
             Some(news) = snapshots.next() => news?,
-            () = &mut stopped => break,
+            _ = &mut interrupted => break,
         };
         tokio::time::sleep(think).await;
         let snapshot = news.item;
@@ -248,18 +247,4 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
         Err(error) => println!("left without goodbye: {error}"),
     }
     Ok(())
-}
-
-/// Waits for Ctrl-C, or for the end of standard input.
-async fn stopped() {
-    let (ended, input) = oneshot::channel();
-    thread::spawn(move || {
-        // An error ends the input as well. The other end is gone if Ctrl-C came first.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        let _ = ended.send(());
-    });
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = input => {}
-    }
 }

@@ -9,12 +9,12 @@
 //!                                  cargo run --example robots -- coordinator
 //! ```
 //!
-//! A number after a robot's name is its speed in metres per second. Ctrl-D or Ctrl-C leaves.
+//! A number after a robot's name is its speed in metres per second. Ctrl-C leaves.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::time::{Duration, Instant};
-use std::{env, fmt, io, process, thread};
+use std::{env, fmt, process};
 
 use actix::prelude::*;
 use meshzero::{Mesh, News, Publisher, ServiceName, WatchEvent};
@@ -184,7 +184,7 @@ async fn robot(mesh: &Mesh, name: &str, speed: f32) -> Result {
         .fail_if_exists()
         .await?;
     println!("{} is process {} at {}", robot.name(), process::id(), robot.address());
-    stopped().await;
+    tokio::signal::ctrl_c().await?;
     Ok(())
 }
 
@@ -207,7 +207,7 @@ async fn coordinator(mesh: &Mesh) -> Result {
     let mut todo = VecDeque::from(WAYPOINTS);
     let mut drives = JoinSet::new();
     let mut records: BTreeMap<ServiceName, Record> = BTreeMap::new();
-    let mut stopped = std::pin::pin!(stopped());
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
 
     println!("{} waypoints; waiting for robots", todo.len());
     while !(todo.is_empty() && drives.is_empty()) {
@@ -256,7 +256,7 @@ async fn coordinator(mesh: &Mesh) -> Result {
                     }
                 }
             }
-            () = &mut stopped => break,
+            _ = &mut interrupted => break,
         }
     }
 
@@ -276,18 +276,4 @@ async fn go(mesh: &Mesh, robot: &ServiceName, to: Point) -> Result<Point, String
     let robot = mesh.discover(robot).within(NEARBY).await.map_err(|error| error.to_string())?;
     let arrival = robot.send(Go { to }).timeout(LONGEST).await.map_err(|error| error.to_string())?;
     arrival.map_err(|declined| declined.to_string())
-}
-
-/// Waits for Ctrl-C, or for the end of standard input.
-async fn stopped() {
-    let (ended, input) = oneshot::channel();
-    thread::spawn(move || {
-        // An error ends the input as well. The other end is gone if Ctrl-C came first.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        let _ = ended.send(());
-    });
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = input => {}
-    }
 }

@@ -7,17 +7,16 @@
 //! a machine of its own             cargo run --release --example throughput -- client
 //! ```
 
+use std::env;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use std::{env, io, thread};
 
 use actix::prelude::*;
 use meshzero::{Mesh, News, NewsError, Publisher, ServiceRef};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -114,7 +113,7 @@ async fn server(mesh: &Mesh) -> Result {
     tokio::select! {
         outcome = serve_echo(echo) => outcome?,
         outcome = serve_bulk(bulk) => outcome?,
-        () = stopped() => {}
+        _ = tokio::signal::ctrl_c() => {}
     }
     Ok(())
 }
@@ -286,18 +285,4 @@ fn grouped(number: f64) -> String {
     let places = digits.len();
     let commas = |place: usize| if place > 0 && (places - place).is_multiple_of(3) { "," } else { "" };
     digits.chars().enumerate().map(|(place, digit)| format!("{}{digit}", commas(place))).collect()
-}
-
-/// Waits for Ctrl-C, or for the end of standard input.
-async fn stopped() {
-    let (ended, input) = oneshot::channel();
-    thread::spawn(move || {
-        // An error ends the input as well. The other end is gone if Ctrl-C came first.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        let _ = ended.send(());
-    });
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = input => {}
-    }
 }

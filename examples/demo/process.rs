@@ -122,10 +122,17 @@ impl Role {
         Err(format!("{} did not end in time", self.name).into())
     }
 
-    /// Ends its input, on which it leaves, and waits until it has left.
+    /// Interrupts it, as Ctrl-C does, and waits until it has left. Where a process cannot be interrupted, it is killed.
     pub(crate) fn close(mut self) -> Result {
-        self.input = None;
-        self.ends()
+        if cfg!(unix) {
+            let interrupt = format!("kill -INT {}", self.pid());
+            Command::new("sh").args(["-c", &interrupt]).status()?;
+            self.ends()
+        } else {
+            self.child.kill()?;
+            self.child.wait()?;
+            Ok(())
+        }
     }
 
     /// Kills it.

@@ -1,7 +1,7 @@
 //! The project's own tasks, started as `cargo xtask NAME`.
 //!
 //! `test` is the largest: [`setup`] installs what the tests need, [`mod@python`] builds the wheel and tests it under the
-//! [`interpreters`] of this machine, [`stair`], [`folders`], [`dependencies`], [`publishing`], [`sizes`], [`words`] and
+//! [`interpreters`] of this machine, [`stair`], [`folders`], [`dependencies`], [`publishing`], [`references`], [`sizes`], [`words`] and
 //! [`hygiene`] check the project's files, [`compiler`] checks the compiler's messages to users, [`sandbox`] keeps the tests off
 //! every real network, [`hostile`] generates input of hostile peers, [`cross`] tests other systems, and [`mod@test`] puts them in
 //! order. [`soak`] runs for hours.
@@ -22,6 +22,7 @@ mod policy;
 mod process;
 mod publishing;
 mod python;
+mod references;
 mod report;
 mod sandbox;
 mod setup;

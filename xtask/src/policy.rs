@@ -195,7 +195,7 @@ pub(crate) const LONGEST_TESTS: usize = 700;
 pub(crate) const QUESTION_WORDS: &[&str] = &["How", "What", "Where", "Whether", "Who", "Whom", "Whose"];
 
 /// The percentage of a crate's doc comments that may begin so nevertheless.
-pub(crate) const QUESTIONS_PERCENT: usize = 5;
+pub(crate) const QUESTIONS_PERCENT: usize = 1;
 
 /// Phrases that are not plain technical English, in lower case, each with its replacement.
 pub(crate) const BANNED_PHRASES: &[(&str, &str)] = &[

@@ -11,8 +11,8 @@ use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
 use crate::{
-    compiler, cross, dependencies, folders, hostile, hygiene, policy, publishing, python, setup, sizes,
-    stair, words,
+    compiler, cross, dependencies, folders, hostile, hygiene, policy, publishing, python, references, setup,
+    sizes, stair, words,
 };
 
 /// The extent of a run.
@@ -212,7 +212,10 @@ fn check_stair(metadata: &Metadata) -> Outcome {
 }
 
 fn check_hygiene(metadata: &Metadata) -> Outcome {
-    let mut found = hygiene::violations(&hygiene::rust_files(&metadata.root)?);
+    let (rust_files, pages) =
+        (hygiene::rust_files(&metadata.root)?, hygiene::files(&metadata.root, &[".md"])?);
+    let mut found = hygiene::violations(&rust_files);
+    found.extend(references::violations(&pages, &rust_files, |path| metadata.root.join(path).exists()));
     found.extend(sizes::violations(&hygiene::files(&metadata.root, &[".rs", ".py", ".pyi"])?));
     none_of(&found)
 }
