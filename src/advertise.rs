@@ -29,7 +29,7 @@ use crate::value::Value;
 /// have received it.
 ///
 /// # Errors
-/// [`AdvertiseError`]: a name, address or topic that is not valid, an address in use, two messages of one name, a factory that panics,
+/// [`AdvertiseError`]: a name, address or topic that is not valid, an address in use, two messages with one name, a factory that panics,
 /// or a mesh that has been left. Nothing is left behind.
 ///
 /// # Cancel safety
@@ -296,7 +296,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// # impl Actor for Game { type Context = Context<Self>; }
     /// # async fn run(mesh: meshzero::Mesh) -> Result<(), Box<dyn std::error::Error>> {
     /// let game = mesh.advertise("game", || Game).unlisted().await?;
-    /// // In a program that was told the address:
+    /// // In a program that has received the address:
     /// let game = mesh.discover(game.address().to_string()).await?;
     /// # Ok(())
     /// # }

@@ -28,11 +28,11 @@ type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Finds a service and connects to it, when awaited.
 ///
-/// The returned handle has completed a handshake with the service: what answers there is alive and belongs to this mesh.
+/// The returned handle has completed a handshake with the service: the program there is alive and belongs to this mesh.
 ///
 /// # Errors
-/// [`DiscoverError`]: a name that is not valid, or no service found in time. The latter says which names were heard instead, on
-/// which interfaces, or why nothing answered at the address.
+/// [`DiscoverError`]: a name that is not valid, or no service found in time. The latter lists the names that were received
+/// instead and the interfaces, or gives the reason why nothing answered at the address.
 ///
 /// # Cancel safety
 /// This future is cancel safe: dropping it ends the search.

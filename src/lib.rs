@@ -84,7 +84,7 @@
 //!
 //!     match greeter.send(Hello("World".into())).await {
 //!         Ok(reply) => println!("{reply}"),
-//!         // Nobody has handled it: safe to repeat.
+//!         // It was certainly not handled: safe to repeat.
 //!         Err(error @ CallError::NotSent { .. }) => println!("{error}"),
 //!         // No reply in time, or a lost connection: it may have been handled.
 //!         Err(error @ CallError::Unknown { .. }) => println!("{error}"),
@@ -168,7 +168,7 @@ pub use meshzero_actors::node::StartError;
 pub use meshzero_actors::runtime::executor::MeshClosed;
 pub use meshzero_actors::server::request::incoming_call::Call;
 pub use meshzero_actors::{Handles, NetMessage};
-// For `mz`, so that there is one rule.
+// For `mz`, so that both apply the same rules.
 pub use meshzero_actors::net::bind::BindError;
 #[doc(hidden)]
 pub use meshzero_actors::net::naming;

@@ -80,7 +80,7 @@ impl Mesh {
         self.node.pending_interfaces()
     }
 
-    /// The number of bytes that this program's messages have taken so far, in both directions, and of system calls.
+    /// The bytes that this program has read and written for messages so far, and the system calls for them.
     ///
     /// ```no_run
     /// # fn run(mesh: meshzero::Mesh) {
@@ -153,7 +153,7 @@ impl Mesh {
     }
 
     /// Returns the number of services whose names begin with `prefix` that are known but neither listed nor reported to watchers
-    /// because of a limit; `None` if there are none, or if the mesh has been left. Asks nothing of other programs.
+    /// because of a limit; `None` if there are none, or if the mesh has been left. Sends nothing to other programs.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -297,7 +297,7 @@ impl Mesh {
         Watch::new(Arc::clone(&self.node), Filter::Prefix(prefix.as_ref().to_owned()))
     }
 
-    /// Withdraws all services of this program, finishes what they have accepted, and leaves.
+    /// Withdraws all services of this program, finishes the messages that they have accepted, and leaves the mesh.
     ///
     /// First the services are withdrawn, and new messages are refused as *draining*, so that callers use other instances. Then this
     /// waits until all accepted messages are handled, their replies are sent, and subscribers have received the published items:
@@ -332,7 +332,7 @@ impl Mesh {
     }
 }
 
-/// For programs that start the node themselves, on a network or with a clock of their own. Users join.
+/// For programs that start the node themselves, on a network or with a clock of their own. Others call [`Mesh::join`].
 #[doc(hidden)]
 impl From<Arc<Node>> for Mesh {
     fn from(node: Arc<Node>) -> Self {

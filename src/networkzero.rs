@@ -11,8 +11,8 @@
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let mesh = Mesh::join().await?;
 //! let mut gateway = mesh.networkzero().await?;
-//! while let Some(crossing) = gateway.next().await {
-//!     println!("{crossing:?}");
+//! while let Some(event) = gateway.next().await {
+//!     println!("{event:?}");
 //! }
 //! # Ok(())
 //! # }
@@ -30,7 +30,7 @@ impl Mesh {
     /// Waits for the operating system only. If another process is the beacon of this machine, the gateway uses that one.
     ///
     /// # Errors
-    /// [`GatewayError`] if UDP port 9999 cannot be bound, other than because another process has it.
+    /// [`GatewayError`] if UDP port 9999 cannot be bound, except if another process has bound it.
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future opens no gateway, or one that is closed at once.

@@ -26,12 +26,12 @@ use meshzero_actors::runtime::events;
 use crate::error::CallError;
 use crate::request::Request;
 
-/// Limit of the messages without a reply in the mailboxes of all recipients of this process. They stay there while the node's thread
+/// The most messages without a reply in the mailboxes of all recipients of this process. They stay there while the node's thread
 /// is busy.
 const QUEUE_LIMIT: usize = 1_024;
 
 /// The number of messages without a reply in the mailboxes of all recipients of this process. It belongs to no node or recipient,
-/// because actix tells [`ToEnvelope::pack`] for none.
+/// because actix calls [`ToEnvelope::pack`] without either.
 static QUEUED: AtomicUsize = AtomicUsize::new(0);
 
 /// The capacity of a mailbox beyond which senders that wait for room have to wait, as in actix.
@@ -88,7 +88,7 @@ impl Proxy {
         actix::spawn(async move {
             tokio::select! {
                 biased;
-                // A caller that has given up cancels the request.
+                // A caller that no longer waits cancels the request.
                 () = reply.closed() => {}
                 result = request => match result {
                     Ok(result) => drop(reply.send(result)),
@@ -186,13 +186,13 @@ impl EnvelopeProxy<Proxy> for DroppedMessage {
     }
 }
 
-/// The right to be in a mailbox.
+/// A permit to be in a mailbox.
 struct QueuePermit;
 
 impl QueuePermit {
     fn try_new() -> Option<Self> {
         let before = QUEUED.fetch_add(1, Ordering::Relaxed);
-        // Dropped, it gives back what it has taken.
+        // Before the check, so that the count is reverted when it is dropped.
         let permit = Self;
         (before < QUEUE_LIMIT).then_some(permit)
     }

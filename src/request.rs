@@ -39,8 +39,8 @@ use crate::error::CallError;
 ///
 /// # Errors
 /// [`CallError`]: each variant says whether the message may have been handled. A message that is still queued at the service when its
-/// time is over is not handled, and the error is [`CallError::NotSent`]. The service discards it a tenth of the timeout before the
-/// caller gives up, 50 ms at most, so that the caller learns this in time.
+/// time is over is not handled, and the error is [`CallError::NotSent`]. The service discards it a tenth of the timeout, and 50 ms at
+/// most, before the caller's deadline, so that the refusal arrives in time.
 ///
 /// # Cancel safety
 /// This future is cancel safe: dropping it cancels the request, also at the other end. As with actix, a message that is still queued
@@ -82,7 +82,7 @@ impl<M: NetMessage> Request<M> {
         self
     }
 
-    /// Declares that handling the message twice does no harm, because it only asks, or sets something to a value. Then the call is
+    /// Declares that handling the message twice does no harm, because it only reads something, or sets it to a value. Then the call is
     /// retried, with up to three attempts in all, also if the connection was lost or the handler panicked, so that the message may
     /// have been handled. A call that has no reply at the timeout is not retried.
     ///

@@ -90,7 +90,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.offered.actor.addr()
     }
 
-    /// Publishes `item` to everybody who subscribed to a prefix of `topic`. Never blocks; each subscription's policy decides what a
+    /// Publishes `item` to all subscribers of a prefix of `topic`. Never blocks; each subscription's policy decides what a
     /// slow subscriber misses.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.publisher.publish(topic, item)
     }
 
-    /// Publishes `item` as soon as no subscriber would miss an older one for it: waits for the slowest subscriber to a prefix of
+    /// Publishes `item` as soon as it displaces no older item that a subscriber has yet to receive: waits for the slowest subscriber to a prefix of
     /// `topic`. It does not wait for subscribers that want only the newest items, nor for one that has taken nothing for
     /// [`Limits::news_patience`](crate::Limits::news_patience), until that has caught up.
     ///
@@ -197,8 +197,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.offered.service.restarts()
     }
 
-    /// Waits until the service has ended, for whatever reason, and returns that reason. Only this tells that the actor panicked too
-    /// often: other programs see the service withdrawn.
+    /// Waits until the service has ended, for whatever reason, and returns that reason. Only this reports that the actor panicked too
+    /// often; other programs just see that the service was withdrawn.
     ///
     /// # Cancel safety
     /// This method is cancel safe, and can be called again.
@@ -263,7 +263,7 @@ impl Publisher {
         Self { publisher }
     }
 
-    /// Publishes `item` to everybody who subscribed to a prefix of `topic`, as [`Service::publish`] does.
+    /// Publishes `item` to all subscribers of a prefix of `topic`, as [`Service::publish`] does.
     ///
     /// # Errors
     /// [`PublishError`]; no subscriber has received the item.

@@ -175,10 +175,10 @@ impl ServiceRef {
     /// An actix `Recipient` for messages of type `M`, for code that knows nothing of the mesh. A call without a reply ends in
     /// `MailboxError::Closed` there, and the reason is logged. Calls have the timeout of the mesh's limits; dropping one cancels it.
     ///
-    /// Messages wait in a mailbox until the mesh's thread forwards them. While 16 wait there, actix's `try_send` takes one more of
+    /// Messages wait in a mailbox until the mesh's thread forwards them. While 16 wait there, actix's `try_send` accepts one more from
     /// each sender and then returns `Full`; its `do_send` never refuses. Two limits apply to the messages of both:
     /// [`Limits::mailbox`](crate::Limits::mailbox) for those in flight, and 1,024 for those in the mailboxes of all recipients of the
-    /// program together, because actix does not say for which of them it takes a message. Messages beyond that are dropped, counted
+    /// program together, because actix does not reveal which of them a message was sent through. Messages beyond that are dropped, counted
     /// by [`ServiceRef::stats`] as soon as the mesh's thread runs, and logged as a warning.
     ///
     /// ```no_run

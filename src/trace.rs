@@ -1,4 +1,4 @@
-//! Distributed tracing: which call caused which, through all services that take part in answering it.
+//! Distributed tracing: which call caused which, across all services that are involved.
 //!
 //! A program begins a trace, or continues one that arrived by HTTP, and sends messages in it. Each message carries the trace context,
 //! the services' handlers run in it, and the messages that they send carry it further, without any code there. So one call through
@@ -28,7 +28,7 @@
 //!     }
 //! }
 //!
-//! /// Asks the motor, and knows nothing of traces.
+//! /// Calls the motor, without any code for traces.
 //! struct Arm(ServiceRef);
 //!
 //! impl Actor for Arm {

@@ -10,7 +10,7 @@ pub fn few<T: Display>(many: &[T]) -> String {
     at_most(FEW, many)
 }
 
-/// Formats the first `most` entries like [`shortened`].
+/// Formats the first `most` entries like [`few`].
 pub fn at_most<T: Display>(most: usize, many: &[T]) -> String {
     let named: Vec<String> = many.iter().take(most).map(T::to_string).collect();
     match many.len().saturating_sub(most) {

@@ -9,7 +9,7 @@ use meshzero_proto::wire::refusal::Refusal;
 
 /// The error of a call that has no reply.
 ///
-/// Every call ends by its deadline, with its reply or with one of these errors, each of which says whether it is safe to repeat the
+/// Every call ends by its deadline, with its reply or with one of these errors, each of which states whether it is safe to repeat the
 /// call.
 ///
 /// ```no_run

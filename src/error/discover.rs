@@ -58,7 +58,7 @@ pub enum DiscoverError {
     Gone(#[from] MeshClosed),
 }
 
-/// The report of a search by name that found no service in time, and of what was heard instead.
+/// The report of a search by name that found no service in time, with the names that were received instead.
 ///
 /// ```
 /// use meshzero::NotFound;
@@ -73,9 +73,9 @@ pub struct NotFound {
     pub name: String,
     /// The time that was waited.
     pub waited: Duration,
-    /// The names that were heard instead, in alphabetical order.
+    /// The names that were received instead, in alphabetical order.
     pub heard: Vec<String>,
-    /// The names of other meshes that were heard.
+    /// The names of other meshes that were received.
     pub other_meshes: Vec<String>,
     /// The interfaces that were listened on.
     pub interfaces: Vec<String>,
@@ -85,7 +85,7 @@ pub struct NotFound {
     pub trouble: Option<String>,
     /// The causes that fit the observations, the likeliest first.
     pub findings: Vec<Finding>,
-    /// The addresses that were tried, and how each attempt ended.
+    /// The addresses that were tried, with the outcome of each attempt.
     pub attempts: Vec<TriedAddress>,
     /// The outcome of this program's multicast queries.
     pub multicast: MulticastObservations,

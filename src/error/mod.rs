@@ -1,4 +1,4 @@
-//! Errors by operation: each variant says which side caused it and what to do about it.
+//! Errors by operation: each variant states which side caused it and what to do about it.
 //!
 //! `Debug` prints the same sentence as `Display`, because Rust prints that when `main` returns an error. An error that the crate below
 //! raises is defined there and re-exported; those here add what only this crate knows, such as the service that was called.

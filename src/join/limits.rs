@@ -56,7 +56,7 @@ fn set_time(limit: &mut Duration, millis: u64) -> bool {
 /// Reads limits such as `mailbox=512, drain_ms=200`; the others have their defaults.
 ///
 /// # Errors
-/// [`JoinError::Setting`], which says what to write.
+/// [`JoinError::Setting`], with the valid form.
 pub(super) fn read(text: &str) -> Result<Limits, JoinError> {
     let mut limits = Limits::default();
     for part in listed(text) {

@@ -8,7 +8,7 @@ impl Value {
     /// Parses JSON, after a byte order mark if there is one.
     ///
     /// # Errors
-    /// [`ConvertError`] says where `text` is not JSON, or has a whole number of more than 64 bits, which would lose digits as a
+    /// [`ConvertError`], with the position, if `text` is not JSON or has a whole number of more than 64 bits, which would lose digits as a
     /// [`Value::Float`].
     ///
     /// ```
@@ -121,7 +121,7 @@ impl From<serde_json::Value> for Value {
     }
 }
 
-/// Compact JSON, as [`Value::to_json`] says, with the entries of maps in their own order.
+/// Compact JSON, converted as by [`Value::to_json`], with the entries of maps in their own order.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         JsonText { value: self, levels: KEYS_IN_KEYS }.fmt(f)

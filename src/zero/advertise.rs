@@ -55,7 +55,7 @@ pub struct Advert {
     /// The treatment of a name that is advertised already. Default: advertise it as well.
     pub if_exists: IfExists,
     /// The names of the messages that the address accepts; the name of [`Value`](crate::Value) is that of messages without a type.
-    /// Only a [`Request`](super::future::Request) tells the name of a message. Default, if empty: messages without a type. If this
+    /// Only a [`Request`](super::future::Request) shows the name of a message. Default, if empty: messages without a type. If this
     /// program advertises the name with other messages, that address is closed and replaced by a new one.
     pub messages: Vec<String>,
 }
@@ -160,7 +160,7 @@ pub fn advertised(name: impl AsRef<str>) -> Result<Vec<Address>, ZeroError> {
 
 /// Returns a new address of this computer, at a port that is free now: for messages and news whose receivers learn the address in
 /// another way, or to be advertised later. This program listens there from the first verb that uses it; until then another program
-/// can listen there that knows the address.
+/// that knows the address can listen there.
 ///
 /// # Errors
 /// [`ZeroError::Advertise`] if the system provides none.

@@ -29,7 +29,7 @@ const FIRST_LIST: Duration = Duration::from_millis(300);
 /// A wait of zero queries the network once, which takes 50 ms at most.
 ///
 /// # Errors
-/// [`ZeroError::Discover`] at the timeout, which says which names were heard instead, on which interfaces.
+/// [`ZeroError::Discover`] at the timeout, with the names that were received instead, and the interfaces.
 ///
 /// ```no_run
 /// use meshzero::zero;
@@ -43,7 +43,7 @@ pub fn discover(name: impl AsRef<str>, wait: impl Into<Wait>) -> Result<Address,
     block_on(found(name.as_ref(), wait.into(), hint))
 }
 
-/// Waits until a program advertises `name`. After two seconds `hint` gets the reason why nothing was found so far.
+/// Waits until a program advertises `name`. After two seconds `hint` is called with the reason why nothing was found so far.
 pub(super) async fn found(
     name: &str,
     wait: Wait,

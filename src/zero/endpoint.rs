@@ -63,7 +63,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Listens at the address that `place` says, and announces `name` if there is one.
+    /// Listens at the address in `place`, and announces `name` if there is one.
     pub(super) fn open(
         mesh: &Mesh,
         name: Option<&str>,

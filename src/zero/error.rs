@@ -60,7 +60,7 @@ pub enum ZeroError {
         /// Its name.
         name: String,
     },
-    /// No service was found: the error says which names were heard instead, and where.
+    /// No service was found: the error lists the names that were received instead, and where.
     #[error(transparent)]
     Discover(#[from] DiscoverError),
     /// No reply arrived in time. The message may have arrived, and may still be handled.
@@ -101,7 +101,7 @@ pub enum ZeroError {
     /// The topic is not valid, or the publisher has reached its subscription limit.
     #[error(transparent)]
     Subscribe(#[from] SubscribeError),
-    /// Some items did not arrive, because the program waited for them too seldom. Later ones will.
+    /// Some items did not arrive, because the program did not wait for them often enough. Later ones will.
     #[error(transparent)]
     News(NewsError),
     /// The line cannot be split into words.

@@ -101,7 +101,7 @@ pub trait IntoAddresses {
     /// Converts into the addresses.
     ///
     /// # Errors
-    /// [`ZeroError::Address`] names the first that is not one.
+    /// [`ZeroError::Address`] for the first that is not an address.
     fn into_addresses(self) -> Result<Vec<Address>, ZeroError>;
 }
 

@@ -22,7 +22,7 @@ use super::node::Node;
 use crate::error::{NewsError, SubscribeError};
 use crate::subscribe::{News, Subscription};
 
-/// The pauses before a publisher is asked again.
+/// The delays before another attempt to subscribe.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 

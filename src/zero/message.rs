@@ -24,7 +24,7 @@ use crate::value::Value;
 ///
 /// Messages that several programs send to one address are handed out in the order of arrival. After a call that timed out everything
 /// remains usable: send the message again, or another one. With [`FOREVER`](super::FOREVER) this waits until the other end disappears,
-/// and a minute for a service to be there at all.
+/// but only a minute for a service to answer at the address.
 ///
 /// An actor of the [typed half](crate) that handles [`Value`] can be called as well.
 ///
@@ -91,9 +91,9 @@ pub(super) async fn call<M: NetMessage>(
 /// The address is one that [`advertise`](super::advertise) or [`address`](super::address) has returned, or any other of this computer,
 /// at which the program then begins to listen. Several threads may wait at one address, each for its own messages.
 ///
-/// Messages whose sender has given up are not returned, nor are those that are not of the expected type, whose sender gets an error
+/// Messages whose sender no longer waits are not returned, nor are those that are not of the expected type, whose sender gets an error
 /// that names the field at fault. If a thread waits again without having replied, its earlier message is refused, and that sender gets
-/// an error. At most 256 messages are queued at an address; while it is full, further senders wait in turn.
+/// an error. At most 256 messages are queued at an address; while the queue is full, further senders wait in turn.
 ///
 /// # Errors
 /// [`ZeroError::Address`]; [`ZeroError::Advertise`] if the program cannot listen at the address; [`ZeroError::Closed`].
@@ -148,7 +148,7 @@ pub fn wait_for_message_from_autoreply<M: DeserializeOwned>(
 /// Replies to the message that this thread last took with [`wait_for_message_from`] at this address.
 ///
 /// # Errors
-/// [`ZeroError::NothingToReplyTo`] if there is none, or it has been replied to. It is not an error if the sender has given up.
+/// [`ZeroError::NothingToReplyTo`] if there is none, or it has been replied to. It is not an error if the sender no longer waits.
 ///
 /// ```no_run
 /// use meshzero::{Value, zero};

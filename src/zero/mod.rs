@@ -60,9 +60,9 @@
 //! # Differences
 //! - One address serves both messages and news. NetworkZero needs one for each.
 //! - A call that timed out is an error, after which everything remains usable; in NetworkZero the program must be restarted. A wait
-//!   that timed out returns `None`, and a name that is not found is an error that says which names were heard instead.
-//! - Any number of callers are served in the order of arrival, except those that have given up. Several threads may wait at one
-//!   address, and each replies to the messages that it took. In NetworkZero a second thread is an error.
+//!   that timed out returns `None`, and a name that is not found is an error that lists the names that were received instead.
+//! - Any number of callers are served in the order of arrival, except those that no longer wait. Several threads may wait at one
+//!   address, and each replies to the messages that it received. In NetworkZero a second thread is an error.
 //! - A thread that waits again without having replied continues: the earlier caller gets an error. In NetworkZero the thread gets the
 //!   error, and the caller blocks forever.
 //! - Bytes are values: send `Value::from(bytes)`, and receive a `Vec<u8>` or a [`Value`](crate::Value). A `Vec<u8>` that is sent as it

@@ -1,4 +1,4 @@
-//! The verbs for news, which a program sends to everybody who listens.
+//! The verbs for news, which a program sends to its subscribers.
 
 use meshzero_proto::codec::WireType;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::block_on::block_on;
 use crate::error::PublishError;
 use crate::value::Value;
 
-/// Sends news to everybody who listens to an address of this program. Waits only for a subscriber that requires it with
+/// Sends news to all subscribers of an address of this program. Waits only for a subscriber that requires it with
 /// [`Subscribe::wait`](crate::Subscribe::wait), as these verbs never do. The same address may receive messages.
 ///
 /// # Errors
@@ -81,7 +81,7 @@ pub(super) async fn publish_all<T: WireType>(
 ///
 /// # Errors
 /// [`ZeroError::Address`]; [`ZeroError::Subscribe`] if a prefix is not valid; [`ZeroError::Unexpected`] if the data is not of the type
-/// that the program expects; [`ZeroError::News`] if items were dropped because this program did not wait for too long. After the last
+/// that the program expects; [`ZeroError::News`] if items were dropped because this program did not call this for too long. After the last
 /// two, the next wait continues.
 ///
 /// ```no_run

@@ -43,7 +43,7 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
     Ok(words)
 }
 
-/// Takes the text before the closing quote. Within double quotes a backslash guards a quote or a backslash.
+/// Takes the text before the closing quote. Within double quotes a backslash escapes a quote or a backslash.
 fn quoted(quote: char, rest: &mut impl Iterator<Item = char>, word: &mut String) -> Result<(), &'static str> {
     const OPEN: &str = "a quote is not closed";
     loop {
@@ -85,7 +85,7 @@ pub fn bytes_to_string(bytes: &[u8]) -> String {
 /// Decodes the text that [`bytes_to_string`] returns. Ignores spaces and line breaks.
 ///
 /// # Errors
-/// [`ZeroError::Base64`] says where the text is not base64.
+/// [`ZeroError::Base64`], with the position, if the text is not base64.
 pub fn string_to_bytes(text: &str) -> Result<Vec<u8>, ZeroError> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let mut bits = 0u32;

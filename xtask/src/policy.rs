@@ -126,7 +126,7 @@ pub(crate) const FOLDERS: &[FolderFloors] = &[
     FolderFloors {
         source: "proto/src",
         floors: &[
-            &["buffer", "few", "id", "limits", "name", "rounded", "trace"],
+            &["buffer", "id", "limits", "name", "rounded", "shortened", "trace"],
             &["codec"],
             &["zmtp"],
             &["wire"],

@@ -123,7 +123,7 @@ impl Listener {
     /// Returns the next item, if it is there already.
     ///
     /// # Errors
-    /// Those of [`FilteredSubscription::next`] and [`Item::take`].
+    /// Those of [`Listener::next`] and [`Item::take`].
     pub fn next_now(&self) -> Result<Option<News<Packed>>, ZeroError> {
         let _held = self.shared.waiting.hold();
         let mut state = self.shared.lock();
@@ -279,7 +279,7 @@ impl Waiters {
                 false => std::mem::take(&mut places.wakers),
             }
         };
-        // Not while anything is locked: a woken waiter may come back at once.
+        // Not while anything is locked: a woken waiter may poll again at once.
         waking::wake_all(woken.into_iter().map(|(_, waker)| waker));
     }
 
@@ -335,7 +335,7 @@ mod tests {
 
     use super::*;
 
-    /// Checks that the places can be locked, like a waiter that comes back at once.
+    /// Checks that the waiters can be locked, like one that polls again at once.
     #[derive(Default)]
     struct Reentrant {
         waiting: Arc<Waiters>,

@@ -35,7 +35,7 @@ pub use listener::{Item, Listener};
 pub use request::{Arrival, Request, next_message_at, wait_for_message_from};
 
 /// Finds an address like [`zero::discover`](super::discover()). After two seconds without success calls `hint`, with the error as it would
-/// be now, so that nobody waits a minute for a name that was misspelt.
+/// be now, so that a misspelt name is noticed long before the timeout.
 ///
 /// # Errors
 /// Those of [`zero::discover`](super::discover()).

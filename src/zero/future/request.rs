@@ -151,7 +151,7 @@ impl Request {
         self.path.as_ref().and_then(|path| path.reply.as_ref()).is_some_and(ReplyTo::is_wanted)
     }
 
-    /// Replies. Does nothing if the sender has given up.
+    /// Replies. Does nothing if the sender no longer waits.
     pub fn reply(mut self, reply: &Packed) {
         if let Some(path) = self.path.take().and_then(|path| path.reply) {
             path.send_at_once(reply);

@@ -138,8 +138,8 @@ pub struct Changes {
     /// Instances that have more addresses than before, or more useful ones, and have not moved: for tasks that are connecting to
     /// them.
     pub grown: Vec<Instance>,
-    /// Instances with a claim that only their endpoints can settle: ask them, then call [`verified`](super::Directory::verified)
-    /// or [`gone`](super::Directory::gone).
+    /// Instances with a claim that only their endpoints can settle: ask them, then call [`record_proof`](super::Directory::record_proof)
+    /// or [`remove_instance`](super::Directory::remove_instance).
     pub doubts: Vec<InstanceId>,
     /// Instances with newly claimed addresses that need no question: for tasks that are connecting to them.
     pub claimed: Vec<InstanceId>,

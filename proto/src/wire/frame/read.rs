@@ -69,7 +69,7 @@ pub struct FrameContents {
     pub tells: usize,
     /// The highest number of a message type in any of them.
     pub highest_slot: u16,
-    /// The number of frames among them that only keep the link alive, see [`FrameKind::is_upkeep`].
+    /// The number of frames among them that only keep the link alive, see [`FrameKind::is_keep_alive`].
     pub keep_alives: usize,
     /// The flags that any of them has.
     pub flags: u8,
