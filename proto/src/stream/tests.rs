@@ -84,8 +84,8 @@ struct Side {
 impl Side {
     fn new() -> Self {
         Self {
-            flow: SendStream::new(WINDOW, BufferPool::default()).in_pieces_of(PIECE),
-            received: RecvCounter::acknowledging_every(TELL),
+            flow: SendStream::new(WINDOW, BufferPool::default()).with_piece_size(PIECE),
+            received: RecvCounter::with_interval(TELL),
             buffer: BytesMut::new(),
             wire: VecDeque::new(),
         }

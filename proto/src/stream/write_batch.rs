@@ -54,7 +54,7 @@ impl WriteBatch {
     }
 
     /// Inserts blobs at their positions between the bytes of the batch.
-    pub fn put_between(&mut self, blobs: Vec<DetachedBlob>) {
+    pub fn insert_blobs(&mut self, blobs: Vec<DetachedBlob>) {
         let mut sealed = 0;
         for DetachedBlob { at, bytes } in blobs {
             let rest = self.batch.split_off(at - sealed);
