@@ -27,15 +27,15 @@ pub(crate) enum Effect {
     Probe(InstanceId),
     /// Conclude from a failure to reach an instance.
     Conclude(InstanceId, Verdict),
-    /// Enter in the directory that an instance is gone.
+    /// Remove an instance from the directory.
     Gone(InstanceId, DownReason),
     /// Give up a node that could not be reached, with its services.
     GiveUp(NodeId, Verdict),
-    /// Enter in the directory that the last link to a node has ended.
+    /// Record in the directory that the last link to a node has ended.
     PeerLost(NodeId),
     /// Test whether an instance of this host answers at an address.
     TryAddress(InstanceId, SocketAddr),
-    /// Do something after a delay.
+    /// Take an action after a delay.
     Later(Duration, Timer),
 }
 

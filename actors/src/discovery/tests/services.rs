@@ -22,7 +22,7 @@ async fn a_watcher_receives_services_that_come_and_go() {
     drop(other);
     here.leave().await;
     there.leave().await;
-    assert_eq!(time::timeout(PATIENCE, watcher.recv()).await, Ok(None), "the watch ends with the node");
+    assert_eq!(time::timeout(TIMEOUT, watcher.recv()).await, Ok(None), "the watch ends with the node");
 }
 
 #[actix::test]
@@ -36,7 +36,7 @@ async fn own_services_are_listed_too() {
 }
 
 #[actix::test]
-async fn services_from_before_are_listed_and_found() {
+async fn services_that_were_announced_earlier_are_listed_and_found() {
     let mesh = own_mesh();
     let there = Node::start(&mesh);
     let _a = there.offer("group/a").await;
@@ -49,7 +49,7 @@ async fn services_from_before_are_listed_and_found() {
     let services: Vec<_> = here.list().await.into_iter().map(|i| i.service.to_string()).collect();
     assert_eq!(services, ["c", "group/a", "group/b"]);
     let group = Filter::group("group", "/", vec![name("group/a")]);
-    let group = here.list_within(group, PATIENCE).await;
+    let group = here.list_within(group, TIMEOUT).await;
     assert_eq!(group.len(), 1);
     let nothing = here.list_within(Filter::Name(name("nothing")), Duration::from_millis(300)).await;
     assert!(nothing.is_empty());
@@ -60,10 +60,10 @@ async fn services_from_before_are_listed_and_found() {
 #[actix::test]
 async fn a_process_that_dies_without_a_goodbye_is_noticed() {
     let mesh = own_mesh();
-    let ghost = Ghost::start();
-    let (arm, leg) = (endpoint(&mesh, ghost.node, None).await, endpoint(&mesh, ghost.node, None).await);
-    ghost.announce(&mesh, "arm", arm.instance, arm.address);
-    ghost.announce(&mesh, "leg", leg.instance, leg.address);
+    let impostor = Impostor::start();
+    let (arm, leg) = (endpoint(&mesh, impostor.node, None).await, endpoint(&mesh, impostor.node, None).await);
+    impostor.announce(&mesh, "arm", arm.instance, arm.address);
+    impostor.announce(&mesh, "leg", leg.instance, leg.address);
     let here = Node::start(&mesh);
     let mut watcher = here.watch(Filter::everything()).await;
     up(&mut watcher).await;
@@ -87,7 +87,7 @@ async fn a_process_that_dies_without_a_goodbye_is_noticed() {
     assert!(killed.elapsed() < Duration::from_secs(10), "noticed after {:?}", killed.elapsed());
     assert!(here.list_within(Filter::everything(), Duration::from_millis(300)).await.is_empty());
     // Its records live on, and do not bring it back.
-    ghost.announce(&mesh, "leg", InstanceId::from_random(random()), ([127, 0, 0, 1], 9).into());
+    impostor.announce(&mesh, "leg", InstanceId::from_random(random()), ([127, 0, 0, 1], 9).into());
     up(&mut watcher).await;
     down(&mut watcher).await;
     here.leave().await;
@@ -96,9 +96,9 @@ async fn a_process_that_dies_without_a_goodbye_is_noticed() {
 #[actix::test]
 async fn services_that_do_not_answer_are_not_listed() {
     let mesh = own_mesh();
-    let ghost = Ghost::start();
+    let impostor = Impostor::start();
     let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
-    ghost.announce(&mesh, "forged", InstanceId::from_random(random()), gone);
+    impostor.announce(&mesh, "forged", InstanceId::from_random(random()), gone);
     let here = Node::start(&mesh);
     let mut watcher = here.watch(Filter::everything()).await;
     assert_eq!(up(&mut watcher).await.service, name("forged"));
@@ -115,24 +115,24 @@ async fn a_forged_goodbye_is_not_believed() {
     let here = Node::start(&mesh);
     let mut watcher = here.watch(Filter::everything()).await;
     up(&mut watcher).await;
-    let mut forger = Ghost::start();
+    let mut forger = Impostor::start();
     forger.node = there.id;
     let list = Interfaces::loopback().list().expect("a list");
     let nics = InterfaceTable::of(&list);
     let family = nics.used[0].families().next().expect("it has an address");
-    let ears = Channel::open(&nics.used[0], family, SocketPurpose::Multicast).expect("a socket");
+    let channel = Channel::open(&nics.used[0], family, SocketPurpose::Multicast).expect("a socket");
     let mut replies = ReplyAssembler::default();
     // At another address, to distinguish it from the true node's announcements.
     let elsewhere = SocketAddr::from(([127, 0, 0, 1], 9));
     forger.announce(&mesh, "arm", arm.instance, elsewhere);
-    until("the forger's record is out", async || {
-        let mut is_out = false;
-        let take = |from, bytes: &[u8]| {
+    until("the forger's record is received", async || {
+        let mut is_received = false;
+        let on_datagram = |from, bytes: &[u8]| {
             let adverts = replies.add(from, bytes).map(|replied| replied.adverts).unwrap_or_default();
-            is_out |= adverts.iter().any(|advert| advert.addresses == [elsewhere]);
+            is_received |= adverts.iter().any(|advert| advert.addresses == [elsewhere]);
         };
-        ears.receive(64, take).await.expect("the socket lives");
-        is_out
+        channel.receive(64, on_datagram).await.expect("the socket lives");
+        is_received
     })
     .await;
     forger.mdns.close().await;
@@ -153,7 +153,7 @@ async fn another_mesh_is_reported_and_not_mixed() {
     let _arm = there.offer("arm").await;
     let here = Node::start(&mesh);
     here.discovery.send(Search { name: name("arm") }).await.expect("the actor lives");
-    until("the other mesh is noted", async || {
+    until("the other mesh is reported", async || {
         let report = here.discovery.send(GetReport).await.expect("the actor lives");
         report.other_meshes.contains(&other.to_string())
     })
