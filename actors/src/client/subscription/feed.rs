@@ -297,7 +297,7 @@ impl FeedReader<'_> {
 
 impl LinkProtocol for FeedReader<'_> {
     type Error = PeerError;
-    const LINGERS: bool = false;
+    const WAITS_FOR_PEER: bool = false;
 
     fn incoming(&mut self) -> &mut FrameReader {
         &mut self.incoming

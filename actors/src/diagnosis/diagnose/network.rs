@@ -1,4 +1,4 @@
-//! This host's interfaces and routers: on Linux with carrier and flags, elsewhere as far as their addresses show.
+//! This host's interfaces and routers: on Linux with carrier and flags, elsewhere only what their addresses show.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,8 +32,8 @@ pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
         seen.addresses.push(address);
         *index = number;
     }
-    let files = files_of_this_network(&named);
-    for name in files.iter().flatten().take(MAX_INTERFACES) {
+    let names = names_in_sysfs(&named);
+    for name in names.iter().flatten().take(MAX_INTERFACES) {
         let (seen, _) = named.entry(name.clone()).or_insert_with(|| {
             // One without addresses can be chosen by its name only.
             let chosen = choice.includes(name, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -41,13 +41,13 @@ pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
         });
         read_interface(&sysfs::interface(name), seen);
     }
-    let numbered = |(seen, index)| InterfaceSeen { index, ..seen };
-    Some(named.into_values().map(numbered).collect())
+    let with_index = |(seen, index)| InterfaceSeen { index, ..seen };
+    Some(named.into_values().map(with_index).collect())
 }
 
 /// Returns the names of the interfaces listed in `/sys`, if it belongs to this network namespace: a `/sys` that was
-/// mounted in another one lists the interfaces of that.
-fn files_of_this_network(known: &BTreeMap<String, (InterfaceSeen, Option<u32>)>) -> Option<BTreeSet<String>> {
+/// mounted in another namespace lists the interfaces of that one.
+fn names_in_sysfs(known: &BTreeMap<String, (InterfaceSeen, Option<u32>)>) -> Option<BTreeSet<String>> {
     if !cfg!(target_os = "linux") {
         return None;
     }
@@ -62,8 +62,8 @@ fn files_of_this_network(known: &BTreeMap<String, (InterfaceSeen, Option<u32>)>)
     let same = |(name, (_, index)): (&String, &(InterfaceSeen, Option<u32>))| {
         index.is_none() || number(&sysfs::interface(name), "ifindex", 10) == *index
     };
-    let named = known.iter().filter(|(name, _)| own.contains(*name));
-    (listed == own && named.into_iter().all(same)).then_some(own)
+    let confirmed = known.iter().filter(|(name, _)| own.contains(*name));
+    (listed == own && confirmed.into_iter().all(same)).then_some(own)
 }
 
 fn read_interface(files: &Path, seen: &mut InterfaceSeen) {

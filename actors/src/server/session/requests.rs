@@ -201,7 +201,7 @@ impl RequestSession {
 
 impl LinkProtocol for RequestSession {
     type Error = SessionError;
-    const LINGERS: bool = false;
+    const WAITS_FOR_PEER: bool = false;
 
     fn incoming(&mut self) -> &mut FrameReader {
         &mut self.incoming
