@@ -28,7 +28,7 @@ pub(crate) struct DialHistory {
 
 impl DialHistory {
     /// Records that an instance withdrew, or that its announcement expired.
-    pub(crate) fn left(&mut self, instance: InstanceId) {
+    pub(crate) fn record_withdrawal(&mut self, instance: InstanceId) {
         self.records.forget(instance);
         if !self.withdrawn.contains(&instance) {
             if self.withdrawn.len() >= MAX_WITHDRAWN {
@@ -52,7 +52,7 @@ impl DialHistory {
     }
 
     /// Records that an instance is announced.
-    pub(crate) fn announced(&mut self, instance: InstanceId) {
+    pub(crate) fn record_announcement(&mut self, instance: InstanceId) {
         self.withdrawn.retain(|withdrawn| *withdrawn != instance);
     }
 
@@ -85,7 +85,7 @@ impl DialHistory {
     fn record(&mut self, instance: &Instance) -> AttemptRecord {
         match self.withdrawn.contains(&instance.id) {
             true => AttemptRecord::default(),
-            false => self.records.of(instance.id, instance.service.clone()),
+            false => self.records.record_for(instance.id, instance.service.clone()),
         }
     }
 }
@@ -98,7 +98,7 @@ mod tests {
     fn an_instance_that_said_goodbye_counts_as_withdrawn() {
         let instance = |n: u8| InstanceId::from_random([n; 16]);
         let mut history = DialHistory::default();
-        history.left(instance(1));
+        history.record_withdrawal(instance(1));
         let reason = |history: &DialHistory, n| {
             [DownReason::Refused, DownReason::NodeDied, DownReason::Unreachable]
                 .map(|otherwise| history.down_reason_or(instance(n), otherwise))
@@ -108,7 +108,7 @@ mod tests {
             [DownReason::Withdrawn, DownReason::Withdrawn, DownReason::Unreachable]
         );
         assert_eq!(reason(&history, 2), [DownReason::Refused, DownReason::NodeDied, DownReason::Unreachable]);
-        history.announced(instance(1));
+        history.record_announcement(instance(1));
         assert_eq!(reason(&history, 1), reason(&history, 2), "it is back");
     }
 }

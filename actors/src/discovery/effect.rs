@@ -28,15 +28,15 @@ pub(crate) enum Effect {
     /// Conclude from a failure to reach an instance.
     Conclude(InstanceId, Verdict),
     /// Remove an instance from the directory.
-    Gone(InstanceId, DownReason),
+    Remove(InstanceId, DownReason),
     /// Give up a node that could not be reached, with its services.
     GiveUp(NodeId, Verdict),
     /// Record in the directory that the last link to a node has ended.
-    PeerLost(NodeId),
+    RemovePeer(NodeId),
     /// Test whether an instance of this host answers at an address.
     TryAddress(InstanceId, SocketAddr),
     /// Take an action after a delay.
-    Later(Duration, Timer),
+    Schedule(Duration, Timer),
 }
 
 /// An action that is due after a delay.

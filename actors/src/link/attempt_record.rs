@@ -186,7 +186,7 @@ impl<K, V> Default for AttemptRecords<K, V> {
 
 impl<K: Ord + Copy, V: Clone> AttemptRecords<K, V> {
     /// Returns the record of an endpoint: the existing one, or a new one.
-    pub(crate) fn of(&mut self, key: K, value: V) -> AttemptRecord {
+    pub(crate) fn record_for(&mut self, key: K, value: V) -> AttemptRecord {
         if let Some((_, record)) = self.records.get(&key) {
             return record.clone();
         }
@@ -283,7 +283,7 @@ mod tests {
     fn a_flood_of_endpoints_and_addresses_is_bounded() {
         let mut records = AttemptRecords::default();
         for key in 0..1_000 {
-            let (record, trail) = (records.of(key, ()), DialTrail::default());
+            let (record, trail) = (records.record_for(key, ()), DialTrail::default());
             record.follow(trail.clone());
             for port in 1..200 {
                 trail.begin(address(port));
@@ -303,14 +303,14 @@ mod tests {
     #[test]
     fn records_of_endpoints_that_answered_are_evicted_first() {
         let mut records = AttemptRecords::default();
-        let dead = records.of(0, ());
+        let dead = records.record_for(0, ());
         dead.follow(DialTrail::default());
         drop(dead);
         // About to be dialled, one after the other.
         let records_in_use: Vec<(usize, AttemptRecord)> =
-            (1..100).map(|key| (key, records.of(key, ()))).collect();
+            (1..100).map(|key| (key, records.record_for(key, ()))).collect();
         for key in 100..2 * MAX_ENDPOINTS {
-            let record = records.of(key, ());
+            let record = records.record_for(key, ());
             record.follow(DialTrail::default());
             record.clear();
         }

@@ -86,7 +86,7 @@ impl FrameReader {
     /// Drops the connection, which was lost. Bytes that have arrived stay, and none arrive until there is another connection.
     pub(crate) fn detach(&mut self) {
         if let Some(reader) = self.reader.take() {
-            reader.abandon();
+            reader.reset_on_close();
         }
     }
 

@@ -149,7 +149,7 @@ impl ReadHalf {
     /// Makes closing this connection discard all bytes that have not reached the other end. Otherwise the system would try to
     /// deliver them for minutes, and once the network works again, requests that a caller has given up would be handled after
     /// everything that was sent since over another connection.
-    pub(crate) fn abandon(&self) {
+    pub(crate) fn reset_on_close(&self) {
         match self {
             Self::System(reader) => socket::set_reset_on_close(reader.as_ref()),
             Self::Other(reader) => reader.reset_on_close(),

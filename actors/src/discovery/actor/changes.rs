@@ -127,7 +127,7 @@ impl Discovery {
 
     /// Handles a goodbye. It may be forged, so the endpoint is probed if the instance matters here.
     pub(crate) fn handle_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
-        self.dial_history.left(instance);
+        self.dial_history.record_withdrawal(instance);
         let changes = self.directory.withdraw_report(instance, AdvertSource::Mdns, now);
         if !changes.doubts.is_empty() && !self.interest().includes(instance, &self.directory) {
             return self.directory.remove_instance(instance, DownReason::Withdrawn, now);

@@ -26,7 +26,7 @@ impl Handler<multicast::ReceivedMessages> for Discovery {
     fn handle(&mut self, received: multicast::ReceivedMessages, ctx: &mut Self::Context) {
         let now = clock::now();
         match self.multicast.count(&received, self.own_interfaces.connected()) {
-            Some(multicast::OtherHosts::Replied) => self.query_rounds.answered(),
+            Some(multicast::OtherHosts::Replied) => self.query_rounds.record_direct_reply(),
             Some(multicast::OtherHosts::Announced) => self.query_rounds.record_others(),
             None => {}
         }
@@ -36,7 +36,7 @@ impl Handler<multicast::ReceivedMessages> for Discovery {
                 _ if advert.leaving => self.handle_goodbye(advert.instance, now),
                 SocketPurpose::OneShot => self.directory.add_advert(advert, AdvertSource::Reply(host), now),
                 SocketPurpose::Multicast => {
-                    self.dial_history.announced(advert.instance);
+                    self.dial_history.record_announcement(advert.instance);
                     self.directory.add_advert(advert, AdvertSource::Mdns, now)
                 }
             });

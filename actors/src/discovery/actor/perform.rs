@@ -66,10 +66,10 @@ impl Discovery {
                 let is_vouched_for = self.evidence(now).is_vouched_for(instance);
                 if let Some(reason) = conclude(verdict, is_vouched_for) {
                     let reason = self.dial_history.down_reason_or(instance, reason);
-                    self.perform(Effect::Gone(instance, reason), ctx);
+                    self.perform(Effect::Remove(instance, reason), ctx);
                 }
             }
-            Effect::Gone(instance, reason) => {
+            Effect::Remove(instance, reason) => {
                 let changes = self.directory.remove_instance(instance, reason, now);
                 self.apply(changes, None, ctx);
             }
@@ -81,7 +81,7 @@ impl Discovery {
                 changes.append(self.directory.remove_peer(node, now));
                 self.apply(changes, None, ctx);
             }
-            Effect::PeerLost(node) => {
+            Effect::RemovePeer(node) => {
                 let changes = self.directory.remove_peer(node, now);
                 self.apply(changes, None, ctx);
             }
@@ -95,7 +95,7 @@ impl Discovery {
                 };
                 actix_rt::spawn(attempt.run(ctx.address().recipient()));
             }
-            Effect::Later(after, timer) => {
+            Effect::Schedule(after, timer) => {
                 ctx.run_later(after, move |this, ctx| this.expired(timer, ctx));
             }
         }

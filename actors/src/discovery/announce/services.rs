@@ -80,14 +80,14 @@ impl AnnouncedServices {
         if let Some(mdns) = &self.mdns {
             mdns.withdraw(instance);
         }
-        Effect::Gone(instance, DownReason::Withdrawn)
+        Effect::Remove(instance, DownReason::Withdrawn)
     }
 
     /// Withdraws all services from the mesh. mDNS has yet to send its goodbye: take the announcer with
     /// [`AnnouncedServices::take_mdns`], and close it.
     pub(crate) fn withdraw_all(&mut self) -> Vec<Effect> {
         let services = std::mem::take(&mut self.services).into_keys();
-        services.map(|instance| Effect::Gone(instance, DownReason::Withdrawn)).collect()
+        services.map(|instance| Effect::Remove(instance, DownReason::Withdrawn)).collect()
     }
 
     /// Takes the announcer, to close it.
@@ -189,7 +189,7 @@ mod tests {
         let announce = Announce(advert.clone(), everywhere);
         assert_eq!(services.announce(announce, host(&before)), Effect::Offer(at([10, 0, 0, 1])));
         assert_eq!(services.relocate_all(host(&after)), [Effect::Offer(at([10, 0, 0, 7]))]);
-        assert_eq!(services.withdraw(Withdraw(instance)), Effect::Gone(instance, DownReason::Withdrawn));
+        assert_eq!(services.withdraw(Withdraw(instance)), Effect::Remove(instance, DownReason::Withdrawn));
         assert_eq!(services.relocate(instance, host(&after)), None);
     }
 }

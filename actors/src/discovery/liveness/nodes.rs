@@ -150,7 +150,7 @@ impl Liveness {
             }
             _ if is_linked => None,
             Verdict::Dead if may_say_goodbye => {
-                Some(Effect::Later(GOODBYE_DELAY, Timer::GiveUpDead { node, judged: now }))
+                Some(Effect::Schedule(GOODBYE_DELAY, Timer::GiveUpDead { node, judged: now }))
             }
             verdict => Some(Effect::GiveUp(node, verdict)),
         }
@@ -173,7 +173,7 @@ impl Liveness {
     pub(crate) fn lost(&self, node: NodeId, directory: &Directory) -> Effect {
         match self.is_monitoring() && directory.knows_node(node) {
             true => Effect::Connect { node, after: Duration::ZERO },
-            false => Effect::PeerLost(node),
+            false => Effect::RemovePeer(node),
         }
     }
 
@@ -287,7 +287,7 @@ mod tests {
         let dead = || DialFailed { node: node(1), verdict: Some(Verdict::Dead) };
         let give_up = Effect::GiveUp(node(1), Verdict::Dead);
         assert_eq!(liveness.dial_failed(dead(), false, false, now), Some(give_up));
-        let scheduled = Effect::Later(GOODBYE_DELAY, Timer::GiveUpDead { node: node(1), judged: now });
+        let scheduled = Effect::Schedule(GOODBYE_DELAY, Timer::GiveUpDead { node: node(1), judged: now });
         assert_eq!(liveness.dial_failed(dead(), false, true, now), Some(scheduled));
         assert_eq!(liveness.dial_failed(dead(), true, false, now), None, "it has connected by itself");
         assert_eq!(liveness.give_up(node(1), Verdict::Dead), DownReason::NodeDied);

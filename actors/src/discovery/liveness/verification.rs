@@ -97,7 +97,7 @@ impl EndpointProbe {
 /// Resolves a doubt about an instance: soon, if its node is connected, else at once.
 pub(crate) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
     match is_linked {
-        true => Effect::Later(LINK_UPDATE_DELAY, Timer::ProbeIfShown(doubted)),
+        true => Effect::Schedule(LINK_UPDATE_DELAY, Timer::ProbeIfShown(doubted)),
         false => Effect::Probe(doubted),
     }
 }
@@ -106,7 +106,7 @@ pub(crate) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
 pub(crate) fn judge(instance: InstanceId, verdict: Verdict, may_say_goodbye: bool, now: Instant) -> Effect {
     match verdict {
         Verdict::Dead if may_say_goodbye => {
-            Effect::Later(GOODBYE_DELAY, Timer::ConcludeDead { instance, judged: now })
+            Effect::Schedule(GOODBYE_DELAY, Timer::ConcludeDead { instance, judged: now })
         }
         verdict => Effect::Conclude(instance, verdict),
     }
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_refusal_is_judged_after_a_goodbye_could_arrive() {
         let (id, now) = (instance(false).id, Instant::now());
-        let scheduled = Effect::Later(GOODBYE_DELAY, Timer::ConcludeDead { instance: id, judged: now });
+        let scheduled = Effect::Schedule(GOODBYE_DELAY, Timer::ConcludeDead { instance: id, judged: now });
         assert_eq!(judge(id, Verdict::Dead, true, now), scheduled);
         assert_eq!(judge(id, Verdict::Dead, false, now), Effect::Conclude(id, Verdict::Dead));
         assert_eq!(judge(id, Verdict::Unreachable, true, now), Effect::Conclude(id, Verdict::Unreachable));

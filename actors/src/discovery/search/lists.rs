@@ -116,7 +116,7 @@ impl Lists {
         if self.pending.is_empty() || std::mem::replace(&mut self.is_timer_set, true) {
             return None;
         }
-        Some(Effect::Later(CHECK_INTERVAL, Timer::CheckLists))
+        Some(Effect::Schedule(CHECK_INTERVAL, Timer::CheckLists))
     }
 
     /// Returns whether nothing new arrived for a while, or the time for nodes that do not answer is over since `since`.
@@ -169,7 +169,7 @@ mod tests {
         let known = |_: &Filter| (1, vec![instance()]);
         let DeferredList(mut answer) = lists.add(list(Duration::from_secs(20)), started);
         lists.changed(started);
-        let check = Some(Effect::Later(CHECK_INTERVAL, Timer::CheckLists));
+        let check = Some(Effect::Schedule(CHECK_INTERVAL, Timer::CheckLists));
         assert_eq!(lists.answer(started, None, |_| true, known), check);
         assert_eq!(lists.answer(started, None, |_| true, known), None, "the timer is set");
         lists.forget_check();

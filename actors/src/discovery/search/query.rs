@@ -92,7 +92,7 @@ impl QueryRounds {
     }
 
     /// Records that another host replied directly, in the family that is asked first.
-    pub(crate) fn answered(&mut self) {
+    pub(crate) fn record_direct_reply(&mut self) {
         self.rounds.record_direct_reply();
     }
 
@@ -206,7 +206,7 @@ mod tests {
         let started = Instant::now();
         let (mut query, settled) = settled_search(started);
         assert!(!query.is_settled(Question::All, started, || unreachable!("the rounds are not over")));
-        query.answered();
+        query.record_direct_reply();
         assert!(query.is_settled(Question::All, settled, || unreachable!("another host replied")));
     }
 

@@ -100,7 +100,7 @@ impl SendQueue {
         // A closed queue needs no control frames.
         if !state.closed {
             state.flow.append_keep_alive(kind, id);
-            self.schedule_flush(state, Flush::AtOnce, true);
+            self.schedule_flush(state, Flush::Now, true);
         }
     }
 }

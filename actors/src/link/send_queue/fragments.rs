@@ -43,7 +43,7 @@ impl SendQueue {
 
     fn begin_bulk(&self, mut state: MutexGuard<'_, SendState>) {
         state.keep_kernel_short();
-        self.schedule_flush(state, Flush::AtOnce, true);
+        self.schedule_flush(state, Flush::Now, true);
     }
 }
 

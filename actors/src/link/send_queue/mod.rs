@@ -77,9 +77,9 @@ struct SendState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flush {
     /// At once, by its sender, unless another task is writing.
-    AtOnce,
+    Now,
     /// By the connection's own task, with all frames that have been appended until then.
-    Gathered,
+    Batched,
 }
 
 /// The properties of a reply that affect its frame.
@@ -215,7 +215,7 @@ impl SendQueue {
         } else {
             batch.append(frames);
         }
-        self.schedule_flush(state, Flush::AtOnce, true);
+        self.schedule_flush(state, Flush::Now, true);
     }
 
     /// Appends complete frames without copying them, and writes at once.
@@ -231,7 +231,7 @@ impl SendQueue {
             state.flow.mark();
         }
         frames.into_iter().for_each(|frames| state.flow.append_shared(frames));
-        self.schedule_flush(state, Flush::AtOnce, true);
+        self.schedule_flush(state, Flush::Now, true);
         Ok(())
     }
 
@@ -248,7 +248,7 @@ impl SendQueue {
             state.closed = true;
             state.flow.append_all_long();
             state.flow.append_keep_alive(FrameKind::Bye, 0);
-            self.schedule_flush(state, Flush::AtOnce, true);
+            self.schedule_flush(state, Flush::Now, true);
         }
         self.filled.notify_one();
         self.drained.notify_waiters();
@@ -317,8 +317,8 @@ impl SendQueue {
         let end = state.flow.appended_bytes();
         // The length of one frame fits 32 bits.
         let length = (end - start) as u32;
-        let wrote_batch = flush == Flush::Gathered && is_full;
-        self.schedule_flush(state, if wrote_batch { Flush::AtOnce } else { flush }, previous_length == 0);
+        let wrote_batch = flush == Flush::Batched && is_full;
+        self.schedule_flush(state, if wrote_batch { Flush::Now } else { flush }, previous_length == 0);
         Ok(WrittenRange { end, length, wrote_batch })
     }
 
@@ -330,7 +330,7 @@ impl SendQueue {
             return;
         }
         let has_partial_batch = state.flow.has_partial_batch();
-        if flush == Flush::Gathered || has_partial_batch {
+        if flush == Flush::Batched || has_partial_batch {
             // If bytes were waiting already, the task has been notified.
             let must_notify = !state.is_blocked && (was_empty || has_partial_batch);
             drop(state);

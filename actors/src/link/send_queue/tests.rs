@@ -70,20 +70,20 @@ async fn all(mut peer: TcpStream) -> Vec<u8> {
 #[tokio::test]
 async fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
     let (send_queue, _far) = send_queue(100).await;
-    assert_eq!(end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(3))), Ok(3));
-    let failed = send_queue.push(SpaceNeeded::Limit, Flush::Gathered, |out| {
+    assert_eq!(end(send_queue.push(SpaceNeeded::Limit, Flush::Batched, bytes(3))), Ok(3));
+    let failed = send_queue.push(SpaceNeeded::Limit, Flush::Batched, |out| {
         out.put(&[1]);
         Err("no")
     });
     assert_eq!(failed, Err(PushError::Frame("no")));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        send_queue.push(SpaceNeeded::Limit, Flush::Gathered, |out| -> Result<(), Infallible> {
+        send_queue.push(SpaceNeeded::Limit, Flush::Batched, |out| -> Result<(), Infallible> {
             out.put(&[1]);
             panic!("a value that cannot be serialised")
         })
     }));
     assert!(panicked.is_err());
-    assert_eq!(end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(3))), Ok(6));
+    assert_eq!(end(send_queue.push(SpaceNeeded::Limit, Flush::Batched, bytes(3))), Ok(6));
     assert_eq!(*send_queue.lock().flow.batch(), [7; 6]);
 }
 
@@ -91,24 +91,24 @@ async fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
 async fn at_the_limit_only_replies_are_accepted() {
     let (send_queue, _far) = send_queue(10).await;
     assert_eq!(
-        end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(20))),
+        end(send_queue.push(SpaceNeeded::Limit, Flush::Batched, bytes(20))),
         Ok(20),
         "the frame that crosses the limit"
     );
-    assert_eq!(end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1))), Err(PushError::Full));
-    assert_eq!(end(send_queue.push(SpaceNeeded::Any, Flush::Gathered, bytes(1))), Ok(21));
+    assert_eq!(end(send_queue.push(SpaceNeeded::Limit, Flush::Batched, bytes(1))), Err(PushError::Full));
+    assert_eq!(end(send_queue.push(SpaceNeeded::Any, Flush::Batched, bytes(1))), Ok(21));
     send_queue.close();
-    assert_eq!(end(send_queue.push(SpaceNeeded::Any, Flush::Gathered, bytes(1))), Err(PushError::Closed));
+    assert_eq!(end(send_queue.push(SpaceNeeded::Any, Flush::Batched, bytes(1))), Err(PushError::Closed));
 }
 
 #[tokio::test]
 async fn a_frame_that_does_not_fit_is_encoded_once_at_most() {
     let (send_queue, peer) = send_queue(10).await;
     let reader = tokio::spawn(all(peer));
-    end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(20))).expect("room");
+    end(send_queue.push(SpaceNeeded::Limit, Flush::Batched, bytes(20))).expect("room");
     let mut written = 0;
     for _ in 0..100 {
-        let refused = send_queue.push::<Infallible>(SpaceNeeded::Limit, Flush::Gathered, |_| {
+        let refused = send_queue.push::<Infallible>(SpaceNeeded::Limit, Flush::Batched, |_| {
             written += 1;
             Ok(())
         });
@@ -117,7 +117,7 @@ async fn a_frame_that_does_not_fit_is_encoded_once_at_most() {
     assert_eq!(written, 1);
     let flush = spawn_flush(&send_queue);
     send_queue.room(1).await.expect("open");
-    end(send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1))).expect("there is room again");
+    end(send_queue.push(SpaceNeeded::Limit, Flush::Batched, bytes(1))).expect("there is room again");
     send_queue.close();
     flush.await.expect("it ends").expect("it is written");
     reader.await.expect("it ends");
@@ -139,8 +139,8 @@ async fn frames_leave_in_order_whoever_writes_them() {
         };
         expected.extend_from_slice(&frame);
         match number % 4 {
-            0 => drop(send_queue.push(SpaceNeeded::Any, Flush::AtOnce, write)),
-            1 => drop(send_queue.push(SpaceNeeded::Any, Flush::Gathered, write)),
+            0 => drop(send_queue.push(SpaceNeeded::Any, Flush::Now, write)),
+            1 => drop(send_queue.push(SpaceNeeded::Any, Flush::Batched, write)),
             2 => send_queue.push_frames(&mut frame.clone()),
             _ => send_queue.share([Bytes::new(), frame.into()]).expect("open"),
         }
@@ -163,7 +163,7 @@ async fn frames_leave_in_order_whoever_writes_them() {
 async fn an_idle_connection_sends_a_frame_at_once() {
     let (send_queue, mut peer) = send_queue(100).await;
     writable(&send_queue).await;
-    send_queue.push(SpaceNeeded::Limit, Flush::AtOnce, bytes(3)).expect("room");
+    send_queue.push(SpaceNeeded::Limit, Flush::Now, bytes(3)).expect("room");
     assert_eq!(send_queue.handed_to_kernel(), 3, "although only the sender writes");
     let mut read = [0; 3];
     peer.read_exact(&mut read).await.expect("read");
@@ -173,20 +173,20 @@ async fn an_idle_connection_sends_a_frame_at_once() {
 #[tokio::test]
 async fn waiters_are_served_in_order_and_never_overtaken() {
     let (send_queue, peer) = send_queue(1).await;
-    send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
+    send_queue.push(SpaceNeeded::Limit, Flush::Batched, bytes(1)).expect("room");
     let (order, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
     let mut waiting = Vec::new();
     for number in 0..3 {
         let (send_queue, order) = (Arc::clone(&send_queue), order.clone());
         waiting.push(tokio::spawn(async move {
             let turn = send_queue.reserve().await.expect("open");
-            turn.push(Flush::Gathered, bytes(1)).expect("room");
+            turn.push(Flush::Batched, bytes(1)).expect("room");
             order.send(number).expect("the test receives");
         }));
         // On this single thread the task waits in the queue before the next is created.
         tokio::task::yield_now().await;
     }
-    let overtaking = send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1));
+    let overtaking = send_queue.push(SpaceNeeded::Limit, Flush::Batched, bytes(1));
     assert_eq!(end(overtaking), Err(PushError::Full), "three wait already");
     let writer = spawn_flush(&send_queue);
     for number in 0..3 {
@@ -201,7 +201,7 @@ async fn waiters_are_served_in_order_and_never_overtaken() {
 #[tokio::test]
 async fn closing_ends_all_waiting() {
     let (send_queue, _far) = send_queue(1).await;
-    send_queue.push(SpaceNeeded::Limit, Flush::Gathered, bytes(1)).expect("room");
+    send_queue.push(SpaceNeeded::Limit, Flush::Batched, bytes(1)).expect("room");
     let waiting = Arc::clone(&send_queue);
     let waiting = tokio::spawn(async move { waiting.reserve().await.is_err() });
     tokio::task::yield_now().await;
@@ -228,13 +228,13 @@ fn byte(byte: u8, count: usize) -> impl FnOnce(&mut Buffer) -> Result<(), Infall
 async fn a_new_connection_continues_from_the_byte_that_the_peer_expects() {
     let (send_queue, mut peer) = send_queue(1 << 20).await;
     writable(&send_queue).await;
-    send_queue.push(SpaceNeeded::Any, Flush::AtOnce, byte(1, 100)).expect("room");
-    send_queue.push(SpaceNeeded::Any, Flush::AtOnce, byte(2, 100)).expect("room");
+    send_queue.push(SpaceNeeded::Any, Flush::Now, byte(1, 100)).expect("room");
+    send_queue.push(SpaceNeeded::Any, Flush::Now, byte(2, 100)).expect("room");
     assert_eq!(send_queue.handed_to_kernel(), 200);
     send_queue.acknowledge(30).expect("it was sent");
     send_queue.detach();
     send_queue.share([Bytes::from_static(&[3; 50])]).expect("open");
-    send_queue.push(SpaceNeeded::Any, Flush::AtOnce, byte(4, 10)).expect("room");
+    send_queue.push(SpaceNeeded::Any, Flush::Now, byte(4, 10)).expect("room");
     assert_eq!(
         (send_queue.handed_to_kernel(), read(&mut peer, 200).await.len()),
         (200, 200),
@@ -275,9 +275,9 @@ async fn unacknowledged_bytes_are_bounded() {
     limits.unacknowledged_bytes = WINDOW;
     let (send_queue, mut peer) = queue_with(limits).await;
     let writer = spawn_flush(&send_queue);
-    send_queue.push(SpaceNeeded::Any, Flush::Gathered, byte(1, WINDOW)).expect("room");
+    send_queue.push(SpaceNeeded::Any, Flush::Batched, byte(1, WINDOW)).expect("room");
     assert_eq!(read(&mut peer, WINDOW).await, [1; WINDOW]);
-    send_queue.push(SpaceNeeded::Any, Flush::AtOnce, byte(2, 10)).expect("room");
+    send_queue.push(SpaceNeeded::Any, Flush::Now, byte(2, 10)).expect("room");
     tokio::task::yield_now().await;
     assert_eq!(send_queue.handed_to_kernel(), WINDOW as u64);
     send_queue.acknowledge(1).expect("it was sent");
@@ -299,12 +299,12 @@ async fn a_frame_of_which_nothing_was_sent_can_be_withdrawn() {
             Ok::<_, Infallible>(())
         }
     };
-    let left = send_queue.push(SpaceNeeded::Any, Flush::AtOnce, request(1, b"left")).expect("room");
-    let first = send_queue.push(SpaceNeeded::Any, Flush::Gathered, request(2, b"first")).expect("room");
+    let left = send_queue.push(SpaceNeeded::Any, Flush::Now, request(1, b"left")).expect("room");
+    let first = send_queue.push(SpaceNeeded::Any, Flush::Batched, request(2, b"first")).expect("room");
     send_queue.share([Bytes::from_static(b"")]).expect("open");
     send_queue.detach();
-    let second = send_queue.push(SpaceNeeded::Any, Flush::Gathered, request(3, b"second")).expect("room");
-    let third = send_queue.push(SpaceNeeded::Any, Flush::Gathered, request(4, b"third")).expect("room");
+    let second = send_queue.push(SpaceNeeded::Any, Flush::Batched, request(3, b"second")).expect("room");
+    let third = send_queue.push(SpaceNeeded::Any, Flush::Batched, request(4, b"third")).expect("room");
     assert!(!send_queue.withdraw(left.bytes()), "it may have been executed");
     assert!(
         send_queue.withdraw(second.bytes()) && send_queue.withdraw(second.bytes()),
@@ -328,11 +328,11 @@ async fn repeated_acknowledgements_and_pings_are_sent_once() {
     let (send_queue, peer) = send_queue(1 << 20).await;
     // Nothing is written until the next connection.
     send_queue.detach();
-    send_queue.push(SpaceNeeded::Any, Flush::Gathered, bytes(3)).expect("room");
+    send_queue.push(SpaceNeeded::Any, Flush::Batched, bytes(3)).expect("room");
     for received in 1..=1_000 {
         send_queue.send_ack(received);
     }
-    send_queue.push(SpaceNeeded::Any, Flush::Gathered, bytes(3)).expect("room");
+    send_queue.push(SpaceNeeded::Any, Flush::Batched, bytes(3)).expect("room");
     send_queue.send_ack(2_000);
     send_queue.ping();
     send_queue.ping();
@@ -389,7 +389,7 @@ async fn short_replies_overtake_long_ones_even_over_another_connection() {
     let (send_queue, mut peer) = send_queue(1 << 20).await;
     let max_frame = PIECE_BYTES;
     let blob = Blob::from(vec![1; LONG]);
-    send_queue.push_reply(ReplyFrame { id: 1, max_frame }, Flush::Gathered, |out| {
+    send_queue.push_reply(ReplyFrame { id: 1, max_frame }, Flush::Batched, |out| {
         let writer = FrameWriter::new(out, Header::new(FrameKind::Reply, 1));
         meshzero_proto::codec::encode(&blob, Encoding::Bincode, usize::MAX, out).expect("it is encoded");
         // The length of the blob, whose bytes are then all the same.
@@ -400,7 +400,7 @@ async fn short_replies_overtake_long_ones_even_over_another_connection() {
     send_queue.push_fragmented(3, reply(3, LONG).into());
     let writer = spawn_flush(&send_queue);
     let mut bytes = read(&mut peer, 1 << 20).await;
-    send_queue.push_reply(ReplyFrame { id: 4, max_frame }, Flush::Gathered, |out| out.put(&reply(4, 10)));
+    send_queue.push_reply(ReplyFrame { id: 4, max_frame }, Flush::Batched, |out| out.put(&reply(4, 10)));
     send_queue.revoke(3);
     writer.abort();
     send_queue.detach();

@@ -127,7 +127,7 @@ impl Responder {
 
     fn push(&self, write: impl FnOnce(&Self, &mut Buffer)) {
         // Fails if the connection is closed, and nobody waits for the reply.
-        let _ = self.send_queue.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
+        let _ = self.send_queue.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Batched, |out| {
             write(self, out);
             Ok(())
         });
