@@ -73,8 +73,9 @@ identity! {
 }
 
 identity! {
-    /// The identity of one link between a client and an endpoint, which the endpoint chooses when the link begins. A peer that knows it, and the client's
-    /// node, can continue the link over another connection, so it is sent to no other node and never logged.
+    /// The identity of one link between a client and an endpoint, which the endpoint chooses when the link begins. A peer that
+    /// knows it, and the client's node, can continue the link over another connection, so it is sent to no other node and never
+    /// logged.
     LinkId
 }
 

@@ -66,8 +66,8 @@ pub struct Limits {
     pub backlog_items: usize,
     /// Bytes of news that are queued for one subscriber besides the newest item, regardless of its request. Default 16 MiB.
     pub backlog_bytes: usize,
-    /// Bytes of news that are queued for all subscribers of one service together, besides the newest items. Default 256 MiB. It is
-    /// divided evenly, so it takes effect if many subscribers request large queues with different policies.
+    /// Bytes of news that are queued for all subscribers of one service together, besides the newest items. Default 256 MiB. It
+    /// is divided evenly, so it takes effect if many subscribers request large queues with different policies.
     pub news_bytes: usize,
     /// Timeout of a publisher's wait for a subscriber that makes no progress. Default 5 s. Afterwards the subscriber misses the
     /// items beyond its queue, and receives their number, until it has caught up.
@@ -90,8 +90,8 @@ pub struct Limits {
     pub drain: Duration,
     /// Timeout of a request without a deadline of its own. Default 5 s.
     pub request_timeout: Duration,
-    /// Time of silence on a connection after which a ping is sent. Default 2.5 s, a second at least; a peer that has sent nothing for
-    /// four times as long is considered dead.
+    /// Time of silence on a connection after which a ping is sent. Default 2.5 s, a second at least; a peer that has sent nothing
+    /// for four times as long is considered dead.
     pub keep_alive: Duration,
 }
 

@@ -142,8 +142,8 @@ impl<T> InFlight<T> {
         self.close_with(id, |_| Some(())).is_some()
     }
 
-    /// Passes to `on_ended` the calls whose deadline is not after `now`, each once, with the ranges of their requests in the stream.
-    /// They have ended, and stay open.
+    /// Passes to `on_ended` the calls whose deadline is not after `now`, each once, with the ranges of their requests in the
+    /// stream. They have ended, and stay open.
     pub fn expire(&mut self, now: Instant, mut on_ended: impl FnMut(CallId, &mut T, Range<u64>)) {
         self.open.expire(now, |id, open| {
             mark_ended(open, id, &mut self.ended);
@@ -156,8 +156,8 @@ impl<T> InFlight<T> {
         self.open.poll_timeout()
     }
 
-    /// Passes to `on_ended` all open calls of a stream that has ended. A request beyond the first `written` bytes was not sent and
-    /// can be repeated safely. The calls have ended, and stay open.
+    /// Passes to `on_ended` all open calls of a stream that has ended. A request beyond the first `written` bytes was not sent
+    /// and can be repeated safely. The calls have ended, and stay open.
     pub fn end_all(&mut self, written: u64, mut on_ended: impl FnMut(&mut T, SendState)) {
         self.open.expire_all(|id, open| {
             mark_ended(open, id, &mut self.ended);

@@ -99,8 +99,8 @@ pub const HANDOVER_WAIT: Duration = Duration::from_secs(1);
 /// panic.
 const MAX_UNKNOWN_ATTEMPTS: u32 = 3;
 
-/// Returns the decision after attempt number `attempts` of a call ended in `failure`. `jitter`, from 0 to 1, shortens the delay by
-/// half at most.
+/// Returns the decision after attempt number `attempts` of a call ended in `failure`. `jitter`, from 0 to 1, shortens the delay
+/// by half at most.
 pub fn next(
     failure: FailureClass,
     idempotency: Idempotency,

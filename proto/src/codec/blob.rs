@@ -153,7 +153,7 @@ pub(super) fn shared(part: &[u8]) -> Option<Bytes> {
     })
 }
 
-/// A guard: until it is dropped, sufficiently long values decoded from a part of `source` share that buffer.
+/// A guard: until it is dropped, sufficiently long values decoded from a part of the current source share its buffer.
 pub(super) struct SharedSource(Option<Bytes>);
 
 impl Drop for SharedSource {

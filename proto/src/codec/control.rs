@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::bounded::Bounded;
 use super::budget::{Budget, DecodeLimits};
 
-/// The maximum nesting of control messages. It exceeds that of all of them, because those of a later version may be nested deeper, and fits
-/// every stack.
+/// The maximum nesting of control messages. It exceeds that of all of them, because those of a later version may be nested
+/// deeper, and fits every stack.
 const MAX_NESTING: u32 = 16;
 
 /// The maximum memory per byte of a control message. The worst case is a list of names: an empty one is one byte on the wire,

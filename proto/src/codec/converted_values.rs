@@ -3,8 +3,8 @@
 //!
 //! Serde buffers the input of an untagged or internally tagged enum, or of flattened fields, in a form of its own without
 //! 128-bit integers, which are encoded as 16 bytes. The type then silently accepts these, like other bytes, as text if they
-//! are UTF-8 and it has a field for text. Only reading a value back shows whether a type does so; that is done only for values that
-//! contain such parts.
+//! are UTF-8 and it has a field for text. Only reading a value back shows whether a type does so; that is done only for values
+//! that contain such parts.
 
 use std::fmt::{self, Display};
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bounded::Bounded;
 use super::budget::{Budget, DecodeLimits};
-use super::transcode::{KEYS_IN_KEYS, KeyMode, Transcoded};
+use super::transcode::{KeyMode, MAX_KEY_LEVELS, Transcoded};
 
 /// The maximum nesting, the same as serde_json's. A schema takes a few levels for each level of its type.
 const MAX_NESTING: u32 = 127;
@@ -75,7 +75,7 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let text = serde_json::to_vec(&Transcoded::new(source, KeyMode::Text(KEYS_IN_KEYS)))
+        let text = serde_json::to_vec(&Transcoded::new(source, KeyMode::Text(MAX_KEY_LEVELS)))
             .map_err(D::Error::custom)?;
         Ok(Self::new(text, &DecodeLimits::default()))
     }

@@ -111,9 +111,9 @@ mod tests {
             let mut out = vec![7];
             let encoding = encode_preferring(&packed, preferred, 100, &mut out);
             assert_eq!((encoding, &out[1..]), (Ok(Encoding::MessagePack), &long_header[..]));
-            let back: Packed =
+            let decoded: Packed =
                 decode(&out[1..], Encoding::MessagePack, &DecodeLimits::default()).expect("it decodes");
-            assert_eq!(back, packed);
+            assert_eq!(decoded, packed);
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::attempt::{Attempt, named};
+use super::attempt::{Attempt, format_address};
 use crate::discovery::addresses::{OwnAddress, is_link_local};
 
 /// The known facts about a service that was not found or not reached.
@@ -216,11 +216,11 @@ impl Observations {
     }
 
     /// Formats an address, with the name of its zone.
-    pub(super) fn named(&self, address: SocketAddr) -> String {
+    pub(super) fn address_with_zone(&self, address: SocketAddr) -> String {
         let SocketAddr::V6(v6) = address else { return address.to_string() };
         let mut interfaces = self.interfaces.iter().flatten();
         let zone = interfaces.find(|interface| interface.index == Some(v6.scope_id()));
-        named(address, zone.map(|interface| interface.name.as_str()))
+        format_address(address, zone.map(|interface| interface.name.as_str()))
     }
 
     /// Returns true if a service of another host is received.
@@ -252,7 +252,7 @@ impl Observations {
 impl TriedAddress {
     /// Formats the address, with the name of its zone.
     pub(super) fn address_text(&self) -> String {
-        named(self.attempt.address, self.zone.as_deref())
+        format_address(self.attempt.address, self.zone.as_deref())
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::attempt::{AttemptOutcome, seconds};
+use super::attempt::{AttemptOutcome, format_duration};
 use super::cable::no_carrier;
 use super::finding::{Finding, FindingCode};
 use super::observations::{InterfaceKind, Neighbour, Observations, SilentEndpoint, Sought, TriedAddress};
@@ -13,8 +13,8 @@ use super::text::{neighbour_protocol, networks, quoted};
 /// The time within which an error is an answer of a host or router: a system that gets no hardware address gives up after
 /// three seconds.
 const HOST_ANSWER_TIME: Duration = Duration::from_millis(500);
-/// The time of silence below which the network may just be slow or lossy: TCP repeats its first packet after a second (RFC 6298 §2), and
-/// the repetition needs a round trip as well.
+/// The time of silence below which the network may just be slow or lossy: TCP repeats its first packet after a second (RFC 6298
+/// §2), and the repetition needs a round trip as well.
 const SHORT_SILENCE: Duration = Duration::from_secs(2);
 /// The age of a reply of its process up to which an endpoint has probably not ended.
 const RECENT_REPLY: Duration = Duration::from_secs(2);
@@ -48,7 +48,10 @@ pub(super) fn no_answer(observations: &Observations, address: SocketAddr) -> Fin
     let trouble = observations.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
     Finding {
         code: FindingCode::NoAnswer,
-        sentence: format!("nothing of this mesh answers at {}{trouble}", observations.named(address)),
+        sentence: format!(
+            "nothing of this mesh answers at {}{trouble}",
+            observations.address_with_zone(address)
+        ),
         remedy: format!("Check that the program runs on {}, and the port", address.ip()),
     }
 }
@@ -180,7 +183,7 @@ fn finding(
 ) -> Finding {
     let address = tried.attempt.address;
     let (ip, port) = (address.ip(), address.port());
-    let duration = seconds(tried.attempt.took);
+    let duration = format_duration(tried.attempt.took);
     let caveat =
         if tried.attempt.took < SHORT_SILENCE { ", unless the network is slow or loses packets" } else { "" };
     let subject = subject_of(endpoint, tried);
@@ -257,7 +260,7 @@ fn finding(
             format!(
                 "{subject}, and {ip} refuses connections to that port although the program replied {} ago: a firewall there rejects \
                  them, or the program has ended this moment",
-                seconds(endpoint.replied_ago.unwrap_or_default())
+                format_duration(endpoint.replied_ago.unwrap_or_default())
             ),
             firewall_remedy(),
         ),

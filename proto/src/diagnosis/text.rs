@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use super::attempt::seconds;
+use super::attempt::format_duration;
 use super::finding::Finding;
 use super::observations::{
     InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, TriedAddress,
@@ -47,7 +47,7 @@ pub(super) fn not_found(observations: &Observations) -> String {
         }
         Sought::Name(name) => format!("nobody advertises {}", quoted(name)),
         Sought::Address(address) => {
-            format!("nothing of this mesh answers at {}", observations.named(*address))
+            format!("nothing of this mesh answers at {}", observations.address_with_zone(*address))
         }
     }
 }
@@ -152,7 +152,13 @@ fn count_of(count: u64, what: impl Display) -> String {
 
 impl std::fmt::Display for TriedAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} after {}", self.address_text(), self.attempt.outcome, seconds(self.attempt.took))?;
+        write!(
+            f,
+            "{}: {} after {}",
+            self.address_text(),
+            self.attempt.outcome,
+            format_duration(self.attempt.took)
+        )?;
         let protocol = neighbour_protocol(self.attempt.address.ip());
         match self.neighbour {
             Neighbour::Complete => write!(f, ", it answers to {protocol}")?,

@@ -33,9 +33,9 @@ impl OwnAddress {
 /// Returns true if `addresses` can be those of an endpoint on this host: all of them are loopback addresses or among `own`, the
 /// addresses of this host.
 ///
-/// One shared address does not prove that two hosts are one, because many hosts have the same address on a bridge to their containers. All
-/// addresses may be shared as well, by copies of one virtual machine. So the result only affects the order in which
-/// addresses are tried.
+/// One shared address does not prove that two hosts are one, because many hosts have the same address on a bridge to their
+/// containers. All addresses may be shared as well, by copies of one virtual machine. So the result only affects the order in
+/// which addresses are tried.
 pub fn is_here(addresses: &[SocketAddr], own: &[OwnAddress]) -> bool {
     addresses.iter().all(|address| address.ip().is_loopback() || is_own(address.ip(), own))
 }
@@ -157,9 +157,9 @@ impl LinkEnds {
     }
 }
 
-/// Returns the `addresses` of one endpoint to send to the other end of a link, at most [`MAX_ADDRESSES`], best first: the link's own
-/// address, then networks that this host shares with the other, other IPv4 and other IPv6. Loopback
-/// addresses are useful on the same host only, and link-local ones only on the link that the other end is on.
+/// Returns the `addresses` of one endpoint to send to the other end of a link, at most [`MAX_ADDRESSES`], nearest first: the
+/// link's own address, then networks that this host shares with the other, other IPv4 and other IPv6. Loopback addresses are
+/// useful on the same host only, and link-local ones only on the link that the other end is on.
 pub fn select_for_peer(addresses: &[SocketAddr], ends: LinkEnds, own: &[OwnAddress]) -> Vec<SocketAddr> {
     let is_same_host = ends.is_same_host(own);
     let shared: Vec<OwnAddress> =

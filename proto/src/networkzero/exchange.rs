@@ -1,7 +1,7 @@
 //! The exchange of services between a mesh and NetworkZero: the services announced on each side, without loops.
 //!
-//! A name that exists on both sides is not exchanged: each side continues to find its own. Of several gateways on one network only
-//! one imports a service: the one whose node has the lowest identity, if two begin at the same time.
+//! A name that exists on both sides is not exchanged: each side continues to find its own. Of several gateways on one network
+//! only one imports a service: the one whose node has the lowest identity, if two begin at the same time.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddrV4};

@@ -44,8 +44,8 @@ pub struct SendStream {
 impl SendStream {
     /// Creates a stream of which `window` bytes may be written and not acknowledged, apart from those in the same batch as the
     /// last of them, and those before an acknowledgement of the other end's bytes. The other end has to acknowledge received
-    /// bytes before that many have arrived, see [`RecvCounter`](super::RecvCounter). The memory of batches is taken from `buffer_pool`
-    /// and returned to it.
+    /// bytes before that many have arrived, see [`RecvCounter`](super::RecvCounter). The memory of batches is taken from
+    /// `buffer_pool` and returned to it.
     pub fn new(window: usize, buffer_pool: BufferPool) -> Self {
         Self {
             filling: WriteBatch::default(),

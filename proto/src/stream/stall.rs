@@ -120,8 +120,8 @@ impl StallDetector {
         }
     }
 
-    /// Returns the action at `now`, with the totals `received` and the expected data. Call it when the time of [`StallAction::Wait`]
-    /// has come, and as soon as bytes arrive while a ping [is unanswered](Self::has_unanswered_ping).
+    /// Returns the action at `now`, with the totals `received` and the expected data. Call it when the time of
+    /// [`StallAction::Wait`] has come, and as soon as bytes arrive while a ping [is unanswered](Self::has_unanswered_ping).
     pub fn poll(&mut self, now: Instant, received: ReceivedSoFar, expectation: Expectation) -> StallAction {
         let previous = std::mem::replace(&mut self.received, received);
         if received.bytes != previous.bytes && self.has_unanswered_ping() {
@@ -165,8 +165,8 @@ impl StallDetector {
         !matches!(self.phase, StallPhase::Listening { .. })
     }
 
-    /// Returns the time that a ping may stay unanswered before the connection is raced, which is also the shortest interval between
-    /// two dials.
+    /// Returns the time that a ping may stay unanswered before the connection is raced, which is also the shortest interval
+    /// between two dials.
     pub fn ping_timeout(&self) -> Duration {
         let ping_timeout = self.round_trip.map_or(INITIAL_PING_TIMEOUT, |round_trip| round_trip.timeout());
         ping_timeout.max(MIN_PING_TIMEOUT) * self.busy_factor

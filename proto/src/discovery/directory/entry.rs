@@ -154,7 +154,8 @@ impl DirectoryEntry {
         unknown.retain(|address| !self.instance.addresses.contains(address));
         match self.state {
             EntryState::Unverified if unknown.is_empty() => {}
-            // Addresses are only ever added here, or replaced by better ones, so that an exchange of updates between two nodes ends.
+            // Addresses are only ever added here, or replaced by better ones, so that an exchange of updates between two nodes
+            // ends.
             EntryState::Unverified => {
                 let previous = self.instance.addresses.clone();
                 // The first record of an instance may carry only some of its addresses.

@@ -28,8 +28,8 @@ pub const NETWORK_KNOWN_ANSWERS: usize =
 /// The maximum number of questions that are read from one received message.
 const MAX_RECEIVED_QUESTIONS: usize = 32;
 
-/// The subtype (RFC 6763 §7.1) that the instances of one service name answer: a hash of mesh and name, because names may be longer
-/// than a DNS label.
+/// The subtype (RFC 6763 §7.1) that the instances of one service name answer: a hash of mesh and name, because names may be
+/// longer than a DNS label.
 ///
 /// Two names may share one, so the sender compares the names in the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
