@@ -90,10 +90,10 @@ impl Mdns {
     ///
     /// # Errors
     /// The system's error if it cannot start a thread.
-    pub(crate) fn start(interfaces: Interfaces, nics: &InterfaceTable) -> std::io::Result<Self> {
+    pub(crate) fn start(interfaces: Interfaces, interface_table: &InterfaceTable) -> std::io::Result<Self> {
         let shared = Arc::new(MdnsShared {
             interfaces,
-            filter: Mutex::new(InterfaceFilter::from(nics)),
+            filter: Mutex::new(InterfaceFilter::from(interface_table)),
             desired_state: Mutex::default(),
             changed: Condvar::new(),
             replaced: AtomicU64::new(0),
@@ -106,8 +106,8 @@ impl Mdns {
     }
 
     /// Changes the interfaces on which services are announced, within some seconds.
-    pub(crate) fn use_nics(&self, nics: &InterfaceTable) {
-        *self.shared.filter() = InterfaceFilter::from(nics);
+    pub(crate) fn use_nics(&self, interface_table: &InterfaceTable) {
+        *self.shared.filter() = InterfaceFilter::from(interface_table);
     }
 
     /// Announces everything once more, because this host has other addresses, after the daemon has had time to notice. Its own
@@ -194,12 +194,12 @@ impl MdnsShared {
 }
 
 impl From<&InterfaceTable> for InterfaceFilter {
-    fn from(nics: &InterfaceTable) -> Self {
-        let ipv4_only = nics.used.iter().filter(|nic| nic.is_ipv4_only());
+    fn from(interface_table: &InterfaceTable) -> Self {
+        let ipv4_only = interface_table.used.iter().filter(|nic| nic.is_ipv4_only());
         Self {
-            excluded: nics.left_out.iter().chain(&nics.ports).cloned().collect(),
+            excluded: interface_table.left_out.iter().chain(&interface_table.ports).cloned().collect(),
             ipv4_only: ipv4_only.map(|nic| nic.name.clone()).collect(),
-            surplus: nics.surplus.clone(),
+            surplus: interface_table.surplus.clone(),
         }
     }
 }

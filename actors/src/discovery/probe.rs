@@ -41,7 +41,7 @@ impl Verdict {
     pub(crate) fn of(error: &DialError, answered: Option<SocketAddr>, network: &Network) -> Self {
         match error {
             DialError::Rejected { rejection: Rejection::Full, .. } => Self::Alive,
-            DialError::Rejected { rejection, .. } if rejection.is_its_own() => Self::Dead,
+            DialError::Rejected { rejection, .. } if rejection.is_from_expected_instance() => Self::Dead,
             _ => {
                 let own = network.own_addresses();
                 // The other host's system answered: there is no such listener, or its process just died.

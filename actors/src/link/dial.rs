@@ -183,7 +183,7 @@ const REFUSAL_WEIGHT: u8 = 3;
 /// Returns the weight of an error: how much it says about the endpoint.
 fn weight(error: &DialError) -> u8 {
     match error {
-        DialError::Rejected { rejection, .. } if rejection.is_its_own() => 5,
+        DialError::Rejected { rejection, .. } if rejection.is_from_expected_instance() => 5,
         DialError::Rejected { .. } | DialError::NotMeshzero { .. } => 4,
         DialError::Unreachable { error, .. } if error.kind() == io::ErrorKind::ConnectionRefused => {
             REFUSAL_WEIGHT

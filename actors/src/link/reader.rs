@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use meshzero_proto::stream::RecvCounter;
-use meshzero_proto::wire::frame::{self, Frame, FrameContents, FrameError, WholeFrames};
+use meshzero_proto::wire::frame::{self, CompleteFrames, Frame, FrameContents, FrameError};
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -122,7 +122,7 @@ impl FrameReader {
             if let Some(frame) = frame::take(&mut self.buffer, self.limit)? {
                 return Ok(Some(frame));
             }
-            let next = frame::cut(&self.buffer, self.limit)?.next;
+            let next = frame::scan(&self.buffer, self.limit)?.next;
             if self.fill(next).await? == 0 {
                 return self.end();
             }
@@ -142,7 +142,7 @@ impl FrameReader {
         send_queue: &SendQueue,
     ) -> Result<(Bytes, FrameContents), FrameReaderError> {
         loop {
-            let WholeFrames { complete_bytes, contents, next } = frame::cut(&self.buffer, self.limit)?;
+            let CompleteFrames { complete_bytes, contents, next } = frame::scan(&self.buffer, self.limit)?;
             if complete_bytes > 0 {
                 return Ok((self.buffer.split_to(complete_bytes).freeze(), contents));
             }

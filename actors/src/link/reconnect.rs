@@ -116,8 +116,8 @@ impl Reconnector {
         self.standby = standby;
     }
 
-    /// Dials repeatedly, faster than the system would repeat its request on one connection, until there is a standby connection or
-    /// dialling all addresses at once would be more informative. Returns the timeout for that; `None` if there is a standby
+    /// Dials repeatedly, faster than the system would repeat its request on one connection, until there is a standby connection
+    /// or dialling all addresses at once would be more informative. Returns the timeout for that; `None` if there is a standby
     /// connection.
     ///
     /// # Errors
@@ -176,7 +176,9 @@ impl Reconnector {
     /// or does not know the link. It may still be reached at addresses that were not tried.
     fn is_final(&self, error: &DialError, attempts: &[Attempt]) -> bool {
         match error {
-            DialError::Rejected { rejection, .. } if rejection.is_its_own() => *rejection != Rejection::Full,
+            DialError::Rejected { rejection, .. } if rejection.is_from_expected_instance() => {
+                *rejection != Rejection::Full
+            }
             _ if !attempts.iter().any(|attempt| is_refusal(&attempt.outcome)) => false,
             _ => {
                 let untried =

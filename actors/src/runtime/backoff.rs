@@ -1,5 +1,5 @@
-//! Exponential back-off: the delays between the attempts of a task that retries, each twice as long as the one before, up to a
-//! longest.
+//! Exponential back-off: the delays between the attempts of a task that retries, each twice as long as the previous one, up to a
+//! maximum.
 
 use std::time::Duration;
 

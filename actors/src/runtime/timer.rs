@@ -1,5 +1,5 @@
-//! Timers for callers on any thread and any executor, fired by one task on the node's thread, and after the end of that thread by a
-//! dedicated one, while any are set.
+//! Timers for callers on any thread and any executor, fired by one task on the node's thread, and after the end of that thread by
+//! a dedicated one, while any are set.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -61,7 +61,7 @@ impl Link {
         message: OutgoingMessage<'_, M>,
         caller: &Waker,
     ) -> Result<ReplyFuture, SendError> {
-        if !self.send_queue.has_room_for(SpaceNeeded::Limit)
+        if !self.send_queue.has_space_for(SpaceNeeded::Limit)
             || (self.was_full.load(Ordering::Relaxed) && !self.has_room())
         {
             return Err(SendError::Full);

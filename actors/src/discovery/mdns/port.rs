@@ -47,7 +47,7 @@ impl fmt::Display for PortConflict {
         let family = if self.in_ipv6_only { " in IPv6" } else { "" };
         write!(
             f,
-            "another program holds UDP port 5353 exclusively{family} ({}); find it with `ss -ulpn`, or let it share the port",
+            "another program holds UDP port 5353 for itself{family} ({}); find it with `ss -ulpn`, or let it share the port",
             self.error
         )
     }

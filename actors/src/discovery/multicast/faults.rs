@@ -53,12 +53,17 @@ impl SocketFaults {
     }
 
     /// Records that the system refused to open a socket. It may permit it soon.
-    pub(super) fn refused(&mut self, key: SocketKey, problem: String, now: Instant) -> FaultNotice {
+    pub(super) fn record_open_failure(
+        &mut self,
+        key: SocketKey,
+        problem: String,
+        now: Instant,
+    ) -> FaultNotice {
         self.record(key, problem, now).notice(now)
     }
 
     /// Records that a socket failed that was opened at `opened`.
-    pub(super) fn failed(
+    pub(super) fn record_failure(
         &mut self,
         key: SocketKey,
         opened: Instant,
@@ -74,8 +79,13 @@ impl SocketFaults {
         fault.notice(now)
     }
 
-    /// Records that a socket that was opened at `opened` is in use. Returns `None` unless it failed before and works by now.
-    pub(super) fn lasts(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> Option<FaultNotice> {
+    /// Records that a socket that was opened at `opened` is in use. Returns `None` unless it had failed and works again.
+    pub(super) fn record_use(
+        &mut self,
+        key: &SocketKey,
+        opened: Instant,
+        now: Instant,
+    ) -> Option<FaultNotice> {
         let is_working = now.saturating_duration_since(opened) >= WORKS_AFTER;
         let fault = self.0.get_mut(key).filter(|fault| fault.is_down && is_working)?;
         (fault.is_down, fault.fails_when_open) = (false, false);
@@ -138,33 +148,33 @@ mod tests {
         while now < started + Duration::from_secs(590) {
             if faults.may_open(&key(), now) {
                 opened += 1;
-                notices.push(faults.failed(key(), now, "it is broken".to_owned(), now));
+                notices.push(faults.record_failure(key(), now, "it is broken".to_owned(), now));
                 assert!(faults.may_fail_again(&key()));
             }
             now += REOPEN_DELAY;
         }
         assert!((10..=25).contains(&opened), "{opened} times");
         assert_eq!(notices.iter().filter(|notice| **notice == FaultNotice::Reason).count(), 1);
-        assert_eq!(faults.failed(key(), now, "something else".to_owned(), now), FaultNotice::Reason);
+        assert_eq!(faults.record_failure(key(), now, "something else".to_owned(), now), FaultNotice::Reason);
     }
 
     #[test]
     fn recovery_is_logged_if_the_failure_was() {
         let (mut faults, started) = (SocketFaults::default(), Instant::now());
         let fail = |faults: &mut SocketFaults, opened, now| {
-            faults.failed(key(), opened, "it is broken".to_owned(), now)
+            faults.record_failure(key(), opened, "it is broken".to_owned(), now)
         };
-        assert_eq!(faults.lasts(&key(), started, started + LASTS_AFTER), None, "it never failed");
+        assert_eq!(faults.record_use(&key(), started, started + LASTS_AFTER), None, "it never failed");
         assert_eq!(fail(&mut faults, started, started), FaultNotice::Reason);
         let opened = started + Duration::from_secs(2);
-        assert_eq!(faults.lasts(&key(), opened, opened + WORKS_AFTER / 2), None, "it may still fail");
-        assert_eq!(faults.lasts(&key(), opened, opened + WORKS_AFTER), Some(FaultNotice::Reason));
-        assert_eq!(faults.lasts(&key(), opened, opened + WORKS_AFTER), None);
+        assert_eq!(faults.record_use(&key(), opened, opened + WORKS_AFTER / 2), None, "it may still fail");
+        assert_eq!(faults.record_use(&key(), opened, opened + WORKS_AFTER), Some(FaultNotice::Reason));
+        assert_eq!(faults.record_use(&key(), opened, opened + WORKS_AFTER), None);
         assert!(!faults.may_fail_again(&key()));
         // The same again, soon.
         let again = opened + WORKS_AFTER * 2;
         assert_eq!(fail(&mut faults, opened, again), FaultNotice::Nothing);
-        assert_eq!(faults.lasts(&key(), again, again + WORKS_AFTER), Some(FaultNotice::Nothing));
+        assert_eq!(faults.record_use(&key(), again, again + WORKS_AFTER), Some(FaultNotice::Nothing));
         faults.retain(|nic| nic != "eth0");
         assert_eq!(fail(&mut faults, again, again + LASTS_AFTER), FaultNotice::Reason);
     }
@@ -172,8 +182,8 @@ mod tests {
     #[test]
     fn a_socket_that_the_system_refuses_is_tried_again_at_once() {
         let (mut faults, now) = (SocketFaults::default(), Instant::now());
-        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), FaultNotice::Reason);
+        assert_eq!(faults.record_open_failure(key(), "no such device".to_owned(), now), FaultNotice::Reason);
         assert!(faults.may_open(&key(), now) && !faults.may_fail_again(&key()));
-        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), FaultNotice::Nothing);
+        assert_eq!(faults.record_open_failure(key(), "no such device".to_owned(), now), FaultNotice::Nothing);
     }
 }

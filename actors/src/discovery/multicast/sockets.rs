@@ -106,7 +106,8 @@ impl MulticastState {
                         continue;
                     }
                     Some(problem) => {
-                        let notice = self.faults.failed(key.clone(), open.opened, problem.clone(), now);
+                        let notice =
+                            self.faults.record_failure(key.clone(), open.opened, problem.clone(), now);
                         warn(notice, &open.channel.to_string(), &problem);
                     }
                 }
@@ -124,7 +125,7 @@ impl MulticastState {
                 Err(error) if socket::is_port_held(&error) => port_is_held = true,
                 Err(error) => {
                     let problem = error.to_string();
-                    warn(self.faults.refused(key, problem.clone(), now), &nic.name, &problem);
+                    warn(self.faults.record_open_failure(key, problem.clone(), now), &nic.name, &problem);
                 }
             }
         }
@@ -145,7 +146,11 @@ impl MulticastState {
                     self.one_shot.push(open);
                     continue;
                 };
-                warn(self.faults.refused(key, problem.clone(), now), &open.channel.to_string(), &problem);
+                warn(
+                    self.faults.record_open_failure(key, problem.clone(), now),
+                    &open.channel.to_string(),
+                    &problem,
+                );
             }
             match OpenSocket::begin(nic, family, is_only, SocketPurpose::OneShot, recipient, now) {
                 Ok(open) => self.one_shot.push(open),
@@ -163,7 +168,7 @@ impl MulticastState {
 /// Returns whether a socket that failed while it was open works again. Logs that if the failure was logged.
 fn has_recovered(faults: &mut SocketFaults, key: &SocketKey, opened: Instant, now: Instant) -> bool {
     let has_failed = faults.may_fail_again(key);
-    let notice = faults.lasts(key, opened, now);
+    let notice = faults.record_use(key, opened, now);
     if notice == Some(FaultNotice::Reason) {
         tracing::warn!(interface = key.0, "multicast DNS is received again");
     }

@@ -40,7 +40,7 @@ pub(crate) struct AddressVerification {
     /// Set if it has been logged that there are too many.
     is_full: bool,
     /// The time of the last question for all services.
-    asked: Option<Instant>,
+    asked_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -68,11 +68,11 @@ pub(crate) struct AddressTried {
 impl AddressVerification {
     /// Returns the question for the services that were announced before this node joined, to forward them.
     pub(crate) fn ask_for_all(&mut self, now: Instant) -> Option<Effect> {
-        let is_recent = |asked: Instant| now.saturating_duration_since(asked) < QUESTION_INTERVAL;
-        if self.asked.is_some_and(is_recent) {
+        let is_recent = |asked_at: Instant| now.saturating_duration_since(asked_at) < QUESTION_INTERVAL;
+        if self.asked_at.is_some_and(is_recent) {
             return None;
         }
-        self.asked = Some(now);
+        self.asked_at = Some(now);
         Some(Effect::Ask(Question::All))
     }
 

@@ -163,11 +163,11 @@ pub(crate) fn known_answers(
     directory: &Directory,
     is_alive: impl Fn(&Instance) -> bool,
 ) -> Vec<InstanceId> {
-    let asked = |name: &ServiceName| {
+    let is_asked_for = |name: &ServiceName| {
         questions.contains(&Question::All) || questions.contains(&question_for(mesh, name))
     };
     let mut known = directory.select(&Filter::everything());
-    known.retain(|instance| asked(&instance.service) && is_alive(instance));
+    known.retain(|instance| is_asked_for(&instance.service) && is_alive(instance));
     fastrand::shuffle(&mut known);
     known.into_iter().map(|instance| instance.id).collect()
 }
@@ -186,16 +186,16 @@ mod tests {
     #[test]
     fn neighbours_are_read_once_a_second_however_many_lists_wait() {
         let (mut query, settled) = settled_search(Instant::now());
-        let mut asked = 0;
+        let mut reads = 0;
         for step in 0..100 {
             let now = settled + step * Duration::from_millis(10);
             let is_settled = query.is_settled(Question::All, now, || {
-                asked += 1;
+                reads += 1;
                 false
             });
             assert!(is_settled, "nobody else is there");
         }
-        assert_eq!(asked, 1);
+        assert_eq!(reads, 1);
         let later = settled + NEIGHBOURS_CACHE_TIME;
         query.rounds.begin(Question::All, DEDUPLICATION_TIME, later - Duration::from_millis(400));
         assert!(!query.is_settled(Question::All, later, || true), "another host has appeared");

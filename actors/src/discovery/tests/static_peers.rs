@@ -36,9 +36,9 @@ async fn a_static_peer_may_start_later_and_restart() {
     let mesh = own_mesh();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
-    let here = Node::start_with(&mesh, unused_interface(), vec![address.to_string(), "no host:x".into()]);
-    let mut watcher = here.watch(Filter::everything()).await;
-    let unconnected = here.discovery.send(GetReport).await.expect("the actor lives").peers;
+    let local = Node::start_with(&mesh, unused_interface(), vec![address.to_string(), "no host:x".into()]);
+    let mut watcher = local.watch(Filter::everything()).await;
+    let unconnected = local.discovery.send(GetReport).await.expect("the actor lives").peers;
     assert!(unconnected.len() == 2 && unconnected[0].starts_with(&format!("{address}: ")), "{unconnected:?}");
     for service in ["first", "second"] {
         let hub = Node::start_with(&mesh, unused_interface(), Vec::new());
@@ -49,11 +49,11 @@ async fn a_static_peer_may_start_later_and_restart() {
         let (stream, hello) = welcome(stream, &mesh, hub.id, offered.instance).await.expect("a peer");
         hub.discovery.do_send(PeerConnection { connection: stream.into(), hello });
         assert_eq!(up(&mut watcher).await.service, name(service));
-        let unconnected = here.discovery.send(GetReport).await.expect("the actor lives").peers;
+        let unconnected = local.discovery.send(GetReport).await.expect("the actor lives").peers;
         assert!(unconnected.len() == 1 && unconnected[0].starts_with("no host:x: "), "{unconnected:?}");
         drop(offered);
         hub.leave().await;
         assert_eq!(down(&mut watcher).await.0, name(service));
     }
-    here.leave().await;
+    local.leave().await;
 }

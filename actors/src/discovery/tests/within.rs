@@ -64,56 +64,62 @@ const NO_LISTENER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::I
 #[actix::test]
 async fn a_refusal_does_not_remove_an_instance_that_has_answered_since() {
     let mesh = own_mesh();
-    let here = Node::without_multicast(&mesh);
+    let local = Node::without_multicast(&mesh);
     let ((proved, node), (dead, _)) = (identity(), identity());
-    here.receive(vec![
-        advert(&mesh, node, "proved", proved, NO_LISTENER),
-        advert(&mesh, node, "dead", dead, NO_LISTENER),
-    ])
-    .await;
-    here.run_in_actor(move |this, ctx| {
-        for instance in [proved, dead] {
-            Handler::<InstanceUnreachable>::handle(
-                this,
-                InstanceUnreachable { instance, verdict: Verdict::Dead },
-                ctx,
-            );
-        }
-    })
-    .await;
-    here.discovery
+    local
+        .receive(vec![
+            advert(&mesh, node, "proved", proved, NO_LISTENER),
+            advert(&mesh, node, "dead", dead, NO_LISTENER),
+        ])
+        .await;
+    local
+        .run_in_actor(move |this, ctx| {
+            for instance in [proved, dead] {
+                Handler::<InstanceUnreachable>::handle(
+                    this,
+                    InstanceUnreachable { instance, verdict: Verdict::Dead },
+                    ctx,
+                );
+            }
+        })
+        .await;
+    local
+        .discovery
         .send(InstanceVerified { instance: proved, address: NO_LISTENER })
         .await
         .expect("the actor lives");
     // It was judged later, so the decision about the first one is final.
-    until("the dead one is gone", async || !here.shows(dead).await).await;
-    assert!(here.shows(proved).await);
-    here.leave().await;
+    until("the dead one is gone", async || !local.shows(dead).await).await;
+    assert!(local.shows(proved).await);
+    local.leave().await;
 }
 
 #[actix::test]
 async fn a_node_that_could_not_be_dialled_is_kept_if_an_instance_of_it_has_answered_since() {
     let mesh = own_mesh();
-    let here = Node::without_multicast(&mesh);
+    let local = Node::without_multicast(&mesh);
     let ((proved, alive), (dead, dead_node)) = (identity(), identity());
-    here.receive(vec![
-        advert(&mesh, alive, "proved", proved, NO_LISTENER),
-        advert(&mesh, dead_node, "dead", dead, NO_LISTENER),
-    ])
-    .await;
-    here.run_in_actor(move |this, ctx| {
-        for node in [alive, dead_node] {
-            Handler::<DialFailed>::handle(this, DialFailed { node, verdict: Some(Verdict::Dead) }, ctx);
-        }
-    })
-    .await;
-    here.discovery
+    local
+        .receive(vec![
+            advert(&mesh, alive, "proved", proved, NO_LISTENER),
+            advert(&mesh, dead_node, "dead", dead, NO_LISTENER),
+        ])
+        .await;
+    local
+        .run_in_actor(move |this, ctx| {
+            for node in [alive, dead_node] {
+                Handler::<DialFailed>::handle(this, DialFailed { node, verdict: Some(Verdict::Dead) }, ctx);
+            }
+        })
+        .await;
+    local
+        .discovery
         .send(InstanceVerified { instance: proved, address: NO_LISTENER })
         .await
         .expect("the actor lives");
-    until("the dead node is given up", async || !here.shows(dead).await).await;
-    assert!(here.shows(proved).await);
-    here.leave().await;
+    until("the dead node is given up", async || !local.shows(dead).await).await;
+    assert!(local.shows(proved).await);
+    local.leave().await;
 }
 
 /// Returns adverts of `count` services of a node at one address.
@@ -121,16 +127,16 @@ fn adverts(mesh: &MeshName, node: NodeId, count: usize, address: SocketAddr) -> 
     (0..count).map(|n| advert(mesh, node, &format!("service/{n}"), identity().0, address)).collect()
 }
 
-async fn verify(here: &Node, previous: VerifyProgress, further: bool) -> VerifyProgress {
+async fn verify(local: &Node, previous: VerifyProgress, further: bool) -> VerifyProgress {
     let verify = VerifyInstances { filter: Filter::everything(), previous, further };
-    here.discovery.send(verify).await.expect("the actor lives")
+    local.discovery.send(verify).await.expect("the actor lives")
 }
 
 #[actix::test]
 async fn services_of_a_node_whose_first_endpoint_answers_are_probed_before_those_of_a_silent_node() {
     const PER_NODE: usize = 40;
     let mesh = own_mesh();
-    let here = Node::without_multicast(&mesh);
+    let local = Node::without_multicast(&mesh);
     let ((_, healthy), (_, silent)) = (identity(), identity());
     let (mut endpoints, mut announced) = (Vec::new(), Vec::new());
     for n in 0..PER_NODE {
@@ -141,37 +147,37 @@ async fn services_of_a_node_whose_first_endpoint_answers_are_probed_before_those
     // It accepts, and never answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     announced.extend(adverts(&mesh, silent, PER_NODE, listener.local_addr().expect("bound")));
-    here.receive(announced).await;
-    let mut progress = verify(&here, VerifyProgress::default(), false).await;
+    local.receive(announced).await;
+    let mut progress = verify(&local, VerifyProgress::default(), false).await;
     assert_eq!(progress.asked.len(), 2, "one of each node");
     while progress.answered.len() < PER_NODE {
         time::sleep(Duration::from_millis(5)).await;
-        progress = verify(&here, progress, false).await;
+        progress = verify(&local, progress, false).await;
         assert!(progress.asked.len() <= PER_NODE + 1, "the others of the silent node wait");
     }
     let answered = |endpoint: &Endpoint| progress.answered.contains(&endpoint.instance);
     assert!(endpoints.iter().all(answered));
-    let progress = verify(&here, progress, true).await;
+    let progress = verify(&local, progress, true).await;
     assert_eq!((progress.asked.len(), progress.open.len()), (2 * PER_NODE, PER_NODE));
-    here.leave().await;
+    local.leave().await;
 }
 
 #[actix::test]
 async fn every_silent_endpoint_is_recorded_up_to_the_limit() {
     let mesh = own_mesh();
-    let here = Node::without_multicast(&mesh);
+    let local = Node::without_multicast(&mesh);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     for _ in 0..10 {
-        here.receive(adverts(&mesh, identity().1, 30, address)).await;
+        local.receive(adverts(&mesh, identity().1, 30, address)).await;
     }
-    let progress = verify(&here, VerifyProgress::default(), true).await;
+    let progress = verify(&local, VerifyProgress::default(), true).await;
     assert_eq!((progress.asked.len(), progress.answered.len()), (256, 0), "the others are not probed");
     until("all of them are known not to answer", async || {
-        let report = here.discovery.send(GetReport).await.expect("the actor lives");
+        let report = local.discovery.send(GetReport).await.expect("the actor lives");
         let unanswered = report.unanswered.iter().map(|unanswered| unanswered.instance);
         progress.asked == unanswered.collect()
     })
     .await;
-    here.leave().await;
+    local.leave().await;
 }

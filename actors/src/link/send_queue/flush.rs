@@ -11,7 +11,8 @@ use crate::runtime::sync::atomic::Ordering;
 use crate::runtime::sync::{Arc, MutexGuard};
 
 impl SendQueue {
-    /// Writes everything that the senders do not write themselves, until the queue is closed and all of it is written, or the connection fails.
+    /// Writes everything that the senders do not write themselves, until the queue is closed and all of it is written, or the
+    /// connection fails.
     ///
     /// # Errors
     /// The socket's errors.

@@ -1,8 +1,8 @@
 //! The send queue of one link: a bounded batch to which any sender appends, and which any free task writes.
 //!
 //! Batching is opportunistic. While no task writes, an urgent sender writes its own frame at once; while one does, the batch
-//! fills, and is sent in one write when that one has ended. Bytes that were written are stored until the other end has acknowledged
-//! them, so that they can be written again when the connection is replaced.
+//! fills, and is sent in one write when that one has ended. Bytes that were written are stored until the other end has
+//! acknowledged them, so that they can be written again when the connection is replaced.
 
 mod acks;
 mod flush;
@@ -121,8 +121,8 @@ pub(crate) enum PushError<E> {
 }
 
 impl SendQueue {
-    /// Creates a queue in front of `socket`, bounded by the limits, apart from the one frame that crosses the bound. It counts its
-    /// writes in `counters`, and takes memory for its batches from `buffer_pool`.
+    /// Creates a queue in front of `socket`, bounded by the limits, apart from the one frame that crosses the bound. It counts
+    /// its writes in `counters`, and takes memory for its batches from `buffer_pool`.
     pub(crate) fn new(
         socket: WriteHalf,
         limits: &Limits,
@@ -164,7 +164,7 @@ impl SendQueue {
         flush: Flush,
         frame: impl FnOnce(&mut Buffer) -> Result<(), E>,
     ) -> Result<WrittenRange, PushError<E>> {
-        if !self.has_room_for(space) {
+        if !self.has_space_for(space) {
             return Err(PushError::Full);
         }
         EncodedParts::with(|written| {

@@ -23,11 +23,12 @@ pub(crate) enum SpaceNeeded {
 impl SendQueue {
     /// Returns whether there may be `space`: otherwise a frame need not be encoded.
     #[inline(always)]
-    pub(crate) fn has_room_for(&self, space: SpaceNeeded) -> bool {
+    pub(crate) fn has_space_for(&self, space: SpaceNeeded) -> bool {
         if space == SpaceNeeded::Any {
             return true;
         }
-        !self.has_waiters() && !(self.was_full.load(Ordering::Relaxed) && self.is_full(space))
+        let is_refused = self.has_waiters() || self.was_full.load(Ordering::Relaxed) && self.is_full(space);
+        !is_refused
     }
 
     #[cold]

@@ -120,7 +120,8 @@ pub(crate) fn zone_of(ip: Ipv6Addr) -> Option<u32> {
     list.iter().find(|listed| listed.interface.address.ip == ip).and_then(|listed| listed.interface.index)
 }
 
-/// Returns the address from which packets to `destination` are sent. Connecting a UDP socket asks the routing table and sends nothing.
+/// Returns the address from which packets to `destination` are sent. Connecting a UDP socket asks the routing table and sends
+/// nothing.
 pub(crate) fn local_address(destination: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr =
         if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };

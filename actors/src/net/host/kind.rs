@@ -35,8 +35,8 @@ fn from_files(name: &str, files: &Path) -> InterfaceKind {
     }
 }
 
-/// Returns whether an interface is a port of a bridge or a bond: packets that it receives are received there. A member of a VRF has
-/// a master as well, and addresses of its own.
+/// Returns whether an interface is a port of a bridge or a bond: packets that it receives are received there. A member of a VRF
+/// has a master as well, and addresses of its own.
 pub(crate) fn is_port(name: &str) -> bool {
     is_port_directory(&sysfs::interface(name))
 }

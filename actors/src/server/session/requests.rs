@@ -229,7 +229,7 @@ impl LinkProtocol for RequestSession {
 
 /// Returns the payload of a message without its trace; `None` if it is too short for one.
 fn untraced(header: Header, payload: &[u8]) -> Option<&[u8]> {
-    frame::divide(header.flags, payload).map(|(_, rest)| rest)
+    frame::split_trace(header.flags, payload).map(|(_, rest)| rest)
 }
 
 fn too_short(kind: FrameKind) -> SessionError {

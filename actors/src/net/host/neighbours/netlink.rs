@@ -16,7 +16,8 @@ use socket2::Socket;
 
 use super::{EntryState, NeighbourEntry};
 
-/// Message types of linux/rtnetlink.h. The library's enum of messages would link the parsers of all other types as well, which are 860 kB.
+/// Message types of linux/rtnetlink.h. The library's enum of messages would link the parsers of all other types as well, which
+/// are 860 kB.
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_GETNEIGH: u16 = 30;
 
