@@ -38,7 +38,7 @@ pub(crate) enum GroupBacklog {
 }
 
 impl SubscriberGroup {
-    /// A group without subscribers. The policy has been restricted to the publisher's limits (see [`Policy::within`]).
+    /// A group without subscribers. The policy has been restricted to the publisher's limits (see [`Policy::limited_by`]).
     pub(crate) fn new(id: u64, wanted: &Subscribe) -> Self {
         let Subscribe { prefix, fingerprint, policy } = wanted;
         let buffer = if policy.is_shared() {
