@@ -284,7 +284,7 @@ impl Node {
     /// or the thread has ended.
     fn start_leaving(&self, drain: Duration, tx: oneshot::Sender<Vec<DrainReport>>) -> Option<ThreadOwner> {
         let executor_guard = self.executor_guard.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let whose = if matches!(executor_guard, ExecutorGuard::Owner(_)) {
+        let whose = if matches!(executor_guard, ExecutorGuard::Owned(_)) {
             ThreadOwner::Own
         } else {
             ThreadOwner::Users

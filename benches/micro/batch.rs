@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use meshzero_proto::codec::Encoding;
-use meshzero_proto::wire::frame::{FrameKind, FrameWriter, Frames, Header, WholeFrames, cut};
+use meshzero_proto::wire::frame::{CompleteFrames, FrameKind, FrameWriter, Frames, Header, scan};
 
 /// Frames of a batch.
 const FRAMES: u64 = 1_000;
@@ -28,8 +28,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         let mut batch = Vec::new();
         fill(&mut batch, &PAYLOAD);
         bencher.iter(|| {
-            let WholeFrames { complete_bytes, .. } =
-                cut(black_box(&batch), LIMIT).expect("they were written");
+            let CompleteFrames { complete_bytes, .. } =
+                scan(black_box(&batch), LIMIT).expect("they were written");
             for frame in Frames::new(&batch[..complete_bytes]) {
                 black_box(frame);
             }

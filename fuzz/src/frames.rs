@@ -10,25 +10,25 @@ use meshzero_proto::wire::frame::{self, Frame, FrameError, FrameKind, Frames, HE
 pub fn run(bytes: &[u8]) {
     let Some(([low, high, step], bytes)) = bytes.split_first_chunk() else { return };
     let limit = usize::from(u16::from_le_bytes([*low, *high]));
-    let cut = frame::cut(bytes, limit);
+    let scanned = frame::scan(bytes, limit);
     let (taken, error) = take_all(bytes, usize::from(*step).max(1), limit);
     for frame in &taken {
         assert!(frame.payload.len() <= limit);
     }
-    match cut {
-        Ok(cut) => {
-            assert!(cut.complete_bytes <= bytes.len());
-            let read: Vec<_> = Frames::new(&bytes[..cut.complete_bytes]).collect();
-            assert_eq!(read.len(), cut.contents.frames);
+    match scanned {
+        Ok(found) => {
+            assert!(found.complete_bytes <= bytes.len());
+            let read: Vec<_> = Frames::new(&bytes[..found.complete_bytes]).collect();
+            assert_eq!(read.len(), found.contents.frames);
             let tells = read.iter().filter(|(header, _)| header.kind == FrameKind::Tell).count();
             let highest = read.iter().map(|(header, _)| header.slot).max().unwrap_or(0);
-            assert_eq!((tells, highest), (cut.contents.tells, cut.contents.highest_slot));
+            assert_eq!((tells, highest), (found.contents.tells, found.contents.highest_slot));
             assert_eq!((read.len(), error), (taken.len(), None));
             for ((header, payload), frame) in read.iter().zip(&taken) {
                 assert_eq!((header, *payload), (&frame.header, &frame.payload[..]));
             }
-            if let Some(next) = cut.next {
-                assert!(next > bytes.len() - cut.complete_bytes && next <= limit + 2 * HEADER_BYTES);
+            if let Some(next) = found.next {
+                assert!(next > bytes.len() - found.complete_bytes && next <= limit + 2 * HEADER_BYTES);
             }
         }
         // The errors of later frames are found when those frames are read.

@@ -56,7 +56,7 @@ fn events(bytes: &[u8], step: usize) -> Result<Vec<ZmtpEvent>, ZmtpError> {
         while let Some(event) = conversation.next(&mut buffer)? {
             if let ZmtpEvent::Message(frames) = &event {
                 assert!(frames.iter().map(|frame| frame.len()).sum::<usize>() <= LIMIT);
-                let _ = zmtp::divide(frames.clone());
+                let _ = zmtp::split_envelope(frames.clone());
             }
             events.push(event);
         }

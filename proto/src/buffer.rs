@@ -17,7 +17,7 @@ pub trait WriteBuffer {
     /// Calls `append`, which appends to the written bytes and must not change them.
     fn append<R>(&mut self, append: impl FnOnce(&mut Vec<u8>) -> R) -> R;
 
-    /// Truncates the written bytes to the first `length`.
+    /// Truncates the written bytes to `length`.
     fn cut(&mut self, length: usize);
 
     /// Returns the written bytes, to be changed in place.
@@ -69,16 +69,16 @@ impl WriteBuffer for Vec<u8> {
 }
 
 /// A reusable buffer: its memory is longer than the written bytes, because writing in place is several times as fast for small
-/// parts as appending, and is cleared once instead of for each value.
+/// parts as appending, and is zeroed once instead of for each value.
 #[derive(Debug, Default)]
 pub struct Buffer {
-    /// The written bytes, and room behind them.
+    /// The written bytes, followed by free room.
     memory: Vec<u8>,
     length: usize,
 }
 
-/// The minimum room in bytes, once something has been written.
-const ROOM: usize = 1_024;
+/// The least size of the memory in bytes, once something has been written.
+const MIN_ROOM: usize = 1_024;
 
 impl Buffer {
     /// Returns the written bytes.
@@ -108,7 +108,7 @@ impl Buffer {
 
     #[cold]
     fn make_room(&mut self, end: usize) {
-        self.memory.resize(end.max(ROOM), 0);
+        self.memory.resize(end.max(MIN_ROOM), 0);
     }
 
     #[cold]
@@ -197,7 +197,7 @@ mod tests {
         ]
     }
 
-    fn take_step(buffer: &mut impl WriteBuffer, step: &Step) {
+    fn apply(buffer: &mut impl WriteBuffer, step: &Step) {
         match step {
             Step::Put(part) => buffer.put(part),
             Step::Fill(room, byte, true) => {
@@ -226,8 +226,8 @@ mod tests {
         fn it_has_the_content_of_a_vector(steps in prop::collection::vec(step(), 0..40)) {
             let (mut buffer, mut vector) = (Buffer::default(), Vec::new());
             for step in &steps {
-                take_step(&mut buffer, step);
-                take_step(&mut vector, step);
+                apply(&mut buffer, step);
+                apply(&mut vector, step);
                 if matches!(step, Step::Take) {
                     prop_assert_eq!(buffer.take(), std::mem::take(&mut vector));
                 }

@@ -46,7 +46,7 @@ macro_rules! identity {
 }
 
 identity! {
-    /// One process that joined a mesh. A restarted process is another node.
+    /// The identity of one process that joined a mesh. A restarted process is another node.
     ///
     /// Written as 32 lower-case hexadecimal digits, which is also a valid DNS label.
     ///
@@ -59,7 +59,7 @@ identity! {
     NodeId
 }
 identity! {
-    /// One service as offered by one node. Advertising the same name again creates another instance.
+    /// The identity of one service as offered by one node. Advertising the same name again creates another instance.
     ///
     /// Written as 32 lower-case hexadecimal digits, which is also a valid DNS label.
     ///
@@ -73,12 +73,13 @@ identity! {
 }
 
 identity! {
-    /// One link between a client and an endpoint, which the endpoint names when it begins. A peer that knows it, and the client's
-    /// node, can continue the link over another connection, so it is sent to no other node and never logged.
+    /// The identity of one link between a client and an endpoint, which the endpoint chooses when the link begins. A peer that
+    /// knows it, and the client's node, can continue the link over another connection, so it is sent to no other node and never
+    /// logged.
     LinkId
 }
 
-/// The text is not 32 lower-case hexadecimal digits.
+/// The text of an identity is not 32 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an identity is 32 lower-case hexadecimal digits")]
 pub struct InvalidId;
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_survives_its_text_form() {
+    fn an_identity_is_read_back_from_its_text() {
         let id = NodeId::from_random(*b"0123456789abcdef");
         assert_eq!(id.to_string().len(), 32);
         assert_eq!(id.to_string().parse(), Ok(id));

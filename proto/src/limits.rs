@@ -39,63 +39,63 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one endpoint from one remote IP address other than loopback. Default 64.
     pub connections_per_address: usize,
-    /// Unfinished requests of one connection. Default 1,024. A client that does not read may thus make the endpoint keep as many
-    /// replies, each of `message_bytes` at most.
+    /// Unfinished requests of one connection. Default 1,024. A client that does not read may thus make the endpoint store as many
+    /// replies, each of at most `message_bytes`.
     pub requests_in_flight: usize,
     /// Unfinished messages of one service, from all its callers together. Default 256.
     pub mailbox: usize,
     /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB. The same amount of uncollected results
-    /// is kept besides those of `requests_in_flight`, before further calls wait.
+    /// is stored in addition to those of `requests_in_flight`, before further calls wait.
     pub send_queue_bytes: usize,
-    /// Unacknowledged bytes of one connection, before no more are written. Default 1 MiB, which is the minimum. They are kept in
-    /// case the connection is cut, and as many stay in the processor's cache; on fast networks with a long delay a larger value
-    /// keeps the sender from pausing.
+    /// Unacknowledged bytes of one connection, before no more are written. Default 1 MiB, which is the minimum. They are stored
+    /// in case the connection is lost, and occupy the processor's cache; on fast networks with a long delay a larger value keeps
+    /// the sender from pausing.
     pub unacknowledged_bytes: usize,
-    /// Time for which both ends of a link try to continue over another connection when one is cut. Default 10 s. In this time
+    /// Time for which both ends of a link try to continue over another connection when one is lost. Default 10 s. In this time
     /// pending calls wait, sent messages are queued, and the endpoint keeps the state that it needs to continue.
     pub reconnect: Duration,
-    /// Dials per second, of all links of a node together, beside connections that have stalled; a quarter of them at once.
+    /// Dials per second, of all links of a node together, while connections have stalled; a quarter of them may be at once.
     /// Default 100. The first that completes the handshake continues the link. Each costs a few packets and, for a moment, a file
     /// descriptor; a link makes at most ten per second. With 0 no connection is raced: after an outage of T seconds TCP's
     /// back-off keeps links silent for up to T more.
     pub races_per_second: u32,
     /// Subscriptions to the news of one service. Default 1,024; each has a backlog and a connection of its own.
     pub subscriptions: usize,
-    /// Items of news that are kept for one subscriber, regardless of its request. Default 65,536; each costs up to 100 bytes
-    /// besides its own.
+    /// News items that are queued for one subscriber, regardless of its request. Default 65,536; each costs up to 100 bytes in
+    /// addition to its own.
     pub backlog_items: usize,
-    /// Bytes of news that are kept for one subscriber besides the newest item, regardless of its request. Default 16 MiB.
+    /// Bytes of news that are queued for one subscriber besides the newest item, regardless of its request. Default 16 MiB.
     pub backlog_bytes: usize,
-    /// Bytes of news that are kept for all subscribers of one service together, besides the newest items. Default 256 MiB. It is
-    /// divided evenly, so it takes effect if many subscribers request large queues with different policies.
+    /// Bytes of news that are queued for all subscribers of one service together, besides the newest items. Default 256 MiB. It
+    /// is divided evenly, so it takes effect if many subscribers request large queues with different policies.
     pub news_bytes: usize,
-    /// Time that a publisher that waits for room waits for a subscriber that takes nothing. Default 5 s. Afterwards the
-    /// subscriber misses the items beyond its queue, and is sent their number, until it has caught up.
+    /// Timeout of a publisher's wait for a subscriber that makes no progress. Default 5 s. Afterwards the subscriber misses the
+    /// items beyond its queue, and receives their number, until it has caught up.
     pub news_patience: Duration,
     /// Topics of one service with a retained item or a description. Default 1,024.
     pub topics: usize,
-    /// Instances that a node keeps in its directory. Default 4,096; each costs about 1 KiB, and the mDNS daemon may remember four
+    /// Instances that a node stores in its directory. Default 4,096; each costs about 1 KiB, and the mDNS daemon may cache four
     /// times as many. Unproved instances are evicted for others; proved ones are not.
     pub instances: usize,
     /// Unproved instances reported by one source: a host that replied to a question, or a peer. Default 1,024. Senders by
     /// multicast cannot be distinguished, so all together have half of `instances`.
     pub instances_per_source: usize,
-    /// Instances that are kept of one remote node. Default 64: the first that are reported, until one of them is gone. Those
-    /// beyond are left out of lists and not sent to watchers; one that is requested by its exact name is found all the same, and
-    /// as many are kept of each such name besides. A node does not offer more itself.
+    /// Instances that are stored of one remote node. Default 64: the first that are reported, until one of them is gone. Others
+    /// are neither listed nor sent to watchers; one that is requested by its exact name is found nevertheless, and as many again
+    /// are stored of each such name. A node does not offer more itself.
     pub instances_per_node: usize,
     /// Time that a closing service may take to finish accepted messages, including outgoing replies and news. Default 5 s.
-    /// Messages that are unfinished then are abandoned, and named. A program that ends without closing its mesh waits 0.8 s at
-    /// most.
+    /// Messages that are unfinished then are abandoned, and listed. A program that ends without closing its mesh waits at most
+    /// 0.8 s.
     pub drain: Duration,
-    /// Deadline of a request without one of its own. Default 5 s.
+    /// Timeout of a request without a deadline of its own. Default 5 s.
     pub request_timeout: Duration,
-    /// Silence on a connection after which a ping is sent. Default 2.5 s, a second at least; a peer that has sent nothing for
-    /// four times as long is considered dead.
+    /// Time of silence on a connection after which a ping is sent. Default 2.5 s, a second at least; a peer that has sent nothing
+    /// for four times as long is considered dead.
     pub keep_alive: Duration,
 }
 
-/// A time longer than any program runs, and short enough for every system's clock: longer times are reduced to it.
+/// A duration longer than any program runs, and short enough for every system's clock: longer durations are reduced to it.
 pub const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 
 impl Limits {

@@ -1,4 +1,4 @@
-//! Names chosen by users: of a mesh, a service, a topic, a message type. Checked once, then trusted.
+//! Names chosen by users: of a mesh, a service, a topic, a message type. They are checked once, then trusted.
 //!
 //! Short names are stored inline, because every item of news carries two, and a counted reference would cost more than the item.
 
@@ -57,8 +57,8 @@ pub enum InvalidName {
     },
 }
 
-fn check(kind: &'static str, least_bytes: usize, text: &str) -> Result<(), InvalidName> {
-    if text.len() < least_bytes {
+fn check(kind: &'static str, min_bytes: usize, text: &str) -> Result<(), InvalidName> {
+    if text.len() < min_bytes {
         return Err(InvalidName::Empty { kind });
     }
     if text.len() > MAX_NAME_BYTES {
@@ -71,7 +71,7 @@ fn check(kind: &'static str, least_bytes: usize, text: &str) -> Result<(), Inval
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $least_bytes:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $min_bytes:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -84,7 +84,7 @@ macro_rules! name {
             /// [`InvalidName`] with the reason.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
                 let text = text.as_ref();
-                check($kind, $least_bytes, text)?;
+                check($kind, $min_bytes, text)?;
                 Ok(Self(text.into()))
             }
 
@@ -155,7 +155,7 @@ macro_rules! name {
 }
 
 name! {
-    /// The name of a mesh: nodes of the same mesh see each other, nodes of different meshes never do.
+    /// The name of a mesh: nodes of the same mesh discover each other, nodes of different meshes never do.
     ///
     /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
     ///
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_from_the_network_is_checked_as_well() {
+    fn a_name_from_the_network_is_checked() {
         let bytes = rmp_serde::to_vec("line\nbreak").expect("text encodes");
         assert!(rmp_serde::from_slice::<ServiceName>(&bytes).is_err());
         assert!(rmp_serde::from_slice::<Topic>(&bytes).is_err());

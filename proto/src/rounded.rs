@@ -19,7 +19,7 @@ impl fmt::Display for RoundedDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
         let (unit, name) = match nanos {
-            // A value that would be rounded to a thousand is one of the next unit.
+            // A value that would be rounded to a thousand is shown in the next unit.
             999_500_000.. => (1e9, "s"),
             999_500.. => (1e6, "ms"),
             1_000.. => (1e3, "µs"),

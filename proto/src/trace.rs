@@ -217,9 +217,9 @@ impl FromStr for TraceContext {
 
 /// Returns the bytes that `text` contains as two lower-case digits each, if it has exactly this many.
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digit = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
+    let hex_digit = |hex_digit: u8| match hex_digit {
+        b'0'..=b'9' => Some(hex_digit - b'0'),
+        b'a'..=b'f' => Some(hex_digit - b'a' + 10),
         _ => None,
     };
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
@@ -228,7 +228,7 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
         return None;
     }
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
+        *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
     }
     Some(bytes)
 }
@@ -291,9 +291,9 @@ mod tests {
 
     #[test]
     fn a_context_without_ids_is_none() {
-        let whole = PARENT.parse::<TraceContext>().expect("well-formed").to_bytes();
+        let bytes_of_context = PARENT.parse::<TraceContext>().expect("well-formed").to_bytes();
         let zeroed = |range: std::ops::Range<usize>| {
-            let mut bytes = whole;
+            let mut bytes = bytes_of_context;
             bytes[range].fill(0);
             TraceContext::from_bytes(&bytes)
         };
@@ -304,7 +304,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn written_values_are_read_back(trace in 1_u128.., span in 1_u64.., is_sampled: bool) {
+        fn written_contexts_are_read_back(trace in 1_u128.., span in 1_u64.., is_sampled: bool) {
             let sampling = if is_sampled { Sampling::Sampled } else { Sampling::NotSampled };
             let context = TraceContext::new(
                 TraceId::from_bytes(trace.to_be_bytes()).expect("not zero"),

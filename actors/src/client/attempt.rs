@@ -216,7 +216,7 @@ async fn call_local<M: NetMessage>(
     };
     // The permit goes with the message: the message is unfinished until its handler is done, whether its caller waits
     // or not.
-    let (permit, in_turn) = turn.divide();
+    let (permit, in_turn) = turn.into_parts();
     let reply = match service.types.local_entry::<M>(order.name) {
         Some(LocalEntry::Inbox(inbox)) => {
             let (tx, rx) = oneshot::channel();

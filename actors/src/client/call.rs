@@ -78,7 +78,7 @@ impl<M: NetMessage> OutgoingCall<M> {
     /// A call under the type's own name, with the default timeout of the limits, as part of the current trace.
     #[inline(always)]
     pub fn new(caller: Arc<Caller>, message: M) -> Self {
-        let (span, timeout) = (OutgoingSpanState::here(), caller.context.limits().request_timeout);
+        let (span, timeout) = (OutgoingSpanState::for_current(), caller.context.limits().request_timeout);
         let (idempotency, message) = (Idempotency::default(), Some(message));
         Self {
             caller,
@@ -115,7 +115,7 @@ impl<M: NetMessage> OutgoingCall<M> {
 
     /// Changes the trace that the call is part of. Has no effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
-        self.span.belong_to(parent);
+        self.span.set_parent(parent);
     }
 
     /// Declares that handling the message twice does no harm. Has no effect after the first poll.
@@ -282,7 +282,7 @@ impl<M: NetMessage> Future for OutgoingCall<M> {
         let this = self.get_mut();
         if let CallState::New = this.state {
             this.blocking = BlockingCheck::begin(task);
-            this.span.set_out::<M>(this.caller.route.target(), this.name.as_ref());
+            this.span.start::<M>(this.caller.route.target(), this.name.as_ref());
             if this.begin(task) {
                 // The link has the waker, and a caller in this process has been woken.
                 return Poll::Pending;

@@ -199,7 +199,7 @@ impl Link {
 
     fn cancel(&self, id: CallId) {
         // A link that has ended has no peer to notify.
-        let _ = self.send_queue.push::<Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
+        let _ = self.send_queue.push::<Infallible>(SpaceNeeded::Any, Flush::Batched, |out| {
             frame::write(out, Header::new(FrameKind::Cancel, id.to_wire()), b"");
             Ok(())
         });

@@ -114,7 +114,7 @@ impl<'a> RetryState<'a> {
         };
         let tried = fault.retry_class();
         let next = retry::next(tried, self.idempotency, self.count, others, fastrand::f64());
-        let NextAttempt::Again { pause, cost } = next else { return Err(self.give_up(fault)) };
+        let NextAttempt::Again { delay: pause, cost } = next else { return Err(self.give_up(fault)) };
         let (now, deadline) = (clock::now(), self.deadline);
         self.handover = (tried == FailureClass::Closing).then(|| {
             let handover = self.handover.unwrap_or(now + retry::HANDOVER_WAIT);

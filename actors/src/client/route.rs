@@ -218,7 +218,7 @@ impl Route {
 
     /// The record of attempts to connect to an instance, or to the address.
     pub(crate) fn record(&self, instance: Option<InstanceId>) -> AttemptRecord {
-        self.attempt_records.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
+        self.attempt_records.lock().unwrap_or_else(PoisonError::into_inner).record_for(instance, ())
     }
 
     /// Returns the recent attempts without an answer.

@@ -49,7 +49,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     /// A tell under the type's own name, with the default timeout of the limits, as part of the current trace.
     #[inline(always)]
     pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
-        let (span, timeout) = (OutgoingSpanState::here(), caller.context.limits().request_timeout);
+        let (span, timeout) = (OutgoingSpanState::for_current(), caller.context.limits().request_timeout);
         Self { caller, timeout, state: TellState::New(Some(message)), span }
     }
 
@@ -70,7 +70,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
 
     /// Changes the trace that the message is part of. Has no effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
-        self.span.belong_to(parent);
+        self.span.set_parent(parent);
     }
 
     /// Continues with a message that was not sent in the first poll, or whose thread has to yield.
@@ -164,7 +164,7 @@ impl<M: NetMessage> Future for Tell<'_, M> {
         let this = self.get_mut();
         let started = match &mut this.state {
             TellState::New(message) => {
-                this.span.set_out::<M>(this.caller.route.target(), None);
+                this.span.start::<M>(this.caller.route.target(), None);
                 let trace = this.span.context();
                 Some(match this.caller.route.is_awaited() {
                     true => TellStart::NotYet,
@@ -222,7 +222,7 @@ async fn tell<M: NetMessage>(
                 // Without a permit the service has closed meanwhile; if the node has ended, the next attempt returns
                 // the error.
                 let Some(room) = room.filter(|_| !caller.context.shutdown.is_triggered()) else { continue };
-                let (permit, _in_turn) = room.divide();
+                let (permit, _in_turn) = room.into_parts();
                 return match tell_local(&service, message, permit, trace) {
                     Ok(()) => Ok(()),
                     Err(TellError::Fault(fault)) => Err(fault),
@@ -251,10 +251,10 @@ pub enum TellError<M> {
 /// # Errors
 /// [`TellError`]; no instance will see the message.
 pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), TellError<M>> {
-    let mut part = OutgoingSpanState::here();
-    part.set_out::<M>(caller.route.target(), None);
+    let mut part = OutgoingSpanState::for_current();
+    part.start::<M>(caller.route.target(), None);
     let told = try_tell_for(caller, message, part.context());
-    if let OutgoingSpanState::As(span) = &mut part {
+    if let OutgoingSpanState::Sent(span) = &mut part {
         record(span, &told);
     }
     told

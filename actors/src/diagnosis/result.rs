@@ -8,15 +8,15 @@ use meshzero_proto::id::InstanceId;
 
 use crate::discovery::report::DiscoveryReport;
 
-/// The reason why something was not found or not reached, with evidence. It displays as one paragraph: the likeliest cause, what to
-/// do about it, and the evidence.
+/// The reason why something was not found or not reached. It displays as one paragraph: the likeliest cause, the
+/// remedy, and the evidence.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Diagnosis {
     /// The causes that fit the observations, the likeliest first; empty if the node has left.
     pub findings: Vec<Finding>,
     /// Each endpoint that was announced, or named, and does not answer.
     pub unanswering: Vec<UnreachableEndpoint>,
-    /// The last error on the way, in words.
+    /// The last error, in words.
     pub trouble: Option<String>,
     /// The addresses that were tried, and how each attempt ended.
     pub attempts: Vec<TriedAddress>,
@@ -65,8 +65,8 @@ impl Reachability {
         if self.answered.contains(&instance) {
             return Some(true);
         }
-        let is_it = |unanswering: &UnreachableEndpoint| unanswering.instance == Some(instance);
-        (self.silent.contains(&instance) || self.unanswering.iter().any(is_it)).then_some(false)
+        let is_same = |unanswering: &UnreachableEndpoint| unanswering.instance == Some(instance);
+        (self.silent.contains(&instance) || self.unanswering.iter().any(is_same)).then_some(false)
     }
 }
 
@@ -106,18 +106,18 @@ mod tests {
     fn instances_that_were_not_probed_may_answer() {
         let [answered, silent, unanswering, unknown] = [1, 2, 3, 4].map(|n| InstanceId::from_random([n; 16]));
         let finding = diagnose(&Observations::default()).remove(0);
-        let of = |instance| UnreachableEndpoint {
+        let unreachable = |instance| UnreachableEndpoint {
             instance: Some(instance),
             service: None,
             finding: finding.clone(),
         };
-        let answering = Reachability {
-            unanswering: vec![of(unanswering), of(answered)],
+        let reachability = Reachability {
+            unanswering: vec![unreachable(unanswering), unreachable(answered)],
             hidden: None,
             answered: [answered].into(),
             silent: [silent].into(),
         };
-        let answers = [answered, silent, unanswering, unknown].map(|instance| answering.answers(instance));
+        let answers = [answered, silent, unanswering, unknown].map(|instance| reachability.answers(instance));
         assert_eq!(answers, [Some(true), Some(false), Some(false), None]);
     }
 }

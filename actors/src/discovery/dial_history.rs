@@ -13,7 +13,7 @@ use crate::discovery::probe::ProbeTarget;
 use crate::link::attempt_record::{AttemptRecord, AttemptRecords};
 
 /// The number of goodbyes that are remembered.
-const MAX_LEFT: usize = 64;
+const MAX_WITHDRAWN: usize = 64;
 
 /// The updates for dials under way, and the records of the attempts.
 #[derive(Default)]
@@ -22,28 +22,28 @@ pub(crate) struct DialHistory {
     updates: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
     /// The attempts to reach each instance that did not answer.
     records: AttemptRecords<InstanceId, ServiceName>,
-    /// The instances that withdrew last: it is no surprise that they do not answer.
-    left: VecDeque<InstanceId>,
+    /// The instances that withdrew last, and so are not expected to answer.
+    withdrawn: VecDeque<InstanceId>,
 }
 
 impl DialHistory {
     /// Records that an instance withdrew, or that its announcement expired.
-    pub(crate) fn left(&mut self, instance: InstanceId) {
+    pub(crate) fn record_withdrawal(&mut self, instance: InstanceId) {
         self.records.forget(instance);
-        if !self.left.contains(&instance) {
-            if self.left.len() >= MAX_LEFT {
-                self.left.pop_front();
+        if !self.withdrawn.contains(&instance) {
+            if self.withdrawn.len() >= MAX_WITHDRAWN {
+                self.withdrawn.pop_front();
             }
-            self.left.push_back(instance);
+            self.withdrawn.push_back(instance);
         }
     }
 
     /// Returns whether an instance withdrew.
     pub(crate) fn has_left(&self, instance: InstanceId) -> bool {
-        self.left.contains(&instance)
+        self.withdrawn.contains(&instance)
     }
 
-    /// Returns the reason for which an instance is gone: its withdrawal if it sent one, else `otherwise`.
+    /// Returns the reason why an instance is gone: its withdrawal if it sent one, else `otherwise`.
     pub(crate) fn down_reason_or(&self, instance: InstanceId, otherwise: DownReason) -> DownReason {
         match otherwise {
             DownReason::Refused | DownReason::NodeDied if self.has_left(instance) => DownReason::Withdrawn,
@@ -52,8 +52,8 @@ impl DialHistory {
     }
 
     /// Records that an instance is announced.
-    pub(crate) fn announced(&mut self, instance: InstanceId) {
-        self.left.retain(|left| *left != instance);
+    pub(crate) fn record_announcement(&mut self, instance: InstanceId) {
+        self.withdrawn.retain(|withdrawn| *withdrawn != instance);
     }
 
     /// Returns the instances that did not answer lately, with the attempts.
@@ -70,8 +70,8 @@ impl DialHistory {
         let record = self.record(&instance);
         self.updates.retain(|_, updates| !updates.is_closed());
         let updates = self.updates.entry(instance.id).or_insert_with(|| watch::Sender::new(None));
-        let listed = updates.subscribe();
-        (record, ProbeTarget { instance, answered, listed })
+        let updates = updates.subscribe();
+        (record, ProbeTarget { instance, answered, updates })
     }
 
     /// Sends the current addresses of an instance to its dials.
@@ -83,9 +83,9 @@ impl DialHistory {
 
     /// Returns the record of dialling an instance.
     fn record(&mut self, instance: &Instance) -> AttemptRecord {
-        match self.left.contains(&instance.id) {
+        match self.withdrawn.contains(&instance.id) {
             true => AttemptRecord::default(),
-            false => self.records.of(instance.id, instance.service.clone()),
+            false => self.records.record_for(instance.id, instance.service.clone()),
         }
     }
 }
@@ -95,10 +95,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_that_said_goodbye_was_withdrawn_whatever_came_of_dialling_it() {
+    fn an_instance_that_said_goodbye_counts_as_withdrawn() {
         let instance = |n: u8| InstanceId::from_random([n; 16]);
         let mut history = DialHistory::default();
-        history.left(instance(1));
+        history.record_withdrawal(instance(1));
         let reason = |history: &DialHistory, n| {
             [DownReason::Refused, DownReason::NodeDied, DownReason::Unreachable]
                 .map(|otherwise| history.down_reason_or(instance(n), otherwise))
@@ -108,7 +108,7 @@ mod tests {
             [DownReason::Withdrawn, DownReason::Withdrawn, DownReason::Unreachable]
         );
         assert_eq!(reason(&history, 2), [DownReason::Refused, DownReason::NodeDied, DownReason::Unreachable]);
-        history.announced(instance(1));
+        history.record_announcement(instance(1));
         assert_eq!(reason(&history, 1), reason(&history, 2), "it is back");
     }
 }

@@ -27,16 +27,16 @@ pub(crate) enum Effect {
     Probe(InstanceId),
     /// Conclude from a failure to reach an instance.
     Conclude(InstanceId, Verdict),
-    /// Enter in the directory that an instance is gone.
-    Gone(InstanceId, DownReason),
+    /// Remove an instance from the directory.
+    Remove(InstanceId, DownReason),
     /// Give up a node that could not be reached, with its services.
     GiveUp(NodeId, Verdict),
-    /// Enter in the directory that the last link to a node has ended.
-    PeerLost(NodeId),
+    /// Record in the directory that the last link to a node has ended.
+    RemovePeer(NodeId),
     /// Test whether an instance of this host answers at an address.
     TryAddress(InstanceId, SocketAddr),
-    /// Do something after a delay.
-    Later(Duration, Timer),
+    /// Take an action after a delay.
+    Schedule(Duration, Timer),
 }
 
 /// An action that is due after a delay.

@@ -2,8 +2,8 @@
 //! mdns-sd.
 //!
 //! This is the only module that uses mdns-sd. It answers and announces, and nothing else: it would repeat every question that
-//! it was given, on every interface and in every node. It needs more than a mailbox can give: patience when its command queue
-//! is full, and a new daemon when the old one died. So the desired announcements are plain shared state, and a thread applies
+//! it was requested, on every interface and in every node. A mailbox would not do: commands are retried while its queue
+//! is full, and a daemon that died is replaced. So the desired announcements are plain shared state, and a thread applies
 //! them.
 
 use std::collections::btree_map::Entry;
@@ -36,9 +36,9 @@ pub(crate) const SERVICE_TYPE: &str = "_meshzero._tcp.local.";
 
 /// The time within which a daemon sends its goodbyes: one datagram on each interface.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(300);
-/// The pause before a command is repeated that found the daemon's queue full, and the time for which it is.
-const QUEUE_FULL: Duration = Duration::from_micros(500);
-const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
+/// The delay before repeating a command that found the daemon's queue full, and the time for which it is repeated.
+const QUEUE_FULL_DELAY: Duration = Duration::from_micros(500);
+const QUEUE_FULL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The announcements of one node. Dropping it withdraws them without waiting; [`Mdns::close`] waits for the goodbyes.
 #[derive(Debug)]
@@ -49,23 +49,23 @@ pub(crate) struct Mdns {
 #[derive(Debug)]
 struct MdnsShared {
     interfaces: Interfaces,
-    chosen: Mutex<InterfaceFilter>,
+    filter: Mutex<InterfaceFilter>,
     desired_state: Mutex<DesiredState>,
     changed: Condvar,
     /// The number of daemons that were replaced.
     replaced: AtomicU64,
     #[cfg(test)]
-    harm: tests::Harm,
+    sabotage: tests::Sabotage,
 }
 
 /// The restrictions on the interfaces that the daemon uses, by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct InterfaceFilter {
-    /// Interfaces that are not used at all.
-    left_out: BTreeSet<String>,
-    /// Interfaces that are used in IPv4 only.
+    /// The interfaces that are not used at all.
+    excluded: BTreeSet<String>,
+    /// The interfaces that are used in IPv4 only.
     ipv4_only: BTreeSet<String>,
-    /// Addresses that are not announced unless a service listens there, by the names of their interfaces.
+    /// The addresses that are not announced unless a service listens there, by the names of their interfaces.
     surplus: BTreeSet<(String, IpAddr)>,
 }
 
@@ -73,32 +73,32 @@ struct InterfaceFilter {
 #[derive(Debug, Default)]
 struct DesiredState {
     announced: BTreeMap<InstanceId, Advert>,
-    /// The addresses at which these services listen, with the number of those that do: they are announced although there are
-    /// enough others.
-    given: BTreeMap<IpAddr, usize>,
-    /// Instances whose desired state has changed, in order. Each is here once at most, so the number of services bounds it.
+    /// The addresses that services name, with the number of those services: they are announced although there are enough
+    /// others.
+    requested: BTreeMap<IpAddr, usize>,
+    /// The instances whose desired state has changed, in order, each once at most: the number of services bounds it.
     dirty: VecDeque<InstanceId>,
-    /// Set if everything is to be announced again in a while.
+    /// Set if everything is to be announced again after a while.
     repeat: bool,
     closing: bool,
     closed: Option<oneshot::Sender<()>>,
 }
 
 impl Mdns {
-    /// Starts the thread, which announces on `interface_table`. Where multicast does not work it retries with growing pauses,
+    /// Starts the thread, which announces on `interface_table`. Where multicast does not work it retries with growing delays,
     /// until this is closed or dropped.
     ///
     /// # Errors
     /// The system's error if it cannot start a thread.
-    pub(crate) fn start(interfaces: Interfaces, nics: &InterfaceTable) -> std::io::Result<Self> {
+    pub(crate) fn start(interfaces: Interfaces, interface_table: &InterfaceTable) -> std::io::Result<Self> {
         let shared = Arc::new(MdnsShared {
             interfaces,
-            chosen: Mutex::new(InterfaceFilter::from(nics)),
+            filter: Mutex::new(InterfaceFilter::from(interface_table)),
             desired_state: Mutex::default(),
             changed: Condvar::new(),
             replaced: AtomicU64::new(0),
             #[cfg(test)]
-            harm: tests::Harm::default(),
+            sabotage: tests::Sabotage::default(),
         });
         let announcer = Announcer::new(Arc::clone(&shared));
         thread::Builder::new().name("meshzero-mdns".into()).spawn(move || announcer.run())?;
@@ -106,13 +106,12 @@ impl Mdns {
     }
 
     /// Changes the interfaces on which services are announced, within some seconds.
-    pub(crate) fn use_nics(&self, nics: &InterfaceTable) {
-        *self.shared.chosen() = InterfaceFilter::from(nics);
+    pub(crate) fn use_nics(&self, interface_table: &InterfaceTable) {
+        *self.shared.filter() = InterfaceFilter::from(interface_table);
     }
 
     /// Announces everything once more, because this host has other addresses, after the daemon has had time to notice. Its own
-    /// announcement of a new address is one datagram, in which everything is missing that it has multicast within a second
-    /// before.
+    /// announcement of a new address is one datagram, without everything that it has multicast in the second before.
     pub(crate) fn repeat(&self) {
         self.shared.desired().repeat = true;
         self.shared.changed.notify_one();
@@ -150,7 +149,7 @@ impl Mdns {
             desired.closed = Some(closed);
             self.shared.changed.notify_one();
         }
-        if tokio::time::timeout(GOODBYE_TIMEOUT + QUEUE_PATIENCE, done).await.is_err() {
+        if tokio::time::timeout(GOODBYE_TIMEOUT + QUEUE_FULL_TIMEOUT, done).await.is_err() {
             tracing::warn!("the goodbyes were not sent in time; other nodes will notice by themselves");
         }
     }
@@ -171,17 +170,17 @@ impl MdnsShared {
         }
         let nic = interfaces::without_label(name);
         let is_surplus = {
-            let chosen = self.chosen();
-            if chosen.left_out.contains(nic) || ip.is_ipv6() && chosen.ipv4_only.contains(nic) {
+            let filter = self.filter();
+            if filter.excluded.contains(nic) || ip.is_ipv6() && filter.ipv4_only.contains(nic) {
                 return false;
             }
-            chosen.surplus.contains(&(nic.to_owned(), ip))
+            filter.surplus.contains(&(nic.to_owned(), ip))
         };
-        !is_surplus || self.desired().given.contains_key(&ip)
+        !is_surplus || self.desired().requested.contains_key(&ip)
     }
 
     fn is_surplus(&self, ip: IpAddr) -> bool {
-        self.chosen().surplus.iter().any(|(_, surplus)| *surplus == ip)
+        self.filter().surplus.iter().any(|(_, surplus)| *surplus == ip)
     }
 
     /// Locks the desired state, which is still valid after a panic.
@@ -189,18 +188,18 @@ impl MdnsShared {
         self.desired_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn chosen(&self) -> MutexGuard<'_, InterfaceFilter> {
-        self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn filter(&self) -> MutexGuard<'_, InterfaceFilter> {
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl From<&InterfaceTable> for InterfaceFilter {
-    fn from(nics: &InterfaceTable) -> Self {
-        let ipv4_only = nics.used.iter().filter(|nic| nic.is_ipv4_only());
+    fn from(interface_table: &InterfaceTable) -> Self {
+        let ipv4_only = interface_table.used.iter().filter(|nic| nic.is_ipv4_only());
         Self {
-            left_out: nics.left_out.iter().chain(&nics.ports).cloned().collect(),
+            excluded: interface_table.left_out.iter().chain(&interface_table.ports).cloned().collect(),
             ipv4_only: ipv4_only.map(|nic| nic.name.clone()).collect(),
-            surplus: nics.surplus.clone(),
+            surplus: interface_table.surplus.clone(),
         }
     }
 }
@@ -209,16 +208,16 @@ impl DesiredState {
     fn insert(&mut self, advert: Advert) {
         self.remove(advert.instance);
         for address in &advert.addresses {
-            *self.given.entry(address.ip()).or_default() += 1;
+            *self.requested.entry(address.ip()).or_default() += 1;
         }
         self.announced.insert(advert.instance, advert);
     }
 
-    /// Returns whether it was there.
+    /// Removes the advert of an instance. Returns whether there was one.
     fn remove(&mut self, instance: InstanceId) -> bool {
         let Some(advert) = self.announced.remove(&instance) else { return false };
         for address in &advert.addresses {
-            if let Entry::Occupied(mut count) = self.given.entry(address.ip()) {
+            if let Entry::Occupied(mut count) = self.requested.entry(address.ip()) {
                 *count.get_mut() -= 1;
                 if *count.get() == 0 {
                     count.remove();
@@ -240,7 +239,7 @@ fn retry_while_full<T>(mut command: impl FnMut() -> Result<T, Error>) -> Result<
     let started = Instant::now();
     loop {
         match command() {
-            Err(Error::Again) if started.elapsed() < QUEUE_PATIENCE => thread::sleep(QUEUE_FULL),
+            Err(Error::Again) if started.elapsed() < QUEUE_FULL_TIMEOUT => thread::sleep(QUEUE_FULL_DELAY),
             result => return result,
         }
     }

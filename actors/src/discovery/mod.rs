@@ -3,7 +3,7 @@
 //! ```text
 //! announcements ┐                          ┌── watchers (merged, bounded)
 //! replies ──────┼──▶ Directory (pure) ─────┼── links to peers (own services, or all that is known)
-//! links ────────┘         │                └── lists that wait until nothing new comes
+//! links ────────┘         │                └── lists, answered once nothing new arrives
 //!                         └─ doubts ─▶ the endpoint is probed: its handshake settles them
 //! ```
 //!
@@ -72,7 +72,7 @@ use search::searches::Searches;
 use search::watch::Watchers;
 
 /// The mailbox's capacity: a full one makes senders wait. Peers that arrive while it is full are rejected.
-const MAILBOX: usize = 256;
+const MAILBOX_CAPACITY: usize = 256;
 
 /// The discovery actor of one node.
 pub struct Discovery {
@@ -116,11 +116,11 @@ impl Discovery {
         };
         let config = Arc::clone(config);
         Ok(control_actor::spawn_control_actor(|ctx| {
-            ctx.set_mailbox_capacity(MAILBOX);
-            let is_system = config.network.has_multicast();
-            let changes = if is_system { HostChanges::watch() } else { HostChanges::none() };
-            let keep = config::resume_window(&config.limits);
-            let own_interfaces = OwnInterfaces::new(config.interfaces.clone(), keep, changes);
+            ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
+            let has_multicast = config.network.has_multicast();
+            let changes = if has_multicast { HostChanges::watch() } else { HostChanges::none() };
+            let grace = config::resume_window(&config.limits);
+            let own_interfaces = OwnInterfaces::new(config.interfaces.clone(), grace, changes);
             let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
                 own_interfaces,

@@ -17,29 +17,29 @@ use crate::discovery::mdns::interface_table::{InterfaceTable, NetworkInterface};
 use crate::net::interfaces::Interface;
 use crate::net::socket::MulticastFamily;
 use crate::runtime::clock;
-use errors::note_error;
+use errors::record_error;
 use faults::SocketFaults;
 pub(super) use receive::ReceivedMessages;
 use sockets::OpenSocket;
 
 /// The time within which this node's own multicast is received back, if at all.
-const ECHO: Duration = Duration::from_millis(200);
-/// The number of questions in one datagram.
-const QUESTIONS_AT_ONCE: usize = 16;
-/// The time for which replies to a one-shot question are waited for.
-const LAST_REPLIES: Duration = Duration::from_secs(1);
+const ECHO_TIMEOUT: Duration = Duration::from_millis(200);
+/// The most questions in one datagram.
+const MAX_QUESTIONS: usize = 16;
+/// The time for which replies to a one-shot question are received.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The sockets, and statistics of their traffic.
 #[derive(Default)]
 pub(super) struct MulticastState {
     nics: InterfaceTable,
-    has_logged_left_out: bool,
+    has_logged_excluded: bool,
     listening: Vec<OpenSocket>,
     /// Open only while questions are asked.
     one_shot: Vec<OpenSocket>,
     one_shot_at: Option<Instant>,
     faults: SocketFaults,
-    seen: MulticastObservations,
+    observations: MulticastObservations,
     /// The time of the first question to other hosts, by family.
     sent_at: [Option<Instant>; 2],
 }
@@ -56,17 +56,18 @@ pub(super) enum OtherHosts {
 impl MulticastState {
     /// Returns the counts of questions and answers, for statistics and diagnosis.
     pub(super) fn observations(&self, now: Instant) -> MulticastObservations {
-        let given_time =
-            |sent: Option<Instant>| sent.is_some_and(|at| now.saturating_duration_since(at) >= ECHO);
-        let mut seen = self.seen.clone();
-        for (own_heard, sent) in
-            [&mut seen.own_received_v4, &mut seen.own_received_v6].into_iter().zip(self.sent_at)
+        let echo_is_overdue =
+            |sent: Option<Instant>| sent.is_some_and(|at| now.saturating_duration_since(at) >= ECHO_TIMEOUT);
+        let mut observations = self.observations.clone();
+        for (received, sent) in [&mut observations.own_received_v4, &mut observations.own_received_v6]
+            .into_iter()
+            .zip(self.sent_at)
         {
-            if own_heard.is_none() && given_time(sent) {
-                *own_heard = Some(false);
+            if received.is_none() && echo_is_overdue(sent) {
+                *received = Some(false);
             }
         }
-        seen
+        observations
     }
 
     /// Sends questions on every interface, in these families, each with as many of the `known` answers as fit into a datagram.
@@ -77,7 +78,7 @@ impl MulticastState {
         questions: &[Question],
         known: &[InstanceId],
     ) {
-        for questions in questions.chunks(QUESTIONS_AT_ONCE) {
+        for questions in questions.chunks(MAX_QUESTIONS) {
             self.send(purpose, families, |bytes| Question::encode(questions, known.iter().copied(), bytes));
         }
     }
@@ -98,8 +99,8 @@ impl MulticastState {
             match channel.ask(&message(channel.datagram_bytes())) {
                 Ok(()) => {
                     match purpose {
-                        SocketPurpose::OneShot => self.seen.oneshot_questions += 1,
-                        SocketPurpose::Multicast => self.seen.ordinary_questions += 1,
+                        SocketPurpose::OneShot => self.observations.oneshot_questions += 1,
+                        SocketPurpose::Multicast => self.observations.ordinary_questions += 1,
                     }
                     if !channel.is_loopback() {
                         self.sent_at[usize::from(*family == MulticastFamily::V6)]
@@ -110,14 +111,14 @@ impl MulticastState {
                     tracing::debug!(%channel, %error, "a question was not sent");
                     // If IPv4 works, it matters little that IPv6 does not.
                     if Families::First.include(open.in_family()) {
-                        note_error(&mut self.seen.send_errors, nic, &error);
+                        record_error(&mut self.observations.send_errors, nic, &error);
                     }
                 }
             }
         }
     }
 
-    /// Returns the numbers of the interfaces on which questions are sent to other hosts.
+    /// Returns the indices of the interfaces on which questions are sent to other hosts.
     pub(super) fn zones_out(&self) -> Vec<u32> {
         self.nics_out().filter_map(|nic| nic.index).collect()
     }
@@ -134,24 +135,27 @@ impl MulticastState {
     /// Counts the messages of one socket, on a host with the interfaces `own`. Returns the sign of other hosts among them.
     pub(super) fn count(&mut self, received: &ReceivedMessages, own: &[Interface]) -> Option<OtherHosts> {
         let is_own = |host: &IpAddr| own.iter().any(|own| own.address.ip == *host);
-        let alone = own.iter().all(|own| own.address.ip.is_loopback());
-        let from_others = |host: &&IpAddr| alone || !is_own(host);
+        let is_alone = own.iter().all(|own| own.address.ip.is_loopback());
+        let from_others = |host: &&IpAddr| is_alone || !is_own(host);
         let hosts = || received.adverts.iter().map(|(host, _)| host).filter(from_others);
         let adverts = hosts().count() as u64;
         // A firewall may apply to IPv4 only, which nearly all hosts have.
         let has_ipv4 = self.nics_out().any(|nic| nic.v4.is_some());
         let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
-        let seen = &mut self.seen;
+        let observations = &mut self.observations;
         match received.purpose {
             SocketPurpose::OneShot => {
-                seen.replies_by_unicast += adverts;
+                observations.replies_by_unicast += adverts;
                 in_first_family.then_some(OtherHosts::Replied)
             }
             SocketPurpose::Multicast => {
-                seen.received_by_multicast += adverts;
+                observations.received_by_multicast += adverts;
                 for own in received.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
-                    let received =
-                        if own.is_ipv4() { &mut seen.own_received_v4 } else { &mut seen.own_received_v6 };
+                    let received = if own.is_ipv4() {
+                        &mut observations.own_received_v4
+                    } else {
+                        &mut observations.own_received_v6
+                    };
                     *received = Some(true);
                 }
                 (adverts > 0).then_some(OtherHosts::Announced)
@@ -161,7 +165,7 @@ impl MulticastState {
 
     /// Closes the sockets for one-shot questions if no question has been asked for a while.
     pub(super) fn close_idle(&mut self, now: Instant) {
-        if self.one_shot_at.is_some_and(|at| now.saturating_duration_since(at) >= LAST_REPLIES) {
+        if self.one_shot_at.is_some_and(|at| now.saturating_duration_since(at) >= REPLY_TIMEOUT) {
             self.one_shot.clear();
             self.one_shot_at = None;
         }
@@ -187,7 +191,13 @@ mod tests {
             leaving: false,
         };
         let adverts = vec![(from.into(), advert)];
-        ReceivedMessages { purpose, adverts, gone: Vec::new(), asked: Vec::new(), hosts: vec![from.into()] }
+        ReceivedMessages {
+            purpose,
+            adverts,
+            gone: Vec::new(),
+            questions: Vec::new(),
+            hosts: vec![from.into()],
+        }
     }
 
     #[test]
@@ -198,13 +208,13 @@ mod tests {
         for purpose in [SocketPurpose::OneShot, SocketPurpose::Multicast] {
             assert_eq!(multicast.count(&received(purpose, [10, 0, 0, 1]), &own), None);
         }
-        let seen = multicast.observations(now);
-        assert_eq!((seen.replies_by_unicast, seen.received_by_multicast), (0, 0));
-        assert_eq!(seen.own_received_v4, Some(true), "its own multicast is heard back");
+        let observations = multicast.observations(now);
+        assert_eq!((observations.replies_by_unicast, observations.received_by_multicast), (0, 0));
+        assert_eq!(observations.own_received_v4, Some(true), "its own multicast is received back");
         let replied = multicast.count(&received(SocketPurpose::OneShot, [10, 0, 0, 2]), &own);
         let announced = multicast.count(&received(SocketPurpose::Multicast, [10, 0, 0, 2]), &own);
         assert_eq!((replied, announced), (Some(OtherHosts::Replied), Some(OtherHosts::Announced)));
-        let seen = multicast.observations(now);
-        assert_eq!((seen.replies_by_unicast, seen.received_by_multicast), (1, 1));
+        let observations = multicast.observations(now);
+        assert_eq!((observations.replies_by_unicast, observations.received_by_multicast), (1, 1));
     }
 }

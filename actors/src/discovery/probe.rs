@@ -16,11 +16,11 @@ use crate::link::attempt_record::AttemptRecord;
 use crate::link::dial::{DialError, Handshaken, InstanceUpdates, dial_listed};
 use crate::net::network::Network;
 
-/// The number of connections that may begin at once, and the time for which one may delay others.
+/// The number of attempts that may begin at the same time, and the time for which each occupies its slot.
 const SLOTS: usize = 8;
 const SLOT_TIME: Duration = Duration::from_millis(50);
-/// The time within which an endpoint answers. It takes a millisecond, unless its host is busy, which does not mean dead.
-const ANSWER: Duration = Duration::from_secs(5);
+/// The timeout for the answer of an endpoint. It takes a millisecond, unless its host is busy, which does not mean dead.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delays before trying again when a connection was accepted and closed at once: the endpoint was at its limit, or its
 /// process was about to die.
 const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
@@ -28,7 +28,7 @@ const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(20), Duration::from_m
 /// The conclusion from failing to reach an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The endpoint is there, and has no room now.
+    /// The endpoint is there, and has no room for another connection.
     Alive,
     /// There is no listener at its addresses, or that of another instance.
     Dead,
@@ -41,7 +41,7 @@ impl Verdict {
     pub(crate) fn of(error: &DialError, answered: Option<SocketAddr>, network: &Network) -> Self {
         match error {
             DialError::Rejected { rejection: Rejection::Full, .. } => Self::Alive,
-            DialError::Rejected { rejection, .. } if rejection.is_its_own() => Self::Dead,
+            DialError::Rejected { rejection, .. } if rejection.is_from_expected_instance() => Self::Dead,
             _ => {
                 let own = network.own_addresses();
                 // The other host's system answered: there is no such listener, or its process just died.
@@ -59,31 +59,31 @@ pub(crate) struct ProbeTarget {
     pub(crate) instance: Instance,
     /// The address that answered last, if one did.
     pub(crate) answered: Option<SocketAddr>,
-    /// Updates of the instance, with addresses that become known meanwhile.
-    pub(crate) listed: InstanceUpdates,
+    /// The updates of the instance, with addresses that become known meanwhile.
+    pub(crate) updates: InstanceUpdates,
 }
 
 /// Dials one endpoint and checks that it is the one that was advertised.
 pub(crate) async fn probe(
     network: &Network,
-    sought: &ProbeTarget,
+    target: &ProbeTarget,
     hello: &Hello,
     record: &AttemptRecord,
 ) -> Result<Handshaken, Verdict> {
-    let ProbeTarget { instance: advertised, answered, listed } = sought;
-    let mut pauses = RETRY_DELAYS.into_iter();
+    let ProbeTarget { instance: advertised, answered, updates } = target;
+    let mut delays = RETRY_DELAYS.into_iter();
     loop {
-        let listed = Some(listed.clone());
-        match dial_listed(network, &advertised.addresses, listed, hello, ANSWER, record).await {
-            Ok(dialled) => {
-                let Welcome { node, instance, .. } = dialled.welcome;
-                let same = (node, instance) == (advertised.node, advertised.id);
-                return if same { Ok(dialled) } else { Err(Verdict::Dead) };
+        let updates = Some(updates.clone());
+        match dial_listed(network, &advertised.addresses, updates, hello, ANSWER_TIMEOUT, record).await {
+            Ok(handshaken) => {
+                let Welcome { node, instance, .. } = handshaken.welcome;
+                let is_same = (node, instance) == (advertised.node, advertised.id);
+                return if is_same { Ok(handshaken) } else { Err(Verdict::Dead) };
             }
             Err(error) => {
                 tracing::debug!(service = %advertised.service, %error, "no connection to an announced service");
-                match pauses.next() {
-                    Some(pause) if was_closed(&error) => time::sleep(pause).await,
+                match delays.next() {
+                    Some(delay) if was_closed(&error) => time::sleep(delay).await,
                     _ => return Err(Verdict::of(&error, *answered, network)),
                 }
             }
@@ -105,7 +105,7 @@ pub(crate) fn slots() -> Rc<Semaphore> {
 }
 
 /// Runs `attempt` when fewer than [`SLOTS`] others have just begun. A host that does not answer frees its slot early, so
-/// that a thousand invented addresses do not keep the real ones waiting.
+/// that a thousand forged addresses do not keep the real ones waiting.
 pub(crate) async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output = T>) -> T {
     let permit = slots.acquire().await;
     let mut attempt = std::pin::pin!(attempt);

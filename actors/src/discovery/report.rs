@@ -1,4 +1,4 @@
-//! The knowledge of the discovery actor that an error carries.
+//! The discovery actor's report, which an error contains.
 
 use std::net::IpAddr;
 use std::time::Duration;

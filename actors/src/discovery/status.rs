@@ -1,4 +1,4 @@
-//! Requests for the knowledge and the observations of discovery, for errors and statistics.
+//! Requests for the state and the observations of discovery, for errors and statistics.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::telemetry::stats::DiscoveryStats;
 /// The time after which a silent endpoint counts as not answering; an answer takes a millisecond.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// Asks for a report of all observations, for an error that helps.
+/// Asks for a report of all observations, for an error message.
 #[derive(Debug, Message)]
 #[rtype(result = "DiscoveryReport")]
 pub struct GetReport;

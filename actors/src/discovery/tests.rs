@@ -27,7 +27,7 @@ mod services;
 mod static_peers;
 mod within;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
@@ -35,7 +35,7 @@ fn random() -> [u8; 16] {
     bytes
 }
 
-/// A mesh of this test alone.
+/// Returns a mesh of this test alone.
 fn own_mesh() -> MeshName {
     MeshName::new(format!("test {}", NodeId::from_random(random()))).expect("a name")
 }
@@ -44,8 +44,8 @@ fn name(text: &str) -> ServiceName {
     ServiceName::new(text).expect("a name")
 }
 
-/// No interface of any host: multicast does not pass.
-fn deaf() -> Interfaces {
+/// Returns an address of no interface: multicast does not work.
+fn unused_interface() -> Interfaces {
     "203.0.113.77".parse().expect("an address")
 }
 
@@ -95,7 +95,7 @@ impl Node {
     }
 
     async fn list(&self) -> Vec<Instance> {
-        self.list_within(Filter::everything(), PATIENCE).await
+        self.list_within(Filter::everything(), TIMEOUT).await
     }
 
     async fn list_within(&self, filter: Filter, within: Duration) -> Vec<Instance> {
@@ -114,13 +114,13 @@ async fn endpoint(mesh: &MeshName, node: NodeId, discovery: Option<Addr<Discover
     let instance = InstanceId::from_random(random());
     let mesh = mesh.clone();
     let task = actix_rt::spawn(async move {
-        let mut held = Vec::new();
+        let mut connections = Vec::new();
         loop {
             let (stream, _) = listener.accept().await.expect("loopback accepts");
             if let Some((stream, hello)) = welcome(stream, &mesh, node, instance).await {
                 match &discovery {
                     Some(discovery) => discovery.do_send(PeerConnection { connection: stream.into(), hello }),
-                    None => held.push(stream),
+                    None => connections.push(stream),
                 }
             }
         }
@@ -155,13 +155,13 @@ async fn welcome(
 }
 
 /// A daemon that announces services by multicast in the name of a node without a discovery actor, so that it can die
-/// unannounced.
-struct Ghost {
+/// without a goodbye.
+struct Impostor {
     node: NodeId,
     mdns: Mdns,
 }
 
-impl Ghost {
+impl Impostor {
     fn start() -> Self {
         let list = Interfaces::loopback().list().expect("a list");
         let mdns = Mdns::start(Interfaces::loopback(), &InterfaceTable::of(&list)).expect("threads");
@@ -179,7 +179,7 @@ fn advert(mesh: &MeshName, node: NodeId, service: &str, instance: InstanceId, ad
 }
 
 async fn next(watcher: &mut Watcher) -> DirectoryEvent {
-    time::timeout(PATIENCE, watcher.recv()).await.expect("an event in time").expect("the node lives")
+    time::timeout(TIMEOUT, watcher.recv()).await.expect("an event in time").expect("the node lives")
 }
 
 async fn up(watcher: &mut Watcher) -> Instance {
@@ -189,7 +189,7 @@ async fn up(watcher: &mut Watcher) -> Instance {
     }
 }
 
-/// The next service that goes down, past moves of others.
+/// Returns the next service that goes down, past moves of others.
 async fn down(watcher: &mut Watcher) -> (ServiceName, DownReason) {
     loop {
         match next(watcher).await {
@@ -200,11 +200,11 @@ async fn down(watcher: &mut Watcher) -> (ServiceName, DownReason) {
     }
 }
 
-async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+async fn until(description: &str, mut condition: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !condition().await {
             time::sleep(Duration::from_millis(5)).await;
         }
     };
-    time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{what} in time"));
+    time::timeout(TIMEOUT, wait).await.unwrap_or_else(|_| panic!("{description} in time"));
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use meshzero_proto::diagnosis::{Attempt, AttemptOutcome};
 use tokio::time::Instant;
 
-/// The most addresses that are remembered; an endpoint has fewer.
+/// The most addresses that are recorded; an endpoint has fewer.
 const MAX_ADDRESSES: usize = 64;
-/// The most endpoints that are remembered, and the time for which they are: the lifetime of a service's records in caches.
+/// The most endpoints that are recorded, and for how long: the lifetime of a service's mDNS records in caches.
 pub(crate) const MAX_ENDPOINTS: usize = 256;
-const REMEMBER: Duration = Duration::from_secs(150);
+const RETENTION: Duration = Duration::from_secs(150);
 
 /// The attempts of one dialling, at every address that it has tried. Cheap to clone; all clones share one record, so that open
 /// attempts can be observed.
@@ -23,7 +23,7 @@ pub(crate) struct DialTrail(Arc<Mutex<Vec<DialAttempt>>>);
 struct DialAttempt {
     address: SocketAddr,
     started: Instant,
-    /// The outcome if nothing more happens.
+    /// The outcome if it ends now.
     open: AttemptOutcome,
     ended: Option<(AttemptOutcome, Instant)>,
 }
@@ -40,8 +40,8 @@ impl DialTrail {
 
     /// Records that a connection was accepted.
     pub(crate) fn accept(&self, address: SocketAddr) {
-        if let Some(tried) = lock(&self.0).iter_mut().rev().find(|tried| tried.address == address) {
-            tried.open = AttemptOutcome::Accepted;
+        if let Some(attempt) = lock(&self.0).iter_mut().rev().find(|attempt| attempt.address == address) {
+            attempt.open = AttemptOutcome::Accepted;
         }
     }
 
@@ -51,10 +51,10 @@ impl DialTrail {
     }
 
     fn end_at(&self, address: SocketAddr, outcome: AttemptOutcome, now: Instant) {
-        let mut tries = lock(&self.0);
-        let open = |tried: &&mut DialAttempt| tried.address == address && tried.ended.is_none();
-        if let Some(tried) = tries.iter_mut().find(open) {
-            tried.ended = Some((outcome, now));
+        let mut attempts = lock(&self.0);
+        let open = |attempt: &&mut DialAttempt| attempt.address == address && attempt.ended.is_none();
+        if let Some(attempt) = attempts.iter_mut().find(open) {
+            attempt.ended = Some((outcome, now));
         }
     }
 
@@ -64,16 +64,16 @@ impl DialTrail {
     }
 
     fn finish_at(&self, now: Instant) -> Vec<Attempt> {
-        for tried in lock(&self.0).iter_mut().filter(|tried| tried.ended.is_none()) {
-            tried.ended = Some((tried.open, now));
+        for attempt in lock(&self.0).iter_mut().filter(|attempt| attempt.ended.is_none()) {
+            attempt.ended = Some((attempt.open, now));
         }
-        lock(&self.0).iter().map(|tried| tried.attempt(now)).collect()
+        lock(&self.0).iter().map(|attempt| attempt.state(now)).collect()
     }
 }
 
 impl DialAttempt {
     /// Returns the state of the attempt at `now`.
-    fn attempt(&self, now: Instant) -> Attempt {
+    fn state(&self, now: Instant) -> Attempt {
         let (outcome, ended) = self.ended.unwrap_or((self.open, now));
         Attempt { address: self.address, outcome, took: ended.duration_since(self.started) }
     }
@@ -85,13 +85,13 @@ pub(crate) struct AttemptRecord(Arc<Mutex<RecordState>>);
 
 #[derive(Debug, Default)]
 struct RecordState {
-    /// The last attempt at each address, of dialling that is over.
+    /// The last attempt at each address, of earlier dials.
     past: Vec<OpenAttempt>,
     present: DialTrail,
     since: Option<Instant>,
 }
 
-/// An attempt with its beginning.
+/// An attempt, and when it began.
 #[derive(Debug, Clone, Copy)]
 struct OpenAttempt {
     attempt: Attempt,
@@ -100,13 +100,13 @@ struct OpenAttempt {
 }
 
 impl AttemptRecord {
-    /// Begins to follow another dialling of the endpoint, along `trail`.
+    /// Begins to follow another dial of the endpoint, whose attempts are in `trail`.
     pub(crate) fn follow(&self, trail: DialTrail) {
         self.follow_at(trail, Instant::now());
     }
 
     fn follow_at(&self, trail: DialTrail, now: Instant) {
-        let past = self.entered(now);
+        let past = self.merged(now);
         *lock(&self.0) = RecordState { past, present: trail, since: Some(now) };
     }
 
@@ -122,26 +122,28 @@ impl AttemptRecord {
     }
 
     fn attempts_at(&self, now: Instant) -> Vec<Attempt> {
-        self.entered(now).into_iter().map(|entered| entered.attempt).collect()
+        self.merged(now).into_iter().map(|merged| merged.attempt).collect()
     }
 
-    fn entered(&self, now: Instant) -> Vec<OpenAttempt> {
-        let recorded = lock(&self.0);
-        let mut all = recorded.past.clone();
-        for tried in lock(&recorded.present.0).iter() {
-            let mut entered = OpenAttempt { attempt: tried.attempt(now), started: tried.started };
-            let Some(at) = all.iter().position(|known| known.attempt.address == tried.address) else {
+    /// Merges the attempts of the current dial with the earlier ones.
+    fn merged(&self, now: Instant) -> Vec<OpenAttempt> {
+        let state = lock(&self.0);
+        let mut all = state.past.clone();
+        for attempt in lock(&state.present.0).iter() {
+            let mut newer = OpenAttempt { attempt: attempt.state(now), started: attempt.started };
+            let Some(index) = all.iter().position(|earlier| earlier.attempt.address == attempt.address)
+            else {
                 if all.len() < MAX_ADDRESSES {
-                    all.push(entered);
+                    all.push(newer);
                 }
                 continue;
             };
-            let known = &mut all[at];
-            if known.is_silence() && known.attempt.outcome == entered.attempt.outcome {
-                entered.attempt.took += tried.started.duration_since(known.started);
-                known.attempt = entered.attempt;
-            } else if tried.ended.is_some() {
-                *known = entered;
+            let earlier = &mut all[index];
+            if earlier.is_silence() && earlier.attempt.outcome == newer.attempt.outcome {
+                newer.attempt.took += attempt.started.duration_since(earlier.started);
+                earlier.attempt = newer.attempt;
+            } else if attempt.ended.is_some() {
+                *earlier = newer;
             }
         }
         all
@@ -149,7 +151,7 @@ impl AttemptRecord {
 
     /// Returns whether the endpoint has been dialled lately, and has not answered since.
     fn is_unanswered(&self) -> bool {
-        lock(&self.0).since.is_some_and(|since| since.elapsed() <= REMEMBER)
+        lock(&self.0).since.is_some_and(|since| since.elapsed() <= RETENTION)
     }
 
     /// Returns whether the record is of no use: there is no dial of the endpoint, and no recent attempt.
@@ -184,7 +186,7 @@ impl<K, V> Default for AttemptRecords<K, V> {
 
 impl<K: Ord + Copy, V: Clone> AttemptRecords<K, V> {
     /// Returns the record of an endpoint: the existing one, or a new one.
-    pub(crate) fn of(&mut self, key: K, value: V) -> AttemptRecord {
+    pub(crate) fn record_for(&mut self, key: K, value: V) -> AttemptRecord {
         if let Some((_, record)) = self.records.get(&key) {
             return record.clone();
         }
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_is_repeated_counts_as_it_ended_before() {
+    fn a_repeated_attempt_counts_with_its_earlier_outcome() {
         let record = AttemptRecord::default();
         let outcomes =
             || -> Vec<AttemptOutcome> { record.attempts().iter().map(|attempt| attempt.outcome).collect() };
@@ -244,8 +246,13 @@ mod tests {
         second.begin(address(1));
         second.begin(address(2));
         assert_eq!(outcomes(), [AttemptOutcome::OtherProtocol, AttemptOutcome::Silent]);
-        let told: Vec<AttemptOutcome> = second.finish().iter().map(|attempt| attempt.outcome).collect();
-        assert_eq!(told, [AttemptOutcome::Silent; 2], "an error tells of its own dialling only");
+        let outcomes_of_second: Vec<AttemptOutcome> =
+            second.finish().iter().map(|attempt| attempt.outcome).collect();
+        assert_eq!(
+            outcomes_of_second,
+            [AttemptOutcome::Silent; 2],
+            "an error lists the attempts of its own dial only"
+        );
         assert_eq!(outcomes(), [AttemptOutcome::Silent; 2]);
         record.clear();
         assert_eq!(outcomes(), []);
@@ -269,14 +276,14 @@ mod tests {
         record.follow_at(other.clone(), at(300));
         other.begin_at(address(1), at(300));
         other.end_at(address(1), AttemptOutcome::OtherProtocol, at(310));
-        assert_eq!(took(400), ms(10), "this one only");
+        assert_eq!(took(400), ms(10), "it is another outcome");
     }
 
     #[test]
     fn a_flood_of_endpoints_and_addresses_is_bounded() {
         let mut records = AttemptRecords::default();
         for key in 0..1_000 {
-            let (record, trail) = (records.of(key, ()), DialTrail::default());
+            let (record, trail) = (records.record_for(key, ()), DialTrail::default());
             record.follow(trail.clone());
             for port in 1..200 {
                 trail.begin(address(port));
@@ -287,26 +294,27 @@ mod tests {
         assert!(
             unanswered
                 .iter()
-                .all(|(key, (), tried)| *key >= 1_000 - MAX_ENDPOINTS && tried.len() == MAX_ADDRESSES)
+                .all(|(key, (), attempt)| *key >= 1_000 - MAX_ENDPOINTS && attempt.len() == MAX_ADDRESSES)
         );
         records.forget(999);
         assert_eq!(records.unanswered().len(), MAX_ENDPOINTS - 1);
     }
 
     #[test]
-    fn those_that_answered_make_room_first() {
+    fn records_of_endpoints_that_answered_are_evicted_first() {
         let mut records = AttemptRecords::default();
-        let dead = records.of(0, ());
+        let dead = records.record_for(0, ());
         dead.follow(DialTrail::default());
         drop(dead);
         // About to be dialled, one after the other.
-        let waiting: Vec<(usize, AttemptRecord)> = (1..100).map(|key| (key, records.of(key, ()))).collect();
+        let records_in_use: Vec<(usize, AttemptRecord)> =
+            (1..100).map(|key| (key, records.record_for(key, ()))).collect();
         for key in 100..2 * MAX_ENDPOINTS {
-            let record = records.of(key, ());
+            let record = records.record_for(key, ());
             record.follow(DialTrail::default());
             record.clear();
         }
-        for (_, record) in &waiting {
+        for (_, record) in &records_in_use {
             record.follow(DialTrail::default());
         }
         let unanswered: Vec<usize> = records.unanswered().into_iter().map(|(key, ..)| key).collect();

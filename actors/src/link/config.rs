@@ -19,13 +19,13 @@ pub struct LinkConfig {
     pub limits: Arc<Limits>,
     /// The time for which a connection polls for bytes before its thread may sleep.
     pub spin: Duration,
-    /// The network in which they are made.
+    /// The network.
     pub network: Network,
     /// The counters of the traffic.
     pub traffic: Arc<TrafficCounters>,
-    /// Memory for their next batches.
+    /// The memory for batches of frames.
     pub buffer_pool: BufferPool,
-    /// The allowance for dials of connections that stand by for links.
+    /// The budget for dials of connections that stand by for links.
     pub(crate) dial_allowance: Arc<DialAllowance>,
 }
 
@@ -48,16 +48,16 @@ pub(crate) fn resume_window(limits: &Limits) -> Duration {
     limits.reconnect.saturating_add(detection)
 }
 
-/// The allowance of dials of standby connections, for all links of a node.
+/// The budget of dials of standby connections, for all links of a node.
 #[derive(Debug, Default)]
 pub(crate) struct DialAllowance {
-    allowance: Mutex<Option<DialBudget>>,
+    budget: Mutex<Option<DialBudget>>,
 }
 
 impl DialAllowance {
     /// Takes one of `per_second`, if one is left.
     fn take(&self, per_second: u32, now: Instant) -> bool {
-        let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
-        allowance.get_or_insert_with(|| DialBudget::new(per_second, now)).take(now)
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.get_or_insert_with(|| DialBudget::new(per_second, now)).take(now)
     }
 }

@@ -1,4 +1,4 @@
-//! The receive counters of one link: updated by its reader, observed by the tasks that watch the connection.
+//! The receive counters of one link: updated by its reader, read by the tasks that watch the connection.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -57,8 +57,8 @@ impl ReceiveCounters {
         }
     }
 
-    /// Waits for the next read. Returns at once if one happened during an earlier wait that was dropped. For one waiter at a
-    /// time, in the task that reads.
+    /// Waits for the next read. Returns at once if one happened during an earlier wait that was dropped. There may be one
+    /// waiter at a time, in the task that reads.
     ///
     /// # Cancel safety
     /// This method is cancel safe.

@@ -1,4 +1,4 @@
-//! The reader of frames from one connection, in batches: all that one read brought.
+//! The reader of frames from one connection, in batches: all that arrived with one read.
 
 use std::hint;
 use std::io::ErrorKind::{Interrupted, WouldBlock};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use meshzero_proto::stream::RecvCounter;
-use meshzero_proto::wire::frame::{self, Frame, FrameContents, FrameError, WholeFrames};
+use meshzero_proto::wire::frame::{self, CompleteFrames, Frame, FrameContents, FrameError};
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -20,18 +20,18 @@ use crate::link::send_queue::SendQueue;
 use crate::net::connection::ReadHalf;
 use crate::telemetry::counters::TrafficCounters;
 
-/// The size of a read: at first, so that a thousand quiet connections cost little, and at most. One read is handled without a
-/// pause, and a larger one would delay other tasks on the thread.
+/// The initial size of a read, which is small because of connections that are mostly idle, and the greatest. One read is
+/// handled without a pause, and a larger one would delay other tasks on the thread.
 const FIRST_READ_BYTES: usize = 4 << 10;
-const MOST_READ_BYTES: usize = 32 << 10;
+const MAX_READ_BYTES: usize = 32 << 10;
 
 /// The length from which several frames are read at a time. Otherwise the part of a frame that the next read begins with would
 /// have to be moved for each of them.
 const LARGE_FRAME_BYTES: usize = 16 << 10;
 const LARGE_FRAMES: usize = 4;
-const MOST_AHEAD_BYTES: usize = 512 << 10;
+const MAX_READ_AHEAD_BYTES: usize = 512 << 10;
 
-/// The tries of a spinning reader between two turns of other tasks on the thread; they take as long as a few such turns.
+/// The number of polls of a spinning reader between two turns of other tasks on the thread.
 const SPIN_TRIES: usize = 4;
 
 /// The incoming half of a link, cut into frames.
@@ -42,16 +42,15 @@ pub(crate) struct FrameReader {
     received: RecvCounter,
     buffer: BytesMut,
     /// The memory of an earlier read, which is reused once its contents have been handled.
-    spare: BytesMut,
+    spare_buffer: BytesMut,
     limit: usize,
     read_bytes: usize,
-    /// The number of bytes that have arrived since the beginning. A peer must send this much before this much is reserved for
-    /// it.
+    /// The number of bytes that have arrived in all. No more than this is reserved for the peer.
     arrived: usize,
     spin: Duration,
     /// Memory for bytes that arrive while spinning.
-    spun: Vec<u8>,
-    meter: Arc<TrafficCounters>,
+    spin_buffer: Vec<u8>,
+    counters: Arc<TrafficCounters>,
     progress: Arc<ReceiveCounters>,
 }
 
@@ -73,13 +72,13 @@ impl FrameReader {
             reader: Some(reader),
             received: RecvCounter::default(),
             buffer: BytesMut::new(),
-            spare: BytesMut::new(),
+            spare_buffer: BytesMut::new(),
             limit: message_bytes + frame::OVERHEAD_BYTES,
             read_bytes: FIRST_READ_BYTES,
             arrived: 0,
             spin: link_config.spin,
-            spun: Vec::new(),
-            meter: Arc::clone(&link_config.traffic),
+            spin_buffer: Vec::new(),
+            counters: Arc::clone(&link_config.traffic),
             progress: Arc::default(),
         }
     }
@@ -87,7 +86,7 @@ impl FrameReader {
     /// Drops the connection, which was lost. Bytes that have arrived stay, and none arrive until there is another connection.
     pub(crate) fn detach(&mut self) {
         if let Some(reader) = self.reader.take() {
-            reader.abandon();
+            reader.reset_on_close();
         }
     }
 
@@ -123,14 +122,14 @@ impl FrameReader {
             if let Some(frame) = frame::take(&mut self.buffer, self.limit)? {
                 return Ok(Some(frame));
             }
-            let next = frame::cut(&self.buffer, self.limit)?.next;
+            let next = frame::scan(&self.buffer, self.limit)?.next;
             if self.fill(next).await? == 0 {
-                return self.ended();
+                return self.end();
             }
         }
     }
 
-    /// Waits for frames, and returns all that have arrived, each of them whole, with the values that they hold.
+    /// Waits for frames, and returns all that have arrived, complete ones only, with a summary of their contents.
     /// Acknowledgements are sent by `send_queue` from time to time, also in the middle of a long frame.
     ///
     /// # Errors
@@ -143,7 +142,7 @@ impl FrameReader {
         send_queue: &SendQueue,
     ) -> Result<(Bytes, FrameContents), FrameReaderError> {
         loop {
-            let WholeFrames { complete_bytes, contents, next } = frame::cut(&self.buffer, self.limit)?;
+            let CompleteFrames { complete_bytes, contents, next } = frame::scan(&self.buffer, self.limit)?;
             if complete_bytes > 0 {
                 return Ok((self.buffer.split_to(complete_bytes).freeze(), contents));
             }
@@ -156,7 +155,7 @@ impl FrameReader {
         }
     }
 
-    fn ended<T>(&self) -> Result<Option<T>, FrameReaderError> {
+    fn end<T>(&self) -> Result<Option<T>, FrameReaderError> {
         if self.buffer.is_empty() {
             Ok(None)
         } else {
@@ -167,44 +166,44 @@ impl FrameReader {
     /// Reads once. `next` is the length of the frame that has begun to arrive.
     async fn fill(&mut self, next: Option<usize>) -> io::Result<usize> {
         let missing = next.map_or(0, |next| next.saturating_sub(self.buffer.len()));
-        let several = match next {
+        let ahead = match next {
             Some(next) if next >= LARGE_FRAME_BYTES => {
-                (LARGE_FRAMES * next).min(MOST_AHEAD_BYTES).max(missing)
+                (LARGE_FRAMES * next).min(MAX_READ_AHEAD_BYTES).max(missing)
             }
             _ => missing,
         };
-        let wanted = several.min(self.arrived).max(self.read_bytes);
-        let room = self.buffer.capacity() - self.buffer.len();
-        // A little less is enough, so that small frames do not allocate each time.
-        if room < wanted.min(missing.max(self.read_bytes / 2)) {
+        let wanted = ahead.min(self.arrived).max(self.read_bytes);
+        let free = self.buffer.capacity() - self.buffer.len();
+        // A little less is enough, so that small frames do not cause an allocation each time.
+        if free < wanted.min(missing.max(self.read_bytes / 2)) {
             self.make_room(wanted);
         }
-        let asked = self.buffer.capacity() - self.buffer.len();
+        let requested = self.buffer.capacity() - self.buffer.len();
         self.progress.set_reading(true);
         let read = self.read().await?;
         self.progress.set_reading(false);
-        self.meter.read(read);
+        self.counters.read(read);
         self.received.add(read);
         self.progress.record_read(self.received.bytes());
         self.arrived = self.arrived.saturating_add(read);
-        if read == asked {
-            self.read_bytes = (self.read_bytes * 2).min(MOST_READ_BYTES);
+        if read == requested {
+            self.read_bytes = (self.read_bytes * 2).min(MAX_READ_BYTES);
         }
         Ok(read)
     }
 
-    /// Makes room for `wanted` more bytes, in the spare memory if that is free.
+    /// Makes room for `wanted` more bytes, in the spare buffer if that is free.
     fn make_room(&mut self, wanted: usize) {
         if self.buffer.try_reclaim(wanted) {
             return;
         }
-        let all = self.buffer.len() + wanted;
-        if !self.spare.try_reclaim(all) {
-            self.spare = BytesMut::with_capacity(all);
+        let needed = self.buffer.len() + wanted;
+        if !self.spare_buffer.try_reclaim(needed) {
+            self.spare_buffer = BytesMut::with_capacity(needed);
         }
-        self.spare.extend_from_slice(&self.buffer);
-        std::mem::swap(&mut self.buffer, &mut self.spare);
-        self.spare.clear();
+        self.spare_buffer.extend_from_slice(&self.buffer);
+        std::mem::swap(&mut self.buffer, &mut self.spare_buffer);
+        self.spare_buffer.clear();
     }
 
     async fn read(&mut self) -> io::Result<usize> {
@@ -213,8 +212,8 @@ impl FrameReader {
         {
             return read;
         }
-        // Without trying first: only a read that may wait notes that the socket is empty, which saves the next one a system
-        // call.
+        // Without trying first: only a read that may wait notes that the socket is empty, which saves the next one a
+        // system call.
         match &mut self.reader {
             Some(reader) => reader.read_buf(&mut self.buffer).await,
             None => std::future::pending().await,
@@ -226,14 +225,14 @@ impl FrameReader {
     async fn spin(&mut self) -> Option<io::Result<usize>> {
         let Some(ReadHalf::System(reader)) = &self.reader else { return None };
         let started = Instant::now();
-        self.spun.resize(MOST_READ_BYTES, 0);
+        self.spin_buffer.resize(MAX_READ_BYTES, 0);
         while started.elapsed() < self.spin {
             // First come the tasks that have work to do because of earlier bytes.
             task::yield_now().await;
             for _ in 0..SPIN_TRIES {
-                match (&*SockRef::from(AsRef::<TcpStream>::as_ref(reader))).read(&mut self.spun) {
+                match (&*SockRef::from(AsRef::<TcpStream>::as_ref(reader))).read(&mut self.spin_buffer) {
                     Ok(read) => {
-                        self.buffer.extend_from_slice(&self.spun[..read]);
+                        self.buffer.extend_from_slice(&self.spin_buffer[..read]);
                         return Some(Ok(read));
                     }
                     Err(error) if matches!(error.kind(), WouldBlock | Interrupted) => hint::spin_loop(),

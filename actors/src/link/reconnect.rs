@@ -1,4 +1,4 @@
-//! Reconnection: dialling an endpoint again, to resume a link whose connection was lost.
+//! Reconnection: dials an endpoint again, to resume a link whose connection was lost.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -24,17 +24,17 @@ use crate::runtime::clock;
 
 mod liveness_probe;
 
-/// The pauses before the second attempt and later ones; the first is made at once.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+/// The backoff before the second attempt and later ones; the first is made at once.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// A link with less than this left of its time is given up.
-const MIN_PAUSE: Duration = Duration::from_millis(10);
+const MIN_DELAY: Duration = Duration::from_millis(10);
 
-/// The shortest pause between two dials while there is no connection.
+/// The least time between two dials while there is no connection.
 const DIAL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The timeout of one attempt.
-const PATIENCE: Duration = Duration::from_secs(3);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The timeout of an attempt at the node's limit of dials for other links: the next attempt may be a standby connection.
 const THROTTLED_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,20 +43,20 @@ const THROTTLED_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Reconnector {
     hello: Hello,
     link: Option<LinkId>,
-    /// Discovery's updates of the instance, unless its address was given; they may report it gone by mistake.
-    listed: Option<watch::Receiver<Option<Instance>>>,
-    /// The addresses that were known last.
+    /// Discovery's updates of the instance, unless the user gave its address; they may report it gone by mistake.
+    updates: Option<watch::Receiver<Option<Instance>>>,
+    /// The addresses that are known.
     addresses: Vec<SocketAddr>,
-    /// The address that the connection leads to.
+    /// The remote address of the connection.
     address: SocketAddr,
-    /// The address of this host that the connection comes from.
+    /// The local address of the connection.
     own: Option<IpAddr>,
     /// The number of the last attempt to resume the link.
     attempt: u64,
     /// A standby connection.
     standby: Option<Handshaken>,
-    /// Set if the endpoint permits standby connections, as far as is known.
-    stands_by: bool,
+    /// Set unless the endpoint is known not to permit standby connections.
+    allows_standby: bool,
     window: Duration,
     keep_alive: Duration,
     network: Network,
@@ -64,24 +64,24 @@ pub(crate) struct Reconnector {
 }
 
 impl Reconnector {
-    /// Creates a reconnector for the link that was opened with `hello` over `dialled`.
+    /// Creates a reconnector for the link that was opened with `hello` over `handshaken`.
     pub(crate) fn new(
         hello: &Hello,
-        dialled: &Handshaken,
-        listed: Option<watch::Receiver<Option<Instance>>>,
+        handshaken: &Handshaken,
+        updates: Option<watch::Receiver<Option<Instance>>>,
         link_config: &LinkConfig,
     ) -> Self {
-        let Welcome { instance, link, .. } = dialled.welcome;
+        let Welcome { instance, link, .. } = handshaken.welcome;
         let mut reconnector = Self {
             hello: Hello { instance: Some(instance), ..hello.clone() },
             link,
-            listed,
-            addresses: vec![dialled.address],
-            address: dialled.address,
-            own: dialled.connection.local_ip(),
+            updates,
+            addresses: vec![handshaken.address],
+            address: handshaken.address,
+            own: handshaken.connection.local_ip(),
             attempt: 0,
             standby: None,
-            stands_by: link_config.limits.races_per_second > 0,
+            allows_standby: link_config.limits.races_per_second > 0,
             window: link_config.limits.reconnect,
             keep_alive: link_config.limits.keep_alive,
             network: link_config.network.clone(),
@@ -91,24 +91,24 @@ impl Reconnector {
         reconnector
     }
 
-    /// Returns the address that the current connection leads to.
+    /// Returns the remote address of the current connection.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Returns a racer that dials beside the current connection; `None` if the endpoint permits no standby connection.
-    pub(crate) fn racer(&self) -> Option<DialRacer> {
-        if !self.stands_by {
+    pub(crate) fn dial_racer(&self) -> Option<DialRacer> {
+        if !self.allows_standby {
             return None;
         }
         let hello =
             Hello { purpose: Purpose::Probe, resume: None, standby: Some(self.link?), ..self.hello.clone() };
-        let (listed, known) = (self.listed.clone(), self.addresses.clone());
+        let (updates, known) = (self.updates.clone(), self.addresses.clone());
         let first = match known.first() {
             Some(first) if !known.contains(&self.address) => *first,
             _ => self.address,
         };
-        Some(DialRacer::new(&hello, first, known, listed, self.network.clone()))
+        Some(DialRacer::new(&hello, first, known, updates, self.network.clone()))
     }
 
     /// Makes the link continue over this standby connection, if there is one.
@@ -116,17 +116,17 @@ impl Reconnector {
         self.standby = standby;
     }
 
-    /// Dials repeatedly, faster than the system would repeat its request on one connection, until a connection stands by or
-    /// dialling all addresses at once would be more informative. Returns the time that this may take; `None` if a connection
-    /// stands by.
+    /// Dials repeatedly, faster than the system would repeat its request on one connection, until there is a standby connection
+    /// or dialling all addresses at once would be more informative. Returns the timeout for that; `None` if there is a standby
+    /// connection.
     ///
     /// # Errors
-    /// The last error, with the last attempt at each address, when there was no answer in time.
-    async fn dial_standby(&mut self, patience: Duration) -> Result<Option<Duration>, DialError> {
-        let Some(mut dials) = self.racer().map(StandbyDials::new) else { return Ok(Some(patience)) };
-        let until = Instant::now() + patience;
-        let (mut has_begun, mut next, mut told) = (false, Instant::now(), None);
-        let mut tried: Vec<Attempt> = Vec::new();
+    /// The last error, with the last attempt at each address, if there was no answer in time.
+    async fn dial_standby(&mut self, timeout: Duration) -> Result<Option<Duration>, DialError> {
+        let Some(mut dials) = self.dial_racer().map(StandbyDials::new) else { return Ok(Some(timeout)) };
+        let deadline = Instant::now() + timeout;
+        let (mut has_begun, mut next, mut last_error) = (false, Instant::now(), None);
+        let mut made: Vec<Attempt> = Vec::new();
         loop {
             if next <= Instant::now() {
                 next = Instant::now() + DIAL_INTERVAL.mul_f64(1.0 + fastrand::f64() / 4.0);
@@ -135,51 +135,54 @@ impl Reconnector {
                         dials.begin();
                         has_begun = true;
                     } else if !has_begun {
-                        return Ok(Some(patience.min(THROTTLED_TIMEOUT)));
+                        return Ok(Some(timeout.min(THROTTLED_TIMEOUT)));
                     }
                 }
             }
-            let ended = tokio::select! {
+            let result = tokio::select! {
                 biased;
-                ended = dials.ended() => ended,
-                () = time::sleep_until(until) => {
-                    let told = told.unwrap_or(DialError::TimedOut { after: patience, attempts: Vec::new() });
-                    return Err(told.after(tried));
+                result = dials.ended() => result,
+                () = time::sleep_until(deadline) => {
+                    let error = last_error.unwrap_or(DialError::TimedOut { after: timeout, attempts: Vec::new() });
+                    return Err(error.with_attempts(made));
                 }
                 () = time::sleep_until(next) => continue,
             };
-            match ended {
-                Ok(dialled) if dialled.welcome.standby.is_some() => {
-                    self.standby = Some(dialled);
+            match result {
+                Ok(handshaken) if handshaken.welcome.standby.is_some() => {
+                    self.standby = Some(handshaken);
                     return Ok(None);
                 }
                 Ok(_) => {
-                    self.stands_by = false;
-                    return Ok(Some(patience));
+                    self.allows_standby = false;
+                    return Ok(Some(timeout));
                 }
                 Err(error) => {
                     for attempt in error.attempts() {
-                        tried.retain(|earlier| earlier.address != attempt.address);
-                        tried.push(*attempt);
+                        made.retain(|earlier| earlier.address != attempt.address);
+                        made.push(*attempt);
                     }
-                    if self.is_final(&error, &tried) {
-                        tracing::debug!(%error, "no connection stands by");
-                        return Ok(Some(patience));
+                    if self.is_final(&error, &made) {
+                        tracing::debug!(%error, "there is no standby connection");
+                        return Ok(Some(timeout));
                     }
-                    told = Some(error);
+                    last_error = Some(error);
                 }
             }
         }
     }
 
-    /// Returns whether another try is useless after `error`, when `attempts` were the last at each address: the endpoint has
-    /// gone, or does not know the link. Addresses that were not tried may still lead there.
+    /// Returns whether a retry is useless after `error`, when `attempts` were the last at each address: the endpoint is gone,
+    /// or does not know the link. It may still be reached at addresses that were not tried.
     fn is_final(&self, error: &DialError, attempts: &[Attempt]) -> bool {
         match error {
-            DialError::Rejected { rejection, .. } if rejection.is_its_own() => *rejection != Rejection::Full,
+            DialError::Rejected { rejection, .. } if rejection.is_from_expected_instance() => {
+                *rejection != Rejection::Full
+            }
             _ if !attempts.iter().any(|attempt| is_refusal(&attempt.outcome)) => false,
             _ => {
-                let untried = |address: &&SocketAddr| attempts.iter().all(|tried| tried.address != **address);
+                let untried =
+                    |address: &&SocketAddr| attempts.iter().all(|attempt| attempt.address != **address);
                 let untried = self.addresses.iter().filter(untried).map(|address| Attempt {
                     address: *address,
                     outcome: AttemptOutcome::Silent,
@@ -200,8 +203,8 @@ impl Reconnector {
 
     /// Updates the addresses to those that discovery knows.
     fn update(&mut self) {
-        if let Some(listed) = &mut self.listed
-            && let Some(instance) = &*listed.borrow_and_update()
+        if let Some(updates) = &mut self.updates
+            && let Some(instance) = &*updates.borrow_and_update()
             && !instance.addresses.is_empty()
         {
             self.addresses.clone_from(&instance.addresses);
@@ -210,11 +213,11 @@ impl Reconnector {
 
     /// Waits until discovery has an update; forever if there will be none.
     async fn updated(&mut self) {
-        let told = match &mut self.listed {
-            Some(listed) => listed.changed().await.is_ok(),
+        let is_updated = match &mut self.updates {
+            Some(updates) => updates.changed().await.is_ok(),
             None => false,
         };
-        if !told {
+        if !is_updated {
             std::future::pending::<()>().await;
         }
     }
@@ -235,55 +238,60 @@ impl ConnectionSource for Reconnector {
 
     async fn next(&mut self, received: u64) -> Result<NextConnection, String> {
         let Some(link) = self.link else { return Err("the link cannot be resumed".to_owned()) };
-        let until = clock::later(Instant::now(), self.window);
-        let left = || until.saturating_duration_since(Instant::now());
-        let mut pauses = PAUSES;
+        let deadline = clock::later(Instant::now(), self.window);
+        let remaining = || deadline.saturating_duration_since(Instant::now());
+        let mut backoff = BACKOFF;
         loop {
             self.update();
             let standby = match self.standby {
                 Some(_) => Ok(None),
-                None => self.dial_standby(PATIENCE.min(left())).await,
+                None => self.dial_standby(ATTEMPT_TIMEOUT.min(remaining())).await,
             };
             self.attempt += 1;
             let resume = Resume { link, received, attempt: self.attempt };
             let hello = Hello { resume: Some(resume), ..self.hello.clone() };
-            let dialled = match (standby, self.standby.take()) {
-                (Err(nobody), _) => Err(nobody),
+            let handshaken = match (standby, self.standby.take()) {
+                (Err(error), _) => Err(error),
                 (Ok(_), Some(Handshaken { connection, address, .. })) => {
-                    let patience = PATIENCE.min(left());
+                    let timeout = ATTEMPT_TIMEOUT.min(remaining());
                     let hello = hello::encode_hello(&hello);
-                    let greeting = dial::handshake_as_client(connection, address, &hello);
-                    let timed_out = |_| Err(DialError::TimedOut { after: patience, attempts: Vec::new() });
-                    time::timeout(patience, greeting).await.unwrap_or_else(timed_out)
+                    let handshake = dial::handshake_as_client(connection, address, &hello);
+                    let timed_out = |_| Err(DialError::TimedOut { after: timeout, attempts: Vec::new() });
+                    time::timeout(timeout, handshake).await.unwrap_or_else(timed_out)
                 }
                 // Only all addresses together show whether the endpoint is gone.
-                (Ok(patience), None) => {
-                    let patience = patience.unwrap_or(PATIENCE).min(left());
-                    let (network, addresses, listed) = (&self.network, &self.addresses, self.listed.clone());
+                (Ok(timeout), None) => {
+                    let timeout = timeout.unwrap_or(ATTEMPT_TIMEOUT).min(remaining());
+                    let (network, addresses, updates) =
+                        (&self.network, &self.addresses, self.updates.clone());
                     let record = AttemptRecord::default();
-                    dial::dial_listed(network, addresses, listed, &hello, patience, &record).await
+                    dial::dial_listed(network, addresses, updates, &hello, timeout, &record).await
                 }
             };
-            let error = match dialled {
-                Ok(dialled) if dialled.welcome.link == Some(link) => {
-                    let Handshaken { connection, welcome, address, .. } = dialled;
+            let error = match handshaken {
+                Ok(handshaken) if handshaken.welcome.link == Some(link) => {
+                    let Handshaken { connection, welcome, address, .. } = handshaken;
                     connection.keep_alive(self.keep_alive);
                     self.address = address;
                     self.own = connection.local_ip();
-                    return Ok(NextConnection { connection, from: welcome.received, is_latest: false });
+                    return Ok(NextConnection {
+                        connection,
+                        resume_from: welcome.received,
+                        is_latest: false,
+                    });
                 }
                 Ok(_) => return Err("the endpoint opened another link instead".to_owned()),
                 Err(error) => error,
             };
-            // Pauses end before the remaining time does.
-            let pause = pauses.next_delay().min(left() / 2);
-            if self.is_final(&error, error.attempts()) || pause < MIN_PAUSE {
+            // The delay ends before the remaining time does.
+            let delay = backoff.next_delay().min(remaining() / 2);
+            if self.is_final(&error, error.attempts()) || delay < MIN_DELAY {
                 return Err(error.to_string());
             }
             tokio::select! {
                 biased;
-                () = time::sleep(pause) => {}
-                () = self.updated() => pauses.reset(),
+                () = time::sleep(delay) => {}
+                () = self.updated() => backoff.reset(),
             }
         }
     }

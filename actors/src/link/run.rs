@@ -1,4 +1,4 @@
-//! The loop of one end of a link, over one connection after the other.
+//! The loop of one end of a link, over successive connections.
 
 use std::io;
 
@@ -15,14 +15,14 @@ pub(crate) trait LinkProtocol {
     /// A violation of the protocol by the other end.
     type Error: From<InvalidAck>;
 
-    /// Set if the other end sends the last frame. Closing a connection with unread bytes discards those that the other end has
-    /// not read yet.
-    const LINGERS: bool;
+    /// Set if the other end sends the last frame: closing a connection with unread bytes would discard those that the other
+    /// end has not read yet.
+    const WAITS_FOR_PEER: bool;
 
     /// Returns the incoming half.
     fn incoming(&mut self) -> &mut FrameReader;
 
-    /// Handles incoming frames until the link is over. Without a connection, it handles those that arrived before.
+    /// Handles incoming frames until the link is over. Without a connection, handles those that arrived before.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -49,12 +49,12 @@ pub(crate) trait ConnectionSource {
 pub(crate) struct NextConnection {
     pub(crate) connection: Connection,
     /// The offset of the next byte that the other end expects.
-    pub(crate) from: u64,
+    pub(crate) resume_from: u64,
     /// Set if the other end no longer reads from any earlier connection.
     pub(crate) is_latest: bool,
 }
 
-/// The reasons for which handling of incoming frames stops.
+/// The reasons why the handling of incoming frames stops.
 #[derive(Debug)]
 pub(crate) enum ReadEnd<E> {
     /// The connection was lost. The link may resume over another.
@@ -78,7 +78,7 @@ impl<E: From<InvalidAck>> From<InvalidAck> for ReadEnd<E> {
     }
 }
 
-/// Violations of the protocol by an endpoint, as its client sees it.
+/// Violations of the protocol by an endpoint, as its client reports them.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PeerError {
     #[error(transparent)]
@@ -102,58 +102,59 @@ pub(crate) enum LinkEnd<E> {
 
 /// Runs a link until it is over. Writing the remaining frames is left to the caller.
 pub(crate) async fn run_link<C: LinkProtocol>(
-    conversation: &mut C,
+    protocol: &mut C,
     send_queue: &SendQueue,
     source: &mut impl ConnectionSource,
 ) -> LinkEnd<C::Error> {
     loop {
-        let mut has_said_all = false;
-        let lost = loop {
+        let mut is_finished = false;
+        let error = loop {
             tokio::select! {
                 biased;
                 () = source.watch() => break None,
-                ended = conversation.run() => match ended {
+                end = protocol.run() => match end {
                     Ok(()) => return LinkEnd::Over,
                     Err(ReadEnd::Lost(error)) => break Some(error),
                     Err(ReadEnd::Broken(error)) => return LinkEnd::Broken(error),
                 },
-                written = send_queue.run_flush(), if !has_said_all => match written {
-                    Ok(()) if C::LINGERS => has_said_all = true,
+                flushed = send_queue.run_flush(), if !is_finished => match flushed {
+                    Ok(()) if C::WAITS_FOR_PEER => is_finished = true,
                     Ok(()) => return LinkEnd::Over,
                     Err(error) => break Some(error),
                 },
             }
         };
         send_queue.detach();
-        conversation.incoming().detach();
-        if let Some(error) = lost {
+        protocol.incoming().detach();
+        if let Some(error) = error {
             tracing::debug!(%error, "a link has lost its connection");
         }
-        let received = conversation.incoming().received().bytes();
+        let received = protocol.incoming().received().bytes();
         let next = tokio::select! {
             biased;
             next = source.next(received) => next,
-            ended = conversation.run() => match ended {
+            end = protocol.run() => match end {
                 Ok(()) => return LinkEnd::Over,
-                // Without a connection there is none to lose.
+                // There is no connection, so this does not happen.
                 Err(ReadEnd::Lost(error)) => Err(error.to_string()),
                 Err(ReadEnd::Broken(error)) => return LinkEnd::Broken(error),
             },
             () = send_queue.finished() => return LinkEnd::Over,
         };
-        let NextConnection { connection: Connection { reader, writer }, from, is_latest } = match next {
+        let NextConnection { connection: Connection { reader, writer }, resume_from, is_latest } = match next
+        {
             Ok(next) => next,
             Err(reason) => return LinkEnd::Lost(reason),
         };
-        if let Err(error) = send_queue.attach(writer, from, is_latest).await {
+        if let Err(error) = send_queue.attach(writer, resume_from, is_latest).await {
             return LinkEnd::Broken(error.into());
         }
-        conversation.incoming().attach(reader);
-        tracing::debug!(received, from, "a link was resumed over another connection");
+        protocol.incoming().attach(reader);
+        tracing::debug!(received, resume_from, "a link was resumed over another connection");
     }
 }
 
-/// Handles a frame that maintains the link itself, and returns whether it ends the link.
+/// Handles a control frame, and returns whether it ends the link.
 ///
 /// # Errors
 /// [`InvalidAck`].

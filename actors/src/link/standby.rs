@@ -1,4 +1,5 @@
-//! Dialling beside a connection that has stalled. The first connection that completes the handshake stands by for the link.
+//! Dials in parallel to a connection that has stalled. The first connection that completes the handshake stands by for the
+//! link.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -17,39 +18,39 @@ use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock;
 
-/// The most dials under way for one link. Any older one has had several round trips by then.
+/// The most dials under way for one link. An older one has had the time of several round trips.
 const MAX_DIALS: usize = 3;
 
-/// The share of dials to other addresses than that of the connection, if there are any: one in this number.
+/// One of this number of dials is to another address than that of the connection, if there are any.
 const DIALS_PER_OTHER_ADDRESS: usize = 4;
 
-/// The pauses while an endpoint accepts connections and does not answer: its process is busy or stopped.
-const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
+/// The backoff while an endpoint accepts connections and does not answer: its process is busy or stopped.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
 
-/// The addresses that one link dials beside its connection.
+/// The addresses that one link dials in parallel to its connection.
 pub(crate) struct DialRacer {
     hello: Vec<u8>,
-    /// The address that the connection leads to.
+    /// The remote address of the connection.
     address: SocketAddr,
     /// The addresses that were known when it was created.
     known: Vec<SocketAddr>,
-    /// Updates of the instance from discovery.
-    listed: Option<watch::Receiver<Option<Instance>>>,
+    /// The updates of the instance from discovery.
+    updates: Option<watch::Receiver<Option<Instance>>>,
     network: Network,
     /// The number of the next dial.
     next: usize,
 }
 
 impl DialRacer {
-    /// Creates a racer that sends `hello` beside a connection to `address`.
+    /// Creates a racer that sends `hello`, while there is a connection to `address`.
     pub(crate) fn new(
         hello: &Hello,
         address: SocketAddr,
         known: Vec<SocketAddr>,
-        listed: Option<watch::Receiver<Option<Instance>>>,
+        updates: Option<watch::Receiver<Option<Instance>>>,
         network: Network,
     ) -> Self {
-        Self { hello: hello::encode_hello(hello), address, known, listed, network, next: 0 }
+        Self { hello: hello::encode_hello(hello), address, known, updates, network, next: 0 }
     }
 
     /// Returns the next address to dial.
@@ -59,11 +60,11 @@ impl DialRacer {
         if number % DIALS_PER_OTHER_ADDRESS != DIALS_PER_OTHER_ADDRESS - 1 {
             return self.address;
         }
-        let listed = self.listed.as_ref().and_then(|listed| {
-            let addresses = listed.borrow().as_ref()?.addresses.clone();
+        let current = self.updates.as_ref().and_then(|updates| {
+            let addresses = updates.borrow().as_ref()?.addresses.clone();
             (!addresses.is_empty()).then_some(addresses)
         });
-        let mut others = listed.unwrap_or_else(|| self.known.clone());
+        let mut others = current.unwrap_or_else(|| self.known.clone());
         others.retain(|address| *address != self.address);
         if others.is_empty() { self.address } else { others[number / DIALS_PER_OTHER_ADDRESS % others.len()] }
     }
@@ -72,12 +73,12 @@ impl DialRacer {
 /// The dials of one link that are under way. Dropping it cancels them.
 pub(crate) struct StandbyDials {
     racer: DialRacer,
-    under_way: JoinSet<Result<Handshaken, DialError>>,
-    /// The most recent ones, oldest first.
+    dials: JoinSet<Result<Handshaken, DialError>>,
+    /// The handles of the most recent dials, oldest first.
     handles: VecDeque<AbortHandle>,
     /// The number of dials that are connected and wait for the endpoint's answer.
     connected: Arc<AtomicUsize>,
-    pauses: Backoff,
+    backoff: Backoff,
     not_before: Option<Instant>,
 }
 
@@ -85,10 +86,10 @@ impl StandbyDials {
     pub(crate) fn new(racer: DialRacer) -> Self {
         Self {
             racer,
-            under_way: JoinSet::new(),
+            dials: JoinSet::new(),
             handles: VecDeque::new(),
             connected: Arc::default(),
-            pauses: PAUSES,
+            backoff: BACKOFF,
             not_before: None,
         }
     }
@@ -97,15 +98,15 @@ impl StandbyDials {
     pub(crate) fn may_begin(&mut self) -> bool {
         if self.connected() == 0 {
             self.not_before = None;
-            self.pauses.reset();
+            self.backoff.reset();
             return true;
         }
         let now = clock::now();
-        let not_before = *self.not_before.get_or_insert_with(|| now + self.pauses.next_delay());
+        let not_before = *self.not_before.get_or_insert_with(|| now + self.backoff.next_delay());
         if now < not_before {
             return false;
         }
-        self.not_before = Some(now + self.pauses.next_delay());
+        self.not_before = Some(now + self.backoff.next_delay());
         true
     }
 
@@ -123,7 +124,7 @@ impl StandbyDials {
             self.racer.hello.clone(),
             Arc::clone(&self.connected),
         );
-        self.handles.push_back(self.under_way.spawn(attempt));
+        self.handles.push_back(self.dials.spawn(attempt));
     }
 
     /// Returns the number of dials that are connected and wait for the endpoint's answer.
@@ -131,22 +132,22 @@ impl StandbyDials {
         self.connected.load(Ordering::Relaxed)
     }
 
-    /// Cancels all that are under way.
-    pub(crate) fn give_up(&mut self) {
-        if !self.under_way.is_empty() {
-            self.under_way = JoinSet::new();
+    /// Cancels all dials.
+    pub(crate) fn cancel_all(&mut self) {
+        if !self.dials.is_empty() {
+            self.dials = JoinSet::new();
             self.handles.clear();
         }
     }
 
-    /// Waits until one of them has ended; forever if there are none.
+    /// Waits until a dial has ended, and returns its result; forever if there are none.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
     pub(crate) async fn ended(&mut self) -> Result<Handshaken, DialError> {
         loop {
-            match self.under_way.join_next().await {
-                Some(Ok(ended)) => return ended,
+            match self.dials.join_next().await {
+                Some(Ok(result)) => return result,
                 Some(Err(error)) if error.is_cancelled() => {}
                 Some(Err(error)) => tracing::error!(%error, "a dial panicked"),
                 None => std::future::pending().await,
@@ -155,7 +156,7 @@ impl StandbyDials {
     }
 }
 
-/// The count of connected dials, including one more until this is dropped.
+/// Counts one connected dial until it is dropped.
 struct ConnectedCount(Arc<AtomicUsize>);
 
 impl Drop for ConnectedCount {
@@ -171,16 +172,16 @@ async fn attempt(
     connected: Arc<AtomicUsize>,
 ) -> Result<Handshaken, DialError> {
     let started = clock::now();
-    let dialled = async {
+    let dial = async {
         let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
         let connection = network.connect(address).await.map_err(unreachable)?;
         connected.fetch_add(1, Ordering::Relaxed);
         let _connected = ConnectedCount(connected);
         dial::handshake_as_client(connection, address, &hello).await
     };
-    dialled.await.map_err(|error| {
+    dial.await.map_err(|error| {
         let outcome = AttemptOutcome::from(&error);
-        error.after(vec![Attempt { address, outcome, took: clock::now() - started }])
+        error.with_attempts(vec![Attempt { address, outcome, took: clock::now() - started }])
     })
 }
 
@@ -189,14 +190,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn most_dials_are_to_the_address_that_has_worked_and_the_others_have_their_turn() {
+    fn most_dials_are_to_the_address_of_the_connection_and_some_to_others() {
         let [first, second, third] = [1, 2, 3].map(|last| SocketAddr::from(([10, 0, 0, last], 9)));
-        let dialled = |known: Vec<SocketAddr>| {
+        let sequence = |known: Vec<SocketAddr>| {
             let mut racer = DialRacer::new(&dial::tests::hello(), first, known, None, Network::System);
             (0..8).map(|_| racer.address()).collect::<Vec<_>>()
         };
-        assert_eq!(dialled(vec![first]), [first; 8]);
+        assert_eq!(sequence(vec![first]), [first; 8]);
         let expected = [first, first, first, second, first, first, first, third];
-        assert_eq!(dialled(vec![second, first, third]), expected);
+        assert_eq!(sequence(vec![second, first, third]), expected);
     }
 }

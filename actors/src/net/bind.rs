@@ -32,7 +32,7 @@ pub struct BindAddress {
 enum BindHost {
     #[default]
     Any,
-    /// With the zone, as far as one is given; the port is 0.
+    /// An address, with its zone if one was given; the port is 0.
     Ip(SocketAddr),
     Pattern(AddressPattern),
     Name(String),
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn bind_addresses_are_read_and_written() {
-        for (text, shown) in [
+        for (text, expected) in [
             ("9000", "*:9000"),
             ("192.168.1.7", "192.168.1.7"),
             ("192.168.1.7:9000", "192.168.1.7:9000"),
@@ -124,7 +124,7 @@ mod tests {
             ("[fe80::1]:9000", "[fe80::1]:9000"),
         ] {
             let bind: BindAddress = text.parse().expect(text);
-            assert_eq!(bind.to_string(), shown, "{text}");
+            assert_eq!(bind.to_string(), expected, "{text}");
         }
     }
 
@@ -139,20 +139,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_of_another_computer_is_named() {
-        // One that documentation may use, and no host has (RFC 5737).
+    async fn an_address_of_another_computer_is_an_error_that_names_it() {
+        // An address for documentation, which no host has (RFC 5737).
         let bind: BindAddress = "192.0.2.1:9000".parse().expect("an address");
         let error = bind.listen(&Network::System, &Interfaces::loopback(), None).await.expect_err("not ours");
         assert_eq!(error.to_string(), "192.0.2.1 is not an address of this computer");
     }
 
     #[tokio::test]
-    async fn an_address_that_is_named_is_free_and_is_not_held() {
+    async fn a_named_address_is_free_and_is_not_reserved() {
         let interfaces = Interfaces::loopback();
         let ports = 0xc000..=0xffff;
         let named = BindAddress::default().name(&interfaces, &ports, |_| false).await.expect("there is one");
         assert!(ports.contains(&named.port()) && named.ip().is_loopback(), "{named}");
-        let other = TcpListener::bind(named).expect("nobody holds it");
+        let other = TcpListener::bind(named).expect("it is free");
         let only = named.port()..=named.port();
         let error =
             BindAddress::default().name(&interfaces, &only, |_| false).await.expect_err("it is in use");
@@ -160,9 +160,9 @@ mod tests {
         drop(other);
         let error = BindAddress::default().name(&interfaces, &only, |_| true).await.expect_err("it is taken");
         assert!(matches!(error, BindError::RangeInUse { .. }), "{error}");
-        let whole: BindAddress = "192.0.2.1:9".parse().expect("an address");
-        let shown = whole.name(&interfaces, &ports, |_| true).await.expect("it is named as it is");
-        assert_eq!(shown.to_string(), "192.0.2.1:9");
+        let complete: BindAddress = "192.0.2.1:9".parse().expect("an address");
+        let unchanged = complete.name(&interfaces, &ports, |_| true).await.expect("it is named as it is");
+        assert_eq!(unchanged.to_string(), "192.0.2.1:9");
         let error = "192.0.2.1"
             .parse::<BindAddress>()
             .expect("an address")

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::net::interfaces::Interfaces;
 
-/// The addresses at which an endpoint listens. Cheap to clone; all clones see the same ones.
+/// The addresses at which an endpoint listens. Cheap to clone; all clones share them.
 #[derive(Debug, Clone)]
 pub enum BoundAddresses {
     /// One address for the endpoint's lifetime; the IP address may be unspecified, which means all of this host.
@@ -28,10 +28,10 @@ impl BoundAddresses {
     }
 
     /// Updates the addresses of an endpoint that follows a choice, and returns whether they have changed.
-    pub(crate) fn set(&self, now: Vec<SocketAddr>) -> bool {
+    pub(crate) fn set(&self, new: Vec<SocketAddr>) -> bool {
         match self {
             Self::At(_) => false,
-            Self::Chosen { addresses, .. } => *addresses.swap(Arc::new(now.clone())) != now,
+            Self::Chosen { addresses, .. } => *addresses.swap(Arc::new(new.clone())) != new,
         }
     }
 
@@ -58,12 +58,12 @@ impl BoundAddresses {
             }
     }
 
-    /// Returns whether `address`, as another host knows it, leads to this endpoint: it must be one of this host as well.
+    /// Returns whether `address`, as another host knows it, is an address of this endpoint: it must be one of this host.
     pub fn is_meant_by(&self, address: SocketAddr) -> bool {
         self.accepts(address) && (!self.is_everywhere() || is_own(address.ip()))
     }
 
-    /// Returns one address for all: the only one, or the unspecified one with the port.
+    /// Returns one address that stands for all: the only one, or the unspecified address with the port.
     pub(crate) fn summary(&self) -> SocketAddr {
         match self {
             Self::At(address) => *address,

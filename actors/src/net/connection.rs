@@ -1,4 +1,5 @@
-//! One connection, as its two halves: the system's, at the cost of a branch for each system call, or another network's.
+//! One connection, as two halves: those of a system socket, at the cost of a branch for each system call, or of another
+//! network.
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind, IoSlice};
@@ -26,18 +27,18 @@ pub struct Connection {
 /// The receiving half of a connection.
 #[derive(Debug)]
 pub enum ReadHalf {
-    /// The system's.
+    /// Of a system socket.
     System(OwnedReadHalf),
-    /// Another network's.
+    /// Of another network.
     Other(Box<dyn CustomReadHalf>),
 }
 
 /// The sending half of a connection. Dropping it closes this direction.
 #[derive(Debug)]
 pub enum WriteHalf {
-    /// The system's.
+    /// Of a system socket.
     System(OwnedWriteHalf),
-    /// Another network's.
+    /// Of another network.
     Other(Box<dyn CustomWriteHalf>),
 }
 
@@ -57,18 +58,18 @@ pub trait CustomReadHalf: AsyncRead + Debug + Send + Unpin {
     fn reset_on_close(&self);
 }
 
-/// A [`WriteHalf`] of another network. Several tasks may write, one after the other, and one task waits for room.
+/// A [`WriteHalf`] of another network. Several tasks may write, one at a time, and one task waits until it is writable.
 pub trait CustomWriteHalf: Debug + Send + Sync {
-    /// Accepts as many of the bytes as there is room for at once, and returns their number.
+    /// Accepts as many of the bytes as it has room for, without waiting, and returns their number.
     ///
     /// # Errors
-    /// [`ErrorKind::WouldBlock`] where there is no room; any other when the connection is lost.
+    /// [`ErrorKind::WouldBlock`] if there is no room; any other if the connection is lost.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// As [`WriteHalf::try_write`], of several slices one after the other.
+    /// Like [`WriteHalf::try_write`], with several consecutive slices.
     ///
     /// # Errors
-    /// As [`WriteHalf::try_write`].
+    /// Those of [`WriteHalf::try_write`].
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices.iter().find(|slice| !slice.is_empty()) {
             Some(slice) => self.try_write(slice),
@@ -76,7 +77,7 @@ pub trait CustomWriteHalf: Debug + Send + Sync {
         }
     }
 
-    /// Ready when there may be room, or the connection is lost; until then `task` is woken once there is.
+    /// Polls until there may be room, or the connection is lost. `task` is woken then.
     fn poll_writable(&self, task: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Signals the other end that no more bytes follow. Bytes that were accepted still arrive.
@@ -85,16 +86,16 @@ pub trait CustomWriteHalf: Debug + Send + Sync {
     /// The connection is lost.
     fn shutdown(&self) -> io::Result<()>;
 
-    /// Closes the connection when the other host has not answered for `patience`, although everything that was sent has
-    /// arrived; with `also_unacknowledged`, whether or not it has.
-    fn keep_alive(&self, patience: Duration, also_unacknowledged: bool);
+    /// Closes the connection when the other host has been silent for `timeout`, if everything that was sent has been
+    /// acknowledged; with `even_if_unacknowledged`, also if not.
+    fn keep_alive(&self, timeout: Duration, even_if_unacknowledged: bool);
 }
 
 impl Connection {
     /// Returns the address of the other end.
     ///
     /// # Errors
-    /// The system's, for instance when the other end has gone.
+    /// The system's error, for instance if the other end is gone.
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         match &self.reader {
             ReadHalf::System(reader) => reader.peer_addr(),
@@ -111,8 +112,8 @@ impl Connection {
     }
 
     /// Sends small frames at once, and lets the system detect a host that vanished: after `idle` of silence it sends a probe
-    /// every `idle`, three times. The system answers for a process that is busy or stopped, so such a process is not taken for
-    /// dead. Options that the system does not know are skipped.
+    /// every `idle`, three times. The system answers for a process that is busy or stopped, so such a process does not
+    /// count as dead. Options that the system does not know are skipped.
     pub(crate) fn keep_alive(&self, idle: Duration) {
         match (&self.reader, &self.writer) {
             (ReadHalf::System(reader), _) => socket::keep_alive(reader.as_ref(), idle),
@@ -123,16 +124,16 @@ impl Connection {
         }
     }
 
-    /// As [`Connection::keep_alive`], for a peer that always reads. There unacknowledged data means that the host is gone;
+    /// Like [`Connection::keep_alive`], for a peer that always reads. There unacknowledged data means that the host is gone;
     /// elsewhere it may mean that the peer is busy, which must not end a connection.
     pub(crate) fn keep_alive_of_reading_peer(&self, idle: Duration) {
         self.keep_alive(idle);
-        let patience = idle.saturating_mul(socket::PROBES + 1);
+        let timeout = idle.saturating_mul(socket::PROBES + 1);
         if let WriteHalf::Other(writer) = &self.writer {
-            writer.keep_alive(patience, true);
+            writer.keep_alive(timeout, true);
         }
         if let ReadHalf::System(reader) = &self.reader {
-            socket::set_user_timeout(reader.as_ref(), patience);
+            socket::set_user_timeout(reader.as_ref(), timeout);
         }
     }
 }
@@ -145,10 +146,10 @@ impl From<TcpStream> for Connection {
 }
 
 impl ReadHalf {
-    /// Makes closing this connection discard all bytes that have not reached the other end. Otherwise the system goes on trying
-    /// to deliver them for minutes, and requests that a caller had given up are handled after all once the network is there
-    /// again, after everything that was sent since over another connection.
-    pub(crate) fn abandon(&self) {
+    /// Makes closing this connection discard all bytes that have not reached the other end. Otherwise the system would try to
+    /// deliver them for minutes, and once the network works again, requests that a caller has given up would be handled after
+    /// everything that was sent since over another connection.
+    pub(crate) fn reset_on_close(&self) {
         match self {
             Self::System(reader) => socket::set_reset_on_close(reader.as_ref()),
             Self::Other(reader) => reader.reset_on_close(),
@@ -171,10 +172,10 @@ impl AsyncRead for ReadHalf {
 }
 
 impl WriteHalf {
-    /// Writes as many of the bytes as are accepted at once, and returns their number.
+    /// Writes as many of the bytes as are accepted without waiting, and returns their number.
     ///
     /// # Errors
-    /// [`ErrorKind::WouldBlock`] where none are; any other when the connection is lost.
+    /// [`ErrorKind::WouldBlock`] if none are; any other if the connection is lost.
     #[inline]
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
@@ -183,10 +184,10 @@ impl WriteHalf {
         }
     }
 
-    /// As [`WriteHalf::try_write`], of several slices one after the other.
+    /// Like [`WriteHalf::try_write`], with several consecutive slices.
     ///
     /// # Errors
-    /// As [`WriteHalf::try_write`].
+    /// Those of [`WriteHalf::try_write`].
     #[inline]
     pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {

@@ -19,7 +19,7 @@ pub(crate) enum Ingress {
     /// Any interface, because none was chosen or the system has no such filter.
     #[default]
     Any,
-    /// These interfaces, by number; no connection arrives where there are none.
+    /// These interfaces, by index; no connection arrives if there are none.
     Only(BTreeSet<u32>),
 }
 
@@ -31,32 +31,33 @@ impl Ingress {
         if !cfg!(any(target_os = "linux", target_os = "android")) {
             return Self::Any;
         }
-        let is_in = |interface: &&Interface| {
-            interface.address.ip.is_loopback() || chosen.iter().any(|chosen| are_in_one(chosen, interface))
+        let is_included = |interface: &&Interface| {
+            interface.address.ip.is_loopback()
+                || chosen.iter().any(|chosen| share_a_network(chosen, interface))
         };
-        let mut numbers = BTreeSet::new();
-        for interface in chosen.iter().chain(all.iter().filter(is_in)) {
+        let mut indices = BTreeSet::new();
+        for interface in chosen.iter().chain(all.iter().filter(is_included)) {
             // Packets that arrive at a port of a bond or a bridge, or in a VRF, count as arriving at its master.
-            if numbers.insert(interface.index) {
-                numbers.insert(interfaces::master_of(&interface.name));
+            if indices.insert(interface.index) {
+                indices.insert(interfaces::master_of(&interface.name));
             }
         }
-        Self::Only(numbers.into_iter().flatten().collect())
+        Self::Only(indices.into_iter().flatten().collect())
     }
 
     #[cfg(test)]
-    pub(crate) fn only(numbers: &[u32]) -> Self {
-        Self::Only(numbers.iter().copied().collect())
+    pub(crate) fn only(indices: &[u32]) -> Self {
+        Self::Only(indices.iter().copied().collect())
     }
 
     /// Returns whether there are more interfaces than a filter can name, so that connections arrive by any.
     pub(crate) fn is_too_long(&self) -> bool {
-        matches!(self, Self::Only(numbers) if numbers.len() > MAX_INTERFACES)
+        matches!(self, Self::Only(indices) if indices.len() > MAX_INTERFACES)
     }
 }
 
 /// Returns whether both are of one interface, or of one network. Every interface has a link-local network of its own.
-fn are_in_one(one: &Interface, other: &Interface) -> bool {
+fn share_a_network(one: &Interface, other: &Interface) -> bool {
     let share = || {
         one.address.shares_network_with(other.address.ip) && other.address.shares_network_with(one.address.ip)
     };
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_arrive_by_what_was_chosen_by_loopback_and_by_the_same_network() {
+    fn connections_arrive_by_chosen_interfaces_by_loopback_and_by_the_same_network() {
         let all = [
             interface("nosuch-lo", 1, "127.0.0.1", 8),
             interface("nosuch0", 2, "192.168.1.5", 24),
@@ -92,13 +93,13 @@ mod tests {
         assert_eq!(of(&all[5..7]), Ingress::only(&[1, 4]));
         assert_eq!(of(&[interface("nosuch9", 9, "169.254.7.7", 16)]), Ingress::only(&[1, 9]));
         assert_eq!(of(&[]), Ingress::only(&[1]));
-        assert_eq!(Ingress::of(&[], &[]), Ingress::only(&[]), "nothing is not everything");
+        assert_eq!(Ingress::of(&[], &[]), Ingress::only(&[]), "an empty choice is not everything");
     }
 
     #[test]
-    fn a_filter_cannot_name_very_many_interfaces() {
-        let numbers: Vec<u32> = (0..=1_024).collect();
-        assert!(Ingress::only(&numbers).is_too_long());
-        assert!(!Ingress::only(&numbers[1..]).is_too_long() && !Ingress::Any.is_too_long());
+    fn the_number_of_interfaces_in_a_filter_is_limited() {
+        let indices: Vec<u32> = (0..=1_024).collect();
+        assert!(Ingress::only(&indices).is_too_long());
+        assert!(!Ingress::only(&indices[1..]).is_too_long() && !Ingress::Any.is_too_long());
     }
 }

@@ -60,15 +60,15 @@ impl Interfaces {
         Ok(self.list_all()?.connected)
     }
 
-    /// As [`Interfaces::list`], also on interfaces whose cable is not plugged in.
+    /// Like [`Interfaces::list`], also on interfaces whose cable is not plugged in.
     ///
     /// # Errors
-    /// As [`Interfaces::list`].
+    /// Those of [`Interfaces::list`].
     pub(crate) fn list_unplugged_too(&self) -> Result<Vec<Interface>, InterfacesError> {
         Ok(self.list_all()?.all.list)
     }
 
-    /// Returns both lists at once.
+    /// Returns both lists, from one read.
     pub(crate) fn list_all(&self) -> Result<Listing, InterfacesError> {
         let mut listing = Listing::default();
         let mut all = Vec::new();
@@ -92,25 +92,26 @@ impl Interfaces {
     /// Returns the parts of the choice that this host does not have, or cannot use, now.
     ///
     /// # Errors
-    /// As [`Interfaces::list`].
+    /// Those of [`Interfaces::list`].
     pub(crate) fn pending(&self) -> Result<Vec<PendingInterface>, InterfacesError> {
         let all = interfaces::list().map_err(InterfacesError::Unlisted)?;
-        let mut awaited = Vec::new();
+        let mut pending = Vec::new();
         for choice in &self.choices {
-            let fits = |listed: &&ListedAddress| choice.includes(&listed.label, listed.interface.address.ip);
-            let fitting: Vec<&ListedAddress> = all.iter().filter(fits).collect();
-            let lack = if fitting.is_empty() {
+            let is_match =
+                |listed: &&ListedAddress| choice.includes(&listed.label, listed.interface.address.ip);
+            let matching: Vec<&ListedAddress> = all.iter().filter(is_match).collect();
+            let lack = if matching.is_empty() {
                 if choice.exists() { MissingPart::Address } else { MissingPart::Interface }
-            } else if fitting.iter().all(|listed| !listed.is_running) {
+            } else if matching.iter().all(|listed| !listed.is_running) {
                 MissingPart::Connection
             } else {
                 continue;
             };
             let existing = if lack == MissingPart::Interface { existing(&all) } else { Vec::new() };
             let (chosen, described) = (choice.to_string(), choice.describe());
-            awaited.push(PendingInterface { chosen, lack, existing, described });
+            pending.push(PendingInterface { chosen, lack, existing, described });
         }
-        Ok(awaited)
+        Ok(pending)
     }
 
     /// Returns whether every interface is used, because none was chosen.
@@ -138,21 +139,21 @@ impl Interfaces {
     /// network, else any, else loopback. The port is 0.
     ///
     /// # Errors
-    /// As [`Interfaces::list`].
+    /// Those of [`Interfaces::list`].
     pub(crate) fn preferred_address(&self) -> Result<SocketAddr, InterfacesError> {
         let list = self.list()?;
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Ok(prefer(&list, default_route_address()).map_or(loopback, |interface| interface.socket_addr(0)))
     }
 
-    /// Returns the address that fits `pattern`, the preferred one if several do.
+    /// Returns the address that matches `pattern`, the preferred one if several do.
     ///
     /// # Errors
     /// [`InterfacesError::NoSuchInterface`] when none fits.
     pub(crate) fn matching(&self, pattern: &AddressPattern) -> Result<IpAddr, InterfacesError> {
-        let mut fitting = self.list()?;
-        fitting.retain(|interface| pattern.fits(interface.address.ip));
-        match prefer(&fitting, default_route_address()) {
+        let mut matching = self.list()?;
+        matching.retain(|interface| pattern.fits(interface.address.ip));
+        match prefer(&matching, default_route_address()) {
             Some(interface) => Ok(interface.address.ip),
             None => {
                 Err(no_such(&pattern.to_string(), &interfaces::list().map_err(InterfacesError::Unlisted)?))
@@ -160,7 +161,7 @@ impl Interfaces {
         }
     }
 
-    /// Describes the chosen interfaces, for an error about what was received on them.
+    /// Describes the chosen interfaces, for a diagnosis.
     pub(crate) fn describe(&self) -> Vec<String> {
         self.list().map(|list| list.iter().map(Interface::to_string).collect()).unwrap_or_default()
     }
@@ -170,7 +171,7 @@ impl FromStr for Interfaces {
     type Err = InterfacesError;
 
     /// Reads names, addresses, networks and patterns, separated by commas; `lo` is loopback on every system, and `all` means
-    /// every interface. A text that names none is an error: it would open what it was meant to close.
+    /// every interface. A text that names none is an error: an empty choice would mean every interface.
     fn from_str(text: &str) -> Result<Self, InterfacesError> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let choices: Vec<InterfaceChoice> =
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_includes_what_it_names() {
+    fn a_choice_includes_the_interfaces_and_addresses_that_it_names() {
         let chosen: Interfaces = "eth0,10.0.0.0/8,192.168.*".parse().expect("a choice");
         assert!(chosen.includes("eth0", ip("1.2.3.4")));
         #[cfg(target_os = "linux")]
@@ -272,9 +273,11 @@ mod tests {
     }
 
     #[test]
-    fn people_are_shown_the_address_that_others_can_reach() {
+    fn the_displayed_address_is_one_that_others_can_reach() {
         let all = [interface("lo", "127.0.0.1"), interface("a", "172.17.0.1"), interface("b", "192.168.1.5")];
-        let best = |of: &[Interface], default_route| prefer(of, default_route).map(|one| one.address.ip);
+        let best = |list: &[Interface], default_route| {
+            prefer(list, default_route).map(|interface| interface.address.ip)
+        };
         assert_eq!(best(&all, None), Some(ip("192.168.1.5")));
         assert_eq!(best(&all, Some(ip("172.17.0.1"))), Some(ip("172.17.0.1")));
         assert_eq!(best(&all[..1], None), Some(ip("127.0.0.1")));
@@ -293,17 +296,17 @@ mod tests {
             ("192.0.2.*", "no interface with an address that fits \"192.0.2.*\" yet"),
         ] {
             let choice: Interfaces = format!("lo,{text}").parse().expect("readable");
-            let awaited = choice.pending().expect("listable");
-            assert_eq!(awaited.len(), 1, "{text}: loopback is there");
-            assert_eq!((awaited[0].chosen.as_str(), awaited[0].lack), (text, MissingPart::Interface));
-            let text = awaited[0].to_string();
+            let pending = choice.pending().expect("listable");
+            assert_eq!(pending.len(), 1, "{text}: loopback is there");
+            assert_eq!((pending[0].chosen.as_str(), pending[0].lack), (text, MissingPart::Interface));
+            let text = pending[0].to_string();
             assert!(text.contains(expected) && text.contains("127.0.0.1"), "{text}");
         }
         assert!(!Interfaces::loopback().list().expect("listable").is_empty());
     }
 
     #[test]
-    fn of_very_many_interfaces_some_are_named() {
+    fn an_error_names_a_limited_number_of_interfaces() {
         let listed = |n: u32| ListedAddress {
             label: format!("tap{n}"),
             is_running: true,
@@ -312,16 +315,16 @@ mod tests {
         let many: Vec<ListedAddress> = (0..1_500).map(listed).collect();
         let text = no_such("eth0", &many).to_string();
         assert!(text.contains("it has tap0 (10.0.0.1), tap1") && text.ends_with(" more"), "{text}");
-        let awaited = PendingInterface {
+        let pending = PendingInterface {
             chosen: "eth0".to_owned(),
             lack: MissingPart::Interface,
             existing: existing(&many),
             described: "interface \"eth0\"".to_owned(),
         };
-        let text = awaited.to_string();
+        let text = pending.to_string();
         assert!(text.contains("only tap0 (10.0.0.1), tap1") && text.contains(" more; waiting"), "{text}");
         let addresses: Vec<ListedAddress> = (0..1_500).map(|_| listed(0)).collect();
         assert_eq!(existing(&addresses)[0], "tap0 (10.0.0.1)");
-        assert!(existing(&addresses).iter().filter(|shown| shown.starts_with("tap0")).count() == 1);
+        assert!(existing(&addresses).iter().filter(|text| text.starts_with("tap0")).count() == 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The sockets of one endpoint: one for every address of the host, or one for each chosen address, opened and closed with them.
+//! The sockets of one endpoint: a single one, or one for each chosen address, opened and closed as addresses come and go.
 
 use std::fmt;
 use std::future::{pending, poll_fn};
@@ -26,8 +26,8 @@ mod chosen_addresses;
 
 /// The most attempts to find a port that is free at all addresses.
 const MAX_ATTEMPTS: usize = 16;
-/// The pause before the sockets are checked again, where an address has gone or cannot be listened at: a fresh IPv6 address is
-/// not usable for a second or two.
+/// The delay before the sockets are checked again, if an address is gone or cannot be listened at: a new IPv6 address is not
+/// usable for a second or two.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The chosen addresses of this host, as they change; `None` until they are known.
@@ -49,22 +49,22 @@ pub(crate) struct ChosenListeners {
     /// The interfaces by which connections may arrive.
     ingress: Ingress,
     /// Reserves the port while there is no address to listen at.
-    reserved: Option<ReservedPort>,
-    /// The socket that is polled first. It rotates, so that no socket starves the others.
-    first: usize,
-    /// The wanted addresses that cannot be listened at. Each is logged once.
-    refused: Vec<SocketAddr>,
+    reserved_port: Option<ReservedPort>,
+    /// The index of the socket that is polled first. It rotates, so that no socket starves the others.
+    poll_first: usize,
+    /// The wanted addresses that cannot be listened at, which has been logged.
+    failing: Vec<SocketAddr>,
     /// Set if there are more addresses than sockets, which has been logged.
-    is_cut: bool,
-    follow: Option<AddressFollower>,
-    again: Option<Instant>,
+    is_truncated: bool,
+    follower: Option<AddressFollower>,
+    retry_at: Option<Instant>,
 }
 
 struct ListeningSocket {
     address: SocketAddr,
     listener: TcpListener,
     /// The time at which its address disappeared from this host, if it did.
-    gone: Option<Instant>,
+    gone_since: Option<Instant>,
 }
 
 struct AddressFollower {
@@ -91,7 +91,7 @@ impl Listeners {
         }
     }
 
-    /// Returns one address for all: the only one, or the unspecified one with the port.
+    /// Returns one address that stands for all: the only one, or the unspecified address with the port.
     pub(crate) fn summary(&self) -> Option<SocketAddr> {
         match self {
             Self::One(listener) => listener.local_addr().ok(),
@@ -110,22 +110,22 @@ impl ChosenListeners {
     /// # Panics
     /// Outside of a tokio runtime.
     pub(crate) fn listen(addresses: &ChosenAddresses, port: u16) -> Result<Self, (SocketAddr, io::Error)> {
-        let mut tries = if port == 0 { MAX_ATTEMPTS } else { 1 };
+        let mut attempts_left = if port == 0 { MAX_ATTEMPTS } else { 1 };
         loop {
-            tries -= 1;
-            let unreserved = |error| (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), error);
-            let reserved = if port == 0 { Some(socket::reserve().map_err(unreserved)?) } else { None };
-            let port = reserved.as_ref().map_or(port, ReservedPort::port);
+            attempts_left -= 1;
+            let no_port = |error| (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), error);
+            let reserved_port = if port == 0 { Some(socket::reserve().map_err(no_port)?) } else { None };
+            let port = reserved_port.as_ref().map_or(port, ReservedPort::port);
             let mut chosen = Self {
                 bound: BoundAddresses::chosen(port),
                 sockets: Vec::new(),
                 ingress: addresses.ingress.clone(),
-                reserved,
-                first: 0,
-                refused: Vec::new(),
-                is_cut: false,
-                follow: None,
-                again: None,
+                reserved_port,
+                poll_first: 0,
+                failing: Vec::new(),
+                is_truncated: false,
+                follower: None,
+                retry_at: None,
             };
             let failed = chosen
                 .open(&WantedAddresses::of(&addresses.list, port))
@@ -133,10 +133,10 @@ impl ChosenListeners {
                 .find(|(_, error)| !is_not_here(error));
             match failed {
                 None => {
-                    chosen.show();
+                    chosen.publish();
                     return Ok(chosen);
                 }
-                Some((_, error)) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+                Some((_, error)) if error.kind() == io::ErrorKind::AddrInUse && attempts_left > 0 => {}
                 Some(failed) => return Err(failed),
             }
         }
@@ -147,7 +147,7 @@ impl ChosenListeners {
         &self.bound
     }
 
-    /// Makes the sockets follow the addresses of the host. A socket whose address has gone stays open for `linger`, so that
+    /// Makes the sockets follow the addresses of the host. A socket whose address is gone stays open for `linger`, so that
     /// clients are not refused when the address returns. `changed` is called whenever the addresses change.
     pub(crate) fn follow(
         &mut self,
@@ -155,17 +155,17 @@ impl ChosenListeners {
         linger: Duration,
         changed: impl Fn() + 'static,
     ) {
-        // They may have changed since this began to listen.
+        // The addresses may have changed since the sockets were opened.
         addresses.mark_changed();
-        self.follow = Some(AddressFollower { addresses, linger, changed: Box::new(changed) });
+        self.follower = Some(AddressFollower { addresses, linger, changed: Box::new(changed) });
     }
 
     async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
             tokio::select! {
                 biased;
-                () = changed(self.follow.as_mut(), self.again) => self.match_addresses(),
-                accepted = poll_fn(|cx| poll_accept(&self.sockets, &mut self.first, cx)) => {
+                () = changed(self.follower.as_mut(), self.retry_at) => self.update_sockets(),
+                accepted = poll_fn(|cx| poll_accept(&self.sockets, &mut self.poll_first, cx)) => {
                     if let Ok((stream, _)) = &accepted {
                         socket::unrestrict(stream);
                     }
@@ -176,31 +176,31 @@ impl ChosenListeners {
     }
 
     /// Opens and closes sockets so that they match the current addresses.
-    fn match_addresses(&mut self) {
-        let Some(follow) = &mut self.follow else { return };
-        let addresses = follow.addresses.borrow_and_update().clone();
+    fn update_sockets(&mut self) {
+        let Some(follower) = &mut self.follower else { return };
+        let addresses = follower.addresses.borrow_and_update().clone();
         let Some(addresses) = addresses else {
-            // It is woken when they are known.
-            self.again = None;
+            // The addresses are not known yet: a change follows.
+            self.retry_at = None;
             return;
         };
         let wanted = WantedAddresses::of(&addresses.list, self.bound.port());
-        let linger = follow.linger;
+        let linger = follower.linger;
         self.restrict(&addresses.ingress);
         self.close_gone(&wanted.addresses, linger);
         for (address, error) in self.open(&wanted) {
             if is_not_here(&error) {
-                tracing::debug!(address = %ZonedAddress(address), "cannot listen there yet");
-            } else if !self.refused.contains(&address) {
-                tracing::warn!(address = %ZonedAddress(address), %error, "cannot listen there; trying again");
-                self.refused.push(address);
+                tracing::debug!(address = %ZonedAddress(address), "cannot listen at an address yet");
+            } else if !self.failing.contains(&address) {
+                tracing::warn!(address = %ZonedAddress(address), %error, "cannot listen at an address; retrying");
+                self.failing.push(address);
             }
         }
-        self.refused.retain(|refused| wanted.addresses.contains(refused));
-        if self.show()
-            && let Some(follow) = &self.follow
+        self.failing.retain(|failing| wanted.addresses.contains(failing));
+        if self.publish()
+            && let Some(follower) = &self.follower
         {
-            (follow.changed)();
+            (follower.changed)();
         }
     }
 
@@ -217,56 +217,59 @@ impl ChosenListeners {
     fn close_gone(&mut self, wanted: &[SocketAddr], linger: Duration) {
         let now = clock::now();
         for socket in &mut self.sockets {
-            socket.gone = if wanted.contains(&socket.address) { None } else { socket.gone.or(Some(now)) };
+            socket.gone_since =
+                if wanted.contains(&socket.address) { None } else { socket.gone_since.or(Some(now)) };
         }
-        if self.sockets.iter().all(|socket| socket.gone.is_none()) {
+        if self.sockets.iter().all(|socket| socket.gone_since.is_none()) {
             return;
         }
         // An address may have moved to an interface that was not chosen, where no connection may be accepted.
-        let elsewhere = Interfaces::default().list_unplugged_too().unwrap_or_default();
-        let is_elsewhere = |ip: IpAddr| elsewhere.iter().any(|interface| interface.address.ip == ip);
+        let host_addresses = Interfaces::default().list_unplugged_too().unwrap_or_default();
+        let is_on_host = |ip: IpAddr| host_addresses.iter().any(|interface| interface.address.ip == ip);
         self.sockets.retain(|socket| {
-            socket.gone.is_none_or(|gone| now - gone < linger && !is_elsewhere(socket.address.ip()))
+            socket
+                .gone_since
+                .is_none_or(|gone_since| now - gone_since < linger && !is_on_host(socket.address.ip()))
         });
     }
 
     /// Opens the missing sockets for the `wanted` addresses, and returns the addresses that failed.
     fn open(&mut self, wanted: &WantedAddresses) -> Vec<(SocketAddr, io::Error)> {
-        let WantedAddresses { addresses, left_out } = wanted;
-        if !left_out.is_empty() && !self.is_cut {
-            let left_out: Vec<ZonedAddress> = left_out.iter().copied().map(ZonedAddress).collect();
+        let WantedAddresses { addresses, excluded } = wanted;
+        if !excluded.is_empty() && !self.is_truncated {
+            let excluded: Vec<ZonedAddress> = excluded.iter().copied().map(ZonedAddress).collect();
             tracing::warn!(
-                left_out = few(&left_out),
+                excluded = few(&excluded),
                 "there are too many addresses for an endpoint to listen at all of them; choose fewer interfaces, or addresses"
             );
         }
-        self.is_cut = !left_out.is_empty();
+        self.is_truncated = !excluded.is_empty();
         let mut failed = Vec::new();
         for address in addresses {
             if self.sockets.iter().any(|socket| socket.address == *address) {
                 continue;
             }
-            if self.sockets.len() >= addresses.len().max(chosen_addresses::MOST) {
-                // All wanted ones have a socket, so some of these have gone.
-                self.sockets.retain(|socket| socket.gone.is_none());
+            if self.sockets.len() >= addresses.len().max(chosen_addresses::MAX_ADDRESSES) {
+                // There are more sockets than addresses, so some of their addresses are gone.
+                self.sockets.retain(|socket| socket.gone_since.is_none());
             }
-            self.reserved = None;
+            self.reserved_port = None;
             match socket::listen(*address, &self.ingress) {
                 Ok(listener) => {
-                    self.sockets.push(ListeningSocket { address: *address, listener, gone: None })
+                    self.sockets.push(ListeningSocket { address: *address, listener, gone_since: None })
                 }
                 Err(error) => failed.push((*address, error)),
             }
         }
-        let is_complete = failed.is_empty() && self.sockets.iter().all(|socket| socket.gone.is_none());
-        self.again = if is_complete { None } else { Some(clock::now() + RETRY_DELAY) };
+        let is_complete = failed.is_empty() && self.sockets.iter().all(|socket| socket.gone_since.is_none());
+        self.retry_at = if is_complete { None } else { Some(clock::now() + RETRY_DELAY) };
         failed
     }
 
     /// Publishes the addresses at which it listens, and returns whether they have changed.
-    fn show(&self) -> bool {
-        let here = self.sockets.iter().filter(|socket| socket.gone.is_none());
-        self.bound.set(here.map(|socket| socket.address).collect())
+    fn publish(&self) -> bool {
+        let active = self.sockets.iter().filter(|socket| socket.gone_since.is_none());
+        self.bound.set(active.map(|socket| socket.address).collect())
     }
 }
 
@@ -276,30 +279,30 @@ impl fmt::Debug for ChosenListeners {
     }
 }
 
-/// Waits until the sockets have to be matched with the addresses again.
-async fn changed(follow: Option<&mut AddressFollower>, again: Option<Instant>) {
-    let Some(follow) = follow else { return pending().await };
+/// Waits until the sockets have to be updated.
+async fn changed(follower: Option<&mut AddressFollower>, retry_at: Option<Instant>) {
+    let Some(follower) = follower else { return pending().await };
     tokio::select! {
         biased;
-        changed = follow.addresses.changed() => {
-            // The node is leaving: nothing changes any more.
+        changed = follower.addresses.changed() => {
+            // The node is leaving, so nothing changes any more.
             if changed.is_err() {
                 pending::<()>().await;
             }
         }
-        () = clock::sleep_until(again) => {}
+        () = clock::sleep_until(retry_at) => {}
     }
 }
 
 fn poll_accept(
     sockets: &[ListeningSocket],
-    first: &mut usize,
+    poll_first: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
     for step in 0..sockets.len() {
-        let at = (*first + step) % sockets.len();
-        if let Poll::Ready(accepted) = sockets[at].listener.poll_accept(cx) {
-            *first = at + 1;
+        let index = (*poll_first + step) % sockets.len();
+        if let Poll::Ready(accepted) = sockets[index].listener.poll_accept(cx) {
+            *poll_first = index + 1;
             return Poll::Ready(accepted);
         }
     }

@@ -1,4 +1,5 @@
-//! The operating system's network: interfaces, addresses, sockets, listeners and connections, and the networks that stand in for it.
+//! The operating system's network: interfaces, addresses, sockets, listeners and connections, and the networks that can replace
+//! it.
 
 pub mod bind;
 pub mod bound_addresses;

@@ -1,11 +1,11 @@
-//! The rule for which texts can be names of services, and which mean addresses instead: one rule for advertising, for
-//! discovery, and for every application.
+//! The distinction between names of services and addresses: one rule for advertising, for discovery, and for every
+//! application.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::net::zone::{ZoneError, parse, parse_port};
 
-/// The meaning of a text that is a service's name or an address.
+/// The result of reading a text that is a service's name or an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameOrAddress<'a> {
     /// A name, and nothing else.
@@ -39,7 +39,7 @@ pub enum InvalidAddress {
         example: String,
     },
     /// An address, or rather a host, with an impossible port.
-    #[error("{text:?} has no possible port: ports go from 1 to 65535")]
+    #[error("{text:?} has no valid port: ports go from 1 to 65535")]
     Port {
         /// The text.
         text: String,
@@ -47,7 +47,7 @@ pub enum InvalidAddress {
 }
 
 impl InvalidAddress {
-    /// The text.
+    /// Returns the text.
     pub fn text(&self) -> &str {
         match self {
             Self::Zone(zone) => zone.text(),
@@ -66,12 +66,12 @@ pub struct HostPort<'a> {
 }
 
 impl HostPort<'_> {
-    /// Returns whether this is a host and nothing else: a service that others call `localhost` must not be found by it.
+    /// Returns whether this is a host only: a service that is named `localhost` must not be found by it.
     pub fn is_localhost(&self) -> bool {
         is_localhost(self.host)
     }
 
-    /// Returns whether this is more likely a host than a service's name with a number behind it, such as `room:7`.
+    /// Returns whether this is more likely a host than a service's name with a number after it, such as `room:7`.
     pub fn is_likely(&self) -> bool {
         is_likely(self.host)
     }
@@ -93,16 +93,16 @@ pub fn read(text: &str) -> Result<NameOrAddress<'_>, InvalidAddress> {
     let no_port = || InvalidAddress::Port { text: text.to_owned() };
     let trimmed = text.trim();
     let Some((host, port)) = trimmed.rsplit_once(':') else { return Ok(NameOrAddress::Name) };
-    let possible = parse_port(port).filter(|port| *port > 0);
+    let valid_port = parse_port(port).filter(|port| *port > 0);
     if is_ip(host, trimmed) && port.parse::<i64>().is_ok() {
-        let port = possible.ok_or_else(no_port)?;
+        let port = valid_port.ok_or_else(no_port)?;
         return parse(trimmed)?.map(NameOrAddress::Address).ok_or_else(|| InvalidAddress::Brackets {
             text: text.to_owned(),
             example: format!("[{host}]:{port}"),
         });
     }
     let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    match possible {
+    match valid_port {
         _ if !is_number || !(is_host_name(host) || is_short_ip(host)) => Ok(NameOrAddress::Name),
         Some(port) => Ok(NameOrAddress::Host(HostPort { host, port })),
         None if is_likely(host) => Err(no_port()),
@@ -110,7 +110,7 @@ pub fn read(text: &str) -> Result<NameOrAddress<'_>, InvalidAddress> {
     }
 }
 
-/// Returns whether a service of this name could be found: a lookup of the text does not lead elsewhere.
+/// Returns whether a service of this name could be found: the text does not mean an address.
 pub(crate) fn is_name(text: &str) -> bool {
     match read(text) {
         Ok(NameOrAddress::Name) => true,
@@ -119,7 +119,7 @@ pub(crate) fn is_name(text: &str) -> bool {
     }
 }
 
-/// Returns whether the part of `text` before its last colon is an IP address, with or without a zone, so that the whole is not
+/// Returns whether the part of `text` before its last colon is an IP address, with or without a zone, so that the text is not
 /// a name.
 fn is_ip(part: &str, text: &str) -> bool {
     match part.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')) {
@@ -150,13 +150,13 @@ fn is_localhost(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
 }
 
-/// The schemes of URLs that people tend to write for a program with a port.
+/// The schemes of URLs that users write for a program with a port.
 const SCHEMES: [&str; 6] = ["tcp", "udp", "http", "https", "ws", "wss"];
 
 /// Reads a URL in place of an address or a service's name, such as `tcp://192.168.1.7:9000/`. Returns the text to write
 /// instead: its host and port, or an example if it does not have both. `None` for all other texts: others with `://` are names.
 ///
-/// Every URL of TCP, UDP, HTTP and WebSocket is read so, and a URL of any other scheme with a literal `ip:port`.
+/// This applies to every URL of TCP, UDP, HTTP and WebSocket, and to a URL of any other scheme with a literal `ip:port`.
 pub fn within_url(text: &str) -> Option<&str> {
     let (scheme, rest) = text.trim().split_once("://")?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -185,8 +185,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_where_an_address_is_meant_says_what_to_write() {
-        for (text, alone) in [
+    fn the_error_for_a_url_says_what_to_write() {
+        for (text, expected) in [
             ("tcp://127.0.0.1:9000", "127.0.0.1:9000"),
             (" HTTP://localhost:9000/path?query ", "localhost:9000"),
             ("wss://[::1]:9#part", "[::1]:9"),
@@ -203,8 +203,8 @@ mod tests {
             ("tcp://[fe80::1]:9", "192.168.1.7:9000"),
             ("http://", "192.168.1.7:9000"),
         ] {
-            assert_eq!(within_url(text), Some(alone), "{text}");
-            let (text, example) = (text.to_owned(), alone.to_owned());
+            assert_eq!(within_url(text), Some(expected), "{text}");
+            let (text, example) = (text.to_owned(), expected.to_owned());
             assert_eq!(read(&text), Err(InvalidAddress::Url { text: text.clone(), example }));
         }
         for text in ["ros://robot:7", "://", "a://b", "http:robot", "robot/arm", "a b://10.0.0.1:7"] {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_its_brackets_says_where_they_belong() {
+    fn the_error_for_missing_brackets_says_where_they_belong() {
         let text = "1:2:3:4:5:6:7:8:9000".to_owned();
         let example = "[1:2:3:4:5:6:7:8]:9000".to_owned();
         assert_eq!(read(&text), Err(InvalidAddress::Brackets { text: text.clone(), example }));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_a_name_also_where_there_is_a_host_of_it() {
+    fn everything_else_is_a_name_even_if_a_host_has_it() {
         for (text, is_likely) in [
             ("lab.local:9000", true),
             ("v1.2:7", true),

@@ -1,4 +1,4 @@
-//! The network that a node is on: the system's, or one that stands in for it, chosen when the node starts.
+//! The network that a node uses: the system's, or one that replaces it, chosen when the node starts.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -21,7 +21,7 @@ use crate::net::socket;
 /// The network in which a node connects and listens. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub enum Network {
-    /// The system's TCP, with mDNS beside it.
+    /// The system's TCP, and mDNS.
     #[default]
     System,
     /// Another network, such as a simulated one.
@@ -37,11 +37,11 @@ pub trait NetworkProvider: Debug + Send + Sync {
     /// has no listener at the port.
     fn connect(&self, address: SocketAddr) -> IoFuture<'static, Connection>;
 
-    /// Listens at an address; its port may be 0 for any that is free. Where `address` is unspecified, the acceptor knows the
+    /// Listens at an address; its port may be 0 for any that is free. If `address` is unspecified, the acceptor reports the
     /// address of this host.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AddrInUse`] when there is another listener; any other when this is not an address of this host.
+    /// [`io::ErrorKind::AddrInUse`] if there is another listener; any other if this is not an address of this host.
     fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Acceptor>>;
 
     /// Returns sixteen unique bytes for an identity.
@@ -53,7 +53,7 @@ pub trait Acceptor: Debug + Send {
     /// Returns the address at which it listens.
     fn local_addr(&self) -> SocketAddr;
 
-    /// Waits for the next connection, and returns it with the address that it comes from. Dropping the future loses none.
+    /// Waits for the next connection, and returns it with its remote address. Dropping the future loses no connection.
     fn accept(&mut self) -> IoFuture<'_, (Connection, SocketAddr)>;
 }
 
@@ -63,9 +63,9 @@ pub type IoFuture<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + '
 /// A socket at which an endpoint accepts connections. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) enum Listener {
-    /// The system's.
+    /// Of the system.
     System(TcpListener),
-    /// Another network's.
+    /// Of another network.
     Other(Box<dyn Acceptor>),
 }
 
@@ -81,17 +81,17 @@ impl Network {
         match self {
             Self::System => {
                 let stream = TcpStream::connect(address).await?;
-                socket::send_at_once(&stream);
+                socket::set_nodelay(&stream);
                 Ok(stream.into())
             }
-            Self::Other(transport) => transport.connect(address).await,
+            Self::Other(provider) => provider.connect(address).await,
         }
     }
 
-    /// As [`Network::connect`], from an address of this host: another network has only one for each host.
+    /// Like [`Network::connect`], from an address of this host. Another network has only one for each host.
     ///
     /// # Errors
-    /// As [`Network::connect`]; also if this host no longer has that address.
+    /// The network's error, for instance if this host no longer has that address.
     ///
     /// # Cancel safety
     /// This method is cancel safe. Dropping the future cancels the attempt.
@@ -102,7 +102,7 @@ impl Network {
     ) -> io::Result<Connection> {
         let (Self::System, Some(own)) = (self, own) else { return self.connect(address).await };
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A link-local address needs the zone as well, which the other end's address has.
+        // A link-local address needs a zone as well: that of the other end's address.
         let scope = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
         socket.bind(match own {
             IpAddr::V4(own) => (own, 0).into(),
@@ -121,13 +121,12 @@ impl Network {
     pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
         match self {
             Self::System => Ok(Listener::System(socket::listen(address, &Ingress::Any)?)),
-            Self::Other(transport) => Ok(Listener::Other(transport.listen(address)?)),
+            Self::Other(provider) => Ok(Listener::Other(provider.listen(address)?)),
         }
     }
 
     /// Returns all addresses of this host, whichever interfaces are used and connected: those of a bridge without containers
-    /// lead to this host as well. Those by which others may reach it come first. Of a host in another network, only one address
-    /// is known.
+    /// lead to this host as well. Those by which others may reach it come first. In another network none are known.
     pub(crate) fn own_addresses(&self) -> Vec<OwnAddress> {
         match self {
             Self::System => Interfaces::default()
@@ -155,13 +154,13 @@ impl Network {
                 getrandom::fill(&mut bytes)?;
                 Ok(bytes)
             }
-            Self::Other(transport) => Ok(transport.random()),
+            Self::Other(provider) => Ok(provider.random()),
         }
     }
 }
 
-/// Returns the addresses of interfaces, with those that stay inside this host last. Finding the kind of an interface takes
-/// several files.
+/// Returns the addresses of interfaces, with those that do not lead out of this host last. Finding the kind of an
+/// interface takes reading several files.
 fn outward_first(mut list: Vec<Interface>, kind_of: impl Fn(&str) -> InterfaceKind) -> Vec<OwnAddress> {
     let mut kinds: BTreeMap<String, InterfaceKind> = BTreeMap::new();
     list.sort_by_cached_key(|Interface { name, .. }| {
@@ -175,7 +174,7 @@ impl Listener {
     /// Returns the address at which it listens; the IP address may be unspecified.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::System(listener) => listener.local_addr(),
@@ -183,7 +182,7 @@ impl Listener {
         }
     }
 
-    /// Waits for the next connection, and returns it with the address that it comes from.
+    /// Waits for the next connection, and returns it with its remote address.
     ///
     /// # Errors
     /// The network's error, for instance when no file descriptor is left. The next call may succeed.
@@ -208,10 +207,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kind_of_an_interface_with_many_addresses_is_found_out_once() {
-        let asked = RefCell::new(Vec::new());
+    fn the_kind_of_an_interface_is_read_once_for_all_its_addresses() {
+        let reads = RefCell::new(Vec::new());
         let kind_of = |name: &str| {
-            asked.borrow_mut().push(name.to_owned());
+            reads.borrow_mut().push(name.to_owned());
             if name == "docker0" { InterfaceKind::Inner } else { InterfaceKind::Wired }
         };
         let interface = |n: u8| {
@@ -222,6 +221,6 @@ mod tests {
         let sorted = outward_first((0..100).map(interface).collect(), kind_of);
         let expected = (0..100).filter(|n| n % 2 == 1).chain((0..100).filter(|n| n % 2 == 0));
         assert!(sorted.iter().map(|own| own.ip).eq(expected.map(|n| IpAddr::from([10, 0, 0, n]))));
-        assert_eq!(asked.take(), ["docker0", "eth0"]);
+        assert_eq!(reads.take(), ["docker0", "eth0"]);
     }
 }

@@ -10,10 +10,10 @@ use crate::runtime::detached::detached;
 /// Resolves a host's name with the system's resolver, on a thread of its own: name servers that do not answer take many seconds.
 ///
 /// # Errors
-/// The system's, or those of [`detached`].
+/// The system's error, or those of [`detached`].
 ///
 /// # Cancel safety
-/// This function is not cancel safe: dropping the future loses the result. The thread goes on.
+/// This function is not cancel safe: dropping the future loses the result. The thread continues.
 pub(crate) async fn resolve(host: impl ToSocketAddrs + Send + 'static) -> io::Result<Vec<SocketAddr>> {
     let look_up = move || Ok(host.to_socket_addrs()?.take(MAX_RECEIVED_ADDRESSES).collect());
     detached("meshzero-resolve", look_up).await?
@@ -39,14 +39,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_server_that_does_not_answer_holds_up_no_end() {
+    fn a_runtime_does_not_wait_for_a_name_server_that_does_not_answer() {
         let (release, released) = mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-        let given_up = runtime.block_on(async {
+        let timed_out = runtime.block_on(async {
             tokio::time::timeout(Duration::from_millis(10), resolve(Silent(released))).await.is_err()
         });
-        assert!(given_up);
-        // This would join a thread of its own.
+        assert!(timed_out);
+        // This would join a thread of the runtime.
         drop(runtime);
         drop(release);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -14,47 +14,47 @@ use crate::net::ingress::Ingress;
 
 mod multicast;
 
-/// The number of unanswered probes after which the system takes a silent host for dead.
+/// The number of unanswered probes after which the system considers a silent host dead.
 pub(crate) const PROBES: u32 = 3;
 
 /// The number of connections that the system queues until they are accepted.
 const BACKLOG: i32 = 1_024;
 
 /// Sends small frames at once.
-pub(crate) fn send_at_once(stream: &TcpStream) {
-    log_refusal(stream.set_nodelay(true), "small frames may wait for each other");
+pub(crate) fn set_nodelay(stream: &TcpStream) {
+    log_refused_option(stream.set_nodelay(true), "small frames may wait for each other");
 }
 
-/// The longest silence before a probe that every system accepts, in whole seconds; Linux refuses a longer one. No link is
+/// The longest silence before a probe that every system accepts, in whole seconds; Linux refuses a longer one. A link is not
 /// silent for longer than a day without a probe anyway, see [`StallDetector`](meshzero_proto::stream::stall::StallDetector).
-const LONGEST_IDLE: Duration = Duration::from_secs(32_767);
+const MAX_IDLE: Duration = Duration::from_secs(32_767);
 
 /// The longest time that Linux accepts for unacknowledged data, in milliseconds as a signed number.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const LONGEST_UNACKNOWLEDGED: Duration = Duration::from_millis(i32::MAX as u64);
+const MAX_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// Sends small frames at once, and lets the system probe the other host after `idle` of silence, three times.
 pub(crate) fn keep_alive(stream: &TcpStream, idle: Duration) {
-    send_at_once(stream);
-    // The number comes last: a Windows that does not know it, and Wine, have applied the times by then.
-    let idle = idle.clamp(Duration::from_secs(1), LONGEST_IDLE);
+    set_nodelay(stream);
+    // The retries are set last: a Windows that does not know them, and Wine, have applied the times by then.
+    let idle = idle.clamp(Duration::from_secs(1), MAX_IDLE);
     let keep_alive = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
-    log_refusal(
+    log_refused_option(
         SockRef::from(stream).set_tcp_keepalive(&keep_alive),
         "a host that vanishes may be noticed late",
     );
 }
 
-/// Closes the connection when data is not acknowledged for `patience`. While data is unacknowledged no probes are sent: there
-/// the system's own timeout counts, which is a quarter of an hour by default.
-pub(crate) fn set_user_timeout(stream: &TcpStream, patience: Duration) {
+/// Closes the connection when data is not acknowledged for `timeout`. While data is unacknowledged no probes are sent, and
+/// the system's own timeout applies, which is a quarter of an hour by default.
+pub(crate) fn set_user_timeout(stream: &TcpStream, timeout: Duration) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    log_refusal(
-        SockRef::from(stream).set_tcp_user_timeout(Some(patience.min(LONGEST_UNACKNOWLEDGED))),
-        "a host that vanishes while something is sent will be noticed late",
+    log_refused_option(
+        SockRef::from(stream).set_tcp_user_timeout(Some(timeout.min(MAX_USER_TIMEOUT))),
+        "a host that vanishes while data is unacknowledged will be noticed late",
     );
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = (stream, patience);
+    let _ = (stream, timeout);
 }
 
 /// Keeps the system's queue of unsent bytes short, so that the next frame does not wait behind megabytes. Has no effect where
@@ -64,33 +64,33 @@ pub(crate) fn set_notsent_lowat(stream: &TcpStream) {
     {
         /// About half of these bytes are written at a time.
         const UNSENT_BYTES: u32 = 128 << 10;
-        log_refusal(
+        log_refused_option(
             SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES),
-            "short replies may wait behind what the system keeps of long ones",
+            "short replies may wait behind queued parts of long ones",
         );
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = stream;
 }
 
-/// Makes closing a connection reset it and discard all bytes that have not reached the other end. Otherwise the system goes on
-/// trying to deliver them for minutes, and requests that a caller had given up are handled after all once the network is there
-/// again, after everything that was sent since over another connection.
+/// Makes closing a connection reset it and discard all bytes that have not reached the other end. Otherwise the system would
+/// try to deliver them for minutes, and once the network works again, requests that a caller has given up would be handled
+/// after everything that was sent since over another connection.
 pub(crate) fn set_reset_on_close(stream: &TcpStream) {
-    log_refusal(
+    log_refused_option(
         SockRef::from(stream).set_linger(Some(Duration::ZERO)),
-        "what was sent on a connection that was lost may still arrive",
+        "data sent on a lost connection may still arrive",
     );
 }
 
 /// Logs an option that the system refuses. A connection works without it, so the option must not end the connection.
-fn log_refusal(granted: io::Result<()>, otherwise: &'static str) {
-    if let Err(error) = granted {
-        tracing::debug!(%error, "{otherwise}");
+fn log_refused_option(result: io::Result<()>, consequence: &'static str) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "{consequence}");
     }
 }
 
-/// Listens at an address, and for the unspecified IPv6 one also at all of IPv4, for connections that arrive by some interfaces.
+/// Listens at an address, for connections that arrive by some interfaces. The unspecified IPv6 address includes IPv4.
 ///
 /// # Errors
 /// The system's error.
@@ -124,23 +124,23 @@ pub(crate) fn restrict(socket: SockRef<'_>, ingress: &Ingress) {
         const LOAD_WORD: u16 = 0x20;
         const JUMP_IF_EQUAL: u16 = 0x15;
         const RETURN: u16 = 0x06;
-        const ARRIVED_BY: u32 = 0xffff_f008;
+        const INGRESS_INTERFACE: u32 = 0xffff_f008;
 
-        let numbers = match ingress {
-            Ingress::Only(numbers) if !ingress.is_too_long() => numbers,
+        let indices = match ingress {
+            Ingress::Only(indices) if !ingress.is_too_long() => indices,
             Ingress::Any | Ingress::Only(_) => {
                 // There may be no filter.
                 let _ = socket.detach_filter();
                 return;
             }
         };
-        let keep = |bytes| SockFilter::new(RETURN, 0, 0, bytes);
-        let mut program = vec![SockFilter::new(LOAD_WORD, 0, 0, ARRIVED_BY)];
-        for number in numbers {
-            program.extend([SockFilter::new(JUMP_IF_EQUAL, 0, 1, *number), keep(u32::MAX)]);
+        let accept_bytes = |bytes| SockFilter::new(RETURN, 0, 0, bytes);
+        let mut program = vec![SockFilter::new(LOAD_WORD, 0, 0, INGRESS_INTERFACE)];
+        for number in indices {
+            program.extend([SockFilter::new(JUMP_IF_EQUAL, 0, 1, *number), accept_bytes(u32::MAX)]);
         }
-        program.push(keep(0));
-        log_refusal(
+        program.push(accept_bytes(0));
+        log_refused_option(
             socket.attach_filter(&program),
             "connections by interfaces that were not chosen are accepted",
         );
@@ -149,7 +149,7 @@ pub(crate) fn restrict(socket: SockRef<'_>, ingress: &Ingress) {
     let _ = (socket, ingress);
 }
 
-/// Removes from a connection the filter that [`restrict`] set on its listener: it may continue by another interface.
+/// Removes from a connection the filter that [`restrict`] set on its listener: it may continue over another interface.
 pub(crate) fn unrestrict(stream: &TcpStream) {
     restrict(SockRef::from(stream), &Ingress::Any);
 }

@@ -8,7 +8,7 @@ use meshzero_proto::name::ServiceName;
 
 use crate::net::host::interfaces;
 
-/// An address in the form that people read, and [`parse`] as well: `192.168.1.7:9000`, `[fe80::1%eth0]:9000`.
+/// An address as users read it, and as [`parse`] reads it: `192.168.1.7:9000`, `[fe80::1%eth0]:9000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZonedAddress(pub SocketAddr);
 
@@ -21,9 +21,9 @@ pub enum ZoneError {
     Unknown {
         /// The address.
         text: String,
-        /// The name or number of the zone.
+        /// The name or index of the zone.
         zone: String,
-        /// The interfaces that there are.
+        /// The interfaces of this host.
         existing: Vec<String>,
     },
     /// A link-local address without a zone does not identify the link.
@@ -64,7 +64,7 @@ impl From<ZonedAddress> for ServiceName {
     }
 }
 
-/// Returns the zone of an address by its number, 0 where it has none.
+/// Returns the index of an address's zone, 0 if it has none.
 pub(crate) fn of(address: SocketAddr) -> u32 {
     if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 }
 }
@@ -84,7 +84,7 @@ fn is_short(name: &str) -> bool {
     name.len() <= 64 && !name.contains(|c: char| c.is_control() || c == ']')
 }
 
-/// Reads `ip:port`, where the IP address may have a zone, by the name or by the number of an interface. `None` for anything
+/// Reads `ip:port`, where the IP address may have a zone, as the name or the index of an interface. `None` for anything
 /// else, such as a name.
 ///
 /// # Errors
@@ -104,7 +104,7 @@ pub fn parse(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
 }
 
 /// Reads an IP address without a port, whose zone and brackets are optional. `None` for anything else. The port is 0, and so is
-/// the zone where none is given.
+/// the zone if none is given.
 ///
 /// # Errors
 /// [`ZoneError::Unknown`].
@@ -144,8 +144,8 @@ fn with_zone(text: &str, ip: Ipv6Addr, zone: Option<&str>, port: u16) -> Result<
 }
 
 fn index_of(zone: &str) -> Option<u32> {
-    let by_number = || zone.parse().ok().filter(|index| interfaces::name_of(*index).is_some());
-    interfaces::index_of(zone).or_else(by_number)
+    let by_index = || zone.parse().ok().filter(|index| interfaces::name_of(*index).is_some());
+    interfaces::index_of(zone).or_else(by_index)
 }
 
 fn unknown(text: &str, zone: &str) -> ZoneError {
@@ -175,12 +175,13 @@ mod tests {
     fn loopback() -> (String, u32) {
         let list = interfaces::list().expect("listable");
         let mut interfaces = list.into_iter().map(|listed| listed.interface);
-        let one = interfaces.find(|one| one.address.ip.is_loopback()).expect("every host has one");
-        (one.name, one.index.expect("interfaces have numbers"))
+        let found =
+            interfaces.find(|interface| interface.address.ip.is_loopback()).expect("every host has one");
+        (found.name, found.index.expect("interfaces have numbers"))
     }
 
     #[test]
-    fn a_zone_is_read_by_name_and_by_number_and_shown_by_name() {
+    fn a_zone_is_read_as_a_name_or_an_index_and_displayed_as_a_name() {
         let (name, index) = loopback();
         let expected =
             SocketAddr::from(SocketAddrV6::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1), 9, 0, index));
@@ -198,12 +199,12 @@ mod tests {
             assert_eq!(parse(text), Ok(Some(address)));
             assert_eq!(ZonedAddress(address).to_string(), text);
         }
-        // The zone of an address that is the same on all links is no part of it.
+        // The zone of an address that is valid on all links is ignored.
         assert_eq!(parse(&format!("[::1%{}]:9", loopback().0)), parse("[::1]:9"));
     }
 
     #[test]
-    fn an_address_without_a_port_is_read_where_none_is_needed() {
+    fn an_ip_address_is_read_without_a_port() {
         let (name, index) = loopback();
         for text in [format!("fe80::1%{name}"), format!("[fe80::1%{name}]")] {
             let read = parse_ip(&text).expect("the zone exists").expect("an address");
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_that_leads_nowhere_is_an_error_that_says_what_there_is() {
+    fn the_error_for_an_unknown_zone_lists_the_interfaces() {
         let error = parse("[fe80::1%nosuch0]:9").expect_err("there is no such interface");
         let text = error.to_string();
         assert!(text.contains("\"nosuch0\"") && text.contains(&loopback().0), "{text}");
@@ -229,7 +230,7 @@ mod tests {
         assert_eq!(
             with_zone_of_link(7, at("[fe80::1%3]:9")),
             Some(at("[fe80::1%7]:9")),
-            "another host's number"
+            "the index is another host's"
         );
         assert_eq!(with_zone_of_link(0, at("[fe80::1]:9")), None);
         assert_eq!(with_zone_of_link(0, at("10.0.0.1:9")), Some(at("10.0.0.1:9")));

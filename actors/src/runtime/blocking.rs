@@ -28,15 +28,15 @@ pub(crate) fn first_number() -> u64 {
     scope.wrapping_mul(NUMBERS_PER_ACTOR)
 }
 
-/// Notes that this thread is handling the message with this number, until the [`BusyScope`] ends.
+/// Records that this thread is handling the message with this number, until the [`BusyScope`] ends.
 #[inline(always)]
 pub(crate) fn begin_message(number: u64) {
     CURRENT.set(number);
 }
 
-/// A scope in which its thread may be handling messages. When it ends, the number from before is restored.
+/// A scope in which its thread may be handling messages. When it ends, the previous number is restored.
 pub struct BusyScope {
-    before: u64,
+    previous: u64,
     /// Tied to its thread.
     _not_send: PhantomData<*const ()>,
 }
@@ -44,7 +44,7 @@ pub struct BusyScope {
 impl BusyScope {
     /// Enters a scope in which no message is being handled yet, see [`begin_message`].
     pub(crate) fn enter() -> Self {
-        Self { before: CURRENT.get(), _not_send: PhantomData }
+        Self { previous: CURRENT.get(), _not_send: PhantomData }
     }
 
     /// Enters a scope in which every poll counts as one by an executor that blocks the thread.
@@ -57,7 +57,7 @@ impl BusyScope {
 
 impl Drop for BusyScope {
     fn drop(&mut self) {
-        CURRENT.set(self.before);
+        CURRENT.set(self.previous);
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn is_handling() -> bool {
 }
 
 /// The number of polls of one future, while the same message is being handled, that do not count as blocking yet.
-const POLLS: u8 = 64;
+const MAX_POLLS: u8 = 64;
 
 /// The detection of an executor that blocks a thread, for one future.
 #[derive(Debug, Clone, Copy, Default)]
@@ -107,9 +107,9 @@ impl BlockingCheck {
         }
         self.polls += 1;
         assert!(
-            self.polls < POLLS,
-            "this would never end: the thread that the mesh lives on is blocked, by a handler or by block_on, while it waits for what \
-             only that thread can bring. Return a future from the handler (ResponseFuture, ResponseActFuture) or spawn one, or join \
+            self.polls < MAX_POLLS,
+            "this would never end: the thread of the mesh is blocked, by a handler or by block_on, while it waits for a result that \
+             only this thread can produce. Return a future from the handler (ResponseFuture, ResponseActFuture) or spawn one, or join \
              the mesh or run the service on another thread"
         );
         wake_later(task);
@@ -121,7 +121,7 @@ fn wake_later(task: &Context<'_>) {
     task.waker().wake_by_ref();
 }
 
-/// Never completes, and panics if the future that is polled beside it blocks the thread of `executor`.
+/// Never completes, and panics if the future that is polled together with it blocks the thread of `executor`.
 ///
 /// # Panics
 /// When the thread is blocked.

@@ -1,4 +1,4 @@
-//! Supervision of the node's own actors: a panic costs such an actor the current message, and neither its state nor its
+//! Supervision of the node's own actors: after a panic, such an actor loses the current message, and keeps its state and its
 //! address.
 //!
 //! Services have a factory and are restarted. The state of discovery and of the router is worth more than a clean start: it is
@@ -14,8 +14,8 @@ use actix::{Actor, Addr, AsyncContext, Context, Supervised};
 
 use crate::runtime::panic::PanicMessage;
 
-/// The pause after a panic, so that one that repeats at once leaves the thread to others.
-const PAUSE: Duration = Duration::from_millis(20);
+/// The delay after a panic, so that repeated panics do not occupy the thread.
+const RESTART_DELAY: Duration = Duration::from_millis(20);
 
 /// Starts the actor that `make` creates on the current arbiter. It ends when it stops itself or its last address is dropped.
 ///
@@ -27,19 +27,23 @@ where
     let mut context = Context::new();
     let actor = make(&mut context);
     let addr = context.address();
-    let mut life = context.into_future(actor);
+    let mut future = context.into_future(actor);
     actix::spawn(async move {
         loop {
-            let lived =
-                poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut life).poll(task))) {
+            let end =
+                poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(task))) {
                     Ok(poll) => poll.map(Ok),
                     Err(payload) => Poll::Ready(Err(PanicMessage::new(payload))),
                 });
-            let Err(PanicMessage(panic)) = lived.await else { return };
+            let Err(PanicMessage(panic)) = end.await else { return };
             let actor = std::any::type_name::<A>();
-            tracing::error!(actor, panic, "an actor of the mesh panicked and goes on with the next message");
-            tokio::time::sleep(PAUSE).await;
-            match catch_unwind(AssertUnwindSafe(|| life.restart())) {
+            tracing::error!(
+                actor,
+                panic,
+                "an actor of the mesh panicked, and continues with the next message"
+            );
+            tokio::time::sleep(RESTART_DELAY).await;
+            match catch_unwind(AssertUnwindSafe(|| future.restart())) {
                 Ok(true) => {}
                 // The last address is gone, or the actor cannot even restart.
                 Ok(false) | Err(_) => return,
@@ -56,7 +60,7 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Counting {
+    struct Counter {
         count: u32,
         started: u32,
     }
@@ -70,7 +74,7 @@ mod tests {
         PanicInTheFuture,
     }
 
-    impl Actor for Counting {
+    impl Actor for Counter {
         type Context = Context<Self>;
 
         fn started(&mut self, _: &mut Context<Self>) {
@@ -78,9 +82,9 @@ mod tests {
         }
     }
 
-    impl Supervised for Counting {}
+    impl Supervised for Counter {}
 
-    impl Handler<Count> for Counting {
+    impl Handler<Count> for Counter {
         type Result = ResponseActFuture<Self, (u32, u32)>;
 
         fn handle(&mut self, count: Count, context: &mut Context<Self>) -> Self::Result {
@@ -101,17 +105,17 @@ mod tests {
     }
 
     #[actix::test]
-    async fn it_outlives_panics_with_its_state_and_address() {
-        let addr = spawn_control_actor(|_| Counting::default());
+    async fn an_actor_keeps_its_state_and_address_after_a_panic() {
+        let addr = spawn_control_actor(|_| Counter::default());
         assert_eq!(addr.send(Count::On).await, Ok((1, 1)));
         addr.send(Count::Panic).await.expect_err("it panics");
         assert_eq!(addr.send(Count::On).await, Ok((3, 2)));
         addr.send(Count::PanicInTheFuture).await.expect_err("it panics");
         assert_eq!(addr.send(Count::On).await, Ok((5, 3)));
         assert_eq!(addr.send(Count::PanicLater).await, Ok((6, 3)));
-        let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         while addr.send(Count::On).await.is_ok_and(|(_, started)| started == 3) {
-            assert!(tokio::time::Instant::now() < patience, "it has not panicked");
+            assert!(tokio::time::Instant::now() < deadline, "it has not panicked");
             tokio::task::yield_now().await;
         }
         assert!(addr.connected());

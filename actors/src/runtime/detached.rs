@@ -5,14 +5,14 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-/// Runs `work` on a new thread called `name`, and waits for its result. The runtime would join a thread of its own when it
-/// ends.
+/// Runs `work` on a new thread called `name`, and waits for its result. The runtime would join one of its own threads
+/// when it ends.
 ///
 /// # Errors
 /// The system cannot start a thread, or `work` panicked.
 ///
 /// # Cancel safety
-/// This function is not cancel safe: dropping the future loses the result. The thread goes on.
+/// This function is not cancel safe: dropping the future loses the result. The thread continues.
 pub(crate) async fn detached<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,

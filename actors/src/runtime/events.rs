@@ -20,9 +20,10 @@ pub fn record(event: impl FnOnce()) {
     }
 }
 
-/// Begins or enters a span, also where this thread is recording: messages that a subscriber sends meanwhile belong to no trace.
+/// Begins or enters a span, even if this thread is recording already: messages that a subscriber sends meanwhile belong to
+/// no trace.
 pub(crate) fn recording<T>(span: impl FnOnce() -> T) -> T {
-    /// Ends the recording, also after a panic of the subscriber.
+    /// Ends the recording, even if the subscriber panics.
     struct End(bool);
     impl Drop for End {
         fn drop(&mut self) {

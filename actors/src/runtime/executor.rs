@@ -1,4 +1,4 @@
-//! The thread that a node runs on: an actix arbiter, the caller's own or one that the node started, or a `LocalSet`.
+//! The thread on which a node runs: an actix arbiter, the caller's own or one that the node started, or a `LocalSet`.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,10 +22,10 @@ const MAX_YIELDS: usize = 256;
 /// The executor of a node's actors and connections. Cheap to clone, usable from any thread.
 ///
 /// One task on the thread receives the work. It is dropped with all other tasks when the thread, its System or its `LocalSet`
-/// ends, for whatever reason, and everything that waits for the thread is then notified.
+/// ends, for whatever reason, and everything that waits for the thread is notified.
 #[derive(Debug, Clone)]
 pub struct Executor {
-    /// Unbounded: every entry has a sender that waits for it, which bounds the number of entries.
+    /// Unbounded: every entry has a sender that waits for it, so the number of senders bounds it.
     tasks: mpsc::UnboundedSender<SpawnFn>,
     thread: ThreadId,
     ended: Arc<ShutdownSignal>,
@@ -47,28 +47,28 @@ impl Executor {
     /// [`MeshClosed`] when the new thread could not be started.
     pub(crate) async fn find_or_start() -> Result<(Self, ExecutorGuard), MeshClosed> {
         match Self::current().await {
-            Some(executor) => Ok((executor, ExecutorGuard::Guest)),
+            Some(executor) => Ok((executor, ExecutorGuard::Borrowed)),
             None => Self::start(),
         }
     }
 
-    /// Returns the current thread's arbiter, if it runs the task that polls this. A System that has ended on this thread leaves
-    /// its arbiter behind, and so does one that was created and is not running; a task that blocks the thread keeps even a
-    /// running one from its work.
+    /// Returns the current thread's arbiter, if it runs the task that polls this. A System that has ended on this thread, or
+    /// that was created and is not running, leaves its arbiter behind; and while a task blocks the thread, even a running
+    /// arbiter makes no progress.
     async fn current() -> Option<Self> {
         let arbiter = Arbiter::try_current()?;
         Handle::try_current().ok()?;
         let (tx, mut rx) = oneshot::channel();
-        let is_taken = arbiter.spawn_fn(move || {
+        let is_accepted = arbiter.spawn_fn(move || {
             // The receiver may be gone.
             let _ = tx.send(Self::here());
         });
-        let mut turns = if is_taken { MAX_YIELDS } else { 0 };
+        let mut yields_left = if is_accepted { MAX_YIELDS } else { 0 };
         let executor = poll_fn(|task| match Pin::new(&mut rx).poll(task) {
             Poll::Ready(executor) => Poll::Ready(executor.ok()),
-            Poll::Pending if turns == 0 => Poll::Ready(None),
+            Poll::Pending if yields_left == 0 => Poll::Ready(None),
             Poll::Pending => {
-                turns -= 1;
+                yields_left -= 1;
                 task.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -76,7 +76,7 @@ impl Executor {
         executor.await.filter(Self::is_here)
     }
 
-    /// Starts a new thread with its own actix System, whatever the current thread is.
+    /// Starts a new thread with its own actix System, whatever the current thread runs.
     ///
     /// # Errors
     /// [`MeshClosed`] when the new thread could not be started.
@@ -96,27 +96,27 @@ impl Executor {
             })
             .map_err(|_| MeshClosed)?;
         let (system, executor) = rx.recv().map_err(|_| MeshClosed)?;
-        Ok((executor, ExecutorGuard::Owner(system)))
+        Ok((executor, ExecutorGuard::Owned(system)))
     }
 
-    /// Returns the `LocalSet` that this is called in, for its lifetime: for runtimes other than actix's.
+    /// Returns the executor of the `LocalSet` in which this is called: for runtimes other than actix's.
     ///
     /// # Panics
     /// Outside of a `LocalSet`.
     pub(crate) fn local() -> (Self, ExecutorGuard) {
-        (Self::here(), ExecutorGuard::Guest)
+        (Self::here(), ExecutorGuard::Borrowed)
     }
 
-    /// Returns the System, the arbiter or the `LocalSet` that is running.
+    /// Returns the executor of the System, the arbiter or the `LocalSet` that is running.
     ///
     /// # Panics
     /// Outside of a `LocalSet`.
     fn here() -> Self {
         let (sender, mut tasks) = mpsc::unbounded_channel::<SpawnFn>();
         let ended = Arc::<ShutdownSignal>::default();
-        let last = TriggerOnDrop(Arc::clone(&ended));
+        let trigger_on_drop = TriggerOnDrop(Arc::clone(&ended));
         task::spawn_local(async move {
-            let _last = last;
+            let _trigger_on_drop = trigger_on_drop;
             while let Some(task) = tasks.recv().await {
                 if catch_unwind(AssertUnwindSafe(task)).is_err() {
                     tracing::error!("a task for the mesh's thread panicked");
@@ -126,17 +126,17 @@ impl Executor {
         Self { tasks: sender, thread: thread::current().id(), ended }
     }
 
-    /// Returns the thread of an arbiter that the user runs, once that has executed a task.
+    /// Returns the executor of an arbiter that the user runs, once that has executed a task.
     ///
     /// # Errors
     /// [`MeshClosed`] when the arbiter has stopped.
     pub(crate) async fn on(arbiter: ArbiterHandle) -> Result<Self, MeshClosed> {
         let (tx, rx) = oneshot::channel();
-        let say = move || {
+        let send_executor = move || {
             // The receiver may be gone.
             let _ = tx.send(Self::here());
         };
-        if !arbiter.spawn_fn(say) {
+        if !arbiter.spawn_fn(send_executor) {
             return Err(MeshClosed);
         }
         rx.await.map_err(|_| MeshClosed)
@@ -147,7 +147,7 @@ impl Executor {
         self.ended.is_triggered()
     }
 
-    /// Waits, on any executor, for an `answer` that a task on the thread gives.
+    /// Waits, on any executor, for a `future` whose output a task on the thread provides.
     ///
     /// # Errors
     /// [`MeshClosed`] when the thread ended first.
@@ -156,11 +156,11 @@ impl Executor {
     /// When this blocks that very thread.
     ///
     /// # Cancel safety
-    /// This method is cancel safe if `answer` is.
-    pub(crate) async fn wait_for<T>(&self, answer: impl Future<Output = T>) -> Result<T, MeshClosed> {
+    /// This method is cancel safe if `future` is.
+    pub(crate) async fn wait_for<T>(&self, future: impl Future<Output = T>) -> Result<T, MeshClosed> {
         tokio::select! {
             biased;
-            answer = answer => Ok(answer),
+            output = future => Ok(output),
             () = self.ended.triggered() => Err(MeshClosed),
             () = blocking::detect_blocking(self) => Err(MeshClosed),
         }
@@ -198,7 +198,7 @@ impl Executor {
     ) -> Result<T, MeshClosed> {
         let (tx, rx) = oneshot::channel();
         self.spawn(move || async move {
-            // The receiver may be gone, and then nothing misses the answer.
+            // The receiver may be gone, and then the output does not matter.
             let _ = tx.send(start().await);
         })?;
         self.wait_for(rx).await?.map_err(|_| MeshClosed)
@@ -210,19 +210,19 @@ impl Executor {
     }
 }
 
-/// The owner of the thread that a node runs on.
+/// The owner of the thread on which a node runs.
 #[derive(Debug)]
 pub(crate) enum ExecutorGuard {
     /// The user: the thread outlives the node.
-    Guest,
+    Borrowed,
     /// The node: the thread ends when this is dropped.
-    Owner(System),
+    Owned(System),
 }
 
 impl Drop for ExecutorGuard {
     /// Ends the thread if the node owns it.
     fn drop(&mut self) {
-        if let Self::Owner(system) = self {
+        if let Self::Owned(system) = self {
             system.stop();
         }
     }

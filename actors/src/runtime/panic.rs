@@ -7,7 +7,7 @@ use std::any::Any;
 pub(crate) struct PanicMessage(pub(crate) String);
 
 /// The longest message that is stored, in characters: it may repeat bytes that a peer sent.
-const LONGEST_TEXT: usize = 512;
+const MAX_TEXT: usize = 512;
 
 impl PanicMessage {
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
@@ -16,6 +16,6 @@ impl PanicMessage {
             (None, Some(text)) => text.as_str(),
             (None, None) => "(not text)",
         };
-        Self(text.chars().take(LONGEST_TEXT).collect())
+        Self(text.chars().take(MAX_TEXT).collect())
     }
 }

@@ -1,7 +1,6 @@
 //! A fair counting semaphore, for resources with a limit, such as the unfinished messages of a service.
 //!
-//! It is not tokio's semaphore, which takes a lock for every permit that is released: that slows calls within one process
-//! noticeably.
+//! tokio's semaphore takes a lock for every permit that is released, which slows calls within one process noticeably.
 
 use tokio::sync::Notify;
 
@@ -11,30 +10,30 @@ use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// A fair semaphore: a number of permits, and the number of free ones.
 #[derive(Debug)]
 pub(crate) struct FairSemaphore {
-    all: usize,
+    total: usize,
     free: AtomicUsize,
     closed: AtomicBool,
-    /// Set if newcomers get no permits; `waiting` then counts one more than the number of waiters, so that newcomers do not
-    /// pass by them.
+    /// Set if newcomers get no permits; `waiting` is then one more than the number of waiters, so that newcomers take the
+    /// slow path.
     draining: AtomicBool,
-    /// The number of waiters: none may be overtaken, and all are notified of released permits.
+    /// The number of waiters, which may not be overtaken and are notified of released permits.
     waiting: AtomicUsize,
-    /// Held by the first waiter, so that waiters are served in order.
+    /// Locked by the first waiter, so that waiters are served in order.
     front_waiter: tokio::sync::Mutex<()>,
     freed: Notify,
 }
 
-/// Permits that were acquired in turn. While it exists, no later arrival gets any.
+/// Permits that were acquired in turn. While this exists, no later arrival gets any.
 #[derive(Debug)]
 pub(crate) struct PermitsInTurn<'a> {
     taken: Permits,
-    waited: TurnGuard<'a>,
+    turn: TurnGuard<'a>,
 }
 
-/// A guard of the turn: while it exists, nothing overtakes the waiter.
+/// A guard of the turn: while it exists, the waiter is not overtaken.
 #[derive(Debug, Default)]
 pub(crate) struct TurnGuard<'a> {
-    _waited: Option<(tokio::sync::MutexGuard<'a, ()>, WaiterCount<'a>)>,
+    _turn: Option<(tokio::sync::MutexGuard<'a, ()>, WaiterCount<'a>)>,
 }
 
 /// Acquired permits. Dropping it releases them.
@@ -45,11 +44,11 @@ pub struct Permits {
 }
 
 impl FairSemaphore {
-    /// Creates a semaphore with `all` free permits.
-    pub(crate) fn new(all: usize) -> Arc<Self> {
+    /// Creates a semaphore with `total` free permits.
+    pub(crate) fn new(total: usize) -> Arc<Self> {
         Arc::new(Self {
-            all,
-            free: AtomicUsize::new(all),
+            total,
+            free: AtomicUsize::new(total),
             closed: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
@@ -60,10 +59,10 @@ impl FairSemaphore {
 
     /// Returns the number of acquired permits.
     pub(crate) fn taken(&self) -> usize {
-        self.all - self.free.load(Ordering::Acquire).min(self.all)
+        self.total - self.free.load(Ordering::Acquire).min(self.total)
     }
 
-    /// Returns whether there are waiters, or newcomers get no permits.
+    /// Returns whether there are waiters, or the semaphore is draining.
     #[cfg(interleaved)]
     pub(crate) fn is_awaited(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
@@ -78,19 +77,19 @@ impl FairSemaphore {
         self.try_acquire_up_to(1)
     }
 
-    /// Acquires as many of the wanted permits as are free, behind earlier waiters: at least one, if one is wanted. `None` when
+    /// Acquires as many of the wanted permits as are free, after earlier waiters: at least one, if one is wanted. `None` when
     /// the semaphore is closed.
     ///
     /// # Cancel safety
-    /// This method is cancel safe, but dropping the future gives up its place in the queue.
+    /// This method is cancel safe, but dropping the future gives up its place among the waiters.
     pub(crate) async fn acquire(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         self.acquire_in_turn(wanted).await.map(|turn| turn.taken)
     }
 
-    /// As [`FairSemaphore::acquire`], for callers that must use the permits before others get any.
+    /// Like [`FairSemaphore::acquire`], for callers that must use the permits before others get any.
     ///
     /// # Cancel safety
-    /// This method is cancel safe, but dropping the future gives up its place in the queue.
+    /// This method is cancel safe, but dropping the future gives up its place among the waiters.
     pub(crate) async fn acquire_in_turn(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.try_acquire_up_to(wanted)
@@ -103,10 +102,10 @@ impl FairSemaphore {
         self.acquire_accepted_in_turn(wanted).await
     }
 
-    /// As [`FairSemaphore::acquire`], for messages that were accepted before [`FairSemaphore::drain`].
+    /// Like [`FairSemaphore::acquire`], for messages that were accepted before [`FairSemaphore::drain`].
     ///
     /// # Cancel safety
-    /// This method is cancel safe, but dropping the future gives up its place in the queue.
+    /// This method is cancel safe, but dropping the future gives up its place among the waiters.
     pub(crate) async fn acquire_accepted(self: &Arc<Self>, wanted: usize) -> Option<Permits> {
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.try_acquire_up_to(wanted)
@@ -119,14 +118,14 @@ impl FairSemaphore {
     async fn acquire_accepted_in_turn(self: &Arc<Self>, wanted: usize) -> Option<PermitsInTurn<'_>> {
         let waiting = WaiterCount::new(self);
         let front = self.front_waiter.lock().await;
-        let taken = self.until(|| self.try_acquire_up_to(wanted)).await?;
-        Some(PermitsInTurn { taken, waited: TurnGuard { _waited: Some((front, waiting)) } })
+        let taken = self.wait_for(|| self.try_acquire_up_to(wanted)).await?;
+        Some(PermitsInTurn { taken, turn: TurnGuard { _turn: Some((front, waiting)) } })
     }
 
     /// Refuses permits to newcomers from now on. Earlier waiters still get theirs.
     pub(crate) fn drain(&self) {
         if !self.draining.swap(true, Ordering::SeqCst) {
-            // Never taken back: from here on everything takes the slow path, and is notified of released permits.
+            // Never reversed: from now on every caller takes the slow path, and is notified of released permits.
             self.waiting.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -137,7 +136,7 @@ impl FairSemaphore {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Waits until all permits are free and there are no waiters, or until the semaphore is closed. To be called after
+    /// Waits until all permits are free and there are no waiters, or until the semaphore is closed. Call it after
     /// [`FairSemaphore::drain`].
     ///
     /// # Cancel safety
@@ -145,10 +144,10 @@ impl FairSemaphore {
     pub(crate) async fn drained(&self) {
         let is_free = || {
             let (free, waiting) = (self.free.load(Ordering::SeqCst), self.waiting.load(Ordering::SeqCst));
-            (free >= self.all && waiting <= 1).then_some(())
+            (free >= self.total && waiting <= 1).then_some(())
         };
         // A closed semaphore needs no waiting.
-        let _ = self.until(is_free).await;
+        let _ = self.wait_for(is_free).await;
     }
 
     /// Grants no more permits, and ends all waiting.
@@ -157,14 +156,14 @@ impl FairSemaphore {
         self.freed.notify_waiters();
     }
 
-    /// Waits until `look` finds something, and returns that; `None` when the semaphore is closed.
-    async fn until<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
+    /// Waits until `poll` returns a value, and returns it; `None` when the semaphore is closed.
+    async fn wait_for<T>(&self, poll: impl Fn() -> Option<T>) -> Option<T> {
         loop {
             let freed = self.freed.notified();
             if self.closed.load(Ordering::SeqCst) {
                 return None;
             }
-            if let Some(found) = look() {
+            if let Some(found) = poll() {
                 return Some(found);
             }
             freed.await;
@@ -192,15 +191,15 @@ impl FairSemaphore {
 
 impl<'a> PermitsInTurn<'a> {
     /// Splits this into the permits and the guard that keeps others from overtaking.
-    pub(crate) fn divide(self) -> (Permits, TurnGuard<'a>) {
-        (self.taken, self.waited)
+    pub(crate) fn into_parts(self) -> (Permits, TurnGuard<'a>) {
+        (self.taken, self.turn)
     }
 }
 
 impl From<Permits> for PermitsInTurn<'_> {
     /// Wraps permits for which nothing waited.
     fn from(taken: Permits) -> Self {
-        Self { taken, waited: TurnGuard::default() }
+        Self { taken, turn: TurnGuard::default() }
     }
 }
 
@@ -227,8 +226,8 @@ impl Drop for Permits {
             return;
         }
         let semaphore = &*self.semaphore;
-        // A waiter counts itself before it looks for free permits, and here they are released before waiters are looked for:
-        // one of the two sees the other, because the order of all these accesses is the same for every thread.
+        // A waiter counts itself before it checks for free permits, and here permits are released before checking for waiters:
+        // one of the two sees the other, because all these accesses are sequentially consistent.
         semaphore.free.fetch_add(self.count, Ordering::SeqCst);
         if semaphore.waiting.load(Ordering::SeqCst) > 0 {
             semaphore.freed.notify_waiters();
@@ -236,7 +235,7 @@ impl Drop for Permits {
     }
 }
 
-/// A counted waiter.
+/// A waiter that is counted until this is dropped.
 #[derive(Debug)]
 struct WaiterCount<'a> {
     semaphore: &'a FairSemaphore,
@@ -284,7 +283,7 @@ mod tests {
     async fn draining_serves_waiters_and_refuses_newcomers() {
         let semaphore = FairSemaphore::new(1);
         let taken = semaphore.try_acquire().expect("it is free");
-        let waits = tokio::spawn({
+        let waiter = tokio::spawn({
             let semaphore = Arc::clone(&semaphore);
             async move { semaphore.acquire(1).await }
         });
@@ -297,7 +296,7 @@ mod tests {
         });
         assert!(semaphore.try_acquire().is_none() && semaphore.acquire(1).await.is_none());
         drop(taken);
-        let waited = waits.await.expect("no panic").expect("it came before");
+        let waited = waiter.await.expect("no panic").expect("it came before");
         tokio::task::yield_now().await;
         assert!(!drained.is_finished(), "one is taken");
         assert!(semaphore.try_acquire().is_none() && semaphore.acquire(1).await.is_none());
@@ -312,13 +311,13 @@ mod tests {
     async fn waiters_are_served_in_order_and_never_overtaken() {
         let semaphore = FairSemaphore::new(1);
         let taken = semaphore.try_acquire().expect("it is free");
-        let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
+        let (order, mut order_rx) = tokio::sync::mpsc::unbounded_channel();
         let mut waiting = Vec::new();
         for number in 0..3 {
             let (semaphore, order) = (Arc::clone(&semaphore), order.clone());
             waiting.push(tokio::spawn(async move {
                 let taken = semaphore.acquire(1).await;
-                order.send(number).expect("the test listens");
+                order.send(number).expect("the test receives");
                 drop(taken);
             }));
             // On this single thread the task waits in the queue before the next is created.
@@ -327,7 +326,7 @@ mod tests {
         drop(taken);
         assert!(semaphore.try_acquire().is_none(), "three wait already");
         for number in 0..3 {
-            assert_eq!(came.recv().await, Some(number));
+            assert_eq!(order_rx.recv().await, Some(number));
         }
         for ended in waiting {
             ended.await.expect("no panic");

@@ -40,7 +40,7 @@ impl ShutdownSignal {
     }
 }
 
-/// A guard that triggers a signal when it is dropped, also if that is because its thread ends.
+/// A guard that triggers a signal when it is dropped, even if that is because its thread ends.
 #[derive(Debug)]
 pub(crate) struct TriggerOnDrop(pub(crate) Arc<ShutdownSignal>);
 
@@ -75,7 +75,7 @@ impl ShutdownHandle {
         &self.requested
     }
 
-    /// Returns a guard for the task: dropping it marks the shutdown as done, also if that is because the task's thread ends.
+    /// Returns a guard for the task: dropping it marks the shutdown as done, even if that is because the task's thread ends.
     pub(crate) fn guard(&self) -> TriggerOnDrop {
         TriggerOnDrop(Arc::clone(&self.done))
     }
@@ -96,14 +96,14 @@ impl ShutdownHandle {
 pub(crate) struct ShutdownHandles(Mutex<Vec<Arc<ShutdownHandle>>>);
 
 impl ShutdownHandles {
-    /// Adds one, and forgets those that are done.
+    /// Adds a handle, and removes those of finished tasks.
     pub(crate) fn add(&self, handle: &Arc<ShutdownHandle>) {
         let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         handles.retain(|handle| !handle.done.is_triggered());
         handles.push(Arc::clone(handle));
     }
 
-    /// Requests the shutdown of all, and waits for each until it is done, but no longer than its grace period.
+    /// Requests the shutdown of all tasks, and waits for each until it is done, but no longer than its grace period.
     ///
     /// # Cancel safety
     /// This method is cancel safe. The requests remain in effect.
@@ -123,7 +123,7 @@ mod tests {
     const GRACE: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn all_are_requested_at_once_and_one_that_hangs_is_waited_for_no_longer_than_its_grace_period() {
+    async fn all_tasks_shut_down_in_parallel_and_each_within_its_grace_period() {
         let handles = ShutdownHandles::default();
         let [first, hangs] = [(); 2].map(|()| ShutdownHandle::new(GRACE));
         handles.add(&first);
@@ -141,13 +141,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_that_are_done_are_forgotten() {
+    async fn handles_of_finished_tasks_are_removed() {
         let handles = ShutdownHandles::default();
         for _ in 0..3 {
             let handle = ShutdownHandle::new(GRACE);
             handles.add(&handle);
             drop(handle.guard());
         }
-        assert_eq!(handles.0.lock().map(|kept| kept.len()).ok(), Some(1));
+        assert_eq!(handles.0.lock().map(|handles| handles.len()).ok(), Some(1));
     }
 }

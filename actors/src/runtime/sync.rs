@@ -1,4 +1,4 @@
-//! Locks and atomics for state that threads share. Files that are checked under every interleaving import them from here,
-//! because there they are replaced: see `tests/interleavings`.
+//! Locks and atomics for state that threads share. Files that are tested under every interleaving import them from here,
+//! where the tests replace them: see `tests/interleavings`.
 
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard, atomic};

@@ -1,5 +1,5 @@
-//! Timers for callers on any thread and any executor, fired by one task on the node's thread, and after its end by a dedicated
-//! thread, while any are set.
+//! Timers for callers on any thread and any executor, fired by one task on the node's thread, and after the end of that thread by
+//! a dedicated one, while any are set.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ pub struct Timers {
 }
 
 struct TimerState {
-    /// Each timer is bounded by the call that waits for it, so they need no limit of their own.
+    /// Each timer belongs to a call that waits for it, so the number of calls bounds them.
     set: DeadlineQueue<Waker>,
     driver: Driver,
 }
@@ -33,12 +33,12 @@ enum Driver {
     Task,
     /// A thread, which ends when no timer is set.
     Thread(Thread),
-    /// None, until a timer is set.
-    Nobody,
+    /// No driver, until a timer is set.
+    Absent,
 }
 
 /// The longest sleep of a thread that fires timers.
-const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
+const MAX_SLEEP: Duration = Duration::from_secs(3_600);
 
 /// The task that fires the timers of one node, on its thread.
 pub(crate) struct TimerTask(Arc<Timers>);
@@ -51,7 +51,7 @@ impl Timers {
         (Arc::clone(&timers), TimerTask(timers))
     }
 
-    /// Returns a future that completes at `instant`, or never if that is `None`. When the node's thread ends, its waiter is
+    /// Returns a future that completes at `instant`, or never if that is `None`. When the node's thread ends, its task is
     /// woken once.
     pub fn sleep_until(self: &Arc<Self>, instant: Option<Instant>) -> Sleep {
         Sleep { timers: Arc::clone(self), instant, set: None }
@@ -72,14 +72,16 @@ impl Timers {
                 self.earlier.notify_one();
             }
             Driver::Thread(thread) => thread.unpark(),
-            Driver::Nobody => {
+            Driver::Absent => {
                 let timers = Arc::clone(self);
                 let thread = thread::Builder::new().name("meshzero-timers".into());
                 match thread.spawn(move || timers.run_here()) {
                     Ok(thread) => state.driver = Driver::Thread(thread.thread().clone()),
                     Err(error) => {
                         drop(state);
-                        events::record(|| tracing::error!(%error, "no thread for the deadlines of calls"));
+                        events::record(
+                            || tracing::error!(%error, "cannot start a thread for timers: deadlines of calls are not enforced"),
+                        );
                     }
                 }
             }
@@ -94,12 +96,12 @@ impl Timers {
                 let mut state = self.lock();
                 let next = state.set.poll_timeout().filter(|_| !state.set.is_empty());
                 if next.is_none() {
-                    state.driver = Driver::Nobody;
+                    state.driver = Driver::Absent;
                 }
                 next
             };
             let Some(next) = next else { return };
-            thread::park_timeout(next.saturating_duration_since(clock::now()).min(LONGEST_SLEEP));
+            thread::park_timeout(next.saturating_duration_since(clock::now()).min(MAX_SLEEP));
         }
     }
 
@@ -124,21 +126,21 @@ impl TimerTask {
 }
 
 impl Drop for TimerTask {
-    /// Wakes all waiters, so that they check whether their operation ended with the node, and hands the other timers to another
+    /// Wakes all waiters, so that they check whether their operation ended with the node, and passes the timers on to another
     /// driver.
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.driver = Driver::Nobody;
-        let waiting: Vec<_> = state.set.iter_mut().map(|waker| waker.clone()).collect();
+        state.driver = Driver::Absent;
+        let wakers: Vec<_> = state.set.iter_mut().map(|waker| waker.clone()).collect();
         match state.set.poll_timeout() {
-            Some(_) if !waiting.is_empty() => self.0.notify_driver(state),
+            Some(_) if !wakers.is_empty() => self.0.notify_driver(state),
             _ => drop(state),
         }
-        waking::wake_all(waiting);
+        waking::wake_all(wakers);
     }
 }
 
-/// A future that completes at its instant. Costs nothing until it is polled.
+/// A future that completes at its instant. It sets no timer until it is polled.
 pub struct Sleep {
     timers: Arc<Timers>,
     instant: Option<Instant>,
@@ -156,18 +158,18 @@ impl Future for Sleep {
         }
         let mut state = this.timers.lock();
         if let Some(waker) = this.set.and_then(|id| state.set.get_mut(id)) {
-            let before =
+            let previous =
                 (!waker.will_wake(task.waker())).then(|| std::mem::replace(waker, task.waker().clone()));
             drop(state);
             // Not under the lock: dropping a waker may drop its task, and with it another timer.
-            drop(before);
+            drop(previous);
             return Poll::Pending;
         }
-        let before = state.set.poll_timeout();
+        let previous = state.set.poll_timeout();
         this.set = Some(state.set.insert(task.waker().clone(), this.instant));
         let has_ended = this.instant.is_none() && !matches!(state.driver, Driver::Task);
-        let is_unheard = matches!(state.driver, Driver::Nobody) && this.instant.is_some();
-        if state.set.poll_timeout() != before || is_unheard {
+        let has_no_driver = matches!(state.driver, Driver::Absent) && this.instant.is_some();
+        if state.set.poll_timeout() != previous || has_no_driver {
             this.timers.notify_driver(state);
         } else {
             drop(state);
@@ -212,7 +214,7 @@ mod tests {
             let tx = tx.clone();
             tokio::spawn(async move {
                 timer.await;
-                tx.send((name, Instant::now())).expect("the test listens");
+                tx.send((name, Instant::now())).expect("the test receives");
             });
         }
         let (first, second) = (rx.recv().await.expect("fires"), rx.recv().await.expect("fires"));
@@ -223,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_timer_that_is_dropped_is_forgotten() {
-        let (timers, _ringing) = Timers::new();
+        let (timers, _timer_task) = Timers::new();
         let mut timer = Box::pin(timers.sleep_until(Some(Instant::now() + Duration::from_secs(60))));
         let set = std::future::poll_fn(|task| Poll::Ready(timer.as_mut().poll(task).is_pending())).await;
         assert!(set && timers.lock().set.len() == 1);
@@ -237,7 +239,7 @@ mod tests {
         let polls = |timer: Sleep, started: Arc<Notify>| async move {
             let (mut timer, mut polls) = (timer, 0);
             std::future::poll_fn(|task| {
-                assert!(Pin::new(&mut timer).poll(task).is_pending(), "it never comes");
+                assert!(Pin::new(&mut timer).poll(task).is_pending(), "it never completes");
                 polls += 1;
                 started.notify_one();
                 if polls == 2 { Poll::Ready(()) } else { Poll::Pending }
@@ -245,41 +247,41 @@ mod tests {
             .await;
         };
         let started = Arc::new(Notify::new());
-        let before = tokio::spawn(polls(timers.sleep_until(None), Arc::clone(&started)));
+        let previous = tokio::spawn(polls(timers.sleep_until(None), Arc::clone(&started)));
         started.notified().await;
         drop(timer_task);
         let woken = async {
-            before.await.expect("no panic");
+            previous.await.expect("no panic");
             polls(timers.sleep_until(None), started).await;
         };
         tokio::time::timeout(Duration::from_secs(30), woken).await.expect("they look again");
-        assert!(matches!(timers.lock().driver, Driver::Nobody), "there is nothing to fire");
+        assert!(matches!(timers.lock().driver, Driver::Absent), "there is nothing to fire");
     }
 
     #[tokio::test]
-    async fn timers_fire_also_after_the_end_of_the_thread_of_the_node() {
+    async fn timers_fire_even_after_the_thread_of_the_node_has_ended() {
         let (timers, timer_task) = Timers::new();
-        let before = timers.sleep_until(Some(Instant::now() + Duration::from_millis(20)));
-        let before = tokio::spawn(before);
+        let previous = timers.sleep_until(Some(Instant::now() + Duration::from_millis(20)));
+        let previous = tokio::spawn(previous);
         tokio::task::yield_now().await;
         drop(timer_task);
         let after = timers.sleep_until(Some(Instant::now() + Duration::from_millis(5)));
         let never = tokio::spawn(timers.sleep_until(Some(Instant::now() + Duration::from_secs(1 << 30))));
         let fired = async {
             after.await;
-            before.await.expect("no panic");
+            previous.await.expect("no panic");
         };
         tokio::time::timeout(Duration::from_secs(30), fired).await.expect("they fire");
         never.abort();
         let _ = never.await;
         let ended = async {
-            while !matches!(timers.lock().driver, Driver::Nobody) {
+            while !matches!(timers.lock().driver, Driver::Absent) {
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the thread ends");
         // Another timer, although it is not the first that was ever set.
-        let again = timers.sleep_until(Some(Instant::now() + Duration::from_millis(5)));
-        tokio::time::timeout(Duration::from_secs(30), again).await.expect("it fires");
+        let another = timers.sleep_until(Some(Instant::now() + Duration::from_millis(5)));
+        tokio::time::timeout(Duration::from_secs(30), another).await.expect("it fires");
     }
 }

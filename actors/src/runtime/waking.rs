@@ -1,15 +1,15 @@
-//! Waking of tasks on any executor: a waker that panics does not keep others from being woken.
+//! Waking of tasks on any executor: a waker that panics does not prevent others from being woken.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 use crate::runtime::events;
 
-/// Wakes all, also those after one whose waker panics. Must not be called under a lock.
+/// Wakes all, even if one of the wakers panics. Must not be called under a lock.
 #[inline(always)]
 pub fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     let mut wakers = wakers.into_iter();
-    // Most of the time there are none.
+    // Usually there are none.
     if let Some(first) = wakers.next() {
         wake_some(first, wakers);
     }
@@ -21,11 +21,11 @@ fn wake_some(first: Waker, others: impl Iterator<Item = Waker>) {
     others.for_each(wake);
 }
 
-/// Wakes one. Must not be called under a lock.
+/// Wakes one task. Must not be called under a lock.
 #[inline]
 pub(crate) fn wake(waker: Waker) {
     if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-        events::record(|| tracing::error!("the waker of a caller panicked"));
+        events::record(|| tracing::error!("the waker of a task panicked"));
     }
 }
 
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waker_that_panics_keeps_no_others_from_being_woken() {
+    fn a_waker_that_panics_does_not_prevent_others_from_being_woken() {
         let woken = Arc::<Woken>::default();
         wake_all([Waker::from(Arc::new(Panics)), Waker::from(Arc::clone(&woken))]);
         assert!(woken.0.load(Ordering::Relaxed));

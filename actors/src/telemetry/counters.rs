@@ -51,7 +51,7 @@ impl RequestCounters {
             Refusal::Undecodable { .. } => self.undecodable.count(),
             Refusal::Draining => self.draining.count(),
             Refusal::BadReply { .. } | Refusal::ReplyTooLarge { .. } => self.bad_reply.count(),
-            // `Unanswered` and `Failed` belong here, and there are no other kinds yet.
+            // `Unanswered` and `Failed`; there are no other reasons yet.
             _ => self.panicked.count(),
         }
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The mesh that the node is on.
+    /// The node's mesh.
     pub mesh: MeshName,
     /// The node's identity.
     #[serde(with = "text")]
@@ -49,13 +49,13 @@ pub(crate) struct GetStats;
 pub struct Traffic {
     /// Bytes that have arrived.
     pub bytes_read: u64,
-    /// Bytes that the system has taken.
+    /// Bytes that the system has accepted.
     pub bytes_written: u64,
-    /// System calls that brought bytes.
+    /// System calls that returned bytes.
     pub reads: u64,
-    /// System calls that took bytes.
+    /// System calls that accepted bytes.
     pub writes: u64,
-    /// Dials beside connections that had stalled.
+    /// Dials made because a connection had stalled.
     pub races: u64,
     /// Links that were resumed over such a connection, because it completed the handshake before the old one made progress.
     pub races_won: u64,
@@ -93,11 +93,11 @@ pub struct DiscoveryStats {
 pub struct ServiceStats {
     /// Its name; its address, if it has none.
     pub service: String,
-    /// Messages that arrived over links and were handed to the actor.
+    /// Messages that arrived over links and were passed to the actor.
     pub messages: u64,
     /// Messages that are unfinished at the moment, including those of this process.
     pub unfinished: u64,
-    /// Times that its actor was restarted after a panic.
+    /// The number of times that its actor was restarted after a panic.
     pub restarts: u64,
     /// Messages that were not handled, and requests without a reply.
     pub requests: RequestCounts,
@@ -105,7 +105,7 @@ pub struct ServiceStats {
     pub news: NewsCounts,
     /// Connections to its endpoint.
     pub connections: ConnectionCounts,
-    /// The links that have most bytes waiting, [`MOST_LINKS`] at most.
+    /// The links with the most bytes waiting, [`MAX_LINKS`] at most.
     pub links: Vec<LinkStats>,
 }
 
@@ -192,11 +192,11 @@ pub struct ConnectionCounts {
 #[serde(default)]
 #[non_exhaustive]
 pub struct RouteStats {
-    /// The name, or the `ip:port`, that it was discovered by.
+    /// The name, or the `ip:port`, by which it was discovered.
     pub service: String,
     /// Exceptional events of messages.
     pub calls: CallCounts,
-    /// The links to its instances, [`MOST_LINKS`] at most.
+    /// The links to its instances, [`MAX_LINKS`] at most.
     pub links: Vec<LinkStats>,
 }
 
@@ -230,12 +230,12 @@ pub struct SubscriptionStats {
     pub missed: Missed,
     /// Notifications of the subscriber that a publisher is gone.
     pub lost: u64,
-    /// The links to its publishers in other processes, [`MOST_LINKS`] at most.
+    /// The links to its publishers in other processes, [`MAX_LINKS`] at most.
     pub links: Vec<LinkStats>,
 }
 
 /// The most links that are listed for one service.
-pub(crate) const MOST_LINKS: usize = 64;
+pub(crate) const MAX_LINKS: usize = 64;
 
 /// The current state of one end of a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,7 +250,7 @@ pub struct LinkStats {
     pub purpose: LinkPurpose,
     /// Set if there is a connection. Without one, the link waits for the next.
     pub attached: bool,
-    /// Times that it was resumed over another connection.
+    /// The number of times that it was resumed over another connection.
     pub resumed: u64,
     /// Bytes that this end has written.
     pub written: u64,
@@ -276,11 +276,11 @@ pub enum LinkPurpose {
 
 impl LinkStats {
     /// Creates the statistics of a link on which nothing has happened.
-    pub(crate) fn new(node: NodeId, address: SocketAddr, carries: LinkPurpose) -> Self {
+    pub(crate) fn new(node: NodeId, address: SocketAddr, purpose: LinkPurpose) -> Self {
         Self {
             node,
             address,
-            purpose: carries,
+            purpose,
             attached: true,
             resumed: 0,
             written: 0,
@@ -291,10 +291,10 @@ impl LinkStats {
     }
 }
 
-/// Returns the links to list: those with most bytes waiting first.
+/// Returns the links to list: those with the most bytes waiting first.
 pub(crate) fn listed(mut links: Vec<LinkStats>) -> Vec<LinkStats> {
-    links.sort_by(|one, other| other.waiting.cmp(&one.waiting).then(one.address.cmp(&other.address)));
-    links.truncate(MOST_LINKS);
+    links.sort_by(|left, right| right.waiting.cmp(&left.waiting).then(left.address.cmp(&right.address)));
+    links.truncate(MAX_LINKS);
     links
 }
 
@@ -338,15 +338,15 @@ mod tests {
     }
 
     #[test]
-    fn the_links_that_have_most_waiting_are_listed() {
+    fn the_links_with_the_most_bytes_waiting_are_listed() {
         let links = (0..100).map(|port| link(port, u64::from(port / 2))).collect();
         let listed = listed(links);
-        assert_eq!(listed.len(), MOST_LINKS);
+        assert_eq!(listed.len(), MAX_LINKS);
         assert_eq!((listed[0].clone(), listed[1].clone()), (link(98, 49), link(99, 49)));
     }
 
     #[test]
-    fn statistics_of_another_version_are_read_as_far_as_they_are_known() {
+    fn unknown_fields_of_another_version_are_ignored() {
         let node = NodeId::from_random([1; 16]);
         let json = format!(r#"{{"mesh":"m","node":"{node}","routes":[{{"service":"a","hue":"blue"}}]}}"#);
         let stats = Stats::from_bytes(json.as_bytes()).expect("stats");

@@ -6,7 +6,7 @@ use crate::telemetry::stats::SubscriptionStats;
 
 /// A subscription whose counters can be read.
 pub trait SubscriptionSource: Send + Sync {
-    /// Returns the counts so far, and the present state of the links.
+    /// Returns the counts so far, and the current state of the links.
     fn stats(&self) -> SubscriptionStats;
 }
 
@@ -27,7 +27,7 @@ impl SubscriptionRegistry {
     pub(crate) fn stats(&self) -> Vec<SubscriptionStats> {
         let all: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
         let mut stats: Vec<_> = all.iter().map(|subscription| subscription.stats()).collect();
-        stats.sort_by(|one, other| (&one.service, &one.topic).cmp(&(&other.service, &other.topic)));
+        stats.sort_by(|left, right| (&left.service, &left.topic).cmp(&(&right.service, &right.topic)));
         stats
     }
 

@@ -83,19 +83,19 @@ fn span_id() -> SpanId {
 
 /// A scope in which its thread works in one context. When it ends, the previous context is restored.
 struct ContextScope {
-    before: Option<TraceContext>,
+    previous: Option<TraceContext>,
     /// Tied to its thread.
-    _here: PhantomData<*const ()>,
+    _not_send: PhantomData<*const ()>,
 }
 
 impl ContextScope {
     fn enter(context: TraceContext) -> Self {
-        Self { before: CURRENT.replace(Some(context)), _here: PhantomData }
+        Self { previous: CURRENT.replace(Some(context)), _not_send: PhantomData }
     }
 }
 
 impl Drop for ContextScope {
     fn drop(&mut self) {
-        CURRENT.set(self.before);
+        CURRENT.set(self.previous);
     }
 }

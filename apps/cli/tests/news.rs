@@ -105,7 +105,7 @@ fn a_listener_says_which_items_matter_and_hears_what_is_left_out() {
     // Once, at the end, and to people: programs are told with each item.
     let sum = few.stderr();
     assert!(
-        sum.lines().count() == 1 && sum.contains(" left out: they came faster than was asked for"),
+        sum.lines().count() == 1 && sum.contains(" left out: they came faster than the requested rate"),
         "{sum}"
     );
     assert_eq!(rated.stderr(), "");
@@ -127,7 +127,7 @@ fn what_is_left_out_as_was_asked_for_is_summed_up_also_for_one_that_is_stopped()
     assert!(few.wait(SOON).success());
     let sum = few.stderr();
     assert!(
-        sum.lines().count() == 1 && sum.contains(" left out: they came faster than was asked for"),
+        sum.lines().count() == 1 && sum.contains(" left out: they came faster than the requested rate"),
         "{sum}"
     );
 }

@@ -1,8 +1,8 @@
-//! A collection of values with deadlines, each found by its number until it is removed.
+//! A collection of values with deadlines, each found by its identifier until it is removed.
 
 use std::time::Instant;
 
-/// Identifies an entry of one queue. A number is not used again before 2³² other entries had the same slot.
+/// The identifier of an entry of one queue. It is not reused until 2³² other entries had the same slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EntryId(u64);
 
@@ -19,12 +19,12 @@ impl EntryId {
         (self.0 >> 32) as u32
     }
 
-    /// Returns the number.
+    /// Returns the identifier as a number.
     pub fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// Returns the identifier with this number. No entry may have it.
+    /// Returns the identifier with this number. There may be no such entry.
     pub fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
@@ -40,12 +40,12 @@ struct Entry<T> {
     deadline: Option<Instant>,
 }
 
-/// An unordered collection of values, some with a deadline. It has no limit of its own.
+/// An unordered collection of values, some with a deadline. It has no limit.
 pub struct DeadlineQueue<T> {
     slots: Vec<Slot<T>>,
     free: Vec<usize>,
     /// A lower bound on all deadlines. It may be too early after an entry was removed, which costs one needless scan of the
-    /// slots, and saves a heap that every removal would have to search.
+    /// slots, and avoids a heap that every removal would have to search.
     earliest: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl<T> DeadlineQueue<T> {
     }
 
     /// Adds a value. Without a deadline it never expires.
-    // Always inlined: the value is built in its slot, and not moved there.
+    // Always inlined, so that the value is constructed in its slot and not copied.
     #[inline(always)]
     pub fn insert(&mut self, value: T, deadline: Option<Instant>) -> EntryId {
         let entry = Some(Entry { value, deadline });
@@ -110,8 +110,8 @@ impl<T> DeadlineQueue<T> {
         self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut().map(|entry| &mut entry.value))
     }
 
-    /// Passes to `each` the values whose deadline is not after `now`, each once. They stay, without a deadline.
-    pub fn expire(&mut self, now: Instant, mut each: impl FnMut(EntryId, &mut T)) {
+    /// Passes to `on_expired` the values whose deadline is not after `now`, each once. They stay, without a deadline.
+    pub fn expire(&mut self, now: Instant, mut on_expired: impl FnMut(EntryId, &mut T)) {
         if self.earliest.is_none_or(|earliest| earliest > now) {
             return;
         }
@@ -123,18 +123,18 @@ impl<T> DeadlineQueue<T> {
                 self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
             } else {
                 entry.deadline = None;
-                each(EntryId::new(index, slot.generation), &mut entry.value);
+                on_expired(EntryId::new(index, slot.generation), &mut entry.value);
             }
         }
     }
 
-    /// Passes all values to `each`. They stay, without deadlines.
-    pub fn expire_all(&mut self, mut each: impl FnMut(EntryId, &mut T)) {
+    /// Passes all values to `on_expired`. They stay, without deadlines.
+    pub fn expire_all(&mut self, mut on_expired: impl FnMut(EntryId, &mut T)) {
         self.earliest = None;
         for (index, slot) in self.slots.iter_mut().enumerate() {
             let Some(entry) = &mut slot.entry else { continue };
             entry.deadline = None;
-            each(EntryId::new(index, slot.generation), &mut entry.value);
+            on_expired(EntryId::new(index, slot.generation), &mut entry.value);
         }
     }
 
@@ -151,14 +151,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_finds_its_entry_and_none_that_has_the_slot_later() {
+    fn an_identifier_finds_its_entry_and_no_later_one_in_its_slot() {
         let mut queue = DeadlineQueue::default();
         let [first, second] = ["first", "second"].map(|value| queue.insert(value, None));
         assert_eq!((queue.remove(first), queue.remove(first)), (Some("first"), None));
         let third = queue.insert("third", None);
         assert_eq!(queue.get_mut(first), None);
         assert_eq!(queue.get_mut(third).copied(), Some("third"));
-        assert_eq!(queue.get_mut(EntryId::from_bits(u64::MAX)), None, "an invented number is no index");
+        assert_eq!(queue.get_mut(EntryId::from_bits(u64::MAX)), None, "a forged number is not found");
         assert_eq!(queue.iter_mut().map(|value| *value).collect::<Vec<_>>(), ["third", "second"]);
         assert_eq!(EntryId::from_bits(third.to_bits()), third);
         assert!(queue.remove(second).is_some() && queue.remove(third).is_some() && queue.is_empty());

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::call::deadline_queue::{DeadlineQueue, EntryId};
 
-/// Identifies an open call on one connection. A number is not used again before 2³² other calls had the same slot.
+/// The identifier of an open call on one connection. It is not reused until 2³² other calls had the same slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallId(EntryId);
 
@@ -15,7 +15,7 @@ impl CallId {
         self.0.to_bits()
     }
 
-    /// Returns the identifier of the number in a received frame's header. No open call may have it.
+    /// Returns the identifier with the number in a received frame's header. There may be no such call.
     pub fn from_wire(id: u64) -> Self {
         Self(EntryId::from_bits(id))
     }
@@ -23,7 +23,7 @@ impl CallId {
 
 struct OpenCall<T> {
     call: T,
-    /// Its index in the list of ended calls, if it has ended and is only open until the caller collects the outcome.
+    /// Its index in the list of ended calls, if it has ended: it stays open until the caller collects the outcome.
     ended: Option<usize>,
     /// The range of its request in the stream.
     bytes: Range<u64>,
@@ -42,7 +42,7 @@ pub struct InFlight<T> {
 }
 
 impl<T> InFlight<T> {
-    /// Creates a table without calls, and with room for `limit` of them.
+    /// Creates an empty table with room for `limit` calls.
     pub fn new(limit: usize) -> Self {
         Self { open: DeadlineQueue::default(), limit, opened: 0, ended: Vec::new() }
     }
@@ -71,7 +71,7 @@ impl<T> InFlight<T> {
     ///
     /// # Errors
     /// Returns the call if the limit is reached.
-    // Always inlined: a call is built in its slot, and not moved there.
+    // Always inlined, so that the call is constructed in its slot and not copied.
     #[inline(always)]
     pub fn open(&mut self, call: T, deadline: Option<Instant>) -> Result<CallId, T> {
         if self.is_full() {
@@ -93,12 +93,12 @@ impl<T> InFlight<T> {
         Some(self.open.get_mut(id.0)?.bytes.clone())
     }
 
-    /// Returns an open call; `None` if it is not or no longer open.
+    /// Returns an open call; `None` if it is not open.
     pub fn get(&mut self, id: CallId) -> Option<&mut T> {
         self.open.get_mut(id.0).map(|open| &mut open.call)
     }
 
-    /// Closes a call and returns the result of `end`. Returns `None` if the call is not or no longer open, or if `end` returns
+    /// Closes a call and returns the result of `end`. Returns `None` if the call is not open, or if `end` returns
     /// `None`, which leaves it open.
     #[inline]
     pub fn close_with<E>(&mut self, id: CallId, end: impl FnOnce(&mut T) -> Option<E>) -> Option<E> {
@@ -117,8 +117,8 @@ impl<T> InFlight<T> {
         Some(ended)
     }
 
-    /// Closes one of the ended calls, if there is one: its slot is needed for another, and the caller has to store its outcome
-    /// elsewhere.
+    /// Closes one of the ended calls, if there is one: its slot is needed for another call, and its outcome has to be
+    /// stored elsewhere.
     pub fn close_ended(&mut self) -> Option<(CallId, T)> {
         let id = *self.ended.first()?;
         Some((CallId(id), self.remove(id)?))
@@ -128,10 +128,10 @@ impl<T> InFlight<T> {
     #[inline]
     fn remove(&mut self, id: EntryId) -> Option<T> {
         let open = self.open.remove(id)?;
-        if let Some(at) = open.ended {
-            self.ended.swap_remove(at);
-            if let Some(moved) = self.ended.get(at).and_then(|moved| self.open.get_mut(*moved)) {
-                moved.ended = Some(at);
+        if let Some(index) = open.ended {
+            self.ended.swap_remove(index);
+            if let Some(moved) = self.ended.get(index).and_then(|moved| self.open.get_mut(*moved)) {
+                moved.ended = Some(index);
             }
         }
         Some(open.call)
@@ -142,12 +142,12 @@ impl<T> InFlight<T> {
         self.close_with(id, |_| Some(())).is_some()
     }
 
-    /// Passes to `each` the calls whose deadline is not after `now`, each once, with the ranges of their requests in the stream.
-    /// They have ended, and stay open.
-    pub fn expire(&mut self, now: Instant, mut each: impl FnMut(CallId, &mut T, Range<u64>)) {
+    /// Passes to `on_ended` the calls whose deadline is not after `now`, each once, with the ranges of their requests in the
+    /// stream. They have ended, and stay open.
+    pub fn expire(&mut self, now: Instant, mut on_ended: impl FnMut(CallId, &mut T, Range<u64>)) {
         self.open.expire(now, |id, open| {
             mark_ended(open, id, &mut self.ended);
-            each(CallId(id), &mut open.call, open.bytes.clone());
+            on_ended(CallId(id), &mut open.call, open.bytes.clone());
         });
     }
 
@@ -156,12 +156,12 @@ impl<T> InFlight<T> {
         self.open.poll_timeout()
     }
 
-    /// Passes to `each` all open calls of a stream that has ended. A request beyond the first `written` bytes was not sent and
-    /// can be repeated safely. The calls have ended, and stay open.
-    pub fn end_all(&mut self, written: u64, mut each: impl FnMut(&mut T, SendState)) {
+    /// Passes to `on_ended` all open calls of a stream that has ended. A request beyond the first `written` bytes was not sent
+    /// and can be repeated safely. The calls have ended, and stay open.
+    pub fn end_all(&mut self, written: u64, mut on_ended: impl FnMut(&mut T, SendState)) {
         self.open.expire_all(|id, open| {
             mark_ended(open, id, &mut self.ended);
-            each(
+            on_ended(
                 &mut open.call,
                 if open.bytes.end <= written { SendState::Unknown } else { SendState::NotSent },
             );
@@ -171,10 +171,10 @@ impl<T> InFlight<T> {
 
 /// Adds a call to the list of ended calls, once.
 #[inline(always)]
-fn mark_ended<T>(open: &mut OpenCall<T>, id: EntryId, over: &mut Vec<EntryId>) {
+fn mark_ended<T>(open: &mut OpenCall<T>, id: EntryId, ended_ids: &mut Vec<EntryId>) {
     if open.ended.is_none() {
-        open.ended = Some(over.len());
-        over.push(id);
+        open.ended = Some(ended_ids.len());
+        ended_ids.push(id);
     }
 }
 
@@ -203,16 +203,16 @@ mod tests {
         assert_eq!(closed.as_deref(), Some("second is open"));
         assert!(!calls.close(second), "a repeated reply finds nothing");
         let third = calls.open("third".to_owned(), None).expect("room");
-        assert!(!calls.close(second), "nor does it find the call that has the place now");
+        assert!(!calls.close(second), "nor does it find the call that has the slot now");
         assert_eq!(calls.close_with(third, |_| None::<()>), None, "it stays open");
         assert_eq!(calls.get(third).map(|call| call.as_str()), Some("third"));
         assert!(calls.close(first) && calls.close(third));
         assert!(calls.is_empty());
-        assert!(!calls.close(CallId::from_wire(u64::MAX)), "an invented number is no index");
+        assert!(!calls.close(CallId::from_wire(u64::MAX)), "a forged number is not found");
     }
 
     #[test]
-    fn calls_that_are_over_make_room_for_others_and_are_not_found_again() {
+    fn ended_calls_make_room_for_others_and_are_not_found_again() {
         let mut calls = InFlight::new(2);
         let [first, second] = ["first", "second"].map(|call| calls.open(call, None).expect("room"));
         assert_eq!(calls.close_ended(), None, "none is over");
@@ -229,33 +229,33 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_are_over_are_found_in_whichever_order_they_end_and_are_closed() {
+    fn ended_calls_are_listed_in_any_order_of_ending_and_closing() {
         let mut calls = InFlight::new(64);
         let ids: Vec<_> = (0..64).map(|number| calls.open(number, None).expect("room")).collect();
-        let mut over = std::collections::BTreeSet::new();
+        let mut ended_ids = std::collections::BTreeSet::new();
         for step in 0..64_usize {
             let ended = step * 37 % 64;
             assert_eq!(calls.end_with(ids[ended], |call| Some(*call)), Some(ended));
-            over.insert(ended);
+            ended_ids.insert(ended);
             let closed = step * 11 % 64;
-            if step % 3 == 0 && over.remove(&closed) {
+            if step % 3 == 0 && ended_ids.remove(&closed) {
                 assert!(calls.close(ids[closed]));
             }
             if step % 5 == 0
                 && let Some((id, call)) = calls.close_ended()
             {
-                assert!(over.remove(&call) && id == ids[call]);
+                assert!(ended_ids.remove(&call) && id == ids[call]);
             }
-            assert_eq!(calls.ended.len(), over.len());
+            assert_eq!(calls.ended.len(), ended_ids.len());
         }
         while let Some((_, call)) = calls.close_ended() {
-            assert!(over.remove(&call));
+            assert!(ended_ids.remove(&call));
         }
-        assert!(over.is_empty() && calls.is_empty());
+        assert!(ended_ids.is_empty() && calls.is_empty());
     }
 
     #[test]
-    fn the_limit_gives_the_call_back() {
+    fn a_call_beyond_the_limit_is_returned() {
         let mut calls = InFlight::new(1);
         let id = calls.open("in", None).expect("room");
         assert_eq!(calls.open("out", None), Err("out"));
@@ -266,20 +266,20 @@ mod tests {
     #[test]
     fn calls_expire_at_their_deadline_and_not_before() {
         let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
+        let index = |ms| start + Duration::from_millis(ms);
         let mut calls = InFlight::new(8);
-        let late = calls.open("late", Some(at(50))).expect("room");
-        let soon = calls.open("soon", Some(at(10))).expect("room");
+        let late = calls.open("late", Some(index(50))).expect("room");
+        let soon = calls.open("soon", Some(index(10))).expect("room");
         calls.open("never", None).expect("room");
-        assert_eq!(calls.poll_timeout(), Some(at(10)));
+        assert_eq!(calls.poll_timeout(), Some(index(10)));
         let expired = |calls: &mut InFlight<&'static str>, ms| {
             let mut expired = Vec::new();
-            calls.expire(at(ms), |id, call, _| expired.push((id, *call)));
+            calls.expire(index(ms), |id, call, _| expired.push((id, *call)));
             expired
         };
         assert!(expired(&mut calls, 9).is_empty());
         assert_eq!(expired(&mut calls, 10), [(soon, "soon")]);
-        assert_eq!(calls.poll_timeout(), Some(at(50)));
+        assert_eq!(calls.poll_timeout(), Some(index(50)));
         assert!(calls.close(soon) && calls.close(late));
         assert!(expired(&mut calls, 50).is_empty());
         assert_eq!((calls.poll_timeout(), calls.len()), (None, 1));
@@ -290,19 +290,19 @@ mod tests {
         let mut calls = InFlight::new(8);
         let gone = calls.open("gone", None).expect("room");
         let half = calls.open("half", None).expect("room");
-        calls.open("not even placed", None).expect("room");
+        calls.open("not even queued", None).expect("room");
         calls.set_bytes(gone, 0..100);
         calls.set_bytes(half, 100..200);
-        let mut fates = Vec::new();
-        calls.end_all(150, |call, fate| fates.push((*call, fate)));
+        let mut states = Vec::new();
+        calls.end_all(150, |call, state| states.push((*call, state)));
         assert_eq!(
-            fates,
+            states,
             [
                 ("gone", SendState::Unknown),
                 ("half", SendState::NotSent),
-                ("not even placed", SendState::NotSent)
+                ("not even queued", SendState::NotSent)
             ]
         );
-        assert_eq!(calls.len(), 3, "until their callers have heard of it");
+        assert_eq!(calls.len(), 3, "until their callers have collected the outcomes");
     }
 }

@@ -1,7 +1,7 @@
-//! Outlier ejection: setting aside instances of a service that keep failing, and probing them later.
+//! Outlier ejection: instances of a service that keep failing are not used, and probed later.
 //!
 //! The rules are Envoy's ("Outlier detection", architecture overview: consecutive failures, 5 in a row by default; an ejection
-//! time that grows with each ejection; a largest share of the hosts that may be ejected), with shorter times, and with a probe at
+//! time that grows with each ejection; a maximum share of ejected hosts), with shorter times, and with a probe at
 //! the end like that of a circuit breaker: one request decides whether an instance is used again.
 
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ pub struct EjectionPolicy {
     pub failures: u32,
     /// The time of the first ejection; each later one lasts twice as long. Recommended: 1 s.
     pub first: Duration,
-    /// The maximum time of an ejection. An instance that then works for as long again has one ejection forgiven.
+    /// The maximum time of an ejection. An instance that then works for this time has one ejection forgiven.
     /// Recommended: 30 s.
     pub longest: Duration,
 }
@@ -43,7 +43,7 @@ struct InstanceHealth<K> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EjectionState {
-    /// In use; the time of its return, if it was ejected before.
+    /// In use, with the time of its return if it was ejected before.
     InUse(Option<Instant>),
     Ejected {
         until: Instant,
@@ -69,8 +69,8 @@ impl<K: Copy + PartialEq> Outliers<K> {
         Self { policy, members: Vec::new() }
     }
 
-    /// Sets the current instances. New ones are in use, and those that have gone are forgotten. If more than half of the rest are
-    /// ejected, those that would return first return now.
+    /// Sets the current instances. New ones are in use, and those that are gone are forgotten. If more than half of them are
+    /// ejected, those whose ejection ends first return now.
     pub fn set_members(&mut self, keys: &[K]) {
         self.members.retain(|member| keys.contains(&member.key));
         for key in keys {
@@ -90,33 +90,35 @@ impl<K: Copy + PartialEq> Outliers<K> {
                 // A probe is under way.
                 EjectionState::Probed => Some((0, None)),
             };
-            let first = self.members.iter_mut().filter(|member| due(member).is_some()).min_by_key(|m| due(m));
-            if let Some(first) = first {
-                first.state = EjectionState::InUse(None);
-                first.failures = 0;
+            let due_first =
+                self.members.iter_mut().filter(|member| due(member).is_some()).min_by_key(|m| due(m));
+            if let Some(due_first) = due_first {
+                due_first.state = EjectionState::InUse(None);
+                due_first.failures = 0;
             }
         }
     }
 
-    /// Records a failed request to an instance in use: it was lost, late, or not accepted, or its handler panicked. Returns true
+    /// Records a failed request to an instance in use: it was lost, late or not accepted, or its handler panicked. Returns true
     /// if that ejects the instance. `jitter`, from 0 to 1, shortens the time by a quarter at most, so that not all callers return
-    /// at once.
+    /// at the same time.
     ///
     /// Failures of requests that were under way when the instance was ejected are ignored.
     pub fn record_failure(&mut self, key: K, now: Instant, jitter: f64) -> bool {
-        let may_set_aside = self.ejected() < self.max_ejected();
-        let rules = self.policy.clone();
+        let may_eject = self.ejected() < self.max_ejected();
+        let policy = self.policy.clone();
         let Some(member) = self.find(key) else { return false };
         let EjectionState::InUse(since) = member.state else { return false };
         member.failures = member.failures.saturating_add(1);
-        if member.failures < rules.failures || !may_set_aside {
+        if member.failures < policy.failures || !may_eject {
             return false;
         }
         if let Some(since) = since {
-            let worked = now.saturating_duration_since(since).as_millis() / rules.longest.as_millis().max(1);
-            member.ejections = member.ejections.saturating_sub(u32::try_from(worked).unwrap_or(u32::MAX));
+            let forgiven =
+                now.saturating_duration_since(since).as_millis() / policy.longest.as_millis().max(1);
+            member.ejections = member.ejections.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX));
         }
-        member.eject(&rules, now, jitter);
+        member.eject(&policy, now, jitter);
         true
     }
 
@@ -138,24 +140,24 @@ impl<K: Copy + PartialEq> Outliers<K> {
     }
 
     /// Records the result of a probe. Returns true if the instance is in use again.
-    pub fn record_probe(&mut self, key: K, finding: ProbeResult, now: Instant, jitter: f64) -> bool {
-        let rules = self.policy.clone();
+    pub fn record_probe(&mut self, key: K, result: ProbeResult, now: Instant, jitter: f64) -> bool {
+        let policy = self.policy.clone();
         let Some(member) = self.find(key) else { return false };
-        match (member.state, finding) {
+        match (member.state, result) {
             (EjectionState::Probed, ProbeResult::Works) => {
                 member.state = EjectionState::InUse(Some(now));
                 member.failures = 0;
                 true
             }
             (EjectionState::Probed, ProbeResult::Fails) => {
-                member.eject(&rules, now, jitter);
+                member.eject(&policy, now, jitter);
                 false
             }
             (EjectionState::Probed, ProbeResult::Inconclusive) => {
                 member.state = EjectionState::Ejected { until: now };
                 false
             }
-            // It returned meanwhile, because too many others had gone.
+            // It has returned meanwhile, because too many others were gone.
             (EjectionState::InUse(_), ProbeResult::Works) => {
                 member.failures = 0;
                 false
@@ -166,17 +168,17 @@ impl<K: Copy + PartialEq> Outliers<K> {
 
     /// Returns true if an instance is ejected.
     pub fn is_ejected(&self, key: K) -> bool {
-        self.members.iter().any(|member| member.key == key && !member.is_in())
+        self.members.iter().any(|member| member.key == key && !member.is_in_use())
     }
 
     /// Returns the number of ejected instances.
     pub fn ejected(&self) -> usize {
-        self.members.iter().filter(|member| !member.is_in()).count()
+        self.members.iter().filter(|member| !member.is_in_use()).count()
     }
 
     /// Returns true if any instance has failures on record; otherwise successes need not be recorded.
     pub fn has_failures(&self) -> bool {
-        self.members.iter().any(|member| member.failures > 0 || !member.is_in())
+        self.members.iter().any(|member| member.failures > 0 || !member.is_in_use())
     }
 
     /// Returns the maximum number of ejected instances: half of them, and never the only one.
@@ -190,14 +192,14 @@ impl<K: Copy + PartialEq> Outliers<K> {
 }
 
 impl<K> InstanceHealth<K> {
-    fn is_in(&self) -> bool {
+    fn is_in_use(&self) -> bool {
         matches!(self.state, EjectionState::InUse(_))
     }
 
-    fn eject(&mut self, rules: &EjectionPolicy, now: Instant, jitter: f64) {
+    fn eject(&mut self, policy: &EjectionPolicy, now: Instant, jitter: f64) {
         let doubled = 1u32.checked_shl(self.ejections).unwrap_or(u32::MAX);
-        let pause = rules.first.saturating_mul(doubled).min(rules.longest);
-        let until = now + pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 4.0);
+        let duration = policy.first.saturating_mul(doubled).min(policy.longest);
+        let until = now + duration.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 4.0);
         self.state = EjectionState::Ejected { until };
         self.ejections = self.ejections.saturating_add(1);
     }
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn five_failures_in_a_row_set_an_instance_aside_for_longer_each_time() {
+    fn five_consecutive_failures_eject_an_instance_for_longer_each_time() {
         let mut now = Instant::now();
         let mut outliers = Outliers::new(EjectionPolicy::default());
         outliers.set_members(&[1, 2]);
@@ -229,17 +231,21 @@ mod tests {
         fail(&mut outliers, 1, now);
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
             assert!(outliers.is_ejected(1) && !outliers.record_failure(1, now, 0.0));
-            let pause = Duration::from_secs(seconds);
-            assert_eq!(outliers.next_probe(now + pause - Duration::from_millis(1)), None);
-            now += pause;
-            assert_eq!((outliers.next_probe(now), outliers.next_probe(now)), (Some(1), None), "one probes");
+            let duration = Duration::from_secs(seconds);
+            assert_eq!(outliers.next_probe(now + duration - Duration::from_millis(1)), None);
+            now += duration;
+            assert_eq!(
+                (outliers.next_probe(now), outliers.next_probe(now)),
+                (Some(1), None),
+                "there is one probe"
+            );
             assert!(outliers.is_ejected(1));
             assert!(!outliers.record_probe(1, ProbeResult::Fails, now, 0.0));
         }
         now += Duration::from_secs(30);
         assert_eq!(outliers.next_probe(now), Some(1));
         assert!(!outliers.record_probe(1, ProbeResult::Inconclusive, now, 0.0));
-        assert_eq!(outliers.next_probe(now), Some(1), "the next finds out");
+        assert_eq!(outliers.next_probe(now), Some(1), "the next one decides");
         assert!(outliers.record_probe(1, ProbeResult::Works, now, 0.0));
         assert!(!outliers.is_ejected(1) && !outliers.has_failures());
     }
@@ -249,9 +255,9 @@ mod tests {
         let mut now = Instant::now();
         let mut outliers = Outliers::new(EjectionPolicy::default());
         outliers.set_members(&[1, 2]);
-        for pause in [1, 2, 4] {
+        for duration in [1, 2, 4] {
             fail(&mut outliers, 1, now);
-            now += Duration::from_secs(pause);
+            now += Duration::from_secs(duration);
             assert_eq!(outliers.next_probe(now), Some(1));
             assert!(outliers.record_probe(1, ProbeResult::Works, now, 0.0));
         }
@@ -266,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_one_and_more_than_half_are_never_set_aside() {
+    fn at_most_half_of_the_instances_are_ejected_and_never_the_only_one() {
         let now = Instant::now();
         let mut outliers = Outliers::new(EjectionPolicy::default());
         outliers.set_members(&[1]);
@@ -276,7 +282,7 @@ mod tests {
         outliers.set_members(&[1, 2, 3]);
         assert!(outliers.record_failure(1, now, 0.0), "there are others now");
         for _ in 0..100 {
-            assert!(!outliers.record_failure(2, now, 0.0), "one of three is the most");
+            assert!(!outliers.record_failure(2, now, 0.0), "one of three is the maximum");
         }
         outliers.set_members(&[1, 3]);
         assert!(outliers.is_ejected(1), "one of two");
@@ -288,80 +294,80 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        Keep(Vec<u8>),
+        SetMembers(Vec<u8>),
         Fail(u8),
         Succeed(u8),
         Probe,
-        Found(usize, ProbeResult),
+        RecordProbe(usize, ProbeResult),
         Pass(u64),
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let finding =
+        let result =
             prop_oneof![Just(ProbeResult::Works), Just(ProbeResult::Fails), Just(ProbeResult::Inconclusive)];
         prop_oneof![
-            1 => prop::sample::subsequence((0..6).collect::<Vec<u8>>(), 0..=6).prop_map(Step::Keep),
+            1 => prop::sample::subsequence((0..6).collect::<Vec<u8>>(), 0..=6).prop_map(Step::SetMembers),
             12 => (0..6u8).prop_map(Step::Fail),
             2 => (0..6u8).prop_map(Step::Succeed),
             3 => Just(Step::Probe),
-            3 => (0..4usize, finding).prop_map(|(which, finding)| Step::Found(which, finding)),
+            3 => (0..4usize, result).prop_map(|(which, result)| Step::RecordProbe(which, result)),
             2 => (0..40_000u64).prop_map(Step::Pass),
         ]
     }
 
     proptest! {
         #[test]
-        fn in_every_history_half_are_in_use_and_none_is_forgotten(
+        fn in_every_history_half_of_the_instances_are_in_use_and_all_can_return(
             steps in prop::collection::vec(step(), 1..300), jitter in 0.0..=1.0f64,
         ) {
-            let rules = EjectionPolicy::default();
+            let policy = EjectionPolicy::default();
             let mut now = Instant::now();
-            let mut outliers = Outliers::new(rules.clone());
-            let (mut there, mut in_a_row) = (vec![0, 1, 2, 3], [0u32; 6]);
+            let mut outliers = Outliers::new(policy.clone());
+            let (mut members, mut consecutive) = (vec![0, 1, 2, 3], [0u32; 6]);
             let mut probing = Vec::new();
-            outliers.set_members(&there);
+            outliers.set_members(&members);
             for step in steps {
                 match step {
-                    Step::Keep(keys) => {
-                        for gone in there.iter().filter(|key| !keys.contains(key)) {
-                            in_a_row[usize::from(*gone)] = 0;
+                    Step::SetMembers(keys) => {
+                        for gone in members.iter().filter(|key| !keys.contains(key)) {
+                            consecutive[usize::from(*gone)] = 0;
                         }
-                        there = keys;
-                        outliers.set_members(&there);
+                        members = keys;
+                        outliers.set_members(&members);
                     }
                     Step::Fail(key) => {
-                        let was_aside = outliers.is_ejected(key);
-                        let is_set_aside = outliers.record_failure(key, now, jitter);
-                        if there.contains(&key) && !was_aside {
-                            in_a_row[usize::from(key)] += 1;
+                        let was_ejected = outliers.is_ejected(key);
+                        let is_ejected_now = outliers.record_failure(key, now, jitter);
+                        if members.contains(&key) && !was_ejected {
+                            consecutive[usize::from(key)] += 1;
                         }
-                        if is_set_aside {
-                            prop_assert!(in_a_row[usize::from(key)] >= rules.failures && !was_aside);
-                            in_a_row[usize::from(key)] = 0;
+                        if is_ejected_now {
+                            prop_assert!(consecutive[usize::from(key)] >= policy.failures && !was_ejected);
+                            consecutive[usize::from(key)] = 0;
                         }
                     }
                     Step::Succeed(key) => {
                         outliers.record_success(key);
-                        in_a_row[usize::from(key)] = 0;
+                        consecutive[usize::from(key)] = 0;
                     }
                     Step::Probe => probing.extend(outliers.next_probe(now)),
-                    Step::Found(which, finding) => {
+                    Step::RecordProbe(which, result) => {
                         if !probing.is_empty() {
                             let key = probing.swap_remove(which % probing.len());
-                            let is_back = outliers.record_probe(key, finding, now, jitter);
-                            prop_assert!(!is_back || finding == ProbeResult::Works);
+                            let is_back = outliers.record_probe(key, result, now, jitter);
+                            prop_assert!(!is_back || result == ProbeResult::Works);
                         }
                     }
                     Step::Pass(millis) => now += Duration::from_millis(millis),
                 }
-                prop_assert!(outliers.ejected() <= there.len() / 2);
-                prop_assert!((0..6).all(|key| there.contains(&key) || !outliers.is_ejected(key)));
+                prop_assert!(outliers.ejected() <= members.len() / 2);
+                prop_assert!((0..6).all(|key| members.contains(&key) || !outliers.is_ejected(key)));
             }
             // All return: after the longest time each is probed once, and is used when the probe works.
             for key in probing {
                 outliers.record_probe(key, ProbeResult::Inconclusive, now, jitter);
             }
-            now += rules.longest;
+            now += policy.longest;
             while let Some(key) = outliers.next_probe(now) {
                 prop_assert!(outliers.record_probe(key, ProbeResult::Works, now, jitter));
             }

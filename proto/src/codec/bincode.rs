@@ -17,15 +17,16 @@ use super::output::Output;
 use super::strict::Strict;
 use crate::buffer::WriteBuffer;
 
-/// Little-endian with variable-length integers; the limits are ours, because bincode's own do not bound memory.
+/// Little-endian with variable-length integers; its limits are not used, because they do not bound memory.
 const CONFIG: Configuration = config::standard();
 
-/// The size of most messages: up to this, a message is written into a slice, which is twice as fast as a buffer that may grow.
-const SMALL: usize = 256;
+/// The size up to which a message is written into a slice, which is twice as fast as a buffer that may grow. Most are smaller.
+const SMALL_BYTES: usize = 256;
 
-/// The size of numbers, which need no more room than this; other values are rarely this small.
-const TINY: usize = 16;
-const ROOM_FOR_TINY: usize = 64;
+/// The size of the largest numbers; other values are rarely this small.
+const NUMBER_BYTES: usize = 16;
+/// The room for a value of that size.
+const NUMBER_ROOM: usize = 64;
 
 /// Adds `value` to `out`, at most `max` bytes.
 #[inline(always)]
@@ -34,15 +35,15 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     max: usize,
     out: &mut impl WriteBuffer,
 ) -> Result<(), EncodeError> {
-    // It would not fit.
-    if size_of_val(value) > SMALL {
+    // It would not fit into a slice of that size.
+    if size_of_val(value) > SMALL_BYTES {
         return out.append(|out| encode_growing(value, max, out));
     }
-    let room = if size_of_val(value) <= TINY { ROOM_FOR_TINY } else { SMALL };
+    let room = if size_of_val(value) <= NUMBER_BYTES { NUMBER_ROOM } else { SMALL_BYTES };
     match out.fill(room.min(max), |room| encode_into_slice(Strict(value), room, CONFIG)) {
         Ok(()) => Ok(()),
         Err(Refusal::UnexpectedEnd) => out.append(|out| encode_growing(value, max, out)),
-        Err(refusal) => Err(EncodeError::Refused { problem: reason(refusal) }),
+        Err(refusal) => Err(EncodeError::Refused { problem: refusal_text(refusal) }),
     }
 }
 
@@ -59,7 +60,7 @@ fn encode_growing<T: Serialize + ?Sized>(
             output.finish();
             Ok(())
         }
-        Err(refusal) => Err(output.undo(reason(refusal))),
+        Err(refusal) => Err(output.undo(refusal_text(refusal))),
     }
 }
 
@@ -67,24 +68,24 @@ fn encode_growing<T: Serialize + ?Sized>(
 #[inline(always)]
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> Result<T, DecodeError> {
     let budget = Budget::new(limits, bytes.len());
-    // Not with bincode's own functions, which move the value once more for each layer of them.
+    // Not with bincode's own functions, each layer of which copies the value once more.
     let mut decoder = BorrowedSerdeDecoder::from_slice(bytes, CONFIG, ());
     match T::deserialize(Bounded::<_, false>::new(decoder.as_deserializer(), &budget, size_of::<T>())) {
         Ok(value) if u8::deserialize(decoder.as_deserializer()).is_err() => Ok(value),
-        // Passed on in one piece, so that the compiler need not take it apart on the usual path.
-        result => Err(unreadable(result, bytes, limits)),
+        // Passed on as it is, so that it is not taken apart on the usual path.
+        result => Err(decode_error(result, bytes, limits)),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn unreadable<T: DeserializeOwned>(
+fn decode_error<T: DeserializeOwned>(
     result: Result<T, Fault>,
     bytes: &[u8],
     limits: &DecodeLimits,
 ) -> DecodeError {
     match result {
-        Ok(_) => left_over::<T>(bytes, limits),
+        Ok(_) => trailing_bytes::<T>(bytes, limits),
         Err(fault) => explain::<T>(bytes, limits, fault),
     }
 }
@@ -116,13 +117,13 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits, fault: Faul
     let budget = Budget::new(limits, bytes.len());
     let mut track = Track::new();
     let seed = Tracked(Seed::<T>(&budget, PhantomData), &mut track);
-    let again = seed_decode_from_slice(seed, bytes, CONFIG).err();
-    DecodeError::at(&track.path(), problem(again.unwrap_or(fault)))
+    let located = seed_decode_from_slice(seed, bytes, CONFIG).err();
+    DecodeError::at(&track.path(), fault_text(located.unwrap_or(fault)))
 }
 
 /// Decodes again, now counting.
 #[cold]
-fn left_over<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> DecodeError {
+fn trailing_bytes<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> DecodeError {
     let budget = Budget::new(limits, bytes.len());
     match seed_decode_from_slice(Seed::<T>(&budget, PhantomData), bytes, CONFIG) {
         Ok((_, read)) => {
@@ -133,7 +134,7 @@ fn left_over<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> Decode
 }
 
 #[cold]
-fn reason(refusal: Refusal) -> String {
+fn refusal_text(refusal: Refusal) -> String {
     match refusal {
         Refusal::OtherString(text) => text,
         Refusal::Other(text) => text.to_owned(),
@@ -141,7 +142,7 @@ fn reason(refusal: Refusal) -> String {
     }
 }
 
-fn problem(fault: Fault) -> String {
+fn fault_text(fault: Fault) -> String {
     match fault {
         Fault::OtherString(text) => text,
         Fault::Other(text) => text.to_owned(),

@@ -13,25 +13,25 @@ use crate::buffer::WriteBuffer;
 /// The length from which sharing bytes costs less than copying them.
 const SHARED_BYTES: usize = 4 << 10;
 
-/// The largest received buffer that is kept in memory for the sake of one blob, as a multiple of its length.
-const MAX_HELD_FACTOR: usize = 8;
+/// The largest received buffer that one blob may keep in memory, as a multiple of its own length.
+const MAX_RETAINED_FACTOR: usize = 8;
 
-/// The length from which a blob is sent beside the written bytes, if these may be in pieces.
+/// The length from which a blob is sent without being copied into the buffer, where the buffer may be sent in parts.
 const DETACHED_BYTES: usize = 16 << 10;
 
 thread_local! {
     /// The buffer of the message that this thread is decoding.
     static SOURCE: RefCell<Option<Bytes>> = const { RefCell::new(None) };
-    /// The address of the buffer beside which blobs may be sent, or 0.
+    /// The address of the buffer from which blobs may be detached, or 0.
     static TARGET: Cell<usize> = const { Cell::new(0) };
     /// The blob that is being serialised.
     static CURRENT: RefCell<Option<Bytes>> = const { RefCell::new(None) };
-    /// The blobs sent beside the buffer, and their total size in bytes.
+    /// The blobs detached from the buffer, and their total size in bytes.
     static DETACHED: RefCell<Vec<DetachedBlob>> = const { RefCell::new(Vec::new()) };
-    static BESIDE_LEN: Cell<usize> = const { Cell::new(0) };
+    static DETACHED_LEN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A blob with its position between the bytes of a buffer.
+/// A detached blob, with its position between the bytes of a buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetachedBlob {
     /// The number of bytes of the buffer before it.
@@ -147,13 +147,13 @@ pub(super) fn shared(part: &[u8]) -> Option<Bytes> {
     }
     SOURCE.with_borrow(|source| {
         let source = source.as_ref()?;
-        let (all, wanted) = (source.as_ptr_range(), part.as_ptr_range());
-        let is_part = all.start <= wanted.start && wanted.end <= all.end;
-        (is_part && part.len() * MAX_HELD_FACTOR >= source.len()).then(|| source.slice_ref(part))
+        let (source_range, part_range) = (source.as_ptr_range(), part.as_ptr_range());
+        let is_part = source_range.start <= part_range.start && part_range.end <= source_range.end;
+        (is_part && part.len() * MAX_RETAINED_FACTOR >= source.len()).then(|| source.slice_ref(part))
     })
 }
 
-/// A guard: until it is dropped, long enough values decoded from a part of `source` share that buffer.
+/// A guard: until it is dropped, sufficiently long values decoded from a part of the current source share its buffer.
 pub(super) struct SharedSource(Option<Bytes>);
 
 impl Drop for SharedSource {
@@ -181,18 +181,18 @@ pub fn detaching<B: WriteBuffer, E>(
 ) -> Result<(), E> {
     let _end = DetachScope::new(address(buffer.memory()));
     write(buffer)?;
-    if BESIDE_LEN.take() > 0 {
+    if DETACHED_LEN.take() > 0 {
         *blobs = DETACHED.take();
     }
     Ok(())
 }
 
-/// A guard: until it is dropped, also by a panic, blobs may be detached from a buffer.
+/// A guard: until it is dropped, even by a panic, blobs may be detached from a buffer.
 struct DetachScope {
     /// The previous buffer.
     target: usize,
     /// The blobs of the enclosing value, when a `Serialize` implementation encodes another value in between.
-    around: Option<Box<BlobContext>>,
+    enclosing: Option<Box<BlobContext>>,
 }
 
 struct BlobContext {
@@ -204,21 +204,22 @@ impl DetachScope {
     #[inline(always)]
     fn new(target: usize) -> Self {
         let target = TARGET.replace(target);
-        let around = if BESIDE_LEN.get() == 0 { None } else { Some(Self::take_context()) };
-        Self { target, around }
+        let enclosing = if DETACHED_LEN.get() == 0 { None } else { Some(Self::take_context()) };
+        Self { target, enclosing }
     }
 
     #[cold]
     fn take_context() -> Box<BlobContext> {
-        Box::new(BlobContext { blobs: DETACHED.take(), length: BESIDE_LEN.take() })
+        Box::new(BlobContext { blobs: DETACHED.take(), length: DETACHED_LEN.take() })
     }
 
     /// Drops the blobs of a failed value, and returns to the enclosing one.
     #[cold]
-    fn go_back(around: Option<Box<BlobContext>>) {
-        let (blobs, length) = around.map_or_else(Default::default, |around| (around.blobs, around.length));
+    fn restore(enclosing: Option<Box<BlobContext>>) {
+        let (blobs, length) =
+            enclosing.map_or_else(Default::default, |enclosing| (enclosing.blobs, enclosing.length));
         DETACHED.set(blobs);
-        BESIDE_LEN.set(length);
+        DETACHED_LEN.set(length);
     }
 }
 
@@ -226,8 +227,8 @@ impl Drop for DetachScope {
     #[inline(always)]
     fn drop(&mut self) {
         TARGET.set(self.target);
-        if self.around.is_some() || BESIDE_LEN.get() > 0 {
-            Self::go_back(self.around.take());
+        if self.enclosing.is_some() || DETACHED_LEN.get() > 0 {
+            Self::restore(self.enclosing.take());
         }
     }
 }
@@ -235,16 +236,16 @@ impl Drop for DetachScope {
 /// Returns the total size of the blobs that belong to the value being written.
 #[inline]
 pub(crate) fn detached_len() -> usize {
-    BESIDE_LEN.get()
+    DETACHED_LEN.get()
 }
 
 /// Drops all but the first `len` bytes of blobs.
 pub(super) fn truncate_detached(len: usize) {
     DETACHED.with_borrow_mut(|blobs| {
-        while BESIDE_LEN.get() > len
+        while DETACHED_LEN.get() > len
             && let Some(last) = blobs.pop()
         {
-            BESIDE_LEN.set(BESIDE_LEN.get() - last.bytes.len());
+            DETACHED_LEN.set(DETACHED_LEN.get() - last.bytes.len());
         }
     });
 }
@@ -259,7 +260,7 @@ pub(super) fn detach(buffer: &Vec<u8>, at: usize, bytes: &[u8]) -> bool {
         current.as_ref().is_some_and(|blob| blob.as_ptr_range() == bytes.as_ptr_range())
     });
     if is_current && let Some(bytes) = CURRENT.take() {
-        BESIDE_LEN.set(BESIDE_LEN.get() + bytes.len());
+        DETACHED_LEN.set(DETACHED_LEN.get() + bytes.len());
         DETACHED.with_borrow_mut(|blobs| blobs.push(DetachedBlob { at, bytes }));
     }
     is_current
@@ -276,12 +277,12 @@ mod tests {
     use super::*;
     use crate::codec::{DecodeLimits, Encoding, decode, decode_part, encode, type_info};
 
-    fn source(blob: &Blob, encoding: Encoding, around: usize) -> (Bytes, std::ops::Range<usize>) {
-        let mut bytes = vec![7; around];
+    fn source(blob: &Blob, encoding: Encoding, enclosing: usize) -> (Bytes, std::ops::Range<usize>) {
+        let mut bytes = vec![7; enclosing];
         encode(blob, encoding, 1 << 20, &mut bytes).expect("it is encoded");
         let end = bytes.len();
-        bytes.extend(vec![7; around]);
-        (bytes.into(), around..end)
+        bytes.extend(vec![7; enclosing]);
+        (bytes.into(), enclosing..end)
     }
 
     #[test]
@@ -300,10 +301,10 @@ mod tests {
     }
 
     #[test]
-    fn a_small_blob_keeps_nothing_large_in_memory() {
-        for (length, around) in [(100, 0), (SHARED_BYTES, 50_000)] {
+    fn a_small_blob_does_not_keep_a_large_buffer_in_memory() {
+        for (length, enclosing) in [(100, 0), (SHARED_BYTES, 50_000)] {
             let blob = Blob::from(vec![1; length]);
-            let (source, part) = source(&blob, Encoding::Bincode, around);
+            let (source, part) = source(&blob, Encoding::Bincode, enclosing);
             let decoded: Blob =
                 decode_part(&source, &source[part], Encoding::Bincode, &DecodeLimits::default())
                     .expect("a blob");
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn it_travels_as_other_bytes_do_and_a_list_of_numbers_will_do() {
+    fn a_blob_is_encoded_like_bytes_and_decodes_from_a_list_of_numbers() {
         assert_eq!(type_info::<Blob>().fingerprint(), type_info::<Bytes>().fingerprint());
         assert!(type_info::<Blob>().fingerprint().is_some());
         assert_eq!(serde_json::from_str::<Blob>("[1, 2, 3]").expect("bytes"), Blob::from(vec![1, 2, 3]));
@@ -326,10 +327,10 @@ mod tests {
     }
 
     #[test]
-    fn large_blobs_leave_beside_the_buffer_and_belong_where_they_would_be() {
+    fn large_blobs_are_detached_with_their_positions() {
         for encoding in [Encoding::Bincode, Encoding::MessagePack] {
-            let mut whole = vec![9];
-            encode(&mixed(), encoding, 1 << 20, &mut whole).expect("it is encoded");
+            let mut contiguous = vec![9];
+            encode(&mixed(), encoding, 1 << 20, &mut contiguous).expect("it is encoded");
             let message = mixed();
             let mut buffer = vec![9];
             let mut blobs = Vec::new();
@@ -349,7 +350,7 @@ mod tests {
                 from = at;
             }
             joined.extend_from_slice(&buffer[from..]);
-            assert!(joined == whole, "{encoding:?}: other bytes");
+            assert!(joined == contiguous, "{encoding:?}: other bytes");
         }
     }
 
@@ -357,20 +358,22 @@ mod tests {
     fn the_limit_holds_for_bytes_after_a_blob() {
         let message = (vec![1u8; 300], Blob::from(vec![2; 40 * DETACHED_BYTES]), vec![0.5f32; 20_000], 7u8);
         for encoding in [Encoding::Bincode, Encoding::MessagePack] {
-            let mut whole = Vec::new();
-            encode(&message, encoding, usize::MAX, &mut whole).expect("it is encoded");
-            for (max, fits) in [(whole.len(), true), (whole.len() - 1, false), (41 * DETACHED_BYTES, false)] {
+            let mut contiguous = Vec::new();
+            encode(&message, encoding, usize::MAX, &mut contiguous).expect("it is encoded");
+            for (max, fits) in
+                [(contiguous.len(), true), (contiguous.len() - 1, false), (41 * DETACHED_BYTES, false)]
+            {
                 let (mut buffer, mut blobs) = (Vec::new(), Vec::new());
                 let encoded = detaching(&mut buffer, &mut blobs, |out| encode(&message, encoding, max, out));
-                assert_eq!(encoded.is_ok(), fits, "{encoding:?}: {max} of {}", whole.len());
+                assert_eq!(encoded.is_ok(), fits, "{encoding:?}: {max} of {}", contiguous.len());
                 let length = buffer.len() + blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>();
-                assert_eq!(length, if fits { whole.len() } else { 0 });
+                assert_eq!(length, if fits { contiguous.len() } else { 0 });
             }
         }
     }
 
     #[test]
-    fn failed_long_or_redirected_values_detach_no_blobs() {
+    fn values_that_fail_or_go_elsewhere_detach_no_blobs() {
         let (mut buffer, mut blobs) = (Vec::new(), Vec::new());
         let too_long = detaching(&mut buffer, &mut blobs, |out| {
             encode(&mixed(), Encoding::Bincode, DETACHED_BYTES + 100, out)

@@ -1,7 +1,7 @@
 //! A deserialiser in front of every format: it limits nesting, elements and memory for every type.
 //!
 //! It charges values before they are stored: elements of lists and maps, and structs, tuples and enums that are larger than the
-//! room their parent already paid for (which are those behind a `Box` or an `Arc`). Owned text and bytes are requested from the
+//! room charged for their parent (those behind a `Box` or an `Arc`). Owned text and bytes are requested from the
 //! format as borrowed ones, so that a forged length is compared with the input and never allocated.
 
 use std::fmt;
@@ -26,25 +26,25 @@ pub(super) struct Bounded<'b, D, const NAMED: bool> {
     inner: D,
     budget: &'b Budget,
     /// The size of the room that this value is stored in and that has been charged.
-    paid: usize,
+    charged: usize,
 }
 
 impl<'b, D, const NAMED: bool> Bounded<'b, D, NAMED> {
-    /// Wraps `inner` with `budget`, for a value of `paid` bytes.
+    /// Wraps `inner` with `budget`, for a value of `charged` bytes.
     #[inline(always)]
-    pub(super) fn new(inner: D, budget: &'b Budget, paid: usize) -> Self {
-        Self { inner, budget, paid }
+    pub(super) fn new(inner: D, budget: &'b Budget, charged: usize) -> Self {
+        Self { inner, budget, charged }
     }
 
-    /// Charges for a `T` unless it fits into the room that is paid.
+    /// Charges for a `T` unless it fits into the room that has been charged.
     #[inline(always)]
     fn charge<T, E: Error>(&self) -> Result<(), E> {
-        if size_of::<T>() > self.paid { self.budget.memory(size_of::<T>()) } else { Ok(()) }
+        if size_of::<T>() > self.charged { self.budget.memory(size_of::<T>()) } else { Ok(()) }
     }
 
     #[inline(always)]
     fn visitor<V, const PARTS: bool>(&self, inner: V) -> BoundedVisitor<'b, V, NAMED, PARTS> {
-        BoundedVisitor { inner, budget: self.budget, paid: self.paid }
+        BoundedVisitor { inner, budget: self.budget, charged: self.charged }
     }
 }
 
@@ -68,11 +68,11 @@ macro_rules! as_is {
 }
 
 macro_rules! elements {
-    ($($method:ident => $asked:ident)*) => {$(
+    ($($method:ident => $inner_method:ident)*) => {$(
         #[inline(always)]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
             let visitor = self.visitor::<V, ELEMENTS>(visitor);
-            self.inner.$asked(visitor)
+            self.inner.$inner_method(visitor)
         }
     )*};
 }
@@ -188,7 +188,7 @@ impl<'de, D: Deserializer<'de>, const NAMED: bool> Deserializer<'de> for Bounded
 struct BoundedVisitor<'b, V, const NAMED: bool, const PARTS: bool> {
     inner: V,
     budget: &'b Budget,
-    paid: usize,
+    charged: usize,
 }
 
 macro_rules! plain_values {
@@ -241,16 +241,16 @@ impl<'de, V: Visitor<'de>, const NAMED: bool, const PARTS: bool> Visitor<'de>
 
     #[inline(always)]
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        let Self { inner: visitor, budget, paid } = self;
+        let Self { inner: visitor, budget, charged } = self;
         let _level = budget.wrapped()?;
-        visitor.visit_some(Bounded::<D, NAMED>::new(inner, budget, paid))
+        visitor.visit_some(Bounded::<D, NAMED>::new(inner, budget, charged))
     }
 
     #[inline(always)]
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        let Self { inner: visitor, budget, paid } = self;
+        let Self { inner: visitor, budget, charged } = self;
         let _level = budget.wrapped()?;
-        visitor.visit_newtype_struct(Bounded::<D, NAMED>::new(inner, budget, paid))
+        visitor.visit_newtype_struct(Bounded::<D, NAMED>::new(inner, budget, charged))
     }
 
     #[inline(always)]
@@ -290,7 +290,7 @@ impl<'de, A: SeqAccess<'de>, const NAMED: bool, const PARTS: bool> SeqAccess<'de
     #[inline(always)]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
         let budget = self.budget;
-        // Paid in advance: examining the element afterwards would copy it.
+        // Charged in advance: examining the element afterwards would copy it.
         if PARTS && self.inner.size_hint() != Some(0) {
             budget.element(size_of::<T::Value>())?;
         }
@@ -350,10 +350,10 @@ impl<'de, 'b, A: EnumAccess<'de>, const NAMED: bool> EnumAccess<'de> for Bounded
 }
 
 impl<'de, 'b, A: VariantAccess<'de>, const NAMED: bool> BoundedAccess<'b, A, NAMED, FIELDS> {
-    /// The visitor of a variant's parts, which lie within the enum that has been charged.
+    /// Returns the visitor of a variant's parts, which lie within the enum that has been charged.
     #[inline(always)]
     fn parts<V: Visitor<'de>>(budget: &'b Budget, inner: V) -> BoundedVisitor<'b, V, NAMED, FIELDS> {
-        BoundedVisitor { inner, budget, paid: size_of::<V::Value>() }
+        BoundedVisitor { inner, budget, charged: size_of::<V::Value>() }
     }
 }
 

@@ -6,10 +6,10 @@ use serde::de::Error;
 
 use crate::limits::Limits;
 
-/// The limits on decoding one message, for every type and any claims of its bytes.
+/// The limits on decoding one message, whatever its type and whatever its bytes claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeLimits {
-    /// Memory of the decoded value, in bytes. While a list grows, up to three times as much may be in use.
+    /// The memory of the decoded value, in bytes. While a list grows, up to three times as much may be in use.
     ///
     /// Types that serde buffers (untagged and internally tagged enums, `flatten`) are charged for the buffered data.
     pub bytes: usize,
@@ -17,7 +17,7 @@ pub struct DecodeLimits {
     pub nesting: u32,
     /// The total number of elements of lists and entries of maps.
     pub values: usize,
-    /// Elements and entries allowed on top for each byte of input: 1 for typed messages, else 0.
+    /// The number of additional elements and entries for each byte of input: 1 for typed messages, else 0.
     pub values_per_byte: usize,
 }
 
@@ -39,7 +39,7 @@ impl DecodeLimits {
 
     /// Returns the limits of a control message of the protocol itself with `input` bytes: each byte may become `bytes_per_byte`
     /// bytes of memory, and the shortest message may take some more.
-    pub(super) fn of_control(input: usize, bytes_per_byte: usize, nesting: u32) -> Self {
+    pub(super) fn for_control(input: usize, bytes_per_byte: usize, nesting: u32) -> Self {
         const BYTES_AT_LEAST: usize = 4 << 10;
         let bytes = input.saturating_mul(bytes_per_byte).saturating_add(BYTES_AT_LEAST);
         Self { bytes, nesting, values: input, values_per_byte: 0 }
@@ -61,14 +61,14 @@ impl Default for DecodeLimits {
 /// The number of options and newtypes allowed for each level of nesting: they are not a level of JSON, but they take stack.
 const WRAPPERS_PER_LEVEL: u32 = 4;
 
-/// The cost of a map's first entry, in entries: a tree's node has room for this many, and a table begins with four.
+/// The cost of a map's first entry, in entries: a node of a `BTreeMap` has room for this many, and a `HashMap` begins with four.
 pub(super) const FIRST_ENTRY_COST: usize = 11;
 
 /// The remaining budget of one decoding.
 pub(super) struct Budget {
     bytes: Cell<usize>,
-    /// Elements that the input may still announce: each real one takes a byte of it.
-    announced: Cell<usize>,
+    /// The number of elements for which memory may still be reserved: each takes at least one byte of input.
+    reservable: Cell<usize>,
     values: Cell<usize>,
     nesting: Cell<u32>,
     wrappers: Cell<u32>,
@@ -81,7 +81,7 @@ impl Budget {
         let extra = input.saturating_mul(limits.values_per_byte);
         Self {
             bytes: Cell::new(limits.bytes),
-            announced: Cell::new(input),
+            reservable: Cell::new(input),
             values: Cell::new(limits.values.saturating_add(extra)),
             nesting: Cell::new(limits.nesting),
             wrappers: Cell::new(limits.nesting.saturating_mul(WRAPPERS_PER_LEVEL)),
@@ -92,8 +92,8 @@ impl Budget {
     #[inline(always)]
     pub(super) fn memory<E: Error>(&self, bytes: usize) -> Result<(), E> {
         match self.bytes.get().checked_sub(bytes) {
-            Some(left) => {
-                self.bytes.set(left);
+            Some(remaining) => {
+                self.bytes.set(remaining);
                 Ok(())
             }
             None => Err(too_large()),
@@ -104,33 +104,33 @@ impl Budget {
     #[inline(always)]
     pub(super) fn element<E: Error>(&self, bytes: usize) -> Result<(), E> {
         match self.values.get().checked_sub(1) {
-            Some(left) => self.values.set(left),
+            Some(remaining) => self.values.set(remaining),
             None => return Err(too_many()),
         }
         self.memory(bytes)
     }
 
-    /// Goes one level deeper, until the guard is dropped.
+    /// Enters a level of nesting, until the guard is dropped.
     #[inline(always)]
     pub(super) fn nested<E: Error>(&self) -> Result<Level<'_>, E> {
         Level::take(&self.nesting)
     }
 
-    /// Goes into an option or a newtype, until the guard is dropped.
+    /// Enters an option or a newtype, until the guard is dropped.
     #[inline(always)]
     pub(super) fn wrapped<E: Error>(&self) -> Result<Level<'_>, E> {
         Level::take(&self.wrappers)
     }
 
-    /// Returns the part of a length claimed by the input that may still be true, for which memory may be reserved. All such parts
-    /// together are no more elements than the input has bytes, however many lengths it forges.
+    /// Returns the part of a claimed length for which memory may be reserved. All such parts together are no more elements than
+    /// the input has bytes, however many lengths it forges.
     #[inline(always)]
     pub(super) fn plausible(&self, claimed: Option<usize>) -> Option<usize> {
         claimed.map(|claimed| {
-            let announced = self.announced.get();
-            let believed = claimed.min(announced).min(self.values.get());
-            self.announced.set(announced - believed);
-            believed
+            let reservable = self.reservable.get();
+            let plausible_length = claimed.min(reservable).min(self.values.get());
+            self.reservable.set(reservable - plausible_length);
+            plausible_length
         })
     }
 }
@@ -142,8 +142,8 @@ impl<'b> Level<'b> {
     #[inline(always)]
     fn take<E: Error>(levels: &'b Cell<u32>) -> Result<Self, E> {
         match levels.get().checked_sub(1) {
-            Some(left) => {
-                levels.set(left);
+            Some(remaining) => {
+                levels.set(remaining);
                 Ok(Self(levels))
             }
             None => Err(too_deep()),

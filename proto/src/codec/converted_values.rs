@@ -1,10 +1,10 @@
-//! Values that MessagePack, or serde's buffering, stores in another form: integers of 128 bits, and bytes that are also text. Not
+//! Values that MessagePack, or serde's buffering, stores in another form: 128-bit integers, and bytes that are also text. Not
 //! every type reads them back.
 //!
 //! Serde buffers the input of an untagged or internally tagged enum, or of flattened fields, in a form of its own without
-//! integers of 128 bits, which are encoded as 16 bytes. The type then silently accepts these, like other bytes, as text if they
-//! are UTF-8 and it has a field for text. Only reading a value back shows if a type does so; that is done for values that contain
-//! such parts and for no others.
+//! 128-bit integers, which are encoded as 16 bytes. The type then silently accepts these, like other bytes, as text if they
+//! are UTF-8 and it has a field for text. Only reading a value back shows whether a type does so; that is done only for values
+//! that contain such parts.
 
 use std::fmt::{self, Display};
 
@@ -25,24 +25,24 @@ use super::wire::WireType;
 use crate::limits::Limits;
 
 /// The length from which looking up the type costs less than searching the bytes.
-const LONG: usize = 4 << 10;
+const LONG_BYTES: usize = 4 << 10;
 
 /// The nesting limit for reading back. The value has been written with that much stack already.
-const NESTING: u32 = 512;
+const MAX_NESTING: u32 = 512;
 
 /// Refuses a value that its own type would not read back unchanged from `bytes`, its MessagePack. A message has at most `max`
 /// bytes.
 #[inline]
 pub(super) fn check<T: WireType>(value: &T, bytes: &[u8], max: usize) -> Result<(), EncodeError> {
-    // The first check is fast, and enough for most.
-    if bytes.len() < LONG && detached_len() == 0 && !may_have_bytes(bytes) {
+    // The first check is fast, and sufficient for most values.
+    if bytes.len() < LONG_BYTES && detached_len() == 0 && !may_have_bytes(bytes) {
         return Ok(());
     }
     check_type(value, bytes, max)
 }
 
 /// Returns true if the MessagePack may contain byte strings: those of less than 256, 65,536 and 2³² bytes begin with one of
-/// these.
+/// these bytes.
 #[inline]
 fn may_have_bytes(bytes: &[u8]) -> bool {
     memchr::memchr3(0xc4, 0xc5, 0xc6, bytes).is_some()
@@ -55,7 +55,7 @@ fn check_type<T: WireType>(value: &T, bytes: &[u8], max: usize) -> Result<(), En
     if info.fingerprint().is_some() || info.is_exact() {
         return Ok(());
     }
-    if bytes.len() >= LONG && detached_len() == 0 && !may_have_bytes(bytes) {
+    if bytes.len() >= LONG_BYTES && detached_len() == 0 && !may_have_bytes(bytes) {
         return Ok(());
     }
     read_back(value, bytes.len(), max)
@@ -70,47 +70,47 @@ fn read_back<T: WireType>(value: &T, length: usize, max: usize) -> Result<(), En
     msgpack::encode(value, usize::MAX, &mut bytes)?;
     let limits = DecodeLimits::typed(&Limits { message_bytes: max, ..Limits::default() });
     let values = limits.values.max(bytes.len());
-    let limits = DecodeLimits { nesting: NESTING, values, ..limits };
+    let limits = DecodeLimits { nesting: MAX_NESTING, values, ..limits };
     let read = msgpack::decode::<T>(&bytes, &limits).map(|read| parts(&read));
     let missing = match read {
         Ok(read) => missing(&sent, read),
-        // Bytes are not the reason; there is another, which the other end reports.
+        // Bytes are not the reason; there is another one, which the other end reports.
         Err(_) => sent.iter().find(|(part, _)| *part == WidePart::Integer),
     };
     missing.map_or(Ok(()), |missing| Err(refused(value, *missing)))
 }
 
 /// Returns the first of `sent` that is not among `read`. Most are read in the order in which they were sent; maps may have
-/// another.
+/// another order.
 fn missing<P: Ord>(sent: &[P], mut read: Vec<P>) -> Option<&P> {
-    let same = sent.iter().zip(&read).take_while(|(sent, read)| sent == read).count();
-    let rest = &sent[same..];
-    if rest.is_empty() {
+    let common = sent.iter().zip(&read).take_while(|(sent, read)| sent == read).count();
+    let remaining = &sent[common..];
+    if remaining.is_empty() {
         return None;
     }
     read.sort_unstable();
-    rest.iter().find(|part| read.binary_search(part).is_err())
+    remaining.iter().find(|part| read.binary_search(part).is_err())
 }
 
 fn refused<T: Serialize>(value: &T, (part, hash): (WidePart, u128)) -> EncodeError {
     let path = path_of(value, (part, hash));
-    let place = if path == "." { "the value".to_owned() } else { format!("`{path}`") };
-    let what = match part {
-        WidePart::Integer => "an integer of 128 bits",
+    let location = if path == "." { "the value".to_owned() } else { format!("`{path}`") };
+    let description = match part {
+        WidePart::Integer => "a 128-bit integer",
         WidePart::Bytes => "bytes that are text as well",
     };
-    let instead = match part {
+    let remedy = match part {
         WidePart::Integer => "use 64 bits, or text",
         WidePart::Bytes => "tag the enum",
     };
     let problem = format!(
-        "{place} is {what}, which its type cannot read back: it stands in an untagged or internally tagged enum, or is \
-         flattened; {instead}"
+        "{location} is {description}, which its type cannot read back: it is part of an untagged or internally tagged enum, or is \
+         flattened; {remedy}"
     );
     EncodeError::Refused { problem }
 }
 
-/// A part of a value that may be read as another.
+/// A part of a value that may be read as a value of another type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum WidePart {
     Integer,
@@ -121,43 +121,43 @@ enum WidePart {
 fn parts<T: Serialize>(value: &T) -> Vec<(WidePart, u128)> {
     let mut found = Vec::new();
     // A value that cannot be written was refused before.
-    let _ = value.serialize(WideFinder { looks: LookFor::Noting(&mut found) });
+    let _ = value.serialize(WideFinder { target: Target::All(&mut found) });
     found
 }
 
-/// Returns the path of one of them.
+/// Returns the path of one part.
 fn path_of<T: Serialize>(value: &T, part: (WidePart, u128)) -> String {
     let mut track = Track::new();
-    let finder = WideFinder { looks: LookFor::For(part) };
+    let finder = WideFinder { target: Target::One(part) };
     // An error is expected here.
     let _ = value.serialize(serde_path_to_error::Serializer::new(finder, &mut track));
     track.path().to_string()
 }
 
-/// A serialiser that finds parts: records them all, or stops at one.
+/// A serialiser that finds parts: it collects all of them, or stops at one.
 struct WideFinder<'a> {
-    looks: LookFor<'a>,
+    target: Target<'a>,
 }
 
-enum LookFor<'a> {
-    Noting(&'a mut Vec<(WidePart, u128)>),
-    For((WidePart, u128)),
+enum Target<'a> {
+    All(&'a mut Vec<(WidePart, u128)>),
+    One((WidePart, u128)),
 }
 
 impl WideFinder<'_> {
-    fn again(&mut self) -> WideFinder<'_> {
-        let looks = match &mut self.looks {
-            LookFor::Noting(found) => LookFor::Noting(found),
-            LookFor::For(part) => LookFor::For(*part),
+    fn reborrow(&mut self) -> WideFinder<'_> {
+        let target = match &mut self.target {
+            Target::All(found) => Target::All(found),
+            Target::One(part) => Target::One(*part),
         };
-        WideFinder { looks }
+        WideFinder { target }
     }
 
     fn found(self, part: WidePart, hash: u128) -> Result<(), Stopped> {
-        match self.looks {
-            LookFor::Noting(found) => found.push((part, hash)),
-            LookFor::For(wanted) if wanted == (part, hash) => return Err(Stopped),
-            LookFor::For(_) => {}
+        match self.target {
+            Target::All(found) => found.push((part, hash)),
+            Target::One(wanted) if wanted == (part, hash) => return Err(Stopped),
+            Target::One(_) => {}
         }
         Ok(())
     }
@@ -181,7 +181,7 @@ impl serde::ser::Error for Stopped {
     }
 }
 
-macro_rules! passed_over {
+macro_rules! skipped_values {
     ($($method:ident($($type:ty),*))*) => {$(
         fn $method(self, $(_: $type),*) -> Result<(), Stopped> {
             Ok(())
@@ -200,7 +200,7 @@ impl Serializer for WideFinder<'_> {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    passed_over! {
+    skipped_values! {
         serialize_bool(bool) serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
         serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
         serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_str(&str)
@@ -293,7 +293,7 @@ macro_rules! parts {
             type Error = Stopped;
 
             fn $method<T: Serialize + ?Sized>(&mut self, $(_: $name,)? value: &T) -> Result<(), Stopped> {
-                value.serialize(self.again())
+                value.serialize(self.reborrow())
             }
 
             fn end(self) -> Result<(), Stopped> {
@@ -317,11 +317,11 @@ impl SerializeMap for WideFinder<'_> {
     type Error = Stopped;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Stopped> {
-        key.serialize(self.again())
+        key.serialize(self.reborrow())
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
-        value.serialize(self.again())
+        value.serialize(self.reborrow())
     }
 
     fn end(self) -> Result<(), Stopped> {
@@ -365,7 +365,7 @@ mod tests {
     impl Eq for Compared {}
 
     #[test]
-    fn many_parts_are_compared_in_little_time() {
+    fn comparing_many_parts_takes_little_time() {
         const MANY: usize = 1 << 16;
         let sent: Vec<_> = (0..MANY).map(Compared).collect();
         let comparisons = |read: Vec<Compared>, missed: Option<usize>| {
@@ -374,9 +374,9 @@ mod tests {
             COMPARISONS.get()
         };
         assert!(comparisons(sent.clone(), None) <= MANY, "in order");
-        let turned: Vec<_> = sent.iter().rev().copied().collect();
-        assert!(comparisons(turned.clone(), None) <= 64 * MANY, "in another order");
-        assert!(comparisons(turned[1..].to_vec(), Some(MANY - 1)) <= 64 * MANY, "the last is missing");
+        let reversed: Vec<_> = sent.iter().rev().copied().collect();
+        assert!(comparisons(reversed.clone(), None) <= 64 * MANY, "in another order");
+        assert!(comparisons(reversed[1..].to_vec(), Some(MANY - 1)) <= 64 * MANY, "the last is missing");
         assert_eq!(missing(&sent[..1], Vec::new()).map(|part| part.0), Some(0));
     }
 }

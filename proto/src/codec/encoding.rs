@@ -1,4 +1,4 @@
-//! The two encodings of a message, and turning values into bytes and back.
+//! The two encodings of a message, and the conversion of values to bytes and back.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub enum Encoding {
 /// Adds the bytes of `value` to the end of `out`, at most `max` of them.
 ///
 /// # Errors
-/// [`EncodeError`] with the reason; `out` is then unchanged. Bincode refuses a value that leaves out a field, or a list or map
+/// [`EncodeError`] with the reason; `out` is then unchanged. Bincode refuses a value that skips a field, or a list or map
 /// whose length is not known at its start, and neither can write a [`Packed`](super::Packed): see [`encode_preferring`].
 #[inline(always)]
 pub fn encode<T: Serialize + ?Sized>(
@@ -69,9 +69,9 @@ fn encode_readable<T: WireType>(value: &T, max: usize, out: &mut Vec<u8>) -> Res
     msgpack::encode(value, max, out)?;
     match converted_values::check(value, &out[start..], max) {
         Ok(()) => Ok(Encoding::MessagePack),
-        Err(refused) => {
+        Err(error) => {
             out.truncate(start);
-            Err(refused)
+            Err(error)
         }
     }
 }

@@ -45,12 +45,12 @@ impl DecodeError {
 /// The longest path or problem, in bytes: both may repeat text that the sender chose.
 const MAX_TEXT: usize = 400;
 
-/// Leaves out the middle of a long text, because its kind and the expected kind are at its ends.
+/// Shortens a long text by its middle: the beginning and the end name the kind that was found and the one expected.
 fn short(text: String) -> String {
     if text.len() <= MAX_TEXT {
         return text;
     }
-    let boundary = |near: usize| (0..=near).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let boundary = |limit: usize| (0..=limit).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let (head, tail) = (boundary(MAX_TEXT / 2), boundary(text.len() - MAX_TEXT / 2));
     format!("{} … {}", &text[..head], &text[tail..])
 }

@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bounded::Bounded;
 use super::budget::{Budget, DecodeLimits};
-use super::transcode::{KEYS_IN_KEYS, KeyMode, Transcoded};
+use super::transcode::{KeyMode, MAX_KEY_LEVELS, Transcoded};
 
-/// The maximum nesting. Each schema takes a few levels for one of its type. serde_json has the same limit.
-const NESTING: u32 = 127;
+/// The maximum nesting, the same as serde_json's. A schema takes a few levels for each level of its type.
+const MAX_NESTING: u32 = 127;
 
 /// The maximum memory per byte. A schema such as `{"type":"null"}` is a map of one entry, which takes 50 times its length; a list
 /// of maps with shorter keys is not a schema.
@@ -23,14 +23,14 @@ const BYTES_PER_BYTE: usize = 64;
 /// # Errors
 /// The problem and its position, as text.
 pub(crate) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let limits = DecodeLimits::of_control(bytes.len(), BYTES_PER_BYTE, NESTING);
+    let limits = DecodeLimits::for_control(bytes.len(), BYTES_PER_BYTE, MAX_NESTING);
     let budget = Budget::new(&limits, bytes.len());
     let mut source = serde_json::Deserializer::from_slice(bytes);
     let read = T::deserialize(Bounded::<_, true>::new(&mut source, &budget, size_of::<T>()));
     read.and_then(|value| source.end().map(|()| value)).map_err(|error| error.to_string())
 }
 
-/// A message without a Rust type, as JSON. Here it is encoded as MessagePack, like any other message: maps keep the order of
+/// A message without a Rust type, as JSON. It is encoded as MessagePack, like any other message: maps keep the order of
 /// their entries. Received values without a form in JSON are converted to the nearest: bytes become a list of numbers, keys that
 /// are not text become their JSON, and numbers that are not finite become null.
 ///
@@ -66,16 +66,16 @@ impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let budget = Budget::new(&self.limits, self.text.len());
         let mut source = serde_json::Deserializer::from_slice(&self.text);
-        let value = Bounded::<_, true>::new(&mut source, &budget, 0);
-        let written = Transcoded::new(value, KeyMode::Any).serialize(serializer)?;
+        let source_value = Bounded::<_, true>::new(&mut source, &budget, 0);
+        let value = Transcoded::new(source_value, KeyMode::Any).serialize(serializer)?;
         source.end().map_err(S::Error::custom)?;
-        Ok(written)
+        Ok(value)
     }
 }
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let text = serde_json::to_vec(&Transcoded::new(source, KeyMode::Text(KEYS_IN_KEYS)))
+        let text = serde_json::to_vec(&Transcoded::new(source, KeyMode::Text(MAX_KEY_LEVELS)))
             .map_err(D::Error::custom)?;
         Ok(Self::new(text, &DecodeLimits::default()))
     }
@@ -89,28 +89,28 @@ mod tests {
     use crate::codec::{Encoding, decode, encode, type_info};
 
     #[test]
-    fn its_type_is_always_encoded_as_message_pack() {
+    fn json_is_always_encoded_as_message_pack() {
         assert_eq!(type_info::<Json>().fingerprint(), None);
     }
 
     #[test]
-    fn honest_json_of_the_densest_schemas_is_read() {
+    fn json_of_the_densest_valid_schemas_is_read() {
         let dense = json!(vec![json!({ "type": "null" }); 10_000]);
         assert_eq!(decode_json::<Value>(dense.to_string().as_bytes()), Ok(dense));
         let mixed = json!({ "a": [1, -1, 0.5, true, null, "text"], "b": { "c": {} }, "d": [] });
         assert_eq!(decode_json(mixed.to_string().as_bytes()), Ok(mixed));
     }
 
-    fn packed(json: &str) -> Result<Vec<u8>, String> {
+    fn to_msgpack(json: &str) -> Result<Vec<u8>, String> {
         let mut out = vec![7];
         let limits = DecodeLimits { bytes: 10_000, nesting: 8, values: 100, values_per_byte: 0 };
         let json = Json::new(json.to_owned(), &limits);
-        let done = encode(&json, Encoding::MessagePack, 1_000, &mut out).map_err(|error| error.to_string());
-        assert!(out[0] == 7 && (done.is_ok() || out.len() == 1), "{out:?}");
-        done.map(|()| out.split_off(1))
+        let result = encode(&json, Encoding::MessagePack, 1_000, &mut out).map_err(|error| error.to_string());
+        assert!(out[0] == 7 && (result.is_ok() || out.len() == 1), "{out:?}");
+        result.map(|()| out.split_off(1))
     }
 
-    fn unpacked(bytes: &[u8]) -> Result<String, String> {
+    fn to_json(bytes: &[u8]) -> Result<String, String> {
         let json: Json = decode(bytes, Encoding::MessagePack, &DecodeLimits::default())
             .map_err(|error| error.to_string())?;
         Ok(String::from_utf8(json.text().to_vec()).expect("JSON is text"))
@@ -126,28 +126,28 @@ mod tests {
             r#""GO""#,
             "-9223372036854775808",
         ] {
-            let bytes = packed(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!(unpacked(&bytes).as_deref(), Ok(text));
+            let bytes = to_msgpack(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(to_json(&bytes).as_deref(), Ok(text));
         }
-        assert_eq!(packed("[1, {\"a\": 2}]"), Ok(vec![0x92, 1, 0x81, 0xa1, b'a', 2]));
+        assert_eq!(to_msgpack("[1, {\"a\": 2}]"), Ok(vec![0x92, 1, 0x81, 0xa1, b'a', 2]));
     }
 
     #[test]
     fn values_without_a_json_form_become_the_nearest() {
-        assert_eq!(unpacked(&[0xc4, 2, 0, 255]).as_deref(), Ok("[0,255]"));
+        assert_eq!(to_json(&[0xc4, 2, 0, 255]).as_deref(), Ok("[0,255]"));
         assert_eq!(
-            unpacked(&[0x83, 1, 2, 0x92, 1, 2, 3, 0xc0, 4]).as_deref(),
+            to_json(&[0x83, 1, 2, 0x92, 1, 2, 3, 0xc0, 4]).as_deref(),
             Ok(r#"{"1":2,"[1,2]":3,"null":4}"#)
         );
         let not_a_number = [&[0xcb][..], &f64::NAN.to_be_bytes()].concat();
-        assert_eq!(unpacked(&not_a_number).as_deref(), Ok("null"));
+        assert_eq!(to_json(&not_a_number).as_deref(), Ok("null"));
     }
 
     #[test]
     fn keys_within_keys_do_not_double_at_every_level() {
-        assert_eq!(unpacked(&[0x81, 0x81, 0xa1, b'a', 1, 2]).as_deref(), Ok(r#"{"{\"a\":1}":2}"#));
+        assert_eq!(to_json(&[0x81, 0x81, 0xa1, b'a', 1, 2]).as_deref(), Ok(r#"{"{\"a\":1}":2}"#));
         let deep = [&[0x81; 40][..], &[1], &[2; 40]].concat();
-        assert!(unpacked(&deep).expect_err("2^40 backslashes").contains("keys"));
+        assert!(to_json(&deep).expect_err("2^40 backslashes").contains("keys"));
     }
 
     #[test]
@@ -155,11 +155,11 @@ mod tests {
         for text in
             ["", "[1", "[1] 2", "NaN", "\"\u{1}\"", &"[".repeat(9), &format!("[{}1]", "1,".repeat(100))]
         {
-            assert!(packed(text).is_err(), "{text}");
+            assert!(to_msgpack(text).is_err(), "{text}");
         }
-        assert!(packed(&format!("{:?}", "x".repeat(1_000))).expect_err("long").contains("1000 bytes"));
+        assert!(to_msgpack(&format!("{:?}", "x".repeat(1_000))).expect_err("long").contains("1000 bytes"));
         for bytes in [&[][..], &[0xc1], &[0x92, 1], &[1, 2], &[0xdd, 0xff, 0xff, 0xff, 0xff, 1]] {
-            assert!(unpacked(bytes).is_err(), "{bytes:?}");
+            assert!(to_json(bytes).is_err(), "{bytes:?}");
         }
     }
 

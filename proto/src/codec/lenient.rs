@@ -1,6 +1,6 @@
 //! Alternative forms of a value that programs without its Rust type may send in a self-describing format.
 //!
-//! A value without content is nil, `[]` or `{}`, and numeric keys of a map are numbers or, as in JSON, text.
+//! A value without content may be nil, `[]` or `{}`, and numeric keys of a map may be numbers or, as in JSON, text.
 
 use std::fmt;
 

@@ -47,7 +47,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -
     }
 }
 
-/// Returns a human-readable deserialiser, as at the other end, without a depth limit that could apply before ours.
+/// Returns a human-readable deserialiser, as at the other end, whose own depth limit never applies before that of the budget.
 #[inline]
 fn source<'a>(
     bytes: &'a [u8],
@@ -65,11 +65,11 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits, fault: Faul
     let mut track = Track::new();
     let mut source = source(bytes, limits);
     let tracked = serde_path_to_error::Deserializer::new(&mut source, &mut track);
-    let again = T::deserialize(Bounded::<_, true>::new(tracked, &budget, size_of::<T>())).err();
-    DecodeError::at(&track.path(), problem(again.unwrap_or(fault)))
+    let located = T::deserialize(Bounded::<_, true>::new(tracked, &budget, size_of::<T>())).err();
+    DecodeError::at(&track.path(), fault_text(located.unwrap_or(fault)))
 }
 
-fn problem(fault: Fault) -> String {
+fn fault_text(fault: Fault) -> String {
     match fault {
         Fault::Syntax(text) | Fault::Uncategorized(text) => text,
         Fault::InvalidMarkerRead(error) | Fault::InvalidDataRead(error)

@@ -5,25 +5,25 @@ use std::io;
 use super::blob;
 use super::error::EncodeError;
 
-/// The initial room in bytes: enough for many messages, little enough to be cleared for each.
-const EXPECTED: usize = 256;
+/// The initial room in bytes: enough for many messages, and small enough to be zeroed for each.
+const INITIAL_ROOM: usize = 256;
 
-/// The length from which parts are appended: copying them costs more than making room.
-const LONG: usize = 1_024;
+/// The length from which parts are appended, because copying them costs more than growing the buffer.
+const LONG_BYTES: usize = 1_024;
 
 /// A writer that appends to a buffer until a limit is reached.
 ///
 /// The buffer is kept longer than the written bytes, because writing in place is several times as fast for small parts as
-/// appending. The excess is cut off at the end.
+/// appending. The excess is truncated at the end.
 pub(super) struct Output<'a> {
     buffer: &'a mut Vec<u8>,
     start: usize,
     /// The position of the next byte.
-    at: usize,
+    position: usize,
     max: usize,
     overflowed: bool,
     /// The size of the blobs detached from the buffer at the beginning.
-    beside: usize,
+    detached_before: usize,
 }
 
 impl<'a> Output<'a> {
@@ -31,63 +31,63 @@ impl<'a> Output<'a> {
     #[inline]
     pub(super) fn new(buffer: &'a mut Vec<u8>, max: usize) -> Self {
         let start = buffer.len();
-        buffer.resize(start + EXPECTED.min(max), 0);
-        Self { buffer, start, at: start, max, overflowed: false, beside: blob::detached_len() }
+        buffer.resize(start + INITIAL_ROOM.min(max), 0);
+        Self { buffer, start, position: start, max, overflowed: false, detached_before: blob::detached_len() }
     }
 
     /// Adds all of `bytes`; otherwise adds nothing and returns false.
     #[inline(always)]
     fn add(&mut self, bytes: &[u8]) -> bool {
-        let end = self.at.saturating_add(bytes.len());
+        let end = self.position.saturating_add(bytes.len());
         if end > self.buffer.len() {
             return self.add_growing(bytes);
         }
-        self.buffer[self.at..end].copy_from_slice(bytes);
-        self.at = end;
+        self.buffer[self.position..end].copy_from_slice(bytes);
+        self.position = end;
         true
     }
 
-    /// Adds bytes for which there is no room, and makes as much room again as was written so far. Long bytes are appended
-    /// directly, not to room that was cleared for them first.
+    /// Adds bytes for which there is no room, and doubles the room. Long bytes are appended directly, without zeroing room for
+    /// them first.
     #[cold]
     fn add_growing(&mut self, bytes: &[u8]) -> bool {
-        let end = self.at.saturating_add(bytes.len());
+        let end = self.position.saturating_add(bytes.len());
         let written = end - self.start;
         if written > self.max_length() {
             self.overflowed = true;
             return false;
         }
-        if blob::detach(self.buffer, self.at, bytes) {
+        if blob::detach(self.buffer, self.position, bytes) {
             // There is less room from now on.
             self.buffer.truncate(self.start + self.max_length());
             return true;
         }
-        self.buffer.truncate(self.at);
+        self.buffer.truncate(self.position);
         self.buffer.extend_from_slice(bytes);
-        if bytes.len() < LONG {
+        if bytes.len() < LONG_BYTES {
             let room = written.saturating_mul(2).min(self.max_length());
             self.buffer.resize(self.start + room, 0);
         }
-        self.at = end;
+        self.position = end;
         true
     }
 
     /// Returns the maximum length of the buffer, apart from the blobs detached from it.
     fn max_length(&self) -> usize {
-        self.max - (blob::detached_len() - self.beside)
+        self.max - (blob::detached_len() - self.detached_before)
     }
 
-    /// Ends the writing, and cuts off the excess.
+    /// Ends the writing, and truncates the excess.
     #[inline(always)]
     pub(super) fn finish(self) {
-        self.buffer.truncate(self.at);
+        self.buffer.truncate(self.position);
     }
 
     /// Removes the added bytes, and returns the reason why the value did not fit or was refused.
     #[cold]
     pub(super) fn undo(self, problem: String) -> EncodeError {
         self.buffer.truncate(self.start);
-        blob::truncate_detached(self.beside);
+        blob::truncate_detached(self.detached_before);
         if self.overflowed {
             EncodeError::TooLarge { max: self.max }
         } else {

@@ -1,4 +1,4 @@
-//! Values that are already MessagePack: written by a program of another language, or kept to be read by one.
+//! Values that are already MessagePack: written by a program of another language, or stored to be read by one.
 
 use std::any::Any;
 
@@ -21,7 +21,7 @@ pub(super) const WIRE_NAME: &str = "Value";
 /// bytes themselves, which preserves details that serde's model does not have, such as the header form of a list.
 ///
 /// Received bytes are checked before they become one of these: they are one complete value, with text that is UTF-8 and without
-/// extension types, and keep to the limits of nesting, number and memory of every message. The sender is responsible for the
+/// extension types, and obey the limits of nesting, number and memory of every message. The sender is responsible for the
 /// bytes it sends; the other end refuses invalid ones.
 ///
 /// It can only be a whole message: serde cannot encode it as a part of another value.
@@ -71,12 +71,12 @@ pub(super) fn read<T: DeserializeOwned + 'static>(
     limits: &DecodeLimits,
 ) -> Option<Result<T, DecodeError>> {
     let mut read: Option<T> = None;
-    let place = (&mut read as &mut dyn Any).downcast_mut::<Option<Packed>>()?;
+    let target = (&mut read as &mut dyn Any).downcast_mut::<Option<Packed>>()?;
     if let Err(problem) = well_formed::check(bytes, limits) {
         return Some(Err(DecodeError::whole(problem)));
     }
-    // Shared if that is worth it, like other bytes of this length.
-    *place = Some(Packed(blob::shared(bytes).unwrap_or_else(|| Bytes::copy_from_slice(bytes))));
+    // Shared if it is long enough, like other bytes.
+    *target = Some(Packed(blob::shared(bytes).unwrap_or_else(|| Bytes::copy_from_slice(bytes))));
     read.map(Ok)
 }
 
@@ -89,7 +89,7 @@ impl Serialize for Packed {
 
 impl<'de> Deserialize<'de> for Packed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Any value, as far as a description shows, and nothing that could be proved for bincode.
+        // Any value in a description, and nothing that could be proven for bincode.
         IgnoredAny::deserialize(deserializer)?;
         Err(D::Error::custom("a packed value can only be a whole message, not a part of another value"))
     }
@@ -101,7 +101,7 @@ mod tests {
     use crate::codec::{Encoding, decode, decode_part, encode, encode_preferring, type_info};
 
     #[test]
-    fn it_travels_byte_for_byte_and_never_as_bincode() {
+    fn a_packed_value_is_sent_unchanged_and_never_as_bincode() {
         assert_eq!(type_info::<Packed>().fingerprint(), None);
         assert_eq!(type_info::<Packed>().name(), "Value");
         // A list of two with the longest header, which serde would shorten.
@@ -111,9 +111,9 @@ mod tests {
             let mut out = vec![7];
             let encoding = encode_preferring(&packed, preferred, 100, &mut out);
             assert_eq!((encoding, &out[1..]), (Ok(Encoding::MessagePack), &long_header[..]));
-            let back: Packed =
+            let decoded: Packed =
                 decode(&out[1..], Encoding::MessagePack, &DecodeLimits::default()).expect("it decodes");
-            assert_eq!(back, packed);
+            assert_eq!(decoded, packed);
         }
     }
 

@@ -46,19 +46,19 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_known_by_all_their_forms() {
+    fn all_forms_of_bytes_are_recognized() {
         for length in [0, 1, 255, 256, 65_535, 65_536] {
             let bytes = vec![7; length];
             assert_eq!(whole_bytes(&packed(&Blob::from(bytes.clone()))), Some(&bytes[..]), "{length}");
         }
         assert_eq!(whole_bytes(&packed(&"text")), None);
-        for cut in [&[][..], &[0xc4], &[0xc4, 2, 1], &[0xc4, 1, 1, 1], &[0xc5, 1], &[0xc6, 0, 0, 0]] {
-            assert_eq!(whole_bytes(cut), None, "{cut:?}");
+        for truncated in [&[][..], &[0xc4], &[0xc4, 2, 1], &[0xc4, 1, 1, 1], &[0xc5, 1], &[0xc6, 0, 0, 0]] {
+            assert_eq!(whole_bytes(truncated), None, "{truncated:?}");
         }
     }
 
     #[test]
-    fn a_single_entry_is_taken_apart() {
+    fn a_single_entry_is_split_into_key_and_value() {
         let long = "x".repeat(200);
         for key in ["Move", "", "größe", &long] {
             let message = packed(&json!({ key: [1, 2] }));

@@ -1,4 +1,4 @@
-//! JSON Schema of a type, for programs and people without it.
+//! JSON Schema of a type, for programs and users without it.
 //!
 //! It describes the JSON (or the MessagePack with names) that serde reads for the type. Parts that a trace cannot see, such as
 //! the inside of untagged and internally tagged enums, are left open.
@@ -294,17 +294,17 @@ mod tests {
 
     #[test]
     fn simple_types_have_simple_schemas() {
-        let of = |schema: &Value| {
+        let without_title = |schema: &Value| {
             let mut schema = schema.clone();
             let fields = schema.as_object_mut().expect("a schema is an object");
             fields.remove("$schema");
             fields.remove("title");
             schema
         };
-        assert_eq!(of(type_info::<()>().schema()), json!({ "type": "null" }));
-        assert_eq!(of(type_info::<bool>().schema()), json!({ "type": "boolean" }));
+        assert_eq!(without_title(type_info::<()>().schema()), json!({ "type": "null" }));
+        assert_eq!(without_title(type_info::<bool>().schema()), json!({ "type": "boolean" }));
         assert_eq!(
-            of(type_info::<(u8, String)>().schema()),
+            without_title(type_info::<(u8, String)>().schema()),
             json!({
                 "type": "array",
                 "prefixItems": [{ "type": "integer", "minimum": 0, "maximum": 255 }, { "type": "string" }],

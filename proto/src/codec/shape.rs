@@ -5,7 +5,7 @@
 pub(super) enum Shape {
     /// Not seen so far.
     Unseen,
-    /// Any value, as in the bytes: only in self-describing formats.
+    /// Any value, of the type in the bytes: only in self-describing formats.
     Any,
     /// A value without parts.
     Leaf(Leaf),
@@ -56,13 +56,13 @@ pub(super) enum Definition {
 /// The fields of a struct or of a variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fields {
-    /// The names that serde lists for them: more than there are fields if fields have aliases.
+    /// The names that serde lists for them, which are more than the fields if fields have aliases.
     pub(super) names: &'static [&'static str],
     /// The shapes of the fields, in order.
     pub(super) shapes: Vec<Shape>,
-    /// Names of fields that have another name as well; distinguished only in readable formats.
+    /// The names of fields that have another name as well; known only for human-readable formats.
     pub(super) aliases: Vec<&'static str>,
-    /// Fields that may not be left out; known only of readable formats.
+    /// The fields that are required; known only for human-readable formats.
     pub(super) required: Vec<&'static str>,
 }
 
@@ -71,14 +71,14 @@ pub(super) struct Fields {
 pub(super) struct Variant {
     /// Its name on the wire.
     pub(super) name: &'static str,
-    /// Its content; none while it was not read, and forever if it cannot be read.
+    /// Its content; `None` until it has been read, and if it cannot be read.
     pub(super) content: Option<Content>,
 }
 
 /// The content of a variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Nothing.
+    /// No content.
     Unit,
     /// One value.
     Newtype(Shape),
@@ -94,11 +94,11 @@ pub(super) struct Conflict;
 
 impl Shape {
     /// Adds the shape from another reading of the same value.
-    pub(super) fn unify(&mut self, seen: Shape) -> Result<(), Conflict> {
-        match (&mut *self, seen) {
+    pub(super) fn unify(&mut self, other: Shape) -> Result<(), Conflict> {
+        match (&mut *self, other) {
             (_, Shape::Unseen) => Ok(()),
-            (Shape::Unseen, seen) => {
-                *self = seen;
+            (Shape::Unseen, other) => {
+                *self = other;
                 Ok(())
             }
             (Shape::Option(old), Shape::Option(new)) | (Shape::List(old), Shape::List(new)) => {
@@ -114,7 +114,7 @@ impl Shape {
         }
     }
 
-    /// Returns true if nothing was left unseen.
+    /// Returns true if no part is unseen.
     pub(super) fn is_whole(&self) -> bool {
         match self {
             Shape::Unseen => false,
@@ -128,8 +128,8 @@ impl Shape {
 
 /// Unifies element by element; a reading that stopped early has seen fewer elements.
 fn unify_all(old: &mut Vec<Shape>, new: Vec<Shape>) -> Result<(), Conflict> {
-    for (place, shape) in new.into_iter().enumerate() {
-        match old.get_mut(place) {
+    for (index, shape) in new.into_iter().enumerate() {
+        match old.get_mut(index) {
             Some(old) => old.unify(shape)?,
             None => old.push(shape),
         }
@@ -144,15 +144,15 @@ impl Fields {
     }
 
     /// Adds the shapes from another reading of the same fields.
-    pub(super) fn unify(&mut self, seen: Vec<Shape>) -> Result<(), Conflict> {
-        unify_all(&mut self.shapes, seen)
+    pub(super) fn unify(&mut self, other: Vec<Shape>) -> Result<(), Conflict> {
+        unify_all(&mut self.shapes, other)
     }
 }
 
 impl Content {
     /// Adds the content from another reading of the same variant.
-    pub(super) fn unify(&mut self, seen: Content) -> Result<(), Conflict> {
-        match (self, seen) {
+    pub(super) fn unify(&mut self, other: Content) -> Result<(), Conflict> {
+        match (self, other) {
             (Content::Unit, Content::Unit) => Ok(()),
             (Content::Newtype(old), Content::Newtype(new)) => old.unify(new),
             (Content::Tuple(old), Content::Tuple(new)) if old.len() == new.len() => unify_all(old, new),
@@ -166,7 +166,7 @@ impl Content {
         self.shapes().len()
     }
 
-    /// Returns true if nothing was left unseen.
+    /// Returns true if no part is unseen.
     pub(super) fn is_whole(&self) -> bool {
         self.shapes().iter().all(Shape::is_whole)
     }

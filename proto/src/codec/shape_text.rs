@@ -5,8 +5,8 @@ use std::fmt::{self, Write};
 use super::shape::{Content, Definition, Fields, Shape, Shapes};
 
 impl Shapes {
-    /// Returns the shape as text: equal texts mean equal bytes. Names of types are left out, those of fields and variants are
-    /// not; `#2` is the third struct or enum from the left, and `?` is a shape that was never seen.
+    /// Returns the shape as text: equal texts mean equal bytes. It has the names of fields and variants, and not those of
+    /// types; `#2` is the third struct or enum from the left, and `?` is a shape that was never seen.
     pub(super) fn text(&self) -> String {
         let mut writer = TextWriter { shapes: self, seen: Vec::new(), text: String::new() };
         // Writing to a String cannot fail.
@@ -68,8 +68,8 @@ impl TextWriter<'_> {
     }
 
     fn definition(&mut self, id: usize) -> fmt::Result {
-        if let Some(place) = self.seen.iter().position(|seen| *seen == id) {
-            return write!(self.text, "#{place}");
+        if let Some(index) = self.seen.iter().position(|seen| *seen == id) {
+            return write!(self.text, "#{index}");
         }
         self.seen.push(id);
         let shapes = self.shapes;
@@ -100,16 +100,16 @@ impl TextWriter<'_> {
     fn fields(&mut self, fields: &Fields) -> fmt::Result {
         self.text.write_char('{')?;
         // With aliases, names and fields cannot be matched from outside: all names first, then all fields.
-        let matched = fields.names.len() == fields.shapes.len();
-        if !matched {
+        let has_no_aliases = fields.names.len() == fields.shapes.len();
+        if !has_no_aliases {
             for name in fields.names {
                 self.name(name)?;
                 self.text.write_char('|')?;
             }
         }
-        for (place, shape) in fields.shapes.iter().enumerate() {
-            if matched {
-                self.name(fields.names[place])?;
+        for (index, shape) in fields.shapes.iter().enumerate() {
+            if has_no_aliases {
+                self.name(fields.names[index])?;
             }
             self.text.write_char(':')?;
             self.shape(shape)?;

@@ -7,7 +7,7 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-/// A value that fails to serialise if it leaves out a field.
+/// A value that fails to serialise if it skips a field.
 pub(super) struct Strict<'a, T: ?Sized>(pub(super) &'a T);
 
 impl<T: Serialize + ?Sized> Serialize for Strict<'_, T> {
@@ -19,7 +19,7 @@ impl<T: Serialize + ?Sized> Serialize for Strict<'_, T> {
 
 struct StrictSerializer<S>(S);
 
-macro_rules! pass_on {
+macro_rules! forward {
     ($($method:ident($type:ty))*) => {$(
         #[inline(always)]
         fn $method(self, value: $type) -> Result<S::Ok, S::Error> {
@@ -39,7 +39,7 @@ impl<S: Serializer> Serializer for StrictSerializer<S> {
     type SerializeStruct = StrictSerializer<S::SerializeStruct>;
     type SerializeStructVariant = StrictSerializer<S::SerializeStructVariant>;
 
-    pass_on! {
+    forward! {
         serialize_bool(bool) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8])
         serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
         serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
@@ -234,6 +234,6 @@ fn skipped<E: Error>(key: &str) -> E {
 }
 
 #[cold]
-fn unknown_length<E: Error>(what: &str) -> E {
-    E::custom(format_args!("a {what} of unknown length, which bincode cannot express"))
+fn unknown_length<E: Error>(kind: &str) -> E {
+    E::custom(format_args!("a {kind} of unknown length, which bincode cannot express"))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 
-/// A value to be read from `D` and written once.
+/// A value that is read from `D` when it is serialised, which is possible once.
 pub(super) struct Transcoded<D> {
     source: Cell<Option<D>>,
     keys: KeyMode,
@@ -24,7 +24,7 @@ pub(super) enum KeyMode {
 }
 
 /// The maximum number of levels in a message. Python's tuples of numbers are keys; the second level has not been needed yet.
-pub(super) const KEYS_IN_KEYS: u8 = 2;
+pub(super) const MAX_KEY_LEVELS: u8 = 2;
 
 impl<D> Transcoded<D> {
     pub(super) fn new(source: D, keys: KeyMode) -> Self {
@@ -41,13 +41,13 @@ impl<'de, D: Deserializer<'de>> Serialize for Transcoded<D> {
     }
 }
 
-/// A visitor that writes each value it is given.
+/// A visitor that serialises each value that it visits.
 struct TranscodeVisitor<S> {
     serializer: S,
     keys: KeyMode,
 }
 
-macro_rules! written {
+macro_rules! forward_visits {
     ($($visit:ident($type:ty) => $serialize:ident)*) => {$(
         fn $visit<E: serde::de::Error>(self, value: $type) -> Result<S::Ok, E> {
             self.serializer.$serialize(value).map_err(E::custom)
@@ -62,7 +62,7 @@ impl<'de, S: Serializer> Visitor<'de> for TranscodeVisitor<S> {
         f.write_str("a value")
     }
 
-    written! {
+    forward_visits! {
         visit_bool(bool) => serialize_bool
         visit_i64(i64) => serialize_i64
         visit_u64(u64) => serialize_u64
@@ -88,17 +88,17 @@ impl<'de, S: Serializer> Visitor<'de> for TranscodeVisitor<S> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<S::Ok, A::Error> {
-        let mut writing = self.serializer.serialize_seq(list.size_hint()).map_err(A::Error::custom)?;
-        while list.next_element_seed(ElementSeed { list: &mut writing, keys: self.keys })?.is_some() {}
-        writing.end().map_err(A::Error::custom)
+        let mut serializer = self.serializer.serialize_seq(list.size_hint()).map_err(A::Error::custom)?;
+        while list.next_element_seed(ElementSeed { list: &mut serializer, keys: self.keys })?.is_some() {}
+        serializer.end().map_err(A::Error::custom)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<S::Ok, A::Error> {
-        let mut writing = self.serializer.serialize_map(map.size_hint()).map_err(A::Error::custom)?;
-        while map.next_key_seed(KeySeed { map: &mut writing, keys: self.keys })?.is_some() {
-            map.next_value_seed(EntrySeed { map: &mut writing, keys: self.keys })?;
+        let mut serializer = self.serializer.serialize_map(map.size_hint()).map_err(A::Error::custom)?;
+        while map.next_key_seed(KeySeed { map: &mut serializer, keys: self.keys })?.is_some() {
+            map.next_value_seed(EntrySeed { map: &mut serializer, keys: self.keys })?;
         }
-        writing.end().map_err(A::Error::custom)
+        serializer.end().map_err(A::Error::custom)
     }
 }
 
@@ -124,13 +124,13 @@ impl<'de, S: SerializeMap> DeserializeSeed<'de> for KeySeed<'_, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
-        let written = match self.keys {
+        let result = match self.keys {
             KeyMode::Any => self.map.serialize_key(&Transcoded::new(source, self.keys)),
             KeyMode::Text(levels) => {
-                let Some(within) = levels.checked_sub(1) else {
+                let Some(nested) = levels.checked_sub(1) else {
                     return Err(D::Error::custom("keys within keys within keys have no form in JSON"));
                 };
-                let key = Transcoded::new(source, KeyMode::Text(within));
+                let key = Transcoded::new(source, KeyMode::Text(nested));
                 let key = serde_json::to_value(&key).map_err(D::Error::custom)?;
                 match key.as_str() {
                     Some(text) => self.map.serialize_key(text),
@@ -138,7 +138,7 @@ impl<'de, S: SerializeMap> DeserializeSeed<'de> for KeySeed<'_, S> {
                 }
             }
         };
-        written.map_err(D::Error::custom)
+        result.map_err(D::Error::custom)
     }
 }
 

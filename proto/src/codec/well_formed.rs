@@ -5,7 +5,7 @@ use super::budget::DecodeLimits;
 /// The assumed memory of one value, for any decoder.
 const VALUE_BYTES: usize = 32;
 
-/// Returns the problem with `bytes`, if there is one. Uses no memory but one entry for each level of nesting, and reads each byte
+/// Returns the problem with `bytes`, if there is one. It uses one entry of memory for each level of nesting, and reads each byte
 /// once.
 pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<(), &'static str> {
     let mut check = WellFormedChecker {
@@ -16,10 +16,10 @@ pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<(), &'static 
         nesting: limits.nesting as usize,
     };
     check.value()?;
-    while let Some(left) = check.open.last_mut() {
-        match left.checked_sub(1) {
+    while let Some(remaining) = check.open.last_mut() {
+        match remaining.checked_sub(1) {
             Some(fewer) => {
-                *left = fewer;
+                *remaining = fewer;
                 check.value()?;
             }
             None => drop(check.open.pop()),
@@ -38,13 +38,13 @@ struct WellFormedChecker<'a> {
 }
 
 impl<'a> WellFormedChecker<'a> {
-    /// Reads the head of one value, and all of it if it holds no others.
+    /// Reads one value, or the head of one that contains others.
     fn value(&mut self) -> Result<(), &'static str> {
-        let [marker] = *self.take(1)? else { return Err(ENDS) };
+        let [marker] = *self.take(1)? else { return Err(TRUNCATED) };
         match marker {
             0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => self.charge(0),
-            0x80..=0x8f => self.holds(2 * u64::from(marker & 0x0f)),
-            0x90..=0x9f => self.holds(u64::from(marker & 0x0f)),
+            0x80..=0x8f => self.open_container(2 * u64::from(marker & 0x0f)),
+            0x90..=0x9f => self.open_container(u64::from(marker & 0x0f)),
             0xa0..=0xbf => self.text(usize::from(marker & 0x1f)),
             0xcc | 0xd0 => self.skip(1),
             0xcd | 0xd1 => self.skip(2),
@@ -56,17 +56,17 @@ impl<'a> WellFormedChecker<'a> {
             0xd9 => self.length(1).and_then(|length| self.text(length)),
             0xda => self.length(2).and_then(|length| self.text(length)),
             0xdb => self.length(4).and_then(|length| self.text(length)),
-            0xdc => self.length(2).and_then(|length| self.holds(length as u64)),
-            0xdd => self.length(4).and_then(|length| self.holds(length as u64)),
-            0xde => self.length(2).and_then(|length| self.holds(2 * length as u64)),
-            0xdf => self.length(4).and_then(|length| self.holds(2 * length as u64)),
+            0xdc => self.length(2).and_then(|length| self.open_container(length as u64)),
+            0xdd => self.length(4).and_then(|length| self.open_container(length as u64)),
+            0xde => self.length(2).and_then(|length| self.open_container(2 * length as u64)),
+            0xdf => self.length(4).and_then(|length| self.open_container(2 * length as u64)),
             0xc1 => Err("a byte without a meaning in MessagePack"),
             0xc7..=0xc9 | 0xd4..=0xd8 => Err("an extension type, which is not supported"),
         }
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], &'static str> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or(ENDS)?;
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(TRUNCATED)?;
         self.rest = rest;
         Ok(taken)
     }
@@ -86,29 +86,30 @@ impl<'a> WellFormedChecker<'a> {
         self.charge(length)
     }
 
-    /// Goes one level deeper, to `values` of which each takes a byte at least.
-    fn holds(&mut self, values: u64) -> Result<(), &'static str> {
+    /// Begins a list or map of `values` values, each of at least one byte.
+    fn open_container(&mut self, values: u64) -> Result<(), &'static str> {
         self.charge(0)?;
         if values > self.rest.len() as u64 {
-            return Err(ENDS);
+            return Err(TRUNCATED);
         }
         if self.open.len() >= self.nesting {
             return Err("is nested deeper than the limit of a message");
         }
-        let within = usize::try_from(values).ok().and_then(|values| self.elements.checked_sub(values));
-        self.elements = within.ok_or("has more elements than the limit of a message")?;
+        let remaining = usize::try_from(values).ok().and_then(|values| self.elements.checked_sub(values));
+        self.elements = remaining.ok_or("has more elements than the limit of a message")?;
         self.open.push(values);
         Ok(())
     }
 
     fn charge(&mut self, length: usize) -> Result<(), &'static str> {
-        let left = self.memory.checked_sub(length).and_then(|left| left.checked_sub(VALUE_BYTES));
-        self.memory = left.ok_or("takes more memory than the limit of a message")?;
+        let remaining =
+            self.memory.checked_sub(length).and_then(|remaining| remaining.checked_sub(VALUE_BYTES));
+        self.memory = remaining.ok_or("takes more memory than the limit of a message")?;
         Ok(())
     }
 }
 
-const ENDS: &str = "the bytes end before the value does";
+const TRUNCATED: &str = "the bytes end before the value does";
 
 #[cfg(test)]
 mod tests {
@@ -120,9 +121,9 @@ mod tests {
     }
 
     #[test]
-    fn complete_values_pass_and_others_give_the_reason() {
+    fn complete_values_are_valid_and_others_give_the_problem() {
         let nested = |levels: usize| [vec![0x91; levels], vec![1]].concat();
-        for good in [
+        for valid in [
             vec![0xc0],
             vec![0x2a],
             vec![0xcb, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -131,21 +132,21 @@ mod tests {
             vec![0xdf, 0, 0, 0, 0],
             nested(64),
         ] {
-            assert_eq!(check(&good, &limits()), Ok(()), "{good:x?}");
+            assert_eq!(check(&valid, &limits()), Ok(()), "{valid:x?}");
         }
-        for (bad, why) in [
-            (vec![], ENDS),
+        for (invalid, problem) in [
+            (vec![], TRUNCATED),
             (vec![0xc1], "a byte without a meaning in MessagePack"),
             (vec![0xc0, 0xc0], "bytes are left over after the value"),
-            (vec![0xa2, b'x'], ENDS),
+            (vec![0xa2, b'x'], TRUNCATED),
             (vec![0xa1, 0xff], "text that is not UTF-8"),
-            (vec![0xdd, 0xff, 0xff, 0xff, 0xff, 0], ENDS),
-            (vec![0xdf, 0, 0, 0, 1, 1], ENDS),
-            (vec![0xc6, 0, 0, 1, 0], ENDS),
+            (vec![0xdd, 0xff, 0xff, 0xff, 0xff, 0], TRUNCATED),
+            (vec![0xdf, 0, 0, 0, 1, 1], TRUNCATED),
+            (vec![0xc6, 0, 0, 1, 0], TRUNCATED),
             (vec![0xd4, 1, 2], "an extension type, which is not supported"),
             (nested(65), "is nested deeper than the limit of a message"),
         ] {
-            assert_eq!(check(&bad, &limits()), Err(why), "{bad:x?}");
+            assert_eq!(check(&invalid, &limits()), Err(problem), "{invalid:x?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A type whose values can be sent between nodes: any that serde can write and read back.
+/// A type whose values can be sent between nodes: any that serde can serialise and deserialise.
 ///
 /// There is nothing to implement: every type that derives `Serialize` and `Deserialize` and owns its data is one.
 ///
@@ -15,9 +15,9 @@ use serde::de::DeserializeOwned;
 /// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct Pose { x: f32, y: f32 }
 ///
-/// fn travels<T: WireType>() {}
-/// travels::<Pose>();
-/// travels::<Vec<Option<String>>>();
+/// fn assert_wire_type<T: WireType>() {}
+/// assert_wire_type::<Pose>();
+/// assert_wire_type::<Vec<Option<String>>>();
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel between nodes",

@@ -8,11 +8,11 @@ use crate::discovery::addresses::needs_zone;
 
 /// Returns true if failed `attempts` to reach an instance prove that its process has ended or has withdrawn it: all of its
 /// possible addresses were `denied`, or the one at which it last `answered` was. An address that has never led to the instance
-/// proves nothing by itself, and an untried one counts as [`AttemptOutcome::Silent`].
+/// proves nothing by itself, and one that was not tried counts as [`AttemptOutcome::Silent`].
 ///
-/// An address that `is_own`, which this host has as well, proves nothing unless all are such: on this host another program may
-/// have the port, or none, while the instance is on another host. That holds also while this host can dial no other, for example
-/// with its cable unplugged.
+/// An address that `is_own`, which this host has as well, proves nothing unless all are such: the instance may be on another
+/// host, whatever has the port on this one. That is so even while this host cannot dial any other, for example with its cable
+/// unplugged.
 pub fn is_gone(
     attempts: &[Attempt],
     answered: Option<SocketAddr>,
@@ -51,7 +51,7 @@ pub fn is_refusal(outcome: &AttemptOutcome) -> bool {
 }
 
 /// Returns true for a [refusal](is_refusal), or if a connection was accepted and closed again, for example by a process that was
-/// dying.
+/// ending.
 pub fn is_denial(outcome: &AttemptOutcome) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
 
@@ -77,8 +77,8 @@ mod tests {
         AttemptOutcome::Failed { kind, code: None }
     }
 
-    /// Returns true if it is gone, on a host that has the bridge as well.
-    fn gone(attempts: &[(&str, AttemptOutcome)], answered: Option<&str>) -> bool {
+    /// Returns true if the instance is gone, on a host that has the bridge as well.
+    fn is_gone_here(attempts: &[(&str, AttemptOutcome)], answered: Option<&str>) -> bool {
         let attempts: Vec<Attempt> = attempts
             .iter()
             .map(|(address, outcome)| Attempt {
@@ -94,64 +94,80 @@ mod tests {
     #[test]
     fn one_refusal_of_several_addresses_is_not_final() {
         let refused = failed(ErrorKind::ConnectionRefused);
-        for silence in
+        for outcome in
             [AttemptOutcome::Silent, failed(ErrorKind::HostUnreachable), failed(ErrorKind::ConnectionReset)]
         {
-            let attempts = [(LAN, silence), (BRIDGE, refused)];
-            assert!(!gone(&attempts, Some(LAN)), "{silence:?}");
-            assert!(!gone(&attempts, None), "{silence:?}");
-            assert!(!gone(&attempts, Some(BRIDGE)), "an address of this host: {silence:?}");
-            let other = [(LAN, silence), (BRIDGE, AttemptOutcome::Rejected)];
-            assert!(!gone(&other, Some(LAN)), "somebody of this host listens there: {silence:?}");
+            let attempts = [(LAN, outcome), (BRIDGE, refused)];
+            assert!(!is_gone_here(&attempts, Some(LAN)), "{outcome:?}");
+            assert!(!is_gone_here(&attempts, None), "{outcome:?}");
+            assert!(!is_gone_here(&attempts, Some(BRIDGE)), "an address of this host: {outcome:?}");
+            let other = [(LAN, outcome), (BRIDGE, AttemptOutcome::Rejected)];
+            assert!(
+                !is_gone_here(&other, Some(LAN)),
+                "another program of this host listens there: {outcome:?}"
+            );
         }
-        assert!(!gone(&[], None));
+        assert!(!is_gone_here(&[], None));
     }
 
     #[test]
-    fn the_address_that_answered_last_is_believed_and_all_together_are() {
+    fn a_refusal_at_the_last_address_that_answered_or_at_all_is_proof() {
         let refused = failed(ErrorKind::ConnectionRefused);
-        assert!(gone(&[(LAN, refused), ("10.78.0.1:9000", AttemptOutcome::Silent)], Some(LAN)));
-        assert!(!gone(&[(LAN, refused), ("10.78.0.1:9000", AttemptOutcome::Silent)], None));
-        assert!(gone(
+        assert!(is_gone_here(&[(LAN, refused), ("10.78.0.1:9000", AttemptOutcome::Silent)], Some(LAN)));
+        assert!(!is_gone_here(&[(LAN, refused), ("10.78.0.1:9000", AttemptOutcome::Silent)], None));
+        assert!(is_gone_here(
             &[(LAN, AttemptOutcome::Rejected), ("10.78.0.1:9000", AttemptOutcome::Silent)],
             Some(LAN)
         ));
-        assert!(gone(&[(LOOPBACK, refused), (BRIDGE, refused)], Some(LOOPBACK)), "a process of this host");
-        assert!(gone(&[(LOOPBACK, refused), (BRIDGE, AttemptOutcome::Silent)], Some(LOOPBACK)), "the same");
+        assert!(
+            is_gone_here(&[(LOOPBACK, refused), (BRIDGE, refused)], Some(LOOPBACK)),
+            "a process of this host"
+        );
+        assert!(
+            is_gone_here(&[(LOOPBACK, refused), (BRIDGE, AttemptOutcome::Silent)], Some(LOOPBACK)),
+            "the same"
+        );
         let forwarded = [(LOOPBACK, refused), ("10.8.0.1:9000", AttemptOutcome::Silent)];
-        assert!(!gone(&forwarded, Some(LOOPBACK)), "a forwarded port, whose forwarder is started again");
-        assert!(gone(&[(LAN, refused), (BRIDGE, AttemptOutcome::OtherProtocol)], None));
+        assert!(
+            !is_gone_here(&forwarded, Some(LOOPBACK)),
+            "a forwarded port, whose forwarder is started again"
+        );
+        assert!(is_gone_here(&[(LAN, refused), (BRIDGE, AttemptOutcome::OtherProtocol)], None));
     }
 
     #[test]
     fn refusals_at_shared_addresses_prove_nothing_while_no_other_can_be_dialled() {
         let refused = failed(ErrorKind::ConnectionRefused);
-        let cut = [ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable, ErrorKind::AddrNotAvailable];
-        for (kind, here) in
-            cut.into_iter().flat_map(|kind| [(kind, refused), (kind, AttemptOutcome::Rejected)])
+        let cable_errors =
+            [ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable, ErrorKind::AddrNotAvailable];
+        for (kind, outcome_here) in
+            cable_errors.into_iter().flat_map(|kind| [(kind, refused), (kind, AttemptOutcome::Rejected)])
         {
-            let attempts = [(LAN, failed(kind)), ("[fd77::1]:9000", failed(kind)), (BRIDGE, here)];
+            let attempts = [(LAN, failed(kind)), ("[fd77::1]:9000", failed(kind)), (BRIDGE, outcome_here)];
             for answered in [LAN, "[fd77::1]:9000", BRIDGE] {
-                assert!(!gone(&attempts, Some(answered)), "{kind:?} {here:?} {answered}");
+                assert!(!is_gone_here(&attempts, Some(answered)), "{kind:?} {outcome_here:?} {answered}");
             }
-            assert!(!gone(&attempts, None), "{kind:?} {here:?}");
+            assert!(!is_gone_here(&attempts, None), "{kind:?} {outcome_here:?}");
         }
         assert!(
-            !gone(&[(BRIDGE, AttemptOutcome::Rejected), (LAN, AttemptOutcome::Silent)], Some(LAN)),
+            !is_gone_here(&[(BRIDGE, AttemptOutcome::Rejected), (LAN, AttemptOutcome::Silent)], Some(LAN)),
             "it was not tried"
         );
-        assert!(gone(&[(LAN, refused), ("[fd77::1]:9000", failed(ErrorKind::AddrNotAvailable))], None));
+        assert!(is_gone_here(
+            &[(LAN, refused), ("[fd77::1]:9000", failed(ErrorKind::AddrNotAvailable))],
+            None
+        ));
     }
 
     #[test]
-    fn an_address_that_cannot_be_dialled_is_no_evidence() {
+    fn an_address_that_cannot_be_dialled_proves_nothing() {
         let (refused, invalid) = (failed(ErrorKind::ConnectionRefused), failed(ErrorKind::InvalidInput));
-        assert!(gone(&[(LOOPBACK, refused), ("[fe80::1]:9000", invalid)], Some(LOOPBACK)));
-        assert!(!gone(&[("[fe80::1]:9000", invalid)], None));
+        assert!(is_gone_here(&[(LOOPBACK, refused), ("[fe80::1]:9000", invalid)], Some(LOOPBACK)));
+        assert!(!is_gone_here(&[("[fe80::1]:9000", invalid)], None));
     }
 
     #[test]
-    fn a_connection_that_is_closed_again_is_a_denial_and_no_refusal() {
+    fn a_closed_connection_is_a_denial_and_no_refusal() {
         for kind in [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof] {
             assert!(is_denial(&failed(kind)) && !is_refusal(&failed(kind)));
         }

@@ -12,7 +12,7 @@ pub struct Attempt {
     pub address: SocketAddr,
     /// The outcome.
     pub outcome: AttemptOutcome,
-    /// The time from its first packet to its end, or to the end of the dialling.
+    /// The time from its first packet to its end, or to the end of the dial.
     pub took: Duration,
 }
 
@@ -44,7 +44,7 @@ impl From<&io::Error> for AttemptOutcome {
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} after {}", self.address, self.outcome, seconds(self.took))
+        write!(f, "{}: {} after {}", self.address, self.outcome, format_duration(self.took))
     }
 }
 
@@ -61,7 +61,7 @@ impl fmt::Display for AttemptOutcome {
 }
 
 /// Formats an address with the name of its zone, if it has one.
-pub(super) fn named(address: SocketAddr, zone: Option<&str>) -> String {
+pub(super) fn format_address(address: SocketAddr, zone: Option<&str>) -> String {
     match (address, zone) {
         (SocketAddr::V6(v6), Some(zone)) if v6.scope_id() != 0 => {
             format!("[{}%{zone}]:{}", v6.ip(), v6.port())
@@ -71,7 +71,7 @@ pub(super) fn named(address: SocketAddr, zone: Option<&str>) -> String {
 }
 
 /// Formats a duration in words, with a suitable unit.
-pub(super) fn seconds(duration: Duration) -> String {
+pub(super) fn format_duration(duration: Duration) -> String {
     match duration {
         short if short < Duration::from_millis(1) => "less than 1 ms".to_owned(),
         short if short < Duration::from_millis(100) => format!("{} ms", short.as_millis()),

@@ -5,11 +5,11 @@ use super::observations::{InterfaceKind, Observations};
 use super::text::not_receivable;
 
 /// Returns the finding that the interface `name` is switched off, or has no cable or access point.
-pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {
-    let interface = seen.interface(name);
-    let wireless = interface.is_some_and(|interface| interface.kind == InterfaceKind::Wireless);
-    let off = interface.is_some_and(|interface| interface.up == Some(false));
-    let (what, remedy) = match (off, wireless) {
+pub(super) fn no_carrier(observations: &Observations, name: &str) -> Finding {
+    let interface = observations.interface(name);
+    let is_wireless = interface.is_some_and(|interface| interface.kind == InterfaceKind::Wireless);
+    let is_off = interface.is_some_and(|interface| interface.up == Some(false));
+    let (problem, remedy) = match (is_off, is_wireless) {
         (true, _) => ("is switched off", format!("Switch it on: `sudo ip link set {name} up`")),
         (false, true) => ("is not connected to an access point", "Join the Wi-Fi network".to_owned()),
         (false, false) => (
@@ -19,7 +19,7 @@ pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {
     };
     Finding {
         code: FindingCode::NoCarrier,
-        sentence: format!("{}, because {name} {what}", not_receivable(seen)),
+        sentence: format!("{}, because {name} {problem}", not_receivable(observations)),
         remedy,
     }
 }

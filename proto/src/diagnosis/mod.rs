@@ -1,6 +1,6 @@
 //! Diagnosis of a service that was not found or not reached: from observations to the cause and the remedy.
 //!
-//! [`diagnose`] is a pure function: an unknown fact is a value of its own in [`Observations`], and nothing is concluded from it.
+//! [`diagnose`] is a pure function: an unknown fact has a value of its own in [`Observations`], and nothing is concluded from it.
 
 pub mod absence;
 
@@ -27,29 +27,29 @@ pub use observations::{
 pub use text::{evidence_of, paragraph, received_instead};
 
 /// Returns the likeliest cause for the silence of one endpoint; `None` if none of its addresses was tried.
-pub fn diagnose_endpoint(seen: &Observations, endpoint: &SilentEndpoint) -> Option<Finding> {
-    remote_host::of_endpoint(seen, endpoint).map(|(_, finding)| finding)
+pub fn diagnose_endpoint(observations: &Observations, endpoint: &SilentEndpoint) -> Option<Finding> {
+    remote_host::of_endpoint(observations, endpoint).map(|(_, finding)| finding)
 }
 
 /// Returns the causes that fit the observations, the likeliest first; at least one.
-pub fn diagnose(seen: &Observations) -> Vec<Finding> {
-    let mut findings = remote_host::judge(seen);
+pub fn diagnose(observations: &Observations) -> Vec<Finding> {
+    let mut findings = remote_host::judge(observations);
     if findings.is_empty() {
-        findings = match seen.target {
-            Sought::Address(address) => vec![remote_host::nothing(seen, address)],
-            _ => local_host::judge(seen),
+        findings = match observations.target {
+            Sought::Address(address) => vec![remote_host::no_answer(observations, address)],
+            _ => local_host::judge(observations),
         };
-        if let (Sought::Name(name), Some(likeliest)) = (&seen.target, findings.first_mut())
-            && let Some(meant) = spelling::nearest(name, &seen.received)
+        if let (Sought::Name(name), Some(likeliest)) = (&observations.target, findings.first_mut())
+            && let Some(similar) = spelling::nearest(name, &observations.received)
         {
-            likeliest.remedy = format!("Did you mean {}? {}", text::quoted(meant), likeliest.remedy);
+            likeliest.remedy = format!("Did you mean {}? {}", text::quoted(similar), likeliest.remedy);
         }
     }
     // One cause may appear at several endpoints.
-    let mut told = Vec::new();
+    let mut codes = Vec::new();
     findings.retain(|finding| {
-        let is_new = !told.contains(&finding.code);
-        told.push(finding.code);
+        let is_new = !codes.contains(&finding.code);
+        codes.push(finding.code);
         is_new
     });
     findings

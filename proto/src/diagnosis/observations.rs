@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::attempt::{Attempt, named};
+use super::attempt::{Attempt, format_address};
 use crate::discovery::addresses::{OwnAddress, is_link_local};
 
 /// The known facts about a service that was not found or not reached.
@@ -94,7 +94,7 @@ pub struct TriedAddress {
 pub enum Neighbour {
     /// Its hardware address is known, and it has answered since it was dialled.
     Complete,
-    /// Its hardware address is known from before, which is no evidence of the present.
+    /// Its hardware address is known from before, which proves nothing about now.
     Stale,
     /// It was asked for its hardware address and did not answer.
     Incomplete,
@@ -119,13 +119,13 @@ pub struct StaticPeer {
 pub struct InterfaceSeen {
     /// The system's name for it.
     pub name: String,
-    /// The system's number for it, if it is known.
+    /// The system's index for it, if it is known.
     pub index: Option<u32>,
     /// Its kind.
     pub kind: InterfaceKind,
     /// Set if this node uses it.
     pub chosen: bool,
-    /// Set if it is switched on.
+    /// Set if it is up.
     pub up: Option<bool>,
     /// Set if it has a carrier: a cable with a live other end, or an association with an access point.
     pub carrier: Option<bool>,
@@ -140,15 +140,15 @@ pub struct InterfaceSeen {
 pub enum InterfaceKind {
     /// The host itself.
     Loopback,
-    /// Wired, or something that behaves like it.
+    /// Wired, or an interface that behaves like it.
     Wired,
     /// Wi-Fi.
     Wireless,
     /// A tunnel, such as a VPN's.
     Tunnel,
-    /// A bridge or the like inside this host, such as Docker's.
+    /// A bridge or similar interface inside this host, such as Docker's.
     Inner,
-    /// Not known.
+    /// An unknown kind.
     #[default]
     Unknown,
 }
@@ -166,7 +166,7 @@ pub struct MulticastObservations {
     pub replies_by_unicast: u64,
     /// Responses and announcements of other hosts, of this mesh or any other, that arrived by multicast.
     pub received_by_multicast: u64,
-    /// Set if this node's own multicast returned by IPv4: `None` before one was sent and given time, or without IPv4.
+    /// Set if this node received its own multicast in IPv4: `None` until one was sent and had time to arrive, or without IPv4.
     pub own_received_v4: Option<bool>,
     /// The same observation for IPv6.
     pub own_received_v6: Option<bool>,
@@ -194,7 +194,7 @@ pub struct SendError {
 pub struct Surroundings {
     /// The kind of container, such as `Docker`; empty if there is none, `None` if that is unknown.
     pub container: Option<String>,
-    /// The kind of virtual machine, such as `VirtualBox`; likewise.
+    /// The kind of virtual machine, such as `VirtualBox`; empty or `None` likewise.
     pub virtual_machine: Option<String>,
     /// The active firewall of this host, if it is a known one.
     pub firewall: Option<HostFirewall>,
@@ -203,9 +203,9 @@ pub struct Surroundings {
 /// A firewall with a well-known name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostFirewall {
-    /// Ubuntu's.
+    /// ufw, Ubuntu's firewall.
     Ufw,
-    /// Fedora's.
+    /// firewalld, Fedora's firewall.
     Firewalld,
 }
 
@@ -216,11 +216,11 @@ impl Observations {
     }
 
     /// Formats an address, with the name of its zone.
-    pub(super) fn named(&self, address: SocketAddr) -> String {
+    pub(super) fn address_with_zone(&self, address: SocketAddr) -> String {
         let SocketAddr::V6(v6) = address else { return address.to_string() };
         let mut interfaces = self.interfaces.iter().flatten();
         let zone = interfaces.find(|interface| interface.index == Some(v6.scope_id()));
-        named(address, zone.map(|interface| interface.name.as_str()))
+        format_address(address, zone.map(|interface| interface.name.as_str()))
     }
 
     /// Returns true if a service of another host is received.
@@ -244,15 +244,15 @@ impl Observations {
 
     /// Returns the state of `ip` in the neighbour table.
     pub fn neighbour(&self, ip: IpAddr) -> Neighbour {
-        let known = self.neighbours.iter().flatten().find(|(neighbour, _)| *neighbour == ip);
-        known.map(|(_, state)| *state).unwrap_or_default()
+        let entry = self.neighbours.iter().flatten().find(|(neighbour, _)| *neighbour == ip);
+        entry.map(|(_, state)| *state).unwrap_or_default()
     }
 }
 
 impl TriedAddress {
     /// Formats the address, with the name of its zone.
     pub(super) fn address_text(&self) -> String {
-        named(self.attempt.address, self.zone.as_deref())
+        format_address(self.attempt.address, self.zone.as_deref())
     }
 }
 

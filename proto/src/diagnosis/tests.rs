@@ -35,7 +35,7 @@ fn interface(name: &str, kind: InterfaceKind, own: &[&str]) -> InterfaceSeen {
     }
 }
 
-/// A healthy host on a healthy network, where nothing is heard.
+/// Returns the observations of a healthy host on a healthy network, where nothing is received.
 fn healthy() -> Observations {
     let loopback = InterfaceSeen {
         multicast: Some(false),
@@ -49,14 +49,14 @@ fn healthy() -> Observations {
             loopback,
             interface("eth0", InterfaceKind::Wired, &["192.168.1.5/24", "fe80::5/64"]),
         ]),
-        multicast: asked(),
+        multicast: multicast_counts(),
         neighbours: Some(vec![(ip("192.168.1.1"), Neighbour::Complete)]),
         gateways: vec![ip("192.168.1.1")],
         ..Observations::default()
     }
 }
 
-fn asked() -> MulticastObservations {
+fn multicast_counts() -> MulticastObservations {
     MulticastObservations {
         oneshot_questions: 4,
         ordinary_questions: 2,
@@ -66,18 +66,18 @@ fn asked() -> MulticastObservations {
 }
 
 fn with(change: impl FnOnce(&mut Observations)) -> Observations {
-    let mut seen = healthy();
-    change(&mut seen);
-    seen
+    let mut observations = healthy();
+    change(&mut observations);
+    observations
 }
 
-/// The interface that leads to others.
-fn wired(seen: &mut Observations) -> &mut InterfaceSeen {
-    &mut seen.interfaces.as_mut().expect("listed")[1]
+/// Returns the interface that leads to other hosts.
+fn wired(observations: &mut Observations) -> &mut InterfaceSeen {
+    &mut observations.interfaces.as_mut().expect("listed")[1]
 }
 
-fn tried(to: &str, outcome: AttemptOutcome, took: Duration, neighbour: Neighbour) -> TriedAddress {
-    let attempt = Attempt { address: address(to), outcome, took };
+fn tried(text: &str, outcome: AttemptOutcome, took: Duration, neighbour: Neighbour) -> TriedAddress {
+    let attempt = Attempt { address: address(text), outcome, took };
     TriedAddress { attempt, neighbour, leaves_by: Some("eth0".to_owned()), reason: None, zone: None }
 }
 
@@ -85,29 +85,29 @@ fn failed(kind: ErrorKind) -> AttemptOutcome {
     AttemptOutcome::Failed { kind, code: None }
 }
 
-/// An endpoint of the target, with these attempts.
+/// Returns observations with an endpoint of the target and these attempts.
 fn announced(tried: Vec<TriedAddress>) -> Observations {
-    with(|seen| {
+    with(|observations| {
         let service = Some("robot/arm".to_owned());
-        seen.endpoints = vec![SilentEndpoint { service, replied_ago: None, tried }];
+        observations.endpoints = vec![SilentEndpoint { service, replied_ago: None, tried }];
     })
 }
 
 fn replied(ago: Duration, tried: Vec<TriedAddress>) -> Observations {
-    let mut seen = announced(tried);
-    seen.endpoints[0].replied_ago = Some(ago);
-    seen
+    let mut observations = announced(tried);
+    observations.endpoints[0].replied_ago = Some(ago);
+    observations
 }
 
 #[track_caller]
-fn told(seen: &Observations) -> Finding {
-    diagnose(seen).into_iter().next().expect("there is always one")
+fn first_finding(observations: &Observations) -> Finding {
+    diagnose(observations).into_iter().next().expect("there is always one")
 }
 
 #[track_caller]
 fn check(table: Vec<(&str, Observations, FindingCode, &[&str])>) {
-    for (row, seen, code, words) in table {
-        let finding = told(&seen);
+    for (row, observations, code, words) in table {
+        let finding = first_finding(&observations);
         assert_eq!(finding.code, code, "{row}: {finding}");
         for word in words {
             assert!(finding.sentence.contains(word), "{row}: no {word:?} in {finding}");
@@ -121,75 +121,92 @@ fn check(table: Vec<(&str, Observations, FindingCode, &[&str])>) {
 #[test]
 fn causes_on_this_host_are_reported() {
     use FindingCode::*;
-    let port_taken = |seen: &mut Observations| seen.multicast.port_taken = Some(true);
+    let port_taken = |observations: &mut Observations| observations.multicast.port_taken = Some(true);
     check(vec![
         ("nothing known", Observations { has_multicast: true, ..Observations::default() }, NothingHeard, &[]),
         ("healthy", healthy(), NothingHeard, &["nobody advertises \"robot/arm\"", "eth0"]),
         (
             "loopback only",
-            with(|seen| {
-                seen.chosen_interfaces = Some("lo".to_owned());
-                wired(seen).chosen = false;
+            with(|observations| {
+                observations.chosen_interfaces = Some("lo".to_owned());
+                wired(observations).chosen = false;
             }),
             InterfacesRestricted,
             &["(lo)", "this machine"],
         ),
         (
             "the wrong one",
-            with(|seen| {
-                seen.chosen_interfaces = Some("eth1".to_owned());
-                wired(seen).chosen = false;
+            with(|observations| {
+                observations.chosen_interfaces = Some("eth1".to_owned());
+                wired(observations).chosen = false;
                 let other = interface("eth1", InterfaceKind::Wired, &["10.0.0.5/24"]);
-                seen.interfaces.as_mut().expect("listed").push(other);
+                observations.interfaces.as_mut().expect("listed").push(other);
             }),
             InterfacesRestricted,
             &["leaves out eth0"],
         ),
-        ("no cable", with(|seen| wired(seen).carrier = Some(false)), NoCarrier, &["eth0 has no cable"]),
-        ("switched off", with(|seen| wired(seen).up = Some(false)), NoCarrier, &["eth0 is switched off"]),
+        (
+            "no cable",
+            with(|observations| wired(observations).carrier = Some(false)),
+            NoCarrier,
+            &["eth0 has no cable"],
+        ),
+        (
+            "switched off",
+            with(|observations| wired(observations).up = Some(false)),
+            NoCarrier,
+            &["eth0 is switched off"],
+        ),
         (
             "no access point",
-            with(|seen| {
-                wired(seen).kind = InterfaceKind::Wireless;
-                wired(seen).carrier = Some(false);
+            with(|observations| {
+                wired(observations).kind = InterfaceKind::Wireless;
+                wired(observations).carrier = Some(false);
             }),
             NoCarrier,
             &["not connected to an access point"],
         ),
-        ("no address", with(|seen| wired(seen).addresses.clear()), NoAddress, &["eth0 has no address"]),
+        (
+            "no address",
+            with(|observations| wired(observations).addresses.clear()),
+            NoAddress,
+            &["eth0 has no address"],
+        ),
         (
             "its own address",
-            with(|seen| *wired(seen) = interface("eth0", InterfaceKind::Wired, &["169.254.7.1/16"])),
+            with(|observations| {
+                *wired(observations) = interface("eth0", InterfaceKind::Wired, &["169.254.7.1/16"])
+            }),
             NoAddress,
             &["169.254.7.1", "DHCP"],
         ),
         (
             "no MULTICAST",
-            with(|seen| wired(seen).multicast = Some(false)),
+            with(|observations| wired(observations).multicast = Some(false)),
             NoMulticast,
             &["eth0 carries no multicast"],
         ),
         (
             "own outgoing filter",
-            with(|seen| {
+            with(|observations| {
                 let kind = ErrorKind::PermissionDenied;
                 let error = SendError { interface: "eth0".to_owned(), kind, code: Some(1), count: 4 };
-                seen.multicast.send_errors.push(error);
+                observations.multicast.send_errors.push(error);
             }),
             OutgoingFilter,
             &["does not allow sending", "eth0"],
         ),
         (
             "own incoming filter",
-            with(|seen| seen.multicast.own_received_v4 = Some(false)),
+            with(|observations| observations.multicast.own_received_v4 = Some(false)),
             IncomingFilter,
             &["a firewall on this machine"],
         ),
         (
             "an incoming filter for IPv6 only",
-            with(|seen| {
-                seen.multicast.own_received_v4 = Some(true);
-                seen.multicast.own_received_v6 = Some(false);
+            with(|observations| {
+                observations.multicast.own_received_v4 = Some(true);
+                observations.multicast.own_received_v6 = Some(false);
             }),
             NothingHeard,
             &["no such program runs on this network"],
@@ -197,24 +214,24 @@ fn causes_on_this_host_are_reported() {
         ("the port is taken", with(port_taken), PortTaken, &["another program holds UDP port 5353"]),
         (
             "a container",
-            with(|seen| {
-                *wired(seen) = interface("eth0", InterfaceKind::Wired, &["172.17.0.2/16"]);
-                seen.surroundings.container = Some("Docker".to_owned());
+            with(|observations| {
+                *wired(observations) = interface("eth0", InterfaceKind::Wired, &["172.17.0.2/16"]);
+                observations.surroundings.container = Some("Docker".to_owned());
             }),
             Container,
             &["container (Docker)"],
         ),
         (
             "a container on the host's network",
-            with(|seen| seen.surroundings.container = Some("Docker".to_owned())),
+            with(|observations| observations.surroundings.container = Some("Docker".to_owned())),
             NothingHeard,
             &[],
         ),
         (
             "a virtual machine",
-            with(|seen| {
-                *wired(seen) = interface("eth0", InterfaceKind::Wired, &["10.0.2.15/24"]);
-                seen.surroundings.virtual_machine = Some("VirtualBox".to_owned());
+            with(|observations| {
+                *wired(observations) = interface("eth0", InterfaceKind::Wired, &["10.0.2.15/24"]);
+                observations.surroundings.virtual_machine = Some("VirtualBox".to_owned());
             }),
             VirtualMachine,
             &["VirtualBox"],
@@ -228,24 +245,24 @@ fn other_received_services_are_reported() {
     check(vec![
         (
             "another mesh",
-            with(|seen| seen.other_meshes = vec!["room-6".to_owned()]),
+            with(|observations| observations.other_meshes = vec!["room-6".to_owned()]),
             OtherMesh,
             &["on the mesh \"meshzero\"", "other meshes on this network: \"room-6\""],
         ),
         (
             "another mesh, and others here",
-            with(|seen| {
-                seen.other_meshes = vec!["room-6".to_owned()];
-                seen.received = vec!["robot/leg".to_owned()];
+            with(|observations| {
+                observations.other_meshes = vec!["room-6".to_owned()];
+                observations.received = vec!["robot/leg".to_owned()];
             }),
             NotAdvertised,
             &["one service is heard"],
         ),
         (
             "only services of this host",
-            with(|seen| {
-                seen.received = vec!["robot/leg".to_owned()];
-                seen.received_here = seen.received.clone();
+            with(|observations| {
+                observations.received = vec!["robot/leg".to_owned()];
+                observations.received_here = observations.received.clone();
             }),
             NothingHeard,
             &[
@@ -257,29 +274,29 @@ fn other_received_services_are_reported() {
         ),
         (
             "services of this host, and another mesh",
-            with(|seen| {
-                seen.received = vec!["robot/leg".to_owned()];
-                seen.received_here = seen.received.clone();
-                seen.other_meshes = vec!["room-6".to_owned()];
+            with(|observations| {
+                observations.received = vec!["robot/leg".to_owned()];
+                observations.received_here = observations.received.clone();
+                observations.other_meshes = vec!["room-6".to_owned()];
             }),
             OtherMesh,
             &[],
         ),
         (
             "services of this host, and multicast is blocked",
-            with(|seen| {
-                seen.received = vec!["robot/leg".to_owned()];
-                seen.received_here = seen.received.clone();
-                seen.connected = vec![ip("192.168.1.9")];
+            with(|observations| {
+                observations.received = vec!["robot/leg".to_owned()];
+                observations.received_here = observations.received.clone();
+                observations.connected = vec![ip("192.168.1.9")];
             }),
             MulticastBlocked,
             &["drops multicast"],
         ),
         (
             "an access point that keeps its clients apart",
-            with(|seen| {
-                wired(seen).kind = InterfaceKind::Wireless;
-                let neighbours = seen.neighbours.as_mut().expect("known");
+            with(|observations| {
+                wired(observations).kind = InterfaceKind::Wireless;
+                let neighbours = observations.neighbours.as_mut().expect("known");
                 neighbours.push((ip("192.168.1.9"), Neighbour::Incomplete));
             }),
             ClientsIsolated,
@@ -287,8 +304,8 @@ fn other_received_services_are_reported() {
         ),
         (
             "by cable, one host that is off",
-            with(|seen| {
-                let neighbours = seen.neighbours.as_mut().expect("known");
+            with(|observations| {
+                let neighbours = observations.neighbours.as_mut().expect("known");
                 neighbours.push((ip("192.168.1.9"), Neighbour::Incomplete));
             }),
             NothingHeard,
@@ -296,34 +313,34 @@ fn other_received_services_are_reported() {
         ),
         (
             "multicast is blocked",
-            with(|seen| seen.connected = vec![ip("192.168.1.9")]),
+            with(|observations| observations.connected = vec![ip("192.168.1.9")]),
             MulticastBlocked,
             &["drops multicast"],
         ),
         (
             "peers of another network only",
-            with(|seen| seen.connected = vec![ip("10.8.0.1"), ip("192.168.1.5")]),
+            with(|observations| observations.connected = vec![ip("10.8.0.1"), ip("192.168.1.5")]),
             NothingHeard,
             &[],
         ),
         (
             "a static peer that is off",
-            with(|seen| {
+            with(|observations| {
                 let peer = "192.168.1.9:9000";
                 let silent = tried(peer, AttemptOutcome::Silent, 3 * SECOND, Neighbour::Incomplete);
                 let (peer, trouble) = (peer.to_owned(), "no answer".to_owned());
-                seen.peers = vec![StaticPeer { peer, trouble, tried: vec![silent] }];
+                observations.peers = vec![StaticPeer { peer, trouble, tried: vec![silent] }];
             }),
             HostSilent,
             &["static peer 192.168.1.9:9000", "ARP"],
         ),
     ]);
-    let slower = with(|seen| {
-        seen.received = vec!["robot/leg".to_owned()];
-        seen.multicast.received_by_multicast = 3;
+    let slower = with(|observations| {
+        observations.received = vec!["robot/leg".to_owned()];
+        observations.multicast.received_by_multicast = 3;
     });
     let codes: Vec<FindingCode> = diagnose(&slower).iter().map(|finding| finding.code).collect();
-    assert_eq!(codes, [NotAdvertised, UnicastRepliesDropped], "what only slows down comes last");
+    assert_eq!(codes, [NotAdvertised, UnicastRepliesDropped], "a cause of delays only comes last");
 }
 
 #[test]
@@ -334,10 +351,10 @@ fn the_cause_of_an_endpoints_silence_is_reported() {
     let unreachable = failed(ErrorKind::HostUnreachable);
     let refused = failed(ErrorKind::ConnectionRefused);
     let one = |outcome, took, neighbour| vec![tried(at, outcome, took, neighbour)];
-    let wireless = |seen: Observations| {
-        let mut seen = seen;
-        wired(&mut seen).kind = InterfaceKind::Wireless;
-        seen
+    let wireless = |observations: Observations| {
+        let mut observations = observations;
+        wired(&mut observations).kind = InterfaceKind::Wireless;
+        observations
     };
     check(vec![
         (
@@ -432,7 +449,7 @@ fn the_cause_of_an_endpoints_silence_is_reported() {
             &["does not answer to ARP", "off, asleep"],
         ),
         (
-            "the host is off, and the last one waits for the first one's question",
+            "the host is off, and a second attempt joins the first one's ARP request",
             announced(one(unreachable, Duration::from_millis(50), Incomplete)),
             HostSilent,
             &[],
@@ -444,13 +461,13 @@ fn the_cause_of_an_endpoints_silence_is_reported() {
             &[],
         ),
         (
-            "kept apart: it was heard a moment ago",
+            "isolated: it replied a moment ago",
             replied(SECOND, one(AttemptOutcome::Silent, 3 * SECOND, Incomplete)),
             ClientsIsolated,
             &["keeps its clients apart"],
         ),
         (
-            "kept apart: the router answers, and nobody else by Wi-Fi",
+            "isolated: only the router answers by Wi-Fi",
             wireless(announced(one(unreachable, 3 * SECOND, Incomplete))),
             ClientsIsolated,
             &[],
@@ -491,12 +508,12 @@ fn the_cause_of_an_endpoints_silence_is_reported() {
             &["another network", "through the router"],
         ),
         (
-            "no answer, and nobody could look",
-            with(|seen| {
-                seen.interfaces = None;
-                seen.neighbours = None;
+            "no answer, and nothing could be observed",
+            with(|observations| {
+                observations.interfaces = None;
+                observations.neighbours = None;
                 let tried = one(AttemptOutcome::Silent, 3 * SECOND, Unknown);
-                seen.endpoints = vec![SilentEndpoint { tried, ..SilentEndpoint::default() }];
+                observations.endpoints = vec![SilentEndpoint { tried, ..SilentEndpoint::default() }];
             }),
             NoAnswer,
             &["a firewall on that host drops connections, or it is off"],
@@ -536,7 +553,7 @@ fn the_route_to_an_endpoint_is_reported() {
         ("another mesh at an address", declined, Declined, &["room-6"]),
         (
             "an address of which nothing is known",
-            with(|seen| seen.target = Sought::Address(address(at))),
+            with(|observations| observations.target = Sought::Address(address(at))),
             NoAnswer,
             &["nothing of this mesh answers at 192.168.1.9:9000"],
         ),
@@ -546,61 +563,61 @@ fn the_route_to_an_endpoint_is_reported() {
 #[test]
 fn nothing_is_concluded_from_unknown_facts() {
     let blind = |change: fn(&mut Observations)| {
-        with(|seen| {
-            let wired = wired(seen);
+        with(|observations| {
+            let wired = wired(observations);
             (wired.up, wired.carrier, wired.multicast) = (None, None, None);
-            seen.multicast = MulticastObservations::default();
-            change(seen);
+            observations.multicast = MulticastObservations::default();
+            change(observations);
         })
     };
     for change in [
         |_: &mut Observations| {},
-        |seen: &mut Observations| seen.interfaces = None,
-        |seen: &mut Observations| wired(seen).kind = InterfaceKind::Unknown,
-        |seen: &mut Observations| seen.connected = vec![ip("192.168.1.9")],
-        |seen: &mut Observations| seen.surroundings.container = None,
+        |observations: &mut Observations| observations.interfaces = None,
+        |observations: &mut Observations| wired(observations).kind = InterfaceKind::Unknown,
+        |observations: &mut Observations| observations.connected = vec![ip("192.168.1.9")],
+        |observations: &mut Observations| observations.surroundings.container = None,
     ] {
-        let finding = told(&blind(change));
+        let finding = first_finding(&blind(change));
         assert_eq!(finding.code, FindingCode::NothingHeard, "{finding}");
     }
 }
 
 #[test]
-fn zones_go_by_the_names_of_interfaces() {
+fn zones_are_displayed_as_names_of_interfaces() {
     let to = "[fe80::9%3]:9000";
     let at = "[fe80::9%eth0]:9000";
     let silent = tried(to, AttemptOutcome::Silent, 5 * SECOND, Neighbour::Stale);
     let silent = TriedAddress { zone: Some("eth0".to_owned()), ..silent };
     let shown = evidence_of(std::slice::from_ref(&silent), &MulticastObservations::default(), None);
     assert!(shown[0].contains(at) && !shown[0].contains("%3"), "{shown:?}");
-    let seen = announced(vec![silent]);
-    assert!(told(&seen).sentence.contains(at), "{}", told(&seen));
-    let sought = with(|seen| {
-        seen.target = Sought::Address(address(to));
-        wired(seen).index = Some(3);
+    let observations = announced(vec![silent]);
+    assert!(first_finding(&observations).sentence.contains(at), "{}", first_finding(&observations));
+    let sought = with(|observations| {
+        observations.target = Sought::Address(address(to));
+        wired(observations).index = Some(3);
     });
-    assert!(told(&sought).sentence.contains(at), "{}", told(&sought));
+    assert!(first_finding(&sought).sentence.contains(at), "{}", first_finding(&sought));
 }
 
 #[test]
-fn a_host_with_a_thousand_addresses_makes_no_long_sentence() {
+fn many_addresses_do_not_make_a_sentence_long() {
     let many = (0..1_500).map(|number: u16| {
         let [high, low] = number.to_be_bytes();
         let to = SocketAddr::from(([10, 0, high, low], 9_000));
         tried(&to.to_string(), AttemptOutcome::Silent, SECOND, Neighbour::Unknown)
     });
-    let mut seen = announced(many.collect());
+    let mut observations = announced(many.collect());
     let own = (0..1_500_u16).map(|number| {
         let [high, low] = number.to_be_bytes();
         OwnAddress { ip: [10, 1, high, low].into(), prefix: 16 }
     });
-    wired(&mut seen).addresses = own.collect();
-    seen.received = (0..1_500).map(|number| format!("service/{number}")).collect();
-    let tried = seen.endpoints[0].tried.clone();
+    wired(&mut observations).addresses = own.collect();
+    observations.received = (0..1_500).map(|number| format!("service/{number}")).collect();
+    let tried = observations.endpoints[0].tried.clone();
     let interfaces: Vec<String> = (0..1_500).map(|number| format!("eth{number} (10.0.0.1)")).collect();
-    let mut evidence = evidence_of(&tried, &seen.multicast, None);
-    evidence.extend(received_instead(&seen.received, &interfaces, &[]));
-    let text = paragraph(&diagnose(&seen), &evidence).expect("there is a cause");
+    let mut evidence = evidence_of(&tried, &observations.multicast, None);
+    evidence.extend(received_instead(&observations.received, &interfaces, &[]));
+    let text = paragraph(&diagnose(&observations), &evidence).expect("there is a cause");
     assert!(text.len() < 1_500, "{} bytes: {text}", text.len());
     assert!(text.contains("and 1496 more"), "{text}");
 }

@@ -33,9 +33,9 @@ impl OwnAddress {
 /// Returns true if `addresses` can be those of an endpoint on this host: all of them are loopback addresses or among `own`, the
 /// addresses of this host.
 ///
-/// One shared address does not make two hosts one, because many hosts have the same address on a bridge to their containers. All
-/// addresses may be shared as well, by copies of one virtual machine. The result therefore only affects the order in which
-/// addresses are tried; it proves nothing.
+/// One shared address does not prove that two hosts are one, because many hosts have the same address on a bridge to their
+/// containers. All addresses may be shared as well, by copies of one virtual machine. So the result only affects the order in
+/// which addresses are tried.
 pub fn is_here(addresses: &[SocketAddr], own: &[OwnAddress]) -> bool {
     addresses.iter().all(|address| address.ip().is_loopback() || is_own(address.ip(), own))
 }
@@ -96,10 +96,10 @@ pub fn sort(addresses: &mut Vec<SocketAddr>, own: &[OwnAddress]) {
 /// Sorts like [`sort`], without dropping any address.
 pub fn arrange(addresses: &mut [SocketAddr], own: &[OwnAddress]) {
     let is_here = is_here(addresses, own);
-    let place = |ip: IpAddr| own.iter().position(|own| own.ip == ip).filter(|_| is_here);
+    let position_in_own = |ip: IpAddr| own.iter().position(|own| own.ip == ip).filter(|_| is_here);
     let key = |address: &SocketAddr| {
         let ip = address.ip();
-        (rank(ip, is_here, own), place(ip), ip.is_ipv6())
+        (rank(ip, is_here, own), position_in_own(ip), ip.is_ipv6())
     };
     addresses.sort_by_cached_key(key);
 }
@@ -107,9 +107,9 @@ pub fn arrange(addresses: &mut [SocketAddr], own: &[OwnAddress]) {
 /// Returns true if one of `addresses` is expected to answer sooner than all of `others`, for an endpoint that is not on this
 /// host.
 pub(crate) fn are_nearer(addresses: &[SocketAddr], others: &[SocketAddr], own: &[OwnAddress]) -> bool {
-    let best =
+    let nearest =
         |addresses: &[SocketAddr]| addresses.iter().map(|address| rank(address.ip(), false, own)).min();
-    best(addresses).is_some_and(|best_of_these| best(others).is_none_or(|best| best_of_these < best))
+    nearest(addresses).is_some_and(|own_best| nearest(others).is_none_or(|nearest| own_best < nearest))
 }
 
 fn rank(ip: IpAddr, is_here: bool, own: &[OwnAddress]) -> u8 {
@@ -126,9 +126,9 @@ fn rank(ip: IpAddr, is_here: bool, own: &[OwnAddress]) -> u8 {
 /// The two ends of a link over which one node sends endpoints to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkEnds {
-    /// The address of this host at which the link ends, if it is known. It is reachable from the other end.
+    /// The local address of the link, if it is known. It is reachable from the other end.
     pub own: Option<IpAddr>,
-    /// The address of the other end, as it is seen here.
+    /// The remote address of the link.
     pub other: IpAddr,
     /// The zone of a link-local address (RFC 4007 §6), 0 for any other.
     pub zone: u32,
@@ -157,29 +157,32 @@ impl LinkEnds {
     }
 }
 
-/// Returns the `addresses` of one endpoint to send to the other end of a link, at most [`MAX_ADDRESSES`], best first: those that
-/// lead here by the link's own address, then networks that this host shares with the other, other IPv4 and other IPv6. Loopback
-/// addresses are of use on the same host only, and link-local ones only on the link that the other end is on.
+/// Returns the `addresses` of one endpoint to send to the other end of a link, at most [`MAX_ADDRESSES`], nearest first: the
+/// link's own address, then networks that this host shares with the other, other IPv4 and other IPv6. Loopback addresses are
+/// useful on the same host only, and link-local ones only on the link that the other end is on.
 pub fn select_for_peer(addresses: &[SocketAddr], ends: LinkEnds, own: &[OwnAddress]) -> Vec<SocketAddr> {
-    let is_near = ends.is_same_host(own);
+    let is_same_host = ends.is_same_host(own);
     let shared: Vec<OwnAddress> =
         own.iter().copied().filter(|own| own.shares_network_with(ends.other)).collect();
-    let mut told: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
+    let mut selected: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
     for &address in addresses {
         let ip = address.ip();
-        if ends.is_valid_at_other_end(address) && (is_near || !ip.is_loopback()) && !told.contains(&address) {
-            told.push(address);
+        if ends.is_valid_at_other_end(address)
+            && (is_same_host || !ip.is_loopback())
+            && !selected.contains(&address)
+        {
+            selected.push(address);
         }
     }
-    told.sort_by_cached_key(|address| match address.ip() {
+    selected.sort_by_cached_key(|address| match address.ip() {
         ip if Some(ip) == ends.own => 0,
         ip if ip.is_loopback() => 4,
         ip if shared.iter().any(|shared| shared.shares_network_with(ip)) => 1,
         IpAddr::V4(_) => 2,
         IpAddr::V6(_) => 3,
     });
-    told.truncate(MAX_ADDRESSES);
-    told
+    selected.truncate(MAX_ADDRESSES);
+    selected
 }
 
 #[cfg(test)]

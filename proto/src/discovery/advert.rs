@@ -14,7 +14,7 @@ pub const PROTOCOL_VERSION: u8 = 1;
 pub const MAX_ADDRESSES: usize = 16;
 
 /// The maximum number of addresses read from one advert or reply, at 32 bytes each. They are sorted by their distance from this
-/// host before they are cut to [`MAX_ADDRESSES`], because a host with many networks may name the useful one last.
+/// host before they are cut to [`MAX_ADDRESSES`], because a host with many networks may list the useful one last.
 pub const MAX_RECEIVED_ADDRESSES: usize = 256;
 
 /// One service of one node, as sent to other nodes by mDNS or over a link between peers.
@@ -114,7 +114,7 @@ fn bounded_addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<S
         }
 
         fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            // Grown one by one: the announced length is the sender's claim.
+            // Grown element by element: the announced length may be forged.
             let mut addresses = Vec::new();
             while let Some(address) = seq.next_element()? {
                 if addresses.len() < MAX_RECEIVED_ADDRESSES {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_advert_survives_its_record() {
+    fn an_advert_is_read_back_from_its_record() {
         for leaving in [false, true] {
             let advert = Advert { leaving, ..advert() };
             assert_eq!(read(&advert.instance.to_string(), &advert.to_txt()), Ok(advert));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_bounded_on_every_way_in() {
+    fn the_number_of_decoded_addresses_is_bounded() {
         let many = Advert { addresses: (1..=999).map(|p| ([10, 0, 0, 1], p).into()).collect(), ..advert() };
         let bytes = rmp_serde::to_vec_named(&many).expect("an advert encodes");
         let read: Advert = rmp_serde::from_slice(&bytes).expect("an advert decodes");

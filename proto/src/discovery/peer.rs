@@ -13,17 +13,18 @@ use crate::wire::frame::{self, FrameKind, Header};
 /// The maximum payload of an update, in bytes.
 pub const MAX_UPDATE_BYTES: usize = 64 << 10;
 
-/// The number of adverts that fit one update at their longest: 128 bytes for each name, 16 addresses.
+/// The most adverts and withdrawals in one update. This many adverts of the greatest length fit: 128 bytes for each name,
+/// and 16 addresses.
 const ADVERTS_PER_UPDATE: usize = 48;
 const GONE_PER_UPDATE: usize = 1_024;
 
 /// One update.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerUpdate {
-    /// Services that are available.
+    /// The services that are available.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<Advert>,
-    /// Services that are gone.
+    /// The services that are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<InstanceId>,
 }
@@ -82,9 +83,9 @@ mod tests {
             addresses: vec![v6; crate::discovery::advert::MAX_ADDRESSES],
             leaving: false,
         };
-        let told =
+        let update =
             PeerUpdate { known: vec![advert; 200], gone: vec![InstanceId::from_random([255; 16]); 5_000] };
-        let mut buffer = BytesMut::from(&told.to_frames()[..]);
+        let mut buffer = BytesMut::from(&update.to_frames()[..]);
         let mut back = PeerUpdate::default();
         while let Some(frame) = frame::take(&mut buffer, MAX_UPDATE_BYTES).expect("frames within the limit") {
             assert_eq!(frame.header.kind, FrameKind::Peer);
@@ -92,7 +93,7 @@ mod tests {
             back.known.extend(part.known);
             back.gone.extend(part.gone);
         }
-        assert_eq!(back, told);
+        assert_eq!(back, update);
         assert!(buffer.is_empty());
     }
 
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_an_error() {
+    fn invalid_bytes_are_an_error() {
         assert!(PeerUpdate::decode(&[0xdd, 0xff, 0xff, 0xff, 0xff]).is_err());
         assert!(PeerUpdate::decode(b"").is_err());
     }

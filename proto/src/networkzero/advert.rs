@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-/// The longest advert, in bytes. NetworkZero reads no more, and its beacon exits on one that is cut.
+/// The longest advert, in bytes. NetworkZero reads no more, and its beacon exits on a truncated one.
 pub const MAX_ADVERT_BYTES: usize = 256;
 
 /// The maximum lifetime of an advert, regardless of its own: the next one arrives within seconds.
@@ -23,7 +23,7 @@ pub struct ServiceAdvert {
 /// The reason why a datagram is not a valid advert.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AdvertError {
-    /// It is not the JSON of a name, an address and seconds.
+    /// The datagram is not the JSON of a name, an address and seconds.
     #[error("it is not a list of a name, an address and seconds: {0}")]
     Form(String),
     /// The address is not valid.
@@ -44,12 +44,12 @@ impl ServiceAdvert {
         Ok(Self { name, address, lifetime: lifetime(seconds) })
     }
 
-    /// Encodes the advert; `None` if the name is so long that it would be cut.
+    /// Encodes the advert; `None` if the name is so long that it would be truncated.
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         let seconds = self.lifetime.as_secs_f64();
-        let whole = (seconds.fract() == 0.0).then_some(self.lifetime.as_secs());
+        let whole_seconds = (seconds.fract() == 0.0).then_some(self.lifetime.as_secs());
         let address = self.address.to_string();
-        let text = match whole {
+        let text = match whole_seconds {
             Some(seconds) => serde_json::json!([self.name, address, seconds]).to_string(),
             None => serde_json::json!([self.name, address, seconds]).to_string(),
         };

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::ServiceAdvert;
 
 /// The interval between broadcasts of each service (`BEACON_ADVERT_FREQUENCY_S`).
-const EVERY: Duration = Duration::from_secs(2);
+const BROADCAST_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The shortest time between two broadcasts, so that many services are not sent as a burst.
-const APART: Duration = Duration::from_millis(10);
+const MIN_BROADCAST_GAP: Duration = Duration::from_millis(10);
 
 /// The lifetime of this beacon's adverts (`ADVERT_TTL_S`).
 pub const LIFETIME: Duration = Duration::from_secs(20);
@@ -18,25 +18,25 @@ pub const LIFETIME: Duration = Duration::from_secs(20);
 /// A beacon.
 #[derive(Debug)]
 pub struct Beacon {
-    /// Received adverts by name. As in NetworkZero, a later advert replaces an earlier one.
-    received: BTreeMap<String, HeardAdvert>,
-    /// Adverts by programs of this machine, until they withdraw them.
+    /// The received adverts by name. As in NetworkZero, a later advert replaces an earlier one.
+    received: BTreeMap<String, ReceivedAdvert>,
+    /// The adverts by programs of this machine, until they withdraw them.
     local: BTreeMap<String, ServiceAdvert>,
-    /// Services of the mesh.
+    /// The services of the mesh.
     mesh: BTreeMap<String, SocketAddrV4>,
     /// The time of each name's next broadcast.
     due: BTreeMap<String, Instant>,
     /// The time of the last broadcast.
-    last: Option<Instant>,
+    last_broadcast_at: Option<Instant>,
     is_paused: bool,
     /// The maximum number of received names, and of local ones.
     max_names: usize,
 }
 
 #[derive(Debug)]
-struct HeardAdvert {
+struct ReceivedAdvert {
     address: SocketAddrV4,
-    until: Instant,
+    expires_at: Instant,
 }
 
 impl Beacon {
@@ -47,7 +47,7 @@ impl Beacon {
             local: BTreeMap::new(),
             mesh: BTreeMap::new(),
             due: BTreeMap::new(),
-            last: None,
+            last_broadcast_at: None,
             is_paused: false,
             max_names,
         }
@@ -59,14 +59,14 @@ impl Beacon {
         let is_own = self.announced(&advert.name) == Some(advert.address);
         let has_room = self.received.len() < self.max_names || self.received.contains_key(&advert.name);
         if !is_own && has_room {
-            let until = now + advert.lifetime;
-            self.received.insert(advert.name, HeardAdvert { address: advert.address, until });
+            let expires_at = now + advert.lifetime;
+            self.received.insert(advert.name, ReceivedAdvert { address: advert.address, expires_at });
         }
         is_own || has_room
     }
 
     /// Advertises for a program of this machine. Returns true if there is room, the name is short enough to be broadcast and, if
-    /// it `must_be_new`, is not advertised yet.
+    /// it `must_be_new`, not advertised yet.
     pub fn advertise(&mut self, advert: ServiceAdvert, must_be_new: bool, now: Instant) -> bool {
         let exists = self.local.contains_key(&advert.name);
         let is_taken = exists || self.mesh.contains_key(&advert.name);
@@ -92,8 +92,8 @@ impl Beacon {
     pub fn announce(&mut self, services: BTreeMap<String, SocketAddrV4>, now: Instant) {
         for name in services.keys() {
             self.due.entry(name.clone()).or_insert(now);
-            // Another gateway may have announced it before this one knew it.
-            if self.received.get(name).is_some_and(|heard| services.get(name) == Some(&heard.address)) {
+            // Another gateway may have announced it before this one received it.
+            if self.received.get(name).is_some_and(|advert| services.get(name) == Some(&advert.address)) {
                 self.received.remove(name);
             }
         }
@@ -122,32 +122,35 @@ impl Beacon {
             return None;
         }
         let (name, due) = self.due.iter_mut().min_by_key(|(_, due)| **due)?;
-        *due = now + EVERY;
-        self.last = Some(now);
+        *due = now + BROADCAST_INTERVAL;
+        self.last_broadcast_at = Some(now);
         let name = name.clone();
         let advert = match (self.local.get(&name), self.mesh.get(&name)) {
             (Some(advert), _) => advert.clone(),
             (None, Some(address)) => ServiceAdvert { name, address: *address, lifetime: LIFETIME },
             (None, None) => return None,
         };
-        // An advert that would be cut at the other end is never sent: see `can_be_announced`.
+        // An advert that would be truncated at the other end is never sent: see `can_be_announced`.
         advert.to_bytes()
     }
 
     /// Returns the time at which the next datagram is due.
     pub fn next_due(&self) -> Option<Instant> {
         let due = *self.due.values().min().filter(|_| !self.is_paused)?;
-        Some(self.last.map_or(due, |last| due.max(last + APART)))
+        Some(
+            self.last_broadcast_at
+                .map_or(due, |last_broadcast_at| due.max(last_broadcast_at + MIN_BROADCAST_GAP)),
+        )
     }
 
     /// Forgets adverts that were not repeated in time.
     pub fn forget_old(&mut self, now: Instant) {
-        self.received.retain(|_, heard| heard.until > now);
+        self.received.retain(|_, advert| advert.expires_at > now);
     }
 
     /// Returns the address of a name, on any host.
     pub fn find(&self, name: &str) -> Option<SocketAddrV4> {
-        self.announced(name).or_else(|| self.received.get(name).map(|heard| heard.address))
+        self.announced(name).or_else(|| self.received.get(name).map(|advert| advert.address))
     }
 
     /// Returns all names with their addresses.
@@ -159,9 +162,9 @@ impl Beacon {
 
     /// Returns the services of NetworkZero programs, on this and other hosts.
     pub fn networkzero_services(&self) -> impl Iterator<Item = (&str, SocketAddrV4)> {
-        let heard = self.received.iter().map(|(name, heard)| (name.as_str(), heard.address));
+        let received = self.received.iter().map(|(name, advert)| (name.as_str(), advert.address));
         let local = self.local.iter().map(|(name, advert)| (name.as_str(), advert.address));
-        heard.chain(local)
+        received.chain(local)
     }
 
     fn announced(&self, name: &str) -> Option<SocketAddrV4> {

@@ -10,7 +10,7 @@ use super::advert::lifetime;
 /// A command.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Advertises a name. The answer is the complete address, or null if the name exists and must not.
+    /// Advertises a name. The answer is the complete address, or null if the name exists and must be new.
     Advertise {
         /// The name.
         name: String,
@@ -40,7 +40,7 @@ pub enum Command {
 /// The reason why a message is not a valid command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// It is not a list that begins with a text.
+    /// The message is not a list that begins with a text.
     #[error("a command is a list that begins with its name, such as [\"discover\", \"hello\", 0.5]")]
     Form,
     /// There is no such command.
@@ -65,27 +65,27 @@ impl Command {
         let parts = message.as_array().ok_or(CommandError::Form)?;
         let (action, parameters) = parts.split_first().ok_or(CommandError::Form)?;
         let action = action.as_str().ok_or(CommandError::Form)?;
-        let wrong = |command, needs| CommandError::Parameters { command, needs };
-        let text = |place: usize| parameters.get(place).and_then(Value::as_str).map(str::to_owned);
-        let seconds = |place: usize| parameters.get(place).and_then(Value::as_f64);
+        let invalid = |command, needs| CommandError::Parameters { command, needs };
+        let text = |index: usize| parameters.get(index).and_then(Value::as_str).map(str::to_owned);
+        let seconds = |index: usize| parameters.get(index).and_then(Value::as_f64);
         match action {
             "advertise" => {
-                let wrong = || wrong("advertise", "a name, and an address or null");
+                let invalid = || invalid("advertise", "a name, and an address or null");
                 let address = match parameters.get(1) {
                     None | Some(Value::Null) => None,
                     Some(Value::Number(port)) => Some(port.to_string()),
-                    Some(address) => Some(address.as_str().ok_or_else(wrong)?.to_owned()),
+                    Some(address) => Some(address.as_str().ok_or_else(invalid)?.to_owned()),
                 };
                 Ok(Self::Advertise {
-                    name: text(0).ok_or_else(wrong)?,
+                    name: text(0).ok_or_else(invalid)?,
                     address,
                     fail_if_exists: parameters.get(2).and_then(Value::as_bool).unwrap_or(false),
                     lifetime: lifetime(seconds(3)),
                 })
             }
-            "unadvertise" => text(0).map(Self::Unadvertise).ok_or_else(|| wrong("unadvertise", "a name")),
+            "unadvertise" => text(0).map(Self::Unadvertise).ok_or_else(|| invalid("unadvertise", "a name")),
             "discover" => {
-                let name = text(0).ok_or_else(|| wrong("discover", "a name"))?;
+                let name = text(0).ok_or_else(|| invalid("discover", "a name"))?;
                 Ok(Self::Discover(name, lifetime(Some(seconds(1).unwrap_or(0.0)))))
             }
             "discover_all" => Ok(Self::DiscoverAll),

@@ -1,7 +1,7 @@
 //! The exchange of services between a mesh and NetworkZero: the services announced on each side, without loops.
 //!
-//! A name that exists on both sides is not exchanged: each side continues to find its own. Of several gateways on one network one
-//! imports a service: the one whose node has the lowest identity, if two begin at the same time.
+//! A name that exists on both sides is not exchanged: each side continues to find its own. Of several gateways on one network
+//! only one imports a service: the one whose node has the lowest identity, if two begin at the same time.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddrV4};
@@ -38,7 +38,7 @@ impl Exchange {
     pub fn up(&mut self, instance: &Instance) {
         let addresses = instance.addresses.iter().filter_map(|address| match address.ip().to_canonical() {
             IpAddr::V4(ip) => Some(SocketAddrV4::new(ip, address.port())),
-            // NetworkZero only supports IPv4.
+            // NetworkZero supports IPv4 only.
             IpAddr::V6(_) => None,
         });
         let service = ExchangedService {
@@ -49,7 +49,7 @@ impl Exchange {
         self.services.insert(instance.id, service);
     }
 
-    /// Records that the mesh no longer has it.
+    /// Records that the mesh no longer has this service.
     pub fn down(&mut self, instance: InstanceId) {
         self.services.remove(&instance);
     }
@@ -61,8 +61,8 @@ impl Exchange {
 
     /// Records the instance that an imported name has become; `None` while it has none.
     pub fn set_imported(&mut self, name: &str, instance: Option<InstanceId>) {
-        if let Some(brought) = self.imported.get_mut(name) {
-            *brought = instance;
+        if let Some(imported) = self.imported.get_mut(name) {
+            *imported = instance;
         }
     }
 
@@ -71,7 +71,7 @@ impl Exchange {
         self.imported.remove(name);
     }
 
-    /// Returns the services to announce to NetworkZero, besides those of its own programs.
+    /// Returns the services of the mesh to announce to NetworkZero.
     pub fn announced<'a>(
         &self,
         natives: impl IntoIterator<Item = (&'a str, SocketAddrV4)>,
@@ -79,7 +79,7 @@ impl Exchange {
         let natives: BTreeMap<_, _> =
             natives.into_iter().filter(|(_, address)| !self.is_of_mesh(*address)).collect();
         let mut announced = BTreeMap::new();
-        // In the order of their identities, so that every gateway chooses the same one of several.
+        // In the order of identities, so that every gateway chooses the same one of several.
         for (id, service) in &self.services {
             let is_free =
                 !natives.contains_key(service.name.as_str()) && !announced.contains_key(&service.name);
@@ -99,24 +99,24 @@ impl Exchange {
         &self,
         natives: impl IntoIterator<Item = (&'a str, SocketAddrV4)>,
     ) -> BTreeMap<ServiceName, SocketAddrV4> {
-        let wanted = natives.into_iter().filter(|(name, address)| {
-            let is_brought = self.imported.contains_key(*name);
+        let importable = natives.into_iter().filter(|(name, address)| {
+            let is_importing = self.imported.contains_key(*name);
             let mut others = self
                 .services
                 .iter()
                 .filter(|(id, service)| service.name == *name && !self.is_imported(**id, service));
-            let gives_way = others.any(|(_, other)| !is_brought || other.node < self.own);
-            !gives_way && !self.is_of_mesh(*address)
+            let yields = others.any(|(_, other)| !is_importing || other.node < self.own);
+            !yields && !self.is_of_mesh(*address)
         });
         // A name that is not valid in the mesh, such as a very long one, is not imported.
-        wanted.filter_map(|(name, address)| Some((ServiceName::new(name).ok()?, address))).collect()
+        importable.filter_map(|(name, address)| Some((ServiceName::new(name).ok()?, address))).collect()
     }
 
     /// Returns true if this gateway imported a service of the mesh. Discovery may know it before the gateway has its identity.
     fn is_imported(&self, id: InstanceId, service: &ExchangedService) -> bool {
-        let brought = self.imported.get(&service.name);
+        let imported = self.imported.get(&service.name);
         service.node == self.own
-            && brought.is_some_and(|instance| instance.is_none_or(|instance| instance == id))
+            && imported.is_some_and(|instance| instance.is_none_or(|instance| instance == id))
     }
 
     /// Returns true if an endpoint of the mesh listens at the address: then another gateway has announced it.
@@ -128,8 +128,8 @@ impl Exchange {
 impl ExchangedService {
     /// Returns the address at which programs of other hosts reach it, if there is one.
     fn address(&self) -> Option<SocketAddrV4> {
-        let elsewhere = self.addresses.iter().find(|address| !address.ip().is_loopback());
-        elsewhere.or(self.addresses.first()).copied()
+        let not_loopback = self.addresses.iter().find(|address| !address.ip().is_loopback());
+        not_loopback.or(self.addresses.first()).copied()
     }
 }
 

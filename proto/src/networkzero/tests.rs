@@ -86,13 +86,13 @@ fn received_adverts_are_forgotten_at_the_end_of_their_lifetime() {
     beacon.forget_old(start + seconds(29));
     assert_eq!(beacon.find("a"), Some(at(1)));
     beacon.receive(advert("a", 2), start + seconds(29));
-    assert_eq!(beacon.find("a"), Some(at(2)), "superseded");
+    assert_eq!(beacon.find("a"), Some(at(2)), "it was replaced");
     beacon.forget_old(start + seconds(49));
     assert_eq!(beacon.find("a"), None);
 }
 
 #[test]
-fn its_own_broadcasts_are_not_taken_for_anothers() {
+fn its_own_broadcasts_do_not_count_as_received() {
     let (mut beacon, now) = (Beacon::new(10), Instant::now());
     beacon.announce(BTreeMap::from([("b".to_owned(), at(2))]), now);
     beacon.receive(advert("b", 2), now);
@@ -105,7 +105,7 @@ fn its_own_broadcasts_are_not_taken_for_anothers() {
 }
 
 #[test]
-fn strangers_cannot_fill_it() {
+fn the_number_of_names_is_bounded() {
     let (mut beacon, now) = (Beacon::new(3), Instant::now());
     for number in 0..100 {
         beacon.receive(advert(&number.to_string(), 1), now);
@@ -113,16 +113,16 @@ fn strangers_cannot_fill_it() {
     }
     assert_eq!(beacon.networkzero_services().count(), 6);
     beacon.receive(advert("0", 9), now);
-    assert_eq!(beacon.find("0"), Some(at(9)), "what is known can still move");
+    assert_eq!(beacon.find("0"), Some(at(9)), "a known name can still move");
     let (mut beacon, long) = (Beacon::new(3), "x".repeat(MAX_ADVERT_BYTES));
-    assert!(!beacon.advertise(advert(&long, 1), false, now), "no advert is so long");
+    assert!(!beacon.advertise(advert(&long, 1), false, now), "the advert would be too long");
     assert_eq!(beacon.networkzero_services().count(), 0);
     assert!(["a", "b", "c"].iter().all(|name| beacon.receive(advert(name, 1), now)));
     assert!(!beacon.receive(advert("d", 1), now) && beacon.receive(advert("a", 2), now));
 }
 
 #[test]
-fn a_name_that_must_be_new_is() {
+fn a_name_that_must_be_new_is_refused_if_it_exists() {
     let (mut beacon, now) = (Beacon::new(10), Instant::now());
     beacon.announce(BTreeMap::from([("mesh".to_owned(), at(1))]), now);
     assert!(beacon.advertise(advert("a", 2), true, now));
@@ -158,7 +158,7 @@ fn commands_match_those_of_networkzero() {
     ] {
         assert_eq!(read(json!([text])), Ok(command));
     }
-    for wrong in [
+    for invalid in [
         json!(null),
         json!([]),
         json!([1]),
@@ -167,7 +167,7 @@ fn commands_match_those_of_networkzero() {
         json!(["advertise", "a", {}]),
         json!(["discover", 1]),
     ] {
-        assert!(read(wrong.clone()).is_err(), "{wrong}");
+        assert!(read(invalid.clone()).is_err(), "{invalid}");
     }
 }
 
@@ -179,9 +179,15 @@ fn id(number: u8) -> InstanceId {
     InstanceId::from_random([number; 16])
 }
 
-fn instance(name: &str, number: u8, of: u8) -> Instance {
+fn instance(name: &str, number: u8, node_number: u8) -> Instance {
     let service = ServiceName::new(name).expect("a name");
-    Instance { id: id(number), node: node(of), service, addresses: vec![at(number).into()], local: false }
+    Instance {
+        id: id(number),
+        node: node(node_number),
+        service,
+        addresses: vec![at(number).into()],
+        local: false,
+    }
 }
 
 fn names<T>(map: BTreeMap<T, SocketAddrV4>) -> Vec<String>
@@ -202,8 +208,8 @@ fn services_of_each_side_are_announced_to_the_other() {
     exchange.up(&instance("hello", 2, 5));
     assert_eq!(names(exchange.to_import(natives)), ["hello"], "it stays");
     exchange.set_imported("hello", Some(id(2)));
-    assert_eq!(names(exchange.announced(natives)), ["arm"], "what was brought over does not go back");
-    assert_eq!(names(exchange.announced([])), ["arm"], "not even when it has gone there");
+    assert_eq!(names(exchange.announced(natives)), ["arm"], "an imported service is not announced back");
+    assert_eq!(names(exchange.announced([])), ["arm"], "not even after its end");
     assert_eq!(names(exchange.to_import(natives)), ["hello"], "it stays");
     exchange.end_import("hello");
     exchange.down(id(2));
@@ -212,7 +218,7 @@ fn services_of_each_side_are_announced_to_the_other() {
 }
 
 #[test]
-fn a_name_that_both_have_stays_where_it_is() {
+fn a_name_on_both_sides_is_not_exchanged() {
     let mut exchange = Exchange::new(node(5));
     exchange.up(&instance("echo", 1, 9));
     let natives = [("echo", at(100))];
@@ -220,8 +226,8 @@ fn a_name_that_both_have_stays_where_it_is() {
 }
 
 #[test]
-fn services_imported_or_announced_by_another_gateway_are_left_to_it() {
-    // The other one imported "hello" as instance 1, and announces "arm", which is at address 2.
+fn services_imported_or_announced_by_another_gateway_are_not_exchanged() {
+    // The other gateway imported "hello" as instance 1, and announces "arm", which is at address 2.
     let mut exchange = Exchange::new(node(5));
     exchange.up(&instance("hello", 1, 9));
     exchange.up(&instance("arm", 2, 7));
@@ -231,7 +237,7 @@ fn services_imported_or_announced_by_another_gateway_are_left_to_it() {
 }
 
 #[test]
-fn of_two_gateways_that_begin_together_one_gives_way() {
+fn of_two_gateways_that_begin_together_one_yields() {
     let natives = [("hello", at(100))];
     let wanted = |own: u8, other: u8| {
         let mut exchange = Exchange::new(node(own));

@@ -16,7 +16,7 @@ pub enum GapReason {
     Superseded,
     /// Items arrived faster than the subscriber's requested rate.
     Rate,
-    /// The publisher waited for the subscriber until its limit, and the subscriber took nothing.
+    /// The publisher waited for the subscriber until its timeout, and the subscriber made no progress.
     Patience,
     /// A reason that this version does not know.
     Unknown,
@@ -62,9 +62,9 @@ impl fmt::Display for GapReason {
         f.write_str(match self {
             Self::Overflow => "the backlog was full",
             Self::Superseded => "newer ones replaced them",
-            Self::Rate => "they came faster than was asked for",
-            Self::Patience => "nothing was taken for longer than the publisher waits",
-            Self::Unknown => "for a reason that is not known here",
+            Self::Rate => "they came faster than the requested rate",
+            Self::Patience => "the publisher's wait for the subscriber timed out",
+            Self::Unknown => "for an unknown reason",
         })
     }
 }
@@ -100,15 +100,15 @@ impl Missed {
         self.by_reason().iter().fold(0, |total: u64, (_, count)| total.saturating_add(*count))
     }
 
-    /// Adds items, saturating: a count from a peer may be anything. Items with an unknown reason count as overflow.
+    /// Adds items, saturating: a count from a peer may be forged. Items with an unknown reason count as overflow.
     pub fn add(&mut self, count: u64, reason: GapReason) {
-        let counted = match reason {
+        let sum = match reason {
             GapReason::Overflow | GapReason::Unknown => &mut self.overflow,
             GapReason::Superseded => &mut self.superseded,
             GapReason::Rate => &mut self.rate,
             GapReason::Patience => &mut self.patience,
         };
-        *counted = counted.saturating_add(count);
+        *sum = sum.saturating_add(count);
     }
 
     /// Takes the count of one reason.
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_travels_and_is_taken_once() {
+    fn every_reason_is_encoded_and_taken_once() {
         let mut missed = Missed { overflow: 1, superseded: 2, rate: 3, patience: 4 };
         missed += missed;
         assert_eq!(missed.total(), 20);

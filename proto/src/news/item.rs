@@ -6,8 +6,8 @@ use bytes::Bytes;
 #[derive(Debug)]
 pub(super) struct QueuedItem {
     pub(super) frame: Bytes,
-    /// The number of items before it that were left out to keep the rate.
-    pub(super) thinned: u64,
+    /// The number of items before it that were skipped to obey the rate.
+    pub(super) skipped: u64,
 }
 
 impl QueuedItem {

@@ -1,8 +1,8 @@
 //! A log of items in the order of publication, shared by all subscribers with the same policy.
 //!
 //! The log holds encoded frames, in chunks that are shared with the senders: the cost of an item does not depend on the number of
-//! subscribers. Each subscriber has a cursor. Items that all have read are dropped, and beyond the limit the oldest is: a
-//! subscriber that has not read it learns the number of missing items.
+//! subscribers. Each subscriber has a cursor. Items that all have read are dropped, and beyond the limit the oldest is dropped: a
+//! subscriber that has not read it is sent the number of missing items.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// The length from which a frame is a chunk of its own, which is not copied.
 const LARGE_BYTES: usize = 16 << 10;
 
-/// The log of subscribers that keep the same items. Its memory is that of the kept items, which are limited in number and in
-/// bytes besides the newest one, and of the rest of the oldest chunk.
+/// The log of subscribers with the same policy. Its memory is that of the kept items, which are limited in number and, apart
+/// from the newest, in bytes, and of the remainder of the oldest chunk.
 #[derive(Debug)]
 pub struct Log {
     /// The maximum number of kept items, at least 1.
-    keep: usize,
+    max_items: usize,
     /// The maximum size of kept items besides the newest, in bytes.
     bytes: u64,
     /// Closed chunks, to which no more frames are appended.
@@ -40,11 +40,11 @@ pub struct Log {
     ends: VecDeque<u64>,
     /// The number of cursors at each item.
     cursors: BTreeMap<u64, CursorCount>,
-    /// The number of cursors of subscribers that are no longer waited for.
+    /// The number of cursors of subscribers for which publishers no longer wait.
     abandoned: usize,
 }
 
-/// The reading position of one subscriber. To be returned with [`Log::leave`].
+/// The reading position of one subscriber. Return it with [`Log::leave`].
 #[derive(Debug)]
 pub struct Cursor {
     /// The number of the next item.
@@ -74,7 +74,7 @@ impl Log {
     /// Creates an empty log that keeps this many items, at least 1, and bytes besides the newest.
     pub fn new(items: u32, bytes: u64) -> Self {
         Self {
-            keep: (items as usize).max(1),
+            max_items: (items as usize).max(1),
             bytes,
             sealed: VecDeque::new(),
             open: Vec::new(),
@@ -123,13 +123,13 @@ impl Log {
         self.appended(frame.len());
     }
 
-    /// Appends an item like [`Log::append`], without copying the frame, which may be in pieces.
-    pub fn append_shared(&mut self, pieces: impl IntoIterator<Item = Bytes>) {
+    /// Appends an item like [`Log::append`], without copying the frame, which may be in parts.
+    pub fn append_shared(&mut self, parts: impl IntoIterator<Item = Bytes>) {
         self.seal();
         let mut length = 0;
-        for piece in pieces {
-            length += piece.len();
-            self.sealed.push_back(piece);
+        for part in parts {
+            length += part.len();
+            self.sealed.push_back(part);
         }
         self.appended(length);
     }
@@ -142,31 +142,32 @@ impl Log {
         let newest = self.end;
         self.end += length as u64;
         self.ends.push_back(self.end);
-        while self.ends.len() > self.keep || newest - self.kept_position > self.bytes {
+        while self.ends.len() > self.max_items || newest - self.kept_position > self.bytes {
             self.drop_first();
         }
     }
 
-    /// Reads the next items for one subscriber: at least one if there is any, and not many more than `bytes`.
+    /// Reads the next items for one subscriber: at least one if there are any, and at most `bytes` if one fits.
     pub fn read(&mut self, cursor: &mut Cursor, bytes: usize) -> LogRead {
         let missing = self.missing(cursor);
-        let from_item = cursor.item + missing;
-        let from = self.begin(from_item);
+        let first_item = cursor.item + missing;
+        let from = self.begin(first_item);
         let until = from + bytes as u64;
-        let skipped = usize::try_from(from_item - self.first).unwrap_or(usize::MAX);
-        let fitting = self.ends.partition_point(|end| *end <= until).max(skipped + 1).min(self.ends.len());
-        let to_item = (self.first + fitting as u64).max(from_item);
-        let frames = self.slices(from, self.begin(to_item));
+        let already_read = usize::try_from(first_item - self.first).unwrap_or(usize::MAX);
+        let read_end =
+            self.ends.partition_point(|end| *end <= until).max(already_read + 1).min(self.ends.len());
+        let end_item = (self.first + read_end as u64).max(first_item);
+        let frames = self.slices(from, self.begin(end_item));
         self.remove_cursor(cursor);
-        cursor.item = to_item;
-        if to_item == self.next() {
+        cursor.item = end_item;
+        if end_item == self.next() {
             cursor.patience.caught_up();
-        } else if to_item > from_item {
+        } else if end_item > first_item {
             cursor.patience.taken();
         }
         self.add_cursor(cursor);
         self.drop_read();
-        LogRead { missing, items: to_item - from_item, frames }
+        LogRead { missing, items: end_item - first_item, frames }
     }
 
     /// Returns the number of items that the subscriber has missed since it last read.
@@ -184,16 +185,16 @@ impl Log {
         (self.ends.len() as u64, self.end - self.kept_position)
     }
 
-    /// Returns true if the slowest subscriber that is waited for has reached the limit beyond which it misses items, or a
-    /// `part`th of it.
+    /// Returns true if the slowest subscriber for which publishers wait has reached the limit beyond which it misses items, or
+    /// one `part`th of it.
     #[inline]
     pub fn is_full(&self, part: u64) -> bool {
         let (items, bytes) = if self.abandoned == 0 { self.kept() } else { self.lag() };
         self.exceeds_limits(items * part, bytes * part)
     }
 
-    /// Returns the time until which the subscriber is waited for: `limit` after it first blocked the publisher. `None` if it does
-    /// not block it, or is no longer waited for. `progress` is any number: a change is a sign of life.
+    /// Returns the time until which publishers wait for the subscriber: `limit` after it first blocked them. `None` if it does
+    /// not block them, or the wait has timed out. `progress` is any number, whose change counts as progress.
     pub fn wait_deadline(
         &mut self,
         cursor: &mut Cursor,
@@ -213,21 +214,22 @@ impl Log {
         until
     }
 
-    /// Returns true if waiting for the subscriber was given up and it has not read everything since.
+    /// Returns true if a wait for the subscriber timed out and it has not read everything since.
     pub fn is_abandoned(&self, cursor: &Cursor) -> bool {
         cursor.patience.is_over()
     }
 
-    /// The limit is half of the bytes: with more, less of the published data is still in the processor's cache when it is read.
+    /// Returns true if this distance blocks publishers. The limit is half of the bytes: with more, less of the data would still
+    /// be in the processor's cache when it is read.
     #[inline]
     fn exceeds_limits(&self, items: u64, bytes: u64) -> bool {
-        items >= self.keep as u64 || bytes > self.bytes / 2
+        items >= self.max_items as u64 || bytes > self.bytes / 2
     }
 
-    /// Returns the distance of the slowest subscriber that is waited for.
+    /// Returns the distance, in items and bytes, of the slowest subscriber for which publishers wait.
     #[cold]
     fn lag(&self) -> (u64, u64) {
-        let slowest = self.cursors.iter().find(|(_, standing)| standing.all > standing.abandoned);
+        let slowest = self.cursors.iter().find(|(_, count)| count.all > count.abandoned);
         slowest.map_or((0, 0), |(item, _)| (self.next() - item, self.end - self.begin(*item)))
     }
 
@@ -263,7 +265,7 @@ impl Log {
 
     fn seal(&mut self) {
         if !self.open.is_empty() {
-            // The next chunk will be about as long: a few bytes more must not reallocate it.
+            // The next chunk will be about as long; a little more capacity avoids a reallocation.
             let expected = self.open.len() + self.open.len() / 8;
             let next = Vec::with_capacity(expected.min(CHUNK_BYTES + LARGE_BYTES));
             self.sealed.push_back(Bytes::from(std::mem::replace(&mut self.open, next)));
@@ -272,23 +274,23 @@ impl Log {
 
     /// Adds a cursor at its item.
     fn add_cursor(&mut self, cursor: &Cursor) {
-        let standing = self.cursors.entry(cursor.item).or_default();
-        standing.all += 1;
+        let count = self.cursors.entry(cursor.item).or_default();
+        count.all += 1;
         if cursor.patience.is_over() {
-            standing.abandoned += 1;
+            count.abandoned += 1;
             self.abandoned += 1;
         }
     }
 
     /// Removes a cursor from its item.
     fn remove_cursor(&mut self, cursor: &Cursor) {
-        let Some(standing) = self.cursors.get_mut(&cursor.item) else { return };
-        standing.all -= 1;
+        let Some(count) = self.cursors.get_mut(&cursor.item) else { return };
+        count.all -= 1;
         if cursor.patience.is_over() {
-            standing.abandoned -= 1;
+            count.abandoned -= 1;
             self.abandoned -= 1;
         }
-        if standing.all == 0 {
+        if count.all == 0 {
             self.cursors.remove(&cursor.item);
         }
     }
@@ -355,11 +357,11 @@ mod tests {
         assert_eq!(read(&mut log, &mut early, 1_000), (0, vec![6, 7]));
         assert_eq!(read(&mut log, &mut early, 1_000), (0, vec![]));
         assert!(log.is_read(&early) && log.is_read(&late));
-        assert_eq!(log.kept(), (0, 0), "what all have read is not kept");
+        assert_eq!(log.kept(), (0, 0), "items that all have read are dropped");
     }
 
     #[test]
-    fn the_oldest_are_dropped_and_counted_for_each_subscriber_that_missed_them() {
+    fn dropped_items_are_counted_for_each_subscriber_that_missed_them() {
         let mut log = log(3);
         let (mut one, mut other) = (log.join(), log.join());
         append(&mut log, 0..4);
@@ -371,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_as_well_but_one_item_always_fits() {
+    fn bytes_are_bounded_but_one_item_always_fits() {
         let mut log = Log::new(u32::MAX, 25);
         let mut cursor = log.join();
         append(&mut log, 0..3);
@@ -418,29 +420,33 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_subscriber_is_waited_for_until_the_limit_and_again_after_it_has_caught_up() {
+    fn publishers_wait_for_a_stalled_subscriber_until_the_timeout_and_again_once_it_caught_up() {
         let start = Instant::now();
         let mut log = log(4);
         let (mut quick, mut slow) = (log.join(), log.join());
         append(&mut log, 0..4);
         read(&mut log, &mut quick, 1_000);
         assert!(log.is_full(1));
-        assert_eq!(log.wait_deadline(&mut quick, start, 5 * SECOND, 0), None, "it is not in the way");
+        assert_eq!(log.wait_deadline(&mut quick, start, 5 * SECOND, 0), None, "it does not block");
         assert_eq!(log.wait_deadline(&mut slow, start, 5 * SECOND, 0), Some(start + 5 * SECOND));
         let again = start + 4 * SECOND;
         assert_eq!(log.wait_deadline(&mut slow, again, 5 * SECOND, 0), Some(start + 5 * SECOND));
-        assert_eq!(log.wait_deadline(&mut slow, again, 5 * SECOND, 1), Some(again + 5 * SECOND), "it lives");
+        assert_eq!(
+            log.wait_deadline(&mut slow, again, 5 * SECOND, 1),
+            Some(again + 5 * SECOND),
+            "it makes progress"
+        );
         assert_eq!(log.wait_deadline(&mut slow, again + 5 * SECOND, 5 * SECOND, 1), None);
         assert!(log.is_abandoned(&slow) && !log.is_full(4), "the quick one has everything");
         append(&mut log, 4..6);
-        assert!(log.is_full(2), "the quick one is waited for");
+        assert!(log.is_full(2), "the quick one blocks");
         assert_eq!(read(&mut log, &mut slow, 1), (2, vec![2]));
         assert!(log.is_abandoned(&slow), "it has not caught up");
         assert_eq!(read(&mut log, &mut slow, 1_000), (0, vec![3, 4, 5]));
         assert!(!log.is_abandoned(&slow));
         append(&mut log, 6..8);
         read(&mut log, &mut quick, 1_000);
-        assert!(log.is_full(2), "now the slow one is waited for");
+        assert!(log.is_full(2), "now the slow one blocks");
         log.leave(&slow);
         assert!(!log.is_full(2));
     }

@@ -53,10 +53,10 @@ impl Subscribe {
 /// If the topic exceeds the length limit.
 #[inline(always)]
 pub fn begin_item(out: &mut impl WriteBuffer, topic: &str) -> frame::FrameWriter {
-    let writing = frame::FrameWriter::new(out, Header::new(FrameKind::News, 0));
+    let writer = frame::FrameWriter::new(out, Header::new(FrameKind::News, 0));
     out.put(&[u8::try_from(topic.len()).expect("a topic has at most 128 bytes")]);
     out.put(topic.as_bytes());
-    writing
+    writer
 }
 
 /// Splits the payload of an item's frame into the topic's bytes and the encoded item; `None` if it is too short.

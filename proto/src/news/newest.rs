@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use super::{GapReason, Missed, gap, read_gap, read_item};
 use crate::wire::frame::{FrameKind, Frames};
 
-/// Removes the items that newer ones of their topic supersede, and keeps `most` of each topic. A gap in front of the rest gives
-/// the number and the reason. All other frames stay, in their order.
-pub fn newest(frames: &[u8], most: u32) -> Vec<u8> {
-    let mut placed = Vec::new();
+/// Removes the items that newer ones of their topic supersede, and keeps `max_items` of each topic. Gaps at the beginning
+/// give the numbers and the reasons. All other frames stay, in their order.
+pub fn newest(frames: &[u8], max_items: u32) -> Vec<u8> {
+    let mut ranges = Vec::new();
     let mut reader = Frames::new(frames);
-    let at = |reader: &Frames<'_>| frames.len() - reader.remaining();
-    let mut begin = 0;
+    let offset = |reader: &Frames<'_>| frames.len() - reader.remaining();
+    let mut start = 0;
     while let Some((header, payload)) = reader.next() {
-        placed.push((begin..at(&reader), header.kind, payload));
-        begin = at(&reader);
+        ranges.push((start..offset(&reader), header.kind, payload));
+        start = offset(&reader);
     }
     let mut missing = Missed::default();
     let mut newer: HashMap<&[u8], u32> = HashMap::new();
@@ -22,10 +22,10 @@ pub fn newest(frames: &[u8], most: u32) -> Vec<u8> {
         (FrameKind::News, Some((topic, _)), _) => {
             let newer = newer.entry(topic).or_default();
             *newer = newer.saturating_add(1);
-            if *newer > most {
+            if *newer > max_items {
                 missing.add(1, GapReason::Superseded);
             }
-            *newer <= most
+            *newer <= max_items
         }
         (FrameKind::Gap, _, Some((count, reason))) => {
             missing.add(count, reason);
@@ -34,12 +34,12 @@ pub fn newest(frames: &[u8], most: u32) -> Vec<u8> {
         _ => true,
     };
     let mut kept: Vec<_> =
-        placed.into_iter().rev().filter(|(_, kind, payload)| is_kept(*kind, payload)).collect();
+        ranges.into_iter().rev().filter(|(_, kind, payload)| is_kept(*kind, payload)).collect();
     kept.reverse();
     let gaps = std::iter::from_fn(|| missing.take());
     let mut out: Vec<u8> = gaps.flat_map(|(count, reason)| gap(count, reason)).collect();
-    kept.into_iter().for_each(|(place, ..)| out.extend_from_slice(&frames[place]));
-    out.extend_from_slice(&frames[begin..]);
+    kept.into_iter().for_each(|(range, ..)| out.extend_from_slice(&frames[range]));
+    out.extend_from_slice(&frames[start..]);
     out
 }
 
@@ -53,42 +53,42 @@ mod tests {
 
     fn item(topic: &str, number: u8) -> Vec<u8> {
         let mut frame = Vec::new();
-        let writing = begin_item(&mut frame, &Topic::new(topic).expect("a topic"));
+        let writer = begin_item(&mut frame, &Topic::new(topic).expect("a topic"));
         frame.push(number);
-        writing.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is written");
+        writer.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is written");
         frame
     }
 
-    fn upkeep(kind: FrameKind) -> Vec<u8> {
+    fn control_frame(kind: FrameKind) -> Vec<u8> {
         let mut frame = Vec::new();
         frame::write(&mut frame, Header::new(kind, 7), b"");
         frame
     }
 
     #[test]
-    fn the_newest_of_each_topic_remain_and_the_others_are_counted() {
+    fn the_newest_items_of_each_topic_remain_and_the_others_are_counted() {
         let frames = [
-            upkeep(FrameKind::Subscribed),
+            control_frame(FrameKind::Subscribed),
             item("a", 1),
             gap(5, GapReason::Superseded),
             item("b", 2),
             item("a", 3),
-            upkeep(FrameKind::Ack),
+            control_frame(FrameKind::Ack),
             gap(2, GapReason::Rate),
             item("a", 4),
         ];
         let expected = [
             gap(2, GapReason::Rate),
             gap(6, GapReason::Superseded),
-            upkeep(FrameKind::Subscribed),
+            control_frame(FrameKind::Subscribed),
             item("b", 2),
             item("a", 3),
-            upkeep(FrameKind::Ack),
+            control_frame(FrameKind::Ack),
             item("a", 4),
         ];
         assert_eq!(newest(&frames.concat(), 2), expected.concat());
         let of_one = newest(&frames.concat(), 1);
-        assert_eq!(of_one, newest(&of_one, 1), "nothing more is left out the second time");
+        assert_eq!(of_one, newest(&of_one, 1), "the second time nothing is removed");
         assert_eq!(
             newest(&[item("a", 1), b"rest".to_vec()].concat(), 1),
             [item("a", 1), b"rest".to_vec()].concat()

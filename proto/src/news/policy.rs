@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::limits::Limits;
 
 /// The maximum time between two items of a topic.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The policy that a subscriber requests of a publisher. First items are thinned to a rate, then they are queued within limits
-/// until the subscriber takes them. Plain data: start with [`Policy::default`] or one of the others and change fields as needed.
+/// The policy that a subscriber requests of a publisher. Items are first reduced to a rate, then queued within limits until
+/// the subscriber reads them. Plain data: start with [`Policy::default`] or one of the others and change fields as needed.
 ///
 /// A publisher limits the policies that it grants, see [`Policy::limited_by`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,19 +23,19 @@ pub struct Policy {
     /// The maximum size of kept items besides the newest, in bytes. Default 4 MiB.
     pub bytes: u64,
     /// The shortest time from one item of a topic to the next: the newest item within it is sent at its end, and the others are
-    /// left out. `None`, the default, or zero leaves out nothing.
+    /// skipped. With `None`, the default, or zero, nothing is skipped.
     pub every: Option<Duration>,
 }
 
 /// The items that are kept for a subscriber that is slower than the publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Keep {
-    /// The newest: beyond the limits the oldest is dropped.
+    /// Keeps the newest: beyond the limits the oldest is dropped.
     #[default]
     DropOldest,
-    /// All: while there is no room the publisher waits, or does not publish.
+    /// Keeps all: while there is no room the publisher waits, or does not publish.
     Wait,
-    /// The newest of each topic, which replace older ones; also of those that have not arrived when a connection is replaced.
+    /// Keeps the newest of each topic, which replace older ones, even those in transit when a connection is replaced.
     Last {
         /// The number of items per topic, at least 1.
         items: u32,
@@ -49,7 +49,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Returns a policy that keeps this many items, and drops the oldest beyond.
+    /// Returns a policy that keeps this many items, and drops the oldest beyond that.
     pub fn drop_oldest(items: u32) -> Self {
         Self { items, ..Self::default() }
     }
@@ -67,16 +67,16 @@ impl Policy {
     /// Returns the policy reduced to a publisher's limits.
     #[must_use]
     pub fn limited_by(self, limits: &Limits) -> Self {
-        let most = u32::try_from(limits.backlog_items).unwrap_or(u32::MAX).max(1);
+        let max_items = u32::try_from(limits.backlog_items).unwrap_or(u32::MAX).max(1);
         let keep = match self.keep {
-            Keep::Last { items } => Keep::Last { items: items.clamp(1, most) },
+            Keep::Last { items } => Keep::Last { items: items.clamp(1, max_items) },
             keep => keep,
         };
         Self {
             keep,
-            items: self.items.clamp(1, most),
+            items: self.items.clamp(1, max_items),
             bytes: self.bytes.min(limits.backlog_bytes as u64),
-            every: self.every.filter(|every| !every.is_zero()).map(|every| every.min(LONGEST)),
+            every: self.every.filter(|every| !every.is_zero()).map(|every| every.min(MAX_INTERVAL)),
         }
     }
 
@@ -107,7 +107,7 @@ mod tests {
             every: Some(Duration::MAX),
         };
         let granted =
-            Policy { keep: Keep::Last { items: 100 }, items: 100, bytes: 1_000, every: Some(LONGEST) };
+            Policy { keep: Keep::Last { items: 100 }, items: 100, bytes: 1_000, every: Some(MAX_INTERVAL) };
         assert_eq!(greedy.limited_by(&limits), granted);
         let nothing =
             Policy { keep: Keep::Last { items: 0 }, items: 0, bytes: 0, every: Some(Duration::ZERO) };

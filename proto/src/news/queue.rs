@@ -24,8 +24,8 @@ pub enum NextItem {
 
 /// The queue of undelivered items, within the limits of a policy.
 ///
-/// If the newest of each topic are kept, each topic has as many slots in the queue as items. A newer item does not go to the end
-/// but moves up in the slots of its topic, so that a topic of many items does not delay the others.
+/// If the newest of each topic are kept, each topic has as many slots in the queue as items. A newer item takes the last slot
+/// of its topic instead of one at the end, so that a topic with many items does not delay the others.
 #[derive(Debug)]
 pub struct Queue {
     keep: Keep,
@@ -33,13 +33,13 @@ pub struct Queue {
     bytes: u64,
     /// The topics of the queued items, in the order of their slots.
     slots: VecDeque<Topic>,
-    lines: HashMap<Topic, TopicQueue>,
+    topics: HashMap<Topic, TopicQueue>,
     /// The total size of the items with slots, in bytes.
     slot_bytes: u64,
-    pace: Option<RateLimiter>,
+    rate_limiter: Option<RateLimiter>,
     /// The gaps to report before anything else.
     missed: Missed,
-    /// All items dropped so far.
+    /// The counts of all items dropped so far.
     dropped: Missed,
     patience: Patience,
 }
@@ -60,9 +60,9 @@ impl Queue {
             items: (policy.items as usize).max(1),
             bytes: policy.bytes,
             slots: VecDeque::new(),
-            lines: HashMap::new(),
+            topics: HashMap::new(),
             slot_bytes: 0,
-            pace: policy.every.map(RateLimiter::new),
+            rate_limiter: policy.every.map(RateLimiter::new),
             missed: Missed::default(),
             dropped: Missed::default(),
             patience: Patience::default(),
@@ -77,50 +77,52 @@ impl Queue {
     /// Adds an item, regardless of the rate.
     pub fn push(&mut self, topic: &Topic, frame: Bytes) {
         let bytes = frame.len() as u64;
-        self.assign_slot(topic.clone(), QueuedItem { frame, thinned: 0 });
+        self.assign_slot(topic.clone(), QueuedItem { frame, skipped: 0 });
         self.enforce_limits(bytes);
     }
 
     /// Adds an item, which may be held back if there is a rate.
     pub fn push_at(&mut self, topic: &Topic, frame: Bytes, now: Instant) {
         self.release(now);
-        let Some(pace) = &mut self.pace else { return self.push(topic, frame) };
-        let item = QueuedItem { frame, thinned: 0 };
-        let (bytes, held) = (item.bytes(), pace.held());
-        match pace.offer(topic, item, now) {
+        let Some(rate_limiter) = &mut self.rate_limiter else { return self.push(topic, frame) };
+        let item = QueuedItem { frame, skipped: 0 };
+        let (bytes, held_back) = (item.bytes(), rate_limiter.held());
+        match rate_limiter.offer(topic, item, now) {
             Some(item) => self.assign_slot(topic.clone(), item),
             // It has replaced one that was held back.
-            None if pace.held() == held => self.dropped.rate += 1,
+            None if rate_limiter.held() == held_back => self.dropped.rate += 1,
             None => {}
         }
         self.enforce_limits(bytes);
     }
 
-    /// Records that the subscriber has received an item of the topic by another way, which counts towards the rate.
+    /// Records that the subscriber has received an item of the topic in another way, which counts towards the rate.
     pub fn record_passed(&mut self, topic: &Topic, now: Instant) {
-        if let Some(pace) = &mut self.pace {
-            pace.passed(topic, now);
+        if let Some(rate_limiter) = &mut self.rate_limiter {
+            rate_limiter.passed(topic, now);
             self.enforce_limits(0);
         }
     }
 
-    /// Queues the held items that are due.
+    /// Queues the items held back that are due.
     pub fn release(&mut self, now: Instant) {
-        while let Some((topic, item)) = self.pace.as_mut().and_then(|pace| pace.release(now)) {
+        while let Some((topic, item)) =
+            self.rate_limiter.as_mut().and_then(|rate_limiter| rate_limiter.release(now))
+        {
             self.assign_slot(topic, item);
         }
     }
 
-    /// Queues all held items, because nothing follows them.
+    /// Queues all items held back, because nothing follows them.
     pub fn release_all(&mut self) {
-        while let Some((topic, held)) = self.pace.as_mut().and_then(RateLimiter::forget_first) {
-            held.into_iter().for_each(|item| self.assign_slot(topic.clone(), item));
+        while let Some((topic, held_back)) = self.rate_limiter.as_mut().and_then(RateLimiter::forget_first) {
+            held_back.into_iter().for_each(|item| self.assign_slot(topic.clone(), item));
         }
     }
 
     /// Returns the time at which [`Queue::release`] should be called next.
     pub fn next_due(&self) -> Option<Instant> {
-        self.pace.as_ref()?.next()
+        self.rate_limiter.as_ref()?.next()
     }
 
     /// Takes the next entry: a gap comes before the item that follows it.
@@ -137,16 +139,16 @@ impl Queue {
         if let Some((count, reason)) = self.missed.take() {
             return Some(NextItem::Gap(count, reason));
         }
-        let line = self.lines.get_mut(self.slots.front()?)?;
-        let first = line.items.front_mut()?;
-        line.missed.rate += mem::take(&mut first.thinned);
-        if let Some((count, reason)) = line.missed.take() {
+        let topic_queue = self.topics.get_mut(self.slots.front()?)?;
+        let first = topic_queue.items.front_mut()?;
+        topic_queue.missed.rate += mem::take(&mut first.skipped);
+        if let Some((count, reason)) = topic_queue.missed.take() {
             return Some(NextItem::Gap(count, reason));
         }
-        let (topic, item) = (self.slots.pop_front()?, line.items.pop_front()?);
+        let (topic, item) = (self.slots.pop_front()?, topic_queue.items.pop_front()?);
         self.slot_bytes -= item.bytes();
-        if line.items.is_empty() {
-            self.lines.remove(&topic);
+        if topic_queue.items.is_empty() {
+            self.topics.remove(&topic);
         }
         Some(NextItem::Item(item.frame))
     }
@@ -158,7 +160,7 @@ impl Queue {
 
     /// Returns the number of items, held back or not.
     pub fn len(&self) -> usize {
-        self.slots.len() + self.pace.as_ref().map_or(0, RateLimiter::held)
+        self.slots.len() + self.rate_limiter.as_ref().map_or(0, RateLimiter::held)
     }
 
     /// Returns true if there are no items.
@@ -168,7 +170,7 @@ impl Queue {
 
     /// Returns the total size of these items in bytes.
     pub fn bytes(&self) -> u64 {
-        self.slot_bytes + self.pace.as_ref().map_or(0, RateLimiter::bytes)
+        self.slot_bytes + self.rate_limiter.as_ref().map_or(0, RateLimiter::bytes)
     }
 
     /// Returns the counts of all items dropped since the beginning, reported or not.
@@ -176,8 +178,9 @@ impl Queue {
         self.dropped
     }
 
-    /// Returns the time until which the subscriber is waited for: `limit` after it first blocked the publisher. `None` if there
-    /// is room, or if it is not, or no longer, waited for. `progress` is any number: a change is a sign of life.
+    /// Returns the time until which the publisher waits for the subscriber: `limit` after it first blocked the publisher.
+    /// `None` if there is room, the policy does not wait, or the wait has timed out. `progress` is any number, whose change
+    /// counts as progress.
     pub fn wait_deadline(&mut self, now: Instant, limit: Duration, progress: u64) -> Option<Instant> {
         let is_full = self.len() >= self.items || self.bytes() > self.bytes / 2;
         if matches!(self.keep, Keep::Last { .. }) || !is_full {
@@ -186,38 +189,38 @@ impl Queue {
         self.patience.deadline(now, limit, progress)
     }
 
-    /// Returns true if waiting for the subscriber was given up and it has not taken everything since.
+    /// Returns true if a wait for the subscriber timed out and it has not read everything since.
     pub fn is_abandoned(&self) -> bool {
         self.patience.is_over()
     }
 
     fn assign_slot(&mut self, topic: Topic, item: QueuedItem) {
-        let most = match self.keep {
+        let max_items = match self.keep {
             Keep::Last { items } => (items as usize).max(1),
             Keep::DropOldest | Keep::Wait => usize::MAX,
         };
         self.slot_bytes += item.bytes();
-        let line = self.lines.entry(topic.clone()).or_default();
-        if line.items.len() >= most
-            && let Some(oldest) = line.items.pop_front()
+        let topic_queue = self.topics.entry(topic.clone()).or_default();
+        if topic_queue.items.len() >= max_items
+            && let Some(oldest) = topic_queue.items.pop_front()
         {
             self.slot_bytes -= oldest.bytes();
-            line.missed.superseded += 1;
-            line.missed.rate += oldest.thinned;
+            topic_queue.missed.superseded += 1;
+            topic_queue.missed.rate += oldest.skipped;
             self.dropped.superseded += 1;
         } else {
             self.slots.push_back(topic);
         }
-        line.items.push_back(item);
+        topic_queue.items.push_back(item);
     }
 
-    /// Drops items beyond the limits besides an item of `newest` bytes, the next to be taken first.
+    /// Drops items beyond the limits, the oldest first. The newest item, of `newest` bytes, does not count.
     fn enforce_limits(&mut self, newest: u64) {
-        while self.pace.as_ref().is_some_and(|pace| pace.topics() > self.items)
-            && let Some((topic, held)) = self.pace.as_mut().and_then(RateLimiter::forget_first)
+        while self.rate_limiter.as_ref().is_some_and(|rate_limiter| rate_limiter.topics() > self.items)
+            && let Some((topic, held_back)) = self.rate_limiter.as_mut().and_then(RateLimiter::forget_first)
         {
-            // With this many topics their rate cannot be kept.
-            held.into_iter().for_each(|item| self.assign_slot(topic.clone(), item));
+            // With this many topics the rate cannot be enforced.
+            held_back.into_iter().for_each(|item| self.assign_slot(topic.clone(), item));
         }
         if self.keep == Keep::Wait && !self.patience.is_over() {
             // There was room for it, because the publisher has checked.
@@ -233,25 +236,25 @@ impl Queue {
         let mut missed = Missed::default();
         let item = match self.slots.pop_front() {
             Some(topic) => {
-                let Some(line) = self.lines.get_mut(&topic) else { return };
-                let item = line.items.pop_front();
-                missed += mem::take(&mut line.missed);
-                if line.items.is_empty() {
-                    self.lines.remove(&topic);
+                let Some(topic_queue) = self.topics.get_mut(&topic) else { return };
+                let item = topic_queue.items.pop_front();
+                missed += mem::take(&mut topic_queue.missed);
+                if topic_queue.items.is_empty() {
+                    self.topics.remove(&topic);
                 }
                 self.slot_bytes -= item.as_ref().map_or(0, QueuedItem::bytes);
                 item
             }
-            None => self.pace.as_mut().and_then(RateLimiter::drop_first),
+            None => self.rate_limiter.as_mut().and_then(RateLimiter::drop_first),
         };
         let Some(item) = item else { return };
-        missed.rate += item.thinned;
-        let one = match self.keep {
+        missed.rate += item.skipped;
+        let last = match self.keep {
             Keep::Wait => Missed { patience: 1, ..Missed::default() },
             Keep::DropOldest | Keep::Last { .. } => Missed { overflow: 1, ..Missed::default() },
         };
-        missed += one;
-        self.dropped += one;
+        missed += last;
+        self.dropped += last;
         self.missed += missed;
     }
 }
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_a_topic_replaces_the_one_before() {
+    fn the_newest_item_of_a_topic_replaces_the_previous_one() {
         let mut queue = Queue::new(&Policy::last(1));
         push_all(&mut queue, &[("a", b"1"), ("b", b"2"), ("a", b"3"), ("a", b"4")]);
         assert_eq!(drain(&mut queue), [NextItem::Gap(2, GapReason::Superseded), item(b"4"), item(b"2")]);
@@ -287,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_few_of_each_topic_are_kept_and_move_up() {
+    fn the_newest_items_of_each_topic_are_kept_in_its_slots() {
         let mut queue = Queue::new(&Policy::last(2));
         let items: [(_, &[u8]); 6] =
             [("a", b"1"), ("b", b"2"), ("a", b"3"), ("c", b"4"), ("a", b"5"), ("a", b"6")];
@@ -328,7 +331,7 @@ mod tests {
         assert_eq!(drain(&mut queue), [item(b"5")]);
         assert_eq!(queue.next_due(), Some(at(20)), "periods follow each other though one was taken late");
         queue.release(at(100));
-        assert_eq!(queue.next_due(), None, "a topic that is silent is forgotten");
+        assert_eq!(queue.next_due(), None, "a topic without items is forgotten");
     }
 
     #[test]
@@ -345,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_goes_with_the_last_few_of_each_topic() {
+    fn a_rate_can_be_combined_with_the_newest_items_of_each_topic() {
         let start = Instant::now();
         let mut queue = Queue::new(&Policy { every: Some(SECOND), ..Policy::last(1) });
         for (bytes, tenths) in [(b"1", 0), (b"2", 1), (b"3", 2), (b"4", 12)] {
@@ -357,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn of_topics_beyond_the_bound_the_rate_is_not_kept_but_the_count_of_items_is() {
+    fn beyond_the_limit_of_topics_only_the_number_of_items_is_enforced() {
         let start = Instant::now();
         let mut queue = Queue::new(&Policy { every: Some(SECOND), items: 3, ..Policy::default() });
         for (name, bytes) in [("a", b"1"), ("a", b"2")] {
@@ -367,7 +370,7 @@ mod tests {
         for name in ["b", "c", "d"] {
             queue.push_at(&topic(name), Bytes::from_static(b"3"), start);
         }
-        // The held item of the first topic had to be queued, behind the others, and that made one item too many.
+        // The item held back of the first topic had to be queued after the others, which exceeded the limit by one.
         let three = [item(b"3"), item(b"3"), item(b"2")];
         let expected: Vec<_> = [NextItem::Gap(1, GapReason::Overflow)].into_iter().chain(three).collect();
         assert_eq!(drain(&mut queue), expected);
@@ -375,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_that_is_waited_for_loses_nothing_until_the_limit() {
+    fn a_subscriber_with_a_waiting_publisher_loses_nothing_until_the_timeout() {
         let start = Instant::now();
         let mut queue = Queue::new(&Policy { every: Some(SECOND), items: 2, ..Policy::wait() });
         let push = |queue: &mut Queue, name| queue.push_at(&topic(name), Bytes::from_static(b"1"), start);
@@ -384,7 +387,11 @@ mod tests {
         push(&mut queue, "b");
         assert_eq!(queue.wait_deadline(start, 5 * SECOND, 0), Some(start + 5 * SECOND));
         assert_eq!(queue.wait_deadline(start + SECOND, 5 * SECOND, 0), Some(start + 5 * SECOND));
-        assert_eq!(queue.wait_deadline(start + SECOND, 5 * SECOND, 1), Some(start + 6 * SECOND), "it lives");
+        assert_eq!(
+            queue.wait_deadline(start + SECOND, 5 * SECOND, 1),
+            Some(start + 6 * SECOND),
+            "it makes progress"
+        );
         assert_eq!(queue.wait_deadline(start + 6 * SECOND, 5 * SECOND, 1), None);
         assert!(queue.is_abandoned());
         push(&mut queue, "c");

@@ -1,4 +1,4 @@
-//! A rate limiter for one subscriber: per topic the newest item in each period.
+//! A rate limiter for one subscriber, which passes the newest item of each topic in each period.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -10,7 +10,7 @@ use crate::name::Topic;
 /// The topics of which an item has passed within the last period, and the items held back until it is over.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
-    every: Duration,
+    interval: Duration,
     /// The time at which the next item of each topic may pass, and that item.
     topics: HashMap<Topic, (Instant, Option<QueuedItem>)>,
     due: BTreeSet<(Instant, Topic)>,
@@ -19,29 +19,29 @@ pub(super) struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// Creates a limiter with one item of each topic per `every`.
-    pub(super) fn new(every: Duration) -> Self {
-        Self { every, topics: HashMap::new(), due: BTreeSet::new(), held: 0, bytes: 0 }
+    /// Creates a limiter with one item of each topic per `interval`.
+    pub(super) fn new(interval: Duration) -> Self {
+        Self { interval, topics: HashMap::new(), due: BTreeSet::new(), held: 0, bytes: 0 }
     }
 
-    /// Returns the item if it may pass now; otherwise it replaces the one that is held back. Items that are due have been
-    /// released before.
+    /// Returns the item if it may pass now; otherwise it replaces the one that is held back. Items that are due must have
+    /// been released before.
     pub(super) fn offer(&mut self, topic: &Topic, mut item: QueuedItem, now: Instant) -> Option<QueuedItem> {
         match self.topics.entry(topic.clone()) {
             Entry::Vacant(topic) => {
-                let due = now + self.every;
+                let due = now + self.interval;
                 self.due.insert((due, topic.key().clone()));
                 topic.insert((due, None));
                 Some(item)
             }
-            Entry::Occupied(mut paced) => {
-                let (_, held) = paced.get_mut();
+            Entry::Occupied(mut entry) => {
+                let (_, held) = entry.get_mut();
                 self.bytes += item.bytes();
                 match held.take() {
                     None => self.held += 1,
                     Some(older) => {
                         self.bytes -= older.bytes();
-                        item.thinned = older.thinned + 1;
+                        item.skipped = older.skipped + 1;
                     }
                 }
                 *held = Some(item);
@@ -50,12 +50,12 @@ impl RateLimiter {
         }
     }
 
-    /// Begins the period of a topic, unless it has one: an item of it has passed.
+    /// Begins the period of a topic of which an item has passed, unless it has one.
     pub(super) fn passed(&mut self, topic: &Topic, now: Instant) {
-        if let Entry::Vacant(paced) = self.topics.entry(topic.clone()) {
-            let due = now + self.every;
+        if let Entry::Vacant(entry) = self.topics.entry(topic.clone()) {
+            let due = now + self.interval;
             self.due.insert((due, topic.clone()));
-            paced.insert((due, None));
+            entry.insert((due, None));
         }
     }
 
@@ -65,8 +65,8 @@ impl RateLimiter {
             let (due, topic) = self.due.pop_first()?;
             if let Some((_, Some(item))) = self.topics.remove(&topic) {
                 self.forget(&item);
-                // Periods follow each other without a break, or each delay would lower the rate.
-                let next = if now < due + self.every { due + self.every } else { now + self.every };
+                // Periods are contiguous, or each delay would lower the rate.
+                let next = if now < due + self.interval { due + self.interval } else { now + self.interval };
                 self.due.insert((next, topic.clone()));
                 self.topics.insert(topic.clone(), (next, None));
                 return Some((topic, item));

@@ -1,10 +1,10 @@
-//! A piece of a stream that is stored contiguously, in owned or shared memory.
+//! A contiguous part of a stream, in owned or shared memory.
 
 use std::ops::Deref;
 
 use bytes::Bytes;
 
-/// A contiguous piece of a stream.
+/// A contiguous part of a stream.
 #[derive(Debug)]
 pub enum Chunk {
     /// A batch.

@@ -1,4 +1,4 @@
-//! Long frames beside a stream: they are sent in pieces, so that short frames can be sent between them.
+//! Long frames, which enter a stream in pieces, so that short frames can be sent between them.
 
 use std::collections::VecDeque;
 
@@ -9,8 +9,8 @@ use crate::wire::frame::{FrameKind, Header, LAST};
 /// The maximum size of a piece; longer replies are split.
 pub const PIECE_BYTES: usize = 64 << 10;
 
-/// The maximum number of pieces that are sent at once while the system accepts everything: the size that it handles best in one
-/// call.
+/// The maximum number of pieces that are sent at once while the system accepts everything: the size that it handles best in
+/// one call.
 const MAX_BURST_PIECES: usize = 8;
 
 /// Long frames that are not yet completely in the stream. Their pieces alternate.
@@ -20,8 +20,8 @@ pub(super) struct FragmentQueue {
     /// The total size of the remaining bytes.
     bytes: u64,
     piece_bytes: usize,
-    /// The number of pieces that are sent at once. It is one when the system has not accepted everything, because a short frame
-    /// waits behind the rest.
+    /// The number of pieces that are sent at once. It is one if the system has not accepted everything, because a short frame
+    /// waits behind the remainder.
     burst: usize,
 }
 
@@ -35,13 +35,13 @@ struct PendingFrame {
 
 impl Default for FragmentQueue {
     fn default() -> Self {
-        Self::in_pieces_of(PIECE_BYTES)
+        Self::with_piece_size(PIECE_BYTES)
     }
 }
 
 impl FragmentQueue {
     /// Creates an empty queue with this maximum size of a piece.
-    pub(super) fn in_pieces_of(piece_bytes: usize) -> Self {
+    pub(super) fn with_piece_size(piece_bytes: usize) -> Self {
         Self { frames: VecDeque::new(), bytes: 0, piece_bytes, burst: 1 }
     }
 
@@ -91,21 +91,21 @@ impl FragmentQueue {
         self.burst * self.piece_bytes
     }
 
-    /// Records that the system has accepted `wrote` bytes; `is_left_over` is set if it has not accepted all.
+    /// Records that the system has accepted `written` bytes; `has_remainder` is set if it has not accepted all.
     #[cold]
-    pub(super) fn adapt(&mut self, wrote: usize, is_left_over: bool) {
-        if is_left_over {
+    pub(super) fn adapt(&mut self, written: usize, has_remainder: bool) {
+        if has_remainder {
             self.burst = 1;
-        } else if wrote >= self.burst_bytes() {
+        } else if written >= self.burst_bytes() {
             self.burst = (2 * self.burst).min(MAX_BURST_PIECES);
         }
     }
 }
 
 impl PendingFrame {
-    /// Takes at most `most` bytes off the front.
-    fn split(&mut self, most: usize) -> Vec<Bytes> {
-        let mut room = most;
+    /// Takes at most `max` bytes off the front.
+    fn split(&mut self, max: usize) -> Vec<Bytes> {
+        let mut room = max;
         let mut piece = Vec::new();
         while room > 0
             && let Some(bytes) = self.rope.front_mut()
@@ -117,7 +117,7 @@ impl PendingFrame {
             room -= part.len();
             piece.push(part);
         }
-        self.bytes -= most - room;
+        self.bytes -= max - room;
         piece
     }
 }

@@ -1,9 +1,9 @@
 //! One direction of a link: a stream of bytes that continues when the connection that carries it is replaced.
 //!
-//! Every byte after the handshake is numbered. The writing end keeps the bytes it has written until the other end has
+//! Every byte after the handshake is numbered. The writing end stores the bytes it has written until the other end has
 //! acknowledged them ([`SendStream`], [`Unacked`]); on the next connection the reading end names the byte it needs next, and the
-//! stream continues there. So nothing is lost, duplicated or reordered between two running processes, wherever a connection is
-//! cut.
+//! stream continues there. So nothing is lost, duplicated or reordered between two running processes, wherever a connection
+//! breaks.
 
 pub mod stall;
 

@@ -1,7 +1,7 @@
 //! The received part of a stream, and the times at which it is acknowledged.
 
-/// The number of bytes after which an acknowledgement is sent without a request: large enough to cost nothing beside reading
-/// them. The other end has to be ready to wait until twice as many have been sent.
+/// The number of bytes after which an acknowledgement is sent without a request: large enough to cost nothing compared with
+/// reading them. The other end must allow twice as many unacknowledged bytes.
 pub const ACK_BYTES: usize = 512 << 10;
 
 /// The number of received bytes of a stream.
@@ -9,19 +9,19 @@ pub const ACK_BYTES: usize = 512 << 10;
 pub struct RecvCounter {
     bytes: u64,
     acknowledged: u64,
-    every: u64,
+    interval: u64,
 }
 
 impl Default for RecvCounter {
     fn default() -> Self {
-        Self::acknowledging_every(ACK_BYTES)
+        Self::with_interval(ACK_BYTES)
     }
 }
 
 impl RecvCounter {
     /// Creates a counter that asks for an acknowledgement after every `bytes`.
-    pub fn acknowledging_every(bytes: usize) -> Self {
-        Self { bytes: 0, acknowledged: 0, every: bytes as u64 }
+    pub fn with_interval(bytes: usize) -> Self {
+        Self { bytes: 0, acknowledged: 0, interval: bytes as u64 }
     }
 
     /// Adds newly received bytes.
@@ -38,7 +38,7 @@ impl RecvCounter {
     /// Returns the number to acknowledge now, if it is time.
     #[inline]
     pub fn take_ack(&mut self) -> Option<u64> {
-        if self.bytes - self.acknowledged < self.every {
+        if self.bytes - self.acknowledged < self.interval {
             return None;
         }
         Some(self.take_ack_now())
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_other_end_hears_of_it_now_and_then_and_when_it_asks() {
+    fn acknowledgements_are_due_at_intervals_and_on_request() {
         let mut received = RecvCounter::default();
         received.add(ACK_BYTES - 1);
         assert_eq!(received.take_ack(), None);

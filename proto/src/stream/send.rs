@@ -1,4 +1,4 @@
-//! The writing end of a stream: bytes that are queued, being written, and kept for another write.
+//! The writing end of a stream: bytes that are queued, being written, and stored until they are acknowledged.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -20,13 +20,13 @@ pub struct SendStream {
     /// The batch that is being written, unless the writer has taken it.
     in_progress: Option<WriteBatch>,
     sent: Unacked,
-    /// Bytes appended since the beginning.
+    /// The number of bytes appended since the beginning.
     appended: u64,
-    /// The number of the byte that is written next. It goes back when a connection is replaced.
+    /// The number of the byte that is written next. It decreases when a connection is replaced.
     written: u64,
     /// The highest byte number that was ever written: the other end cannot have bytes beyond it.
     highest_written: u64,
-    /// Bytes that were written and then replaced.
+    /// The number of bytes that were written and then replaced.
     rewound: u64,
     /// The range of bytes at the end that only keep the link alive and need not be delivered.
     keep_alive: Range<u64>,
@@ -34,24 +34,24 @@ pub struct SendStream {
     keep_alive_kind: FrameKind,
     /// The maximum number of unacknowledged bytes.
     window: u64,
-    /// The end of the last acknowledgement. Bytes before it may be sent regardless of the window: the other end may be waiting
-    /// for it, and may have one to send itself.
+    /// The end of the last acknowledgement. Bytes before it may be sent regardless of the window, because the other end may be
+    /// waiting for it.
     urgent: u64,
-    /// The beginnings of frames that [`SendStream::revise`] may replace, as far as they may not have arrived.
+    /// The starts of frames that [`SendStream::revise`] may replace, unless they have certainly arrived.
     marks: VecDeque<u64>,
 }
 
 impl SendStream {
-    /// Creates a stream of which `window` bytes may be written and not acknowledged, besides those that are written together with
-    /// the last of them, and those before an acknowledgement of the other end's bytes. The other end has to acknowledge received
-    /// bytes before as many have arrived, see [`RecvCounter`](super::RecvCounter). The memory of batches is taken from `spares`
-    /// and returned to it.
-    pub fn new(window: usize, spares: BufferPool) -> Self {
+    /// Creates a stream of which `window` bytes may be written and not acknowledged, apart from those in the same batch as the
+    /// last of them, and those before an acknowledgement of the other end's bytes. The other end has to acknowledge received
+    /// bytes before that many have arrived, see [`RecvCounter`](super::RecvCounter). The memory of batches is taken from
+    /// `buffer_pool` and returned to it.
+    pub fn new(window: usize, buffer_pool: BufferPool) -> Self {
         Self {
             filling: WriteBatch::default(),
             fragments: FragmentQueue::default(),
             in_progress: Some(WriteBatch::default()),
-            sent: Unacked::new(spares),
+            sent: Unacked::new(buffer_pool),
             appended: 0,
             written: 0,
             highest_written: 0,
@@ -66,8 +66,8 @@ impl SendStream {
 
     /// Sets the maximum size of the pieces of long frames.
     #[cfg(test)]
-    pub(super) fn in_pieces_of(self, bytes: usize) -> Self {
-        Self { fragments: FragmentQueue::in_pieces_of(bytes), ..self }
+    pub(super) fn with_piece_size(self, bytes: usize) -> Self {
+        Self { fragments: FragmentQueue::with_piece_size(bytes), ..self }
     }
 
     /// Returns the number of bytes appended since the beginning.
@@ -87,7 +87,7 @@ impl SendStream {
         self.highest_written
     }
 
-    /// Returns the number of bytes written since the beginning, those included that were [replaced](SendStream::revise)
+    /// Returns the number of bytes written since the beginning, including those that were [replaced](SendStream::revise)
     /// afterwards.
     pub fn total_written(&self) -> u64 {
         self.highest_written + self.rewound
@@ -98,7 +98,7 @@ impl SendStream {
         self.sent.acknowledged()
     }
 
-    /// Returns true if nothing may be written before the other end has acknowledged something.
+    /// Returns true if nothing may be written until the other end has acknowledged more bytes.
     pub fn is_window_full(&self) -> bool {
         self.written >= self.urgent && self.written.saturating_sub(self.sent.acknowledged()) >= self.window
     }
@@ -110,7 +110,7 @@ impl SendStream {
         self.sent.acknowledged() < content || !self.fragments.is_empty()
     }
 
-    /// Returns the batch, to append complete frames to. Call [`SendStream::appended`] afterwards.
+    /// Returns the batch to which complete frames are appended. Call [`SendStream::appended`] afterwards.
     #[inline(always)]
     pub fn batch(&mut self) -> &mut Vec<u8> {
         self.filling.batch()
@@ -129,27 +129,27 @@ impl SendStream {
     }
 
     /// Inserts blobs at their positions between the bytes of the batch.
-    pub fn put_between(&mut self, blobs: Vec<DetachedBlob>) {
+    pub fn insert_blobs(&mut self, blobs: Vec<DetachedBlob>) {
         self.appended += blobs.iter().map(|blob| blob.bytes.len() as u64).sum::<u64>();
-        self.filling.put_between(blobs);
+        self.filling.insert_blobs(blobs);
     }
 
-    /// Appends a keep-alive frame. It replaces one of its kind that would be sent right before it, so that at most one answer
-    /// waits for a peer that keeps asking.
+    /// Appends a keep-alive frame. It replaces one of the same kind directly before it, so that at most one answer waits
+    /// for a peer that keeps sending pings.
     pub fn append_keep_alive(&mut self, kind: FrameKind, id: u64) {
-        let begin = self.appended;
+        let start = self.appended;
         let batch = self.filling.batch();
-        let is_again = self.keep_alive_kind == kind && self.keep_alive.end == begin;
-        if is_again && let Some(last) = batch.len().checked_sub(frame::length_of(kind, 0)) {
+        let replaces_last = self.keep_alive_kind == kind && self.keep_alive.end == start;
+        if replaces_last && let Some(last) = batch.len().checked_sub(frame::length_of(kind, 0)) {
             batch.truncate(last);
             return frame::write(batch, Header::new(kind, id), b"");
         }
         self.keep_alive_kind = kind;
-        let before = batch.len();
+        let previous_length = batch.len();
         frame::write(batch, Header::new(kind, id), b"");
-        self.appended += (batch.len() - before) as u64;
-        if self.keep_alive.end != begin {
-            self.keep_alive.start = begin;
+        self.appended += (batch.len() - previous_length) as u64;
+        if self.keep_alive.end != start {
+            self.keep_alive.start = start;
         }
         self.keep_alive.end = self.appended;
         if kind == FrameKind::Ack {
@@ -169,8 +169,7 @@ impl SendStream {
         !self.fragments.is_empty()
     }
 
-    /// Sends nothing more of the long replies to the request `id`. The pieces that have been appended are useless to the
-    /// receiver.
+    /// Drops the remainder of the long replies to the request `id`. The receiver ignores the pieces that have been appended.
     pub fn revoke(&mut self, id: u64) {
         self.fragments.remove(id);
     }
@@ -194,22 +193,22 @@ impl SendStream {
 
     fn append_piece(&mut self, header: Header, length: usize, piece: Vec<Bytes>) {
         let batch = self.filling.batch();
-        let before = batch.len();
+        let previous_length = batch.len();
         frame::announce(batch, header, length);
-        self.appended += (batch.len() - before) as u64;
+        self.appended += (batch.len() - previous_length) as u64;
         piece.into_iter().for_each(|bytes| self.append_shared(bytes));
     }
 
-    /// Voids a frame that has not begun to be sent. Returns true if it could.
+    /// Voids a frame, which is possible if no part of it has been sent. Returns true if it was.
     pub fn withdraw(&mut self, frame: Range<u64>) -> bool {
         let filling = self.appended - self.filling.len() as u64;
-        let (outgoing, begin) = match &mut self.in_progress {
+        let (outgoing, start) = match &mut self.in_progress {
             _ if frame.start >= filling => (&mut self.filling, filling),
             Some(leaving) if frame.start >= self.highest_written => (leaving, self.sent.end()),
             _ => return false,
         };
-        let at = frame.start.checked_sub(begin).and_then(|at| usize::try_from(at).ok());
-        match at.and_then(|at| outgoing.byte_mut(at + frame::KIND_AT)) {
+        let offset = frame.start.checked_sub(start).and_then(|offset| usize::try_from(offset).ok());
+        match offset.and_then(|offset| outgoing.byte_mut(offset + frame::KIND_AT)) {
             Some(kind) if frame.end <= self.appended => {
                 *kind = FrameKind::Void as u8;
                 true
@@ -218,7 +217,7 @@ impl SendStream {
         }
     }
 
-    /// Returns true if a writer has taken the bytes, and will look again when they have been written.
+    /// Returns true if a writer has taken the bytes, and will check again when they have been written.
     #[inline(always)]
     pub fn has_writer(&self) -> bool {
         self.in_progress.is_none()
@@ -245,17 +244,17 @@ impl SendStream {
         self.in_progress.take_if(|leaving| !leaving.is_empty())
     }
 
-    /// Returns a batch that was taken, of which `wrote` bytes have been written. Returns true if there is more to write.
-    pub fn put_back(&mut self, mut leaving: WriteBatch, wrote: usize) -> bool {
-        leaving.advance(wrote, &mut self.sent);
-        self.written += wrote as u64;
+    /// Returns a batch that was taken, of which `written_bytes` bytes have been written. Returns true if there is more to write.
+    pub fn put_back(&mut self, mut leaving: WriteBatch, written_bytes: usize) -> bool {
+        leaving.advance(written_bytes, &mut self.sent);
+        self.written += written_bytes as u64;
         self.highest_written = self.highest_written.max(self.written);
-        let is_left_over = !leaving.is_empty();
+        let has_remainder = !leaving.is_empty();
         let has_bulk = !self.fragments.is_empty();
         if has_bulk {
-            self.fragments.adapt(wrote, is_left_over);
+            self.fragments.adapt(written_bytes, has_remainder);
         }
-        let more = is_left_over || has_bulk || !self.filling.is_empty();
+        let more = has_remainder || has_bulk || !self.filling.is_empty();
         if !more {
             // The same memory is used for the next batch.
             std::mem::swap(&mut leaving, &mut self.filling);
@@ -264,16 +263,16 @@ impl SendStream {
         more
     }
 
-    /// Records that the other end has the first `bytes` of the stream. Returns true if writing may continue that had to stop.
+    /// Records that the other end has the first `bytes` of the stream. Returns true if a full window is open again.
     ///
     /// # Errors
     /// [`InvalidAck`]: the number is impossible.
     pub fn acknowledge(&mut self, bytes: u64) -> Result<bool, InvalidAck> {
-        let was_held = self.is_window_full();
+        let was_blocked = self.is_window_full();
         // Bytes that a writer is writing now may have arrived before they are counted here.
-        let most = if self.has_writer() { self.appended } else { self.highest_written };
-        self.sent.acknowledge(bytes, most)?;
-        Ok(was_held && !self.is_window_full())
+        let max = if self.has_writer() { self.appended } else { self.highest_written };
+        self.sent.acknowledge(bytes, max)?;
+        Ok(was_blocked && !self.is_window_full())
     }
 
     /// Removes the limit on unacknowledged bytes from now on.
@@ -281,7 +280,7 @@ impl SendStream {
         self.window = u64::MAX;
     }
 
-    /// Marks the next byte as the beginning of a frame that [`SendStream::revise`] may replace, with all frames behind it.
+    /// Marks the next byte as the beginning of a frame that [`SendStream::revise`] may replace, with all frames after it.
     pub fn mark(&mut self) {
         while self.marks.front().is_some_and(|mark| *mark < self.acknowledged_bytes()) {
             self.marks.pop_front();
@@ -290,31 +289,31 @@ impl SendStream {
     }
 
     /// Replaces the frames from the first mark that the other end has not reached. Call it after [`SendStream::go_back`], and
-    /// only if the other end no longer reads from an earlier connection: other bytes get the numbers of those that were written
-    /// behind the one that it needs next.
+    /// only if the other end no longer reads from an earlier connection: the numbers of bytes that were written after the one
+    /// that it needs next are reused for other bytes.
     ///
     /// # Panics
     /// If a batch has been taken and not been returned.
     pub fn revise(&mut self, revise: impl FnOnce(&[u8]) -> Vec<u8>) {
         let Some(mark) = self.marks.iter().copied().find(|mark| *mark >= self.written) else { return };
-        let leaving = self.in_progress.as_mut().expect("what was taken is put back first");
-        let left = leaving.sent();
+        let leaving = self.in_progress.as_mut().expect("a batch that was taken is returned first");
+        let sent_length = leaving.sent();
         let mut bytes = leaving.take_all();
         bytes.append(&mut self.filling.take_all());
-        let frames = bytes.split_off(left + (mark - self.written) as usize);
+        let frames = bytes.split_off(sent_length + (mark - self.written) as usize);
         let mut revised = revise(&frames);
         let mut reader = Frames::new(&revised);
         self.marks.clear();
-        let (mut begin, mut urgent) = (mark, self.urgent.min(mark));
+        let (mut start, mut urgent) = (mark, self.urgent.min(mark));
         while let Some((header, _)) = reader.next() {
-            self.marks.push_back(begin);
-            begin = mark + (revised.len() - reader.remaining()) as u64;
+            self.marks.push_back(start);
+            start = mark + (revised.len() - reader.remaining()) as u64;
             if header.kind == FrameKind::Ack {
-                urgent = begin;
+                urgent = start;
             }
         }
         bytes.append(&mut revised);
-        self.appended = self.written + (bytes.len() - left) as u64;
+        self.appended = self.written + (bytes.len() - sent_length) as u64;
         self.rewound += self.highest_written - self.written;
         self.highest_written = self.written;
         (self.keep_alive, self.urgent) = (0..0, urgent);
@@ -329,9 +328,9 @@ impl SendStream {
     /// # Panics
     /// If a batch has been taken and not been returned.
     pub fn go_back(&mut self, from: u64) -> Result<(), InvalidAck> {
-        let leaving = self.in_progress.as_mut().expect("what was taken is put back first");
-        let (pieces, left) = self.sent.rewind(from, self.highest_written)?;
-        leaving.put_back(pieces, left);
+        let leaving = self.in_progress.as_mut().expect("a batch that was taken is returned first");
+        let (pieces, sent_length) = self.sent.rewind(from, self.highest_written)?;
+        leaving.put_back(pieces, sent_length);
         self.written = from;
         Ok(())
     }

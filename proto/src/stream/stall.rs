@@ -1,11 +1,11 @@
 //! Stall detection for one link: the times at which to send a ping, and to race the connection by dialling again.
 //!
-//! TCP retransmits lost data after pauses that double, so that after an outage of T seconds a connection stays silent for up to T
-//! more, while a new one would work at once. So a link that expects something and receives nothing sends a ping, and if nothing
-//! answers, it dials beside the old connection, again and again, until something arrives on the old one or a new one has
+//! TCP retransmits lost data after delays that double, so that after an outage of T seconds a connection stays silent for up to T
+//! more, while a new one would work at once. So a link that expects data and receives none sends a ping, and if that is not
+//! answered, it dials repeatedly in parallel to the old connection, until bytes arrive on the old one or a new one has
 //! completed its handshake.
 //!
-//! All of this is measured at the link's own end, by received bytes; bytes that a connection accepts prove nothing.
+//! All of this is measured at this end of the link, by received bytes; bytes that a connection accepts prove nothing.
 
 use std::time::{Duration, Instant};
 
@@ -13,27 +13,27 @@ use crate::wire::frame::{self, FrameKind};
 
 /// The shortest time that a ping may stay unanswered before the connection is raced. A thread of either end may be busy for some
 /// tens of milliseconds.
-pub const SHORTEST_PATIENCE: Duration = Duration::from_millis(100);
+pub const MIN_PING_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The shortest silence after which a ping is sent.
-pub const SHORTEST_SILENCE: Duration = Duration::from_millis(50);
+pub const MIN_SILENCE: Duration = Duration::from_millis(50);
 
 /// The longest silence after which a ping is sent while a reply or an acknowledgement is outstanding.
-pub const LONGEST_SILENCE: Duration = Duration::from_millis(500);
+pub const MAX_SILENCE: Duration = Duration::from_millis(500);
 
 /// The longest silence after which a ping is sent while only news is expected, regardless of the configured limits.
-const LONGEST_KEEP_ALIVE: Duration = Duration::from_secs(24 * 3_600);
+const MAX_KEEP_ALIVE: Duration = Duration::from_secs(24 * 3_600);
 
-/// The patience before a round trip has been measured (RFC 6298 §2.1).
-const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+/// The ping timeout before a round trip has been measured (RFC 6298 §2.1).
+const INITIAL_PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The maximum factor by which the patience grows while the other end turns out to be busy again and again.
+/// The maximum factor by which the ping timeout grows while the other end repeatedly turns out to be busy.
 const MAX_BUSY_FACTOR: u32 = 16;
 
 /// The delay beyond the requested time after which this end itself counts as held up.
 const MAX_DELAY: Duration = Duration::from_millis(40);
 
-/// The silence after which a ping is sent, as a multiple of the pause between two arrivals.
+/// The silence after which a ping is sent, as a multiple of the interval between two arrivals.
 const SILENCE_PERIODS: u32 = 3;
 
 /// The totals received on a link since it began.
@@ -69,7 +69,7 @@ pub enum StallAction {
     Wait(Instant),
     /// Send a ping.
     Ping,
-    /// Dial beside the connection.
+    /// Dial in parallel to the connection.
     Race,
 }
 
@@ -78,124 +78,126 @@ pub enum StallAction {
 pub struct StallDetector {
     /// The longest silence after which a ping is sent while only news is expected.
     keep_alive: Duration,
-    /// The fraction of a quarter by which the pauses between dials are lengthened.
-    spread: f64,
+    /// The lengthening of the intervals between dials, as a fraction of a quarter.
+    jitter: f64,
     round_trip: Option<SmoothedRtt>,
-    /// The factor by which the other end is given more time, because it was busy before.
-    busy: u32,
+    /// The factor by which the other end is given more time, because it was busy.
+    busy_factor: u32,
     /// The number of bytes that had arrived when it last moved to another connection.
-    moved_at: Option<u64>,
-    expects: Expectation,
+    bytes_at_move: Option<u64>,
+    expectation: Expectation,
     /// The silence after which a ping is sent.
     silence: Duration,
-    seen: ReceivedSoFar,
+    received: ReceivedSoFar,
     phase: StallPhase,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StallPhase {
-    /// Waits for arrivals; they are compared some time after `since` with the totals `before`.
-    Listening { since: Instant, before: ReceivedSoFar },
+    /// Waits for arrivals; they are compared some time after `since` with the totals `previous`.
+    Listening { since: Instant, previous: ReceivedSoFar },
     /// A ping is unanswered. Until `due` that is normal.
-    Asked { at: Instant, due: Instant },
+    PingSent { at: Instant, due: Instant },
     /// The connection is being raced; the next dial is due.
     Racing { due: Instant },
 }
 
 impl StallDetector {
     /// Creates the detector of a link that begins at `now`, whose handshake took `round_trip`. A subscription without news costs
-    /// a ping every `keep_alive`. `spread`, from 0 to 1, should differ from link to link, so that links behind one outage do not
+    /// a ping every `keep_alive`. `jitter`, from 0 to 1, should differ from link to link, so that links behind one outage do not
     /// dial all at once.
-    pub fn new(now: Instant, round_trip: Option<Duration>, keep_alive: Duration, spread: f64) -> Self {
+    pub fn new(now: Instant, round_trip: Option<Duration>, keep_alive: Duration, jitter: f64) -> Self {
         Self {
-            keep_alive: keep_alive.clamp(SHORTEST_SILENCE, LONGEST_KEEP_ALIVE),
-            spread: spread.clamp(0.0, 1.0),
+            keep_alive: keep_alive.clamp(MIN_SILENCE, MAX_KEEP_ALIVE),
+            jitter: jitter.clamp(0.0, 1.0),
             round_trip: round_trip.map(SmoothedRtt::first),
-            busy: 1,
-            moved_at: None,
-            expects: Expectation::Nothing,
-            silence: SHORTEST_SILENCE,
-            seen: ReceivedSoFar::default(),
-            phase: StallPhase::Listening { since: now, before: ReceivedSoFar::default() },
+            busy_factor: 1,
+            bytes_at_move: None,
+            expectation: Expectation::Nothing,
+            silence: MIN_SILENCE,
+            received: ReceivedSoFar::default(),
+            phase: StallPhase::Listening { since: now, previous: ReceivedSoFar::default() },
         }
     }
 
-    /// Returns the action at `now`, with the totals `seen` and the expected data. Call it when the time of [`StallAction::Wait`]
-    /// has come, and as soon as bytes arrive while a ping [is unanswered](Self::is_asking).
-    pub fn poll(&mut self, now: Instant, seen: ReceivedSoFar, expects: Expectation) -> StallAction {
-        let before = std::mem::replace(&mut self.seen, seen);
-        if seen.bytes != before.bytes && self.is_asking() {
-            self.record_arrival(now, before);
+    /// Returns the action at `now`, with the totals `received` and the expected data. Call it when the time of
+    /// [`StallAction::Wait`] has come, and as soon as bytes arrive while a ping [is unanswered](Self::has_unanswered_ping).
+    pub fn poll(&mut self, now: Instant, received: ReceivedSoFar, expectation: Expectation) -> StallAction {
+        let previous = std::mem::replace(&mut self.received, received);
+        if received.bytes != previous.bytes && self.has_unanswered_ping() {
+            self.record_arrival(now, previous);
         }
-        let expected = std::mem::replace(&mut self.expects, expects);
-        if expects == Expectation::Nothing {
+        let expected = std::mem::replace(&mut self.expectation, expectation);
+        if expectation == Expectation::Nothing {
             self.listen(now);
             return StallAction::Rest;
         }
-        if expected != expects
-            && (expected == Expectation::Nothing || expects == Expectation::Reply)
-            && !self.is_asking()
+        if expected != expectation
+            && (expected == Expectation::Nothing || expectation == Expectation::Reply)
+            && !self.has_unanswered_ping()
         {
             self.listen(now);
-            if expects == Expectation::Reply {
-                self.silence = self.shortest();
+            if expectation == Expectation::Reply {
+                self.silence = self.min_silence();
             }
         }
         match self.phase {
-            StallPhase::Listening { since, before } => self.end_listening(now, since, before),
-            StallPhase::Asked { due, .. } | StallPhase::Racing { due } if now < due => StallAction::Wait(due),
-            // Bytes that arrived meanwhile have not been read yet.
-            StallPhase::Asked { at, due } if now > due + MAX_DELAY => {
-                let due = now + self.patience();
-                self.phase = StallPhase::Asked { at, due };
+            StallPhase::Listening { since, previous } => self.end_listening(now, since, previous),
+            StallPhase::PingSent { due, .. } | StallPhase::Racing { due } if now < due => {
                 StallAction::Wait(due)
             }
-            StallPhase::Asked { .. } | StallPhase::Racing { .. } => {
-                let pause = self.patience().mul_f64(1.0 + self.spread / 4.0);
-                self.phase = StallPhase::Racing { due: now + pause };
+            // Bytes that arrived meanwhile have not been read yet.
+            StallPhase::PingSent { at, due } if now > due + MAX_DELAY => {
+                let due = now + self.ping_timeout();
+                self.phase = StallPhase::PingSent { at, due };
+                StallAction::Wait(due)
+            }
+            StallPhase::PingSent { .. } | StallPhase::Racing { .. } => {
+                let interval = self.ping_timeout().mul_f64(1.0 + self.jitter / 4.0);
+                self.phase = StallPhase::Racing { due: now + interval };
                 StallAction::Race
             }
         }
     }
 
     /// Returns true while a ping is unanswered.
-    pub fn is_asking(&self) -> bool {
+    pub fn has_unanswered_ping(&self) -> bool {
         !matches!(self.phase, StallPhase::Listening { .. })
     }
 
-    /// Returns the time that a ping may stay unanswered before the connection is raced, which is also the shortest pause between
-    /// two dials.
-    pub fn patience(&self) -> Duration {
-        let patience = self.round_trip.map_or(FIRST_PATIENCE, |round_trip| round_trip.timeout());
-        patience.max(SHORTEST_PATIENCE) * self.busy
+    /// Returns the time that a ping may stay unanswered before the connection is raced, which is also the shortest interval
+    /// between two dials.
+    pub fn ping_timeout(&self) -> Duration {
+        let ping_timeout = self.round_trip.map_or(INITIAL_PING_TIMEOUT, |round_trip| round_trip.timeout());
+        ping_timeout.max(MIN_PING_TIMEOUT) * self.busy_factor
     }
 
     /// Records that the other end was alive but had nothing to send, or no time: next time it is given longer.
     pub fn record_busy(&mut self) {
-        self.busy = (self.busy * 2).min(MAX_BUSY_FACTOR);
+        self.busy_factor = (self.busy_factor * 2).min(MAX_BUSY_FACTOR);
     }
 
     /// Records that the link begins, or continues over another connection.
-    pub fn record_move(&mut self, now: Instant, seen: ReceivedSoFar) {
-        self.seen = seen;
+    pub fn record_move(&mut self, now: Instant, received: ReceivedSoFar) {
+        self.received = received;
         // If the last one received nothing either, the next is not dialled as soon.
-        if self.moved_at.replace(self.seen.bytes) == Some(self.seen.bytes) {
+        if self.bytes_at_move.replace(self.received.bytes) == Some(self.received.bytes) {
             self.record_busy();
         } else {
-            self.busy = 1;
+            self.busy_factor = 1;
         }
-        self.silence = self.shortest();
+        self.silence = self.min_silence();
         self.listen(now);
     }
 
     fn listen(&mut self, now: Instant) {
-        self.phase = StallPhase::Listening { since: now, before: self.seen };
+        self.phase = StallPhase::Listening { since: now, previous: self.received };
     }
 
     /// Records that bytes have arrived while a ping was unanswered.
-    fn record_arrival(&mut self, now: Instant, before: ReceivedSoFar) {
-        if let StallPhase::Asked { at, .. } = self.phase
-            && self.seen.acks > before.acks
+    fn record_arrival(&mut self, now: Instant, previous: ReceivedSoFar) {
+        if let StallPhase::PingSent { at, .. } = self.phase
+            && self.received.acks > previous.acks
         {
             // An answer that arrived while others were dialled measures the outage.
             let sample = now.saturating_duration_since(at);
@@ -203,46 +205,47 @@ impl StallDetector {
                 Some(round_trip) => round_trip.add(sample),
                 None => self.round_trip = Some(SmoothedRtt::first(sample)),
             }
-            self.busy = (self.busy / 2).max(1);
+            self.busy_factor = (self.busy_factor / 2).max(1);
             let answer = frame::length_of(FrameKind::Ack, 0) as u64;
-            if self.seen.bytes - before.bytes == answer {
-                self.silence = (self.silence * 2).min(self.longest());
+            if self.received.bytes - previous.bytes == answer {
+                self.silence = (self.silence * 2).min(self.max_silence());
             }
         }
         self.listen(now);
     }
 
     /// Ends a listening period, if it is over.
-    fn end_listening(&mut self, now: Instant, since: Instant, before: ReceivedSoFar) -> StallAction {
-        let silence = match self.expects {
-            Expectation::Ack => LONGEST_SILENCE,
-            _ => self.silence.min(self.longest()),
+    fn end_listening(&mut self, now: Instant, since: Instant, previous: ReceivedSoFar) -> StallAction {
+        let silence = match self.expectation {
+            Expectation::Ack => MAX_SILENCE,
+            _ => self.silence.min(self.max_silence()),
         };
-        let until = since + silence;
-        if now < until {
-            return StallAction::Wait(until);
+        let deadline = since + silence;
+        if now < deadline {
+            return StallAction::Wait(deadline);
         }
-        if self.seen.bytes == before.bytes {
-            self.phase = StallPhase::Asked { at: now, due: now + self.patience() };
+        if self.received.bytes == previous.bytes {
+            self.phase = StallPhase::PingSent { at: now, due: now + self.ping_timeout() };
             return StallAction::Ping;
         }
         // Reads that returned only acknowledgements are not news.
-        let arrivals = (self.seen.reads - before.reads).saturating_sub(self.seen.acks - before.acks);
+        let arrivals =
+            (self.received.reads - previous.reads).saturating_sub(self.received.acks - previous.acks);
         if arrivals > 1 {
-            let pause = now.saturating_duration_since(since) / u32::try_from(arrivals).unwrap_or(u32::MAX);
-            self.silence = (pause * SILENCE_PERIODS).clamp(self.shortest(), self.longest());
+            let interval = now.saturating_duration_since(since) / u32::try_from(arrivals).unwrap_or(u32::MAX);
+            self.silence = (interval * SILENCE_PERIODS).clamp(self.min_silence(), self.max_silence());
         }
         self.listen(now);
         StallAction::Wait(now + self.silence)
     }
 
-    fn shortest(&self) -> Duration {
+    fn min_silence(&self) -> Duration {
         let round_trip = self.round_trip.map_or(Duration::ZERO, |round_trip| round_trip.smoothed);
-        SHORTEST_SILENCE.max(round_trip * 2).min(self.longest())
+        MIN_SILENCE.max(round_trip * 2).min(self.max_silence())
     }
 
-    fn longest(&self) -> Duration {
-        if self.expects == Expectation::News { self.keep_alive } else { LONGEST_SILENCE }
+    fn max_silence(&self) -> Duration {
+        if self.expectation == Expectation::News { self.keep_alive } else { MAX_SILENCE }
     }
 }
 
@@ -268,7 +271,7 @@ impl SmoothedRtt {
     }
 }
 
-/// The budget of dials that all links of a node together may make beside stalled connections.
+/// The budget of dials of all links of a node together, in parallel to stalled connections.
 #[derive(Debug)]
 pub struct DialBudget {
     per_second: u32,

@@ -1,5 +1,5 @@
-//! A caller and a service, the streams between them and all faults of those, under any interleaving: the guarantees to both hold
-//! in every history.
+//! Tests of the streams between a caller and a service, with all their faults and any interleaving: the guarantees to both ends
+//! hold in every history.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
@@ -16,25 +16,25 @@ use crate::wire::frame::{self, Frame, FrameKind, Header, LAST};
 /// The window of unacknowledged bytes; small, so that histories reach it.
 const WINDOW: usize = 96;
 
-/// The number of bytes after which an end acknowledges.
-const TELL: usize = WINDOW / 2;
+/// The number of received bytes after which an end sends an acknowledgement.
+const ACK_INTERVAL: usize = WINDOW / 2;
 
-/// The longest frame of a history in one piece, in bytes.
-const LONGEST: usize = 200;
+/// The maximum size of a frame that is not sent in pieces, in bytes.
+const MAX_FRAME: usize = 200;
 
 /// The maximum size of a piece of a reply.
 const PIECE: usize = 24;
 
-/// The longest reply of a history, in bytes.
-const LONGEST_REPLY: usize = 600;
+/// The maximum size of a reply, in bytes.
+const MAX_REPLY: usize = 600;
 
 /// An event of a history.
 #[derive(Debug, Clone)]
 enum Event {
-    /// The caller sends a message without a reply, with `more` bytes beyond the minimum, in the batch or beside it.
-    Tell { more: u8, beside: bool },
-    /// The caller calls, with a timeout in milliseconds, and requests a reply with `more` bytes beyond the minimum.
-    Call { within: u8, more: u16 },
+    /// The caller sends a message without a reply, with `more` bytes beyond the minimum, in the batch or as shared bytes.
+    Tell { more: u8, is_shared: bool },
+    /// The caller calls, with a timeout, and requests a reply with `more` bytes beyond the minimum.
+    Call { timeout_ms: u8, more: u16 },
     /// The caller cancels one of its calls.
     Cancel { which: u8 },
     /// One end's system accepts this many bytes.
@@ -51,8 +51,8 @@ enum Event {
     Cut,
     /// The next connection is established.
     Resume,
-    /// The service's process dies, and another replaces it.
-    Die,
+    /// The service's process ends, and another replaces it.
+    Restart,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +84,8 @@ struct Side {
 impl Side {
     fn new() -> Self {
         Self {
-            flow: SendStream::new(WINDOW, BufferPool::default()).in_pieces_of(PIECE),
-            received: RecvCounter::acknowledging_every(TELL),
+            flow: SendStream::new(WINDOW, BufferPool::default()).with_piece_size(PIECE),
+            received: RecvCounter::with_interval(ACK_INTERVAL),
             buffer: BytesMut::new(),
             wire: VecDeque::new(),
         }
@@ -93,35 +93,39 @@ impl Side {
 
     fn push(&mut self, header: Header, payload: &[u8]) {
         let batch = self.flow.batch();
-        let before = batch.len();
+        let previous_length = batch.len();
         frame::write(batch, header, payload);
-        let length = batch.len() - before;
+        let length = batch.len() - previous_length;
         self.flow.appended(length);
     }
 
     fn write(&mut self, bytes: usize) {
-        let Some(leaving) = self.flow.take() else { return };
+        let Some(batch) = self.flow.take() else { return };
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = leaving.fill(&mut slices);
+        let count = batch.fill(&mut slices);
         let all = slices[..count].iter().flat_map(|slice| slice.iter().copied());
-        let before = self.wire.len();
+        let previous_length = self.wire.len();
         self.wire.extend(all.take(bytes));
-        self.flow.put_back(leaving, self.wire.len() - before);
+        self.flow.put_back(batch, self.wire.len() - previous_length);
     }
 
     /// Receives bytes, and returns the complete frames.
     fn arrive(&mut self, bytes: impl Iterator<Item = u8>) -> Vec<Frame> {
-        let before = self.buffer.len();
+        let length_before = self.buffer.len();
         self.buffer.extend(bytes);
-        self.received.add(self.buffer.len() - before);
+        self.received.add(self.buffer.len() - length_before);
         if let Some(bytes) = self.received.take_ack() {
             self.flow.append_keep_alive(FrameKind::Ack, bytes);
         }
         let mut frames = Vec::new();
-        while let Some(frame) = frame::take(&mut self.buffer, LONGEST).expect("nobody writes nonsense") {
+        while let Some(frame) =
+            frame::take(&mut self.buffer, MAX_FRAME).expect("both ends write valid frames")
+        {
             match frame.header.kind {
                 FrameKind::Ping => self.flow.append_keep_alive(FrameKind::Ack, self.received.take_ack_now()),
-                FrameKind::Ack => drop(self.flow.acknowledge(frame.header.id).expect("nobody lies")),
+                FrameKind::Ack => drop(
+                    self.flow.acknowledge(frame.header.id).expect("both ends acknowledge what they received"),
+                ),
                 _ => frames.push(frame),
             }
         }
@@ -129,8 +133,8 @@ impl Side {
     }
 }
 
-/// A call that waits at the service: its number, its deadline, and the requested length.
-type Asked = (u64, Instant, u16);
+/// A call queued at the service: its id, its deadline, and the requested length.
+type PendingCall = (u64, Instant, u16);
 
 struct History {
     caller: Side,
@@ -143,11 +147,11 @@ struct History {
     outcomes: BTreeMap<u64, Outcome>,
     /// The received pieces of replies.
     pieces: BTreeMap<u64, FragmentBuffer>,
-    /// The messages queued at the service: the call if there is one, and its number.
-    waiting: VecDeque<(Option<Asked>, u64)>,
+    /// The messages queued at the service: the call, if it is one, and the number of the message.
+    queued: VecDeque<(Option<PendingCall>, u64)>,
     /// The handled messages, in order.
     handled: Vec<u64>,
-    has_died: bool,
+    has_restarted: bool,
 }
 
 impl History {
@@ -162,9 +166,9 @@ impl History {
             open: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             pieces: BTreeMap::new(),
-            waiting: VecDeque::new(),
+            queued: VecDeque::new(),
             handled: Vec::new(),
-            has_died: false,
+            has_restarted: false,
         }
     }
 
@@ -175,10 +179,12 @@ impl History {
         }
     }
 
-    fn happen(&mut self, event: Event) {
+    fn apply(&mut self, event: Event) {
         match event {
-            Event::Tell { more, beside } => self.tell(usize::from(more), beside),
-            Event::Call { within, more } => self.call(Duration::from_millis(u64::from(within) + 1), more),
+            Event::Tell { more, is_shared } => self.tell(usize::from(more), is_shared),
+            Event::Call { timeout_ms, more } => {
+                self.call(Duration::from_millis(u64::from(timeout_ms) + 1), more)
+            }
             Event::Cancel { which } => self.cancel(usize::from(which)),
             Event::Write { by, bytes } if self.is_attached => self.side(by).write(usize::from(bytes)),
             Event::Arrive { at, bytes } => self.arrive(at, usize::from(bytes)),
@@ -187,21 +193,21 @@ impl History {
             Event::Wait { ms } => self.wait(Duration::from_millis(ms.into())),
             Event::Cut => self.cut(),
             Event::Resume if !self.is_attached => self.resume(),
-            Event::Die => self.die(),
+            Event::Restart => self.restart_service(),
             Event::Write { .. } | Event::Resume => {}
         }
     }
 
-    fn number(&mut self) -> u64 {
+    fn next_number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
-    fn tell(&mut self, more: usize, beside: bool) {
-        let mut payload = self.number().to_le_bytes().to_vec();
+    fn tell(&mut self, more: usize, is_shared: bool) {
+        let mut payload = self.next_number().to_le_bytes().to_vec();
         payload.resize(payload.len() + more % 100, 7);
         let header = Header::new(FrameKind::Tell, 0);
-        if beside {
+        if is_shared {
             let mut frame = Vec::new();
             frame::write(&mut frame, header, &payload);
             self.caller.flow.append_shared(Bytes::from(frame));
@@ -210,15 +216,15 @@ impl History {
         }
     }
 
-    fn call(&mut self, within: Duration, more: u16) {
+    fn call(&mut self, timeout_ms: Duration, more: u16) {
         let number = self.next + 1;
-        let Ok(id) = self.calls.open(number, Some(self.now + within)) else { return };
-        self.number();
-        let within = u32::try_from(within.as_millis()).expect("a byte");
-        let payload = [&within.to_le_bytes()[..], &more.to_le_bytes(), &number.to_le_bytes()].concat();
-        let begin = self.caller.flow.appended_bytes();
+        let Ok(id) = self.calls.open(number, Some(self.now + timeout_ms)) else { return };
+        self.next_number();
+        let timeout_ms = u32::try_from(timeout_ms.as_millis()).expect("a byte");
+        let payload = [&timeout_ms.to_le_bytes()[..], &more.to_le_bytes(), &number.to_le_bytes()].concat();
+        let start = self.caller.flow.appended_bytes();
         self.caller.push(Header::new(FrameKind::Request, id.to_wire()), &payload);
-        self.calls.set_bytes(id, begin..self.caller.flow.appended_bytes());
+        self.calls.set_bytes(id, start..self.caller.flow.appended_bytes());
         self.open.insert(number, id);
     }
 
@@ -253,13 +259,13 @@ impl History {
         let bytes = bytes.min(from.wire.len());
         for frame in to.arrive(from.wire.drain(..bytes)) {
             match at {
-                End::Caller => self.answered(&frame),
-                End::Service => self.asked(&frame),
+                End::Caller => self.handle_reply(&frame),
+                End::Service => self.queue_message(&frame),
             }
         }
     }
 
-    fn answered(&mut self, frame: &Frame) {
+    fn handle_reply(&mut self, frame: &Frame) {
         let id = CallId::from_wire(frame.header.id);
         if frame.header.kind == FrameKind::Piece {
             return self.piece(id, frame);
@@ -267,11 +273,11 @@ impl History {
         let Some(number) = self.calls.close_with(id, |number| Some(*number)) else { return };
         match frame.header.kind {
             FrameKind::Reply => {
-                assert_eq!(frame.payload[..], reply(number, frame.payload.len() - 8), "another reply");
+                assert_eq!(frame.payload[..], reply_bytes(number, frame.payload.len() - 8), "another reply");
                 self.end(number, Outcome::Reply);
             }
             FrameKind::Refusal => self.end(number, Outcome::Expired),
-            other => panic!("{other:?} came instead of an answer"),
+            other => panic!("{other:?} arrived instead of an answer"),
         }
     }
 
@@ -281,35 +287,35 @@ impl History {
         }
         assert!(frame.payload.len() <= PIECE, "a piece of {} bytes", frame.payload.len());
         let pieces = self.pieces.entry(id.to_wire()).or_default();
-        pieces.add(&frame.payload, 0, LONGEST_REPLY).expect("no reply is longer");
+        pieces.add(&frame.payload, 0, MAX_REPLY).expect("no reply is longer");
         if frame.header.flags & LAST != 0 {
             let pieces = self.pieces.remove(&id.to_wire()).expect("it is there");
-            self.answered(&pieces.reply(id.to_wire()).expect("each piece came once, in order"));
+            self.handle_reply(&pieces.reply(id.to_wire()).expect("each piece arrives once, in order"));
         }
     }
 
-    fn asked(&mut self, frame: &Frame) {
+    fn queue_message(&mut self, frame: &Frame) {
         let number = |bytes: &[u8]| u64::from_le_bytes(*bytes.first_chunk().expect("eight bytes"));
         match frame.header.kind {
-            FrameKind::Tell => self.waiting.push_back((None, number(&frame.payload))),
+            FrameKind::Tell => self.queued.push_back((None, number(&frame.payload))),
             FrameKind::Request => {
-                let (within, rest) = frame.payload.split_first_chunk().expect("four bytes");
-                let within = Duration::from_millis(u32::from_le_bytes(*within).into());
+                let (timeout, rest) = frame.payload.split_first_chunk().expect("four bytes");
+                let timeout = Duration::from_millis(u32::from_le_bytes(*timeout).into());
                 let (more, rest) = rest.split_first_chunk().expect("two bytes");
-                let call = (frame.header.id, self.now + within, u16::from_le_bytes(*more));
-                self.waiting.push_back((Some(call), number(rest)));
+                let call = (frame.header.id, self.now + timeout, u16::from_le_bytes(*more));
+                self.queued.push_back((Some(call), number(rest)));
             }
             FrameKind::Cancel => {
-                self.waiting.retain(|(call, _)| call.is_none_or(|(id, ..)| id != frame.header.id));
+                self.queued.retain(|(call, _)| call.is_none_or(|(id, ..)| id != frame.header.id));
                 self.service.flow.revoke(frame.header.id);
             }
             FrameKind::Void => {}
-            other => panic!("{other:?} came instead of a message"),
+            other => panic!("{other:?} arrived instead of a message"),
         }
     }
 
     fn handle(&mut self) {
-        let Some((call, number)) = self.waiting.pop_front() else { return };
+        let Some((call, number)) = self.queued.pop_front() else { return };
         match call {
             None => self.handled.push(number),
             Some((id, deadline, _)) if deadline <= self.now => {
@@ -317,17 +323,17 @@ impl History {
             }
             Some((id, _, more)) => {
                 self.handled.push(number);
-                let (header, reply) =
-                    (Header::new(FrameKind::Reply, id), reply(number, usize::from(more) % 500));
+                let (header, reply_bytes) =
+                    (Header::new(FrameKind::Reply, id), reply_bytes(number, usize::from(more) % 500));
                 let mut frame = Vec::new();
-                frame::write(&mut frame, header, &reply);
+                frame::write(&mut frame, header, &reply_bytes);
                 if frame.len() > PIECE {
-                    // A payload stored beside the batch.
+                    // A payload outside the batch.
                     let mut frame = Bytes::from(frame);
                     let head = frame.split_to(20);
                     self.service.flow.append_long(id, [head, frame]);
                 } else {
-                    self.service.push(header, &reply);
+                    self.service.push(header, &reply_bytes);
                 }
             }
         }
@@ -363,7 +369,7 @@ impl History {
         self.is_attached = true;
     }
 
-    fn die(&mut self) {
+    fn restart_service(&mut self) {
         self.cut();
         let mut lost = Vec::new();
         self.calls.end_all(self.caller.flow.highest_written(), |number, fate| lost.push((*number, fate)));
@@ -373,13 +379,13 @@ impl History {
         // The next process has no state, and the caller begins another link.
         (self.caller, self.service) = (Side::new(), Side::new());
         self.calls = InFlight::new(16);
-        self.waiting.clear();
+        self.queued.clear();
         self.pieces.clear();
-        (self.is_attached, self.has_died) = (true, true);
+        (self.is_attached, self.has_restarted) = (true, true);
     }
 
-    /// Lets everything finish.
-    fn settle(&mut self) {
+    /// Delivers everything that is outstanding.
+    fn finish(&mut self) {
         if !self.is_attached {
             self.resume();
         }
@@ -388,19 +394,19 @@ impl History {
                 if self.side(end).flow.has_unacked() {
                     self.side(end).flow.append_keep_alive(FrameKind::Ping, 0);
                 }
-                self.side(end).write(10 * LONGEST);
+                self.side(end).write(10 * MAX_FRAME);
             }
             self.arrive(End::Service, usize::MAX);
             self.arrive(End::Caller, usize::MAX);
             self.handle();
-            let has_content = self.caller.flow.has_unacked() || self.service.flow.has_unacked();
-            let waits = self.caller.flow.pending_bytes() + self.service.flow.pending_bytes() > 0;
-            if !has_content && !waits && self.waiting.is_empty() {
-                assert!(self.open.is_empty(), "while both live, every reply arrives");
+            let has_unacked = self.caller.flow.has_unacked() || self.service.flow.has_unacked();
+            let has_pending = self.caller.flow.pending_bytes() + self.service.flow.pending_bytes() > 0;
+            if !has_unacked && !has_pending && self.queued.is_empty() {
+                assert!(self.open.is_empty(), "every reply arrives while both ends run");
                 return self.wait(Duration::from_secs(10));
             }
         }
-        panic!("it does not come to its end");
+        panic!("the history does not finish");
     }
 
     fn check(&self) {
@@ -410,10 +416,10 @@ impl History {
             let was_handled = self.handled.binary_search(&number).is_ok();
             match self.outcomes.get(&number) {
                 // A message without a reply is not lost while both processes run.
-                None => assert!(was_handled || self.has_died, "{number} was lost"),
+                None => assert!(was_handled || self.has_restarted, "{number} was lost"),
                 Some(Outcome::Reply) => assert!(was_handled, "{number} was answered"),
                 Some(Outcome::Expired | Outcome::Withdrawn | Outcome::Lost(SendState::NotSent)) => {
-                    assert!(!was_handled, "{number} was said not to have been sent")
+                    assert!(!was_handled, "{number} was reported as not sent")
                 }
                 Some(Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost(SendState::Unknown)) => {}
             }
@@ -422,7 +428,7 @@ impl History {
 }
 
 /// Returns the reply to a call.
-fn reply(number: u64, more: usize) -> Vec<u8> {
+fn reply_bytes(number: u64, more: usize) -> Vec<u8> {
     let padding = (0..more).map(|at| (number as usize + at) as u8);
     number.to_le_bytes().into_iter().chain(padding).collect()
 }
@@ -433,8 +439,8 @@ fn end() -> impl Strategy<Value = End> {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        4 => (any::<u8>(), any::<bool>()).prop_map(|(more, beside)| Event::Tell { more, beside }),
-        4 => (any::<u8>(), prop_oneof![Just(0), 0..500u16]).prop_map(|(within, more)| Event::Call { within, more }),
+        4 => (any::<u8>(), any::<bool>()).prop_map(|(more, is_shared)| Event::Tell { more, is_shared }),
+        4 => (any::<u8>(), prop_oneof![Just(0), 0..500u16]).prop_map(|(timeout_ms, more)| Event::Call { timeout_ms, more }),
         1 => any::<u8>().prop_map(|which| Event::Cancel { which }),
         8 => (end(), any::<u8>()).prop_map(|(by, bytes)| Event::Write { by, bytes }),
         8 => (end(), any::<u8>()).prop_map(|(at, bytes)| Event::Arrive { at, bytes }),
@@ -443,7 +449,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..40u8).prop_map(|ms| Event::Wait { ms }),
         2 => Just(Event::Cut),
         3 => Just(Event::Resume),
-        1 => prop::bool::weighted(0.1).prop_map(|dies| if dies { Event::Die } else { Event::Cut }),
+        1 => prop::bool::weighted(0.1).prop_map(|restarts| if restarts { Event::Restart } else { Event::Cut }),
     ]
 }
 
@@ -453,8 +459,8 @@ proptest! {
     #[test]
     fn the_guarantees_to_both_ends_hold_in_every_history(events in prop::collection::vec(event(), 1..120)) {
         let mut history = History::new();
-        events.into_iter().for_each(|event| history.happen(event));
-        history.settle();
+        events.into_iter().for_each(|event| history.apply(event));
+        history.finish();
         history.check();
     }
 }
@@ -468,15 +474,18 @@ fn short_frames_are_sent_between_the_alternating_pieces_of_long_ones() {
     side.flow.append_long(3, [Bytes::from(vec![3; 5]), Bytes::from(vec![4; PIECE])]);
     assert_eq!((side.flow.appended_bytes(), side.flow.pending_bytes()), (0, 21 * PIECE as u64 + 5));
     while side.flow.pending_bytes() > 0 {
-        // A line that hardly ever accepts all of it.
+        // A connection that rarely accepts the complete batch.
         side.write(2 * PIECE);
         if side.flow.has_long_frames() {
-            let before = side.flow.appended_bytes() - side.flow.highest_written();
-            assert!(before <= 2 * (PIECE + 16) as u64, "{before} bytes leave before a short frame");
+            let bytes_ahead = side.flow.appended_bytes() - side.flow.highest_written();
+            assert!(
+                bytes_ahead <= 2 * (PIECE + 16) as u64,
+                "{bytes_ahead} bytes are sent before a short frame"
+            );
             side.push(Header::new(FrameKind::Reply, 100), b"");
         }
-        let handed = side.flow.highest_written();
-        side.flow.acknowledge(handed).expect("it has left");
+        let written = side.flow.highest_written();
+        side.flow.acknowledge(written).expect("it has been written");
     }
     let bytes = side.wire.make_contiguous();
     let frames: Vec<_> = frame::Frames::new(bytes).map(|(header, payload)| (header, payload.len())).collect();
@@ -498,7 +507,7 @@ fn a_revoked_reply_is_not_sent_and_the_remainder_precedes_the_end() {
     for id in [1, 2] {
         side.flow.append_long(id, [Bytes::from(vec![id as u8; 3 * PIECE])]);
     }
-    side.write(LONGEST);
+    side.write(MAX_FRAME);
     side.flow.revoke(1);
     side.flow.revoke(7);
     assert!(side.flow.has_long_frames());
@@ -506,9 +515,9 @@ fn a_revoked_reply_is_not_sent_and_the_remainder_precedes_the_end() {
     side.flow.append_keep_alive(FrameKind::Bye, 0);
     assert!(!side.flow.has_long_frames());
     while side.flow.pending_bytes() > 0 {
-        side.write(LONGEST);
-        let handed = side.flow.highest_written();
-        side.flow.acknowledge(handed).expect("it has left");
+        side.write(MAX_FRAME);
+        let written = side.flow.highest_written();
+        side.flow.acknowledge(written).expect("it has been written");
     }
     let bytes = side.wire.make_contiguous();
     let frames: Vec<_> = frame::Frames::new(bytes).map(|(header, _)| (header.kind, header.id)).collect();

@@ -11,20 +11,21 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Written bytes, from the first that the other end may not have. The writer has to limit their number.
 #[derive(Debug, Default)]
 pub struct Unacked {
-    /// The number of the first kept byte. It may have been acknowledged already, as the beginning of a piece.
-    begin: u64,
+    /// The number of the first stored byte. It may have been acknowledged already, as part of a piece that has not been
+    /// completely.
+    start: u64,
     pieces: VecDeque<Chunk>,
-    /// The bytes after them.
-    tail: Vec<u8>,
-    /// The number of the byte behind the last.
+    /// The bytes after the pieces.
+    recent: Vec<u8>,
+    /// The number of the byte after the last.
     end: u64,
     /// The number of bytes that the other end has.
     acknowledged: u64,
     buffer_pool: BufferPool,
 }
 
-/// An acknowledgement of bytes that were never written, or a request for bytes that were acknowledged: the other end is broken,
-/// or lies.
+/// An acknowledgement of bytes that were never written, or a request for bytes that were acknowledged: the other end is faulty
+/// or hostile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it claims to have {claimed} bytes; between {first} and {written} are possible")]
 pub struct InvalidAck {
@@ -54,7 +55,7 @@ impl Unacked {
 
     /// Adds the next piece of the stream.
     pub fn push(&mut self, piece: Chunk) {
-        self.seal();
+        self.seal_recent();
         self.end += piece.len() as u64;
         self.pieces.push_back(piece);
         self.drop_acknowledged();
@@ -66,10 +67,10 @@ impl Unacked {
             self.end += bytes.len() as u64;
             return self.drop_acknowledged();
         }
-        self.tail.extend_from_slice(bytes);
+        self.recent.extend_from_slice(bytes);
         self.end += bytes.len() as u64;
-        if self.tail.len() >= CHUNK_BYTES {
-            self.seal();
+        if self.recent.len() >= CHUNK_BYTES {
+            self.seal_recent();
         }
     }
 
@@ -78,7 +79,7 @@ impl Unacked {
         self.buffer_pool.take(bytes)
     }
 
-    /// Records that the other end has the first `bytes` of the stream, of which `written` have been written.
+    /// Records that the other end has the first `bytes` of the stream, of which `written` bytes have been written.
     ///
     /// # Errors
     /// [`InvalidAck`] if that is impossible; nothing has changed. A late acknowledgement changes nothing either.
@@ -91,42 +92,42 @@ impl Unacked {
         Ok(())
     }
 
-    /// Removes and returns all kept pieces, because the stream has to be written again from the byte numbered `from`, with the
-    /// number of bytes before that one. `written` have been written.
+    /// Removes and returns all stored pieces, because the stream has to be written again from the byte numbered `from`, with the
+    /// number of bytes before that one. `written` bytes have been written.
     ///
     /// # Errors
-    /// [`InvalidAck`] if that byte is no longer kept, or was never written; nothing has changed.
+    /// [`InvalidAck`] if that byte is no longer stored, or was never written; nothing has changed.
     pub fn rewind(&mut self, from: u64, written: u64) -> Result<(VecDeque<Chunk>, usize), InvalidAck> {
         if from < self.acknowledged {
             return Err(InvalidAck { claimed: from, first: self.acknowledged, written });
         }
         self.acknowledge(from, written)?;
-        self.seal();
-        self.end = self.begin;
-        Ok((std::mem::take(&mut self.pieces), (from - self.begin) as usize))
+        self.seal_recent();
+        self.end = self.start;
+        Ok((std::mem::take(&mut self.pieces), (from - self.start) as usize))
     }
 
-    fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            let next = Vec::with_capacity(self.tail.len().min(CHUNK_BYTES));
-            self.pieces.push_back(Chunk::Batch(std::mem::replace(&mut self.tail, next)));
+    fn seal_recent(&mut self) {
+        if !self.recent.is_empty() {
+            let next = Vec::with_capacity(self.recent.len().min(CHUNK_BYTES));
+            self.pieces.push_back(Chunk::Batch(std::mem::replace(&mut self.recent, next)));
         }
     }
 
     fn drop_acknowledged(&mut self) {
         while let Some(first) = self.pieces.front() {
-            let end = self.begin + first.len() as u64;
+            let end = self.start + first.len() as u64;
             if end > self.acknowledged {
                 return;
             }
-            self.begin = end;
+            self.start = end;
             if let Some(Chunk::Batch(batch)) = self.pieces.pop_front() {
                 self.buffer_pool.give(batch);
             }
         }
         if self.acknowledged >= self.end {
-            self.begin = self.end;
-            self.tail.clear();
+            self.start = self.end;
+            self.recent.clear();
         }
     }
 }

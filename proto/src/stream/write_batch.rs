@@ -15,10 +15,10 @@ pub const SLICES: usize = 128;
 /// The approximate maximum size of one system call: a longer one is slower than two.
 const MAX_CALL_BYTES: usize = 640 << 10;
 
-/// The size below which a batch is copied when it is kept, so that its memory can be reused for the next one at once.
+/// The size below which a batch is copied when it is stored as sent, so that its memory can be reused for the next one at once.
 const COPIED_BYTES: usize = 16 << 10;
 
-/// The capacity beyond which memory is returned to the allocator when a batch has left most of it unused.
+/// The capacity beyond which memory is returned to the allocator when a batch has used little of it.
 const MAX_IDLE_BYTES: usize = 512 << 10;
 
 /// Bytes in the order in which they are sent.
@@ -37,7 +37,7 @@ impl WriteBatch {
         self.batch.is_empty() && self.pieces.is_empty()
     }
 
-    /// Returns the batch, to append to.
+    /// Returns the batch to which bytes are appended.
     pub fn batch(&mut self) -> &mut Vec<u8> {
         &mut self.batch
     }
@@ -54,11 +54,11 @@ impl WriteBatch {
     }
 
     /// Inserts blobs at their positions between the bytes of the batch.
-    pub fn put_between(&mut self, blobs: Vec<DetachedBlob>) {
-        let mut sealed = 0;
+    pub fn insert_blobs(&mut self, blobs: Vec<DetachedBlob>) {
+        let mut split_at = 0;
         for DetachedBlob { at, bytes } in blobs {
-            let rest = self.batch.split_off(at - sealed);
-            sealed = at;
+            let rest = self.batch.split_off(at - split_at);
+            split_at = at;
             self.push_shared(bytes);
             self.batch = rest;
         }
@@ -66,16 +66,16 @@ impl WriteBatch {
 
     /// Fills `slices` with the next pieces to send; returns their number.
     pub fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
-        let whole = self.pieces.iter().map(|piece| &piece[..]).chain(Some(&self.batch[..]));
+        let all_pieces = self.pieces.iter().map(|piece| &piece[..]).chain(Some(&self.batch[..]));
         let mut skip = self.sent;
-        let (mut count, mut room) = (0, MAX_CALL_BYTES);
-        for (slice, piece) in slices.iter_mut().zip(whole.filter(|piece| !piece.is_empty())) {
+        let (mut count, mut remaining) = (0, MAX_CALL_BYTES);
+        for (slice, piece) in slices.iter_mut().zip(all_pieces.filter(|piece| !piece.is_empty())) {
             let piece = &piece[std::mem::take(&mut skip)..];
-            let piece = &piece[..piece.len().min(room)];
+            let piece = &piece[..piece.len().min(remaining)];
             *slice = IoSlice::new(piece);
             count += 1;
-            room -= piece.len();
-            if room == 0 {
+            remaining -= piece.len();
+            if remaining == 0 {
                 break;
             }
         }
@@ -120,25 +120,25 @@ impl WriteBatch {
         self.sent
     }
 
-    /// Inserts `pieces` in front; their first `left` bytes need not be sent again.
-    pub fn put_back(&mut self, mut pieces: VecDeque<Chunk>, left: usize) {
+    /// Inserts `pieces` in front; their first `sent_length` bytes need not be sent again.
+    pub fn put_back(&mut self, mut pieces: VecDeque<Chunk>, sent_length: usize) {
         pieces.append(&mut self.pieces);
         self.pieces = pieces;
-        self.sent = left;
+        self.sent = sent_length;
     }
 
-    /// Returns the byte at `at`, counted from the first that has not been moved to an [`Unacked`], if it may be changed.
-    pub fn byte_mut(&mut self, mut at: usize) -> Option<&mut u8> {
+    /// Returns the byte at `offset`, counted from the first that has not been moved to an [`Unacked`], if it may be changed.
+    pub fn byte_mut(&mut self, mut offset: usize) -> Option<&mut u8> {
         for piece in &mut self.pieces {
-            if at < piece.len() {
+            if offset < piece.len() {
                 return match piece {
-                    Chunk::Batch(bytes) => bytes.get_mut(at),
+                    Chunk::Batch(bytes) => bytes.get_mut(offset),
                     Chunk::Shared(_) => None,
                 };
             }
-            at -= piece.len();
+            offset -= piece.len();
         }
-        self.batch.get_mut(at)
+        self.batch.get_mut(offset)
     }
 
     /// Takes all bytes out as one batch, including those that have been sent but not moved to an [`Unacked`].
@@ -159,57 +159,57 @@ impl WriteBatch {
 mod tests {
     use super::*;
 
-    fn all(outgoing: &WriteBatch) -> Vec<u8> {
+    fn all(batch: &WriteBatch) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = outgoing.fill(&mut slices);
+        let count = batch.fill(&mut slices);
         slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect()
     }
 
     #[test]
-    fn bytes_leave_in_the_order_in_which_they_came_however_they_are_cut() {
+    fn bytes_are_sent_in_order_however_they_are_split() {
         for step in 1..9 {
-            let (mut outgoing, mut sent) = (WriteBatch::default(), Unacked::default());
-            outgoing.batch().extend_from_slice(b"ab");
-            outgoing.advance(1, &mut sent);
-            outgoing.push_shared(Bytes::from_static(b"cde"));
-            outgoing.push_shared(Bytes::from_static(b""));
-            outgoing.batch().extend_from_slice(b"fgh");
-            let mut left = Vec::new();
-            while !outgoing.is_empty() {
-                let rest = all(&outgoing);
+            let (mut batch, mut sent) = (WriteBatch::default(), Unacked::default());
+            batch.batch().extend_from_slice(b"ab");
+            batch.advance(1, &mut sent);
+            batch.push_shared(Bytes::from_static(b"cde"));
+            batch.push_shared(Bytes::from_static(b""));
+            batch.batch().extend_from_slice(b"fgh");
+            let mut written = Vec::new();
+            while !batch.is_empty() {
+                let rest = all(&batch);
                 let count = step.min(rest.len());
-                left.extend_from_slice(&rest[..count]);
-                outgoing.advance(count, &mut sent);
+                written.extend_from_slice(&rest[..count]);
+                batch.advance(count, &mut sent);
             }
-            assert_eq!(left, b"bcdefgh");
+            assert_eq!(written, b"bcdefgh");
             assert_eq!(sent.end(), 8);
-            outgoing.batch().extend_from_slice(b"i");
-            assert_eq!(outgoing.only_batch(), Some(&b"i"[..]));
+            batch.batch().extend_from_slice(b"i");
+            assert_eq!(batch.only_batch(), Some(&b"i"[..]));
         }
     }
 
     #[test]
-    fn one_call_is_not_given_more_than_it_moves_well() {
-        let (mut outgoing, mut sent) = (WriteBatch::default(), Unacked::default());
-        outgoing.batch().push(1);
-        outgoing.push_shared(vec![2; MAX_CALL_BYTES].into());
-        outgoing.push_shared(vec![3; 10].into());
-        let first = all(&outgoing);
+    fn one_system_call_is_limited_to_a_fast_size() {
+        let (mut batch, mut sent) = (WriteBatch::default(), Unacked::default());
+        batch.batch().push(1);
+        batch.push_shared(vec![2; MAX_CALL_BYTES].into());
+        batch.push_shared(vec![3; 10].into());
+        let first = all(&batch);
         assert!(first.len() == MAX_CALL_BYTES && first[0] == 1 && first[1..].iter().all(|byte| *byte == 2));
-        outgoing.advance(first.len(), &mut sent);
-        assert_eq!(all(&outgoing), [2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
+        batch.advance(first.len(), &mut sent);
+        assert_eq!(all(&batch), [2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
     }
 
     #[test]
-    fn a_byte_is_found_where_it_lies_unless_its_memory_is_shared() {
-        let mut outgoing = WriteBatch::default();
-        outgoing.batch().extend_from_slice(b"ab");
-        outgoing.push_shared(Bytes::from_static(b"cde"));
-        outgoing.batch().extend_from_slice(b"fgh");
+    fn a_byte_can_be_changed_unless_its_memory_is_shared() {
+        let mut batch = WriteBatch::default();
+        batch.batch().extend_from_slice(b"ab");
+        batch.push_shared(Bytes::from_static(b"cde"));
+        batch.batch().extend_from_slice(b"fgh");
         for (at, byte) in [(1, Some(b'b')), (2, None), (4, None), (5, Some(b'f')), (7, Some(b'h')), (8, None)]
         {
-            assert_eq!(outgoing.byte_mut(at).copied(), byte, "{at}");
+            assert_eq!(batch.byte_mut(at).copied(), byte, "{at}");
         }
-        assert_eq!(outgoing.len(), 8);
+        assert_eq!(batch.len(), 8);
     }
 }

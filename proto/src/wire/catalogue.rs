@@ -107,20 +107,20 @@ mod tests {
     fn bincode_is_for_equal_fingerprints_only() {
         let catalogue = Catalogue::new(vec![entry("A"), entry("B")]);
         let (same, other) = (type_info::<u32>().fingerprint(), type_info::<u64>().fingerprint());
-        let passage = catalogue.negotiate("B", same, same).expect("handled");
+        let negotiated = catalogue.negotiate("B", same, same).expect("handled");
         assert_eq!(
-            (passage.slot, passage.message, passage.reply),
+            (negotiated.slot, negotiated.message, negotiated.reply),
             (1, Encoding::Bincode, Encoding::MessagePack)
         );
         for fingerprint in [other, None] {
-            let passage = catalogue.negotiate("A", fingerprint, None).expect("handled");
-            assert_eq!((passage.slot, passage.message), (0, Encoding::MessagePack));
+            let negotiated = catalogue.negotiate("A", fingerprint, None).expect("handled");
+            assert_eq!((negotiated.slot, negotiated.message), (0, Encoding::MessagePack));
         }
         assert_eq!(catalogue.negotiate("C", same, same), None);
     }
 
     #[test]
-    fn it_travels_and_nonsense_is_an_error() {
+    fn a_catalogue_is_decoded_as_encoded_and_other_bytes_are_an_error() {
         let catalogue = Catalogue::new(vec![entry("A"), entry("B")]);
         assert_eq!(Catalogue::from_bytes(&catalogue.to_bytes()), Ok(catalogue));
         assert!(Catalogue::from_bytes(b"\xdd\xff\xff\xff\xff").is_err());

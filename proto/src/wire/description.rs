@@ -66,7 +66,7 @@ pub struct TopicDescription {
 }
 
 impl Description {
-    /// Encodes it as JSON, to be read by [`Description::from_bytes`].
+    /// Encodes it as JSON, which [`Description::from_bytes`] decodes.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts and schemas always encode")
     }

@@ -7,11 +7,11 @@ use crate::wire::frame::{self, Frame, FrameError, Frames};
 /// The maximum memory reserved for a frame of which less has arrived.
 const INITIAL_BYTES: usize = 32 << 10;
 
-/// The maximum memory reserved because another frame was as long.
-const MAX_GUESSED_BYTES: usize = (1 << 20) + frame::OVERHEAD_BYTES;
+/// The maximum memory reserved because an earlier frame was that long.
+const MAX_RESERVED_BYTES: usize = (1 << 20) + frame::OVERHEAD_BYTES;
 
-/// The received part of a frame that is sent in pieces, see [`FrameKind::Piece`](frame::FrameKind::Piece). It grows with the
-/// received bytes, because their total is not announced.
+/// The part received so far of a frame that is sent in pieces, see [`FrameKind::Piece`](frame::FrameKind::Piece). It grows with
+/// the received bytes, because their total is not announced.
 #[derive(Debug, Default)]
 pub struct FragmentBuffer(Vec<u8>);
 
@@ -33,20 +33,20 @@ pub enum FragmentError {
 }
 
 impl FragmentBuffer {
-    /// Adds a piece. The total is at most `limit` bytes, and possibly `guess`: after the first bytes this much is reserved, or
-    /// each long frame would be moved in memory several times.
+    /// Adds a piece. The total is at most `limit` bytes, and probably `expected`: that much is reserved after the first bytes,
+    /// because each long frame would otherwise be moved in memory several times.
     ///
     /// # Errors
     /// [`FragmentError::TooLong`]; nothing was added.
-    pub fn add(&mut self, piece: &[u8], guess: usize, limit: usize) -> Result<(), FragmentError> {
+    pub fn add(&mut self, piece: &[u8], expected: usize, limit: usize) -> Result<(), FragmentError> {
         let Self(bytes) = self;
-        let room = limit.checked_sub(bytes.len()).filter(|room| *room >= piece.len());
-        let room = room.ok_or(FragmentError::TooLong { limit })?;
+        let remaining = limit.checked_sub(bytes.len()).filter(|remaining| *remaining >= piece.len());
+        let remaining = remaining.ok_or(FragmentError::TooLong { limit })?;
         if bytes.capacity() - bytes.len() < piece.len() {
-            let guess = if bytes.len() < INITIAL_BYTES { 0 } else { guess.min(MAX_GUESSED_BYTES) };
+            let expected = if bytes.len() < INITIAL_BYTES { 0 } else { expected.min(MAX_RESERVED_BYTES) };
             // Otherwise the capacity doubles each time, up to the maximum.
-            let more = piece.len().max(bytes.len()).max(guess.saturating_sub(bytes.len()));
-            bytes.reserve_exact(more.min(room));
+            let more = piece.len().max(bytes.len()).max(expected.saturating_sub(bytes.len()));
+            bytes.reserve_exact(more.min(remaining));
         }
         bytes.extend_from_slice(piece);
         Ok(())
@@ -58,10 +58,10 @@ impl FragmentBuffer {
     /// [`FragmentError`].
     pub fn reply(self, id: u64) -> Result<Frame, FragmentError> {
         let bytes = Bytes::from(self.0);
-        let whole = frame::cut(&bytes, bytes.len())?.complete_bytes;
+        let complete_bytes = frame::scan(&bytes, bytes.len())?.complete_bytes;
         let mut frames = Frames::new(&bytes);
         match frames.next() {
-            Some((header, payload)) if frames.remaining() == 0 && whole == bytes.len() => {
+            Some((header, payload)) if frames.remaining() == 0 && complete_bytes == bytes.len() => {
                 if header.kind != frame::FrameKind::Reply || header.id != id {
                     return Err(FragmentError::NotTheReply);
                 }
@@ -84,7 +84,7 @@ mod tests {
         frame
     }
 
-    fn joined(bytes: &[u8], piece: usize) -> Result<Frame, FragmentError> {
+    fn join(bytes: &[u8], piece: usize) -> Result<Frame, FragmentError> {
         let mut pieces = FragmentBuffer::default();
         bytes.chunks(piece).try_for_each(|piece| pieces.add(piece, 0, bytes.len()))?;
         pieces.reply(7)
@@ -94,8 +94,8 @@ mod tests {
     fn pieces_of_any_length_become_the_frame() {
         let frame = reply(7, b"a reply");
         for piece in 1..=frame.len() {
-            let joined = joined(&frame, piece).expect("it is whole");
-            assert_eq!((joined.header.id, &joined.payload[..]), (7, &b"a reply"[..]));
+            let frame = join(&frame, piece).expect("it is complete");
+            assert_eq!((frame.header.id, &frame.payload[..]), (7, &b"a reply"[..]));
         }
     }
 
@@ -109,14 +109,14 @@ mod tests {
             cancel
         };
         for wrong in [&two[..], &frame[..20], &frame[..3], b"", &reply(8, b"a reply"), &cancel] {
-            assert!(joined(wrong, 5).is_err(), "{wrong:?}");
+            assert!(join(wrong, 5).is_err(), "{wrong:?}");
         }
         let nonsense = [0xff; 20];
-        assert!(matches!(joined(&nonsense, 5), Err(FragmentError::Frame(_))));
+        assert!(matches!(join(&nonsense, 5), Err(FragmentError::Frame(_))));
     }
 
     #[test]
-    fn no_more_is_kept_or_reserved_than_a_frame_may_have() {
+    fn memory_is_limited_to_the_maximum_of_a_frame() {
         const LIMIT: usize = 1_000;
         let mut pieces = FragmentBuffer::default();
         for _ in 0..10 {
@@ -128,15 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn as_much_as_another_had_is_reserved_once_some_has_arrived() {
+    fn the_expected_size_is_reserved_once_some_bytes_have_arrived() {
         let mut pieces = FragmentBuffer::default();
-        let mut reserved = |bytes: usize, guess| {
-            pieces.add(&vec![1; bytes], guess, usize::MAX).expect("room");
+        let mut reserved = |bytes: usize, expected| {
+            pieces.add(&vec![1; bytes], expected, usize::MAX).expect("room");
             pieces.0.capacity()
         };
-        assert!(reserved(10, usize::MAX) < 100, "for a few bytes nothing");
+        assert!(reserved(10, usize::MAX) < 100, "nothing is reserved for a few bytes");
         assert!(reserved(INITIAL_BYTES, usize::MAX) < INITIAL_BYTES + 100);
         assert_eq!(reserved(1, 100_000), 100_000);
-        assert_eq!(reserved(100_000, usize::MAX), MAX_GUESSED_BYTES, "whatever the other had");
+        assert_eq!(reserved(100_000, usize::MAX), MAX_RESERVED_BYTES, "whatever size is expected");
     }
 }

@@ -11,8 +11,8 @@ use crate::id::{InstanceId, LinkId, NodeId};
 use crate::name::{MeshName, ServiceName};
 
 /// The first bytes of every connection, in both directions. The last byte is the version. The first one is never the beginning of
-/// a message for a ZeroMQ socket: libzmq interprets bytes other than its own as its oldest protocol, and passes their meaning on,
-/// whatever it is.
+/// a message for a ZeroMQ socket: libzmq interprets unknown bytes as its oldest protocol, and delivers what they mean there to
+/// the application.
 pub const MAGIC: [u8; 4] = *b"\x00MZ\x03";
 
 /// The maximum size of a hello or an answer, in bytes with its six bytes of prefix.
@@ -32,11 +32,11 @@ pub enum Purpose {
         /// Set if each end forwards all the services that it knows, not just its own.
         hand_on: bool,
     },
-    /// Nothing: the handshake was all, and the connection closes after it.
+    /// Nothing: the connection closes after the handshake.
     Probe,
 }
 
-/// The client's side of the handshake.
+/// The client's message of the handshake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The mesh that the client belongs to.
@@ -117,8 +117,8 @@ impl Default for LinkState {
 }
 
 impl LinkState {
-    /// Returns true if bytes are stuck on the link's connection, which another would deliver at once. The client has `received`
-    /// bytes, and had written `written` some time ago.
+    /// Returns true if bytes are stuck on the link's connection that another connection would deliver at once. The client has
+    /// received `received` bytes, and had written `written` bytes some time ago.
     pub fn is_stuck(&self, received: u64, written: u64) -> bool {
         !self.attached || self.written > received || self.reading && self.received < written
     }
@@ -148,9 +148,9 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Returns true if the rejection comes from the instance that the client expects, if it expects one: another instance names
-    /// itself instead.
-    pub fn is_its_own(&self) -> bool {
+    /// Returns true if the rejection comes from the expected instance, if the client expects one: another would return
+    /// [`Rejection::OtherInstance`] or [`Rejection::OtherMesh`].
+    pub fn is_from_expected_instance(&self) -> bool {
         match self {
             Self::OtherMesh { .. } | Self::OtherInstance => false,
             Self::Full | Self::Draining | Self::UnknownLink => true,
@@ -173,7 +173,7 @@ pub enum HelloError {
     /// The first bytes are not [`MAGIC`].
     #[error("the other end does not speak meshzero{}", .guess.map(|name| format!("; it looks like {name}")).unwrap_or_default())]
     NotMeshzero {
-        /// The protocol that the first bytes belong to, if it is known.
+        /// The protocol to which the first bytes belong, if it is known.
         guess: Option<&'static str>,
     },
     /// The protocol's version is another.
@@ -203,7 +203,7 @@ pub fn encode_answer(answer: &HelloAnswer) -> Vec<u8> {
 /// Reads a hello off the front of `bytes`, and returns it with its length; `None` when more bytes are needed.
 ///
 /// # Errors
-/// [`HelloError`]: this is not a hello, known as early as the first differing byte.
+/// [`HelloError`]: this is not a hello. The first differing byte is enough.
 pub fn parse_hello(bytes: &[u8]) -> Result<Option<(Hello, usize)>, HelloError> {
     parse(bytes)
 }
@@ -211,13 +211,13 @@ pub fn parse_hello(bytes: &[u8]) -> Result<Option<(Hello, usize)>, HelloError> {
 /// Reads an answer off the front of `bytes`, and returns it with its length; `None` when more bytes are needed.
 ///
 /// # Errors
-/// [`HelloError`]: this is not an answer, known as early as the first differing byte.
+/// [`HelloError`]: this is not an answer. The first differing byte is enough.
 pub fn parse_answer(bytes: &[u8]) -> Result<Option<(HelloAnswer, usize)>, HelloError> {
     parse(bytes)
 }
 
-/// Returns the number of bytes still to be read of a greeting that begins with `bytes`: never more than it has, so that a reader
-/// does not take bytes behind it.
+/// Returns the number of bytes still to be read of a greeting that begins with `bytes`. It never exceeds the greeting, so that a
+/// reader does not take bytes after it.
 ///
 /// # Errors
 /// [`HelloError`]: this is not a greeting.
@@ -246,8 +246,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(T, usize)>, HelloE
 
 /// Returns the length of the greeting that begins with `bytes`; `None` while its prefix is incomplete.
 fn complete_length(bytes: &[u8]) -> Result<Option<usize>, HelloError> {
-    let known = bytes.len().min(3);
-    if bytes[..known] != MAGIC[..known] {
+    let compared = bytes.len().min(3);
+    if bytes[..compared] != MAGIC[..compared] {
         return Err(HelloError::NotMeshzero { guess: guess(bytes) });
     }
     if let Some(&theirs) = bytes.get(3)
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_cut_anywhere_waits_for_the_rest() {
+    fn an_incomplete_hello_waits_for_the_rest() {
         let bytes = encode_hello(&hello());
         for end in 0..bytes.len() {
             assert_eq!(parse_hello(&bytes[..end]), Ok(None), "cut at {end}");
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_recognised_by_their_first_bytes() {
+    fn other_protocols_are_recognised_by_their_first_bytes() {
         let http = parse_hello(b"GET / HTTP/1.1\r\n").expect_err("HTTP is refused");
         assert!(http.to_string().contains("web browser"), "{http}");
         assert!(parse_hello(b"Q").is_err());
@@ -353,19 +353,19 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_length_costs_no_memory() {
+    fn an_excessive_length_is_an_error_at_once() {
         assert_eq!(parse_hello(b"\x00MZ\x03\xff\xff"), Err(HelloError::TooLong(65_541)));
     }
 
     #[test]
-    fn a_link_is_stuck_where_bytes_are_missing_and_not_where_the_endpoint_is_busy() {
+    fn a_link_is_stuck_if_bytes_are_missing_and_not_if_the_endpoint_is_busy() {
         let idle = LinkState { attached: true, reading: true, received: 100, written: 50 };
         assert!(!idle.is_stuck(50, 100), "all has arrived");
         assert!(idle.is_stuck(50, 101) && idle.is_stuck(49, 100));
         let busy = LinkState { reading: false, ..idle };
         assert!(
             !busy.is_stuck(50, 10_000) && busy.is_stuck(49, 100),
-            "what it wrote is missing all the same"
+            "bytes that it has written are still missing"
         );
         assert!(LinkState { attached: false, ..idle }.is_stuck(50, 100));
     }

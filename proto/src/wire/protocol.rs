@@ -1,4 +1,4 @@
-//! Recognition of a connection's protocol by its first byte: several share the address of one endpoint.
+//! Recognition of a connection's protocol by its first byte, because several protocols share the address of one endpoint.
 
 use crate::wire::hello::{self, HelloError};
 use crate::zmtp;
@@ -6,16 +6,16 @@ use crate::zmtp;
 /// A protocol that an endpoint speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// This project's own, which begins with a [hello].
+    /// The protocol of meshzero, which begins with a [hello].
     Meshzero,
     /// ZMTP, the protocol of ZeroMQ.
     Zmtp,
 }
 
-/// The maximum number of bytes that are read before the protocol is known: no more than any of them has in its greeting.
+/// The maximum number of bytes that are read before the protocol is known: at most the length of the shortest greeting.
 pub const FIRST_BYTES: usize = 6;
 
-/// Recognises the protocol of a connection that begins with `first`, which holds at least one byte.
+/// Recognises the protocol of a connection that begins with `first`, which has at least one byte.
 ///
 /// # Errors
 /// [`HelloError`]: the protocol is not supported.

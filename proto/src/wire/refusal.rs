@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::control;
 
-/// The maximum number of names that are kept of a received refusal: it is shown to people, and its sender chose its length.
+/// The maximum number of names in a received refusal, because its sender chooses its length and it is shown to users.
 const MAX_NAMES: usize = 256;
+/// The maximum size of each text in a received refusal.
 const MAX_TEXT_BYTES: usize = 1_024;
 
 /// The reason why a request was refused. The endpoint is alive and reports it; the handler did not give a reply.
@@ -20,7 +21,7 @@ const MAX_TEXT_BYTES: usize = 1_024;
 #[non_exhaustive]
 pub enum Refusal {
     /// The service does not handle messages of this type.
-    #[error("it does not handle {message:?}; it handles {}", listed(.handles))]
+    #[error("it does not handle {message:?}; it handles {}", list_or_nothing(.handles))]
     NoHandler {
         /// The name of the message type.
         message: String,
@@ -47,7 +48,7 @@ pub enum Refusal {
     /// The service is closing.
     #[error("it is closing")]
     Draining,
-    /// The deadline passed before the message was handled; it was dropped unrun and is safe to repeat.
+    /// The deadline passed before the message was handled; it was dropped without being handled, and may be sent again.
     #[error("the deadline passed before it was handled")]
     Expired,
     /// The handler panicked, or its actor stopped before it replied. It may have run in part.
@@ -56,7 +57,8 @@ pub enum Refusal {
     /// The service accepted the message and then continued without a reply. It may have acted on it.
     #[error("it took the message and never replied")]
     Unanswered,
-    /// Another program was to answer, and the connection to it was lost before it did. It may have acted on the message.
+    /// The request was forwarded to another program, and the connection to it was lost before the reply. It may have acted on the
+    /// message.
     #[error("the connection to the program behind it was lost before the reply; it may have been handled")]
     Lost,
     /// The reply cannot be encoded.
@@ -76,15 +78,16 @@ pub enum Refusal {
     NotAllowed,
 }
 
-fn listed(names: &[String]) -> String {
+fn list_or_nothing(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
         names => names.join(", "),
     }
 }
 
-fn cut(text: &mut String) {
-    let end = (0..=MAX_TEXT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+fn truncate_text(text: &mut String) {
+    let end =
+        (0..=MAX_TEXT_BYTES.min(text.len())).rev().find(|index| text.is_char_boundary(*index)).unwrap_or(0);
     text.truncate(end);
     text.shrink_to_fit();
 }
@@ -113,24 +116,24 @@ impl Refusal {
         control::to_bytes(self)
     }
 
-    /// Decodes received bytes; a refusal of a later version is kept as text. Long lists and texts are cut.
+    /// Decodes received bytes; a refusal of a later version becomes text. Long lists and texts are truncated.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let read = control::from_bytes(bytes).unwrap_or_else(|error| Self::BadReply {
+        let received = control::from_bytes(bytes).unwrap_or_else(|error| Self::BadReply {
             problem: format!("a refusal of another version ({error})"),
         });
-        read.cut()
+        received.truncated()
     }
 
-    /// Cuts its lists and texts to their limits.
-    fn cut(mut self) -> Self {
+    /// Truncates its lists and texts to their limits.
+    fn truncated(mut self) -> Self {
         match &mut self {
             Self::NoHandler { message, handles } => {
                 handles.truncate(MAX_NAMES);
                 handles.shrink_to_fit();
-                handles.iter_mut().chain([message]).for_each(cut);
+                handles.iter_mut().chain([message]).for_each(truncate_text);
             }
-            Self::Undecodable { message, problem } => [message, problem].into_iter().for_each(cut),
-            Self::BadReply { problem } | Self::Failed { problem } => cut(problem),
+            Self::Undecodable { message, problem } => [message, problem].into_iter().for_each(truncate_text),
+            Self::BadReply { problem } | Self::Failed { problem } => truncate_text(problem),
             Self::ReplyTooLarge { .. }
             | Self::Busy
             | Self::Draining
@@ -149,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_travels_and_reads_well() {
+    fn a_refusal_is_decoded_as_encoded_and_displayed_as_text() {
         let refusal =
             Refusal::NoHandler { message: "Jump".into(), handles: vec!["Move".into(), "Stop".into()] };
         assert_eq!(Refusal::from_bytes(&refusal.to_bytes()), refusal);
@@ -157,16 +160,16 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_still_a_refusal() {
+    fn undecodable_bytes_are_a_refusal() {
         assert!(matches!(Refusal::from_bytes(b"\xc1"), Refusal::BadReply { .. }));
     }
 
     #[test]
-    fn endless_lists_and_texts_are_cut() {
+    fn long_lists_and_texts_are_truncated() {
         let long =
             Refusal::NoHandler { message: "ß".repeat(10_000), handles: vec!["é".repeat(1_000); 400] };
         let Refusal::NoHandler { message, handles } = Refusal::from_bytes(&long.to_bytes()) else {
-            panic!("it is another refusal by now")
+            panic!("it is decoded as another refusal")
         };
         assert_eq!((message.len(), handles.len(), handles[0].len()), (1_024, MAX_NAMES, 1_024));
         let text = Refusal::BadReply { problem: "x".repeat(1 << 20) };

@@ -1,4 +1,4 @@
-//! Commands that two ends exchange besides messages (RFC 37, "Commands"): socket types, subscriptions, signs of life.
+//! Commands that two ends exchange besides messages (RFC 37, "Commands"): socket types, subscriptions, heartbeats.
 
 use bytes::{Buf, Bytes};
 
@@ -15,7 +15,7 @@ const PONG: &[u8] = b"PONG";
 /// The property of READY with the socket type. Names of properties may be written in any case.
 const SOCKET_TYPE: &[u8] = b"Socket-Type";
 
-/// The property by which an endpoint of this protocol's own declares that it speaks ZMTP as a second language.
+/// The property by which an endpoint of meshzero declares that it speaks meshzero's own protocol too.
 const MESHZERO: &[u8] = b"X-Meshzero";
 
 /// The longest context of a PING, in bytes (RFC 37).
@@ -55,7 +55,7 @@ const NAMES: [(&[u8], SocketType); 8] = [
 
 impl SocketType {
     fn name(self) -> &'static [u8] {
-        NAMES.iter().find(|(_, known)| *known == self).map_or(b"", |(name, _)| *name)
+        NAMES.iter().find(|(_, candidate)| *candidate == self).map_or(b"", |(name, _)| *name)
     }
 }
 
@@ -76,12 +76,12 @@ pub(super) enum ZmtpCommand {
     Cancel(Bytes),
     /// A PING, to be answered with a PONG of the same context.
     Ping(Bytes),
-    /// A command that makes no difference here, or that a later version may have.
+    /// A command that is ignored here, possibly of a later version.
     Other,
 }
 
 /// Reads a command's content.
-pub(super) fn read(mut content: Bytes) -> Result<ZmtpCommand, ZmtpError> {
+pub(super) fn parse(mut content: Bytes) -> Result<ZmtpCommand, ZmtpError> {
     let name = take_short(&mut content).ok_or(ZmtpError::Command)?;
     Ok(match &name[..] {
         READY => ZmtpCommand::Ready(read_properties(content)?),
@@ -130,9 +130,9 @@ fn read_properties(mut content: Bytes) -> Result<ReadyCommand, ZmtpError> {
     Ok(ReadyCommand { socket: socket.ok_or(ZmtpError::Command)?, is_meshzero })
 }
 
-/// Adds the command with this end's socket type, which also declares that it speaks meshzero if `is_endpoint`.
+/// Appends the command with this end's socket type, which also declares that it speaks meshzero if `is_endpoint`.
 pub fn write_ready(out: &mut Vec<u8>, socket: SocketType, is_endpoint: bool) {
-    let mut content = named(READY);
+    let mut content = command_with_name(READY);
     let mut property = |name: &[u8], value: &[u8]| {
         content.push(u8::try_from(name.len()).expect("the names above are short"));
         content.extend_from_slice(name);
@@ -146,29 +146,29 @@ pub fn write_ready(out: &mut Vec<u8>, socket: SocketType, is_endpoint: bool) {
     write_command(out, &content);
 }
 
-/// Adds the command with the reason why this end closes the connection; at most the first 255 bytes of `reason` travel.
+/// Appends the command with the reason why this end closes the connection; at most the first 255 bytes of `reason` are sent.
 pub fn write_error(out: &mut Vec<u8>, reason: &str) {
     let reason = &reason.as_bytes()[..reason.len().min(u8::MAX.into())];
-    let mut content = named(ERROR);
-    content.push(u8::try_from(reason.len()).expect("it was cut"));
+    let mut content = command_with_name(ERROR);
+    content.push(u8::try_from(reason.len()).expect("it is truncated"));
     content.extend_from_slice(reason);
     write_command(out, &content);
 }
 
-/// Adds the answer to a PING.
+/// Appends the answer to a PING.
 pub fn write_pong(out: &mut Vec<u8>, context: &[u8]) {
-    let mut content = named(PONG);
+    let mut content = command_with_name(PONG);
     content.extend_from_slice(context);
     write_command(out, &content);
 }
 
-/// Adds the message that begins the subscription to a prefix, or ends it: in the form of 3.0, which every version accepts.
+/// Appends the message that begins the subscription to a prefix, or ends it: in the form of 3.0, which every version accepts.
 pub fn write_subscription(out: &mut Vec<u8>, prefix: &[u8], begins: bool) {
     let content = [&[u8::from(begins)], prefix].concat();
     super::write_message(out, [&content[..]]);
 }
 
-fn named(name: &[u8]) -> Vec<u8> {
+fn command_with_name(name: &[u8]) -> Vec<u8> {
     let mut content = vec![u8::try_from(name.len()).expect("the names above are short")];
     content.extend_from_slice(name);
     content

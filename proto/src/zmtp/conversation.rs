@@ -1,4 +1,4 @@
-//! The receiving side of a connection, from the greeting on: bytes become messages, subscriptions and signs of life.
+//! The receiving side of a connection, from the greeting on: bytes become messages, subscriptions and heartbeats.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -12,7 +12,7 @@ const COMMAND_BYTES: usize = 8 << 10;
 /// The maximum number of frames in one message. REQ and SUB send two, and proxies add one each.
 const MAX_FRAMES: usize = 64;
 
-/// The reason why a conversation cannot continue. It costs only its own connection.
+/// The reason why a conversation cannot continue. Only its own connection ends.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ZmtpError {
     /// The first bytes are not a ZMTP greeting.
@@ -59,7 +59,7 @@ pub enum ZmtpEvent {
     Ready {
         /// Its socket type.
         socket: SocketType,
-        /// Set if it is an endpoint that speaks meshzero, and ZMTP besides.
+        /// Set if it is an endpoint of meshzero, which speaks ZMTP too.
         is_meshzero: bool,
     },
     /// A message as its frames; there is at least one.
@@ -111,16 +111,16 @@ impl ZmtpMachine {
             self.stage = ConversationStage::Handshake;
         }
         loop {
-            // A command may arrive outside a message only, so one of the two limits is known beforehand.
+            // The larger of the two limits: each is checked again when it is known whether this is a command.
             let limit = match self.stage {
                 ConversationStage::Open => (self.limit - self.length).max(COMMAND_BYTES),
                 _ => COMMAND_BYTES,
             };
             let Some(frame) = frame::take(buffer, limit)? else { return Ok(None) };
             let event = if frame.is_command {
-                self.command(frame.content)?
+                self.handle_command(frame.content)?
             } else {
-                self.message(frame.content, frame.has_more)?
+                self.handle_message(frame.content, frame.has_more)?
             };
             if event.is_some() {
                 return Ok(event);
@@ -128,7 +128,7 @@ impl ZmtpMachine {
         }
     }
 
-    fn command(&mut self, content: Bytes) -> Result<Option<ZmtpEvent>, ZmtpError> {
+    fn handle_command(&mut self, content: Bytes) -> Result<Option<ZmtpEvent>, ZmtpError> {
         let length = content.len();
         if length > COMMAND_BYTES {
             return Err(ZmtpError::TooLong { announced: length as u64, limit: COMMAND_BYTES });
@@ -137,7 +137,7 @@ impl ZmtpMachine {
             return Err(ZmtpError::OutOfOrder);
         }
         let is_open = self.stage == ConversationStage::Open;
-        Ok(match command::read(content)? {
+        Ok(match command::parse(content)? {
             ZmtpCommand::Ready(ready) if !is_open => {
                 (self.stage, self.socket) = (ConversationStage::Open, Some(ready.socket));
                 Some(ZmtpEvent::Ready { socket: ready.socket, is_meshzero: ready.is_meshzero })
@@ -151,16 +151,16 @@ impl ZmtpMachine {
         })
     }
 
-    fn message(&mut self, mut content: Bytes, has_more: bool) -> Result<Option<ZmtpEvent>, ZmtpError> {
+    fn handle_message(&mut self, mut content: Bytes, has_more: bool) -> Result<Option<ZmtpEvent>, ZmtpError> {
         if self.stage != ConversationStage::Open {
             return Err(ZmtpError::OutOfOrder);
         }
         // Subscribers of 3.0 send messages for subscriptions, later ones commands.
         if matches!(self.socket, Some(SocketType::Sub | SocketType::XSub)) && self.frames.is_empty() {
-            let begins = content.first().copied();
-            if !has_more && let Some(0 | 1) = begins {
+            let first = content.first().copied();
+            if !has_more && let Some(0 | 1) = first {
                 content.advance(1);
-                return Ok(Some(match begins {
+                return Ok(Some(match first {
                     Some(0) => ZmtpEvent::Cancel(content),
                     _ => ZmtpEvent::Subscribe(content),
                 }));

@@ -11,9 +11,9 @@ pub struct Envelope {
     pub body: Bytes,
 }
 
-/// Divides a message at the empty frame that ends its envelope. A socket that sends none has a message of one frame; the frames
+/// Splits a message at the empty frame that ends its envelope. If there is none, the last frame is the message, and the frames
 /// before it are its envelope. Returns `None` if the message is not a single frame.
-pub fn divide(mut frames: Vec<Bytes>) -> Option<Envelope> {
+pub fn split_envelope(mut frames: Vec<Bytes>) -> Option<Envelope> {
     let body = frames.pop()?;
     match frames.iter().position(Bytes::is_empty) {
         // The message has more than one frame, and the relevant one is not known.

@@ -22,7 +22,7 @@ pub(super) struct ZmtpFrame {
 /// Takes the frame at the front of `buffer`, if it is complete; it has at most `limit` bytes.
 ///
 /// # Errors
-/// [`ZmtpError`], before more than the frame's header is stored.
+/// [`ZmtpError`]: it needs no more than the frame's header.
 pub(super) fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<ZmtpFrame>, ZmtpError> {
     let Some((&flags, rest)) = buffer.split_first() else { return Ok(None) };
     if flags & !(MORE | LONG | COMMAND) != 0 || flags & (COMMAND | MORE) == COMMAND | MORE {
@@ -45,7 +45,7 @@ pub(super) fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<ZmtpFra
     Ok(Some(ZmtpFrame { has_more: flags & MORE != 0, is_command: flags & COMMAND != 0, content }))
 }
 
-/// Adds a message of these frames to `out`.
+/// Appends a message of these frames to `out`.
 pub fn write_message<'a>(out: &mut Vec<u8>, frames: impl IntoIterator<Item = &'a [u8]>) {
     let mut frames = frames.into_iter().peekable();
     while let Some(content) = frames.next() {
@@ -53,7 +53,7 @@ pub fn write_message<'a>(out: &mut Vec<u8>, frames: impl IntoIterator<Item = &'a
     }
 }
 
-/// Adds a command to `out`.
+/// Appends a command to `out`.
 pub(super) fn write_command(out: &mut Vec<u8>, content: &[u8]) {
     write(out, COMMAND, content);
 }

@@ -11,7 +11,7 @@ mod greeting;
 
 pub use command::{SocketType, write_error, write_pong, write_ready, write_subscription};
 pub use conversation::{ZmtpError, ZmtpEvent, ZmtpMachine};
-pub use envelope::{Envelope, divide};
+pub use envelope::{Envelope, split_envelope};
 pub use frame::write_message;
 pub use greeting::greeting;
 

@@ -37,7 +37,7 @@ fn message(frames: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn a_conversation_is_the_same_however_it_is_cut() {
+fn a_conversation_is_the_same_however_it_is_split() {
     let mut bytes = opening(SocketType::Req);
     let long = vec![7; 300];
     bytes.extend(message(&[b"", b"{}"]));
@@ -58,8 +58,8 @@ fn bytes_of_libzmq_are_parsed() {
     let greeting =
         [&b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x01NULL"[..], &[0; 16], b"\x00", &[0; 31]].concat();
     let ready = b"\x04\x26\x05READY\x0bSocket-Type\x00\x00\x00\x03REQ\x08Identity\x00\x00\x00\x00";
-    let asked = b"\x01\x00\x00\x07\"Alice\"";
-    let all = [&greeting[..], ready, asked].concat();
+    let request = b"\x01\x00\x00\x07\"Alice\"";
+    let all = [&greeting[..], ready, request].concat();
     assert_eq!(
         events(&all, 5, 100),
         Ok(vec![
@@ -80,7 +80,7 @@ fn bytes_of_libzmq_are_parsed() {
 }
 
 #[test]
-fn both_forms_of_a_subscription_are_taken() {
+fn both_forms_of_a_subscription_are_accepted() {
     let mut bytes = message(&[b"\x01wind"]);
     write_subscription(&mut bytes, b"wind", false);
     bytes.extend(b"\x04\x0e\x09SUBSCRIBErain\x04\x0b\x06CANCELrain");
@@ -94,12 +94,12 @@ fn both_forms_of_a_subscription_are_taken() {
             ZmtpEvent::Cancel(text(b"rain")),
         ])
     );
-    let asked = after_opening(SocketType::Dealer, &message(&[b"\x01wind"]));
-    assert_eq!(asked, Ok(vec![ZmtpEvent::Message(vec![text(b"\x01wind")])]), "no subscription");
+    let events = after_opening(SocketType::Dealer, &message(&[b"\x01wind"]));
+    assert_eq!(events, Ok(vec![ZmtpEvent::Message(vec![text(b"\x01wind")])]), "no subscription");
 }
 
 #[test]
-fn a_ping_has_its_context_and_unknown_commands_are_skipped() {
+fn a_pong_repeats_the_context_of_its_ping_and_unknown_commands_are_skipped() {
     let bytes = b"\x04\x09\x04PING\x00\x0aab\x04\x05\x04PONG\x04\x04\x03NEW";
     assert_eq!(after_opening(SocketType::Sub, bytes), Ok(vec![ZmtpEvent::Ping(Bytes::from_static(b"ab"))]));
     let mut pong = Vec::new();
@@ -108,7 +108,7 @@ fn a_ping_has_its_context_and_unknown_commands_are_skipped() {
 }
 
 #[test]
-fn an_endpoint_is_known_by_its_ready() {
+fn an_endpoint_is_recognised_by_its_ready_command() {
     let mut bytes = greeting().to_vec();
     write_ready(&mut bytes, SocketType::Rep, true);
     assert_eq!(
@@ -118,7 +118,7 @@ fn an_endpoint_is_known_by_its_ready() {
 }
 
 #[test]
-fn strangers_and_other_versions_are_distinguished() {
+fn other_protocols_and_versions_are_distinguished() {
     let error = |bytes: &[u8]| events(bytes, 1, 100).expect_err("it is no conversation");
     assert_eq!(error(b"GET / HTTP/1.1"), ZmtpError::NoGreeting);
     assert_eq!(error(b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x00"), ZmtpError::NoGreeting);
@@ -135,7 +135,7 @@ fn strangers_and_other_versions_are_distinguished() {
 }
 
 #[test]
-fn frames_out_of_order_end_the_conversation() {
+fn frames_out_of_order_are_errors() {
     let mut early = greeting().to_vec();
     early.extend(message(&[b"early"]));
     assert_eq!(events(&early, 64, 100), Err(ZmtpError::OutOfOrder));
@@ -147,9 +147,9 @@ fn frames_out_of_order_end_the_conversation() {
 }
 
 #[test]
-fn forged_lengths_and_endless_frames_cost_nothing() {
-    let bomb = b"\x02\x7f\xff\xff\xff\xff\xff\xff\xff";
-    assert!(matches!(after_opening(SocketType::Req, bomb), Err(ZmtpError::TooLong { .. })));
+fn invalid_lengths_and_endless_messages_are_errors() {
+    let excessive = b"\x02\x7f\xff\xff\xff\xff\xff\xff\xff";
+    assert!(matches!(after_opening(SocketType::Req, excessive), Err(ZmtpError::TooLong { .. })));
     assert_eq!(after_opening(SocketType::Req, b"\x08\x00"), Err(ZmtpError::Flags(8)));
     assert_eq!(after_opening(SocketType::Req, b"\x05\x00"), Err(ZmtpError::Flags(5)));
     let frames = b"\x01\x00".repeat(100);
@@ -164,15 +164,15 @@ fn forged_lengths_and_endless_frames_cost_nothing() {
 fn envelopes_end_at_the_empty_frame() {
     let frames =
         |frames: &[&'static [u8]]| frames.iter().map(|frame| Bytes::from_static(frame)).collect::<Vec<_>>();
-    let question = |envelope: &[&'static [u8]], body: &'static [u8]| {
+    let request = |envelope: &[&'static [u8]], body: &'static [u8]| {
         Some(Envelope { envelope: frames(envelope), body: Bytes::from_static(body) })
     };
-    assert_eq!(divide(frames(&[b"", b"x"])), question(&[b""], b"x"));
-    assert_eq!(divide(frames(&[b"id", b"", b"x"])), question(&[b"id", b""], b"x"));
-    assert_eq!(divide(frames(&[b"x"])), question(&[], b"x"));
-    assert_eq!(divide(frames(&[b"id", b"x"])), question(&[b"id"], b"x"));
-    assert_eq!(divide(frames(&[b"", b"x", b"y"])), None);
-    assert_eq!(divide(Vec::new()), None);
+    assert_eq!(split_envelope(frames(&[b"", b"x"])), request(&[b""], b"x"));
+    assert_eq!(split_envelope(frames(&[b"id", b"", b"x"])), request(&[b"id", b""], b"x"));
+    assert_eq!(split_envelope(frames(&[b"x"])), request(&[], b"x"));
+    assert_eq!(split_envelope(frames(&[b"id", b"x"])), request(&[b"id"], b"x"));
+    assert_eq!(split_envelope(frames(&[b"", b"x", b"y"])), None);
+    assert_eq!(split_envelope(Vec::new()), None);
 }
 
 proptest! {
@@ -187,10 +187,10 @@ proptest! {
     fn any_bytes_are_events_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..600), step in 1usize..100) {
         // Arbitrary bytes never panic, and the sizes in which they arrive make no difference.
         let all = [opening(SocketType::Sub), bytes].concat();
-        let (whole, cut) = (events(&all, usize::MAX, 200), events(&all, step, 200));
-        prop_assert_eq!(whole.is_ok(), cut.is_ok());
-        if let (Ok(whole), Ok(cut)) = (whole, cut) {
-            prop_assert_eq!(whole, cut);
+        let (unsplit, split) = (events(&all, usize::MAX, 200), events(&all, step, 200));
+        prop_assert_eq!(unsplit.is_ok(), split.is_ok());
+        if let (Ok(unsplit), Ok(split)) = (unsplit, split) {
+            prop_assert_eq!(unsplit, split);
         }
     }
 }

@@ -77,7 +77,7 @@ pub fn nobody_overtakes_a_woken_waiter() {
                 let (semaphore, used) = (Arc::clone(&semaphore), Arc::clone(&used));
                 thread::spawn(move || {
                     let turn = future::block_on(semaphore.acquire_in_turn(1)).expect("it is not closed");
-                    let (permit, in_turn) = turn.divide();
+                    let (permit, in_turn) = turn.into_parts();
                     used.store(1, Ordering::SeqCst);
                     drop((in_turn, permit));
                 })

@@ -46,7 +46,7 @@ fn write(sender: u8, number: u8) -> impl FnOnce(&mut Buffer) -> Result<(), Infal
 }
 
 fn any_pace() -> Flush {
-    if thread_rng().gen_bool(0.5) { Flush::AtOnce } else { Flush::Gathered }
+    if thread_rng().gen_bool(0.5) { Flush::Now } else { Flush::Batched }
 }
 
 /// Sends all frames of one sender, waiting for room where there is none.

@@ -61,7 +61,7 @@ impl Link {
         message: OutgoingMessage<'_, M>,
         caller: &Waker,
     ) -> Result<ReplyFuture, SendError> {
-        if !self.send_queue.has_room_for(SpaceNeeded::Limit)
+        if !self.send_queue.has_space_for(SpaceNeeded::Limit)
             || (self.was_full.load(Ordering::Relaxed) && !self.has_room())
         {
             return Err(SendError::Full);
@@ -157,7 +157,7 @@ impl Link {
         let negotiated = self.negotiated(&message)?;
         Ok(self
             .send_queue
-            .push(SpaceNeeded::Limit, Flush::Gathered, |out| self.write_tell(out, negotiated, &message))?)
+            .push(SpaceNeeded::Limit, Flush::Batched, |out| self.write_tell(out, negotiated, &message))?)
     }
 
     /// As [`Link::try_tell`], for senders that can wait: they get room only while little is queued ahead of them.
@@ -172,7 +172,7 @@ impl Link {
         let negotiated = self.negotiated(&message)?;
         Ok(self
             .send_queue
-            .push(SpaceNeeded::Ahead, Flush::Gathered, |out| self.write_tell(out, negotiated, &message))?)
+            .push(SpaceNeeded::Ahead, Flush::Batched, |out| self.write_tell(out, negotiated, &message))?)
     }
 
     /// Waits for room for one message, behind tasks that began to wait before; `None` when the link has ended.
@@ -193,7 +193,7 @@ impl Link {
         message: OutgoingMessage<'_, M>,
     ) -> Result<WrittenRange, SendError> {
         let negotiated = self.negotiated(&message)?;
-        Ok(turn.push(Flush::Gathered, |out| self.write_tell(out, negotiated, &message))?)
+        Ok(turn.push(Flush::Batched, |out| self.write_tell(out, negotiated, &message))?)
     }
 
     #[inline(always)]
@@ -230,7 +230,7 @@ impl Link {
             SendError::Full
         })?;
         // A single call gains nothing from waiting for others.
-        let pace = if calls.len() == 1 { Flush::AtOnce } else { Flush::Gathered };
+        let pace = if calls.len() == 1 { Flush::Now } else { Flush::Batched };
         let mut guard = RequestGuard { calls, id, placed: false };
         let placed = push(self, id, pace)?;
         guard.placed = true;

@@ -89,7 +89,7 @@ impl Drop for EndOnDrop {
 
 impl LinkProtocol for ReplyReader {
     type Error = PeerError;
-    const LINGERS: bool = true;
+    const WAITS_FOR_PEER: bool = true;
 
     fn incoming(&mut self) -> &mut FrameReader {
         &mut self.incoming

@@ -73,7 +73,7 @@ impl Watchdog {
     pub(crate) async fn watch(&mut self, link: &impl WatchedLink, reconnector: &mut Reconnector) {
         let Self { progress, link_config, replaced_at, stall, races } = self;
         let doubt = reconnector.liveness_probe();
-        let dials = reconnector.racer().filter(|_| races.get()).map(StandbyDials::new);
+        let dials = reconnector.dial_racer().filter(|_| races.get()).map(StandbyDials::new);
         races.set(dials.is_some());
         let patience = link_config.limits.keep_alive;
         tokio::select! {
@@ -101,15 +101,15 @@ async fn race(
     // The bytes that had been written when the peer was pinged.
     let mut written = 0;
     loop {
-        let (was_asking, seen) = (stall.is_asking(), progress.received_so_far());
+        let (was_asking, seen) = (stall.has_unanswered_ping(), progress.received_so_far());
         let expects = expects(link);
         let step = stall.poll(clock::now(), seen, expects);
-        if was_asking && !stall.is_asking() {
+        if was_asking && !stall.has_unanswered_ping() {
             // The old connection has recovered first.
             if dials.connected() > 0 {
                 stall.record_busy();
             }
-            dials.give_up();
+            dials.cancel_all();
         }
         let until = match step {
             StallAction::Rest if progress.is_reading() => None,
@@ -134,8 +134,8 @@ async fn race(
         let ended = tokio::select! {
             biased;
             ended = dials.ended() => ended,
-            () = progress.arrived(), if stall.is_asking() => continue,
-            () = send_queue.bytes_sent(), if !stall.is_asking() && !is_pressing(expects) => continue,
+            () = progress.arrived(), if stall.has_unanswered_ping() => continue,
+            () = send_queue.bytes_sent(), if !stall.has_unanswered_ping() && !is_pressing(expects) => continue,
             () = clock::sleep_until(until) => continue,
         };
         match ended {
@@ -148,11 +148,11 @@ async fn race(
                 }
                 Some(_) => {
                     stall.record_busy();
-                    dials.give_up();
+                    dials.cancel_all();
                 }
                 None => {
                     races.set(false);
-                    dials.give_up();
+                    dials.cancel_all();
                     return std::future::pending().await;
                 }
             },

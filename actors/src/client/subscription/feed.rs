@@ -173,7 +173,7 @@ impl RemoteFeed {
         let Connection { reader, writer } = dialled.connection;
         let send_queue = link_config.send_queue(writer);
         let mut incoming = FrameReader::new(reader, link_config.limits.message_bytes, link_config);
-        let asked = send_queue.push::<Infallible>(SpaceNeeded::Any, Flush::AtOnce, |out| {
+        let asked = send_queue.push::<Infallible>(SpaceNeeded::Any, Flush::Now, |out| {
             frame::write(out, Header::new(frame::FrameKind::Subscribe, 1), &subscribe.to_bytes());
             Ok(())
         });
@@ -297,7 +297,7 @@ impl FeedReader<'_> {
 
 impl LinkProtocol for FeedReader<'_> {
     type Error = PeerError;
-    const LINGERS: bool = false;
+    const WAITS_FOR_PEER: bool = false;
 
     fn incoming(&mut self) -> &mut FrameReader {
         &mut self.incoming

@@ -1,4 +1,4 @@
-//! One look at this host, on a thread of its own: reading system files may block.
+//! An examination of this host, on a thread of its own: reading system files may block.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) struct HostState {
     pub(super) surroundings: Surroundings,
 }
 
-/// The name of the interface that is the zone of an address, if it has one.
+/// Returns the name of the interface that is the zone of an address, if it has one.
 pub(super) fn zone_name(address: SocketAddr) -> Option<String> {
     Some(zone::of(address)).filter(|zone| *zone != 0).and_then(interfaces::name_of)
 }
@@ -38,11 +38,11 @@ pub(super) async fn gather(
 ) -> Option<HostState> {
     let permit = Arc::clone(&context.diagnosis_permit).acquire_owned().await.ok()?;
     let interfaces = interfaces.clone();
-    let look = move || {
+    let examine_host = move || {
         let _permit = permit;
         examine(&interfaces, &addresses)
     };
-    detached("meshzero-diagnosis", look).await.ok()
+    detached("meshzero-diagnosis", examine_host).await.ok()
 }
 
 fn examine(choice: &Interfaces, addresses: &[SocketAddr]) -> HostState {
@@ -50,8 +50,8 @@ fn examine(choice: &Interfaces, addresses: &[SocketAddr]) -> HostState {
     let routes = addresses
         .iter()
         .filter_map(|address| {
-            let from = local_address(*address)?;
-            let has = |interface: &&InterfaceSeen| interface.addresses.iter().any(|own| own.ip == from);
+            let source = local_address(*address)?;
+            let has = |interface: &&InterfaceSeen| interface.addresses.iter().any(|own| own.ip == source);
             let interface = interfaces.iter().flatten().find(has)?;
             Some((address.ip(), interface.name.clone()))
         })

@@ -12,14 +12,14 @@ use crate::discovery::report::{DiscoveryReport, UnansweredInstance};
 use crate::discovery::{GetReport, RepeatQueries};
 use crate::runtime::clock;
 
-/// The age up to which a reply needs no other.
+/// The age up to which a reply is recent enough.
 const MAX_AGE: Duration = Duration::from_secs(1);
 /// The longest wait for replies; they take milliseconds.
 const TIMEOUT: Duration = Duration::from_millis(120);
 /// The most names that are queried.
 const MAX_NAMES: usize = 8;
 
-/// Returns the report with replies as young as the refusals, as far as there are any.
+/// Queries once more for endpoints that refuse connections, and returns the report with the new replies.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
@@ -28,9 +28,10 @@ pub(super) async fn with_replies(
     target: &Sought,
     mut report: DiscoveryReport,
 ) -> DiscoveryReport {
-    let is_open = |known: &&UnansweredInstance| names(target, &known.service) && is_open(known);
+    let is_open =
+        |unanswered: &&UnansweredInstance| names(target, &unanswered.service) && is_open(unanswered);
     let refusing: BTreeSet<_> =
-        report.unanswered.iter().filter(is_open).map(|known| known.service.clone()).collect();
+        report.unanswered.iter().filter(is_open).map(|unanswered| unanswered.service.clone()).collect();
     if refusing.is_empty() || !context.config.network.has_multicast() {
         return report;
     }
@@ -38,10 +39,10 @@ pub(super) async fn with_replies(
     if context.ask_discovery(RepeatQueries(refusing.into_iter().take(MAX_NAMES).collect())).await.is_err() {
         return report;
     }
-    while report.unanswered.iter().any(|known| is_open(&known)) && clock::now() < until {
+    while report.unanswered.iter().any(|unanswered| is_open(&unanswered)) && clock::now() < until {
         context.timers.sleep_until(Some(clock::now() + POLL_INTERVAL)).await;
         match context.ask_discovery(GetReport).await {
-            Ok(now) => report = now,
+            Ok(newer) => report = newer,
             Err(_) => return report,
         }
     }
@@ -49,7 +50,7 @@ pub(super) async fn with_replies(
 }
 
 /// Returns whether an endpoint refuses connections, and its process has not replied lately.
-fn is_open(known: &UnansweredInstance) -> bool {
-    known.replied_ago.is_none_or(|ago| ago > MAX_AGE)
-        && known.attempts.iter().any(|attempt| is_refusal(&attempt.outcome))
+fn is_open(unanswered: &UnansweredInstance) -> bool {
+    unanswered.replied_ago.is_none_or(|ago| ago > MAX_AGE)
+        && unanswered.attempts.iter().any(|attempt| is_refusal(&attempt.outcome))
 }

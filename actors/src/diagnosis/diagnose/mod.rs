@@ -53,7 +53,7 @@ pub(crate) async fn of_attempts(context: &NodeContext, service: &str, attempts: 
 pub async fn of_answering(context: &NodeContext, filter: &Filter) -> Reachability {
     let VerifyProgress { answered, asked, open, hidden, .. } = probe_endpoints(context, filter).await;
     let Ok(report) = context.ask_discovery(GetReport).await else { return Reachability::default() };
-    let unanswering = match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
+    let unanswering = match report.unanswered.iter().any(|unanswered| filter.includes(&unanswered.service)) {
         true => of_list(context, filter).await.unanswering,
         false => Vec::new(),
     };
@@ -80,14 +80,14 @@ async fn probe_endpoints(context: &NodeContext, filter: &Filter) -> VerifyProgre
     let started = clock::now();
     let mut previous = VerifyProgress::default();
     loop {
-        let passed = clock::now() - started;
-        let prove =
-            VerifyInstances { filter: filter.clone(), previous, further: passed >= FIRST_ANSWER_TIMEOUT };
-        let Ok(proving) = context.ask_discovery(prove).await else { return VerifyProgress::default() };
-        if proving.open.is_empty() || passed >= ANSWER_TIMEOUT {
-            return proving;
+        let elapsed = clock::now() - started;
+        let verify =
+            VerifyInstances { filter: filter.clone(), previous, further: elapsed >= FIRST_ANSWER_TIMEOUT };
+        let Ok(progress) = context.ask_discovery(verify).await else { return VerifyProgress::default() };
+        if progress.open.is_empty() || elapsed >= ANSWER_TIMEOUT {
+            return progress;
         }
-        previous = proving;
+        previous = progress;
         context.timers.sleep_until(Some(clock::now() + POLL_INTERVAL)).await;
     }
 }
@@ -116,11 +116,11 @@ pub(crate) async fn of(
     tried: Vec<(Option<InstanceId>, Vec<Attempt>)>,
     reason: Option<String>,
 ) -> Diagnosis {
-    let asked = async {
-        let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
+    let examination = async {
+        let instances = tried.iter().filter_map(|(instance, _)| *instance).collect();
         let Ok(report) = context.ask_discovery(GetReport).await else { return Diagnosis::default() };
         let report = last_query::with_replies(context, &target, report).await;
-        let replied = context.ask_discovery(GetReplyAges(about)).await.unwrap_or_default();
+        let replied = context.ask_discovery(GetReplyAges(instances)).await.unwrap_or_default();
         let endpoints = endpoints(&target, &tried, &replied, &report);
         let addresses = addresses(&endpoints, &report);
         let host = match context.config.network.has_multicast() {
@@ -132,7 +132,7 @@ pub(crate) async fn of(
     };
     tokio::select! {
         biased;
-        diagnosis = asked => diagnosis,
+        diagnosis = examination => diagnosis,
         () = context.timers.sleep_until(clock::now().checked_add(TIMEOUT)) => Diagnosis::default(),
     }
 }
@@ -155,7 +155,7 @@ struct TriedEndpoint {
     attempts: Vec<Attempt>,
 }
 
-/// Returns each endpoint that was tried by the route or by discovery, with the knowledge of both.
+/// Returns each endpoint that was tried by the route or by discovery, with what both know of it.
 fn endpoints(
     target: &Sought,
     tried: &[(Option<InstanceId>, Vec<Attempt>)],
@@ -164,13 +164,13 @@ fn endpoints(
 ) -> Vec<TriedEndpoint> {
     let mut endpoints = Vec::new();
     for (instance, attempts) in tried {
-        let known = report.unanswered.iter().find(|known| Some(known.instance) == *instance);
-        let service = match (target, known) {
+        let unanswered = report.unanswered.iter().find(|unanswered| Some(unanswered.instance) == *instance);
+        let service = match (target, unanswered) {
             (Sought::Name(name), _) => Some(name.clone()),
-            (_, Some(known)) => Some(known.service.to_string()),
+            (_, Some(unanswered)) => Some(unanswered.service.to_string()),
             (_, None) => None,
         };
-        let replied = replied.iter().find(|(replied, _)| Some(*replied) == *instance);
+        let replied = replied.iter().find(|(id, _)| Some(*id) == *instance);
         endpoints.push(TriedEndpoint {
             instance: *instance,
             service,
@@ -178,15 +178,15 @@ fn endpoints(
             attempts: attempts.clone(),
         });
     }
-    for known in &report.unanswered {
-        if names(target, &known.service)
-            && !tried.iter().any(|(instance, _)| *instance == Some(known.instance))
+    for unanswered in &report.unanswered {
+        if names(target, &unanswered.service)
+            && !tried.iter().any(|(instance, _)| *instance == Some(unanswered.instance))
         {
             endpoints.push(TriedEndpoint {
-                instance: Some(known.instance),
-                service: Some(known.service.to_string()),
-                replied_ago: known.replied_ago,
-                attempts: known.attempts.clone(),
+                instance: Some(unanswered.instance),
+                service: Some(unanswered.service.to_string()),
+                replied_ago: unanswered.replied_ago,
+                attempts: unanswered.attempts.clone(),
             });
         }
     }
@@ -229,7 +229,7 @@ fn conclude(
         tried: tried(&peer.attempts),
     });
     let interfaces = &context.config.interfaces;
-    let seen = Observations {
+    let observations = Observations {
         target,
         mesh: context.config.mesh.to_string(),
         received: report.service_names.clone(),
@@ -249,13 +249,14 @@ fn conclude(
         endpoints,
         trouble,
     };
-    let unanswering = instances.into_iter().zip(&seen.endpoints).filter_map(|(instance, endpoint)| {
-        let finding = diagnose_endpoint(&seen, endpoint)?;
-        Some(UnreachableEndpoint { instance, service: endpoint.service.clone(), finding })
-    });
-    let (findings, unanswering) = (diagnose(&seen), unanswering.collect());
-    let attempts = seen.endpoints.into_iter().flat_map(|endpoint| endpoint.tried).collect();
-    Diagnosis { findings, unanswering, attempts, trouble: seen.trouble, report }
+    let unanswering =
+        instances.into_iter().zip(&observations.endpoints).filter_map(|(instance, endpoint)| {
+            let finding = diagnose_endpoint(&observations, endpoint)?;
+            Some(UnreachableEndpoint { instance, service: endpoint.service.clone(), finding })
+        });
+    let (findings, unanswering) = (diagnose(&observations), unanswering.collect());
+    let attempts = observations.endpoints.into_iter().flat_map(|endpoint| endpoint.tried).collect();
+    Diagnosis { findings, unanswering, attempts, trouble: observations.trouble, report }
 }
 
 impl HostState {
@@ -270,7 +271,7 @@ impl HostState {
                 attempt.took,
             ),
             zone: host::zone_name(attempt.address),
-            leaves_by: self.routes.iter().find(|(to, _)| *to == ip).map(|(_, name)| name.clone()),
+            leaves_by: self.routes.iter().find(|(address, _)| *address == ip).map(|(_, name)| name.clone()),
             reason: reason
                 .filter(|_| {
                     matches!(attempt.outcome, AttemptOutcome::Rejected | AttemptOutcome::OtherProtocol)

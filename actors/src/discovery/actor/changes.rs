@@ -27,8 +27,8 @@ impl Discovery {
             tracing::warn!(
                 %node,
                 limit = "instances_per_node",
-                kept = self.config.limits.instances_per_node,
-                "a program offers more services than are stored of one; the others are found by their exact names only"
+                shown = self.config.limits.instances_per_node,
+                "a program offers more services than the limit; the others are found by their exact names only"
             );
         }
         if !changes.events.is_empty() || !changes.grown.is_empty() {
@@ -44,8 +44,8 @@ impl Discovery {
                     if self.searches.found(&instance.service) {
                         self.query_rounds.end(question_for(&self.config.mesh, &instance.service));
                     }
-                    let tended = Liveness::ensure_connected(instance.node, &self.directory);
-                    self.execute([tended], ctx);
+                    let connect = Liveness::ensure_connected(instance.node, &self.directory);
+                    self.execute([connect], ctx);
                 }
                 DirectoryEvent::Down { instance, .. } => {
                     let none_left = self.directory.get(&instance.service).is_empty();
@@ -72,7 +72,7 @@ impl Discovery {
         self.answer_lists(ctx);
     }
 
-    /// The interest of this node in the services of others.
+    /// Returns the interest of this node in the services of others.
     fn interest(&self) -> Interest<'_> {
         Interest { liveness: &self.liveness, watchers: &self.watchers, searches: &self.searches }
     }
@@ -93,11 +93,11 @@ impl Discovery {
         for instance in changes.grown.iter().chain(shown) {
             self.try_for_peers(instance, None, ctx);
         }
-        let (links, telling) = self.peer_view();
-        links.send_changes(changes, origin, telling);
+        let (links, view) = self.peer_view();
+        links.send_changes(changes, origin, view);
     }
 
-    /// Tests at which addresses the other ends of all links, or of one, can reach an instance, if they are to be sent it.
+    /// Tests at which addresses the other ends of all links, or of one, can reach an instance, if it is to be sent to them.
     fn try_for_peers(&mut self, instance: &Instance, only: Option<PeerLinkId>, ctx: &mut Context<Self>) {
         let concerned = self.links.concerned(instance, only, &self.directory);
         let effects =
@@ -127,7 +127,7 @@ impl Discovery {
 
     /// Handles a goodbye. It may be forged, so the endpoint is probed if the instance matters here.
     pub(crate) fn handle_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
-        self.dial_history.left(instance);
+        self.dial_history.record_withdrawal(instance);
         let changes = self.directory.withdraw_report(instance, AdvertSource::Mdns, now);
         if !changes.doubts.is_empty() && !self.interest().includes(instance, &self.directory) {
             return self.directory.remove_instance(instance, DownReason::Withdrawn, now);

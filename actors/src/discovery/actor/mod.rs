@@ -48,6 +48,7 @@ impl Supervised for Discovery {
 }
 
 impl Discovery {
+    /// Starts a task for each static peer, which keeps it connected.
     pub(super) fn connect_static_peers(&mut self, ctx: &mut Context<Self>) {
         for peer in &self.config.peers {
             let record = self.static_peers.add(peer);
@@ -57,8 +58,8 @@ impl Discovery {
         }
     }
 
-    /// Reads all addresses of this host, also those of interfaces that are not used: the choice of interfaces does not affect
-    /// which addresses are this host's own, or near. Returns whether they have changed.
+    /// Reads all addresses of this host, also those of interfaces that are not used: the choice of interfaces does not
+    /// affect which addresses are this host's own, or near. Returns whether they have changed.
     pub(super) fn read_host_addresses(&mut self) -> bool {
         let own = self.config.network.own_addresses();
         // There are none if they cannot be read.
@@ -95,8 +96,8 @@ impl Discovery {
         let now = clock::now();
         self.directory.expire(now);
         let links = &self.links;
-        let filled = self.directory.restore_hidden(|node| links.reach(node), now);
-        self.apply(filled, None, ctx);
+        let restored = self.directory.restore_hidden(|node| links.reach(node), now);
+        self.apply(restored, None, ctx);
         self.watchers.prune();
         self.maintain_nodes(now, ctx);
         self.maintain_searches(now, ctx);
@@ -108,15 +109,15 @@ impl Discovery {
                 self.try_all_for_peers(None, ctx);
             }
             if change == InterfaceChange::Some {
-                let offered = self.announced_services.relocate_all(self.host());
-                self.execute(offered, ctx);
+                let offers = self.announced_services.relocate_all(self.host());
+                self.execute(offers, ctx);
                 self.announced_services.repeat();
             }
             self.use_interfaces(ctx);
         }
     }
 
-    /// Connects to other nodes, and probes the instances that are doubtful.
+    /// Connects to other nodes, and probes the instances that are in doubt.
     fn maintain_nodes(&mut self, now: Instant, ctx: &mut Context<Self>) {
         let links = &self.links;
         let effects = self.liveness.maintain_nodes(&mut self.directory, |node| links.reach(node), now);
@@ -133,11 +134,11 @@ impl Discovery {
         if self.searches.is_unfound_for_long(now) {
             self.start_monitoring(ctx);
         }
-        let is_looking = self.liveness.is_monitoring();
+        let is_monitoring = self.liveness.is_monitoring();
         let watched = self.watchers.filters().map(|filter| question(&self.config.mesh, filter));
         let watched: Vec<Question> = watched.collect();
         self.query_rounds.retain_repeated(|question| {
-            (question == Question::All && is_looking) || watched.contains(&question)
+            (question == Question::All && is_monitoring) || watched.contains(&question)
         });
     }
 
@@ -167,8 +168,9 @@ impl Discovery {
     fn judge(&mut self, instance: InstanceId, verdict: Verdict, ctx: &mut Context<Self>) {
         let now = clock::now();
         let evidence = self.evidence(now);
-        let known = self.directory.candidate(instance);
-        let may_say_goodbye = known.is_some_and(|known| evidence.may_withdraw(&known, &self.dial_history));
+        let candidate = self.directory.candidate(instance);
+        let may_say_goodbye =
+            candidate.is_some_and(|instance| evidence.may_withdraw(&instance, &self.dial_history));
         self.execute([judge(instance, verdict, may_say_goodbye, now)], ctx);
     }
 }

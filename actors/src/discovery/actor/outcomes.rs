@@ -26,7 +26,7 @@ impl Handler<multicast::ReceivedMessages> for Discovery {
     fn handle(&mut self, received: multicast::ReceivedMessages, ctx: &mut Self::Context) {
         let now = clock::now();
         match self.multicast.count(&received, self.own_interfaces.connected()) {
-            Some(multicast::OtherHosts::Replied) => self.query_rounds.answered(),
+            Some(multicast::OtherHosts::Replied) => self.query_rounds.record_direct_reply(),
             Some(multicast::OtherHosts::Announced) => self.query_rounds.record_others(),
             None => {}
         }
@@ -36,7 +36,7 @@ impl Handler<multicast::ReceivedMessages> for Discovery {
                 _ if advert.leaving => self.handle_goodbye(advert.instance, now),
                 SocketPurpose::OneShot => self.directory.add_advert(advert, AdvertSource::Reply(host), now),
                 SocketPurpose::Multicast => {
-                    self.dial_history.announced(advert.instance);
+                    self.dial_history.record_announcement(advert.instance);
                     self.directory.add_advert(advert, AdvertSource::Mdns, now)
                 }
             });
@@ -44,10 +44,10 @@ impl Handler<multicast::ReceivedMessages> for Discovery {
         for instance in received.gone {
             changes.append(self.handle_goodbye(instance, now));
         }
-        for (from, asked) in received.asked {
+        for (from, questions) in received.questions {
             // A program that asks on loopback may not ask anywhere else.
             if !(from.is_loopback() && self.multicast.leads_out()) {
-                self.query_rounds.record_foreign_questions(from, &asked, &self.directory, now);
+                self.query_rounds.record_foreign_questions(from, &questions, &self.directory, now);
             }
         }
         self.apply(changes, None, ctx);
@@ -58,7 +58,7 @@ impl Handler<PeerConnection> for Discovery {
     type Result = ();
 
     fn handle(&mut self, PeerConnection { connection, hello }: PeerConnection, ctx: &mut Self::Context) {
-        let Purpose::Peer { hand_on } = hello.purpose else { return };
+        let Purpose::Peer { hand_on: forwards } = hello.purpose else { return };
         let Ok(from) = connection.peer_addr() else {
             return tracing::debug!("a peer left before it was received");
         };
@@ -68,7 +68,7 @@ impl Handler<PeerConnection> for Discovery {
             run_peer_link(
                 &discovery,
                 connection,
-                PeerConnected { node: hello.node, ends, origin: PeerLinkOrigin::Accepted, hand_on },
+                PeerConnected { node: hello.node, ends, origin: PeerLinkOrigin::Accepted, forwards },
             )
             .await;
         });
@@ -78,22 +78,22 @@ impl Handler<PeerConnection> for Discovery {
 impl Handler<PeerConnected> for Discovery {
     type Result = MessageResult<PeerConnected>;
 
-    fn handle(&mut self, linked: PeerConnected, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, connected: PeerConnected, ctx: &mut Self::Context) -> Self::Result {
         let now = clock::now();
-        if linked.node == self.node {
+        if connected.node == self.node {
             return MessageResult(None);
         }
-        let Some(admitted) = self.links.admit(&linked, self.config.limits.keep_alive, now) else {
+        let Some(admitted) = self.links.admit(&connected, self.config.limits.keep_alive, now) else {
             return MessageResult(None);
         };
-        let PeerConnected { node, origin, hand_on, .. } = linked;
+        let PeerConnected { node, origin, forwards, .. } = connected;
         self.liveness.linked(node);
-        let (links, telling) = self.peer_view();
-        links.send_all(admitted.link, telling);
+        let (links, view) = self.peer_view();
+        links.send_all(admitted.link, view);
         self.try_all_for_peers(Some(admitted.link), ctx);
-        if hand_on && matches!(origin, PeerLinkOrigin::Accepted) {
-            let asked = self.address_verification.ask_for_all(now);
-            self.execute(asked, ctx);
+        if forwards && matches!(origin, PeerLinkOrigin::Accepted) {
+            let tries = self.address_verification.ask_for_all(now);
+            self.execute(tries, ctx);
         }
         if let PeerLinkOrigin::Dialled { instance, address } = origin {
             let changes = self.directory.record_proof(instance, address, now);
@@ -110,9 +110,9 @@ impl Handler<PeerUpdateReceived> for Discovery {
         let link = received.link;
         let interest =
             Interest { liveness: &self.liveness, watchers: &self.watchers, searches: &self.searches };
-        let is_cared_about = |directory: &_, instance| interest.includes(instance, directory);
+        let is_interesting = |directory: &_, instance| interest.includes(instance, directory);
         let (directory, own) = (&mut self.directory, &self.host_addresses);
-        let changes = self.links.receive_update(received, directory, own, is_cared_about, clock::now());
+        let changes = self.links.receive_update(received, directory, own, is_interesting, clock::now());
         self.apply(changes, Some(link), ctx);
     }
 }
@@ -120,7 +120,7 @@ impl Handler<PeerUpdateReceived> for Discovery {
 impl Handler<PeerLinkEnded> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, PeerLinkEnded { link, ending }: PeerLinkEnded, ctx: &mut Self::Context) {
+    fn handle(&mut self, PeerLinkEnded { link, end }: PeerLinkEnded, ctx: &mut Self::Context) {
         let now = clock::now();
         let Some(ended) = self.links.remove(link) else { return };
         let node = ended.node;
@@ -129,8 +129,7 @@ impl Handler<PeerLinkEnded> for Discovery {
         }
         self.liveness.unlinked(node, now - ended.since);
         let silence = self.config.limits.keep_alive.saturating_mul(PROBES + 1);
-        if ending == PeerLinkEnd::HostSilent
-            && !self.evidence(now).has_left_address(node, ended.other, silence)
+        if end == PeerLinkEnd::HostSilent && !self.evidence(now).has_left_address(node, ended.other, silence)
         {
             // The system has probed for ten seconds: there is no need to wait for another attempt.
             self.execute([Effect::GiveUp(node, Verdict::Unreachable)], ctx);
@@ -143,14 +142,17 @@ impl Handler<PeerLinkEnded> for Discovery {
 impl Handler<DialFailed> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, undialled: DialFailed, ctx: &mut Self::Context) {
+    fn handle(&mut self, failed: DialFailed, ctx: &mut Self::Context) {
         let now = clock::now();
-        let node = undialled.node;
+        let node = failed.node;
         let evidence = self.evidence(now);
-        let may_say_goodbye =
-            self.directory.of_node(node).iter().any(|known| evidence.may_withdraw(known, &self.dial_history));
+        let may_say_goodbye = self
+            .directory
+            .of_node(node)
+            .iter()
+            .any(|instance| evidence.may_withdraw(instance, &self.dial_history));
         let is_linked = self.links.reach(node);
-        let next = self.liveness.dial_failed(undialled, is_linked, may_say_goodbye, now);
+        let next = self.liveness.dial_failed(failed, is_linked, may_say_goodbye, now);
         self.execute(next, ctx);
     }
 }
@@ -178,10 +180,10 @@ impl Handler<AddressTried> for Discovery {
         if !self.address_verification.end(tried, clock::now()) {
             return;
         }
-        let known = self.directory.candidate(instance).filter(|_| self.directory.is_shown(instance));
-        if let Some(known) = known {
-            let (links, telling) = self.peer_view();
-            links.send_address(&known, address, telling);
+        let shown = self.directory.candidate(instance).filter(|_| self.directory.is_shown(instance));
+        if let Some(shown) = shown {
+            let (links, view) = self.peer_view();
+            links.send_address(&shown, address, view);
         }
     }
 }
@@ -189,7 +191,7 @@ impl Handler<AddressTried> for Discovery {
 impl Handler<PeerStatus> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, standing: PeerStatus, _: &mut Self::Context) {
-        self.static_peers.update(standing);
+    fn handle(&mut self, status: PeerStatus, _: &mut Self::Context) {
+        self.static_peers.update(status);
     }
 }

@@ -40,8 +40,8 @@ impl Discovery {
             Effect::Repeat(question) => {
                 if self.config.network.has_multicast() {
                     self.query_rounds.repeat(question, now);
-                    let planned = self.query_rounds.plan();
-                    self.execute(planned, ctx);
+                    let timer = self.query_rounds.plan();
+                    self.execute(timer, ctx);
                 }
             }
             Effect::SendQuestionsAt(at) => {
@@ -66,10 +66,10 @@ impl Discovery {
                 let is_vouched_for = self.evidence(now).is_vouched_for(instance);
                 if let Some(reason) = conclude(verdict, is_vouched_for) {
                     let reason = self.dial_history.down_reason_or(instance, reason);
-                    self.perform(Effect::Gone(instance, reason), ctx);
+                    self.perform(Effect::Remove(instance, reason), ctx);
                 }
             }
-            Effect::Gone(instance, reason) => {
+            Effect::Remove(instance, reason) => {
                 let changes = self.directory.remove_instance(instance, reason, now);
                 self.apply(changes, None, ctx);
             }
@@ -81,7 +81,7 @@ impl Discovery {
                 changes.append(self.directory.remove_peer(node, now));
                 self.apply(changes, None, ctx);
             }
-            Effect::PeerLost(node) => {
+            Effect::RemovePeer(node) => {
                 let changes = self.directory.remove_peer(node, now);
                 self.apply(changes, None, ctx);
             }
@@ -95,7 +95,7 @@ impl Discovery {
                 };
                 actix_rt::spawn(attempt.run(ctx.address().recipient()));
             }
-            Effect::Later(after, timer) => {
+            Effect::Schedule(after, timer) => {
                 ctx.run_later(after, move |this, ctx| this.expired(timer, ctx));
             }
         }
@@ -128,8 +128,8 @@ impl Discovery {
     pub(crate) fn ask_due(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
         let known = self.known_answers(&[Question::All], now).len();
-        for Round { manner, families, questions } in self.query_rounds.due(known, now) {
-            let purpose = match manner {
+        for Round { mode, families, questions } in self.query_rounds.due(known, now) {
+            let purpose = match mode {
                 QueryMode::OneShot => SocketPurpose::OneShot,
                 QueryMode::Ordinary => SocketPurpose::Multicast,
             };
@@ -139,8 +139,8 @@ impl Discovery {
             let known = self.known_answers(&questions, now);
             self.multicast.ask(purpose, families, &questions, &known);
         }
-        let planned = self.query_rounds.plan();
-        self.execute(planned, ctx);
+        let timer = self.query_rounds.plan();
+        self.execute(timer, ctx);
     }
 
     fn known_answers(&self, questions: &[Question], now: Instant) -> Vec<InstanceId> {
@@ -182,10 +182,10 @@ impl Discovery {
         if !self.probes.begin(&candidate) {
             return;
         }
-        let (record, sought) = self.dial_history.prepare_dial(candidate, self.directory.answered(instance));
+        let (record, target) = self.dial_history.prepare_dial(candidate, self.directory.answered(instance));
         let probe = EndpointProbe {
             network: self.config.network.clone(),
-            sought,
+            target,
             record,
             hello: self.hello(Some(instance), Purpose::Probe),
             slots: Rc::clone(&self.slots),

@@ -28,8 +28,8 @@ impl Handler<Announce> for Discovery {
 
     fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
         let host = Host { connected: self.own_interfaces.connected(), addresses: &self.host_addresses };
-        let offered = self.announced_services.announce(announce, host);
-        self.execute([offered], ctx);
+        let offer = self.announced_services.announce(announce, host);
+        self.execute([offer], ctx);
     }
 }
 
@@ -37,8 +37,8 @@ impl Handler<EndpointMoved> for Discovery {
     type Result = ();
 
     fn handle(&mut self, EndpointMoved(instance): EndpointMoved, ctx: &mut Self::Context) {
-        let offered = self.announced_services.relocate(instance, self.host());
-        self.execute(offered, ctx);
+        let offer = self.announced_services.relocate(instance, self.host());
+        self.execute(offer, ctx);
     }
 }
 
@@ -46,8 +46,8 @@ impl Handler<Withdraw> for Discovery {
     type Result = ();
 
     fn handle(&mut self, withdraw: Withdraw, ctx: &mut Self::Context) {
-        let gone = self.announced_services.withdraw(withdraw);
-        self.execute([gone], ctx);
+        let withdrawal = self.announced_services.withdraw(withdraw);
+        self.execute([withdrawal], ctx);
     }
 }
 
@@ -55,11 +55,11 @@ impl Handler<Leave> for Discovery {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, Leave: Leave, ctx: &mut Self::Context) -> Self::Result {
-        let gone = self.announced_services.withdraw_all();
-        self.execute(gone, ctx);
+        let withdrawal = self.announced_services.withdraw_all();
+        self.execute(withdrawal, ctx);
         let links = self.links.close();
         let mdns = self.announced_services.take_mdns();
-        let farewell = async move {
+        let close = async move {
             if let Some(mdns) = mdns {
                 mdns.close().await;
             }
@@ -69,7 +69,7 @@ impl Handler<Leave> for Discovery {
                 );
             }
         };
-        Box::pin(farewell.into_actor(self).map(|(), _, ctx| ctx.stop()))
+        Box::pin(close.into_actor(self).map(|(), _, ctx| ctx.stop()))
     }
 }
 
@@ -87,10 +87,10 @@ impl Handler<Watch> for Discovery {
     fn handle(&mut self, watch: Watch, ctx: &mut Self::Context) -> Self::Result {
         let known = self.directory.select(&watch.filter);
         let repeat = Effect::Repeat(question(&self.config.mesh, &watch.filter));
-        let single = matches!(watch.filter, Filter::Name(_));
+        let is_single = matches!(watch.filter, Filter::Name(_));
         let watcher = self.watchers.watch(watch, known);
         self.execute([repeat], ctx);
-        if !single {
+        if !is_single {
             self.start_monitoring(ctx);
         }
         MessageResult(watcher)
@@ -122,7 +122,7 @@ impl Handler<RepeatQueries> for Discovery {
     fn handle(&mut self, RepeatQueries(names): RepeatQueries, ctx: &mut Self::Context) {
         for name in names {
             let question = question_for(&self.config.mesh, &name);
-            let is_asked = self.query_rounds.is_asking(question);
+            let is_asked = self.query_rounds.has_unanswered_ping(question);
             self.execute([Effect::Ask(question)], ctx);
             if !is_asked {
                 self.query_rounds.end(question);
@@ -135,21 +135,21 @@ impl Handler<ListInstances> for Discovery {
     type Result = DeferredList;
 
     fn handle(&mut self, list: ListInstances, ctx: &mut Self::Context) -> DeferredList {
-        let since = clock::now();
+        let now = clock::now();
         match &list.filter {
             Filter::Name(name) => {
-                let changes = self.directory.request_name(name, since);
+                let changes = self.directory.request_name(name, now);
                 self.apply(changes, None, ctx);
                 self.execute([Effect::Ask(question(&self.config.mesh, &list.filter))], ctx);
-                let known = self.directory.select(&list.filter).into_iter();
-                let probes: Vec<_> = known.map(|instance| Effect::Probe(instance.id)).collect();
+                let instances = self.directory.select(&list.filter).into_iter();
+                let probes: Vec<_> = instances.map(|instance| Effect::Probe(instance.id)).collect();
                 self.execute(probes, ctx);
             }
             Filter::Prefix(_) | Filter::Group { .. } => self.start_monitoring(ctx),
         }
-        let later = self.lists.add(list, since);
+        let deferred = self.lists.add(list, now);
         self.answer_lists(ctx);
-        later
+        deferred
     }
 }
 
@@ -158,20 +158,20 @@ impl Handler<VerifyInstances> for Discovery {
 
     fn handle(
         &mut self,
-        VerifyInstances { filter, previous: mut so_far, further }: VerifyInstances,
+        VerifyInstances { filter, previous: mut progress, further }: VerifyInstances,
         ctx: &mut Self::Context,
     ) -> VerifyProgress {
         let evidence = self.evidence(clock::now());
         let (answered, unproved): (Vec<_>, Vec<_>) =
             self.directory.select(&filter).into_iter().partition(|instance| evidence.has_answered(instance));
-        let first = so_far.choose_first(&unproved);
+        let first = progress.choose_first(&unproved);
         self.execute(first, ctx);
-        let others = so_far.choose_others(&unproved, further, |id| self.probes.is_open(id));
+        let others = progress.choose_others(&unproved, further, |id| self.probes.is_open(id));
         self.execute(others, ctx);
-        so_far.answered = answered.into_iter().map(|instance| instance.id).collect();
-        so_far.hidden = self.directory.hidden_of(&filter);
-        so_far.open = so_far.asked.iter().copied().filter(|id| self.probes.is_open(*id)).collect();
-        so_far
+        progress.answered = answered.into_iter().map(|instance| instance.id).collect();
+        progress.hidden = self.directory.hidden_of(&filter);
+        progress.open = progress.asked.iter().copied().filter(|id| self.probes.is_open(*id)).collect();
+        progress
     }
 }
 
@@ -184,11 +184,11 @@ impl Handler<GetReport> for Discovery {
         let unanswered =
             self.dial_history.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
                 // An instance whose node was reached is there, and one that has just been probed may be.
-                let linked = self
+                let is_linked = self
                     .directory
                     .candidate(instance)
-                    .is_some_and(|known| self.links.have_dialled(known.node));
-                let answers = linked || attempts.iter().all(is_recent);
+                    .is_some_and(|instance| self.links.have_dialled(instance.node));
+                let answers = is_linked || attempts.iter().all(is_recent);
                 let replied_ago = self.directory.replied_ago(instance, now);
                 (!answers).then_some(UnansweredInstance { instance, service, replied_ago, attempts })
             });
@@ -235,11 +235,11 @@ impl Handler<GetDiscoveryStats> for Discovery {
     type Result = MessageResult<GetDiscoveryStats>;
 
     fn handle(&mut self, _: GetDiscoveryStats, _: &mut Self::Context) -> Self::Result {
-        let (displaced, refused) = self.directory.evicted_and_rejected();
+        let (evicted, refused) = self.directory.evicted_and_rejected();
         let multicast = self.multicast.observations(clock::now());
         MessageResult(DiscoveryStats {
             instances: self.directory.shown() as u64,
-            evicted: displaced,
+            evicted,
             refused,
             mdns_restarts: self.announced_services.mdns_restarts(),
             one_shot_queries: multicast.oneshot_questions,

@@ -40,7 +40,7 @@ pub struct EndpointMoved(pub InstanceId);
 #[rtype(result = "()")]
 pub struct Withdraw(pub InstanceId);
 
-/// Withdraws all services, closes the links and stops the actor. Ready within half a second.
+/// Withdraws all services, closes the links and stops the actor. Completes within half a second.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Leave;
@@ -53,13 +53,13 @@ impl AnnouncedServices {
 
     /// Offers a service, on a host with these interfaces and addresses.
     pub(crate) fn announce(&mut self, Announce(advert, bound): Announce, host: Host<'_>) -> Effect {
-        let concrete = host.with_addresses(&advert, &bound);
+        let located = host.with_addresses(&advert, &bound);
         if let Some(mdns) = &self.mdns {
             // The interfaces determine which of all addresses are meant.
             mdns.announce(Advert { addresses: vec![bound.summary()], ..advert.clone() });
         }
         self.services.insert(advert.instance, (advert, bound));
-        Effect::Offer(concrete)
+        Effect::Offer(located)
     }
 
     /// Offers a service at the addresses where its endpoint listens now.
@@ -70,8 +70,8 @@ impl AnnouncedServices {
 
     /// Offers all services at the addresses that this host has now.
     pub(crate) fn relocate_all(&self, host: Host<'_>) -> Vec<Effect> {
-        let concrete = self.services.values().map(|(advert, bound)| host.with_addresses(advert, bound));
-        concrete.map(Effect::Offer).collect()
+        let adverts = self.services.values().map(|(advert, bound)| host.with_addresses(advert, bound));
+        adverts.map(Effect::Offer).collect()
     }
 
     /// Withdraws a service from the mesh.
@@ -80,14 +80,14 @@ impl AnnouncedServices {
         if let Some(mdns) = &self.mdns {
             mdns.withdraw(instance);
         }
-        Effect::Gone(instance, DownReason::Withdrawn)
+        Effect::Remove(instance, DownReason::Withdrawn)
     }
 
-    /// Withdraws all services from the mesh. Multicast DNS has yet to send its goodbye: close what
-    /// [`AnnouncedServices::take_mdns`] returns.
+    /// Withdraws all services from the mesh. mDNS has yet to send its goodbye: take the announcer with
+    /// [`AnnouncedServices::take_mdns`], and close it.
     pub(crate) fn withdraw_all(&mut self) -> Vec<Effect> {
         let services = std::mem::take(&mut self.services).into_keys();
-        services.map(|instance| Effect::Gone(instance, DownReason::Withdrawn)).collect()
+        services.map(|instance| Effect::Remove(instance, DownReason::Withdrawn)).collect()
     }
 
     /// Takes the announcer, to close it.
@@ -132,25 +132,25 @@ impl<'a> Host<'a> {
             _ => self.announced(bound.port()).filter(|address| bound.accepts(*address)).collect(),
         };
         // Loopback is useful on the same host only.
-        let place = |ip: IpAddr| self.addresses.iter().position(|own| own.ip == ip);
+        let rank = |ip: IpAddr| self.addresses.iter().position(|own| own.ip == ip);
         addresses.sort_by_cached_key(|address| {
             let ip = address.ip();
-            (ip.is_loopback(), needs_zone(ip), ip.is_ipv6(), place(ip))
+            (ip.is_loopback(), needs_zone(ip), ip.is_ipv6(), rank(ip))
         });
         addresses.truncate(MAX_RECEIVED_ADDRESSES);
         Advert { addresses, ..advert.clone() }
     }
 
     /// Returns the addresses of this host with this port. A link-local IPv6 address is valid on its link only, and so is
-    /// announced only where an interface has nothing better; the port of a bridge has the addresses of the bridge.
+    /// announced only where an interface has no other address; the port of a bridge has the addresses of the bridge.
     fn announced(self, port: u16) -> impl Iterator<Item = SocketAddr> {
         let own = self.connected;
-        let has_better = move |name: &str| {
+        let has_other = move |name: &str| {
             own.iter().any(|interface| interface.name == name && !is_link_local(interface.address.ip))
         };
         let announced = serving(own).into_iter().filter(move |interface| {
             let name = &interface.name;
-            !needs_zone(interface.address.ip) || !(has_better(name) || kind::is_port(name))
+            !needs_zone(interface.address.ip) || !(has_other(name) || kind::is_port(name))
         });
         announced.map(move |interface| interface.socket_addr(port))
     }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_at_all_addresses_is_offered_again_where_the_host_is_now() {
+    fn a_service_at_all_addresses_follows_the_addresses_of_its_host() {
         let advert = Advert {
             instance: InstanceId::from_random([1; 16]),
             node: NodeId::from_random([2; 16]),
@@ -182,14 +182,14 @@ mod tests {
         };
         let instance = advert.instance;
         let everywhere = BoundAddresses::At((Ipv4Addr::UNSPECIFIED, 9_000).into());
-        let mut offering = AnnouncedServices::new(None);
+        let mut services = AnnouncedServices::new(None);
         let (before, after) = ([interface("10.0.0.1")], [interface("10.0.0.7")]);
         let host = |connected| Host { connected, addresses: &[] };
         let at = |ip: [u8; 4]| Advert { addresses: vec![(ip, 9_000).into()], ..advert.clone() };
         let announce = Announce(advert.clone(), everywhere);
-        assert_eq!(offering.announce(announce, host(&before)), Effect::Offer(at([10, 0, 0, 1])));
-        assert_eq!(offering.relocate_all(host(&after)), [Effect::Offer(at([10, 0, 0, 7]))]);
-        assert_eq!(offering.withdraw(Withdraw(instance)), Effect::Gone(instance, DownReason::Withdrawn));
-        assert_eq!(offering.relocate(instance, host(&after)), None);
+        assert_eq!(services.announce(announce, host(&before)), Effect::Offer(at([10, 0, 0, 1])));
+        assert_eq!(services.relocate_all(host(&after)), [Effect::Offer(at([10, 0, 0, 7]))]);
+        assert_eq!(services.withdraw(Withdraw(instance)), Effect::Remove(instance, DownReason::Withdrawn));
+        assert_eq!(services.relocate(instance, host(&after)), None);
     }
 }

@@ -7,10 +7,10 @@ use meshzero_proto::discovery::directory::{Directory, Instance};
 use meshzero_proto::id::{InstanceId, NodeId};
 
 use crate::discovery::dial_history::DialHistory;
-use crate::discovery::liveness::verification::NEW;
+use crate::discovery::liveness::verification::NEW_AGE;
 use crate::discovery::peers::table::PeerLinks;
 
-/// The time for which the answer of an endpoint makes a probe unnecessary.
+/// The time for which an answer of the endpoint makes a probe unnecessary.
 const RECENT: Duration = Duration::from_secs(5);
 
 /// The evidence at one time.
@@ -63,7 +63,7 @@ impl Evidence<'_> {
     /// Returns whether an instance that was found dead may be about to withdraw. One whose node is connected would have
     /// withdrawn over the link.
     pub(crate) fn may_withdraw(self, instance: &Instance, history: &DialHistory) -> bool {
-        self.directory.is_new(instance.id, NEW, self.now)
+        self.directory.is_new(instance.id, NEW_AGE, self.now)
             && !history.has_left(instance.id)
             && !self.directory.is_reported_by(instance.id, instance.node)
     }

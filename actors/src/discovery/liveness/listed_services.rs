@@ -1,5 +1,5 @@
-//! Verification of listed services: endpoints that have not answered lately are probed, so that a list can mark those that do
-//! not.
+//! Verification of listed services: endpoints that have not answered lately are probed, so that a list can mark those
+//! that do not.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,13 +12,14 @@ use crate::discovery::effect::Effect;
 use crate::link::attempt_record;
 
 /// The most endpoints that are probed without waiting for the first of each node to answer.
-const AT_ONCE: usize = 32;
-/// The most endpoints that are probed. The attempts to reach each are remembered.
-const MOST: usize = 256;
-const _: () = assert!(MOST <= attempt_record::MAX_ENDPOINTS, "some would be forgotten");
+const MAX_FIRST_PROBES: usize = 32;
+/// The most endpoints that are probed. The attempts to reach each are recorded.
+const MAX_PROBES: usize = 256;
+const _: () =
+    assert!(MAX_PROBES <= attempt_record::MAX_ENDPOINTS, "the attempts to reach each endpoint are recorded");
 
-/// Probes the endpoints of shown services that have not answered lately, one of each node first where there are many. To be
-/// repeated with the response while some are open.
+/// Probes the endpoints of shown services that have not answered lately, one of each node first where there are many.
+/// Repeat it with its response while probes are open.
 #[derive(Debug, Message)]
 #[rtype(result = "VerifyProgress")]
 pub struct VerifyInstances {
@@ -26,7 +27,7 @@ pub struct VerifyInstances {
     pub filter: Filter,
     /// The response to the previous such message.
     pub previous: VerifyProgress,
-    /// Set if the first of each node have had their time.
+    /// Set if the time for the first endpoint of each node has passed.
     pub further: bool,
 }
 
@@ -46,9 +47,10 @@ pub struct VerifyProgress {
 }
 
 impl VerifyProgress {
-    /// Chooses the endpoints to probe first, among those that are not verified: all, or one of each node where there are many.
+    /// Chooses the endpoints to probe first, among those that are not verified: all, or one of each node where there are
+    /// many.
     pub(crate) fn choose_first(&mut self, unproved: &[Instance]) -> Vec<Effect> {
-        let all = unproved.len() <= AT_ONCE;
+        let all = unproved.len() <= MAX_FIRST_PROBES;
         let choose = |instance: &Instance| match all || !self.firsts.contains_key(&instance.node) {
             true => self.choose(instance),
             false => None,
@@ -56,8 +58,8 @@ impl VerifyProgress {
         unproved.iter().filter_map(choose).collect()
     }
 
-    /// Chooses the endpoints to probe next. The others of a node share the host of its first: where that is silent they wait,
-    /// unless this goes `further`.
+    /// Chooses the endpoints to probe next. The other endpoints of a node are on the host of its first: while that one is
+    /// silent they wait, unless `further` is set.
     pub(crate) fn choose_others(
         &mut self,
         unproved: &[Instance],
@@ -76,7 +78,7 @@ impl VerifyProgress {
 
     /// Chooses an endpoint, if there is room for another.
     fn choose(&mut self, Instance { id, node, .. }: &Instance) -> Option<Effect> {
-        let is_chosen = self.asked.len() < MOST && self.asked.insert(*id);
+        let is_chosen = self.asked.len() < MAX_PROBES && self.asked.insert(*id);
         is_chosen.then(|| {
             self.firsts.entry(*node).or_insert(*id);
             Effect::Probe(*id)
@@ -102,16 +104,16 @@ mod tests {
     }
 
     #[test]
-    fn few_are_asked_at_once_and_of_many_one_of_each_node() {
+    fn few_endpoints_are_probed_at_once_and_of_many_one_of_each_node() {
         let few = instances(64, 32);
         assert_eq!(VerifyProgress::default().choose_first(&few).len(), 32);
         let many = [instances(64, 32), instances(128, 32)].concat();
-        let mut proving = VerifyProgress::default();
+        let mut progress = VerifyProgress::default();
         let firsts = [many[0].id, many[32].id];
-        assert_eq!(proving.choose_first(&many), firsts.map(Effect::Probe));
-        assert_eq!(proving.choose_others(&many, false, |_| true), [], "the firsts have not answered");
-        assert_eq!(proving.choose_others(&many, false, |id| id == firsts[0]).len(), 31);
-        assert_eq!(proving.choose_others(&many, true, |_| true).len(), 31, "of the silent one");
-        assert_eq!(proving.choose_others(&many, true, |_| true), [], "each is asked once");
+        assert_eq!(progress.choose_first(&many), firsts.map(Effect::Probe));
+        assert_eq!(progress.choose_others(&many, false, |_| true), [], "the firsts have not answered");
+        assert_eq!(progress.choose_others(&many, false, |id| id == firsts[0]).len(), 31);
+        assert_eq!(progress.choose_others(&many, true, |_| true).len(), 31, "those of the silent node");
+        assert_eq!(progress.choose_others(&many, true, |_| true), [], "each is probed once");
     }
 }

@@ -1,4 +1,4 @@
-//! Evidence that instances and nodes are alive: connections to nodes, verification of endpoints, and signs of life.
+//! Liveness of instances and nodes: connections to nodes, verification of endpoints, and their evidence.
 
 pub(super) mod evidence;
 pub(super) mod listed_services;

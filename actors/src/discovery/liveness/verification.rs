@@ -1,4 +1,4 @@
-//! The verification of instances: a doubtful one's endpoint is probed, and its answer, or its silence, is judged.
+//! The verification of instances: the endpoint of one in doubt is probed, and its answer, or its silence, is judged.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -18,9 +18,9 @@ use crate::net::network::Network;
 
 /// The time for which a goodbye is ignored while its node is connected: an update over the link may come first.
 const LINK_UPDATE_DELAY: Duration = Duration::from_millis(30);
-/// The age up to which an instance that is found dead may have just withdrawn, and the time that its goodbye, which is sent
+/// The age up to which an instance that is found dead may have just withdrawn, and the time in which its goodbye, which is sent
 /// about when its listener is closed, has to arrive.
-pub(crate) const NEW: Duration = Duration::from_secs(1);
+pub(crate) const NEW_AGE: Duration = Duration::from_secs(1);
 pub(crate) const GOODBYE_DELAY: Duration = Duration::from_millis(50);
 
 /// A link to an instance completed the handshake: the instance is the announced one, and alive.
@@ -58,7 +58,7 @@ pub(crate) struct Probes {
 }
 
 impl Probes {
-    /// Begins a probe of an instance. Returns whether it is needed: not if the instance is being probed, or is of this node.
+    /// Begins a probe of an instance. Returns `false` if none is needed: the instance is being probed, or is of this node.
     pub(crate) fn begin(&mut self, instance: &Instance) -> bool {
         !instance.local && self.open.insert(instance.id)
     }
@@ -77,27 +77,27 @@ impl Probes {
 /// An instance to probe.
 pub(crate) struct EndpointProbe {
     pub(crate) network: Network,
-    pub(crate) sought: ProbeTarget,
+    pub(crate) target: ProbeTarget,
     pub(crate) record: AttemptRecord,
     pub(crate) hello: Hello,
     pub(crate) slots: Rc<Semaphore>,
 }
 
 impl EndpointProbe {
-    /// Shakes hands with the endpoint, and reports the outcome.
+    /// Performs the handshake with the endpoint, and reports the outcome.
     pub(crate) async fn run(self, discovery: Recipient<EndpointProbed>) {
-        let Self { network, sought, record, hello, slots } = self;
-        let asked = with_slot(&slots, probe(&network, &sought, &hello, &record)).await;
-        let outcome = asked.map(|dialled| dialled.address);
+        let Self { network, target, record, hello, slots } = self;
+        let dialled = with_slot(&slots, probe(&network, &target, &hello, &record)).await;
+        let outcome = dialled.map(|link| link.address);
         // This fails if the actor is gone, and then it does not matter.
-        discovery.send(EndpointProbed { instance: sought.instance.id, outcome }).await.ok();
+        discovery.send(EndpointProbed { instance: target.instance.id, outcome }).await.ok();
     }
 }
 
 /// Resolves a doubt about an instance: soon, if its node is connected, else at once.
 pub(crate) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
     match is_linked {
-        true => Effect::Later(LINK_UPDATE_DELAY, Timer::ProbeIfShown(doubted)),
+        true => Effect::Schedule(LINK_UPDATE_DELAY, Timer::ProbeIfShown(doubted)),
         false => Effect::Probe(doubted),
     }
 }
@@ -106,19 +106,19 @@ pub(crate) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
 pub(crate) fn judge(instance: InstanceId, verdict: Verdict, may_say_goodbye: bool, now: Instant) -> Effect {
     match verdict {
         Verdict::Dead if may_say_goodbye => {
-            Effect::Later(GOODBYE_DELAY, Timer::ConcludeDead { instance, judged: now })
+            Effect::Schedule(GOODBYE_DELAY, Timer::ConcludeDead { instance, judged: now })
         }
         verdict => Effect::Conclude(instance, verdict),
     }
 }
 
-/// Returns the reason for which an instance is gone that could not be reached, or `None` if it is not. `is_vouched_for` is set
+/// Returns the reason why an instance that could not be reached is gone, or `None` if it is not. `is_vouched_for` is set
 /// if its node is connected and lists it.
 pub(crate) fn conclude(verdict: Verdict, is_vouched_for: bool) -> Option<DownReason> {
     match verdict {
         Verdict::Alive => None,
         Verdict::Dead => Some(DownReason::Refused),
-        // It is busy.
+        // The instance is busy.
         Verdict::Unreachable if is_vouched_for => None,
         Verdict::Unreachable => Some(DownReason::Unreachable),
     }
@@ -152,16 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_waits_for_the_goodbye_of_one_that_may_say_it() {
+    fn a_refusal_is_judged_after_a_goodbye_could_arrive() {
         let (id, now) = (instance(false).id, Instant::now());
-        let later = Effect::Later(GOODBYE_DELAY, Timer::ConcludeDead { instance: id, judged: now });
-        assert_eq!(judge(id, Verdict::Dead, true, now), later);
+        let scheduled = Effect::Schedule(GOODBYE_DELAY, Timer::ConcludeDead { instance: id, judged: now });
+        assert_eq!(judge(id, Verdict::Dead, true, now), scheduled);
         assert_eq!(judge(id, Verdict::Dead, false, now), Effect::Conclude(id, Verdict::Dead));
         assert_eq!(judge(id, Verdict::Unreachable, true, now), Effect::Conclude(id, Verdict::Unreachable));
     }
 
     #[test]
-    fn silence_says_nothing_about_an_instance_that_its_node_vouches_for() {
+    fn silence_proves_nothing_about_an_instance_that_its_node_vouches_for() {
         assert_eq!(conclude(Verdict::Unreachable, true), None);
         assert_eq!(conclude(Verdict::Unreachable, false), Some(DownReason::Unreachable));
         assert_eq!(conclude(Verdict::Dead, true), Some(DownReason::Refused));

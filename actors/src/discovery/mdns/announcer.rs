@@ -19,14 +19,14 @@ use super::records::record;
 use crate::runtime::backoff::{Backoff, Jitter};
 
 /// The delays before a daemon that died is replaced.
-const REVIVE: Backoff =
+const RESTART_BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(Jitter::None);
 /// The time after which a daemon counts as working.
 const WORKING_AFTER: Duration = Duration::from_secs(5);
 /// The interval at which a daemon's health and its number of records are checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
-/// The time after which a service is announced again, at random between these: the daemon announces it twice, a second apart,
-/// which is too soon to outlast a disturbance of a wireless network. RFC 6762 §8.3 permits up to eight announcements.
+/// The limits of the random time after which a service is announced again: the daemon announces it twice, a second apart,
+/// which is too short to outlast a disturbance of a wireless network. RFC 6762 §8.3 permits up to eight announcements.
 const REPEAT_MIN: Duration = Duration::from_secs(5);
 const REPEAT_MAX: Duration = Duration::from_secs(9);
 /// The log message while nothing is announced.
@@ -37,35 +37,35 @@ pub(super) struct Announcer {
     shared: Arc<MdnsShared>,
     /// The services that the current daemon announces.
     registered: BTreeMap<InstanceId, Advert>,
-    /// The services that are to be announced again, each with the time.
-    again: VecDeque<(Instant, InstanceId)>,
+    /// The services that are to be announced again, and when.
+    repeats: VecDeque<(Instant, InstanceId)>,
     /// The time of the next check of the daemon.
-    look_at: Instant,
-    /// Set if another program has the port for itself in IPv6.
-    held: Option<PortConflict>,
-    /// The last problem that was logged about services that are not announced.
+    next_check: Instant,
+    /// Set if another program holds the port exclusively in IPv6.
+    conflict: Option<PortConflict>,
+    /// The last problem that was logged.
     logged: Option<LoggedProblem>,
 }
 
 /// A problem that was logged.
 struct LoggedProblem {
     problem: String,
-    /// Set if the problem has passed as soon as a daemon has started.
+    /// Set if the problem is over as soon as a daemon has started.
     ends_at_start: bool,
 }
 
-/// The next action of the announcer.
+/// The next command of the announcer.
 enum Command {
     Announce(Box<Advert>),
     Withdraw(InstanceId),
     /// Announce a service again that was announced a while ago.
     Repeat(InstanceId),
     /// Check the daemon's health.
-    LookAfter,
+    Check,
     Close(Option<oneshot::Sender<()>>),
 }
 
-/// The reasons for which a daemon has to be replaced.
+/// The reason why a daemon has to be replaced.
 #[derive(Debug, thiserror::Error)]
 enum DaemonFailure {
     #[error("{0}")]
@@ -85,21 +85,21 @@ impl Announcer {
         Self {
             shared,
             registered: BTreeMap::new(),
-            again: VecDeque::new(),
-            look_at: Instant::now(),
-            held: None,
+            repeats: VecDeque::new(),
+            next_check: Instant::now(),
+            conflict: None,
             logged: None,
         }
     }
 
     /// Runs until the node leaves.
     pub(super) fn run(mut self) {
-        let mut pauses = REVIVE;
+        let mut backoff = RESTART_BACKOFF;
         loop {
             let started = Instant::now();
-            let lived =
-                catch_unwind(AssertUnwindSafe(|| self.live())).unwrap_or(Err(DaemonFailure::Panicked));
-            let loss = match lived {
+            let ended =
+                catch_unwind(AssertUnwindSafe(|| self.run_daemon())).unwrap_or(Err(DaemonFailure::Panicked));
+            let failure = match ended {
                 Ok(closed) => {
                     // There is no waiter if the node was dropped rather than closed.
                     if let Some(closed) = closed {
@@ -107,21 +107,21 @@ impl Announcer {
                     }
                     return;
                 }
-                Err(loss) => loss,
+                Err(failure) => failure,
             };
             self.shared.replaced.fetch_add(1, Ordering::Relaxed);
-            // A program that fills its memory must not thereby silence this node.
+            // A program that floods it must not be able to silence this node.
             if started.elapsed() > WORKING_AFTER
-                || matches!(loss, DaemonFailure::Overfull | DaemonFailure::PortFree)
+                || matches!(failure, DaemonFailure::Overfull | DaemonFailure::PortFree)
             {
-                pauses.reset();
+                backoff.reset();
             }
-            match &loss {
+            match &failure {
                 DaemonFailure::PortFree => {}
-                DaemonFailure::Port(held) => self.log_problem(NOT_ANNOUNCED, held, true),
-                loss => self.log_problem(NOT_ANNOUNCED, loss, false),
+                DaemonFailure::Port(conflict) => self.log_problem(NOT_ANNOUNCED, conflict, true),
+                failure => self.log_problem(NOT_ANNOUNCED, failure, false),
             }
-            if self.pause(pauses.next_delay()) {
+            if self.pause(backoff.next_delay()) {
                 // There is no daemon to send goodbyes.
                 drop(self.shared.desired().closed.take());
                 return;
@@ -131,26 +131,30 @@ impl Announcer {
     }
 
     /// Runs one daemon. Returns when the node leaves, with the sender to notify.
-    fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, DaemonFailure> {
+    fn run_daemon(&mut self) -> Result<Option<oneshot::Sender<()>>, DaemonFailure> {
         // The daemon would continue without the port, and report nothing.
-        self.held = port::held_in_ipv6().map_err(DaemonFailure::Port)?;
+        self.conflict = port::held_in_ipv6().map_err(DaemonFailure::Port)?;
         let daemon = Daemon::start(&self.shared)?;
-        if let Some(held) = self.held.take() {
-            self.log_problem("services are announced by multicast DNS in IPv4 only; retrying", &held, true);
-            self.held = Some(held);
-        } else if self.logged.as_ref().is_some_and(|told| told.ends_at_start) {
+        if let Some(conflict) = self.conflict.take() {
+            self.log_problem(
+                "services are announced by multicast DNS in IPv4 only; retrying",
+                &conflict,
+                true,
+            );
+            self.conflict = Some(conflict);
+        } else if self.logged.as_ref().is_some_and(|logged| logged.ends_at_start) {
             self.log_recovery();
         }
         let started = Instant::now();
-        self.look_at = started + CHECK_INTERVAL;
-        let served = self.serve(&daemon, started);
-        if served.is_err() {
-            // Its goodbyes are revoked by the announcements of the next one: a record lives on for a second after them.
+        self.next_check = started + CHECK_INTERVAL;
+        let ended = self.serve(&daemon, started);
+        if ended.is_err() {
+            // Its goodbyes are revoked by the announcements of the next daemon: a record remains for a second after them.
             if let Err(error) = daemon.shut_down() {
                 tracing::debug!(%error, "the old daemon had already ended");
             }
         }
-        served
+        ended
     }
 
     /// Applies changes of the desired state until the node leaves.
@@ -160,7 +164,7 @@ impl Announcer {
         started: Instant,
     ) -> Result<Option<oneshot::Sender<()>>, DaemonFailure> {
         loop {
-            match self.next_work() {
+            match self.next_command() {
                 Command::Announce(advert) => self.announce(daemon, *advert)?,
                 Command::Withdraw(instance) => self.withdraw(daemon, instance)?,
                 Command::Repeat(instance) => {
@@ -168,12 +172,12 @@ impl Announcer {
                         daemon.register(&record(advert)?)?;
                     }
                 }
-                Command::LookAfter => {
+                Command::Check => {
                     if daemon.is_overfull()? {
                         return Err(DaemonFailure::Overfull);
                     }
-                    match &self.held {
-                        Some(held) if held.is_over() => return Err(DaemonFailure::PortFree),
+                    match &self.conflict {
+                        Some(conflict) if conflict.is_over() => return Err(DaemonFailure::PortFree),
                         None if started.elapsed() > WORKING_AFTER => self.log_recovery(),
                         _ => {}
                     }
@@ -191,11 +195,11 @@ impl Announcer {
         }
     }
 
-    /// Logs a problem, once until the problem is another one or has passed.
-    fn log_problem(&mut self, what: &str, problem: &dyn fmt::Display, ends_at_start: bool) {
+    /// Logs a problem, unless it is the one that was logged last.
+    fn log_problem(&mut self, message: &str, problem: &dyn fmt::Display, ends_at_start: bool) {
         let problem = problem.to_string();
-        if self.logged.as_ref().is_none_or(|told| told.problem != problem) {
-            tracing::warn!(%problem, "{what}");
+        if self.logged.as_ref().is_none_or(|logged| logged.problem != problem) {
+            tracing::warn!(%problem, "{message}");
             self.logged = Some(LoggedProblem { problem, ends_at_start });
         }
     }
@@ -209,28 +213,28 @@ impl Announcer {
     fn announce(&mut self, daemon: &Daemon, advert: Advert) -> Result<(), Error> {
         match record(&advert) {
             Ok(info) => {
-                self.use_given(daemon, &advert)?;
+                self.use_requested(daemon, &advert)?;
                 daemon.register(&info)?;
-                self.again.retain(|(_, instance)| *instance != advert.instance);
-                self.again.push_back((again_at(), advert.instance));
+                self.repeats.retain(|(_, instance)| *instance != advert.instance);
+                self.repeats.push_back((repeat_at(), advert.instance));
                 self.registered.insert(advert.instance, advert);
             }
             Err(error) => {
-                tracing::error!(service = %advert.service, %error, "the service cannot be announced")
+                tracing::error!(service = %advert.service, %error, "the service cannot be announced by multicast DNS")
             }
         }
         Ok(())
     }
 
-    /// Makes the daemon use the surplus addresses at which a service listens at once, not at its next check.
-    fn use_given(&self, daemon: &Daemon, advert: &Advert) -> Result<(), Error> {
+    /// Makes the daemon use the surplus addresses that a service names now, and not at its next check.
+    fn use_requested(&self, daemon: &Daemon, advert: &Advert) -> Result<(), Error> {
         match advert.addresses.iter().any(|address| self.shared.is_surplus(address.ip())) {
             true => daemon.choose_addresses_again(),
             false => Ok(()),
         }
     }
 
-    /// Withdraws a service. Peers act on `bye=1` at once; a record that is merely withdrawn stays with them for another second.
+    /// Withdraws a service. Peers act on `bye=1` at once, and keep a record that is merely withdrawn for another second.
     fn withdraw(&mut self, daemon: &Daemon, instance: InstanceId) -> Result<(), Error> {
         if let Some(advert) = self.registered.remove(&instance) {
             daemon.register(&record(&Advert { leaving: true, ..advert })?)?;
@@ -239,7 +243,7 @@ impl Announcer {
         Ok(())
     }
 
-    fn next_work(&mut self) -> Command {
+    fn next_command(&mut self) -> Command {
         let mut desired = self.shared.desired();
         loop {
             if desired.closing {
@@ -253,28 +257,28 @@ impl Announcer {
                 }
             }
             if std::mem::take(&mut desired.repeat) {
-                self.again = self.registered.keys().map(|instance| (again_at(), *instance)).collect();
+                self.repeats = self.registered.keys().map(|instance| (repeat_at(), *instance)).collect();
             }
             // In the order of their announcements, which is nearly that of their times.
             let now = Instant::now();
-            if self.look_at <= now {
-                self.look_at = now + CHECK_INTERVAL;
-                return Command::LookAfter;
+            if self.next_check <= now {
+                self.next_check = now + CHECK_INTERVAL;
+                return Command::Check;
             }
-            let until = match self.again.front().copied() {
+            let until = match self.repeats.front().copied() {
                 Some((at, instance)) if at <= now => {
-                    self.again.pop_front();
+                    self.repeats.pop_front();
                     return Command::Repeat(instance);
                 }
-                Some((at, _)) => self.look_at.min(at),
-                None => self.look_at,
+                Some((at, _)) => self.next_check.min(at),
+                None => self.next_check,
             };
-            let waited = self.shared.changed.wait_timeout(desired, until - now);
-            (desired, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let result = self.shared.changed.wait_timeout(desired, until - now);
+            (desired, _) = result.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Waits before the next daemon. Returns whether the node left meanwhile.
+    /// Waits before starting the next daemon. Returns whether the node left meanwhile.
     fn pause(&self, pause: Duration) -> bool {
         let desired = self.shared.desired();
         let (desired, _) = self
@@ -287,13 +291,13 @@ impl Announcer {
 
     fn announce_everything_again(&mut self) {
         self.registered.clear();
-        self.again.clear();
+        self.repeats.clear();
         let mut desired = self.shared.desired();
         desired.dirty = desired.announced.keys().copied().collect();
     }
 }
 
 /// Returns the time of the next announcement of a service that is announced now.
-fn again_at() -> Instant {
+fn repeat_at() -> Instant {
     Instant::now() + REPEAT_MIN + (REPEAT_MAX - REPEAT_MIN).mul_f32(fastrand::f32())
 }

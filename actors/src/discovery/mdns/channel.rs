@@ -15,8 +15,8 @@ use crate::net::socket::{self, MulticastFamily};
 
 /// The longest datagram of mDNS, in bytes (RFC 6762 §17).
 const DATAGRAM_BYTES: usize = 9_000;
-/// The number of errors in a row after which a socket counts as broken.
-const ERRORS_AT_ONCE: usize = 8;
+/// The number of consecutive errors after which a socket counts as broken.
+const MAX_ERRORS: usize = 8;
 
 /// The purpose of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,18 +31,18 @@ pub(crate) enum SocketPurpose {
 pub(crate) struct Channel {
     socket: UdpSocket,
     group: SocketAddr,
-    /// The number of the interface: the zone of link-local addresses that are received.
+    /// The index of the interface: the zone of link-local addresses that are received.
     zone: u32,
     is_loopback: bool,
     datagram_bytes: usize,
-    shown: String,
+    label: String,
 }
 
 impl Channel {
     /// Opens a socket.
     ///
     /// # Errors
-    /// The system's error, for instance when the interface has just gone or another program has the port for itself.
+    /// The system's error, for instance when the interface has just disappeared or another program holds the port exclusively.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -56,12 +56,12 @@ impl Channel {
             SocketPurpose::OneShot => socket::one_shot_query_socket(family, index)?,
             SocketPurpose::Multicast => socket::multicast(family, index)?,
         };
-        let shown = match family {
+        let label = match family {
             MulticastFamily::V4(ip) => format!("{} ({ip})", nic.name),
             MulticastFamily::V6 => format!("{} (IPv6)", nic.name),
         };
-        // Every program of the host reads every question. Where a crowd asks one-shot questions, known answers cost them more
-        // than they save; ordinary questions are rare, and all programs read each answer to them as well.
+        // Every program of the host reads every question. Where many ask one-shot questions, known answers cost more than they
+        // save; ordinary questions are rare, and all programs read each answer to them as well.
         let datagram_bytes = match purpose {
             SocketPurpose::Multicast if nic.is_loopback => LOOPBACK_DATAGRAM_BYTES,
             SocketPurpose::Multicast | SocketPurpose::OneShot => NETWORK_DATAGRAM_BYTES,
@@ -72,16 +72,16 @@ impl Channel {
             zone: index,
             is_loopback: nic.is_loopback,
             datagram_bytes,
-            shown,
+            label,
         })
     }
 
-    /// Returns the number of its interface.
+    /// Returns the index of its interface.
     pub(crate) fn zone(&self) -> u32 {
         self.zone
     }
 
-    /// Returns the longest question that it can send, in bytes.
+    /// Returns the size of the longest question that it can send, in bytes.
     pub(crate) fn datagram_bytes(&self) -> usize {
         self.datagram_bytes
     }
@@ -94,31 +94,31 @@ impl Channel {
     /// Sends a message to the multicast group.
     ///
     /// # Errors
-    /// The system's error. A question is repeated, so an error may pass.
+    /// The system's error. A question is repeated, so the error may be temporary.
     pub(crate) fn ask(&self, message: &[u8]) -> io::Result<()> {
         // Bypassing the runtime, which does not know yet that a fresh socket is writable.
         socket2::SockRef::from(&self.socket).send_to(message, &self.group.into()).map(drop)
     }
 
-    /// Waits for datagrams, and passes each to `take`: at most `most`, so that other tasks have their turn.
+    /// Waits for datagrams, and passes each to `on_datagram`: at most `max`, so that other tasks have their turn.
     ///
     /// # Errors
-    /// The last of many errors in a row: the socket is unusable.
+    /// The last of many consecutive errors: the socket is unusable.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
     pub(crate) async fn receive(
         &self,
-        most: usize,
-        mut take: impl FnMut(SocketAddr, &[u8]),
+        max: usize,
+        mut on_datagram: impl FnMut(SocketAddr, &[u8]),
     ) -> io::Result<()> {
         let mut buffer = [0; DATAGRAM_BYTES];
         poll_fn(|cx| {
-            for taken in 0..most {
+            for received in 0..max {
                 match self.poll_datagram(cx, &mut buffer) {
-                    Poll::Ready(Ok((from, length))) => take(from, &buffer[..length]),
+                    Poll::Ready(Ok((from, length))) => on_datagram(from, &buffer[..length]),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending if taken == 0 => return Poll::Pending,
+                    Poll::Pending if received == 0 => return Poll::Pending,
                     Poll::Pending => break,
                 }
             }
@@ -138,7 +138,7 @@ impl Channel {
             match self.socket.poll_recv_from(cx, &mut read) {
                 Poll::Ready(Ok(from)) => return Poll::Ready(Ok((from, read.filled().len()))),
                 // A pending error, such as of an interface that disappeared, is cleared by reading it.
-                Poll::Ready(Err(error)) if errors < ERRORS_AT_ONCE => {
+                Poll::Ready(Err(error)) if errors < MAX_ERRORS => {
                     errors += 1;
                     tracing::debug!(channel = %self, %error, "a datagram could not be read");
                 }
@@ -151,6 +151,6 @@ impl Channel {
 
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+        f.write_str(&self.label)
     }
 }

@@ -8,9 +8,9 @@ use meshzero_proto::id::InstanceId;
 
 use super::{GOODBYE_TIMEOUT, MdnsShared, SERVICE_TYPE, retry_while_full};
 
-/// The most records that a daemon may store. One that asks nothing stores hardly any, unless it is flooded: it has no bound of
-/// its own.
-const MOST_RECORDS: i64 = 8_192;
+/// The most records that a daemon may store. One that asks nothing stores hardly any, unless it is flooded: mdns-sd has no
+/// bound.
+const MAX_RECORDS: i64 = 8_192;
 /// The interval at which a daemon checks for interfaces that have come or gone, in seconds.
 const INTERFACE_CHECK_SECONDS: u32 = 2;
 
@@ -22,14 +22,14 @@ impl Daemon {
     pub(super) fn start(shared: &Arc<MdnsShared>) -> Result<Self, Error> {
         let daemon = ServiceDaemon::new()?;
         // Commands are executed in order, so nothing is sent on an interface that was not chosen.
-        let choice = Arc::clone(shared);
-        let chosen = IfPredicate::new(move |interface| choice.uses(&interface.name, interface.ip()));
+        let state = Arc::clone(shared);
+        let filter = IfPredicate::new(move |interface| state.uses(&interface.name, interface.ip()));
         retry_while_full(|| daemon.disable_interface(IfKind::All))?;
-        retry_while_full(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
+        retry_while_full(|| daemon.enable_interface(IfKind::Predicate(filter.clone())))?;
         retry_while_full(|| daemon.set_max_packet_size(IfKind::LoopbackV4, LOOPBACK_DATAGRAM_BYTES))?;
         retry_while_full(|| daemon.set_ip_check_interval(INTERFACE_CHECK_SECONDS))?;
         #[cfg(test)]
-        shared.harm.expose(&daemon);
+        shared.sabotage.expose(&daemon);
         Ok(Self(daemon))
     }
 
@@ -43,7 +43,7 @@ impl Daemon {
         retry_while_full(|| self.0.unregister(&format!("{instance}.{SERVICE_TYPE}"))).map(drop)
     }
 
-    /// Makes the daemon decide about all addresses again, by its only option that does so.
+    /// Makes the daemon choose its addresses again, by the only command that does so.
     pub(super) fn choose_addresses_again(&self) -> Result<(), Error> {
         retry_while_full(|| self.0.enable_interface(Vec::<IfKind>::new()))
     }
@@ -51,13 +51,13 @@ impl Daemon {
     /// Returns whether the daemon stores more records than it should.
     ///
     /// # Errors
-    /// It has ended.
+    /// The daemon has ended.
     pub(super) fn is_overfull(&self) -> Result<bool, Error> {
         match self.0.get_metrics() {
             // A busy daemon answers the next time.
-            Ok(metrics) => Ok(metrics
-                .recv_timeout(GOODBYE_TIMEOUT)
-                .is_ok_and(|metrics| records(&metrics) > MOST_RECORDS)),
+            Ok(metrics) => {
+                Ok(metrics.recv_timeout(GOODBYE_TIMEOUT).is_ok_and(|metrics| records(&metrics) > MAX_RECORDS))
+            }
             Err(Error::Again) => Ok(false),
             Err(error) => Err(error),
         }

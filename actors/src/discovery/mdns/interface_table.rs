@@ -11,13 +11,13 @@ use crate::net::socket::MulticastFamily;
 
 /// The most interfaces that are used. Linux lets one socket join a group on 20 interfaces, and the mDNS daemon has one socket
 /// for all of them; some room is left for those that come while others go.
-const MOST: usize = 16;
+const MAX_INTERFACES: usize = 16;
 
 /// The most IPv4 networks of one interface in which one-shot questions are asked.
-const MOST_NETWORKS: usize = 4;
+const MAX_NETWORKS: usize = 4;
 
 /// Prefixes of the names of interfaces that lead to containers and virtual machines of this host, not to other hosts.
-const INWARD: [&str; 11] =
+const INTERNAL_PREFIXES: [&str; 11] =
     ["veth", "br-", "docker", "podman", "virbr", "vnet", "cni", "cali", "flannel", "lxc", "lxd"];
 
 /// One network interface.
@@ -25,7 +25,7 @@ const INWARD: [&str; 11] =
 pub(crate) struct NetworkInterface {
     /// The system's name for it.
     pub(crate) name: String,
-    /// The system's number for it, where it has one.
+    /// The system's index for it, where it has one.
     pub(crate) index: Option<u32>,
     /// Its first IPv4 address, from which it sends.
     pub(crate) v4: Option<Ipv4Addr>,
@@ -50,7 +50,7 @@ pub(crate) struct InterfaceTable {
 }
 
 impl InterfaceTable {
-    /// Chooses among the interfaces with these addresses: at most 16, those first that lead to other hosts.
+    /// Chooses among the interfaces with these addresses: at most 16, preferably those that lead to other hosts.
     pub(crate) fn of(list: &[Interface]) -> Self {
         let mut by_name: BTreeMap<&str, (NetworkInterface, Vec<IpAddr>)> = BTreeMap::new();
         let mut networks: BTreeSet<(&str, NetworkPrefix)> = BTreeSet::new();
@@ -63,7 +63,7 @@ impl InterfaceTable {
             nic.is_loopback |= address.ip.is_loopback();
             match address.ip {
                 IpAddr::V4(ip) if nic.v4.is_none() => nic.v4 = Some(ip),
-                IpAddr::V4(ip) if is_first && nic.further_v4.len() + 1 < MOST_NETWORKS => {
+                IpAddr::V4(ip) if is_first && nic.further_v4.len() + 1 < MAX_NETWORKS => {
                     nic.further_v4.push(ip);
                 }
                 IpAddr::V4(_) => {}
@@ -73,14 +73,14 @@ impl InterfaceTable {
         let (ports, by_name): (BTreeMap<_, _>, BTreeMap<_, _>) =
             by_name.into_iter().partition(|(name, _)| kind::is_port(name));
         let mut used: Vec<(NetworkInterface, Vec<IpAddr>)> = by_name.into_values().collect();
-        if used.len() > MOST {
+        if used.len() > MAX_INTERFACES {
             let default_route = default_route_address();
             used.sort_by_cached_key(|(nic, ips)| (rank(nic, ips, default_route), nic.index));
         }
-        let left_out = used.split_off(used.len().min(MOST));
-        let mut surplus: BTreeSet<(String, IpAddr)> = list.iter().map(named).collect();
+        let left_out = used.split_off(used.len().min(MAX_INTERFACES));
+        let mut surplus: BTreeSet<(String, IpAddr)> = list.iter().map(key_of).collect();
         for interface in serving(list) {
-            surplus.remove(&named(interface));
+            surplus.remove(&key_of(interface));
         }
         Self {
             used: used.into_iter().map(|(nic, _)| nic).collect(),
@@ -125,18 +125,18 @@ impl NetworkInterface {
     }
 }
 
-fn named(interface: &Interface) -> (String, IpAddr) {
+fn key_of(interface: &Interface) -> (String, IpAddr) {
     (interface.name.clone(), interface.address.ip)
 }
 
 /// Returns the rank of an interface; the lowest is the most useful.
 fn rank(nic: &NetworkInterface, ips: &[IpAddr], default_route: Option<IpAddr>) -> u8 {
-    let inward = INWARD.iter().any(|prefix| nic.name.starts_with(prefix));
+    let is_internal = INTERNAL_PREFIXES.iter().any(|prefix| nic.name.starts_with(prefix));
     match nic {
         NetworkInterface { is_loopback: true, .. } => 0,
         _ if default_route.is_some_and(|ip| ips.contains(&ip)) => 1,
         // An interface by which hosts are reached has the default route.
-        _ if inward || sysfs::has(&nic.name, "bridge") => 4,
+        _ if is_internal || sysfs::has(&nic.name, "bridge") => 4,
         NetworkInterface { v4: Some(_), .. } => 2,
         _ => 3,
     }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_is_one_however_many_addresses_it_has() {
+    fn an_interface_with_many_addresses_counts_once() {
         let list: Vec<_> = (1..=250).map(|n| interface("eth0", 2, &format!("10.0.0.{n}"))).collect();
         let list = [list, vec![interface("eth0", 2, "fe80::1"), interface("wlan0", 3, "fe80::2")]].concat();
         let InterfaceTable { used, left_out, surplus, .. } = InterfaceTable::of(&list);
@@ -190,12 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_those_remain_that_lead_to_others() {
+    fn interfaces_that_lead_to_other_hosts_are_preferred() {
         let bridges = (0..40).map(|n| interface(&format!("br-{n}"), n + 2, &format!("172.18.{n}.1")));
         let last = [interface("lo", 1, "127.0.0.1"), interface("eth0", 99, "10.0.0.1")];
         let list: Vec<_> = bridges.chain(last).collect();
         let InterfaceTable { used, left_out, .. } = InterfaceTable::of(&list);
-        assert_eq!((used.len(), left_out.len()), (MOST, 42 - MOST));
+        assert_eq!((used.len(), left_out.len()), (MAX_INTERFACES, 42 - MAX_INTERFACES));
         assert_eq!([&used[0].name, &used[1].name], ["lo", "eth0"]);
     }
 }

@@ -8,14 +8,14 @@ use crate::net::socket::{self, MulticastFamily};
 
 const V4: MulticastFamily = MulticastFamily::V4(Ipv4Addr::UNSPECIFIED);
 
-/// Another program has the port for itself.
+/// Another program holds the port exclusively.
 #[derive(Debug)]
 pub(super) struct PortConflict {
     in_ipv6_only: bool,
     error: io::Error,
 }
 
-/// Checks whether another program has the port for itself in IPv6, so that IPv4 alone can be used.
+/// Checks whether another program holds the port exclusively in IPv6, so that IPv4 alone can be used.
 ///
 /// # Errors
 /// [`PortConflict`]: the port is held in IPv4. The daemon's one socket for IPv6 cannot be opened then either, because it
@@ -30,7 +30,7 @@ fn judge(v4: io::Result<()>, v6: io::Result<()>) -> Result<Option<PortConflict>,
         (_, Err(error)) if socket::is_port_held(&error) => {
             Ok(Some(PortConflict { in_ipv6_only: true, error }))
         }
-        // Any other problem concerns one family, such as a missing one, or shows when the port is used.
+        // Any other problem concerns one family, such as a missing one, or is reported when the port is used.
         _ => Ok(None),
     }
 }
@@ -44,10 +44,10 @@ impl PortConflict {
 
 impl fmt::Display for PortConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let within = if self.in_ipv6_only { " in IPv6" } else { "" };
+        let family = if self.in_ipv6_only { " in IPv6" } else { "" };
         write!(
             f,
-            "another program has UDP port 5353 for itself{within} ({}); find it with `ss -ulpn`, or let it share the port",
+            "another program holds UDP port 5353 for itself{family} ({}); find it with `ss -ulpn`, or let it share the port",
             self.error
         )
     }
@@ -61,8 +61,8 @@ mod tests {
     fn ipv4_is_used_where_the_port_is_held_in_ipv6() {
         let judged = |v4: Option<io::ErrorKind>, v6: Option<io::ErrorKind>| {
             let result = |kind: Option<io::ErrorKind>| kind.map_or(Ok(()), |kind| Err(kind.into()));
-            let in_ipv6_only = |held: PortConflict| held.in_ipv6_only;
-            judge(result(v4), result(v6)).map(|held| held.map(in_ipv6_only)).map_err(in_ipv6_only)
+            let in_ipv6_only = |conflict: PortConflict| conflict.in_ipv6_only;
+            judge(result(v4), result(v6)).map(|conflict| conflict.map(in_ipv6_only)).map_err(in_ipv6_only)
         };
         let (held, absent) = (Some(io::ErrorKind::AddrInUse), Some(io::ErrorKind::Unsupported));
         assert_eq!(judged(None, None), Ok(None));
@@ -72,6 +72,10 @@ mod tests {
         assert_eq!(judged(held, absent), Err(false));
         assert_eq!(judged(None, absent), Ok(None), "there is no IPv6");
         let denied = judged(Some(io::ErrorKind::PermissionDenied), None);
-        assert_eq!(denied, if cfg!(windows) { Err(false) } else { Ok(None) }, "that is how Windows says it");
+        assert_eq!(
+            denied,
+            if cfg!(windows) { Err(false) } else { Ok(None) },
+            "Windows reports a held port so"
+        );
     }
 }

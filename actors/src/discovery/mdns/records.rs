@@ -14,15 +14,15 @@ pub(super) fn record(advert: &Advert) -> Result<ServiceInfo, Error> {
     let label = advert.instance.to_string();
     let host = format!("{label}.local.");
     let port = advert.addresses.first().map_or(0, SocketAddr::port);
-    let given: Vec<IpAddr> = advert.addresses.iter().map(SocketAddr::ip).collect();
-    let everywhere = given.iter().any(IpAddr::is_unspecified);
-    let addresses = if everywhere { Vec::new() } else { given.clone() };
+    let requested: Vec<IpAddr> = advert.addresses.iter().map(SocketAddr::ip).collect();
+    let everywhere = requested.iter().any(IpAddr::is_unspecified);
+    let addresses = if everywhere { Vec::new() } else { requested.clone() };
     // Searches for the name ask for its subtype.
     let kind = format!("{}._sub.{SERVICE_TYPE}", Subtype::new(&advert.mesh, &advert.service));
     let mut info = ServiceInfo::new(&kind, &label, &host, &addresses[..], port, &advert.to_txt()[..])?;
     if everywhere {
         info = info.enable_addr_auto();
-        if given.iter().all(IpAddr::is_ipv4) {
+        if requested.iter().all(IpAddr::is_ipv4) {
             info.set_interfaces(vec![IfKind::IPv4]);
         }
     }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use crate::discovery::mdns::channel::SocketPurpose;
 use crate::runtime::backoff::Backoff;
 
-/// The delays before a socket that failed is opened again: the first, and the longest.
-const REOPEN_FIRST: Duration = Duration::from_secs(2);
-const REOPEN_LAST: Duration = Duration::from_secs(60);
+/// The first and the longest delay before reopening a socket that failed.
+const REOPEN_DELAY: Duration = Duration::from_secs(2);
+const MAX_REOPEN_DELAY: Duration = Duration::from_secs(60);
 /// The time after which an open socket counts as working.
-const WORKING: Duration = Duration::from_secs(5);
+const WORKS_AFTER: Duration = Duration::from_secs(5);
 /// The time after which an open socket resets the delays.
-const LASTING: Duration = Duration::from_secs(60);
+const LASTS_AFTER: Duration = Duration::from_secs(60);
 /// The time after which the same reason is logged again.
 const LOG_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -37,10 +37,10 @@ struct SocketFault {
     not_before: Instant,
 }
 
-/// The message to log.
+/// The message to log about a fault.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FaultNotice {
-    /// None, because it was logged before.
+    /// No message, because it was logged before.
     Nothing,
     /// The reason.
     Reason,
@@ -53,20 +53,25 @@ impl SocketFaults {
     }
 
     /// Records that the system refused to open a socket. It may permit it soon.
-    pub(super) fn refused(&mut self, key: SocketKey, problem: String, now: Instant) -> FaultNotice {
-        self.enter(key, problem, now).notice(now)
+    pub(super) fn record_open_failure(
+        &mut self,
+        key: SocketKey,
+        problem: String,
+        now: Instant,
+    ) -> FaultNotice {
+        self.record(key, problem, now).notice(now)
     }
 
-    /// Records that a socket failed which was opened at this time.
-    pub(super) fn failed(
+    /// Records that a socket failed that was opened at `opened`.
+    pub(super) fn record_failure(
         &mut self,
         key: SocketKey,
         opened: Instant,
         problem: String,
         now: Instant,
     ) -> FaultNotice {
-        let fault = self.enter(key, problem, now);
-        if now.saturating_duration_since(opened) >= LASTING {
+        let fault = self.record(key, problem, now);
+        if now.saturating_duration_since(opened) >= LASTS_AFTER {
             fault.backoff.reset();
         }
         fault.not_before = now + fault.backoff.next_delay();
@@ -74,9 +79,14 @@ impl SocketFaults {
         fault.notice(now)
     }
 
-    /// Records that a socket which was opened at this time is in use. Returns `None` unless it failed before and works by now.
-    pub(super) fn lasts(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> Option<FaultNotice> {
-        let is_working = now.saturating_duration_since(opened) >= WORKING;
+    /// Records that a socket that was opened at `opened` is in use. Returns `None` unless it had failed and works again.
+    pub(super) fn record_use(
+        &mut self,
+        key: &SocketKey,
+        opened: Instant,
+        now: Instant,
+    ) -> Option<FaultNotice> {
+        let is_working = now.saturating_duration_since(opened) >= WORKS_AFTER;
         let fault = self.0.get_mut(key).filter(|fault| fault.is_down && is_working)?;
         (fault.is_down, fault.fails_when_open) = (false, false);
         Some(if std::mem::take(&mut fault.is_logged) { FaultNotice::Reason } else { FaultNotice::Nothing })
@@ -92,14 +102,14 @@ impl SocketFaults {
         self.0.retain(|(nic, ..), _| is_used(nic));
     }
 
-    fn enter(&mut self, key: SocketKey, problem: String, now: Instant) -> &mut SocketFault {
+    fn record(&mut self, key: SocketKey, problem: String, now: Instant) -> &mut SocketFault {
         let fault = self.0.entry(key).or_insert_with(|| SocketFault {
             problem: String::new(),
             logged_at: None,
             is_logged: false,
             is_down: true,
             fails_when_open: false,
-            backoff: Backoff::new(REOPEN_FIRST, REOPEN_LAST),
+            backoff: Backoff::new(REOPEN_DELAY, MAX_REOPEN_DELAY),
             not_before: now,
         });
         fault.is_down = true;
@@ -113,7 +123,7 @@ impl SocketFaults {
 
 impl SocketFault {
     fn notice(&mut self, now: Instant) -> FaultNotice {
-        if self.logged_at.is_some_and(|told_at| now.saturating_duration_since(told_at) < LOG_INTERVAL) {
+        if self.logged_at.is_some_and(|logged_at| now.saturating_duration_since(logged_at) < LOG_INTERVAL) {
             return FaultNotice::Nothing;
         }
         self.logged_at = Some(now);
@@ -131,49 +141,49 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_fails_again_and_again_is_told_of_once_and_opened_less_and_less_often() {
+    fn repeated_failures_are_logged_once_and_the_socket_is_reopened_ever_more_rarely() {
         let (mut faults, started) = (SocketFaults::default(), Instant::now());
         let (mut now, mut opened) = (started, 0);
         let mut notices = Vec::new();
         while now < started + Duration::from_secs(590) {
             if faults.may_open(&key(), now) {
                 opened += 1;
-                notices.push(faults.failed(key(), now, "it is broken".to_owned(), now));
+                notices.push(faults.record_failure(key(), now, "it is broken".to_owned(), now));
                 assert!(faults.may_fail_again(&key()));
             }
-            now += REOPEN_FIRST;
+            now += REOPEN_DELAY;
         }
         assert!((10..=25).contains(&opened), "{opened} times");
-        assert_eq!(notices.iter().filter(|word| **word == FaultNotice::Reason).count(), 1);
-        assert_eq!(faults.failed(key(), now, "something else".to_owned(), now), FaultNotice::Reason);
+        assert_eq!(notices.iter().filter(|notice| **notice == FaultNotice::Reason).count(), 1);
+        assert_eq!(faults.record_failure(key(), now, "something else".to_owned(), now), FaultNotice::Reason);
     }
 
     #[test]
-    fn a_socket_that_works_again_is_told_of_if_its_failure_was() {
+    fn recovery_is_logged_if_the_failure_was() {
         let (mut faults, started) = (SocketFaults::default(), Instant::now());
         let fail = |faults: &mut SocketFaults, opened, now| {
-            faults.failed(key(), opened, "it is broken".to_owned(), now)
+            faults.record_failure(key(), opened, "it is broken".to_owned(), now)
         };
-        assert_eq!(faults.lasts(&key(), started, started + LASTING), None, "it never failed");
+        assert_eq!(faults.record_use(&key(), started, started + LASTS_AFTER), None, "it never failed");
         assert_eq!(fail(&mut faults, started, started), FaultNotice::Reason);
         let opened = started + Duration::from_secs(2);
-        assert_eq!(faults.lasts(&key(), opened, opened + WORKING / 2), None, "it may fail yet");
-        assert_eq!(faults.lasts(&key(), opened, opened + WORKING), Some(FaultNotice::Reason));
-        assert_eq!(faults.lasts(&key(), opened, opened + WORKING), None);
+        assert_eq!(faults.record_use(&key(), opened, opened + WORKS_AFTER / 2), None, "it may still fail");
+        assert_eq!(faults.record_use(&key(), opened, opened + WORKS_AFTER), Some(FaultNotice::Reason));
+        assert_eq!(faults.record_use(&key(), opened, opened + WORKS_AFTER), None);
         assert!(!faults.may_fail_again(&key()));
         // The same again, soon.
-        let again = opened + WORKING * 2;
+        let again = opened + WORKS_AFTER * 2;
         assert_eq!(fail(&mut faults, opened, again), FaultNotice::Nothing);
-        assert_eq!(faults.lasts(&key(), again, again + WORKING), Some(FaultNotice::Nothing));
+        assert_eq!(faults.record_use(&key(), again, again + WORKS_AFTER), Some(FaultNotice::Nothing));
         faults.retain(|nic| nic != "eth0");
-        assert_eq!(fail(&mut faults, again, again + LASTING), FaultNotice::Reason);
+        assert_eq!(fail(&mut faults, again, again + LASTS_AFTER), FaultNotice::Reason);
     }
 
     #[test]
     fn a_socket_that_the_system_refuses_is_tried_again_at_once() {
         let (mut faults, now) = (SocketFaults::default(), Instant::now());
-        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), FaultNotice::Reason);
+        assert_eq!(faults.record_open_failure(key(), "no such device".to_owned(), now), FaultNotice::Reason);
         assert!(faults.may_open(&key(), now) && !faults.may_fail_again(&key()));
-        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), FaultNotice::Nothing);
+        assert_eq!(faults.record_open_failure(key(), "no such device".to_owned(), now), FaultNotice::Nothing);
     }
 }

@@ -15,9 +15,9 @@ use crate::net::socket::MDNS_PORT;
 use crate::runtime::clock;
 
 /// The most datagrams of one socket that are sent to the actor in one message.
-const BATCH: usize = 64;
+const MAX_DATAGRAMS: usize = 64;
 /// The time after which incomplete records are dropped.
-const FORGET: Duration = Duration::from_secs(5);
+const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The messages that one socket has received.
 #[derive(Message)]
@@ -26,39 +26,40 @@ pub(crate) struct ReceivedMessages {
     pub(crate) purpose: SocketPurpose,
     pub(crate) adverts: Vec<(IpAddr, Advert)>,
     pub(crate) gone: Vec<InstanceId>,
-    pub(crate) asked: Vec<(IpAddr, ForeignQuestions)>,
+    pub(crate) questions: Vec<(IpAddr, ForeignQuestions)>,
     /// The hosts from which the messages come.
     pub(crate) hosts: Vec<IpAddr>,
 }
 
-/// Passes on the messages of one socket, with at most one message to the actor under way.
+/// Reads one socket until it fails, and passes on its messages, at most one at a time. Returns the error of the socket.
 pub(super) async fn read(
     channel: Rc<Channel>,
     purpose: SocketPurpose,
-    hearer: Recipient<ReceivedMessages>,
+    recipient: Recipient<ReceivedMessages>,
 ) -> Option<io::Error> {
     let mut replies = ReplyAssembler::on_interface(channel.zone());
-    let mut forgotten_at = clock::now();
+    let mut cleaned_at = clock::now();
     loop {
         let mut received = ReceivedMessages {
             purpose,
             adverts: Vec::new(),
             gone: Vec::new(),
-            asked: Vec::new(),
+            questions: Vec::new(),
             hosts: Vec::new(),
         };
-        let read = channel.receive(BATCH, |from, bytes| received.take(from, bytes, &mut replies)).await;
+        let read =
+            channel.receive(MAX_DATAGRAMS, |from, bytes| received.add(from, bytes, &mut replies)).await;
         if let Err(error) = read {
             // The actor opens another when it checks its interfaces.
             return Some(error);
         }
         let now = clock::now();
-        if now.saturating_duration_since(forgotten_at) >= FORGET {
+        if now.saturating_duration_since(cleaned_at) >= INCOMPLETE_TIMEOUT {
             replies.forget_incomplete();
-            forgotten_at = now;
+            cleaned_at = now;
         }
-        // Sending also fails when the handler panicked, and then the next may succeed.
-        if !received.is_empty() && hearer.send(received).await.is_err() && !hearer.connected() {
+        // Sending also fails if the handler panicked; the next message may succeed then.
+        if !received.is_empty() && recipient.send(received).await.is_err() && !recipient.connected() {
             return None;
         }
     }
@@ -69,39 +70,39 @@ impl ReceivedMessages {
         self.hosts.is_empty()
     }
 
-    fn take(&mut self, from: SocketAddr, bytes: &[u8], replies: &mut ReplyAssembler) {
+    fn add(&mut self, from: SocketAddr, bytes: &[u8], replies: &mut ReplyAssembler) {
         let host = from.ip().to_canonical();
         let is_response = bytes.get(2).is_some_and(|flags| flags & 0x80 != 0);
         let problem = if is_response {
             replies.add(from, bytes).map(|ReplyTotals { adverts, gone, invalid }| {
                 for (label, problem) in invalid {
-                    tracing::debug!(%from, label, %problem, "an invalid announcement");
+                    tracing::debug!(%from, label, %problem, "ignoring an invalid announcement");
                 }
                 if adverts.is_empty() && gone.is_empty() {
                     return;
                 }
-                self.note(host);
+                self.record_host(host);
                 self.adverts.extend(adverts.into_iter().map(|advert| (host, advert)));
                 self.gone.extend(gone);
             })
         } else if from.port() == MDNS_PORT {
-            ForeignQuestions::parse(bytes).map(|asked| {
-                if !asked.questions.is_empty() {
-                    self.note(host);
-                    self.asked.push((host, asked));
+            ForeignQuestions::parse(bytes).map(|foreign| {
+                if !foreign.questions.is_empty() {
+                    self.record_host(host);
+                    self.questions.push((host, foreign));
                 }
             })
         } else {
-            // A one-shot question: only its sender gets the answers. Crowds ask many, so they are not read.
-            self.note(host);
+            // A one-shot question: only its sender gets the answers, so it is not parsed.
+            self.record_host(host);
             Ok(())
         };
         if let Err(problem) = problem {
-            tracing::debug!(%from, %problem, "not a message of mDNS");
+            tracing::debug!(%from, %problem, "ignoring a datagram that is not an mDNS message");
         }
     }
 
-    fn note(&mut self, host: IpAddr) {
+    fn record_host(&mut self, host: IpAddr) {
         if !self.hosts.contains(&host) {
             self.hosts.push(host);
         }

@@ -12,7 +12,7 @@ use meshzero_proto::shortened::few;
 use tokio::task::JoinHandle;
 
 use super::MulticastState;
-use super::errors::note_error;
+use super::errors::record_error;
 use super::faults::{FaultNotice, SocketFaults, SocketKey};
 use super::receive::{ReceivedMessages, read};
 use crate::discovery::mdns::channel::{Channel, SocketPurpose};
@@ -27,12 +27,12 @@ pub(super) struct OpenSocket {
     is_only: bool,
     pub(super) channel: Rc<Channel>,
     opened: Instant,
-    /// The reader, which ends with the error of the socket, if it has one.
-    reading: JoinHandle<Option<io::Error>>,
+    /// The task of the reader, which ends with the error of the socket, if there is one.
+    reader: JoinHandle<Option<io::Error>>,
 }
 
 impl OpenSocket {
-    /// Opens a socket, and passes on its messages.
+    /// Opens a socket, and starts its reader.
     ///
     /// # Errors
     /// Those of [`Channel::open`].
@@ -41,12 +41,12 @@ impl OpenSocket {
         family: MulticastFamily,
         is_only: bool,
         purpose: SocketPurpose,
-        hearer: &Recipient<ReceivedMessages>,
+        recipient: &Recipient<ReceivedMessages>,
         now: Instant,
     ) -> io::Result<Self> {
         let channel = Rc::new(Channel::open(nic, family, purpose)?);
-        let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, hearer.clone()));
-        Ok(Self { nic: nic.name.clone(), family, is_only, channel, opened: now, reading })
+        let reader = actix_rt::spawn(read(Rc::clone(&channel), purpose, recipient.clone()));
+        Ok(Self { nic: nic.name.clone(), family, is_only, channel, opened: now, reader })
     }
 
     pub(super) fn in_family(&self) -> InterfaceFamily {
@@ -55,7 +55,7 @@ impl OpenSocket {
 
     /// Returns the error of the socket, if its reader has ended.
     fn problem(&mut self) -> Option<String> {
-        let ended = Pin::new(&mut self.reading).poll(&mut TaskContext::from_waker(Waker::noop()));
+        let ended = Pin::new(&mut self.reader).poll(&mut TaskContext::from_waker(Waker::noop()));
         let Poll::Ready(ended) = ended else { return None };
         let problem = ended.map(|error| error.map(|error| error.to_string()));
         Some(problem.ok().flatten().unwrap_or_else(|| "its reader has ended".to_owned()))
@@ -64,95 +64,100 @@ impl OpenSocket {
 
 impl Drop for OpenSocket {
     fn drop(&mut self) {
-        self.reading.abort();
+        self.reader.abort();
     }
 }
 
 impl MulticastState {
-    /// Listens on these interfaces, and passes messages to `hearer`. Returns whether one of them was not listened on before, or
-    /// not for a while.
+    /// Listens on these interfaces, and passes messages to `recipient`. Returns whether announcements may have been missed: on an
+    /// interface that is new, or was not received on for a while.
     pub(crate) fn listen(
         &mut self,
         nics: InterfaceTable,
-        hearer: &Recipient<ReceivedMessages>,
+        recipient: &Recipient<ReceivedMessages>,
         now: Instant,
     ) -> bool {
         if nics != self.nics {
-            // They may have other addresses.
+            // The interfaces may have other addresses.
             self.one_shot.clear();
-            if !nics.left_out.is_empty() && !self.has_logged_left_out {
-                self.has_logged_left_out = true;
-                tracing::warn!("{}", left_out(&nics.left_out));
+            if !nics.left_out.is_empty() && !self.has_logged_excluded {
+                self.has_logged_excluded = true;
+                tracing::warn!("{}", excluded(&nics.left_out));
             }
             self.nics = nics;
         }
         let nics = self.nics.used.clone();
         self.faults.retain(|name| nics.iter().any(|nic| nic.name == name));
-        let mut before = std::mem::take(&mut self.listening);
-        let (mut news, mut in_use) = (false, false);
+        let mut previous = std::mem::take(&mut self.listening);
+        let (mut may_have_missed, mut port_is_held) = (false, false);
         for (nic, family, is_only) in sockets_of(&nics, SocketPurpose::Multicast) {
             let key = key(&nic.name, family, SocketPurpose::Multicast);
             let zone = nic.index.unwrap_or(0);
-            let same = |open: &OpenSocket| {
+            let is_same = |open: &OpenSocket| {
                 open.nic == nic.name && open.family == family && open.channel.zone() == zone
             };
-            if let Some(at) = before.iter().position(same) {
-                let mut open = before.swap_remove(at);
+            if let Some(at) = previous.iter().position(is_same) {
+                let mut open = previous.swap_remove(at);
                 match open.problem() {
                     None => {
                         open.is_only = is_only;
-                        news |= has_recovered(&mut self.faults, &key, open.opened, now);
+                        may_have_missed |= has_recovered(&mut self.faults, &key, open.opened, now);
                         self.listening.push(open);
                         continue;
                     }
                     Some(problem) => {
-                        let word = self.faults.failed(key.clone(), open.opened, problem.clone(), now);
-                        warn(word, &open.channel.to_string(), &problem);
+                        let notice =
+                            self.faults.record_failure(key.clone(), open.opened, problem.clone(), now);
+                        warn(notice, &open.channel.to_string(), &problem);
                     }
                 }
             }
             if !self.faults.may_open(&key, now) {
                 continue;
             }
-            match OpenSocket::begin(nic, family, is_only, SocketPurpose::Multicast, hearer, now) {
+            match OpenSocket::begin(nic, family, is_only, SocketPurpose::Multicast, recipient, now) {
                 Ok(open) => {
                     // A socket that failed before may fail again: missed announcements are queried when it works.
-                    news |= !self.faults.may_fail_again(&key);
+                    may_have_missed |= !self.faults.may_fail_again(&key);
                     self.listening.push(open);
                 }
-                // Services cannot be announced either; the announcer logs that, and when it has passed.
-                Err(error) if socket::is_port_held(&error) => in_use = true,
+                // Services cannot be announced either; the announcer logs that, and its end.
+                Err(error) if socket::is_port_held(&error) => port_is_held = true,
                 Err(error) => {
                     let problem = error.to_string();
-                    warn(self.faults.refused(key, problem.clone(), now), &nic.name, &problem);
+                    warn(self.faults.record_open_failure(key, problem.clone(), now), &nic.name, &problem);
                 }
             }
         }
-        self.seen.port_taken = Some(in_use);
-        news
+        self.observations.port_taken = Some(port_is_held);
+        may_have_missed
     }
 
     /// Opens the sockets for one-shot questions, unless they are open.
-    pub(crate) fn open_one_shot(&mut self, hearer: &Recipient<ReceivedMessages>, now: Instant) {
+    pub(crate) fn open_one_shot(&mut self, recipient: &Recipient<ReceivedMessages>, now: Instant) {
         self.one_shot_at = Some(now);
-        let mut before = std::mem::take(&mut self.one_shot);
+        let mut previous = std::mem::take(&mut self.one_shot);
         for (nic, family, is_only) in sockets_of(&self.nics.used, SocketPurpose::OneShot) {
             let key = key(&nic.name, family, SocketPurpose::OneShot);
-            let same = |open: &OpenSocket| open.nic == nic.name && open.family == family;
-            if let Some(at) = before.iter().position(same) {
-                let mut open = before.swap_remove(at);
+            let is_same = |open: &OpenSocket| open.nic == nic.name && open.family == family;
+            if let Some(at) = previous.iter().position(is_same) {
+                let mut open = previous.swap_remove(at);
                 let Some(problem) = open.problem() else {
                     self.one_shot.push(open);
                     continue;
                 };
-                warn(self.faults.refused(key, problem.clone(), now), &open.channel.to_string(), &problem);
+                warn(
+                    self.faults.record_open_failure(key, problem.clone(), now),
+                    &open.channel.to_string(),
+                    &problem,
+                );
             }
-            match OpenSocket::begin(nic, family, is_only, SocketPurpose::OneShot, hearer, now) {
+            match OpenSocket::begin(nic, family, is_only, SocketPurpose::OneShot, recipient, now) {
                 Ok(open) => self.one_shot.push(open),
                 Err(error) => {
-                    tracing::debug!(interface = nic.name, %error, "no question can be asked here");
+                    tracing::debug!(interface = nic.name, %error, "no socket for one-shot questions on this interface");
                     if Families::First.include(in_family(family, is_only)) {
-                        note_error(&mut self.seen.send_errors, &nic.name, &error);
+                        record_error(&mut self.observations.send_errors, &nic.name, &error);
                     }
                 }
             }
@@ -160,18 +165,18 @@ impl MulticastState {
     }
 }
 
-/// Returns whether a socket works by now that failed while it was open. Logs that if the failure was logged.
+/// Returns whether a socket that failed while it was open works again. Logs that if the failure was logged.
 fn has_recovered(faults: &mut SocketFaults, key: &SocketKey, opened: Instant, now: Instant) -> bool {
     let has_failed = faults.may_fail_again(key);
-    let word = faults.lasts(key, opened, now);
-    if word == Some(FaultNotice::Reason) {
+    let notice = faults.record_use(key, opened, now);
+    if notice == Some(FaultNotice::Reason) {
         tracing::warn!(interface = key.0, "multicast DNS is received again");
     }
-    has_failed && word.is_some()
+    has_failed && notice.is_some()
 }
 
-/// Returns the sockets for these interfaces and this purpose: each with its interface and family, and whether that has no other
-/// one.
+/// Returns the sockets for these interfaces and this purpose: each with its interface, its family, and whether that
+/// is the only one.
 fn sockets_of(
     nics: &[NetworkInterface],
     purpose: SocketPurpose,
@@ -194,18 +199,18 @@ fn key(nic: &str, family: MulticastFamily, purpose: SocketPurpose) -> SocketKey 
     (nic.to_owned(), family != MulticastFamily::V6, purpose)
 }
 
-fn warn(word: FaultNotice, socket: &str, problem: &str) {
-    match word {
+fn warn(notice: FaultNotice, socket: &str, problem: &str) {
+    match notice {
         FaultNotice::Reason => tracing::warn!(socket, problem, "multicast DNS is not received; retrying"),
         FaultNotice::Nothing => tracing::debug!(socket, problem, "multicast DNS is still not received"),
     }
 }
 
-/// Returns the sentence about the interfaces that are left out.
-fn left_out(names: &[String]) -> String {
+/// Returns the log message about the interfaces that are not used.
+fn excluded(names: &[String]) -> String {
     let (are, others) = if names.len() == 1 { ("is", "another") } else { ("are", "others") };
-    let way_out = format!("to use {others}, set MESHZERO_INTERFACES");
-    format!("there are too many network interfaces to use them all: {} {are} left out; {way_out}", few(names))
+    let remedy = format!("to use {others}, set MESHZERO_INTERFACES");
+    format!("there are too many network interfaces to use them all: {} {are} left out; {remedy}", few(names))
 }
 
 #[cfg(test)]
@@ -213,11 +218,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_interface_is_left_out_and_many_are() {
+    fn the_message_about_unused_interfaces_has_a_singular_and_a_plural() {
         let names: Vec<String> = (0..6).map(|n| format!("br-{n}")).collect();
-        let one = left_out(&names[..1]);
+        let one = excluded(&names[..1]);
         assert!(one.contains("br-0 is left out; to use another"), "{one}");
-        let many = left_out(&names);
+        let many = excluded(&names);
         assert!(many.contains("br-0, br-1, br-2, br-3 and 2 more are left out; to use others"), "{many}");
     }
 }

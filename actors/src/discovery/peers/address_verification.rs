@@ -1,8 +1,8 @@
-//! The verification of addresses at which services of other programs of this host are forwarded to other hosts.
+//! The verification of the addresses with which services of other programs of this host are forwarded to other hosts.
 //!
 //! Such a service is known here by addresses that are valid here, loopback at worst, while the other host has reached this one
-//! at some address of its own. Only connecting shows that the service listens there as well: one that listens on loopback only
-//! does not.
+//! at an address that is valid there. Only connecting shows that the service listens at that address as well: one that
+//! listens on loopback only does not.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -25,13 +25,13 @@ use crate::net::network::Network;
 use crate::runtime::backoff::Backoff;
 
 /// The time within which an endpoint of this host answers.
-const ANSWER: Duration = Duration::from_secs(5);
-/// The delays before an address is tried again at which the service did not listen.
-const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
-/// The time for which the answers to the question for all services count. Later services announce themselves.
-const ANSWERS_COUNT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The delays before retrying an address at which the service did not listen.
+const RETRY_BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
+/// The least time between two questions for all services. Later services announce themselves.
+const QUESTION_INTERVAL: Duration = Duration::from_secs(10);
 /// The most addresses that are remembered.
-const MOST: usize = 1_024;
+const MAX_ADDRESSES: usize = 1_024;
 
 /// The addresses that were tried, with the results.
 #[derive(Default)]
@@ -40,23 +40,23 @@ pub(crate) struct AddressVerification {
     /// Set if it has been logged that there are too many.
     is_full: bool,
     /// The time of the last question for all services.
-    asked: Option<Instant>,
+    asked_at: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct AddressTrial {
     stage: TrialStage,
-    pauses: Backoff,
+    backoff: Backoff,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TrialStage {
-    Open,
+    Pending,
     Answered,
-    Failed { again: Instant },
+    Failed { retry_at: Instant },
 }
 
-/// An address was tried.
+/// The result of trying an address.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct AddressTried {
@@ -68,15 +68,15 @@ pub(crate) struct AddressTried {
 impl AddressVerification {
     /// Returns the question for the services that were announced before this node joined, to forward them.
     pub(crate) fn ask_for_all(&mut self, now: Instant) -> Option<Effect> {
-        let counts = |asked: Instant| now.saturating_duration_since(asked) < ANSWERS_COUNT;
-        if self.asked.is_some_and(counts) {
+        let is_recent = |asked_at: Instant| now.saturating_duration_since(asked_at) < QUESTION_INTERVAL;
+        if self.asked_at.is_some_and(is_recent) {
             return None;
         }
-        self.asked = Some(now);
+        self.asked_at = Some(now);
         Some(Effect::Ask(Question::All))
     }
 
-    /// Returns the addresses of an instance for the other end of a link, with those at which it answers there.
+    /// Returns the addresses of an instance for the other end of a link, including those that were verified for that end.
     pub(crate) fn addresses_for(
         &self,
         instance: &Instance,
@@ -84,8 +84,8 @@ impl AddressVerification {
         own: &[OwnAddress],
     ) -> Vec<SocketAddr> {
         let mut addresses = instance.addresses.clone();
-        let towards = towards(instance, ends, own).into_iter();
-        addresses.extend(towards.filter(|address| self.leads(instance.id, *address)));
+        let candidates = candidates_for(instance, ends, own).into_iter();
+        addresses.extend(candidates.filter(|address| self.has_answered(instance.id, *address)));
         addresses
     }
 
@@ -100,14 +100,15 @@ impl AddressVerification {
         if instance.local || !is_here(&instance.addresses, own) {
             return Vec::new();
         }
-        let distant = links.filter(|ends| !ends.is_same_host(own));
-        let mut towards: Vec<SocketAddr> = distant.flat_map(|ends| towards(instance, ends, own)).collect();
-        towards.retain(|address| self.begin(instance.id, *address, now));
-        towards.into_iter().map(|address| Effect::TryAddress(instance.id, address)).collect()
+        let remote = links.filter(|ends| !ends.is_same_host(own));
+        let mut candidates: Vec<SocketAddr> =
+            remote.flat_map(|ends| candidates_for(instance, ends, own)).collect();
+        candidates.retain(|address| self.begin(instance.id, *address, now));
+        candidates.into_iter().map(|address| Effect::TryAddress(instance.id, address)).collect()
     }
 
     /// Returns whether an instance has answered at an address.
-    fn leads(&self, instance: InstanceId, address: SocketAddr) -> bool {
+    fn has_answered(&self, instance: InstanceId, address: SocketAddr) -> bool {
         self.tried.get(&(instance, address)).is_some_and(|trial| trial.stage == TrialStage::Answered)
     }
 
@@ -116,20 +117,21 @@ impl AddressVerification {
         if let Some(trial) = self.tried.get_mut(&(instance, address)) {
             let is_due = trial.is_due(now);
             if is_due {
-                trial.stage = TrialStage::Open;
+                trial.stage = TrialStage::Pending;
             }
             return is_due;
         }
-        if self.tried.len() >= MOST {
+        if self.tried.len() >= MAX_ADDRESSES {
             if !mem::replace(&mut self.is_full, true) {
                 tracing::warn!(
-                    most = MOST,
+                    limit = MAX_ADDRESSES,
                     "services of this host have more addresses than are forwarded to peers"
                 );
             }
             return false;
         }
-        self.tried.insert((instance, address), AddressTrial { stage: TrialStage::Open, pauses: RETRY });
+        self.tried
+            .insert((instance, address), AddressTrial { stage: TrialStage::Pending, backoff: RETRY_BACKOFF });
         true
     }
 
@@ -142,12 +144,12 @@ impl AddressVerification {
         let Some(trial) = self.tried.get_mut(&(instance, address)) else { return false };
         trial.stage = match answered {
             true => TrialStage::Answered,
-            false => TrialStage::Failed { again: now + trial.pauses.next_delay() },
+            false => TrialStage::Failed { retry_at: now + trial.backoff.next_delay() },
         };
         answered
     }
 
-    /// Returns the instances that are to be tried again somewhere.
+    /// Returns the instances that are to be retried at some address.
     pub(crate) fn due(&self, now: Instant) -> Vec<InstanceId> {
         let due = self.tried.iter().filter(|(_, trial)| trial.is_due(now));
         let mut due: Vec<InstanceId> = due.map(|((instance, _), _)| *instance).collect();
@@ -155,7 +157,7 @@ impl AddressVerification {
         due
     }
 
-    /// Forgets the addresses at which an instance was due and was not tried, because no peer needs them any longer.
+    /// Forgets the addresses of an instance that are due and were not tried, because no peer needs them any longer.
     pub(crate) fn forget_due(&mut self, instance: InstanceId, now: Instant) {
         self.forget_where(|(tried, _), trial| *tried == instance && trial.is_due(now));
     }
@@ -172,28 +174,27 @@ impl AddressVerification {
 
     fn forget_where(&mut self, which: impl Fn(&(InstanceId, SocketAddr), &AddressTrial) -> bool) {
         self.tried.retain(|key, trial| !which(key, trial));
-        self.is_full &= self.tried.len() >= MOST;
+        self.is_full &= self.tried.len() >= MAX_ADDRESSES;
     }
 }
 
 impl AddressTrial {
     fn is_due(&self, now: Instant) -> bool {
-        matches!(self.stage, TrialStage::Failed { again } if again <= now)
+        matches!(self.stage, TrialStage::Failed { retry_at } if retry_at <= now)
     }
 }
 
-/// Returns the addresses at which an instance of this host may be reached by the other end of a link, beside those that are
-/// known.
-pub(crate) fn towards(instance: &Instance, ends: LinkEnds, own: &[OwnAddress]) -> Vec<SocketAddr> {
+/// Returns the addresses, apart from the known ones, at which the other end of a link may reach an instance of this host.
+pub(crate) fn candidates_for(instance: &Instance, ends: LinkEnds, own: &[OwnAddress]) -> Vec<SocketAddr> {
     let known = &instance.addresses;
     if instance.local || !is_here(known, own) {
         return Vec::new();
     }
-    let mut towards: Vec<SocketAddr> = known.iter().filter_map(|address| ends.towards(*address)).collect();
-    towards.retain(|address| !known.contains(address));
-    towards.sort();
-    towards.dedup();
-    towards
+    let mut candidates: Vec<SocketAddr> = known.iter().filter_map(|address| ends.towards(*address)).collect();
+    candidates.retain(|address| !known.contains(address));
+    candidates.sort();
+    candidates.dedup();
+    candidates
 }
 
 /// An address to try.
@@ -209,8 +210,8 @@ impl Attempt {
     /// Asks the endpoint at the address whether it is that of the instance.
     pub(crate) async fn run(self, discovery: Recipient<AddressTried>) {
         let Self { network, instance, address, hello, slots } = self;
-        let dialled = with_slot(&slots, dial::dial(&network, &[address], &hello, ANSWER)).await;
-        let answered = dialled.is_ok_and(|dialled| dialled.welcome.instance == instance);
+        let handshaken = with_slot(&slots, dial::dial(&network, &[address], &hello, ANSWER_TIMEOUT)).await;
+        let answered = handshaken.is_ok_and(|handshaken| handshaken.welcome.instance == instance);
         // This fails if the actor is gone, and then it does not matter.
         discovery.send(AddressTried { instance, address, answered }).await.ok();
     }
@@ -234,9 +235,9 @@ mod tests {
     }
 
     #[test]
-    fn the_pauses_before_an_address_is_tried_again_grow_to_minutes() {
+    fn the_delays_between_retries_of_an_address_grow_to_minutes() {
         let (mut verification, mut now) = (AddressVerification::default(), Instant::now());
-        let mut pauses = Vec::new();
+        let mut backoff = Vec::new();
         for _ in 0..12 {
             assert!(verification.begin(instance(1), address(1), now));
             assert!(!verification.begin(instance(1), address(1), now), "it is being tried");
@@ -245,13 +246,13 @@ mod tests {
             while verification.due(now).is_empty() {
                 now += Duration::from_millis(250);
             }
-            pauses.push(now - started);
+            backoff.push(now - started);
         }
         let secs = Duration::from_secs;
-        assert!(pauses[0] <= secs(6) && pauses[11] >= secs(150) && pauses[11] <= secs(301), "{pauses:?}");
+        assert!(backoff[0] <= secs(6) && backoff[11] >= secs(150) && backoff[11] <= secs(301), "{backoff:?}");
         verification.begin(instance(1), address(1), now);
         assert!(verification.end(tried(instance(1), address(1), true), now));
-        assert!(verification.leads(instance(1), address(1)));
+        assert!(verification.has_answered(instance(1), address(1)));
         assert_eq!(verification.due(now + secs(3_600)), []);
     }
 
@@ -273,17 +274,17 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_this_host_has_no_more_make_room() {
+    fn addresses_that_this_host_no_longer_has_are_forgotten() {
         let (mut verification, now) = (AddressVerification::default(), Instant::now());
-        let most = u16::try_from(MOST).expect("it is few");
-        for n in 0..most {
+        let max = u16::try_from(MAX_ADDRESSES).expect("it is few");
+        for n in 0..max {
             assert!(verification.begin(instance(1), address(n), now));
         }
-        assert!(!verification.begin(instance(1), address(most), now));
+        assert!(!verification.begin(instance(1), address(max), now));
         assert!(verification.is_full);
         let has = |n| OwnAddress { ip: address(n).ip(), prefix: 24 };
-        verification.retain_own(&[has(0), has(most)]);
-        assert!(verification.begin(instance(1), address(most), now));
+        verification.retain_own(&[has(0), has(max)]);
+        assert!(verification.begin(instance(1), address(max), now));
         assert!(verification.tried.len() == 2 && !verification.is_full);
         assert!(!verification.end(tried(instance(1), address(5), true), now), "it is not this host's");
     }

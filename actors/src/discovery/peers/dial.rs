@@ -19,17 +19,17 @@ use crate::net::network::Network;
 
 /// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The
 /// others are dialled when the actor next checks its nodes.
-const MOST_DIALS: usize = 256;
+const MAX_DIALS: usize = 256;
 
 /// The count of dials under way.
 #[derive(Default)]
 pub(crate) struct Dials(Rc<()>);
 
 impl Dials {
-    /// Counts another dial until the result is dropped. Returns `None` if there are too many.
+    /// Counts another dial, until the result is dropped. Returns `None` if there are too many.
     pub(crate) fn begin(&self) -> Option<Rc<()>> {
-        let counted = Rc::clone(&self.0);
-        (Rc::strong_count(&counted) <= MOST_DIALS + 1).then_some(counted)
+        let slot = Rc::clone(&self.0);
+        (Rc::strong_count(&slot) <= MAX_DIALS + 1).then_some(slot)
     }
 }
 
@@ -46,19 +46,20 @@ pub(crate) struct PeerDial {
 
 /// The permission for one dial.
 pub(crate) struct Permit {
-    /// Cleared when the node connects by itself meanwhile.
+    /// Set to [`ConnectionNeed::Met`] when the node connects by itself meanwhile.
     pub(crate) need: Rc<Cell<ConnectionNeed>>,
-    /// Held while the dial counts among those that are under way.
-    pub(crate) counted: Rc<()>,
+    /// Counts the dial until it is dropped.
+    pub(crate) slot: Rc<()>,
 }
 
+/// The need for a dial, which ends when the node connects by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionNeed {
     Wanted,
     Met,
 }
 
-/// A node could not be connected to, or need not be.
+/// A dial ended without a link: with the verdict on the node, or without one if the node connected by itself.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct DialFailed {
@@ -72,19 +73,19 @@ impl PeerDial {
         if !after.is_zero() {
             time::sleep(after).await;
         }
-        let Self { network, node, endpoints, hello, permit: Permit { need, counted }, slots } = self;
+        let Self { network, node, endpoints, hello, permit: Permit { need, slot }, slots } = self;
         match with_slot(&slots, connect(&network, &endpoints, &hello, &need)).await {
             Ok((instance, Handshaken { connection, address, .. })) => {
-                drop(counted);
+                drop(slot);
                 let origin = PeerLinkOrigin::Dialled { instance, address };
                 let ends = ends(&connection, address);
-                run_peer_link(&discovery, connection, PeerConnected { node, ends, origin, hand_on: false })
+                run_peer_link(&discovery, connection, PeerConnected { node, ends, origin, forwards: false })
                     .await;
             }
             Err(verdict) => {
                 // This fails if the actor is gone, and then it does not matter.
                 discovery.send(DialFailed { node, verdict }).await.ok();
-                drop(counted);
+                drop(slot);
             }
         }
     }
@@ -104,8 +105,8 @@ async fn connect(
     for (record, endpoint) in endpoints {
         let hello = Hello { instance: Some(endpoint.instance.id), ..hello.clone() };
         match probe(network, endpoint, &hello, record).await {
-            Ok(dialled) => return Ok((endpoint.instance.id, dialled)),
-            // The others share its host, or its listener.
+            Ok(handshaken) => return Ok((endpoint.instance.id, handshaken)),
+            // The others are on the same host.
             Err(Verdict::Alive) => return Err(Some(Verdict::Alive)),
             Err(Verdict::Unreachable) if worst == Verdict::Unreachable => break,
             Err(Verdict::Unreachable) => worst = Verdict::Unreachable,
@@ -123,7 +124,7 @@ mod tests {
     fn the_number_of_dials_under_way_is_bounded() {
         let dials = Dials::default();
         let mut under_way: Vec<_> = std::iter::from_fn(|| dials.begin()).collect();
-        assert_eq!(under_way.len(), MOST_DIALS);
+        assert_eq!(under_way.len(), MAX_DIALS);
         under_way.pop();
         assert!(dials.begin().is_some());
     }

@@ -19,7 +19,7 @@ use crate::net::connection::{Connection, WriteHalf};
 use crate::net::zone;
 
 /// The time for which one update may wait for a peer that does not read.
-const WRITE: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The identity of a link among those of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,14 +34,14 @@ pub(crate) enum PeerLinkOrigin {
     Accepted,
 }
 
-/// A link completed the handshake. The answer is `None` when it is rejected.
+/// A link completed the handshake. The response is `None` if the link is rejected.
 #[derive(Message)]
 #[rtype(result = "Option<PeerAccepted>")]
 pub(crate) struct PeerConnected {
     pub(crate) node: NodeId,
     pub(crate) ends: LinkEnds,
     pub(crate) origin: PeerLinkOrigin,
-    pub(crate) hand_on: bool,
+    pub(crate) forwards: bool,
 }
 
 /// Returns the ends of a link over a connection to, or from, the address `other`.
@@ -56,7 +56,7 @@ pub(crate) fn ends(connection: &Connection, other: SocketAddr) -> LinkEnds {
 /// A link that was accepted.
 pub(crate) struct PeerAccepted {
     pub(crate) link: PeerLinkId,
-    /// The silence after which the system probes the other host.
+    /// The time of silence after which the system probes the other host.
     pub(crate) keep_alive: Duration,
     /// The bytes to send. The link ends when the actor drops the sender, after all of them are sent.
     pub(crate) out: mpsc::Receiver<Vec<u8>>,
@@ -77,10 +77,10 @@ pub(crate) struct PeerUpdateReceived {
 #[rtype(result = "()")]
 pub(crate) struct PeerLinkEnded {
     pub(crate) link: PeerLinkId,
-    pub(crate) ending: PeerLinkEnd,
+    pub(crate) end: PeerLinkEnd,
 }
 
-/// The other host's part in the end of a link.
+/// The reason why a link ended, as far as it concerns the other host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PeerLinkEnd {
     /// One end closed the connection.
@@ -97,11 +97,11 @@ enum PeerLinkError {
     #[error(transparent)]
     Incoming(#[from] FrameReaderError),
     #[error(transparent)]
-    Told(#[from] InvalidPeerUpdate),
-    #[error("unexpected frame of the kind {0:?} on a link between peers")]
+    Update(#[from] InvalidPeerUpdate),
+    #[error("unexpected frame of kind {0:?} on a peer link")]
     Unexpected(FrameKind),
     #[error("the peer does not read")]
-    Stuck,
+    NotReading,
     #[error("this node left")]
     Left,
 }
@@ -110,21 +110,21 @@ enum PeerLinkError {
 pub(crate) async fn run_peer_link(
     discovery: &Addr<Discovery>,
     connection: Connection,
-    linked: PeerConnected,
+    connected: PeerConnected,
 ) {
-    let node = linked.node;
-    let Ok(Some(admitted)) = discovery.send(linked).await else { return };
-    let PeerAccepted { link, keep_alive, out, guard } = admitted;
+    let node = connected.node;
+    let Ok(Some(accepted)) = discovery.send(connected).await else { return };
+    let PeerAccepted { link, keep_alive, out, guard } = accepted;
     connection.keep_alive_of_reading_peer(keep_alive);
     let Connection { reader, writer } = connection;
-    // The first to end ends the link. Dropping the reader loses updates at most, and the next link begins with all of them.
-    let ended = tokio::select! {
+    // The first half to end ends the link. At most updates are lost with the reader, and the next link begins with all of them.
+    let result = tokio::select! {
         biased;
-        // Polled first, so that a peer that never pauses does not keep updates from being sent.
-        ended = write(writer, out) => ended,
-        ended = read(FrameReader::new(reader, MAX_UPDATE_BYTES, &LinkConfig::default()), link, discovery) => ended,
+        // Polled first, so that a peer that sends without pause does not keep updates from being sent.
+        result = write(writer, out) => result,
+        result = read(FrameReader::new(reader, MAX_UPDATE_BYTES, &LinkConfig::default()), link, discovery) => result,
     };
-    let ending = match &ended {
+    let end = match &result {
         Err(PeerLinkError::Io(error) | PeerLinkError::Incoming(FrameReaderError::Io(error)))
             if is_silence(error) =>
         {
@@ -132,12 +132,12 @@ pub(crate) async fn run_peer_link(
         }
         _ => PeerLinkEnd::Closed,
     };
-    match ended {
+    match result {
         Ok(()) => tracing::trace!(%node, "a link ended"),
-        Err(error) => tracing::debug!(%node, %error, "a link broke"),
+        Err(error) => tracing::debug!(%node, %error, "a peer link broke"),
     }
     // This fails if the actor is gone, and then it does not matter.
-    discovery.send(PeerLinkEnded { link, ending }).await.ok();
+    discovery.send(PeerLinkEnded { link, end }).await.ok();
     drop(guard);
 }
 
@@ -147,11 +147,11 @@ fn is_silence(error: &io::Error) -> bool {
 }
 
 async fn read(
-    mut incoming: FrameReader,
+    mut reader: FrameReader,
     link: PeerLinkId,
     discovery: &Addr<Discovery>,
 ) -> Result<(), PeerLinkError> {
-    while let Some(frame) = incoming.next().await? {
+    while let Some(frame) = reader.next().await? {
         match frame.header.kind {
             FrameKind::Peer => {
                 let update = PeerUpdate::decode(&frame.payload)?;
@@ -165,7 +165,9 @@ async fn read(
 
 async fn write(writer: WriteHalf, mut out: mpsc::Receiver<Vec<u8>>) -> Result<(), PeerLinkError> {
     while let Some(bytes) = out.recv().await {
-        time::timeout(WRITE, writer.write_all(&bytes)).await.map_err(|_| PeerLinkError::Stuck)??;
+        time::timeout(WRITE_TIMEOUT, writer.write_all(&bytes))
+            .await
+            .map_err(|_| PeerLinkError::NotReading)??;
     }
     writer.shutdown()?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Links between the discovery actors of two nodes: dialing, the table of links, and the updates that travel over them.
+//! Links between the discovery actors of two nodes: dialling, the table of links, and the updates that travel over them.
 
 pub(super) mod address_verification;
 pub(super) mod dial;

@@ -26,13 +26,13 @@ use crate::runtime::backoff::{Backoff, Jitter};
 use crate::runtime::clock;
 
 /// The time within which a static peer is resolved, and that within which it answers.
-const RESOLVE: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(3);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// The delays before a static peer is dialled again.
-const PAUSES: Backoff =
+const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(Jitter::Around);
 /// The time after which an open connection resets the delays.
-const LASTING: Duration = Duration::from_secs(5);
+const LASTS_AFTER: Duration = Duration::from_secs(5);
 
 /// The obstacles to connecting to static peers.
 #[derive(Default)]
@@ -85,40 +85,40 @@ pub(crate) async fn keep_connected(
     record: AttemptRecord,
     discovery: Addr<Discovery>,
 ) {
-    let stands = async |trouble: Option<String>| {
+    let report = async |trouble: Option<String>| {
         // This fails if the actor is gone, and then it does not matter.
         discovery.send(PeerStatus { peer: peer.clone(), trouble }).await.ok();
     };
-    let mut pauses = PAUSES;
-    let (mut warned, mut pending) = (String::new(), None);
+    let mut backoff = BACKOFF;
+    let (mut logged, mut pending) = (String::new(), None);
     while discovery.connected() {
         match connect(&network, &peer, &hello, &record, &mut pending).await {
-            Ok((connection, linked)) if linked.node == hello.node => {
+            Ok((connection, connected)) if connected.node == hello.node => {
                 tracing::debug!(%peer, "the static peer is this node itself");
                 drop(connection);
-                stands(None).await;
-                pauses.skip_to_longest();
+                report(None).await;
+                backoff.skip_to_longest();
             }
-            Ok((connection, linked)) => {
+            Ok((connection, connected)) => {
                 let started = clock::now();
-                stands(None).await;
-                run_peer_link(&discovery, connection, linked).await;
-                stands(Some("the connection has ended".to_owned())).await;
-                if clock::now() - started > LASTING {
-                    pauses.reset();
+                report(None).await;
+                run_peer_link(&discovery, connection, connected).await;
+                report(Some("the connection has ended".to_owned())).await;
+                if clock::now() - started > LASTS_AFTER {
+                    backoff.reset();
                 }
-                warned.clear();
+                logged.clear();
             }
             Err(problem) => {
-                stands(Some(problem.clone())).await;
+                report(Some(problem.clone())).await;
                 // Once is enough until there is another problem.
-                if problem != warned {
+                if problem != logged {
                     tracing::warn!(%peer, %problem, "the static peer cannot be reached; retrying");
-                    warned = problem;
+                    logged = problem;
                 }
             }
         }
-        time::sleep(pauses.next_delay()).await;
+        time::sleep(backoff.next_delay()).await;
     }
 }
 
@@ -131,36 +131,37 @@ async fn connect(
 ) -> Result<(Connection, PeerConnected), String> {
     let mut addresses = match zone::parse(peer).map_err(|error| error.to_string())? {
         Some(address) => vec![address],
-        None => look_up(peer, pending, RESOLVE).await?,
+        None => look_up(peer, pending, RESOLVE_TIMEOUT).await?,
     };
     if addresses.len() > MAX_ADDRESSES {
         // The system's resolver would put its own preference first.
         sort(&mut addresses, &network.own_addresses());
         addresses.truncate(MAX_ADDRESSES);
     }
-    let dialled = dial_listed(network, &addresses, None, hello, ANSWER, record).await;
-    let dialled = dialled.map_err(|error| error.to_string())?;
-    let origin = PeerLinkOrigin::Dialled { instance: dialled.welcome.instance, address: dialled.address };
-    let ends = ends(&dialled.connection, dialled.address);
-    Ok((dialled.connection, PeerConnected { node: dialled.welcome.node, ends, origin, hand_on: true }))
+    let handshaken = dial_listed(network, &addresses, None, hello, ANSWER_TIMEOUT, record).await;
+    let handshaken = handshaken.map_err(|error| error.to_string())?;
+    let origin =
+        PeerLinkOrigin::Dialled { instance: handshaken.welcome.instance, address: handshaken.address };
+    let ends = ends(&handshaken.connection, handshaken.address);
+    Ok((handshaken.connection, PeerConnected { node: handshaken.welcome.node, ends, origin, forwards: true }))
 }
 
-/// A lookup that was not done in time: the next attempt waits for it, so that each peer has one lookup, and one thread, at a
-/// time.
+/// A lookup that did not complete in time: the next attempt waits for it, so that each peer has one lookup, and one thread,
+/// at a time.
 type PendingLookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
 
 async fn look_up(
     peer: &str,
     pending: &mut Option<PendingLookup>,
-    within: Duration,
+    timeout: Duration,
 ) -> Result<Vec<SocketAddr>, String> {
-    let found = pending.get_or_insert_with(|| Box::pin(resolve(peer.to_owned())));
-    match time::timeout(within, found).await {
+    let lookup = pending.get_or_insert_with(|| Box::pin(resolve(peer.to_owned())));
+    match time::timeout(timeout, lookup).await {
         Ok(found) => {
             *pending = None;
             found.map_err(|error| format!("cannot be resolved: {error}"))
         }
-        Err(_) => Err(format!("was not resolved within {within:?}")),
+        Err(_) => Err(format!("was not resolved within {timeout:?}")),
     }
 }
 
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     #[actix::test]
-    async fn a_look_up_that_takes_long_is_waited_for_by_the_next_attempt() {
+    async fn the_next_attempt_waits_for_a_slow_lookup() {
         let found = vec![SocketAddr::from(([10, 0, 0, 1], 7))];
         let (answer, answered) = oneshot::channel();
         let mut pending: Option<PendingLookup> =
@@ -179,10 +180,10 @@ mod tests {
         look_up("no port", &mut pending, Duration::ZERO).await.expect_err("it is not done in time");
         assert!(pending.is_some());
         answer.send(found.clone()).expect("it is waited for");
-        assert_eq!(look_up("no port", &mut pending, RESOLVE).await, Ok(found));
+        assert_eq!(look_up("no port", &mut pending, RESOLVE_TIMEOUT).await, Ok(found));
         assert!(pending.is_none());
         // The next attempt starts its own.
-        look_up("no port", &mut pending, RESOLVE).await.expect_err("no host and port");
+        look_up("no port", &mut pending, RESOLVE_TIMEOUT).await.expect_err("no host and port");
         assert!(pending.is_none());
     }
 }

@@ -32,7 +32,7 @@ pub struct PeerConnection {
 /// The most links of a node, and the most to one node: two nodes may dial each other at the same moment.
 const MAX_LINKS: usize = 1_024;
 const MAX_LINKS_PER_NODE: usize = 4;
-/// The most updates that wait for a peer before it is dropped. It dials again and receives everything.
+/// The most updates that wait for a peer before it is dropped. It will dial again and receive everything.
 const MAX_PENDING_UPDATES: usize = 64;
 
 /// An address of an instance that its node did not advertise.
@@ -47,18 +47,18 @@ enum ObservedAddress {
 pub(crate) struct PeerLinks {
     links: BTreeMap<PeerLinkId, PeerLink>,
     next: u64,
-    /// Instances that came over a link that forwards: they are sent over the other links as well.
+    /// The instances that came over a link that forwards: they are sent over the other links as well.
     forwarded: HashSet<InstanceId>,
-    max_handed_on: usize,
+    max_forwarded: usize,
     guard: mpsc::Sender<()>,
-    guarded: Option<mpsc::Receiver<()>>,
+    ended: Option<mpsc::Receiver<()>>,
 }
 
 struct PeerLink {
     node: NodeId,
     ends: LinkEnds,
     origin: PeerLinkOrigin,
-    hand_on: bool,
+    forwards: bool,
     since: Instant,
     out: Option<mpsc::Sender<Vec<u8>>>,
 }
@@ -73,39 +73,39 @@ pub(crate) struct Ended {
 
 impl PeerLink {
     fn peer(&self) -> Peer {
-        Peer { node: self.node, ends: self.ends, forwards: self.hand_on }
+        Peer { node: self.node, ends: self.ends, forwards: self.forwards }
     }
 }
 
 impl PeerLinks {
-    /// Creates an empty table. At most `max_handed_on` instances of others are forwarded.
-    pub(crate) fn new(max_handed_on: usize) -> Self {
-        let (guard, guarded) = mpsc::channel(1);
+    /// Creates an empty table. At most `max_forwarded` instances of others are forwarded.
+    pub(crate) fn new(max_forwarded: usize) -> Self {
+        let (guard, ended) = mpsc::channel(1);
         Self {
             links: BTreeMap::new(),
             next: 0,
             forwarded: HashSet::new(),
-            max_handed_on,
+            max_forwarded,
             guard,
-            guarded: Some(guarded),
+            ended: Some(ended),
         }
     }
 
-    /// Adds a link that has completed the handshake, unless there are enough.
+    /// Adds a link that has completed the handshake, unless there are too many.
     pub(crate) fn admit(
         &mut self,
-        linked: &PeerConnected,
+        connected: &PeerConnected,
         keep_alive: Duration,
         now: Instant,
     ) -> Option<PeerAccepted> {
-        let PeerConnected { node, ends, origin, hand_on } = *linked;
-        if !self.is_welcome(node) {
+        let PeerConnected { node, ends, origin, forwards } = *connected;
+        if !self.has_room(node) {
             return None;
         }
         let id = PeerLinkId(self.next);
         self.next += 1;
         let (sender, out) = mpsc::channel(MAX_PENDING_UPDATES);
-        self.links.insert(id, PeerLink { node, ends, origin, hand_on, since: now, out: Some(sender) });
+        self.links.insert(id, PeerLink { node, ends, origin, forwards, since: now, out: Some(sender) });
         Some(PeerAccepted { link: id, keep_alive, out, guard: self.guard.clone() })
     }
 
@@ -138,28 +138,28 @@ impl PeerLinks {
         hosts.into_iter().collect()
     }
 
-    /// Makes every link send its pending updates and end; the future is ready when all have ended.
+    /// Makes every link send its pending updates and end. The future completes when all have ended.
     pub(crate) fn close(&mut self) -> impl Future<Output = ()> + 'static {
         self.links.clear();
         let (guard, _) = mpsc::channel(1);
         self.guard = guard;
-        let guarded = self.guarded.take();
+        let ended = self.ended.take();
         async move {
-            if let Some(mut guarded) = guarded {
+            if let Some(mut ended) = ended {
                 // Nothing is ever sent: this waits until the last task has ended.
-                guarded.recv().await;
+                ended.recv().await;
             }
         }
     }
 
-    fn is_welcome(&self, node: NodeId) -> bool {
+    fn has_room(&self, node: NodeId) -> bool {
         let of_node = self.links.values().filter(|link| link.node == node).count();
-        self.guarded.is_some() && self.links.len() < MAX_LINKS && of_node < MAX_LINKS_PER_NODE
+        self.ended.is_some() && self.links.len() < MAX_LINKS && of_node < MAX_LINKS_PER_NODE
     }
 
     /// Returns whether all links, or this one, are to other programs of the same host.
     pub(crate) fn are_on_one_host(&self, only: Option<PeerLinkId>, own: &[OwnAddress]) -> bool {
-        self.of(only).all(|(_, link)| link.ends.is_same_host(own))
+        self.selected(only).all(|(_, link)| link.ends.is_same_host(own))
     }
 
     /// Returns the ends of all links, or of this one, over which an instance is sent.
@@ -169,43 +169,38 @@ impl PeerLinks {
         only: Option<PeerLinkId>,
         directory: &Directory,
     ) -> impl Iterator<Item = LinkEnds> {
-        let peers = self.of(only).map(|(_, link)| link.peer());
+        let peers = self.selected(only).map(|(_, link)| link.peer());
         peers.filter(|peer| peer.receives(instance, directory, &self.forwarded)).map(|peer| peer.ends)
     }
 
-    fn of(&self, only: Option<PeerLinkId>) -> impl Iterator<Item = (&PeerLinkId, &PeerLink)> {
+    fn selected(&self, only: Option<PeerLinkId>) -> impl Iterator<Item = (&PeerLinkId, &PeerLink)> {
         self.links.iter().filter(move |(id, _)| only.is_none_or(|only| only == **id))
     }
 
     /// Sends a new peer everything that it may know.
-    pub(crate) fn send_all(&mut self, id: PeerLinkId, telling: PeerView<'_>) {
+    pub(crate) fn send_all(&mut self, id: PeerLinkId, view: PeerView<'_>) {
         let Some(link) = self.links.get(&id) else { return };
-        let told = telling.all(link.peer(), &self.forwarded);
-        self.send_update(id, &told);
+        let update = view.all(link.peer(), &self.forwarded);
+        self.send_update(id, &update);
     }
 
     /// Sends an instance to the peers that reach it at this address, where it has answered.
-    pub(crate) fn send_address(&mut self, instance: &Instance, address: SocketAddr, telling: PeerView<'_>) {
-        let told = self.links.iter().filter_map(|(id, link)| {
-            Some((*id, telling.address(link.peer(), instance, address, &self.forwarded)?))
+    pub(crate) fn send_address(&mut self, instance: &Instance, address: SocketAddr, view: PeerView<'_>) {
+        let update = self.links.iter().filter_map(|(id, link)| {
+            Some((*id, view.address(link.peer(), instance, address, &self.forwarded)?))
         });
-        for (id, told) in told.collect::<Vec<_>>() {
-            self.send_update(id, &told);
+        for (id, update) in update.collect::<Vec<_>>() {
+            self.send_update(id, &update);
         }
     }
 
     /// Sends changes to the peers that do not know them from elsewhere. `origin` is the link that brought them, if one did.
-    pub(crate) fn send_changes(
-        &mut self,
-        changes: &Changes,
-        origin: Option<PeerLinkId>,
-        telling: PeerView<'_>,
-    ) {
+    pub(crate) fn send_changes(&mut self, changes: &Changes, origin: Option<PeerLinkId>, view: PeerView<'_>) {
         let ids: Vec<PeerLinkId> = self.links.keys().copied().filter(|id| Some(*id) != origin).collect();
         for id in ids {
             if let Some(link) = self.links.get(&id) {
-                let told = telling.changes(link.peer(), changes, &self.forwarded);
-                self.send_update(id, &told);
+                let update = view.changes(link.peer(), changes, &self.forwarded);
+                self.send_update(id, &update);
             }
         }
     }
@@ -216,9 +211,9 @@ impl PeerLinks {
     }
 
     /// Sends an update to a peer. One that does not keep up is dropped.
-    fn send_update(&mut self, id: PeerLinkId, told: &PeerUpdate) {
+    fn send_update(&mut self, id: PeerLinkId, update: &PeerUpdate) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let frames = told.to_frames();
+        let frames = update.to_frames();
         if let Some(out) = &link.out
             && !frames.is_empty()
             && out.try_send(frames).is_err()
@@ -228,37 +223,37 @@ impl PeerLinks {
         }
     }
 
-    /// Enters an update from a peer, on a host with the addresses `own`. `is_cared_about` returns whether an instance matters
-    /// here.
+    /// Enters an update from a peer in the directory, on a host with the addresses `own`. `is_interesting` returns whether an
+    /// instance matters here.
     pub(crate) fn receive_update(
         &mut self,
         PeerUpdateReceived { link: id, update }: PeerUpdateReceived,
         directory: &mut Directory,
         own: &[OwnAddress],
-        is_cared_about: impl Fn(&Directory, InstanceId) -> bool,
+        is_interesting: impl Fn(&Directory, InstanceId) -> bool,
         now: Instant,
     ) -> Changes {
         let mut changes = Changes::default();
         let Some(link) = self.links.get(&id) else { return changes };
-        let PeerLink { node, hand_on, ends, origin, .. } = *link;
+        let PeerLink { node, forwards, ends, origin, .. } = *link;
         let source = match origin {
             PeerLinkOrigin::Dialled { .. } => AdvertSource::Peer(node),
             PeerLinkOrigin::Accepted => AdvertSource::Caller(node),
         };
-        let same_host = ends.is_same_host(own);
+        let is_same_host = ends.is_same_host(own);
         for mut advert in update.known {
             advert.addresses = advert
                 .addresses
                 .into_iter()
                 .filter_map(|address| zone::with_zone_of_link(ends.zone, address))
                 .collect();
-            if !same_host {
+            if !is_same_host {
                 // Loopback of the other host is not that of this one.
                 advert.addresses.retain(|address| !address.ip().is_loopback());
             }
             let (id, port) = (advert.instance, advert.addresses.first().map(SocketAddr::port));
             // There may be a router between the two that translates addresses.
-            let seen = match origin {
+            let observed = match origin {
                 PeerLinkOrigin::Dialled { instance, address } if instance == id => {
                     Some(ObservedAddress::Proved(address))
                 }
@@ -268,12 +263,12 @@ impl PeerLinks {
                 }
                 PeerLinkOrigin::Dialled { .. } | PeerLinkOrigin::Accepted => None,
             };
-            if hand_on && !directory.is_carried_by_mdns(id) && self.forwarded.len() < self.max_handed_on {
+            if forwards && !directory.is_carried_by_mdns(id) && self.forwarded.len() < self.max_forwarded {
                 self.forwarded.insert(id);
             }
             changes.append(directory.add_advert(advert, source, now));
-            match seen {
-                // The link leads there, so this is an address, whatever the node knows of itself.
+            match observed {
+                // The link was made to this address, so it is valid, whatever the node knows of itself.
                 Some(ObservedAddress::Proved(address)) => {
                     changes.append(directory.record_proof(id, address, now))
                 }
@@ -282,12 +277,12 @@ impl PeerLinks {
             }
         }
         for gone in update.gone {
-            let received = directory.withdraw_report(gone, source, now);
-            let idle = !received.doubts.is_empty() && !is_cared_about(directory, gone);
-            changes.append(if idle {
+            let changed = directory.withdraw_report(gone, source, now);
+            let is_unimportant = !changed.doubts.is_empty() && !is_interesting(directory, gone);
+            changes.append(if is_unimportant {
                 directory.remove_instance(gone, DownReason::Withdrawn, now)
             } else {
-                received
+                changed
             });
         }
         changes
@@ -304,7 +299,7 @@ mod tests {
             node: NodeId::from_random([n; 16]),
             ends,
             origin: PeerLinkOrigin::Accepted,
-            hand_on: false,
+            forwards: false,
         }
     }
 
@@ -320,7 +315,7 @@ mod tests {
         assert_eq!(admitted.len(), MAX_LINKS_PER_NODE);
         assert!(admit(&mut links, 2).is_some(), "another node");
         assert!(links.reach(node) && !links.have_dialled(node));
-        let ended = links.remove(admitted[0].link).expect("it stands");
+        let ended = links.remove(admitted[0].link).expect("it is open");
         assert!(ended.node == node && ended.since >= started && links.remove(admitted[0].link).is_none());
         assert!(admit(&mut links, 1).is_some(), "there is room again");
         drop(links.close());
@@ -328,12 +323,12 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_does_not_keep_up_is_dropped_after_what_it_was_sent() {
+    fn a_peer_that_does_not_keep_up_is_dropped_after_its_pending_updates() {
         let mut links = PeerLinks::new(10);
         let PeerAccepted { link, mut out, .. } = admit(&mut links, 1).expect("it is the first");
-        let told = PeerUpdate { known: Vec::new(), gone: vec![InstanceId::from_random([1; 16])] };
+        let update = PeerUpdate { known: Vec::new(), gone: vec![InstanceId::from_random([1; 16])] };
         for _ in 0..MAX_PENDING_UPDATES + 5 {
-            links.send_update(link, &told);
+            links.send_update(link, &update);
         }
         let sent = std::iter::from_fn(|| out.try_recv().ok()).count();
         assert_eq!((sent, out.is_closed()), (MAX_PENDING_UPDATES, true));

@@ -10,30 +10,30 @@ use meshzero_proto::discovery::peer::PeerUpdate;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::MeshName;
 
-use crate::discovery::peers::address_verification::{AddressVerification, towards};
+use crate::discovery::peers::address_verification::{AddressVerification, candidates_for};
 
 /// The other end of a link.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) node: NodeId,
     pub(crate) ends: LinkEnds,
-    /// Set if one of the two has the other as a static peer: services of others are forwarded.
+    /// Set if one end has the other as a static peer: services of other nodes are forwarded.
     pub(crate) forwards: bool,
 }
 
 impl Peer {
-    /// Returns whether the peer receives an instance. Those in `handed_on` came over a link that forwards, and are sent over
-    /// all.
+    /// Returns whether the peer receives an instance. Those in `forwarded` came over a link that forwards, and are sent
+    /// over all links.
     pub(crate) fn receives(
         self,
         instance: &Instance,
         directory: &Directory,
-        handed_on: &HashSet<InstanceId>,
+        forwarded: &HashSet<InstanceId>,
     ) -> bool {
-        let foreign = instance.node != self.node
-            && (self.forwards || handed_on.contains(&instance.id))
+        let is_foreign_to_peer = instance.node != self.node
+            && (self.forwards || forwarded.contains(&instance.id))
             && !directory.is_reported_by(instance.id, self.node);
-        instance.local || foreign
+        instance.local || is_foreign_to_peer
     }
 }
 
@@ -49,9 +49,9 @@ pub(crate) struct PeerView<'a> {
 
 impl PeerView<'_> {
     /// Returns the first update to a new peer: everything that it may know.
-    pub(crate) fn all(self, peer: Peer, handed_on: &HashSet<InstanceId>) -> PeerUpdate {
+    pub(crate) fn all(self, peer: Peer, forwarded: &HashSet<InstanceId>) -> PeerUpdate {
         let mut all = self.directory.select(&Filter::everything());
-        all.retain(|instance| peer.receives(instance, self.directory, handed_on));
+        all.retain(|instance| peer.receives(instance, self.directory, forwarded));
         let known = all.iter().filter_map(|instance| self.advert(peer, instance)).collect();
         PeerUpdate { known, gone: Vec::new() }
     }
@@ -61,26 +61,26 @@ impl PeerView<'_> {
         self,
         peer: Peer,
         changes: &Changes,
-        handed_on: &HashSet<InstanceId>,
+        forwarded: &HashSet<InstanceId>,
     ) -> PeerUpdate {
-        let mut told = PeerUpdate::default();
+        let mut update = PeerUpdate::default();
         for instance in &changes.grown {
-            if peer.receives(instance, self.directory, handed_on) {
-                told.known.extend(self.advert(peer, instance));
+            if peer.receives(instance, self.directory, forwarded) {
+                update.known.extend(self.advert(peer, instance));
             }
         }
         for event in &changes.events {
-            if !peer.receives(event.instance(), self.directory, handed_on) {
+            if !peer.receives(event.instance(), self.directory, forwarded) {
                 continue;
             }
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
-                    told.known.extend(self.advert(peer, instance));
+                    update.known.extend(self.advert(peer, instance));
                 }
-                DirectoryEvent::Down { instance, .. } => told.gone.push(instance.id),
+                DirectoryEvent::Down { instance, .. } => update.gone.push(instance.id),
             }
         }
-        told
+        update
     }
 
     /// Returns the update about an instance that has answered at an address; `None` if the peer does not reach this host there.
@@ -89,10 +89,10 @@ impl PeerView<'_> {
         peer: Peer,
         instance: &Instance,
         address: SocketAddr,
-        handed_on: &HashSet<InstanceId>,
+        forwarded: &HashSet<InstanceId>,
     ) -> Option<PeerUpdate> {
-        let is_concerned = towards(instance, peer.ends, self.own).contains(&address)
-            && peer.receives(instance, self.directory, handed_on);
+        let is_concerned = candidates_for(instance, peer.ends, self.own).contains(&address)
+            && peer.receives(instance, self.directory, forwarded);
         is_concerned.then(|| PeerUpdate {
             known: self.advert(peer, instance).into_iter().collect(),
             gone: Vec::new(),
@@ -145,30 +145,30 @@ mod tests {
     }
 
     /// Returns what node 1 sends to node 2 about itself, node 2 and node 3, over a link that forwards or not.
-    fn told(forwards: bool, handed_on: &[InstanceId], told_by: Option<NodeId>) -> Vec<InstanceId> {
+    fn sent(forwards: bool, forwarded: &[InstanceId], reported_by: Option<NodeId>) -> Vec<InstanceId> {
         let (mesh, now) = (MeshName::default(), Instant::now());
         let mut directory = Directory::new(mesh.clone(), node(1), &Limits::default());
         directory.add_advert(advert(1), AdvertSource::Local, now);
         directory.add_advert(advert(2), AdvertSource::Mdns, now);
-        directory.add_advert(advert(3), told_by.map_or(AdvertSource::Mdns, AdvertSource::Peer), now);
+        directory.add_advert(advert(3), reported_by.map_or(AdvertSource::Mdns, AdvertSource::Peer), now);
         let own = [OwnAddress { ip: [10, 0, 0, 1].into(), prefix: 24 }];
         let ends = LinkEnds { own: Some([10, 0, 0, 1].into()), other: [10, 0, 0, 2].into(), zone: 0 };
         let verification = AddressVerification::default();
         let view = PeerView { mesh: &mesh, directory: &directory, verification: &verification, own: &own };
         let peer = Peer { node: node(2), ends, forwards };
-        let told = view.all(peer, &handed_on.iter().copied().collect());
-        let mut known: Vec<InstanceId> = told.known.iter().map(|advert| advert.instance).collect();
+        let update = view.all(peer, &forwarded.iter().copied().collect());
+        let mut known: Vec<InstanceId> = update.known.iter().map(|advert| advert.instance).collect();
         known.sort();
         known
     }
 
     #[test]
-    fn a_peer_is_told_of_others_only_where_it_does_not_know_them_from_elsewhere() {
+    fn a_peer_receives_services_of_others_only_if_it_does_not_know_them_from_elsewhere() {
         let mut both = [instance(1), instance(3)];
         both.sort();
-        assert_eq!(told(false, &[], None), [instance(1)], "it hears the others itself");
-        assert_eq!(told(true, &[], None), both, "one of the two is a static peer");
-        assert_eq!(told(false, &[instance(3)], None), both, "it came from a static peer");
-        assert_eq!(told(true, &[], Some(node(2))), [instance(1)], "the peer has told of it");
+        assert_eq!(sent(false, &[], None), [instance(1)], "it receives the others by multicast");
+        assert_eq!(sent(true, &[], None), both, "one of the two is a static peer");
+        assert_eq!(sent(false, &[instance(3)], None), both, "it came from a static peer");
+        assert_eq!(sent(true, &[], Some(node(2))), [instance(1)], "the peer already knows it");
     }
 }

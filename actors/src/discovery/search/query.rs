@@ -13,16 +13,16 @@ use meshzero_proto::name::{MeshName, ServiceName};
 use crate::discovery::effect::Effect;
 
 /// The time within which equal questions count as one.
-const SAME_QUESTION: Duration = Duration::from_millis(50);
+const DEDUPLICATION_TIME: Duration = Duration::from_millis(50);
 /// The time for which the system's answer about other hosts is reused.
-const SAME_NEIGHBOURS: Duration = Duration::from_secs(1);
+const NEIGHBOURS_CACHE_TIME: Duration = Duration::from_secs(1);
 
 /// The questions of this node, and the time at which the next is sent.
 #[derive(Default)]
 pub(crate) struct QueryRounds {
     rounds: QuerySchedule,
     /// The time for which a timer is set.
-    planned: Option<Instant>,
+    timer_at: Option<Instant>,
     /// The last answer about whether other hosts are known, and its time.
     others: Option<(Instant, bool)>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct QueryRounds {
 /// Questions that are due and are sent together.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Round {
-    pub(crate) manner: QueryMode,
+    pub(crate) mode: QueryMode,
     pub(crate) families: Families,
     pub(crate) questions: Vec<Question>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Round {
 impl QueryRounds {
     /// Begins the quick rounds of a question. They are due at once.
     pub(crate) fn begin(&mut self, question: Question, now: Instant) {
-        self.rounds.begin(question, SAME_QUESTION, now);
+        self.rounds.begin(question, DEDUPLICATION_TIME, now);
     }
 
     /// Repeats a question at long intervals, for a watcher.
@@ -57,21 +57,21 @@ impl QueryRounds {
     }
 
     /// Returns whether the quick rounds of a question are under way.
-    pub(crate) fn is_asking(&self, question: Question) -> bool {
-        self.rounds.is_asking(question)
+    pub(crate) fn has_unanswered_ping(&self, question: Question) -> bool {
+        self.rounds.has_unanswered_ping(question)
     }
 
-    /// Returns the questions that are due, grouped by the way in which they are sent. `known` is the number of known answers to
+    /// Returns the questions that are due, grouped by mode and families. `known` is the number of known answers to
     /// the question for all services.
     pub(crate) fn due(&mut self, known: usize, now: Instant) -> Vec<Round> {
         let mut due = self.rounds.due(now, known, fastrand::f32);
         let mut rounds = Vec::new();
         while let Some(&DueQuery { mode, families, .. }) = due.first() {
-            let together = |due: &DueQuery| due.mode == mode && due.families == families;
-            let (questions, rest) = due.into_iter().partition::<Vec<_>, _>(together);
+            let is_same_kind = |due: &DueQuery| due.mode == mode && due.families == families;
+            let (questions, rest) = due.into_iter().partition::<Vec<_>, _>(is_same_kind);
             due = rest;
             let questions = questions.into_iter().map(|due| due.question).collect();
-            rounds.push(Round { manner: mode, families, questions });
+            rounds.push(Round { mode, families, questions });
         }
         rounds
     }
@@ -79,20 +79,20 @@ impl QueryRounds {
     /// Sets the timer for the next question, unless it is set already.
     pub(crate) fn plan(&mut self) -> Option<Effect> {
         let next = self.rounds.next_at();
-        if self.planned == next {
+        if self.timer_at == next {
             return None;
         }
-        self.planned = next;
+        self.timer_at = next;
         Some(Effect::SendQuestionsAt(next))
     }
 
     /// Records that the timer has fired or is gone.
     pub(crate) fn forget_plan(&mut self) {
-        self.planned = None;
+        self.timer_at = None;
     }
 
     /// Records that another host replied directly, in the family that is asked first.
-    pub(crate) fn answered(&mut self) {
+    pub(crate) fn record_direct_reply(&mut self) {
         self.rounds.record_direct_reply();
     }
 
@@ -110,7 +110,7 @@ impl QueryRounds {
         now: Instant,
     ) {
         for question in &asked.questions {
-            // An answer that it suppresses must not be one that is unknown here.
+            // The question suppresses known answers, so all of them must be known here.
             if asked.known.iter().all(|instance| directory.is_shown(*instance)) {
                 self.rounds.record_question(*question, from, now);
             }
@@ -129,16 +129,16 @@ impl QueryRounds {
             && self.rounds.has_no_others(question)
             && self.has_others(now, has_others)
         {
-            // They may have answered another program just before, and will not do so again within a second.
+            // They may have just answered another program, and will not do so again within a second.
             self.rounds.record_others();
         }
         self.rounds.is_settled(question, now)
     }
 
-    fn has_others(&mut self, now: Instant, ask: impl FnOnce() -> bool) -> bool {
+    fn has_others(&mut self, now: Instant, read: impl FnOnce() -> bool) -> bool {
         match self.others {
-            Some((at, has_others)) if now.saturating_duration_since(at) < SAME_NEIGHBOURS => has_others,
-            _ => self.others.insert((now, ask())).1,
+            Some((at, has_others)) if now.saturating_duration_since(at) < NEIGHBOURS_CACHE_TIME => has_others,
+            _ => self.others.insert((now, read())).1,
         }
     }
 }
@@ -163,11 +163,11 @@ pub(crate) fn known_answers(
     directory: &Directory,
     is_alive: impl Fn(&Instance) -> bool,
 ) -> Vec<InstanceId> {
-    let asked = |name: &ServiceName| {
+    let is_asked_for = |name: &ServiceName| {
         questions.contains(&Question::All) || questions.contains(&question_for(mesh, name))
     };
     let mut known = directory.select(&Filter::everything());
-    known.retain(|instance| asked(&instance.service) && is_alive(instance));
+    known.retain(|instance| is_asked_for(&instance.service) && is_alive(instance));
     fastrand::shuffle(&mut known);
     known.into_iter().map(|instance| instance.id).collect()
 }
@@ -176,37 +176,37 @@ pub(crate) fn known_answers(
 mod tests {
     use super::*;
 
-    /// A search whose list is settled unless other hosts are there.
-    fn searching(now: Instant) -> (QueryRounds, Instant) {
+    /// Returns rounds, and the time from which their question is settled unless there are other hosts.
+    fn settled_search(now: Instant) -> (QueryRounds, Instant) {
         let mut query = QueryRounds::default();
-        query.rounds.begin(Question::All, SAME_QUESTION, now);
+        query.rounds.begin(Question::All, DEDUPLICATION_TIME, now);
         (query, now + Duration::from_millis(400))
     }
 
     #[test]
-    fn the_system_is_asked_for_other_hosts_once_a_second_however_many_lists_wait() {
-        let (mut query, settled) = searching(Instant::now());
-        let mut asked = 0;
+    fn neighbours_are_read_once_a_second_however_many_lists_wait() {
+        let (mut query, settled) = settled_search(Instant::now());
+        let mut reads = 0;
         for step in 0..100 {
             let now = settled + step * Duration::from_millis(10);
             let is_settled = query.is_settled(Question::All, now, || {
-                asked += 1;
+                reads += 1;
                 false
             });
             assert!(is_settled, "nobody else is there");
         }
-        assert_eq!(asked, 1);
-        let later = settled + SAME_NEIGHBOURS;
-        query.rounds.begin(Question::All, SAME_QUESTION, later - Duration::from_millis(400));
-        assert!(!query.is_settled(Question::All, later, || true), "somebody has come");
+        assert_eq!(reads, 1);
+        let later = settled + NEIGHBOURS_CACHE_TIME;
+        query.rounds.begin(Question::All, DEDUPLICATION_TIME, later - Duration::from_millis(400));
+        assert!(!query.is_settled(Question::All, later, || true), "another host has appeared");
     }
 
     #[test]
-    fn the_system_is_asked_for_other_hosts_only_where_that_matters() {
+    fn neighbours_are_read_only_where_they_decide() {
         let started = Instant::now();
-        let (mut query, settled) = searching(started);
+        let (mut query, settled) = settled_search(started);
         assert!(!query.is_settled(Question::All, started, || unreachable!("the rounds are not over")));
-        query.answered();
+        query.record_direct_reply();
         assert!(query.is_settled(Question::All, settled, || unreachable!("another host replied")));
     }
 
@@ -218,13 +218,13 @@ mod tests {
         assert_eq!(query.plan(), Some(Effect::SendQuestionsAt(Some(now))));
         assert_eq!(query.plan(), None, "it is set");
         query.forget_plan();
-        let [Round { manner: QueryMode::OneShot, questions, .. }] = &query.due(0, now)[..] else {
+        let [Round { mode: QueryMode::OneShot, questions, .. }] = &query.due(0, now)[..] else {
             panic!("one question is due")
         };
         assert_eq!(questions, &[Question::All]);
         let Some(Effect::SendQuestionsAt(Some(next))) = query.plan() else { panic!("another round follows") };
         assert!(next > now);
         query.end(Question::All);
-        assert_eq!(query.plan(), Some(Effect::SendQuestionsAt(None)), "the timer is withdrawn");
+        assert_eq!(query.plan(), Some(Effect::SendQuestionsAt(None)), "the timer is cancelled");
     }
 }

@@ -1,4 +1,4 @@
-//! Searches for names: each is asked for in the background until it is known or no longer wanted.
+//! Searches for names: each is queried in the background until it is known or no longer wanted.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use actix::prelude::*;
 use meshzero_proto::name::ServiceName;
 
 /// The time for which a name is sought after the last request.
-const SEEK: Duration = Duration::from_secs(10);
-/// The time after which a name that is not found may be known only to peers of others: the node starts to monitor them.
-const SEEK_FURTHER: Duration = Duration::from_secs(2);
+const SEEK_TIME: Duration = Duration::from_secs(10);
+/// The time after which a name that is not found may be known to peers of other nodes only: this node starts to monitor all.
+const MONITOR_AFTER: Duration = Duration::from_secs(2);
 /// The most names that are sought at once; the oldest is evicted for a new one.
 const MAX_SOUGHT: usize = 1_024;
 
@@ -21,7 +21,7 @@ pub(crate) struct Searches {
 
 struct SoughtName {
     since: Instant,
-    requested: Instant,
+    requested_at: Instant,
     found: bool,
 }
 
@@ -45,10 +45,10 @@ impl Searches {
         self.make_room();
         let sought = self.sought.entry(name.clone()).or_insert(SoughtName {
             since: now,
-            requested: now,
+            requested_at: now,
             found: false,
         });
-        (sought.requested, sought.found) = (now, false);
+        (sought.requested_at, sought.found) = (now, false);
     }
 
     /// Returns whether a name is sought and not found.
@@ -75,19 +75,20 @@ impl Searches {
 
     /// Removes the names that were not requested lately, and returns them.
     pub(crate) fn give_up_old(&mut self, now: Instant) -> Vec<ServiceName> {
-        let is_old = |_: &ServiceName, sought: &mut SoughtName| now.duration_since(sought.requested) >= SEEK;
+        let is_old =
+            |_: &ServiceName, sought: &mut SoughtName| now.duration_since(sought.requested_at) >= SEEK_TIME;
         self.sought.extract_if(is_old).map(|(name, _)| name).collect()
     }
 
-    /// Returns whether there is a name that only peers of others may know, because it has not been found for a while.
+    /// Returns whether there is a name that only peers of other nodes may know, because it has not been found for a while.
     pub(crate) fn is_unfound_for_long(&self, now: Instant) -> bool {
-        self.sought.values().any(|sought| !sought.found && now.duration_since(sought.since) >= SEEK_FURTHER)
+        self.sought.values().any(|sought| !sought.found && now.duration_since(sought.since) >= MONITOR_AFTER)
     }
 
     fn make_room(&mut self) {
         if self.sought.len() >= MAX_SOUGHT
             && let Some(oldest) =
-                self.sought.iter().min_by_key(|(_, s)| s.requested).map(|(name, _)| name.clone())
+                self.sought.iter().min_by_key(|(_, s)| s.requested_at).map(|(name, _)| name.clone())
         {
             self.sought.remove(&oldest);
         }
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn a_name_that_was_found_is_sought_again_once_when_it_is_lost() {
         let (mut searches, now) = (Searches::default(), Instant::now());
-        assert!(!searches.found(&name("arm")) && !searches.lost(&name("arm")), "nobody seeks it");
+        assert!(!searches.found(&name("arm")) && !searches.lost(&name("arm")), "it is not sought");
         searches.seek(&name("arm"), now);
         assert!(searches.is_seeking(&name("arm")) && !searches.lost(&name("arm")), "it was not found yet");
         assert!(searches.found(&name("arm")) && !searches.is_seeking(&name("arm")));
@@ -114,24 +115,24 @@ mod tests {
     }
 
     #[test]
-    fn a_search_ends_ten_seconds_after_the_last_wish() {
+    fn a_search_ends_ten_seconds_after_the_last_request() {
         let (mut searches, started) = (Searches::default(), Instant::now());
         searches.seek(&name("arm"), started);
         assert!(!searches.is_unfound_for_long(started + Duration::from_millis(1_999)));
-        assert!(searches.is_unfound_for_long(started + SEEK_FURTHER));
+        assert!(searches.is_unfound_for_long(started + MONITOR_AFTER));
         searches.seek(&name("arm"), started + Duration::from_secs(5));
-        assert!(searches.give_up_old(started + SEEK).is_empty(), "it was wished for again");
+        assert!(searches.give_up_old(started + SEEK_TIME).is_empty(), "it was requested again");
         assert_eq!(searches.give_up_old(started + Duration::from_secs(15)), [name("arm")]);
         assert!(!searches.is_seeking(&name("arm")));
     }
 
     #[test]
-    fn of_too_many_searches_the_oldest_makes_room() {
+    fn the_oldest_search_is_evicted_at_the_limit() {
         let (mut searches, started) = (Searches::default(), Instant::now());
         for n in 0..MAX_SOUGHT {
             searches.seek(&name(&format!("n{n}")), started + Duration::from_millis(n as u64));
         }
-        searches.seek(&name("last"), started + SEEK);
+        searches.seek(&name("last"), started + SEEK_TIME);
         assert!(
             !searches.is_seeking(&name("n0"))
                 && searches.is_seeking(&name("n1"))

@@ -19,7 +19,7 @@ use crate::runtime::waking;
 pub struct Watch {
     /// The services to watch.
     pub filter: Filter,
-    /// The changes of an instance's addresses that are reported.
+    /// The changes of addresses that are reported.
     pub addresses: AddressChanges,
 }
 
@@ -28,13 +28,13 @@ pub struct Watch {
 pub enum AddressChanges {
     /// Only moves: some addresses are no longer the instance's own.
     Moves,
-    /// Also every additional address, reported as a move, for watchers that connect to the instance.
+    /// Also each additional address, reported as a move, for watchers that connect to the instance.
     All,
 }
 
 /// The receiving end of a watch.
 ///
-/// Events wait merged, at most one per instance: a slow reader misses changes that cancelled each other out, and
+/// Pending events are merged, at most one per instance: a slow reader misses changes that cancelled each other out, and
 /// nothing else. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct Watcher {
@@ -70,16 +70,16 @@ impl Watcher {
             Some(event) => Poll::Ready(Some(event)),
             None if queue.ended => Poll::Ready(None),
             None => {
-                let before = queue.waker.replace(cx.waker().clone());
+                let previous = queue.waker.replace(cx.waker().clone());
                 drop(queue);
                 // Not under the lock: dropping a waker may drop its task, and with it the watch.
-                drop(before);
+                drop(previous);
                 Poll::Pending
             }
         }
     }
 
-    /// Returns the next event if one waits.
+    /// Returns the next event if one is pending.
     #[cfg(test)]
     pub(crate) fn try_recv(&mut self) -> Option<DirectoryEvent> {
         self.shared.queue().pending.pop()
@@ -159,16 +159,16 @@ impl Watchers {
 
     /// Returns the filters of all watchers.
     pub(crate) fn filters(&self) -> impl Iterator<Item = &Filter> {
-        self.0.iter().map(|watching| &watching.filter)
+        self.0.iter().map(|watch| &watch.filter)
     }
 
     /// Returns whether the filter of a watcher that is still read includes a name.
     pub(crate) fn want(&self, name: &ServiceName) -> bool {
-        self.0.iter().any(|watching| watching.filter.includes(name) && !watching.shared.queue().dropped)
+        self.0.iter().any(|watch| watch.filter.includes(name) && !watch.shared.queue().dropped)
     }
 
     /// Removes watchers that are no longer read.
     pub(crate) fn prune(&mut self) {
-        self.0.retain(|watching| !watching.shared.queue().dropped);
+        self.0.retain(|watch| !watch.shared.queue().dropped);
     }
 }

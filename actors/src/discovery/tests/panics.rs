@@ -5,33 +5,33 @@ use super::*;
 /// A message whose handler panics.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Stumble;
+struct Panic;
 
-impl Handler<Stumble> for Discovery {
+impl Handler<Panic> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, Stumble: Stumble, _: &mut Self::Context) {
-        panic!("a fault of its own");
+    fn handle(&mut self, Panic: Panic, _: &mut Self::Context) {
+        panic!("a bug");
     }
 }
 
 #[actix::test]
-async fn a_panic_costs_discovery_one_message_and_nothing_else() {
+async fn discovery_loses_only_the_message_whose_handler_panics() {
     let mesh = own_mesh();
-    let (here, there) = (Node::start(&mesh), Node::start(&mesh));
-    let mut watcher = here.watch(Filter::everything()).await;
-    let _before = there.offer("before").await;
+    let (watching, offering) = (Node::start(&mesh), Node::start(&mesh));
+    let mut watcher = watching.watch(Filter::everything()).await;
+    let _before = offering.offer("before").await;
     assert_eq!(up(&mut watcher).await.service, name("before"));
-    for node in [&here, &there] {
-        node.discovery.send(Stumble).await.expect_err("it panics");
+    for node in [&watching, &offering] {
+        node.discovery.send(Panic).await.expect_err("it panics");
     }
-    let after = there.offer("after").await;
+    let after = offering.offer("after").await;
     assert_eq!(up(&mut watcher).await.service, name("after"));
-    assert_eq!(here.list().await.len(), 2, "what was known is known still");
+    assert_eq!(watching.list().await.len(), 2, "its state is kept");
     let instance = after.instance;
     drop(after);
-    there.discovery.send(Withdraw(instance)).await.expect("the actor lives");
+    offering.discovery.send(Withdraw(instance)).await.expect("the actor lives");
     assert_eq!(down(&mut watcher).await.0, name("after"));
-    here.leave().await;
-    there.leave().await;
+    watching.leave().await;
+    offering.leave().await;
 }

@@ -3,13 +3,13 @@
 use super::*;
 
 #[actix::test]
-async fn static_peers_hand_on_what_they_know() {
+async fn static_peers_forward_services() {
     let mesh = own_mesh();
-    let hub = Node::start_with(&mesh, deaf(), Vec::new());
-    let entrance = hub.offer("hub").await;
-    let peers = vec![entrance.address.to_string()];
-    let ann = Node::start_with(&mesh, deaf(), peers.clone());
-    let bob = Node::start_with(&mesh, deaf(), peers);
+    let hub = Node::start_with(&mesh, unused_interface(), Vec::new());
+    let endpoint = hub.offer("hub").await;
+    let peers = vec![endpoint.address.to_string()];
+    let ann = Node::start_with(&mesh, unused_interface(), peers.clone());
+    let bob = Node::start_with(&mesh, unused_interface(), peers);
     let mut at_bob = bob.watch(Filter::Prefix("ann".into())).await;
     let mut at_hub = hub.watch(Filter::Prefix("ann".into())).await;
     let early = ann.offer("ann/early").await;
@@ -32,28 +32,28 @@ async fn static_peers_hand_on_what_they_know() {
 }
 
 #[actix::test]
-async fn a_static_peer_may_come_later_and_come_back() {
+async fn a_static_peer_may_start_later_and_restart() {
     let mesh = own_mesh();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
-    let here = Node::start_with(&mesh, deaf(), vec![address.to_string(), "no host:x".into()]);
-    let mut watcher = here.watch(Filter::everything()).await;
-    let missed = here.discovery.send(GetReport).await.expect("the actor lives").peers;
-    assert!(missed.len() == 2 && missed[0].starts_with(&format!("{address}: ")), "{missed:?}");
+    let local = Node::start_with(&mesh, unused_interface(), vec![address.to_string(), "no host:x".into()]);
+    let mut watcher = local.watch(Filter::everything()).await;
+    let unconnected = local.discovery.send(GetReport).await.expect("the actor lives").peers;
+    assert!(unconnected.len() == 2 && unconnected[0].starts_with(&format!("{address}: ")), "{unconnected:?}");
     for service in ["first", "second"] {
-        let hub = Node::start_with(&mesh, deaf(), Vec::new());
+        let hub = Node::start_with(&mesh, unused_interface(), Vec::new());
         let offered = hub.offer(service).await;
-        // A stranger comes first, then the real peer behind the same address.
+        // First another program closes the connection, then the real peer answers behind the same address.
         drop(listener.accept().await.expect("loopback accepts"));
         let (stream, _) = listener.accept().await.expect("loopback accepts");
         let (stream, hello) = welcome(stream, &mesh, hub.id, offered.instance).await.expect("a peer");
         hub.discovery.do_send(PeerConnection { connection: stream.into(), hello });
         assert_eq!(up(&mut watcher).await.service, name(service));
-        let missed = here.discovery.send(GetReport).await.expect("the actor lives").peers;
-        assert!(missed.len() == 1 && missed[0].starts_with("no host:x: "), "{missed:?}");
+        let unconnected = local.discovery.send(GetReport).await.expect("the actor lives").peers;
+        assert!(unconnected.len() == 1 && unconnected[0].starts_with("no host:x: "), "{unconnected:?}");
         drop(offered);
         hub.leave().await;
         assert_eq!(down(&mut watcher).await.0, name(service));
     }
-    here.leave().await;
+    local.leave().await;
 }

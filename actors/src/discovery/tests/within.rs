@@ -12,34 +12,34 @@ type Run = dyn FnOnce(&mut Discovery, &mut Context<Discovery>) + Send;
 /// A function that runs in the actor.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Within(Box<Run>);
+struct RunInActor(Box<Run>);
 
-impl Handler<Within> for Discovery {
+impl Handler<RunInActor> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, Within(run): Within, ctx: &mut Self::Context) {
+    fn handle(&mut self, RunInActor(run): RunInActor, ctx: &mut Self::Context) {
         run(self, ctx);
     }
 }
 
 impl Node {
-    fn deaf(mesh: &MeshName) -> Self {
-        Self::start_with(mesh, deaf(), Vec::new())
+    fn without_multicast(mesh: &MeshName) -> Self {
+        Self::start_with(mesh, unused_interface(), Vec::new())
     }
 
-    async fn within<T: Send + 'static>(
+    async fn run_in_actor<T: Send + 'static>(
         &self,
         run: impl FnOnce(&mut Discovery, &mut Context<Discovery>) -> T + Send + 'static,
     ) -> T {
-        let (result, returned) = oneshot::channel();
-        let run = Within(Box::new(move |this, ctx| drop(result.send(run(this, ctx)))));
+        let (result, receiver) = oneshot::channel();
+        let run = RunInActor(Box::new(move |this, ctx| drop(result.send(run(this, ctx)))));
         self.discovery.send(run).await.expect("the actor lives");
-        returned.await.expect("it has run")
+        receiver.await.expect("it has run")
     }
 
     /// Receives announcements of services as by multicast.
-    async fn hear(&self, adverts: Vec<Advert>) {
-        self.within(|this, ctx| {
+    async fn receive(&self, adverts: Vec<Advert>) {
+        self.run_in_actor(|this, ctx| {
             for advert in adverts {
                 let changes = this.directory.add_advert(advert, AdvertSource::Mdns, clock::now());
                 this.apply(changes, None, ctx);
@@ -49,7 +49,7 @@ impl Node {
     }
 
     async fn shows(&self, instance: InstanceId) -> bool {
-        self.within(move |this, _| this.directory.is_shown(instance)).await
+        self.run_in_actor(move |this, _| this.directory.is_shown(instance)).await
     }
 }
 
@@ -59,58 +59,67 @@ fn identity() -> (InstanceId, NodeId) {
 }
 
 /// An address without a listener.
-const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+const NO_LISTENER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
 
 #[actix::test]
-async fn a_refusal_takes_down_no_instance_that_has_answered_since() {
+async fn a_refusal_does_not_remove_an_instance_that_has_answered_since() {
     let mesh = own_mesh();
-    let here = Node::deaf(&mesh);
+    let local = Node::without_multicast(&mesh);
     let ((proved, node), (dead, _)) = (identity(), identity());
-    here.hear(vec![advert(&mesh, node, "proved", proved, NOBODY), advert(&mesh, node, "dead", dead, NOBODY)])
+    local
+        .receive(vec![
+            advert(&mesh, node, "proved", proved, NO_LISTENER),
+            advert(&mesh, node, "dead", dead, NO_LISTENER),
+        ])
         .await;
-    here.within(move |this, ctx| {
-        for instance in [proved, dead] {
-            Handler::<InstanceUnreachable>::handle(
-                this,
-                InstanceUnreachable { instance, verdict: Verdict::Dead },
-                ctx,
-            );
-        }
-    })
-    .await;
-    here.discovery
-        .send(InstanceVerified { instance: proved, address: NOBODY })
+    local
+        .run_in_actor(move |this, ctx| {
+            for instance in [proved, dead] {
+                Handler::<InstanceUnreachable>::handle(
+                    this,
+                    InstanceUnreachable { instance, verdict: Verdict::Dead },
+                    ctx,
+                );
+            }
+        })
+        .await;
+    local
+        .discovery
+        .send(InstanceVerified { instance: proved, address: NO_LISTENER })
         .await
         .expect("the actor lives");
-    // It was judged later, so the decision about the other one is final.
-    until("the one that is dead is gone", async || !here.shows(dead).await).await;
-    assert!(here.shows(proved).await);
-    here.leave().await;
+    // It was judged later, so the decision about the first one is final.
+    until("the dead one is gone", async || !local.shows(dead).await).await;
+    assert!(local.shows(proved).await);
+    local.leave().await;
 }
 
 #[actix::test]
-async fn a_node_that_could_not_be_dialled_is_not_given_up_once_an_instance_of_it_has_answered() {
+async fn a_node_that_could_not_be_dialled_is_kept_if_an_instance_of_it_has_answered_since() {
     let mesh = own_mesh();
-    let here = Node::deaf(&mesh);
-    let ((proved, living), (dead, died)) = (identity(), identity());
-    here.hear(vec![
-        advert(&mesh, living, "proved", proved, NOBODY),
-        advert(&mesh, died, "dead", dead, NOBODY),
-    ])
-    .await;
-    here.within(move |this, ctx| {
-        for node in [living, died] {
-            Handler::<DialFailed>::handle(this, DialFailed { node, verdict: Some(Verdict::Dead) }, ctx);
-        }
-    })
-    .await;
-    here.discovery
-        .send(InstanceVerified { instance: proved, address: NOBODY })
+    let local = Node::without_multicast(&mesh);
+    let ((proved, alive), (dead, dead_node)) = (identity(), identity());
+    local
+        .receive(vec![
+            advert(&mesh, alive, "proved", proved, NO_LISTENER),
+            advert(&mesh, dead_node, "dead", dead, NO_LISTENER),
+        ])
+        .await;
+    local
+        .run_in_actor(move |this, ctx| {
+            for node in [alive, dead_node] {
+                Handler::<DialFailed>::handle(this, DialFailed { node, verdict: Some(Verdict::Dead) }, ctx);
+            }
+        })
+        .await;
+    local
+        .discovery
+        .send(InstanceVerified { instance: proved, address: NO_LISTENER })
         .await
         .expect("the actor lives");
-    until("the node that is dead is given up", async || !here.shows(dead).await).await;
-    assert!(here.shows(proved).await);
-    here.leave().await;
+    until("the dead node is given up", async || !local.shows(dead).await).await;
+    assert!(local.shows(proved).await);
+    local.leave().await;
 }
 
 /// Returns adverts of `count` services of a node at one address.
@@ -118,57 +127,57 @@ fn adverts(mesh: &MeshName, node: NodeId, count: usize, address: SocketAddr) -> 
     (0..count).map(|n| advert(mesh, node, &format!("service/{n}"), identity().0, address)).collect()
 }
 
-async fn prove(here: &Node, previous: VerifyProgress, further: bool) -> VerifyProgress {
-    let prove = VerifyInstances { filter: Filter::everything(), previous, further };
-    here.discovery.send(prove).await.expect("the actor lives")
+async fn verify(local: &Node, previous: VerifyProgress, further: bool) -> VerifyProgress {
+    let verify = VerifyInstances { filter: Filter::everything(), previous, further };
+    local.discovery.send(verify).await.expect("the actor lives")
 }
 
 #[actix::test]
-async fn of_many_services_those_of_a_node_whose_first_answers_are_asked_at_once_and_others_later() {
-    const EACH: usize = 40;
+async fn services_of_a_node_whose_first_endpoint_answers_are_probed_before_those_of_a_silent_node() {
+    const PER_NODE: usize = 40;
     let mesh = own_mesh();
-    let here = Node::deaf(&mesh);
+    let local = Node::without_multicast(&mesh);
     let ((_, healthy), (_, silent)) = (identity(), identity());
     let (mut endpoints, mut announced) = (Vec::new(), Vec::new());
-    for n in 0..EACH {
+    for n in 0..PER_NODE {
         let endpoint = endpoint(&mesh, healthy, None).await;
         announced.push(advert(&mesh, healthy, &format!("healthy/{n}"), endpoint.instance, endpoint.address));
         endpoints.push(endpoint);
     }
     // It accepts, and never answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    announced.extend(adverts(&mesh, silent, EACH, listener.local_addr().expect("bound")));
-    here.hear(announced).await;
-    let mut proving = prove(&here, VerifyProgress::default(), false).await;
-    assert_eq!(proving.asked.len(), 2, "one of each node");
-    while proving.answered.len() < EACH {
+    announced.extend(adverts(&mesh, silent, PER_NODE, listener.local_addr().expect("bound")));
+    local.receive(announced).await;
+    let mut progress = verify(&local, VerifyProgress::default(), false).await;
+    assert_eq!(progress.asked.len(), 2, "one of each node");
+    while progress.answered.len() < PER_NODE {
         time::sleep(Duration::from_millis(5)).await;
-        proving = prove(&here, proving, false).await;
-        assert!(proving.asked.len() <= EACH + 1, "the others of the silent node wait");
+        progress = verify(&local, progress, false).await;
+        assert!(progress.asked.len() <= PER_NODE + 1, "the others of the silent node wait");
     }
-    let answered = |endpoint: &Endpoint| proving.answered.contains(&endpoint.instance);
+    let answered = |endpoint: &Endpoint| progress.answered.contains(&endpoint.instance);
     assert!(endpoints.iter().all(answered));
-    let proving = prove(&here, proving, true).await;
-    assert_eq!((proving.asked.len(), proving.open.len()), (2 * EACH, EACH));
-    here.leave().await;
+    let progress = verify(&local, progress, true).await;
+    assert_eq!((progress.asked.len(), progress.open.len()), (2 * PER_NODE, PER_NODE));
+    local.leave().await;
 }
 
 #[actix::test]
-async fn of_the_most_services_that_are_probed_every_silent_one_is_remembered() {
+async fn every_silent_endpoint_is_recorded_up_to_the_limit() {
     let mesh = own_mesh();
-    let here = Node::deaf(&mesh);
+    let local = Node::without_multicast(&mesh);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     for _ in 0..10 {
-        here.hear(adverts(&mesh, identity().1, 30, address)).await;
+        local.receive(adverts(&mesh, identity().1, 30, address)).await;
     }
-    let proving = prove(&here, VerifyProgress::default(), true).await;
-    assert_eq!((proving.asked.len(), proving.answered.len()), (256, 0), "the others are not asked");
+    let progress = verify(&local, VerifyProgress::default(), true).await;
+    assert_eq!((progress.asked.len(), progress.answered.len()), (256, 0), "the others are not probed");
     until("all of them are known not to answer", async || {
-        let report = here.discovery.send(GetReport).await.expect("the actor lives");
+        let report = local.discovery.send(GetReport).await.expect("the actor lives");
         let unanswered = report.unanswered.iter().map(|unanswered| unanswered.instance);
-        proving.asked == unanswered.collect()
+        progress.asked == unanswered.collect()
     })
     .await;
-    here.leave().await;
+    local.leave().await;
 }

@@ -29,7 +29,7 @@ pub enum DialError {
     /// Nothing answered in time.
     #[error("no answer within {}", RoundedDuration(*after))]
     TimedOut {
-        /// The time that was waited.
+        /// The timeout.
         after: Duration,
         /// Every address that was tried.
         attempts: Vec<Attempt>,
@@ -57,8 +57,8 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// Returns every address that was tried, in order, and how each attempt ended. Addresses whose turn had not come are not
-    /// among them.
+    /// Returns every address that was tried, in order, and how each attempt ended. Addresses that were not
+    /// reached before the end are not among them.
     pub(crate) fn attempts(&self) -> &[Attempt] {
         match self {
             Self::NoAddress => &[],
@@ -69,20 +69,20 @@ impl DialError {
         }
     }
 
-    /// Adds the attempts that were made before.
-    pub(crate) fn after(mut self, tried: Vec<Attempt>) -> Self {
+    /// Sets the attempts that were made.
+    pub(crate) fn with_attempts(mut self, made: Vec<Attempt>) -> Self {
         match &mut self {
             Self::NoAddress => {}
             Self::Unreachable { attempts, .. }
             | Self::TimedOut { attempts, .. }
             | Self::NotMeshzero { attempts, .. }
-            | Self::Rejected { attempts, .. } => *attempts = tried,
+            | Self::Rejected { attempts, .. } => *attempts = made,
         }
         self
     }
 
-    /// Returns whether another try may succeed in a moment: at another address, or because the endpoint's program, or its
-    /// replacement, is there by then.
+    /// Returns whether a retry may succeed soon: at another address, or because the endpoint's program, or its replacement,
+    /// is there by then.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::NoAddress | Self::Unreachable { .. } | Self::TimedOut { .. } => true,

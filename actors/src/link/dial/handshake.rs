@@ -67,25 +67,25 @@ pub(crate) enum HandshakeReadError {
     Hello(#[from] HelloError),
 }
 
-/// Reads one hello or answer, of which `started` has been read already, and not a byte more, so that the frames behind it stay in
-/// the socket.
+/// Reads one hello or answer, of which `prefix` has been read already, and not a byte more, so that the frames behind it stay
+/// in the socket.
 pub(crate) async fn read_handshake<T>(
     stream: &mut (impl AsyncRead + Unpin),
-    started: &[u8],
+    prefix: &[u8],
     parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, HelloError>,
 ) -> Result<T, HandshakeReadError> {
     let mut bytes = [0; hello::MAX_HELLO_BYTES];
-    let mut filled = started.len();
-    bytes[..filled].copy_from_slice(started);
+    let mut filled = prefix.len();
+    bytes[..filled].copy_from_slice(prefix);
     loop {
-        let wanted = hello::missing_bytes(&bytes[..filled])?;
-        let read = stream.read(&mut bytes[filled..filled + wanted]).await?;
+        let missing = hello::missing_bytes(&bytes[..filled])?;
+        let read = stream.read(&mut bytes[filled..filled + missing]).await?;
         if read == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         filled += read;
-        if let Some((greeting, _)) = parse(&bytes[..filled])? {
-            return Ok(greeting);
+        if let Some((message, _)) = parse(&bytes[..filled])? {
+            return Ok(message);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The way of a link to another connection, where a listener stands for an endpoint.
+//! Reconnection of a link to a listener that plays an endpoint.
 
 use std::sync::Arc;
 
@@ -26,30 +26,31 @@ fn welcome() -> Welcome {
     }
 }
 
-async fn received(connection: &mut Connection) -> Hello {
+async fn read_hello(connection: &mut Connection) -> Hello {
     dial::read_handshake(&mut connection.reader, &[], hello::parse_hello).await.expect("a hello")
 }
 
 async fn answer(connection: &Connection, welcome: Welcome) {
     let answer = hello::encode_answer(&HelloAnswer::Welcome(welcome));
-    connection.writer.write_all(&answer).await.expect("it listens");
+    connection.writer.write_all(&answer).await.expect("it reads");
 }
 
-/// A listener that stands for an endpoint, and the way of a link to another connection with that.
+/// Returns a listener that plays an endpoint, and the reconnector of a link to it.
 async fn endpoint() -> (TcpListener, Reconnector) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let (addresses, hello) = ([address], hello());
     let serve = async {
         let mut connection = accept(&listener).await;
-        received(&mut connection).await;
+        read_hello(&mut connection).await;
         answer(&connection, welcome()).await;
         connection
     };
-    let dial = dial::dial(&Network::System, &addresses, &hello, PATIENCE);
-    let (dialled, accepted) = tokio::join!(dial, serve);
+    let dial = dial::dial(&Network::System, &addresses, &hello, ATTEMPT_TIMEOUT);
+    let (handshaken, accepted) = tokio::join!(dial, serve);
     drop(accepted);
-    let reconnector = Reconnector::new(&hello, &dialled.expect("it answers"), None, &LinkConfig::default());
+    let reconnector =
+        Reconnector::new(&hello, &handshaken.expect("it answers"), None, &LinkConfig::default());
     (listener, reconnector)
 }
 
@@ -58,67 +59,67 @@ async fn accept(listener: &TcpListener) -> Connection {
 }
 
 #[tokio::test]
-async fn a_link_goes_on_over_a_connection_that_stood_by_for_it() {
+async fn a_link_resumes_over_a_standby_connection() {
     let (listener, mut reconnector) = endpoint().await;
     let link = welcome().link;
     let serve = async {
         let mut connection = accept(&listener).await;
-        let first = received(&mut connection).await;
+        let first = read_hello(&mut connection).await;
         assert_eq!((first.purpose, first.standby, first.resume), (Purpose::Probe, link, None));
         answer(&connection, Welcome { standby: Some(LinkState::default()), ..welcome() }).await;
-        let second = received(&mut connection).await;
+        let second = read_hello(&mut connection).await;
         assert_eq!(second.resume.map(|resume| (Some(resume.link), resume.received)), Some((link, 7)));
         answer(&connection, Welcome { received: 5, ..welcome() }).await;
         connection
     };
     let (next, _connection) = tokio::join!(reconnector.next(7), serve);
-    assert_eq!(next.expect("it goes on").from, 5);
+    assert_eq!(next.expect("it resumes").resume_from, 5);
 }
 
 #[tokio::test]
-async fn with_an_endpoint_of_an_earlier_version_it_goes_on_over_one_of_its_own() {
+async fn a_link_to_an_older_endpoint_resumes_without_a_standby_connection() {
     let (listener, mut reconnector) = endpoint().await;
     let serve = async {
-        // It answers a probe, of which it knows no more, and closes the connection.
+        // It answers a probe without knowledge of standby connections, and closes the connection.
         let mut connection = accept(&listener).await;
-        received(&mut connection).await;
+        read_hello(&mut connection).await;
         answer(&connection, Welcome { link: None, ..welcome() }).await;
         drop(connection);
         let mut connection = accept(&listener).await;
-        let resumed = received(&mut connection).await;
+        let resumed = read_hello(&mut connection).await;
         assert!(resumed.resume.is_some() && resumed.standby.is_none());
         answer(&connection, Welcome { received: 5, ..welcome() }).await;
         connection
     };
     let (next, _connection) = tokio::join!(reconnector.next(7), serve);
-    assert_eq!(next.expect("it goes on").from, 5);
-    assert!(reconnector.racer().is_none(), "it is not asked again to let one stand by");
+    assert_eq!(next.expect("it resumes").resume_from, 5);
+    assert!(reconnector.dial_racer().is_none(), "it is not asked for a standby connection again");
 }
 
 #[tokio::test]
-async fn where_other_links_dial_as_much_as_the_node_may_it_goes_on_without_a_connection_that_stands_by() {
+async fn at_the_limit_of_dials_a_link_resumes_without_a_standby_connection() {
     let (listener, mut reconnector) = endpoint().await;
     let mut limits = Limits::default();
     limits.races_per_second = 1;
     reconnector.link_config.limits = Arc::new(limits);
-    // So that none comes back before that.
+    // In the future, so that none is granted until then.
     let later = clock::now() + Duration::from_secs(60);
     while reconnector.link_config.may_dial_standby(later) {}
     reconnector.window = Duration::MAX;
     let started = Instant::now();
     let serve = async {
         let mut connection = accept(&listener).await;
-        assert!(received(&mut connection).await.resume.is_some());
+        assert!(read_hello(&mut connection).await.resume.is_some());
         answer(&connection, Welcome { received: 5, ..welcome() }).await;
         connection
     };
     let (next, _connection) = tokio::join!(reconnector.next(7), serve);
-    assert_eq!(next.expect("it goes on").from, 5);
-    assert!(started.elapsed() < PATIENCE, "it took {:?}", started.elapsed());
+    assert_eq!(next.expect("it resumes").resume_from, 5);
+    assert!(started.elapsed() < ATTEMPT_TIMEOUT, "it took {:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn no_refusal_elsewhere_ends_a_link_whose_own_address_is_silent() {
+async fn a_refusal_at_another_address_does_not_end_a_link_whose_address_is_silent() {
     let (listener, mut reconnector) = endpoint().await;
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
     reconnector.addresses = vec![reconnector.address, closed];
@@ -132,21 +133,21 @@ async fn no_refusal_elsewhere_ends_a_link_whose_own_address_is_silent() {
     let started = Instant::now();
     let reason = tokio::select! {
         biased;
-        next = reconnector.next(7) => next.expect_err("nobody answers"),
+        next = reconnector.next(7) => next.expect_err("no endpoint answers"),
         () = serve => unreachable!("it accepts forever"),
     };
     assert!(
-        started.elapsed() >= reconnector.window - MIN_PAUSE * 3,
+        started.elapsed() >= reconnector.window - MIN_DELAY * 3,
         "{reason} after {:?}",
         started.elapsed()
     );
 }
 
 #[tokio::test]
-async fn where_the_port_refuses_the_link_is_over_at_once() {
+async fn a_link_ends_at_once_if_its_port_refuses() {
     let (listener, mut reconnector) = endpoint().await;
     drop(listener);
     let started = Instant::now();
-    let reason = reconnector.next(7).await.expect_err("nobody listens");
-    assert!(reason.contains("refused") && started.elapsed() < PATIENCE, "{reason}");
+    let reason = reconnector.next(7).await.expect_err("there is no listener");
+    assert!(reason.contains("refused") && started.elapsed() < ATTEMPT_TIMEOUT, "{reason}");
 }

@@ -13,11 +13,11 @@ pub(crate) struct QueueStats {
     pub attached: bool,
     /// The number of connections after the first.
     pub resumed: u64,
-    /// Bytes that were written.
+    /// The bytes that were written.
     pub written: u64,
-    /// Bytes of these that the other end has acknowledged.
+    /// The bytes of these that the other end has acknowledged.
     pub acknowledged: u64,
-    /// Bytes that wait to be written.
+    /// The bytes that wait to be written.
     pub waiting: u64,
 }
 
@@ -59,12 +59,12 @@ impl SendQueue {
         self.is_send_watched.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until bytes were sent since [`SendQueue::watch`]. For one waiter at a time.
+    /// Waits until bytes were sent since [`SendQueue::watch`]. There may be one waiter at a time.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
     pub(crate) async fn bytes_sent(&self) {
-        self.left.notified().await;
+        self.bytes_left.notified().await;
     }
 
     /// Requests an acknowledgement from the other end.
@@ -82,14 +82,14 @@ impl SendQueue {
     /// # Errors
     /// [`InvalidAck`]: more bytes than were sent.
     pub(crate) fn acknowledge(&self, bytes: u64) -> Result<(), InvalidAck> {
-        let goes_on = self.lock().flow.acknowledge(bytes)?;
-        if goes_on {
+        let is_unblocked = self.lock().flow.acknowledge(bytes)?;
+        if is_unblocked {
             self.filled.notify_one();
         }
         Ok(())
     }
 
-    /// Writes without waiting for acknowledgements from now on: the other end sends no more of them.
+    /// Stops waiting for acknowledgements before writing: the other end sends no more of them.
     pub(crate) fn lift_window(&self) {
         self.lock().flow.lift_window();
         self.filled.notify_one();
@@ -97,10 +97,10 @@ impl SendQueue {
 
     fn push_control(&self, kind: FrameKind, id: u64) {
         let mut state = self.lock();
-        // A closed queue needs none.
+        // A closed queue needs no control frames.
         if !state.closed {
             state.flow.append_keep_alive(kind, id);
-            self.schedule_flush(state, Flush::AtOnce, true);
+            self.schedule_flush(state, Flush::Now, true);
         }
     }
 }

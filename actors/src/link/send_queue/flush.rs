@@ -11,7 +11,8 @@ use crate::runtime::sync::atomic::Ordering;
 use crate::runtime::sync::{Arc, MutexGuard};
 
 impl SendQueue {
-    /// Writes everything that no sender writes, until the queue is closed and written or the connection fails.
+    /// Writes everything that the senders do not write themselves, until the queue is closed and all of it is written, or the
+    /// connection fails.
     ///
     /// # Errors
     /// The socket's errors.
@@ -20,9 +21,9 @@ impl SendQueue {
     /// This method is cancel safe.
     pub(crate) async fn run_flush(&self) -> io::Result<()> {
         loop {
-            while let Some((leaving, socket)) = self.take() {
-                let wrote = self.write(&socket, &leaving);
-                if !self.put_back(leaving, wrote)? {
+            while let Some((batch, socket)) = self.take() {
+                let written = self.write(&socket, &batch);
+                if !self.put_back(batch, written)? {
                     socket.writable().await?;
                     self.lock().is_blocked = false;
                 }
@@ -67,7 +68,7 @@ impl SendQueue {
     ) -> Result<(), InvalidAck> {
         let socket = Arc::new(socket);
         loop {
-            let returned = self.drained.notified();
+            let drained = self.drained.notified();
             {
                 let mut state = self.lock();
                 if !state.flow.has_writer() {
@@ -82,21 +83,21 @@ impl SendQueue {
                 }
             }
             // A sender's write is about to return.
-            returned.await;
+            drained.await;
         }
         self.filled.notify_one();
         Ok(())
     }
 
-    /// Takes the bytes to write now, and the socket; `None` if there is nothing to write, if another task is writing and will
-    /// notify when it is done, or if nothing may be written.
+    /// Takes the bytes to write now, and the socket; `None` if there is nothing to write, if another task is writing, which
+    /// will notify this one, or if nothing may be written.
     fn take(&self) -> Option<(WriteBatch, Arc<WriteHalf>)> {
         let mut state = self.lock();
         let socket = state.socket.clone()?;
         Some((state.flow.take()?, socket))
     }
 
-    /// Returns the connection, when all has been written and nothing more will come.
+    /// Returns the connection if everything has been written and nothing more will be appended.
     fn finished_socket(&self) -> Option<Arc<WriteHalf>> {
         let state = self.lock();
         if state.closed && state.flow.pending_bytes() == 0 { state.socket.clone() } else { None }
@@ -107,15 +108,15 @@ impl SendQueue {
     #[inline(never)]
     pub(super) fn write_now(&self, mut state: MutexGuard<'_, SendState>) {
         let Some(socket) = state.socket.clone() else { return };
-        let Some(leaving) = state.flow.take() else { return };
+        let Some(batch) = state.flow.take() else { return };
         drop(state);
-        let wrote = self.write(&socket, &leaving).unwrap_or(0);
+        let written = self.write(&socket, &batch).unwrap_or(0);
         let mut state = self.lock();
         // An error here recurs in the connection's own task, which reports it.
-        let more = state.flow.put_back(leaving, wrote) || state.closed;
-        let tell = wrote > 0 || state.socket.is_none();
+        let more = state.flow.put_back(batch, written) || state.closed;
+        let has_drained = written > 0 || state.socket.is_none();
         drop(state);
-        if tell {
+        if has_drained {
             self.drained.notify_waiters();
         }
         if more {
@@ -124,8 +125,8 @@ impl SendQueue {
     }
 
     /// Returns the batch to the stream, and whether the socket accepted any of it.
-    fn put_back(&self, leaving: WriteBatch, wrote: io::Result<usize>) -> io::Result<bool> {
-        let (bytes, result) = match wrote {
+    fn put_back(&self, batch: WriteBatch, written: io::Result<usize>) -> io::Result<bool> {
+        let (bytes, result) = match written {
             Ok(0) => (0, Err(io::ErrorKind::WriteZero.into())),
             Ok(bytes) => (bytes, Ok(true)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => (0, Ok(false)),
@@ -133,7 +134,7 @@ impl SendQueue {
         };
         let mut state = self.lock();
         state.is_blocked = matches!(result, Ok(false));
-        state.flow.put_back(leaving, bytes);
+        state.flow.put_back(batch, bytes);
         drop(state);
         if bytes > 0 {
             self.drained.notify_waiters();
@@ -141,20 +142,20 @@ impl SendQueue {
         result
     }
 
-    /// Passes to the system as many bytes as it accepts at once.
-    fn write(&self, socket: &WriteHalf, leaving: &WriteBatch) -> io::Result<usize> {
-        let wrote = match leaving.only_batch() {
-            Some(batch) => socket.try_write(batch),
+    /// Passes to the system as many bytes as it accepts now.
+    fn write(&self, socket: &WriteHalf, batch: &WriteBatch) -> io::Result<usize> {
+        let written = match batch.only_batch() {
+            Some(bytes) => socket.try_write(bytes),
             None => {
                 let mut slices = [IoSlice::new(&[]); SLICES];
-                let count = leaving.fill(&mut slices);
+                let count = batch.fill(&mut slices);
                 socket.try_write_vectored(&slices[..count])
             }
         }?;
-        self.meter.wrote(wrote);
+        self.counters.wrote(written);
         if self.is_send_watched.load(Ordering::SeqCst) && self.is_send_watched.swap(false, Ordering::SeqCst) {
-            self.left.notify_one();
+            self.bytes_left.notify_one();
         }
-        Ok(wrote)
+        Ok(written)
     }
 }

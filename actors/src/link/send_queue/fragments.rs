@@ -1,4 +1,4 @@
-//! Long replies: they are sent in pieces, so that short ones do not wait behind them.
+//! Long replies, sent in fragments so that short ones do not wait behind them.
 
 use bytes::Bytes;
 
@@ -6,8 +6,8 @@ use super::{Flush, SendQueue, SendState};
 use crate::runtime::sync::MutexGuard;
 
 impl SendQueue {
-    /// Queues a whole frame, the reply to the request `id`, to be sent in pieces. Other frames may be sent between them. A
-    /// closed connection drops it.
+    /// Queues a complete frame, the reply to the request `id`, to be sent in fragments. Other frames may be sent between
+    /// them. A closed queue drops it.
     pub(crate) fn push_fragmented(&self, id: u64, frame: Bytes) {
         let mut state = self.lock();
         if !state.closed {
@@ -16,7 +16,7 @@ impl SendQueue {
         }
     }
 
-    /// Drops the unsent rest of a long reply to the request `id`, which is no longer wanted.
+    /// Drops the unsent remainder of a long reply to the request `id`, which is no longer wanted.
     pub(crate) fn revoke(&self, id: u64) {
         let mut state = self.lock();
         if state.flow.has_long_frames() {
@@ -29,16 +29,21 @@ impl SendQueue {
         }
     }
 
-    /// Queues the pieces of a frame with the long replies.
+    /// Queues the fragments of a frame with the long replies.
     #[cold]
-    pub(super) fn push_fragments(&self, mut state: MutexGuard<'_, SendState>, id: u64, pieces: Vec<Bytes>) {
-        state.flow.append_long(id, pieces);
+    pub(super) fn push_fragments(
+        &self,
+        mut state: MutexGuard<'_, SendState>,
+        id: u64,
+        fragments: Vec<Bytes>,
+    ) {
+        state.flow.append_long(id, fragments);
         self.begin_bulk(state);
     }
 
     fn begin_bulk(&self, mut state: MutexGuard<'_, SendState>) {
         state.keep_kernel_short();
-        self.schedule_flush(state, Flush::AtOnce, true);
+        self.schedule_flush(state, Flush::Now, true);
     }
 }
 

@@ -1,8 +1,8 @@
-//! The send queue of one link: a bounded batch that any sender appends to, and that any free task writes.
+//! The send queue of one link: a bounded batch to which any sender appends, and which any free task writes.
 //!
 //! Batching is opportunistic. While no task writes, an urgent sender writes its own frame at once; while one does, the batch
-//! fills, and is sent whole when the write has ended. Bytes that were written are stored until the other end has acknowledged
-//! them, so that they can be written again when the connection is replaced.
+//! fills, and is sent in one write when that one has ended. Bytes that were written are stored until the other end has
+//! acknowledged them, so that they can be written again when the connection is replaced.
 
 mod acks;
 mod flush;
@@ -32,8 +32,9 @@ use crate::telemetry::counters::TrafficCounters;
 /// half the throughput, and more gains nothing.
 const FLUSH_BYTES: usize = 256 << 10;
 
-/// The same length where large payloads lie beside the batch, which takes no more cache for them. Measured: one system call of
-/// this length moves nearly twice as many bytes a second as three of a third, and one of twice as much fewer again.
+/// The same length where large payloads are shared and not copied into the batch, so that the batch takes no more cache.
+/// Measured: one system call of this length moves nearly twice as many bytes a second as three of a third of it, and one of
+/// twice the length fewer again.
 const FLUSH_SHARED_BYTES: usize = 640 << 10;
 
 /// The outgoing half of a link, shared by all senders.
@@ -41,19 +42,19 @@ const FLUSH_SHARED_BYTES: usize = 640 << 10;
 pub(crate) struct SendQueue {
     state: Mutex<SendState>,
     limit: usize,
-    meter: Arc<TrafficCounters>,
+    counters: Arc<TrafficCounters>,
     filled: Notify,
     drained: Notify,
-    /// Held by the first waiter for room, so that waiters are served in order.
+    /// Held by the first waiter for space, so that waiters are served in order.
     turn: tokio::sync::Mutex<()>,
-    /// The number of senders that wait for room or are about to use it: none may be overtaken.
+    /// The number of senders that wait for space or are about to use it: none may be overtaken.
     queued: AtomicUsize,
-    /// Set when a frame is refused because the queue is full, and cleared when a sender finds room: then no frame is written in
-    /// vain.
+    /// Set when a frame is refused because the queue is full, and cleared when a sender finds space: while it is set, no frame
+    /// is encoded in vain.
     was_full: AtomicBool,
-    /// Set if [`SendQueue::left`] is to be notified when bytes are sent.
+    /// Set if [`SendQueue::bytes_left`] is to be notified when bytes are sent.
     is_send_watched: AtomicBool,
-    left: Notify,
+    bytes_left: Notify,
 }
 
 #[derive(Debug)]
@@ -61,7 +62,7 @@ struct SendState {
     flow: SendStream,
     /// The connection, if there is one.
     socket: Option<Arc<WriteHalf>>,
-    /// Set if the connection's task waits for the socket, and will look again.
+    /// Set if the connection's task waits for the socket, and will check the queue afterwards.
     is_blocked: bool,
     /// Set if the system's queue is kept short for this connection, because long replies are sent on it.
     has_short_kernel_queue: bool,
@@ -76,9 +77,9 @@ struct SendState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flush {
     /// At once, by its sender, unless another task is writing.
-    AtOnce,
+    Now,
     /// By the connection's own task, with all frames that have been appended until then.
-    Gathered,
+    Batched,
 }
 
 /// The properties of a reply that affect its frame.
@@ -86,18 +87,18 @@ pub(crate) enum Flush {
 pub(crate) struct ReplyFrame {
     /// The request that it answers.
     pub id: u64,
-    /// The most bytes of a frame; a longer one is sent in pieces.
-    pub longest: usize,
+    /// The longest frame, in bytes; a longer one is sent in fragments.
+    pub max_frame: usize,
 }
 
-/// The place of a frame in the stream.
+/// The position of a frame in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WrittenRange {
     /// The offset in the stream at which it ends.
     pub end: u64,
     /// Its length in bytes.
     pub length: u32,
-    /// Set if appending it took the time to write a whole batch: then other tasks on the thread should have a turn.
+    /// Set if appending it wrote a whole batch, which takes time: the sender should yield to other tasks on the thread.
     pub wrote_batch: bool,
 }
 
@@ -120,17 +121,17 @@ pub(crate) enum PushError<E> {
 }
 
 impl SendQueue {
-    /// Creates a queue in front of `socket`, bounded by the limits, besides the one frame that crosses the bound. It counts its
-    /// writes in `meter`, and takes memory for its batches from `spares`.
+    /// Creates a queue in front of `socket`, bounded by the limits, apart from the one frame that crosses the bound. It counts
+    /// its writes in `counters`, and takes memory for its batches from `buffer_pool`.
     pub(crate) fn new(
         socket: WriteHalf,
         limits: &Limits,
-        meter: &Arc<TrafficCounters>,
-        spares: &BufferPool,
+        counters: &Arc<TrafficCounters>,
+        buffer_pool: &BufferPool,
     ) -> Self {
         let window = limits.unacknowledged_bytes.max(2 * ACK_BYTES);
         let state = SendState {
-            flow: SendStream::new(window, spares.clone()),
+            flow: SendStream::new(window, buffer_pool.clone()),
             socket: Some(Arc::new(socket)),
             is_blocked: false,
             has_short_kernel_queue: false,
@@ -141,67 +142,67 @@ impl SendQueue {
         Self {
             state: Mutex::new(state),
             limit: limits.send_queue_bytes,
-            meter: Arc::clone(meter),
+            counters: Arc::clone(counters),
             filled: Notify::new(),
             drained: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
             queued: AtomicUsize::new(0),
             was_full: AtomicBool::new(false),
             is_send_watched: AtomicBool::new(false),
-            left: Notify::new(),
+            bytes_left: Notify::new(),
         }
     }
 
-    /// Appends the output of `frame`, if there is `room` for it. `frame` runs before anything is locked.
+    /// Appends the output of `frame`, if there is `space` for it. `frame` runs before the lock is taken.
     ///
     /// # Errors
     /// [`PushError`]; nothing was appended.
     #[inline(always)]
     pub(crate) fn push<E>(
         &self,
-        room: SpaceNeeded,
-        pace: Flush,
+        space: SpaceNeeded,
+        flush: Flush,
         frame: impl FnOnce(&mut Buffer) -> Result<(), E>,
     ) -> Result<WrittenRange, PushError<E>> {
-        if !self.has_room_for(room) {
+        if !self.has_space_for(space) {
             return Err(PushError::Full);
         }
         EncodedParts::with(|written| {
             written.write(frame).map_err(PushError::Frame)?;
-            self.push_encoded(room, pace, written)
+            self.push_encoded(space, flush, written)
         })
     }
 
-    /// Appends a written frame, if there is `room` for it.
+    /// Appends an encoded frame, if there is `space` for it.
     ///
     /// # Errors
     /// [`PushError`]; nothing was appended.
     #[inline(always)]
     pub(crate) fn push_encoded<E>(
         &self,
-        room: SpaceNeeded,
-        pace: Flush,
+        space: SpaceNeeded,
+        flush: Flush,
         written: &mut EncodedParts,
     ) -> Result<WrittenRange, PushError<E>> {
-        if room != SpaceNeeded::Any && self.has_waiters() {
+        if space != SpaceNeeded::Any && self.has_waiters() {
             return Err(PushError::Full);
         }
-        self.append(self.limit_of(room), pace, None, written)
+        self.append(self.limit_of(space), flush, None, written)
     }
 
-    /// Appends the output of `frame`, which is the reply to a request. A closed connection drops it.
-    pub(crate) fn push_reply(&self, reply: ReplyFrame, pace: Flush, frame: impl FnOnce(&mut Buffer)) {
+    /// Appends the output of `frame`, which is the reply to a request. A closed queue drops it.
+    pub(crate) fn push_reply(&self, reply: ReplyFrame, flush: Flush, frame: impl FnOnce(&mut Buffer)) {
         EncodedParts::with(|written| {
             let Ok(()) = written.write::<Infallible>(|out| {
                 frame(out);
                 Ok(())
             });
             // The requester of a closed connection no longer waits for the answer.
-            let _ = self.append::<Infallible>(None, pace, Some(reply), written);
+            let _ = self.append::<Infallible>(None, flush, Some(reply), written);
         });
     }
 
-    /// Appends whole frames, leaves `frames` empty, and writes at once. A closed connection drops them.
+    /// Appends complete frames, leaves `frames` empty, and writes at once. A closed queue drops them.
     pub(crate) fn push_frames(&self, frames: &mut Vec<u8>) {
         let mut state = self.lock();
         if state.closed {
@@ -214,10 +215,10 @@ impl SendQueue {
         } else {
             batch.append(frames);
         }
-        self.schedule_flush(state, Flush::AtOnce, true);
+        self.schedule_flush(state, Flush::Now, true);
     }
 
-    /// Appends whole frames without copying them, and writes at once.
+    /// Appends complete frames without copying them, and writes at once.
     ///
     /// # Errors
     /// [`QueueClosed`].
@@ -230,11 +231,11 @@ impl SendQueue {
             state.flow.mark();
         }
         frames.into_iter().for_each(|frames| state.flow.append_shared(frames));
-        self.schedule_flush(state, Flush::AtOnce, true);
+        self.schedule_flush(state, Flush::Now, true);
         Ok(())
     }
 
-    /// After a connection was replaced, sends only the newest `items` of each topic among the news that have not arrived, and
+    /// After a connection was replaced, sends only the newest `items` of each topic among the news that has not arrived, and
     /// reports the number of missing ones to the other end.
     pub(crate) fn keep_newest(&self, items: u32) {
         self.lock().newest = Some(items);
@@ -247,7 +248,7 @@ impl SendQueue {
             state.closed = true;
             state.flow.append_all_long();
             state.flow.append_keep_alive(FrameKind::Bye, 0);
-            self.schedule_flush(state, Flush::AtOnce, true);
+            self.schedule_flush(state, Flush::Now, true);
         }
         self.filled.notify_one();
         self.drained.notify_waiters();
@@ -275,7 +276,7 @@ impl SendQueue {
         self.lock().socket.is_some()
     }
 
-    /// Removes a frame none of which has been sent, and returns whether that was possible.
+    /// Removes a frame, which is possible if no part of it has been sent. Returns whether it was.
     pub(crate) fn withdraw(&self, frame: Range<u64>) -> bool {
         self.lock().flow.withdraw(frame)
     }
@@ -284,7 +285,7 @@ impl SendQueue {
     fn append<E>(
         &self,
         limit: Option<usize>,
-        pace: Flush,
+        flush: Flush,
         reply: Option<ReplyFrame>,
         written: &mut EncodedParts,
     ) -> Result<WrittenRange, PushError<E>> {
@@ -296,44 +297,44 @@ impl SendQueue {
             self.was_full.store(true, Ordering::Relaxed);
             return Err(PushError::Full);
         }
-        let begin = state.flow.appended_bytes();
-        if let Some(ReplyFrame { id, longest }) = reply
-            && written.length() > longest
+        let start = state.flow.appended_bytes();
+        if let Some(ReplyFrame { id, max_frame }) = reply
+            && written.length() > max_frame
         {
             self.push_fragments(state, id, written.take_pieces());
-            return Ok(WrittenRange { end: begin, length: 0, wrote_batch: false });
+            return Ok(WrittenRange { end: start, length: 0, wrote_batch: false });
         }
         let batch = state.flow.batch();
-        let before = batch.len();
+        let previous_length = batch.len();
         written.move_to(batch);
         let length = batch.len();
         let mut is_full = length >= FLUSH_BYTES;
-        state.flow.appended(length - before);
+        state.flow.appended(length - previous_length);
         if written.has_blobs() {
-            state.flow.put_between(written.take_blobs());
+            state.flow.insert_blobs(written.take_blobs());
             is_full = state.flow.pending_bytes() >= FLUSH_SHARED_BYTES as u64;
         }
         let end = state.flow.appended_bytes();
-        // The length of one frame fits.
-        let length = (end - begin) as u32;
-        let wrote_batch = pace == Flush::Gathered && is_full;
-        self.schedule_flush(state, if wrote_batch { Flush::AtOnce } else { pace }, before == 0);
+        // The length of one frame fits 32 bits.
+        let length = (end - start) as u32;
+        let wrote_batch = flush == Flush::Batched && is_full;
+        self.schedule_flush(state, if wrote_batch { Flush::Now } else { flush }, previous_length == 0);
         Ok(WrittenRange { end, length, wrote_batch })
     }
 
-    /// Arranges for appended bytes to be written. `first` is set if the queue was empty before.
+    /// Arranges for appended bytes to be written. `was_empty` is set if the queue was empty before.
     #[inline(always)]
-    fn schedule_flush(&self, state: MutexGuard<'_, SendState>, pace: Flush, first: bool) {
+    fn schedule_flush(&self, state: MutexGuard<'_, SendState>, flush: Flush, was_empty: bool) {
         if state.flow.has_writer() {
-            // The writing task looks again afterwards.
+            // The writing task checks again afterwards.
             return;
         }
-        let is_left_over = state.flow.has_partial_batch();
-        if pace == Flush::Gathered || is_left_over {
-            // Where bytes waited already, the task was notified before.
-            let tell = !state.is_blocked && (first || is_left_over);
+        let has_partial_batch = state.flow.has_partial_batch();
+        if flush == Flush::Batched || has_partial_batch {
+            // If bytes were waiting already, the task has been notified.
+            let must_notify = !state.is_blocked && (was_empty || has_partial_batch);
             drop(state);
-            if tell {
+            if must_notify {
                 self.filled.notify_one();
             }
             return;

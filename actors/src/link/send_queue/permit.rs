@@ -1,4 +1,4 @@
-//! Room in the queue: while too many bytes wait, senders are refused, or wait for a permit; permits are granted in order.
+//! The bound of the queue: at it, senders are refused, or wait for a permit; permits are granted in order.
 
 use meshzero_proto::buffer::Buffer;
 
@@ -6,56 +6,56 @@ use super::{Flush, PushError, SendQueue, WrittenRange};
 use crate::message::written::EncodedParts;
 use crate::runtime::sync::atomic::Ordering;
 
-/// The most bytes that senders which can wait put in front of the socket: more only costs memory and cache.
+/// The most bytes that senders that can wait put in front of the socket: more only costs memory and cache.
 const AHEAD_BYTES: usize = 2 << 20;
 
-/// The room that a frame needs.
+/// The space that a frame needs in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SpaceNeeded {
-    /// Any below the limit, if nothing waits for it: for senders that are refused otherwise.
+    /// Space below the limit, if no sender waits for it: for senders that are refused otherwise.
     Limit,
-    /// Room below `AHEAD_BYTES`, if nothing waits for it: for senders that can wait.
+    /// Space below `AHEAD_BYTES`, if no sender waits for it: for senders that can wait.
     Ahead,
-    /// None: for answers, whose number is bounded elsewhere, and for senders that hold a permit.
+    /// No bound: for replies, whose number is bounded elsewhere, and for senders that hold a permit.
     Any,
 }
 
 impl SendQueue {
-    /// Returns whether there may be `room`: otherwise a frame is not worth writing.
+    /// Returns whether there may be `space`: otherwise a frame need not be encoded.
     #[inline(always)]
-    pub(crate) fn has_room_for(&self, room: SpaceNeeded) -> bool {
-        if room == SpaceNeeded::Any {
+    pub(crate) fn has_space_for(&self, space: SpaceNeeded) -> bool {
+        if space == SpaceNeeded::Any {
             return true;
         }
-        let has_none = self.has_waiters() || self.was_full.load(Ordering::Relaxed) && self.is_full(room);
-        !has_none
+        let is_refused = self.has_waiters() || self.was_full.load(Ordering::Relaxed) && self.is_full(space);
+        !is_refused
     }
 
     #[cold]
-    fn is_full(&self, room: SpaceNeeded) -> bool {
+    fn is_full(&self, space: SpaceNeeded) -> bool {
         let state = self.lock();
         let is_full = !state.closed
-            && self.limit_of(room).is_some_and(|limit| state.flow.pending_bytes() >= limit as u64);
+            && self.limit_of(space).is_some_and(|limit| state.flow.pending_bytes() >= limit as u64);
         self.was_full.store(is_full, Ordering::Relaxed);
         is_full
     }
 
     #[inline(always)]
-    pub(super) fn limit_of(&self, room: SpaceNeeded) -> Option<usize> {
-        match room {
+    pub(super) fn limit_of(&self, space: SpaceNeeded) -> Option<usize> {
+        match space {
             SpaceNeeded::Any => None,
             SpaceNeeded::Limit => Some(self.limit),
             SpaceNeeded::Ahead => Some(self.ahead_limit()),
         }
     }
 
-    /// Waits for room, behind earlier waiters, and returns the permit for [`SendPermit::push`].
+    /// Waits for space, after earlier waiters, and returns the permit for [`SendPermit::push`].
     ///
     /// # Errors
     /// [`QueueClosed`].
     ///
     /// # Cancel safety
-    /// This method is cancel safe, but dropping the future gives up its place in the queue.
+    /// This method is cancel safe, but dropping the future gives up its place among the waiters.
     pub(crate) async fn reserve(&self) -> Result<SendPermit<'_>, QueueClosed> {
         self.queued.fetch_add(1, Ordering::AcqRel);
         let queued = WaitingSender { send_queue: self };
@@ -64,7 +64,7 @@ impl SendQueue {
         Ok(SendPermit { queued, _turn: turn })
     }
 
-    /// Returns whether a sender waits for room.
+    /// Returns whether a sender waits for space.
     #[inline]
     pub(crate) fn has_waiters(&self) -> bool {
         self.queued.load(Ordering::Acquire) > 0
@@ -102,7 +102,7 @@ impl SendQueue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueClosed;
 
-/// A counted waiter.
+/// A sender that is counted as waiting until this is dropped.
 #[derive(Debug)]
 struct WaitingSender<'a> {
     send_queue: &'a SendQueue,
@@ -114,7 +114,7 @@ impl Drop for WaitingSender<'_> {
     }
 }
 
-/// The permit to append next, with room for it.
+/// The permit to append the next frame, for which there is space.
 #[derive(Debug)]
 pub(crate) struct SendPermit<'a> {
     queued: WaitingSender<'a>,
@@ -128,21 +128,21 @@ impl SendPermit<'_> {
     /// [`PushError::Closed`] or [`PushError::Frame`]; nothing was appended.
     pub(crate) fn push<E>(
         &self,
-        pace: Flush,
+        flush: Flush,
         frame: impl FnOnce(&mut Buffer) -> Result<(), E>,
     ) -> Result<WrittenRange, PushError<E>> {
-        self.queued.send_queue.push(SpaceNeeded::Any, pace, frame)
+        self.queued.send_queue.push(SpaceNeeded::Any, flush, frame)
     }
 
-    /// Appends a written frame.
+    /// Appends an encoded frame.
     ///
     /// # Errors
     /// [`PushError::Closed`]; nothing was appended.
     pub(crate) fn push_encoded<E>(
         &self,
-        pace: Flush,
+        flush: Flush,
         written: &mut EncodedParts,
     ) -> Result<WrittenRange, PushError<E>> {
-        self.queued.send_queue.push_encoded(SpaceNeeded::Any, pace, written)
+        self.queued.send_queue.push_encoded(SpaceNeeded::Any, flush, written)
     }
 }

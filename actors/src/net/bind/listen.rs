@@ -44,9 +44,9 @@ impl BindAddress {
         }
     }
 
-    /// Returns the address without listening there. A port that it does not name is taken from `ports`: one that is free now,
-    /// and is not reserved, so that the program that receives the address can listen there. Ports for which `is_taken` returns
-    /// true are skipped.
+    /// Returns the address without listening there. Without a port, one is taken from `ports` that is free now. It is not
+    /// reserved, so that the program that receives the address can listen there. Ports for which `is_taken` returns true are
+    /// skipped.
     ///
     /// # Errors
     /// [`BindError`].
@@ -75,7 +75,7 @@ impl BindAddress {
         Err(BindError::RangeInUse { range: ports.clone() })
     }
 
-    /// Returns the address without listening there; port 0 if it names none.
+    /// Returns the address without listening there; its port is 0 if none was given.
     async fn address(&self, interfaces: &Interfaces) -> Result<SocketAddr, BindError> {
         let address = match &self.host {
             BindHost::Any => Some(interfaces.preferred_address()?),
@@ -89,9 +89,9 @@ impl BindAddress {
     /// Resolves this to addresses or to a choice of interfaces.
     async fn resolve_mode(&self, network: &Network, interfaces: &Interfaces) -> Result<BindMode, BindError> {
         // Another network has one address for each host.
-        let is_system = network.has_multicast();
+        let has_multicast = network.has_multicast();
         match self.host {
-            BindHost::Any if is_system && interfaces.is_choice_of_networks() => {
+            BindHost::Any if has_multicast && interfaces.is_choice_of_networks() => {
                 Ok(BindMode::Chosen(interfaces.list_all()?.all))
             }
             _ => Ok(BindMode::First(self.addresses(interfaces).await?)),
@@ -100,31 +100,33 @@ impl BindAddress {
 
     /// Returns the addresses to try, in order; the first that works is used.
     async fn addresses(&self, interfaces: &Interfaces) -> Result<Vec<SocketAddr>, BindError> {
-        let plain = |ip: IpAddr| SocketAddr::new(ip, 0);
+        let without_port = |ip: IpAddr| SocketAddr::new(ip, 0);
         Ok(match &self.host {
-            BindHost::Any if interfaces.is_loopback() => vec![plain(Ipv4Addr::LOCALHOST.into())],
-            // Also when this host has nothing but loopback yet.
-            BindHost::Any => vec![plain(Ipv6Addr::UNSPECIFIED.into()), plain(Ipv4Addr::UNSPECIFIED.into())],
+            BindHost::Any if interfaces.is_loopback() => vec![without_port(Ipv4Addr::LOCALHOST.into())],
+            // Even if this host has only loopback so far.
+            BindHost::Any => {
+                vec![without_port(Ipv6Addr::UNSPECIFIED.into()), without_port(Ipv4Addr::UNSPECIFIED.into())]
+            }
             BindHost::Ip(address) => vec![zoned(*address)],
-            BindHost::Pattern(pattern) => vec![plain(interfaces.matching(pattern)?)],
+            BindHost::Pattern(pattern) => vec![without_port(interfaces.matching(pattern)?)],
             BindHost::Name(host) => {
                 let unresolvable = |error| BindError::Unresolvable { host: host.clone(), error };
-                let found = resolve((host.clone(), 0)).await.map_err(unresolvable)?;
-                if found.is_empty() {
+                let addresses = resolve((host.clone(), 0)).await.map_err(unresolvable)?;
+                if addresses.is_empty() {
                     return Err(unresolvable(io::ErrorKind::NotFound.into()));
                 }
-                found
+                addresses
             }
         })
     }
 }
 
-/// Returns all ports of a range, beginning with a random one: a program that restarts does not get the port of another that has
-/// just ended and is still called.
+/// Returns all ports of a range, beginning with a random one: a program that starts does not get the port of one that has
+/// just ended and still has callers.
 fn ports_in_random_rotation(range: &RangeInclusive<u16>) -> Vec<u16> {
     let mut ports: Vec<u16> = range.clone().collect();
-    let first = fastrand::usize(..ports.len().max(1));
-    ports.rotate_left(first);
+    let start = fastrand::usize(..ports.len().max(1));
+    ports.rotate_left(start);
     ports
 }
 
@@ -171,7 +173,7 @@ impl BindMode {
 }
 
 fn listen_at(network: &Network, addresses: &[SocketAddr], port: u16) -> Result<Listener, BindError> {
-    let mut refused = None;
+    let mut last_error = None;
     for address in addresses {
         let mut address = *address;
         address.set_port(port);
@@ -182,23 +184,23 @@ fn listen_at(network: &Network, addresses: &[SocketAddr], port: u16) -> Result<L
                 return Err(BindError::InUse { address });
             }
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && !ip.is_unspecified() => {
-                refused = Some(BindError::NotHere { ip });
+                last_error = Some(BindError::NotHere { ip });
             }
             // A system without IPv6 refuses the first address and accepts the second.
-            Err(error) => refused = Some(BindError::Refused { address, error }),
+            Err(error) => last_error = Some(BindError::Refused { address, error }),
         }
     }
-    Err(refused.unwrap_or_else(|| BindError::Unreadable { text: port.to_string() }))
+    Err(last_error.unwrap_or_else(|| BindError::Unreadable { text: port.to_string() }))
 }
 
-/// The sockets, and the address to display.
+/// The sockets of an endpoint, and the address to display.
 #[derive(Debug)]
 pub struct BoundListener {
     /// The sockets.
     pub(crate) listeners: Listeners,
     /// The addresses of the sockets.
     pub bound: BoundAddresses,
-    /// The address at which others can reach it; the IP address is unspecified while there is none.
+    /// The address at which others can reach the endpoint; the IP address is unspecified while there is none.
     pub address: SocketAddr,
 }
 

@@ -1,4 +1,4 @@
-//! The addresses of this host that are announced: one of each network before a second of any, and only some of very many.
+//! The addresses of this host that are announced: one of each network before a second of any, up to a limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,21 +9,21 @@ use crate::net::host::interfaces::Interface;
 
 /// Returns the addresses of `list` by which others reach this host, the most needed first.
 ///
-/// A host that shares a network with this one needs its address there, and any one of several will do. So the first address of
+/// A host that shares a network with this one needs its address there, and one of several is enough. So the first address of
 /// each network is always among them, in the order in which the system lists them, up to the number that others read
-/// ([`MAX_RECEIVED_ADDRESSES`]). More of an interface's addresses follow while it has no more than others store
+/// ([`MAX_RECEIVED_ADDRESSES`]). Further addresses follow while there are no more of the interface than others store
 /// ([`MAX_ADDRESSES`]).
 pub(crate) fn serving(list: &[Interface]) -> Vec<&Interface> {
-    let mut seen: BTreeSet<(&str, NetworkPrefix)> = BTreeSet::new();
-    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut networks: BTreeSet<(&str, NetworkPrefix)> = BTreeSet::new();
+    let mut per_interface: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut serving, others): (Vec<&Interface>, Vec<&Interface>) =
-        list.iter().partition(|interface| seen.insert((&interface.name, NetworkPrefix::of(interface))));
+        list.iter().partition(|interface| networks.insert((&interface.name, NetworkPrefix::of(interface))));
     serving.truncate(MAX_RECEIVED_ADDRESSES);
     for interface in &serving {
-        *count.entry(&interface.name).or_default() += 1;
+        *per_interface.entry(&interface.name).or_default() += 1;
     }
     for interface in others {
-        let count = count.entry(&interface.name).or_default();
+        let count = per_interface.entry(&interface.name).or_default();
         if *count < MAX_ADDRESSES && serving.len() < MAX_RECEIVED_ADDRESSES {
             *count += 1;
             serving.push(interface);
@@ -72,12 +72,12 @@ mod tests {
         Interface { name: name.into(), index: Some(2), address }
     }
 
-    fn shown(list: &[Interface]) -> Vec<String> {
+    fn announced(list: &[Interface]) -> Vec<String> {
         serving(list).into_iter().map(Interface::to_string).collect()
     }
 
     #[test]
-    fn a_usual_host_announces_all_that_it_has() {
+    fn a_usual_host_announces_all_its_addresses() {
         let list = [
             interface("lo", "127.0.0.1", 8),
             interface("eth0", "10.0.0.1", 24),
@@ -86,28 +86,28 @@ mod tests {
             interface("tun0", "10.8.0.2", 32),
             interface("wlan0", "fe80::2", 64),
         ];
-        let mut shown = shown(&list);
-        assert_eq!(shown.pop().as_deref(), Some("eth0 (10.0.0.9)"), "a second one comes last");
-        assert_eq!(shown.len(), list.len() - 1);
+        let mut announced = announced(&list);
+        assert_eq!(announced.pop().as_deref(), Some("eth0 (10.0.0.9)"), "a second one comes last");
+        assert_eq!(announced.len(), list.len() - 1);
     }
 
     #[test]
-    fn of_very_many_in_one_network_the_first_are_announced() {
+    fn the_first_addresses_of_a_network_are_announced() {
         let many = (1..=250).map(|n| interface("eth0", &format!("10.0.0.{n}"), 24));
         let list: Vec<_> = many.chain([interface("eth1", "10.1.0.1", 24)]).collect();
-        let shown = shown(&list);
-        assert_eq!(shown[..3], ["eth0 (10.0.0.1)", "eth1 (10.1.0.1)", "eth0 (10.0.0.2)"]);
-        assert_eq!(shown.len(), MAX_ADDRESSES + 1);
+        let announced = announced(&list);
+        assert_eq!(announced[..3], ["eth0 (10.0.0.1)", "eth1 (10.1.0.1)", "eth0 (10.0.0.2)"]);
+        assert_eq!(announced.len(), MAX_ADDRESSES + 1);
     }
 
     #[test]
-    fn no_network_is_left_out_for_others_that_nobody_shares() {
+    fn addresses_without_a_network_do_not_displace_networks() {
         let alone = (0..1_500).map(|n| interface("eth0", &format!("10.99.{}.{}", n / 250, n % 250), 32));
         let networks = (0..200).map(|n| interface("eth0", &format!("10.200.{n}.1"), 24));
         let list: Vec<_> = alone.chain(networks).collect();
-        let shown = shown(&list);
-        assert_eq!(shown.len(), 201);
-        assert!(shown.contains(&"eth0 (10.200.199.1)".to_owned()));
+        let announced = announced(&list);
+        assert_eq!(announced.len(), 201);
+        assert!(announced.contains(&"eth0 (10.200.199.1)".to_owned()));
         let networks: Vec<_> =
             (0..1_500).map(|n| interface("eth0", &format!("10.{}.{}.1", n / 250, n % 250), 24)).collect();
         assert_eq!(serving(&networks).len(), MAX_RECEIVED_ADDRESSES);
@@ -115,6 +115,6 @@ mod tests {
 
     #[test]
     fn a_network_may_be_the_whole_internet() {
-        assert_eq!(shown(&[interface("tun0", "10.0.0.1", 0), interface("tun0", "::1", 0)]).len(), 2);
+        assert_eq!(announced(&[interface("tun0", "10.0.0.1", 0), interface("tun0", "::1", 0)]).len(), 2);
     }
 }

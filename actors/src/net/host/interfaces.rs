@@ -13,7 +13,7 @@ use crate::net::host::sysfs;
 pub struct Interface {
     /// The system's name for it, such as `eth0`.
     pub name: String,
-    /// The system's number for it, where it has one.
+    /// The system's index for it, where it has one.
     pub index: Option<u32>,
     /// The address and the length of its network's prefix.
     pub address: OwnAddress,
@@ -66,8 +66,8 @@ pub(crate) fn list() -> Result<Vec<ListedAddress>, String> {
     Ok(addresses.collect())
 }
 
-/// Returns the interface of a name that may carry a label. On Linux `getifaddrs` gives an IPv4 address the name of its label,
-/// which is the interface's name with a colon and more.
+/// Returns the interface in a name that may have a label. On Linux `getifaddrs` gives an IPv4 address the name of its label,
+/// which is the interface's name, a colon and more.
 pub(crate) fn without_label(name: &str) -> &str {
     match name.split_once(':') {
         Some((interface, _)) if cfg!(any(target_os = "linux", target_os = "android")) => interface,
@@ -92,40 +92,45 @@ pub(crate) fn names() -> Vec<String> {
     names
 }
 
-/// Returns the number of the interface `name`.
+/// Returns the index of the interface `name`.
 pub(crate) fn index_of(name: &str) -> Option<u32> {
     let list = list().unwrap_or_default();
     let listed = list.iter().find(|listed| listed.interface.name == name);
     listed.and_then(|listed| listed.interface.index).or_else(|| index_of_any(name))
 }
 
-/// Returns the name of the interface with this number.
+/// Returns the name of the interface with this index.
 pub(crate) fn name_of(index: u32) -> Option<String> {
     let list = list().unwrap_or_default();
-    list.into_iter().map(|listed| listed.interface).find(|one| one.index == Some(index)).map(|one| one.name)
+    list.into_iter()
+        .map(|listed| listed.interface)
+        .find(|found| found.index == Some(index))
+        .map(|found| found.name)
 }
 
-/// Returns the number of the master of an interface on Linux: a bridge, a bond or a VRF.
+/// Returns the index of the master of an interface on Linux: a bridge, a bond or a VRF.
 pub(crate) fn master_of(name: &str) -> Option<u32> {
     let master = std::fs::read_link(sysfs::interface(name).join("master")).ok()?;
     index_of_any(master.file_name()?.to_str()?)
 }
 
-/// Returns the number of the interface with this link-local address.
+/// Returns the index of the interface with this link-local address.
 pub(crate) fn zone_of(ip: Ipv6Addr) -> Option<u32> {
     let list = list().unwrap_or_default();
     list.iter().find(|listed| listed.interface.address.ip == ip).and_then(|listed| listed.interface.index)
 }
 
-/// Returns the address from which packets to `to` are sent. Connecting a UDP socket asks the routing table and sends nothing.
-pub(crate) fn local_address(to: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+/// Returns the address from which packets to `destination` are sent. Connecting a UDP socket asks the routing table and sends
+/// nothing.
+pub(crate) fn local_address(destination: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr =
+        if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect(to).ok()?;
+    socket.connect(destination).ok()?;
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }
 
-/// Returns also the number of an interface without an address, which `getifaddrs` leaves out.
+/// Returns the index of an interface, even if it has no address, so that `getifaddrs` does not list it.
 #[cfg(unix)]
 fn index_of_any(name: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(name).ok()
@@ -159,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interfaces_are_known_by_name_and_by_number() {
+    fn interfaces_are_found_by_name_and_by_index() {
         let list = list().expect("listable");
         let loopback = list.iter().find(|listed| listed.interface.address.ip.is_loopback());
         let Interface { name, index, .. } = &loopback.expect("every host has one").interface;
@@ -172,7 +177,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_label_is_no_part_of_the_name() {
+    fn a_label_is_not_part_of_the_name() {
         assert_eq!(without_label("eth0:avahi"), "eth0");
         assert_eq!(without_label("eth0"), "eth0");
     }

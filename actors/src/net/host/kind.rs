@@ -7,7 +7,7 @@ use meshzero_proto::diagnosis::InterfaceKind;
 
 use crate::net::host::sysfs::{self, number};
 
-/// Types of interfaces, as ARP numbers them.
+/// The ARP hardware types of interfaces.
 const ARPHRD_PPP: u32 = 512;
 const ARPHRD_TUNNELS: std::ops::RangeInclusive<u32> = 768..=769;
 const ARPHRD_LOOPBACK: u32 = 772;
@@ -27,26 +27,26 @@ fn from_files(name: &str, files: &Path) -> InterfaceKind {
         Some(ARPHRD_NONE | ARPHRD_PPP | ARPHRD_SIT | ARPHRD_IPGRE) => InterfaceKind::Tunnel,
         Some(kind) if ARPHRD_TUNNELS.contains(&kind) => InterfaceKind::Tunnel,
         _ if has("wireless") || has("phy80211") => InterfaceKind::Wireless,
-        _ if are_of_a_port(files) => InterfaceKind::Inner,
-        _ if has("bridge") && !leads_to_a_device(files) => InterfaceKind::Inner,
+        _ if is_port_directory(files) => InterfaceKind::Inner,
+        _ if has("bridge") && !has_physical_port(files) => InterfaceKind::Inner,
         _ if name.starts_with("veth") || has("tun_flags") => InterfaceKind::Inner,
         Some(_) => InterfaceKind::Wired,
         None => InterfaceKind::Unknown,
     }
 }
 
-/// Returns whether an interface is a port of a bridge or a bond: packets that arrive by it arrive there. A member of a VRF has
-/// a master as well, and addresses of its own.
+/// Returns whether an interface is a port of a bridge or a bond: packets that it receives are received there. A member of a VRF
+/// has a master as well, and addresses of its own.
 pub(crate) fn is_port(name: &str) -> bool {
-    are_of_a_port(&sysfs::interface(name))
+    is_port_directory(&sysfs::interface(name))
 }
 
-fn are_of_a_port(files: &Path) -> bool {
+fn is_port_directory(files: &Path) -> bool {
     ["brport", "bonding_slave"].iter().any(|entry| files.join(entry).exists())
 }
 
 /// Returns whether one of the ports of a bridge is a real interface.
-fn leads_to_a_device(bridge: &Path) -> bool {
+fn has_physical_port(bridge: &Path) -> bool {
     let ports = fs::read_dir(bridge.join("brif")).into_iter().flatten().filter_map(Result::ok);
     ports.into_iter().any(|port| port.file_name().to_str().is_some_and(|name| sysfs::has(name, "device")))
 }
@@ -89,6 +89,6 @@ mod tests {
         assert_eq!(Files::new("bonded", &["master", "bonding_slave"]).kind(), InterfaceKind::Inner);
         let vrf = Files::new("vrf", &["master"]);
         assert_eq!(vrf.kind(), InterfaceKind::Wired);
-        assert!(!are_of_a_port(&vrf.0));
+        assert!(!is_port_directory(&vrf.0));
     }
 }

@@ -18,10 +18,10 @@ mod netlink;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NeighbourEntry {
     ip: IpAddr,
-    /// The number of the interface.
+    /// The index of the interface.
     zone: u32,
     state: EntryState,
-    /// It has announced that it forwards packets, as routers of IPv6 do.
+    /// Set if it has announced that it forwards packets, as IPv6 routers do.
     is_router: bool,
 }
 
@@ -32,7 +32,7 @@ enum EntryState {
         /// The time since the host was last confirmed, if the system reports it.
         confirmed: Option<Duration>,
     },
-    /// It did not answer a request.
+    /// The host did not answer a request.
     Silent,
 }
 
@@ -45,22 +45,22 @@ pub(crate) fn table() -> Option<Vec<NeighbourEntry>> {
     table
 }
 
-/// Returns the state of each host, whenever it was last confirmed.
+/// Returns the state of each host, without regard to when it was last confirmed.
 pub(crate) fn states(table: &[NeighbourEntry]) -> Vec<(IpAddr, Neighbour)> {
     table.iter().map(|entry| (entry.ip, entry.since(Duration::ZERO))).collect()
 }
 
-/// Returns whether the system knows a host other than the routers on the interfaces with these numbers.
+/// Returns whether the system knows a host other than the routers on the interfaces with these indices.
 pub(crate) fn has_others(zones: &[u32]) -> bool {
     let routers = routers::all();
     table().is_some_and(|table| table.iter().any(|entry| entry.is_other(zones, &routers)))
 }
 
-/// Returns the state of a host that was dialled `dialled` ago.
-pub(crate) fn state(table: &[NeighbourEntry], address: SocketAddr, dialled: Duration) -> Neighbour {
+/// Returns the state of a host that was dialled `dialled_ago` ago.
+pub(crate) fn state(table: &[NeighbourEntry], address: SocketAddr, dialled_ago: Duration) -> Neighbour {
     let zone = zone::of(address);
-    let is_it = |entry: &&NeighbourEntry| entry.ip == address.ip() && (zone == 0 || entry.zone == zone);
-    table.iter().find(is_it).map(|entry| entry.since(dialled)).unwrap_or_default()
+    let is_match = |entry: &&NeighbourEntry| entry.ip == address.ip() && (zone == 0 || entry.zone == zone);
+    table.iter().find(is_match).map(|entry| entry.since(dialled_ago)).unwrap_or_default()
 }
 
 impl NeighbourEntry {
@@ -69,10 +69,10 @@ impl NeighbourEntry {
         self.state != EntryState::Silent && !is_router && zones.contains(&self.zone)
     }
 
-    fn since(&self, dialled: Duration) -> Neighbour {
+    fn since(&self, dialled_ago: Duration) -> Neighbour {
         match self.state {
             EntryState::Silent => Neighbour::Incomplete,
-            EntryState::Known { confirmed: Some(ago) } if ago < dialled => Neighbour::Complete,
+            EntryState::Known { confirmed: Some(ago) } if ago < dialled_ago => Neighbour::Complete,
             EntryState::Known { .. } => Neighbour::Stale,
         }
     }

@@ -10,13 +10,13 @@ pub(crate) fn all() -> Vec<IpAddr> {
     std::fs::read_to_string("/proc/net/route").map(|text| parse_routes(&text)).unwrap_or_default()
 }
 
-/// Reads lines such as `eth0  00000000  0100A8C0  0003  …`: interface, destination, router, flags.
+/// Parses lines such as `eth0  00000000  0100A8C0  0003  …`: interface, destination, router, flags.
 fn parse_routes(text: &str) -> Vec<IpAddr> {
     let router = |line: &str| {
         let mut fields = line.split_whitespace().skip(1);
         let destination = fields.next()?;
         let gateway = u32::from_str_radix(fields.next()?, 16).ok()?;
-        // As it is in memory, whatever the order of bytes there.
+        // The number shows the bytes in memory, in the byte order of this host.
         let gateway = Ipv4Addr::from(gateway.to_ne_bytes());
         (destination == "00000000" && !gateway.is_unspecified()).then_some(IpAddr::V4(gateway))
     };

@@ -10,6 +10,7 @@ use super::error::InterfacesError;
 use super::pattern::{AddressPattern, NamePattern};
 use crate::net::host::interfaces;
 
+/// One part of a choice of interfaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum InterfaceChoice {
     /// The loopback interface, whatever its name on this system.
@@ -33,7 +34,7 @@ impl InterfaceChoice {
         }
     }
 
-    /// Returns whether it includes an interface by name, and that name is `name`.
+    /// Returns whether this choice is one of names, and includes `name`.
     fn names(&self, name: &str) -> bool {
         match self {
             Self::Name(chosen) => chosen == name,

@@ -2,7 +2,7 @@
 
 use meshzero_proto::shortened::at_most;
 
-use crate::net::interfaces::pending::NAMED;
+use crate::net::interfaces::pending::MAX_NAMED;
 
 /// Errors of a choice of interfaces.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum InterfacesError {
         text: String,
     },
     /// No interface of this host matches the choice.
-    #[error("this host has no interface \"{chosen}\"; it has {}", at_most(NAMED, existing))]
+    #[error("this host has no interface \"{chosen}\"; it has {}", at_most(MAX_NAMED, existing))]
     NoSuchInterface {
         /// The choice.
         chosen: String,

@@ -34,8 +34,8 @@ impl FromStr for AddressPattern {
             number => number.parse().map(Some).map_err(|_| unreadable()),
         };
         let octets: Vec<Option<u8>> = text.split('.').map(octet).collect::<Result<_, _>>()?;
-        let whole = octets.len() == 4 || (octets.len() < 4 && text.ends_with('*'));
-        if whole && octets.contains(&None) { Ok(Self(octets)) } else { Err(unreadable()) }
+        let is_complete = octets.len() == 4 || (octets.len() < 4 && text.ends_with('*'));
+        if is_complete && octets.contains(&None) { Ok(Self(octets)) } else { Err(unreadable()) }
     }
 }
 
@@ -58,8 +58,8 @@ impl NamePattern {
         let Some(mut name) = name.strip_prefix(first) else { return false };
         let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
         for part in middle.split('*') {
-            let Some(at) = name.find(part) else { return false };
-            name = &name[at + part.len()..];
+            let Some(start) = name.find(part) else { return false };
+            name = &name[start + part.len()..];
         }
         name.ends_with(last)
     }

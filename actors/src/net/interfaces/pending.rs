@@ -4,8 +4,8 @@ use std::fmt;
 
 use meshzero_proto::shortened::at_most;
 
-/// The number of this host's interfaces that an error message names.
-pub(crate) const NAMED: usize = 16;
+/// The most interfaces of this host that an error message names.
+pub(crate) const MAX_NAMED: usize = 16;
 
 /// A part of the choice that cannot be used yet. It is used as soon as it can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl fmt::Display for PendingInterface {
                 write!(
                     f,
                     "this host has no {described} yet, only {}; waiting for it",
-                    at_most(NAMED, existing)
+                    at_most(MAX_NAMED, existing)
                 )
             }
             MissingPart::Address => write!(f, "the {described} has no address yet; waiting for one"),

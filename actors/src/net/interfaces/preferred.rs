@@ -1,4 +1,4 @@
-//! The preferred one of several addresses: the one to display.
+//! The choice of the address to display.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -21,10 +21,10 @@ pub(super) fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) ->
         IpAddr::V6(_) => 8,
     };
     // The bridges of containers and the like rank after any interface that leads out of this host.
-    let stays_inside = |interface: &Interface| kind::of(&interface.name) == InterfaceKind::Inner;
+    let is_internal = |interface: &Interface| kind::of(&interface.name) == InterfaceKind::Inner;
     interfaces.iter().min_by_key(|interface| {
         let ip = interface.address.ip;
-        (ip.is_loopback(), Some(ip) != default_route && stays_inside(interface), rank(ip))
+        (ip.is_loopback(), Some(ip) != default_route && is_internal(interface), rank(ip))
     })
 }
 

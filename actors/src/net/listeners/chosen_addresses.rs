@@ -1,4 +1,4 @@
-//! The addresses at which an endpoint listens, of all that were chosen.
+//! The choice of the addresses at which an endpoint listens.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,35 +7,35 @@ use crate::net::host::announced_addresses::serving;
 use crate::net::host::interfaces::Interface;
 
 /// The most addresses of one endpoint, unless more are announced.
-pub(super) const MOST: usize = 64;
+pub(super) const MAX_ADDRESSES: usize = 64;
 
-/// The addresses to listen at, each once, and those for which there is no room.
+/// The addresses to listen at, each once, and those beyond the limit.
 #[derive(Debug)]
 pub(super) struct WantedAddresses {
     pub(super) addresses: Vec<SocketAddr>,
-    pub(super) left_out: Vec<SocketAddr>,
+    pub(super) excluded: Vec<SocketAddr>,
 }
 
 impl WantedAddresses {
-    /// Returns those of `list` that are announced, and others up to the limit; the most reachable come first. Of loopback one
-    /// is enough.
+    /// Returns those of `list` that are announced, and others up to the limit; the most reachable come first. One loopback
+    /// address is enough.
     pub(super) fn of(list: &[Interface], port: u16) -> Self {
         let has_ipv4_loopback = list.iter().any(|interface| interface.address.ip == Ipv4Addr::LOCALHOST);
-        let mut seen = BTreeSet::new();
+        let mut unique = BTreeSet::new();
         let mut is_wanted = |interface: &&Interface| {
             let ip = interface.address.ip;
             let is_other_loopback = ip.is_ipv6() && ip.is_loopback() && has_ipv4_loopback;
-            !is_other_loopback && seen.insert(interface.socket_addr(port))
+            !is_other_loopback && unique.insert(interface.socket_addr(port))
         };
         let mut addresses: Vec<&Interface> = serving(list).into_iter().filter(&mut is_wanted).collect();
         let mut others: Vec<&Interface> = list.iter().filter(is_wanted).collect();
-        let left_out = others.split_off(others.len().min(MOST.saturating_sub(addresses.len())));
+        let excluded = others.split_off(others.len().min(MAX_ADDRESSES.saturating_sub(addresses.len())));
         addresses.append(&mut others);
         addresses.sort_by_key(|interface| rank(interface.address.ip));
-        let at = |interfaces: Vec<&Interface>| {
+        let with_port = |interfaces: Vec<&Interface>| {
             interfaces.into_iter().map(|interface| interface.socket_addr(port)).collect()
         };
-        Self { addresses: at(addresses), left_out: at(left_out) }
+        Self { addresses: with_port(addresses), excluded: with_port(excluded) }
     }
 }
 
@@ -72,15 +72,15 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_announced_come_before_the_others_and_are_never_left_out() {
+    fn announced_addresses_come_first_and_are_never_excluded() {
         let same = (1..=200).map(|n| interface(&format!("10.0.0.{n}"), 24));
         let networks = (0..20).map(|n| interface(&format!("10.1.{n}.1"), 24));
         let list: Vec<_> = same.chain(networks).collect();
-        let WantedAddresses { addresses, left_out } = WantedAddresses::of(&list, 9);
-        assert_eq!((addresses.len(), left_out.len()), (MOST, 220 - MOST));
+        let WantedAddresses { addresses, excluded } = WantedAddresses::of(&list, 9);
+        assert_eq!((addresses.len(), excluded.len()), (MAX_ADDRESSES, 220 - MAX_ADDRESSES));
         assert!(addresses.contains(&([10, 1, 19, 1], 9).into()));
         let networks: Vec<_> = (0..200).map(|n| interface(&format!("10.1.{n}.1"), 24)).collect();
-        let WantedAddresses { addresses, left_out } = WantedAddresses::of(&networks, 9);
-        assert_eq!((addresses.len(), left_out.len()), (200, 0));
+        let WantedAddresses { addresses, excluded } = WantedAddresses::of(&networks, 9);
+        assert_eq!((addresses.len(), excluded.len()), (200, 0));
     }
 }

@@ -21,7 +21,7 @@ fn at(ip: &str, port: u16) -> SocketAddr {
 /// Needs three addresses of one family, all of this host.
 #[cfg(any(target_os = "linux", windows))]
 #[tokio::test]
-async fn the_same_free_port_is_taken_everywhere() {
+async fn all_addresses_have_the_same_free_port() {
     let both = ChosenListeners::listen(&chosen(&["127.0.0.1", SECOND]), 0).expect("free ports");
     let port = both.bound().port();
     for ip in ["127.0.0.1", SECOND] {
@@ -33,11 +33,11 @@ async fn the_same_free_port_is_taken_everywhere() {
 }
 
 #[tokio::test]
-async fn a_port_is_kept_where_there_is_no_address_yet() {
+async fn a_port_is_reserved_while_there_is_no_address() {
     let none = ChosenListeners::listen(&chosen(&[]), 0).expect("a free port");
     let port = none.bound().port();
     assert!(port > 0);
-    let error = ChosenListeners::listen(&chosen(&["127.0.0.1"]), port).expect_err("it is kept");
+    let error = ChosenListeners::listen(&chosen(&["127.0.0.1"]), port).expect_err("it is reserved");
     assert_eq!(error.1.kind(), io::ErrorKind::AddrInUse);
 }
 
@@ -45,17 +45,18 @@ async fn a_port_is_kept_where_there_is_no_address_yet() {
 #[cfg(any(target_os = "linux", windows))]
 #[tokio::test]
 async fn the_number_of_sockets_is_bounded() {
-    let many: Vec<String> = (1..=chosen_addresses::MOST + 6).map(|host| format!("127.0.1.{host}")).collect();
+    let many: Vec<String> =
+        (1..=chosen_addresses::MAX_ADDRESSES + 6).map(|host| format!("127.0.1.{host}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let chosen = ChosenListeners::listen(&chosen(&many), 0).expect("a free port");
-    assert_eq!(chosen.sockets.len(), chosen_addresses::MOST);
-    assert!(chosen.is_cut && chosen.refused.is_empty());
+    assert_eq!(chosen.sockets.len(), chosen_addresses::MAX_ADDRESSES);
+    assert!(chosen.is_truncated && chosen.failing.is_empty());
 }
 
 /// Connects as soon as there is a listener.
-async fn connect(to: SocketAddr) -> TcpStream {
+async fn connect(address: SocketAddr) -> TcpStream {
     loop {
-        match TcpStream::connect(to).await {
+        match TcpStream::connect(address).await {
             Ok(client) => return client,
             Err(_) => tokio::task::yield_now().await,
         }
@@ -63,7 +64,7 @@ async fn connect(to: SocketAddr) -> TcpStream {
 }
 
 #[tokio::test]
-async fn an_address_that_came_before_it_followed_is_listened_at() {
+async fn an_address_that_appeared_before_follow_is_listened_at() {
     let (_publish, addresses) = watch::channel(Some(Arc::new(chosen(&[SECOND]))));
     let mut chosen = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let second = at(SECOND, chosen.bound().port());
@@ -75,13 +76,13 @@ async fn an_address_that_came_before_it_followed_is_listened_at() {
 #[tokio::test]
 async fn sockets_come_and_go_with_the_addresses() {
     let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
-    let mut listening = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let mut listeners = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let (tx, rx) = std::sync::mpsc::channel();
-    listening.follow(addresses, Duration::ZERO, move || tx.send(()).expect("it is listened to"));
-    let bound = listening.bound().clone();
+    listeners.follow(addresses, Duration::ZERO, move || tx.send(()).expect("the test receives"));
+    let bound = listeners.bound().clone();
     let (first, second) = (at("127.0.0.1", bound.port()), at(SECOND, bound.port()));
     publish.send_replace(Some(Arc::new(chosen(&[SECOND]))));
-    let (accepted, client) = tokio::join!(listening.accept(), connect(second));
+    let (accepted, client) = tokio::join!(listeners.accept(), connect(second));
     let (_, from) = accepted.expect("a connection");
     assert_eq!(from, client.local_addr().expect("it is connected"));
     assert_eq!(rx.try_recv(), Ok(()));
@@ -94,37 +95,37 @@ async fn sockets_come_and_go_with_the_addresses() {
 #[tokio::test]
 async fn connections_by_another_interface_are_not_accepted() {
     let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
-    let mut listening = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
-    let address = at("127.0.0.1", listening.bound().port());
-    listening.follow(addresses, Duration::ZERO, || {});
-    let shut = Ingress::only(&[7]);
-    listening.restrict(&shut);
-    // Loopback is never left out otherwise.
-    let nobody = time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await;
-    assert!(nobody.is_err(), "{nobody:?}");
+    let mut listeners = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let address = at("127.0.0.1", listeners.bound().port());
+    listeners.follow(addresses, Duration::ZERO, || {});
+    let restricted = Ingress::only(&[7]);
+    listeners.restrict(&restricted);
+    // Otherwise loopback is always included.
+    let attempt = time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await;
+    assert!(attempt.is_err(), "{attempt:?}");
     let open = ChosenAddresses { ingress: Ingress::only(&[1, 7]), ..chosen(&["127.0.0.1"]) };
     publish.send_replace(Some(Arc::new(open)));
-    let (accepted, client) = tokio::join!(listening.accept(), connect(address));
+    let (accepted, client) = tokio::join!(listeners.accept(), connect(address));
     accepted.expect("a connection");
     drop(client);
 }
 
 #[tokio::test]
-async fn it_listens_on_where_it_did_while_the_addresses_are_unknown() {
+async fn the_sockets_stay_open_while_the_addresses_are_unknown() {
     let (publish, addresses) = watch::channel(None);
-    let mut listening = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let mut listeners = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let (tx, rx) = std::sync::mpsc::channel();
-    listening.follow(addresses, Duration::ZERO, move || tx.send(()).expect("it is listened to"));
-    let bound = listening.bound().clone();
+    listeners.follow(addresses, Duration::ZERO, move || tx.send(()).expect("the test receives"));
+    let bound = listeners.bound().clone();
     let first = at("127.0.0.1", bound.port());
-    let (accepted, client) = tokio::join!(listening.accept(), connect(first));
+    let (accepted, client) = tokio::join!(listeners.accept(), connect(first));
     accepted.expect("a connection");
     drop(client);
     assert!(bound.accepts(first) && rx.try_recv().is_err());
     publish.send_replace(Some(Arc::new(chosen(&[]))));
     let closed = async {
         tokio::select! {
-            _ = listening.accept() => unreachable!("nobody connects"),
+            _ = listeners.accept() => unreachable!("nobody connects"),
             () = async { while bound.accepts(first) { tokio::task::yield_now().await } } => {}
         }
     };
@@ -134,8 +135,8 @@ async fn it_listens_on_where_it_did_while_the_addresses_are_unknown() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn without_any_interface_nothing_arrives() {
-    let listening = socket::listen(at("127.0.0.1", 0), &Ingress::only(&[])).expect("it listens");
-    let address = listening.local_addr().expect("bound");
-    let nobody = time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await;
-    assert!(nobody.is_err(), "{nobody:?}");
+    let listeners = socket::listen(at("127.0.0.1", 0), &Ingress::only(&[])).expect("it listens");
+    let address = listeners.local_addr().expect("bound");
+    let attempt = time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await;
+    assert!(attempt.is_err(), "{attempt:?}");
 }

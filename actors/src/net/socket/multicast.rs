@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
-use super::log_refusal;
+use super::log_refused_option;
 
 /// A family of addresses on one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,7 +17,7 @@ pub(crate) enum MulticastFamily {
 }
 
 impl MulticastFamily {
-    /// Returns the multicast group of mDNS (RFC 6762 §3), on the interface with this number.
+    /// Returns the multicast group of mDNS (RFC 6762 §3), on the interface with this index.
     fn mdns_group(self, interface: u32) -> SocketAddr {
         match self {
             Self::V4(_) => (Ipv4Addr::new(224, 0, 0, 251), MDNS_PORT).into(),
@@ -33,10 +33,10 @@ impl MulticastFamily {
 pub(crate) const MDNS_PORT: u16 = 5353;
 
 /// Opens a socket that asks one-shot mDNS questions on one interface from a port of its own, so that the answers are sent to it
-/// directly (RFC 6762 §6.7). Returns it with the group that it asks.
+/// directly (RFC 6762 §6.7). Returns it with the address of the group.
 ///
 /// # Errors
-/// The system's error, for instance when the interface has just gone.
+/// The system's error, for instance if the interface has just disappeared.
 pub(crate) fn one_shot_query_socket(
     family: MulticastFamily,
     interface: u32,
@@ -65,15 +65,15 @@ pub(crate) fn multicast(family: MulticastFamily, interface: u32) -> io::Result<(
     socket.bind(&own.into())?;
     match family {
         MulticastFamily::V4(ip) => {
-            // By number: an address may be on several interfaces.
-            let by = match interface {
+            // By index: an address may be on several interfaces.
+            let joined_on = match interface {
                 0 => InterfaceIndexOrAddress::Address(ip),
                 index => InterfaceIndexOrAddress::Index(index),
             };
             let IpAddr::V4(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
-            socket.join_multicast_v4_n(&group, &by)?;
+            socket.join_multicast_v4_n(&group, &joined_on)?;
             #[cfg(target_os = "linux")]
-            log_refusal(
+            log_refused_option(
                 socket.set_multicast_all_v4(false),
                 "messages to groups of other programs are received as well",
             );
@@ -82,7 +82,7 @@ pub(crate) fn multicast(family: MulticastFamily, interface: u32) -> io::Result<(
             let IpAddr::V6(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
             socket.join_multicast_v6(&group, interface)?;
             #[cfg(target_os = "linux")]
-            log_refusal(
+            log_refused_option(
                 socket.set_multicast_all_v6(false),
                 "messages to groups of other programs are received as well",
             );
@@ -111,9 +111,10 @@ pub(crate) fn is_port_held(error: &io::Error) -> bool {
     }
 }
 
-fn unspecified(like: SocketAddr) -> SocketAddr {
-    let ip: IpAddr = if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    (ip, like.port()).into()
+fn unspecified(address: SocketAddr) -> SocketAddr {
+    let ip: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    (ip, address.port()).into()
 }
 
 fn share_port(socket: &Socket) -> io::Result<()> {
@@ -125,7 +126,7 @@ fn share_port(socket: &Socket) -> io::Result<()> {
 
 /// Opens a socket that sends multicast on one interface, 0 for any, and is not bound yet.
 fn multicast_sender(family: MulticastFamily, interface: u32) -> io::Result<Socket> {
-    /// Room for the answers of a whole classroom that arrive within a millisecond.
+    /// Room for the answers of some hundred programs that arrive within a millisecond.
     const RECEIVE_BYTES: usize = 4 << 20;
 
     let domain = if matches!(family, MulticastFamily::V4(_)) { Domain::IPV4 } else { Domain::IPV6 };
@@ -133,30 +134,39 @@ fn multicast_sender(family: MulticastFamily, interface: u32) -> io::Result<Socke
     match family {
         MulticastFamily::V4(ip) => {
             if !ip.is_unspecified() {
-                // Linux takes the interface of the bound address all the same.
-                log_refusal(
+                // Linux uses the interface of the bound address in any case.
+                log_refused_option(
                     socket.set_multicast_if_v4(&ip),
                     "the system chooses the interface for a question",
                 );
             }
-            log_refusal(socket.set_multicast_ttl_v4(255), "a strict host may ignore questions of this one");
-            log_refusal(socket.set_multicast_loop_v4(true), "services of this host may be found late");
+            log_refused_option(
+                socket.set_multicast_ttl_v4(255),
+                "a strict host may ignore questions of this host",
+            );
+            log_refused_option(socket.set_multicast_loop_v4(true), "services of this host may be found late");
         }
         MulticastFamily::V6 => {
             socket.set_only_v6(true)?;
             if interface != 0 {
                 // The group's address names the interface as well.
-                log_refusal(
+                log_refused_option(
                     socket.set_multicast_if_v6(interface),
                     "the system chooses the interface for a question",
                 );
             }
-            log_refusal(socket.set_multicast_hops_v6(255), "a strict host may ignore questions of this one");
-            log_refusal(socket.set_multicast_loop_v6(true), "services of this host may be found late");
+            log_refused_option(
+                socket.set_multicast_hops_v6(255),
+                "a strict host may ignore questions of this host",
+            );
+            log_refused_option(socket.set_multicast_loop_v6(true), "services of this host may be found late");
         }
     }
     // The system grants what its limit allows; a smaller buffer only costs a repeated question.
-    log_refusal(socket.set_recv_buffer_size(RECEIVE_BYTES), "the receive buffer keeps its default size");
+    log_refused_option(
+        socket.set_recv_buffer_size(RECEIVE_BYTES),
+        "the receive buffer keeps its default size",
+    );
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

@@ -26,8 +26,9 @@ use crate::server::request::in_progress::CountsByType;
 use crate::server::request::inbound::InboundMessage;
 
 /// The delays before an actor is restarted: none after a first panic, and these while no message is handled in between.
-const PAUSES: Backoff =
-    Backoff::new(Duration::from_millis(10), Duration::from_secs(5)).with_jitter(Jitter::None).at_once_first();
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(5))
+    .with_jitter(Jitter::None)
+    .without_initial_delay();
 
 /// A function that makes the actor: once at first, and again after each panic.
 pub(crate) type Factory<A> = Box<dyn FnMut() -> A + Send>;

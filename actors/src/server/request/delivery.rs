@@ -131,7 +131,7 @@ impl Delivery {
     #[cold]
     fn trace_at(&self, at: usize) -> Option<TraceContext> {
         let (header, payload) = Frames::new(&self.frames[at..]).next()?;
-        frame::divide(header.flags, payload)?.0
+        frame::split_trace(header.flags, payload)?.0
     }
 
     /// Splits the payload of a request that is about to be handled, if it is still wanted.
@@ -170,7 +170,7 @@ impl Delivery {
         messages.iter().rev().enumerate().filter(|(_, (header, _))| header.kind == FrameKind::Tell).find_map(
             |(after, (header, payload))| {
                 let encoding = frame::encoding(header.flags, frame::BINCODE);
-                let (_, message) = frame::divide(header.flags, payload)?;
+                let (_, message) = frame::split_trace(header.flags, payload)?;
                 Some((after, find(usize::from(header.slot), message, encoding)?))
             },
         )

@@ -102,13 +102,13 @@ impl ReplyTo {
 
     /// Sends the reply, together with other frames that are sent next on the connection.
     pub(crate) fn send<R: WireType>(self, reply: &R) {
-        self.send_at(Flush::Gathered, reply);
+        self.send_at(Flush::Batched, reply);
     }
 
     /// Sends the reply from this thread. For actors that take one message and do nothing else meanwhile: waking the
     /// connection's thread would take longer.
     pub fn send_at_once<R: WireType>(self, reply: &R) {
-        self.send_at(Flush::AtOnce, reply);
+        self.send_at(Flush::Now, reply);
     }
 
     fn send_at<R: WireType>(mut self, pace: Flush, reply: &R) {

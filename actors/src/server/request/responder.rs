@@ -105,7 +105,7 @@ impl Responder {
     /// Replies to the request `id`, if that is still pending.
     pub(crate) fn answer<R: codec::WireType>(&self, id: u64, preferred: Encoding, pace: Flush, reply: &R) {
         if self.pending.contains(id) {
-            let reply_to = ReplyFrame { id, longest: self.fragment_above };
+            let reply_to = ReplyFrame { id, max_frame: self.fragment_above };
             self.send_queue.push_reply(reply_to, pace, |out| self.write_reply(out, id, preferred, reply));
             self.pending.remove(id);
         }
@@ -127,7 +127,7 @@ impl Responder {
 
     fn push(&self, write: impl FnOnce(&Self, &mut Buffer)) {
         // Fails if the connection is closed, and nobody waits for the reply.
-        let _ = self.send_queue.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
+        let _ = self.send_queue.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Batched, |out| {
             write(self, out);
             Ok(())
         });

@@ -134,7 +134,7 @@ impl Drop for DetachOnDrop {
 
 fn send_frame(send_queue: &SendQueue, kind: FrameKind, id: u64, payload: &[u8]) {
     // Fails if the connection is closed, which the reader is about to find out.
-    let _ = send_queue.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Gathered, |out| {
+    let _ = send_queue.push::<std::convert::Infallible>(SpaceNeeded::Any, Flush::Batched, |out| {
         frame::write(out, Header::new(kind, id), payload);
         Ok(())
     });

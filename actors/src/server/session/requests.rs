@@ -201,7 +201,7 @@ impl RequestSession {
 
 impl LinkProtocol for RequestSession {
     type Error = SessionError;
-    const LINGERS: bool = false;
+    const WAITS_FOR_PEER: bool = false;
 
     fn incoming(&mut self) -> &mut FrameReader {
         &mut self.incoming
@@ -229,7 +229,7 @@ impl LinkProtocol for RequestSession {
 
 /// Returns the payload of a message without its trace; `None` if it is too short for one.
 fn untraced(header: Header, payload: &[u8]) -> Option<&[u8]> {
-    frame::divide(header.flags, payload).map(|(_, rest)| rest)
+    frame::split_trace(header.flags, payload).map(|(_, rest)| rest)
 }
 
 fn too_short(kind: FrameKind) -> SessionError {

@@ -98,7 +98,7 @@ impl ConnectionSource for SessionConnections {
             match time::timeout(handshake, connection.writer.write_all(&answer)).await {
                 Ok(Ok(())) => {
                     self.on_resumed(from);
-                    return Ok(NextConnection { connection, from: received, is_latest });
+                    return Ok(NextConnection { connection, resume_from: received, is_latest });
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),
                 Err(_) => tracing::debug!("a client did not read the answer to its hello"),

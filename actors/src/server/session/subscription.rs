@@ -66,7 +66,7 @@ impl SubscriptionSession {
 
 impl LinkProtocol for SubscriptionSession {
     type Error = SessionError;
-    const LINGERS: bool = false;
+    const WAITS_FOR_PEER: bool = false;
 
     fn incoming(&mut self) -> &mut FrameReader {
         &mut self.incoming

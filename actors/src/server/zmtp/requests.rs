@@ -100,7 +100,7 @@ impl ZmtpRequestSession {
 
     /// Handles a request, which waits if the service has no permit.
     fn ask(&mut self, frames: Vec<Bytes>) {
-        let Some(Envelope { envelope, body }) = zmtp::divide(frames) else {
+        let Some(Envelope { envelope, body }) = zmtp::split_envelope(frames) else {
             return tracing::debug!("dropped a ZeroMQ message with several frames and no envelope");
         };
         match message(&self.service, body, &self.limits) {

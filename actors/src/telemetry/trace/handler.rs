@@ -17,7 +17,7 @@ use crate::runtime::events;
 /// A scope in which its thread handles a message that is part of a trace.
 pub(crate) struct HandlerSpan {
     _scope: ContextScope,
-    /// Exited before the scope, or after it: neither sees the other.
+    /// The order in which this and the scope are left does not matter.
     _span: EnteredSpan,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn in_message_context<R: 'static>(future: ResponseFuture<R>) -> Respo
     }
 }
 
-/// As [`in_message_context`], for an actor future.
+/// Like [`in_message_context`], for an actor future.
 pub(crate) fn in_message_context_with_actor<A: Actor, R: 'static>(
     future: ResponseActFuture<A, R>,
 ) -> ResponseActFuture<A, R> {
@@ -61,7 +61,7 @@ struct Traced<F> {
 
 impl<F> Traced<F> {
     /// Polls the future in its context and span.
-    fn go_on<T>(&mut self, poll: impl FnOnce(&mut F) -> T) -> T {
+    fn poll_in_context<T>(&mut self, poll: impl FnOnce(&mut F) -> T) -> T {
         let _scope = ContextScope::enter(self.context);
         let _span = events::recording(|| self.span.enter());
         poll(&mut self.future)
@@ -72,7 +72,7 @@ impl<R> Future for Traced<ResponseFuture<R>> {
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<R> {
-        self.go_on(|future| future.as_mut().poll(task))
+        self.poll_in_context(|future| future.as_mut().poll(task))
     }
 }
 
@@ -85,6 +85,6 @@ impl<A: Actor, R> ActorFuture<A> for Traced<ResponseActFuture<A, R>> {
         context: &mut A::Context,
         task: &mut TaskContext<'_>,
     ) -> Poll<R> {
-        self.go_on(|future| future.as_mut().poll(actor, context, task))
+        self.poll_in_context(|future| future.as_mut().poll(actor, context, task))
     }
 }

@@ -84,7 +84,7 @@ fn a_program_that_has_the_port_of_mdns_for_itself_is_told_of_and_waited_for() {
     let lan = Lan::new(2);
     let mut holder = hold_port(lan.host(0), &["AF_INET", "AF_INET6"]);
     let mut service = advertise(lan.host(0), "greeter");
-    service.expect_error_line("has UDP port 5353 for itself", PATIENCE);
+    service.expect_error_line("holds UDP port 5353 for itself", PATIENCE);
     let mut search = mz(lan.host(1), &["discover", "greeter", "--wait", "1s"]);
     assert!(!search.wait(PATIENCE).success());
     // Here as well: the holder of the port is asked, and nobody else. It takes no longer than it may, and is said
@@ -110,7 +110,7 @@ fn where_a_program_has_the_port_of_mdns_in_ipv6_that_is_told_and_ipv4_is_used() 
     let lan = Lan::new(2);
     let mut holder = hold_port(lan.host(0), &["AF_INET6"]);
     let mut service = advertise(lan.host(0), "greeter");
-    service.expect_error_line("has UDP port 5353 for itself in IPv6", PATIENCE);
+    service.expect_error_line("holds UDP port 5353 for itself in IPv6", PATIENCE);
     calls(lan.host(1), "greeter");
     calls(lan.host(0), "greeter");
     holder.close_stdin();

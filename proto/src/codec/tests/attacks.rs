@@ -1,4 +1,4 @@
-//! Tests with malicious bytes: they never cause a panic, exceed the limits, or take long to be refused.
+//! Tests with malicious bytes: they neither cause a panic, nor exceed the limits, nor take long to be refused.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
@@ -58,10 +58,10 @@ fn length(length: u64) -> Vec<u8> {
 fn refused<T: WireType>(bytes: &[u8], encoding: Encoding) -> DecodeError {
     let start = Instant::now();
     let result = decode::<T>(bytes, encoding, &DecodeLimits::default());
-    let took = start.elapsed();
-    assert!(took < Duration::from_secs(30), "it took {took:?}");
+    let elapsed = start.elapsed();
+    assert!(elapsed < Duration::from_secs(30), "it took {elapsed:?}");
     match result {
-        Ok(_) => panic!("{} bytes were taken for a value", bytes.len()),
+        Ok(_) => panic!("{} bytes were decoded as a value", bytes.len()),
         Err(error) => error,
     }
 }
@@ -199,7 +199,7 @@ fn an_untyped_message_may_have_fewer_values() {
 }
 
 #[test]
-fn honest_messages_of_the_largest_size_are_taken() {
+fn valid_messages_of_the_largest_size_are_accepted() {
     let limits = Limits::default();
     let typed = DecodeLimits::typed(&limits);
     let bytes = limits.message_bytes - 8;
@@ -215,7 +215,7 @@ fn honest_messages_of_the_largest_size_are_taken() {
     }
 }
 
-/// A generator of numbers that are the same in every run.
+/// A generator of random numbers that are the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -231,8 +231,8 @@ impl Random {
     }
 }
 
-/// Changes, cuts, lengthens and replaces `good` in many ways, and reads the results as a `T`.
-fn shake<T: WireType>(random: &mut Random, good: &T) {
+/// Changes, truncates, extends and replaces `good` in many ways, and reads the results as a `T`.
+fn mutate<T: WireType>(random: &mut Random, good: &T) {
     let limits = DecodeLimits { bytes: 1 << 20, values: 1_000, ..DecodeLimits::default() };
     for encoding in ENCODINGS {
         let honest = bytes_of(good, encoding);
@@ -287,11 +287,11 @@ fn random_and_damaged_bytes_never_panic() {
     };
     let mut random = Random(0x5EED_C0DE);
     for _ in 0..20 {
-        shake(&mut random, &everything);
-        shake(&mut random, &serde_json::json!({ "a": [1, null, { "b": "c" }], "d": -1.5 }));
-        shake(&mut random, &Untagged::List(vec![Untagged::Number(1), Untagged::Map(HashMap::new())]));
-        shake(&mut random, &Node { next: Some(Box::new(Node { next: None })) });
-        shake(&mut random, &vec!["text".to_owned(), String::new()]);
-        shake(&mut random, &Some(Some(Empty {})));
+        mutate(&mut random, &everything);
+        mutate(&mut random, &serde_json::json!({ "a": [1, null, { "b": "c" }], "d": -1.5 }));
+        mutate(&mut random, &Untagged::List(vec![Untagged::Number(1), Untagged::Map(HashMap::new())]));
+        mutate(&mut random, &Node { next: Some(Box::new(Node { next: None })) });
+        mutate(&mut random, &vec!["text".to_owned(), String::new()]);
+        mutate(&mut random, &Some(Some(Empty {})));
     }
 }

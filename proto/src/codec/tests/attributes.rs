@@ -6,37 +6,37 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bytes_of, read};
+use super::{bytes_of, decode_default};
 use crate::codec::{Encoding, WireType, encode_preferring, type_info};
 
 /// Encodes and decodes `value` as two ends with this type would: in bincode if it is proven and this value allows it.
-fn sent<T: WireType>(value: &T) -> (Encoding, T) {
+fn round_trip<T: WireType>(value: &T) -> (Encoding, T) {
     let preferred = match type_info::<T>().fingerprint() {
         Some(_) => Encoding::Bincode,
         None => Encoding::MessagePack,
     };
     let mut bytes = b"before".to_vec();
-    let used = encode_preferring(value, preferred, 1 << 20, &mut bytes).expect("it encodes");
+    let encoding_used = encode_preferring(value, preferred, 1 << 20, &mut bytes).expect("it encodes");
     assert!(bytes.starts_with(b"before"));
-    (used, read(&bytes[6..], used).expect("it decodes"))
+    (encoding_used, decode_default(&bytes[6..], encoding_used).expect("it decodes"))
 }
 
-fn travels_in<T: WireType + PartialEq + Debug>(encoding: Encoding, value: T) {
-    let (used, back) = sent(&value);
-    assert_eq!((used, &back), (encoding, &value), "{:?}", type_info::<T>().unproven_reason());
+fn assert_round_trip<T: WireType + PartialEq + Debug>(encoding: Encoding, value: T) {
+    let (actual, decoded) = round_trip(&value);
+    assert_eq!((actual, &decoded), (encoding, &value), "{:?}", type_info::<T>().unproven_reason());
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Renamed {
     #[serde(rename = "type", alias = "kind")]
-    what: String,
+    category: String,
     #[serde(default)]
     count: u8,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Shout {
+enum Volume {
     VeryLoud,
     #[serde(alias = "quiet")]
     NotLoud(u8),
@@ -44,12 +44,12 @@ enum Shout {
 
 #[test]
 fn rename_alias_and_default_are_safe() {
-    travels_in(Encoding::Bincode, Renamed { what: "a".to_owned(), count: 1 });
-    travels_in(Encoding::Bincode, Shout::VeryLoud);
-    travels_in(Encoding::Bincode, Shout::NotLoud(3));
+    assert_round_trip(Encoding::Bincode, Renamed { category: "a".to_owned(), count: 1 });
+    assert_round_trip(Encoding::Bincode, Volume::VeryLoud);
+    assert_round_trip(Encoding::Bincode, Volume::NotLoud(3));
     let bytes = rmp_serde::to_vec(&HashMap::from([("kind", "b")])).expect("a map encodes");
-    let read = read::<Renamed>(&bytes, Encoding::MessagePack);
-    assert_eq!(read, Ok(Renamed { what: "b".to_owned(), count: 0 }));
+    let read = decode_default::<Renamed>(&bytes, Encoding::MessagePack);
+    assert_eq!(read, Ok(Renamed { category: "b".to_owned(), count: 0 }));
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -83,10 +83,10 @@ fn ninety_nine() -> u8 {
 #[test]
 fn a_field_that_is_left_out_sends_the_value_as_message_pack() {
     // No probe is skipped here, so the type is considered safe, and the serialiser detects it.
-    travels_in(Encoding::Bincode, SkipsLarge { a: 1, b: 2, c: 3 });
-    travels_in(Encoding::MessagePack, SkipsLarge { a: 1, b: 99, c: 3 });
-    assert!(type_info::<Skips>().unproven_reason().is_some_and(|why| why.contains("`b`")));
-    travels_in(Encoding::MessagePack, Skips { a: 1, b: 0, c: 3 });
+    assert_round_trip(Encoding::Bincode, SkipsLarge { a: 1, b: 2, c: 3 });
+    assert_round_trip(Encoding::MessagePack, SkipsLarge { a: 1, b: 99, c: 3 });
+    assert!(type_info::<Skips>().unproven_reason().is_some_and(|reason| reason.contains("`b`")));
+    assert_round_trip(Encoding::MessagePack, Skips { a: 1, b: 0, c: 3 });
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -121,22 +121,22 @@ enum Untagged {
 }
 
 #[test]
-fn self_describing_types_travel_as_message_pack() {
-    travels_in(Encoding::MessagePack, Flat { a: 1, rest: HashMap::from([("b".to_owned(), 2)]) });
-    travels_in(Encoding::MessagePack, Tagged::Point { x: 0.5, y: -1.0 });
-    travels_in(Encoding::MessagePack, Tagged::Empty);
-    travels_in(Encoding::MessagePack, Untagged::Number(7));
-    travels_in(Encoding::MessagePack, Untagged::Text("seven".to_owned()));
-    travels_in(Encoding::MessagePack, Untagged::Both { n: 7, s: "seven".to_owned() });
+fn self_describing_types_are_sent_as_message_pack() {
+    assert_round_trip(Encoding::MessagePack, Flat { a: 1, rest: HashMap::from([("b".to_owned(), 2)]) });
+    assert_round_trip(Encoding::MessagePack, Tagged::Point { x: 0.5, y: -1.0 });
+    assert_round_trip(Encoding::MessagePack, Tagged::Empty);
+    assert_round_trip(Encoding::MessagePack, Untagged::Number(7));
+    assert_round_trip(Encoding::MessagePack, Untagged::Text("seven".to_owned()));
+    assert_round_trip(Encoding::MessagePack, Untagged::Both { n: 7, s: "seven".to_owned() });
     for value in [Adjacent::One(1), Adjacent::Two { x: 2 }, Adjacent::Three] {
-        assert_eq!(sent(&value).1, value);
+        assert_eq!(round_trip(&value).1, value);
     }
 }
 
 #[test]
 fn a_typed_message_may_have_more_values_than_an_untyped_one_though_serde_buffers_it() {
     let cloud = Tagged::Cloud { points: vec![(1.0, 2.0); 40_000] };
-    assert_eq!(sent(&cloud).1, cloud);
+    assert_eq!(round_trip(&cloud).1, cloud);
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -149,13 +149,13 @@ enum Known {
 
 #[test]
 fn an_unknown_variant_becomes_other() {
-    assert_eq!(sent(&Known::Green).1, Known::Green);
+    assert_eq!(round_trip(&Known::Green).1, Known::Green);
     let bytes = bytes_of(&"Blue".to_owned(), Encoding::MessagePack);
-    assert_eq!(read(&bytes, Encoding::MessagePack), Ok(Known::Other));
+    assert_eq!(decode_default(&bytes, Encoding::MessagePack), Ok(Known::Other));
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct With {
+struct WithSeconds {
     #[serde(with = "seconds")]
     wait: Duration,
     #[serde(skip)]
@@ -213,31 +213,31 @@ impl From<Password> for u32 {
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Holds {
+struct Nested {
     level: Percent,
     list: Vec<Percent>,
 }
 
 #[test]
-fn with_skip_and_checks_are_safe_where_a_probe_passes() {
-    travels_in(Encoding::Bincode, With { wait: Duration::from_secs(5), cache: None });
-    travels_in(Encoding::Bincode, Percent(50));
-    travels_in(Encoding::Bincode, Holds { level: Percent(1), list: vec![Percent(100)] });
-    let why = type_info::<Password>().unproven_reason().expect("no probe passes");
-    assert!(why.contains("refuses every value"), "{why}");
-    travels_in(Encoding::MessagePack, Password(123_456));
+fn with_skip_and_checks_are_safe_if_a_probe_passes() {
+    assert_round_trip(Encoding::Bincode, WithSeconds { wait: Duration::from_secs(5), cache: None });
+    assert_round_trip(Encoding::Bincode, Percent(50));
+    assert_round_trip(Encoding::Bincode, Nested { level: Percent(1), list: vec![Percent(100)] });
+    let reason = type_info::<Password>().unproven_reason().expect("no probe passes");
+    assert!(reason.contains("refuses every value"), "{reason}");
+    assert_round_trip(Encoding::MessagePack, Password(123_456));
 }
 
 #[test]
-fn a_value_that_its_type_refuses_is_refused_in_both_encodings() {
+fn a_value_that_its_type_rejects_is_an_error_in_both_encodings() {
     for encoding in [Encoding::Bincode, Encoding::MessagePack] {
         let bytes = bytes_of(&(3_u16, vec![500_u16]), encoding);
         if encoding == Encoding::Bincode {
-            let error = read::<Holds>(&bytes, encoding).expect_err("500 is no percentage");
+            let error = decode_default::<Nested>(&bytes, encoding).expect_err("500 is no percentage");
             assert_eq!(error.to_string(), "[1][0]: 500 is no percentage");
         }
-        let error =
-            read::<Percent>(&bytes_of(&500_u16, encoding), encoding).expect_err("500 is no percentage");
+        let error = decode_default::<Percent>(&bytes_of(&500_u16, encoding), encoding)
+            .expect_err("500 is no percentage");
         assert_eq!(error.to_string(), "500 is no percentage");
     }
 }

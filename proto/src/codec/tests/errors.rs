@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{bytes_of, read};
+use super::{bytes_of, decode_default};
 use crate::codec::{EncodeError, Encoding, encode, encode_preferring};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -38,9 +38,9 @@ struct Ping;
 struct Pong {}
 
 /// Returns the error of reading `json` as an order.
-fn complaint(json: serde_json::Value) -> String {
+fn error_of(json: serde_json::Value) -> String {
     let bytes = bytes_of(&json, Encoding::MessagePack);
-    read::<Order>(&bytes, Encoding::MessagePack).expect_err("it does not fit").to_string()
+    decode_default::<Order>(&bytes, Encoding::MessagePack).expect_err("it is of the wrong type").to_string()
 }
 
 #[test]
@@ -75,32 +75,33 @@ fn an_error_names_the_field_and_the_expected_type() {
             r#"by_shelf.seven: invalid type: string "seven", expected u16"#,
         ),
     ] {
-        assert_eq!(complaint(json), text);
+        assert_eq!(error_of(json), text);
     }
 }
 
 #[test]
-fn bytes_that_are_too_few_or_too_many_are_refused() {
+fn too_few_or_too_many_bytes_are_an_error() {
     let order = Order { id: 1, items: vec![], by_shelf: HashMap::new(), how: How::Slow(200) };
     for (encoding, path) in [(Encoding::Bincode, "[3].1"), (Encoding::MessagePack, "how.Slow")] {
         let mut bytes = bytes_of(&order, encoding);
-        let short = read::<Order>(&bytes[..bytes.len() - 1], encoding).expect_err("a byte is missing");
+        let short =
+            decode_default::<Order>(&bytes[..bytes.len() - 1], encoding).expect_err("a byte is missing");
         assert_eq!(short.problem, "the bytes end before the value does");
         assert_eq!(short.path, path);
         bytes.push(0);
-        let long = read::<Order>(&bytes, encoding).expect_err("a byte is left over");
+        let long = decode_default::<Order>(&bytes, encoding).expect_err("a byte is left over");
         assert!(long.to_string().contains("left over"), "{long}");
-        assert!(read::<Order>(&[], encoding).is_err());
+        assert!(decode_default::<Order>(&[], encoding).is_err());
     }
 }
 
 #[test]
 fn a_long_text_is_not_repeated_in_full() {
-    let error = complaint(json!({ "id": "x".repeat(100_000), "items": [] }));
+    let error = error_of(json!({ "id": "x".repeat(100_000), "items": [] }));
     assert!(error.len() < 1_000, "{}", error.len());
     assert!(error.starts_with("id: invalid type"));
     let key = "k".repeat(100_000);
-    let error = complaint(json!({ "id": 1, "items": [], "by_shelf": { (key): 1 } }));
+    let error = error_of(json!({ "id": 1, "items": [], "by_shelf": { (key): 1 } }));
     assert!(error.len() < 1_000, "{}", error.len());
 }
 
@@ -108,32 +109,33 @@ fn a_long_text_is_not_repeated_in_full() {
 fn whole_numbers_are_floats_and_text_keys_are_numbers() {
     let json = json!({ "id": 1, "items": [{ "pos": [1, 2.0, -3], "name": "" }], "by_shelf": { "7": {
         "pos": [0, 0, 0], "name": "seventh" } } });
-    let order: Order = read(&bytes_of(&json, Encoding::MessagePack), Encoding::MessagePack).expect("it fits");
+    let order: Order =
+        decode_default(&bytes_of(&json, Encoding::MessagePack), Encoding::MessagePack).expect("it fits");
     assert_eq!(order.items[0].pos, [1.0, 2.0, -3.0]);
     assert_eq!(order.by_shelf[&7].name, "seventh");
 }
 
 #[test]
-fn a_message_without_content_takes_every_empty_form() {
-    for form in [json!(null), json!([]), json!({})] {
-        let bytes = bytes_of(&form, Encoding::MessagePack);
-        assert_eq!(read(&bytes, Encoding::MessagePack), Ok(Ping), "{form}");
-        assert_eq!(read(&bytes, Encoding::MessagePack), Ok(Pong {}), "{form}");
-        assert_eq!(read(&bytes, Encoding::MessagePack), Ok(()), "{form}");
+fn a_message_without_content_is_decoded_from_every_empty_form() {
+    for empty in [json!(null), json!([]), json!({})] {
+        let bytes = bytes_of(&empty, Encoding::MessagePack);
+        assert_eq!(decode_default(&bytes, Encoding::MessagePack), Ok(Ping), "{empty}");
+        assert_eq!(decode_default(&bytes, Encoding::MessagePack), Ok(Pong {}), "{empty}");
+        assert_eq!(decode_default(&bytes, Encoding::MessagePack), Ok(()), "{empty}");
     }
-    for form in [json!(1), json!([1]), json!({ "a": 1 }), json!("text")] {
-        let bytes = bytes_of(&form, Encoding::MessagePack);
-        assert!(read::<Ping>(&bytes, Encoding::MessagePack).is_err(), "{form}");
+    for content in [json!(1), json!([1]), json!({ "a": 1 }), json!("text")] {
+        let bytes = bytes_of(&content, Encoding::MessagePack);
+        assert!(decode_default::<Ping>(&bytes, Encoding::MessagePack).is_err(), "{content}");
     }
     // Unknown fields of a struct are skipped, as serde does.
     assert_eq!(
-        read(&bytes_of(&json!({ "a": 1 }), Encoding::MessagePack), Encoding::MessagePack),
+        decode_default(&bytes_of(&json!({ "a": 1 }), Encoding::MessagePack), Encoding::MessagePack),
         Ok(Pong {})
     );
 }
 
 #[test]
-fn a_value_that_is_too_long_leaves_the_buffer_as_it_was() {
+fn a_value_that_is_too_long_leaves_the_buffer_unchanged() {
     let text = "x".repeat(100);
     for encoding in [Encoding::Bincode, Encoding::MessagePack] {
         let mut out = b"before".to_vec();
@@ -148,7 +150,7 @@ fn a_value_that_is_too_long_leaves_the_buffer_as_it_was() {
 }
 
 #[test]
-fn a_value_that_its_type_does_not_write_is_refused_and_leaves_the_buffer_as_it_was() {
+fn a_serialize_that_fails_leaves_the_buffer_unchanged() {
     #[derive(Deserialize)]
     struct Fails;
     impl Serialize for Fails {

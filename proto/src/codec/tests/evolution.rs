@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bytes_of, read};
+use super::{bytes_of, decode_default};
 use crate::codec::{Encoding, WireType, type_info};
 
 mod v1 {
@@ -63,12 +63,12 @@ mod v3 {
     }
 }
 
-/// Sends `value` to an end that knows it as a `U`, as two links would.
-fn to_other_version<T: WireType, U: WireType + Debug>(value: &T) -> U {
+/// Encodes `value`, and decodes it as a `U`, as an end with another version of the type would.
+fn send_to_other_version<T: WireType, U: WireType + Debug>(value: &T) -> U {
     let (ours, theirs) = (type_info::<T>().fingerprint(), type_info::<U>().fingerprint());
     assert!(ours.is_some() && theirs.is_some());
     assert_ne!(ours, theirs, "versions with different bytes have different fingerprints");
-    read(&bytes_of(value, Encoding::MessagePack), Encoding::MessagePack)
+    decode_default(&bytes_of(value, Encoding::MessagePack), Encoding::MessagePack)
         .expect("the other version understands")
 }
 
@@ -81,21 +81,21 @@ fn the_versions_understand_each_other() {
     ] {
         let old = v1::Move { target: [1.0, 2.0], speed: 5, how: old_how };
         let new = v2::Move { target: [1.0, 2.0], velocity: 5, how: new_how, note: None };
-        assert_eq!(to_other_version::<_, v2::Move>(&old), new);
-        let noted = v2::Move { note: Some("careful".to_owned()), ..new };
-        assert_eq!(to_other_version::<_, v1::Move>(&noted), old);
+        assert_eq!(send_to_other_version::<_, v2::Move>(&old), new);
+        let with_note = v2::Move { note: Some("careful".to_owned()), ..new };
+        assert_eq!(send_to_other_version::<_, v1::Move>(&with_note), old);
     }
 }
 
 #[test]
 fn an_alias_reads_the_output_of_older_versions() {
     let old = v1::Move { target: [0.0; 2], speed: 9, how: v1::How::Fast };
-    let new: v3::Move = to_other_version(&old);
+    let new: v3::Move = send_to_other_version(&old);
     assert_eq!(new, v3::Move { target: [0.0; 2], velocity: 9, how: v2::How::Fast, note: None });
 }
 
 #[test]
-fn in_bincode_the_versions_would_take_one_variant_for_another() {
+fn in_bincode_the_versions_would_confuse_variants() {
     let bytes = bytes_of(&v1::How::Fast, Encoding::Bincode);
-    assert_ne!(read::<v2::How>(&bytes, Encoding::Bincode), Ok(v2::How::Fast));
+    assert_ne!(decode_default::<v2::How>(&bytes, Encoding::Bincode), Ok(v2::How::Fast));
 }

@@ -19,6 +19,6 @@ fn bytes_of<T: WireType>(value: &T, encoding: Encoding) -> Vec<u8> {
 }
 
 /// Decodes with the default limits.
-fn read<T: WireType>(bytes: &[u8], encoding: Encoding) -> Result<T, DecodeError> {
+fn decode_default<T: WireType>(bytes: &[u8], encoding: Encoding) -> Result<T, DecodeError> {
     decode(bytes, encoding, &DecodeLimits::default())
 }

@@ -132,7 +132,7 @@ mod seconds {
 }
 
 /// Checks that two types never use bincode together.
-fn apart<A: WireType, B: WireType>() {
+fn assert_distinct<A: WireType, B: WireType>() {
     let (a, b) = (type_info::<A>(), type_info::<B>());
     if let (Some(one), Some(other)) = (a.fingerprint(), b.fingerprint()) {
         assert_ne!(one, other, "{} and {} are both {}", a.name(), b.name(), a.shape_text());
@@ -140,7 +140,7 @@ fn apart<A: WireType, B: WireType>() {
 }
 
 /// Checks that two types are proven and have one fingerprint.
-fn alike<A: WireType, B: WireType>() {
+fn assert_same<A: WireType, B: WireType>() {
     let (a, b) = (type_info::<A>(), type_info::<B>());
     assert_eq!(a.unproven_reason(), None, "{}: {}", a.name(), a.shape_text());
     assert_eq!(b.unproven_reason(), None, "{}: {}", b.name(), b.shape_text());
@@ -148,86 +148,86 @@ fn alike<A: WireType, B: WireType>() {
 }
 
 /// Checks that two versions of a type are proven, and never use bincode together.
-fn versions<A: WireType, B: WireType>() {
+fn assert_distinct_versions<A: WireType, B: WireType>() {
     for info in [type_info::<A>(), type_info::<B>()] {
         assert_eq!(info.unproven_reason(), None, "{}: {}", info.name(), info.shape_text());
     }
-    apart::<A, B>();
+    assert_distinct::<A, B>();
 }
 
 #[test]
 fn two_versions_with_different_bytes_have_different_fingerprints() {
-    versions::<one::Order, two::Order>();
-    versions::<one::Mixed, two::Mixed>();
-    versions::<one::Payloads, two::Payloads>();
-    versions::<one::Units, two::Units>();
-    versions::<one::Renamed, two::Renamed>();
-    versions::<one::Width, two::Width>();
-    versions::<one::Optional, two::Optional>();
-    versions::<one::Keys, two::Keys>();
-    versions::<one::Fixed, two::Fixed>();
-    versions::<one::Text, two::Text>();
-    versions::<one::Deep, two::Deep>();
-    versions::<one::Tree, two::Tree>();
-    versions::<one::Expr, two::Expr>();
-    versions::<one::Address, two::Address>();
-    versions::<one::Wait, two::Wait>();
-    versions::<one::Shrinks, two::Shrinks>();
-    versions::<one::Tuple, two::Tuple>();
-    versions::<one::Left, two::Left>();
-    versions::<one::Floats, two::Floats>();
-    versions::<one::Grown, two::Grown>();
-    versions::<one::Alias, two::Alias>();
+    assert_distinct_versions::<one::Order, two::Order>();
+    assert_distinct_versions::<one::Mixed, two::Mixed>();
+    assert_distinct_versions::<one::Payloads, two::Payloads>();
+    assert_distinct_versions::<one::Units, two::Units>();
+    assert_distinct_versions::<one::Renamed, two::Renamed>();
+    assert_distinct_versions::<one::Width, two::Width>();
+    assert_distinct_versions::<one::Optional, two::Optional>();
+    assert_distinct_versions::<one::Keys, two::Keys>();
+    assert_distinct_versions::<one::Fixed, two::Fixed>();
+    assert_distinct_versions::<one::Text, two::Text>();
+    assert_distinct_versions::<one::Deep, two::Deep>();
+    assert_distinct_versions::<one::Tree, two::Tree>();
+    assert_distinct_versions::<one::Expr, two::Expr>();
+    assert_distinct_versions::<one::Address, two::Address>();
+    assert_distinct_versions::<one::Wait, two::Wait>();
+    assert_distinct_versions::<one::Shrinks, two::Shrinks>();
+    assert_distinct_versions::<one::Tuple, two::Tuple>();
+    assert_distinct_versions::<one::Left, two::Left>();
+    assert_distinct_versions::<one::Floats, two::Floats>();
+    assert_distinct_versions::<one::Grown, two::Grown>();
+    assert_distinct_versions::<one::Alias, two::Alias>();
 }
 
 #[test]
-fn types_that_look_alike_but_are_not_have_different_fingerprints() {
-    apart::<u32, u64>();
-    apart::<u64, i64>();
-    apart::<f32, f64>();
-    apart::<String, char>();
-    apart::<Option<()>, ()>();
-    apart::<Option<u8>, Option<Option<u8>>>();
-    apart::<[u8; 3], Vec<u8>>();
-    apart::<HashMap<u32, u8>, HashMap<u8, u8>>();
-    apart::<HashMap<String, u8>, HashMap<(u8, u8), u8>>();
-    apart::<Vec<HashMap<String, f32>>, Vec<HashMap<String, f64>>>();
-    apart::<single::SkipIf, single::PlainOption>();
-    apart::<single::SkipIf, single::Two>();
-    apart::<single::SkipSerializing, single::Two>();
-    apart::<single::SkipSerializing, single::Plain>();
-    apart::<single::SkipDeserializing, single::Plain>();
-    apart::<single::SkipDeserializing, single::Two>();
-    apart::<single::Flat, single::Unflat>();
-    apart::<single::Uneven, single::Even>();
-    apart::<single::SkipMiddle, single::SkipLast>();
-    apart::<single::Tagged, single::Untagged>();
-    apart::<single::Either, single::External>();
-    apart::<single::Generic<u8>, single::Generic<i8>>();
-    apart::<Result<u8, String>, Result<String, u8>>();
-    apart::<IpAddr, String>();
-    apart::<Duration, u64>();
+fn similar_types_of_different_layouts_have_different_fingerprints() {
+    assert_distinct::<u32, u64>();
+    assert_distinct::<u64, i64>();
+    assert_distinct::<f32, f64>();
+    assert_distinct::<String, char>();
+    assert_distinct::<Option<()>, ()>();
+    assert_distinct::<Option<u8>, Option<Option<u8>>>();
+    assert_distinct::<[u8; 3], Vec<u8>>();
+    assert_distinct::<HashMap<u32, u8>, HashMap<u8, u8>>();
+    assert_distinct::<HashMap<String, u8>, HashMap<(u8, u8), u8>>();
+    assert_distinct::<Vec<HashMap<String, f32>>, Vec<HashMap<String, f64>>>();
+    assert_distinct::<single::SkipIf, single::PlainOption>();
+    assert_distinct::<single::SkipIf, single::Two>();
+    assert_distinct::<single::SkipSerializing, single::Two>();
+    assert_distinct::<single::SkipSerializing, single::Plain>();
+    assert_distinct::<single::SkipDeserializing, single::Plain>();
+    assert_distinct::<single::SkipDeserializing, single::Two>();
+    assert_distinct::<single::Flat, single::Unflat>();
+    assert_distinct::<single::Uneven, single::Even>();
+    assert_distinct::<single::SkipMiddle, single::SkipLast>();
+    assert_distinct::<single::Tagged, single::Untagged>();
+    assert_distinct::<single::Either, single::External>();
+    assert_distinct::<single::Generic<u8>, single::Generic<i8>>();
+    assert_distinct::<Result<u8, String>, Result<String, u8>>();
+    assert_distinct::<IpAddr, String>();
+    assert_distinct::<Duration, u64>();
 }
 
 #[test]
-fn types_of_one_layout_have_one_fingerprint() {
-    alike::<one::Holder, two::Holder>();
-    alike::<one::Documented, two::Documented>();
-    alike::<one::Words, two::Words>();
-    alike::<single::New, u32>();
-    alike::<single::Transparent, u32>();
-    alike::<single::Pair, (u8, u8)>();
-    alike::<(), single::Nothing>();
-    alike::<(u8, u8, u8), [u8; 3]>();
-    alike::<u64, usize>();
-    alike::<i64, isize>();
-    alike::<String, PathBuf>();
-    alike::<HashSet<u8>, Vec<u8>>();
-    alike::<BTreeMap<String, u8>, HashMap<String, u8>>();
-    alike::<single::SkipBoth, single::Two>();
-    alike::<single::Seconds, single::Number>();
-    alike::<single::Generic<u8>, single::ByteOrder>();
-    alike::<Box<u8>, u8>();
+fn types_of_the_same_layout_have_the_same_fingerprint() {
+    assert_same::<one::Holder, two::Holder>();
+    assert_same::<one::Documented, two::Documented>();
+    assert_same::<one::Words, two::Words>();
+    assert_same::<single::New, u32>();
+    assert_same::<single::Transparent, u32>();
+    assert_same::<single::Pair, (u8, u8)>();
+    assert_same::<(), single::Nothing>();
+    assert_same::<(u8, u8, u8), [u8; 3]>();
+    assert_same::<u64, usize>();
+    assert_same::<i64, isize>();
+    assert_same::<String, PathBuf>();
+    assert_same::<HashSet<u8>, Vec<u8>>();
+    assert_same::<BTreeMap<String, u8>, HashMap<String, u8>>();
+    assert_same::<single::SkipBoth, single::Two>();
+    assert_same::<single::Seconds, single::Number>();
+    assert_same::<single::Generic<u8>, single::ByteOrder>();
+    assert_same::<Box<u8>, u8>();
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn unproven_types_give_the_reason() {
         (type_info::<single::Flat>(), "self-describing"),
         (type_info::<serde_json::Value>(), "self-describing"),
     ] {
-        let why = info.unproven_reason().unwrap_or("it was proven");
-        assert!(why.contains(reason), "{}: {why}: {}", info.name(), info.shape_text());
+        let actual = info.unproven_reason().unwrap_or("it was proven");
+        assert!(actual.contains(reason), "{}: {actual}: {}", info.name(), info.shape_text());
     }
 }

@@ -1,5 +1,5 @@
-//! Tests of the shapes that a trace sees, as the text from which fingerprints are computed. A change here separates programs from
-//! older ones: they can still exchange messages, but no longer in bincode.
+//! Tests of the shapes that a trace finds, as the text from which fingerprints are computed. A change here separates programs
+//! from older ones: they can still exchange messages, but no longer in bincode.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{Fingerprint, WireType, type_info};
 
-fn sees<T: WireType>(text: &str) {
+fn assert_shape<T: WireType>(text: &str) {
     let info = type_info::<T>();
     assert_eq!((info.shape_text(), info.unproven_reason()), (text, None));
 }
@@ -61,9 +61,9 @@ enum Reason {
 
 #[test]
 fn the_text_of_a_shape_is_stable() {
-    sees::<u8>("u8");
-    sees::<(bool, [u16; 2], ())>("(bool,[u16;2],(),)");
-    sees::<Robot>(concat!(
+    assert_shape::<u8>("u8");
+    assert_shape::<(bool, [u16; 2], ())>("(bool,[u16;2],(),)");
+    assert_shape::<Robot>(concat!(
         "{pose:{at:[f32;3],},last:option<#1>,",
         r#""state of mind":enum{Idle,Busy(enum{Walk(u8,i16,),Wait(enum{Short,Long(f64),}),}),"#,
         "Failed{why:enum{Unknown,Known(char),},job:option<#3>,},},",
@@ -91,13 +91,15 @@ enum Right {
 }
 
 #[test]
-fn enums_that_contain_each_other_are_explored_whole() {
-    sees::<Left>("enum{Go(enum{Back(#0),Both{left:#0,right:#1,},Stay(list<#1>),}),Twice[#0;2],Stop,}");
+fn enums_that_contain_each_other_are_explored_completely() {
+    assert_shape::<Left>(
+        "enum{Go(enum{Back(#0),Both{left:#0,right:#1,},Stay(list<#1>),}),Twice[#0;2],Stop,}",
+    );
 }
 
 #[test]
-fn a_type_is_looked_at_once() {
+fn a_type_is_traced_once() {
     assert!(std::ptr::eq(type_info::<Robot>(), type_info::<Robot>()));
-    let from_elsewhere = std::thread::spawn(type_info::<Robot>).join().expect("the thread ends");
-    assert!(std::ptr::eq(type_info::<Robot>(), from_elsewhere));
+    let of_other_thread = std::thread::spawn(type_info::<Robot>).join().expect("the thread ends");
+    assert!(std::ptr::eq(type_info::<Robot>(), of_other_thread));
 }

@@ -8,41 +8,41 @@ use std::num::{NonZeroI128, NonZeroU128};
 
 use serde::{Deserialize, Serialize};
 
-use super::read;
+use super::decode_default;
 use crate::codec::{EncodeError, Encoding, WireType, encode_preferring, type_info};
 
 const BIG: u128 = u128::from_be_bytes(*b"this could be te");
 const LOW: i128 = i128::MIN + 5;
 
-/// Checks two ends with this type, and two of which one has another version of it.
-fn travels<T: WireType + PartialEq + Debug>(value: T) {
+/// Checks that `value` is decoded as it was encoded, in each encoding that its type permits.
+fn assert_round_trip<T: WireType + PartialEq + Debug>(value: T) {
     let preferred = match type_info::<T>().fingerprint() {
         Some(_) => vec![Encoding::Bincode, Encoding::MessagePack],
         None => vec![Encoding::MessagePack],
     };
     for preferred in preferred {
         let mut bytes = Vec::new();
-        let used = encode_preferring(&value, preferred, 1 << 20, &mut bytes).expect("it encodes");
-        assert_eq!(read::<T>(&bytes, used).as_ref(), Ok(&value), "{preferred:?}");
+        let encoding = encode_preferring(&value, preferred, 1 << 20, &mut bytes).expect("it encodes");
+        assert_eq!(decode_default::<T>(&bytes, encoding).as_ref(), Ok(&value), "{preferred:?}");
     }
 }
 
 /// Checks that the sender refuses a value, with the part at `path`.
-fn is_refused<T: WireType>(value: T, path: &str) {
-    is_refused_as("128 bits", value, path);
+fn assert_refused<T: WireType>(value: T, path: &str) {
+    assert_refused_as("128-bit", value, path);
 }
 
-fn is_refused_as<T: WireType>(what: &str, value: T, path: &str) {
+fn assert_refused_as<T: WireType>(reason: &str, value: T, path: &str) {
     let mut bytes = b"before".to_vec();
-    let refused = encode_preferring(&value, Encoding::MessagePack, 1 << 20, &mut bytes);
+    let result = encode_preferring(&value, Encoding::MessagePack, 1 << 20, &mut bytes);
     assert_eq!(bytes, b"before");
-    match refused {
+    match result {
         Err(EncodeError::Refused { problem }) => {
-            assert!(problem.contains(path) && problem.contains(what), "{problem}");
+            assert!(problem.contains(path) && problem.contains(reason), "{problem}");
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(type_info::<T>().fingerprint(), None, "as bincode it would not be looked at");
+    assert_eq!(type_info::<T>().fingerprint(), None, "as bincode it would not be checked");
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ struct Flattened {
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct BesideFlattened {
+struct NextToFlattened {
     own: u128,
     #[serde(flatten)]
     others: BTreeMap<String, u64>,
@@ -110,68 +110,72 @@ struct Holder {
 }
 
 #[test]
-fn integers_of_128_bits_travel_where_their_type_is_known() {
+fn integers_of_128_bits_are_sent_if_their_type_is_known() {
     for value in [0, 1, u128::from(u64::MAX) + 1, BIG, u128::MAX] {
-        travels(value);
-        travels(value as i128);
-        travels(Newtype(value));
-        travels(Some(value));
-        travels(vec![value; 3]);
-        travels((value, value as i128));
-        travels(HashMap::from([(7_u8, value), (9, 1)]));
-        travels(BTreeMap::from([(value, 7_u8)]));
-        travels(BTreeMap::from([(value as i128, "x".to_owned())]));
-        travels(Plain::Wide(value));
-        travels(Plain::Fields { id: value as i128 });
-        travels(Plain::Tuple(value, LOW));
-        travels(Adjacently::Wide(value));
-        travels(Adjacently::Fields { id: LOW });
-        travels(BesideFlattened { own: value, others: BTreeMap::from([("a".to_owned(), 1)]) });
+        assert_round_trip(value);
+        assert_round_trip(value as i128);
+        assert_round_trip(Newtype(value));
+        assert_round_trip(Some(value));
+        assert_round_trip(vec![value; 3]);
+        assert_round_trip((value, value as i128));
+        assert_round_trip(HashMap::from([(7_u8, value), (9, 1)]));
+        assert_round_trip(BTreeMap::from([(value, 7_u8)]));
+        assert_round_trip(BTreeMap::from([(value as i128, "x".to_owned())]));
+        assert_round_trip(Plain::Wide(value));
+        assert_round_trip(Plain::Fields { id: value as i128 });
+        assert_round_trip(Plain::Tuple(value, LOW));
+        assert_round_trip(Adjacently::Wide(value));
+        assert_round_trip(Adjacently::Fields { id: LOW });
+        assert_round_trip(NextToFlattened { own: value, others: BTreeMap::from([("a".to_owned(), 1)]) });
     }
-    travels(NonZeroU128::MIN);
-    travels(NonZeroI128::MIN);
+    assert_round_trip(NonZeroU128::MIN);
+    assert_round_trip(NonZeroI128::MIN);
 }
 
 #[test]
-fn integers_of_128_bits_are_refused_where_serde_cannot_hold_them() {
-    is_refused(Untagged::Wide(BIG), "the value");
-    is_refused(Untagged::Wide(1), "the value");
-    is_refused(Untagged::Negative(LOW), "the value");
-    is_refused(Untagged::Pair { wide: BIG, float: 0.5 }, "`wide`");
-    is_refused(Untagged::List(vec![None, Some(7)]), "`[1]`");
-    is_refused(Internally::Fields { id: BIG }, "`id`");
-    is_refused(Flattened { name: "x".to_owned(), own: 1, inner: Inner { id: BIG } }, "`");
-    is_refused(Holder { robots: vec![Untagged::Unit, Untagged::Wide(BIG)] }, "`robots[1]`");
-    is_refused(Some(Untagged::Wide(BIG)), "the value");
-    is_refused(BTreeMap::from([("a".to_owned(), Internally::Fields { id: 1 })]), "`a.id`");
+fn integers_of_128_bits_are_refused_if_serde_would_buffer_them() {
+    assert_refused(Untagged::Wide(BIG), "the value");
+    assert_refused(Untagged::Wide(1), "the value");
+    assert_refused(Untagged::Negative(LOW), "the value");
+    assert_refused(Untagged::Pair { wide: BIG, float: 0.5 }, "`wide`");
+    assert_refused(Untagged::List(vec![None, Some(7)]), "`[1]`");
+    assert_refused(Internally::Fields { id: BIG }, "`id`");
+    assert_refused(Flattened { name: "x".to_owned(), own: 1, inner: Inner { id: BIG } }, "`");
+    assert_refused(Holder { robots: vec![Untagged::Unit, Untagged::Wide(BIG)] }, "`robots[1]`");
+    assert_refused(Some(Untagged::Wide(BIG)), "the value");
+    assert_refused(BTreeMap::from([("a".to_owned(), Internally::Fields { id: 1 })]), "`a.id`");
 }
 
 #[test]
-fn bytes_are_refused_where_they_would_become_text() {
+fn bytes_are_refused_if_they_would_become_text() {
     let text = || crate::codec::Blob::from(b"could be text".to_vec());
-    is_refused_as("bytes", Untagged::Bytes(text()), "the value");
-    is_refused_as("bytes", Holder { robots: vec![Untagged::Unit, Untagged::Bytes(text())] }, "`robots[1]`");
+    assert_refused_as("bytes", Untagged::Bytes(text()), "the value");
+    assert_refused_as(
+        "bytes",
+        Holder { robots: vec![Untagged::Unit, Untagged::Bytes(text())] },
+        "`robots[1]`",
+    );
     let long = crate::codec::Blob::from(vec![b'x'; 100_000]);
-    is_refused_as("bytes", Untagged::Bytes(long.clone()), "the value");
-    // Beside the buffer or in it, values known to be bytes stay bytes.
+    assert_refused_as("bytes", Untagged::Bytes(long.clone()), "the value");
+    // Values known to be bytes stay bytes, in the buffer and outside it.
     let mut bytes = Vec::new();
-    let known = (1_u128, long, BesideFlattened { own: 7, others: BTreeMap::new() });
+    let value = (1_u128, long, NextToFlattened { own: 7, others: BTreeMap::new() });
     let mut blobs = Vec::new();
     let encoded = crate::codec::detaching(&mut bytes, &mut blobs, |out| {
-        encode_preferring(&known, Encoding::MessagePack, 1 << 20, out).map(drop)
+        encode_preferring(&value, Encoding::MessagePack, 1 << 20, out).map(drop)
     });
     assert_eq!((encoded, blobs.len()), (Ok(()), 1));
 }
 
 #[test]
 fn other_values_buffered_by_serde_are_preserved() {
-    travels(Untagged::Unit);
-    travels(Untagged::Small(u64::MAX));
-    travels(Untagged::Text("text".to_owned()));
-    travels(Untagged::Letter { c: 'é' });
-    travels(Untagged::Bytes(b"\xff\xfe of sixteen!!!".to_vec().into()));
-    travels(Internally::Unit);
-    travels(Internally::Plain {
+    assert_round_trip(Untagged::Unit);
+    assert_round_trip(Untagged::Small(u64::MAX));
+    assert_round_trip(Untagged::Text("text".to_owned()));
+    assert_round_trip(Untagged::Letter { c: 'é' });
+    assert_round_trip(Untagged::Bytes(b"\xff\xfe of sixteen!!!".to_vec().into()));
+    assert_round_trip(Internally::Unit);
+    assert_round_trip(Internally::Plain {
         float: 0.1,
         c: 'x',
         text: String::new(),
@@ -181,7 +185,7 @@ fn other_values_buffered_by_serde_are_preserved() {
     });
 }
 
-/// A type without a proof that counts how often it is read.
+/// An unproven type that counts how often it is decoded.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 struct Reads<const EXACT: bool>(crate::codec::Blob);
@@ -212,7 +216,7 @@ impl<'de, const EXACT: bool> Deserialize<'de> for Reads<EXACT> {
 }
 
 #[test]
-fn only_a_type_that_may_read_something_else_is_read_back() {
+fn only_a_type_that_may_decode_differently_is_decoded_as_a_check() {
     fn reads<const EXACT: bool>() -> usize {
         assert_eq!(type_info::<Reads<EXACT>>().fingerprint(), None);
         READS.set(0);
@@ -225,7 +229,7 @@ fn only_a_type_that_may_read_something_else_is_read_back() {
 }
 
 #[test]
-fn reading_back_has_the_limits_of_the_message() {
+fn decoding_as_a_check_has_the_limits_of_the_message() {
     #[derive(Serialize, Deserialize)]
     struct Long {
         #[serde(default, skip_serializing_if = "Option::is_none")]

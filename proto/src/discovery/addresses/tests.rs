@@ -25,11 +25,11 @@ fn near_addresses_come_first() {
     let own = own(&[("127.0.0.1", 8), ("192.168.1.5", 24)]);
     let given = list(&["[fe80::1]:1", "[2001:db8::1]:1", "10.0.0.1:1", "192.168.1.9:1", "127.0.0.1:1"]);
     let expected = list(&["192.168.1.9:1", "10.0.0.1:1", "[2001:db8::1]:1", "[fe80::1]:1"]);
-    assert_eq!(order(&given, &own), expected, "the loopback address of another host is no way to it");
+    assert_eq!(order(&given, &own), expected, "the loopback address of another host does not lead to it");
 }
 
 #[test]
-fn loopback_is_the_way_on_the_same_host() {
+fn loopback_comes_first_on_the_same_host() {
     let own = own(&[("127.0.0.1", 8), ("192.168.1.5", 24)]);
     let given = list(&["192.168.1.5:1", "127.0.0.1:1", "192.168.1.5:1"]);
     assert_eq!(order(&given, &own), list(&["127.0.0.1:1", "192.168.1.5:1"]));
@@ -37,7 +37,7 @@ fn loopback_is_the_way_on_the_same_host() {
 }
 
 #[test]
-fn link_local_addresses_of_this_host_are_of_no_use_beside_others() {
+fn link_local_addresses_of_this_host_are_dropped_if_it_has_others() {
     let own = own(&[("127.0.0.1", 8), ("192.168.1.5", 24), ("fe80::1", 64)]);
     // A receiver on another link cannot know which link it belongs to.
     let given = list(&["[fe80::1%7]:1", "192.168.1.5:1"]);
@@ -50,18 +50,18 @@ fn one_shared_address_does_not_make_two_hosts_one() {
     let own = own(&[("127.0.0.1", 8), ("10.77.0.2", 24), ("172.17.0.1", 16)]);
     let given = list(&["172.17.0.1:9000", "10.77.0.1:9000", "203.0.113.9:9000", "127.0.0.1:9000"]);
     let expected = list(&["10.77.0.1:9000", "203.0.113.9:9000", "172.17.0.1:9000"]);
-    assert_eq!(order(&given, &own), expected, "what is on both is tried last, and loopback not at all");
+    assert_eq!(order(&given, &own), expected, "shared addresses are tried last, and loopback is not tried");
     // A container on another host, in a network that this host has as well.
     let given = list(&["172.17.0.5:9000", "10.77.0.1:19000"]);
     assert_eq!(order(&given, &own), given);
 }
 
 #[test]
-fn a_service_that_has_all_addresses_of_this_host_is_taken_to_be_on_it() {
+fn a_service_with_all_addresses_of_this_host_counts_as_local() {
     let own = own(&[("127.0.0.1", 8), ("10.77.0.2", 24), ("172.17.0.1", 16)]);
     let given = list(&["172.17.0.1:1", "10.77.0.2:1", "127.0.0.1:1"]);
     let expected = list(&["127.0.0.1:1", "10.77.0.2:1", "172.17.0.1:1"]);
-    assert_eq!(order(&given, &own), expected, "what others use comes before what containers do");
+    assert_eq!(order(&given, &own), expected, "addresses that others use come before those of containers");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_peer_is_sent_the_addresses_reachable_from_it_first() {
 }
 
 #[test]
-fn addresses_for_a_peer_are_cut_after_sorting() {
+fn addresses_for_a_peer_are_truncated_after_sorting() {
     let mut given: Vec<SocketAddr> = (0..100).map(|n| ([10, 200, n, 1], 5).into()).collect();
     given.push(([10, 77, 0, 1], 5).into());
     let mut own: Vec<OwnAddress> =
@@ -97,18 +97,18 @@ fn addresses_for_a_peer_are_cut_after_sorting() {
         LinkEnds { own: None, other: ip("10.77.0.2"), zone: 0 },
         LinkEnds { own: Some(ip("10.77.0.1")), other: ip("192.168.7.7"), zone: 0 },
     ] {
-        let told = select_for_peer(&given, ends, &own);
-        assert_eq!((told.len(), told[0]), (MAX_ADDRESSES, ([10, 77, 0, 1], 5).into()), "{ends:?}");
+        let selected = select_for_peer(&given, ends, &own);
+        assert_eq!((selected.len(), selected[0]), (MAX_ADDRESSES, ([10, 77, 0, 1], 5).into()), "{ends:?}");
     }
 }
 
 #[test]
-fn an_endpoint_is_reached_where_the_link_was() {
+fn an_endpoint_is_reached_at_the_local_address_of_the_link() {
     let ends = LinkEnds { own: Some(ip("10.9.0.1")), other: ip("10.9.0.2"), zone: 0 };
     assert_eq!(ends.towards(list(&["127.0.0.1:5"])[0]), Some(list(&["10.9.0.1:5"])[0]));
     let by_link_local = LinkEnds { own: Some(ip("fe80::1")), other: ip("fe80::2"), zone: 0 };
     assert_eq!(by_link_local.towards(list(&["127.0.0.1:5"])[0]), None);
     let by_v6 = LinkEnds { own: Some(ip("fd77::1")), other: ip("fd77::2"), zone: 0 };
-    assert_eq!(by_v6.towards(list(&["127.0.0.1:5"])[0]), None, "what listens in IPv4 only is not there");
+    assert_eq!(by_v6.towards(list(&["127.0.0.1:5"])[0]), None, "an IPv4 listener is not reached by IPv6");
     assert_eq!(by_v6.towards(list(&["[::1]:5"])[0]), Some(list(&["[fd77::1]:5"])[0]));
 }

@@ -9,11 +9,11 @@ use super::{AdvertSource, Changes, Directory, DirectoryEvent, DownReason, Instan
 use crate::discovery::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 
-/// The time within which a connected node sends all its services. An instance that it has not confirmed by then is taken to be
-/// another's claim.
+/// The time within which a connected node sends all its services. An instance that it has not confirmed by then counts as a
+/// claim of another.
 const REPORT_WINDOW: Duration = Duration::from_secs(1);
 
-/// The slot for a new instance.
+/// The decision about a slot for a new instance.
 #[derive(Debug, Clone, Copy)]
 enum CapacityDecision {
     Free,
@@ -28,11 +28,12 @@ impl From<Option<Claim>> for CapacityDecision {
     }
 }
 
-/// Making room for new instances.
+/// Allocation of slots to new instances.
 ///
-/// `per_node` instances are stored for one node, and as many for each of its names that was requested exactly: its shares.
+/// `per_node` instances are stored for one node, and as many again for each of its names that was requested exactly: its
+/// shares.
 /// Instances beyond these are hidden, even if they are proved, because otherwise services would replace each other and go up and
-/// down although nothing happened to them. The slots of a share are given out as follows:
+/// down although nothing happened to them. The slots of a share are allocated as follows:
 ///
 /// | the slot | an instance reported by its own node | an instance reported by others |
 /// |---|---|---|
@@ -74,7 +75,7 @@ impl Directory {
             for id in share {
                 let Some(hidden) = self.hidden.get(id) else { continue };
                 let is_proved = hidden.credibility() == Credibility::Proof;
-                let has_told = now.saturating_duration_since(hidden.reported_at) >= REPORT_WINDOW;
+                let has_reported_all = now.saturating_duration_since(hidden.reported_at) >= REPORT_WINDOW;
                 match self.slot_in_share(&hidden.advert, hidden.source) {
                     CapacityDecision::Free => match self.slot_in_all(hidden.source) {
                         CapacityDecision::Replaces((is_shown, ..)) if is_shown && !is_proved => continue,
@@ -82,11 +83,11 @@ impl Directory {
                         CapacityDecision::Free | CapacityDecision::Replaces(_) => {}
                     },
                     CapacityDecision::Replaces((false, ..)) => {}
-                    CapacityDecision::Replaces(unproved) if has_told => {
+                    CapacityDecision::Replaces(unproved) if has_reported_all => {
                         self.evict(unproved, &mut changes);
                     }
                     CapacityDecision::Replaces(_) => continue,
-                    // In that case there is no slot for a less credible one either.
+                    // There is no slot for a less credible one either.
                     CapacityDecision::None => break,
                 }
                 changes.append(self.restore(id));
@@ -113,32 +114,32 @@ impl Directory {
         let Advert { node, service, .. } = advert;
         let share = self.hidden.share(service);
         let of_node = self.nodes.get(node).into_iter().flatten().filter_map(|id| self.entries.get(id));
-        let beside = of_node.filter(|entry| self.hidden.share(&entry.instance.service) == share);
-        let beside: Vec<_> = beside.map(DirectoryEntry::claim).collect();
-        let place = match beside.len() < self.per_node {
+        let in_share = of_node.filter(|entry| self.hidden.share(&entry.instance.service) == share);
+        let in_share: Vec<_> = in_share.map(DirectoryEntry::claim).collect();
+        let decision = match in_share.len() < self.per_node {
             true => CapacityDecision::Free,
-            false => CapacityDecision::from(beside.into_iter().flatten().min()),
+            false => CapacityDecision::from(in_share.into_iter().flatten().min()),
         };
-        match place {
-            _ if Credibility::of(source, *node) == Credibility::Proof => place,
+        match decision {
+            _ if Credibility::of(source, *node) == Credibility::Proof => decision,
             CapacityDecision::Replaces((true, ..)) | CapacityDecision::None => CapacityDecision::None,
             CapacityDecision::Free | CapacityDecision::Replaces(_)
                 if self.hidden.has_proved(*node, service) =>
             {
                 CapacityDecision::None
             }
-            CapacityDecision::Free | CapacityDecision::Replaces(_) => place,
+            CapacityDecision::Free | CapacityDecision::Replaces(_) => decision,
         }
     }
 
     /// Returns the slot for an instance that `source` reports, under the limits other than those of its node.
     fn slot_in_all(&self, source: AdvertSource) -> CapacityDecision {
         let origin = ClaimOrigin::from(source);
-        let most = match origin {
+        let limit = match origin {
             ClaimOrigin::Multicast => self.capacity / 2,
             ClaimOrigin::Own | ClaimOrigin::Host(_) | ClaimOrigin::Peer(_) => self.per_source,
         };
-        if self.claims.of(origin) >= most {
+        if self.claims.of(origin) >= limit {
             CapacityDecision::from(self.claims.first_of(origin))
         } else if self.entries.len() >= self.capacity {
             CapacityDecision::from(self.claims.first())
@@ -158,17 +159,17 @@ impl Directory {
         true
     }
 
-    /// Changes an instance with `change`, and returns the result; `None` if it is not known.
+    /// Changes an instance with `change`, and returns the result; `None` if the instance is not known.
     pub(super) fn change<T>(
         &mut self,
         id: InstanceId,
         change: impl FnOnce(&mut DirectoryEntry) -> T,
     ) -> Option<T> {
         let entry = self.entries.get_mut(&id)?;
-        let before = entry.claim();
-        let changed = change(entry);
-        self.claims.change(entry.origin, before, entry.claim());
-        Some(changed)
+        let previous_claim = entry.claim();
+        let result = change(entry);
+        self.claims.change(entry.origin, previous_claim, entry.claim());
+        Some(result)
     }
 
     pub(super) fn insert(&mut self, entry: DirectoryEntry) {

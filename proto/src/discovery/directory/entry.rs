@@ -5,30 +5,30 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::eviction::{Claim, ClaimOrigin};
-use super::{AdvertSource, Changes, DirectoryEvent, FRESH, Instance, MIN_ASK_INTERVAL};
+use super::{AdvertSource, Changes, DirectoryEvent, FRESH, Instance, MIN_PROBE_INTERVAL};
 use crate::discovery::addresses::{OwnAddress, are_nearer, arrange, is_here, needs_zone, sort, usable};
 use crate::discovery::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
 
 /// The maximum number of claimed addresses that are stored for a verified instance until they are tried.
-const MAX_CLAIMED: usize = 8;
-/// The maximum numbers of addresses stored because they answered, and because they might. The latter are cut first.
-const MAX_ANSWERED: usize = 4;
-const MAX_GUESSED: usize = 4;
+const MAX_CLAIMED_ADDRESSES: usize = 8;
+/// The maximum numbers of stored addresses that answered, and of those that might. The latter are dropped first.
+const MAX_ANSWERED_ADDRESSES: usize = 4;
+const MAX_GUESSED_ADDRESSES: usize = 4;
 /// The maximum number of peers that are recorded as sources of one instance.
 const MAX_SOURCES: usize = 16;
 
 /// The verification state of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntryState {
-    /// It was reported, not verified. It is shown.
+    /// The instance was reported, not verified. It is shown.
     Unverified,
-    /// Its own node proved it. It is shown.
+    /// The instance was proved by its own node. It is shown.
     Verified,
-    /// It was found dead. It is not shown until it proves itself.
+    /// The instance was found dead. It is not shown until it is proved.
     Doubted {
         /// The time at which its endpoint was last asked.
-        asked: Instant,
+        probed_at: Instant,
     },
 }
 
@@ -38,15 +38,15 @@ pub(super) struct DirectoryEntry {
     pub(super) state: EntryState,
     /// The first source that reported it.
     pub(super) origin: ClaimOrigin,
-    /// Addresses at which it proved itself to this node, the latest first.
+    /// The addresses at which it proved itself to this node, the latest first.
     pub(super) answered: Vec<SocketAddr>,
-    /// Addresses that its node advertised, or that others reported in its name.
+    /// The addresses that its node advertised, or that others reported.
     reported: Vec<SocketAddr>,
-    /// Set if its own node sent these over a connection that this one made.
+    /// Set if its own node sent those over a connection that this node made.
     is_reported_by_node: bool,
-    /// Addresses that were not advertised and may be its own.
+    /// The addresses that were not advertised and may be its own.
     guessed: Vec<SocketAddr>,
-    /// Addresses that a hint named for a verified instance and that have not been tried yet.
+    /// The addresses that a hint named for a verified instance, and that have not been tried yet.
     pub(super) claimed: Vec<SocketAddr>,
     pub(super) by_mdns: bool,
     /// The peers whose links reported it.
@@ -108,21 +108,22 @@ impl DirectoryEntry {
         self.is_shown() && (self.instance.local || recent(self.verified_at) || recent(self.replied_at))
     }
 
-    /// Sorts its addresses again: first those that answered, which are never cut, then the others by their use for this host.
+    /// Sorts its addresses again: first those that answered, which are never dropped, then the others by their usefulness for
+    /// this host.
     pub(super) fn arrange(&mut self, own: &[OwnAddress]) {
         let mut others: Vec<SocketAddr> = self.reported.iter().chain(&self.guessed).copied().collect();
         if !self.instance.local {
             sort(&mut others, own);
         }
         others.retain(|address| !self.answered.contains(address));
-        let mut seen = HashSet::new();
-        others.retain(|address| seen.insert(*address));
+        let mut unique = HashSet::new();
+        others.retain(|address| unique.insert(*address));
         if !self.instance.local {
             others.truncate(MAX_ADDRESSES - self.answered.len());
         }
         let mut addresses = self.answered.clone();
         addresses.append(&mut others);
-        // On this host all of them lead to it.
+        // On this host all of them are valid.
         if !self.instance.local && is_here(&addresses, own) {
             arrange(&mut addresses, own);
         }
@@ -153,25 +154,26 @@ impl DirectoryEntry {
         unknown.retain(|address| !self.instance.addresses.contains(address));
         match self.state {
             EntryState::Unverified if unknown.is_empty() => {}
-            // Addresses are only ever added here, or replaced by better ones, so that updates between two nodes come to an end.
+            // Addresses are only ever added here, or replaced by better ones, so that an exchange of updates between two nodes
+            // ends.
             EntryState::Unverified => {
-                let before = self.instance.addresses.clone();
+                let previous = self.instance.addresses.clone();
                 // The first record of an instance may carry only some of its addresses.
                 self.add_reported(unknown, own);
-                if self.instance.addresses == before {
+                if self.instance.addresses == previous {
                     changes.doubts.push(self.instance.id);
-                } else if before.iter().all(|known| self.instance.addresses.contains(known)) {
+                } else if previous.iter().all(|known| self.instance.addresses.contains(known)) {
                     // It is announced in each family separately, and has not moved.
-                    self.record_growth(&before, &mut changes);
+                    self.record_growth(&previous, &mut changes);
                 } else {
                     changes.events.push(DirectoryEvent::Moved(self.instance.clone()));
                 }
             }
             EntryState::Verified => self.claim_addresses(unknown, own, &mut changes),
-            EntryState::Doubted { asked } => {
+            EntryState::Doubted { probed_at } => {
                 // The known addresses did not answer. An instance with very many addresses may send the reachable one in the
                 // second datagram, after the first ones have already failed: then it is tried at once.
-                let is_due = now.saturating_duration_since(asked) >= MIN_ASK_INTERVAL
+                let is_due = now.saturating_duration_since(probed_at) >= MIN_PROBE_INTERVAL
                     || are_nearer(&unknown, &self.instance.addresses, own);
                 self.reported.retain(|address| !unknown.contains(address));
                 self.reported.splice(0..0, unknown);
@@ -179,7 +181,7 @@ impl DirectoryEntry {
                 self.reported.truncate(MAX_ADDRESSES);
                 self.arrange(own);
                 if is_due {
-                    self.state = EntryState::Doubted { asked: now };
+                    self.state = EntryState::Doubted { probed_at: now };
                     changes.doubts.push(self.instance.id);
                 }
             }
@@ -193,7 +195,7 @@ impl DirectoryEntry {
         let moved = !self.instance.addresses.contains(&address);
         self.answered.retain(|answered| *answered != address);
         self.answered.insert(0, address);
-        self.answered.truncate(MAX_ANSWERED);
+        self.answered.truncate(MAX_ANSWERED_ADDRESSES);
         if moved {
             self.claimed.clear();
         }
@@ -202,21 +204,21 @@ impl DirectoryEntry {
         changes
     }
 
-    /// Records that it may be at `address` as well.
+    /// Records that its endpoint may be at `address` as well.
     pub(super) fn guess(&mut self, address: SocketAddr, own: &[OwnAddress]) -> Changes {
         let mut changes = Changes::default();
-        let before = self.instance.addresses.clone();
+        let previous = self.instance.addresses.clone();
         if !self.guessed.contains(&address) && !self.reported.contains(&address) {
             self.guessed.insert(0, address);
-            self.guessed.truncate(MAX_GUESSED);
+            self.guessed.truncate(MAX_GUESSED_ADDRESSES);
             self.arrange(own);
         }
-        self.record_growth(&before, &mut changes);
+        self.record_growth(&previous, &mut changes);
         changes
     }
 
-    /// Takes the addresses that its own node sent. They replace earlier reports, but not an address that answered and was never
-    /// among those the node sent: such an address is behind network address translation, and its node does not know it.
+    /// Applies the addresses that its own node sent. They replace earlier reports, but not an address that answered and was
+    /// never among those the node sent: it belongs to network address translation, and the node does not know it.
     fn apply_proof(
         &mut self,
         addresses: &[SocketAddr],
@@ -224,32 +226,33 @@ impl DirectoryEntry {
         now: Instant,
         changes: &mut Changes,
     ) {
-        let before = self.instance.addresses.clone();
-        // A full list has been cut: an address that it lacks may be valid all the same.
-        let is_whole = self.instance.local || addresses.len() < MAX_ADDRESSES;
-        let told = if self.instance.local { addresses.to_vec() } else { usable(addresses, own) };
-        if !told.is_empty() && is_whole {
+        let previous = self.instance.addresses.clone();
+        // A full list has been truncated: an address that it lacks may be valid nevertheless.
+        let is_complete = self.instance.local || addresses.len() < MAX_ADDRESSES;
+        let received = if self.instance.local { addresses.to_vec() } else { usable(addresses, own) };
+        if !received.is_empty() && is_complete {
             if self.is_reported_by_node {
-                let left: Vec<_> = self.reported.iter().filter(|known| !told.contains(known)).collect();
-                self.answered.retain(|answered| !left.contains(&answered));
+                let dropped: Vec<_> =
+                    self.reported.iter().filter(|known| !received.contains(known)).collect();
+                self.answered.retain(|answered| !dropped.contains(&answered));
             }
-            self.reported = told;
+            self.reported = received;
             self.arrange(own);
         } else {
-            self.add_reported(told, own);
+            self.add_reported(received, own);
         }
         self.is_reported_by_node = true;
         self.claimed.clear();
         // New addresses of an instance are not a move: it can still be reached as before. Nor is the absence of link-local
         // addresses beside others, because a node sends them only over links on which they are valid.
-        let has_better = self.instance.addresses.iter().any(|address| !needs_zone(address.ip()));
-        let is_told = |known: &SocketAddr| {
-            self.instance.addresses.contains(known) || has_better && needs_zone(known.ip())
+        let has_other = self.instance.addresses.iter().any(|address| !needs_zone(address.ip()));
+        let is_covered = |known: &SocketAddr| {
+            self.instance.addresses.contains(known) || has_other && needs_zone(known.ip())
         };
-        let moved = is_whole && !before.iter().all(is_told);
+        let moved = is_complete && !previous.iter().all(is_covered);
         self.show(moved, now, changes);
         if changes.events.is_empty() {
-            self.record_growth(&before, changes);
+            self.record_growth(&previous, changes);
         }
     }
 
@@ -267,16 +270,16 @@ impl DirectoryEntry {
 
     /// Records the best of the addresses that only others claim for it. If any of them are new, its endpoint is asked.
     fn claim_addresses(&mut self, mut addresses: Vec<SocketAddr>, own: &[OwnAddress], changes: &mut Changes) {
-        // The same addresses, whatever their order: a host may have more than are stored.
+        // Select the same addresses in any order: a host may have more than are stored.
         addresses.sort_unstable();
         sort(&mut addresses, own);
-        addresses.truncate(MAX_CLAIMED);
+        addresses.truncate(MAX_CLAIMED_ADDRESSES);
         if addresses.iter().all(|address| self.claimed.contains(address)) {
             return;
         }
         self.claimed.retain(|claimed| !addresses.contains(claimed));
         self.claimed.splice(0..0, addresses);
-        self.claimed.truncate(MAX_CLAIMED);
+        self.claimed.truncate(MAX_CLAIMED_ADDRESSES);
         // A node sends link-local addresses over a link only if they are valid there, so new ones do not mean that it has moved.
         let is_linked = self.reported_by.contains(&self.instance.node);
         match is_linked && self.claimed.iter().all(|address| needs_zone(address.ip())) {
@@ -285,8 +288,8 @@ impl DirectoryEntry {
         }
     }
 
-    fn record_growth(&self, before: &[SocketAddr], changes: &mut Changes) {
-        if self.is_shown() && self.instance.addresses.iter().any(|address| !before.contains(address)) {
+    fn record_growth(&self, previous: &[SocketAddr], changes: &mut Changes) {
+        if self.is_shown() && self.instance.addresses.iter().any(|address| !previous.contains(address)) {
             changes.grown.push(self.instance.clone());
         }
     }
@@ -306,7 +309,7 @@ impl DirectoryEntry {
         self.reported_at = now;
         match source {
             AdvertSource::Local => {}
-            // No cache answers by multicast: the reply comes from the process itself, or from an impostor.
+            // Caches do not answer by multicast: the reply comes from the process itself, or from an impostor.
             AdvertSource::Mdns | AdvertSource::Reply(_) => {
                 self.by_mdns = true;
                 self.replied_at = Some(now);

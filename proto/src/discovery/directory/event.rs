@@ -36,8 +36,8 @@ pub struct Instance {
 impl Instance {
     /// Returns the address to display and to pass on as text: the best that is not loopback, if there is one.
     pub fn address(&self) -> Option<SocketAddr> {
-        let elsewhere = self.addresses.iter().find(|address| !address.ip().is_loopback());
-        elsewhere.or(self.addresses.first()).copied()
+        let not_loopback = self.addresses.iter().find(|address| !address.ip().is_loopback());
+        not_loopback.or(self.addresses.first()).copied()
     }
 }
 
@@ -138,12 +138,12 @@ pub struct Changes {
     /// Instances that have more addresses than before, or more useful ones, and have not moved: for tasks that are connecting to
     /// them.
     pub grown: Vec<Instance>,
-    /// Instances with a claim that only their endpoints can settle: ask them, then call [`record_proof`](super::Directory::record_proof)
-    /// or [`remove_instance`](super::Directory::remove_instance).
+    /// Instances with a claim that only their endpoints can settle: probe them, then call
+    /// [`record_proof`](super::Directory::record_proof) or [`remove_instance`](super::Directory::remove_instance).
     pub doubts: Vec<InstanceId>,
-    /// Instances with newly claimed addresses that need no question: for tasks that are connecting to them.
+    /// Instances with newly claimed addresses that need no probe: for tasks that are connecting to them.
     pub claimed: Vec<InstanceId>,
-    /// A node whose first instance was hidden because the limit of instances per node is reached: to be reported to the user.
+    /// A node whose first instance was hidden because of the limit of instances per node, to be reported to the user.
     pub hides: Option<NodeId>,
 }
 

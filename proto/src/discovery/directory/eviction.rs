@@ -58,7 +58,7 @@ impl Credibility {
 /// those whose last report is the oldest.
 pub(super) type Claim = (bool, Instant, InstanceId);
 
-/// The unverified remote instances in eviction order. A flood of them has to be cheap, so nothing is searched.
+/// The unverified remote instances in eviction order. A flood of them must be cheap, so no operation is linear.
 #[derive(Debug, Default)]
 pub(super) struct EvictionOrder {
     all: BTreeSet<Claim>,

@@ -14,7 +14,7 @@ use crate::name::ServiceName;
 /// The maximum number of hidden instances that are stored for all nodes together; each costs about 1 KiB.
 const MAX_HIDDEN: usize = 1_024;
 
-/// The maximum number of hidden instances that are stored for one node, so that one node does not use up the room of all others.
+/// The maximum number of hidden instances that are stored for one node, so that one node does not occupy the room of all others.
 const MAX_HIDDEN_PER_NODE: usize = MAX_HIDDEN / 4;
 
 /// The maximum number of exactly requested names that are stored.
@@ -50,7 +50,7 @@ impl HiddenInstance {
             && now.saturating_duration_since(self.reported_at) >= REMEMBER_DEAD
     }
 
-    /// Returns true if a report by `source`, for which it is an instance of `node`, may replace this one: a report gives way to a
+    /// Returns true if a report by `source`, for which it is an instance of `node`, may replace this one: a report yields to a
     /// more credible one, a hint to another hint, and a report by a peer or its node to a later report of the same sender.
     fn yields_to(&self, source: AdvertSource, node: NodeId) -> bool {
         match Credibility::of(source, node).cmp(&self.credibility()) {
@@ -89,42 +89,42 @@ impl HiddenInstances {
     /// Records an instance that is not stored in the directory. Returns true for the first of its node.
     pub(super) fn hide(&mut self, advert: Advert, source: AdvertSource, reported_at: Instant) -> bool {
         let (instance, node) = (advert.instance, advert.node);
-        if self.has_better(&advert, source) {
+        if self.has_more_credible(&advert, source) {
             return false;
         }
         self.instances.remove(&instance);
-        let word = Credibility::of(source, node);
-        if !self.make_room(word, node) {
+        let credibility = Credibility::of(source, node);
+        if !self.make_room(credibility, node) {
             return false;
         }
         self.instances.insert(instance, HiddenInstance { advert, source, reported_at, is_doubted: false });
-        // Invented nodes do not shut out proved ones, whose number is limited by that of the stored instances.
-        (word == Credibility::Proof || self.nodes.len() < MAX_HIDDEN) && self.nodes.insert(node)
+        // Forged nodes do not displace proved ones, whose number is limited by that of the stored instances.
+        (credibility == Credibility::Proof || self.nodes.len() < MAX_HIDDEN) && self.nodes.insert(node)
     }
 
     /// Returns true if a more credible or contradictory report of an instance is stored than the one by `source`.
-    pub(super) fn has_better(&self, advert: &Advert, source: AdvertSource) -> bool {
+    pub(super) fn has_more_credible(&self, advert: &Advert, source: AdvertSource) -> bool {
         self.get(advert.instance).is_some_and(|known| !known.yields_to(source, advert.node))
     }
 
     /// Makes room to store an instance of `node`: only for a proved one, at the cost of the least credible report of the same
     /// node, or else of any.
-    fn make_room(&mut self, word: Credibility, node: NodeId) -> bool {
+    fn make_room(&mut self, credibility: Credibility, node: NodeId) -> bool {
         let of_node = self.instances.values().filter(|hidden| hidden.advert.node == node).count();
         let node_is_full = of_node >= MAX_HIDDEN_PER_NODE;
         if !node_is_full && self.instances.len() < MAX_HIDDEN {
             return true;
         }
-        if word != Credibility::Proof {
+        if credibility != Credibility::Proof {
             return false;
         }
-        let weaker = self.instances.iter().filter(|(_, hidden)| {
-            hidden.credibility() < word && (hidden.advert.node == node || !node_is_full)
+        let less_credible = self.instances.iter().filter(|(_, hidden)| {
+            hidden.credibility() < credibility && (hidden.advert.node == node || !node_is_full)
         });
-        let weakest = weaker
+        let least_credible = less_credible
             .min_by_key(|(_, known)| (known.advert.node != node, known.credibility(), known.reported_at));
-        let weakest = weakest.map(|(id, _)| *id);
-        weakest.and_then(|id| self.instances.remove(&id)).is_some()
+        let least_credible = least_credible.map(|(id, _)| *id);
+        least_credible.and_then(|id| self.instances.remove(&id)).is_some()
     }
 
     /// Forgets an instance that the directory stores now.
@@ -156,12 +156,12 @@ impl HiddenInstances {
     /// Returns true if there are hidden instances of `node`, in the share of `service`, that it has reported itself.
     pub(super) fn has_proved(&self, node: NodeId, service: &ServiceName) -> bool {
         let share = self.share(service);
-        let is_one = |hidden: &HiddenInstance| {
+        let is_match = |hidden: &HiddenInstance| {
             hidden.advert.node == node
                 && hidden.credibility() == Credibility::Proof
                 && self.share(&hidden.advert.service) == share
         };
-        self.nodes.contains(&node) && self.instances.values().any(is_one)
+        self.nodes.contains(&node) && self.instances.values().any(is_match)
     }
 
     /// Returns the hidden instances of connected nodes, grouped by node and share, the most credible reports first.
@@ -178,7 +178,7 @@ impl HiddenInstances {
                     .push((Reverse(hidden.credibility()), *id));
             }
         }
-        shares.into_values().map(in_order).collect()
+        shares.into_values().map(sorted_ids).collect()
     }
 
     /// Records that a name is requested exactly. Returns its hidden instances, the most credible reports first.
@@ -192,7 +192,7 @@ impl HiddenInstances {
         }
         self.requested.insert(name.clone(), now);
         let of_name = self.instances.iter().filter(|(_, hidden)| hidden.advert.service == *name);
-        in_order(of_name.map(|(id, hidden)| (Reverse(hidden.credibility()), *id)).collect())
+        sorted_ids(of_name.map(|(id, hidden)| (Reverse(hidden.credibility()), *id)).collect())
     }
 
     /// Returns the share of its node that a service belongs to: that of its name, if it was requested exactly a short while ago,
@@ -205,12 +205,12 @@ impl HiddenInstances {
     pub(super) fn expire(&mut self, now: Instant) {
         self.requested.retain(|_, since| now.saturating_duration_since(*since) < REMEMBER_DEAD);
         self.instances.retain(|_, hidden| !hidden.is_old(now));
-        let left: BTreeSet<_> = self.instances.values().map(|hidden| hidden.advert.node).collect();
-        self.nodes.retain(|node| left.contains(node));
+        let remaining_nodes: BTreeSet<_> = self.instances.values().map(|hidden| hidden.advert.node).collect();
+        self.nodes.retain(|node| remaining_nodes.contains(node));
     }
 }
 
-fn in_order(mut hidden: Vec<(Reverse<Credibility>, InstanceId)>) -> Vec<InstanceId> {
+fn sorted_ids(mut hidden: Vec<(Reverse<Credibility>, InstanceId)>) -> Vec<InstanceId> {
     hidden.sort_unstable();
     hidden.into_iter().map(|(_, id)| id).collect()
 }

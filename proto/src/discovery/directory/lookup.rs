@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use super::entry::{DirectoryEntry, EntryState};
-use super::{Directory, Filter, Instance, MIN_ASK_INTERVAL};
+use super::{Directory, Filter, Instance, MIN_PROBE_INTERVAL};
 use crate::discovery::addresses::{OwnAddress, is_here};
 use crate::id::{InstanceId, NodeId};
 use crate::name::{MeshName, ServiceName};
@@ -45,7 +45,7 @@ impl Directory {
             .collect()
     }
 
-    /// Returns the instances to ask for one name, the most promising first. They include instances that were found dead a while
+    /// Returns the instances to try for one name, the most promising first. They include instances that were found dead a while
     /// ago, and addresses that were only claimed.
     pub fn candidates(&self, name: &str) -> Vec<Instance> {
         let mut candidates = self.get(name);
@@ -101,23 +101,23 @@ impl Directory {
         self.entries.get(&id).is_some_and(DirectoryEntry::is_shown)
     }
 
-    /// Returns true if the node of an instance proved it, or gave a sign of life for it just now.
+    /// Returns true if the node of an instance proved it, or has just replied for it.
     pub fn is_fresh(&self, id: InstanceId, now: Instant) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.is_fresh(now))
     }
 
     /// Returns true if an instance is shown and was first reported within this time.
-    pub fn is_new(&self, id: InstanceId, within: Duration, now: Instant) -> bool {
+    pub fn is_new(&self, id: InstanceId, max_age: Duration, now: Instant) -> bool {
         let is_new = |entry: &DirectoryEntry| {
-            entry.is_shown() && now.saturating_duration_since(entry.first_reported_at) < within
+            entry.is_shown() && now.saturating_duration_since(entry.first_reported_at) < max_age
         };
         self.entries.get(&id).is_some_and(is_new)
     }
 
-    /// Returns true if the endpoint of an instance, or its node, has proved it within the last `within`.
-    pub fn is_proved(&self, id: InstanceId, within: Duration, now: Instant) -> bool {
+    /// Returns true if the endpoint of an instance, or its node, has proved it within the last `max_age`.
+    pub fn is_proved(&self, id: InstanceId, max_age: Duration, now: Instant) -> bool {
         let proved = self.entries.get(&id).and_then(|entry| entry.verified_at);
-        proved.is_some_and(|at| now.saturating_duration_since(at) <= within)
+        proved.is_some_and(|at| now.saturating_duration_since(at) <= max_age)
     }
 
     /// Returns the time since the process of an instance itself last replied to a question.
@@ -135,12 +135,12 @@ impl Directory {
         self.entries.get(&id).is_some_and(|entry| entry.reported_by.contains(&node))
     }
 
-    /// Returns the shown instances that nothing has proved for `patience` since they were first reported.
-    pub fn unproved(&self, patience: Duration, now: Instant) -> Vec<Instance> {
+    /// Returns the shown instances that have not been proved for `time` since they were first reported.
+    pub fn unproved(&self, time: Duration, now: Instant) -> Vec<Instance> {
         let unproved = |entry: &&DirectoryEntry| {
             entry.state == EntryState::Unverified
                 && !entry.instance.local
-                && now.saturating_duration_since(entry.first_reported_at) >= patience
+                && now.saturating_duration_since(entry.first_reported_at) >= time
         };
         self.entries.values().filter(unproved).map(|entry| entry.instance.clone()).collect()
     }
@@ -148,17 +148,17 @@ impl Directory {
     /// Returns instances that did not answer although their own node, by its latest report, still offers them; at most once a
     /// second each.
     pub fn due_for_asking(&mut self, now: Instant) -> Vec<InstanceId> {
-        let mut worth = Vec::new();
+        let mut due = Vec::new();
         for (id, entry) in &mut self.entries {
-            if let EntryState::Doubted { asked } = &mut entry.state
+            if let EntryState::Doubted { probed_at } = &mut entry.state
                 && entry.reported_by.contains(&entry.instance.node)
-                && now.saturating_duration_since(*asked) >= MIN_ASK_INTERVAL
+                && now.saturating_duration_since(*probed_at) >= MIN_PROBE_INTERVAL
             {
-                *asked = now;
-                worth.push(*id);
+                *probed_at = now;
+                due.push(*id);
             }
         }
-        worth
+        due
     }
 
     /// Returns the number of shown instances.
@@ -180,8 +180,9 @@ impl Directory {
             ids.iter().filter_map(|id| self.entries.get(id)).filter(|entry| entry.is_shown()).collect()
         };
         let names = self.names.iter().map(|(name, ids)| (name, shown(ids)));
-        let here = names.filter(|(_, shown)| !shown.is_empty() && shown.iter().all(|entry| is_here(entry)));
-        here.map(|(name, _)| name.clone()).collect()
+        let local_names =
+            names.filter(|(_, shown)| !shown.is_empty() && shown.iter().all(|entry| is_here(entry)));
+        local_names.map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns two totals: instances evicted for lack of room, and instances rejected because nothing could be evicted for them.

@@ -2,7 +2,7 @@
 //!
 //! A *reported* instance is a hint that anyone on the network may forge. A *verified* one was reported by the node itself over a
 //! connection whose handshake named it. Hints never displace, move or remove a verified instance: they only raise a *doubt*,
-//! which the owner of the directory settles by asking the endpoint.
+//! which the owner of the directory settles by probing the endpoint.
 
 mod capacity;
 mod entry;
@@ -35,12 +35,12 @@ use hidden::HiddenInstances;
 
 /// The time for which a direct reply or a handshake counts as a sign of life.
 const FRESH: Duration = Duration::from_secs(1);
-/// The minimum time between two questions about an instance that was found dead, as hints about it arrive.
-const MIN_ASK_INTERVAL: Duration = Duration::from_secs(1);
+/// The minimum time between two probes of an instance that was found dead, when hints about it arrive.
+const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time for which an instance that was found dead is remembered, so that old mDNS records do not restore it: they live for
 /// 120 s.
 const REMEMBER_DEAD: Duration = Duration::from_secs(150);
-/// The maximum number of names of other meshes that are stored, to be shown to a user who looks in the wrong one.
+/// The maximum number of names of other meshes that are stored, for a user who searches the wrong one.
 const MAX_OTHER_MESHES: usize = 16;
 
 /// The services of a mesh as one node knows them. Time is an argument; nothing here waits.
@@ -108,11 +108,11 @@ impl Directory {
         }
         let own = Arc::clone(&self.own);
         if self.entries.contains_key(&advert.instance) {
-            let heard = self.change(advert.instance, |entry| entry.apply_advert(advert, source, &own, now));
-            return heard.unwrap_or_default();
+            let changes = self.change(advert.instance, |entry| entry.apply_advert(advert, source, &own, now));
+            return changes.unwrap_or_default();
         }
-        if !local && self.hidden.has_better(&advert, source) {
-            // It only repeats what is known.
+        if !local && self.hidden.has_more_credible(&advert, source) {
+            // The report has no new information.
             return self.restore(advert.instance);
         }
         let mut changes = Changes::default();
@@ -155,7 +155,7 @@ impl Directory {
     }
 
     /// Records that the endpoint of `instance` may be at `address` as well, although it was not advertised there. Such an address
-    /// is the first to be cut.
+    /// is the first to be dropped.
     pub fn add_guess(&mut self, instance: InstanceId, address: SocketAddr) -> Changes {
         let own = Arc::clone(&self.own);
         self.change(instance, |entry| entry.guess(address, &own)).unwrap_or_default()
@@ -169,7 +169,7 @@ impl Directory {
             if entry.is_shown() {
                 changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), reason });
             }
-            entry.state = EntryState::Doubted { asked: now };
+            entry.state = EntryState::Doubted { probed_at: now };
             if reason != DownReason::Unreachable {
                 entry.by_mdns = false;
                 entry.reported_by.clear();
@@ -207,9 +207,9 @@ impl Directory {
         self.hidden.forget_reported_by(peer);
         let mut orphans = Vec::new();
         for (id, entry) in &mut self.entries {
-            entry.reported_by.retain(|told| *told != peer);
-            let alone = entry.reported_by.is_empty() && !entry.by_mdns && !entry.instance.local;
-            if alone && entry.state == EntryState::Unverified {
+            entry.reported_by.retain(|reporter| *reporter != peer);
+            let is_unreported = entry.reported_by.is_empty() && !entry.by_mdns && !entry.instance.local;
+            if is_unreported && entry.state == EntryState::Unverified {
                 orphans.push(*id);
             }
         }
@@ -223,10 +223,10 @@ impl Directory {
     /// Removes instances that were found dead long ago.
     pub fn expire(&mut self, now: Instant) {
         self.hidden.expire(now);
-        let old = |entry: &DirectoryEntry| {
+        let is_old = |entry: &DirectoryEntry| {
             !entry.is_shown() && now.saturating_duration_since(entry.reported_at) >= REMEMBER_DEAD
         };
-        let expired: Vec<_> = self.entries.iter().filter(|(_, e)| old(e)).map(|(id, _)| *id).collect();
+        let expired: Vec<_> = self.entries.iter().filter(|(_, e)| is_old(e)).map(|(id, _)| *id).collect();
         for id in expired {
             self.remove(id);
         }
@@ -248,7 +248,7 @@ impl Directory {
                 return self.remove_instance(instance, DownReason::Withdrawn, now);
             }
             AdvertSource::Peer(peer) | AdvertSource::Caller(peer) => {
-                entry.reported_by.retain(|told| *told != peer)
+                entry.reported_by.retain(|reporter| *reporter != peer)
             }
             AdvertSource::Mdns => entry.by_mdns = false,
             AdvertSource::Reply(_) => {}

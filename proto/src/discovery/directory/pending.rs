@@ -21,23 +21,23 @@ impl Pending {
     pub fn push(&mut self, event: DirectoryEvent) {
         use DirectoryEvent::{Down, Moved, Up};
         let id = event.instance().id;
-        let Some(&place) = self.slots.get(&id) else {
+        let Some(&slot) = self.slots.get(&id) else {
             self.slots.insert(id, self.next);
             self.events.insert(self.next, event);
             self.next += 1;
             return;
         };
-        let merged = match (self.events.remove(&place), event) {
+        let merged = match (self.events.remove(&slot), event) {
             // The reader does not know it yet.
             (Some(Up(_)), Down { .. }) => None,
             (Some(Up(_)), Up(instance) | Moved(instance)) => Some(Up(instance)),
-            // For the reader it is up, and so it is again.
+            // The reader has seen it up, and it is up again.
             (Some(Down { .. } | Moved(_)), Up(instance)) => Some(Moved(instance)),
             (_, event) => Some(event),
         };
         match merged {
             Some(event) => {
-                self.events.insert(place, event);
+                self.events.insert(slot, event);
             }
             None => {
                 self.slots.remove(&id);

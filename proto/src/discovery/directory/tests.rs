@@ -43,7 +43,7 @@ impl World {
         Self { directory: Directory::new(MeshName::default(), node(0), limits), now: Instant::now() }
     }
 
-    fn hear(&mut self, advert: Advert, source: AdvertSource) -> Changes {
+    fn add(&mut self, advert: Advert, source: AdvertSource) -> Changes {
         self.directory.add_advert(advert, source, self.now)
     }
 
@@ -63,29 +63,29 @@ fn ups(changes: &Changes) -> usize {
 #[test]
 fn a_reported_instance_is_up_once() {
     let mut world = world();
-    assert_eq!(ups(&world.hear(advert(1, 1, "arm"), AdvertSource::Mdns)), 1);
-    assert_eq!(world.hear(advert(1, 1, "arm"), REPLY), Changes::default());
+    assert_eq!(ups(&world.add(advert(1, 1, "arm"), AdvertSource::Mdns)), 1);
+    assert_eq!(world.add(advert(1, 1, "arm"), REPLY), Changes::default());
     assert_eq!(world.directory.get("arm").len(), 1);
     assert!(world.directory.get("ar").is_empty());
 }
 
 #[test]
-fn names_of_this_host_are_those_on_no_other_host() {
+fn local_names_are_those_on_no_other_host() {
     let mut world = world();
     let own: Vec<OwnAddress> = ["127.0.0.1", "10.0.0.5"]
         .map(|ip| OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 })
         .into();
     world.directory.set_own_addresses(own.clone());
     let at = |ip: [u8; 4], advert: Advert| Advert { addresses: vec![(ip, 9).into()], ..advert };
-    world.hear(advert(1, 0, "own"), AdvertSource::Local);
-    world.hear(at([10, 0, 0, 5], advert(2, 1, "beside")), AdvertSource::Mdns);
-    world.hear(at([10, 0, 0, 5], advert(3, 1, "both")), AdvertSource::Mdns);
-    world.hear(advert(4, 2, "both"), AdvertSource::Mdns);
-    world.hear(advert(5, 2, "elsewhere"), AdvertSource::Mdns);
+    world.add(advert(1, 0, "own"), AdvertSource::Local);
+    world.add(at([10, 0, 0, 5], advert(2, 1, "beside")), AdvertSource::Mdns);
+    world.add(at([10, 0, 0, 5], advert(3, 1, "both")), AdvertSource::Mdns);
+    world.add(advert(4, 2, "both"), AdvertSource::Mdns);
+    world.add(advert(5, 2, "elsewhere"), AdvertSource::Mdns);
     let names = world.directory.names_here(&own);
     assert_eq!(names.iter().map(ServiceName::as_str).collect::<Vec<_>>(), ["beside", "own"]);
     assert!(world.directory.is_proved(id(1), Duration::from_secs(1), world.now));
-    assert!(!world.directory.is_proved(id(5), Duration::from_secs(1), world.now), "it was only heard of");
+    assert!(!world.directory.is_proved(id(5), Duration::from_secs(1), world.now), "it was only reported");
     world.directory.record_proof(id(5), port(5), world.now);
     assert!(world.directory.is_proved(id(5), Duration::from_secs(1), world.now));
     world.pass(2);
@@ -93,11 +93,11 @@ fn names_of_this_host_are_those_on_no_other_host() {
 }
 
 #[test]
-fn another_mesh_is_only_noted() {
+fn other_meshes_are_recorded_by_name_only() {
     let mut world = world();
     for n in 0..100 {
         let mesh = MeshName::new(format!("room-{n}")).expect("a name");
-        world.hear(Advert { mesh, ..advert(n, 1, "arm") }, AdvertSource::Mdns);
+        world.add(Advert { mesh, ..advert(n, 1, "arm") }, AdvertSource::Mdns);
     }
     assert!(world.directory.all().is_empty());
     assert_eq!(world.directory.other_meshes().len(), MAX_OTHER_MESHES);
@@ -106,9 +106,9 @@ fn another_mesh_is_only_noted() {
 #[test]
 fn other_nodes_cannot_advertise_for_this_node() {
     let mut world = world();
-    assert_eq!(world.hear(advert(1, 0, "arm"), AdvertSource::Mdns), Changes::default());
-    assert_eq!(ups(&world.hear(advert(1, 0, "arm"), AdvertSource::Local)), 1);
-    world.hear(Advert { addresses: vec![port(666)], ..advert(1, 0, "arm") }, AdvertSource::Peer(node(5)));
+    assert_eq!(world.add(advert(1, 0, "arm"), AdvertSource::Mdns), Changes::default());
+    assert_eq!(ups(&world.add(advert(1, 0, "arm"), AdvertSource::Local)), 1);
+    world.add(Advert { addresses: vec![port(666)], ..advert(1, 0, "arm") }, AdvertSource::Peer(node(5)));
     assert_eq!(world.directory.get("arm")[0].addresses, [port(1)]);
     world.directory.remove_instance(id(1), DownReason::Withdrawn, world.now);
     assert!(world.directory.candidates("arm").is_empty());
@@ -117,39 +117,39 @@ fn other_nodes_cannot_advertise_for_this_node() {
 #[test]
 fn a_forged_address_does_not_move_a_verified_instance() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
+    world.add(advert(1, 1, "arm"), AdvertSource::Mdns);
     world.directory.record_proof(id(1), port(1), world.now);
     let forged = Advert { addresses: vec![port(666)], ..advert(1, 1, "arm") };
-    let changes = world.hear(forged.clone(), AdvertSource::Mdns);
+    let changes = world.add(forged.clone(), AdvertSource::Mdns);
     assert_eq!((changes.events.len(), changes.doubts), (0, vec![id(1)]));
     assert_eq!(world.directory.get("arm")[0].addresses, [port(1)]);
-    assert_eq!(world.hear(forged, AdvertSource::Mdns), Changes::default(), "one doubt per claim");
+    assert_eq!(world.add(forged, AdvertSource::Mdns), Changes::default(), "one doubt per claim");
     // The claim is confirmed.
     let moved = world.directory.record_proof(id(1), port(666), world.now);
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(i)] if i.addresses[0] == port(666)));
 }
 
 #[test]
-fn two_stories_about_one_identity_raise_a_doubt() {
+fn contradictory_reports_about_one_identity_raise_a_doubt() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
-    assert_eq!(world.hear(advert(1, 2, "arm"), AdvertSource::Mdns).doubts, [id(1)]);
+    world.add(advert(1, 1, "arm"), AdvertSource::Mdns);
+    assert_eq!(world.add(advert(1, 2, "arm"), AdvertSource::Mdns).doubts, [id(1)]);
     world.directory.record_proof(id(1), port(1), world.now);
-    assert_eq!(world.hear(advert(1, 2, "leg"), AdvertSource::Mdns), Changes::default());
+    assert_eq!(world.add(advert(1, 2, "leg"), AdvertSource::Mdns), Changes::default());
     assert_eq!(world.directory.get("arm")[0].node, node(1));
 }
 
 #[test]
 fn more_addresses_of_an_unproved_instance_are_added() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
+    world.add(advert(1, 1, "arm"), AdvertSource::Mdns);
     let more = Advert { addresses: (10..99).map(port).collect(), ..advert(1, 1, "arm") };
-    let changes = world.hear(more, AdvertSource::Mdns);
+    let changes = world.add(more, AdvertSource::Mdns);
     assert_eq!((changes.events.len(), changes.grown.len()), (0, 1), "it is where it was");
     assert_eq!(world.directory.get("arm")[0].addresses.len(), crate::discovery::advert::MAX_ADDRESSES);
 }
 
-/// The advert of one service as its host announces it in IPv6, with a link-local address beside another.
+/// Returns the advert of one service as its host announces it in IPv6, with a link-local address beside another.
 fn in_ipv6(link_local: &str) -> Advert {
     let addresses = ["[fd77::1]:9000", link_local].map(|address| address.parse().expect("an address"));
     Advert { addresses: addresses.to_vec(), ..advert(1, 1, "arm") }
@@ -158,21 +158,25 @@ fn in_ipv6(link_local: &str) -> Advert {
 #[test]
 fn an_instance_announced_in_both_families_has_not_moved() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
-    let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), AdvertSource::Mdns);
+    world.add(advert(1, 1, "arm"), AdvertSource::Mdns);
+    let changes = world.add(in_ipv6("[fe80::1%2]:9000"), AdvertSource::Mdns);
     assert!(changes.events.is_empty() && changes.doubts.is_empty(), "{changes:?}");
     assert_eq!(changes.grown[0].addresses.len(), 3);
-    // Its node reports all but the link-local one, which is of no use over that link.
-    let mut told = advert(1, 1, "arm");
-    told.addresses.extend(in_ipv6("[fe80::1%2]:9000").addresses.first());
-    let changes = world.hear(told, AdvertSource::Peer(node(1)));
+    // Its node reports all but the link-local one, which is not valid over that link.
+    let mut reported = advert(1, 1, "arm");
+    reported.addresses.extend(in_ipv6("[fe80::1%2]:9000").addresses.first());
+    let changes = world.add(reported, AdvertSource::Peer(node(1)));
     assert_eq!(changes, Changes::default());
-    let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), AdvertSource::Mdns);
-    assert_eq!((changes.doubts, changes.claimed), (Vec::new(), vec![id(1)]), "who dials it learns of it");
+    let changes = world.add(in_ipv6("[fe80::1%2]:9000"), AdvertSource::Mdns);
+    assert_eq!(
+        (changes.doubts, changes.claimed),
+        (Vec::new(), vec![id(1)]),
+        "tasks that dial it are notified"
+    );
     assert_eq!(world.directory.candidate(id(1)).expect("it is known").addresses.len(), 3);
     // After the link to its node has ended it may be anywhere.
     world.directory.remove_peer(node(1), world.now);
-    let changes = world.hear(in_ipv6("[fe80::2%2]:9000"), AdvertSource::Mdns);
+    let changes = world.add(in_ipv6("[fe80::2%2]:9000"), AdvertSource::Mdns);
     assert_eq!((changes.doubts, changes.claimed), (vec![id(1)], Vec::new()));
 }
 
@@ -183,12 +187,12 @@ fn an_instance_with_only_link_local_addresses_moves_to_another() {
         addresses: vec![address.parse().expect("an address")],
         ..advert(1, 1, "arm")
     };
-    world.hear(at("[fe80::1%2]:9000"), AdvertSource::Peer(node(1)));
-    let changes = world.hear(at("[fe80::2%2]:9000"), AdvertSource::Peer(node(1)));
+    world.add(at("[fe80::1%2]:9000"), AdvertSource::Peer(node(1)));
+    let changes = world.add(at("[fe80::2%2]:9000"), AdvertSource::Peer(node(1)));
     assert!(matches!(&changes.events[..], [DirectoryEvent::Moved(_)]), "{changes:?}");
 }
 
-/// This host is 10.77.0.2, and has a bridge to its containers as other hosts have.
+/// Sets the addresses of this host: 10.77.0.2, and a bridge to its containers as other hosts have.
 fn set_own_addresses(world: &mut World) {
     let own = [("127.0.0.1", 8), ("10.77.0.2", 24), ("172.17.0.1", 16)];
     let own = own.map(|(ip, prefix)| OwnAddress { ip: ip.parse().expect("an address"), prefix });
@@ -203,20 +207,20 @@ fn addresses(world: &World) -> Vec<SocketAddr> {
     world.directory.candidate(id(1)).expect("it is known").addresses
 }
 
-/// `count` networks that this host is not in, and then one that it is in.
+/// Returns addresses in `count` networks that this host is not in, and then one in its own network.
 fn many(count: u8) -> Vec<SocketAddr> {
-    let far = (0..count).map(|n| SocketAddr::from(([10, 200, n, 1], 9)));
-    far.chain([at("10.77.0.1:9")]).collect()
+    let other_networks = (0..count).map(|n| SocketAddr::from(([10, 200, n, 1], 9)));
+    other_networks.chain([at("10.77.0.1:9")]).collect()
 }
 
 #[test]
-fn addresses_are_sorted_before_they_are_cut() {
+fn addresses_are_sorted_before_truncation() {
     for count in [15, 16, 40, 100] {
         for source in [AdvertSource::Mdns, REPLY, AdvertSource::Peer(node(1)), AdvertSource::Caller(node(7))]
         {
             let mut world = world();
             set_own_addresses(&mut world);
-            world.hear(Advert { addresses: many(count), ..advert(1, 1, "arm") }, source);
+            world.add(Advert { addresses: many(count), ..advert(1, 1, "arm") }, source);
             assert_eq!(addresses(&world)[0], at("10.77.0.1:9"), "{count} {source:?}");
             assert_eq!(world.directory.get("arm")[0].addresses.len(), 16);
         }
@@ -225,7 +229,7 @@ fn addresses_are_sorted_before_they_are_cut() {
     let mut world = world();
     set_own_addresses(&mut world);
     for address in many(40) {
-        world.hear(Advert { addresses: vec![address], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
+        world.add(Advert { addresses: vec![address], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
     }
     assert_eq!((addresses(&world)[0], addresses(&world).len()), (at("10.77.0.1:9"), 16));
     // Addresses that this host gets later count from then on.
@@ -234,52 +238,52 @@ fn addresses_are_sorted_before_they_are_cut() {
 }
 
 #[test]
-fn addresses_of_a_doubted_instance_are_sorted_before_they_are_cut_as_well() {
+fn addresses_of_a_doubted_instance_are_sorted_before_truncation() {
     for seconds in [0, 2] {
         let mut world = world();
         set_own_addresses(&mut world);
         let all = many(200);
         let (first, second) = all.split_at(94);
-        world.hear(Advert { addresses: first.to_vec(), ..advert(1, 1, "arm") }, REPLY);
+        world.add(Advert { addresses: first.to_vec(), ..advert(1, 1, "arm") }, REPLY);
         world.directory.remove_instance(id(1), DownReason::Unreachable, world.now);
         world.pass(seconds);
-        let heard = world.hear(Advert { addresses: second.to_vec(), ..advert(1, 1, "arm") }, REPLY);
+        let heard = world.add(Advert { addresses: second.to_vec(), ..advert(1, 1, "arm") }, REPLY);
         assert_eq!((addresses(&world)[0], addresses(&world).len()), (at("10.77.0.1:9"), 16));
         assert_eq!(heard.doubts, [id(1)]);
         let others = Advert { addresses: vec![at("10.77.0.9:9")], ..advert(1, 1, "arm") };
-        assert!(world.hear(others, REPLY).doubts.is_empty(), "its endpoint is asked once a second");
-        // Nor is it cut when it is known and unreachable ones follow.
-        world.hear(Advert { addresses: all, ..advert(1, 1, "arm") }, REPLY);
+        assert!(world.add(others, REPLY).doubts.is_empty(), "its endpoint is probed once a second");
+        // Nor is it dropped if unreachable ones follow.
+        world.add(Advert { addresses: all, ..advert(1, 1, "arm") }, REPLY);
         assert!(addresses(&world)[..2].contains(&at("10.77.0.1:9")));
     }
 }
 
 #[test]
-fn addresses_that_answered_are_never_cut_nor_replaced_by_ones_unknown_to_the_node() {
+fn addresses_that_answered_are_neither_dropped_nor_replaced() {
     let mut world = world();
     set_own_addresses(&mut world);
-    let inside = Advert { addresses: vec![at("172.18.0.2:9000")], ..advert(1, 1, "arm") };
-    world.hear(inside.clone(), AdvertSource::Peer(node(1)));
+    let private = Advert { addresses: vec![at("172.18.0.2:9000")], ..advert(1, 1, "arm") };
+    world.add(private.clone(), AdvertSource::Peer(node(1)));
     // The port that the container's host has published.
     let moved = world.directory.record_proof(id(1), at("10.200.0.1:19000"), world.now);
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(_)]));
     let both = [at("10.200.0.1:19000"), at("172.18.0.2:9000")];
     for source in [AdvertSource::Peer(node(1)), AdvertSource::Mdns, AdvertSource::Caller(node(9))] {
-        assert_eq!(world.hear(inside.clone(), source), Changes::default(), "{source:?}");
+        assert_eq!(world.add(private.clone(), source), Changes::default(), "{source:?}");
         assert_eq!(addresses(&world), both);
     }
-    world.hear(Advert { addresses: many(100), ..advert(1, 1, "arm") }, AdvertSource::Peer(node(1)));
+    world.add(Advert { addresses: many(100), ..advert(1, 1, "arm") }, AdvertSource::Peer(node(1)));
     assert_eq!(addresses(&world)[0], both[0]);
     assert_eq!(world.directory.answered(id(1)), Some(both[0]));
 }
 
 #[test]
-fn on_this_host_an_address_that_answered_is_not_cut_either() {
+fn an_address_that_answered_on_this_host_is_not_dropped() {
     let mut world = world();
     let own = (1..=30).map(|n| OwnAddress { ip: [10, 77, 0, n].into(), prefix: 24 }).collect();
     world.directory.set_own_addresses(own);
     let all = (1..=30).map(|n| SocketAddr::from(([10, 77, 0, n], 9))).collect();
-    world.hear(Advert { addresses: all, ..advert(1, 1, "arm") }, AdvertSource::Mdns);
+    world.add(Advert { addresses: all, ..advert(1, 1, "arm") }, AdvertSource::Mdns);
     world.directory.record_proof(id(1), at("10.77.0.30:9"), world.now);
     assert_eq!(addresses(&world).len(), 16);
     assert!(addresses(&world).contains(&at("10.77.0.30:9")));
@@ -288,28 +292,28 @@ fn on_this_host_an_address_that_answered_is_not_cut_either() {
 #[test]
 fn an_address_that_its_node_no_longer_has_is_dropped_although_it_answered() {
     let mut world = world();
-    let told = |addresses: &[&str]| Advert {
+    let reported = |addresses: &[&str]| Advert {
         addresses: addresses.iter().map(|text| at(text)).collect(),
         ..advert(1, 1, "arm")
     };
-    world.hear(told(&["10.77.0.1:9", "10.78.0.1:9"]), AdvertSource::Peer(node(1)));
+    world.add(reported(&["10.77.0.1:9", "10.78.0.1:9"]), AdvertSource::Peer(node(1)));
     world.directory.record_proof(id(1), at("10.77.0.1:9"), world.now);
-    let moved = world.hear(told(&["10.77.0.77:9", "10.78.0.1:9"]), AdvertSource::Peer(node(1)));
+    let moved = world.add(reported(&["10.77.0.77:9", "10.78.0.1:9"]), AdvertSource::Peer(node(1)));
     assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(_)]));
     assert!(!addresses(&world).contains(&at("10.77.0.1:9")));
-    // A list that has been cut does not prove a move.
+    // A truncated list does not prove a move.
     let changes =
-        world.hear(Advert { addresses: many(15), ..advert(1, 1, "arm") }, AdvertSource::Peer(node(1)));
+        world.add(Advert { addresses: many(15), ..advert(1, 1, "arm") }, AdvertSource::Peer(node(1)));
     assert_eq!(changes.events, []);
     assert!(addresses(&world).contains(&at("10.77.0.77:9")));
 }
 
 #[test]
-fn dialling_tasks_learn_of_every_address_and_watchers_of_moves() {
+fn dialling_tasks_receive_every_address_and_watchers_moves() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), AdvertSource::Peer(node(1)));
+    world.add(advert(1, 1, "arm"), AdvertSource::Peer(node(1)));
     let more = Advert { addresses: vec![port(1), port(2)], ..advert(1, 1, "arm") };
-    let changes = world.hear(more, AdvertSource::Peer(node(1)));
+    let changes = world.add(more, AdvertSource::Peer(node(1)));
     assert_eq!((changes.events.len(), changes.grown.len()), (0, 1));
     assert_eq!(changes.grown[0].addresses, [port(1), port(2)]);
     let guessed = world.directory.add_guess(id(1), at("10.77.0.1:1"));
@@ -318,26 +322,26 @@ fn dialling_tasks_learn_of_every_address_and_watchers_of_moves() {
     for n in 0..100 {
         world.directory.add_guess(id(1), port(1_000 + n));
     }
-    assert_eq!(addresses(&world)[..2], [port(1), port(2)], "a guess is the first to be cut");
+    assert_eq!(addresses(&world)[..2], [port(1), port(2)], "a guess is the first to be dropped");
 }
 
 #[test]
-fn the_same_claims_in_another_order_are_no_news() {
+fn the_same_claims_in_another_order_change_nothing() {
     let mut world = world();
     set_own_addresses(&mut world);
-    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
+    world.add(advert(1, 1, "arm"), AdvertSource::Mdns);
     world.directory.record_proof(id(1), port(1), world.now);
     let mut claimed = many(100);
-    let hear = |world: &mut World, addresses: &[SocketAddr]| {
+    let add = |world: &mut World, addresses: &[SocketAddr]| {
         world
-            .hear(Advert { addresses: addresses.to_vec(), ..advert(1, 1, "arm") }, AdvertSource::Mdns)
+            .add(Advert { addresses: addresses.to_vec(), ..advert(1, 1, "arm") }, AdvertSource::Mdns)
             .doubts
             .len()
     };
-    assert_eq!(hear(&mut world, &claimed), 1);
+    assert_eq!(add(&mut world, &claimed), 1);
     for turn in 1..20 {
         claimed.rotate_left(turn);
-        assert_eq!(hear(&mut world, &claimed), 0, "{turn}");
+        assert_eq!(add(&mut world, &claimed), 0, "{turn}");
     }
     assert!(addresses(&world).contains(&at("10.77.0.1:9")));
 }
@@ -346,39 +350,43 @@ fn the_same_claims_in_another_order_are_no_news() {
 fn a_forged_address_does_not_replace_one_of_an_unverified_instance() {
     let mut world = world();
     set_own_addresses(&mut world);
-    world.hear(Advert { addresses: vec![at("127.0.0.1:9")], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
-    world.hear(Advert { addresses: vec![at("203.0.113.6:9")], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
+    world.add(Advert { addresses: vec![at("127.0.0.1:9")], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
+    world.add(Advert { addresses: vec![at("203.0.113.6:9")], ..advert(1, 1, "arm") }, AdvertSource::Mdns);
     assert_eq!(addresses(&world), [at("127.0.0.1:9"), at("203.0.113.6:9")]);
 }
 
 #[test]
 fn a_withdrawal_is_a_hint_unless_it_comes_from_the_node_itself() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
+    world.add(advert(1, 1, "arm"), AdvertSource::Mdns);
     let bye = Advert { leaving: true, ..advert(1, 1, "arm") };
-    let hint = world.hear(bye.clone(), AdvertSource::Mdns);
+    let hint = world.add(bye.clone(), AdvertSource::Mdns);
     assert_eq!((hint.events.len(), hint.doubts), (0, vec![id(1)]));
     assert_eq!(
         world.directory.withdraw_report(id(1), AdvertSource::Peer(node(9)), world.now).doubts,
         [id(1)]
     );
-    assert_eq!(world.hear(bye.clone(), AdvertSource::Caller(node(1))).doubts, [id(1)]);
-    let gone = world.hear(bye, AdvertSource::Peer(node(1)));
+    assert_eq!(world.add(bye.clone(), AdvertSource::Caller(node(1))).doubts, [id(1)]);
+    let gone = world.add(bye, AdvertSource::Peer(node(1)));
     assert!(matches!(gone.events[..], [DirectoryEvent::Down { reason: DownReason::Withdrawn, .. }]));
 }
 
 #[test]
 fn a_dead_instance_returns_only_with_proof() {
     let mut world = world();
-    world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
+    world.add(advert(1, 1, "arm"), AdvertSource::Mdns);
     let down = world.directory.remove_node(node(1), |_| DownReason::NodeDied, world.now);
     assert!(matches!(down.events[..], [DirectoryEvent::Down { reason: DownReason::NodeDied, .. }]));
     assert!(world.directory.get("arm").is_empty());
-    assert_eq!(world.hear(advert(1, 1, "arm"), AdvertSource::Mdns), Changes::default(), "asked just now");
+    assert_eq!(
+        world.add(advert(1, 1, "arm"), AdvertSource::Mdns),
+        Changes::default(),
+        "it was probed just now"
+    );
     world.pass(2);
-    let hint = world.hear(advert(1, 1, "arm"), AdvertSource::Mdns);
+    let hint = world.add(advert(1, 1, "arm"), AdvertSource::Mdns);
     assert_eq!((hint.events.len(), hint.doubts), (0, vec![id(1)]));
-    assert_eq!(world.directory.candidates("arm").len(), 1, "worth a try when nothing else is known");
+    assert_eq!(world.directory.candidates("arm").len(), 1, "it is tried if no other is known");
     assert_eq!(ups(&world.directory.record_proof(id(1), port(1), world.now)), 1);
     world.directory.remove_instance(id(1), DownReason::Refused, world.now);
     world.pass(200);
@@ -387,33 +395,33 @@ fn a_dead_instance_returns_only_with_proof() {
 }
 
 #[test]
-fn a_flood_does_not_push_out_what_is_verified() {
+fn a_flood_does_not_evict_verified_instances() {
     let limits = Limits { instances: 100, instances_per_node: 8, ..Limits::default() };
     let mut world = World::new(&limits);
-    world.hear(advert(1, 0, "own"), AdvertSource::Local);
-    world.hear(advert(2, 1, "arm"), AdvertSource::Peer(node(1)));
+    world.add(advert(1, 0, "own"), AdvertSource::Local);
+    world.add(advert(2, 1, "arm"), AdvertSource::Peer(node(1)));
     for n in 0..5_000_u16 {
         world.now += Duration::from_millis(1);
-        world.hear(advert(1_000 + n, 2 + (n % 200) as u8, "forged"), AdvertSource::Mdns);
+        world.add(advert(1_000 + n, 2 + (n % 200) as u8, "forged"), AdvertSource::Mdns);
     }
     assert_eq!(world.directory.all().len(), 52, "half of all, and two that are proved");
     for n in 0..100 {
-        world.hear(advert(10_000 + n, 1, "forged"), AdvertSource::Mdns);
+        world.add(advert(10_000 + n, 1, "forged"), AdvertSource::Mdns);
     }
     assert_eq!(world.directory.of_node(node(1)).len(), 8);
     assert_eq!((world.directory.get("arm").len(), world.directory.get("own").len()), (1, 1));
 }
 
 #[test]
-fn no_source_takes_the_room_of_others() {
+fn no_source_occupies_the_room_of_others() {
     let limits = Limits { instances: 1_000, instances_per_source: 100, ..Limits::default() };
     let mut world = World::new(&limits);
     let peer = AdvertSource::Peer(node(1));
-    world.hear(advert(1, 1, "own of the peer"), peer);
+    world.add(advert(1, 1, "own of the peer"), peer);
     for n in 2..=11 {
-        world.hear(advert(n, 2, "honest"), REPLY);
+        world.add(advert(n, 2, "honest"), REPLY);
     }
-    world.hear(advert(12, 3, "proved"), AdvertSource::Mdns);
+    world.add(advert(12, 3, "proved"), AdvertSource::Mdns);
     world.directory.record_proof(id(12), port(12), world.now);
     let forged = |n: u32| {
         let mut random = [0; 16];
@@ -424,11 +432,11 @@ fn no_source_takes_the_room_of_others() {
     };
     for n in 0..100_000 {
         world.now += Duration::from_micros(10);
-        world.hear(forged(n), if n % 2 == 0 { AdvertSource::Mdns } else { peer });
+        world.add(forged(n), if n % 2 == 0 { AdvertSource::Mdns } else { peer });
     }
     let count = |name: &str| world.directory.get(name).len();
     assert_eq!((count("own of the peer"), count("honest"), count("proved")), (1, 10, 1));
-    assert_eq!(count("forged"), 500 + 100, "half of all by multicast, and as many as one source may tell of");
+    assert_eq!(count("forged"), 500 + 100, "half of all by multicast, and as many as one source may report");
     assert_eq!(world.directory.evicted_and_rejected(), (100_000 - 600, 0));
 }
 
@@ -437,7 +445,7 @@ fn proved_reports_of_a_source_do_not_count() {
     let limits = Limits { instances: 1_000, instances_per_source: 10, ..Limits::default() };
     let mut world = World::new(&limits);
     for n in 0..200u16 {
-        world.hear(advert(n, n as u8 + 1, "handed on"), AdvertSource::Caller(node(250)));
+        world.add(advert(n, n as u8 + 1, "forwarded"), AdvertSource::Caller(node(250)));
         world.directory.record_proof(id(n), port(n), world.now);
     }
     assert_eq!(world.directory.all().len(), 200);
@@ -449,7 +457,7 @@ fn every_displaced_instance_is_reported_down() {
     let mut world = World::new(&limits);
     let (mut up, mut down) = (0, 0);
     for n in 0..50 {
-        let changes = world.hear(advert(n, n as u8 + 1, "x"), AdvertSource::Peer(node(100 + n as u8)));
+        let changes = world.add(advert(n, n as u8 + 1, "x"), AdvertSource::Peer(node(100 + n as u8)));
         up += ups(&changes);
         down += changes.events.len() - ups(&changes);
     }
@@ -460,7 +468,7 @@ fn every_displaced_instance_is_reported_down() {
 fn groups_have_separators_and_exceptions() {
     let mut world = world();
     for (n, name) in ["chat/ann", "chat/bob", "chat", "chatter", "chat.eve"].iter().enumerate() {
-        world.hear(advert(n as u16, 1, name), AdvertSource::Mdns);
+        world.add(advert(n as u16, 1, name), AdvertSource::Mdns);
     }
     let names = |found: Vec<Instance>| found.into_iter().map(|i| i.service.to_string()).collect::<Vec<_>>();
     assert_eq!(names(world.directory.group("chat", "/", &[])), ["chat/ann", "chat/bob"]);
@@ -472,12 +480,12 @@ fn groups_have_separators_and_exceptions() {
 }
 
 #[test]
-fn reports_of_a_lost_peer_alone_are_gone() {
+fn instances_reported_only_by_a_lost_peer_are_removed() {
     let mut world = world();
-    world.hear(advert(1, 1, "told"), AdvertSource::Peer(node(9)));
-    world.hear(advert(2, 2, "heard too"), AdvertSource::Peer(node(9)));
-    world.hear(advert(2, 2, "heard too"), AdvertSource::Mdns);
-    world.hear(advert(3, 3, "proved"), AdvertSource::Peer(node(9)));
+    world.add(advert(1, 1, "one"), AdvertSource::Peer(node(9)));
+    world.add(advert(2, 2, "by mDNS too"), AdvertSource::Peer(node(9)));
+    world.add(advert(2, 2, "by mDNS too"), AdvertSource::Mdns);
+    world.add(advert(3, 3, "proved"), AdvertSource::Peer(node(9)));
     world.directory.record_proof(id(3), port(3), world.now);
     let changes = world.directory.remove_peer(node(9), world.now);
     assert_eq!(changes.events.len(), 1);
@@ -485,10 +493,10 @@ fn reports_of_a_lost_peer_alone_are_gone() {
 }
 
 #[test]
-fn signs_of_life_grow_old() {
+fn evidence_becomes_stale() {
     let mut world = world();
-    world.hear(advert(1, 1, "a"), REPLY);
-    world.hear(advert(2, 1, "b"), AdvertSource::Mdns);
+    world.add(advert(1, 1, "a"), REPLY);
+    world.add(advert(2, 1, "b"), AdvertSource::Mdns);
     let fresh = |world: &World, n| world.directory.is_fresh(id(n), world.now);
     assert!(fresh(&world, 1) && fresh(&world, 2));
     world.pass(2);
@@ -517,7 +525,7 @@ fn a_slow_reader_misses_only_changes_that_cancelled_out() {
         pending.push(DirectoryEvent::Moved(world_instance(n)));
         pending.push(down(n));
     }
-    assert!(pending.is_empty(), "the reader never heard of them");
+    assert!(pending.is_empty(), "the reader never received them");
     pending.push(up(1));
     pending.push(up(2));
     assert_eq!(pending.pop(), Some(up(1)));
@@ -532,7 +540,7 @@ fn a_slow_reader_misses_only_changes_that_cancelled_out() {
 #[test]
 fn other_nodes_cannot_withdraw_this_nodes_own_services() {
     let mut world = world();
-    world.hear(advert(1, 0, "own"), AdvertSource::Local);
+    world.add(advert(1, 0, "own"), AdvertSource::Local);
     for source in [
         AdvertSource::Mdns,
         REPLY,

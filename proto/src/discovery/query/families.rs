@@ -8,7 +8,7 @@ pub enum Families {
     /// IPv6, and IPv4 on interfaces without IPv6.
     Second,
     /// IPv6 on interfaces that have IPv4 as well.
-    Beside,
+    DualStackV6,
     /// The one family of interfaces that have no other.
     Only,
     /// Both families.
@@ -34,7 +34,7 @@ pub struct InterfaceFamily {
 
 /// The recent questions of other hosts, by family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct HeardQuestions {
+pub(super) struct RecentQuestions {
     pub(super) v4: bool,
     pub(super) v6: bool,
 }
@@ -45,7 +45,7 @@ impl Families {
         match self {
             Self::First => is_ipv4 || is_only,
             Self::Second => !is_ipv4 || is_only,
-            Self::Beside => !is_ipv4 && !is_only,
+            Self::DualStackV6 => !is_ipv4 && !is_only,
             Self::Only => is_only,
             Self::Both => true,
             Self::V4 => is_ipv4,
@@ -55,15 +55,15 @@ impl Families {
         }
     }
 
-    /// Returns the families in which to ask a question that other hosts have asked in `asked`; `None` if there are none.
-    pub(super) fn without(self, asked: HeardQuestions) -> Option<Self> {
-        match (asked, self) {
-            (HeardQuestions { v4: false, v6: false }, families) => Some(families),
-            (HeardQuestions { v4: false, .. }, Self::First | Self::Both | Self::V4) => Some(Self::V4),
-            (HeardQuestions { v6: false, .. }, Self::Second | Self::Both | Self::V6) => Some(Self::V6),
+    /// Returns the families in which to ask a question that other hosts have asked in `recent`; `None` if there are none.
+    pub(super) fn without(self, recent: RecentQuestions) -> Option<Self> {
+        match (recent, self) {
+            (RecentQuestions { v4: false, v6: false }, families) => Some(families),
+            (RecentQuestions { v4: false, .. }, Self::First | Self::Both | Self::V4) => Some(Self::V4),
+            (RecentQuestions { v6: false, .. }, Self::Second | Self::Both | Self::V6) => Some(Self::V6),
             // Interfaces with one family are not affected by questions in the other.
-            (HeardQuestions { v6: false, .. }, Self::First) => Some(Self::OnlyV6),
-            (HeardQuestions { v4: false, .. }, Self::Second) => Some(Self::OnlyV4),
+            (RecentQuestions { v6: false, .. }, Self::First) => Some(Self::OnlyV6),
+            (RecentQuestions { v4: false, .. }, Self::Second) => Some(Self::OnlyV4),
             _ => None,
         }
     }
@@ -79,14 +79,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interface_with_one_family_is_asked_on_in_that_one() {
+    fn questions_on_a_single_family_interface_use_that_family() {
         let in_families = |families: Families, is_only| {
             [true, false].map(|is_ipv4| families.include(InterfaceFamily { is_ipv4, is_only }))
         };
-        for (families, beside, only) in [
+        for (families, dual_stack, single) in [
             (Families::First, [true, false], [true, true]),
             (Families::Second, [false, true], [true, true]),
-            (Families::Beside, [false, true], [false, false]),
+            (Families::DualStackV6, [false, true], [false, false]),
             (Families::Only, [false, false], [true, true]),
             (Families::Both, [true, true], [true, true]),
             (Families::V4, [true, false], [true, false]),
@@ -94,24 +94,28 @@ mod tests {
             (Families::OnlyV4, [false, false], [true, false]),
             (Families::OnlyV6, [false, false], [false, true]),
         ] {
-            assert_eq!((in_families(families, false), in_families(families, true)), (beside, only));
+            assert_eq!((in_families(families, false), in_families(families, true)), (dual_stack, single));
         }
     }
 
     #[test]
-    fn questions_of_others_in_one_family_are_asked_in_the_other() {
+    fn a_question_that_others_asked_in_one_family_is_asked_in_the_other() {
         let (neither, v4, v6, both) = (
-            HeardQuestions::default(),
-            HeardQuestions { v4: true, v6: false },
-            HeardQuestions { v4: false, v6: true },
-            HeardQuestions { v4: true, v6: true },
+            RecentQuestions::default(),
+            RecentQuestions { v4: true, v6: false },
+            RecentQuestions { v4: false, v6: true },
+            RecentQuestions { v4: true, v6: true },
         );
-        for (families, left) in [
+        for (families, expected) in [
             (Families::First, [Some(Families::First), Some(Families::OnlyV6), Some(Families::V4), None]),
             (Families::Second, [Some(Families::Second), Some(Families::V6), Some(Families::OnlyV4), None]),
             (Families::Both, [Some(Families::Both), Some(Families::V6), Some(Families::V4), None]),
         ] {
-            assert_eq!([neither, v4, v6, both].map(|asked| families.without(asked)), left, "{families:?}");
+            assert_eq!(
+                [neither, v4, v6, both].map(|recent| families.without(recent)),
+                expected,
+                "{families:?}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Questions: for every service of the mesh's kind, or through a DNS-SD subtype for those of one name.
+//! Questions: for every service of meshzero's type, or through a DNS-SD subtype for those of one name.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub const NETWORK_DATAGRAM_BYTES: usize = 1_440;
 pub const LOOPBACK_DATAGRAM_BYTES: usize = 8_952;
 
 /// The lifetime of a known answer, in seconds: the one that RFC 6762 §10 recommends for a PTR record, and that responders use.
-/// They leave out an answer that is known for more than half of it (§7.1).
+/// They omit an answer whose remaining lifetime is more than half of it (§7.1).
 const POINTER_TTL: u32 = 4_500;
 /// The size of one known answer in bytes: a compressed name, type, class, lifetime, length, and the instance's label with a
 /// compressed rest.
@@ -28,10 +28,10 @@ pub const NETWORK_KNOWN_ANSWERS: usize =
 /// The maximum number of questions that are read from one received message.
 const MAX_RECEIVED_QUESTIONS: usize = 32;
 
-/// The subtype (RFC 6763 §7.1) that the instances of one service name answer: a hash of mesh and name, because names are longer
-/// than a DNS label may be.
+/// The subtype (RFC 6763 §7.1) that the instances of one service name answer: a hash of mesh and name, because names may be
+/// longer than a DNS label.
 ///
-/// Two names may share one, so the asker compares the names in the answers.
+/// Two names may share one, so the sender compares the names in the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subtype(u64);
 
@@ -79,13 +79,13 @@ impl Question {
         let name = |text: String| Name::new_unchecked(&text).into_owned();
         let mut packet = Packet::new_query(0);
         for question in questions {
-            let asked = name(match question {
+            let qname = name(match question {
                 Self::All => SERVICE_TYPE.to_owned(),
                 Self::Name(subtype) => format!("{subtype}._sub.{SERVICE_TYPE}"),
             });
-            let asked =
-                simple_dns::Question::new(asked, QTYPE::TYPE(TYPE::PTR), QCLASS::CLASS(CLASS::IN), false);
-            packet.questions.push(asked);
+            let question =
+                simple_dns::Question::new(qname, QTYPE::TYPE(TYPE::PTR), QCLASS::CLASS(CLASS::IN), false);
+            packet.questions.push(question);
         }
         let build = |packet: &Packet<'_>| {
             packet.build_bytes_vec_compressed().expect("well-formed names of a few labels encode")
@@ -104,7 +104,7 @@ impl Question {
     }
 }
 
-/// The questions of another host that are about services of the mesh's kind and are answered by multicast.
+/// The questions of another host that are about services of meshzero's type and are answered by multicast.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ForeignQuestions {
     /// The questions.
@@ -114,27 +114,27 @@ pub struct ForeignQuestions {
 }
 
 impl ForeignQuestions {
-    /// Reads a message. An answer, or a question for something else, has no questions.
+    /// Reads a message. A response, or a question about other services, has no questions.
     ///
     /// # Errors
     /// [`ReplyError`]: these bytes are not a DNS message.
     pub fn parse(bytes: &[u8]) -> Result<Self, ReplyError> {
         check_counts(bytes)?;
         let packet = Packet::parse(bytes).map_err(|error| ReplyError::Malformed(error.to_string()))?;
-        let mut asked = Self::default();
+        let mut foreign = Self::default();
         if packet.has_flags(PacketFlag::RESPONSE) {
-            return Ok(asked);
+            return Ok(foreign);
         }
         let for_pointers = |question: &&simple_dns::Question<'_>| {
             question.qtype == QTYPE::TYPE(TYPE::PTR) && !question.unicast_response
         };
         let questions = packet.questions.iter().filter(for_pointers).take(MAX_RECEIVED_QUESTIONS);
-        asked.questions = questions.filter_map(|question| read_question(&question.qname)).collect();
-        if asked.questions.is_empty() {
-            return Ok(asked);
+        foreign.questions = questions.filter_map(|question| read_question(&question.qname)).collect();
+        if foreign.questions.is_empty() {
+            return Ok(foreign);
         }
-        asked.known = packet.answers.iter().filter_map(known_instance).collect();
-        Ok(asked)
+        foreign.known = packet.answers.iter().filter_map(known_instance).collect();
+        Ok(foreign)
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_survive_the_wire() {
+    fn encoded_questions_are_read_back() {
         let questions =
             [Question::Name(subtype("robot/arm")), Question::All, Question::Name(subtype("Küche"))];
         let known: Vec<_> = (1..=3).map(|n| InstanceId::from_random([n; 16])).collect();
@@ -183,12 +183,12 @@ mod tests {
             assert!(unused < 2 * KNOWN_ANSWER_BYTES, "{unused} bytes of {bytes} are unused");
         }
         let message = Question::encode(&[Question::All], known, NETWORK_DATAGRAM_BYTES);
-        let carried = ForeignQuestions::parse(&message).map(|asked| asked.known.len());
+        let carried = ForeignQuestions::parse(&message).map(|foreign| foreign.known.len());
         assert_eq!(carried, Ok(NETWORK_KNOWN_ANSWERS));
     }
 
     #[test]
-    fn names_and_meshes_have_subtypes_of_their_own() {
+    fn different_names_and_meshes_have_different_subtypes() {
         let other_mesh = MeshName::new("room-7").expect("a name");
         let service = ServiceName::new("robot/arm").expect("a name");
         assert_ne!(subtype("robot/arm"), subtype("robot/leg"));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_for_something_else_are_not_ours() {
+    fn questions_about_other_services_are_ignored() {
         let mut packet = Packet::new_query(0);
         let mut ask = |name: &'static str, unicast_response| {
             let name = Name::new_unchecked(name);
@@ -219,18 +219,18 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_make_it_panic() {
+    fn malformed_bytes_do_not_panic() {
         let known = (0..5).map(|n| InstanceId::from_random([n; 16]));
-        let whole = Question::encode(&[Question::All, Question::Name(subtype("a"))], known, 1_000);
+        let message = Question::encode(&[Question::All, Question::Name(subtype("a"))], known, 1_000);
         let mut random = fastrand::Rng::with_seed(6763);
         for _ in 0..20_000 {
-            let mut bytes = whole.clone();
+            let mut bytes = message.clone();
             for _ in 0..random.usize(1..12) {
                 let at = random.usize(..bytes.len());
                 bytes[at] = random.u8(..);
             }
-            bytes.truncate(random.usize(..=whole.len()));
-            // Any answer will do; the test is that it returns at all.
+            bytes.truncate(random.usize(..=message.len()));
+            // Any result is fine, as long as it returns.
             let _ = ForeignQuestions::parse(&bytes);
         }
     }

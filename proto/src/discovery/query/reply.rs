@@ -13,8 +13,8 @@ use crate::id::InstanceId;
 /// The maximum number of responders with incomplete replies, of names of each, and of bytes of all.
 const MAX_RESPONDERS: usize = 1_024;
 const MAX_NAMES: usize = 512;
-const MAX_HELD_BYTES: usize = 1 << 20;
-/// The approximate size of a map entry besides its texts.
+const MAX_BUFFERED_BYTES: usize = 1 << 20;
+/// The approximate size of a map entry, apart from its texts.
 const ENTRY_BYTES: usize = 128;
 /// The maximum number of properties that are read from one record.
 const MAX_PROPERTIES: usize = 16;
@@ -40,18 +40,18 @@ pub struct ReplyTotals {
     pub adverts: Vec<Advert>,
     /// The instances whose records were withdrawn: those whose lifetime is 0 (RFC 6762 §10.1).
     pub gone: Vec<InstanceId>,
-    /// Labels of services of the mesh's kind that are not valid adverts, with the reasons.
+    /// The labels of services of meshzero's type that are not valid adverts, with the reasons.
     pub invalid: Vec<(String, InvalidAdvert)>,
 }
 
-/// Reads one reply that stands alone. Records of other services are skipped.
+/// Reads one reply by itself. Records of other services are skipped.
 ///
 /// # Errors
 /// [`ReplyError`]: these bytes are not a DNS message.
 pub fn parse_reply(bytes: &[u8]) -> Result<ReplyTotals, ReplyError> {
-    let mut pieces = ResponderRecords::default();
-    let gone = pieces.add(bytes)?;
-    Ok(ReplyTotals { gone, ..pieces.take_complete(None, 0) })
+    let mut records = ResponderRecords::default();
+    let gone = records.add(bytes)?;
+    Ok(ReplyTotals { gone, ..records.take_complete(None, 0) })
 }
 
 /// An assembler of replies. A responder with many services spreads their records over several datagrams.
@@ -61,22 +61,21 @@ pub fn parse_reply(bytes: &[u8]) -> Result<ReplyTotals, ReplyError> {
 #[derive(Debug, Default)]
 pub struct ReplyAssembler {
     incomplete: HashMap<SocketAddr, ResponderRecords>,
-    held: usize,
-    /// The zone of link-local addresses (RFC 4007): the number of the interface that the replies arrive on.
+    buffered_bytes: usize,
+    /// The zone of link-local addresses (RFC 4007): the index of the interface on which the replies arrive.
     zone: u32,
 }
 
 impl ReplyAssembler {
-    /// Creates an assembler for replies that arrive on the interface with this number. Link-local addresses in them are of its
-    /// network.
+    /// Creates an assembler for replies that arrive on the interface with this index: the zone of link-local addresses in them.
     pub fn on_interface(zone: u32) -> Self {
         Self { zone, ..Self::default() }
     }
 
-    /// Drops incomplete records. Call it from time to time: a record whose remainder is never sent would wait forever.
+    /// Drops incomplete records. Call it from time to time, because the remainder of a record may never be sent.
     pub fn forget_incomplete(&mut self) {
         self.incomplete.clear();
-        self.held = 0;
+        self.buffered_bytes = 0;
     }
 
     /// Adds one datagram, and returns the adverts that it completes. A datagram that is not a response has none.
@@ -84,26 +83,26 @@ impl ReplyAssembler {
     /// # Errors
     /// [`ReplyError`]: these bytes are not a DNS message. Earlier records are kept.
     pub fn add(&mut self, from: SocketAddr, bytes: &[u8]) -> Result<ReplyTotals, ReplyError> {
-        let full = self.held >= MAX_HELD_BYTES
+        let is_full = self.buffered_bytes >= MAX_BUFFERED_BYTES
             || (!self.incomplete.contains_key(&from) && self.incomplete.len() >= MAX_RESPONDERS);
-        if full {
-            self.incomplete.retain(|_, pieces| pieces.is_waiting());
-            self.held = self.incomplete.values().map(|pieces| pieces.held).sum();
-            if self.held >= MAX_HELD_BYTES || self.incomplete.len() >= MAX_RESPONDERS {
-                // Only the sender of a flood loses by this; others answer the next question again.
+        if is_full {
+            self.incomplete.retain(|_, records| records.has_unreturned());
+            self.buffered_bytes = self.incomplete.values().map(|records| records.buffered_bytes).sum();
+            if self.buffered_bytes >= MAX_BUFFERED_BYTES || self.incomplete.len() >= MAX_RESPONDERS {
+                // This harms only the sender of a flood; others will answer the next question.
                 self.forget_incomplete();
             }
         }
-        let pieces = self.incomplete.entry(from).or_default();
-        self.held -= pieces.held;
-        let added = pieces.add(bytes);
-        let whole = pieces.take_complete(Some(from.ip()), self.zone);
-        if pieces.is_empty() {
+        let records = self.incomplete.entry(from).or_default();
+        self.buffered_bytes -= records.buffered_bytes;
+        let added = records.add(bytes);
+        let totals = records.take_complete(Some(from.ip()), self.zone);
+        if records.is_empty() {
             self.incomplete.remove(&from);
         } else {
-            self.held += pieces.held;
+            self.buffered_bytes += records.buffered_bytes;
         }
-        added.map(|gone| ReplyTotals { gone, ..whole })
+        added.map(|gone| ReplyTotals { gone, ..totals })
     }
 }
 
@@ -112,11 +111,11 @@ impl ReplyAssembler {
 struct ResponderRecords {
     services: HashMap<String, ServiceRecords>,
     hosts: HashMap<Vec<u8>, HostRecords>,
-    /// The hosts that the last datagram contains news about. The others need not be examined: the responders of one host share an
-    /// address on loopback, and so may have hundreds of services here.
+    /// The hosts that the last datagram changed. The others need not be examined: the responders of one host share an address
+    /// on loopback, and so may have hundreds of services here.
     changed: Vec<Vec<u8>>,
-    /// The approximate memory that these take.
-    held: usize,
+    /// The approximate memory of these records.
+    buffered_bytes: usize,
 }
 
 /// The addresses of a host, and the labels of its services.
@@ -131,11 +130,11 @@ struct ServiceRecords {
     target: Option<(Vec<u8>, u16)>,
     properties: Option<Vec<(Vec<u8>, Vec<u8>)>>,
     /// The number of addresses with which it was returned, unless it has been announced again since.
-    given: Option<usize>,
+    returned_with: Option<usize>,
 }
 
 impl ServiceRecords {
-    /// Returns the approximate memory that its records take.
+    /// Returns the approximate memory of its records.
     fn bytes(&self) -> usize {
         let target = self.target.as_ref().map_or(0, |(host, _)| host.len());
         let properties = self.properties.iter().flatten();
@@ -157,7 +156,7 @@ impl ResponderRecords {
             if record.ttl == 0 {
                 gone.extend(withdrawn(record).filter(|instance| !gone.contains(instance)));
             } else if let RData::SRV(srv) = &record.rdata {
-                self.forget_given(&record.name, &host_key(&srv.target));
+                self.forget_returned(&record.name, &host_key(&srv.target));
             }
         }
         for instance in &gone {
@@ -167,24 +166,24 @@ impl ResponderRecords {
         Ok(gone)
     }
 
-    /// Drops the addresses of a service that was returned and is announced again: the current ones follow.
-    fn forget_given(&mut self, name: &Name<'_>, host: &[u8]) {
-        let is_given = |service: &ServiceRecords| service.given.is_some();
-        if instance_label(name).and_then(|label| self.services.get(&label)).is_some_and(is_given)
+    /// Drops the addresses of a service that was returned and is announced again, because the current ones follow.
+    fn forget_returned(&mut self, name: &Name<'_>, host: &[u8]) {
+        let was_returned = |service: &ServiceRecords| service.returned_with.is_some();
+        if instance_label(name).and_then(|label| self.services.get(&label)).is_some_and(was_returned)
             && let Some(host) = self.hosts.get_mut(host)
         {
-            self.held -= size_of::<IpAddr>() * host.addresses.len();
+            self.buffered_bytes -= size_of::<IpAddr>() * host.addresses.len();
             host.addresses.clear();
         }
     }
 
     fn remove(&mut self, label: &str) {
         if let Some(service) = self.services.remove(label) {
-            self.held -= ENTRY_BYTES + label.len() + service.bytes();
+            self.buffered_bytes -= ENTRY_BYTES + label.len() + service.bytes();
             if let Some(host) = service.target.and_then(|(host, _)| self.hosts.get_mut(&host))
                 && host.services.remove(label)
             {
-                self.held -= ENTRY_BYTES + label.len();
+                self.buffered_bytes -= ENTRY_BYTES + label.len();
             }
         }
     }
@@ -217,20 +216,20 @@ impl ResponderRecords {
         let Some(service) = self.service(name) else { return };
         let before = service.bytes();
         change(service);
-        service.given = None;
+        service.returned_with = None;
         let after = service.bytes();
         let host = service.target.as_ref().map(|(host, _)| host.clone());
-        self.held = self.held + after - before;
+        self.buffered_bytes = self.buffered_bytes + after - before;
         self.changed.extend(host);
     }
 
-    /// Records that a service is on a host. Returns false when there are too many.
+    /// Records that a service is on a host. Returns false if there are too many.
     fn add_service(&mut self, host: &[u8], label: String) -> bool {
         let bytes = ENTRY_BYTES + label.len();
         let Some(host) = self.host(host.to_vec()) else { return false };
         let has_room = host.services.len() < MAX_NAMES || host.services.contains(&label);
         if has_room && host.services.insert(label) {
-            self.held += bytes;
+            self.buffered_bytes += bytes;
         }
         has_room
     }
@@ -240,24 +239,24 @@ impl ResponderRecords {
         let Some(host) = self.host(key.clone()) else { return };
         if host.addresses.len() < MAX_RECEIVED_ADDRESSES && !host.addresses.contains(&ip) {
             host.addresses.push(ip);
-            self.held += size_of::<IpAddr>();
+            self.buffered_bytes += size_of::<IpAddr>();
             self.changed.push(key);
         }
     }
 
-    /// Returns the entry of a host; `None` when there are too many.
+    /// Returns the entry of a host; `None` if there are too many.
     fn host(&mut self, key: Vec<u8>) -> Option<&mut HostRecords> {
         if self.hosts.len() >= MAX_NAMES && !self.hosts.contains_key(&key) {
             return None;
         }
         let bytes = key.len();
         Some(self.hosts.entry(key).or_insert_with(|| {
-            self.held += ENTRY_BYTES + bytes;
+            self.buffered_bytes += ENTRY_BYTES + bytes;
             HostRecords::default()
         }))
     }
 
-    /// Returns the entry of an instance of our service type; `None` for other names, and when there are too many.
+    /// Returns the entry of an instance of meshzero's service type; `None` for other names, and if there are too many.
     fn service(&mut self, name: &Name<'_>) -> Option<&mut ServiceRecords> {
         let label = instance_label(name)?;
         if self.services.len() >= MAX_NAMES && !self.services.contains_key(&label) {
@@ -265,7 +264,7 @@ impl ResponderRecords {
         }
         let bytes = label.len();
         Some(self.services.entry(label).or_insert_with(|| {
-            self.held += ENTRY_BYTES + bytes;
+            self.buffered_bytes += ENTRY_BYTES + bytes;
             ServiceRecords::default()
         }))
     }
@@ -273,7 +272,7 @@ impl ResponderRecords {
     /// Takes the complete adverts that have not been returned in this form. `responder` is the address of a service whose host
     /// has no address record.
     fn take_complete(&mut self, responder: Option<IpAddr>, zone: u32) -> ReplyTotals {
-        let mut replied = ReplyTotals::default();
+        let mut totals = ReplyTotals::default();
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         changed.dedup();
@@ -284,7 +283,8 @@ impl ResponderRecords {
                     continue;
                 };
                 let count = host.addresses.len();
-                if target != key || service.given.is_some_and(|given| given >= count) {
+                if target != key || service.returned_with.is_some_and(|returned_with| returned_with >= count)
+                {
                     continue;
                 }
                 let addresses = match (host.addresses.is_empty(), responder) {
@@ -292,19 +292,19 @@ impl ResponderRecords {
                     (true, Some(ip)) => vec![ip],
                     (true, None) => continue,
                 };
-                service.given = Some(count);
+                service.returned_with = Some(count);
                 let addresses = addresses.into_iter().map(|ip| socket_address(ip, *port, zone));
                 match advert(label, properties, addresses) {
-                    Ok(advert) => replied.adverts.push(advert),
-                    Err(problem) => replied.invalid.push((label.clone(), problem)),
+                    Ok(advert) => totals.adverts.push(advert),
+                    Err(problem) => totals.invalid.push((label.clone(), problem)),
                 }
             }
         }
         if self.services.is_empty() {
-            // Addresses belong to services: alone they are of no use.
+            // Addresses are useful only with services.
             *self = Self::default();
         }
-        replied
+        totals
     }
 
     fn is_empty(&self) -> bool {
@@ -312,8 +312,8 @@ impl ResponderRecords {
     }
 
     /// Returns true if there is a service that has not been returned.
-    fn is_waiting(&self) -> bool {
-        self.services.values().any(|service| service.given.is_none())
+    fn has_unreturned(&self) -> bool {
+        self.services.values().any(|service| service.returned_with.is_none())
     }
 }
 
@@ -336,7 +336,7 @@ fn socket_address(ip: IpAddr, port: u16, zone: u32) -> SocketAddr {
     }
 }
 
-/// Returns the label of an instance of our service type.
+/// Returns the label of an instance of meshzero's service type.
 fn instance_label(name: &Name<'_>) -> Option<String> {
     let [label] = before_service_type(name)? else { return None };
     Some(std::str::from_utf8(label.as_ref()).ok()?.to_ascii_lowercase())

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::families::HeardQuestions;
+use super::families::RecentQuestions;
 use super::schedule::{self, ScheduleStep};
 use super::{Families, NETWORK_KNOWN_ANSWERS, Question};
 
-/// The pauses between a watcher's questions, of which the last is repeated: for a service of which both an announcement and its
-/// repetition were lost. Known services need no refresh, because their liveness comes from TCP.
-const WATCH: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(50), Duration::from_secs(600)];
-/// The fraction by which pauses are randomly longer or shorter, so that nodes that started together do not stay in step.
+/// The intervals between a watcher's questions, of which the last is repeated. They find services whose announcement and its
+/// repetition were lost. Known services need no refresh, because their liveness is monitored over TCP.
+const WATCH_INTERVALS: [Duration; 3] =
+    [Duration::from_secs(10), Duration::from_secs(50), Duration::from_secs(600)];
+/// The fraction by which intervals are randomly longer or shorter, so that nodes that started together do not stay in step.
 const JITTER: f32 = 0.25;
 /// The minimum time between two answers to an ordinary question by each responder (RFC 6762 §6), for any sender.
-const SAME_ANSWER: Duration = Duration::from_secs(1);
+const ANSWER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The kind of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +61,9 @@ struct LastQueried {
 
 #[derive(Debug)]
 struct QuickRounds {
-    begun: Instant,
+    started: Instant,
     /// The number of completed rounds.
-    done: usize,
+    completed: usize,
     others: OtherHosts,
 }
 
@@ -71,14 +72,14 @@ struct QuickRounds {
 enum OtherHosts {
     None,
     ByMulticast,
-    /// Direct replies arrive.
+    /// Replies arrive directly.
     Directly,
 }
 
 #[derive(Debug)]
 struct WatchedAnswers {
-    /// The pause before `due`, as an index of [`WATCH`].
-    pause: usize,
+    /// The interval before `due`, as an index of [`WATCH_INTERVALS`].
+    interval_index: usize,
     due: Instant,
     /// The next family, where they alternate.
     next: Families,
@@ -88,9 +89,9 @@ impl QuerySchedule {
     /// Begins the quick rounds, unless they have begun within the last `merge`.
     pub fn begin(&mut self, question: Question, merge: Duration, now: Instant) {
         let search = self.searches.entry(question).or_default();
-        let running = |quick: &QuickRounds| now.saturating_duration_since(quick.begun) < merge;
-        if !search.quick.as_ref().is_some_and(running) {
-            search.quick = Some(QuickRounds { begun: now, done: 0, others: OtherHosts::None });
+        let is_recent = |quick: &QuickRounds| now.saturating_duration_since(quick.started) < merge;
+        if !search.quick.as_ref().is_some_and(is_recent) {
+            search.quick = Some(QuickRounds { started: now, completed: 0, others: OtherHosts::None });
         }
     }
 
@@ -100,24 +101,24 @@ impl QuerySchedule {
     }
 
     /// Returns true while quick rounds of a question are under way.
-    pub fn is_asking(&self, question: Question) -> bool {
+    pub fn has_unanswered_ping(&self, question: Question) -> bool {
         self.searches.get(&question).is_some_and(|search| search.quick.is_some())
     }
 
-    /// Begins a watch: the question is asked again after a while, and then less and less often. `random` is from 0 to 1.
+    /// Begins a watch: the question is asked again after a while, and then ever more rarely. `random` is from 0 to 1.
     pub fn watch(&mut self, question: Question, now: Instant, random: f32) {
         let search = self.searches.entry(question).or_default();
         search.watch.get_or_insert_with(|| WatchedAnswers {
-            pause: 0,
-            due: now + jittered(WATCH[0], random),
+            interval_index: 0,
+            due: now + jittered(WATCH_INTERVALS[0], random),
             next: Families::First,
         });
     }
 
-    /// Keeps only the watches for which `wanted` returns true.
-    pub fn retain_watches(&mut self, wanted: impl Fn(Question) -> bool) {
+    /// Keeps only the watches for which `is_wanted` returns true.
+    pub fn retain_watches(&mut self, is_wanted: impl Fn(Question) -> bool) {
         self.searches.retain(|question, search| {
-            if !wanted(*question) {
+            if !is_wanted(*question) {
                 search.watch = None;
             }
             search.is_wanted()
@@ -141,18 +142,18 @@ impl QuerySchedule {
         quick.is_some_and(|quick| quick.others == OtherHosts::None)
     }
 
-    fn record_hosts(&mut self, heard: OtherHosts) {
+    fn record_hosts(&mut self, received: OtherHosts) {
         for quick in self.searches.values_mut().filter_map(|search| search.quick.as_mut()) {
-            quick.others = quick.others.max(heard);
+            quick.others = quick.others.max(received);
         }
     }
 
-    /// Records an ordinary question from `from`, with no known answer that this node would not give as well. Its answers arrive
+    /// Records an ordinary question from `from`, whose known answers this node knows as well. Its answers arrive
     /// here too, so this node need not ask in the same family (RFC 6762 §7.3).
     pub fn record_question(&mut self, question: Question, from: IpAddr, now: Instant) {
         if let Some(search) = self.searches.get_mut(&question) {
-            let asked_in = if from.is_ipv4() { Families::V4 } else { Families::V6 };
-            search.ordinary_at.note(asked_in, now);
+            let families = if from.is_ipv4() { Families::V4 } else { Families::V6 };
+            search.ordinary_at.record(families, now);
         }
     }
 
@@ -177,36 +178,37 @@ impl QuerySchedule {
             if let Some(watch) = search.watch.as_mut().filter(|watch| watch.due <= now) {
                 let families =
                     if is_crowded && question == Question::All { watch.next } else { Families::Both };
-                let lately = WATCH[watch.pause] / 2;
+                let interval = WATCH_INTERVALS[watch.interval_index] / 2;
                 watch.advance(now, random());
-                due.extend(search.ordinary(question, families, lately, now));
+                due.extend(search.ordinary(question, families, interval, now));
             }
         }
         self.searches.retain(|_, search| search.is_wanted());
         // A search for a name and one for all may yield the same question.
         let mut unique: Vec<DueQuery> = Vec::with_capacity(due.len());
-        for one in due {
-            let same = |other: &&mut DueQuery| (other.question, other.mode) == (one.question, one.mode);
-            match unique.iter_mut().find(same) {
-                Some(other) => other.families = other.families.and(one.families),
-                None => unique.push(one),
+        for query in due {
+            let is_same =
+                |other: &&mut DueQuery| (other.question, other.mode) == (query.question, query.mode);
+            match unique.iter_mut().find(is_same) {
+                Some(other) => other.families = other.families.and(query.families),
+                None => unique.push(query),
             }
         }
         unique
     }
 
-    /// Returns true if enough rounds of a question are over at `now` for a list of the answers to be worth showing; without quick
-    /// rounds they are.
+    /// Returns true if enough rounds of a question are over at `now` for a list of the answers to be shown, or there are no
+    /// quick rounds.
     pub fn is_settled(&self, question: Question, now: Instant) -> bool {
         let quick = self.searches.get(&question).and_then(|search| search.quick.as_ref());
         quick.is_none_or(|quick| {
-            let settled = schedule::settled(question);
-            let after = match quick.others {
-                OtherHosts::Directly => settled.answered,
-                OtherHosts::None => settled.alone,
-                OtherHosts::ByMulticast => settled.by_multicast,
+            let times = schedule::settled(question);
+            let delay = match quick.others {
+                OtherHosts::Directly => times.answered,
+                OtherHosts::None => times.alone,
+                OtherHosts::ByMulticast => times.by_multicast,
             };
-            now >= quick.begun + after
+            now >= quick.started + delay
         })
     }
 
@@ -230,8 +232,8 @@ impl QueryReasons {
         let quick = self.quick.as_mut()?;
         match quick.next_at(question) {
             Some(at) if at <= now => {
-                let (_, step) = schedule::rounds(question)[quick.done];
-                quick.done += 1;
+                let (_, step) = schedule::rounds(question)[quick.completed];
+                quick.completed += 1;
                 Some(step)
             }
             Some(_) => None,
@@ -262,29 +264,29 @@ impl QueryReasons {
             ScheduleStep::OneShotIfFew => one_shot(question, Families::First),
             ScheduleStep::OrdinaryUnlessAnswered(_) if is_answered => None,
             ScheduleStep::OrdinaryUnlessAnswered(families) => {
-                self.ordinary(question, families, SAME_ANSWER, now)
+                self.ordinary(question, families, ANSWER_INTERVAL, now)
             }
-            ScheduleStep::Ordinary => self.ordinary(question, Families::Both, SAME_ANSWER, now),
+            ScheduleStep::Ordinary => self.ordinary(question, Families::Both, ANSWER_INTERVAL, now),
             ScheduleStep::End => None,
         }
     }
 
-    /// Returns the ordinary question, in those of the families in which it has not been asked `lately`.
+    /// Returns the ordinary question, in those of the families in which it has not been asked within `interval`.
     fn ordinary(
         &mut self,
         question: Question,
         families: Families,
-        lately: Duration,
+        interval: Duration,
         now: Instant,
     ) -> Option<DueQuery> {
-        let families = families.without(self.ordinary_at.within(lately, now))?;
-        self.ordinary_at.note(families, now);
+        let families = families.without(self.ordinary_at.within(interval, now))?;
+        self.ordinary_at.record(families, now);
         Some(DueQuery { question, mode: QueryMode::Ordinary, families })
     }
 }
 
 impl LastQueried {
-    fn note(&mut self, families: Families, now: Instant) {
+    fn record(&mut self, families: Families, now: Instant) {
         // On an interface with one family the question is asked in that one instead, and received when another host asks it.
         if matches!(families, Families::First | Families::Both | Families::V4) {
             self.v4 = Some(now);
@@ -294,30 +296,30 @@ impl LastQueried {
         }
     }
 
-    /// Returns the families in which it has been asked within this time.
-    fn within(&self, time: Duration, now: Instant) -> HeardQuestions {
+    /// Returns the families in which it has been asked within `time`.
+    fn within(&self, time: Duration, now: Instant) -> RecentQuestions {
         let recent = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < time);
-        HeardQuestions { v4: recent(self.v4), v6: recent(self.v6) }
+        RecentQuestions { v4: recent(self.v4), v6: recent(self.v6) }
     }
 }
 
 impl QuickRounds {
     fn next_at(&self, question: Question) -> Option<Instant> {
-        let (at, _) = schedule::rounds(question).get(self.done)?;
-        Some(self.begun + Duration::from_millis(*at))
+        let (at, _) = schedule::rounds(question).get(self.completed)?;
+        Some(self.started + Duration::from_millis(*at))
     }
 }
 
 impl WatchedAnswers {
     fn advance(&mut self, now: Instant, random: f32) {
-        self.pause = (self.pause + 1).min(WATCH.len() - 1);
-        self.due = now + jittered(WATCH[self.pause], random);
+        self.interval_index = (self.interval_index + 1).min(WATCH_INTERVALS.len() - 1);
+        self.due = now + jittered(WATCH_INTERVALS[self.interval_index], random);
         self.next = if self.next == Families::First { Families::Second } else { Families::First };
     }
 }
 
-fn jittered(pause: Duration, random: f32) -> Duration {
-    pause.mul_f32(1.0 - JITTER + 2.0 * JITTER * random.clamp(0.0, 1.0))
+fn jittered(delay: Duration, random: f32) -> Duration {
+    delay.mul_f32(1.0 - JITTER + 2.0 * JITTER * random.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]

@@ -7,11 +7,14 @@ use super::{Families, Question};
 /// One round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScheduleStep {
+    /// A one-shot question.
     OneShot(Families),
+    /// A one-shot question for all services.
     OneShotForAll,
     /// A one-shot question in the first family. If more services are known than fit into a question as known answers, it is asked
     /// only on interfaces with one family: all others would answer again.
     OneShotIfFew,
+    /// An ordinary question.
     Ordinary,
     /// An ordinary question, unless another host has replied directly.
     OrdinaryUnlessAnswered(Families),
@@ -19,9 +22,9 @@ pub(super) enum ScheduleStep {
     End,
 }
 
-/// The rounds for a name, in milliseconds after the first. Only its instances answer. IPv4 alone is asked first, which is enough
-/// for nearly all. At 10 % loss one question in five goes unanswered, so the second follows soon. The third is an ordinary one: a
-/// firewall of the usual kind lets no reply to a one-shot question in. Programs of earlier versions answer the question for all
+/// The rounds for a name, in milliseconds after the first. Only its instances answer. The first is in IPv4 alone, which is enough
+/// for nearly all. At 10 % loss one question in five goes unanswered, so the second follows soon. The third is an ordinary one,
+/// because a typical firewall drops replies to one-shot questions. Programs of earlier versions answer the question for all
 /// services only, and in the first family.
 const FOR_A_NAME: [(u64, ScheduleStep); 8] = [
     (0, ScheduleStep::OneShot(Families::First)),
@@ -38,7 +41,7 @@ const FOR_A_NAME: [(u64, ScheduleStep); 8] = [
 /// were received.
 const FOR_ALL: [(u64, ScheduleStep); 7] = [
     (0, ScheduleStep::OneShot(Families::First)),
-    (60, ScheduleStep::OneShot(Families::Beside)),
+    (60, ScheduleStep::OneShot(Families::DualStackV6)),
     (150, ScheduleStep::OneShotIfFew),
     (200, ScheduleStep::OrdinaryUnlessAnswered(Families::First)),
     (600, ScheduleStep::OneShot(Families::Both)),
@@ -46,7 +49,7 @@ const FOR_ALL: [(u64, ScheduleStep); 7] = [
     (1_400, ScheduleStep::End),
 ];
 
-/// The time after the first round at which a list of the answers is worth showing.
+/// The time after the first round at which a list of the answers is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SettleTime {
     /// The time where direct replies arrive: after the second round.
@@ -77,7 +80,7 @@ pub(super) fn rounds(question: Question) -> &'static [(u64, ScheduleStep)] {
     }
 }
 
-/// Returns the times at which the answers to a question are worth showing.
+/// Returns the times at which the answers to a question are shown.
 pub(super) fn settled(question: Question) -> SettleTime {
     match question {
         Question::All => ALL_SETTLED,

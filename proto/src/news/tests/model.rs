@@ -10,7 +10,7 @@ use super::super::*;
 
 /// The unit of time of the histories.
 const TICK: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_millis(500);
+const WAIT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// One step of a log's history. Readers are numbered; a step of a number that has not joined does nothing.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ enum LogStep {
     Read { reader: usize, bytes: usize },
     Bound { bytes: u64 },
     Pass { ticks: u32 },
-    SignOfLife(usize),
+    Progress(usize),
 }
 
 fn log_step() -> impl Strategy<Value = LogStep> {
@@ -32,7 +32,7 @@ fn log_step() -> impl Strategy<Value = LogStep> {
         4 => (0..4usize, 0..200usize).prop_map(|(reader, bytes)| LogStep::Read { reader, bytes }),
         1 => (0..300u64).prop_map(|bytes| LogStep::Bound { bytes }),
         2 => (0..4u32).prop_map(|ticks| LogStep::Pass { ticks }),
-        1 => (0..4usize).prop_map(LogStep::SignOfLife),
+        1 => (0..4usize).prop_map(LogStep::Progress),
     ]
 }
 
@@ -40,24 +40,24 @@ fn log_step() -> impl Strategy<Value = LogStep> {
 struct LogReader {
     cursor: Cursor,
     /// The queued items, with their lengths.
-    waiting: VecDeque<(u8, usize)>,
+    queued: VecDeque<(u8, usize)>,
     missed: u64,
     progress: u64,
     published: u64,
-    got: u64,
-    was_given_up: bool,
+    received: u64,
+    timed_out: bool,
 }
 
 impl LogReader {
     /// Publishes an item, and drops the oldest.
     fn publish(&mut self, item: (u8, usize), keep: usize, bytes: u64) {
         self.published += 1;
-        self.waiting.push_back(item);
-        let besides = |waiting: &VecDeque<(u8, usize)>| -> usize {
-            waiting.iter().rev().skip(1).map(|(_, length)| length).sum()
+        self.queued.push_back(item);
+        let older_bytes = |queued: &VecDeque<(u8, usize)>| -> usize {
+            queued.iter().rev().skip(1).map(|(_, length)| length).sum()
         };
-        while self.waiting.len() > keep || besides(&self.waiting) as u64 > bytes {
-            self.waiting.pop_front();
+        while self.queued.len() > keep || older_bytes(&self.queued) as u64 > bytes {
+            self.queued.pop_front();
             self.missed += 1;
         }
     }
@@ -65,27 +65,27 @@ impl LogReader {
     fn read(&mut self, log: &mut Log, bytes: usize) {
         let read = log.read(&mut self.cursor, bytes);
         assert_eq!(read.missing, std::mem::take(&mut self.missed));
-        self.got += read.missing + read.items;
+        self.received += read.missing + read.items;
         let frames = read.frames.concat();
         let (mut at, mut items) = (0, 0);
-        while let Some((number, length)) = self.waiting.front().copied()
+        while let Some((number, length)) = self.queued.front().copied()
             && (items == 0 || at + length <= bytes)
         {
-            assert!(frames[at..at + length].iter().all(|byte| *byte == number), "in order, and whole");
-            self.waiting.pop_front();
+            assert!(frames[at..at + length].iter().all(|byte| *byte == number), "in order, and complete");
+            self.queued.pop_front();
             at += length;
             items += 1;
         }
-        assert_eq!((at, items), (frames.len(), read.items), "as many as asked for");
-        if self.waiting.is_empty() {
+        assert_eq!((at, items), (frames.len(), read.items), "as many as requested");
+        if self.queued.is_empty() {
             assert!(log.is_read(&self.cursor) && !log.is_abandoned(&self.cursor));
-            self.was_given_up = false;
+            self.timed_out = false;
         }
     }
 }
 
 /// Runs a history of a log whose publisher waits for its readers, or does not.
-fn run_log(keep: u32, mut bytes: u64, waits: bool, steps: &[LogStep]) {
+fn run_log(keep: u32, mut bytes: u64, publisher_waits: bool, steps: &[LogStep]) {
     let mut log = Log::new(keep, bytes);
     let mut now = Instant::now();
     let mut readers = BTreeMap::<usize, LogReader>::new();
@@ -95,12 +95,12 @@ fn run_log(keep: u32, mut bytes: u64, waits: bool, steps: &[LogStep]) {
             LogStep::Join(reader) => {
                 readers.entry(reader).or_insert_with(|| LogReader {
                     cursor: log.join(),
-                    waiting: VecDeque::new(),
+                    queued: VecDeque::new(),
                     missed: 0,
                     progress: 0,
                     published: 0,
-                    got: 0,
-                    was_given_up: false,
+                    received: 0,
+                    timed_out: false,
                 });
             }
             LogStep::Leave(reader) => {
@@ -112,28 +112,37 @@ fn run_log(keep: u32, mut bytes: u64, waits: bool, steps: &[LogStep]) {
             // A log without readers is dropped.
             LogStep::Publish { .. } if readers.is_empty() => {}
             LogStep::Publish { bytes: length } => {
-                if waits && log.is_full(1) {
-                    let mut is_in_the_way = false;
+                if publisher_waits && log.is_full(1) {
+                    let mut is_blocked = false;
                     for reader in readers.values_mut() {
-                        let until = log.wait_deadline(&mut reader.cursor, now, PATIENCE, reader.progress);
-                        assert!(until.is_none_or(|until| until > now && until <= now + PATIENCE));
-                        is_in_the_way |= until.is_some();
-                        reader.was_given_up |= log.is_abandoned(&reader.cursor);
+                        let deadline =
+                            log.wait_deadline(&mut reader.cursor, now, WAIT_TIMEOUT, reader.progress);
+                        assert!(
+                            deadline.is_none_or(|deadline| deadline > now && deadline <= now + WAIT_TIMEOUT)
+                        );
+                        is_blocked |= deadline.is_some();
+                        reader.timed_out |= log.is_abandoned(&reader.cursor);
                     }
-                    if is_in_the_way {
+                    if is_blocked {
                         continue;
                     }
-                    assert!(!log.is_full(1), "who is not waited for does not count");
+                    assert!(!log.is_full(1), "subscribers whose wait timed out do not count");
                 }
                 log.append(&vec![number; length]);
                 for reader in readers.values_mut() {
-                    let before = reader.missed;
+                    let missed_before = reader.missed;
                     reader.publish((number, length), keep as usize, bytes);
-                    assert!(!waits || reader.was_given_up || reader.missed == before, "nothing is lost");
+                    assert!(
+                        !publisher_waits || reader.timed_out || reader.missed == missed_before,
+                        "nothing is lost"
+                    );
                 }
                 number = number.wrapping_add(1);
                 let (kept, kept_bytes) = log.kept();
-                assert!(kept <= u64::from(keep) && kept_bytes <= bytes + length as u64, "bounds are kept");
+                assert!(
+                    kept <= u64::from(keep) && kept_bytes <= bytes + length as u64,
+                    "the limits are enforced"
+                );
             }
             LogStep::Read { reader, bytes } => {
                 if let Some(reader) = readers.get_mut(&reader) {
@@ -145,22 +154,22 @@ fn run_log(keep: u32, mut bytes: u64, waits: bool, steps: &[LogStep]) {
                 log.set_bytes(bound);
             }
             LogStep::Pass { ticks } => now += TICK * ticks,
-            LogStep::SignOfLife(reader) => {
+            LogStep::Progress(reader) => {
                 if let Some(reader) = readers.get_mut(&reader) {
                     reader.progress += 1;
                 }
             }
         }
         for reader in readers.values() {
-            assert_eq!(reader.published, reader.got + reader.missed + reader.waiting.len() as u64);
+            assert_eq!(reader.published, reader.received + reader.missed + reader.queued.len() as u64);
         }
-        let behind = readers.values().map(|reader| reader.waiting.len() as u64 + reader.missed).max();
+        let behind = readers.values().map(|reader| reader.queued.len() as u64 + reader.missed).max();
         assert_eq!(log.is_idle(), readers.is_empty());
-        assert!(log.kept().0 <= behind.unwrap_or(0), "what all have read is not kept");
+        assert!(log.kept().0 <= behind.unwrap_or(0), "items that all have read are dropped");
     }
     for reader in readers.values_mut() {
         reader.read(&mut log, usize::MAX >> 1);
-        assert_eq!(reader.published, reader.got, "all was delivered or told");
+        assert_eq!(reader.published, reader.received, "everything was delivered or reported");
     }
 }
 
@@ -168,7 +177,7 @@ fn run_log(keep: u32, mut bytes: u64, waits: bool, steps: &[LogStep]) {
 #[derive(Debug, Clone)]
 enum QueueStep {
     Publish { topic: usize, bytes: usize },
-    Take { most: usize },
+    Take { max: usize },
     Bound { bytes: u64 },
     Pass { ticks: u32 },
 }
@@ -176,7 +185,7 @@ enum QueueStep {
 fn queue_step() -> impl Strategy<Value = QueueStep> {
     prop_oneof![
         8 => (0..5usize, 0..60usize).prop_map(|(topic, bytes)| QueueStep::Publish { topic, bytes }),
-        3 => (0..12usize).prop_map(|most| QueueStep::Take { most }),
+        3 => (0..12usize).prop_map(|max| QueueStep::Take { max }),
         1 => (0..300u64).prop_map(|bytes| QueueStep::Bound { bytes }),
         4 => (0..4u32).prop_map(|ticks| QueueStep::Pass { ticks }),
     ]
@@ -202,8 +211,8 @@ fn policy() -> impl Strategy<Value = Policy> {
 #[derive(Default)]
 struct QueueReader {
     published: u32,
-    got: u64,
-    told: Missed,
+    received: u64,
+    reported: Missed,
     /// The number of the last item of each topic that was taken.
     last: BTreeMap<usize, u32>,
     /// The end of each topic's period, and the item that is held back.
@@ -219,8 +228,8 @@ impl QueueReader {
     /// Passes an item. If only the last few of each topic are kept, the oldest one is dropped.
     fn pass(&mut self, topic: usize, number: u32, keep: Keep) {
         self.passed.push((topic, number));
-        let same = self.passed.iter().enumerate().filter(|(_, (other, _))| *other == topic);
-        let (count, oldest) = (same.clone().count(), same.map(|(place, _)| place).next());
+        let same_topic = self.passed.iter().enumerate().filter(|(_, (other, _))| *other == topic);
+        let (count, oldest) = (same_topic.clone().count(), same_topic.map(|(position, _)| position).next());
         if let (Keep::Last { items }, Some(oldest)) = (keep, oldest)
             && count > items as usize
         {
@@ -259,14 +268,14 @@ impl QueueReader {
         }
     }
 
-    fn tell(&mut self, count: u64, reason: GapReason) {
-        assert!(count > 0, "no gap of nothing");
+    fn report(&mut self, count: u64, reason: GapReason) {
+        assert!(count > 0, "no empty gap");
         *match reason {
-            GapReason::Overflow => &mut self.told.overflow,
-            GapReason::Superseded => &mut self.told.superseded,
-            GapReason::Rate => &mut self.told.rate,
-            GapReason::Patience => &mut self.told.patience,
-            GapReason::Unknown => panic!("a reason that nobody knows"),
+            GapReason::Overflow => &mut self.reported.overflow,
+            GapReason::Superseded => &mut self.reported.superseded,
+            GapReason::Rate => &mut self.reported.rate,
+            GapReason::Patience => &mut self.reported.patience,
+            GapReason::Unknown => panic!("an unknown reason"),
         } += count;
     }
 
@@ -274,10 +283,10 @@ impl QueueReader {
         let (topic, number) =
             (usize::from(frame[0]), u32::from_le_bytes([frame[1], frame[2], frame[3], frame[4]]));
         assert!(self.last.insert(topic, number) < Some(number), "each topic in order");
-        self.got += 1;
-        let place = self.passed.iter().position(|passed| *passed == (topic, number));
+        self.received += 1;
+        let position = self.passed.iter().position(|passed| *passed == (topic, number));
         if is_exact {
-            self.passed.remove(place.expect("nothing arrives before its time"));
+            self.passed.remove(position.expect("nothing arrives before its time"));
         }
         self.counts.get_mut(&topic).expect("it was published").1 += 1;
     }
@@ -304,14 +313,14 @@ fn run_queue(mut policy: Policy, steps: &[QueueStep]) {
                     None => queue.push(&topics[topic], frame.into()),
                 }
                 reader.publish(topic, &policy, now);
-                let most = policy.bytes + reader.newest_bytes;
+                let max = policy.bytes + reader.newest_bytes;
                 assert!(queue.len() <= policy.items as usize, "items are bounded");
-                assert!(queue.len() == 1 || policy.keep == Keep::Wait || queue.bytes() <= most, "and bytes");
+                assert!(queue.len() == 1 || policy.keep == Keep::Wait || queue.bytes() <= max, "and bytes");
             }
-            QueueStep::Take { most } => {
+            QueueStep::Take { max } => {
                 queue.release(now);
                 reader.release(&policy, now);
-                take(&mut queue, &mut reader, most);
+                take(&mut queue, &mut reader, max);
                 if let Some(every) = policy.every {
                     let mut counts = reader.counts.values();
                     assert!(counts.all(|(first, count)| *count == 0 || *first + every * (count - 1) <= now));
@@ -323,7 +332,7 @@ fn run_queue(mut policy: Policy, steps: &[QueueStep]) {
             }
             QueueStep::Pass { ticks } => now += TICK * ticks,
         }
-        let accounted = reader.got + queue.dropped().total() + queue.len() as u64;
+        let accounted = reader.received + queue.dropped().total() + queue.len() as u64;
         assert_eq!(u64::from(reader.published), accounted, "nothing is lost, nothing doubled");
     }
     // A reader that waits for all due items gets all of them.
@@ -333,28 +342,28 @@ fn run_queue(mut policy: Policy, steps: &[QueueStep]) {
     }
     take(&mut queue, &mut reader, usize::MAX);
     assert!(queue.is_empty() && !queue.is_ready());
-    assert_eq!((reader.told, queue.bytes()), (queue.dropped(), 0), "all that was dropped is told");
-    assert_eq!(u64::from(reader.published), reader.got + reader.told.total());
-    assert!(policy.every.is_some() || reader.told.rate == 0);
-    assert!(reader.told.patience == 0 && (policy.keep != Keep::Wait || reader.told.overflow == 0));
-    assert!(matches!(policy.keep, Keep::Last { .. }) || reader.told.superseded == 0);
+    assert_eq!((reader.reported, queue.bytes()), (queue.dropped(), 0), "all that was dropped is reported");
+    assert_eq!(u64::from(reader.published), reader.received + reader.reported.total());
+    assert!(policy.every.is_some() || reader.reported.rate == 0);
+    assert!(reader.reported.patience == 0 && (policy.keep != Keep::Wait || reader.reported.overflow == 0));
+    assert!(matches!(policy.keep, Keep::Last { .. }) || reader.reported.superseded == 0);
 }
 
-fn take(queue: &mut Queue, reader: &mut QueueReader, most: usize) {
+fn take(queue: &mut Queue, reader: &mut QueueReader, max: usize) {
     let Missed { overflow, patience, superseded, .. } = queue.dropped();
     // After the first item dropped for lack of room the model does not know which one it was.
     let is_exact = overflow + patience == 0;
     let expected = (is_exact && superseded == 0).then(|| reader.passed.clone());
     let mut taken = Vec::new();
-    for _ in 0..most {
+    for _ in 0..max {
         match queue.pop() {
-            Some(NextItem::Gap(count, reason)) => reader.tell(count, reason),
+            Some(NextItem::Gap(count, reason)) => reader.report(count, reason),
             Some(NextItem::Item(frame)) => {
                 reader.take(&frame, is_exact);
                 taken.push((usize::from(frame[0]), frame[1]));
             }
             None => {
-                assert!(!is_exact || reader.passed.is_empty(), "all that is kept is there");
+                assert!(!is_exact || reader.passed.is_empty(), "all kept items are returned");
                 reader.passed.clear();
                 break;
             }
@@ -362,7 +371,7 @@ fn take(queue: &mut Queue, reader: &mut QueueReader, most: usize) {
     }
     if let Some(expected) = expected {
         let expected = expected.into_iter().map(|(topic, number)| (topic, number as u8));
-        assert!(taken.iter().copied().eq(expected.take(taken.len())), "in the order in which it passed");
+        assert!(taken.iter().copied().eq(expected.take(taken.len())), "in the order in which they passed");
     }
 }
 
@@ -373,10 +382,10 @@ proptest! {
     fn a_log_delivers_or_counts_every_item(
         keep in 1..12u32,
         bytes in 0..300u64,
-        waits: bool,
+        publisher_waits: bool,
         steps in prop::collection::vec(log_step(), 1..60),
     ) {
-        run_log(keep, bytes, waits, &steps);
+        run_log(keep, bytes, publisher_waits, &steps);
     }
 
     #[test]

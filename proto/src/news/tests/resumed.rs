@@ -1,4 +1,5 @@
-//! A subscription to the newest items over connections that are cut anywhere: superseded items are not sent, and counted.
+//! Tests of a subscription to the newest items over connections that are lost at any byte: superseded items are counted and
+//! not sent.
 
 use bytes::BytesMut;
 use proptest::prelude::*;
@@ -7,7 +8,7 @@ use super::super::*;
 use crate::codec::Encoding;
 use crate::stream::{BufferPool, SLICES, SendStream};
 
-const MOST: u32 = 2;
+const MAX_ITEMS: u32 = 2;
 const LIMIT: usize = 1_000;
 
 /// An event of the test.
@@ -36,7 +37,7 @@ fn event() -> impl Strategy<Value = Event> {
 struct Pair {
     flow: SendStream,
     published: [u64; 3],
-    /// Bytes in transit.
+    /// The bytes in transit.
     wire: Vec<u8>,
     received: u64,
     buffer: BytesMut,
@@ -62,10 +63,10 @@ impl Pair {
         let number = &mut self.published[usize::from(topic)];
         *number += 1;
         let mut frame = Vec::new();
-        let writing = begin_item(&mut frame, &Topic::new(format!("topic {topic}")).expect("a topic"));
+        let writer = begin_item(&mut frame, &Topic::new(format!("topic {topic}")).expect("a topic"));
         frame.extend_from_slice(&number.to_le_bytes());
         frame.resize(frame.len() + more, 0);
-        writing.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is written");
+        writer.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is written");
         self.flow.mark();
         self.flow.append_shared(frame.into());
         if more.is_multiple_of(5) {
@@ -74,13 +75,13 @@ impl Pair {
     }
 
     fn write(&mut self, bytes: usize) {
-        let Some(leaving) = self.flow.take() else { return };
+        let Some(batch) = self.flow.take() else { return };
         let mut slices = [std::io::IoSlice::new(&[]); SLICES];
-        let count = leaving.fill(&mut slices);
-        let there: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
-        let wrote = bytes.min(there.len());
-        self.wire.extend_from_slice(&there[..wrote]);
-        self.flow.put_back(leaving, wrote);
+        let count = batch.fill(&mut slices);
+        let available: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+        let written = bytes.min(available.len());
+        self.wire.extend_from_slice(&available[..written]);
+        self.flow.put_back(batch, written);
     }
 
     fn arrive(&mut self, bytes: usize) {
@@ -105,8 +106,8 @@ impl Pair {
 
     fn cut(&mut self) {
         self.wire.clear();
-        self.flow.go_back(self.received).expect("it is kept");
-        self.flow.revise(|frames| newest(frames, MOST));
+        self.flow.go_back(self.received).expect("it is stored");
+        self.flow.revise(|frames| newest(frames, MAX_ITEMS));
     }
 }
 
@@ -125,7 +126,7 @@ proptest! {
             }
         }
         pair.cut();
-        let before: Vec<usize> = pair.arrived.iter().map(Vec::len).collect();
+        let before_cut: Vec<usize> = pair.arrived.iter().map(Vec::len).collect();
         while pair.flow.pending_bytes() > 0 {
             pair.write(usize::MAX);
             pair.arrive(usize::MAX);
@@ -134,11 +135,11 @@ proptest! {
         prop_assert!(pair.buffer.is_empty());
         let arrived: u64 = pair.arrived.iter().map(|numbers| numbers.len() as u64).sum();
         prop_assert_eq!(arrived + pair.missing, pair.published.iter().sum::<u64>());
-        for ((numbers, published), before) in pair.arrived.iter().zip(pair.published).zip(before) {
+        for ((numbers, published), before_cut) in pair.arrived.iter().zip(pair.published).zip(before_cut) {
             prop_assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
             prop_assert_eq!(numbers.last().copied().unwrap_or_default(), published);
-            // One more if the connection was cut within its frame.
-            prop_assert!(numbers.len() - before <= MOST as usize + 1, "{numbers:?}, {before} before");
+            // One more if the connection was lost within its frame.
+            prop_assert!(numbers.len() - before_cut <= MAX_ITEMS as usize + 1, "{numbers:?}, {before_cut} before");
         }
     }
 }

@@ -7,13 +7,13 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A link on a network of the test's own, with a clock that advances in steps of a millisecond.
+/// A simulated link, with a clock that advances in steps of a millisecond.
 struct Line {
     stall: StallDetector,
-    begun: Instant,
+    started_at: Instant,
     now: Duration,
-    seen: ReceivedSoFar,
-    expects: Expectation,
+    received: ReceivedSoFar,
+    expectation: Expectation,
     /// The time to an answer; `None` during an outage.
     round_trip: Option<Duration>,
     /// The times at which acknowledgements arrive.
@@ -23,14 +23,14 @@ struct Line {
 }
 
 impl Line {
-    fn new(expects: Expectation) -> Self {
-        let begun = Instant::now();
+    fn new(expectation: Expectation) -> Self {
+        let started_at = Instant::now();
         Self {
-            stall: StallDetector::new(begun, Some(ms(2)), KEEP_ALIVE, 0.0),
-            begun,
+            stall: StallDetector::new(started_at, Some(ms(2)), KEEP_ALIVE, 0.0),
+            started_at,
             now: Duration::ZERO,
-            seen: ReceivedSoFar::default(),
-            expects,
+            received: ReceivedSoFar::default(),
+            expectation,
             round_trip: Some(ms(2)),
             answers: Vec::new(),
             pings: Vec::new(),
@@ -38,17 +38,17 @@ impl Line {
         }
     }
 
-    fn look(&mut self) {
+    fn poll(&mut self) {
         loop {
-            let now = self.begun + self.now;
-            match self.stall.poll(now, self.seen, self.expects) {
+            let now = self.started_at + self.now;
+            match self.stall.poll(now, self.received, self.expectation) {
                 StallAction::Ping => {
                     self.pings.push(self.now);
                     self.answers.extend(self.round_trip.map(|round_trip| self.now + round_trip));
                 }
                 StallAction::Race => self.dials.push(self.now),
                 StallAction::Wait(until) => {
-                    assert!(until > now, "it waits for what is over");
+                    assert!(until > now, "it waits for a time that has passed");
                     return;
                 }
                 StallAction::Rest => return,
@@ -58,8 +58,8 @@ impl Line {
 
     /// Receives `bytes`.
     fn arrive(&mut self, bytes: u64) {
-        self.seen.bytes += bytes;
-        self.seen.reads += 1;
+        self.received.bytes += bytes;
+        self.received.reads += 1;
     }
 
     /// Lets time pass, during which bytes arrive at intervals of `every`.
@@ -71,18 +71,18 @@ impl Line {
                 self.arrive(300);
             }
             let now = self.now;
-            let before = self.answers.len();
+            let pending_answers = self.answers.len();
             self.answers.retain(|at| *at > now);
-            for _ in self.answers.len()..before {
+            for _ in self.answers.len()..pending_answers {
                 self.arrive(ACK);
-                self.seen.acks += 1;
+                self.received.acks += 1;
             }
-            self.look();
+            self.poll();
         }
     }
 
     /// Returns the numbers of actions since the last call.
-    fn done(&mut self) -> (usize, usize) {
+    fn take_actions(&mut self) -> (usize, usize) {
         (std::mem::take(&mut self.pings).len(), std::mem::take(&mut self.dials).len())
     }
 }
@@ -91,23 +91,23 @@ impl Line {
 fn a_link_that_expects_nothing_does_nothing() {
     let mut line = Line::new(Expectation::Nothing);
     line.run(ms(60_000), None);
-    assert_eq!(line.done(), (0, 0));
+    assert_eq!(line.take_actions(), (0, 0));
 }
 
 #[test]
-fn news_at_a_steady_rate_costs_nothing_and_its_silence_is_detected_after_some_periods() {
-    for (every, noticed) in [(16, 300), (100, 900), (400, 3_700)] {
+fn steady_news_costs_few_pings_and_its_silence_is_detected_after_some_periods() {
+    for (every, max_ms) in [(16, 300), (100, 900), (400, 3_700)] {
         let mut line = Line::new(Expectation::News);
         line.run(ms(20_000), Some(ms(every)));
-        line.done();
+        line.take_actions();
         line.run(ms(20_000), Some(ms(every)));
-        let (pings, dials) = line.done();
+        let (pings, dials) = line.take_actions();
         assert!(pings <= 8 && dials == 0, "every {every} ms: {pings} pings, {dials} dials");
         line.round_trip = None;
         let cut = line.now;
         line.run(ms(5_000), None);
         let first = line.dials.first().copied().expect("it is raced") - cut;
-        assert!(first <= ms(noticed), "every {every} ms: {first:?}");
+        assert!(first <= ms(max_ms), "every {every} ms: {first:?}");
     }
 }
 
@@ -115,9 +115,9 @@ fn news_at_a_steady_rate_costs_nothing_and_its_silence_is_detected_after_some_pe
 fn a_subscription_without_news_costs_a_ping_every_keep_alive() {
     let mut line = Line::new(Expectation::News);
     line.run(ms(10_000), None);
-    line.done();
+    line.take_actions();
     line.run(ms(60_000), None);
-    let (pings, dials) = line.done();
+    let (pings, dials) = line.take_actions();
     assert!((23..=25).contains(&pings) && dials == 0, "{pings} pings, {dials} dials");
 }
 
@@ -125,81 +125,81 @@ fn a_subscription_without_news_costs_a_ping_every_keep_alive() {
 fn a_link_waiting_for_a_long_reply_pings_twice_a_second() {
     let mut line = Line::new(Expectation::Reply);
     line.run(ms(2_000), None);
-    line.done();
+    line.take_actions();
     line.run(ms(10_000), None);
-    let (pings, dials) = line.done();
+    let (pings, dials) = line.take_actions();
     assert!((18..=21).contains(&pings) && dials == 0, "{pings} pings, {dials} dials");
 }
 
 #[test]
-fn a_call_in_an_outage_is_noticed_soon_and_dialled_for_ten_times_in_a_second() {
+fn a_call_in_an_outage_soon_starts_ten_dials_a_second() {
     let mut line = Line::new(Expectation::Nothing);
     line.run(ms(10_000), None);
     line.round_trip = None;
-    line.expects = Expectation::Reply;
-    let begun = line.now;
+    line.expectation = Expectation::Reply;
+    let started_at = line.now;
     line.run(ms(5_000), None);
     assert_eq!(line.pings.len(), 1);
-    let first = line.dials[0] - begun;
+    let first = line.dials[0] - started_at;
     assert!(first <= ms(160), "{first:?}");
     assert!((45..=50).contains(&line.dials.len()), "{} dials", line.dials.len());
-    line.done();
+    line.take_actions();
     line.arrive(50);
-    line.expects = Expectation::Nothing;
+    line.expectation = Expectation::Nothing;
     line.run(ms(5_000), None);
-    assert_eq!(line.done(), (0, 0), "it has come alive");
+    assert_eq!(line.take_actions(), (0, 0), "it is alive again");
 }
 
 #[test]
-fn a_tell_is_asked_after_once_and_a_new_call_is_not_kept_waiting_by_it() {
+fn an_unacknowledged_tell_is_followed_by_one_ping_and_does_not_delay_that_of_a_call() {
     let mut line = Line::new(Expectation::Ack);
     line.run(ms(499), None);
-    assert_eq!(line.done(), (0, 0));
+    assert_eq!(line.take_actions(), (0, 0));
     line.run(ms(2), None);
-    assert_eq!(line.done(), (1, 0));
-    line.expects = Expectation::Nothing;
+    assert_eq!(line.take_actions(), (1, 0));
+    line.expectation = Expectation::Nothing;
     line.run(ms(100), None);
-    line.expects = Expectation::Ack;
+    line.expectation = Expectation::Ack;
     line.run(ms(10), None);
-    line.expects = Expectation::Reply;
+    line.expectation = Expectation::Reply;
     line.run(ms(60), None);
-    assert_eq!(line.done(), (1, 0));
+    assert_eq!(line.take_actions(), (1, 0));
 }
 
 #[test]
 fn a_long_round_trip_is_not_taken_for_a_stall() {
     let mut line = Line::new(Expectation::Reply);
-    line.stall = StallDetector::new(line.begun, Some(ms(200)), KEEP_ALIVE, 0.0);
+    line.stall = StallDetector::new(line.started_at, Some(ms(200)), KEEP_ALIVE, 0.0);
     line.round_trip = Some(ms(280));
     line.run(ms(30_000), None);
-    let (pings, dials) = line.done();
+    let (pings, dials) = line.take_actions();
     assert!(pings > 20 && dials == 0, "{pings} pings, {dials} dials");
-    assert!(line.stall.patience() >= ms(1_000), "{:?}", line.stall.patience());
+    assert!(line.stall.ping_timeout() >= ms(1_000), "{:?}", line.stall.ping_timeout());
 }
 
 #[test]
 fn on_a_very_long_round_trip_arrivals_in_between_change_nothing() {
-    for expects in [Expectation::Reply, Expectation::News, Expectation::Ack] {
-        let mut line = Line::new(expects);
-        line.stall = StallDetector::new(line.begun, Some(ms(20_000)), KEEP_ALIVE, 1.0);
+    for expectation in [Expectation::Reply, Expectation::News, Expectation::Ack] {
+        let mut line = Line::new(expectation);
+        line.stall = StallDetector::new(line.started_at, Some(ms(20_000)), KEEP_ALIVE, 1.0);
         line.round_trip = Some(ms(20_000));
         line.run(ms(60_000), Some(ms(70)));
         line.run(ms(60_000), None);
-        assert_eq!(line.done().1, 0);
+        assert_eq!(line.take_actions().1, 0);
     }
 }
 
 #[test]
-fn an_end_that_was_held_up_itself_reads_first() {
+fn an_end_that_was_blocked_itself_reads_first() {
     let mut line = Line::new(Expectation::Reply);
     line.run(ms(51), None);
-    assert_eq!(line.done(), (1, 0));
+    assert_eq!(line.take_actions(), (1, 0));
     line.answers.clear();
     line.now += ms(20_000);
-    line.look();
-    assert_eq!(line.done(), (0, 0), "its thread stood still");
+    line.poll();
+    assert_eq!(line.take_actions(), (0, 0), "its thread stood still");
     line.run(ms(200), None);
-    let (pings, dials) = line.done();
+    let (pings, dials) = line.take_actions();
     assert!(pings == 0 && dials > 0, "{pings} pings, {dials} dials");
 }
 
@@ -207,47 +207,47 @@ fn an_end_that_was_held_up_itself_reads_first() {
 fn an_outage_does_not_count_as_a_round_trip() {
     let mut line = Line::new(Expectation::News);
     line.run(ms(1_000), Some(ms(16)));
-    let patience = line.stall.patience();
+    let ping_timeout = line.stall.ping_timeout();
     line.round_trip = None;
     line.run(ms(4_000), None);
-    line.seen.acks += 1;
+    line.received.acks += 1;
     line.arrive(ACK);
-    line.look();
-    assert_eq!(line.stall.patience(), patience);
+    line.poll();
+    assert_eq!(line.stall.ping_timeout(), ping_timeout);
 }
 
 #[test]
 fn a_repeatedly_busy_end_is_given_more_time_until_it_answers_in_time() {
     let mut line = Line::new(Expectation::Reply);
-    let patience = line.stall.patience();
+    let ping_timeout = line.stall.ping_timeout();
     (0..10).for_each(|_| line.stall.record_busy());
-    assert_eq!(line.stall.patience(), patience * MAX_BUSY_FACTOR);
+    assert_eq!(line.stall.ping_timeout(), ping_timeout * MAX_BUSY_FACTOR);
     line.run(ms(5_000), None);
-    assert!(line.stall.patience() <= patience * 2, "{:?}", line.stall.patience());
+    assert!(line.stall.ping_timeout() <= ping_timeout * 2, "{:?}", line.stall.ping_timeout());
 }
 
 #[test]
 fn connections_without_data_are_not_replaced_one_after_the_other_forever() {
     let mut line = Line::new(Expectation::Reply);
     for _ in 0..6 {
-        line.stall.record_move(line.begun + line.now, line.seen);
+        line.stall.record_move(line.started_at + line.now, line.received);
     }
-    assert!(line.stall.patience() > ms(1_000));
+    assert!(line.stall.ping_timeout() > ms(1_000));
     line.arrive(1);
-    line.stall.record_move(line.begun + line.now, line.seen);
-    assert!(line.stall.patience() <= ms(100));
+    line.stall.record_move(line.started_at + line.now, line.received);
+    assert!(line.stall.ping_timeout() <= ms(100));
 }
 
 #[test]
 fn all_links_together_dial_no_more_than_is_allowed() {
-    let begun = Instant::now();
-    let mut allowance = DialBudget::new(100, begun);
+    let started_at = Instant::now();
+    let mut budget = DialBudget::new(100, started_at);
     let taken =
-        |allowance: &mut DialBudget, at: u64| (0..1_000).filter(|_| allowance.take(begun + ms(at))).count();
-    assert_eq!(taken(&mut allowance, 0), 25);
-    assert_eq!(taken(&mut allowance, 100), 10);
-    assert_eq!((1..=100).map(|tick| taken(&mut allowance, 100 + tick * 100)).sum::<usize>(), 1_000);
-    assert_eq!(taken(&mut allowance, 100_000), 25);
-    assert_eq!(taken(&mut DialBudget::new(0, begun), 5_000), 0);
-    assert_eq!(taken(&mut DialBudget::new(1, begun), 0), 1);
+        |budget: &mut DialBudget, at: u64| (0..1_000).filter(|_| budget.take(started_at + ms(at))).count();
+    assert_eq!(taken(&mut budget, 0), 25);
+    assert_eq!(taken(&mut budget, 100), 10);
+    assert_eq!((1..=100).map(|tick| taken(&mut budget, 100 + tick * 100)).sum::<usize>(), 1_000);
+    assert_eq!(taken(&mut budget, 100_000), 25);
+    assert_eq!(taken(&mut DialBudget::new(0, started_at), 5_000), 0);
+    assert_eq!(taken(&mut DialBudget::new(1, started_at), 0), 1);
 }

@@ -6,7 +6,7 @@ use crate::trace::TraceContext;
 /// Length of a header without an id, in bytes.
 pub const HEADER_BYTES: usize = 8;
 
-/// Length of an id, if a header has one.
+/// Length of an id, if the header has one.
 pub(super) const ID_BYTES: usize = 8;
 
 /// Length of the first field, which does not count itself.
@@ -41,14 +41,14 @@ pub fn flags(encoding: Encoding) -> u8 {
     }
 }
 
-/// Returns the encoding that a flag in `flags` means, [`BINCODE`] or [`REPLY_BINCODE`].
+/// Returns the encoding that `flag`, [`BINCODE`] or [`REPLY_BINCODE`], stands for in `flags`.
 pub fn encoding(flags: u8, flag: u8) -> Encoding {
     if flags & flag == 0 { Encoding::MessagePack } else { Encoding::Bincode }
 }
 
 /// Splits the payload of a request or a tell into its trace, if it has one, and the rest. Returns `None` if it is too short for
 /// its flags.
-pub fn divide(flags: u8, payload: &[u8]) -> Option<(Option<TraceContext>, &[u8])> {
+pub fn split_trace(flags: u8, payload: &[u8]) -> Option<(Option<TraceContext>, &[u8])> {
     if flags & TRACED == 0 {
         return Some((None, payload));
     }
@@ -95,7 +95,7 @@ pub enum FrameKind {
     Void = 16,
     /// Requests the counters of the endpoint's node, which are sent as a reply in JSON.
     Stats = 17,
-    /// A part of the reply to the request `id`: bytes of its frame, which follow those of the piece before. See [`LAST`].
+    /// A part of the reply to the request `id`: bytes of its frame, which follow those of the previous piece. See [`LAST`].
     Piece = 18,
 }
 
@@ -152,7 +152,7 @@ impl FrameKind {
     }
 }
 
-/// The fields of a header besides the length.
+/// The fields of a header except the length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The purpose of the frame.

@@ -1,4 +1,4 @@
-//! Reading frames: complete ones are cut from received bytes, and their headers are checked once.
+//! Reading frames: complete ones are found in received bytes, and their headers are checked once.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -44,19 +44,19 @@ pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameE
         return Ok(None);
     }
     let mut frame = buffer.split_to(length).freeze();
-    let (header, _) = Header::read(&frame).expect("the frame is whole and of a known kind");
+    let (header, _) = Header::read(&frame).expect("the frame is complete and of a known kind");
     frame.advance(header.kind.header_bytes());
     Ok(Some(Frame { header, payload: frame }))
 }
 
 /// The complete frames at the front of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WholeFrames {
+pub struct CompleteFrames {
     /// The size of the complete frames in bytes.
     pub complete_bytes: usize,
     /// The contents of these frames.
     pub contents: FrameContents,
-    /// The size of the incomplete frame behind them in bytes; `None` while its length is unknown.
+    /// The size of the incomplete frame after them in bytes; `None` while its length is unknown.
     pub next: Option<usize>,
 }
 
@@ -71,7 +71,7 @@ pub struct FrameContents {
     pub highest_slot: u16,
     /// The number of frames among them that only keep the link alive, see [`FrameKind::is_keep_alive`].
     pub keep_alives: usize,
-    /// The flags that any of them has.
+    /// The flags of all of them, combined.
     pub flags: u8,
 }
 
@@ -79,12 +79,14 @@ pub struct FrameContents {
 ///
 /// # Errors
 /// [`FrameError`]: the bytes are not frames of this protocol. A frame that is too long is detected by its first bytes.
-pub fn cut(bytes: &[u8], limit: usize) -> Result<WholeFrames, FrameError> {
+pub fn scan(bytes: &[u8], limit: usize) -> Result<CompleteFrames, FrameError> {
     let mut rest = bytes;
     let mut contents = FrameContents::default();
     let next = loop {
         let next = self::complete_length(rest, limit)?;
-        let Some((frame, behind)) = next.and_then(|length| rest.split_at_checked(length)) else { break next };
+        let Some((frame, remainder)) = next.and_then(|length| rest.split_at_checked(length)) else {
+            break next;
+        };
         if let [_, _, _, _, kind, flags, low, high, ..] = frame {
             contents.frames += 1;
             contents.tells += usize::from(*kind == FrameKind::Tell as u8);
@@ -93,9 +95,9 @@ pub fn cut(bytes: &[u8], limit: usize) -> Result<WholeFrames, FrameError> {
                 usize::from((FrameKind::Ping as u8..=FrameKind::Void as u8).contains(kind));
             contents.flags |= flags;
         }
-        rest = behind;
+        rest = remainder;
     };
-    Ok(WholeFrames { complete_bytes: bytes.len() - rest.len(), contents, next })
+    Ok(CompleteFrames { complete_bytes: bytes.len() - rest.len(), contents, next })
 }
 
 /// Returns the length of a frame of this process that begins with `bytes`, its header included; `None` when there are too few
@@ -110,32 +112,32 @@ fn complete_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameErr
     let Some(length) = bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
         return Ok(None);
     };
-    let (least, most) = match bytes.get(LENGTH_BYTES) {
+    let (min, max) = match bytes.get(LENGTH_BYTES) {
         Some(byte) => {
             let header = FrameKind::from_byte(*byte).ok_or(FrameError::UnknownKind(*byte))?.header_bytes();
             (header, header)
         }
-        // It is not known yet if it has an id.
+        // It is not known yet whether it has an id.
         None => (HEADER_BYTES, HEADER_BYTES + ID_BYTES),
     };
     let frame = LENGTH_BYTES + length;
-    if frame < least {
+    if frame < min {
         return Err(FrameError::TooShort(length));
     }
-    if frame.saturating_sub(most) > limit {
+    if frame.saturating_sub(max) > limit {
         return Err(FrameError::TooLong { announced: length, limit });
     }
     Ok(Some(frame))
 }
 
-/// An iterator over frames that [`cut`] found complete.
+/// An iterator over frames that [`scan`] found complete.
 #[derive(Debug, Clone)]
 pub struct Frames<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Frames<'a> {
-    /// Returns the frames in `bytes`, without the incomplete one behind the last.
+    /// Returns the frames in `bytes`, without the incomplete one after the last.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }

@@ -9,29 +9,29 @@ use crate::trace::TraceContext;
 
 /// A frame whose header is written, and whose payload is being appended to the same buffer.
 #[derive(Debug)]
-#[must_use = "the header is not whole before the end"]
+#[must_use = "the header is incomplete until the end"]
 pub struct FrameWriter {
     start: usize,
     /// The size of the detached blobs when the frame began.
-    beside: usize,
+    detached_before: usize,
 }
 
 impl FrameWriter {
     /// Begins a frame at the end of `out`.
     #[inline(always)]
     pub fn new(out: &mut impl WriteBuffer, header: Header) -> Self {
-        let writing = Self { start: out.length(), beside: codec::detached_len() };
-        // One store, because a processor that copies bytes together waits for those that were stored one by one.
+        let writer = Self { start: out.length(), detached_before: codec::detached_len() };
+        // One store, because a later load of several bytes would have to wait for separate stores.
         let fields =
             u64::from(header.kind as u8) | u64::from(header.flags) << 8 | u64::from(header.slot) << 16;
         out.put(&(fields << (8 * LENGTH_BYTES)).to_le_bytes());
         if header.kind.has_id() {
             out.put(&header.id.to_le_bytes());
         }
-        writing
+        writer
     }
 
-    /// Adds the trace that the message belongs to. Call it before anything else of the payload is appended.
+    /// Adds the trace to which the message belongs. Call it before the rest of the payload is appended.
     #[cold]
     pub fn trace(&self, out: &mut impl WriteBuffer, context: TraceContext) {
         out.written_mut()[self.start + FLAGS_AT] |= TRACED;
@@ -46,10 +46,10 @@ impl FrameWriter {
     pub fn end<E>(self, out: &mut impl WriteBuffer, encoded: Result<Encoding, E>) -> Result<(), E> {
         match encoded {
             Ok(encoding) => {
-                let Self { start, beside } = self;
+                let Self { start, detached_before } = self;
                 let frame = &mut out.written_mut()[start..];
                 frame[FLAGS_AT] |= flags(encoding);
-                let length = frame.len() - LENGTH_BYTES + (codec::detached_len() - beside);
+                let length = frame.len() - LENGTH_BYTES + (codec::detached_len() - detached_before);
                 let length = u32::try_from(length).expect("messages are bounded far below 4 GiB");
                 frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
                 Ok(())
@@ -78,10 +78,10 @@ pub fn length_of(kind: FrameKind, payload: usize) -> usize {
 
 /// Appends a frame with the given payload.
 pub fn write(out: &mut impl WriteBuffer, header: Header, payload: &[u8]) {
-    let writing = FrameWriter::new(out, header);
+    let writer = FrameWriter::new(out, header);
     out.put(payload);
-    // The header's flags are already complete.
-    let ended = writing.end::<Infallible>(out, Ok(Encoding::MessagePack));
+    // This encoding adds no flags: the header already has them.
+    let ended = writer.end::<Infallible>(out, Ok(Encoding::MessagePack));
     match ended {
         Ok(()) => {}
         Err(never) => match never {},
@@ -92,7 +92,7 @@ pub fn write(out: &mut impl WriteBuffer, header: Header, payload: &[u8]) {
 pub fn announce(out: &mut Vec<u8>, header: Header, length: usize) {
     let start = out.len();
     write(out, header, b"");
-    let announced = out.len() - start - LENGTH_BYTES + length;
-    let announced = u32::try_from(announced).expect("messages are bounded far below 4 GiB");
-    out[start..start + LENGTH_BYTES].copy_from_slice(&announced.to_le_bytes());
+    let frame_length = out.len() - start - LENGTH_BYTES + length;
+    let frame_length = u32::try_from(frame_length).expect("messages are bounded far below 4 GiB");
+    out[start..start + LENGTH_BYTES].copy_from_slice(&frame_length.to_le_bytes());
 }

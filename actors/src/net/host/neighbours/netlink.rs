@@ -16,14 +16,15 @@ use socket2::Socket;
 
 use super::{EntryState, NeighbourEntry};
 
-/// Message types of linux/rtnetlink.h. The library's enum of messages would link the parsers of all other types as well, 860 kB.
+/// Message types of linux/rtnetlink.h. The library's enum of messages would link the parsers of all other types as well, which
+/// are 860 kB.
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_GETNEIGH: u16 = 30;
 
 /// The most entries that are read; a table has no more, unless it was enlarged.
 const MAX_ENTRIES: usize = 4_096;
 /// The longest time that the system may take for a part of its table; it takes microseconds.
-const PATIENCE: Duration = Duration::from_millis(50);
+const TIMEOUT: Duration = Duration::from_millis(50);
 /// The most bytes that are read at a time; the system writes half of that.
 const READ_BYTES: usize = 64 << 10;
 /// The unit of the times in a table's entries.
@@ -33,12 +34,12 @@ const TICK: Duration = Duration::from_millis(10);
 pub(super) fn table() -> io::Result<Vec<NeighbourEntry>> {
     let (family, flags) = (AddressFamily::Netlink, SockFlag::SOCK_CLOEXEC);
     let mut socket = Socket::from(socket(family, SockType::Raw, flags, SockProtocol::NetlinkRoute)?);
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
     socket.write_all(&bytes(RTM_GETNEIGH, &NeighbourMessage::default()))?;
     let (mut table, mut bytes) = (Vec::new(), vec![0; READ_BYTES]);
     while table.len() < MAX_ENTRIES {
         let read = socket.read(&mut bytes)?;
-        if take(&bytes[..read], &mut table).map_err(io::Error::other)? == MessagePart::Last {
+        if parse_part(&bytes[..read], &mut table).map_err(io::Error::other)? == MessagePart::Last {
             break;
         }
     }
@@ -66,7 +67,7 @@ enum MessagePart {
 }
 
 /// Reads the entries of one part of the answer; those that cannot be read are skipped.
-fn take(mut bytes: &[u8], table: &mut Vec<NeighbourEntry>) -> Result<MessagePart, DecodeError> {
+fn parse_part(mut bytes: &[u8], table: &mut Vec<NeighbourEntry>) -> Result<MessagePart, DecodeError> {
     while !bytes.is_empty() {
         let message = NetlinkBuffer::new_checked(bytes)?;
         match message.message_type() {
@@ -94,7 +95,7 @@ fn entry(message: NeighbourMessage) -> Option<NeighbourEntry> {
     }
     let state = match message.header.state {
         NeighbourState::None | NeighbourState::Noarp => return None,
-        // It is probed at its known address; a host that is there answers at once.
+        // The host is being probed at its known address, and would have answered at once.
         NeighbourState::Incomplete | NeighbourState::Failed | NeighbourState::Probe => EntryState::Silent,
         NeighbourState::Permanent => EntryState::Known { confirmed: None },
         _ => EntryState::Known { confirmed },
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_there_if_it_answered_since_it_was_dialled() {
+    fn a_host_is_complete_if_it_answered_since_it_was_dialled() {
         use NeighbourState::{Delay, Failed, Incomplete, Noarp, Permanent, Probe, Reachable, Stale};
         let v6: IpAddr = "fe80::9".parse().expect("an address");
         let entries = [
@@ -164,14 +165,14 @@ mod tests {
             message(v6, 3, Reachable, 100),
         ];
         let mut table = Vec::new();
-        assert_eq!(take(&entries.concat(), &mut table).expect("whole"), MessagePart::More);
-        let asked: Vec<Neighbour> =
+        assert_eq!(parse_part(&entries.concat(), &mut table).expect("complete"), MessagePart::More);
+        let dialled: Vec<Neighbour> =
             (1..=9).map(|last| state(&table, SocketAddr::new(ip(last), 9), 5 * SECOND)).collect();
         let (complete, stale) = (Neighbour::Complete, Neighbour::Stale);
         let (incomplete, unknown) = (Neighbour::Incomplete, Neighbour::Unknown);
         let expected =
             [complete, stale, complete, incomplete, incomplete, incomplete, stale, unknown, unknown];
-        assert_eq!(asked, expected);
+        assert_eq!(dialled, expected);
         let whenever = [(ip(1), stale), (ip(2), stale), (ip(3), stale), (ip(4), incomplete)];
         assert_eq!(states(&table)[..4], whenever);
         for (zone, known) in [("", complete), ("%3", complete), ("%4", unknown)] {
@@ -186,39 +187,42 @@ mod tests {
         let router: IpAddr = "fe80::1".parse().expect("an address");
         let has_others = |message: Vec<u8>| {
             let mut table = Vec::new();
-            take(&message, &mut table).expect("whole");
+            parse_part(&message, &mut table).expect("complete");
             table.iter().any(|entry| entry.is_other(&[2, 3], &[ip(1)]))
         };
         assert!(has_others(message(ip(9), 2, Reachable, 100)));
-        assert!(has_others(message(router, 3, Stale, 100)), "it is a host until it says that it is a router");
+        assert!(
+            has_others(message(router, 3, Stale, 100)),
+            "it is a host unless it announces that it is a router"
+        );
         assert!(!has_others(flagged(NeighbourFlags::Router, router, 3, Stale, 100)));
-        let also = NeighbourFlags::Router | NeighbourFlags::Own;
-        assert!(!has_others(flagged(also, router, 3, Reachable, 100)));
+        let both_flags = NeighbourFlags::Router | NeighbourFlags::Own;
+        assert!(!has_others(flagged(both_flags, router, 3, Reachable, 100)));
         assert!(!has_others(message(ip(1), 2, Reachable, 100)), "the default gateway");
         assert!(!has_others(message(ip(9), 2, Failed, 100)));
         assert!(!has_others(message(ip(9), 4, Permanent, 100)), "on an interface that is not used");
     }
 
     #[test]
-    fn whatever_the_system_writes_is_read_or_refused() {
-        let whole = message(ip(1), 2, NeighbourState::Reachable, 100);
-        for length in 1..whole.len() {
-            assert!(take(&whole[..length], &mut Vec::new()).is_err(), "{length}");
-            let mut short = whole.clone();
+    fn malformed_messages_do_not_panic() {
+        let complete = message(ip(1), 2, NeighbourState::Reachable, 100);
+        for length in 1..complete.len() {
+            assert!(parse_part(&complete[..length], &mut Vec::new()).is_err(), "{length}");
+            let mut short = complete.clone();
             short[..4].copy_from_slice(&u32::try_from(length).expect("short").to_ne_bytes());
             // The result does not matter, only that it ends.
-            let _ = take(&short, &mut Vec::new());
+            let _ = parse_part(&short, &mut Vec::new());
             for byte in 0..=u8::MAX {
-                let mut other = whole.clone();
+                let mut other = complete.clone();
                 other[length] = byte;
-                let _ = take(&other, &mut Vec::new());
+                let _ = parse_part(&other, &mut Vec::new());
             }
         }
-        assert_eq!(take(&[], &mut Vec::new()).expect("nothing"), MessagePart::More);
+        assert_eq!(parse_part(&[], &mut Vec::new()).expect("nothing"), MessagePart::More);
     }
 
     #[test]
-    fn this_host_tells_its_table() {
+    fn the_table_of_this_host_can_be_read() {
         table().expect("it needs no rights");
     }
 }

@@ -7,14 +7,14 @@ fn instances_beyond_the_limit_of_a_node_are_counted_and_found_by_exact_name() {
     let limits = Limits { instances_per_node: 8, ..Limits::default() };
     for (source, proved) in [(AdvertSource::Peer(node(1)), 8), (REPLY, 8), (AdvertSource::Mdns, 8)] {
         let mut world = World::new(&limits);
-        let mut told = 0;
+        let mut reported = 0;
         for n in 0..200_u16 {
             world.now += Duration::from_millis(1);
-            let heard = world.hear(advert(n + 1, 1, &format!("robot/{n}")), source);
-            told += usize::from(heard.hides == Some(node(1)));
+            let changes = world.add(advert(n + 1, 1, &format!("robot/{n}")), source);
+            reported += usize::from(changes.hides == Some(node(1)));
         }
         assert_eq!((world.directory.all().len(), world.directory.hidden()), (proved, 192), "{source:?}");
-        assert_eq!(told, 1, "once");
+        assert_eq!(reported, 1, "once");
         for n in (0..200_u16).step_by(10) {
             let name = ServiceName::new(format!("robot/{n}")).expect("a name");
             world.directory.request_name(&name, world.now);
@@ -22,11 +22,11 @@ fn instances_beyond_the_limit_of_a_node_are_counted_and_found_by_exact_name() {
             assert!(found.len() == 1 && found[0].id == id(n + 1), "{source:?}: {found:?}");
         }
         // Reported again, by a reply to the question for it, it stays.
-        world.hear(advert(101, 1, "robot/100"), REPLY);
+        world.add(advert(101, 1, "robot/100"), REPLY);
         assert_eq!(world.directory.get("robot/100").len(), 1);
-        // A stranger who answers for a requested name has no more room than for all others.
+        // A forger of a requested name has no more room than for other names.
         for n in 0..100_u16 {
-            world.hear(advert(1_000 + n, 1, "robot/100"), REPLY);
+            world.add(advert(1_000 + n, 1, "robot/100"), REPLY);
         }
         assert!(world.directory.get("robot/100").len() <= 8);
         assert!(world.directory.of_node(node(1)).len() <= 8 + 20 * 8);
@@ -35,7 +35,7 @@ fn instances_beyond_the_limit_of_a_node_are_counted_and_found_by_exact_name() {
     }
 }
 
-/// An instance of a crowded node is up once, whatever the sources and number of its reports.
+/// An instance of a node at the limit is up once, whatever the sources and number of its reports.
 #[test]
 fn services_hidden_by_a_limit_do_not_replace_each_other() {
     let limits = Limits { instances_per_node: 8, ..Limits::default() };
@@ -53,7 +53,7 @@ fn services_hidden_by_a_limit_do_not_replace_each_other() {
         let first = events.len() as u16;
         for n in (0..50_u16).map(|n| (n * 7 + first) % 50) {
             world.now += Duration::from_millis(1);
-            events.extend(world.hear(advert(n + 1, 1, &format!("robot/{n}")), source).events);
+            events.extend(world.add(advert(n + 1, 1, &format!("robot/{n}")), source).events);
         }
         assert_eq!(world.directory.hidden(), 42, "{source:?}");
     }
@@ -67,10 +67,10 @@ fn a_hidden_service_replaces_one_that_is_gone() {
     let mut world = World::new(&limits);
     // A forger has announced more than the node offers, and was first.
     for n in [1, 2, 3, 4] {
-        world.hear(advert(n, 1, &format!("forged/{n}")), AdvertSource::Mdns);
+        world.add(advert(n, 1, &format!("forged/{n}")), AdvertSource::Mdns);
     }
     for n in 11..=15 {
-        world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Peer(node(1)));
+        world.add(advert(n, 1, &format!("robot/{n}")), AdvertSource::Peer(node(1)));
     }
     assert_eq!((world.directory.all().len(), world.directory.hidden()), (3, 6));
     assert_eq!(world.directory.restore_hidden(|_| true, world.now), Changes::default(), "there is no room");
@@ -81,12 +81,12 @@ fn a_hidden_service_replaces_one_that_is_gone() {
     assert_eq!(
         world.directory.restore_hidden(|_| false, world.now),
         Changes::default(),
-        "it may be gone altogether"
+        "its node is not connected"
     );
-    let filled = world.directory.restore_hidden(|of| of == node(1), world.now);
+    let restored = world.directory.restore_hidden(|of| of == node(1), world.now);
     let up =
         |event: &DirectoryEvent| matches!(event, DirectoryEvent::Up(i) if i.service.starts_with("robot/"));
-    assert!(filled.events.len() == 2 && filled.events.iter().all(up), "its own come first: {filled:?}");
+    assert!(restored.events.len() == 2 && restored.events.iter().all(up), "its own come first: {restored:?}");
     assert_eq!((world.directory.all().len(), world.directory.hidden()), (3, 4));
     assert_eq!(world.directory.restore_hidden(|_| true, world.now), Changes::default(), "once");
     // A node that withdraws all leaves nothing hidden.
@@ -99,11 +99,11 @@ fn a_hidden_service_replaces_one_that_is_gone() {
 }
 
 #[test]
-fn a_peers_report_stays_hidden_despite_announcements_before_or_since() {
+fn a_report_of_a_node_stays_hidden_despite_announcements() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for source in [AdvertSource::Mdns, AdvertSource::Peer(node(1)), AdvertSource::Mdns] {
         for n in 1..=3 {
-            world.hear(advert(n, 1, &format!("robot/{n}")), source);
+            world.add(advert(n, 1, &format!("robot/{n}")), source);
         }
     }
     world.pass(200);
@@ -115,11 +115,11 @@ fn a_peers_report_stays_hidden_despite_announcements_before_or_since() {
 fn an_instance_that_was_found_dead_is_not_hidden() {
     let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
     for n in [1, 2] {
-        world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
+        world.add(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
     }
     world.directory.remove_instance(id(1), DownReason::Unreachable, world.now);
-    world.hear(advert(3, 1, "robot/3"), AdvertSource::Mdns);
-    assert_eq!(world.directory.hidden(), 0, "it made way");
+    world.add(advert(3, 1, "robot/3"), AdvertSource::Mdns);
+    assert_eq!(world.directory.hidden(), 0, "the dead one was replaced");
     let name = ServiceName::new("robot/1").expect("a name");
     assert_eq!(world.directory.request_name(&name, world.now), Changes::default());
     assert!(world.directory.get("robot/1").is_empty());
@@ -128,7 +128,7 @@ fn an_instance_that_was_found_dead_is_not_hidden() {
 #[test]
 fn hidden_instances_without_reports_are_forgotten() {
     let limits = Limits { instances_per_node: 2, ..Limits::default() };
-    for (source, left) in [
+    for (source, remaining) in [
         (AdvertSource::Mdns, 1),
         (REPLY, 1),
         (AdvertSource::Peer(node(1)), 8),
@@ -136,36 +136,36 @@ fn hidden_instances_without_reports_are_forgotten() {
     ] {
         let mut world = World::new(&limits);
         let hides = |world: &mut World, n| {
-            let heard = world.hear(advert(n, 1, &format!("robot/{n}")), source);
-            heard.hides.is_some()
+            let changes = world.add(advert(n, 1, &format!("robot/{n}")), source);
+            changes.hides.is_some()
         };
-        let told = (1..=10).filter(|n| hides(&mut world, *n)).count();
+        let reported = (1..=10).filter(|n| hides(&mut world, *n)).count();
         world.pass(100);
         world.directory.expire(world.now);
-        assert_eq!((told, world.directory.hidden()), (1, 8), "{source:?}");
+        assert_eq!((reported, world.directory.hidden()), (1, 8), "{source:?}");
         let hidden = (1..=10).find(|n| world.directory.get(&format!("robot/{n}")).is_empty());
         hides(&mut world, hidden.expect("one is hidden"));
         world.pass(100);
         world.directory.expire(world.now);
-        assert_eq!(world.directory.hidden(), left, "{source:?}");
+        assert_eq!(world.directory.hidden(), remaining, "{source:?}");
     }
 }
 
 #[test]
-fn no_node_takes_the_room_for_the_hidden_instances_of_others() {
+fn no_node_occupies_the_room_for_hidden_instances_of_others() {
     let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
     for n in 0..2_000_u16 {
-        world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
+        world.add(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
     }
     let before = world.directory.hidden();
     for n in 5_000..5_010_u16 {
-        world.hear(advert(n, 2, &format!("arm/{n}")), AdvertSource::Mdns);
+        world.add(advert(n, 2, &format!("arm/{n}")), AdvertSource::Mdns);
     }
     assert_eq!(world.directory.hidden(), before + 8);
 }
 
 #[test]
-fn hidden_instances_of_a_node_go_with_it_even_after_many_others() {
+fn hidden_instances_of_a_node_are_removed_with_it_even_after_many_others() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     let of_node = |n: u16, instance: u16| {
         let mut bytes = [0; 16];
@@ -175,8 +175,8 @@ fn hidden_instances_of_a_node_go_with_it_even_after_many_others() {
     for n in 1..=1_100_u16 {
         let (one, other) = (of_node(n, n), of_node(n, 10_000 + n));
         let (node, ids) = (one.node, [one.instance, other.instance]);
-        world.hear(one, AdvertSource::Mdns);
-        world.hear(other, AdvertSource::Mdns);
+        world.add(one, AdvertSource::Mdns);
+        world.add(other, AdvertSource::Mdns);
         assert_eq!(world.directory.hidden(), 1);
         match n <= 1_024 {
             true => ids.into_iter().for_each(|id| {
@@ -190,27 +190,25 @@ fn hidden_instances_of_a_node_go_with_it_even_after_many_others() {
     }
 }
 
-/// Longer than the time within which a node sends all its services.
-const TOLD: Duration = Duration::from_secs(2);
+/// A time longer than that within which a node sends all its services.
+const REPORT_TIME: Duration = Duration::from_secs(2);
 
 const FORGED: std::ops::Range<u16> = 1_000..1_100;
 
-/// Returns the names of shown instances that begin with `of`.
-fn shown(world: &World, of: &str) -> usize {
-    world.directory.all().iter().filter(|instance| instance.service.starts_with(of)).count()
+/// Returns the number of shown instances whose names begin with `prefix`.
+fn shown(world: &World, prefix: &str) -> usize {
+    world.directory.all().iter().filter(|instance| instance.service.starts_with(prefix)).count()
 }
 
 fn forge(world: &mut World, name: &str) -> Vec<DirectoryEvent> {
     FORGED
-        .flat_map(|n| {
-            world.hear(advert(n, 1, &name.replace("{}", &n.to_string())), AdvertSource::Mdns).events
-        })
+        .flat_map(|n| world.add(advert(n, 1, &name.replace("{}", &n.to_string())), AdvertSource::Mdns).events)
         .collect()
 }
 
-fn tell(world: &mut World, numbers: std::ops::RangeInclusive<u16>) -> Vec<DirectoryEvent> {
-    let told = numbers.map(|n| advert(n, 1, &format!("robot/{n}")));
-    told.flat_map(|told| world.hear(told, AdvertSource::Peer(node(1))).events).collect()
+fn report(world: &mut World, numbers: std::ops::RangeInclusive<u16>) -> Vec<DirectoryEvent> {
+    let reported = numbers.map(|n| advert(n, 1, &format!("robot/{n}")));
+    reported.flat_map(|reported| world.add(reported, AdvertSource::Peer(node(1))).events).collect()
 }
 
 #[test]
@@ -220,14 +218,14 @@ fn an_unconfirmed_instance_is_evicted_for_a_report_of_its_node() {
     assert_eq!(shown(&world, "forged/"), 8);
     world.directory.remove_instance(id(1_000), DownReason::Refused, world.now);
     assert_eq!(
-        ups(&Changes { events: tell(&mut world, 1..=3), ..Changes::default() }),
+        ups(&Changes { events: report(&mut world, 1..=3), ..Changes::default() }),
         1,
         "one was found dead"
     );
     // The node may not have sent all yet.
     assert_eq!(world.directory.restore_hidden(|_| true, world.now), Changes::default());
-    tell(&mut world, 4..=10);
-    world.now += TOLD;
+    report(&mut world, 4..=10);
+    world.now += REPORT_TIME;
     assert_eq!(
         world.directory.restore_hidden(|_| false, world.now),
         Changes::default(),
@@ -235,11 +233,11 @@ fn an_unconfirmed_instance_is_evicted_for_a_report_of_its_node() {
     );
     world.directory.restore_hidden(|_| true, world.now);
     assert_eq!((shown(&world, "robot/"), shown(&world, "forged/")), (8, 0));
-    world.now += TOLD;
+    world.now += REPORT_TIME;
     assert_eq!(
         world.directory.restore_hidden(|_| true, world.now),
         Changes::default(),
-        "what is proved stays"
+        "proved instances stay"
     );
 }
 
@@ -247,15 +245,15 @@ fn an_unconfirmed_instance_is_evicted_for_a_report_of_its_node() {
 fn an_instance_that_its_node_confirms_late_is_not_evicted() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
     for n in 1..=8 {
-        world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
+        world.add(advert(n, 1, &format!("robot/{n}")), AdvertSource::Mdns);
     }
     let mut events = Vec::new();
-    for told in [9..=14, 15..=20, 1..=8] {
-        events.extend(tell(&mut world, told));
+    for numbers in [9..=14, 15..=20, 1..=8] {
+        events.extend(report(&mut world, numbers));
         events.extend(world.directory.restore_hidden(|_| true, world.now).events);
         world.now += Duration::from_millis(250);
     }
-    world.now += TOLD;
+    world.now += REPORT_TIME;
     events.extend(world.directory.restore_hidden(|_| true, world.now).events);
     assert_eq!(events, []);
 }
@@ -263,7 +261,7 @@ fn an_instance_that_its_node_confirms_late_is_not_evicted() {
 #[test]
 fn the_slots_of_dead_instances_are_reserved_for_their_nodes_own_reports() {
     let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
-    tell(&mut world, 1..=20);
+    report(&mut world, 1..=20);
     for round in 0..10 {
         let first = world.directory.of_node(node(1)).into_iter().find(|i| world.directory.is_shown(i.id));
         world.directory.withdraw_report(
@@ -273,9 +271,9 @@ fn the_slots_of_dead_instances_are_reserved_for_their_nodes_own_reports() {
         );
         let forged = forge(&mut world, &format!("forged/{round}/{{}}"));
         assert_eq!(forged, [], "{round}");
-        world.now += TOLD;
-        let filled = world.directory.restore_hidden(|_| true, world.now);
-        assert_eq!((ups(&filled), shown(&world, "robot/"), shown(&world, "forged/")), (1, 8, 0), "{round}");
+        world.now += REPORT_TIME;
+        let restored = world.directory.restore_hidden(|_| true, world.now);
+        assert_eq!((ups(&restored), shown(&world, "robot/"), shown(&world, "forged/")), (1, 8, 0), "{round}");
         // Dead instances are forgotten in the end, which leaves slots free.
         world.pass(100);
         world.directory.expire(world.now);
@@ -289,24 +287,24 @@ fn an_instance_of_a_requested_name_replaces_forged_ones() {
     world.directory.request_name(&arm, world.now);
     forge(&mut world, "arm");
     assert_eq!(shown(&world, "arm"), 8);
-    world.hear(advert(1, 1, "arm"), AdvertSource::Peer(node(1)));
-    world.now += TOLD;
-    let filled = world.directory.restore_hidden(|_| true, world.now);
-    assert_eq!((ups(&filled), filled.events.len()), (1, 2));
+    world.add(advert(1, 1, "arm"), AdvertSource::Peer(node(1)));
+    world.now += REPORT_TIME;
+    let restored = world.directory.restore_hidden(|_| true, world.now);
+    assert_eq!((ups(&restored), restored.events.len()), (1, 2));
     assert!(world.directory.get("arm").iter().any(|instance| instance.id == id(1)));
 }
 
-/// Twice as many instances of a crowded node as are stored for one, or of many nodes as are stored for all.
+/// Reports twice as many instances of one node as are stored for one, or of many nodes as are stored for all.
 #[test]
-fn hints_do_not_shut_out_reports_of_a_node_itself() {
+fn hints_do_not_displace_reports_of_a_node_itself() {
     let limits = Limits { instances_per_node: 1, ..Limits::default() };
     for of in [1, 30] {
         let mut world = World::new(&limits);
         for n in 0..2_048_u16 {
-            world.hear(advert(10_000 + n, 1 + (n % of) as u8, "forged"), AdvertSource::Mdns);
+            world.add(advert(10_000 + n, 1 + (n % of) as u8, "forged"), AdvertSource::Mdns);
         }
         for n in 1..=3 {
-            world.hear(advert(n, 1, &format!("robot/{n}")), AdvertSource::Peer(node(1)));
+            world.add(advert(n, 1, &format!("robot/{n}")), AdvertSource::Peer(node(1)));
         }
         let before = world.directory.hidden();
         assert!(before == 256 || before == 1_024);
@@ -314,7 +312,7 @@ fn hints_do_not_shut_out_reports_of_a_node_itself() {
         assert_eq!(world.directory.hidden_of(&robots), 3, "of {of}");
         // Nor do they displace it.
         for n in 0..2_048_u16 {
-            world.hear(advert(20_000 + n, 1 + (n % of) as u8, "forged"), AdvertSource::Mdns);
+            world.add(advert(20_000 + n, 1 + (n % of) as u8, "forged"), AdvertSource::Mdns);
         }
         assert_eq!((world.directory.hidden(), world.directory.hidden_of(&robots)), (before, 3), "of {of}");
     }
@@ -328,10 +326,10 @@ fn slots_are_reserved_for_a_nodes_own_reports_even_among_many_crowded_nodes() {
         bytes[..2].copy_from_slice(&n.to_le_bytes());
         for instance in [10_000 + n, 20_000 + n] {
             let of = NodeId::from_random(bytes);
-            world.hear(Advert { node: of, ..advert(instance, 1, "forged") }, AdvertSource::Mdns);
+            world.add(Advert { node: of, ..advert(instance, 1, "forged") }, AdvertSource::Mdns);
         }
     }
-    tell(&mut world, 1..=3);
+    report(&mut world, 1..=3);
     world.directory.withdraw_report(id(1), AdvertSource::Peer(node(1)), world.now);
     assert_eq!(forge(&mut world, "forged/{}"), []);
     assert_eq!(ups(&world.directory.restore_hidden(|of| of == node(1), world.now)), 1);
@@ -343,72 +341,73 @@ fn only_a_node_or_a_peer_revokes_its_own_report() {
     let limits = Limits { instances_per_node: 1, ..Limits::default() };
     let (own, peer, other) =
         (AdvertSource::Peer(node(1)), AdvertSource::Caller(node(7)), AdvertSource::Peer(node(8)));
-    for (told, weak) in [
+    for (reported, other_source) in [
         (own, vec![AdvertSource::Mdns, REPLY, peer, other, AdvertSource::Caller(node(1))]),
         (peer, vec![AdvertSource::Mdns, REPLY, other]),
     ] {
-        for weak in weak {
+        for other_source in other_source {
             let mut world = World::new(&limits);
-            world.hear(advert(1, 1, "kept"), own);
-            world.hear(advert(2, 1, "robot"), told);
-            let elsewhere = vec![port(666)];
-            world.hear(Advert { addresses: elsewhere.clone(), ..advert(2, 1, "robot") }, weak);
-            world.hear(Advert { addresses: elsewhere.clone(), ..advert(2, 1, "other") }, weak);
-            world.hear(Advert { addresses: elsewhere, ..advert(2, 9, "robot") }, weak);
-            world.hear(Advert { leaving: true, ..advert(2, 1, "robot") }, weak);
-            world.directory.withdraw_report(id(2), weak, world.now);
-            if let AdvertSource::Peer(peer) | AdvertSource::Caller(peer) = weak
+            world.add(advert(1, 1, "shown"), own);
+            world.add(advert(2, 1, "robot"), reported);
+            let other_addresses = vec![port(666)];
+            world.add(Advert { addresses: other_addresses.clone(), ..advert(2, 1, "robot") }, other_source);
+            world.add(Advert { addresses: other_addresses.clone(), ..advert(2, 1, "other") }, other_source);
+            world.add(Advert { addresses: other_addresses, ..advert(2, 9, "robot") }, other_source);
+            world.add(Advert { leaving: true, ..advert(2, 1, "robot") }, other_source);
+            world.directory.withdraw_report(id(2), other_source, world.now);
+            if let AdvertSource::Peer(peer) | AdvertSource::Caller(peer) = other_source
                 && peer != node(1)
             {
                 world.directory.remove_peer(peer, world.now);
             }
-            assert_eq!(world.directory.hidden(), 1, "{told:?} {weak:?}");
-            let sought = world.directory.request_name(&ServiceName::new("robot").expect("a name"), world.now);
+            assert_eq!(world.directory.hidden(), 1, "{reported:?} {other_source:?}");
+            let changes =
+                world.directory.request_name(&ServiceName::new("robot").expect("a name"), world.now);
             let found = world.directory.get("robot");
-            assert_eq!(found.len(), 1, "{told:?} {weak:?}");
+            assert_eq!(found.len(), 1, "{reported:?} {other_source:?}");
             assert_eq!(
                 (found[0].node, &found[0].addresses[..]),
                 (node(1), &[port(2)][..]),
-                "{told:?} {weak:?}"
+                "{reported:?} {other_source:?}"
             );
-            // A source reported it gone: its endpoint is asked.
-            assert_eq!(sought.doubts, [id(2)], "{told:?} {weak:?}");
+            // A source reported it gone: its endpoint is probed.
+            assert_eq!(changes.doubts, [id(2)], "{reported:?} {other_source:?}");
         }
         let mut world = World::new(&limits);
-        world.hear(advert(1, 1, "kept"), own);
-        world.hear(advert(2, 1, "robot"), told);
-        world.directory.withdraw_report(id(2), told, world.now);
-        assert_eq!(world.directory.hidden(), 0, "{told:?}");
+        world.add(advert(1, 1, "shown"), own);
+        world.add(advert(2, 1, "robot"), reported);
+        world.directory.withdraw_report(id(2), reported, world.now);
+        assert_eq!(world.directory.hidden(), 0, "{reported:?}");
     }
 }
 
 #[test]
-fn a_node_speaks_over_forged_hints_of_a_hidden_instance() {
+fn a_report_of_a_node_replaces_forged_hints_of_a_hidden_instance() {
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for n in [1, 9] {
-        world.hear(advert(10 + n, n as u8, "kept"), AdvertSource::Mdns);
+        world.add(advert(10 + n, n as u8, "shown"), AdvertSource::Mdns);
     }
     // Hints do not move it from one node to another.
-    world.hear(advert(2, 1, "robot"), AdvertSource::Mdns);
-    world.hear(advert(2, 9, "robot"), AdvertSource::Mdns);
+    world.add(advert(2, 1, "robot"), AdvertSource::Mdns);
+    world.add(advert(2, 9, "robot"), AdvertSource::Mdns);
     world.directory.remove_node(node(9), |_| DownReason::NodeDied, world.now);
     assert_eq!(world.directory.hidden(), 1);
     let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
     for n in [1, 9] {
-        world.hear(advert(10 + n, n as u8, "kept"), AdvertSource::Mdns);
+        world.add(advert(10 + n, n as u8, "shown"), AdvertSource::Mdns);
     }
-    world.hear(advert(2, 9, "robot"), AdvertSource::Mdns);
-    world.hear(advert(2, 1, "robot"), AdvertSource::Peer(node(1)));
+    world.add(advert(2, 9, "robot"), AdvertSource::Mdns);
+    world.add(advert(2, 1, "robot"), AdvertSource::Peer(node(1)));
     world.directory.request_name(&ServiceName::new("robot").expect("a name"), world.now);
     assert_eq!(world.directory.get("robot")[0].node, node(1));
 }
 
 #[test]
-fn a_restored_instance_has_given_no_sign_of_life_since_its_last_report() {
+fn a_restored_instance_has_no_evidence_since_its_last_report() {
     for source in [AdvertSource::Mdns, REPLY, AdvertSource::Peer(node(1))] {
         let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
         for n in 1..=3 {
-            world.hear(advert(n, 1, &format!("robot/{n}")), source);
+            world.add(advert(n, 1, &format!("robot/{n}")), source);
         }
         world.pass(100);
         world.directory.remove_instance(id(1), DownReason::Withdrawn, world.now);
@@ -424,12 +423,12 @@ fn a_restored_instance_has_given_no_sign_of_life_since_its_last_report() {
 }
 
 #[test]
-fn instances_of_a_requested_name_do_not_use_up_the_slots_of_others() {
+fn instances_of_a_requested_name_do_not_occupy_the_slots_of_others() {
     let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
     world.directory.request_name(&ServiceName::new("arm").expect("a name"), world.now);
     for n in 1..=4 {
-        world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
-        world.hear(advert(10 + n, 1, "arm"), AdvertSource::Peer(node(1)));
+        world.add(advert(n, 1, &format!("robot/{n}")), REPLY);
+        world.add(advert(10 + n, 1, "arm"), AdvertSource::Peer(node(1)));
     }
     world.directory.remove_instance(id(1), DownReason::Refused, world.now);
     assert_eq!(ups(&world.directory.restore_hidden(|_| true, world.now)), 1);
@@ -440,11 +439,11 @@ fn instances_of_a_requested_name_do_not_use_up_the_slots_of_others() {
 fn a_slot_that_cannot_be_filled_at_once_is_filled_later() {
     let mut world = World::new(&Limits { instances: 4, instances_per_node: 2, ..Limits::default() });
     for n in 1..=3 {
-        world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
+        world.add(advert(n, 1, &format!("robot/{n}")), REPLY);
     }
     world.directory.remove_instance(id(1), DownReason::Refused, world.now);
     for n in 21..=23 {
-        world.hear(advert(n, n as u8, "leg"), AdvertSource::Peer(node(n as u8)));
+        world.add(advert(n, n as u8, "leg"), AdvertSource::Peer(node(n as u8)));
     }
     // The node has a slot left, and the directory none.
     assert_eq!(world.directory.restore_hidden(|_| true, world.now), Changes::default());
@@ -452,9 +451,9 @@ fn a_slot_that_cannot_be_filled_at_once_is_filled_later() {
     assert_eq!(ups(&world.directory.restore_hidden(|_| true, world.now)), 1);
     assert_eq!(shown(&world, "robot/"), 2);
     // An evicted one leaves a slot as well.
-    world.hear(advert(24, 24, "leg"), AdvertSource::Peer(node(24)));
+    world.add(advert(24, 24, "leg"), AdvertSource::Peer(node(24)));
     assert_eq!(shown(&world, "robot/"), 1);
     world.directory.withdraw_report(id(24), AdvertSource::Peer(node(24)), world.now);
-    world.hear(advert(4, 1, "robot/4"), AdvertSource::Peer(node(1)));
+    world.add(advert(4, 1, "robot/4"), AdvertSource::Peer(node(1)));
     assert_eq!(shown(&world, "robot/"), 2);
 }

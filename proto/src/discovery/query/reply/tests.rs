@@ -79,7 +79,7 @@ fn records_in_several_datagrams_are_combined() {
 }
 
 #[test]
-fn the_last_of_a_hundred_addresses_is_read_as_well() {
+fn the_last_of_a_hundred_addresses_is_read() {
     let address = |n: u8| {
         ResourceRecord::new(
             name("host1.local".into()),
@@ -97,32 +97,32 @@ fn the_last_of_a_hundred_addresses_is_read_as_well() {
 }
 
 #[test]
-fn addresses_in_a_later_datagram_are_given_as_well() {
+fn addresses_in_a_later_datagram_are_returned() {
     let mut replies = ReplyAssembler::default();
     let first = replies.add(responder(), &datagram(records(1))).expect("a reply").adverts;
     assert_eq!(first, [expected(1)]);
     let a = A { address: std::net::Ipv4Addr::new(10, 77, 0, 1).into() };
     let more = ResourceRecord::new(name("host1.local".into()), CLASS::IN, 10, RData::A(a));
-    let again = replies.add(responder(), &datagram(vec![more.clone()])).expect("a reply").adverts;
-    assert_eq!(again[0].addresses, [([10, 0, 0, 1], 4000).into(), ([10, 77, 0, 1], 4000).into()]);
+    let extended = replies.add(responder(), &datagram(vec![more.clone()])).expect("a reply").adverts;
+    assert_eq!(extended[0].addresses, [([10, 0, 0, 1], 4000).into(), ([10, 77, 0, 1], 4000).into()]);
     let nothing_new = replies.add(responder(), &datagram(vec![more])).expect("a reply").adverts;
     assert_eq!(nothing_new, []);
-    // The next reply is a sign of life, with the current address.
+    // The next reply is returned again, with the current address.
     assert_eq!(replies.add(responder(), &datagram(records(1))).expect("a reply").adverts, [expected(1)]);
     let mut goodbye = records(1);
     goodbye.iter_mut().for_each(|record| record.ttl = 0);
     replies.add(responder(), &datagram(goodbye)).expect("a reply");
-    assert_eq!((replies.incomplete.len(), replies.held), (0, 0));
+    assert_eq!((replies.incomplete.len(), replies.buffered_bytes), (0, 0));
 }
 
 #[test]
-fn link_local_addresses_keep_the_interface_they_arrived_on() {
+fn link_local_addresses_have_the_zone_of_their_interface() {
     let mut records = records(1);
     let host = records[2].name.clone();
     let ip = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
     records[2] = ResourceRecord::new(host, CLASS::IN, 10, RData::AAAA(AAAA { address: ip.into() }));
-    let replied = ReplyAssembler::on_interface(3).add(responder(), &datagram(records)).expect("a reply");
-    assert_eq!(replied.adverts[0].addresses, [SocketAddr::from(SocketAddrV6::new(ip, 4000, 0, 3))]);
+    let totals = ReplyAssembler::on_interface(3).add(responder(), &datagram(records)).expect("a reply");
+    assert_eq!(totals.adverts[0].addresses, [SocketAddr::from(SocketAddrV6::new(ip, 4000, 0, 3))]);
 }
 
 #[test]
@@ -134,16 +134,16 @@ fn records_without_a_lifetime_withdraw_their_instance() {
     for record in &mut records {
         record.ttl = 0;
     }
-    let replied = ReplyAssembler::default().add(responder(), &datagram(records)).expect("a reply");
-    assert_eq!(replied, ReplyTotals { gone: vec![expected(1).instance], ..ReplyTotals::default() });
+    let totals = ReplyAssembler::default().add(responder(), &datagram(records)).expect("a reply");
+    assert_eq!(totals, ReplyTotals { gone: vec![expected(1).instance], ..ReplyTotals::default() });
 }
 
 #[test]
 fn incomplete_records_are_dropped_on_request() {
     let mut replies = ReplyAssembler::default();
-    let mut halves = datagrams(records(1));
-    let second = halves.split_off(1).concat();
-    replies.add(responder(), &halves[0]).expect("a reply");
+    let mut datagrams_of_reply = datagrams(records(1));
+    let second = datagrams_of_reply.split_off(1).concat();
+    replies.add(responder(), &datagrams_of_reply[0]).expect("a reply");
     replies.forget_incomplete();
     assert_eq!(replies.add(responder(), &second).expect("a reply").adverts, []);
 }
@@ -167,19 +167,19 @@ fn forged_counts_cost_no_memory() {
 }
 
 #[test]
-fn no_bytes_make_it_panic() {
-    let whole = datagram((1..=5).flat_map(records).collect());
+fn malformed_bytes_do_not_panic() {
+    let message = datagram((1..=5).flat_map(records).collect());
     let mut random = fastrand::Rng::with_seed(6762);
     let mut replies = ReplyAssembler::default();
     for _ in 0..20_000 {
-        let mut bytes = whole.clone();
+        let mut bytes = message.clone();
         for _ in 0..random.usize(1..12) {
             let at = random.usize(..bytes.len());
             bytes[at] = random.u8(..);
         }
-        bytes.truncate(random.usize(..=whole.len()));
+        bytes.truncate(random.usize(..=message.len()));
         let from = SocketAddr::from(([10, 0, 0, 9], random.u16(..)));
-        // Any answer will do; the test is that it returns at all.
+        // Any result is fine, as long as it returns.
         let (_, _) = (parse_reply(&bytes), replies.add(from, &bytes));
     }
     assert!(replies.incomplete.len() <= MAX_RESPONDERS);
@@ -188,7 +188,7 @@ fn no_bytes_make_it_panic() {
 #[test]
 fn incomplete_records_are_bounded() {
     let mut replies = ReplyAssembler::default();
-    let mut most = 0;
+    let mut max_buffered = 0;
     for number in 0..3_000u32 {
         let [a, b, ..] = number.to_le_bytes();
         let long = |index: u16| name(format!("{}-{index}._meshzero._tcp.local", "x".repeat(50)));
@@ -201,8 +201,14 @@ fn incomplete_records_are_bounded() {
         });
         let from = SocketAddr::from(([10, 0, b, a], 5_353));
         replies.add(from, &datagram(records.to_vec())).expect("a reply");
-        most = most.max(replies.held);
-        assert_eq!(replies.held, replies.incomplete.values().map(|pieces| pieces.held).sum::<usize>());
+        max_buffered = max_buffered.max(replies.buffered_bytes);
+        assert_eq!(
+            replies.buffered_bytes,
+            replies.incomplete.values().map(|records| records.buffered_bytes).sum::<usize>()
+        );
     }
-    assert!((MAX_HELD_BYTES / 2..MAX_HELD_BYTES + 2 * MAX_MESSAGE_BYTES).contains(&most), "{most}");
+    assert!(
+        (MAX_BUFFERED_BYTES / 2..MAX_BUFFERED_BYTES + 2 * MAX_MESSAGE_BYTES).contains(&max_buffered),
+        "{max_buffered}"
+    );
 }
