@@ -77,7 +77,7 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start_apart(config: Config) -> Result<Arc<Self>, StartError> {
+    pub async fn start_on_own_thread(config: Config) -> Result<Arc<Self>, StartError> {
         Self::start_in(config, async || Executor::start()).await
     }
 

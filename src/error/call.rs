@@ -116,7 +116,7 @@ impl CallError {
         let service = service.to_owned();
         match fault {
             CallErrorKind::NotSent(reason) => Self::NotSent { service, reason, attempts, diagnosis: None },
-            CallErrorKind::Nobody(diagnosis) => {
+            CallErrorKind::NoInstance(diagnosis) => {
                 Self::NotSent { service, reason: diagnosis.to_string(), attempts, diagnosis: Some(diagnosis) }
             }
             CallErrorKind::TimedOut => {

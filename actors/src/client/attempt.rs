@@ -43,7 +43,7 @@ pub(crate) struct CallOptions<'a> {
     pub(crate) idempotency: Idempotency,
     pub(crate) trace: Option<TraceContext>,
     /// Set when the message has been sent, and cleared when it is tried again.
-    pub(crate) set_out: SentFlag,
+    pub(crate) sent: SentFlag,
 }
 
 /// A call whose message has not been sent yet, with the queue turn that it gives up afterwards.
@@ -79,9 +79,9 @@ pub(crate) async fn call<M: NetMessage>(
         }
         None => retry.turn(&mut timer).await?,
     };
-    let mut pending = PendingCall { turn, set_out: &order.set_out };
+    let mut pending = PendingCall { turn, set_out: &order.sent };
     loop {
-        let Pick { member, probe } = retry.instance(&mut timer).await?;
+        let Pick { member, probe } = retry.wait_for_instance(&mut timer).await?;
         let instance = member.instance().id;
         let tried = match member {
             Member::Local(service, _) => {
@@ -136,7 +136,7 @@ async fn call_remote<M: NetMessage>(
     if matches!(set_out, Err(SendError::Full)) {
         let room = tokio::select! {
             biased;
-            room = fair_queue::until_room(&mut pending.turn, link.room()) => room,
+            room = fair_queue::hold_turn_until_queued(&mut pending.turn, link.reserve_call()) => room,
             () = blocking::detect_blocking(&context.executor) => None,
             () = timer => return Err(CallErrorKind::NotSent("the connection had no room in time".into()).into()),
         };
@@ -153,7 +153,7 @@ async fn call_remote<M: NetMessage>(
                 Err(fault) => fault,
             }
         }
-        Err(unsent) => send_fault::<M>(unsent, link, name),
+        Err(unsent) => send_error::<M>(unsent, link, name),
     };
     Err(AttemptError { fault, message: Some(message) })
 }
@@ -173,7 +173,7 @@ pub(crate) async fn waker() -> Waker {
 }
 
 /// Returns the fault of a message that was not sent.
-pub(crate) fn send_fault<M: NetMessage>(
+pub(crate) fn send_error<M: NetMessage>(
     unsent: SendError,
     link: &Link,
     name: Option<&TypeName>,
@@ -205,7 +205,7 @@ async fn call_local<M: NetMessage>(
         Some(permit) => Some(permit.into()),
         None => tokio::select! {
             biased;
-            turn = fair_queue::until_room(&mut pending.turn, service.acquire_in_turn()) => turn,
+            turn = fair_queue::hold_turn_until_queued(&mut pending.turn, service.acquire_in_turn()) => turn,
             () = blocking::detect_blocking(&service.executor) => None,
             () = &mut *timer => return Err(CallErrorKind::NotSent("the service was busy until the deadline".into()).into()),
         },
@@ -221,7 +221,7 @@ async fn call_local<M: NetMessage>(
         Some(LocalEntry::Inbox(inbox)) => {
             let (tx, rx) = oneshot::channel();
             let envelope = LocalEnvelope { reply: Some(tx), permit };
-            let ticket = enter(inbox.as_ref(), message, envelope, order.trace.as_ref());
+            let ticket = push_local(inbox.as_ref(), message, envelope, order.trace.as_ref());
             drop(in_turn);
             pending.mark_sent();
             let mut entered = QueuedMessage::new(inbox.as_ref(), ticket);
@@ -229,21 +229,21 @@ async fn call_local<M: NetMessage>(
                 biased;
                 reply = rx => {
                     entered.disarm();
-                    reply.map_err(|_| unanswered(context, service, inbox.as_ref(), ticket))
+                    reply.map_err(|_| unanswered_error(context, service, inbox.as_ref(), ticket))
                 }
-                () = timer => Err(past_deadline(service, entered)),
+                () = timer => Err(expire_queued(service, entered)),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
             }
         }
         Some(LocalEntry::Mailbox(mailbox)) => {
             let (tx, rx) = oneshot::channel();
-            mailbox.enter(message, LocalEnvelope { reply: Some(tx), permit }, &service.executor);
+            mailbox.send(message, LocalEnvelope { reply: Some(tx), permit }, &service.executor);
             drop(in_turn);
             pending.mark_sent();
             tokio::select! {
                 biased;
-                reply = rx => reply.map_err(|_| dropped(context, service)),
+                reply = rx => reply.map_err(|_| dropped_error(context, service)),
                 () = timer => Err(CallErrorKind::TimedOut),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
@@ -253,14 +253,14 @@ async fn call_local<M: NetMessage>(
             let (tx, rx) = oneshot::channel();
             let reply = ReplyTo::local(tx, context.limits().message_bytes);
             let wanted = ExpectedReply { reply, deadline: order.deadline };
-            enter_encoded(service, order.name, &message, order.trace, Some(wanted), permit)?;
+            deliver_encoded(service, order.name, &message, order.trace, Some(wanted), permit)?;
             drop(in_turn);
             pending.mark_sent();
             let reply = tokio::select! {
                 biased;
                 outcome = rx => match outcome {
                     Ok(outcome) => decode::<M>(outcome, &context.decode_limits),
-                    Err(_) => Err(dropped(context, service)),
+                    Err(_) => Err(dropped_error(context, service)),
                 },
                 () = timer => Err(CallErrorKind::TimedOut),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
@@ -274,20 +274,20 @@ async fn call_local<M: NetMessage>(
 
 /// Puts a message into the inbox of an actor of this process.
 #[inline(always)]
-pub(crate) fn enter<M: NetMessage>(
+pub(crate) fn push_local<M: NetMessage>(
     inbox: &dyn LocalInbox<M>,
     message: M,
     envelope: LocalEnvelope<M>,
     trace: Option<&TraceContext>,
 ) -> JobId {
     match trace {
-        None => inbox.enter(message, envelope),
-        Some(trace) => inbox.enter_traced(message, envelope, *trace),
+        None => inbox.push(message, envelope),
+        Some(trace) => inbox.push_traced(message, envelope, *trace),
     }
 }
 
 /// Ends a call to an actor of this process whose deadline has passed: a message that still waits is not handled.
-pub(crate) fn past_deadline<M: NetMessage>(
+pub(crate) fn expire_queued<M: NetMessage>(
     service: &Service,
     entered: QueuedMessage<'_, M>,
 ) -> CallErrorKind {
@@ -300,7 +300,7 @@ pub(crate) fn past_deadline<M: NetMessage>(
 
 /// Returns the fault of a call to an actor of this process that will not be answered any more.
 #[cold]
-pub(crate) fn unanswered<M: NetMessage>(
+pub(crate) fn unanswered_error<M: NetMessage>(
     context: &NodeContext,
     service: &Service,
     inbox: &dyn LocalInbox<M>,
@@ -308,12 +308,12 @@ pub(crate) fn unanswered<M: NetMessage>(
 ) -> CallErrorKind {
     match inbox.was_rejected(ticket) {
         true => CallErrorKind::Refused(Refusal::Draining),
-        false => dropped(context, service),
+        false => dropped_error(context, service),
     }
 }
 
 /// Returns the fault of a call whose handler may have begun and will not answer.
-fn dropped(context: &NodeContext, service: &Service) -> CallErrorKind {
+fn dropped_error(context: &NodeContext, service: &Service) -> CallErrorKind {
     match context.shutdown.is_triggered() || service.executor.has_ended() {
         true => CallErrorKind::Lost,
         false => CallErrorKind::Refused(Refusal::Panicked),
@@ -327,7 +327,7 @@ pub(crate) struct ExpectedReply {
 }
 
 /// Hands a message to a service of this process that registers it as another Rust type: encoded, without a socket.
-pub(crate) fn enter_encoded<M: NetMessage>(
+pub(crate) fn deliver_encoded<M: NetMessage>(
     service: &Arc<Service>,
     name: Option<&TypeName>,
     message: &M,

@@ -141,14 +141,14 @@ impl<M: NetMessage> OutgoingCall<M> {
     fn begin(&mut self, task: &Context<'_>) -> bool {
         let Self { caller, name, timeout, message, state, span, .. } = self;
         let (name, timeout) = (name.as_ref(), *timeout);
-        if caller.route.health.has_ejected() || caller.route.is_awaited() {
+        if caller.route.health.has_ejected() || caller.route.has_waiters() {
             // This call may have to probe an ejected instance, or to wait for calls before it.
             return false;
         }
         caller.route.with_pick(|member| match member {
             Some(Member::Remote(link, _)) => {
                 let deadline = deadline_in(timeout);
-                let within = deadline.map(|at| Deadline { at, within: timeout });
+                let within = deadline.map(|at| Deadline { at, remaining: timeout });
                 let trace = span.context();
                 // The slower path reports the reason, if the call fails there as well.
                 if let Some(message) = &*message
@@ -168,7 +168,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                     let (tx, reply) = oneshot::channel();
                     let trace = span.context();
                     let envelope = LocalEnvelope { reply: Some(tx), permit };
-                    let ticket = attempt::enter(inbox.as_ref(), message, envelope, trace);
+                    let ticket = attempt::push_local(inbox.as_ref(), message, envelope, trace);
                     *state = CallState::Local { reply, service: Arc::clone(service), ticket, timer: None };
                     // The handler runs before this future is polled again, which often is all the time it takes.
                     task.waker().wake_by_ref();
@@ -188,7 +188,7 @@ impl<M: NetMessage> OutgoingCall<M> {
             let (trace, set_out) = (self.span.context().copied(), SentFlag::default());
             let (executor, sent) = (&self.caller.context.executor, set_out.clone());
             let call = Box::pin(async move {
-                let order = CallOptions { name: name.as_ref(), deadline, idempotency, trace, set_out: sent };
+                let order = CallOptions { name: name.as_ref(), deadline, idempotency, trace, sent };
                 attempt::call(&caller, order, message, before).await
             });
             self.state = CallState::Waiting(Offload::new(call, executor, set_out));
@@ -204,7 +204,7 @@ impl<M: NetMessage> OutgoingCall<M> {
         deadline: Option<Instant>,
     ) -> Option<CallErrorKind> {
         if fault.is_failure() {
-            self.caller.route.failed(instance);
+            self.caller.route.record_failure(instance);
         }
         self.attempts = 1;
         let repeated = match fault.retry_class() {
@@ -234,7 +234,7 @@ impl<M: NetMessage> OutgoingCall<M> {
     #[cold]
     fn unanswered(&self, service: &Service, ticket: JobId) -> CallErrorKind {
         self.inbox(service).map_or(CallErrorKind::Lost, |inbox| {
-            attempt::unanswered(&self.caller.context, service, inbox, ticket)
+            attempt::unanswered_error(&self.caller.context, service, inbox, ticket)
         })
     }
 
@@ -250,7 +250,7 @@ impl<M: NetMessage> OutgoingCall<M> {
     #[cold]
     fn expire(&self, service: &Service, ticket: JobId) -> CallErrorKind {
         let entered = self.inbox(service).map(|inbox| QueuedMessage::new(inbox, ticket));
-        entered.map_or(CallErrorKind::TimedOut, |entered| attempt::past_deadline(service, entered))
+        entered.map_or(CallErrorKind::TimedOut, |entered| attempt::expire_queued(service, entered))
     }
 
     /// The inbox that the message went into.
@@ -331,7 +331,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                     }
                     Poll::Ready(Err(_)) => {
                         let (service, ticket) = (Arc::clone(service), *ticket);
-                        self.caller.route.failed(service.identity.instance);
+                        self.caller.route.record_failure(service.identity.instance);
                         self.attempts = 1;
                         Err(self.unanswered(&service, ticket))
                     }
@@ -345,7 +345,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                             timer.get_or_insert_with(|| timers.sleep_until(deadline_in(self.timeout)));
                         ready!(Pin::new(timer).poll(task));
                         let (service, ticket) = (Arc::clone(service), *ticket);
-                        self.caller.route.failed(service.identity.instance);
+                        self.caller.route.record_failure(service.identity.instance);
                         self.attempts = 1;
                         Err(self.expire(&service, ticket))
                     }
@@ -357,7 +357,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                     }
                     Err(failed) => {
                         self.attempts = failed.attempts;
-                        Err(failed.fault)
+                        Err(failed.error)
                     }
                 },
                 CallState::New | CallState::Ended(_) => panic!("a call was polled after it had ended"),

@@ -29,8 +29,8 @@ pub struct Caller {
 
 impl Caller {
     /// Waits for an instance to call, until the timer fires.
-    pub(crate) async fn instance(&self, timer: &mut Sleep) -> Result<Member, CallErrorKind> {
-        match self.until(timer, self.route.ready()).await {
+    pub(crate) async fn wait_for_instance(&self, timer: &mut Sleep) -> Result<Member, CallErrorKind> {
+        match self.wait_for(timer, self.route.ready()).await {
             Ok(member) => Ok(member),
             Err(fault) => Err(self.explain(fault).await),
         }
@@ -42,11 +42,11 @@ impl Caller {
         if self.context.shutdown.is_triggered() {
             return fault;
         }
-        CallErrorKind::Nobody(Box::new(self.route.diagnose(&self.context).await))
+        CallErrorKind::NoInstance(Box::new(self.route.diagnose(&self.context).await))
     }
 
     /// Waits for the output of `ready`, until the timer fires.
-    pub(crate) async fn until<T>(
+    pub(crate) async fn wait_for<T>(
         &self,
         timer: &mut Sleep,
         ready: impl Future<Output = T>,

@@ -41,7 +41,7 @@ pub(crate) struct QueueTurn<'a> {
 impl FairQueue {
     /// Returns whether a task waits or has its turn.
     #[inline(always)]
-    pub(crate) fn is_awaited(&self) -> bool {
+    pub(crate) fn has_waiters(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
@@ -72,7 +72,10 @@ impl FairQueue {
 
 /// Waits for `room`, which has a queue of its own, after a turn in this queue: the turn is given up as soon as `room`
 /// is pending in its own queue, because tasks behind may wait for another `room`.
-pub(crate) async fn until_room<T>(turn: &mut Option<QueueTurn<'_>>, room: impl Future<Output = T>) -> T {
+pub(crate) async fn hold_turn_until_queued<T>(
+    turn: &mut Option<QueueTurn<'_>>,
+    room: impl Future<Output = T>,
+) -> T {
     let mut room = pin!(room);
     if let Poll::Ready(room) = poll_fn(|task| Poll::Ready(room.as_mut().poll(task))).await {
         return room;
@@ -161,9 +164,9 @@ mod tests {
             2,
             "it has been woken and not looked yet"
         );
-        assert!(is_ready(&turns[0], &wakers[3]) && line.is_awaited());
+        assert!(is_ready(&turns[0], &wakers[3]) && line.has_waiters());
         drop(turns);
-        assert!(!line.is_awaited());
+        assert!(!line.has_waiters());
     }
 
     #[test]
@@ -184,10 +187,10 @@ mod tests {
     async fn a_turn_is_given_up_once_the_task_waits_for_room() {
         let line = FairQueue::default();
         let mut turn = Some(line.turn().await);
-        assert_eq!(until_room(&mut turn, std::future::ready(7)).await, 7);
+        assert_eq!(hold_turn_until_queued(&mut turn, std::future::ready(7)).await, 7);
         assert!(turn.is_some(), "there was room");
-        let mut room = pin!(until_room(&mut turn, std::future::pending::<()>()));
+        let mut room = pin!(hold_turn_until_queued(&mut turn, std::future::pending::<()>()));
         assert!(room.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        assert!(!line.is_awaited());
+        assert!(!line.has_waiters());
     }
 }

@@ -15,8 +15,8 @@ use crate::link::dial::InstanceUpdates;
 use crate::runtime::backoff::Backoff;
 
 /// The pauses before an endpoint is dialled again.
-pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), MAX_PAUSE);
-pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(2);
+pub(crate) const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), MAX_BACKOFF);
+pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Watches the instances that discovery lists, and has it look for those of a single name; `None` when the node has left.
 pub(crate) async fn watch_listings(discovery: &Addr<Discovery>, filter: Filter) -> Option<Watcher> {
@@ -85,7 +85,7 @@ pub(crate) async fn follow(
     mut listed: InstanceUpdates,
     mut round: impl AsyncFnMut(Instance, &InstanceUpdates) -> Next,
 ) {
-    let mut pauses = PAUSES;
+    let mut pauses = BACKOFF;
     loop {
         let Some(instance) = listed.borrow_and_update().clone() else { return };
         match round(instance, &listed).await {

@@ -64,12 +64,12 @@ enum Answerer {
 
 async fn ask(caller: &Caller, deadline: Option<Instant>, question: Query) -> Result<Answerer, CallErrorKind> {
     let mut timer = caller.context.timers.sleep_until(deadline);
-    let member = caller.instance(&mut timer).await?;
+    let member = caller.wait_for_instance(&mut timer).await?;
     let link = match member {
         Member::Local(service, _) => return Ok(Answerer::Here(service)),
         Member::Remote(link, _) => link,
     };
-    let asked = link.ask(question, deadline, &attempt::waker().await).map_err(|unsent| match unsent {
+    let asked = link.query(question, deadline, &attempt::waker().await).map_err(|unsent| match unsent {
         SendError::Encode(error) => CallErrorKind::Encode(error),
         SendError::Closed => CallErrorKind::NotSent("the connection was lost".to_owned()),
         SendError::Full | SendError::NoHandler => {

@@ -69,7 +69,7 @@ pub struct Link {
 pub(crate) enum LinkError {
     /// The connection failed.
     #[error(transparent)]
-    Incoming(#[from] FrameReaderError),
+    Read(#[from] FrameReaderError),
     /// The endpoint did not send its catalogue.
     #[error("the endpoint did not say what it handles: {0}")]
     NoCatalogue(String),
@@ -183,7 +183,7 @@ impl Link {
                     self.lock().expire(clock::now(), |id, waiting, request| {
                         let is_withdrawn = self.send_queue.withdraw(request);
                         let ended = || if is_withdrawn { CallEnd::Withdrawn } else { CallEnd::TimedOut };
-                        expired.extend(waiting.end(ended).map(|caller| ((!is_withdrawn).then_some(id), caller)));
+                        expired.extend(waiting.finish(ended).map(|caller| ((!is_withdrawn).then_some(id), caller)));
                     });
                     for (left, caller) in expired {
                         if let Some(id) = left {
@@ -210,7 +210,7 @@ impl Link {
         let mut callers = Vec::new();
         // Under the lock no call is half opened, and afterwards none opens.
         self.lock().end_all(self.send_queue.handed_to_kernel(), |waiting, fate| {
-            callers.extend(waiting.end(|| CallEnd::Lost(fate)));
+            callers.extend(waiting.finish(|| CallEnd::Lost(fate)));
         });
         self.ended.trigger();
         waking::wake_all(callers);

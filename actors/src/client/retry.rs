@@ -35,14 +35,14 @@ impl<'a> RetryState<'a> {
     }
 
     /// Waits for an instance for the next attempt, until the timer fires.
-    pub(crate) async fn instance(&mut self, timer: &mut Sleep) -> Result<Pick, CallFailure> {
+    pub(crate) async fn wait_for_instance(&mut self, timer: &mut Sleep) -> Result<Pick, CallFailure> {
         let chosen = self.caller.route.ready_for_call(&self.failed);
         let chosen = match self.handover {
             Some(_) => {
                 let mut sooner = self.caller.context.timers.sleep_until(self.handover);
-                self.caller.until(&mut sooner, chosen).await
+                self.caller.wait_for(&mut sooner, chosen).await
             }
-            None => self.caller.until(timer, chosen).await,
+            None => self.caller.wait_for(timer, chosen).await,
         };
         match chosen {
             Ok(chosen) => {
@@ -54,17 +54,17 @@ impl<'a> RetryState<'a> {
                     Some(last) => last,
                     None => self.caller.explain(nobody).await,
                 };
-                Err(CallFailure { fault, attempts: self.count })
+                Err(CallFailure { error: fault, attempts: self.count })
             }
         }
     }
 
     /// Waits for the turn of a call that has not been tried, if calls wait for an instance, until the timer fires.
     pub(crate) async fn turn(&self, timer: &mut Sleep) -> Result<Option<QueueTurn<'a>>, CallFailure> {
-        match self.caller.until(timer, self.caller.route.turn()).await {
+        match self.caller.wait_for(timer, self.caller.route.turn()).await {
             Ok(turn) => Ok(turn),
             Err(nobody) => {
-                Err(CallFailure { fault: self.caller.explain(nobody).await, attempts: self.count })
+                Err(CallFailure { error: self.caller.explain(nobody).await, attempts: self.count })
             }
         }
     }
@@ -88,7 +88,7 @@ impl<'a> RetryState<'a> {
         };
         match (probe, result) {
             (Some(probe), result) => probe.end(result),
-            (None, ProbeResult::Fails) => route.failed(instance),
+            (None, ProbeResult::Fails) => route.record_failure(instance),
             (None, ProbeResult::Works) => route.record_success(instance),
             (None, ProbeResult::Inconclusive) => {}
         }
@@ -149,6 +149,6 @@ impl<'a> RetryState<'a> {
     /// handled takes precedence.
     pub(crate) fn give_up(&mut self, fault: CallErrorKind) -> CallFailure {
         let before = self.last.take().filter(|before| !before.is_unhandled() && fault.is_unhandled());
-        CallFailure { fault: before.unwrap_or(fault), attempts: self.count }
+        CallFailure { error: before.unwrap_or(fault), attempts: self.count }
     }
 }

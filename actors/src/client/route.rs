@@ -157,8 +157,8 @@ impl Route {
     /// Returns whether callers wait for an instance, or are about to send after having waited: nobody may overtake
     /// them.
     #[inline(always)]
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.queue.is_awaited()
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.queue.has_waiters()
     }
 
     /// Waits behind callers that wait for an instance, if there are any, or if there is no instance. The future must be
@@ -167,7 +167,7 @@ impl Route {
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn turn(&self) -> Option<QueueTurn<'_>> {
-        if !self.is_awaited() && self.pick().is_some() {
+        if !self.has_waiters() && self.pick().is_some() {
             return None;
         }
         Some(self.queue.turn().await)
@@ -178,7 +178,7 @@ impl Route {
     /// # Cancel safety
     /// This method is cancel safe.
     pub async fn ready(&self) -> Member {
-        self.until(|| self.pick()).await
+        self.wait_for(|| self.pick()).await
     }
 
     /// Returns whether the instance can be called now.
@@ -200,7 +200,7 @@ impl Route {
         self.members.load().all.iter().map(calls).sum()
     }
 
-    pub(crate) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+    pub(crate) async fn wait_for<T>(&self, look: impl Fn() -> Option<T>) -> T {
         loop {
             // Receives every change from here on.
             let changed = self.changed.notified();
@@ -217,7 +217,7 @@ impl Route {
     }
 
     /// The record of attempts to connect to an instance, or to the address.
-    pub(crate) fn record(&self, instance: Option<InstanceId>) -> AttemptRecord {
+    pub(crate) fn attempt_record(&self, instance: Option<InstanceId>) -> AttemptRecord {
         self.attempt_records.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
     }
 

@@ -37,7 +37,7 @@ pub(crate) enum Publishers {
 
 /// The reason why a subscription was not established.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SubscribeFault {
+pub(crate) enum SubscribeAttemptError {
     /// None of the known publishers confirmed it; the error of the last one.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -46,9 +46,9 @@ pub(crate) enum SubscribeFault {
     Gone(#[from] MeshClosed),
 }
 
-impl SubscribeFault {
+impl SubscribeAttemptError {
     /// Returns whether another attempt may succeed soon.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Feed(error) => error.is_transient(),
             Self::Gone(_) => false,
@@ -60,7 +60,7 @@ impl SubscribeFault {
 /// on any executor.
 ///
 /// # Errors
-/// [`SubscribeFault`] if there are known publishers and none of them confirmed.
+/// [`SubscribeAttemptError`] if there are known publishers and none of them confirmed.
 ///
 /// # Cancel safety
 /// This function is cancel safe: dropping the future ends the subscription.
@@ -70,7 +70,7 @@ pub(crate) async fn subscribe(
     publishers: Publishers,
     known: Vec<Instance>,
     subscribe: Subscribe,
-) -> Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeFault> {
+) -> Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeAttemptError> {
     let (sink, arrivals) = queue::pair(subscribe.policy);
     let subscribed = Arc::new(SubscriptionCounters::new(service.to_owned(), subscribe.prefix.clone()));
     let identity = match publishers {

@@ -134,7 +134,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                     && let Some(message) = message.take()
                 {
                     let envelope = LocalEnvelope { reply: None, permit };
-                    let ticket = attempt::enter(inbox.as_ref(), message, envelope, trace);
+                    let ticket = attempt::push_local(inbox.as_ref(), message, envelope, trace);
                     return if ticket.is_rejected() { TellStart::Closed } else { TellStart::Sent };
                 }
                 TellStart::NotYet
@@ -166,7 +166,7 @@ impl<M: NetMessage> Future for Tell<'_, M> {
             TellState::New(message) => {
                 this.span.set_out::<M>(this.caller.route.target(), None);
                 let trace = this.span.context();
-                Some(match this.caller.route.is_awaited() {
+                Some(match this.caller.route.has_waiters() {
                     true => TellStart::NotYet,
                     false => this.caller.route.with_pick(|member| Self::begin(message, member, trace)),
                 })
@@ -187,17 +187,17 @@ async fn tell<M: NetMessage>(
     trace: Option<TraceContext>,
 ) -> Result<(), CallErrorKind> {
     let mut timer = caller.context.timers.sleep_until(deadline);
-    let mut turn = match caller.until(&mut timer, caller.route.turn()).await {
+    let mut turn = match caller.wait_for(&mut timer, caller.route.turn()).await {
         Ok(turn) => turn,
         Err(nobody) => return Err(caller.explain(nobody).await),
     };
     loop {
-        let member = caller.instance(&mut timer).await?;
+        let member = caller.wait_for_instance(&mut timer).await?;
         match member {
             Member::Remote(link, _) => {
                 let room = tokio::select! {
                     biased;
-                    room = fair_queue::until_room(&mut turn, link.room_to_tell()) => room,
+                    room = fair_queue::hold_turn_until_queued(&mut turn, link.reserve_tell()) => room,
                     () = blocking::detect_blocking(&caller.context.executor) => None,
                     () = &mut timer => return Err(CallErrorKind::NotSent("the connection had no room in time".to_owned())),
                 };
@@ -207,13 +207,13 @@ async fn tell<M: NetMessage>(
                 match link.tell(room, outward) {
                     Ok(_) => return Ok(()),
                     Err(SendError::Closed) => {}
-                    Err(unsent) => return Err(attempt::send_fault::<M>(unsent, &link, None)),
+                    Err(unsent) => return Err(attempt::send_error::<M>(unsent, &link, None)),
                 }
             }
             Member::Local(service, _) => {
                 let room = tokio::select! {
                     biased;
-                    room = fair_queue::until_room(&mut turn, service.acquire_in_turn()) => room,
+                    room = fair_queue::hold_turn_until_queued(&mut turn, service.acquire_in_turn()) => room,
                     () = blocking::detect_blocking(&service.executor) => None,
                     () = &mut timer => {
                         return Err(CallErrorKind::NotSent("the service was busy until the deadline".to_owned()));
@@ -225,8 +225,8 @@ async fn tell<M: NetMessage>(
                 let (permit, _in_turn) = room.divide();
                 return match tell_local(&service, message, permit, trace) {
                     Ok(()) => Ok(()),
-                    Err(TellError::Fault(fault)) => Err(fault),
-                    Err(TellError::Full(_) | TellError::Nobody(_)) => {
+                    Err(TellError::Impossible(fault)) => Err(fault),
+                    Err(TellError::Full(_) | TellError::NotConnected(_)) => {
                         Err(CallErrorKind::NotSent("the actor has stopped".to_owned()))
                     }
                 };
@@ -241,9 +241,9 @@ pub enum TellError<M> {
     /// The service's queue, or the send queue to it, is full.
     Full(M),
     /// No instance is connected.
-    Nobody(M),
+    NotConnected(M),
     /// The service does not handle the message, or it cannot be encoded.
-    Fault(CallErrorKind),
+    Impossible(CallErrorKind),
 }
 
 /// Sends `message` without a reply, if there is room at once.
@@ -265,8 +265,8 @@ fn record<M>(span: &mut OutgoingSpan, told: &Result<(), TellError<M>>) {
     match told {
         Ok(()) => span.end("told"),
         Err(TellError::Full(_)) => span.end("failed: no room"),
-        Err(TellError::Nobody(_)) => span.end("failed: no instance is connected"),
-        Err(TellError::Fault(fault)) => span.end(format_args!("failed: {fault:?}")),
+        Err(TellError::NotConnected(_)) => span.end("failed: no instance is connected"),
+        Err(TellError::Impossible(fault)) => span.end(format_args!("failed: {fault:?}")),
     }
 }
 
@@ -277,15 +277,15 @@ fn try_tell_for<M: NetMessage>(
     trace: Option<&TraceContext>,
 ) -> Result<(), TellError<M>> {
     match caller.route.pick() {
-        Some(_) if caller.route.is_awaited() => Err(TellError::Full(message)),
-        None => Err(TellError::Nobody(message)),
+        Some(_) if caller.route.has_waiters() => Err(TellError::Full(message)),
+        None => Err(TellError::NotConnected(message)),
         Some(Member::Remote(link, _)) => {
             let outward = OutgoingMessage { message: &message, name: None, deadline: None, trace };
             match link.try_tell(outward) {
                 Ok(_) => Ok(()),
-                Err(SendError::Closed) => Err(TellError::Nobody(message)),
+                Err(SendError::Closed) => Err(TellError::NotConnected(message)),
                 Err(SendError::Full) => Err(TellError::Full(message)),
-                Err(unsent) => Err(TellError::Fault(attempt::send_fault::<M>(unsent, &link, None))),
+                Err(unsent) => Err(TellError::Impossible(attempt::send_error::<M>(unsent, &link, None))),
             }
         }
         Some(Member::Local(service, _)) => match service.try_acquire() {
@@ -309,18 +309,17 @@ fn tell_local<M: NetMessage>(
     match service.types.local_entry::<M>(None) {
         Some(LocalEntry::Inbox(inbox)) => {
             let envelope = LocalEnvelope { reply: None, permit };
-            match attempt::enter(inbox.as_ref(), message, envelope, trace.as_ref()).is_rejected() {
-                true => Err(TellError::Fault(closed_fault())),
+            match attempt::push_local(inbox.as_ref(), message, envelope, trace.as_ref()).is_rejected() {
+                true => Err(TellError::Impossible(closed_fault())),
                 false => Ok(()),
             }
         }
         Some(LocalEntry::Mailbox(mailbox)) if mailbox.is_open() => {
-            mailbox.enter(message, LocalEnvelope { reply: None, permit }, &service.executor);
+            mailbox.send(message, LocalEnvelope { reply: None, permit }, &service.executor);
             Ok(())
         }
-        Some(LocalEntry::Mailbox(_)) => Err(TellError::Nobody(message)),
-        None => {
-            attempt::enter_encoded(service, None, &message, trace, None, permit).map_err(TellError::Fault)
-        }
+        Some(LocalEntry::Mailbox(_)) => Err(TellError::NotConnected(message)),
+        None => attempt::deliver_encoded(service, None, &message, trace, None, permit)
+            .map_err(TellError::Impossible),
     }
 }

@@ -20,7 +20,7 @@ pub(crate) enum ReplyBytes {
 impl ReplyBytes {
     /// The reply `part` of the buffer `whole`.
     #[inline(always)]
-    pub(crate) fn of(whole: &Bytes, part: &[u8]) -> Self {
+    pub(crate) fn from_part(whole: &Bytes, part: &[u8]) -> Self {
         match u8::try_from(part.len()) {
             Ok(length) if part.len() <= SHORT => {
                 let mut bytes = [0; SHORT];

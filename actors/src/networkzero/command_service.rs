@@ -51,7 +51,7 @@ pub(super) async fn start(
     let service = ServiceSpec {
         name: None,
         source: ActorSource::Factory(Box::new(|_| Box::new(make))),
-        handlers: vec![Registration::of::<JsonMessage>(TypeName::new(VALUE).expect("it is a name"))],
+        handlers: vec![Registration::new::<JsonMessage>(TypeName::new(VALUE).expect("it is a name"))],
         bind: format!("127.0.0.1:{COMMAND_PORT}").parse()?,
         arbiter: None,
         uniqueness: Uniqueness::OneOfMany,

@@ -42,7 +42,7 @@ impl ExternalBeacon {
     ///
     /// # Errors
     /// [`ExternalBeaconError`].
-    pub(super) async fn reach(
+    pub(super) async fn connect(
         network: &Network,
         limits: &Limits,
         max_names: usize,
@@ -95,7 +95,7 @@ impl ExternalBeacon {
 
     async fn ask(&mut self, command: Value) -> Result<Value, ExternalBeaconError> {
         let command = command.to_string();
-        let request = self.peer.ask(command.as_bytes());
+        let request = self.peer.request(command.as_bytes());
         let answer = time::timeout(PATIENCE, request).await.map_err(|_| ExternalBeaconError::TimedOut)??;
         serde_json::from_slice(&answer).map_err(|error| ExternalBeaconError::Answer(error.to_string()))
     }

@@ -55,7 +55,7 @@ impl Gateway {
                 let working = GatewayTask { bridge, watcher, import_states };
                 actix::spawn(async move {
                     let _done = done;
-                    working.work(air, until.requested()).await;
+                    working.run(air, until.requested()).await;
                 });
                 Ok(())
             })

@@ -55,7 +55,7 @@ type TaskFlow = std::ops::ControlFlow<()>;
 impl GatewayTask {
     /// Runs until `closing` is triggered or the node has gone. `air` is the socket of the machine's beacon, if the port
     /// was free.
-    pub(super) async fn work(mut self, mut air: Option<BeaconSocket>, closing: &ShutdownSignal) {
+    pub(super) async fn run(mut self, mut air: Option<BeaconSocket>, closing: &ShutdownSignal) {
         loop {
             let ended = match air.take() {
                 Some(air) => self.run_own_beacon(air, closing).await,
@@ -144,7 +144,7 @@ impl GatewayTask {
         let Some(node) = self.bridge.node.upgrade() else { return TaskFlow::Break(()) };
         let (network, limits) = (node.config().network.clone(), Arc::clone(node.limits()));
         drop(node);
-        let mut other = match ExternalBeacon::reach(&network, &limits, MAX_NAMES).await {
+        let mut other = match ExternalBeacon::connect(&network, &limits, MAX_NAMES).await {
             Ok(other) => other,
             Err(error) => {
                 tracing::debug!(%error, "the beacon of NetworkZero on this machine does not answer");

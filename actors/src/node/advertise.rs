@@ -207,17 +207,17 @@ impl Drop for WithdrawOnDrop {
 /// The actor behind a service.
 pub enum ServiceActor<A: Actor> {
     /// The mesh runs it.
-    Hosted(Arc<SupervisedActor<A>>),
+    Supervised(Arc<SupervisedActor<A>>),
     /// The user runs it.
-    Foreign(Arc<ExternalActor<A>>),
+    External(Arc<ExternalActor<A>>),
 }
 
 impl<A: Actor<Context = Context<A>>> ServiceActor<A> {
     /// The actor's address as it is now.
     pub fn addr(&self) -> Addr<A> {
         match self {
-            Self::Hosted(hosted) => hosted.addr(),
-            Self::Foreign(foreign) => foreign.addr(),
+            Self::Supervised(hosted) => hosted.addr(),
+            Self::External(foreign) => foreign.addr(),
         }
     }
 }
@@ -390,12 +390,12 @@ where
             let (hosted, handle) =
                 ActorHandle::start(&environment, called, factory, &offer.handlers, offer.restart, withdraw)
                     .map_err(|PanicMessage(panic)| AdvertiseError::FactoryPanicked { panic })?;
-            (ServiceActor::Hosted(hosted), handle)
+            (ServiceActor::Supervised(hosted), handle)
         }
         ActorSource::Addr(addr) => {
             let stopped = move || withdraw(ServiceEnd::Stopped);
             let (foreign, handle) = ActorHandle::attach(&environment, addr, &offer.handlers, stopped);
-            (ServiceActor::Foreign(foreign), handle)
+            (ServiceActor::External(foreign), handle)
         }
     };
     let service = Arc::new(Service::new(&environment, identity, publisher, &offer.handlers, handle));

@@ -246,8 +246,10 @@ impl Handler<GetRoute> for Router {
         };
         let kept = keeper.clone();
         match target {
-            Target::Name(name) => actix::spawn(keeper.until_left(kept.connect_name(name))),
-            Target::Address(address) => actix::spawn(keeper.until_left(kept.connect_address(address))),
+            Target::Name(name) => actix::spawn(keeper.run_until_shutdown(kept.connect_name(name))),
+            Target::Address(address) => {
+                actix::spawn(keeper.run_until_shutdown(kept.connect_address(address)))
+            }
         };
         MessageResult(route)
     }

@@ -129,7 +129,7 @@ impl PendingHandshakes {
 
 impl HandshakePermit {
     /// Waits until the handshake is evicted.
-    pub(crate) async fn is_evicted(&mut self) {
+    pub(crate) async fn evicted(&mut self) {
         // Nothing is ever sent: the sender is dropped.
         let _ = (&mut self.not_evicted).await;
     }

@@ -46,12 +46,12 @@ pub(crate) async fn describe(service: &Arc<Service>) -> Arc<Description> {
 }
 
 /// Returns the current description of `service`, encoded.
-pub(crate) async fn encoded(service: &Arc<Service>) -> Bytes {
+pub(crate) async fn describe_encoded(service: &Arc<Service>) -> Bytes {
     cached(service).await.bytes
 }
 
 /// Returns the encoded description if it has been built already.
-pub(crate) fn encoded_already(service: &Service) -> Option<Bytes> {
+pub(crate) fn cached_bytes(service: &Service) -> Option<Bytes> {
     let mark = mark(service);
     let work = service.description.lock();
     let kept = work.as_ref()?.borrow();

@@ -17,7 +17,7 @@ use crate::net::listeners::Listeners;
 use crate::net::zone::ZonedAddress;
 use crate::runtime::clock;
 use crate::server::admission::Admission;
-use crate::server::drain::{self, LAST_ANSWERS};
+use crate::server::drain::{self, FLUSH_GRACE};
 use crate::server::drain_report::DrainReport;
 use crate::server::handshake::{Accepted, ConnectionSlot, accept};
 use crate::server::service::Service;
@@ -46,7 +46,7 @@ pub(crate) async fn run(
         let deadline = Instant::now() + within.min(MAX_DRAIN);
         let left = drain::finish(&service, deadline).await;
         // Replies and items that were written are still being sent.
-        (deadline.max(Instant::now() + LAST_ANSWERS), left)
+        (deadline.max(Instant::now() + FLUSH_GRACE), left)
     });
     let mut ended = None;
     // Links may be resumed over new connections until the end.
@@ -98,7 +98,7 @@ async fn serve_connection(
         let greeting = accept(connection, from, &service, &mut seat);
         tokio::select! {
             greeted = time::timeout(service.limits().handshake, greeting) => greeted,
-            () = handshake.is_evicted() => {
+            () = handshake.evicted() => {
                 service.connections.handshake_failed.count();
                 return tracing::debug!(%from, "evicted from the handshake to make room for another connection");
             }
@@ -116,7 +116,7 @@ async fn serve_connection(
         }
     };
     match welcomed {
-        Accepted::Nobody => {}
+        Accepted::Done => {}
         Accepted::Peer(connection, hello) => {
             if peers.try_send(PeerConnection { connection, hello }).is_err() {
                 tracing::debug!(%from, "closed a peer's connection: too many arrive at once");
@@ -131,7 +131,7 @@ async fn serve_connection(
                 tracing::debug!(%from, %error, "a link ended");
             }
         }
-        Accepted::Back(connection, node, resume) => {
+        Accepted::Resumed(connection, node, resume) => {
             if service.links.resume(node, resume, connection, from).is_err() {
                 tracing::debug!(%from, "a link ended just as its client came back");
             }

@@ -45,13 +45,13 @@ impl ConnectionSlot {
 /// The outcome of a handshake.
 pub(crate) enum Accepted {
     /// The connection is done: a probe that was answered, or a connection that was rejected with a reason.
-    Nobody,
+    Done,
     /// A node that exchanges its knowledge of the mesh.
     Peer(Connection, Hello),
     /// A client that opens a link.
     Client(Connection, Hello, SessionConnections),
     /// A client that resumes a link, whose session answers its hello.
-    Back(Connection, NodeId, Resume),
+    Resumed(Connection, NodeId, Resume),
     /// A ZeroMQ socket.
     Zmtp(ZmtpClient),
 }
@@ -78,7 +78,7 @@ pub(crate) async fn accept(
         Protocol::Zmtp => {
             let has_place = seat.acquire(service).await;
             let visitor = zmtp::handshake(connection, first, service, has_place).await?;
-            Ok(visitor.map_or(Accepted::Nobody, Accepted::Zmtp))
+            Ok(visitor.map_or(Accepted::Done, Accepted::Zmtp))
         }
     }
 }
@@ -103,8 +103,8 @@ async fn accept_client(
             None => Some(Rejection::UnknownLink),
         }
     } else if let Some(resume) = hello.resume {
-        if service.links.knows(hello.node, resume.link) {
-            return Ok(Accepted::Back(connection, hello.node, resume));
+        if service.links.contains(hello.node, resume.link) {
+            return Ok(Accepted::Resumed(connection, hello.node, resume));
         }
         Some(Rejection::UnknownLink)
     } else if !service.is_alive() {
@@ -119,7 +119,7 @@ async fn accept_client(
             service.connections.rejected.count();
             tracing::debug!(%from, ?rejection, "turned a connection away");
             answer(&connection, &HelloAnswer::Rejected(rejection)).await?;
-            return Ok(Accepted::Nobody);
+            return Ok(Accepted::Done);
         }
         (None, Purpose::Probe | Purpose::Peer { .. }) => (service.welcome(), None),
         (None, purpose @ (Purpose::Requests | Purpose::News)) => {
@@ -132,7 +132,7 @@ async fn accept_client(
     Ok(match (hello.purpose, connections) {
         (_, Some(connections)) => Accepted::Client(connection, hello, connections),
         (Purpose::Peer { .. }, None) => Accepted::Peer(connection, hello),
-        (_, None) => Accepted::Nobody,
+        (_, None) => Accepted::Done,
     })
 }
 
@@ -148,16 +148,16 @@ async fn hold_standby(
     let welcome = Welcome { link: Some(link), standby: Some(state), ..service.welcome() };
     answer(&connection, &HelloAnswer::Welcome(welcome)).await?;
     let next = match dial::read_handshake(&mut connection.reader, &[], hello::parse_hello).await {
-        Err(dial::HandshakeReadError::Io(_)) => return Ok(Accepted::Nobody),
+        Err(dial::HandshakeReadError::Io(_)) => return Ok(Accepted::Done),
         next => next?,
     };
     match next.resume {
         Some(resume) if next.node == hello.node && resume.link == link => {
-            if service.links.knows(hello.node, link) {
-                return Ok(Accepted::Back(connection, hello.node, resume));
+            if service.links.contains(hello.node, link) {
+                return Ok(Accepted::Resumed(connection, hello.node, resume));
             }
             answer(&connection, &HelloAnswer::Rejected(Rejection::UnknownLink)).await?;
-            Ok(Accepted::Nobody)
+            Ok(Accepted::Done)
         }
         _ => Err(HandshakeError::OtherLink),
     }
@@ -171,7 +171,7 @@ async fn answer(connection: &Connection, answer: &HelloAnswer) -> Result<(), dia
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
     #[error(transparent)]
-    Greeting(#[from] dial::HandshakeReadError),
+    Read(#[from] dial::HandshakeReadError),
     #[error(transparent)]
     Zmtp(#[from] ZmtpConnectionError),
     #[error("the peer disconnected before the handshake")]

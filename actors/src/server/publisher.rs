@@ -36,7 +36,7 @@ mod feed;
 /// The number of items published in a loop, without having to wait, before other tasks on the thread get their turn:
 /// without subscribers, or with one that has stopped, the loop would never yield otherwise. More than are usually kept
 /// for a subscriber, so that batches are not split without need.
-const TURN: u64 = 4_096;
+const YIELD_INTERVAL: u64 = 4_096;
 
 /// The number of small items that a large one counts as.
 const LARGE_TURN: u64 = 64;
@@ -70,11 +70,11 @@ struct PublisherState {
 
 /// The result of an attempt to publish an item.
 enum PublishOutcome {
-    Now,
+    Published,
     /// There is no room for it yet, or another publisher is first.
-    Later(Box<Blocked>),
+    Blocked(Box<Blocked>),
     /// It has to be encoded in other encodings first, or its type has to be determined.
-    NotYet,
+    NotEncoded,
 }
 
 /// A timer with its instant, if one is needed.
@@ -141,7 +141,7 @@ impl Publisher {
             published: 0,
             refused: 0,
             retry_timer: None,
-            yield_at: TURN,
+            yield_at: YIELD_INTERVAL,
             closed: false,
         });
         let (limits, timers, demand) = (limits.clone(), Arc::clone(timers), watch::Sender::new(0));
@@ -167,15 +167,15 @@ impl Publisher {
         let mut draft = DraftItem::new(&self.shared.guesses, topic, None);
         let mut woken = Vec::new();
         let published = loop {
-            draft.make(item, self.shared.limits.message_bytes);
+            draft.encode(item, self.shared.limits.message_bytes);
             let mut state = self.shared.lock();
             let published =
                 state.publish::<T>(&self.shared, topic, &mut draft, WaitFor::Insisting, None, &mut woken);
             drop(state);
             match published {
-                Ok(PublishOutcome::Now) => break Ok(()),
-                Ok(PublishOutcome::NotYet) => draft.resolve_type::<T>(),
-                Ok(PublishOutcome::Later(_)) => break Err(self.shared.refuse()),
+                Ok(PublishOutcome::Published) => break Ok(()),
+                Ok(PublishOutcome::NotEncoded) => draft.resolve_type::<T>(),
+                Ok(PublishOutcome::Blocked(_)) => break Err(self.shared.refuse()),
                 Err(fault) => break Err(fault),
             }
         };
@@ -220,7 +220,7 @@ impl Publisher {
     ) -> Poll<Result<(), PublishError>> {
         let mut woken = Vec::new();
         let published = loop {
-            draft.make(item, self.shared.limits.message_bytes);
+            draft.encode(item, self.shared.limits.message_bytes);
             let mut state = self.shared.lock();
             if state.published >= state.yield_at {
                 state.yield_turn(task);
@@ -229,12 +229,12 @@ impl Publisher {
             let ticket = waiting.ticket;
             let published = state.publish::<T>(&self.shared, topic, draft, WaitFor::Any, ticket, &mut woken);
             match published {
-                Ok(PublishOutcome::Now) => break Poll::Ready(Ok(())),
-                Ok(PublishOutcome::NotYet) => {
+                Ok(PublishOutcome::Published) => break Poll::Ready(Ok(())),
+                Ok(PublishOutcome::NotEncoded) => {
                     drop(state);
                     draft.resolve_type::<T>();
                 }
-                Ok(PublishOutcome::Later(in_the_way)) => {
+                Ok(PublishOutcome::Blocked(in_the_way)) => {
                     let (ticket, _replaced) =
                         state.wait(&self.shared, task.waker(), ticket, *in_the_way, &mut woken);
                     drop(state);
@@ -257,7 +257,7 @@ impl Publisher {
             return None;
         }
         let PublisherState { subscribers, topics, .. } = &mut *state;
-        let retained = topics.known.iter().filter_map(|known| {
+        let retained = topics.states.iter().filter_map(|known| {
             let info = known.last.item.filter(|_| known.topic.starts_with(subscribe.prefix.as_str()))?;
             let frame = known.last.frame(negotiated_encoding(info.fingerprint(), subscribe.fingerprint))?;
             Some((&known.topic, frame))
@@ -297,13 +297,13 @@ impl Publisher {
     /// Calls `each` for all topics, with the type of the items and whether the last one is retained, in the order in
     /// which they became known.
     pub(crate) fn each_topic(&self, mut each: impl FnMut(Option<&'static TypeInfo>, bool)) {
-        self.shared.lock().topics.known.iter().for_each(|known| each(known.item, known.retains));
+        self.shared.lock().topics.states.iter().for_each(|known| each(known.item, known.retains));
     }
 
     /// The topics that were declared or published, in alphabetical order.
     pub(crate) fn topics(&self) -> Vec<TopicInfo> {
         let state = self.shared.lock();
-        let topics = state.topics.known.iter().map(|known| TopicInfo {
+        let topics = state.topics.states.iter().map(|known| TopicInfo {
             topic: known.topic.clone(),
             item: known.item,
             retained: known.retains,
@@ -385,7 +385,7 @@ impl Wake for RetryWaker {
 impl PublisherState {
     #[cold]
     fn yield_turn(&mut self, task: &mut Context<'_>) {
-        self.yield_at = self.published + TURN;
+        self.yield_at = self.published + YIELD_INTERVAL;
         task.waker().wake_by_ref();
     }
 
@@ -402,7 +402,7 @@ impl PublisherState {
     ) -> (WaitTicket, Option<Waker>) {
         let Blocked { until, groups } = in_the_way;
         let waiting = self.subscribers.wake_when_there_is_room(ticket, groups, publisher, woken);
-        self.yield_at = self.published + TURN;
+        self.yield_at = self.published + YIELD_INTERVAL;
         // A timer that fires too early does no harm, and is set once for many short waits.
         if self.retry_timer.as_ref().is_none_or(|(set, _)| until < *set) {
             let look = Waker::from(Arc::new(RetryWaker(Arc::downgrade(shared))));
@@ -440,13 +440,13 @@ impl PublisherState {
             Err(invalid) => return Err(invalid.into()),
         };
         let Some(info) = known.find_recipients::<T>(subscribers, draft.info) else {
-            return Ok(PublishOutcome::NotYet);
+            return Ok(PublishOutcome::NotEncoded);
         };
         if !subscribers.has_room(&known.recipients, slow)
             && let Some(in_the_way) =
                 subscribers.wait_for(&known.recipients, slow, ticket, clock::now(), woken)
         {
-            return Ok(PublishOutcome::Later(Box::new(in_the_way)));
+            return Ok(PublishOutcome::Blocked(Box::new(in_the_way)));
         }
         let wanted = known.wanted(info);
         if wanted != draft.wanted {
@@ -456,7 +456,7 @@ impl PublisherState {
         let item = &draft.item;
         if !item.has(wanted) {
             draft.info = Some(info);
-            return Ok(PublishOutcome::NotYet);
+            return Ok(PublishOutcome::NotEncoded);
         }
         // Before any subscriber gets a frame, so that an error means that nobody has it.
         if let Some(error) = item.error(wanted) {
@@ -471,7 +471,7 @@ impl PublisherState {
         }
         subscribers.append(&known.recipients, &known.topic, |encoding| item.frame(encoding), woken);
         *published += 1;
-        Ok(PublishOutcome::Now)
+        Ok(PublishOutcome::Published)
     }
 }
 

@@ -166,7 +166,7 @@ impl Service {
 
     /// Hands over the messages that arrived together on one connection. Must be called on the service's thread.
     pub(crate) fn deliver(&self, delivery: Delivery) {
-        self.messages_in.add(delivery.left());
+        self.messages_in.add(delivery.remaining());
         self.entry.deliver(delivery);
     }
 

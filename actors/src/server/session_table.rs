@@ -106,7 +106,7 @@ impl SessionTable {
     }
 
     /// Returns whether `node` has this link.
-    pub(crate) fn knows(&self, node: NodeId, link: LinkId) -> bool {
+    pub(crate) fn contains(&self, node: NodeId, link: LinkId) -> bool {
         self.lock().get(&link).is_some_and(|kept| kept.node == node)
     }
 
@@ -226,9 +226,9 @@ mod tests {
         {
             links.lock().insert(link(byte), session(node, waits_since).0);
         }
-        assert!(links.evict_one() && !links.knows(node, link(3)) && links.knows(node, link(2)));
-        assert!(links.evict_one() && !links.knows(node, link(2)));
-        assert!(!links.evict_one() && links.knows(node, link(1)));
+        assert!(links.evict_one() && !links.contains(node, link(3)) && links.contains(node, link(2)));
+        assert!(links.evict_one() && !links.contains(node, link(2)));
+        assert!(!links.evict_one() && links.contains(node, link(1)));
     }
 
     #[tokio::test]

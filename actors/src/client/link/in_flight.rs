@@ -17,19 +17,19 @@ pub(super) struct InFlightCall {
     caller: Waker,
     ended: Option<CallEnd>,
     /// The fragments of a reply that arrives in pieces.
-    pub(super) pieces: Option<Box<FragmentBuffer>>,
+    pub(super) fragments: Option<Box<FragmentBuffer>>,
 }
 
 impl InFlightCall {
     /// A call of `caller`, which is woken when it has ended.
     #[inline(always)]
     pub(super) fn new(caller: &Waker) -> Self {
-        Self { caller: caller.clone(), ended: None, pieces: None }
+        Self { caller: caller.clone(), ended: None, fragments: None }
     }
 
     /// Ends the call once, and returns the caller to wake.
     #[inline(always)]
-    pub(super) fn end(&mut self, ended: impl FnOnce() -> CallEnd) -> Option<Waker> {
+    pub(super) fn finish(&mut self, ended: impl FnOnce() -> CallEnd) -> Option<Waker> {
         if self.ended.is_some() {
             return None;
         }
@@ -50,7 +50,7 @@ impl InFlightCall {
 
     /// Adds a fragment of the reply, and returns the reply once it is complete.
     #[cold]
-    pub(super) fn piece(
+    pub(super) fn add_fragment(
         &mut self,
         header: Header,
         piece: &[u8],
@@ -59,11 +59,11 @@ impl InFlightCall {
         if self.ended.is_some() {
             return Ok(None);
         }
-        self.pieces.get_or_insert_default().add(piece, expected.guess, expected.limit)?;
+        self.fragments.get_or_insert_default().add(piece, expected.guess, expected.limit)?;
         if header.flags & frame::LAST == 0 {
             return Ok(None);
         }
-        self.pieces.take().map(|pieces| pieces.reply(header.id)).transpose()
+        self.fragments.take().map(|pieces| pieces.reply(header.id)).transpose()
     }
 }
 

@@ -21,7 +21,7 @@ impl NegotiatedTypes {
     /// Returns the slot and the encodings for messages of type `M` at an endpoint with this catalogue, under the type's
     /// own name; `None` if the endpoint does not handle them.
     #[inline]
-    pub(crate) fn of<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
+    pub(crate) fn get<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
         let wanted = TypeId::of::<M>();
         for slot in &self.known {
             // Another thread may have filled the entry meanwhile, also with another type.

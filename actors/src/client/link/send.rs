@@ -68,7 +68,7 @@ impl Link {
         }
         EncodedParts::with(|written| {
             self.write_request(&message, written)?;
-            self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
+            self.open_call(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
                 frame::set_id(written.bytes_mut(), id.to_wire());
                 Ok(link.send_queue.push_encoded::<EncodeError>(SpaceNeeded::Limit, pace, written)?)
             })
@@ -80,7 +80,7 @@ impl Link {
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub(crate) async fn room(&self) -> Option<SendPermit<'_>> {
+    pub(crate) async fn reserve_call(&self) -> Option<SendPermit<'_>> {
         let turn = self.send_queue.reserve().await.ok()?;
         loop {
             let freed = self.slot_freed.notified();
@@ -105,7 +105,7 @@ impl Link {
         !is_full
     }
 
-    /// Sends a request with a permit from [`Link::room`].
+    /// Sends a request with a permit from [`Link::reserve_call`].
     ///
     /// # Errors
     /// As [`Link::try_call`], without [`SendError::Full`].
@@ -117,7 +117,7 @@ impl Link {
     ) -> Result<ReplyFuture, SendError> {
         EncodedParts::with(|written| {
             self.write_request(&message, written)?;
-            self.begin(message.deadline.map(|deadline| deadline.at), caller, |_, id, pace| {
+            self.open_call(message.deadline.map(|deadline| deadline.at), caller, |_, id, pace| {
                 frame::set_id(written.bytes_mut(), id.to_wire());
                 Ok(turn.push_encoded::<EncodeError>(pace, written)?)
             })
@@ -128,7 +128,7 @@ impl Link {
     ///
     /// # Errors
     /// [`SendError`].
-    pub(crate) fn ask(
+    pub(crate) fn query(
         self: &Arc<Self>,
         question: Query,
         deadline: Option<Instant>,
@@ -138,7 +138,7 @@ impl Link {
             Query::Description => FrameKind::Describe,
             Query::Stats => FrameKind::Stats,
         };
-        self.begin(deadline, caller, |link, id, pace| {
+        self.open_call(deadline, caller, |link, id, pace| {
             Ok(link.send_queue.push(SpaceNeeded::Any, pace, |out| {
                 frame::write(out, Header::new(kind, id.to_wire()), b"");
                 Ok(())
@@ -179,11 +179,11 @@ impl Link {
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub(crate) async fn room_to_tell(&self) -> Option<SendPermit<'_>> {
+    pub(crate) async fn reserve_tell(&self) -> Option<SendPermit<'_>> {
         self.send_queue.reserve().await.ok()
     }
 
-    /// Sends a message without a reply with a permit from [`Link::room_to_tell`].
+    /// Sends a message without a reply with a permit from [`Link::reserve_tell`].
     ///
     /// # Errors
     /// As [`Link::try_tell`], without [`SendError::Full`].
@@ -202,14 +202,14 @@ impl Link {
         message: &OutgoingMessage<'_, M>,
     ) -> Result<NegotiatedType, SendError> {
         let negotiated = match message.name {
-            None => self.negotiated.of::<M>(&self.catalogue),
+            None => self.negotiated.get::<M>(&self.catalogue),
             Some(name) => negotiated::find::<M>(&self.catalogue, name),
         };
         negotiated.ok_or(SendError::NoHandler)
     }
 
     #[inline]
-    fn begin(
+    fn open_call(
         self: &Arc<Self>,
         deadline: Option<Instant>,
         caller: &Waker,

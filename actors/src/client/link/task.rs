@@ -123,7 +123,7 @@ impl LinkProtocol for ReplyReader {
                 };
                 let Some(outcome) = outcome else { continue };
                 let id = CallId::from_wire(header.id);
-                callers.extend(calls.end_with(id, |waiting| waiting.end(|| CallEnd::Answered(outcome))));
+                callers.extend(calls.end_with(id, |waiting| waiting.finish(|| CallEnd::Answered(outcome))));
             }
             let is_full = calls.is_full();
             drop(calls);
@@ -153,7 +153,9 @@ fn piece(
 ) -> Result<Option<Outcome>, FragmentError> {
     let Some(waiting) = calls.get(CallId::from_wire(header.id)) else { return Ok(None) };
     let expected = ExpectedLength { guess: *last_length, limit };
-    let Some(Frame { header, payload }) = waiting.piece(header, piece, expected)? else { return Ok(None) };
+    let Some(Frame { header, payload }) = waiting.add_fragment(header, piece, expected)? else {
+        return Ok(None);
+    };
     *last_length = payload.len() + frame::OVERHEAD_BYTES;
     Ok(outcome(header, &payload, &payload))
 }
@@ -165,7 +167,7 @@ fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outc
     match header.kind {
         FrameKind::Reply => {
             let encoding = frame::encoding(header.flags, frame::BINCODE);
-            Some(Outcome::Reply(encoding, ReplyBytes::of(frames, payload)))
+            Some(Outcome::Reply(encoding, ReplyBytes::from_part(frames, payload)))
         }
         FrameKind::Refusal => Some(Outcome::Refused(Refusal::from_bytes(payload))),
         // Other kinds mean nothing here.
@@ -248,8 +250,8 @@ mod tests {
         assert!(matches!(arrive(&mut calls, nobody, last, frame::LAST), Ok(None)), "it is not open");
         let reply = arrive(&mut calls, id, last, frame::LAST).expect("well-formed");
         assert!(matches!(reply, Some(Outcome::Reply(_, payload)) if payload[..] == *b"a reply"));
-        assert!(calls.get(id).is_some_and(|waiting| waiting.pieces.is_none()), "nothing is left of it");
-        calls.get(id).and_then(|waiting| waiting.end(|| CallEnd::TimedOut));
+        assert!(calls.get(id).is_some_and(|waiting| waiting.fragments.is_none()), "nothing is left of it");
+        calls.get(id).and_then(|waiting| waiting.finish(|| CallEnd::TimedOut));
         assert!(matches!(arrive(&mut calls, id, &[0; 2 * LIMIT], 0), Ok(None)), "it has ended");
     }
 

@@ -64,7 +64,7 @@ impl Route {
     /// # Cancel safety
     /// This method is cancel safe.
     pub(crate) async fn ready_for_call(self: &Arc<Self>, failed: &[InstanceId]) -> Pick {
-        self.until(|| self.choose(failed)).await
+        self.wait_for(|| self.choose(failed)).await
     }
 
     fn choose(self: &Arc<Self>, failed: &[InstanceId]) -> Option<Pick> {
@@ -92,7 +92,7 @@ impl Route {
 
     /// Notes that a call to an instance has failed.
     #[cold]
-    pub(crate) fn failed(&self, instance: InstanceId) {
+    pub(crate) fn record_failure(&self, instance: InstanceId) {
         let is_set_aside = self.health.change(|outliers| {
             let is_set_aside = outliers.record_failure(instance, clock::now(), fastrand::f64());
             if is_set_aside {

@@ -14,7 +14,7 @@ use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::wire::hello::Hello;
 use tokio::time::{self, Instant};
 
-use crate::client::follow::MAX_PAUSE;
+use crate::client::follow::MAX_BACKOFF;
 use crate::client::link::Link;
 use crate::client::route::{Member, Route};
 use crate::context::NodeContext;
@@ -40,7 +40,7 @@ pub(crate) struct RouteConnector {
 
 impl RouteConnector {
     /// Runs `keeping` until it is done or the node leaves; then the route is closed.
-    pub(crate) async fn until_left(self, keeping: impl Future<Output = ()>) {
+    pub(crate) async fn run_until_shutdown(self, keeping: impl Future<Output = ()>) {
         tokio::select! {
             biased;
             () = keeping => {}
@@ -51,7 +51,7 @@ impl RouteConnector {
     }
 
     /// Waits for `part`; `None` when nobody holds the route any more.
-    async fn while_held<T>(&self, part: impl Future<Output = T>) -> Option<T> {
+    async fn while_referenced<T>(&self, part: impl Future<Output = T>) -> Option<T> {
         let mut part = pin!(part);
         loop {
             tokio::select! {
@@ -67,7 +67,8 @@ impl RouteConnector {
     /// Dials, and reports the result to discovery: a handshake verifies an instance that was only announced.
     async fn connect(&self, known: DialTarget<'_>, hello: &Hello) -> Result<Arc<Link>, ConnectError> {
         let DialTarget { addresses, answered, listed } = known;
-        let record = self.route.upgrade().map(|route| route.record(hello.instance)).unwrap_or_default();
+        let record =
+            self.route.upgrade().map(|route| route.attempt_record(hello.instance)).unwrap_or_default();
         let network = &self.context.link_config.network;
         let dialled =
             dial::dial_listed(network, addresses, listed.clone(), hello, CONNECT_TIMEOUT, &record).await;
@@ -96,7 +97,7 @@ impl RouteConnector {
             if let Some(route) = self.route.upgrade() {
                 route.record_error(trouble);
             }
-            ConnectError { is_foreign }
+            ConnectError { is_other_protocol: is_foreign }
         })
     }
 
@@ -105,7 +106,7 @@ impl RouteConnector {
         let since = Instant::now();
         tracing::debug!(service = %instance.service, instance = %instance.id, "an instance is connected");
         self.add(Member::Remote(Arc::clone(&link), Arc::new(instance)));
-        if self.while_held(link.closed()).await.is_none() {
+        if self.while_referenced(link.closed()).await.is_none() {
             link.close();
             return None;
         }
@@ -132,7 +133,7 @@ struct DialTarget<'a> {
 }
 
 impl<'a> DialTarget<'a> {
-    fn only(addresses: &'a [SocketAddr]) -> Self {
+    fn fixed(addresses: &'a [SocketAddr]) -> Self {
         Self { addresses, answered: None, listed: None }
     }
 }
@@ -140,17 +141,17 @@ impl<'a> DialTarget<'a> {
 /// The error of an endpoint that was not reached. The route holds the error in words.
 struct ConnectError {
     /// True if the endpoint may speak another protocol.
-    is_foreign: bool,
+    is_other_protocol: bool,
 }
 
 /// The uptime of a link: after a short one there is a pause before the instance is dialled again.
 enum LinkUptime {
     Long,
-    Shortly,
+    Short,
 }
 
 impl LinkUptime {
     fn since(started: Instant) -> Self {
-        if started.elapsed() > MAX_PAUSE { Self::Long } else { Self::Shortly }
+        if started.elapsed() > MAX_BACKOFF { Self::Long } else { Self::Short }
     }
 }

@@ -14,7 +14,7 @@ use crate::client::route::target::Target;
 use crate::client::subscription::feed::FeedError;
 use crate::client::subscription::queue::EventQueue;
 use crate::client::subscription::stats::SubscriptionCounters;
-use crate::client::subscription::{self, Publishers, SubscribeFault};
+use crate::client::subscription::{self, Publishers, SubscribeAttemptError};
 use crate::context::NodeContext;
 use crate::diagnosis::diagnose;
 use crate::diagnosis::result::Diagnosis;
@@ -87,10 +87,10 @@ fn because(diagnosis: &Option<Box<Diagnosis>>) -> String {
 }
 
 impl SubscribeError {
-    fn new(service: String, fault: SubscribeFault) -> Self {
+    fn new(service: String, fault: SubscribeAttemptError) -> Self {
         match fault {
-            SubscribeFault::Feed(error) => Self::Unconfirmed { service, error, diagnosis: None },
-            SubscribeFault::Gone(gone) => Self::Gone(gone),
+            SubscribeAttemptError::Feed(error) => Self::Unconfirmed { service, error, diagnosis: None },
+            SubscribeAttemptError::Gone(gone) => Self::Gone(gone),
         }
     }
 
@@ -179,7 +179,7 @@ pub async fn establish(
             Ok(established) => return Ok(established),
             Err(fault) => fault,
         };
-        let may_pass = fault.may_pass();
+        let may_pass = fault.is_transient();
         last = SubscribeError::new(name.clone(), fault);
         let again = deadline_in(pauses.next_delay());
         if !may_pass || again >= until {

@@ -35,7 +35,7 @@ use crate::link::send_queue::{Flush, SendQueue, SpaceNeeded};
 use crate::net::connection::Connection;
 use crate::runtime::clock;
 use crate::server::publisher;
-use crate::server::publisher::encoded::whole;
+use crate::server::publisher::encoded::whole_frames;
 use crate::server::service::Service;
 
 /// The timeout of connecting to a publisher and having the subscription confirmed.
@@ -131,7 +131,7 @@ impl Feed {
             () = sink.closed() => {}
         }
         // Fails if the subscription has ended.
-        let _ = sink.lost(from).await;
+        let _ = sink.send_lost(from).await;
     }
 
     async fn pass_on(self, from: &ServiceName, sink: &EventSink) {
@@ -141,7 +141,7 @@ impl Feed {
                 let progress = Arc::clone(&passed_on);
                 feed.watch(move || progress.load(Ordering::Relaxed));
                 while let Some(frames) = feed.next().await {
-                    for mut frames in whole(frames) {
+                    for mut frames in whole_frames(frames) {
                         if sink.send(from, &mut frames).await.is_err() {
                             return;
                         }

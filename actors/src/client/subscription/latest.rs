@@ -67,12 +67,12 @@ impl LatestItems {
     }
 
     /// Records that `count` items are missing before the next one of a publisher.
-    pub(crate) fn miss(&self, from: &ServiceName, count: u64, reason: GapReason) {
+    pub(crate) fn record_missed(&self, from: &ServiceName, count: u64, reason: GapReason) {
         self.lock().gaps.entry(from.clone()).or_default().add(count, reason);
     }
 
     /// Returns the gap since the last item of a publisher, when none follows, as whole frames.
-    pub(crate) fn end(&self, from: &ServiceName) -> Bytes {
+    pub(crate) fn take_gap(&self, from: &ServiceName) -> Bytes {
         self.lock().gaps.remove(from).map(|gaps| gaps.to_frames()).unwrap_or_default()
     }
 
@@ -122,7 +122,7 @@ impl LatestItems {
     }
 
     /// Waits until the number of waiting bytes is within the limit.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn wait_for_room(&self) {
         loop {
             let taken = self.taken.notified();
             if self.lock().bytes <= self.max_bytes {

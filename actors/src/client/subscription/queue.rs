@@ -124,7 +124,7 @@ impl EventSink {
                     let of = (from.clone(), frames.slice_ref(topic));
                     self.send_newest(newest, of, frame).await?;
                 }
-                (FrameKind::Gap, _, Some((count, reason))) => newest.miss(from, count, reason),
+                (FrameKind::Gap, _, Some((count, reason))) => newest.record_missed(from, count, reason),
                 (kind, ..) if kind.is_keep_alive() => {}
                 _ => warn_malformed(from),
             }
@@ -143,8 +143,8 @@ impl EventSink {
     ///
     /// # Errors
     /// [`SubscriptionClosed`] when the subscription has ended.
-    pub(crate) async fn lost(&self, from: &ServiceName) -> Result<(), SubscriptionClosed> {
-        let gaps = self.newest.as_ref().map(|newest| newest.end(from)).unwrap_or_default();
+    pub(crate) async fn send_lost(&self, from: &ServiceName) -> Result<(), SubscriptionClosed> {
+        let gaps = self.newest.as_ref().map(|newest| newest.take_gap(from)).unwrap_or_default();
         if !gaps.is_empty() {
             self.wait(from, Queued::Frames(gaps)).await?;
         }
@@ -165,7 +165,7 @@ impl EventSink {
     ) -> Result<(), SubscriptionClosed> {
         // Meanwhile one may be taken, or another instance may send one.
         while !newest.replace(&of, &frame) {
-            newest.room().await;
+            newest.wait_for_room().await;
             let permit = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
             if newest.add(&of, &frame) {
                 permit.send((of.0, Queued::Newest(of.1)));
@@ -331,10 +331,10 @@ mod tests {
         assert_eq!(take(&mut arrivals).await, "a x 199");
         let mut both = [item("x", 3), news::gap(7, GapReason::Overflow).into()].concat().into();
         sink.send(&b, &mut both).await.expect("open");
-        sink.lost(&a).await.expect("open");
+        sink.send_lost(&a).await.expect("open");
         let mut both = [item("x", 4), news::gap(1, GapReason::Rate).into()].concat().into();
         sink.send(&b, &mut both).await.expect("open");
-        sink.lost(&b).await.expect("open");
+        sink.send_lost(&b).await.expect("open");
         for expected in ["b -2", "b -7", "b x 4", "a y 2", "a lost", "b -1", "b lost"] {
             assert_eq!(take(&mut arrivals).await, expected, "each gap before the item that it came before");
         }
@@ -395,7 +395,7 @@ mod tests {
             assert_eq!(take(&mut arrivals).await, format!("a y {number}"));
         }
         drop(arrivals);
-        assert_eq!(sink.lost(&a).await, Err(SubscriptionClosed));
+        assert_eq!(sink.send_lost(&a).await, Err(SubscriptionClosed));
     }
 
     #[actix::test]

@@ -177,7 +177,7 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
         }
         drop(run);
         drop(delivery.take_permits());
-        if delivery.left() == 0 {
+        if delivery.remaining() == 0 {
             work.delivery = None;
         }
     }
@@ -199,7 +199,7 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
                 work.handled += 1;
                 blocking::begin_message(work.handled);
                 if let Some(row) = self.table.get(slot)
-                    && inbound.is_due(clock::now())
+                    && inbound.should_run(clock::now())
                 {
                     let payload = std::mem::take(&mut inbound.payload);
                     let trace = inbound.trace.take();

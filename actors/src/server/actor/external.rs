@@ -38,7 +38,7 @@ struct MailboxHandler<A: Actor> {
     name: TypeName,
     in_progress: HandlerInProgress,
     forward: ForwardFn<A>,
-    decode_held: DecodeFn<A>,
+    decode_tell: DecodeFn<A>,
 }
 
 impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
@@ -52,7 +52,7 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
             name: handler.name.clone(),
             in_progress: HandlerInProgress::default(),
             forward: handler.forward,
-            decode_held: handler.decode_held,
+            decode_tell: handler.decode_tell,
         });
         let table = table.collect();
         Self { addr, table, decoding, executor, closed: AtomicBool::new(false), found_stopped: Notify::new() }
@@ -101,7 +101,7 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
         let mut last = delivery.last_tell(|slot, payload, encoding| {
             self.table
                 .get(slot)
-                .and_then(|handler| (handler.decode_held)(payload, encoding, &self.decoding.limits))
+                .and_then(|handler| (handler.decode_tell)(payload, encoding, &self.decoding.limits))
         });
         let answers = Arc::clone(delivery.responder());
         let mut frames = Vec::new();
@@ -130,7 +130,7 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
             return inbound.reject_draining();
         }
         if let Some(MailboxHandler { name, in_progress, forward, .. }) = self.table.get(slot)
-            && inbound.is_due(clock::now())
+            && inbound.should_run(clock::now())
         {
             let payload = std::mem::take(&mut inbound.payload);
             let arrived = IncomingMessage::alone(slot, &payload, inbound);

@@ -38,7 +38,7 @@ pub struct Registration<A: Actor> {
     /// Decodes and sends through the mailbox of an actor that the user runs.
     pub(crate) forward: ForwardFn<A>,
     /// Decodes a message without a reply, to be sent so that its completion is observed.
-    pub(crate) decode_held: DecodeFn<A>,
+    pub(crate) decode_tell: DecodeFn<A>,
     /// Creates the local entry through the inbox.
     pub(crate) inbox_entry: fn(&Arc<Inbox<A>>) -> AnyLocalEntry,
     /// Creates the local entry through the mailbox.
@@ -96,7 +96,7 @@ pub struct RawMessage {
 
 impl<A: Actor<Context = Context<A>>> Registration<A> {
     /// Registers `M` under `name`.
-    pub fn of<M: NetMessage>(name: TypeName) -> Self
+    pub fn new<M: NetMessage>(name: TypeName) -> Self
     where
         A: Handler<M>,
     {
@@ -107,7 +107,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             documented: None,
             calls: HandlerFns { run: run::<A, M>, alone: call::<A, M> },
             forward: forward::<A, M>,
-            decode_held: decode_held::<A, M>,
+            decode_tell: decode_tell::<A, M>,
             inbox_entry: inbox_entry::<A, M>,
             mailbox_entry: |addr| {
                 Box::new(LocalEntry::<M>::Mailbox(MailboxEntry::new(addr.clone().recipient())))
@@ -158,12 +158,12 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
                 alone: hand_over::<A, T>,
             },
             forward: |addr, arrived, known| {
-                if let Some(message) = T::of(arrived, known) {
+                if let Some(message) = T::from_incoming(arrived, known) {
                     addr.do_send(message);
                 }
                 None
             },
-            decode_held: |_, _, _| None,
+            decode_tell: |_, _, _| None,
             // Not a typed entry, so that callers in this process encode as well.
             inbox_entry: |_| Box::new(()),
             mailbox_entry: |_| Box::new(()),
@@ -183,17 +183,17 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
 /// A message for an actor that replies by itself.
 pub(crate) trait SelfReplying: Message<Result = ()> + Send + Sized + 'static {
     /// Converts the message that arrived; `None` if it does not decode, which has been reported to its caller.
-    fn of(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self>;
+    fn from_incoming(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self>;
 }
 
 impl SelfReplying for RawMessage {
-    fn of(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self> {
+    fn from_incoming(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self> {
         Some(Self { name: known.name.clone(), inbound: arrived.into_inbound()? })
     }
 }
 
 impl<M: NetMessage> SelfReplying for Call<M> {
-    fn of(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self> {
+    fn from_incoming(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self> {
         let IncomingMessage { payload, encoding, source, .. } = arrived;
         match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
             Ok(message) => {
@@ -217,7 +217,7 @@ fn hand_over<A, T>(
     A: Actor<Context = Context<A>> + Handler<T>,
     T: SelfReplying,
 {
-    if let Some(message) = T::of(arrived, known) {
+    if let Some(message) = T::from_incoming(arrived, known) {
         <A as Handler<T>>::handle(actor, message, context).handle(context, None);
     }
 }
@@ -259,7 +259,7 @@ fn call<A, M>(
         HandlerOutput::ActorFuture(future) => {
             let future = trace::in_message_context_with_actor(future);
             let (reply, unfinished) =
-                (reply.and_then(ReplySlot::later), (permit.detach(), known.in_progress.clone()));
+                (reply.and_then(ReplySlot::into_reply_to), (permit.detach(), known.in_progress.clone()));
             let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
                 answer(reply, &result);
                 drop(unfinished);
@@ -275,7 +275,7 @@ fn call<A, M>(
             Err(oneshot::error::TryRecvError::Closed) => drop(reply),
             Err(oneshot::error::TryRecvError::Empty) => {
                 let (reply, unfinished) =
-                    (reply.and_then(ReplySlot::later), (permit.detach(), known.in_progress.clone()));
+                    (reply.and_then(ReplySlot::into_reply_to), (permit.detach(), known.in_progress.clone()));
                 actix::spawn(async move {
                     if let Ok(result) = told.await {
                         answer(reply, &result);
@@ -293,7 +293,7 @@ fn answer_later<R: codec::WireType>(
     in_progress: HandlerInProgress,
     future: ResponseFuture<R>,
 ) {
-    let (reply, unfinished) = (due.and_then(ReplySlot::later), (permit.detach(), in_progress));
+    let (reply, unfinished) = (due.and_then(ReplySlot::into_reply_to), (permit.detach(), in_progress));
     let future = trace::in_message_context(future);
     actix::spawn(async move {
         answer(reply, &future.await);
@@ -320,7 +320,7 @@ where
         }
     };
     let (reply, permit) = match (reply, permit) {
-        (Some(due), permit) => (due.later(), permit.detach()),
+        (Some(due), permit) => (due.into_reply_to(), permit.detach()),
         (None, MessagePermit::Own(permit)) => (None, Some(permit)),
         (None, MessagePermit::Shared(..)) => {
             // Its permit is released with that of the last tell that arrived with it, which the actor handles later.
@@ -331,7 +331,7 @@ where
     Some(enter(addr, message, reply, (permit.map(HeldPermits::from), known.in_progress.clone())))
 }
 
-fn decode_held<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<DecodedMessage<A>>
+fn decode_tell<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<DecodedMessage<A>>
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,

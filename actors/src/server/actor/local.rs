@@ -30,10 +30,10 @@ pub(crate) enum LocalEntry<M: NetMessage> {
 /// The entry for messages of one type into an inbox.
 pub(crate) trait LocalInbox<M: NetMessage>: Send + Sync {
     /// Puts a message into the inbox. If the service has closed, its envelope is dropped.
-    fn enter(&self, message: M, envelope: LocalEnvelope<M>) -> JobId;
+    fn push(&self, message: M, envelope: LocalEnvelope<M>) -> JobId;
 
-    /// As [`LocalInbox::enter`], with a message that is part of a trace.
-    fn enter_traced(&self, message: M, envelope: LocalEnvelope<M>, trace: TraceContext) -> JobId;
+    /// As [`LocalInbox::push`], with a message that is part of a trace.
+    fn push_traced(&self, message: M, envelope: LocalEnvelope<M>, trace: TraceContext) -> JobId;
 
     /// Takes it out again, if it still waits; false if its handler has begun.
     fn withdraw(&self, ticket: JobId) -> bool;
@@ -104,7 +104,7 @@ impl<M: NetMessage> MailboxEntry<M> {
 
     /// Puts a message into the mailbox. `executor` releases its permit and sends its reply: the message stays unfinished
     /// until it has been handled, also if its caller has given up, because it is in the mailbox until then.
-    pub(crate) fn enter(&self, message: M, envelope: LocalEnvelope<M>, executor: &Executor) {
+    pub(crate) fn send(&self, message: M, envelope: LocalEnvelope<M>, executor: &Executor) {
         // A clone has its own slot in the mailbox, so the message is in it at once, behind those sent before.
         let request = self.recipient.clone().send(message);
         let finish = move || async move {
@@ -177,7 +177,7 @@ where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    fn enter(&self, message: M, envelope: LocalEnvelope<M>) -> JobId {
+    fn push(&self, message: M, envelope: LocalEnvelope<M>) -> JobId {
         let job = move |actor: &mut A, context: &mut A::Context| {
             // As in actix, a request that was dropped while it waited is not handled.
             if envelope.is_wanted() {
@@ -188,7 +188,7 @@ where
     }
 
     #[cold]
-    fn enter_traced(&self, message: M, envelope: LocalEnvelope<M>, trace: TraceContext) -> JobId {
+    fn push_traced(&self, message: M, envelope: LocalEnvelope<M>, trace: TraceContext) -> JobId {
         let (name, inbox) = (codec::type_info::<M>().name(), Arc::clone(&self.inbox));
         let job = move |actor: &mut A, context: &mut A::Context| {
             let _handling = HandlerSpan::begin(trace, inbox.service(), name);

@@ -101,7 +101,7 @@ impl EncodedItem {
     /// # Panics
     /// If the name of the topic is too long.
     #[inline(always)]
-    pub(crate) fn make<T: WireType>(&mut self, topic: &str, item: &T, wanted: EncodingSet, max: usize) {
+    pub(crate) fn encode<T: WireType>(&mut self, topic: &str, item: &T, wanted: EncodingSet, max: usize) {
         if wanted.has(Encoding::Bincode) && !self.bincode.is_made {
             self.bincode.make(topic, item, Encoding::Bincode, max);
         }
@@ -229,7 +229,7 @@ impl FrameRef<'_> {
 
 /// Joins the frames of a log to whole ones. Large items are kept in pieces, which only a connection can send as they
 /// are.
-pub(crate) fn whole(kept: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
+pub(crate) fn whole_frames(kept: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
     let mut kept = kept.into_iter();
     std::iter::from_fn(move || {
         let first = kept.next()?;

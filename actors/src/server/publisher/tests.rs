@@ -342,7 +342,7 @@ async fn an_endless_publisher_yields_to_others() {
         async move { while publisher.publish_all("a", &1u32).await.is_ok() {} }
     });
     // On one thread, so this is reached only if the loop yields.
-    while publisher.totals().published < 3 * TURN {
+    while publisher.totals().published < 3 * YIELD_INTERVAL {
         tokio::task::yield_now().await;
     }
     publisher.close();

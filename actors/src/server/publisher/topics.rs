@@ -12,7 +12,7 @@ use crate::server::publisher::subscribers::{Recipients, Subscribers};
 /// The topics that are known.
 #[derive(Default)]
 pub(crate) struct Topics {
-    pub(crate) known: Vec<TopicState>,
+    pub(crate) states: Vec<TopicState>,
     indices: HashMap<Topic, usize>,
     /// The index of the topic used last, which often is the next one as well.
     recent: usize,
@@ -40,26 +40,26 @@ impl Topics {
         topic: &str,
         max: usize,
     ) -> Result<Option<&mut TopicState>, InvalidName> {
-        if self.known.get(self.recent).is_none_or(|known| *known.topic != *topic) {
+        if self.states.get(self.recent).is_none_or(|known| *known.topic != *topic) {
             match self.find(topic, max)? {
                 Some(found) => self.recent = found,
                 None => return Ok(None),
             }
         }
-        Ok(self.known.get_mut(self.recent))
+        Ok(self.states.get_mut(self.recent))
     }
 
     fn find(&mut self, topic: &str, max: usize) -> Result<Option<usize>, InvalidName> {
         if let Some(found) = self.indices.get(topic) {
             return Ok(Some(*found));
         }
-        if self.known.len() >= max {
+        if self.states.len() >= max {
             return Ok(None);
         }
         let topic = Topic::new(topic)?;
-        self.indices.insert(topic.clone(), self.known.len());
-        self.known.push(TopicState::new(topic));
-        Ok(Some(self.known.len() - 1))
+        self.indices.insert(topic.clone(), self.states.len());
+        self.states.push(TopicState::new(topic));
+        Ok(Some(self.states.len() - 1))
     }
 }
 

@@ -64,7 +64,7 @@ impl WaitingPublishers {
         let Some(mut before) = self.all.insert(ticket, waiter) else { return (ticket, None) };
         before.groups.retain(|group| !self.all[&ticket].groups.contains(group));
         for group in before.groups {
-            self.pass_on(ticket, group, now, woken);
+            self.wake_next(ticket, group, now, woken);
         }
         match before.state {
             WaiterState::Asleep(stale) => (ticket, Some(stale)),
@@ -116,7 +116,7 @@ impl WaitingPublishers {
         // A publisher that is asleep has found no room, and there is none for those behind it either.
         if let Some(Waiter { groups, state: WaiterState::Woken(_) }) = &gone {
             for group in groups {
-                self.pass_on(ticket, *group, now, woken);
+                self.wake_next(ticket, *group, now, woken);
             }
         }
         gone
@@ -130,7 +130,7 @@ impl WaitingPublishers {
     }
 
     /// Lets the publishers behind one follow, which waits for a group no more.
-    fn pass_on(&mut self, ticket: WaitTicket, group: u64, now: Instant, woken: &mut Vec<Waker>) {
+    fn wake_next(&mut self, ticket: WaitTicket, group: u64, now: Instant, woken: &mut Vec<Waker>) {
         // A publisher that was woken will check, and those behind know until when it is waited for.
         if self.is_first_asleep(group, now, |first| first > ticket) {
             self.wake(now, woken, |_, waiter| waiter.groups.contains(&group));

@@ -41,7 +41,7 @@ pub(crate) fn is_message(header: &Header) -> bool {
 
 /// Splits the payload of a request, without its trace, into the time that remains for it and the message. `None` if it
 /// is too short.
-pub(crate) fn request(payload: &[u8]) -> Option<(Option<Duration>, &[u8])> {
+pub(crate) fn split_request(payload: &[u8]) -> Option<(Option<Duration>, &[u8])> {
     let (within, message) = payload.split_first_chunk::<WITHIN_BYTES>()?;
     let within = u32::from_le_bytes(*within);
     Some(((within > 0).then(|| Duration::from_millis(within.into())), message))
@@ -136,7 +136,7 @@ impl Delivery {
 
     /// Splits the payload of a request that is about to be handled, if it is still wanted.
     fn wanted<'a>(&self, id: u64, payload: &'a [u8], now: Instant) -> Option<(Option<Instant>, &'a [u8])> {
-        let (within, message) = request(payload)?;
+        let (within, message) = split_request(payload)?;
         let deadline = within.map(|within| self.arrived + within);
         if deadline.is_some_and(|deadline| deadline <= now) {
             self.responder.expire(id);
@@ -146,7 +146,7 @@ impl Delivery {
     }
 
     /// The number of messages that are left.
-    pub(crate) fn left(&self) -> usize {
+    pub(crate) fn remaining(&self) -> usize {
         self.left
     }
 
@@ -295,7 +295,7 @@ impl<'a> IncomingMessage<'a> {
         Some(InboundMessage {
             payload: self.source.slice_ref(self.payload),
             encoding: self.encoding,
-            reply: self.reply.and_then(ReplySlot::later),
+            reply: self.reply.and_then(ReplySlot::into_reply_to),
             deadline: self.deadline,
             permit: self.permit.detach()?,
             trace: trace::current().map(Box::new),

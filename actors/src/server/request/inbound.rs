@@ -32,7 +32,7 @@ pub struct InboundMessage {
 
 impl InboundMessage {
     /// Returns whether the handler should still run. If not, the caller has been told the reason.
-    pub fn is_due(&mut self, now: Instant) -> bool {
+    pub fn should_run(&mut self, now: Instant) -> bool {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             if let Some(reply) = self.reply.take() {
                 reply.refuse(Refusal::Expired);
@@ -114,7 +114,7 @@ impl ReplyTo {
     fn send_at<R: WireType>(mut self, pace: Flush, reply: &R) {
         if let Some(ReplyRoute::Wire { answers, id }) = &self.route {
             // Before the route is taken: should the reply's `Serialize` panic, the request is still refused.
-            answers.answer(*id, self.preferred, pace, reply);
+            answers.reply(*id, self.preferred, pace, reply);
         }
         if let Some(ReplyRoute::Local { waiting, max_bytes }) = self.route.take() {
             let mut bytes = Vec::new();

@@ -98,7 +98,7 @@ impl<'a> ReplySlot<'a> {
     }
 
     /// Converts the slot to a channel for a reply that comes later, possibly from another thread.
-    pub(crate) fn later(mut self) -> Option<ReplyTo> {
+    pub(crate) fn into_reply_to(mut self) -> Option<ReplyTo> {
         match self.target.take()? {
             ReplyTarget::Batch { answers, id, preferred, .. } => {
                 Some(ReplyTo::wire(Arc::clone(answers), id, preferred))

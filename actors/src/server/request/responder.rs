@@ -54,7 +54,7 @@ impl Responder {
     }
 
     /// Lets long replies be sent in pieces: the caller supports that.
-    pub(crate) fn new_fragmented(self) -> Self {
+    pub(crate) fn with_fragments(self) -> Self {
         Self { fragment_above: PIECE_BYTES, ..self }
     }
 
@@ -103,7 +103,7 @@ impl Responder {
     }
 
     /// Replies to the request `id`, if that is still pending.
-    pub(crate) fn answer<R: codec::WireType>(&self, id: u64, preferred: Encoding, pace: Flush, reply: &R) {
+    pub(crate) fn reply<R: codec::WireType>(&self, id: u64, preferred: Encoding, pace: Flush, reply: &R) {
         if self.pending.contains(id) {
             let reply_to = ReplyFrame { id, longest: self.fragment_above };
             self.send_queue.push_reply(reply_to, pace, |out| self.write_reply(out, id, preferred, reply));

@@ -40,7 +40,7 @@ impl Introspection {
         if !refusals.are_read() {
             return refusals.refuse(id, Refusal::Busy);
         }
-        if let Some(description) = describe::encoded_already(&self.service) {
+        if let Some(description) = describe::cached_bytes(&self.service) {
             send_frame(&self.send_queue, FrameKind::Reply, id, &description);
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl Introspection {
             let (service, send_queue) = (Arc::clone(&self.service), Arc::clone(&self.send_queue));
             let describing = Rc::clone(&self.describing);
             actix::spawn(async move {
-                let description = describe::encoded(&service).await;
+                let description = describe::describe_encoded(&service).await;
                 for id in describing.take() {
                     send_frame(&send_queue, FrameKind::Reply, id, &description);
                 }

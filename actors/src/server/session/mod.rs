@@ -29,13 +29,13 @@ pub(crate) enum SessionError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
-    Incoming(#[from] FrameReaderError),
+    Read(#[from] FrameReaderError),
     #[error(transparent)]
-    NotThere(#[from] InvalidAck),
+    InvalidAck(#[from] InvalidAck),
     #[error("the connection was lost: {0}")]
     Lost(String),
     #[error("a frame of the kind {0:?} does not belong on this connection")]
-    OutOfPlace(FrameKind),
+    UnexpectedFrame(FrameKind),
     #[error("a {kind:?} frame does not decode: {problem}")]
     Invalid { kind: FrameKind, problem: String },
     #[error("the peer keeps sending requests without reading replies")]

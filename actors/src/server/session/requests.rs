@@ -71,7 +71,7 @@ impl RequestSession {
         let (in_flight, counters) = (service.limits().requests_in_flight, Arc::clone(&service.counters));
         let mut answers = Responder::new(Arc::clone(send_queue), in_flight, max_reply, counters);
         if hello.pieces {
-            answers = answers.new_fragmented();
+            answers = answers.with_fragments();
         }
         let answers = Arc::new(answers);
         send_frame(send_queue, FrameKind::Catalogue, 0, &service.types.catalogue().to_bytes());
@@ -119,7 +119,7 @@ impl RequestSession {
     fn on_frame(&mut self, header: Header, payload: &[u8], at: u64) -> Result<(), SessionError> {
         match header.kind {
             FrameKind::Request => {
-                let Some((within, _)) = untraced(header, payload).and_then(delivery::request) else {
+                let Some((within, _)) = untraced(header, payload).and_then(delivery::split_request) else {
                     return Err(too_short(FrameKind::Request));
                 };
                 if !reaper::track(&self.answers, header.id, at, within) {
@@ -150,7 +150,7 @@ impl RequestSession {
             kind if kind.is_keep_alive() => {
                 self.is_over |= handle_control_frame(header, &mut self.incoming, &self.send_queue)?;
             }
-            other => return Err(SessionError::OutOfPlace(other)),
+            other => return Err(SessionError::UnexpectedFrame(other)),
         }
         Ok(())
     }

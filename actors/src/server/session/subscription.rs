@@ -58,7 +58,7 @@ impl SubscriptionSession {
             kind if kind.is_keep_alive() => {
                 return Ok(handle_control_frame(frame.header, &mut self.incoming, &self.send_queue)?);
             }
-            other => return Err(SessionError::OutOfPlace(other)),
+            other => return Err(SessionError::UnexpectedFrame(other)),
         }
         Ok(false)
     }

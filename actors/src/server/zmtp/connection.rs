@@ -23,7 +23,7 @@ pub(crate) enum ZmtpConnectionError {
     #[error(transparent)]
     Zmtp(#[from] ZmtpError),
     #[error("the peer disconnected")]
-    Gone,
+    Disconnected,
     #[error("the peer speaks meshzero as well, and did not answer in that protocol")]
     Meshzero,
     #[error("the peer subscribes to more prefixes than the {0} that are allowed")]
@@ -95,7 +95,7 @@ impl ZmtpReader {
             }
             self.arrived.reserve(READ_BYTES);
             if self.reader.read_buf(&mut self.arrived).await? == 0 {
-                return Err(ZmtpConnectionError::Gone);
+                return Err(ZmtpConnectionError::Disconnected);
             }
         }
     }
@@ -103,7 +103,7 @@ impl ZmtpReader {
 
 impl ZmtpWriter {
     /// The buffer of bytes to be written, to append to.
-    pub(crate) fn add(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.waiting
     }
 

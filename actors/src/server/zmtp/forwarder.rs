@@ -29,7 +29,7 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SocketRole {
     /// It replies.
-    Answers,
+    Replies,
     /// It publishes.
     Publishes,
 }
@@ -52,16 +52,16 @@ pub(crate) async fn connect(
     let connection = network.connect(address).await?;
     connection.keep_alive(limits.keep_alive);
     let mut wire = ZmtpConnection::new(connection, &[], limits.message_bytes);
-    wire.writer.add().extend_from_slice(&zmtp::greeting());
+    wire.writer.buffer().extend_from_slice(&zmtp::greeting());
     // A listening socket sends its type without waiting, so that this end can choose the matching one.
     let (socket, is_meshzero) = wire.ready().await?;
     let (own, role) = match socket {
         _ if is_meshzero => return Err(ZmtpConnectionError::Meshzero),
-        SocketType::Rep | SocketType::Router => (SocketType::Dealer, SocketRole::Answers),
+        SocketType::Rep | SocketType::Router => (SocketType::Dealer, SocketRole::Replies),
         SocketType::Pub | SocketType::XPub => (SocketType::Sub, SocketRole::Publishes),
         other => return Err(ZmtpError::SocketType(format!("{other:?}")).into()),
     };
-    zmtp::write_ready(wire.writer.add(), own, false);
+    zmtp::write_ready(wire.writer.buffer(), own, false);
     wire.writer.flush_all().await?;
     Ok(ZmtpPeer { wire, role })
 }
@@ -71,12 +71,12 @@ impl ZmtpPeer {
     ///
     /// # Errors
     /// [`ZmtpConnectionError`]; the connection is over.
-    pub(crate) async fn ask(&mut self, json: &[u8]) -> Result<Bytes, ZmtpConnectionError> {
-        zmtp::write_message(self.wire.writer.add(), [b"", json]);
+    pub(crate) async fn request(&mut self, json: &[u8]) -> Result<Bytes, ZmtpConnectionError> {
+        zmtp::write_message(self.wire.writer.buffer(), [b"", json]);
         self.wire.writer.flush_all().await?;
         loop {
             if let ZmtpEvent::Message(mut frames) = self.wire.reader.next().await? {
-                return frames.pop().ok_or(ZmtpConnectionError::Gone);
+                return frames.pop().ok_or(ZmtpConnectionError::Disconnected);
             }
         }
     }
@@ -155,7 +155,7 @@ impl Forwarder {
     /// [`ZmtpConnectionError`].
     pub(crate) async fn run(&mut self, reached: ZmtpPeer) -> Result<(), ZmtpConnectionError> {
         match reached.role {
-            SocketRole::Answers => {
+            SocketRole::Replies => {
                 let mut open = PendingReplies::default();
                 self.ask(reached.wire, &mut open).await
             }
@@ -181,7 +181,7 @@ impl Forwarder {
                     ZmtpEvent::Ready { .. } | ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) => {}
                 },
                 asked = self.requests.0.recv(), if has_room => match asked {
-                    Some(inbound) => self.send(inbound, writer.add(), open),
+                    Some(inbound) => self.send(inbound, writer.buffer(), open),
                     None => return Ok(()),
                 },
                 _ = glance.tick() => open.forget_unwanted(),
@@ -191,7 +191,7 @@ impl Forwarder {
 
     /// Appends a request to the bytes to be written, if its reply is still wanted.
     fn send(&self, mut inbound: InboundMessage, out: &mut Vec<u8>, open: &mut PendingReplies) {
-        if !inbound.is_due(clock::now()) {
+        if !inbound.should_run(clock::now()) {
             return;
         }
         let payload = std::mem::take(&mut inbound.payload);
@@ -202,7 +202,7 @@ impl Forwarder {
             }
             Err(error) => {
                 if let Some(reply) = inbound.reply {
-                    let (message, problem) = (super::value::NAME.to_owned(), error.to_string());
+                    let (message, problem) = (super::value::UNTYPED_NAME.to_owned(), error.to_string());
                     reply.refuse(Refusal::Undecodable { message, problem });
                 }
             }
@@ -217,7 +217,7 @@ impl Forwarder {
         loop {
             let wanted = *demand.borrow_and_update() > 0;
             if wanted != listens {
-                zmtp::write_subscription(writer.add(), b"", wanted);
+                zmtp::write_subscription(writer.buffer(), b"", wanted);
                 listens = wanted;
             }
             tokio::select! {
@@ -304,6 +304,9 @@ impl Drop for PendingReplies {
 /// A socket that publishes replies to nothing.
 fn refuse(inbound: InboundMessage) {
     if let Some(reply) = inbound.reply {
-        reply.refuse(Refusal::NoHandler { message: super::value::NAME.to_owned(), handles: Vec::new() });
+        reply.refuse(Refusal::NoHandler {
+            message: super::value::UNTYPED_NAME.to_owned(),
+            handles: Vec::new(),
+        });
     }
 }

@@ -15,7 +15,7 @@ use meshzero_proto::zmtp::{self, SocketType, ZmtpError};
 pub(crate) use self::connection::{ZmtpConnection, ZmtpConnectionError};
 pub(crate) use self::forwarder::{Forwarder, ZmtpPeer, connect};
 pub(crate) use self::proxy::{ProxyActor, ProxyService};
-pub(crate) use self::value::{JsonMessage, NAME as VALUE};
+pub(crate) use self::value::{JsonMessage, UNTYPED_NAME as VALUE};
 use crate::net::connection::Connection;
 use crate::server::service::Service;
 
@@ -37,7 +37,7 @@ pub(crate) async fn handshake(
     has_place: bool,
 ) -> Result<Option<ZmtpClient>, ZmtpConnectionError> {
     let mut wire = ZmtpConnection::new(connection, first, service.limits().message_bytes);
-    wire.writer.add().extend_from_slice(&zmtp::greeting());
+    wire.writer.buffer().extend_from_slice(&zmtp::greeting());
     let (socket, _) = wire.ready().await?;
     let answer = match socket {
         _ if !service.is_alive() => Err("it is closing"),
@@ -50,10 +50,10 @@ pub(crate) async fn handshake(
         }
     };
     match answer {
-        Ok(answer) => zmtp::write_ready(wire.writer.add(), answer, true),
+        Ok(answer) => zmtp::write_ready(wire.writer.buffer(), answer, true),
         Err(reason) => {
             service.connections.rejected.count();
-            zmtp::write_error(wire.writer.add(), reason);
+            zmtp::write_error(wire.writer.buffer(), reason);
         }
     }
     wire.writer.flush_all().await?;
@@ -73,10 +73,10 @@ pub(crate) async fn serve(visitor: ZmtpClient, service: Arc<Service>) -> Result<
 }
 
 /// Returns whether the peer just left.
-fn is_gone(error: &ZmtpConnectionError) -> bool {
+fn is_disconnect(error: &ZmtpConnectionError) -> bool {
     matches!(
         error,
-        ZmtpConnectionError::Gone
+        ZmtpConnectionError::Disconnected
             | ZmtpConnectionError::Io(_)
             | ZmtpConnectionError::Zmtp(ZmtpError::Closed(_))
     )

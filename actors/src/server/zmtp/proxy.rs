@@ -40,8 +40,8 @@ impl ProxyActor {
     pub(crate) fn new(role: SocketRole, limits: &Limits) -> (Self, ForwarderQueue) {
         let (ask, asked) = mpsc::channel(limits.mailbox.max(1));
         let handlers = match role {
-            SocketRole::Answers => {
-                let name = TypeName::new(value::NAME).expect("it is a name");
+            SocketRole::Replies => {
+                let name = TypeName::new(value::UNTYPED_NAME).expect("it is a name");
                 vec![Registration::encoded::<JsonMessage>(name)]
             }
             SocketRole::Publishes => Vec::new(),

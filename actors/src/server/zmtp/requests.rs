@@ -15,7 +15,7 @@ use meshzero_proto::wire::refusal::Refusal;
 use meshzero_proto::zmtp::{self, Envelope, ZmtpEvent};
 use tokio::sync::oneshot;
 
-use super::{ZmtpConnection, ZmtpConnectionError, is_gone, value};
+use super::{ZmtpConnection, ZmtpConnectionError, is_disconnect, value};
 use crate::runtime::semaphore::Permits;
 use crate::server::request::inbound::{InboundMessage, Outcome, ReplyTo};
 use crate::server::service::Service;
@@ -26,12 +26,12 @@ struct ZmtpRequestSession {
     service: Arc<Service>,
     limits: DecodeLimits,
     /// The requests that are not answered yet, in order.
-    pending: VecDeque<PendingQuestion>,
+    pending: VecDeque<PendingRequest>,
     /// The last request, while the service has no permit for it. Nothing else is read meanwhile.
     awaiting: Option<AwaitingPermit>,
 }
 
-struct PendingQuestion {
+struct PendingRequest {
     /// The first frames of the reply.
     envelope: Vec<Bytes>,
     reply: ZmtpReply,
@@ -39,9 +39,9 @@ struct PendingQuestion {
 
 enum ZmtpReply {
     /// A reply from the service's actor.
-    Coming(oneshot::Receiver<Outcome>),
+    Pending(oneshot::Receiver<Outcome>),
     /// No reply, and the reason.
-    Wrong(String),
+    Failed(String),
 }
 
 /// A message that waits for its permit.
@@ -62,7 +62,7 @@ pub(super) async fn serve(wire: ZmtpConnection, service: Arc<Service>) -> Result
     let limits = DecodeLimits::untyped(service.limits());
     let mut session = ZmtpRequestSession { wire, limits, service, pending: VecDeque::new(), awaiting: None };
     match session.run().await {
-        Err(error) if is_gone(&error) => Ok(()),
+        Err(error) if is_disconnect(&error) => Ok(()),
         ended => ended,
     }
 }
@@ -113,7 +113,7 @@ impl ZmtpRequestSession {
                 }
             },
             Err(problem) => {
-                self.pending.push_back(PendingQuestion { envelope, reply: ZmtpReply::Wrong(problem) })
+                self.pending.push_back(PendingRequest { envelope, reply: ZmtpReply::Failed(problem) })
             }
         }
     }
@@ -124,8 +124,8 @@ impl ZmtpRequestSession {
         match permit {
             Some(permit) => self.hand_over(envelope, message, permit),
             None => {
-                let reply = ZmtpReply::Wrong(Refusal::Draining.to_string());
-                self.pending.push_back(PendingQuestion { envelope, reply });
+                let reply = ZmtpReply::Failed(Refusal::Draining.to_string());
+                self.pending.push_back(PendingRequest { envelope, reply });
             }
         }
     }
@@ -142,12 +142,12 @@ impl ZmtpRequestSession {
         let inbound = InboundMessage { payload, encoding, reply, deadline: None, permit, trace: None };
         self.service.messages_in.count();
         self.service.deliver_alone(slot, inbound);
-        self.pending.push_back(PendingQuestion { envelope, reply: ZmtpReply::Coming(rx) });
+        self.pending.push_back(PendingRequest { envelope, reply: ZmtpReply::Pending(rx) });
     }
 
     /// Answers the oldest request.
     fn answer(&mut self, outcome: Result<Outcome, String>) {
-        let Some(PendingQuestion { envelope, .. }) = self.pending.pop_front() else { return };
+        let Some(PendingRequest { envelope, .. }) = self.pending.pop_front() else { return };
         let json = match outcome {
             Ok(Outcome::Reply(encoding @ Encoding::MessagePack, payload)) => payload
                 .decode::<Json>(encoding, &self.limits)
@@ -161,7 +161,7 @@ impl ZmtpRequestSession {
         };
         let json = json.unwrap_or_else(|problem| serde_json::json!({ "error": problem }).to_string().into());
         let frames = envelope.iter().map(|frame| &frame[..]).chain([&json[..]]);
-        zmtp::write_message(self.wire.writer.add(), frames);
+        zmtp::write_message(self.wire.writer.buffer(), frames);
     }
 }
 
@@ -180,12 +180,12 @@ async fn permit(placing: &mut Option<AwaitingPermit>) -> Option<Permits> {
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-async fn next(asked: &mut VecDeque<PendingQuestion>) -> Result<Outcome, String> {
+async fn next(asked: &mut VecDeque<PendingRequest>) -> Result<Outcome, String> {
     match asked.front_mut() {
-        Some(PendingQuestion { reply: ZmtpReply::Coming(rx), .. }) => {
+        Some(PendingRequest { reply: ZmtpReply::Pending(rx), .. }) => {
             Ok(rx.await.unwrap_or(Outcome::Refused(Refusal::Panicked)))
         }
-        Some(PendingQuestion { reply: ZmtpReply::Wrong(problem), .. }) => Err(std::mem::take(problem)),
+        Some(PendingRequest { reply: ZmtpReply::Failed(problem), .. }) => Err(std::mem::take(problem)),
         None => pending().await,
     }
 }
@@ -200,7 +200,7 @@ fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<Zmtp
             error @ EncodeError::TooLarge { .. } => error.to_string(),
         }
     })?;
-    if let Some(slot) = service.types.slot(value::NAME) {
+    if let Some(slot) = service.types.slot(value::UNTYPED_NAME) {
         return Ok(ZmtpMessage { slot, payload: bytes.into() });
     }
     let bytes = Bytes::from(bytes);

@@ -16,9 +16,9 @@ use meshzero_proto::news::{self, Policy, Subscribe};
 use meshzero_proto::wire::frame::{FrameKind, Frames};
 use meshzero_proto::zmtp::{self, ZmtpEvent};
 
-use super::{ZmtpConnection, ZmtpConnectionError, is_gone};
+use super::{ZmtpConnection, ZmtpConnectionError, is_disconnect};
 use crate::server::publisher::SubscriberStream;
-use crate::server::publisher::encoded::whole;
+use crate::server::publisher::encoded::whole_frames;
 use crate::server::service::Service;
 
 /// The session of a socket that subscribes.
@@ -44,7 +44,7 @@ pub(super) async fn serve(wire: ZmtpConnection, service: &Service) -> Result<(),
         written: Arc::default(),
     };
     match listening.run().await {
-        Err(error) if is_gone(&error) => Ok(()),
+        Err(error) if is_disconnect(&error) => Ok(()),
         ended => ended,
     }
 }
@@ -115,7 +115,7 @@ impl ZmtpSubscriptionSession<'_> {
     }
 
     fn pass_on(&mut self, frames: Vec<Bytes>) {
-        for frames in whole(frames) {
+        for frames in whole_frames(frames) {
             for (header, payload) in Frames::new(&frames) {
                 if let Some((topic, item)) = news::read_item(payload)
                     && header.kind == FrameKind::News
@@ -128,7 +128,7 @@ impl ZmtpSubscriptionSession<'_> {
     }
 
     fn add(&mut self, topic: &[u8], item: &[u8]) {
-        let out = self.wire.writer.add();
+        let out = self.wire.writer.buffer();
         if let Some(bytes) = codec::whole_bytes(item) {
             return zmtp::write_message(out, [topic, bytes]);
         }

@@ -8,7 +8,7 @@ use meshzero_proto::wire::hello::{Purpose, Welcome};
 use tokio::time;
 
 use super::{CHECK_INTERVAL, DialTarget, LinkUptime, RouteConnector};
-use crate::client::follow::PAUSES;
+use crate::client::follow::BACKOFF;
 use crate::client::route::Member;
 use crate::net::zone::ZonedAddress;
 use crate::server::service::Service;
@@ -16,22 +16,22 @@ use crate::server::service::Service;
 impl RouteConnector {
     /// Keeps the route to the one endpoint at `address`, or to the ZeroMQ socket that listens there.
     pub(crate) async fn connect_address(self, address: SocketAddr) {
-        let mut pauses = PAUSES;
+        let mut pauses = BACKOFF;
         let mut is_foreign = false;
         while self.route.strong_count() > 0 {
             if let Some(service) = self.context.services.at(address) {
                 self.use_local(service, address).await;
                 continue;
             }
-            let mut held = Some(LinkUptime::Shortly);
+            let mut held = Some(LinkUptime::Short);
             if !is_foreign {
                 let hello = self.context.hello_for(None, Purpose::Requests);
-                match self.connect(DialTarget::only(&[address]), &hello).await {
+                match self.connect(DialTarget::fixed(&[address]), &hello).await {
                     Ok(link) => {
                         let instance = instance_at(address, &link.welcome);
                         held = self.use_link(link, instance).await;
                     }
-                    Err(trouble) => is_foreign = trouble.is_foreign,
+                    Err(trouble) => is_foreign = trouble.is_other_protocol,
                 }
             }
             if is_foreign {
@@ -44,7 +44,7 @@ impl RouteConnector {
             match held {
                 None => return,
                 Some(LinkUptime::Long) => pauses.reset(),
-                Some(LinkUptime::Shortly) => time::sleep(pauses.next_delay()).await,
+                Some(LinkUptime::Short) => time::sleep(pauses.next_delay()).await,
             }
         }
     }

@@ -18,11 +18,11 @@ impl RouteConnector {
             return;
         };
         let mut followed = FollowedInstances::default();
-        while let Some(event) = self.while_held(events.recv()).await.flatten() {
+        while let Some(event) = self.while_referenced(events.recv()).await.flatten() {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
                     followed.update(instance, |listed| {
-                        actix::spawn(self.clone().until_left(self.clone().connect_instance(listed)));
+                        actix::spawn(self.clone().run_until_shutdown(self.clone().connect_instance(listed)));
                     });
                 }
                 DirectoryEvent::Down { instance, reason } => {
@@ -60,7 +60,7 @@ impl RouteConnector {
                 match self.use_link(link, instance).await {
                     None => return Next::Stop,
                     Some(LinkUptime::Long) => return Next::AtOnce,
-                    Some(LinkUptime::Shortly) => {}
+                    Some(LinkUptime::Short) => {}
                 }
             }
             if self.route.strong_count() == 0 { Next::Stop } else { Next::Later }

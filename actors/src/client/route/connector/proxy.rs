@@ -50,7 +50,7 @@ impl RouteConnector {
         // Subscribers look up the service there.
         let _listed = self.context.services.list(&service, BoundAddresses::At(address));
         self.add(Member::Local(Arc::clone(&service), Arc::new(instance)));
-        let ended = self.while_held(stand_in.run()).await?;
+        let ended = self.while_referenced(stand_in.run()).await?;
         let route = self.route.upgrade()?;
         route.remove(id);
         route.record_error(ended);
