@@ -80,7 +80,7 @@ impl FeedLink {
         Self { send_queue, node, address: Mutex::new(address) }
     }
 
-    /// Notes a new connection to this address.
+    /// Records a new connection to this address.
     pub(crate) fn set_address(&self, address: SocketAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
