@@ -224,7 +224,7 @@ impl Handler<GetStats> for Router {
     }
 }
 
-/// Requests the route to a target. It is kept connected while the caller holds it.
+/// Requests the route to a target. It is kept connected while any caller holds it.
 #[derive(Message)]
 #[rtype(result = "Arc<Route>")]
 pub struct GetRoute(pub Target);

@@ -30,7 +30,8 @@ impl ConnectionSlot {
         Self { admission: Rc::clone(admission), address, permit: admission.admit(address) }
     }
 
-    /// Returns whether there is a permit, if necessary that of a link that waits for its client to reconnect. Only for
+    /// Acquires a permit if there is none, if necessary that of a link that waits for its client to reconnect; returns
+    /// whether there is one. Only for
     /// connections that need a permit of their own: a client that resumes its link has one.
     async fn acquire(&mut self, service: &Service) -> bool {
         if self.permit.is_none() && service.links.evict_one() {
@@ -46,7 +47,7 @@ impl ConnectionSlot {
 pub(crate) enum Accepted {
     /// The connection is done: a probe that was answered, or a connection that was rejected with a reason.
     Done,
-    /// A node that exchanges its knowledge of the mesh.
+    /// A node that exchanges updates of the mesh.
     Peer(Connection, Hello),
     /// A client that opens a link.
     Client(Connection, Hello, SessionConnections),
@@ -64,7 +65,7 @@ pub(crate) async fn accept(
     mut connection: Connection,
     from: SocketAddr,
     service: &Arc<Service>,
-    seat: &mut ConnectionSlot,
+    slot: &mut ConnectionSlot,
 ) -> Result<Accepted, HandshakeError> {
     connection.keep_alive(service.limits().keep_alive);
     let mut first = [0; protocol::FIRST_BYTES];
@@ -74,11 +75,11 @@ pub(crate) async fn accept(
     }
     let first = &first[..read];
     match protocol::recognise(first).map_err(dial::HandshakeReadError::Hello)? {
-        Protocol::Meshzero => accept_client(connection, first, from, service, seat).await,
+        Protocol::Meshzero => accept_client(connection, first, from, service, slot).await,
         Protocol::Zmtp => {
-            let has_place = seat.acquire(service).await;
-            let visitor = zmtp::handshake(connection, first, service, has_place).await?;
-            Ok(visitor.map_or(Accepted::Done, Accepted::Zmtp))
+            let has_permit = slot.acquire(service).await;
+            let client = zmtp::handshake(connection, first, service, has_permit).await?;
+            Ok(client.map_or(Accepted::Done, Accepted::Zmtp))
         }
     }
 }
@@ -89,7 +90,7 @@ async fn accept_client(
     first: &[u8],
     from: SocketAddr,
     service: &Arc<Service>,
-    seat: &mut ConnectionSlot,
+    slot: &mut ConnectionSlot,
 ) -> Result<Accepted, HandshakeError> {
     let hello = dial::read_handshake(&mut connection.reader, first, hello::parse_hello).await?;
     let identity = &service.identity;
@@ -109,7 +110,7 @@ async fn accept_client(
         Some(Rejection::UnknownLink)
     } else if !service.is_alive() {
         Some(Rejection::Draining)
-    } else if !seat.acquire(service).await {
+    } else if !slot.acquire(service).await {
         Some(Rejection::Full)
     } else {
         None
@@ -117,14 +118,15 @@ async fn accept_client(
     let (welcome, connections) = match (rejection, hello.purpose) {
         (Some(rejection), _) => {
             service.connections.rejected.count();
-            tracing::debug!(%from, ?rejection, "turned a connection away");
+            tracing::debug!(%from, ?rejection, "rejected a connection");
             answer(&connection, &HelloAnswer::Rejected(rejection)).await?;
             return Ok(Accepted::Done);
         }
         (None, Purpose::Probe | Purpose::Peer { .. }) => (service.welcome(), None),
         (None, purpose @ (Purpose::Requests | Purpose::News)) => {
-            let carries = if purpose == Purpose::News { LinkPurpose::News } else { LinkPurpose::Requests };
-            let connections = SessionConnections::begin(service, hello.node, from, carries)?;
+            let link_purpose =
+                if purpose == Purpose::News { LinkPurpose::News } else { LinkPurpose::Requests };
+            let connections = SessionConnections::begin(service, hello.node, from, link_purpose)?;
             (Welcome { link: Some(connections.link()), ..service.welcome() }, Some(connections))
         }
     };
@@ -136,8 +138,8 @@ async fn accept_client(
     })
 }
 
-/// Keeps a connection on standby for a link, until its client resumes the link over it or closes it: there may be
-/// others, and the old one may recover.
+/// Keeps a connection on standby for a link, until its client resumes the link over the connection, or closes the connection:
+/// there may be others, and the old one may recover.
 async fn hold_standby(
     mut connection: Connection,
     hello: &Hello,

@@ -41,11 +41,13 @@ impl ActorHandle {
     ) -> Result<(Arc<SupervisedActor<A>>, Self), PanicMessage> {
         let (counters, decoding) = decoding(environment);
         let mailbox = environment.limits().mailbox;
-        let hosted = SupervisedActor::start(factory, service, handlers, decoding, mailbox, restart, ended)?;
-        let hosted = Arc::new(hosted);
-        let local_entries = handlers.iter().map(|handler| (handler.inbox_entry)(hosted.inbox())).collect();
-        let entry = Arc::clone(&hosted) as Arc<dyn ActorEntry>;
-        Ok((hosted, Self { entry, local_entries, counters }))
+        let supervised =
+            SupervisedActor::start(factory, service, handlers, decoding, mailbox, restart, ended)?;
+        let supervised = Arc::new(supervised);
+        let local_entries =
+            handlers.iter().map(|handler| (handler.inbox_entry)(supervised.inbox())).collect();
+        let entry = Arc::clone(&supervised) as Arc<dyn ActorEntry>;
+        Ok((supervised, Self { entry, local_entries, counters }))
     }
 
     /// Attaches an actor that the user runs. `stopped` is called on the current arbiter when the actor is found to have stopped.
@@ -57,11 +59,11 @@ impl ActorHandle {
     ) -> (Arc<ExternalActor<A>>, Self) {
         let (counters, decoding) = decoding(environment);
         let local_entries = handlers.iter().map(|handler| (handler.mailbox_entry)(&addr)).collect();
-        let foreign = Arc::new(ExternalActor::new(addr, handlers, decoding, environment.executor.clone()));
-        let watched: Weak<ExternalActor<A>> = Arc::downgrade(&foreign);
-        actix::spawn(ExternalActor::watch_stopped(watched, stopped));
-        let entry = Arc::clone(&foreign) as Arc<dyn ActorEntry>;
-        (foreign, Self { entry, local_entries, counters })
+        let external = Arc::new(ExternalActor::new(addr, handlers, decoding, environment.executor.clone()));
+        let weak: Weak<ExternalActor<A>> = Arc::downgrade(&external);
+        actix::spawn(ExternalActor::watch_stopped(weak, stopped));
+        let entry = Arc::clone(&external) as Arc<dyn ActorEntry>;
+        (external, Self { entry, local_entries, counters })
     }
 }
 
