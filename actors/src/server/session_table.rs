@@ -114,7 +114,7 @@ impl SessionTable {
     pub(crate) fn state(&self, node: NodeId, link: LinkId) -> Option<LinkState> {
         let sessions = self.lock();
         let entry = sessions.get(&link).filter(|entry| entry.node == node)?;
-        // A link that is still being opened.
+        // Neither is set while the link is still being opened.
         let (Some(send_queue), Some(progress)) = (&entry.send_queue, &entry.progress) else {
             return Some(LinkState::default());
         };

@@ -89,7 +89,7 @@ impl LinkProtocol for SubscriptionSession {
     }
 }
 
-/// Moves items from the backlog to the connection as fast as that accepts them; returns when there will be none.
+/// Moves items from the backlog to the connection as fast as that accepts them; returns when there will be no more.
 async fn pump(feed: Option<&SubscriberStream>, send_queue: &SendQueue) {
     let Some(feed) = feed else { return std::future::pending().await };
     while send_queue.room(AHEAD_BYTES).await.is_ok()
