@@ -188,7 +188,7 @@ impl<A: Actor> Inbox<A> {
         state.wake();
     }
 
-    /// Asks the actor's task to drop the waiting messages, and to report them to `report`. Accepts no more messages.
+    /// Asks the actor's task to drop the waiting messages, and to send their numbers to `report`. Accepts no more messages.
     pub(crate) fn request_abandon(&self, report: oneshot::Sender<CountsByType>) {
         let mut state = self.lock();
         self.closed.store(true, Ordering::Release);
