@@ -129,7 +129,7 @@ impl WaitingPublishers {
         woken
     }
 
-    /// Lets the publishers behind one that no longer waits for a group follow.
+    /// Wakes the publishers behind one that no longer waits for a group, if the first of them is asleep.
     fn wake_next(&mut self, ticket: WaitTicket, group: u64, now: Instant, woken: &mut Vec<Waker>) {
         // A publisher that was woken will check, and those behind know until when it is waited for.
         if self.is_first_asleep(group, now, |first| first > ticket) {
