@@ -62,8 +62,8 @@ impl PendingCall<'_> {
 }
 
 /// Calls one instance after the other, until one has handled the message, the deadline passes, or further attempts are
-/// useless. `first_failure` is that of an attempt that has already been
-/// made. Returns the reply, and the instance that sent it.
+/// useless. `first_failure` is that of an attempt that has already been made. Returns the reply, and the instance that sent
+/// it.
 pub(crate) async fn call<M: NetMessage>(
     caller: &Caller,
     options: CallOptions<'_>,
@@ -110,7 +110,7 @@ pub(crate) async fn call<M: NetMessage>(
 /// The error of an attempt without a reply.
 struct AttemptError<M> {
     error: CallErrorKind,
-    /// The message, unless it was handed over for good.
+    /// The message, if it may be sent again.
     message: Option<M>,
 }
 

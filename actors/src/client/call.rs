@@ -53,12 +53,12 @@ type CallOutcome<R> = Result<(R, InstanceId), CallFailure>;
 
 enum CallState<R> {
     New,
-    /// Sent to another process.
+    /// The message was sent to another process.
     Remote {
         reply: ReplyFuture,
         deadline: Option<Instant>,
     },
-    /// In the inbox of an actor of this process, or with its handler.
+    /// The message is in the inbox of an actor of this process, or with its handler.
     Local {
         reply: oneshot::Receiver<R>,
         /// The service, because a closing service is found nowhere else.
@@ -68,7 +68,7 @@ enum CallState<R> {
         expiry: Option<Sleep>,
     },
     Waiting(Offload<CallOutcome<R>>),
-    /// Ended, with the instance that replied, if one did.
+    /// The call has ended, with the instance that replied, if one did.
     Ended(Option<InstanceId>),
 }
 

@@ -56,7 +56,7 @@ pub struct Link {
     /// The results of calls that gave up their slots before their callers read them. Locked only while `calls` is locked.
     unread: Mutex<UnreadResults>,
     negotiated: NegotiatedTypes,
-    /// Notified when a call has ended while others wait for its slot.
+    /// The notification that a slot is free, for tasks that wait for one.
     slot_freed: Notify,
     deadline_changed: Notify,
     closing: AtomicBool,

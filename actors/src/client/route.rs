@@ -29,9 +29,9 @@ use crate::telemetry::stats::{self, RouteStats};
 /// One instance that can be called now.
 #[derive(Clone)]
 pub enum Member {
-    /// In this process.
+    /// An instance in this process.
     Local(Arc<Service>, Arc<Instance>),
-    /// In another process, connected.
+    /// A connected instance in another process.
     Remote(Arc<Link>, Arc<Instance>),
 }
 

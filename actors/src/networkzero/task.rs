@@ -154,7 +154,7 @@ impl GatewayTask {
         self.bridge.notify(GatewayEvent::OtherBeacon);
         loop {
             if let Err(error) = self.exchange_with(&mut beacon).await {
-                tracing::debug!(%error, "the beacon of NetworkZero on this machine has gone");
+                tracing::debug!(%error, "the connection to the beacon of NetworkZero on this machine ended");
                 return TaskFlow::Continue(());
             }
             if self.pause(closing).await.is_break() {

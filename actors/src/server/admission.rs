@@ -29,7 +29,7 @@ struct PendingHandshakes {
 struct WaitingHandshake {
     number: u64,
     address: IpAddr,
-    /// Dropped when it is evicted.
+    /// The sender that is dropped when the handshake is evicted.
     _not_evicted: oneshot::Sender<()>,
 }
 
@@ -119,8 +119,8 @@ impl PendingHandshakes {
         for waiting in &self.waiting {
             *counts.entry(waiting.address).or_insert(0usize) += 1;
         }
-        let most = counts.values().copied().max().unwrap_or(0);
-        let index = self.waiting.iter().position(|waiting| counts[&waiting.address] == most)?;
+        let max_count = counts.values().copied().max().unwrap_or(0);
+        let index = self.waiting.iter().position(|waiting| counts[&waiting.address] == max_count)?;
         let evicted = self.waiting.remove(index)?;
         self.evicted += 1;
         Some((evicted.address, self.evicted))

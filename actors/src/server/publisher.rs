@@ -73,7 +73,7 @@ enum PublishOutcome {
     Published,
     /// There is no room for it yet, or another publisher is first.
     Blocked(Box<Blocked>),
-    /// It has to be encoded in other encodings first, or its type has to be determined.
+    /// The item has to be encoded in further encodings first, or its type has to be determined.
     NotEncoded,
 }
 

@@ -29,7 +29,7 @@ use crate::server::request::inbound::Outcome;
 pub(super) struct LinkTask {
     reader: ReplyReader,
     connections: ConnectionWatch,
-    /// Created before the task is first polled, because its thread may end before that.
+    /// The guard that ends the link. Created before the task is first polled, because its thread may end before that.
     end_on_drop: EndOnDrop,
 }
 

@@ -49,7 +49,7 @@ pub(crate) trait WatchedLink {
 }
 
 impl Watchdog {
-    /// For a link whose first handshake took `round_trip`.
+    /// A watchdog for a link whose first handshake took `round_trip`.
     pub(crate) fn new(
         progress: &Arc<ReceiveCounters>,
         round_trip: Duration,

@@ -78,9 +78,9 @@ impl FeedError {
 pub(crate) struct Feed(FeedSource);
 
 enum FeedSource {
-    /// In this process.
+    /// A feed in this process.
     Local(publisher::SubscriberStream),
-    /// Over a link.
+    /// A feed over a link.
     Remote(Box<RemoteFeed>),
 }
 

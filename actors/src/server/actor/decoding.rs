@@ -24,7 +24,7 @@ pub(crate) struct DecodeContext {
 pub(crate) struct HandlerContext<'a> {
     pub(crate) name: &'a TypeName,
     pub(crate) decoding: &'a DecodeContext,
-    /// Cloned for each message that its handler finishes later.
+    /// The counter of messages in progress, a clone of which each message holds that its handler finishes later.
     pub(crate) in_progress: &'a HandlerInProgress,
 }
 

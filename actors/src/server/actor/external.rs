@@ -26,7 +26,7 @@ pub struct ExternalActor<A: Actor> {
     /// The thread on which handled messages are completed.
     executor: Executor,
     closed: AtomicBool,
-    /// Notified when a message found the actor stopped.
+    /// The notification that a message found the actor stopped.
     found_stopped: Notify,
 }
 

@@ -47,9 +47,9 @@ pub struct Registration<A: Actor> {
 
 /// The functions that decode messages and call their handler, until the context waits.
 pub(crate) struct HandlerFns<A: Actor> {
-    /// For a run of messages. Called once for many, so that the compiler sees the whole path of a message.
+    /// Handles a run of messages. Called once for many, so that the compiler sees the whole path of a message.
     pub(crate) run: fn(&mut A, &mut A::Context, &mut MessageBatch<'_>, &HandlerContext<'_>),
-    /// For a single message.
+    /// Handles a single message.
     pub(crate) alone: fn(&mut A, &mut A::Context, IncomingMessage<'_>, &HandlerContext<'_>),
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct Inbox<A: Actor> {
     /// The name of the service, or its address.
     service: String,
     state: Mutex<InboxState<A>>,
-    /// Changed under the lock; read without it by callers that need nothing else.
+    /// Set once no more messages are accepted. Changed under the lock; read without it by callers that need nothing else.
     closed: AtomicBool,
     /// Set if all messages are to be dropped, and reported to `abandoning`. Changed under the lock.
     is_abandoning: AtomicBool,

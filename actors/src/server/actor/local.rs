@@ -21,9 +21,9 @@ pub(crate) type AnyLocalEntry = Box<dyn Any + Send + Sync>;
 
 /// The entry for callers in this process, which pass the message as it is.
 pub(crate) enum LocalEntry<M: NetMessage> {
-    /// Into the inbox of an actor that the mesh runs.
+    /// The inbox of an actor that the mesh runs.
     Inbox(Box<dyn LocalInbox<M>>),
-    /// Into the mailbox of an actor that the user runs.
+    /// The mailbox of an actor that the user runs.
     Mailbox(MailboxEntry<M>),
 }
 

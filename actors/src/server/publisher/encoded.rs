@@ -213,7 +213,7 @@ impl RetainedItem {
 #[derive(Clone, Copy)]
 pub(crate) enum FrameRef<'a> {
     Small(&'a [u8]),
-    /// In pieces, one after the other.
+    /// The pieces of the frame, in order.
     Large(&'a [Bytes]),
 }
 

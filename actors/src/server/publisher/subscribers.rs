@@ -95,9 +95,9 @@ pub(crate) struct Blocked {
 pub(crate) enum ReadOutcome {
     /// Whole frames.
     Frames(Vec<Bytes>),
-    /// Nothing yet. At this instant there may be something without another item being published.
+    /// No items yet. At this instant there may be some without another item being published.
     Nothing(Option<Instant>),
-    /// Nothing, ever.
+    /// No items, now or later.
     Over,
 }
 

@@ -236,7 +236,7 @@ pub(crate) struct IncomingMessage<'a> {
 
 /// The permit of a message.
 pub(crate) enum MessagePermit<'a> {
-    /// Released together with those of the messages that arrived with it.
+    /// One of the permits of the messages that arrived together, which are released together; and the permit for their bytes.
     Shared(&'a mut Permits, &'a Arc<Permits>),
     /// A permit of its own.
     Own(Permits),

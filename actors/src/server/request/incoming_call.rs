@@ -42,7 +42,7 @@ impl<M: NetMessage> Call<M> {
 
     /// The trace that the message belongs to. The handler runs as part of it, but work that continues after the handler
     /// does not: run it with [`in_scope`](crate::telemetry::trace::in_scope), or wrap it in
-    /// [`carry`](crate::telemetry::trace::carry). `None` if the message belongs to no trace, or has passed the mailbox
+    /// [`instrument`](crate::telemetry::trace::instrument). `None` if the message belongs to no trace, or has passed the mailbox
     /// of an actor that was advertised by its `Addr`.
     pub fn trace(&self) -> Option<TraceContext> {
         self.inbound.trace.as_deref().copied()

@@ -28,9 +28,9 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// The role of a socket that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SocketRole {
-    /// It replies to requests.
+    /// A socket that replies to requests.
     Replies,
-    /// It publishes messages.
+    /// A socket that publishes messages.
     Publishes,
 }
 
