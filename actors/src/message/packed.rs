@@ -15,7 +15,7 @@ use crate::message::NetMessage;
 #[serde(transparent)]
 pub struct Value(pub Packed);
 
-/// As [`codec::encode_message`], for messages: bytes that are MessagePack already are written as they are. For every
+/// As [`codec::encode_preferring`], for messages: bytes that are MessagePack already are written as they are. For every
 /// other type the check is removed at compile time.
 #[inline(always)]
 pub(crate) fn encode_message<M: NetMessage>(
