@@ -132,7 +132,7 @@ async fn call_remote<M: NetMessage>(
     let waker = current_waker().await;
     let deadline = options.deadline;
     let (name, trace) = (options.name, options.trace.as_ref());
-    let outgoing = |message| OutgoingMessage { message, name, deadline: deadline.map(Deadline::at), trace };
+    let outgoing = |message| OutgoingMessage { message, name, deadline: deadline.map(Deadline::new), trace };
     let mut sent = link.try_call(outgoing(&message), &waker);
     if matches!(sent, Err(SendError::Full)) {
         let permit = tokio::select! {

@@ -13,7 +13,7 @@ use crate::runtime::waking;
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
     /// The number of tasks that wait or have their turn, which nobody may overtake.
-    waiting: AtomicUsize,
+    waiters: AtomicUsize,
     state: Mutex<QueueState>,
 }
 
@@ -42,7 +42,7 @@ impl FairQueue {
     /// Returns whether a task waits or has its turn.
     #[inline(always)]
     pub(crate) fn has_waiters(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
+        self.waiters.load(Ordering::Acquire) > 0
     }
 
     /// Waits behind the tasks that came before. The future must be polled until it is ready: tasks behind it depend on
@@ -57,7 +57,7 @@ impl FairQueue {
     }
 
     fn join(&self) -> QueueTurn<'_> {
-        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.waiters.fetch_add(1, Ordering::AcqRel);
         let mut state = self.lock();
         let number = state.next_number;
         state.next_number += 1;
@@ -121,7 +121,7 @@ impl Drop for QueueTurn<'_> {
             _ => Vec::new(),
         };
         drop(state);
-        self.queue.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.queue.waiters.fetch_sub(1, Ordering::AcqRel);
         waking::wake_all(wakers);
     }
 }

@@ -85,7 +85,7 @@ impl<'a> RetryState<'a> {
             Some(_) => ProbeResult::Works,
         };
         match (probe, result) {
-            (Some(probe), result) => probe.end(result),
+            (Some(probe), result) => probe.report(result),
             (None, ProbeResult::Fails) => route.record_failure(instance),
             (None, ProbeResult::Works) => route.record_success(instance),
             (None, ProbeResult::Inconclusive) => {}

@@ -21,7 +21,7 @@ pub(crate) struct Admission {
 struct PendingHandshakes {
     waiting: VecDeque<WaitingHandshake>,
     limit: usize,
-    next: u64,
+    next_number: u64,
     /// The number of handshakes that were evicted for newer ones.
     evicted: u64,
 }
@@ -57,7 +57,7 @@ impl Admission {
             handshakes: RefCell::new(PendingHandshakes {
                 waiting: VecDeque::new(),
                 limit,
-                next: 0,
+                next_number: 0,
                 evicted: 0,
             }),
             served: Cell::new(0),
@@ -98,8 +98,8 @@ impl Admission {
     pub(crate) fn begin_handshake(self: &Rc<Self>, address: IpAddr) -> HandshakePermit {
         let (tx, rx) = oneshot::channel();
         let mut handshakes = self.handshakes.borrow_mut();
-        let number = handshakes.next;
-        handshakes.next += 1;
+        let number = handshakes.next_number;
+        handshakes.next_number += 1;
         handshakes.waiting.push_back(WaitingHandshake { number, address, _not_evicted: tx });
         let is_over_limit = handshakes.waiting.len() > handshakes.limit;
         let evicted = if is_over_limit { handshakes.evict() } else { None };

@@ -126,7 +126,7 @@ async fn accept_client(
         (None, purpose @ (Purpose::Requests | Purpose::News)) => {
             let link_purpose =
                 if purpose == Purpose::News { LinkPurpose::News } else { LinkPurpose::Requests };
-            let connections = SessionConnections::begin(service, hello.node, from, link_purpose)?;
+            let connections = SessionConnections::open(service, hello.node, from, link_purpose)?;
             (Welcome { link: Some(connections.link()), ..service.welcome() }, Some(connections))
         }
     };

@@ -179,7 +179,7 @@ impl Publisher {
                 Err(error) => break Err(error),
             }
         };
-        draft.item.end();
+        draft.item.recycle();
         waking::wake_all(woken);
         published
     }
@@ -202,7 +202,7 @@ impl Publisher {
             let published = self.poll_publish_all(task, topic, item, &mut draft, &mut waiting);
             match published {
                 Poll::Pending => encoded = Some(draft.item),
-                Poll::Ready(_) => draft.item.end(),
+                Poll::Ready(_) => draft.item.recycle(),
             }
             published
         })

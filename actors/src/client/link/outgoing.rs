@@ -33,7 +33,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     /// The deadline `at`, as seen from now.
-    pub(crate) fn at(at: Instant) -> Self {
+    pub(crate) fn new(at: Instant) -> Self {
         Self { at, remaining: at.saturating_duration_since(clock::now()) }
     }
 

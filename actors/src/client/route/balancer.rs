@@ -169,7 +169,7 @@ impl Probe {
     }
 
     /// Reports the result.
-    pub(crate) fn end(mut self, result: ProbeResult) {
+    pub(crate) fn report(mut self, result: ProbeResult) {
         self.is_reported = true;
         self.route.health.counters.probes.count();
         self.route.record_probe(self.instance, result);

@@ -65,9 +65,9 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
         }
     }
 
-    /// Waits until the actor has stopped, and then calls `stopped`: at once if a message finds it stopped, else within
+    /// Waits until the actor has stopped, and then calls `on_stopped`: at once if a message finds it stopped, else within
     /// a tenth of a second. Returns without calling it when the service is closed.
-    pub(crate) async fn watch_stopped(this: Weak<Self>, stopped: impl FnOnce()) {
+    pub(crate) async fn watch_stopped(this: Weak<Self>, on_stopped: impl FnOnce()) {
         while let Some(external) = this.upgrade()
             && !external.closed.load(Ordering::Acquire)
         {
@@ -76,7 +76,7 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
                     actor = std::any::type_name::<A>(),
                     "an advertised actor has stopped: withdrawn"
                 );
-                return stopped();
+                return on_stopped();
             }
             // Notified or not, the actor is checked again.
             let _ = tokio::time::timeout(CHECK_INTERVAL, external.found_stopped.notified()).await;

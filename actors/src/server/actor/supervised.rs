@@ -41,7 +41,7 @@ pub struct SupervisedActor<A: Actor> {
 }
 
 impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
-    /// Starts the actor on the current arbiter. `ended` is called there with the reason when it will not be restarted.
+    /// Starts the actor on the current arbiter. `on_end` is called there with the reason when it will not be restarted.
     ///
     /// # Errors
     /// [`PanicMessage`]: the factory panicked.
@@ -52,7 +52,7 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
         decoding: DecodeContext,
         mailbox: usize,
         restart: RestartPolicy,
-        ended: impl FnOnce(ServiceEnd) + 'static,
+        on_end: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<Self, PanicMessage> {
         let inbox = Arc::new(Inbox::new(service));
         let restart_count = Arc::new(AtomicU64::new(0));
@@ -69,7 +69,7 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
         // Weak, because an actor lives as long as its address is held.
         let shared = Arc::downgrade(&addr);
         let close_on_drop =
-            CloseInboxOnDrop { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, ended: Some(ended) };
+            CloseInboxOnDrop { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, on_end: Some(on_end) };
         actix::spawn(async move {
             let mut close_on_drop = close_on_drop;
             close_on_drop.end = supervisor.run(first, &shared).await;
@@ -117,14 +117,14 @@ impl<A: Actor> ActorEntry for SupervisedActor<A> {
 struct CloseInboxOnDrop<A: Actor, F: FnOnce(ServiceEnd)> {
     inbox: Arc<Inbox<A>>,
     end: ServiceEnd,
-    ended: Option<F>,
+    on_end: Option<F>,
 }
 
 impl<A: Actor, F: FnOnce(ServiceEnd)> Drop for CloseInboxOnDrop<A, F> {
     fn drop(&mut self) {
         self.inbox.abandon();
-        if let Some(ended) = self.ended.take() {
-            ended(self.end.clone());
+        if let Some(on_end) = self.on_end.take() {
+            on_end(self.end.clone());
         }
     }
 }

@@ -90,7 +90,7 @@ impl EncodedItem {
 
     /// Clears the item, and keeps its buffers for the next one.
     #[inline(always)]
-    pub(crate) fn end(mut self: Box<Self>) {
+    pub(crate) fn recycle(mut self: Box<Self>) {
         self.bincode.clear();
         self.message_pack.clear();
         give_back(&SPARE, self);

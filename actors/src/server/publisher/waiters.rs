@@ -15,8 +15,8 @@ const GRACE: Duration = Duration::from_millis(50);
 /// The publishers that wait for room.
 #[derive(Debug, Default)]
 pub(crate) struct WaitingPublishers {
-    all: BTreeMap<WaitTicket, Waiter>,
-    next: u64,
+    waiters: BTreeMap<WaitTicket, Waiter>,
+    next_ticket: u64,
 }
 
 /// The place of a publisher among those that wait. Lower ones come first.
@@ -42,7 +42,7 @@ impl WaitingPublishers {
     /// Returns whether no publisher waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.waiters.is_empty()
     }
 
     /// Registers `publisher` to be woken, at its place if it has waited before. Returns its ticket, and the waker that
@@ -57,12 +57,12 @@ impl WaitingPublishers {
         woken: &mut Vec<Waker>,
     ) -> (WaitTicket, Option<Waker>) {
         let ticket = ticket.unwrap_or_else(|| {
-            self.next += 1;
-            WaitTicket(self.next)
+            self.next_ticket += 1;
+            WaitTicket(self.next_ticket)
         });
         let waiter = Waiter { groups, state: WaiterState::Asleep(publisher.clone()) };
-        let Some(mut before) = self.all.insert(ticket, waiter) else { return (ticket, None) };
-        before.groups.retain(|group| !self.all[&ticket].groups.contains(group));
+        let Some(mut before) = self.waiters.insert(ticket, waiter) else { return (ticket, None) };
+        before.groups.retain(|group| !self.waiters[&ticket].groups.contains(group));
         for group in before.groups {
             self.wake_next(ticket, group, now, woken);
         }
@@ -112,7 +112,7 @@ impl WaitingPublishers {
         now: Instant,
         woken: &mut Vec<Waker>,
     ) -> impl Sized + use<> {
-        let removed = self.all.remove(&ticket);
+        let removed = self.waiters.remove(&ticket);
         // A publisher that is asleep has found no room, and there is none for those behind it either.
         if let Some(Waiter { groups, state: WaiterState::Woken(_) }) = &removed {
             for group in groups {
@@ -139,7 +139,7 @@ impl WaitingPublishers {
 
     /// The first publisher waiting for a group that still has its turn.
     fn first_at(&self, group: u64, now: Instant) -> Option<(WaitTicket, &Waiter)> {
-        let mut waiting = self.all.iter().filter(|(_, waiter)| waiter.groups.contains(&group));
+        let mut waiting = self.waiters.iter().filter(|(_, waiter)| waiter.groups.contains(&group));
         let first = waiting.find(|(_, waiter)| match waiter.state {
             WaiterState::Asleep(_) => true,
             WaiterState::Woken(at) => at + GRACE > now,
@@ -154,7 +154,7 @@ impl WaitingPublishers {
     }
 
     fn wake(&mut self, now: Instant, woken: &mut Vec<Waker>, select: impl Fn(WaitTicket, &Waiter) -> bool) {
-        for (ticket, waiter) in &mut self.all {
+        for (ticket, waiter) in &mut self.waiters {
             if matches!(waiter.state, WaiterState::Asleep(_))
                 && select(*ticket, waiter)
                 && let WaiterState::Asleep(waker) =

@@ -27,7 +27,7 @@ pub(crate) struct ActorHandle {
 
 impl ActorHandle {
     /// Starts an actor that the mesh runs, on the current arbiter. `service` is the name of its service in the log.
-    /// `ended` is called there when the actor will not be restarted.
+    /// `on_end` is called there when the actor will not be restarted.
     ///
     /// # Errors
     /// [`PanicMessage`]: the factory panicked.
@@ -37,12 +37,12 @@ impl ActorHandle {
         factory: Factory<A>,
         handlers: &[Registration<A>],
         restart: RestartPolicy,
-        ended: impl FnOnce(ServiceEnd) + 'static,
+        on_end: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<(Arc<SupervisedActor<A>>, Self), PanicMessage> {
         let (counters, decoding) = decoding(environment);
         let mailbox = environment.limits().mailbox;
         let supervised =
-            SupervisedActor::start(factory, service, handlers, decoding, mailbox, restart, ended)?;
+            SupervisedActor::start(factory, service, handlers, decoding, mailbox, restart, on_end)?;
         let supervised = Arc::new(supervised);
         let local_entries =
             handlers.iter().map(|handler| (handler.inbox_entry)(supervised.inbox())).collect();
@@ -50,18 +50,18 @@ impl ActorHandle {
         Ok((supervised, Self { entry, local_entries, counters }))
     }
 
-    /// Attaches an actor that the user runs. `stopped` is called on the current arbiter when the actor is found to have stopped.
+    /// Attaches an actor that the user runs. `on_stopped` is called on the current arbiter when the actor is found to have stopped.
     pub(crate) fn attach<A: Actor<Context = Context<A>>>(
         environment: &Environment,
         addr: Addr<A>,
         handlers: &[Registration<A>],
-        stopped: impl FnOnce() + 'static,
+        on_stopped: impl FnOnce() + 'static,
     ) -> (Arc<ExternalActor<A>>, Self) {
         let (counters, decoding) = decoding(environment);
         let local_entries = handlers.iter().map(|handler| (handler.mailbox_entry)(&addr)).collect();
         let external = Arc::new(ExternalActor::new(addr, handlers, decoding, environment.executor.clone()));
         let weak: Weak<ExternalActor<A>> = Arc::downgrade(&external);
-        actix::spawn(ExternalActor::watch_stopped(weak, stopped));
+        actix::spawn(ExternalActor::watch_stopped(weak, on_stopped));
         let entry = Arc::clone(&external) as Arc<dyn ActorEntry>;
         (external, Self { entry, local_entries, counters })
     }

@@ -31,7 +31,7 @@ impl SessionConnections {
     ///
     /// # Errors
     /// The system has no randomness.
-    pub(crate) fn begin(
+    pub(crate) fn open(
         service: &Arc<Service>,
         node: NodeId,
         from: SocketAddr,

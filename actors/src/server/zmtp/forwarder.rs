@@ -139,7 +139,7 @@ pub(crate) struct Forwarder {
 #[derive(Default)]
 struct PendingReplies {
     requests: HashMap<u64, InboundMessage>,
-    next: u64,
+    next_number: u64,
 }
 
 impl Forwarder {
@@ -265,8 +265,8 @@ impl Forwarder {
 
 impl PendingReplies {
     fn insert(&mut self, inbound: InboundMessage) -> u64 {
-        let number = self.next;
-        self.next += 1;
+        let number = self.next_number;
+        self.next_number += 1;
         if inbound.reply.is_some() {
             self.requests.insert(number, inbound);
         }
