@@ -70,8 +70,8 @@ impl FairQueue {
     }
 }
 
-/// Waits for a `permit` that has a queue of its own, after a turn in this queue: the turn is given up as soon as the future is
-/// pending in its own queue, because tasks behind may wait for another permit.
+/// Waits for a `permit` that has a queue of its own, after a turn in this queue: the turn is given up as soon as the future
+/// is pending in its own queue, because tasks behind may wait for another permit.
 pub(crate) async fn hold_turn_until_queued<T>(
     turn: &mut Option<QueueTurn<'_>>,
     permit: impl Future<Output = T>,
@@ -107,9 +107,9 @@ impl QueueTurn<'_> {
 }
 
 impl Drop for QueueTurn<'_> {
-    /// Gives the turn to the next task. All tasks behind are woken together and in order, so that the whole queue runs before other
-    /// tasks on the thread: otherwise a caller that is answered and calls again would join the queue before it is empty, and
-    /// it would never become empty.
+    /// Gives the turn to the next task. All tasks behind are woken together and in order, so that the whole queue runs
+    /// before other tasks on the thread: otherwise a caller that is answered and calls again would join the queue before it
+    /// is empty, and it would never become empty.
     fn drop(&mut self) {
         let mut state = self.queue.lock();
         let removed = state.find(self.number).and_then(|index| Some((index, state.positions.remove(index)?)));

@@ -31,8 +31,8 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 const MAX_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// Serves `service` on `listeners` until `closing` receives the drain timeout, or its sender is dropped, which means the
-/// timeout of the limits; then lets accepted work finish. Meanwhile new messages and new connections are refused because the service
-/// drains. Returns the report of unfinished work. Connections of peers go to `peers`.
+/// timeout of the limits; then lets accepted work finish. Meanwhile new messages and new connections are refused, because
+/// the service drains. Returns the report of unfinished work. Connections of peers go to `peers`.
 pub(crate) async fn run(
     mut listeners: Listeners,
     service: Arc<Service>,

@@ -31,8 +31,7 @@ impl ConnectionSlot {
     }
 
     /// Acquires a permit if there is none, if necessary that of a link that waits for its client to reconnect; returns
-    /// whether there is one. Only for
-    /// connections that need a permit of their own: a client that resumes its link has one.
+    /// whether there is one. Only for connections that need a permit of their own: a client that resumes its link has one.
     async fn acquire(&mut self, service: &Service) -> bool {
         if self.permit.is_none() && service.links.evict_one() {
             // The link releases its permit when its task runs.
@@ -138,8 +137,8 @@ async fn accept_client(
     })
 }
 
-/// Keeps a connection on standby for a link, until its client resumes the link over the connection, or closes the connection:
-/// there may be others, and the old one may recover.
+/// Keeps a connection on standby for a link, until its client resumes the link over it or closes it: there may be other
+/// standby connections, and the old one may recover.
 async fn hold_standby(
     mut connection: Connection,
     hello: &Hello,

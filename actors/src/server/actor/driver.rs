@@ -1,4 +1,5 @@
-//! The driver of an actor that the mesh runs: it takes messages from the inbox, and calls the handlers in the actor's own context.
+//! The driver of an actor that the mesh runs: it takes messages from the inbox, and calls the handlers in the actor's own
+//! context.
 
 use std::cell::RefCell;
 use std::pin::Pin;

@@ -50,7 +50,8 @@ impl ActorHandle {
         Ok((supervised, Self { entry, local_entries, counters }))
     }
 
-    /// Attaches an actor that the user runs. `on_stopped` is called on the current arbiter when the actor is found to have stopped.
+    /// Attaches an actor that the user runs. `on_stopped` is called on the current arbiter when the actor is found to have
+    /// stopped.
     pub(crate) fn attach<A: Actor<Context = Context<A>>>(
         environment: &Environment,
         addr: Addr<A>,
