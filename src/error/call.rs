@@ -116,7 +116,7 @@ impl CallError {
         let service = service.to_owned();
         match fault {
             CallErrorKind::NotSent(reason) => Self::NotSent { service, reason, attempts, diagnosis: None },
-            CallErrorKind::NoInstance(diagnosis) => {
+            CallErrorKind::Nobody(diagnosis) => {
                 Self::NotSent { service, reason: diagnosis.to_string(), attempts, diagnosis: Some(diagnosis) }
             }
             CallErrorKind::TimedOut => {

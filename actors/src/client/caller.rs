@@ -42,7 +42,7 @@ impl Caller {
         if self.context.shutdown.is_triggered() {
             return error;
         }
-        CallErrorKind::NoInstance(Box::new(self.route.diagnose(&self.context).await))
+        CallErrorKind::Nobody(Box::new(self.route.diagnose(&self.context).await))
     }
 
     /// Waits for the output of `ready`, until `expiry` completes.

@@ -12,7 +12,7 @@ pub enum CallErrorKind {
     /// The message was not sent, or was certainly not handled.
     NotSent(String),
     /// There was no instance to send the message to.
-    NoInstance(Box<Diagnosis>),
+    Nobody(Box<Diagnosis>),
     /// The deadline passed. The message may have been handled, or may still be.
     TimedOut,
     /// The connection or the process ended meanwhile. The message may have been handled.
@@ -38,7 +38,7 @@ impl CallErrorKind {
     /// Returns the class of the failure, which decides whether the call is tried again.
     pub(crate) fn retry_class(&self) -> FailureClass {
         match self {
-            Self::NotSent(_) | Self::NoInstance(_) => FailureClass::NotSent,
+            Self::NotSent(_) | Self::Nobody(_) => FailureClass::NotSent,
             Self::Lost => FailureClass::Unknown,
             Self::Refused(refusal) => FailureClass::from(refusal),
             // There is no time for another attempt, or it would fail likewise.
@@ -49,7 +49,7 @@ impl CallErrorKind {
     /// Returns whether the message was certainly not handled.
     pub(crate) fn is_unhandled(&self) -> bool {
         match self {
-            Self::NotSent(_) | Self::NoInstance(_) | Self::Encode(_) => true,
+            Self::NotSent(_) | Self::Nobody(_) | Self::Encode(_) => true,
             Self::Refused(refusal) => refusal.is_unhandled(),
             Self::TimedOut | Self::Lost | Self::Decode(_) => false,
         }
