@@ -131,7 +131,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         A: Handles<M>,
     {
         self.change(|offer| {
-            offer.handlers.push(Registration::of::<M>(TypeName::new(name)?));
+            offer.handlers.push(Registration::new::<M>(TypeName::new(name)?));
             Ok(())
         })
     }
@@ -168,7 +168,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
             let name = TypeName::new(type_info::<M>().name())?;
             let message = schemars::schema_for!(M).to_value();
             let reply = schemars::schema_for!(M::Result).to_value();
-            offer.handlers.push(Registration::of::<M>(name).documented(DocumentedSchema { message, reply }));
+            offer.handlers.push(Registration::new::<M>(name).documented(DocumentedSchema { message, reply }));
             Ok(())
         })
     }

@@ -135,8 +135,8 @@ impl ServiceRef {
     pub fn try_send<M: NetMessage>(&self, message: M) -> Result<(), TrySendError<M>> {
         tell::try_tell(&self.caller, message).map_err(|untold| match untold {
             TellError::Full(message) => TrySendError::Full(message),
-            TellError::Nobody(message) => TrySendError::NotConnected(message),
-            TellError::Fault(fault) => self.impossible(fault),
+            TellError::NotConnected(message) => TrySendError::NotConnected(message),
+            TellError::Impossible(fault) => self.impossible(fault),
         })
     }
 

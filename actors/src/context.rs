@@ -23,7 +23,7 @@ use crate::telemetry::subscriptions::SubscriptionRegistry;
 /// The membership of a node in its mesh, held by everything that needs the node to stay joined: the node leaves when
 /// the last holder drops it.
 pub(crate) trait Membership: Send + Sync {
-    /// Returns the reason why nobody can be called any more, in words.
+    /// Returns the reason why no calls are possible any more, in words.
     fn end_reason(&self) -> String;
 }
 

@@ -19,8 +19,8 @@ use meshzero_proto::codec::WireType;
 /// #[rtype(result = "u32")]
 /// struct Add(u32, u32);
 ///
-/// fn travels<M: meshzero_actors::NetMessage>() {}
-/// travels::<Add>();
+/// fn is_net_message<M: meshzero_actors::NetMessage>() {}
+/// is_net_message::<Add>();
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent over the mesh",

@@ -65,7 +65,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Joins a mesh: on the current arbiter where there is one that runs, else on a thread of its own. Works on any executor.
+    /// Joins a mesh: on the current arbiter if there is one and it runs, otherwise on a thread of its own. Works on any
+    /// executor.
     ///
     /// # Errors
     /// [`StartError`].
@@ -73,11 +74,11 @@ impl Node {
         Self::start_in(config, Executor::find_or_start).await
     }
 
-    /// Joins a mesh on a thread of its own, also where there is an arbiter: for callers that block theirs.
+    /// Joins a mesh on a thread of its own, even if there is an arbiter: for callers that block their thread.
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start_apart(config: Config) -> Result<Arc<Self>, StartError> {
+    pub async fn start_on_own_thread(config: Config) -> Result<Arc<Self>, StartError> {
         Self::start_in(config, async || Executor::start()).await
     }
 
@@ -111,12 +112,12 @@ impl Node {
         let (timers, timer_task) = Timers::new();
         let (executor, executor_guard) = executor().await?;
         let thread = executor.clone();
-        // Constructed entirely on the other thread: a caller that stops waiting leaves nothing behind.
+        // Constructed entirely on that thread: a caller that stops waiting leaves nothing behind.
         let make = move || async move {
             let discovery = Discovery::start_for(&config, id).map_err(StartError::Discovery)?;
             let shutdown = Arc::<ShutdownSignal>::default();
-            // Dropped with the thread, should that end before the node leaves: so every waiting task is notified,
-            // whatever the reason.
+            // The task is dropped with the thread if that ends before the node leaves: so every waiting task is
+            // notified, whatever the reason.
             let services = Arc::<ServiceRegistry>::default();
             let task = NodeTask {
                 services: Arc::clone(&services),
@@ -167,7 +168,7 @@ impl Node {
         &self.context.config
     }
 
-    /// The chosen interfaces that could not be used yet when it started. It uses them as soon as they can be.
+    /// The chosen interfaces that could not be used yet when the node started. It uses them as soon as possible.
     pub fn pending_interfaces(&self) -> &[PendingInterface] {
         &self.pending_interfaces
     }
@@ -256,7 +257,7 @@ impl Node {
     /// effect.
     ///
     /// # Cancel safety
-    /// This method is cancel safe: dropping the future does not stop the leaving.
+    /// This method is cancel safe: dropping the future does not keep the node from leaving.
     pub async fn leave(&self, drain: Duration) -> Vec<DrainReport> {
         let (tx, rx) = oneshot::channel();
         if self.start_leaving(drain, tx).is_none() {
@@ -266,15 +267,15 @@ impl Node {
         self.executor().wait_for(rx).await.map(Result::unwrap_or_default).unwrap_or_default()
     }
 
-    /// As [`Node::leave`], for a thread that is about to end: begins to leave, and waits less than a second. Does not
-    /// wait on the node's own thread, nor if the node runs on a thread that belongs to the user.
+    /// As [`Node::leave`], for a thread that is about to end: begins to leave, and waits for less than a second. Does not
+    /// wait on the node's own thread, nor if the node runs on one of the user's threads.
     pub fn leave_now(&self) {
         let (tx, mut rx) = oneshot::channel();
-        // A program that ends now would do so before the withdrawal is sent. On the node's own thread nothing can be
-        // waited for.
-        if self.start_leaving(DRAIN_TIMEOUT, tx) == Some(ThreadOwner::Own) && !self.executor().is_here() {
-            let patience = Instant::now() + WITHDRAWAL_TIMEOUT;
-            while rx.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < patience {
+        // Otherwise a program that ends now would do so before the withdrawal is sent. The node's own thread cannot
+        // wait.
+        if self.start_leaving(DRAIN_TIMEOUT, tx) == Some(ThreadOwner::Node) && !self.executor().is_here() {
+            let deadline = Instant::now() + WITHDRAWAL_TIMEOUT;
+            while rx.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < deadline {
                 std::thread::sleep(CHECK_INTERVAL);
             }
         }
@@ -284,40 +285,40 @@ impl Node {
     /// or the thread has ended.
     fn start_leaving(&self, drain: Duration, tx: oneshot::Sender<Vec<DrainReport>>) -> Option<ThreadOwner> {
         let executor_guard = self.executor_guard.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let whose = if matches!(executor_guard, ExecutorGuard::Owned(_)) {
-            ThreadOwner::Own
+        let owner = if matches!(executor_guard, ExecutorGuard::Owned(_)) {
+            ThreadOwner::Node
         } else {
-            ThreadOwner::Users
+            ThreadOwner::User
         };
         let (router, discovery) = (self.router.clone(), self.discovery().clone());
-        let (ending, premises) = (TriggerOnDrop(Arc::clone(self.shutdown())), Arc::clone(&self.context));
-        let leaving = self.executor().spawn(move || async move {
-            premises.gateways.shut_down().await;
+        let (shutdown, context) = (TriggerOnDrop(Arc::clone(self.shutdown())), Arc::clone(&self.context));
+        let spawned = self.executor().spawn(move || async move {
+            context.gateways.shut_down().await;
             // An actor that is gone has left already.
-            let abandoned = router.send(CloseServices { within: drain }).await.unwrap_or_default();
+            let reports = router.send(CloseServices { within: drain }).await.unwrap_or_default();
             // Not before: accepted work may need to call other services.
-            drop(ending);
+            drop(shutdown);
             let _ = discovery.send(Leave).await;
             // Fails if the caller has stopped waiting.
-            let _ = tx.send(abandoned);
+            let _ = tx.send(reports);
             drop(executor_guard);
         });
-        leaving.ok().map(|()| whose)
+        spawned.ok().map(|()| owner)
     }
 }
 
 impl Membership for Node {
     fn end_reason(&self) -> String {
         match *self.executor_guard.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Nobody has asked it to leave.
+            // It has not been asked to leave.
             Some(_) => "the thread of the mesh has ended".to_owned(),
             None => "the mesh has been left".to_owned(),
         }
     }
 }
 
-/// The task on the node's thread that lives as long as the node does, for callers that wait on other threads. Dropped,
-/// it closes the services that are still offered, triggers the end, and then wakes the callers.
+/// The task on the node's thread that lives as long as the node does, for callers that wait on other threads. When it is
+/// dropped, it closes the services that are still offered, triggers the shutdown, and then wakes the callers.
 struct NodeTask {
     services: Arc<ServiceRegistry>,
     shutdown: TriggerOnDrop,
@@ -336,17 +337,17 @@ impl NodeTask {
 
 impl Drop for NodeTask {
     fn drop(&mut self) {
-        // Before the end is signalled: a caller that is woken by it would return its permit, and let another one
-        // acquire that.
+        // Before the shutdown is signalled: a caller that is woken by it would release its permit, which another one
+        // would acquire.
         self.services.close();
     }
 }
 
-/// The owner of the thread that a node lives on.
+/// The owner of the thread that a node runs on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ThreadOwner {
-    Own,
-    Users,
+    Node,
+    User,
 }
 
 impl Drop for Node {

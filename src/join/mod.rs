@@ -162,7 +162,7 @@ impl Join {
     /// Joins on a thread of its own, even inside an actix System.
     pub(crate) async fn apart(self) -> Result<Mesh, JoinError> {
         let opens_gateway = self.networkzero;
-        let node = Node::start_apart(self.config()?).await?;
+        let node = Node::start_on_own_thread(self.config()?).await?;
         joined(Mesh { node }, opens_gateway).await
     }
 

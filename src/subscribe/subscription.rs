@@ -170,8 +170,8 @@ fn error_of(
 ) -> Option<NewsError> {
     let from = from.clone();
     match *event {
-        Event::Gap(count, reason) => subscribed.missed(count, reason),
-        Event::Lost => subscribed.lost(),
+        Event::Gap(count, reason) => subscribed.count_missed(count, reason),
+        Event::Lost => subscribed.count_lost(),
         Event::Item { .. } => {}
     }
     match *event {

@@ -51,7 +51,7 @@ impl Mailbox {
         loop {
             let mut first = self.lock().waiting.take_before(other)?;
             // Not under the lock: a refusal is logged, and dropping a message releases permits, which wakes others.
-            if first.item.inbound.is_due(Instant::now()) {
+            if first.item.inbound.should_run(Instant::now()) {
                 return Some(first);
             }
         }
@@ -98,7 +98,7 @@ impl Mailbox {
             };
             let Some(mut next) = next else { return closed.then_some(TakeOutcome::Closed) };
             // Not under the lock, as in `take_before`.
-            if next.item.inbound.is_due(Instant::now()) {
+            if next.item.inbound.should_run(Instant::now()) {
                 return Some(TakeOutcome::Message(next));
             }
         }

@@ -1,4 +1,4 @@
-//! The attempts of one message, at one instance after the other, with all waiting for instances and room.
+//! The attempts of one call, at one instance after the other, including the waits for an instance and for room.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -43,79 +43,80 @@ pub(crate) struct CallOptions<'a> {
     pub(crate) idempotency: Idempotency,
     pub(crate) trace: Option<TraceContext>,
     /// Set when the message has been sent, and cleared when it is tried again.
-    pub(crate) set_out: SentFlag,
+    pub(crate) sent: SentFlag,
 }
 
-/// A call whose message has not been sent yet, with the queue turn that it gives up afterwards.
+/// A call whose message has not been sent yet, with its turn in the queue, which it gives up afterwards.
 struct PendingCall<'a> {
     /// The turn in the queue of calls that wait for an instance.
     turn: Option<QueueTurn<'a>>,
-    set_out: &'a SentFlag,
+    sent: &'a SentFlag,
 }
 
 impl PendingCall<'_> {
     /// Marks the message as sent: calls behind it may follow, and its reply depends on the service alone.
     fn mark_sent(&mut self) {
         self.turn = None;
-        self.set_out.set();
+        self.sent.set();
     }
 }
 
 /// Calls one instance after the other, until one has handled the message, the deadline passes, or further attempts are
-/// useless. `before` is an attempt that has failed already. Returns the reply, and the instance that sent it.
+/// useless. `first_failure` is that of an attempt that has already been made. Returns the reply, and the instance that sent
+/// it.
 pub(crate) async fn call<M: NetMessage>(
     caller: &Caller,
-    order: CallOptions<'_>,
+    options: CallOptions<'_>,
     message: M,
-    before: Option<(InstanceId, CallErrorKind)>,
+    first_failure: Option<(InstanceId, CallErrorKind)>,
 ) -> Result<(M::Result, InstanceId), CallFailure> {
-    let mut timer = caller.context.timers.sleep_until(order.deadline);
-    let mut retry = RetryState::new(caller, order.deadline, order.idempotency);
+    let mut expiry = caller.context.timers.sleep_until(options.deadline);
+    let mut retry = RetryState::new(caller, options.deadline, options.idempotency);
     let mut message = message;
-    let turn = match before {
-        Some((instance, fault)) => {
-            retry.next_attempt(instance, fault).await?;
+    let turn = match first_failure {
+        Some((instance, error)) => {
+            retry.next_attempt(instance, error).await?;
             None
         }
-        None => retry.turn(&mut timer).await?,
+        None => retry.turn(&mut expiry).await?,
     };
-    let mut pending = PendingCall { turn, set_out: &order.set_out };
+    let mut pending = PendingCall { turn, sent: &options.sent };
     loop {
-        let Pick { member, probe } = retry.instance(&mut timer).await?;
+        let Pick { member, probe } = retry.wait_for_instance(&mut expiry).await?;
         let instance = member.instance().id;
-        let tried = match member {
+        let result = match member {
             Member::Local(service, _) => {
-                call_local(&caller.context, &service, &order, message, (&mut timer, &mut pending)).await
+                call_local(&caller.context, &service, &options, message, (&mut expiry, &mut pending)).await
             }
             Member::Remote(link, _) => {
-                call_remote(&caller.context, &link, &order, message, (&mut timer, &mut pending)).await
+                call_remote(&caller.context, &link, &options, message, (&mut expiry, &mut pending)).await
             }
         };
-        // The order no longer matters once the message is tried again.
+        // Its position in the queue no longer matters once the message is tried again.
         pending.turn = None;
-        pending.set_out.clear();
-        retry.record_outcome(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
-        match tried {
+        pending.sent.clear();
+        retry.record_outcome(instance, result.as_ref().err().map(|failure| &failure.error), probe);
+        match result {
             Ok(reply) => return Ok((reply, instance)),
-            Err(AttemptError { fault, message: Some(again) }) => {
-                message = again;
-                retry.next_attempt(instance, fault).await?;
+            Err(AttemptError { error, message: Some(returned) }) => {
+                message = returned;
+                retry.next_attempt(instance, error).await?;
             }
-            Err(AttemptError { fault, message: None }) => return Err(retry.give_up(fault)),
+            Err(AttemptError { error, message: None }) => return Err(retry.give_up(error)),
         }
     }
 }
 
 /// The error of an attempt without a reply.
 struct AttemptError<M> {
-    fault: CallErrorKind,
-    /// The message, if it was not handed over for good.
+    error: CallErrorKind,
+    /// The message, if it may be sent again.
     message: Option<M>,
 }
 
 impl<M> From<CallErrorKind> for AttemptError<M> {
-    fn from(fault: CallErrorKind) -> Self {
-        Self { fault, message: None }
+    fn from(error: CallErrorKind) -> Self {
+        Self { error, message: None }
     }
 }
 
@@ -124,38 +125,38 @@ type AttemptResult<M> = Result<<M as Message>::Result, AttemptError<M>>;
 async fn call_remote<M: NetMessage>(
     context: &NodeContext,
     link: &Arc<Link>,
-    order: &CallOptions<'_>,
+    options: &CallOptions<'_>,
     message: M,
-    (timer, pending): (&mut Sleep, &mut PendingCall<'_>),
+    (expiry, pending): (&mut Sleep, &mut PendingCall<'_>),
 ) -> AttemptResult<M> {
-    let caller = waker().await;
-    let deadline = order.deadline;
-    let (name, trace) = (order.name, order.trace.as_ref());
-    let outward = |message| OutgoingMessage { message, name, deadline: deadline.map(Deadline::at), trace };
-    let mut set_out = link.try_call(outward(&message), &caller);
-    if matches!(set_out, Err(SendError::Full)) {
-        let room = tokio::select! {
+    let waker = current_waker().await;
+    let deadline = options.deadline;
+    let (name, trace) = (options.name, options.trace.as_ref());
+    let outgoing = |message| OutgoingMessage { message, name, deadline: deadline.map(Deadline::new), trace };
+    let mut sent = link.try_call(outgoing(&message), &waker);
+    if matches!(sent, Err(SendError::Full)) {
+        let permit = tokio::select! {
             biased;
-            room = fair_queue::until_room(&mut pending.turn, link.room()) => room,
+            permit = fair_queue::hold_turn_until_queued(&mut pending.turn, link.reserve_call()) => permit,
             () = blocking::detect_blocking(&context.executor) => None,
-            () = timer => return Err(CallErrorKind::NotSent("the connection had no room in time".into()).into()),
+            () = expiry => return Err(CallErrorKind::NotSent("the connection had no room in time".into()).into()),
         };
-        set_out = match room {
-            Some(turn) => link.call(turn, outward(&message), &caller),
+        sent = match permit {
+            Some(permit) => link.call(permit, outgoing(&message), &waker),
             None => Err(SendError::Closed),
         };
     }
-    let fault = match set_out {
+    let error = match sent {
         Ok(reply) => {
             pending.mark_sent();
             match conclude::<M>(finish_call(context, reply).await, &context.decode_limits) {
                 Ok(reply) => return Ok(reply),
-                Err(fault) => fault,
+                Err(error) => error,
             }
         }
-        Err(unsent) => send_fault::<M>(unsent, link, name),
+        Err(error) => send_error::<M>(error, link, name),
     };
-    Err(AttemptError { fault, message: Some(message) })
+    Err(AttemptError { error, message: Some(message) })
 }
 
 /// Waits for the end of a call on a link, which the node's thread signals.
@@ -168,17 +169,17 @@ pub(crate) async fn finish_call(context: &NodeContext, reply: ReplyFuture) -> Ca
 }
 
 /// Returns the waker of the current task.
-pub(crate) async fn waker() -> Waker {
+pub(crate) async fn current_waker() -> Waker {
     poll_fn(|task| Poll::Ready(task.waker().clone())).await
 }
 
-/// Returns the fault of a message that was not sent.
-pub(crate) fn send_fault<M: NetMessage>(
-    unsent: SendError,
+/// Returns the error of a call or a tell whose message was not sent.
+pub(crate) fn send_error<M: NetMessage>(
+    error: SendError,
     link: &Link,
     name: Option<&TypeName>,
 ) -> CallErrorKind {
-    match unsent {
+    match error {
         SendError::Closed => CallErrorKind::NotSent("the connection was lost".to_owned()),
         SendError::Full => CallErrorKind::NotSent("too many calls are open on the connection".to_owned()),
         SendError::NoHandler => no_handler(message_name::<M>(name), link.catalogue.names()),
@@ -197,54 +198,54 @@ fn message_name<M: NetMessage>(name: Option<&TypeName>) -> &str {
 async fn call_local<M: NetMessage>(
     context: &NodeContext,
     service: &Arc<Service>,
-    order: &CallOptions<'_>,
+    options: &CallOptions<'_>,
     message: M,
-    (timer, pending): (&mut Sleep, &mut PendingCall<'_>),
+    (expiry, pending): (&mut Sleep, &mut PendingCall<'_>),
 ) -> AttemptResult<M> {
-    let turn = match service.try_acquire() {
+    let permit = match service.try_acquire() {
         Some(permit) => Some(permit.into()),
         None => tokio::select! {
             biased;
-            turn = fair_queue::until_room(&mut pending.turn, service.acquire_in_turn()) => turn,
+            permit = fair_queue::hold_turn_until_queued(&mut pending.turn, service.acquire_in_turn()) => permit,
             () = blocking::detect_blocking(&service.executor) => None,
-            () = &mut *timer => return Err(CallErrorKind::NotSent("the service was busy until the deadline".into()).into()),
+            () = &mut *expiry => return Err(CallErrorKind::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
-    let Some(turn) = turn.filter(|_| !context.shutdown.is_triggered()) else {
-        let fault = CallErrorKind::NotSent("the service has closed".to_owned());
-        return Err(AttemptError { fault, message: Some(message) });
+    let Some(permit) = permit.filter(|_| !context.shutdown.is_triggered()) else {
+        let error = CallErrorKind::NotSent("the service has closed".to_owned());
+        return Err(AttemptError { error, message: Some(message) });
     };
     // The permit goes with the message: the message is unfinished until its handler is done, whether its caller waits
     // or not.
-    let (permit, in_turn) = turn.into_parts();
-    let reply = match service.types.local_entry::<M>(order.name) {
+    let (permit, turn) = permit.into_parts();
+    let reply = match service.types.local_entry::<M>(options.name) {
         Some(LocalEntry::Inbox(inbox)) => {
             let (tx, rx) = oneshot::channel();
             let envelope = LocalEnvelope { reply: Some(tx), permit };
-            let ticket = enter(inbox.as_ref(), message, envelope, order.trace.as_ref());
-            drop(in_turn);
+            let job = push_local(inbox.as_ref(), message, envelope, options.trace.as_ref());
+            drop(turn);
             pending.mark_sent();
-            let mut entered = QueuedMessage::new(inbox.as_ref(), ticket);
+            let mut queued = QueuedMessage::new(inbox.as_ref(), job);
             tokio::select! {
                 biased;
                 reply = rx => {
-                    entered.disarm();
-                    reply.map_err(|_| unanswered(context, service, inbox.as_ref(), ticket))
+                    queued.disarm();
+                    reply.map_err(|_| unanswered_error(context, service, inbox.as_ref(), job))
                 }
-                () = timer => Err(past_deadline(service, entered)),
+                () = expiry => Err(expire_queued(service, queued)),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
             }
         }
         Some(LocalEntry::Mailbox(mailbox)) => {
             let (tx, rx) = oneshot::channel();
-            mailbox.enter(message, LocalEnvelope { reply: Some(tx), permit }, &service.executor);
-            drop(in_turn);
+            mailbox.send(message, LocalEnvelope { reply: Some(tx), permit }, &service.executor);
+            drop(turn);
             pending.mark_sent();
             tokio::select! {
                 biased;
-                reply = rx => reply.map_err(|_| dropped(context, service)),
-                () = timer => Err(CallErrorKind::TimedOut),
+                reply = rx => reply.map_err(|_| dropped_error(context, service)),
+                () = expiry => Err(CallErrorKind::TimedOut),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
             }
@@ -252,21 +253,21 @@ async fn call_local<M: NetMessage>(
         None => {
             let (tx, rx) = oneshot::channel();
             let reply = ReplyTo::local(tx, context.limits().message_bytes);
-            let wanted = ExpectedReply { reply, deadline: order.deadline };
-            enter_encoded(service, order.name, &message, order.trace, Some(wanted), permit)?;
-            drop(in_turn);
+            let expected = ExpectedReply { reply, deadline: options.deadline };
+            deliver_encoded(service, options.name, &message, options.trace, Some(expected), permit)?;
+            drop(turn);
             pending.mark_sent();
             let reply = tokio::select! {
                 biased;
                 outcome = rx => match outcome {
                     Ok(outcome) => decode::<M>(outcome, &context.decode_limits),
-                    Err(_) => Err(dropped(context, service)),
+                    Err(_) => Err(dropped_error(context, service)),
                 },
-                () = timer => Err(CallErrorKind::TimedOut),
+                () = expiry => Err(CallErrorKind::TimedOut),
                 () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
                 () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
             };
-            return reply.map_err(|fault| AttemptError { fault, message: Some(message) });
+            return reply.map_err(|error| AttemptError { error, message: Some(message) });
         }
     };
     Ok(reply?)
@@ -274,46 +275,43 @@ async fn call_local<M: NetMessage>(
 
 /// Puts a message into the inbox of an actor of this process.
 #[inline(always)]
-pub(crate) fn enter<M: NetMessage>(
+pub(crate) fn push_local<M: NetMessage>(
     inbox: &dyn LocalInbox<M>,
     message: M,
     envelope: LocalEnvelope<M>,
     trace: Option<&TraceContext>,
 ) -> JobId {
     match trace {
-        None => inbox.enter(message, envelope),
-        Some(trace) => inbox.enter_traced(message, envelope, *trace),
+        None => inbox.push(message, envelope),
+        Some(trace) => inbox.push_traced(message, envelope, *trace),
     }
 }
 
 /// Ends a call to an actor of this process whose deadline has passed: a message that still waits is not handled.
-pub(crate) fn past_deadline<M: NetMessage>(
-    service: &Service,
-    entered: QueuedMessage<'_, M>,
-) -> CallErrorKind {
-    if !entered.withdraw() {
+pub(crate) fn expire_queued<M: NetMessage>(service: &Service, queued: QueuedMessage<'_, M>) -> CallErrorKind {
+    if !queued.withdraw() {
         return CallErrorKind::TimedOut;
     }
     service.counters.refused(&Refusal::Expired);
     CallErrorKind::Refused(Refusal::Expired)
 }
 
-/// Returns the fault of a call to an actor of this process that will not be answered any more.
+/// Returns the error of a call to an actor of this process that will not be answered any more.
 #[cold]
-pub(crate) fn unanswered<M: NetMessage>(
+pub(crate) fn unanswered_error<M: NetMessage>(
     context: &NodeContext,
     service: &Service,
     inbox: &dyn LocalInbox<M>,
-    ticket: JobId,
+    job: JobId,
 ) -> CallErrorKind {
-    match inbox.was_rejected(ticket) {
+    match inbox.was_rejected(job) {
         true => CallErrorKind::Refused(Refusal::Draining),
-        false => dropped(context, service),
+        false => dropped_error(context, service),
     }
 }
 
-/// Returns the fault of a call whose handler may have begun and will not answer.
-fn dropped(context: &NodeContext, service: &Service) -> CallErrorKind {
+/// Returns the error of a call whose handler may have begun and will not answer.
+fn dropped_error(context: &NodeContext, service: &Service) -> CallErrorKind {
     match context.shutdown.is_triggered() || service.executor.has_ended() {
         true => CallErrorKind::Lost,
         false => CallErrorKind::Refused(Refusal::Panicked),
@@ -327,12 +325,12 @@ pub(crate) struct ExpectedReply {
 }
 
 /// Hands a message to a service of this process that registers it as another Rust type: encoded, without a socket.
-pub(crate) fn enter_encoded<M: NetMessage>(
+pub(crate) fn deliver_encoded<M: NetMessage>(
     service: &Arc<Service>,
     name: Option<&TypeName>,
     message: &M,
     trace: Option<TraceContext>,
-    wanted: Option<ExpectedReply>,
+    expected: Option<ExpectedReply>,
     permit: Permits,
 ) -> Result<(), CallErrorKind> {
     let name = message_name::<M>(name);
@@ -340,7 +338,7 @@ pub(crate) fn enter_encoded<M: NetMessage>(
     let mut bytes = Vec::new();
     let max = service.limits().message_bytes;
     packed::encode_message(message, Encoding::MessagePack, max, &mut bytes).map_err(CallErrorKind::Encode)?;
-    let (reply, deadline) = match wanted {
+    let (reply, deadline) = match expected {
         Some(ExpectedReply { reply, deadline }) => (Some(reply), deadline),
         None => (None, None),
     };

@@ -53,22 +53,22 @@ type CallOutcome<R> = Result<(R, InstanceId), CallFailure>;
 
 enum CallState<R> {
     New,
-    /// Sent to another process.
+    /// The message was sent to another process.
     Remote {
         reply: ReplyFuture,
         deadline: Option<Instant>,
     },
-    /// In the inbox of an actor of this process, or with its handler.
+    /// The message is in the inbox of an actor of this process, or with its handler.
     Local {
         reply: oneshot::Receiver<R>,
         /// The service, because a closing service is found nowhere else.
         service: Arc<Service>,
-        ticket: JobId,
-        /// Set when the reply does not come at once.
-        timer: Option<Sleep>,
+        job: JobId,
+        /// The timer of the deadline, set when the reply does not come at once.
+        expiry: Option<Sleep>,
     },
     Waiting(Offload<CallOutcome<R>>),
-    /// Ended, with the instance that replied, if one did.
+    /// The call has ended, with the instance that replied, if one did.
     Ended(Option<InstanceId>),
 }
 
@@ -138,22 +138,24 @@ impl<M: NetMessage> OutgoingCall<M> {
 
     /// Sends the message if that is possible at once, and returns whether it was sent.
     #[inline]
-    fn begin(&mut self, task: &Context<'_>) -> bool {
+    fn try_send(&mut self, task: &Context<'_>) -> bool {
         let Self { caller, name, timeout, message, state, span, .. } = self;
         let (name, timeout) = (name.as_ref(), *timeout);
-        if caller.route.health.has_ejected() || caller.route.is_awaited() {
+        if caller.route.health.has_ejected() || caller.route.has_waiters() {
             // This call may have to probe an ejected instance, or to wait for calls before it.
             return false;
         }
         caller.route.with_pick(|member| match member {
             Some(Member::Remote(link, _)) => {
                 let deadline = deadline_in(timeout);
-                let within = deadline.map(|at| Deadline { at, within: timeout });
+                let outgoing_deadline = deadline.map(|at| Deadline { at, remaining: timeout });
                 let trace = span.context();
                 // The slower path reports the reason, if the call fails there as well.
                 if let Some(message) = &*message
-                    && let Ok(reply) = link
-                        .try_call(OutgoingMessage { message, name, deadline: within, trace }, task.waker())
+                    && let Ok(reply) = link.try_call(
+                        OutgoingMessage { message, name, deadline: outgoing_deadline, trace },
+                        task.waker(),
+                    )
                 {
                     *state = CallState::Remote { reply, deadline };
                     return true;
@@ -168,8 +170,8 @@ impl<M: NetMessage> OutgoingCall<M> {
                     let (tx, reply) = oneshot::channel();
                     let trace = span.context();
                     let envelope = LocalEnvelope { reply: Some(tx), permit };
-                    let ticket = attempt::enter(inbox.as_ref(), message, envelope, trace);
-                    *state = CallState::Local { reply, service: Arc::clone(service), ticket, timer: None };
+                    let job = attempt::push_local(inbox.as_ref(), message, envelope, trace);
+                    *state = CallState::Local { reply, service: Arc::clone(service), job, expiry: None };
                     // The handler runs before this future is polled again, which often is all the time it takes.
                     task.waker().wake_by_ref();
                     return true;
@@ -182,40 +184,44 @@ impl<M: NetMessage> OutgoingCall<M> {
 
     /// Continues on the path that may wait, after an attempt that has failed, or without one.
     #[inline(never)]
-    fn start_waiting(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, CallErrorKind)>) {
+    fn start_waiting(
+        &mut self,
+        deadline: Option<Instant>,
+        first_failure: Option<(InstanceId, CallErrorKind)>,
+    ) {
         if let Some(message) = self.message.take() {
             let (caller, name, idempotency) = (Arc::clone(&self.caller), self.name.clone(), self.idempotency);
-            let (trace, set_out) = (self.span.context().copied(), SentFlag::default());
-            let (executor, sent) = (&self.caller.context.executor, set_out.clone());
+            let (trace, flag) = (self.span.context().copied(), SentFlag::default());
+            let (executor, sent) = (&self.caller.context.executor, flag.clone());
             let call = Box::pin(async move {
-                let order = CallOptions { name: name.as_ref(), deadline, idempotency, trace, set_out: sent };
-                attempt::call(&caller, order, message, before).await
+                let options = CallOptions { name: name.as_ref(), deadline, idempotency, trace, sent };
+                attempt::call(&caller, options, message, first_failure).await
             });
-            self.state = CallState::Waiting(Offload::new(call, executor, set_out));
+            self.state = CallState::Waiting(Offload::new(call, executor, flag));
         }
     }
 
-    /// Returns the fault of a call to another process without a reply; `None` if it is tried again.
+    /// Returns the error of a call to another process that has failed; `None` if it is tried again.
     #[cold]
-    fn no_reply(
+    fn handle_failure(
         &mut self,
         instance: InstanceId,
-        fault: CallErrorKind,
+        error: CallErrorKind,
         deadline: Option<Instant>,
     ) -> Option<CallErrorKind> {
-        if fault.is_failure() {
-            self.caller.route.failed(instance);
+        if error.is_failure() {
+            self.caller.route.record_failure(instance);
         }
         self.attempts = 1;
-        let repeated = match fault.retry_class() {
+        let may_retry = match error.retry_class() {
             FailureClass::NotSent | FailureClass::Refused | FailureClass::Closing => true,
             FailureClass::Late | FailureClass::Unknown => self.idempotency == Idempotency::Idempotent,
             FailureClass::Final => false,
         };
-        if !repeated || self.message.is_none() {
-            return Some(fault);
+        if !may_retry || self.message.is_none() {
+            return Some(error);
         }
-        self.start_waiting(deadline, Some((instance, fault)));
+        self.start_waiting(deadline, Some((instance, error)));
         None
     }
 
@@ -230,27 +236,27 @@ impl<M: NetMessage> OutgoingCall<M> {
         }
     }
 
-    /// Returns the fault of a call to an actor of this process that will not be answered any more.
+    /// Returns the error of a call to an actor of this process that will not be answered any more.
     #[cold]
-    fn unanswered(&self, service: &Service, ticket: JobId) -> CallErrorKind {
+    fn unanswered(&self, service: &Service, job: JobId) -> CallErrorKind {
         self.inbox(service).map_or(CallErrorKind::Lost, |inbox| {
-            attempt::unanswered(&self.caller.context, service, inbox, ticket)
+            attempt::unanswered_error(&self.caller.context, service, inbox, job)
         })
     }
 
     /// Takes the message out of the inbox, if it still waits there, which frees its permit.
     #[cold]
-    fn withdraw(&self, service: &Service, ticket: JobId) {
+    fn withdraw(&self, service: &Service, job: JobId) {
         if let Some(inbox) = self.inbox(service) {
-            inbox.withdraw(ticket);
+            inbox.withdraw(job);
         }
     }
 
     /// Ends a call to an actor of this process whose deadline has passed.
     #[cold]
-    fn expire(&self, service: &Service, ticket: JobId) -> CallErrorKind {
-        let entered = self.inbox(service).map(|inbox| QueuedMessage::new(inbox, ticket));
-        entered.map_or(CallErrorKind::TimedOut, |entered| attempt::past_deadline(service, entered))
+    fn expire(&self, service: &Service, job: JobId) -> CallErrorKind {
+        let queued = self.inbox(service).map(|inbox| QueuedMessage::new(inbox, job));
+        queued.map_or(CallErrorKind::TimedOut, |queued| attempt::expire_queued(service, queued))
     }
 
     /// The inbox that the message went into.
@@ -266,8 +272,8 @@ impl<M: NetMessage> OutgoingCall<M> {
 impl<M: NetMessage> Drop for OutgoingCall<M> {
     #[inline]
     fn drop(&mut self) {
-        if let CallState::Local { service, ticket, .. } = &self.state {
-            self.withdraw(service, *ticket);
+        if let CallState::Local { service, job, .. } = &self.state {
+            self.withdraw(service, *job);
         }
     }
 }
@@ -283,7 +289,7 @@ impl<M: NetMessage> Future for OutgoingCall<M> {
         if let CallState::New = this.state {
             this.blocking = BlockingCheck::begin(task);
             this.span.start::<M>(this.caller.route.target(), this.name.as_ref());
-            if this.begin(task) {
+            if this.try_send(task) {
                 // The link has the waker, and a caller in this process has been woken.
                 return Poll::Pending;
             }
@@ -303,25 +309,25 @@ impl<M: NetMessage> OutgoingCall<M> {
     /// Polls a call that has begun.
     #[inline(always)]
     fn poll_end(&mut self, task: &mut Context<'_>) -> Poll<Result<M::Result, CallErrorKind>> {
-        let mut by = None;
+        let mut replied_by = None;
         loop {
             let result = match &mut self.state {
                 CallState::Remote { reply, deadline } => {
-                    let ended = ready!(reply.poll_ended(task));
+                    let end = ready!(reply.poll_ended(task));
                     let (instance, deadline) = (reply.instance(), *deadline);
-                    match conclude::<M>(ended, &self.caller.context.decode_limits) {
+                    match conclude::<M>(end, &self.caller.context.decode_limits) {
                         Ok(reply) => {
                             self.caller.route.record_success(instance);
-                            by = Some(instance);
+                            replied_by = Some(instance);
                             Ok(reply)
                         }
-                        Err(fault) => match self.no_reply(instance, fault, deadline) {
-                            Some(fault) => Err(fault),
+                        Err(error) => match self.handle_failure(instance, error, deadline) {
+                            Some(error) => Err(error),
                             None => continue,
                         },
                     }
                 }
-                CallState::Local { reply, timer, service, ticket } => match Pin::new(reply).poll(task) {
+                CallState::Local { reply, expiry, service, job } => match Pin::new(reply).poll(task) {
                     Poll::Ready(Ok(reply)) => {
                         let instance = service.identity.instance;
                         self.caller.route.record_success(instance);
@@ -330,10 +336,10 @@ impl<M: NetMessage> OutgoingCall<M> {
                         return Poll::Ready(Ok(reply));
                     }
                     Poll::Ready(Err(_)) => {
-                        let (service, ticket) = (Arc::clone(service), *ticket);
-                        self.caller.route.failed(service.identity.instance);
+                        let (service, job) = (Arc::clone(service), *job);
+                        self.caller.route.record_failure(service.identity.instance);
                         self.attempts = 1;
-                        Err(self.unanswered(&service, ticket))
+                        Err(self.unanswered(&service, job))
                     }
                     Poll::Pending if self.caller.context.shutdown.is_triggered() => {
                         self.attempts = 1;
@@ -341,29 +347,29 @@ impl<M: NetMessage> OutgoingCall<M> {
                     }
                     Poll::Pending => {
                         let timers = &self.caller.context.timers;
-                        let timer =
-                            timer.get_or_insert_with(|| timers.sleep_until(deadline_in(self.timeout)));
-                        ready!(Pin::new(timer).poll(task));
-                        let (service, ticket) = (Arc::clone(service), *ticket);
-                        self.caller.route.failed(service.identity.instance);
+                        let expiry =
+                            expiry.get_or_insert_with(|| timers.sleep_until(deadline_in(self.timeout)));
+                        ready!(Pin::new(expiry).poll(task));
+                        let (service, job) = (Arc::clone(service), *job);
+                        self.caller.route.record_failure(service.identity.instance);
                         self.attempts = 1;
-                        Err(self.expire(&service, ticket))
+                        Err(self.expire(&service, job))
                     }
                 },
                 CallState::Waiting(waiting) => match ready!(waiting.poll(task)) {
                     Ok((reply, instance)) => {
-                        by = Some(instance);
+                        replied_by = Some(instance);
                         Ok(reply)
                     }
-                    Err(failed) => {
-                        self.attempts = failed.attempts;
-                        Err(failed.fault)
+                    Err(failure) => {
+                        self.attempts = failure.attempts;
+                        Err(failure.error)
                     }
                 },
                 CallState::New | CallState::Ended(_) => panic!("a call was polled after it had ended"),
             };
-            self.state = CallState::Ended(by);
-            self.span.end(result.as_ref().err().map(|fault| fault as _), "replied");
+            self.state = CallState::Ended(replied_by);
+            self.span.end(result.as_ref().err().map(|error| error as _), "replied");
             return Poll::Ready(result);
         }
     }

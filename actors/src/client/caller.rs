@@ -1,5 +1,5 @@
 //! A caller of a route: waits for an instance until the deadline, and turns the end of a call into its reply or its
-//! fault.
+//! error.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,36 +28,36 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Waits for an instance to call, until the timer fires.
-    pub(crate) async fn instance(&self, timer: &mut Sleep) -> Result<Member, CallErrorKind> {
-        match self.until(timer, self.route.ready()).await {
+    /// Waits for an instance to call, until `expiry` completes.
+    pub(crate) async fn wait_for_instance(&self, expiry: &mut Sleep) -> Result<Member, CallErrorKind> {
+        match self.wait_for(expiry, self.route.ready()).await {
             Ok(member) => Ok(member),
-            Err(fault) => Err(self.explain(fault).await),
+            Err(error) => Err(self.explain(error).await),
         }
     }
 
-    /// Returns the diagnosis of a call that ends in `fault` because there was no instance to call.
+    /// Returns the diagnosis of a call that ends in `error` because there was no instance to call.
     #[cold]
-    pub(crate) async fn explain(&self, fault: CallErrorKind) -> CallErrorKind {
+    pub(crate) async fn explain(&self, error: CallErrorKind) -> CallErrorKind {
         if self.context.shutdown.is_triggered() {
-            return fault;
+            return error;
         }
         CallErrorKind::Nobody(Box::new(self.route.diagnose(&self.context).await))
     }
 
-    /// Waits for the output of `ready`, until the timer fires.
-    pub(crate) async fn until<T>(
+    /// Waits for the output of `ready`, until `expiry` completes.
+    pub(crate) async fn wait_for<T>(
         &self,
-        timer: &mut Sleep,
+        expiry: &mut Sleep,
         ready: impl Future<Output = T>,
     ) -> Result<T, CallErrorKind> {
         let Self { context, membership, route } = self;
         tokio::select! {
             biased;
             ready = ready => Ok(ready),
-            () = timer => {
-                let trouble = route.last_error().map(|trouble| format!(": {trouble}")).unwrap_or_default();
-                Err(CallErrorKind::NotSent(format!("no instance of it is connected{trouble}")))
+            () = expiry => {
+                let reason = route.last_error().map(|error| format!(": {error}")).unwrap_or_default();
+                Err(CallErrorKind::NotSent(format!("no instance of it is connected{reason}")))
             }
             () = blocking::detect_blocking(&context.executor) => Err(CallErrorKind::Lost),
             () = context.shutdown.triggered() => Err(CallErrorKind::NotSent(membership.end_reason())),
@@ -72,10 +72,10 @@ pub fn deadline_in(timeout: Duration) -> Option<Instant> {
 
 /// Returns the reply of a call that has ended, or the reason why there is none.
 pub(crate) fn conclude<M: NetMessage>(
-    ended: CallEnd,
+    end: CallEnd,
     limits: &DecodeLimits,
 ) -> Result<M::Result, CallErrorKind> {
-    match ended {
+    match end {
         CallEnd::Answered(outcome) => decode::<M>(outcome, limits),
         CallEnd::TimedOut => Err(CallErrorKind::TimedOut),
         CallEnd::Withdrawn => {

@@ -29,7 +29,7 @@ pub enum CallErrorKind {
 #[derive(Debug)]
 pub(crate) struct CallFailure {
     /// The reason.
-    pub fault: CallErrorKind,
+    pub error: CallErrorKind,
     /// The number of attempts, at one instance or several.
     pub attempts: u32,
 }

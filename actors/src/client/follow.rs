@@ -1,4 +1,4 @@
-//! Following instances: one task each, which connects to the instance, and retries with growing pauses while discovery
+//! Following instances: one task each, which connects to the instance, and retries with growing delays while discovery
 //! lists it.
 
 use std::collections::HashMap;
@@ -14,9 +14,9 @@ use crate::discovery::{AddressChanges, Discovery, Search, Watch, Watcher};
 use crate::link::dial::InstanceUpdates;
 use crate::runtime::backoff::Backoff;
 
-/// The pauses before an endpoint is dialled again.
-pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), MAX_PAUSE);
-pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// The delays before an endpoint is dialled again.
+pub(crate) const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), MAX_BACKOFF);
+pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Watches the instances that discovery lists, and has it look for those of a single name; `None` when the node has left.
 pub(crate) async fn watch_listings(discovery: &Addr<Discovery>, filter: Filter) -> Option<Watcher> {
@@ -27,7 +27,7 @@ pub(crate) async fn watch_listings(discovery: &Addr<Discovery>, filter: Filter) 
     watch.inspect_err(|error| tracing::debug!(%error, "the discovery actor is gone")).ok()
 }
 
-/// The instances that are followed, and the channels that bring discovery's updates to their tasks.
+/// The instances that are followed, and the channels that carry discovery's updates to their tasks.
 #[derive(Default)]
 pub(crate) struct FollowedInstances(HashMap<InstanceId, watch::Sender<Option<Instance>>>);
 
@@ -35,27 +35,27 @@ impl FollowedInstances {
     /// Updates a listed instance: notifies its task, or has `start` start one where none runs.
     pub(crate) fn update(&mut self, instance: Instance, start: impl FnOnce(InstanceUpdates)) {
         let id = instance.id;
-        let is_updated = self.0.get(&id).is_some_and(|task| task.send(Some(instance.clone())).is_ok());
+        let is_updated = self.0.get(&id).is_some_and(|sender| sender.send(Some(instance.clone())).is_ok());
         if !is_updated {
-            let (task, listed) = watch::channel(Some(instance));
-            self.insert(id, task);
-            start(listed);
+            let (sender, updates) = watch::channel(Some(instance));
+            self.insert(id, sender);
+            start(updates);
         }
     }
 
     /// Adds an instance whose task the caller starts.
-    pub(crate) fn insert(&mut self, instance: InstanceId, task: watch::Sender<Option<Instance>>) {
-        self.0.retain(|_, task| !task.is_closed());
-        self.0.insert(instance, task);
+    pub(crate) fn insert(&mut self, instance: InstanceId, sender: watch::Sender<Option<Instance>>) {
+        self.0.retain(|_, sender| !sender.is_closed());
+        self.0.insert(instance, sender);
     }
 
     /// Stops further attempts for an instance that is no longer listed. A working connection stays open, and remains
     /// the only one if the instance is listed again before the connection has ended: items on a second connection would
     /// overtake those that wait on the first.
     pub(crate) fn unlist(&mut self, instance: InstanceId) {
-        if let Some(task) = self.0.get(&instance) {
+        if let Some(sender) = self.0.get(&instance) {
             // A task that has ended needs no update.
-            let _ = task.send(None);
+            let _ = sender.send(None);
         }
     }
 
@@ -72,37 +72,37 @@ impl FollowedInstances {
 pub(crate) enum Next {
     /// The task ends.
     Stop,
-    /// The next round begins at once: this one lasted.
+    /// The next round begins at once: the connection of this one lasted.
     AtOnce,
-    /// The next round begins after the shortest pause: this one worked.
+    /// The next round begins after the shortest delay: this one worked.
     Soon,
-    /// The next round begins after a pause longer than the one before: this one failed.
+    /// The next round begins after a longer delay than the one before: this one failed.
     Later,
 }
 
-/// Runs `round` after round for one instance, until that stops or the instance is not listed any more.
+/// Runs `round` repeatedly for one instance, until it returns [`Next::Stop`] or the instance is not listed any more.
 pub(crate) async fn follow(
-    mut listed: InstanceUpdates,
+    mut updates: InstanceUpdates,
     mut round: impl AsyncFnMut(Instance, &InstanceUpdates) -> Next,
 ) {
-    let mut pauses = PAUSES;
+    let mut backoff = BACKOFF;
     loop {
-        let Some(instance) = listed.borrow_and_update().clone() else { return };
-        match round(instance, &listed).await {
+        let Some(instance) = updates.borrow_and_update().clone() else { return };
+        match round(instance, &updates).await {
             Next::Stop => return,
             Next::AtOnce => {
-                pauses.reset();
+                backoff.reset();
                 continue;
             }
-            Next::Soon => pauses.reset(),
+            Next::Soon => backoff.reset(),
             Next::Later => {}
         }
         tokio::select! {
             biased;
-            () = time::sleep(pauses.next_delay()) => {}
-            changed = listed.changed() => match changed {
+            () = time::sleep(backoff.next_delay()) => {}
+            changed = updates.changed() => match changed {
                 // An update is a reason to try at once, and no later than before if that fails.
-                Ok(()) => pauses.reset(),
+                Ok(()) => backoff.reset(),
                 Err(_) => return,
             },
         }
@@ -131,11 +131,11 @@ mod tests {
         }
     }
 
-    /// Runs rounds that end in `next`, and returns the pauses between them.
-    async fn pauses(next: Vec<Next>) -> Vec<Duration> {
-        let (_task, listed) = watch::channel(Some(instance(1)));
+    /// Runs rounds that end in `next`, and returns the delays between them.
+    async fn delays(next: Vec<Next>) -> Vec<Duration> {
+        let (_sender, updates) = watch::channel(Some(instance(1)));
         let (mut started, mut rounds) = (Vec::new(), next.into_iter());
-        follow(listed, async |_, _: &InstanceUpdates| {
+        follow(updates, async |_, _: &InstanceUpdates| {
             started.push(Instant::now());
             rounds.next().unwrap_or(Next::Stop)
         })
@@ -144,27 +144,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_grow_while_rounds_fail_and_begin_again_after_one_that_worked() {
+    async fn delays_grow_while_rounds_fail_and_are_reset_after_one_that_worked() {
         let ms = Duration::from_millis;
         use Next::{AtOnce, Later, Soon};
-        let pauses = pauses(vec![Later, Later, Later, Soon, Later, AtOnce, Later]).await;
+        let delays = delays(vec![Later, Later, Later, Soon, Later, AtOnce, Later]).await;
         // tokio's clock counts whole milliseconds.
-        let longest = [50, 100, 200, 50, 100, 0, 50].map(|whole| (ms(whole / 2), ms(whole + 1)));
-        for (pause, (shortest, longest)) in pauses.iter().zip(longest) {
-            assert!((shortest..=longest).contains(pause), "{pauses:?}");
+        let expected = [50, 100, 200, 50, 100, 0, 50].map(|longest| (ms(longest / 2), ms(longest + 1)));
+        for (delay, (shortest, longest)) in delays.iter().zip(expected) {
+            assert!((shortest..=longest).contains(delay), "{delays:?}");
         }
-        assert_eq!(pauses.len(), longest.len());
+        assert_eq!(delays.len(), expected.len());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_instance_has_one_task_which_receives_updates_until_it_is_not_listed() {
         let (started, mut rounds) = mpsc::unbounded_channel();
-        let start = |listed| {
+        let start = |updates| {
             let started = started.clone();
-            tokio::task::spawn_local(follow(listed, async move |instance: Instance, _: &InstanceUpdates| {
-                started.send(instance.addresses[0].port()).expect("the test listens");
-                Next::Later
-            }));
+            tokio::task::spawn_local(follow(
+                updates,
+                async move |instance: Instance, _: &InstanceUpdates| {
+                    started.send(instance.addresses[0].port()).expect("the test listens");
+                    Next::Later
+                },
+            ));
         };
         let body = async {
             let mut followed = FollowedInstances::default();

@@ -26,9 +26,9 @@ use crate::telemetry::stats::{GetStats, Stats};
 /// # Cancel safety
 /// This function is cancel safe: dropping the future cancels the request.
 pub async fn description(caller: &Caller, deadline: Option<Instant>) -> Result<Description, CallErrorKind> {
-    match ask(caller, deadline, Query::Description).await? {
-        Answerer::Here(service) => Ok(Description::clone(&*describe::describe(&service).await)),
-        Answerer::There(bytes) => Description::from_bytes(&bytes).map_err(undecodable),
+    match send_query(caller, deadline, Query::Description).await? {
+        Answer::Local(service) => Ok(Description::clone(&*describe::describe(&service).await)),
+        Answer::Remote(bytes) => Description::from_bytes(&bytes).map_err(undecodable),
     }
 }
 
@@ -40,44 +40,49 @@ pub async fn description(caller: &Caller, deadline: Option<Instant>) -> Result<D
 /// # Cancel safety
 /// This function is cancel safe: dropping the future cancels the request.
 pub async fn stats(caller: &Caller, deadline: Option<Instant>) -> Result<Stats, CallErrorKind> {
-    match ask(caller, deadline, Query::Stats).await? {
-        Answerer::Here(service) => {
-            here(caller, &service).await.map_err(|gone| CallErrorKind::NotSent(gone.to_string()))
+    match send_query(caller, deadline, Query::Stats).await? {
+        Answer::Local(service) => {
+            local_stats(caller, &service).await.map_err(|closed| CallErrorKind::NotSent(closed.to_string()))
         }
-        Answerer::There(bytes) => Stats::from_bytes(&bytes).map_err(undecodable),
+        Answer::Remote(bytes) => Stats::from_bytes(&bytes).map_err(undecodable),
     }
 }
 
 /// Returns the statistics of this node.
-async fn here(caller: &Caller, service: &Service) -> Result<Stats, MeshClosed> {
+async fn local_stats(caller: &Caller, service: &Service) -> Result<Stats, MeshClosed> {
     let node = service.node_stats.upgrade().ok_or(MeshClosed)?;
     caller.context.executor.wait_for(node.send(GetStats)).await?.map_err(|_| MeshClosed)
 }
 
-/// The answer, or the local service to read it from.
-enum Answerer {
+/// The answer to a query, or the local service to read it from.
+enum Answer {
     /// A service of this process, which can be read directly.
-    Here(Arc<Service>),
+    Local(Arc<Service>),
     /// The answer of another process's endpoint, in JSON.
-    There(ReplyBytes),
+    Remote(ReplyBytes),
 }
 
-async fn ask(caller: &Caller, deadline: Option<Instant>, question: Query) -> Result<Answerer, CallErrorKind> {
-    let mut timer = caller.context.timers.sleep_until(deadline);
-    let member = caller.instance(&mut timer).await?;
+async fn send_query(
+    caller: &Caller,
+    deadline: Option<Instant>,
+    query: Query,
+) -> Result<Answer, CallErrorKind> {
+    let mut expiry = caller.context.timers.sleep_until(deadline);
+    let member = caller.wait_for_instance(&mut expiry).await?;
     let link = match member {
-        Member::Local(service, _) => return Ok(Answerer::Here(service)),
+        Member::Local(service, _) => return Ok(Answer::Local(service)),
         Member::Remote(link, _) => link,
     };
-    let asked = link.ask(question, deadline, &attempt::waker().await).map_err(|unsent| match unsent {
-        SendError::Encode(error) => CallErrorKind::Encode(error),
-        SendError::Closed => CallErrorKind::NotSent("the connection was lost".to_owned()),
-        SendError::Full | SendError::NoHandler => {
-            CallErrorKind::NotSent("the connection had no room".to_owned())
-        }
-    })?;
-    match attempt::finish_call(&caller.context, asked).await {
-        CallEnd::Answered(Outcome::Reply(_, bytes)) => Ok(Answerer::There(bytes)),
+    let reply =
+        link.query(query, deadline, &attempt::current_waker().await).map_err(|error| match error {
+            SendError::Encode(error) => CallErrorKind::Encode(error),
+            SendError::Closed => CallErrorKind::NotSent("the connection was lost".to_owned()),
+            SendError::Full | SendError::NoHandler => {
+                CallErrorKind::NotSent("the connection had no room".to_owned())
+            }
+        })?;
+    match attempt::finish_call(&caller.context, reply).await {
+        CallEnd::Answered(Outcome::Reply(_, bytes)) => Ok(Answer::Remote(bytes)),
         CallEnd::Answered(Outcome::Refused(refusal)) => Err(CallErrorKind::Refused(refusal)),
         CallEnd::TimedOut | CallEnd::Withdrawn => Err(CallErrorKind::TimedOut),
         CallEnd::Lost(_) => Err(CallErrorKind::Lost),

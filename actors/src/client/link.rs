@@ -50,13 +50,13 @@ pub struct Link {
     address: Mutex<SocketAddr>,
     is_attached: AtomicBool,
     calls: Mutex<InFlight<InFlightCall>>,
-    /// Set when a call is refused because too many are open, and cleared when fewer are found: until then no request is
-    /// encoded in vain.
+    /// Set when a call is refused because too many are open, and cleared when there is a slot again: in between, no
+    /// request is encoded in vain.
     was_full: AtomicBool,
-    /// The results of calls that gave up their places before their callers read them. Locked with the calls only.
+    /// The results of calls that gave up their slots before their callers read them. Locked only while `calls` is locked.
     unread: Mutex<UnreadResults>,
     negotiated: NegotiatedTypes,
-    /// Notified when a call has ended while others wait for its place.
+    /// The notification that a slot is free, for tasks that wait for one.
     slot_freed: Notify,
     deadline_changed: Notify,
     closing: AtomicBool,
@@ -69,9 +69,9 @@ pub struct Link {
 pub(crate) enum LinkError {
     /// The connection failed.
     #[error(transparent)]
-    Incoming(#[from] FrameReaderError),
+    Read(#[from] FrameReaderError),
     /// The endpoint did not send its catalogue.
-    #[error("the endpoint did not say what it handles: {0}")]
+    #[error("the endpoint did not send its catalogue: {0}")]
     NoCatalogue(String),
 }
 
@@ -82,21 +82,21 @@ impl Link {
     /// # Errors
     /// [`LinkError`].
     pub(crate) async fn open(
-        dialled: Handshaken,
+        handshaken: Handshaken,
         reconnector: Reconnector,
         link_config: &LinkConfig,
     ) -> Result<Arc<Self>, LinkError> {
         let limits = &link_config.limits;
-        let Handshaken { connection, welcome, address, round_trip } = dialled;
+        let Handshaken { connection, welcome, address, round_trip } = handshaken;
         connection.keep_alive(limits.keep_alive);
         let Connection { reader, writer } = connection;
-        let mut incoming = FrameReader::new(reader, limits.message_bytes, link_config);
-        let catalogue = match incoming.next().await? {
+        let mut reader = FrameReader::new(reader, limits.message_bytes, link_config);
+        let catalogue = match reader.next().await? {
             Some(Frame { header: Header { kind: FrameKind::Catalogue, .. }, payload }) => {
                 Catalogue::from_bytes(&payload).map_err(LinkError::NoCatalogue)?
             }
             Some(frame) => {
-                return Err(LinkError::NoCatalogue(format!("{:?} came instead", frame.header.kind)));
+                return Err(LinkError::NoCatalogue(format!("received {:?} instead", frame.header.kind)));
             }
             None => return Err(LinkError::NoCatalogue("it closed the connection".to_owned())),
         };
@@ -116,8 +116,8 @@ impl Link {
             closing: AtomicBool::new(false),
             ended: ShutdownSignal::default(),
         });
-        let watchdog = Watchdog::new(incoming.progress(), round_trip, link_config);
-        actix::spawn(LinkTask::new(Arc::clone(&link), incoming, reconnector, watchdog).run());
+        let watchdog = Watchdog::new(reader.progress(), round_trip, link_config);
+        actix::spawn(LinkTask::new(Arc::clone(&link), reader, reconnector, watchdog).run());
         Ok(link)
     }
 
@@ -180,13 +180,13 @@ impl Link {
                 () = self.deadline_changed.notified() => {}
                 () = clock::sleep_until(next) => {
                     let mut expired = Vec::new();
-                    self.lock().expire(clock::now(), |id, waiting, request| {
+                    self.lock().expire(clock::now(), |id, call, request| {
                         let is_withdrawn = self.send_queue.withdraw(request);
-                        let ended = || if is_withdrawn { CallEnd::Withdrawn } else { CallEnd::TimedOut };
-                        expired.extend(waiting.end(ended).map(|caller| ((!is_withdrawn).then_some(id), caller)));
+                        let end = || if is_withdrawn { CallEnd::Withdrawn } else { CallEnd::TimedOut };
+                        expired.extend(call.finish(end).map(|caller| ((!is_withdrawn).then_some(id), caller)));
                     });
-                    for (left, caller) in expired {
-                        if let Some(id) = left {
+                    for (unanswered, caller) in expired {
+                        if let Some(id) = unanswered {
                             self.cancel(id);
                         }
                         waking::wake(caller);
@@ -209,25 +209,25 @@ impl Link {
         self.close();
         let mut callers = Vec::new();
         // Under the lock no call is half opened, and afterwards none opens.
-        self.lock().end_all(self.send_queue.handed_to_kernel(), |waiting, fate| {
-            callers.extend(waiting.end(|| CallEnd::Lost(fate)));
+        self.lock().end_all(self.send_queue.handed_to_kernel(), |call, state| {
+            callers.extend(call.finish(|| CallEnd::Lost(state)));
         });
         self.ended.trigger();
         waking::wake_all(callers);
-        // A caller that still holds the link does not hold its connection.
+        // A caller that still holds the link does not keep its connection open.
         self.send_queue.detach();
     }
 
-    /// Makes room for one call at the limit, if one of the open calls has ended and its caller has not read the result:
+    /// Frees a slot at the limit, if one of the open calls has ended and its caller has not read the result:
     /// callers need not poll in any order. Unread results are bounded like the send queue.
     #[cold]
     fn make_room(&self, calls: &mut InFlight<InFlightCall>) {
         let mut unread = self.unread();
         if unread.has_room()
-            && let Some((id, waiting)) = calls.close_ended()
-            && let Some(ended) = waiting.into_end()
+            && let Some((id, call)) = calls.close_ended()
+            && let Some(end) = call.into_end()
         {
-            unread.insert(id, ended);
+            unread.insert(id, end);
         }
     }
 

@@ -52,7 +52,7 @@ enum OffloadState<T> {
         executor: Option<Executor>,
     },
     Moved {
-        slot: Arc<SharedFuture<T>>,
+        shared: Arc<SharedFuture<T>>,
         rx: oneshot::Receiver<FutureResult<T>>,
         executor: Executor,
     },
@@ -110,20 +110,20 @@ impl<T> SharedFuture<T> {
 
 fn poll<T>(mut shared: MutexGuard<'_, SharedState<T>>, task: &mut Context<'_>) -> Poll<FutureResult<T>> {
     let Some(future) = shared.future.as_mut() else { return Poll::Pending };
-    let ended = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
+    let result = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
         Ok(Poll::Pending) => return Poll::Pending,
-        Ok(Poll::Ready(result)) => Ok(result),
+        Ok(Poll::Ready(output)) => Ok(output),
         Err(panic) => Err(panic),
     };
-    let over = shared.future.take();
+    let finished = shared.future.take();
     drop(shared);
     // Outside the lock: dropping the future may run code of the user.
-    drop(over);
-    Poll::Ready(ended)
+    drop(finished);
+    Poll::Ready(result)
 }
 
 impl<T: Send + 'static> Offload<T> {
-    /// Wraps `future`, which sets `set_out` when its message has been sent, so that it can move to `executor`.
+    /// Wraps `future`, which sets `sent` when its message has been sent, so that it can move to `executor`.
     pub(crate) fn new(future: BoxFuture<T>, executor: &Executor, sent: SentFlag) -> Self {
         Self { state: OffloadState::Owned { future, executor: Some(executor.clone()) }, sent }
     }
@@ -146,20 +146,20 @@ impl<T: Send + 'static> Offload<T> {
                     let Some(executor) = executor.take() else { return Poll::Pending };
                     self.move_to(executor);
                 }
-                OffloadState::Moved { slot, rx, executor } => {
-                    let ended = match Pin::new(rx).poll(task) {
-                        Poll::Ready(ended) => ended.ok(),
+                OffloadState::Moved { shared, rx, executor } => {
+                    let result = match Pin::new(rx).poll(task) {
+                        Poll::Ready(received) => received.ok(),
                         Poll::Pending if blocking::is_handling() && executor.is_here() => {
-                            Some(ready!(slot.poll_blocked(task)))
+                            Some(ready!(shared.poll_blocked(task)))
                         }
                         Poll::Pending => return Poll::Pending,
                     };
-                    match (ended, slot.take()) {
-                        (Some(ended), _) => {
+                    match (result, shared.take()) {
+                        (Some(result), _) => {
                             self.state = OffloadState::Ended;
-                            return Poll::Ready(ended.unwrap_or_else(|panic| resume_unwind(panic)));
+                            return Poll::Ready(result.unwrap_or_else(|panic| resume_unwind(panic)));
                         }
-                        // The node's thread has ended. The future handles that.
+                        // The node's thread has ended, which the future handles.
                         (None, Some(future)) => self.state = OffloadState::Owned { future, executor: None },
                         (None, None) => panic!("a future was lost with the thread that polled it"),
                     }
@@ -174,37 +174,37 @@ impl<T: Send + 'static> Offload<T> {
         else {
             return;
         };
-        let slot = Arc::new(SharedFuture(Mutex::new(SharedState { future: Some(future), driver: None })));
+        let shared = Arc::new(SharedFuture(Mutex::new(SharedState { future: Some(future), driver: None })));
         let (tx, rx) = oneshot::channel();
-        let there = Arc::clone(&slot);
+        let driven = Arc::clone(&shared);
         // If the thread has ended, the channel closes, and the future comes back.
-        let _ = executor.spawn(move || drive(there, tx));
-        self.state = OffloadState::Moved { slot, rx, executor };
+        let _ = executor.spawn(move || drive(driven, tx));
+        self.state = OffloadState::Moved { shared, rx, executor };
     }
 }
 
 impl<T> Drop for Offload<T> {
     fn drop(&mut self) {
-        if let OffloadState::Moved { slot, .. } = &self.state {
+        if let OffloadState::Moved { shared, .. } = &self.state {
             // A poll that is in progress is the last one.
-            drop(slot.take());
+            drop(shared.take());
         }
     }
 }
 
-async fn drive<T>(slot: Arc<SharedFuture<T>>, mut tx: oneshot::Sender<FutureResult<T>>) {
-    let ended = poll_fn(|task| {
+async fn drive<T>(shared: Arc<SharedFuture<T>>, mut tx: oneshot::Sender<FutureResult<T>>) {
+    let result = poll_fn(|task| {
         // First, because the future may need no further poll.
         if tx.poll_closed(task).is_ready() {
             return Poll::Ready(None);
         }
-        slot.drive(task)
+        shared.drive(task)
     })
     .await;
-    match ended {
+    match result {
         // Fails if nobody waits any more.
-        Some(ended) => drop(tx.send(ended)),
-        None => drop(slot.take()),
+        Some(result) => drop(tx.send(result)),
+        None => drop(shared.take()),
     }
 }
 
@@ -214,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    fn here() -> Executor {
+    fn local_executor() -> Executor {
         Executor::local().0
     }
 
@@ -224,51 +224,51 @@ mod tests {
 
     #[actix::test]
     async fn a_waiting_future_moves_and_one_that_was_sent_stays() {
-        let (go, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let waits = || -> BoxFuture<u8> {
-            let (go, ended) = (Arc::clone(&go), Arc::clone(&ended));
+        let (resume, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let waiting_future = || -> BoxFuture<u8> {
+            let (resume, ended) = (Arc::clone(&resume), Arc::clone(&ended));
             Box::pin(async move {
-                go.notified().await;
+                resume.notified().await;
                 ended.notify_one();
                 7
             })
         };
-        let mut moved = Offload::new(waits(), &here(), SentFlag::default());
+        let mut moved = Offload::new(waiting_future(), &local_executor(), SentFlag::default());
         assert!(poll(&mut moved).is_pending());
-        go.notify_one();
+        resume.notify_one();
         ended.notified().await;
         assert_eq!(poll_fn(|task| moved.poll(task)).await, 7);
 
-        let set_out = SentFlag::default();
-        set_out.set();
-        let mut stays = Offload::new(waits(), &here(), set_out);
+        let sent = SentFlag::default();
+        sent.set();
+        let mut stays = Offload::new(waiting_future(), &local_executor(), sent);
         assert!(poll(&mut stays).is_pending());
         assert!(matches!(stays.state, OffloadState::Owned { .. }));
     }
 
     #[actix::test]
-    async fn dropping_it_drops_the_future_and_a_panic_is_its_owners() {
-        let held = Arc::new(());
-        let in_future = Arc::clone(&held);
+    async fn dropping_it_drops_the_future_and_a_panic_reaches_the_owner() {
+        let alive = Arc::new(());
+        let in_future = Arc::clone(&alive);
         let mut dropped = Offload::<()>::new(
             Box::pin(async move {
-                let _held = in_future;
+                let _alive = in_future;
                 std::future::pending().await
             }),
-            &here(),
+            &local_executor(),
             SentFlag::default(),
         );
         assert!(poll(&mut dropped).is_pending());
         tokio::task::yield_now().await;
         drop(dropped);
-        assert_eq!(Arc::strong_count(&held), 1, "at once");
+        assert_eq!(Arc::strong_count(&alive), 1, "at once");
 
         let mut panics = Offload::<()>::new(
             Box::pin(async {
                 tokio::task::yield_now().await;
                 panic!("as it should");
             }),
-            &here(),
+            &local_executor(),
             SentFlag::default(),
         );
         let ended = tokio::spawn(poll_fn(move |task| panics.poll(task))).await;

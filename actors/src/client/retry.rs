@@ -25,47 +25,45 @@ pub(crate) struct RetryState<'a> {
     failed: Vec<InstanceId>,
     /// The instant until which another instance must have replaced one that is closing.
     handover: Option<Instant>,
-    /// The fault of the last attempt, or of an earlier one that may have been handled.
-    last: Option<CallErrorKind>,
+    /// The error of the last attempt, or of an earlier one that may have been handled.
+    last_error: Option<CallErrorKind>,
 }
 
 impl<'a> RetryState<'a> {
     pub(crate) fn new(caller: &'a Caller, deadline: Option<Instant>, idempotency: Idempotency) -> Self {
-        Self { caller, deadline, idempotency, count: 0, failed: Vec::new(), handover: None, last: None }
+        Self { caller, deadline, idempotency, count: 0, failed: Vec::new(), handover: None, last_error: None }
     }
 
-    /// Waits for an instance for the next attempt, until the timer fires.
-    pub(crate) async fn instance(&mut self, timer: &mut Sleep) -> Result<Pick, CallFailure> {
-        let chosen = self.caller.route.ready_for_call(&self.failed);
-        let chosen = match self.handover {
+    /// Waits for an instance for the next attempt, until `expiry` completes.
+    pub(crate) async fn wait_for_instance(&mut self, expiry: &mut Sleep) -> Result<Pick, CallFailure> {
+        let ready = self.caller.route.ready_for_call(&self.failed);
+        let pick = match self.handover {
             Some(_) => {
-                let mut sooner = self.caller.context.timers.sleep_until(self.handover);
-                self.caller.until(&mut sooner, chosen).await
+                let mut handover_expiry = self.caller.context.timers.sleep_until(self.handover);
+                self.caller.wait_for(&mut handover_expiry, ready).await
             }
-            None => self.caller.until(timer, chosen).await,
+            None => self.caller.wait_for(expiry, ready).await,
         };
-        match chosen {
-            Ok(chosen) => {
+        match pick {
+            Ok(pick) => {
                 self.count += 1;
-                Ok(chosen)
+                Ok(pick)
             }
-            Err(nobody) => {
-                let fault = match self.last.take() {
-                    Some(last) => last,
-                    None => self.caller.explain(nobody).await,
+            Err(error) => {
+                let error = match self.last_error.take() {
+                    Some(last_error) => last_error,
+                    None => self.caller.explain(error).await,
                 };
-                Err(CallFailure { fault, attempts: self.count })
+                Err(CallFailure { error, attempts: self.count })
             }
         }
     }
 
-    /// Waits for the turn of a call that has not been tried, if calls wait for an instance, until the timer fires.
-    pub(crate) async fn turn(&self, timer: &mut Sleep) -> Result<Option<QueueTurn<'a>>, CallFailure> {
-        match self.caller.until(timer, self.caller.route.turn()).await {
+    /// Waits for the turn of a call that has not been tried, if calls wait for an instance, until `expiry` completes.
+    pub(crate) async fn turn(&self, expiry: &mut Sleep) -> Result<Option<QueueTurn<'a>>, CallFailure> {
+        match self.caller.wait_for(expiry, self.caller.route.turn()).await {
             Ok(turn) => Ok(turn),
-            Err(nobody) => {
-                Err(CallFailure { fault: self.caller.explain(nobody).await, attempts: self.count })
-            }
+            Err(error) => Err(CallFailure { error: self.caller.explain(error).await, attempts: self.count }),
         }
     }
 
@@ -73,13 +71,13 @@ impl<'a> RetryState<'a> {
     pub(crate) fn record_outcome(
         &self,
         instance: InstanceId,
-        fault: Option<&CallErrorKind>,
+        error: Option<&CallErrorKind>,
         probe: Option<Probe>,
     ) {
         let route = &self.caller.route;
-        let result = match fault {
+        let result = match error {
             None => ProbeResult::Works,
-            Some(fault) if fault.is_failure() => ProbeResult::Fails,
+            Some(error) if error.is_failure() => ProbeResult::Fails,
             // Neither says anything about the health of the instance.
             Some(CallErrorKind::Encode(_) | CallErrorKind::Refused(Refusal::NoHandler { .. })) => {
                 ProbeResult::Inconclusive
@@ -87,8 +85,8 @@ impl<'a> RetryState<'a> {
             Some(_) => ProbeResult::Works,
         };
         match (probe, result) {
-            (Some(probe), result) => probe.end(result),
-            (None, ProbeResult::Fails) => route.failed(instance),
+            (Some(probe), result) => probe.report(result),
+            (None, ProbeResult::Fails) => route.record_failure(instance),
             (None, ProbeResult::Works) => route.record_success(instance),
             (None, ProbeResult::Inconclusive) => {}
         }
@@ -101,42 +99,43 @@ impl<'a> RetryState<'a> {
     pub(crate) async fn next_attempt(
         &mut self,
         instance: InstanceId,
-        fault: CallErrorKind,
+        error: CallErrorKind,
     ) -> Result<(), CallFailure> {
         let Caller { context, route, .. } = self.caller;
         self.count = self.count.max(1);
         if !self.failed.contains(&instance) {
             self.failed.push(instance);
         }
-        let others = match route.has_others(&self.failed) || !route.is_ready(instance) {
+        let alternatives = match route.has_others(&self.failed) || !route.is_ready(instance) {
             true => Alternatives::Untried,
             false => Alternatives::Tried,
         };
-        let tried = fault.retry_class();
-        let next = retry::next(tried, self.idempotency, self.count, others, fastrand::f64());
-        let NextAttempt::Again { delay: pause, cost } = next else { return Err(self.give_up(fault)) };
+        let class = error.retry_class();
+        let next = retry::next(class, self.idempotency, self.count, alternatives, fastrand::f64());
+        let NextAttempt::Again { delay, cost } = next else { return Err(self.give_up(error)) };
         let (now, deadline) = (clock::now(), self.deadline);
-        self.handover = (tried == FailureClass::Closing).then(|| {
+        self.handover = (class == FailureClass::Closing).then(|| {
             let handover = self.handover.unwrap_or(now + retry::HANDOVER_WAIT);
             deadline.map_or(handover, |deadline| deadline.min(handover))
         });
-        let at = now + pause;
-        let is_late = self.handover.or(deadline).is_some_and(|latest| latest <= at);
+        let retry_at = now + delay;
+        let is_late = self.handover.or(deadline).is_some_and(|latest| latest <= retry_at);
         if is_late || (cost == AttemptCost::One && !route.may_retry()) {
-            return Err(self.give_up(fault));
+            return Err(self.give_up(error));
         }
-        if others == Alternatives::Tried {
+        if alternatives == Alternatives::Tried {
             // Starts over, but not with this instance.
             self.failed = vec![instance];
         }
-        if tried == FailureClass::Unknown || self.last.as_ref().is_none_or(CallErrorKind::is_unhandled) {
-            self.last = Some(fault);
+        if class == FailureClass::Unknown || self.last_error.as_ref().is_none_or(CallErrorKind::is_unhandled)
+        {
+            self.last_error = Some(error);
         }
         route.health.counters.retries.count();
-        if !pause.is_zero() {
+        if !delay.is_zero() {
             tokio::select! {
                 biased;
-                () = context.timers.sleep_until(Some(at)) => {}
+                () = context.timers.sleep_until(Some(retry_at)) => {}
                 // The next wait for an instance returns the error.
                 () = context.shutdown.triggered() => {}
                 () = blocking::detect_blocking(&context.executor) => {}
@@ -145,10 +144,11 @@ impl<'a> RetryState<'a> {
         Ok(())
     }
 
-    /// Returns the failure of the call after an attempt that ended in `fault`; an earlier attempt that may have been
+    /// Returns the failure of the call after an attempt that ended in `error`; an earlier attempt that may have been
     /// handled takes precedence.
-    pub(crate) fn give_up(&mut self, fault: CallErrorKind) -> CallFailure {
-        let before = self.last.take().filter(|before| !before.is_unhandled() && fault.is_unhandled());
-        CallFailure { fault: before.unwrap_or(fault), attempts: self.count }
+    pub(crate) fn give_up(&mut self, error: CallErrorKind) -> CallFailure {
+        let earlier =
+            self.last_error.take().filter(|earlier| !earlier.is_unhandled() && error.is_unhandled());
+        CallFailure { error: earlier.unwrap_or(error), attempts: self.count }
     }
 }

@@ -29,9 +29,9 @@ use crate::telemetry::stats::{self, RouteStats};
 /// One instance that can be called now.
 #[derive(Clone)]
 pub enum Member {
-    /// In this process.
+    /// An instance in this process.
     Local(Arc<Service>, Arc<Instance>),
-    /// In another process, connected.
+    /// A connected instance in another process.
     Remote(Arc<Link>, Arc<Instance>),
 }
 
@@ -47,9 +47,9 @@ impl Member {
     pub fn listing(&self) -> Instance {
         let mut instance = self.instance().clone();
         if let Self::Remote(link, _) = self {
-            let reached = link.address();
-            instance.addresses.retain(|address| *address != reached);
-            instance.addresses.insert(0, reached);
+            let connected = link.address();
+            instance.addresses.retain(|address| *address != connected);
+            instance.addresses.insert(0, connected);
         }
         instance
     }
@@ -157,17 +157,17 @@ impl Route {
     /// Returns whether callers wait for an instance, or are about to send after having waited: nobody may overtake
     /// them.
     #[inline(always)]
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.queue.is_awaited()
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.queue.has_waiters()
     }
 
     /// Waits behind callers that wait for an instance, if there are any, or if there is no instance. The future must be
     /// polled until it is ready.
     ///
     /// # Cancel safety
-    /// This method is cancel safe: dropping the future gives up the place in the queue.
+    /// This method is cancel safe: dropping the future gives up the position in the queue.
     pub(crate) async fn turn(&self) -> Option<QueueTurn<'_>> {
-        if !self.is_awaited() && self.pick().is_some() {
+        if !self.has_waiters() && self.pick().is_some() {
             return None;
         }
         Some(self.queue.turn().await)
@@ -178,7 +178,7 @@ impl Route {
     /// # Cancel safety
     /// This method is cancel safe.
     pub async fn ready(&self) -> Member {
-        self.until(|| self.pick()).await
+        self.wait_for(|| self.pick()).await
     }
 
     /// Returns whether the instance can be called now.
@@ -200,11 +200,12 @@ impl Route {
         self.members.load().all.iter().map(calls).sum()
     }
 
-    pub(crate) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+    /// Waits until `find` returns something, called again after each change of the members.
+    pub(crate) async fn wait_for<T>(&self, find: impl Fn() -> Option<T>) -> T {
         loop {
             // Receives every change from here on.
             let changed = self.changed.notified();
-            if let Some(found) = look() {
+            if let Some(found) = find() {
                 return found;
             }
             changed.await;
@@ -217,7 +218,7 @@ impl Route {
     }
 
     /// The record of attempts to connect to an instance, or to the address.
-    pub(crate) fn record(&self, instance: Option<InstanceId>) -> AttemptRecord {
+    pub(crate) fn attempt_record(&self, instance: Option<InstanceId>) -> AttemptRecord {
         self.attempt_records.lock().unwrap_or_else(PoisonError::into_inner).record_for(instance, ())
     }
 
@@ -235,8 +236,8 @@ impl Route {
         diagnose::of(context, (&self.target).into(), self.unanswered(), self.last_error()).await
     }
 
-    pub(crate) fn record_error(&self, trouble: String) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+    pub(crate) fn record_error(&self, error: String) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     pub(crate) fn add(&self, member: Member) {
@@ -252,8 +253,9 @@ impl Route {
 
     /// Removes a link, and no other link to the same instance.
     pub(crate) fn remove_link(&self, link: &Arc<Link>) {
-        let is_it = |member: &Member| matches!(member, Member::Remote(other, _) if Arc::ptr_eq(other, link));
-        self.change(|members| members.retain(|member| !is_it(member)));
+        let is_link =
+            |member: &Member| matches!(member, Member::Remote(other, _) if Arc::ptr_eq(other, link));
+        self.change(|members| members.retain(|member| !is_link(member)));
     }
 
     /// Removes and closes all members, for good.

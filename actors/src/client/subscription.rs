@@ -30,14 +30,14 @@ use crate::runtime::shutdown::ShutdownSignal;
 pub(crate) enum Publishers {
     /// All instances of a name, or all members of a group, now and later.
     Follow(Filter),
-    /// The endpoint at the address of this route. The route is held while the subscription lives: it owns the proxy of
-    /// a program that speaks another protocol.
+    /// The endpoint at the address of this route. The subscription keeps the route, which owns the proxy of a program
+    /// that speaks another protocol.
     Fixed(Arc<Route>),
 }
 
 /// The reason why a subscription was not established.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SubscribeFault {
+pub(crate) enum SubscribeAttemptError {
     /// None of the known publishers confirmed it; the error of the last one.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -46,9 +46,9 @@ pub(crate) enum SubscribeFault {
     Gone(#[from] MeshClosed),
 }
 
-impl SubscribeFault {
+impl SubscribeAttemptError {
     /// Returns whether another attempt may succeed soon.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Feed(error) => error.is_transient(),
             Self::Gone(_) => false,
@@ -56,11 +56,11 @@ impl SubscribeFault {
     }
 }
 
-/// Subscribes to the publishers of `service`, its display name, and waits until those in `known` have confirmed. Works
-/// on any executor.
+/// Subscribes to `publishers`, and waits until those in `known` have confirmed. `service` is the display name. Works on
+/// any executor.
 ///
 /// # Errors
-/// [`SubscribeFault`] if there are known publishers and none of them confirmed.
+/// [`SubscribeAttemptError`] if there are known publishers and none of them confirmed.
 ///
 /// # Cancel safety
 /// This function is cancel safe: dropping the future ends the subscription.
@@ -70,20 +70,23 @@ pub(crate) async fn subscribe(
     publishers: Publishers,
     known: Vec<Instance>,
     subscribe: Subscribe,
-) -> Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeFault> {
-    let (sink, arrivals) = queue::pair(subscribe.policy);
-    let subscribed = Arc::new(SubscriptionCounters::new(service.to_owned(), subscribe.prefix.clone()));
-    let identity = match publishers {
-        Publishers::Follow(_) => PublisherIdentity::Identity,
-        Publishers::Fixed(_) => PublisherIdentity::Address,
+) -> Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeAttemptError> {
+    let (sink, events) = queue::pair(subscribe.policy);
+    let counters = Arc::new(SubscriptionCounters::new(service.to_owned(), subscribe.prefix.clone()));
+    let key = match publishers {
+        Publishers::Follow(_) => PublisherKey::Instance,
+        Publishers::Fixed(_) => PublisherKey::Address,
     };
-    let of = Arc::clone(&subscribed);
-    let follower =
-        SubscriptionTask { context: Arc::clone(context), subscribe, sink, subscribed: of, identity };
-    let confirmed = context.executor.run_async(move || follower.start(publishers, known)).await?;
-    confirmed?;
-    context.subscriptions.add(&subscribed);
-    Ok((arrivals, subscribed))
+    let task = SubscriptionTask {
+        context: Arc::clone(context),
+        subscribe,
+        sink,
+        counters: Arc::clone(&counters),
+        key,
+    };
+    context.executor.run_async(move || task.start(publishers, known)).await??;
+    context.subscriptions.add(&counters);
+    Ok((events, counters))
 }
 
 #[derive(Clone)]
@@ -92,15 +95,16 @@ struct SubscriptionTask {
     context: Arc<NodeContext>,
     subscribe: Subscribe,
     sink: EventSink,
-    subscribed: Arc<SubscriptionCounters>,
-    identity: PublisherIdentity,
+    counters: Arc<SubscriptionCounters>,
+    key: PublisherKey,
 }
 
-/// The property by which a publisher is recognised when it is asked again.
+/// The property by which a publisher is recognised when the subscription is established again.
 #[derive(Clone, Copy)]
-enum PublisherIdentity {
-    Identity,
-    /// After a restart, another instance listens at the address, and will do as well.
+enum PublisherKey {
+    /// The instance.
+    Instance,
+    /// The address: after a restart, another instance listens there, which is accepted as well.
     Address,
 }
 
@@ -108,35 +112,35 @@ impl SubscriptionTask {
     /// Opens the feeds of the known publishers, leaves the rest to a task, and returns an error if publishers are known
     /// and none confirmed.
     async fn start(self, publishers: Publishers, known: Vec<Instance>) -> Result<(), FeedError> {
-        let mut opening = JoinSet::new();
+        let mut feeds = JoinSet::new();
         for instance in known {
-            let follower = self.clone();
-            opening.spawn_local(async move {
-                let (task, listed) = watch::channel(Some(instance.clone()));
-                let opened = follower.open(&instance, &listed).await;
-                (instance.id, (task, listed), opened)
+            let task = self.clone();
+            feeds.spawn_local(async move {
+                let (sender, updates) = watch::channel(Some(instance.clone()));
+                let result = task.open(&instance, &updates).await;
+                (instance.id, (sender, updates), result)
             });
         }
         let mut followed = FollowedInstances::default();
-        let (mut any_confirmed, mut failed) = (false, None);
-        while let Some(opened) = opening.join_next().await {
-            match opened {
-                Ok((instance, (task, listed), opened)) => {
-                    let feed = opened.map_err(|error| failed = Some(error)).ok();
+        let (mut any_confirmed, mut last_error) = (false, None);
+        while let Some(joined) = feeds.join_next().await {
+            match joined {
+                Ok((instance, (sender, updates), result)) => {
+                    let feed = result.map_err(|error| last_error = Some(error)).ok();
                     any_confirmed |= feed.is_some();
-                    followed.insert(instance, task);
-                    self.spawn_feed(feed, listed);
+                    followed.insert(instance, sender);
+                    self.spawn_feed(feed, updates);
                 }
                 Err(error) => tracing::error!(%error, "a subscription panicked or was cancelled"),
             }
         }
-        if let Some(error) = failed
+        if let Some(error) = last_error
             && !any_confirmed
         {
             return Err(error);
         }
-        let ending = Arc::clone(&self.context.shutdown);
-        actix::spawn(until(ending, self.follow(publishers, followed)));
+        let shutdown = Arc::clone(&self.context.shutdown);
+        actix::spawn(until_shutdown(shutdown, self.follow(publishers, followed)));
         Ok(())
     }
 
@@ -158,19 +162,19 @@ impl SubscriptionTask {
         while let Some(event) = events.recv().await {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
-                    followed.update(instance, |listed| self.spawn_feed(None, listed))
+                    followed.update(instance, |updates| self.spawn_feed(None, updates))
                 }
                 DirectoryEvent::Down { instance, .. } => followed.unlist(instance.id),
             }
         }
     }
 
-    async fn open(&self, instance: &Instance, listed: &InstanceUpdates) -> Result<Feed, FeedError> {
-        let own = &self.context.services;
-        let (service, expected) = match self.identity {
-            PublisherIdentity::Identity => (own.get(instance.id), Some(instance.id)),
-            PublisherIdentity::Address => {
-                (instance.addresses.first().and_then(|address| own.at(*address)), None)
+    async fn open(&self, instance: &Instance, updates: &InstanceUpdates) -> Result<Feed, FeedError> {
+        let services = &self.context.services;
+        let (service, expected) = match self.key {
+            PublisherKey::Instance => (services.get(instance.id), Some(instance.id)),
+            PublisherKey::Address => {
+                (instance.addresses.first().and_then(|address| services.at(*address)), None)
             }
         };
         if let Some(service) = service {
@@ -178,24 +182,24 @@ impl SubscriptionTask {
         }
         let hello = self.context.hello_for(expected, Purpose::News);
         let link_config = &self.context.link_config;
-        Feed::remote(instance, Some(listed.clone()), &hello, &self.subscribe, link_config, &self.subscribed)
+        Feed::remote(instance, Some(updates.clone()), &hello, &self.subscribe, link_config, &self.counters)
             .await
     }
 
     /// Starts a task for a publisher, with its feed if there is one already.
-    fn spawn_feed(&self, feed: Option<Feed>, listed: InstanceUpdates) {
-        let ending = Arc::clone(&self.context.shutdown);
-        actix::spawn(until(ending, self.clone().run_feed(feed, listed)));
+    fn spawn_feed(&self, feed: Option<Feed>, updates: InstanceUpdates) {
+        let shutdown = Arc::clone(&self.context.shutdown);
+        actix::spawn(until_shutdown(shutdown, self.clone().run_feed(feed, updates)));
     }
 
     /// Runs the feed of one publisher while that is listed.
-    async fn run_feed(self, mut feed: Option<Feed>, listed: InstanceUpdates) {
-        let round = async |instance: Instance, listed: &InstanceUpdates| {
-            let opened = match feed.take() {
+    async fn run_feed(self, mut feed: Option<Feed>, updates: InstanceUpdates) {
+        let round = async |instance: Instance, updates: &InstanceUpdates| {
+            let result = match feed.take() {
                 Some(feed) => Ok(feed),
-                None => self.open(&instance, listed).await,
+                None => self.open(&instance, updates).await,
             };
-            let next = match opened {
+            let next = match result {
                 Ok(feed) => {
                     feed.run(&instance.service, &self.sink).await;
                     Next::Soon
@@ -207,15 +211,15 @@ impl SubscriptionTask {
             };
             if self.sink.is_closed() { Next::Stop } else { next }
         };
-        follow(listed, round).await;
+        follow(updates, round).await;
     }
 }
 
-/// Runs a part of a subscription until it is done or the node leaves.
-async fn until(ending: Arc<ShutdownSignal>, part: impl Future<Output = ()>) {
+/// Runs `future` until it is done or the node leaves.
+async fn until_shutdown(shutdown: Arc<ShutdownSignal>, future: impl Future<Output = ()>) {
     tokio::select! {
         biased;
-        () = ending.triggered() => {}
-        () = part => {}
+        () = shutdown.triggered() => {}
+        () = future => {}
     }
 }

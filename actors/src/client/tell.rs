@@ -16,6 +16,7 @@ use crate::client::link::SendError;
 use crate::client::link::outgoing::OutgoingMessage;
 use crate::client::offload::{Offload, SentFlag};
 use crate::client::route::Member;
+use crate::link::send_queue::SpaceNeeded;
 use crate::message::NetMessage;
 use crate::runtime::blocking;
 use crate::runtime::semaphore::Permits;
@@ -87,16 +88,16 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 return Poll::Pending;
             }
             (TellState::New(_), Some(TellStart::Closed)) => {
-                return Poll::Ready(self.end(Err(closed_fault())));
+                return Poll::Ready(self.end(Err(closed_error())));
             }
             (TellState::New(message), _) => {
-                let message = message.take().expect("it is taken only when it is told");
+                let message = message.take().expect("a new tell has its message");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
                 let trace = self.span.context().copied();
                 let executor = &self.caller.context.executor;
-                let told = Box::pin(async move { tell(&caller, message, deadline, trace).await });
+                let future = Box::pin(async move { tell(&caller, message, deadline, trace).await });
                 // It waits for nothing once the message has been sent.
-                self.state = TellState::Waiting(Offload::new(told, executor, SentFlag::default()));
+                self.state = TellState::Waiting(Offload::new(future, executor, SentFlag::default()));
             }
             (TellState::Sent, _) => {
                 return Poll::Ready(self.end(Ok(())));
@@ -112,20 +113,23 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     #[inline(always)]
     fn end(&mut self, result: Result<(), CallErrorKind>) -> Result<(), CallErrorKind> {
         self.state = TellState::Ended;
-        self.span.end(result.as_ref().err().map(|fault| fault as _), "told");
+        self.span.end(result.as_ref().err().map(|error| error as _), "told");
         result
     }
 
     /// Sends the message if that is possible at once.
     #[inline(always)]
-    fn begin(message: &mut Option<M>, member: Option<&Member>, trace: Option<&TraceContext>) -> TellStart {
+    fn try_send(message: &mut Option<M>, member: Option<&Member>, trace: Option<&TraceContext>) -> TellStart {
         match (member, &message) {
             (Some(Member::Remote(link, _)), Some(message)) => {
-                match link.tell_ahead(OutgoingMessage { message, name: None, deadline: None, trace }) {
-                    Ok(placed) if placed.wrote_batch => TellStart::Busy,
+                match link.try_tell(
+                    OutgoingMessage { message, name: None, deadline: None, trace },
+                    SpaceNeeded::Ahead,
+                ) {
+                    Ok(range) if range.wrote_batch => TellStart::Busy,
                     Ok(_) => TellStart::Sent,
                     // The slower path reports the reason, if the tell fails there as well.
-                    Err(_) => TellStart::NotYet,
+                    Err(_) => TellStart::NotSent,
                 }
             }
             (Some(Member::Local(service, _)), _) => {
@@ -134,24 +138,24 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                     && let Some(message) = message.take()
                 {
                     let envelope = LocalEnvelope { reply: None, permit };
-                    let ticket = attempt::enter(inbox.as_ref(), message, envelope, trace);
+                    let ticket = attempt::push_local(inbox.as_ref(), message, envelope, trace);
                     return if ticket.is_rejected() { TellStart::Closed } else { TellStart::Sent };
                 }
-                TellStart::NotYet
+                TellStart::NotSent
             }
-            _ => TellStart::NotYet,
+            _ => TellStart::NotSent,
         }
     }
 }
 
-/// The result of sending at once.
+/// The result of an attempt to send at once.
 enum TellStart {
     Sent,
     /// Sent with a whole batch, which took a while.
     Busy,
     /// The service has just closed.
     Closed,
-    NotYet,
+    NotSent,
 }
 
 impl<M: NetMessage> Future for Tell<'_, M> {
@@ -166,9 +170,9 @@ impl<M: NetMessage> Future for Tell<'_, M> {
             TellState::New(message) => {
                 this.span.start::<M>(this.caller.route.target(), None);
                 let trace = this.span.context();
-                Some(match this.caller.route.is_awaited() {
-                    true => TellStart::NotYet,
-                    false => this.caller.route.with_pick(|member| Self::begin(message, member, trace)),
+                Some(match this.caller.route.has_waiters() {
+                    true => TellStart::NotSent,
+                    false => this.caller.route.with_pick(|member| Self::try_send(message, member, trace)),
                 })
             }
             _ => None,
@@ -186,47 +190,49 @@ async fn tell<M: NetMessage>(
     deadline: Option<Instant>,
     trace: Option<TraceContext>,
 ) -> Result<(), CallErrorKind> {
-    let mut timer = caller.context.timers.sleep_until(deadline);
-    let mut turn = match caller.until(&mut timer, caller.route.turn()).await {
+    let mut expiry = caller.context.timers.sleep_until(deadline);
+    let mut turn = match caller.wait_for(&mut expiry, caller.route.turn()).await {
         Ok(turn) => turn,
-        Err(nobody) => return Err(caller.explain(nobody).await),
+        Err(error) => return Err(caller.explain(error).await),
     };
     loop {
-        let member = caller.instance(&mut timer).await?;
+        let member = caller.wait_for_instance(&mut expiry).await?;
         match member {
             Member::Remote(link, _) => {
-                let room = tokio::select! {
+                let permit = tokio::select! {
                     biased;
-                    room = fair_queue::until_room(&mut turn, link.room_to_tell()) => room,
+                    permit = fair_queue::hold_turn_until_queued(&mut turn, link.reserve_tell()) => permit,
                     () = blocking::detect_blocking(&caller.context.executor) => None,
-                    () = &mut timer => return Err(CallErrorKind::NotSent("the connection had no room in time".to_owned())),
+                    () = &mut expiry => return Err(CallErrorKind::NotSent("the connection had no room in time".to_owned())),
                 };
-                let Some(room) = room else { continue };
-                let outward =
+                let Some(permit) = permit else { continue };
+                let outgoing =
                     OutgoingMessage { message: &message, name: None, deadline: None, trace: trace.as_ref() };
-                match link.tell(room, outward) {
+                match link.tell(permit, outgoing) {
                     Ok(_) => return Ok(()),
                     Err(SendError::Closed) => {}
-                    Err(unsent) => return Err(attempt::send_fault::<M>(unsent, &link, None)),
+                    Err(error) => return Err(attempt::send_error::<M>(error, &link, None)),
                 }
             }
             Member::Local(service, _) => {
-                let room = tokio::select! {
+                let permit = tokio::select! {
                     biased;
-                    room = fair_queue::until_room(&mut turn, service.acquire_in_turn()) => room,
+                    permit = fair_queue::hold_turn_until_queued(&mut turn, service.acquire_in_turn()) => permit,
                     () = blocking::detect_blocking(&service.executor) => None,
-                    () = &mut timer => {
+                    () = &mut expiry => {
                         return Err(CallErrorKind::NotSent("the service was busy until the deadline".to_owned()));
                     }
                 };
                 // Without a permit the service has closed meanwhile; if the node has ended, the next attempt returns
                 // the error.
-                let Some(room) = room.filter(|_| !caller.context.shutdown.is_triggered()) else { continue };
-                let (permit, _in_turn) = room.into_parts();
+                let Some(permit) = permit.filter(|_| !caller.context.shutdown.is_triggered()) else {
+                    continue;
+                };
+                let (permit, _turn) = permit.into_parts();
                 return match tell_local(&service, message, permit, trace) {
                     Ok(()) => Ok(()),
-                    Err(TellError::Fault(fault)) => Err(fault),
-                    Err(TellError::Full(_) | TellError::Nobody(_)) => {
+                    Err(TellError::Impossible(error)) => Err(error),
+                    Err(TellError::Full(_) | TellError::NotConnected(_)) => {
                         Err(CallErrorKind::NotSent("the actor has stopped".to_owned()))
                     }
                 };
@@ -241,9 +247,9 @@ pub enum TellError<M> {
     /// The service's queue, or the send queue to it, is full.
     Full(M),
     /// No instance is connected.
-    Nobody(M),
+    NotConnected(M),
     /// The service does not handle the message, or it cannot be encoded.
-    Fault(CallErrorKind),
+    Impossible(CallErrorKind),
 }
 
 /// Sends `message` without a reply, if there is room at once.
@@ -251,22 +257,22 @@ pub enum TellError<M> {
 /// # Errors
 /// [`TellError`]; no instance will see the message.
 pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), TellError<M>> {
-    let mut part = OutgoingSpanState::for_current();
-    part.start::<M>(caller.route.target(), None);
-    let told = try_tell_for(caller, message, part.context());
-    if let OutgoingSpanState::Sent(span) = &mut part {
-        record(span, &told);
+    let mut span_state = OutgoingSpanState::for_current();
+    span_state.start::<M>(caller.route.target(), None);
+    let result = try_tell_for(caller, message, span_state.context());
+    if let OutgoingSpanState::Sent(span) = &mut span_state {
+        record(span, &result);
     }
-    told
+    result
 }
 
 #[cold]
-fn record<M>(span: &mut OutgoingSpan, told: &Result<(), TellError<M>>) {
-    match told {
+fn record<M>(span: &mut OutgoingSpan, result: &Result<(), TellError<M>>) {
+    match result {
         Ok(()) => span.end("told"),
         Err(TellError::Full(_)) => span.end("failed: no room"),
-        Err(TellError::Nobody(_)) => span.end("failed: no instance is connected"),
-        Err(TellError::Fault(fault)) => span.end(format_args!("failed: {fault:?}")),
+        Err(TellError::NotConnected(_)) => span.end("failed: no instance is connected"),
+        Err(TellError::Impossible(error)) => span.end(format_args!("failed: {error:?}")),
     }
 }
 
@@ -277,15 +283,15 @@ fn try_tell_for<M: NetMessage>(
     trace: Option<&TraceContext>,
 ) -> Result<(), TellError<M>> {
     match caller.route.pick() {
-        Some(_) if caller.route.is_awaited() => Err(TellError::Full(message)),
-        None => Err(TellError::Nobody(message)),
+        Some(_) if caller.route.has_waiters() => Err(TellError::Full(message)),
+        None => Err(TellError::NotConnected(message)),
         Some(Member::Remote(link, _)) => {
-            let outward = OutgoingMessage { message: &message, name: None, deadline: None, trace };
-            match link.try_tell(outward) {
+            let outgoing = OutgoingMessage { message: &message, name: None, deadline: None, trace };
+            match link.try_tell(outgoing, SpaceNeeded::Limit) {
                 Ok(_) => Ok(()),
-                Err(SendError::Closed) => Err(TellError::Nobody(message)),
+                Err(SendError::Closed) => Err(TellError::NotConnected(message)),
                 Err(SendError::Full) => Err(TellError::Full(message)),
-                Err(unsent) => Err(TellError::Fault(attempt::send_fault::<M>(unsent, &link, None))),
+                Err(error) => Err(TellError::Impossible(attempt::send_error::<M>(error, &link, None))),
             }
         }
         Some(Member::Local(service, _)) => match service.try_acquire() {
@@ -295,8 +301,8 @@ fn try_tell_for<M: NetMessage>(
     }
 }
 
-/// Returns the fault of a tell to a service that has just closed.
-fn closed_fault() -> CallErrorKind {
+/// Returns the error of a tell to a service that has just closed.
+fn closed_error() -> CallErrorKind {
     CallErrorKind::NotSent("the service has closed".to_owned())
 }
 
@@ -309,18 +315,17 @@ fn tell_local<M: NetMessage>(
     match service.types.local_entry::<M>(None) {
         Some(LocalEntry::Inbox(inbox)) => {
             let envelope = LocalEnvelope { reply: None, permit };
-            match attempt::enter(inbox.as_ref(), message, envelope, trace.as_ref()).is_rejected() {
-                true => Err(TellError::Fault(closed_fault())),
+            match attempt::push_local(inbox.as_ref(), message, envelope, trace.as_ref()).is_rejected() {
+                true => Err(TellError::Impossible(closed_error())),
                 false => Ok(()),
             }
         }
         Some(LocalEntry::Mailbox(mailbox)) if mailbox.is_open() => {
-            mailbox.enter(message, LocalEnvelope { reply: None, permit }, &service.executor);
+            mailbox.send(message, LocalEnvelope { reply: None, permit }, &service.executor);
             Ok(())
         }
-        Some(LocalEntry::Mailbox(_)) => Err(TellError::Nobody(message)),
-        None => {
-            attempt::enter_encoded(service, None, &message, trace, None, permit).map_err(TellError::Fault)
-        }
+        Some(LocalEntry::Mailbox(_)) => Err(TellError::NotConnected(message)),
+        None => attempt::deliver_encoded(service, None, &message, trace, None, permit)
+            .map_err(TellError::Impossible),
     }
 }

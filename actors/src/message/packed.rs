@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::NetMessage;
 
-/// A message that is MessagePack already, and so is its reply. The name of a message is that of its type, so this type has the name of
-/// `meshzero::Value`: services that handle values without a type take both.
+/// A message that is MessagePack already, and so is its reply. The name of a message is that of its type, so this type has
+/// the name of `meshzero::Value`: services that handle values without a type take both.
 #[derive(Debug, Clone, Serialize, Deserialize, actix::Message)]
 #[rtype(result = "Packed")]
 #[serde(transparent)]

@@ -6,28 +6,28 @@ use bytes::Bytes;
 use meshzero_proto::codec::{self, DecodeError, DecodeLimits, Encoding, WireType};
 
 /// Replies up to this length are copied, which costs less than sharing the buffer that they arrived in.
-const SHORT: usize = 110;
+const MAX_SHORT_BYTES: usize = 110;
 
 /// An encoded reply.
 #[derive(Debug, Clone)]
 pub(crate) enum ReplyBytes {
     /// A copy: the number of bytes, and the bytes.
-    Short(u8, [u8; SHORT]),
+    Short(u8, [u8; MAX_SHORT_BYTES]),
     /// A part of the buffer in which it arrived.
     Long(Bytes),
 }
 
 impl ReplyBytes {
-    /// The reply `part` of the buffer `whole`.
+    /// The reply `part` of the buffer `buffer`.
     #[inline(always)]
-    pub(crate) fn of(whole: &Bytes, part: &[u8]) -> Self {
+    pub(crate) fn from_part(buffer: &Bytes, part: &[u8]) -> Self {
         match u8::try_from(part.len()) {
-            Ok(length) if part.len() <= SHORT => {
-                let mut bytes = [0; SHORT];
+            Ok(length) if part.len() <= MAX_SHORT_BYTES => {
+                let mut bytes = [0; MAX_SHORT_BYTES];
                 bytes[..part.len()].copy_from_slice(part);
                 Self::Short(length, bytes)
             }
-            _ => Self::Long(whole.slice_ref(part)),
+            _ => Self::Long(buffer.slice_ref(part)),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Bytes that are encoded before anything is locked: serialising a value runs code of its user, which may send,
-//! publish, log or wait.
+//! Bytes that are encoded before anything is locked: serialising a value runs the user's code, which may send,
+//! publish, log or block.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
@@ -11,11 +11,11 @@ use meshzero_proto::codec::{self, DetachedBlob};
 /// The largest buffer that is kept for reuse. Every thread that sends keeps at most this much; a thread that publishes
 /// keeps little, because large items take their buffers with them. Measured: without it, messages of 200 to 400 KiB
 /// take one and a half times to twice as long to write, because the buffer grows.
-const LARGEST_SPARE: usize = 512 << 10;
+const MAX_SPARE_BYTES: usize = 512 << 10;
 
-/// The length from which on bytes are moved where they can be, and not copied: a small buffer would have to grow for
-/// the large messages after them.
-const WORTH_MOVING: usize = 32 << 10;
+/// The length from which on bytes are moved instead of copied, where that is possible. Shorter ones are copied: the small
+/// buffer would have to grow for the large messages after them.
+const MIN_MOVED_BYTES: usize = 32 << 10;
 
 /// Bytes of a cache line.
 const CACHE_LINE: usize = 64;
@@ -25,7 +25,7 @@ thread_local! {
     static SPARE: ReusableValue<EncodedParts> = const { Cell::new(None) };
 }
 
-/// Encoded bytes, and the blobs that belong between them.
+/// Encoded bytes, and the blobs between them.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedParts {
     bytes: Buffer,
@@ -74,7 +74,7 @@ impl EncodedParts {
     pub(crate) fn clear(&mut self) {
         self.bytes.cut(0);
         self.blobs.clear();
-        if self.bytes.capacity() > LARGEST_SPARE {
+        if self.bytes.capacity() > MAX_SPARE_BYTES {
             self.shrink();
         }
     }
@@ -110,9 +110,9 @@ impl EncodedParts {
     pub(crate) fn take_pieces(&mut self) -> Vec<Bytes> {
         let mut bytes = Bytes::from(self.bytes.take());
         let mut pieces = Vec::with_capacity(2 * self.blobs.len() + 1);
-        let mut begin = 0;
+        let mut previous = 0;
         for DetachedBlob { at, bytes: blob } in self.blobs.drain(..) {
-            pieces.push(bytes.split_to(at - std::mem::replace(&mut begin, at)));
+            pieces.push(bytes.split_to(at - std::mem::replace(&mut previous, at)));
             pieces.push(blob);
         }
         pieces.push(bytes);
@@ -123,15 +123,15 @@ impl EncodedParts {
     /// Moves the bytes to the end of `out`. The positions of the blobs are positions in `out` from then on.
     #[inline(always)]
     pub(crate) fn move_to(&mut self, out: &mut Vec<u8>) {
-        let begin = out.len();
-        if begin == 0 && self.bytes.length() >= WORTH_MOVING {
+        let start = out.len();
+        if start == 0 && self.bytes.length() >= MIN_MOVED_BYTES {
             // Not copied; this thread keeps the buffer that was there.
             self.bytes.swap(out);
         } else {
             out.extend_from_slice(self.bytes.written());
             fetch_ahead(out);
         }
-        self.blobs.iter_mut().for_each(|blob| blob.at += begin);
+        self.blobs.iter_mut().for_each(|blob| blob.at += start);
     }
 
     /// Takes the blobs.
@@ -176,8 +176,8 @@ mod tests {
         assert_eq!(blobs.iter().map(|blob| blob.bytes[0]).collect::<Vec<_>>(), [1, 3]);
         assert!(blobs.iter().all(|blob| (7..=out.len()).contains(&blob.at)));
         assert_eq!(inner.last().map(|piece| (piece.len(), piece[0])), Some((100_000, 2)));
-        let failed = EncodedParts::with(|written| written.write(|_| Err(EncodeError::TooLarge { max: 0 })));
+        let failed = EncodedParts::with(|parts| parts.write(|_| Err(EncodeError::TooLarge { max: 0 })));
         assert!(failed.is_err());
-        EncodedParts::with(|written| assert_eq!((written.bytes(), written.has_blobs()), (&b""[..], false)));
+        EncodedParts::with(|parts| assert_eq!((parts.bytes(), parts.has_blobs()), (&b""[..], false)));
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Bridge {
     imports: BTreeMap<ServiceName, ImportedService>,
     /// The channel for reports of imports.
     import_states: mpsc::Sender<ImportState>,
-    /// The services that NetworkZero is told of.
+    /// The services that are announced to NetworkZero.
     announced: BTreeMap<String, SocketAddrV4>,
     events: GatewayEventSender,
 }
@@ -47,12 +47,12 @@ impl Bridge {
     /// events for the gateway's owner go to `events`.
     pub(super) fn new(
         node: Weak<Node>,
-        own: NodeId,
+        own_node: NodeId,
         import_states: mpsc::Sender<ImportState>,
         events: GatewayEventSender,
     ) -> Self {
         let (imports, announced) = (BTreeMap::new(), BTreeMap::new());
-        Self { node, exchange: Exchange::new(own), imports, import_states, announced, events }
+        Self { node, exchange: Exchange::new(own_node), imports, import_states, announced, events }
     }
 
     /// The services to be announced to NetworkZero.
@@ -84,13 +84,13 @@ impl Bridge {
     pub(super) fn reconcile(&mut self, natives: &BTreeMap<String, SocketAddrV4>) -> bool {
         let natives = || natives.iter().map(|(name, address)| (name.as_str(), *address));
         let wanted = self.exchange.to_import(natives());
-        let gone: Vec<ServiceName> = self
+        let removed: Vec<ServiceName> = self
             .imports
             .iter()
             .filter(|(name, import)| wanted.get(*name) != Some(&import.address))
             .map(|(name, _)| name.clone())
             .collect();
-        for name in gone {
+        for name in removed {
             self.exchange.end_import(&name);
             if self.imports.remove(&name).is_some_and(|import| import.is_reachable) {
                 self.notify(GatewayEvent::TakenBack { name });
@@ -99,9 +99,9 @@ impl Bridge {
         for (name, address) in wanted {
             if !self.imports.contains_key(&name) {
                 self.exchange.begin_import(&name);
-                let keeping =
+                let import =
                     import::run(self.node.clone(), name.clone(), address, self.import_states.clone());
-                let task = tokio::task::spawn_local(keeping).abort_handle();
+                let task = tokio::task::spawn_local(import).abort_handle();
                 self.imports.insert(name, ImportedService { address, is_reachable: false, task });
             }
         }

@@ -45,20 +45,20 @@ pub(super) struct CommandService {
 pub(super) async fn start(
     node: &Arc<Node>,
 ) -> Result<(AdvertisedService<CommandService>, mpsc::Receiver<PendingCommand>), AdvertiseError> {
-    let (orders, waiting) = mpsc::channel(MAX_COMMANDS);
+    let (sender, commands) = mpsc::channel(MAX_COMMANDS);
     let interfaces = node.config().interfaces.clone();
-    let make = move || CommandService { commands: orders.clone(), interfaces: interfaces.clone() };
+    let make = move || CommandService { commands: sender.clone(), interfaces: interfaces.clone() };
     let service = ServiceSpec {
         name: None,
         source: ActorSource::Factory(Box::new(|_| Box::new(make))),
-        handlers: vec![Registration::of::<JsonMessage>(TypeName::new(VALUE).expect("it is a name"))],
+        handlers: vec![Registration::new::<JsonMessage>(TypeName::new(VALUE).expect("it is a name"))],
         bind: format!("127.0.0.1:{COMMAND_PORT}").parse()?,
         arbiter: None,
         uniqueness: Uniqueness::OneOfMany,
         topics: Vec::new(),
         restart: RestartPolicy::default(),
     };
-    Ok((advertise(node, service).await?, waiting))
+    Ok((advertise(node, service).await?, commands))
 }
 
 impl Actor for CommandService {
@@ -70,10 +70,10 @@ impl Handler<JsonMessage> for CommandService {
 
     /// A message that is not a command, or a command that fails, is answered with null, as by NetworkZero's own beacon.
     fn handle(&mut self, JsonMessage(message): JsonMessage, _: &mut Context<Self>) -> Self::Result {
-        let (orders, interfaces) = (self.commands.clone(), self.interfaces.clone());
+        let (commands, interfaces) = (self.commands.clone(), self.interfaces.clone());
         Box::pin(async move {
-            let answer = take(&message, &orders, &interfaces).await.unwrap_or_else(|problem| {
-                tracing::warn!(%problem, "a command of NetworkZero failed");
+            let answer = execute(&message, &commands, &interfaces).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "a command of NetworkZero failed");
                 serde_json::Value::Null
             });
             JsonMessage(Json::new(answer.to_string(), &Default::default()))
@@ -81,29 +81,31 @@ impl Handler<JsonMessage> for CommandService {
     }
 }
 
-async fn take(
+/// Sends a command to the beacon, and waits for the answer.
+async fn execute(
     message: &Json,
-    orders: &mpsc::Sender<PendingCommand>,
+    commands: &mpsc::Sender<PendingCommand>,
     interfaces: &Interfaces,
 ) -> Result<serde_json::Value, String> {
     let message = serde_json::from_slice(message.text()).map_err(|error| error.to_string())?;
     let mut command = Command::from_json(&message).map_err(|error| error.to_string())?;
     if let Command::Advertise { address, .. } = &mut command {
-        let whole = complete(address.as_deref(), interfaces).await.map_err(|error| error.to_string())?;
-        *address = Some(whole.to_string());
+        let complete_address =
+            complete(address.as_deref(), interfaces).await.map_err(|error| error.to_string())?;
+        *address = Some(complete_address.to_string());
     }
-    let (answer, answered) = oneshot::channel();
-    let gone = || "the beacon has ended".to_owned();
-    orders.send(PendingCommand { command, answer }).await.map_err(|_| gone())?;
-    answered.await.map_err(|_| gone())
+    let (answer, answer_receiver) = oneshot::channel();
+    let ended = || "the beacon has ended".to_owned();
+    commands.send(PendingCommand { command, answer }).await.map_err(|_| ended())?;
+    answer_receiver.await.map_err(|_| ended())
 }
 
 /// Completes a partial address, as NetworkZero's `address` does.
 async fn complete(address: Option<&str>, interfaces: &Interfaces) -> Result<SocketAddrV4, BindError> {
     let text = address.unwrap_or_default().trim();
     let unreadable = || BindError::Unreadable { text: text.to_owned() };
-    if let Ok(whole) = text.parse() {
-        return Ok(whole);
+    if let Ok(complete_address) = text.parse() {
+        return Ok(complete_address);
     }
     let bind = if text.is_empty() { BindAddress::default() } else { text.parse()? };
     match bind.name(interfaces, &PORTS, |_| false).await? {

@@ -21,7 +21,7 @@ pub(super) struct CommandQueue {
 /// A program that waits for a name.
 struct WaitingProgram {
     name: String,
-    until: Instant,
+    deadline: Instant,
     answer: oneshot::Sender<Value>,
 }
 
@@ -33,7 +33,7 @@ impl CommandQueue {
         beacon: &mut Beacon,
         now: Instant,
     ) {
-        let done = match command {
+        let reply = match command {
             Command::Advertise { name, address, fail_if_exists, lifetime } => {
                 // The address has been completed.
                 let address = address.and_then(|address| address.parse().ok());
@@ -42,7 +42,7 @@ impl CommandQueue {
                     advert.filter(|advert| beacon.advertise(advert.clone(), fail_if_exists, now));
                 if advertised.is_none() && !fail_if_exists {
                     tracing::warn!(
-                        "a program of NetworkZero cannot advertise a name: it is too long, or there are too many"
+                        "cannot advertise a name for a NetworkZero program: it is too long, or there are too many names"
                     );
                 }
                 json!(advertised.map(|advert| advert.address.to_string()))
@@ -52,10 +52,14 @@ impl CommandQueue {
                 Value::Null
             }
             Command::Discover(name, wait) => {
-                return self.waiting.push(WaitingProgram { name, until: now + wait.min(MAX_WAIT), answer });
+                return self.waiting.push(WaitingProgram {
+                    name,
+                    deadline: now + wait.min(MAX_WAIT),
+                    answer,
+                });
             }
             Command::DiscoverAll => {
-                beacon.all().iter().map(|(name, at)| json!([name, at.to_string()])).collect()
+                beacon.all().iter().map(|(name, address)| json!([name, address.to_string()])).collect()
             }
             Command::Pause | Command::Resume => {
                 beacon.pause(command == Command::Pause);
@@ -66,20 +70,22 @@ impl CommandQueue {
                 Value::Null
             }
             Command::Stop => {
-                tracing::warn!("a program of NetworkZero asked the beacon to stop; the mesh needs it");
+                tracing::warn!(
+                    "ignored the request of a NetworkZero program to stop the beacon: the mesh needs it"
+                );
                 Value::Null
             }
         };
         // Fails if the program has left meanwhile.
-        let _ = answer.send(done);
+        let _ = answer.send(reply);
     }
 
     /// Answers the programs whose name is known by now, and those whose wait is over.
     pub(super) fn answer(&mut self, beacon: &Beacon, now: Instant) {
-        for WaitingProgram { name, until, answer } in std::mem::take(&mut self.waiting) {
+        for WaitingProgram { name, deadline, answer } in std::mem::take(&mut self.waiting) {
             match beacon.find(&name) {
-                None if until > now && !answer.is_closed() => {
-                    self.waiting.push(WaitingProgram { name, until, answer })
+                None if deadline > now && !answer.is_closed() => {
+                    self.waiting.push(WaitingProgram { name, deadline, answer })
                 }
                 found => drop(answer.send(json!(found.map(|address| address.to_string())))),
             }

@@ -13,7 +13,7 @@ use crate::net::network::Network;
 use crate::server::zmtp::{self, ZmtpConnectionError, ZmtpPeer};
 
 /// The timeout of an answer: the beacon serves one program after the other, each for half a second at most.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to the beacon of another process.
 pub(super) struct ExternalBeacon {
@@ -22,33 +22,33 @@ pub(super) struct ExternalBeacon {
     announced: BTreeMap<String, SocketAddrV4>,
     /// The most names of others that are imported.
     max_names: usize,
-    /// The number of names that were left out last, because there was no room.
+    /// The number of names beyond the limit in the last answer.
     left_out: usize,
 }
 
-/// The reason why it cannot be used any more.
+/// The reason why the beacon cannot be used any more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExternalBeaconError {
     #[error(transparent)]
     Wire(#[from] ZmtpConnectionError),
-    #[error("no answer within {PATIENCE:?}")]
+    #[error("no answer within {REPLY_TIMEOUT:?}")]
     TimedOut,
     #[error("not a valid answer: {0}")]
     Answer(String),
 }
 
 impl ExternalBeacon {
-    /// Connects to the beacon, to import at most `most` names of others.
+    /// Connects to the beacon, to import at most `max_names` names of others.
     ///
     /// # Errors
     /// [`ExternalBeaconError`].
-    pub(super) async fn reach(
+    pub(super) async fn connect(
         network: &Network,
         limits: &Limits,
         max_names: usize,
     ) -> Result<Self, ExternalBeaconError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, COMMAND_PORT));
-        let peer = time::timeout(PATIENCE, zmtp::connect(network, address, limits))
+        let peer = time::timeout(REPLY_TIMEOUT, zmtp::connect(network, address, limits))
             .await
             .map_err(|_| ExternalBeaconError::TimedOut)??;
         Ok(Self { peer, announced: BTreeMap::new(), max_names, left_out: 0 })
@@ -59,7 +59,7 @@ impl ExternalBeacon {
     /// # Errors
     /// [`ExternalBeaconError`].
     pub(super) async fn list(&mut self) -> Result<BTreeMap<String, SocketAddrV4>, ExternalBeaconError> {
-        let all = self.ask(json!(["discover_all"])).await?;
+        let all = self.request(json!(["discover_all"])).await?;
         let all =
             serde_json::from_value(all).map_err(|error| ExternalBeaconError::Answer(error.to_string()))?;
         let (natives, left_out) = natives(all, &mut self.announced, self.max_names);
@@ -78,44 +78,46 @@ impl ExternalBeacon {
         &mut self,
         services: &BTreeMap<String, SocketAddrV4>,
     ) -> Result<(), ExternalBeaconError> {
-        let gone: Vec<String> =
+        let removed: Vec<String> =
             self.announced.keys().filter(|name| !services.contains_key(*name)).cloned().collect();
-        for name in gone {
-            self.ask(json!(["unadvertise", name])).await?;
+        for name in removed {
+            self.request(json!(["unadvertise", name])).await?;
             self.announced.remove(&name);
         }
         for (name, address) in services {
             if self.announced.get(name) != Some(address) {
-                self.ask(json!(["advertise", name, address.to_string(), false, LIFETIME.as_secs()])).await?;
+                self.request(json!(["advertise", name, address.to_string(), false, LIFETIME.as_secs()]))
+                    .await?;
                 self.announced.insert(name.clone(), *address);
             }
         }
         Ok(())
     }
 
-    async fn ask(&mut self, command: Value) -> Result<Value, ExternalBeaconError> {
+    async fn request(&mut self, command: Value) -> Result<Value, ExternalBeaconError> {
         let command = command.to_string();
-        let request = self.peer.ask(command.as_bytes());
-        let answer = time::timeout(PATIENCE, request).await.map_err(|_| ExternalBeaconError::TimedOut)??;
+        let answer = self.peer.request(command.as_bytes());
+        let answer =
+            time::timeout(REPLY_TIMEOUT, answer).await.map_err(|_| ExternalBeaconError::TimedOut)??;
         serde_json::from_slice(&answer).map_err(|error| ExternalBeaconError::Answer(error.to_string()))
     }
 }
 
-/// Returns the names that a beacon knows, `all`, without those that it was `told`: the first `most` in their order, and
-/// the number of the others. Names that it was told and no longer knows are removed from `told`: a program has reset
-/// it.
+/// Returns the names that a beacon knows, `all`, without those that were `announced` to it: the first `max_names` in their
+/// order, and the number of the others. Announced names that it no longer knows are removed from `announced`: a program has
+/// reset the beacon.
 fn natives(
     all: Vec<(String, String)>,
-    told: &mut BTreeMap<String, SocketAddrV4>,
-    most: usize,
+    announced: &mut BTreeMap<String, SocketAddrV4>,
+    max_names: usize,
 ) -> (BTreeMap<String, SocketAddrV4>, usize) {
     let mut natives: BTreeMap<String, SocketAddrV4> =
         all.into_iter().filter_map(|(name, address)| Some((name, address.parse().ok()?))).collect();
-    told.retain(|name, address| natives.get(name) == Some(address));
-    natives.retain(|name, _| !told.contains_key(name));
-    let left_out = natives.len().saturating_sub(most);
+    announced.retain(|name, address| natives.get(name) == Some(address));
+    natives.retain(|name, _| !announced.contains_key(name));
+    let left_out = natives.len().saturating_sub(max_names);
     if left_out > 0 {
-        natives = natives.into_iter().take(most).collect();
+        natives = natives.into_iter().take(max_names).collect();
     }
     (natives, left_out)
 }
@@ -129,10 +131,10 @@ mod tests {
         let name = |number| format!("{number:05}");
         let all = || (0..20_000).map(|number| (name(number), "127.0.0.1:1".to_owned())).collect();
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
-        let mut told = BTreeMap::from([(name(0), address), ("gone".to_owned(), address)]);
-        let (import, left_out) = natives(all(), &mut told, 512);
+        let mut announced = BTreeMap::from([(name(0), address), ("gone".to_owned(), address)]);
+        let (import, left_out) = natives(all(), &mut announced, 512);
         assert_eq!((import.len(), left_out), (512, 20_000 - 1 - 512));
-        assert_eq!(told.into_keys().collect::<Vec<_>>(), [name(0)]);
+        assert_eq!(announced.into_keys().collect::<Vec<_>>(), [name(0)]);
         assert!(import.keys().eq(&(1..=512).map(name).collect::<Vec<_>>()), "always the same ones");
     }
 }

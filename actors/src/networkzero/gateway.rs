@@ -38,24 +38,24 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn open(node: &Arc<Node>) -> Result<Self, GatewayError> {
-        let (tell, events) = event::queue();
+        let (event_sender, events) = event::queue();
         let shutdown = ShutdownHandle::new(WITHDRAW_TIMEOUT);
-        let (here, own) = (Arc::downgrade(node), node.id());
+        let (weak_node, own_node) = (Arc::downgrade(node), node.id());
         let interfaces = node.config().interfaces.clone();
         let watch = node
             .ask_discovery(Watch { filter: Filter::Prefix(String::new()), addresses: AddressChanges::All });
         let watcher = watch.await?;
         node.context().gateways.add(&shutdown);
-        let (until, done) = (Arc::clone(&shutdown), shutdown.guard());
+        let (handle, guard) = (Arc::clone(&shutdown), shutdown.guard());
         node.executor()
             .run_async(move || async move {
-                let air = task::open(&interfaces)?;
-                let (tell_brought, import_states) = mpsc::channel(task::MAX_NAMES);
-                let bridge = Bridge::new(here, own, tell_brought, tell);
-                let working = GatewayTask { bridge, watcher, import_states };
+                let socket = task::open(&interfaces)?;
+                let (state_sender, import_states) = mpsc::channel(task::MAX_NAMES);
+                let bridge = Bridge::new(weak_node, own_node, state_sender, event_sender);
+                let task = GatewayTask { bridge, watcher, import_states };
                 actix::spawn(async move {
-                    let _done = done;
-                    working.work(air, until.requested()).await;
+                    let _guard = guard;
+                    task.run(socket, handle.requested()).await;
                 });
                 Ok(())
             })

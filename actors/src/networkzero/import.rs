@@ -16,8 +16,8 @@ use crate::runtime::backoff::Backoff;
 use crate::server::actor::restart::RestartPolicy;
 use crate::server::zmtp::{self, Forwarder, ProxyActor, ZmtpPeer};
 
-/// The pauses before another attempt to connect to a program.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+/// The delays before another attempt to connect to a program.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 /// The timeout of an attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -29,31 +29,31 @@ pub(super) struct ImportState {
     pub(super) instance: Option<InstanceId>,
 }
 
-/// Imports the program that listens at `address` as `name`, until this is dropped or the node has gone. While the
-/// program cannot be reached it is no service of the mesh: services that are found there answer.
+/// Imports the program that listens at `address` as `name`, until this future is dropped or the node has left. While the
+/// program cannot be reached, it is not a service of the mesh, so that every service that is found there can be called.
 pub(super) async fn run(
     node: Weak<Node>,
     name: ServiceName,
     address: SocketAddrV4,
-    tell: mpsc::Sender<ImportState>,
+    states: mpsc::Sender<ImportState>,
 ) {
-    let mut pauses = PAUSES;
-    while let Some(here) = node.upgrade() {
-        let (network, limits) = (here.config().network.clone(), Arc::clone(here.limits()));
-        drop(here);
+    let mut backoff = BACKOFF;
+    while let Some(strong_node) = node.upgrade() {
+        let (network, limits) = (strong_node.config().network.clone(), Arc::clone(strong_node.limits()));
+        drop(strong_node);
         match time::timeout(CONNECT_TIMEOUT, zmtp::connect(&network, address.into(), &limits)).await {
-            Ok(Ok(reached)) => {
-                pauses.reset();
-                if let Err(error) = serve_proxy(&node, &name, reached, &tell).await {
+            Ok(Ok(peer)) => {
+                backoff.reset();
+                if let Err(error) = serve_proxy(&node, &name, peer, &states).await {
                     tracing::warn!(%name, %error, "a service of NetworkZero cannot be offered");
                 }
             }
             Ok(Err(error)) => {
-                tracing::debug!(%name, %address, %error, "a service of NetworkZero is not there")
+                tracing::debug!(%name, %address, %error, "a service of NetworkZero cannot be reached")
             }
             Err(_) => tracing::debug!(%name, %address, "a service of NetworkZero does not answer"),
         }
-        time::sleep(pauses.next_delay()).await;
+        time::sleep(backoff.next_delay()).await;
     }
 }
 
@@ -61,12 +61,12 @@ pub(super) async fn run(
 async fn serve_proxy(
     node: &Weak<Node>,
     name: &ServiceName,
-    reached: ZmtpPeer,
-    tell: &mpsc::Sender<ImportState>,
+    peer: ZmtpPeer,
+    states: &mpsc::Sender<ImportState>,
 ) -> Result<(), AdvertiseError> {
-    let Some(here) = node.upgrade() else { return Ok(()) };
-    let limits = Arc::clone(here.limits());
-    let (ProxyActor { factory, handlers }, questions) = ProxyActor::new(reached.role, &limits);
+    let Some(node) = node.upgrade() else { return Ok(()) };
+    let limits = Arc::clone(node.limits());
+    let (ProxyActor { factory, handlers }, requests) = ProxyActor::new(peer.role, &limits);
     let service = ServiceSpec {
         name: Some(name.clone()),
         source: ActorSource::Factory(Box::new(|_| factory)),
@@ -77,16 +77,16 @@ async fn serve_proxy(
         topics: Vec::new(),
         restart: RestartPolicy::default(),
     };
-    let offered = advertise(&here, service).await?;
+    let advertised = advertise(&node, service).await?;
     // Holding the node would keep it from leaving.
-    drop(here);
-    let mut courier = Forwarder::new(questions, offered.service.publisher.clone(), &limits);
-    let import = |instance| ImportState { name: name.clone(), instance };
+    drop(node);
+    let mut forwarder = Forwarder::new(requests, advertised.service.publisher.clone(), &limits);
+    let state = |instance| ImportState { name: name.clone(), instance };
     // Fails if the gateway has ended, and this future is about to be dropped.
-    let _ = tell.send(import(Some(offered.instance.id))).await;
-    if let Err(error) = courier.run(reached).await {
+    let _ = states.send(state(Some(advertised.instance.id))).await;
+    if let Err(error) = forwarder.run(peer).await {
         tracing::debug!(%name, %error, "the connection to a service of NetworkZero ended");
     }
-    let _ = tell.send(import(None)).await;
+    let _ = states.send(state(None)).await;
     Ok(())
 }

@@ -16,7 +16,7 @@ pub(super) struct BeaconSocket {
 }
 
 impl BeaconSocket {
-    /// Takes the port, as every beacon does without sharing it.
+    /// Binds the port, which no beacon shares.
     ///
     /// # Errors
     /// [`io::ErrorKind::AddrInUse`] where another process is the beacon; any other if the system refuses.
@@ -67,13 +67,13 @@ impl BeaconSocket {
     }
 
     fn broadcast_addresses(&self) -> Vec<Ipv4Addr> {
-        let mut everybody: Vec<_> = self.list().iter().filter_map(broadcast_address).collect();
+        let mut addresses: Vec<_> = self.list().iter().filter_map(broadcast_address).collect();
         if self.receives_all() {
-            everybody.push(Ipv4Addr::BROADCAST);
+            addresses.push(Ipv4Addr::BROADCAST);
         }
-        everybody.sort_unstable();
-        everybody.dedup();
-        everybody
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
     }
 
     fn receives_all(&self) -> bool {

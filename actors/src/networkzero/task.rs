@@ -30,13 +30,13 @@ const QUERY_INTERVAL: Duration = Duration::from_secs(1);
 /// The timeout of withdrawing the announcements.
 pub(super) const WITHDRAW_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The most names of NetworkZero that are kept.
+/// The maximum number of NetworkZero names.
 pub(super) const MAX_NAMES: usize = 512;
 
 /// Binds the port of the machine's beacon; `None` if another process has it.
 pub(super) fn open(interfaces: &Interfaces) -> io::Result<Option<BeaconSocket>> {
     match BeaconSocket::open(interfaces) {
-        Ok(air) => Ok(Some(air)),
+        Ok(socket) => Ok(Some(socket)),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(None),
         Err(error) => Err(error),
     }
@@ -49,21 +49,21 @@ pub(super) struct GatewayTask {
     pub(super) import_states: mpsc::Receiver<ImportState>,
 }
 
-/// The decision of a part of the work whether the gateway continues.
+/// Continues the gateway, or ends it.
 type TaskFlow = std::ops::ControlFlow<()>;
 
 impl GatewayTask {
-    /// Runs until `closing` is triggered or the node has gone. `air` is the socket of the machine's beacon, if the port
+    /// Runs until `closing` is triggered or the node has left. `socket` is the socket of the machine's beacon, if the port
     /// was free.
-    pub(super) async fn work(mut self, mut air: Option<BeaconSocket>, closing: &ShutdownSignal) {
+    pub(super) async fn run(mut self, mut socket: Option<BeaconSocket>, closing: &ShutdownSignal) {
         loop {
-            let ended = match air.take() {
-                Some(air) => self.run_own_beacon(air, closing).await,
+            let ended = match socket.take() {
+                Some(socket) => self.run_own_beacon(socket, closing).await,
                 None => self.run_external_beacon(closing).await,
             };
             let Some(node) = self.bridge.node.upgrade().filter(|_| ended.is_continue()) else { return };
-            air = match open(&node.config().interfaces) {
-                Ok(air) => air,
+            socket = match open(&node.config().interfaces) {
+                Ok(socket) => socket,
                 Err(error) => {
                     tracing::warn!(%error, "cannot receive the beacons of NetworkZero; trying again");
                     None
@@ -73,24 +73,24 @@ impl GatewayTask {
     }
 
     /// Runs the beacon of this machine.
-    async fn run_own_beacon(&mut self, air: BeaconSocket, closing: &ShutdownSignal) -> TaskFlow {
+    async fn run_own_beacon(&mut self, socket: BeaconSocket, closing: &ShutdownSignal) -> TaskFlow {
         self.bridge.notify(GatewayEvent::IsBeacon);
         let mut beacon = Beacon::new(MAX_NAMES);
         beacon.announce(self.bridge.announced().clone(), clock::now());
-        let hired = match self.bridge.node.upgrade() {
+        let started = match self.bridge.node.upgrade() {
             Some(node) => command_service::start(&node).await,
             None => return TaskFlow::Break(()),
         };
-        let (_clerk, mut orders) = match hired {
-            Ok((clerk, orders)) => (Some(clerk), orders),
+        let (_service, mut commands) = match started {
+            Ok((service, commands)) => (Some(service), commands),
             Err(error) => {
-                let hint = "programs of NetworkZero on this machine cannot ask it";
-                tracing::warn!(%error, hint, "no command socket");
+                let hint = "NetworkZero programs on this machine cannot use the beacon";
+                tracing::warn!(%error, hint, "cannot open the command socket of the beacon");
                 (None, mpsc::channel(1).1)
             }
         };
-        let (mut programs, mut is_crowded) = (CommandQueue::default(), false);
-        let mut glance = time::interval(EXPIRY_INTERVAL);
+        let (mut queue, mut is_over_limit) = (CommandQueue::default(), false);
+        let mut expiry_timer = time::interval(EXPIRY_INTERVAL);
         loop {
             let now = clock::now();
             let due = beacon.next_due();
@@ -102,15 +102,15 @@ impl GatewayTask {
                     None => return TaskFlow::Break(()),
                 },
                 Some(import) = self.import_states.recv() => self.bridge.on_import(import),
-                Some(order) = orders.recv() => programs.execute(order, &mut beacon, now),
-                received = air.recv() => match received {
+                Some(command) = commands.recv() => queue.execute(command, &mut beacon, now),
+                received = socket.recv() => match received {
                     Ok(bytes) => match ServiceAdvert::from_bytes(&bytes) {
                         Ok(advert) => {
                             let has_room = beacon.receive(advert, now);
-                            if !has_room && !is_crowded {
+                            if !has_room && !is_over_limit {
                                 tracing::warn!("NetworkZero has more names than are imported");
                             }
-                            is_crowded |= !has_room;
+                            is_over_limit |= !has_room;
                         }
                         Err(error) => {
                             tracing::debug!(%error, "a datagram that is not an advert of NetworkZero");
@@ -124,28 +124,28 @@ impl GatewayTask {
                 },
                 () = clock::sleep_until(due) => {
                     if let Some(bytes) = beacon.broadcast(clock::now()) {
-                        air.broadcast(&bytes).await;
+                        socket.broadcast(&bytes).await;
                     }
                     continue;
                 }
-                _ = glance.tick() => beacon.forget_old(now),
+                _ = expiry_timer.tick() => beacon.forget_old(now),
             }
             let natives: BTreeMap<_, _> =
-                beacon.networkzero_services().map(|(name, at)| (name.to_owned(), at)).collect();
+                beacon.networkzero_services().map(|(name, address)| (name.to_owned(), address)).collect();
             if self.bridge.reconcile(&natives) {
                 beacon.announce(self.bridge.announced().clone(), now);
             }
-            programs.answer(&beacon, now);
+            queue.answer(&beacon, now);
         }
     }
 
-    /// Uses the beacon of another process, until that has gone.
+    /// Uses the beacon of another process, until that has ended.
     async fn run_external_beacon(&mut self, closing: &ShutdownSignal) -> TaskFlow {
         let Some(node) = self.bridge.node.upgrade() else { return TaskFlow::Break(()) };
         let (network, limits) = (node.config().network.clone(), Arc::clone(node.limits()));
         drop(node);
-        let mut other = match ExternalBeacon::reach(&network, &limits, MAX_NAMES).await {
-            Ok(other) => other,
+        let mut beacon = match ExternalBeacon::connect(&network, &limits, MAX_NAMES).await {
+            Ok(beacon) => beacon,
             Err(error) => {
                 tracing::debug!(%error, "the beacon of NetworkZero on this machine does not answer");
                 return self.pause(closing).await;
@@ -153,16 +153,16 @@ impl GatewayTask {
         };
         self.bridge.notify(GatewayEvent::OtherBeacon);
         loop {
-            if let Err(error) = self.exchange_with(&mut other).await {
-                tracing::debug!(%error, "the beacon of NetworkZero on this machine has gone");
+            if let Err(error) = self.exchange_with(&mut beacon).await {
+                tracing::debug!(%error, "the connection to the beacon of NetworkZero on this machine ended");
                 return TaskFlow::Continue(());
             }
             if self.pause(closing).await.is_break() {
                 let nothing = BTreeMap::new();
-                let taken_back = other.announce(&nothing);
-                if !matches!(time::timeout(WITHDRAW_TIMEOUT, taken_back).await, Ok(Ok(()))) {
+                let withdrawal = beacon.announce(&nothing);
+                if !matches!(time::timeout(WITHDRAW_TIMEOUT, withdrawal).await, Ok(Ok(()))) {
                     tracing::debug!(
-                        "the beacon of NetworkZero on this machine goes on to advertise the mesh"
+                        "cannot withdraw the services of the mesh from the beacon of NetworkZero on this machine"
                     );
                 }
                 return TaskFlow::Break(());
@@ -170,10 +170,10 @@ impl GatewayTask {
         }
     }
 
-    async fn exchange_with(&mut self, other: &mut ExternalBeacon) -> Result<(), ExternalBeaconError> {
-        let natives = other.list().await?;
+    async fn exchange_with(&mut self, beacon: &mut ExternalBeacon) -> Result<(), ExternalBeaconError> {
+        let natives = beacon.list().await?;
         self.bridge.reconcile(&natives);
-        other.announce(self.bridge.announced()).await
+        beacon.announce(self.bridge.announced()).await
     }
 
     /// Handles events of the mesh until the next query is due.

@@ -16,7 +16,7 @@ use meshzero_proto::wire::catalogue::MAX_MESSAGES;
 use tokio::sync::oneshot;
 
 use crate::discovery::{Announce, EndpointMoved, FollowAddresses, ListInstances, Withdraw};
-use crate::link::config;
+use crate::link::config::resume_window;
 use crate::net::bind::{BindAddress, BindError, BoundListener};
 use crate::net::bound_addresses::BoundAddresses;
 use crate::net::listeners::Listeners;
@@ -44,7 +44,7 @@ use crate::server::service::identity::Identity;
 const UNIQUENESS_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// The timeout of an arbiter that is expected to run a task.
-const ARBITER: Duration = Duration::from_secs(5);
+const ARBITER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The source of the actor.
 pub enum ActorSource<A: Actor> {
@@ -148,7 +148,7 @@ pub enum AdvertiseError {
     },
     /// The arbiter of the service is idle: its System is not running, or its thread is blocked.
     #[error(
-        "the arbiter does nothing: its System is not running, or its thread has been blocked for {ARBITER:?}"
+        "the arbiter does nothing: its System is not running, or its thread has been blocked for {ARBITER_TIMEOUT:?}"
     )]
     IdleArbiter,
     /// No identity could be generated.
@@ -207,17 +207,17 @@ impl Drop for WithdrawOnDrop {
 /// The actor behind a service.
 pub enum ServiceActor<A: Actor> {
     /// The mesh runs it.
-    Hosted(Arc<SupervisedActor<A>>),
+    Supervised(Arc<SupervisedActor<A>>),
     /// The user runs it.
-    Foreign(Arc<ExternalActor<A>>),
+    External(Arc<ExternalActor<A>>),
 }
 
 impl<A: Actor<Context = Context<A>>> ServiceActor<A> {
     /// The actor's address as it is now.
     pub fn addr(&self) -> Addr<A> {
         match self {
-            Self::Hosted(hosted) => hosted.addr(),
-            Self::Foreign(foreign) => foreign.addr(),
+            Self::Supervised(supervised) => supervised.addr(),
+            Self::External(external) => external.addr(),
         }
     }
 }
@@ -252,24 +252,24 @@ impl<A: Actor<Context = Context<A>>> AdvertisedService<A> {
     /// As [`AdvertisedService::close`], also for a name that was announced later, and without consuming the service.
     ///
     /// # Cancel safety
-    /// This method is not cancel safe: the service may be left half closed.
+    /// This method is not cancel safe: the service may remain partly closed.
     pub async fn withdraw(&self, node: &Node) {
         self.service.drain();
         // A node that has left has closed all its services.
         let _ = node.ask_discovery(Withdraw(self.instance.id)).await;
-        let _ = self.delist(node).await;
+        let _ = self.unregister(node).await;
     }
 
     /// Withdraws the service, finishes what it has accepted, and returns what was not finished in time.
     ///
     /// # Cancel safety
-    /// This method is cancel safe: dropping the future does not stop the closing.
+    /// This method is cancel safe: dropping the future does not stop the close.
     pub async fn close(self, node: &Node) -> Option<DrainReport> {
         // A node that has left has closed all its services.
-        self.delist(node).await.unwrap_or(None)
+        self.unregister(node).await.unwrap_or(None)
     }
 
-    async fn delist(&self, node: &Node) -> Result<Option<DrainReport>, MeshClosed> {
+    async fn unregister(&self, node: &Node) -> Result<Option<DrainReport>, MeshClosed> {
         node.ask_router(Unregister { instance: self.instance.id, end: ServiceEnd::Closed }).await
     }
 }
@@ -297,13 +297,14 @@ where
         Some(arbiter) => tokio::select! {
             biased;
             executor = Executor::on(arbiter.clone()) => executor?,
-            () = node.timers().sleep_until(Some(clock::now() + ARBITER)) => return Err(AdvertiseError::IdleArbiter),
+            () = node.timers().sleep_until(Some(clock::now() + ARBITER_TIMEOUT)) => return Err(AdvertiseError::IdleArbiter),
         },
         None => node.executor().clone(),
     };
-    let (here, asked) = (executor.clone(), Arc::clone(&node));
-    let offered = executor.run_async(move || async move { advertise_here(&asked, here, offer).await });
-    node.executor().wait_for(offered).await??
+    let (own_executor, own_node) = (executor.clone(), Arc::clone(&node));
+    let advertised =
+        executor.run_async(move || async move { advertise_on_thread(&own_node, own_executor, offer).await });
+    node.executor().wait_for(advertised).await??
 }
 
 fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), AdvertiseError> {
@@ -339,8 +340,8 @@ pub(crate) async fn ensure_unique(node: &Node, name: &ServiceName) -> Result<(),
     }
 }
 
-/// The part that runs on the thread of the service.
-async fn advertise_here<A>(
+/// Advertises a service. Runs on the thread of the service.
+async fn advertise_on_thread<A>(
     node: &Arc<Node>,
     executor: Executor,
     offer: ServiceSpec<A>,
@@ -357,8 +358,8 @@ where
         tracing::warn!(
             services = node.context().services.listed() + 1,
             limit = "instances_per_node",
-            "more services than other programs keep of one, unless MESHZERO_LIMITS says so there: those beyond are found by \
-             their exact names only"
+            "more services than other programs list of one node by default: unless they raise the limit, those beyond are found \
+             by their exact names only"
         );
     }
     let BoundListener { mut listeners, bound, address } =
@@ -377,37 +378,36 @@ where
     if let Listeners::Chosen(chosen) = &mut listeners {
         let addresses = node.ask_discovery(FollowAddresses).await?;
         let discovery = node.discovery().clone();
-        chosen
-            .follow(addresses, config::resume_window(&limits), move || discovery.do_send(EndpointMoved(id)));
+        chosen.follow(addresses, resume_window(&limits), move || discovery.do_send(EndpointMoved(id)));
     }
     let router = node.router().clone();
     let withdraw = move |end| router.do_send(Unregister { instance: id, end });
     let (actor, handle) = match offer.source {
         ActorSource::Factory(prepare) => {
             let factory = prepare(publisher.clone());
-            let called =
+            let log_name =
                 offer.name.as_ref().map_or_else(|| ZonedAddress(address).to_string(), ServiceName::to_string);
-            let (hosted, handle) =
-                ActorHandle::start(&environment, called, factory, &offer.handlers, offer.restart, withdraw)
+            let (supervised, handle) =
+                ActorHandle::start(&environment, log_name, factory, &offer.handlers, offer.restart, withdraw)
                     .map_err(|PanicMessage(panic)| AdvertiseError::FactoryPanicked { panic })?;
-            (ServiceActor::Hosted(hosted), handle)
+            (ServiceActor::Supervised(supervised), handle)
         }
         ActorSource::Addr(addr) => {
             let stopped = move || withdraw(ServiceEnd::Stopped);
-            let (foreign, handle) = ActorHandle::attach(&environment, addr, &offer.handlers, stopped);
-            (ServiceActor::Foreign(foreign), handle)
+            let (external, handle) = ActorHandle::attach(&environment, addr, &offer.handlers, stopped);
+            (ServiceActor::External(external), handle)
         }
     };
     let service = Arc::new(Service::new(&environment, identity, publisher, &offer.handlers, handle));
     let (close, closing) = oneshot::channel();
-    let (tell_closed, closed) = oneshot::channel();
+    let (closed_sender, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
-    let closing_at_last = CloseServiceOnDrop(Arc::clone(&service));
+    let close_on_drop = CloseServiceOnDrop(Arc::clone(&service));
     actix::spawn(async move {
-        let _closing_at_last = closing_at_last;
-        let abandoned = endpoint::run(listeners, served, peers, closing).await;
+        let _close_on_drop = close_on_drop;
+        let report = endpoint::run(listeners, served, peers, closing).await;
         // Fails if the whole node leaves at once, and nobody waits.
-        let _ = tell_closed.send(abandoned);
+        let _ = closed_sender.send(report);
     });
     node.ask_router(Register { service: Arc::clone(&service), bound: bound.clone(), close, closed }).await?;
     let _withdrawal = WithdrawOnDrop { router: node.router().clone(), instance: id };
@@ -422,9 +422,9 @@ where
         };
         node.ask_discovery(Announce(advert, bound.clone())).await?;
     }
-    let shown = offer.name.unwrap_or_else(|| ZonedAddress(address).into());
+    let display_name = offer.name.unwrap_or_else(|| ZonedAddress(address).into());
     let addresses = if address.ip().is_unspecified() { Vec::new() } else { vec![address] };
-    let instance = Instance { id, node: node.id(), service: shown, addresses, local: true };
+    let instance = Instance { id, node: node.id(), service: display_name, addresses, local: true };
     Ok(AdvertisedService { service, instance, address, bound, actor, _withdrawal })
 }
 

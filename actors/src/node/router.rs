@@ -24,12 +24,12 @@ use crate::server::service::Service;
 use crate::telemetry::stats::{DiscoveryStats, GetStats, Stats};
 
 /// The time that closing an endpoint may take beyond draining.
-const CLOSING: Duration = Duration::from_millis(300);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The router actor, one per node.
 pub struct Router {
     context: Arc<NodeContext>,
-    offered: BTreeMap<InstanceId, RegisteredService>,
+    services: BTreeMap<InstanceId, RegisteredService>,
     /// The services that are being closed.
     closing: BTreeMap<InstanceId, ClosingService>,
     /// Set when the node leaves: nothing is offered any more.
@@ -53,7 +53,7 @@ impl Router {
     pub(crate) fn new(context: Arc<NodeContext>) -> Self {
         Self {
             context,
-            offered: BTreeMap::new(),
+            services: BTreeMap::new(),
             closing: BTreeMap::new(),
             is_closing: false,
             routes: HashMap::new(),
@@ -70,12 +70,12 @@ impl Router {
     ) -> Option<ClosingService> {
         self.context.services.remove(instance);
         self.closing.retain(|_, closing| closing.borrow().is_none());
-        if let Some(offered) = self.offered.remove(&instance) {
-            tracing::debug!(service = offered.service.identity.title(), %instance, "a service is withdrawn");
-            offered.service.set_end(end);
+        if let Some(registered) = self.services.remove(&instance) {
+            tracing::debug!(service = registered.service.identity.title(), %instance, "a service is withdrawn");
+            registered.service.set_end(end);
             let (tx, rx) = watch::channel(None);
             let discovery = self.context.discovery.clone();
-            actix::spawn(async move { tx.send_replace(Some(close(offered, &discovery, within).await)) });
+            actix::spawn(async move { tx.send_replace(Some(close(registered, &discovery, within).await)) });
             self.closing.insert(instance, rx);
         }
         self.closing.get(&instance).cloned()
@@ -109,7 +109,7 @@ impl Handler<Register> for Router {
         let instance = service.identity.instance;
         tracing::debug!(service = service.identity.title(), %instance, "a service is offered");
         self.context.services.add(&service, bound);
-        self.offered.insert(instance, RegisteredService { service, close, closed });
+        self.services.insert(instance, RegisteredService { service, close, closed });
         if self.is_closing {
             self.start_closing(instance, ServiceEnd::Closed, Some(Duration::ZERO));
         }
@@ -149,23 +149,23 @@ impl Handler<CloseServices> for Router {
 
     fn handle(&mut self, CloseServices { within }: CloseServices, _: &mut Context<Self>) -> Self::Result {
         self.is_closing = true;
-        for instance in self.offered.keys().copied().collect::<Vec<_>>() {
+        for instance in self.services.keys().copied().collect::<Vec<_>>() {
             self.start_closing(instance, ServiceEnd::Closed, Some(within));
         }
         let closing: Vec<_> = self.closing.values().cloned().collect();
-        let deadline = Instant::now().checked_add(within.saturating_add(CLOSING));
+        let deadline = Instant::now().checked_add(within.saturating_add(CLOSE_TIMEOUT));
         Box::pin(async move {
-            let mut abandoned = Vec::new();
+            let mut reports = Vec::new();
             for closing in closing {
                 let closed = closed(closing);
-                let closed = match deadline {
+                let report = match deadline {
                     // A service that was withdrawn before may have a longer timeout.
                     Some(deadline) => time::timeout_at(deadline, closed).await.unwrap_or(None),
                     None => closed.await,
                 };
-                abandoned.extend(closed);
+                reports.extend(report);
             }
-            abandoned
+            reports
         })
     }
 }
@@ -174,17 +174,17 @@ impl Handler<CloseServices> for Router {
 async fn closed(mut closing: ClosingService) -> Option<DrainReport> {
     let closed = closing.wait_for(Option::is_some).await;
     // If the endpoint's thread has ended, the report is lost.
-    closed.ok().and_then(|abandoned| abandoned.clone().flatten())
+    closed.ok().and_then(|report| report.clone().flatten())
 }
 
 /// Closes an endpoint: new messages are refused before the withdrawal is announced, so that peers that verify it are
 /// refused too, and accepted ones are finished after it, while new callers already go elsewhere.
 async fn close(
-    offered: RegisteredService,
+    registered: RegisteredService,
     discovery: &Addr<Discovery>,
     within: Option<Duration>,
 ) -> Option<DrainReport> {
-    let RegisteredService { service, close, closed } = offered;
+    let RegisteredService { service, close, closed } = registered;
     service.drain();
     if service.identity.name.is_some() {
         // Without a discovery actor nothing is announced any more.
@@ -224,7 +224,7 @@ impl Handler<GetStats> for Router {
     }
 }
 
-/// Requests the route to a target, which is kept connected as long as somebody holds it.
+/// Requests the route to a target. It is kept connected while any caller holds it.
 #[derive(Message)]
 #[rtype(result = "Arc<Route>")]
 pub struct GetRoute(pub Target);
@@ -239,15 +239,17 @@ impl Handler<GetRoute> for Router {
         self.routes.retain(|_, route| route.strong_count() > 0);
         let route = Arc::new(Route::new(target.clone()));
         self.routes.insert(target.clone(), Arc::downgrade(&route));
-        let keeper = RouteConnector {
+        let connector = RouteConnector {
             route: Arc::downgrade(&route),
             context: Arc::clone(&self.context),
             node_stats: context.address().recipient().downgrade(),
         };
-        let kept = keeper.clone();
+        let connecting = connector.clone();
         match target {
-            Target::Name(name) => actix::spawn(keeper.until_left(kept.connect_name(name))),
-            Target::Address(address) => actix::spawn(keeper.until_left(kept.connect_address(address))),
+            Target::Name(name) => actix::spawn(connector.run_until_shutdown(connecting.connect_name(name))),
+            Target::Address(address) => {
+                actix::spawn(connector.run_until_shutdown(connecting.connect_address(address)))
+            }
         };
         MessageResult(route)
     }

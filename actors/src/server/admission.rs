@@ -21,7 +21,7 @@ pub(crate) struct Admission {
 struct PendingHandshakes {
     waiting: VecDeque<WaitingHandshake>,
     limit: usize,
-    next: u64,
+    next_number: u64,
     /// The number of handshakes that were evicted for newer ones.
     evicted: u64,
 }
@@ -29,7 +29,7 @@ struct PendingHandshakes {
 struct WaitingHandshake {
     number: u64,
     address: IpAddr,
-    /// Dropped when it is evicted.
+    /// The sender that is dropped when the handshake is evicted.
     _not_evicted: oneshot::Sender<()>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct ConnectionPermit {
     address: IpAddr,
 }
 
-/// The permit of one connection to perform its handshake.
+/// The permit of one connection to perform the handshake.
 pub(crate) struct HandshakePermit {
     admission: Rc<Admission>,
     number: u64,
@@ -57,7 +57,7 @@ impl Admission {
             handshakes: RefCell::new(PendingHandshakes {
                 waiting: VecDeque::new(),
                 limit,
-                next: 0,
+                next_number: 0,
                 evicted: 0,
             }),
             served: Cell::new(0),
@@ -84,30 +84,30 @@ impl Admission {
     /// Returns a permit for a connection from `address`; `None` at the limit.
     pub(crate) fn admit(self: &Rc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let mut counts = self.counts.borrow_mut();
-        let all: usize = counts.values().sum();
-        let own = counts.get(&address).copied().unwrap_or(0);
-        if all >= self.limit || (own >= self.limit_per_address && !address.is_loopback()) {
+        let total: usize = counts.values().sum();
+        let from_address = counts.get(&address).copied().unwrap_or(0);
+        if total >= self.limit || (from_address >= self.limit_per_address && !address.is_loopback()) {
             return None;
         }
-        counts.insert(address, own + 1);
+        counts.insert(address, from_address + 1);
         Some(ConnectionPermit { admission: Rc::clone(self), address })
     }
 
     /// Lets a connection from `address` perform its handshake. At the limit, the oldest handshake of the address with
     /// the most handshakes is evicted: a handshake takes a millisecond, unless the peer only wants to hold the permit.
     pub(crate) fn begin_handshake(self: &Rc<Self>, address: IpAddr) -> HandshakePermit {
-        let (stays, staying) = oneshot::channel();
+        let (tx, rx) = oneshot::channel();
         let mut handshakes = self.handshakes.borrow_mut();
-        let number = handshakes.next;
-        handshakes.next += 1;
-        handshakes.waiting.push_back(WaitingHandshake { number, address, _not_evicted: stays });
-        let is_over = handshakes.waiting.len() > handshakes.limit;
-        let displaced = if is_over { handshakes.evict() } else { None };
+        let number = handshakes.next_number;
+        handshakes.next_number += 1;
+        handshakes.waiting.push_back(WaitingHandshake { number, address, _not_evicted: tx });
+        let is_over_limit = handshakes.waiting.len() > handshakes.limit;
+        let evicted = if is_over_limit { handshakes.evict() } else { None };
         drop(handshakes);
-        if let Some((address, displaced)) = displaced {
-            tracing::debug!(%address, displaced, "evicted a handshake: too many connections are in it");
+        if let Some((address, evictions)) = evicted {
+            tracing::debug!(%address, evictions, "evicted a handshake: too many are in progress");
         }
-        HandshakePermit { admission: Rc::clone(self), number, not_evicted: staying }
+        HandshakePermit { admission: Rc::clone(self), number, not_evicted: rx }
     }
 }
 
@@ -119,17 +119,17 @@ impl PendingHandshakes {
         for waiting in &self.waiting {
             *counts.entry(waiting.address).or_insert(0usize) += 1;
         }
-        let most = counts.values().copied().max().unwrap_or(0);
-        let at = self.waiting.iter().position(|waiting| counts[&waiting.address] == most)?;
-        let gone = self.waiting.remove(at)?;
+        let max_count = counts.values().copied().max().unwrap_or(0);
+        let index = self.waiting.iter().position(|waiting| counts[&waiting.address] == max_count)?;
+        let evicted = self.waiting.remove(index)?;
         self.evicted += 1;
-        Some((gone.address, self.evicted))
+        Some((evicted.address, self.evicted))
     }
 }
 
 impl HandshakePermit {
     /// Waits until the handshake is evicted.
-    pub(crate) async fn is_evicted(&mut self) {
+    pub(crate) async fn evicted(&mut self) {
         // Nothing is ever sent: the sender is dropped.
         let _ = (&mut self.not_evicted).await;
     }
@@ -188,11 +188,11 @@ mod tests {
         let mut honest = admission.begin_handshake(address(1));
         let mut slow: Vec<_> = (0..10).map(|_| admission.begin_handshake(address(2))).collect();
         assert!(!is_evicted(&mut honest));
-        let displaced: Vec<bool> = slow.iter_mut().map(is_evicted).collect();
-        assert_eq!(displaced, [vec![true; 7], vec![false; 3]].concat());
+        let evicted: Vec<bool> = slow.iter_mut().map(is_evicted).collect();
+        assert_eq!(evicted, [vec![true; 7], vec![false; 3]].concat());
         drop(slow.split_off(9));
         let mut other = admission.begin_handshake(address(3));
-        assert!(!is_evicted(&mut slow[8]) && !is_evicted(&mut other), "there was a place");
+        assert!(!is_evicted(&mut slow[8]) && !is_evicted(&mut other), "there was room");
         drop((slow, honest, other));
         assert!(admission.handshakes.borrow().waiting.is_empty());
     }

@@ -21,12 +21,12 @@ pub(crate) struct DescriptionCache {
     build: Mutex<Option<DescriptionWatch>>,
 }
 
-/// The description being built, or the result: independent of the tasks that wait for it.
+/// The result of a build, once it is complete: independent of the tasks that wait for it.
 type DescriptionWatch = watch::Receiver<Option<CachedDescription>>;
 
 #[derive(Debug, Clone)]
 struct CachedDescription {
-    mark: u64,
+    hash: u64,
     description: Arc<Description>,
     bytes: Bytes,
 }
@@ -42,89 +42,91 @@ impl DescriptionCache {
 /// # Cancel safety
 /// This function is cancel safe.
 pub(crate) async fn describe(service: &Arc<Service>) -> Arc<Description> {
-    cached(service).await.description
+    up_to_date(service).await.description
 }
 
 /// Returns the current description of `service`, encoded.
-pub(crate) async fn encoded(service: &Arc<Service>) -> Bytes {
-    cached(service).await.bytes
+pub(crate) async fn describe_encoded(service: &Arc<Service>) -> Bytes {
+    up_to_date(service).await.bytes
 }
 
 /// Returns the encoded description if it has been built already.
-pub(crate) fn encoded_already(service: &Service) -> Option<Bytes> {
-    let mark = mark(service);
-    let work = service.description.lock();
-    let kept = work.as_ref()?.borrow();
-    kept.as_ref().filter(|kept| kept.mark == mark).map(|kept| kept.bytes.clone())
+pub(crate) fn cached_bytes(service: &Service) -> Option<Bytes> {
+    let hash = content_hash(service);
+    let build = service.description.lock();
+    let cached = build.as_ref()?.borrow();
+    cached.as_ref().filter(|cached| cached.hash == hash).map(|cached| cached.bytes.clone())
 }
 
-async fn cached(service: &Arc<Service>) -> CachedDescription {
-    let kept = finished(service, build(service)).await;
-    if kept.mark == mark(service) {
-        return kept;
+/// Returns the description as of this call or later.
+async fn up_to_date(service: &Arc<Service>) -> CachedDescription {
+    let cached = finished(service, current_build(service)).await;
+    if cached.hash == content_hash(service) {
+        return cached;
     }
-    // It was begun before this request. The next one was not.
-    finished(service, build(service)).await
+    // The build was started before this call. The next one will not be.
+    finished(service, current_build(service)).await
 }
 
-async fn finished(service: &Service, mut work: DescriptionWatch) -> CachedDescription {
-    let kept = work.wait_for(Option::is_some).await.ok().and_then(|kept| kept.clone());
-    kept.unwrap_or_else(|| CachedDescription::new(0, without_schemas(service)))
+async fn finished(service: &Service, mut build: DescriptionWatch) -> CachedDescription {
+    let description = build.wait_for(Option::is_some).await.ok().and_then(|built| built.clone());
+    description.unwrap_or_else(|| CachedDescription::new(0, build_without_schemas(service)))
 }
 
-/// Returns the build that is under way, or has resulted in the current description; starts one if there is none.
-fn build(service: &Arc<Service>) -> DescriptionWatch {
-    let mark = mark(service);
-    let mut work = service.description.lock();
-    if let Some(known) = work.as_ref().filter(|known| is_of_use(known, mark)) {
-        return known.clone();
+/// Returns the build that is in progress, or has resulted in the current description; starts one if there is none.
+fn current_build(service: &Arc<Service>) -> DescriptionWatch {
+    let hash = content_hash(service);
+    let mut build = service.description.lock();
+    if let Some(current) = build.as_ref().filter(|build| is_current(build, hash)) {
+        return current.clone();
     }
     let (tx, rx) = watch::channel(None);
     let described = Arc::clone(service);
     let started = thread::Builder::new().name("meshzero-describe".into()).spawn(move || {
-        let made = catch_unwind(AssertUnwindSafe(|| put_together(&described)));
-        // A description whose types panic in an unforeseen way is built without the types, and they are not tried
-        // again.
-        let kept = made.unwrap_or_else(|_| {
-            tracing::warn!(service = ?described.identity.name, "a description is without its types, which panic");
-            CachedDescription::new(mark, without_schemas(&described))
+        let built = catch_unwind(AssertUnwindSafe(|| build_with_schemas(&described)));
+        // If the types panic in an unforeseen way, the description is built without them, and they are not tried again.
+        let description = built.unwrap_or_else(|_| {
+            tracing::warn!(service = ?described.identity.name, "a description omits its types, because they panic");
+            CachedDescription::new(hash, build_without_schemas(&described))
         });
-        tx.send_replace(Some(kept));
+        tx.send_replace(Some(description));
     });
     match started {
-        Ok(_) => *work = Some(rx.clone()),
+        Ok(_) => *build = Some(rx.clone()),
         Err(error) => {
-            drop(work);
+            drop(build);
             let service = &service.identity.name;
-            events::record(|| tracing::warn!(%error, ?service, "no thread to make a description"));
+            events::record(
+                || tracing::warn!(%error, ?service, "cannot start the thread that builds a description"),
+            );
         }
     }
     rx
 }
 
-fn is_of_use(work: &DescriptionWatch, mark: u64) -> bool {
-    match &*work.borrow() {
-        Some(kept) => kept.mark == mark,
+fn is_current(build: &DescriptionWatch, hash: u64) -> bool {
+    match &*build.borrow() {
+        Some(built) => built.hash == hash,
         // Without a sender the build has failed.
-        None => work.has_changed().is_ok(),
+        None => build.has_changed().is_ok(),
     }
 }
 
 impl CachedDescription {
-    fn new(mark: u64, description: Description) -> Self {
-        Self { mark, bytes: description.to_bytes().into(), description: Arc::new(description) }
+    fn new(hash: u64, description: Description) -> Self {
+        Self { hash, bytes: description.to_bytes().into(), description: Arc::new(description) }
     }
 }
 
 /// Returns a hash that changes when the description does: message types stay the same, and topics are only added.
-fn mark(service: &Service) -> u64 {
+fn content_hash(service: &Service) -> u64 {
     let mut hasher = DefaultHasher::new();
     service.publisher.each_topic(|item, retains| (item.map(std::ptr::from_ref), retains).hash(&mut hasher));
     hasher.finish()
 }
 
-fn put_together(service: &Service) -> CachedDescription {
-    let mark = mark(service);
+fn build_with_schemas(service: &Service) -> CachedDescription {
+    let hash = content_hash(service);
     let messages = service.types.iter().map(|info| {
         let (message, reply) = match &info.documented {
             Some(documented) => (documented.message.clone(), documented.reply.clone()),
@@ -142,10 +144,10 @@ fn put_together(service: &Service) -> CachedDescription {
         messages: messages.collect(),
         topics: topics.collect(),
     };
-    CachedDescription::new(mark, description)
+    CachedDescription::new(hash, description)
 }
 
-fn without_schemas(service: &Service) -> Description {
+fn build_without_schemas(service: &Service) -> Description {
     let messages = service.types.iter().map(|info| MessageDescription {
         name: info.name.to_string(),
         message: Default::default(),

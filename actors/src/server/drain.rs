@@ -7,8 +7,9 @@ use tokio::time::{self, Instant};
 use crate::server::request::in_progress::CountsByType;
 use crate::server::service::Service;
 
-/// The time in which replies that were written may still be sent after the drain deadline: they are done, and small.
-pub(crate) const LAST_ANSWERS: Duration = Duration::from_millis(100);
+/// The time after the drain deadline in which replies that were written may still be sent: no work is left, and they are
+/// small.
+pub(crate) const FLUSH_GRACE: Duration = Duration::from_millis(100);
 
 /// Lets a service finish the messages that it has accepted, until `deadline`. Then those that no handler has begun are
 /// refused.
@@ -31,6 +32,6 @@ pub(crate) async fn finish(service: &Service, deadline: Instant) -> Option<(Coun
     }
     let unfinished = service.unfinished();
     // An actor whose thread is blocked cannot report.
-    let tally = time::timeout(LAST_ANSWERS, service.abandon()).await.unwrap_or_default();
-    (unfinished > 0).then_some((tally, unfinished))
+    let counts = time::timeout(FLUSH_GRACE, service.abandon()).await.unwrap_or_default();
+    (unfinished > 0).then_some((counts, unfinished))
 }

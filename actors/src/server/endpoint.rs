@@ -17,7 +17,7 @@ use crate::net::listeners::Listeners;
 use crate::net::zone::ZonedAddress;
 use crate::runtime::clock;
 use crate::server::admission::Admission;
-use crate::server::drain::{self, LAST_ANSWERS};
+use crate::server::drain::{self, FLUSH_GRACE};
 use crate::server::drain_report::DrainReport;
 use crate::server::handshake::{Accepted, ConnectionSlot, accept};
 use crate::server::service::Service;
@@ -25,14 +25,14 @@ use crate::server::session;
 use crate::server::zmtp;
 
 /// The pause after the system refused to accept a connection, for example because no file descriptor is left.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// The longest drain timeout: later is beyond the range of some clocks.
 const MAX_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// Serves `service` on `listeners` until `closing` receives the drain timeout, or is dropped, which means that of the
-/// limits; then lets accepted work finish. Meanwhile new messages and new connections are refused because the service
-/// drains. Returns the report of unfinished work. Connections of peers go to `peers`.
+/// Serves `service` on `listeners` until `closing` receives the drain timeout, or its sender is dropped, which means the
+/// timeout of the limits; then lets accepted work finish. Meanwhile new messages and new connections are refused, because
+/// the service drains. Returns the report of unfinished work. Connections of peers go to `peers`.
 pub(crate) async fn run(
     mut listeners: Listeners,
     service: Arc<Service>,
@@ -41,47 +41,47 @@ pub(crate) async fn run(
 ) -> Option<DrainReport> {
     let admission = Rc::new(Admission::new(service.limits()));
     let mut sessions = JoinSet::new();
-    let mut work = pin!(async {
+    let mut draining = pin!(async {
         let within = closing.await.unwrap_or(service.limits().drain);
         let deadline = Instant::now() + within.min(MAX_DRAIN);
-        let left = drain::finish(&service, deadline).await;
+        let unfinished = drain::finish(&service, deadline).await;
         // Replies and items that were written are still being sent.
-        (deadline.max(Instant::now() + LAST_ANSWERS), left)
+        (deadline.max(Instant::now() + FLUSH_GRACE), unfinished)
     });
-    let mut ended = None;
+    let mut drained = None;
     // Links may be resumed over new connections until the end.
-    while ended.is_none() || admission.served() > 0 {
+    while drained.is_none() || admission.served() > 0 {
         tokio::select! {
             biased;
             // First: a steady stream of connections must not starve the rest.
-            () = clock::sleep_until(ended.as_ref().map(|(deadline, _)| *deadline)) => break,
+            () = clock::sleep_until(drained.as_ref().map(|(deadline, _)| *deadline)) => break,
             Some(_) = sessions.join_next() => {}
-            done = &mut work, if ended.is_none() => {
+            result = &mut draining, if drained.is_none() => {
                 service.close();
-                ended = Some(done);
+                drained = Some(result);
             }
             accepted = listeners.accept() => match accepted {
                 Ok((connection, from)) => {
-                    let visit = serve_connection(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&admission));
-                    sessions.spawn_local(visit);
+                    let serving = serve_connection(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&admission));
+                    sessions.spawn_local(serving);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection; trying again");
-                    time::sleep(ACCEPT_AGAIN).await;
+                    time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             },
         }
     }
-    let (messages, unfinished) = ended.and_then(|(_, left)| left).unwrap_or_default();
+    let (messages, unfinished) = drained.and_then(|(_, unfinished)| unfinished).unwrap_or_default();
     let connections = admission.served();
     if unfinished == 0 && connections == 0 {
         return None;
     }
     let others = unfinished.saturating_sub(messages.values().sum());
-    let shown = service.identity.name.clone().or_else(|| Some(ZonedAddress(listeners.summary()?).into()))?;
-    let abandoned = DrainReport { service: shown, messages, others, connections };
-    tracing::warn!(%abandoned, "closed with work left");
-    Some(abandoned)
+    let name = service.identity.name.clone().or_else(|| Some(ZonedAddress(listeners.summary()?).into()))?;
+    let report = DrainReport { service: name, messages, others, connections };
+    tracing::warn!(%report, "closed with unfinished work");
+    Some(report)
 }
 
 /// Serves one connection from its first byte to its last.
@@ -92,20 +92,20 @@ async fn serve_connection(
     peers: Recipient<PeerConnection>,
     admission: Rc<Admission>,
 ) {
-    let mut seat = ConnectionSlot::new(&admission, from.ip().to_canonical());
-    let greeted = {
-        let mut handshake = admission.begin_handshake(from.ip().to_canonical());
-        let greeting = accept(connection, from, &service, &mut seat);
+    let mut slot = ConnectionSlot::new(&admission, from.ip().to_canonical());
+    let result = {
+        let mut permit = admission.begin_handshake(from.ip().to_canonical());
+        let handshake = accept(connection, from, &service, &mut slot);
         tokio::select! {
-            greeted = time::timeout(service.limits().handshake, greeting) => greeted,
-            () = handshake.is_evicted() => {
+            result = time::timeout(service.limits().handshake, handshake) => result,
+            () = permit.evicted() => {
                 service.connections.handshake_failed.count();
                 return tracing::debug!(%from, "evicted from the handshake to make room for another connection");
             }
         }
     };
-    let welcomed = match greeted {
-        Ok(Ok(welcomed)) => welcomed,
+    let accepted = match result {
+        Ok(Ok(accepted)) => accepted,
         Ok(Err(error)) => {
             service.connections.handshake_failed.count();
             return tracing::debug!(%from, %error, "a handshake failed");
@@ -115,8 +115,8 @@ async fn serve_connection(
             return tracing::debug!(%from, "a handshake timed out");
         }
     };
-    match welcomed {
-        Accepted::Nobody => {}
+    match accepted {
+        Accepted::Done => {}
         Accepted::Peer(connection, hello) => {
             if peers.try_send(PeerConnection { connection, hello }).is_err() {
                 tracing::debug!(%from, "closed a peer's connection: too many arrive at once");
@@ -131,17 +131,17 @@ async fn serve_connection(
                 tracing::debug!(%from, %error, "a link ended");
             }
         }
-        Accepted::Back(connection, node, resume) => {
+        Accepted::Resumed(connection, node, resume) => {
             if service.links.resume(node, resume, connection, from).is_err() {
-                tracing::debug!(%from, "a link ended just as its client came back");
+                tracing::debug!(%from, "a link ended while its client was resuming it");
             }
         }
-        Accepted::Zmtp(visitor) => {
+        Accepted::Zmtp(client) => {
             let _served = admission.serve();
-            if let Err(error) = zmtp::serve(visitor, service).await {
+            if let Err(error) = zmtp::serve(client, service).await {
                 tracing::debug!(%from, %error, "a ZeroMQ socket was given up");
             }
         }
     }
-    drop(seat);
+    drop(slot);
 }

@@ -30,8 +30,8 @@ impl ConnectionSlot {
         Self { admission: Rc::clone(admission), address, permit: admission.admit(address) }
     }
 
-    /// Returns whether there is a permit, if necessary that of a link that waits for its client to reconnect. Only for
-    /// connections that need a permit of their own: a client that resumes its link has one.
+    /// Acquires a permit if there is none, if necessary that of a link that waits for its client to reconnect; returns
+    /// whether there is one. Only for connections that need a permit of their own: a client that resumes its link has one.
     async fn acquire(&mut self, service: &Service) -> bool {
         if self.permit.is_none() && service.links.evict_one() {
             // The link releases its permit when its task runs.
@@ -45,13 +45,13 @@ impl ConnectionSlot {
 /// The outcome of a handshake.
 pub(crate) enum Accepted {
     /// The connection is done: a probe that was answered, or a connection that was rejected with a reason.
-    Nobody,
-    /// A node that exchanges its knowledge of the mesh.
+    Done,
+    /// A node that exchanges updates of the mesh.
     Peer(Connection, Hello),
     /// A client that opens a link.
     Client(Connection, Hello, SessionConnections),
     /// A client that resumes a link, whose session answers its hello.
-    Back(Connection, NodeId, Resume),
+    Resumed(Connection, NodeId, Resume),
     /// A ZeroMQ socket.
     Zmtp(ZmtpClient),
 }
@@ -64,7 +64,7 @@ pub(crate) async fn accept(
     mut connection: Connection,
     from: SocketAddr,
     service: &Arc<Service>,
-    seat: &mut ConnectionSlot,
+    slot: &mut ConnectionSlot,
 ) -> Result<Accepted, HandshakeError> {
     connection.keep_alive(service.limits().keep_alive);
     let mut first = [0; protocol::FIRST_BYTES];
@@ -74,11 +74,11 @@ pub(crate) async fn accept(
     }
     let first = &first[..read];
     match protocol::recognise(first).map_err(dial::HandshakeReadError::Hello)? {
-        Protocol::Meshzero => accept_client(connection, first, from, service, seat).await,
+        Protocol::Meshzero => accept_client(connection, first, from, service, slot).await,
         Protocol::Zmtp => {
-            let has_place = seat.acquire(service).await;
-            let visitor = zmtp::handshake(connection, first, service, has_place).await?;
-            Ok(visitor.map_or(Accepted::Nobody, Accepted::Zmtp))
+            let has_permit = slot.acquire(service).await;
+            let client = zmtp::handshake(connection, first, service, has_permit).await?;
+            Ok(client.map_or(Accepted::Done, Accepted::Zmtp))
         }
     }
 }
@@ -89,7 +89,7 @@ async fn accept_client(
     first: &[u8],
     from: SocketAddr,
     service: &Arc<Service>,
-    seat: &mut ConnectionSlot,
+    slot: &mut ConnectionSlot,
 ) -> Result<Accepted, HandshakeError> {
     let hello = dial::read_handshake(&mut connection.reader, first, hello::parse_hello).await?;
     let identity = &service.identity;
@@ -103,13 +103,13 @@ async fn accept_client(
             None => Some(Rejection::UnknownLink),
         }
     } else if let Some(resume) = hello.resume {
-        if service.links.knows(hello.node, resume.link) {
-            return Ok(Accepted::Back(connection, hello.node, resume));
+        if service.links.contains(hello.node, resume.link) {
+            return Ok(Accepted::Resumed(connection, hello.node, resume));
         }
         Some(Rejection::UnknownLink)
     } else if !service.is_alive() {
         Some(Rejection::Draining)
-    } else if !seat.acquire(service).await {
+    } else if !slot.acquire(service).await {
         Some(Rejection::Full)
     } else {
         None
@@ -117,14 +117,15 @@ async fn accept_client(
     let (welcome, connections) = match (rejection, hello.purpose) {
         (Some(rejection), _) => {
             service.connections.rejected.count();
-            tracing::debug!(%from, ?rejection, "turned a connection away");
+            tracing::debug!(%from, ?rejection, "rejected a connection");
             answer(&connection, &HelloAnswer::Rejected(rejection)).await?;
-            return Ok(Accepted::Nobody);
+            return Ok(Accepted::Done);
         }
         (None, Purpose::Probe | Purpose::Peer { .. }) => (service.welcome(), None),
         (None, purpose @ (Purpose::Requests | Purpose::News)) => {
-            let carries = if purpose == Purpose::News { LinkPurpose::News } else { LinkPurpose::Requests };
-            let connections = SessionConnections::begin(service, hello.node, from, carries)?;
+            let link_purpose =
+                if purpose == Purpose::News { LinkPurpose::News } else { LinkPurpose::Requests };
+            let connections = SessionConnections::open(service, hello.node, from, link_purpose)?;
             (Welcome { link: Some(connections.link()), ..service.welcome() }, Some(connections))
         }
     };
@@ -132,12 +133,12 @@ async fn accept_client(
     Ok(match (hello.purpose, connections) {
         (_, Some(connections)) => Accepted::Client(connection, hello, connections),
         (Purpose::Peer { .. }, None) => Accepted::Peer(connection, hello),
-        (_, None) => Accepted::Nobody,
+        (_, None) => Accepted::Done,
     })
 }
 
-/// Keeps a connection on standby for a link, until its client resumes the link over it or closes it: there may be
-/// others, and the old one may recover.
+/// Keeps a connection on standby for a link, until its client resumes the link over it or closes it: there may be other
+/// standby connections, and the old one may recover.
 async fn hold_standby(
     mut connection: Connection,
     hello: &Hello,
@@ -148,16 +149,16 @@ async fn hold_standby(
     let welcome = Welcome { link: Some(link), standby: Some(state), ..service.welcome() };
     answer(&connection, &HelloAnswer::Welcome(welcome)).await?;
     let next = match dial::read_handshake(&mut connection.reader, &[], hello::parse_hello).await {
-        Err(dial::HandshakeReadError::Io(_)) => return Ok(Accepted::Nobody),
+        Err(dial::HandshakeReadError::Io(_)) => return Ok(Accepted::Done),
         next => next?,
     };
     match next.resume {
         Some(resume) if next.node == hello.node && resume.link == link => {
-            if service.links.knows(hello.node, link) {
-                return Ok(Accepted::Back(connection, hello.node, resume));
+            if service.links.contains(hello.node, link) {
+                return Ok(Accepted::Resumed(connection, hello.node, resume));
             }
             answer(&connection, &HelloAnswer::Rejected(Rejection::UnknownLink)).await?;
-            Ok(Accepted::Nobody)
+            Ok(Accepted::Done)
         }
         _ => Err(HandshakeError::OtherLink),
     }
@@ -171,7 +172,7 @@ async fn answer(connection: &Connection, answer: &HelloAnswer) -> Result<(), dia
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
     #[error(transparent)]
-    Greeting(#[from] dial::HandshakeReadError),
+    Read(#[from] dial::HandshakeReadError),
     #[error(transparent)]
     Zmtp(#[from] ZmtpConnectionError),
     #[error("the peer disconnected before the handshake")]

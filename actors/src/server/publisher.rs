@@ -33,13 +33,13 @@ use crate::telemetry::stats::NewsCounts;
 mod draft;
 mod feed;
 
-/// The number of items published in a loop, without having to wait, before other tasks on the thread get their turn:
-/// without subscribers, or with one that has stopped, the loop would never yield otherwise. More than are usually kept
-/// for a subscriber, so that batches are not split without need.
-const TURN: u64 = 4_096;
+/// The number of items after which a loop that publishes without having to wait yields to other tasks on the thread:
+/// without subscribers, or with one that has stopped, it would never yield otherwise. More than a backlog usually holds,
+/// so that batches are not split without need.
+const YIELD_INTERVAL: u64 = 4_096;
 
 /// The number of small items that a large one counts as.
-const LARGE_TURN: u64 = 64;
+const LARGE_ITEM_WEIGHT: u64 = 64;
 
 /// Publishes the items of one service. Cheap to clone, usable from any thread.
 #[derive(Clone)]
@@ -61,20 +61,20 @@ struct PublisherState {
     topics: Topics,
     published: u64,
     refused: u64,
-    /// The timer for publishers that wait for room to check again, although nobody has made any.
+    /// The timer at which publishers that wait for room check again, although none has been made.
     retry_timer: WaitTimer,
-    /// The number of published items at which loops let others have their turn.
+    /// The number of published items at which a loop that publishes yields.
     yield_at: u64,
     closed: bool,
 }
 
 /// The result of an attempt to publish an item.
 enum PublishOutcome {
-    Now,
+    Published,
     /// There is no room for it yet, or another publisher is first.
-    Later(Box<Blocked>),
-    /// It has to be encoded in other encodings first, or its type has to be determined.
-    NotYet,
+    Blocked(Box<Blocked>),
+    /// The item has to be encoded in further encodings first, or its type has to be determined.
+    NotEncoded,
 }
 
 /// A timer with its instant, if one is needed.
@@ -141,7 +141,7 @@ impl Publisher {
             published: 0,
             refused: 0,
             retry_timer: None,
-            yield_at: TURN,
+            yield_at: YIELD_INTERVAL,
             closed: false,
         });
         let (limits, timers, demand) = (limits.clone(), Arc::clone(timers), watch::Sender::new(0));
@@ -152,10 +152,10 @@ impl Publisher {
     /// Declares a topic, so that it is described, or retained, before anything is published.
     pub(crate) fn declare(&self, topic: Topic, item: Option<&'static TypeInfo>, retains: bool) {
         let mut state = self.shared.lock();
-        let most = self.shared.limits.topics;
-        if let Ok(Some(known)) = state.topics.get_or_insert(&topic, most) {
-            known.retains |= retains;
-            known.item = item.or(known.item.take());
+        let max_topics = self.shared.limits.topics;
+        if let Ok(Some(declared)) = state.topics.get_or_insert(&topic, max_topics) {
+            declared.retains |= retains;
+            declared.item = item.or(declared.item.take());
         }
     }
 
@@ -167,19 +167,19 @@ impl Publisher {
         let mut draft = DraftItem::new(&self.shared.guesses, topic, None);
         let mut woken = Vec::new();
         let published = loop {
-            draft.make(item, self.shared.limits.message_bytes);
+            draft.encode(item, self.shared.limits.message_bytes);
             let mut state = self.shared.lock();
             let published =
                 state.publish::<T>(&self.shared, topic, &mut draft, WaitFor::Insisting, None, &mut woken);
             drop(state);
             match published {
-                Ok(PublishOutcome::Now) => break Ok(()),
-                Ok(PublishOutcome::NotYet) => draft.resolve_type::<T>(),
-                Ok(PublishOutcome::Later(_)) => break Err(self.shared.refuse()),
-                Err(fault) => break Err(fault),
+                Ok(PublishOutcome::Published) => break Ok(()),
+                Ok(PublishOutcome::NotEncoded) => draft.resolve_type::<T>(),
+                Ok(PublishOutcome::Blocked(_)) => break Err(self.shared.refuse()),
+                Err(error) => break Err(error),
             }
         };
-        draft.item.end();
+        draft.item.recycle();
         waking::wake_all(woken);
         published
     }
@@ -195,14 +195,14 @@ impl Publisher {
     /// This method is cancel safe: dropping the future before it has ended publishes nothing.
     pub async fn publish_all<T: WireType>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
         // Kept while it waits, so that the item is encoded once.
-        let mut kept = None;
+        let mut encoded = None;
         let mut waiting = WaitingPublisher { shared: &self.shared, ticket: None };
         poll_fn(|task| {
-            let mut draft = DraftItem::new(&self.shared.guesses, topic, kept.take());
+            let mut draft = DraftItem::new(&self.shared.guesses, topic, encoded.take());
             let published = self.poll_publish_all(task, topic, item, &mut draft, &mut waiting);
             match published {
-                Poll::Pending => kept = Some(draft.item),
-                Poll::Ready(_) => draft.item.end(),
+                Poll::Pending => encoded = Some(draft.item),
+                Poll::Ready(_) => draft.item.recycle(),
             }
             published
         })
@@ -220,7 +220,7 @@ impl Publisher {
     ) -> Poll<Result<(), PublishError>> {
         let mut woken = Vec::new();
         let published = loop {
-            draft.make(item, self.shared.limits.message_bytes);
+            draft.encode(item, self.shared.limits.message_bytes);
             let mut state = self.shared.lock();
             if state.published >= state.yield_at {
                 state.yield_turn(task);
@@ -229,19 +229,19 @@ impl Publisher {
             let ticket = waiting.ticket;
             let published = state.publish::<T>(&self.shared, topic, draft, WaitFor::Any, ticket, &mut woken);
             match published {
-                Ok(PublishOutcome::Now) => break Poll::Ready(Ok(())),
-                Ok(PublishOutcome::NotYet) => {
+                Ok(PublishOutcome::Published) => break Poll::Ready(Ok(())),
+                Ok(PublishOutcome::NotEncoded) => {
                     drop(state);
                     draft.resolve_type::<T>();
                 }
-                Ok(PublishOutcome::Later(in_the_way)) => {
+                Ok(PublishOutcome::Blocked(blocked)) => {
                     let (ticket, _replaced) =
-                        state.wait(&self.shared, task.waker(), ticket, *in_the_way, &mut woken);
+                        state.wait(&self.shared, task.waker(), ticket, *blocked, &mut woken);
                     drop(state);
                     waiting.ticket = Some(ticket);
                     break Poll::Pending;
                 }
-                Err(fault) => break Poll::Ready(Err(fault)),
+                Err(error) => break Poll::Ready(Err(error)),
             }
         };
         waking::wake_all(woken);
@@ -257,10 +257,10 @@ impl Publisher {
             return None;
         }
         let PublisherState { subscribers, topics, .. } = &mut *state;
-        let retained = topics.known.iter().filter_map(|known| {
-            let info = known.last.item.filter(|_| known.topic.starts_with(subscribe.prefix.as_str()))?;
-            let frame = known.last.frame(negotiated_encoding(info.fingerprint(), subscribe.fingerprint))?;
-            Some((&known.topic, frame))
+        let retained = topics.states.iter().filter_map(|state| {
+            let info = state.last.item.filter(|_| state.topic.starts_with(subscribe.prefix.as_str()))?;
+            let frame = state.last.frame(negotiated_encoding(info.fingerprint(), subscribe.fingerprint))?;
+            Some((&state.topic, frame))
         });
         let mut retained: Vec<_> = retained.collect();
         retained.sort_by_key(|(topic, _)| *topic);
@@ -294,26 +294,26 @@ impl Publisher {
         }
     }
 
-    /// Calls `each` for all topics, with the type of the items and whether the last one is retained, in the order in
-    /// which they became known.
+    /// Calls `each` for all topics in the order in which they were added, with the type of the items, and true if the last
+    /// one is retained.
     pub(crate) fn each_topic(&self, mut each: impl FnMut(Option<&'static TypeInfo>, bool)) {
-        self.shared.lock().topics.known.iter().for_each(|known| each(known.item, known.retains));
+        self.shared.lock().topics.states.iter().for_each(|topic| each(topic.item, topic.retains));
     }
 
     /// The topics that were declared or published, in alphabetical order.
     pub(crate) fn topics(&self) -> Vec<TopicInfo> {
         let state = self.shared.lock();
-        let topics = state.topics.known.iter().map(|known| TopicInfo {
-            topic: known.topic.clone(),
-            item: known.item,
-            retained: known.retains,
+        let topics = state.topics.states.iter().map(|topic| TopicInfo {
+            topic: topic.topic.clone(),
+            item: topic.item,
+            retained: topic.retains,
         });
         let mut topics: Vec<_> = topics.collect();
         topics.sort_by(|one, other| one.topic.cmp(&other.topic));
         topics
     }
 
-    /// Publishes nothing more. Subscriptions end once they have received the items published before.
+    /// Stops publishing. Subscriptions end once they have received the items published before.
     pub(crate) fn close(&self) {
         let woken = {
             let mut state = self.shared.lock();
@@ -329,18 +329,18 @@ impl PublisherShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Not to be called under the lock: a task that is woken may end, and drop its subscriptions.
+    /// Updates `demand`. Must not be called under the lock: a task that is woken may end, and drop its subscriptions.
     fn notify_demand(&self) {
-        self.demand.send_if_modified(|told| {
+        self.demand.send_if_modified(|count| {
             let now = self.lock().subscribers.len();
-            std::mem::replace(told, now) != now
+            std::mem::replace(count, now) != now
         });
     }
 
     #[cold]
     fn leave(&self, ticket: WaitTicket) {
         let mut woken = Vec::new();
-        let _gone = self.lock().subscribers.leave_waiting(ticket, &mut woken);
+        let _removed = self.lock().subscribers.leave_waiting(ticket, &mut woken);
         waking::wake_all(woken);
     }
 
@@ -351,10 +351,10 @@ impl PublisherShared {
     }
 }
 
-/// The place of a publisher among those that wait, which is given up when this is dropped.
+/// A publisher that may wait for room. Dropping it gives up its place in the queue.
 struct WaitingPublisher<'a> {
     shared: &'a PublisherShared,
-    /// Set once it waits.
+    /// Its ticket, once it waits.
     ticket: Option<WaitTicket>,
 }
 
@@ -367,7 +367,7 @@ impl Drop for WaitingPublisher<'_> {
     }
 }
 
-/// Wakes the publishers that wait for room: the patience with a subscriber may be over.
+/// Wakes the publishers that wait for room, because a subscriber may have to be given up.
 struct RetryWaker(Weak<PublisherShared>);
 
 impl Wake for RetryWaker {
@@ -385,36 +385,36 @@ impl Wake for RetryWaker {
 impl PublisherState {
     #[cold]
     fn yield_turn(&mut self, task: &mut Context<'_>) {
-        self.yield_at = self.published + TURN;
+        self.yield_at = self.published + YIELD_INTERVAL;
         task.waker().wake_by_ref();
     }
 
-    /// Registers `publisher` to be woken when there may be room, and when the patience with a subscriber is over.
-    /// Returns its ticket, and a waker to be dropped once nothing is locked.
+    /// Registers `publisher` to be woken when there may be room, or when a subscriber has to be given up. Returns its
+    /// ticket, and a waker to be dropped once nothing is locked.
     #[cold]
     fn wait(
         &mut self,
         shared: &Arc<PublisherShared>,
         publisher: &Waker,
         ticket: Option<WaitTicket>,
-        in_the_way: Blocked,
+        blocked: Blocked,
         woken: &mut Vec<Waker>,
     ) -> (WaitTicket, Option<Waker>) {
-        let Blocked { until, groups } = in_the_way;
-        let waiting = self.subscribers.wake_when_there_is_room(ticket, groups, publisher, woken);
-        self.yield_at = self.published + TURN;
+        let Blocked { until, groups } = blocked;
+        let registered = self.subscribers.wake_when_there_is_room(ticket, groups, publisher, woken);
+        self.yield_at = self.published + YIELD_INTERVAL;
         // A timer that fires too early does no harm, and is set once for many short waits.
-        if self.retry_timer.as_ref().is_none_or(|(set, _)| until < *set) {
-            let look = Waker::from(Arc::new(RetryWaker(Arc::downgrade(shared))));
+        if self.retry_timer.as_ref().is_none_or(|(at, _)| until < *at) {
+            let retry = Waker::from(Arc::new(RetryWaker(Arc::downgrade(shared))));
             let mut timer = shared.timers.sleep_until(Some(until));
-            if Pin::new(&mut timer).poll(&mut Context::from_waker(&look)).is_pending() {
+            if Pin::new(&mut timer).poll(&mut Context::from_waker(&retry)).is_pending() {
                 self.retry_timer = Some((until, timer));
             }
         }
-        waiting
+        registered
     }
 
-    /// Publishes an item, if no subscriber selected by `slow` has to be waited for, and the item has been encoded as
+    /// Publishes an item, if no subscriber selected by `wait_for` has to be waited for, and the item has been encoded as
     /// needed.
     #[inline(always)]
     fn publish<T: WireType>(
@@ -422,7 +422,7 @@ impl PublisherState {
         shared: &PublisherShared,
         topic: &str,
         draft: &mut DraftItem<'_>,
-        slow: WaitFor,
+        wait_for: WaitFor,
         ticket: Option<WaitTicket>,
         woken: &mut Vec<Waker>,
     ) -> Result<PublishOutcome, PublishError> {
@@ -430,25 +430,25 @@ impl PublisherState {
         if *closed {
             return Err(PublishError::Closed);
         }
-        let mut unknown;
-        let known = match topics.get_or_insert(topic, shared.limits.topics) {
-            Ok(Some(known)) => known,
+        let mut unlisted;
+        let state = match topics.get_or_insert(topic, shared.limits.topics) {
+            Ok(Some(state)) => state,
             Ok(None) => {
-                unknown = TopicState::new(Topic::new(topic)?);
-                &mut unknown
+                unlisted = TopicState::new(Topic::new(topic)?);
+                &mut unlisted
             }
             Err(invalid) => return Err(invalid.into()),
         };
-        let Some(info) = known.find_recipients::<T>(subscribers, draft.info) else {
-            return Ok(PublishOutcome::NotYet);
+        let Some(info) = state.find_recipients::<T>(subscribers, draft.info) else {
+            return Ok(PublishOutcome::NotEncoded);
         };
-        if !subscribers.has_room(&known.recipients, slow)
-            && let Some(in_the_way) =
-                subscribers.wait_for(&known.recipients, slow, ticket, clock::now(), woken)
+        if !subscribers.has_room(&state.recipients, wait_for)
+            && let Some(blocked) =
+                subscribers.wait_for(&state.recipients, wait_for, ticket, clock::now(), woken)
         {
-            return Ok(PublishOutcome::Later(Box::new(in_the_way)));
+            return Ok(PublishOutcome::Blocked(Box::new(blocked)));
         }
-        let wanted = known.wanted(info);
+        let wanted = state.wanted(info);
         if wanted != draft.wanted {
             shared.guesses.record(topic, wanted);
             draft.wanted = wanted;
@@ -456,22 +456,22 @@ impl PublisherState {
         let item = &draft.item;
         if !item.has(wanted) {
             draft.info = Some(info);
-            return Ok(PublishOutcome::NotYet);
+            return Ok(PublishOutcome::NotEncoded);
         }
         // Before any subscriber gets a frame, so that an error means that nobody has it.
         if let Some(error) = item.error(wanted) {
             return Err(error.clone().into());
         }
-        known.item = Some(info);
-        if known.retains {
-            known.last = item.retain(info);
+        state.item = Some(info);
+        if state.retains {
+            state.last = item.retain(info);
         }
         if item.is_large() {
-            *yield_at = yield_at.saturating_sub(LARGE_TURN);
+            *yield_at = yield_at.saturating_sub(LARGE_ITEM_WEIGHT);
         }
-        subscribers.append(&known.recipients, &known.topic, |encoding| item.frame(encoding), woken);
+        subscribers.append(&state.recipients, &state.topic, |encoding| item.frame(encoding), woken);
         *published += 1;
-        Ok(PublishOutcome::Now)
+        Ok(PublishOutcome::Published)
     }
 }
 

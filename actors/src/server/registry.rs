@@ -63,14 +63,14 @@ impl ServiceRegistry {
 
     /// As [`ServiceRegistry::add`], until the returned guard is dropped.
     pub(crate) fn list(&self, service: &Arc<Service>, bound: BoundAddresses) -> impl Drop {
-        struct Listed<'a>(&'a ServiceRegistry, InstanceId);
-        impl Drop for Listed<'_> {
+        struct RemoveOnDrop<'a>(&'a ServiceRegistry, InstanceId);
+        impl Drop for RemoveOnDrop<'_> {
             fn drop(&mut self) {
                 self.0.remove(self.1);
             }
         }
         self.add(service, bound);
-        Listed(self, service.identity.instance)
+        RemoveOnDrop(self, service.identity.instance)
     }
 
     /// Closes all services, for a node that ends without having left.

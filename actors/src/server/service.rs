@@ -166,7 +166,7 @@ impl Service {
 
     /// Hands over the messages that arrived together on one connection. Must be called on the service's thread.
     pub(crate) fn deliver(&self, delivery: Delivery) {
-        self.messages_in.add(delivery.left());
+        self.messages_in.add(delivery.remaining());
         self.entry.deliver(delivery);
     }
 
@@ -197,16 +197,16 @@ impl Service {
 
     /// Refuses messages that arrived on a connection while the service drains.
     #[cold]
-    pub(crate) fn reject_unstarted(&self, frames: &[u8], answers: &Responder, messages: usize) {
+    pub(crate) fn reject_unstarted(&self, frames: &[u8], responder: &Responder, messages: usize) {
         events::record(|| {
             tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
         });
-        let refused = delivery::refuse_all(frames, answers);
+        let refused = delivery::refuse_all(frames, responder);
         // The others expect no reply, and are dropped.
         self.counters.draining.add(messages - refused);
     }
 
-    /// Accepts no more messages and turns away those that no handler has begun. Returns the numbers of unfinished
+    /// Accepts no more messages and refuses those that no handler has begun. Returns the numbers of unfinished
     /// messages by type, as far as they are known.
     pub(crate) async fn abandon(&self) -> CountsByType {
         let (tx, rx) = oneshot::channel();

@@ -26,12 +26,12 @@ struct SessionEntry {
     node: NodeId,
     /// The address of its client's latest connection.
     from: SocketAddr,
-    carries: LinkPurpose,
+    purpose: LinkPurpose,
     /// The send queue to the client, once there is one.
     send_queue: Option<Arc<SendQueue>>,
     /// The progress of reading from the client, once there is any.
     progress: Option<Arc<ReceiveCounters>>,
-    arrivals: mpsc::Sender<Reconnection>,
+    reconnections: mpsc::Sender<Reconnection>,
     /// The number of its client's latest reconnection attempt.
     attempt: u64,
     /// The time at which it lost its connection, until it has another.
@@ -56,21 +56,21 @@ impl SessionTable {
         link: LinkId,
         node: NodeId,
         from: SocketAddr,
-        carries: LinkPurpose,
+        purpose: LinkPurpose,
     ) -> mpsc::Receiver<Reconnection> {
-        let (sender, arrivals) = mpsc::channel(1);
-        let kept = SessionEntry {
+        let (sender, reconnections) = mpsc::channel(1);
+        let entry = SessionEntry {
             node,
             from,
-            carries,
+            purpose,
             send_queue: None,
             progress: None,
-            arrivals: sender,
+            reconnections: sender,
             attempt: 0,
             disconnected_since: None,
         };
-        self.lock().insert(link, kept);
-        arrivals
+        self.lock().insert(link, entry);
+        reconnections
     }
 
     /// Removes a link that has ended.
@@ -80,25 +80,25 @@ impl SessionTable {
 
     /// Attaches the link's send queue and receive counters to its entry.
     pub(crate) fn attach(&self, link: LinkId, send_queue: &Arc<SendQueue>, progress: &Arc<ReceiveCounters>) {
-        if let Some(kept) = self.lock().get_mut(&link) {
-            kept.send_queue = Some(Arc::clone(send_queue));
-            kept.progress = Some(Arc::clone(progress));
+        if let Some(entry) = self.lock().get_mut(&link) {
+            entry.send_queue = Some(Arc::clone(send_queue));
+            entry.progress = Some(Arc::clone(progress));
         }
     }
 
     /// Records the address from which the client has reconnected.
     pub(crate) fn record_reconnect(&self, link: LinkId, from: SocketAddr) {
-        if let Some(kept) = self.lock().get_mut(&link) {
-            kept.from = from;
-            kept.disconnected_since = None;
+        if let Some(entry) = self.lock().get_mut(&link) {
+            entry.from = from;
+            entry.disconnected_since = None;
         }
     }
 
     /// Records the instant since which the link has been without a connection; false if it has been given up.
     pub(crate) fn record_loss(&self, link: LinkId, since: Instant) -> bool {
         match self.lock().get_mut(&link) {
-            Some(kept) => {
-                kept.disconnected_since = Some(since);
+            Some(entry) => {
+                entry.disconnected_since = Some(since);
                 true
             }
             None => false,
@@ -106,16 +106,16 @@ impl SessionTable {
     }
 
     /// Returns whether `node` has this link.
-    pub(crate) fn knows(&self, node: NodeId, link: LinkId) -> bool {
-        self.lock().get(&link).is_some_and(|kept| kept.node == node)
+    pub(crate) fn contains(&self, node: NodeId, link: LinkId) -> bool {
+        self.lock().get(&link).is_some_and(|entry| entry.node == node)
     }
 
     /// Returns the state of this link of `node`; `None` if there is none.
     pub(crate) fn state(&self, node: NodeId, link: LinkId) -> Option<LinkState> {
-        let kept = self.lock();
-        let kept = kept.get(&link).filter(|kept| kept.node == node)?;
-        // A link that has just begun is busy with that.
-        let (Some(send_queue), Some(progress)) = (&kept.send_queue, &kept.progress) else {
+        let sessions = self.lock();
+        let entry = sessions.get(&link).filter(|entry| entry.node == node)?;
+        // Neither is set while the link is still being opened.
+        let (Some(send_queue), Some(progress)) = (&entry.send_queue, &entry.progress) else {
             return Some(LinkState::default());
         };
         Some(LinkState {
@@ -137,22 +137,22 @@ impl SessionTable {
         connection: Connection,
         from: SocketAddr,
     ) -> Result<(), Connection> {
-        let mut all = self.lock();
-        let Some(kept) = all.get_mut(&resume.link).filter(|kept| kept.node == node) else {
+        let mut sessions = self.lock();
+        let Some(entry) = sessions.get_mut(&resume.link).filter(|entry| entry.node == node) else {
             return Err(connection);
         };
         let Resume { received, attempt, .. } = resume;
-        let is_latest = attempt > kept.attempt;
+        let is_latest = attempt > entry.attempt;
         if !is_latest && attempt > 0 {
-            let latest = kept.attempt;
-            drop(all);
-            tracing::debug!(%from, attempt, latest, "an attempt to continue a link came late");
+            let latest = entry.attempt;
+            drop(sessions);
+            tracing::debug!(%from, attempt, latest, "ignored an outdated attempt to resume a link");
             return Ok(());
         }
         // A connection that arrives while another is not even in use is dropped, and its client tries again.
-        match kept.arrivals.try_send(Reconnection { connection, from, received, is_latest }) {
+        match entry.reconnections.try_send(Reconnection { connection, from, received, is_latest }) {
             Ok(()) => {
-                kept.attempt = kept.attempt.max(attempt);
+                entry.attempt = entry.attempt.max(attempt);
                 Ok(())
             }
             Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
@@ -167,19 +167,19 @@ impl SessionTable {
 
     /// The statistics of the links with the most bytes waiting, up to the limit of the list.
     pub(crate) fn stats(&self) -> Vec<LinkStats> {
-        let kept = self.lock();
-        let links = kept.values().filter_map(|kept| {
-            Some(link_stats(kept.send_queue.as_ref()?, kept.node, kept.from, kept.carries))
+        let sessions = self.lock();
+        let links = sessions.values().filter_map(|entry| {
+            Some(link_stats(entry.send_queue.as_ref()?, entry.node, entry.from, entry.purpose))
         });
         stats::listed(links.collect())
     }
 
     /// Gives up the link that has been without a connection for the longest time, to make room for another.
     pub(crate) fn evict_one(&self) -> bool {
-        let mut kept = self.lock();
-        let waiting = kept.iter().filter_map(|(link, kept)| Some((kept.disconnected_since?, *link)));
+        let mut sessions = self.lock();
+        let waiting = sessions.iter().filter_map(|(link, entry)| Some((entry.disconnected_since?, *link)));
         match waiting.min_by_key(|(since, _)| *since) {
-            Some((_, link)) => kept.remove(&link).is_some(),
+            Some((_, link)) => sessions.remove(&link).is_some(),
             None => false,
         }
     }
@@ -197,20 +197,20 @@ mod tests {
         node: NodeId,
         disconnected_since: Option<Instant>,
     ) -> (SessionEntry, mpsc::Receiver<Reconnection>) {
-        let (arrivals, arrived) = mpsc::channel(1);
+        let (reconnections, receiver) = mpsc::channel(1);
         let from = ([127, 0, 0, 1], 9).into();
         (
             SessionEntry {
                 node,
                 from,
-                carries: LinkPurpose::News,
+                purpose: LinkPurpose::News,
                 send_queue: None,
                 progress: None,
-                arrivals,
+                reconnections,
                 attempt: 0,
                 disconnected_since,
             },
-            arrived,
+            receiver,
         )
     }
 
@@ -219,20 +219,20 @@ mod tests {
     }
 
     #[test]
-    fn the_link_disconnected_for_longest_is_evicted_and_no_connected_one() {
+    fn the_link_disconnected_for_longest_is_evicted_and_connected_ones_are_not() {
         let (links, node, now) = (SessionTable::default(), NodeId::from_random([1; 16]), Instant::now());
-        for (byte, waits_since) in
+        for (byte, disconnected_since) in
             [(1, None), (2, Some(now)), (3, Some(now - std::time::Duration::from_secs(1)))]
         {
-            links.lock().insert(link(byte), session(node, waits_since).0);
+            links.lock().insert(link(byte), session(node, disconnected_since).0);
         }
-        assert!(links.evict_one() && !links.knows(node, link(3)) && links.knows(node, link(2)));
-        assert!(links.evict_one() && !links.knows(node, link(2)));
-        assert!(!links.evict_one() && links.knows(node, link(1)));
+        assert!(links.evict_one() && !links.contains(node, link(3)) && links.contains(node, link(2)));
+        assert!(links.evict_one() && !links.contains(node, link(2)));
+        assert!(!links.evict_one() && links.contains(node, link(1)));
     }
 
     #[tokio::test]
-    async fn only_the_node_that_began_a_link_comes_back_to_it() {
+    async fn only_the_node_that_opened_a_link_resumes_it() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let stream = tokio::net::TcpStream::connect(listener.local_addr().expect("bound")).await;
         let stream = stream.expect("it listens");
@@ -240,29 +240,29 @@ mod tests {
         let stream = Connection::from(stream);
         let (links, [node, other]) =
             (SessionTable::default(), [1, 2].map(|byte| NodeId::from_random([byte; 16])));
-        let (entry, mut arrived) = session(node, None);
+        let (entry, mut receiver) = session(node, None);
         links.lock().insert(link(1), entry);
         let resume = Resume { link: link(1), received: 7, attempt: 0 };
         let stream = links.resume(other, resume, stream, from).expect_err("it is not its link");
         let stream =
             links.resume(node, Resume { link: link(2), ..resume }, stream, from).expect_err("there is none");
         links.resume(node, resume, stream, from).expect("it is its link");
-        assert_eq!(arrived.recv().await.map(|arrival| arrival.received), Some(7));
+        assert_eq!(receiver.recv().await.map(|arrival| arrival.received), Some(7));
     }
 
     #[tokio::test]
-    async fn an_attempt_that_comes_late_is_not_taken() {
+    async fn an_outdated_attempt_is_ignored() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (links, node) = (SessionTable::default(), NodeId::from_random([1; 16]));
-        let (entry, mut arrived) = session(node, None);
+        let (entry, mut receiver) = session(node, None);
         links.lock().insert(link(1), entry);
         let mut taken = Vec::new();
         for (attempt, received) in [(1, 10), (1, 11), (3, 12), (2, 13), (4, 14), (0, 15)] {
             let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
             let resume = Resume { link: link(1), received, attempt };
             links.resume(node, resume, Connection::from(stream), address).expect("it is its link");
-            taken.extend(arrived.try_recv().ok().map(|arrival| (arrival.received, arrival.is_latest)));
+            taken.extend(receiver.try_recv().ok().map(|arrival| (arrival.received, arrival.is_latest)));
         }
         assert_eq!(taken, [(10, true), (12, true), (14, true), (15, false)]);
     }

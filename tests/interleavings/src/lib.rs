@@ -1,4 +1,4 @@
-//! Data structures that several threads share, under interleavings that are chosen and not left to chance.
+//! Data structures that several threads share, under interleavings that the tests choose instead of the operating system.
 //!
 //! The files are those of the library, compiled once more with shuttle's atomics in place of the standard library's: at each
 //! access the test decides which thread continues. A wait that could last forever is reported as a deadlock. The checks are a

@@ -6,10 +6,10 @@ use shuttle::thread;
 
 use crate::server::request::pending::{NEVER, PendingRequests};
 
-/// Interleavings of each test.
-const HISTORIES: usize = 2_000;
+/// The number of interleavings of each check.
+const ITERATIONS: usize = 2_000;
 
-/// Requests that are pending at the same time.
+/// The number of requests that are pending at the same time.
 const REQUESTS: u64 = 3;
 
 /// While a handler begins requests and answers them, their deadlines pass and their caller cancels them: each either begins or is
@@ -21,14 +21,14 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
             for id in 0..REQUESTS {
                 assert!(pending.insert(id, 10 * id));
             }
-            let (begun, expired) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+            let (started, expired) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
             let (answered, cancelled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
             let handler = {
-                let (pending, begun, answered) =
-                    (Arc::clone(&pending), Arc::clone(&begun), Arc::clone(&answered));
+                let (pending, started, answered) =
+                    (Arc::clone(&pending), Arc::clone(&started), Arc::clone(&answered));
                 thread::spawn(move || {
                     for id in (0..REQUESTS).filter(|id| pending.start(*id)) {
-                        begun.lock().expect("no panic").push(id);
+                        started.lock().expect("no panic").push(id);
                         answered.fetch_add(usize::from(pending.remove(id)), Ordering::SeqCst);
                     }
                 })
@@ -37,12 +37,12 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
                 let (pending, cancelled) = (Arc::clone(&pending), Arc::clone(&cancelled));
                 thread::spawn(move || {
                     for id in 0..REQUESTS {
-                        let forgot = pending.remove(id);
+                        let removed = pending.remove(id);
                         assert!(
-                            forgot || !pending.contains(id),
-                            "what is pending can be cancelled at any time"
+                            removed || !pending.contains(id),
+                            "a pending request can be cancelled at any time"
                         );
-                        cancelled.fetch_add(usize::from(forgot), Ordering::SeqCst);
+                        cancelled.fetch_add(usize::from(removed), Ordering::SeqCst);
                     }
                 })
             };
@@ -52,15 +52,15 @@ pub fn a_request_begins_or_is_refused_and_never_both() {
             }
             handler.join().expect("no panic");
             caller.join().expect("no panic");
-            let (begun, expired) = (begun.lock().expect("no panic"), expired.lock().expect("no panic"));
+            let (started, expired) = (started.lock().expect("no panic"), expired.lock().expect("no panic"));
             assert!(
-                begun.iter().all(|id| !expired.contains(id)),
-                "{begun:?} began, {expired:?} were refused"
+                started.iter().all(|id| !expired.contains(id)),
+                "{started:?} began, {expired:?} were refused"
             );
             let ended = answered.load(Ordering::SeqCst) + cancelled.load(Ordering::SeqCst) + expired.len();
             assert_eq!(ended as u64, REQUESTS, "each has one end");
         },
-        HISTORIES,
+        ITERATIONS,
     );
 }
 
@@ -82,11 +82,11 @@ pub fn a_reused_slot_answers_only_the_later_request() {
             };
             // The later request cancels the earlier one.
             assert!(pending.insert(later, NEVER));
-            assert!(pending.start(later) && pending.contains(later), "whatever became of the other");
+            assert!(pending.start(later) && pending.contains(later), "independently of the earlier one");
             handler.join().expect("no panic");
             assert!(!pending.remove(earlier) && pending.remove(later) && !pending.remove(later));
             assert!(answered.load(Ordering::SeqCst) <= 1);
         },
-        HISTORIES,
+        ITERATIONS,
     );
 }

@@ -6,25 +6,25 @@ use shuttle::{future, thread};
 
 use crate::runtime::semaphore::FairSemaphore;
 
-/// Interleavings of each test.
-const HISTORIES: usize = 2_000;
+/// The number of interleavings of each check.
+const ITERATIONS: usize = 2_000;
 
 /// The semaphore never grants more than its permits, and nobody waits while permits are free.
 pub fn no_more_permits_are_granted_than_there_are_and_nobody_waits_for_free_ones() {
     shuttle::check_random(
         || {
-            let (semaphore, inside) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
+            let (semaphore, granted) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
             let threads = (1..=3).map(|wanted| {
-                let (semaphore, inside) = (Arc::clone(&semaphore), Arc::clone(&inside));
+                let (semaphore, granted) = (Arc::clone(&semaphore), Arc::clone(&granted));
                 thread::spawn(move || {
                     for _ in 0..2 {
-                        let taken = match semaphore.try_acquire() {
-                            Some(taken) => taken,
+                        let permits = match semaphore.try_acquire() {
+                            Some(permits) => permits,
                             None => future::block_on(semaphore.acquire(wanted)).expect("it is not closed"),
                         };
-                        let count = taken.count();
-                        assert!(inside.fetch_add(count, Ordering::SeqCst) + count <= 2);
-                        inside.fetch_sub(count, Ordering::SeqCst);
+                        let count = permits.count();
+                        assert!(granted.fetch_add(count, Ordering::SeqCst) + count <= 2);
+                        granted.fetch_sub(count, Ordering::SeqCst);
                     }
                 })
             });
@@ -32,7 +32,7 @@ pub fn no_more_permits_are_granted_than_there_are_and_nobody_waits_for_free_ones
             threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
             assert_eq!(semaphore.taken(), 0);
         },
-        HISTORIES,
+        ITERATIONS,
     );
 }
 
@@ -41,17 +41,17 @@ pub fn draining_ends_when_all_permits_are_free_and_waiters_get_an_error() {
     shuttle::check_random(
         || {
             let semaphore = FairSemaphore::new(1);
-            let taken = semaphore.try_acquire().expect("it is free");
-            let before = {
+            let permits = semaphore.try_acquire().expect("it is free");
+            let waiter = {
                 let semaphore = Arc::clone(&semaphore);
                 // Before the drain or after it: the waiter gets a permit or an error.
                 thread::spawn(move || drop(future::block_on(semaphore.acquire(1))))
             };
-            let giving = thread::spawn(move || drop(taken));
+            let releasing = thread::spawn(move || drop(permits));
             semaphore.drain();
             future::block_on(semaphore.drained());
-            before.join().expect("no panic");
-            giving.join().expect("no panic");
+            waiter.join().expect("no panic");
+            releasing.join().expect("no panic");
             assert!(semaphore.try_acquire().is_none() && future::block_on(semaphore.acquire(1)).is_none());
             let last = future::block_on(semaphore.acquire_accepted(1)).expect("it was accepted before");
             let waiting = {
@@ -62,7 +62,7 @@ pub fn draining_ends_when_all_permits_are_free_and_waiters_get_an_error() {
             assert!(waiting.join().expect("no panic"));
             drop(last);
         },
-        HISTORIES,
+        ITERATIONS,
     );
 }
 
@@ -71,18 +71,18 @@ pub fn nobody_overtakes_a_woken_waiter() {
     shuttle::check_random(
         || {
             let (semaphore, used) = (FairSemaphore::new(2), Arc::new(AtomicUsize::new(0)));
-            let taken = [semaphore.try_acquire().expect("free"), semaphore.try_acquire().expect("free")];
-            let giving = thread::spawn(move || drop(taken));
+            let permits = [semaphore.try_acquire().expect("free"), semaphore.try_acquire().expect("free")];
+            let releasing = thread::spawn(move || drop(permits));
             let waiting = {
                 let (semaphore, used) = (Arc::clone(&semaphore), Arc::clone(&used));
                 thread::spawn(move || {
-                    let turn = future::block_on(semaphore.acquire_in_turn(1)).expect("it is not closed");
-                    let (permit, in_turn) = turn.into_parts();
+                    let permit = future::block_on(semaphore.acquire_in_turn(1)).expect("it is not closed");
+                    let (permit, turn) = permit.into_parts();
                     used.store(1, Ordering::SeqCst);
-                    drop((in_turn, permit));
+                    drop((turn, permit));
                 })
             };
-            let late = {
+            let newcomer = {
                 let (semaphore, used) = (Arc::clone(&semaphore), Arc::clone(&used));
                 thread::spawn(move || {
                     // While there is a waiter, no permit is free until that waiter has used its own.
@@ -93,11 +93,11 @@ pub fn nobody_overtakes_a_woken_waiter() {
                     }
                 })
             };
-            for thread in [giving, waiting, late] {
+            for thread in [releasing, waiting, newcomer] {
                 thread.join().expect("no panic");
             }
             assert_eq!(semaphore.taken(), 0);
         },
-        HISTORIES,
+        ITERATIONS,
     );
 }

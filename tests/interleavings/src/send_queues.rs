@@ -1,5 +1,5 @@
-//! The send queue of a link: appended frames arrive whole, once and in order, whoever writes them and whatever is cut, and no
-//! sender waits while there is room.
+//! The send queue of a link: appended frames arrive whole, once and in order, whichever thread writes them and wherever connections are
+//! cut, and no sender waits while there is room.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -17,8 +17,8 @@ use shuttle::{future, thread};
 use crate::link::send_queue::{Flush, PushError, QueueClosed, SendQueue, SpaceNeeded};
 use crate::net::connection::{ReadHalf, connection};
 
-/// Interleavings of each check.
-const HISTORIES: usize = 2_000;
+/// The number of interleavings of each check.
+const ITERATIONS: usize = 2_000;
 
 /// The number of senders, and of frames of each.
 const SENDERS: u8 = 2;
@@ -30,10 +30,10 @@ const LIMIT: usize = 20;
 /// A connection that is never cut.
 const NEVER_CUT: usize = usize::MAX;
 
-fn queue(lasts: usize) -> (Arc<SendQueue>, ReadHalf) {
+fn queue(bytes_until_cut: usize) -> (Arc<SendQueue>, ReadHalf) {
     let mut limits = Limits::default();
     limits.send_queue_bytes = LIMIT;
-    let (writer, reader) = connection(lasts);
+    let (writer, reader) = connection(bytes_until_cut);
     (Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default())), reader)
 }
 
@@ -45,18 +45,18 @@ fn write(sender: u8, number: u8) -> impl FnOnce(&mut Buffer) -> Result<(), Infal
     }
 }
 
-fn any_pace() -> Flush {
+fn random_flush() -> Flush {
     if thread_rng().gen_bool(0.5) { Flush::Now } else { Flush::Batched }
 }
 
 /// Sends all frames of one sender, waiting for room where there is none.
 fn send(queue: &SendQueue, sender: u8) {
     for number in 0..FRAMES {
-        match queue.push(SpaceNeeded::Ahead, any_pace(), write(sender, number)) {
+        match queue.push(SpaceNeeded::Ahead, random_flush(), write(sender, number)) {
             Ok(_) => {}
             Err(PushError::Full) => {
-                let turn = future::block_on(queue.reserve()).expect("it is open");
-                turn.push(any_pace(), write(sender, number)).expect("it is open");
+                let permit = future::block_on(queue.reserve()).expect("it is open");
+                permit.push(random_flush(), write(sender, number)).expect("it is open");
             }
             Err(error) => panic!("{error:?}"),
         }
@@ -75,7 +75,7 @@ fn join(threads: Vec<thread::JoinHandle<()>>) {
     threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
 }
 
-/// Checks that all frames have arrived, in the order of each sender, and a goodbye behind them.
+/// Checks that all frames have arrived, in the order of each sender, and a `Bye` frame after them.
 fn check(stream: &[u8]) {
     let mut frames = Frames::new(stream);
     let mut arrived: Vec<_> = frames.by_ref().collect();
@@ -100,7 +100,7 @@ pub fn frames_of_several_senders_arrive_whole_once_and_in_order() {
                 let queue = Arc::clone(&queue);
                 thread::spawn(move || future::block_on(queue.run_flush()).expect("it is not cut"))
             };
-            let far = thread::spawn(move || {
+            let receiver = thread::spawn(move || {
                 let mut stream = Vec::new();
                 loop {
                     match reader.read() {
@@ -113,9 +113,9 @@ pub fn frames_of_several_senders_arrive_whole_once_and_in_order() {
             queue.close();
             future::block_on(queue.finished());
             writer.join().expect("no panic");
-            check(&far.join().expect("no panic"));
+            check(&receiver.join().expect("no panic"));
         },
-        HISTORIES,
+        ITERATIONS,
     );
 }
 
@@ -127,48 +127,48 @@ pub fn a_link_resumes_behind_the_last_byte_that_arrived() {
             let stream = Arc::new(Mutex::new(Vec::new()));
             let link = {
                 let (queue, stream) = (Arc::clone(&queue), Arc::clone(&stream));
-                thread::spawn(move || keep(&queue, reader, &stream))
+                thread::spawn(move || run_link(&queue, reader, &stream))
             };
             join(senders(&queue));
             queue.close();
             link.join().expect("no panic");
             check(&stream.lock().expect("no panic"));
         },
-        HISTORIES,
+        ITERATIONS,
     );
 }
 
-/// Keeps a link going over one connection after the other; the third lasts.
-fn keep(queue: &Arc<SendQueue>, mut reader: ReadHalf, stream: &Arc<Mutex<Vec<u8>>>) {
-    for lasts in [thread_rng().gen_range(1..60), NEVER_CUT, NEVER_CUT] {
-        let far = {
+/// Runs a link over one connection after the other; the third is not cut.
+fn run_link(queue: &Arc<SendQueue>, mut reader: ReadHalf, stream: &Arc<Mutex<Vec<u8>>>) {
+    for bytes_until_cut in [thread_rng().gen_range(1..60), NEVER_CUT, NEVER_CUT] {
+        let receiver = {
             let (queue, reader, stream) = (Arc::clone(queue), reader.clone(), Arc::clone(stream));
             thread::spawn(move || receive(&queue, &reader, &stream))
         };
         future::block_on(async {
-            let (mut writing, mut cut) =
+            let (mut flushing, mut cut) =
                 (pin!(queue.run_flush()), pin!(poll_fn(|task| reader.poll_cut(task))));
-            poll_fn(|task| match (writing.as_mut().poll(task), cut.as_mut().poll(task)) {
+            poll_fn(|task| match (flushing.as_mut().poll(task), cut.as_mut().poll(task)) {
                 (Poll::Pending, Poll::Pending) => Poll::Pending,
                 // Only the other end knows whether all bytes have arrived.
                 _ => Poll::Ready(()),
             })
             .await
         });
-        far.join().expect("no panic");
+        receiver.join().expect("no panic");
         if reader.has_ended() {
             return;
         }
         queue.detach();
-        let (writer, next) = connection(lasts);
+        let (writer, next) = connection(bytes_until_cut);
         let arrived = stream.lock().expect("no panic").len() as u64;
-        future::block_on(queue.attach(writer, arrived, false)).expect("it is there");
+        future::block_on(queue.attach(writer, arrived, false)).expect("it is open");
         reader = next;
     }
     panic!("the last connection was not cut");
 }
 
-/// Receives until the connection ends, and acknowledges now and then.
+/// Receives until the connection ends, and acknowledges at random.
 fn receive(queue: &SendQueue, reader: &ReadHalf, stream: &Mutex<Vec<u8>>) {
     loop {
         let bytes = reader.read();
@@ -178,7 +178,7 @@ fn receive(queue: &SendQueue, reader: &ReadHalf, stream: &Mutex<Vec<u8>>) {
         let mut stream = stream.lock().expect("no panic");
         stream.extend(bytes);
         if thread_rng().gen_bool(0.5) {
-            queue.acknowledge(stream.len() as u64).expect("it has left");
+            queue.acknowledge(stream.len() as u64).expect("it was sent");
         }
     }
 }
@@ -188,7 +188,7 @@ pub fn senders_that_wait_for_room_get_an_error_when_the_queue_closes() {
     shuttle::check_random(
         || {
             let (queue, _reader) = queue(NEVER_CUT);
-            while queue.push(SpaceNeeded::Ahead, any_pace(), write(0, 0)).is_ok() {}
+            while queue.push(SpaceNeeded::Ahead, random_flush(), write(0, 0)).is_ok() {}
             let waiting: Vec<_> = (0..2)
                 .map(|_| {
                     let queue = Arc::clone(&queue);
@@ -200,6 +200,6 @@ pub fn senders_that_wait_for_room_get_an_error_when_the_queue_closes() {
                 assert_eq!(thread.join().expect("no panic"), Err(QueueClosed));
             }
         },
-        HISTORIES,
+        ITERATIONS,
     );
 }

@@ -14,63 +14,64 @@ use crate::server::request::inbound::Outcome;
 
 /// A call that has not ended, or whose caller has not read the result.
 pub(super) struct InFlightCall {
-    caller: Waker,
-    ended: Option<CallEnd>,
-    /// The fragments of a reply that arrives in pieces.
-    pub(super) pieces: Option<Box<FragmentBuffer>>,
+    /// The waker of the caller's task.
+    waker: Waker,
+    end: Option<CallEnd>,
+    /// The fragments of a long reply that have arrived.
+    pub(super) fragments: Option<Box<FragmentBuffer>>,
 }
 
 impl InFlightCall {
     /// A call of `caller`, which is woken when it has ended.
     #[inline(always)]
     pub(super) fn new(caller: &Waker) -> Self {
-        Self { caller: caller.clone(), ended: None, pieces: None }
+        Self { waker: caller.clone(), end: None, fragments: None }
     }
 
-    /// Ends the call once, and returns the caller to wake.
+    /// Ends the call once, and returns the waker of its caller.
     #[inline(always)]
-    pub(super) fn end(&mut self, ended: impl FnOnce() -> CallEnd) -> Option<Waker> {
-        if self.ended.is_some() {
+    pub(super) fn finish(&mut self, end: impl FnOnce() -> CallEnd) -> Option<Waker> {
+        if self.end.is_some() {
             return None;
         }
-        self.ended = Some(ended());
-        Some(self.replace_caller(Waker::noop()))
+        self.end = Some(end());
+        Some(self.replace_waker(Waker::noop()))
     }
 
     /// Returns the end of the call. Nobody is to be woken any more.
     pub(super) fn into_end(self) -> Option<CallEnd> {
-        self.ended
+        self.end
     }
 
     /// Replaces the task to be woken, and returns the old waker, which must be dropped outside any lock.
     #[inline(always)]
-    fn replace_caller(&mut self, caller: &Waker) -> Waker {
-        std::mem::replace(&mut self.caller, caller.clone())
+    fn replace_waker(&mut self, waker: &Waker) -> Waker {
+        std::mem::replace(&mut self.waker, waker.clone())
     }
 
     /// Adds a fragment of the reply, and returns the reply once it is complete.
     #[cold]
-    pub(super) fn piece(
+    pub(super) fn add_fragment(
         &mut self,
         header: Header,
-        piece: &[u8],
+        fragment: &[u8],
         expected: ExpectedLength,
     ) -> Result<Option<Frame>, FragmentError> {
-        if self.ended.is_some() {
+        if self.end.is_some() {
             return Ok(None);
         }
-        self.pieces.get_or_insert_default().add(piece, expected.guess, expected.limit)?;
+        self.fragments.get_or_insert_default().add(fragment, expected.guess, expected.limit)?;
         if header.flags & frame::LAST == 0 {
             return Ok(None);
         }
-        self.pieces.take().map(|pieces| pieces.reply(header.id)).transpose()
+        self.fragments.take().map(|fragments| fragments.reply(header.id)).transpose()
     }
 }
 
-/// The expected length of a reply in pieces.
+/// The expected length of a fragmented reply.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExpectedLength {
-    /// The length of the previous one.
+    /// The length of the previous fragmented reply.
     pub(super) guess: usize,
     /// The upper limit.
     pub(super) limit: usize,
@@ -93,14 +94,14 @@ pub(crate) enum CallEnd {
 pub(crate) struct ReplyFuture {
     link: Arc<Link>,
     id: CallId,
-    open: bool,
+    is_open: bool,
 }
 
 impl ReplyFuture {
     /// The reply to the open call `id`.
     #[inline]
     pub(super) fn new(link: &Arc<Link>, id: CallId) -> Self {
-        Self { link: Arc::clone(link), id, open: true }
+        Self { link: Arc::clone(link), id, is_open: true }
     }
 
     /// The instance that the call went to.
@@ -110,28 +111,28 @@ impl ReplyFuture {
 
     /// Polls for the end of the call, on any executor. Must not be called again after it has returned that.
     pub(crate) fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<CallEnd> {
-        let (mut is_open, mut before) = (false, None);
+        let (mut is_open, mut replaced) = (false, None);
         let mut calls = self.link.lock();
-        let ended = calls.close_with(self.id, |waiting| {
+        let end = calls.close_with(self.id, |call| {
             is_open = true;
-            if waiting.ended.is_none() && !waiting.caller.will_wake(task.waker()) {
-                before = Some(waiting.replace_caller(task.waker()));
+            if call.end.is_none() && !call.waker.will_wake(task.waker()) {
+                replaced = Some(call.replace_waker(task.waker()));
             }
-            waiting.ended.take()
+            call.end.take()
         });
-        let ended = match is_open {
-            true => ended,
+        let end = match is_open {
+            true => end,
             false => self.link.unread().remove(self.id),
         };
         drop(calls);
         // Not under the lock: dropping a waker may drop a task, and with that another call.
-        drop(before);
-        let Some(ended) = ended else {
+        drop(replaced);
+        let Some(end) = end else {
             return if is_open { Poll::Pending } else { Poll::Ready(CallEnd::Lost(SendState::Unknown)) };
         };
-        self.open = false;
+        self.is_open = false;
         self.notify_slot_freed();
-        Poll::Ready(ended)
+        Poll::Ready(end)
     }
 
     /// Waits for the end of the call, on any executor.
@@ -148,7 +149,7 @@ impl ReplyFuture {
 }
 
 impl Link {
-    /// Notifies tasks that wait for the place of a call that there may be one.
+    /// Notifies tasks that wait for the slot of a call that one may be free.
     pub(super) fn notify_slot_freed(&self) {
         if self.send_queue.has_waiters() {
             self.slot_freed.notify_waiters();
@@ -158,19 +159,18 @@ impl Link {
 
 impl Drop for ReplyFuture {
     fn drop(&mut self) {
-        if self.open {
+        if self.is_open {
             let mut calls = self.link.lock();
             let request = calls.bytes(self.id);
-            let waited = calls.close_with(self.id, |waiting| {
-                Some((waiting.ended.is_none(), waiting.replace_caller(Waker::noop())))
-            });
-            let unread = match waited {
+            let closed = calls
+                .close_with(self.id, |call| Some((call.end.is_none(), call.replace_waker(Waker::noop()))));
+            let unread = match closed {
                 Some(_) => None,
                 None => self.link.unread().remove(self.id),
             };
             drop(calls);
             drop(unread);
-            if waited.is_some_and(|(waited, _)| waited)
+            if closed.is_some_and(|(was_pending, _)| was_pending)
                 && !request.is_some_and(|request| self.link.send_queue.withdraw(request))
             {
                 self.link.cancel(self.id);

@@ -9,27 +9,27 @@ use meshzero_proto::wire::catalogue::{Catalogue, NegotiatedType};
 use crate::message::NetMessage;
 
 /// The number of cached types. A program that sends more of them over one connection has the rest looked up each time.
-const REMEMBERED: usize = 32;
+const CACHED_TYPES: usize = 32;
 
 /// The negotiated types of one link. They are read without a lock, because every message needs one.
 #[derive(Debug, Default)]
 pub(crate) struct NegotiatedTypes {
-    known: [OnceLock<(TypeId, Option<NegotiatedType>)>; REMEMBERED],
+    entries: [OnceLock<(TypeId, Option<NegotiatedType>)>; CACHED_TYPES],
 }
 
 impl NegotiatedTypes {
     /// Returns the slot and the encodings for messages of type `M` at an endpoint with this catalogue, under the type's
     /// own name; `None` if the endpoint does not handle them.
     #[inline]
-    pub(crate) fn of<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
-        let wanted = TypeId::of::<M>();
-        for slot in &self.known {
+    pub(crate) fn get<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
+        let type_id = TypeId::of::<M>();
+        for entry in &self.entries {
             // Another thread may have filled the entry meanwhile, also with another type.
-            let (id, negotiated) = match slot.get() {
-                Some(known) => known,
-                None => slot.get_or_init(|| (wanted, find::<M>(catalogue, codec::type_info::<M>().name()))),
+            let (id, negotiated) = match entry.get() {
+                Some(cached) => cached,
+                None => entry.get_or_init(|| (type_id, find::<M>(catalogue, codec::type_info::<M>().name()))),
             };
-            if *id == wanted {
+            if *id == type_id {
                 return *negotiated;
             }
         }

@@ -7,8 +7,8 @@ use meshzero_proto::trace::TraceContext;
 
 use crate::runtime::clock;
 
-/// The most milliseconds of a caller's timeout that are reserved for the way back.
-const LONGEST_WAY_BACK: u64 = 50;
+/// The most milliseconds of a caller's timeout that are reserved for the arrival of the reply.
+const MAX_RETURN_MILLIS: u64 = 50;
 
 /// A message to be sent, with its name, deadline and trace.
 pub(crate) struct OutgoingMessage<'a, M> {
@@ -28,21 +28,21 @@ pub(crate) struct Deadline {
     /// The instant.
     pub at: Instant,
     /// Its distance from now.
-    pub within: Duration,
+    pub remaining: Duration,
 }
 
 impl Deadline {
     /// The deadline `at`, as seen from now.
-    pub(crate) fn at(at: Instant) -> Self {
-        Self { at, within: at.saturating_duration_since(clock::now()) }
+    pub(crate) fn new(at: Instant) -> Self {
+        Self { at, remaining: at.saturating_duration_since(clock::now()) }
     }
 
     /// Returns the timeout as it is sent, in milliseconds: at least one. It is a tenth shorter than the caller's, by
-    /// [`LONGEST_WAY_BACK`] at most, so that the refusal of a request that was not handled arrives in time.
+    /// [`MAX_RETURN_MILLIS`] at most, so that the refusal of a request that was not handled arrives in time.
     pub(crate) fn to_wire(self) -> u32 {
-        let within = clock::millis(self.within);
-        let way_back = within.div_ceil(10).min(LONGEST_WAY_BACK);
-        u32::try_from(within - way_back).unwrap_or(u32::MAX).max(1)
+        let remaining = clock::millis(self.remaining);
+        let reserve = remaining.div_ceil(10).min(MAX_RETURN_MILLIS);
+        u32::try_from(remaining - reserve).unwrap_or(u32::MAX).max(1)
     }
 }
 
@@ -51,9 +51,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_leaves_time_for_the_way_back() {
+    fn a_deadline_leaves_time_for_the_reply_to_arrive() {
         let at = Instant::now();
-        let wire = |millis| Deadline { at, within: Duration::from_millis(millis) }.to_wire();
+        let wire = |millis| Deadline { at, remaining: Duration::from_millis(millis) }.to_wire();
         assert_eq!([0, 1, 5, 50, 500, 5_000].map(wire), [1, 1, 4, 45, 450, 4_950]);
         assert_eq!(wire(u64::MAX), u32::MAX);
     }

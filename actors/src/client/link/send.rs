@@ -1,4 +1,4 @@
-//! The frames sent on a link: requests, messages without a reply, and questions to the endpoint itself.
+//! The frames sent on a link: requests, messages without a reply, and queries to the endpoint itself.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -19,7 +19,7 @@ use crate::message::NetMessage;
 use crate::message::packed;
 use crate::message::written::EncodedParts;
 
-/// A question that an endpoint answers about itself.
+/// A query that the endpoint answers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Query {
     /// The messages and topics of its service.
@@ -66,11 +66,11 @@ impl Link {
         {
             return Err(SendError::Full);
         }
-        EncodedParts::with(|written| {
-            self.write_request(&message, written)?;
-            self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
-                frame::set_id(written.bytes_mut(), id.to_wire());
-                Ok(link.send_queue.push_encoded::<EncodeError>(SpaceNeeded::Limit, pace, written)?)
+        EncodedParts::with(|encoded| {
+            self.write_request(&message, encoded)?;
+            self.open_call(message.deadline.map(|deadline| deadline.at), caller, |link, id, flush| {
+                frame::set_id(encoded.bytes_mut(), id.to_wire());
+                Ok(link.send_queue.push_encoded::<EncodeError>(SpaceNeeded::Limit, flush, encoded)?)
             })
         })
     }
@@ -79,16 +79,16 @@ impl Link {
     /// ended.
     ///
     /// # Cancel safety
-    /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub(crate) async fn room(&self) -> Option<SendPermit<'_>> {
-        let turn = self.send_queue.reserve().await.ok()?;
+    /// This method is cancel safe: dropping the future gives up the position in the queue.
+    pub(crate) async fn reserve_call(&self) -> Option<SendPermit<'_>> {
+        let permit = self.send_queue.reserve().await.ok()?;
         loop {
             let freed = self.slot_freed.notified();
             if self.is_closed() {
                 return None;
             }
             if self.has_room() {
-                return Some(turn);
+                return Some(permit);
             }
             freed.await;
         }
@@ -105,21 +105,21 @@ impl Link {
         !is_full
     }
 
-    /// Sends a request with a permit from [`Link::room`].
+    /// Sends a request with a permit from [`Link::reserve_call`].
     ///
     /// # Errors
     /// As [`Link::try_call`], without [`SendError::Full`].
     pub(crate) fn call<M: NetMessage>(
         self: &Arc<Self>,
-        turn: SendPermit<'_>,
+        permit: SendPermit<'_>,
         message: OutgoingMessage<'_, M>,
         caller: &Waker,
     ) -> Result<ReplyFuture, SendError> {
-        EncodedParts::with(|written| {
-            self.write_request(&message, written)?;
-            self.begin(message.deadline.map(|deadline| deadline.at), caller, |_, id, pace| {
-                frame::set_id(written.bytes_mut(), id.to_wire());
-                Ok(turn.push_encoded::<EncodeError>(pace, written)?)
+        EncodedParts::with(|encoded| {
+            self.write_request(&message, encoded)?;
+            self.open_call(message.deadline.map(|deadline| deadline.at), caller, |_, id, flush| {
+                frame::set_id(encoded.bytes_mut(), id.to_wire());
+                Ok(permit.push_encoded::<EncodeError>(flush, encoded)?)
             })
         })
     }
@@ -128,72 +128,58 @@ impl Link {
     ///
     /// # Errors
     /// [`SendError`].
-    pub(crate) fn ask(
+    pub(crate) fn query(
         self: &Arc<Self>,
-        question: Query,
+        query: Query,
         deadline: Option<Instant>,
         caller: &Waker,
     ) -> Result<ReplyFuture, SendError> {
-        let kind = match question {
+        let kind = match query {
             Query::Description => FrameKind::Describe,
             Query::Stats => FrameKind::Stats,
         };
-        self.begin(deadline, caller, |link, id, pace| {
-            Ok(link.send_queue.push(SpaceNeeded::Any, pace, |out| {
+        self.open_call(deadline, caller, |link, id, flush| {
+            Ok(link.send_queue.push(SpaceNeeded::Any, flush, |out| {
                 frame::write(out, Header::new(kind, id.to_wire()), b"");
                 Ok(())
             })?)
         })
     }
 
-    /// Sends a message without a reply if there is room at once.
-    ///
-    /// # Errors
-    /// [`SendError`]; the endpoint will not see it.
-    pub(crate) fn try_tell<M: NetMessage>(
-        &self,
-        message: OutgoingMessage<'_, M>,
-    ) -> Result<WrittenRange, SendError> {
-        let negotiated = self.negotiated(&message)?;
-        Ok(self
-            .send_queue
-            .push(SpaceNeeded::Limit, Flush::Batched, |out| self.write_tell(out, negotiated, &message))?)
-    }
-
-    /// As [`Link::try_tell`], for senders that can wait: they get room only while little is queued ahead of them.
+    /// Sends a message without a reply if there is room at once. Senders that can wait pass [`SpaceNeeded::Ahead`]: they
+    /// get room only while little is queued ahead of them.
     ///
     /// # Errors
     /// [`SendError`]; the endpoint will not see it.
     #[inline(always)]
-    pub(crate) fn tell_ahead<M: NetMessage>(
+    pub(crate) fn try_tell<M: NetMessage>(
         &self,
         message: OutgoingMessage<'_, M>,
+        space: SpaceNeeded,
     ) -> Result<WrittenRange, SendError> {
         let negotiated = self.negotiated(&message)?;
-        Ok(self
-            .send_queue
-            .push(SpaceNeeded::Ahead, Flush::Batched, |out| self.write_tell(out, negotiated, &message))?)
+        Ok(self.send_queue.push(space, Flush::Batched, |out| self.write_tell(out, negotiated, &message))?)
     }
 
     /// Waits for room for one message, behind tasks that began to wait before; `None` when the link has ended.
     ///
     /// # Cancel safety
-    /// This method is cancel safe: dropping the future gives up the place in the queue.
-    pub(crate) async fn room_to_tell(&self) -> Option<SendPermit<'_>> {
+    /// This method is cancel safe: dropping the future gives up the position in the queue.
+    pub(crate) async fn reserve_tell(&self) -> Option<SendPermit<'_>> {
         self.send_queue.reserve().await.ok()
     }
 
-    /// Sends a message without a reply with a permit from [`Link::room_to_tell`].
+    /// Sends a message without a reply with a permit from [`Link::reserve_tell`].
     ///
     /// # Errors
     /// As [`Link::try_tell`], without [`SendError::Full`].
     pub(crate) fn tell<M: NetMessage>(
         &self,
-        turn: SendPermit<'_>,
+        permit: SendPermit<'_>,
         message: OutgoingMessage<'_, M>,
     ) -> Result<WrittenRange, SendError> {
         let negotiated = self.negotiated(&message)?;
-        Ok(turn.push(Flush::Batched, |out| self.write_tell(out, negotiated, &message))?)
+        Ok(permit.push(Flush::Batched, |out| self.write_tell(out, negotiated, &message))?)
     }
 
     #[inline(always)]
@@ -202,14 +188,14 @@ impl Link {
         message: &OutgoingMessage<'_, M>,
     ) -> Result<NegotiatedType, SendError> {
         let negotiated = match message.name {
-            None => self.negotiated.of::<M>(&self.catalogue),
+            None => self.negotiated.get::<M>(&self.catalogue),
             Some(name) => negotiated::find::<M>(&self.catalogue, name),
         };
         negotiated.ok_or(SendError::NoHandler)
     }
 
     #[inline]
-    fn begin(
+    fn open_call(
         self: &Arc<Self>,
         deadline: Option<Instant>,
         caller: &Waker,
@@ -220,22 +206,22 @@ impl Link {
         if self.is_closed() {
             return Err(SendError::Closed);
         }
-        let before = calls.poll_timeout();
-        let waiting = InFlightCall::new(caller);
+        let next_deadline = calls.poll_timeout();
+        let call = InFlightCall::new(caller);
         if calls.is_full() {
             self.make_room(&mut calls);
         }
-        let id = calls.open(waiting, deadline).map_err(|_| {
+        let id = calls.open(call, deadline).map_err(|_| {
             self.was_full.store(true, Ordering::Relaxed);
             SendError::Full
         })?;
         // A single call gains nothing from waiting for others.
-        let pace = if calls.len() == 1 { Flush::Now } else { Flush::Batched };
-        let mut guard = RequestGuard { calls, id, placed: false };
-        let placed = push(self, id, pace)?;
-        guard.placed = true;
-        guard.calls.set_bytes(id, placed.bytes());
-        if guard.calls.poll_timeout() != before {
+        let flush = if calls.len() == 1 { Flush::Now } else { Flush::Batched };
+        let mut guard = RequestGuard { calls, id, is_written: false };
+        let range = push(self, id, flush)?;
+        guard.is_written = true;
+        guard.calls.set_bytes(id, range.bytes());
+        if guard.calls.poll_timeout() != next_deadline {
             self.deadline_changed.notify_one();
         }
         drop(guard);
@@ -247,7 +233,7 @@ impl Link {
     fn write_request<M: NetMessage>(
         &self,
         message: &OutgoingMessage<'_, M>,
-        written: &mut EncodedParts,
+        encoded: &mut EncodedParts,
     ) -> Result<(), SendError> {
         let negotiated = self.negotiated(message)?;
         let header = Header {
@@ -256,15 +242,15 @@ impl Link {
             slot: negotiated.slot,
             id: 0,
         };
-        let result = written.write(|out| {
-            let writing = FrameWriter::new(out, header);
+        let result = encoded.write(|out| {
+            let writer = FrameWriter::new(out, header);
             if let Some(context) = message.trace {
-                writing.trace(out, *context);
+                writer.trace(out, *context);
             }
             let within = message.deadline.map_or(0, Deadline::to_wire);
             out.put(&within.to_le_bytes());
-            let encoded = self.encode(message.message, negotiated, out);
-            writing.end(out, encoded)
+            let result = self.encode(message.message, negotiated, out);
+            writer.end(out, result)
         });
         result.map_err(SendError::Encode)
     }
@@ -277,12 +263,12 @@ impl Link {
         message: &OutgoingMessage<'_, M>,
     ) -> Result<(), EncodeError> {
         let header = Header { slot: negotiated.slot, ..Header::new(FrameKind::Tell, 0) };
-        let writing = FrameWriter::new(out, header);
+        let writer = FrameWriter::new(out, header);
         if let Some(context) = message.trace {
-            writing.trace(out, *context);
+            writer.trace(out, *context);
         }
-        let encoded = self.encode(message.message, negotiated, out);
-        writing.end(out, encoded)
+        let result = self.encode(message.message, negotiated, out);
+        writer.end(out, result)
     }
 
     #[inline(always)]
@@ -300,12 +286,12 @@ impl Link {
 struct RequestGuard<'a> {
     calls: MutexGuard<'a, InFlight<InFlightCall>>,
     id: CallId,
-    placed: bool,
+    is_written: bool,
 }
 
 impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
-        if !self.placed {
+        if !self.is_written {
             self.calls.close(self.id);
         }
     }

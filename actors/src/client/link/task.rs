@@ -27,10 +27,10 @@ use crate::server::request::inbound::Outcome;
 
 /// One link's task.
 pub(super) struct LinkTask {
-    reading: ReplyReader,
-    watching: ConnectionWatch,
-    /// Created before the task is first polled: its thread may end earlier.
-    ending: EndOnDrop,
+    reader: ReplyReader,
+    connections: ConnectionWatch,
+    /// The guard that ends the link. Created before the task is first polled, because its thread may end before that.
+    end_on_drop: EndOnDrop,
 }
 
 /// The reader of incoming frames.
@@ -55,22 +55,22 @@ impl LinkTask {
         reconnector: Reconnector,
         watchdog: Watchdog,
     ) -> Self {
-        let reading = ReplyReader { link: Arc::clone(&link), incoming, last_length: 0 };
-        let ending = EndOnDrop(Arc::clone(&link));
-        Self { reading, watching: ConnectionWatch { link, reconnector, watchdog }, ending }
+        let reader = ReplyReader { link: Arc::clone(&link), incoming, last_length: 0 };
+        let end_on_drop = EndOnDrop(Arc::clone(&link));
+        Self { reader, connections: ConnectionWatch { link, reconnector, watchdog }, end_on_drop }
     }
 
     pub(super) async fn run(self) {
-        let Self { mut reading, mut watching, ending } = self;
-        let link = &ending.0;
-        let carried = tokio::select! {
+        let Self { mut reader, mut connections, end_on_drop } = self;
+        let link = &end_on_drop.0;
+        let end = tokio::select! {
             biased;
             // First, however much arrives.
             () = link.watch_deadlines() => LinkEnd::Over,
-            carried = run_link(&mut reading, &link.send_queue, &mut watching) => carried,
+            end = run_link(&mut reader, &link.send_queue, &mut connections) => end,
         };
         let address = link.address();
-        match carried {
+        match end {
             LinkEnd::Over => tracing::debug!(%address, "a link has ended"),
             LinkEnd::Lost(reason) => tracing::debug!(%address, %reason, "a link was lost"),
             LinkEnd::Broken(error) => tracing::warn!(%address, %error, "a link was given up"),
@@ -107,14 +107,14 @@ impl LinkProtocol for ReplyReader {
                 }
             }
             let mut calls = link.lock();
-            let mut wrong = None;
+            let mut peer_error = None;
             for (header, payload) in Frames::new(&frames) {
                 let outcome = match header.kind {
                     FrameKind::Piece => {
-                        match piece(&mut calls, header, payload, incoming.limit(), last_length) {
+                        match add_fragment(&mut calls, header, payload, incoming.limit(), last_length) {
                             Ok(outcome) => outcome,
                             Err(error) => {
-                                wrong = Some(error);
+                                peer_error = Some(error);
                                 break;
                             }
                         }
@@ -123,7 +123,7 @@ impl LinkProtocol for ReplyReader {
                 };
                 let Some(outcome) = outcome else { continue };
                 let id = CallId::from_wire(header.id);
-                callers.extend(calls.end_with(id, |waiting| waiting.end(|| CallEnd::Answered(outcome))));
+                callers.extend(calls.end_with(id, |call| call.finish(|| CallEnd::Answered(outcome))));
             }
             let is_full = calls.is_full();
             drop(calls);
@@ -131,7 +131,7 @@ impl LinkProtocol for ReplyReader {
             if is_full {
                 link.notify_slot_freed();
             }
-            if let Some(error) = wrong {
+            if let Some(error) = peer_error {
                 return Err(ReadEnd::Broken(error.into()));
             }
             if is_over {
@@ -144,28 +144,30 @@ impl LinkProtocol for ReplyReader {
 /// Returns the outcome of a call if this is the last fragment of its reply. Fragments of calls that are not open are
 /// ignored.
 #[cold]
-fn piece(
+fn add_fragment(
     calls: &mut InFlight<InFlightCall>,
     header: Header,
-    piece: &[u8],
+    fragment: &[u8],
     limit: usize,
     last_length: &mut usize,
 ) -> Result<Option<Outcome>, FragmentError> {
-    let Some(waiting) = calls.get(CallId::from_wire(header.id)) else { return Ok(None) };
+    let Some(call) = calls.get(CallId::from_wire(header.id)) else { return Ok(None) };
     let expected = ExpectedLength { guess: *last_length, limit };
-    let Some(Frame { header, payload }) = waiting.piece(header, piece, expected)? else { return Ok(None) };
+    let Some(Frame { header, payload }) = call.add_fragment(header, fragment, expected)? else {
+        return Ok(None);
+    };
     *last_length = payload.len() + frame::OVERHEAD_BYTES;
     Ok(outcome(header, &payload, &payload))
 }
 
-/// Returns the outcome that a frame brings, if any. Always inlined: the reply is then constructed in place, and not
+/// Returns the outcome that a frame carries, if any. Always inlined: the reply is then constructed in place, and not
 /// moved.
 #[inline(always)]
 fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outcome> {
     match header.kind {
         FrameKind::Reply => {
             let encoding = frame::encoding(header.flags, frame::BINCODE);
-            Some(Outcome::Reply(encoding, ReplyBytes::of(frames, payload)))
+            Some(Outcome::Reply(encoding, ReplyBytes::from_part(frames, payload)))
         }
         FrameKind::Refusal => Some(Outcome::Refused(Refusal::from_bytes(payload))),
         // Other kinds mean nothing here.
@@ -204,7 +206,7 @@ impl WatchedLink for Link {
 }
 
 impl Link {
-    /// Notes a new connection to `address`.
+    /// Records a new connection to `address`.
     fn set_address(&self, address: SocketAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
         self.is_attached.store(true, Ordering::Relaxed);
@@ -222,8 +224,8 @@ mod tests {
     /// A table with one open call, and the id of that call.
     fn one_call() -> (InFlight<InFlightCall>, CallId) {
         let mut calls = InFlight::new(8);
-        let waiting = InFlightCall::new(Waker::noop());
-        let id = calls.open(waiting, None).ok().expect("room");
+        let call = InFlightCall::new(Waker::noop());
+        let id = calls.open(call, None).ok().expect("room");
         (calls, id)
     }
 
@@ -234,27 +236,27 @@ mod tests {
         flags: u8,
     ) -> Result<Option<Outcome>, FragmentError> {
         let header = Header { flags, ..Header::new(FrameKind::Piece, id.to_wire()) };
-        piece(calls, header, bytes, LIMIT, &mut 0)
+        add_fragment(calls, header, bytes, LIMIT, &mut 0)
     }
 
     #[test]
-    fn pieces_become_the_reply_to_a_call_that_is_open_and_are_nothing_otherwise() {
+    fn fragments_of_an_open_call_become_its_reply_and_others_are_ignored() {
         let (mut calls, id) = one_call();
         let mut frame = Vec::new();
         frame::write(&mut frame, Header::new(FrameKind::Reply, id.to_wire()), b"a reply");
         let (first, last) = frame.split_at(9);
         assert!(matches!(arrive(&mut calls, id, first, 0), Ok(None)));
-        let nobody = CallId::from_wire(id.to_wire() | 1 << 32);
-        assert!(matches!(arrive(&mut calls, nobody, last, frame::LAST), Ok(None)), "it is not open");
+        let unknown = CallId::from_wire(id.to_wire() | 1 << 32);
+        assert!(matches!(arrive(&mut calls, unknown, last, frame::LAST), Ok(None)), "it is not open");
         let reply = arrive(&mut calls, id, last, frame::LAST).expect("well-formed");
         assert!(matches!(reply, Some(Outcome::Reply(_, payload)) if payload[..] == *b"a reply"));
-        assert!(calls.get(id).is_some_and(|waiting| waiting.pieces.is_none()), "nothing is left of it");
-        calls.get(id).and_then(|waiting| waiting.end(|| CallEnd::TimedOut));
+        assert!(calls.get(id).is_some_and(|call| call.fragments.is_none()), "nothing is left of it");
+        calls.get(id).and_then(|call| call.finish(|| CallEnd::TimedOut));
         assert!(matches!(arrive(&mut calls, id, &[0; 2 * LIMIT], 0), Ok(None)), "it has ended");
     }
 
     #[test]
-    fn pieces_without_an_end_and_pieces_of_something_else_are_errors() {
+    fn fragments_that_exceed_the_limit_or_are_no_reply_are_errors() {
         let (mut calls, id) = one_call();
         assert!(matches!(arrive(&mut calls, id, &[0; LIMIT], 0), Ok(None)));
         let error = arrive(&mut calls, id, &[0], 0).expect_err("too long");

@@ -1,4 +1,4 @@
-//! The results of calls that gave up their places before their callers read them.
+//! The results of calls that gave up their slots before their callers read them.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ const OVERHEAD: usize = 128;
 /// The unread results, with a limit on their total bytes: one more may be added while the total is below it.
 #[derive(Debug)]
 pub(super) struct UnreadResults {
-    ended: HashMap<CallId, CallEnd>,
+    results: HashMap<CallId, CallEnd>,
     bytes: usize,
     limit: usize,
 }
@@ -21,7 +21,7 @@ pub(super) struct UnreadResults {
 impl UnreadResults {
     /// An empty table with a limit in bytes.
     pub(super) fn new(limit: usize) -> Self {
-        Self { ended: HashMap::new(), bytes: 0, limit }
+        Self { results: HashMap::new(), bytes: 0, limit }
     }
 
     /// Returns whether there is room for one more.
@@ -35,22 +35,22 @@ impl UnreadResults {
     }
 
     /// Adds the result of a call.
-    pub(super) fn insert(&mut self, id: CallId, ended: CallEnd) {
-        self.bytes += size(&ended);
-        self.ended.insert(id, ended);
+    pub(super) fn insert(&mut self, id: CallId, end: CallEnd) {
+        self.bytes += size(&end);
+        self.results.insert(id, end);
     }
 
     /// Takes the result of a call.
     pub(super) fn remove(&mut self, id: CallId) -> Option<CallEnd> {
-        let ended = self.ended.remove(&id)?;
-        self.bytes -= size(&ended);
-        Some(ended)
+        let end = self.results.remove(&id)?;
+        self.bytes -= size(&end);
+        Some(end)
     }
 }
 
-fn size(ended: &CallEnd) -> usize {
+fn size(end: &CallEnd) -> usize {
     OVERHEAD
-        + match ended {
+        + match end {
             CallEnd::Answered(Outcome::Reply(_, payload)) => payload.len(),
             CallEnd::Answered(Outcome::Refused(_))
             | CallEnd::TimedOut

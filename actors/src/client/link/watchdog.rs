@@ -18,7 +18,7 @@ use crate::link::send_queue::SendQueue;
 use crate::link::standby::StandbyDials;
 use crate::runtime::clock;
 
-/// The number of silent periods in which the other host is found to be alive before the endpoint is probed.
+/// The number of silent periods, in which the other host is found to be alive, before the endpoint is probed.
 const SILENT_PERIODS: u32 = 2;
 
 /// The time in which the old connection may still recover after another has completed the handshake: both may have
@@ -49,7 +49,7 @@ pub(crate) trait WatchedLink {
 }
 
 impl Watchdog {
-    /// For a link whose first handshake took `round_trip`.
+    /// A watchdog for a link whose first handshake took `round_trip`.
     pub(crate) fn new(
         progress: &Arc<ReceiveCounters>,
         round_trip: Duration,
@@ -72,13 +72,13 @@ impl Watchdog {
     /// This method is cancel safe.
     pub(crate) async fn watch(&mut self, link: &impl WatchedLink, reconnector: &mut Reconnector) {
         let Self { progress, link_config, replaced_at, stall, races } = self;
-        let doubt = reconnector.liveness_probe();
+        let probe = reconnector.liveness_probe();
         let dials = reconnector.dial_racer().filter(|_| races.get()).map(StandbyDials::new);
         races.set(dials.is_some());
-        let patience = link_config.limits.keep_alive;
+        let keep_alive = link_config.limits.keep_alive;
         tokio::select! {
             biased;
-            silent = until_dead(progress, link, &doubt, patience, *replaced_at, races) => *replaced_at = silent,
+            silent = until_dead(progress, link, &probe, keep_alive, *replaced_at, races) => *replaced_at = silent,
             standby = race(stall, progress, link, link_config, dials, races) => reconnector.stand_by(standby),
             () = reconnector.watch() => {}
         }
@@ -98,12 +98,12 @@ async fn race(
     let Some(mut dials) = dials else { return std::future::pending().await };
     let send_queue = link.send_queue();
     stall.record_move(clock::now(), progress.received_so_far());
-    // The bytes that had been written when the peer was pinged.
+    // The number of bytes that had been written when the peer was pinged.
     let mut written = 0;
     loop {
-        let (was_asking, seen) = (stall.has_unanswered_ping(), progress.received_so_far());
-        let expects = expects(link);
-        let step = stall.poll(clock::now(), seen, expects);
+        let (was_asking, received) = (stall.has_unanswered_ping(), progress.received_so_far());
+        let expectation = watch_expectation(link);
+        let action = stall.poll(clock::now(), received, expectation);
         if was_asking && !stall.has_unanswered_ping() {
             // The old connection has recovered first.
             if dials.connected() > 0 {
@@ -111,7 +111,7 @@ async fn race(
             }
             dials.cancel_all();
         }
-        let until = match step {
+        let until = match action {
             StallAction::Rest if progress.is_reading() => None,
             StallAction::Rest => Some(clock::now() + READ_CHECK_INTERVAL),
             StallAction::Wait(until) => Some(until),
@@ -123,7 +123,7 @@ async fn race(
             StallAction::Race => {
                 // Pending input is read first.
                 task::yield_now().await;
-                let is_silent = progress.bytes() == seen.bytes;
+                let is_silent = progress.bytes() == received.bytes;
                 if is_silent && dials.may_begin() && link_config.may_dial_standby(clock::now()) {
                     link_config.traffic.races.count();
                     dials.begin();
@@ -131,19 +131,19 @@ async fn race(
                 continue;
             }
         };
-        let ended = tokio::select! {
+        let result = tokio::select! {
             biased;
-            ended = dials.ended() => ended,
+            result = dials.ended() => result,
             () = progress.arrived(), if stall.has_unanswered_ping() => continue,
-            () = send_queue.bytes_sent(), if !stall.has_unanswered_ping() && !is_pressing(expects) => continue,
+            () = send_queue.bytes_sent(), if !stall.has_unanswered_ping() && !is_highest(expectation) => continue,
             () = clock::sleep_until(until) => continue,
         };
-        match ended {
-            Ok(dialled) => match dialled.welcome.standby {
+        match result {
+            Ok(handshaken) => match handshaken.welcome.standby {
                 Some(state) if state.is_stuck(progress.bytes(), written) => {
                     if time::timeout(RECOVERY_TIMEOUT, wait_for_bytes(progress)).await.is_err() {
                         link_config.traffic.races_won.count();
-                        return Some(dialled);
+                        return Some(handshaken);
                     }
                 }
                 Some(_) => {
@@ -157,25 +157,25 @@ async fn race(
                 }
             },
             Err(DialError::Rejected { rejection: Rejection::UnknownLink, .. }) => return None,
-            Err(error) => tracing::debug!(%error, "no connection beside one that has stalled"),
+            Err(error) => tracing::debug!(%error, "no standby connection for one that has stalled"),
         }
     }
 }
 
-/// Returns the frames that are expected. Where more may come to be expected without anything arriving, the send queue
+/// Returns the frames that are expected. If the expectation can rise without anything arriving, the send queue
 /// will notify.
-fn expects(link: &impl WatchedLink) -> Expectation {
-    let expects = link.expects();
-    if is_pressing(expects) {
-        return expects;
+fn watch_expectation(link: &impl WatchedLink) -> Expectation {
+    let expectation = link.expects();
+    if is_highest(expectation) {
+        return expectation;
     }
     link.send_queue().watch();
     link.expects()
 }
 
-/// Returns whether nothing more pressing can come to be expected.
-fn is_pressing(expects: Expectation) -> bool {
-    matches!(expects, Expectation::Reply | Expectation::News)
+/// Returns whether no higher expectation is possible.
+fn is_highest(expectation: Expectation) -> bool {
+    matches!(expectation, Expectation::Reply | Expectation::News)
 }
 
 /// Waits until something arrives.
@@ -189,37 +189,37 @@ async fn wait_for_bytes(progress: &ReceiveCounters) {
 /// Waits until the connection is useless. A link that expects something sends a ping. A process that is busy or stopped
 /// may not answer it, but then its system still accepts connections. If the endpoint answers on another connection
 /// while this one has been silent for a long time, either the network between has lost this one, or the service is too
-/// busy to read from it: another connection helps in the first case and does no harm in the second, and `settled` is
+/// busy to read from it: another connection helps in the first case and does no harm in the second, and `replaced_at` is
 /// the count of received bytes at which that was tried last. Returns the count of received bytes at which the
 /// connection is silent.
 async fn until_dead(
     progress: &ReceiveCounters,
     link: &impl WatchedLink,
-    doubt: &LivenessProbe,
-    patience: Duration,
-    settled: Option<u64>,
+    probe: &LivenessProbe,
+    keep_alive: Duration,
+    replaced_at: Option<u64>,
     races: &Cell<bool>,
 ) -> Option<u64> {
     let mut last_received = u64::MAX;
-    let mut has_asked = false;
+    let mut has_pinged = false;
     let mut has_answered = false;
     let mut silences = 0;
     loop {
-        time::sleep(patience).await;
+        time::sleep(keep_alive).await;
         let received = progress.bytes();
         let is_silent = received == last_received;
-        let expects = link.expects() != Expectation::Nothing;
+        let expects_frames = link.expects() != Expectation::Nothing;
         last_received = received;
-        if !(expects && is_silent && has_asked) {
-            has_asked = expects;
+        if !(expects_frames && is_silent && has_pinged) {
+            has_pinged = expects_frames;
             (silences, has_answered) = (0, false);
             // A race has sent a ping before.
-            if expects && !races.get() {
+            if expects_frames && !races.get() {
                 link.send_queue().ping();
             }
             continue;
         }
-        if !doubt.is_host_there(patience).await {
+        if !probe.is_host_there(keep_alive).await {
             return None;
         }
         // A process that resumes after a pause answers on all connections, and has its chance to do so on this one.
@@ -227,7 +227,7 @@ async fn until_dead(
             return Some(received);
         }
         silences += 1;
-        let asks = silences >= SILENT_PERIODS && settled != Some(received);
-        has_answered = asks && doubt.does_endpoint_answer(patience).await;
+        let should_probe = silences >= SILENT_PERIODS && replaced_at != Some(received);
+        has_answered = should_probe && probe.does_endpoint_answer(keep_alive).await;
     }
 }

@@ -64,7 +64,7 @@ impl Route {
     /// # Cancel safety
     /// This method is cancel safe.
     pub(crate) async fn ready_for_call(self: &Arc<Self>, failed: &[InstanceId]) -> Pick {
-        self.until(|| self.choose(failed)).await
+        self.wait_for(|| self.choose(failed)).await
     }
 
     fn choose(self: &Arc<Self>, failed: &[InstanceId]) -> Option<Pick> {
@@ -77,33 +77,33 @@ impl Route {
         Some(Pick { member, probe: None })
     }
 
-    /// Notes that an instance has answered a call.
+    /// Records that an instance has answered a call.
     #[inline(always)]
     pub(crate) fn record_success(&self, instance: InstanceId) {
         if self.health.has_failures() {
-            self.succeeded(instance);
+            self.clear_failures(instance);
         }
     }
 
     #[cold]
-    fn succeeded(&self, instance: InstanceId) {
+    fn clear_failures(&self, instance: InstanceId) {
         self.health.change(|outliers| outliers.record_success(instance));
     }
 
-    /// Notes that a call to an instance has failed.
+    /// Records that a call to an instance has failed.
     #[cold]
-    pub(crate) fn failed(&self, instance: InstanceId) {
-        let is_set_aside = self.health.change(|outliers| {
-            let is_set_aside = outliers.record_failure(instance, clock::now(), fastrand::f64());
-            if is_set_aside {
+    pub(crate) fn record_failure(&self, instance: InstanceId) {
+        let is_ejected = self.health.change(|outliers| {
+            let is_ejected = outliers.record_failure(instance, clock::now(), fastrand::f64());
+            if is_ejected {
                 self.health.counters.ejected.count();
                 self.update_active(outliers);
             }
-            is_set_aside
+            is_ejected
         });
-        if is_set_aside {
+        if is_ejected {
             events::record(|| {
-                tracing::info!(route = %self.target(), %instance, "an instance keeps failing and is set aside");
+                tracing::info!(route = %self.target(), %instance, "an instance keeps failing and is ejected");
             });
         }
     }
@@ -111,17 +111,17 @@ impl Route {
     /// Takes one retry from the budget, if it has one.
     pub(crate) fn may_retry(&self) -> bool {
         let calls = self.calls();
-        let may = self.health.withdraw(calls, clock::now());
-        if !may {
+        let is_allowed = self.health.withdraw(calls, clock::now());
+        if !is_allowed {
             self.health.counters.over_budget.count();
             events::record(|| {
-                tracing::debug!(route = %self.target(), "a call is not tried again: too many are");
+                tracing::debug!(route = %self.target(), "a call is not retried: the retry budget is exhausted");
             });
         }
-        may
+        is_allowed
     }
 
-    fn probed(&self, instance: InstanceId, result: ProbeResult) {
+    fn record_probe(&self, instance: InstanceId, result: ProbeResult) {
         let works = self.health.change(|outliers| {
             let works = outliers.record_probe(instance, result, clock::now(), fastrand::f64());
             if works {
@@ -138,10 +138,10 @@ impl Route {
 }
 
 impl RouteMembers {
-    /// A member that accepts messages, if none in use does.
+    /// Returns a member that accepts messages, for a route none of whose active members does.
     #[cold]
     fn any(&self) -> Option<&Member> {
-        let find = |fits: fn(&Member) -> bool| self.all.iter().find(|member| fits(member));
+        let find = |predicate: fn(&Member) -> bool| self.all.iter().find(|member| predicate(member));
         find(Member::is_ready).or_else(|| find(Member::is_alive))
     }
 }
@@ -150,7 +150,7 @@ impl RouteMembers {
 pub(crate) struct Probe {
     route: Arc<Route>,
     instance: InstanceId,
-    is_over: bool,
+    is_reported: bool,
 }
 
 impl Probe {
@@ -160,7 +160,7 @@ impl Probe {
             return None;
         }
         let instance = route.health.change(|outliers| outliers.next_probe(clock::now()))?;
-        Some(Self { route: Arc::clone(route), instance, is_over: false })
+        Some(Self { route: Arc::clone(route), instance, is_reported: false })
     }
 
     /// Returns the instance.
@@ -169,17 +169,17 @@ impl Probe {
     }
 
     /// Reports the result.
-    pub(crate) fn end(mut self, result: ProbeResult) {
-        self.is_over = true;
+    pub(crate) fn report(mut self, result: ProbeResult) {
+        self.is_reported = true;
         self.route.health.counters.probes.count();
-        self.route.probed(self.instance, result);
+        self.route.record_probe(self.instance, result);
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        if !self.is_over {
-            self.route.probed(self.instance, ProbeResult::Inconclusive);
+        if !self.is_reported {
+            self.route.record_probe(self.instance, ProbeResult::Inconclusive);
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::telemetry::counters::CallCounters;
 /// The health of the instances of one route. While no instance fails, calls read one flag only.
 pub(crate) struct Health {
     state: Mutex<HealthState>,
-    /// True while failures of any instance are recorded.
+    /// Set while failures of any instance are recorded.
     failures_recorded: AtomicBool,
-    /// True while an instance is ejected.
+    /// Set while an instance is ejected.
     any_ejected: AtomicBool,
     pub(crate) counters: CallCounters,
 }

@@ -14,7 +14,7 @@ use crate::client::route::target::Target;
 use crate::client::subscription::feed::FeedError;
 use crate::client::subscription::queue::EventQueue;
 use crate::client::subscription::stats::SubscriptionCounters;
-use crate::client::subscription::{self, Publishers, SubscribeFault};
+use crate::client::subscription::{self, Publishers, SubscribeAttemptError};
 use crate::context::NodeContext;
 use crate::diagnosis::diagnose;
 use crate::diagnosis::result::Diagnosis;
@@ -22,11 +22,11 @@ use crate::discovery::ListInstances;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::executor::MeshClosed;
 
-/// The longest wait for a publisher that is not connected yet, or is about to go or to come back.
+/// The timeout of waiting for a publisher that is not connected yet, is closing, or is being restarted.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pauses between attempts that no publisher has confirmed.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+/// The delays between attempts that no publisher has confirmed.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
 /// The service or group that a subscription is for.
 pub enum SubscriptionTarget {
@@ -87,23 +87,27 @@ fn because(diagnosis: &Option<Box<Diagnosis>>) -> String {
 }
 
 impl SubscribeError {
-    fn new(service: String, fault: SubscribeFault) -> Self {
-        match fault {
-            SubscribeFault::Feed(error) => Self::Unconfirmed { service, error, diagnosis: None },
-            SubscribeFault::Gone(gone) => Self::Gone(gone),
+    fn new(service: String, error: SubscribeAttemptError) -> Self {
+        match error {
+            SubscribeAttemptError::Feed(error) => Self::Unconfirmed { service, error, diagnosis: None },
+            SubscribeAttemptError::Gone(closed) => Self::Gone(closed),
         }
     }
 
-    /// Adds the reason why no publisher could be connected to.
-    async fn explained(self, context: &NodeContext, target: &SubscriptionTarget) -> Self {
+    /// Adds the diagnosis, if no publisher could be connected to.
+    async fn with_diagnosis(self, context: &NodeContext, target: &SubscriptionTarget) -> Self {
         match (self, target) {
             (Self::Nobody { service, .. }, SubscriptionTarget::Service(route)) => {
                 let diagnosis = Some(Box::new(route.diagnose(context).await));
                 Self::Nobody { service, diagnosis }
             }
             (Self::Unconfirmed { service, error: FeedError::Dial(error), .. }, _) => {
-                let found = diagnose::of_attempts(context, &service, error.attempts()).await;
-                Self::Unconfirmed { service, error: FeedError::Dial(error), diagnosis: Some(Box::new(found)) }
+                let diagnosis = diagnose::of_attempts(context, &service, error.attempts()).await;
+                Self::Unconfirmed {
+                    service,
+                    error: FeedError::Dial(error),
+                    diagnosis: Some(Box::new(diagnosis)),
+                }
             }
             (other, _) => other,
         }
@@ -130,20 +134,24 @@ impl SubscriptionTarget {
     }
 
     /// Returns the publishers that are known now. For a single service, waits for one, and returns `None` if there is
-    /// none in time.
-    async fn known(&self, context: &NodeContext, until: Option<Instant>) -> Option<Vec<Instance>> {
+    /// none before `deadline`.
+    async fn known_publishers(
+        &self,
+        context: &NodeContext,
+        deadline: Option<Instant>,
+    ) -> Option<Vec<Instance>> {
         match self {
             Self::Service(route) => {
                 let ready = tokio::select! {
                     biased;
                     ready = route.ready() => ready,
-                    () = context.timers.sleep_until(until) => return None,
+                    () = context.timers.sleep_until(deadline) => return None,
                     () = context.shutdown.triggered() => return None,
                 };
                 let members = route.members();
-                // A member that has just gone is asked all the same: with nobody to ask, nobody would have confirmed.
-                let asked = if members.is_empty() { vec![ready] } else { members };
-                Some(asked.iter().map(|member| member.instance().clone()).collect())
+                // A member that has just disconnected is tried all the same: without any, no attempt could be confirmed.
+                let members = if members.is_empty() { vec![ready] } else { members };
+                Some(members.iter().map(|member| member.instance().clone()).collect())
             }
             Self::Group { filter, .. } => {
                 let list = ListInstances { filter: filter.clone(), within: Duration::ZERO };
@@ -169,27 +177,28 @@ pub async fn establish(
     subscribe: Subscribe,
 ) -> Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeError> {
     let name = target.name();
-    let until = deadline_in(TIMEOUT);
-    let mut pauses = PAUSES;
-    let mut last = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
-    while let Some(known) = target.known(context, until).await {
+    let deadline = deadline_in(TIMEOUT);
+    let mut backoff = BACKOFF;
+    let mut last_error = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
+    while let Some(known_publishers) = target.known_publishers(context, deadline).await {
         let attempt =
-            subscription::subscribe(context, &name, target.publishers(), known, subscribe.clone()).await;
-        let fault = match attempt {
+            subscription::subscribe(context, &name, target.publishers(), known_publishers, subscribe.clone())
+                .await;
+        let error = match attempt {
             Ok(established) => return Ok(established),
-            Err(fault) => fault,
+            Err(error) => error,
         };
-        let may_pass = fault.may_pass();
-        last = SubscribeError::new(name.clone(), fault);
-        let again = deadline_in(pauses.next_delay());
-        if !may_pass || again >= until {
+        let is_transient = error.is_transient();
+        last_error = SubscribeError::new(name.clone(), error);
+        let retry_at = deadline_in(backoff.next_delay());
+        if !is_transient || retry_at >= deadline {
             break;
         }
-        tracing::debug!(error = %last, "not subscribed yet; trying again");
-        context.timers.sleep_until(again).await;
+        tracing::debug!(error = %last_error, "not subscribed yet; trying again");
+        context.timers.sleep_until(retry_at).await;
     }
     if context.shutdown.is_triggered() {
         return Err(MeshClosed.into());
     }
-    Err(last.explained(context, target).await)
+    Err(last_error.with_diagnosis(context, target).await)
 }

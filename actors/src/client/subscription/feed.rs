@@ -35,7 +35,7 @@ use crate::link::send_queue::{Flush, SendQueue, SpaceNeeded};
 use crate::net::connection::Connection;
 use crate::runtime::clock;
 use crate::server::publisher;
-use crate::server::publisher::encoded::whole;
+use crate::server::publisher::encoded::whole_frames;
 use crate::server::service::Service;
 
 /// The timeout of connecting to a publisher and having the subscription confirmed.
@@ -78,9 +78,9 @@ impl FeedError {
 pub(crate) struct Feed(FeedSource);
 
 enum FeedSource {
-    /// In this process.
+    /// A feed in this process.
     Local(publisher::SubscriberStream),
-    /// Over a link.
+    /// A feed over a link.
     Remote(Box<RemoteFeed>),
 }
 
@@ -91,7 +91,7 @@ struct RemoteFeed {
     reconnector: Reconnector,
     watchdog: Watchdog,
     /// Set if the publisher may be waiting for this subscriber.
-    is_waited_for: bool,
+    publisher_waits: bool,
 }
 
 impl Feed {
@@ -104,22 +104,22 @@ impl Feed {
         Ok(Self(FeedSource::Local(feed)))
     }
 
-    /// Subscribes over a link of its own to an instance, whose address updates come from `listed`, waits for the
-    /// publisher's confirmation, and adds the link to those of `subscribed`.
+    /// Subscribes over a link of its own to an instance, whose address updates come from `updates`, waits for the
+    /// publisher's confirmation, and adds the link to those of `counters`.
     ///
     /// # Errors
     /// [`FeedError`].
     pub(crate) async fn remote(
         instance: &Instance,
-        listed: Option<watch::Receiver<Option<Instance>>>,
+        updates: Option<watch::Receiver<Option<Instance>>>,
         hello: &Hello,
         subscribe: &Subscribe,
         link_config: &LinkConfig,
-        subscribed: &SubscriptionCounters,
+        counters: &SubscriptionCounters,
     ) -> Result<Self, FeedError> {
-        let opening = RemoteFeed::open(instance, listed, hello, subscribe, link_config);
-        let remote = time::timeout(SUBSCRIBE_TIMEOUT, opening).await.unwrap_or(Err(FeedError::TimedOut))?;
-        subscribed.add(&remote.link);
+        let open = RemoteFeed::open(instance, updates, hello, subscribe, link_config);
+        let remote = time::timeout(SUBSCRIBE_TIMEOUT, open).await.unwrap_or(Err(FeedError::TimedOut))?;
+        counters.add(&remote.link);
         Ok(Self(FeedSource::Remote(Box::new(remote))))
     }
 
@@ -131,21 +131,21 @@ impl Feed {
             () = sink.closed() => {}
         }
         // Fails if the subscription has ended.
-        let _ = sink.lost(from).await;
+        let _ = sink.send_lost(from).await;
     }
 
     async fn pass_on(self, from: &ServiceName, sink: &EventSink) {
         match self.0 {
             FeedSource::Local(feed) => {
-                let passed_on = Arc::new(AtomicU64::new(0));
-                let progress = Arc::clone(&passed_on);
+                let items_taken = Arc::new(AtomicU64::new(0));
+                let progress = Arc::clone(&items_taken);
                 feed.watch(move || progress.load(Ordering::Relaxed));
                 while let Some(frames) = feed.next().await {
-                    for mut frames in whole(frames) {
+                    for mut frames in whole_frames(frames) {
                         if sink.send(from, &mut frames).await.is_err() {
                             return;
                         }
-                        passed_on.fetch_add(1, Ordering::Relaxed);
+                        items_taken.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }
@@ -157,43 +157,44 @@ impl Feed {
 impl RemoteFeed {
     async fn open(
         instance: &Instance,
-        listed: Option<watch::Receiver<Option<Instance>>>,
+        updates: Option<watch::Receiver<Option<Instance>>>,
         hello: &Hello,
         subscribe: &Subscribe,
         link_config: &LinkConfig,
     ) -> Result<Self, FeedError> {
         let (network, addresses) = (&link_config.network, &instance.addresses);
         let record = AttemptRecord::default();
-        let dial = dial::dial_listed(network, addresses, listed.clone(), hello, SUBSCRIBE_TIMEOUT, &record);
-        let dialled = dial.await?;
-        let reconnector = Reconnector::new(hello, &dialled, listed, link_config);
-        let round_trip = dialled.round_trip;
-        let ended = |error: FrameReaderError| FeedError::Ended(Some(error));
-        dialled.connection.keep_alive(link_config.limits.keep_alive);
-        let Connection { reader, writer } = dialled.connection;
+        let dial = dial::dial_listed(network, addresses, updates.clone(), hello, SUBSCRIBE_TIMEOUT, &record);
+        let handshaken = dial.await?;
+        let reconnector = Reconnector::new(hello, &handshaken, updates, link_config);
+        let round_trip = handshaken.round_trip;
+        let to_error = |error: FrameReaderError| FeedError::Ended(Some(error));
+        handshaken.connection.keep_alive(link_config.limits.keep_alive);
+        let Connection { reader, writer } = handshaken.connection;
         let send_queue = link_config.send_queue(writer);
         let mut incoming = FrameReader::new(reader, link_config.limits.message_bytes, link_config);
-        let asked = send_queue.push::<Infallible>(SpaceNeeded::Any, Flush::Now, |out| {
+        let sent = send_queue.push::<Infallible>(SpaceNeeded::Any, Flush::Now, |out| {
             frame::write(out, Header::new(frame::FrameKind::Subscribe, 1), &subscribe.to_bytes());
             Ok(())
         });
-        if asked.is_err() {
+        if sent.is_err() {
             return Err(FeedError::Ended(None));
         }
         loop {
             let next = tokio::select! {
                 biased;
-                next = incoming.next() => next.map_err(ended)?,
+                next = incoming.next() => next.map_err(to_error)?,
                 written = send_queue.run_flush() => {
                     return Err(FeedError::Ended(written.err().map(FrameReaderError::from)));
                 }
             };
             match next {
                 Some(frame) if frame.header.kind == frame::FrameKind::Subscribed => {
-                    let is_waited_for = subscribe.policy.is_waited_for();
-                    let link = Arc::new(FeedLink::new(send_queue, dialled.welcome.node, dialled.address));
+                    let publisher_waits = subscribe.policy.is_waited_for();
+                    let link =
+                        Arc::new(FeedLink::new(send_queue, handshaken.welcome.node, handshaken.address));
                     let watchdog = Watchdog::new(incoming.progress(), round_trip, link_config);
-                    return Ok(Self { incoming, link, reconnector, watchdog, is_waited_for });
+                    return Ok(Self { incoming, link, reconnector, watchdog, publisher_waits });
                 }
                 Some(_) => {}
                 None => return Err(FeedError::Ended(None)),
@@ -202,22 +203,21 @@ impl RemoteFeed {
     }
 
     async fn pass_on(self, from: &ServiceName, sink: &EventSink) {
-        let Self { incoming, link, reconnector, watchdog, is_waited_for } = self;
+        let Self { incoming, link, reconnector, watchdog, publisher_waits } = self;
         let link = CloseOnDrop(link);
         let send_queue = &link.0.send_queue;
         let progress = Arc::clone(incoming.progress());
-        let mut passing = FeedReader {
+        let mut reader = FeedReader {
             incoming,
             send_queue,
             from,
             sink,
-            arrived: Bytes::new(),
+            frames: Bytes::new(),
             is_over: false,
-            last_ack: is_waited_for.then(clock::now),
+            last_ack: publisher_waits.then(clock::now),
         };
         let watched = WatchedFeed { link: &link.0, progress };
-        match run_link(&mut passing, send_queue, &mut FeedReconnect { watched, reconnector, watchdog }).await
-        {
+        match run_link(&mut reader, send_queue, &mut FeedReconnect { watched, reconnector, watchdog }).await {
             LinkEnd::Over => {}
             LinkEnd::Lost(reason) => tracing::debug!(%from, %reason, "a subscription was lost"),
             LinkEnd::Broken(error) => tracing::warn!(%from, %error, "a subscription was given up"),
@@ -276,8 +276,8 @@ struct FeedReader<'a> {
     send_queue: &'a SendQueue,
     from: &'a ServiceName,
     sink: &'a EventSink,
-    /// Frames that have arrived and were not passed on yet.
-    arrived: Bytes,
+    /// The frames that have arrived and not been passed on yet.
+    frames: Bytes,
     is_over: bool,
     /// The time of the last acknowledgement, if the publisher may be waiting.
     last_ack: Option<Instant>,
@@ -286,10 +286,10 @@ struct FeedReader<'a> {
 impl FeedReader<'_> {
     /// Acknowledges the items that have been passed on, if the interval is over.
     fn acknowledge(&mut self) {
-        if let Some(told) = &mut self.last_ack
-            && clock::now() - *told >= ACK_INTERVAL
+        if let Some(last_ack) = &mut self.last_ack
+            && clock::now() - *last_ack >= ACK_INTERVAL
         {
-            *told = clock::now();
+            *last_ack = clock::now();
             self.send_queue.send_ack(self.incoming.received().take_ack_now());
         }
     }
@@ -305,7 +305,7 @@ impl LinkProtocol for FeedReader<'_> {
 
     async fn run(&mut self) -> Result<(), ReadEnd<PeerError>> {
         loop {
-            if self.sink.send(self.from, &mut self.arrived).await.is_err() || self.is_over {
+            if self.sink.send(self.from, &mut self.frames).await.is_err() || self.is_over {
                 return Ok(());
             }
             self.acknowledge();
@@ -315,7 +315,7 @@ impl LinkProtocol for FeedReader<'_> {
                     self.is_over |= handle_control_frame(header, &mut self.incoming, self.send_queue)?;
                 }
             }
-            self.arrived = frames;
+            self.frames = frames;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The items that wait at a subscriber that wants the newest of each topic only, replaced until the moment at which
-//! they are taken.
+//! The items that wait at a subscriber that wants only the newest of each topic: newer items replace them until they are
+//! taken.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 /// A publisher and a topic, as bytes that have not been validated.
 pub(crate) type TopicKey = (ServiceName, Bytes);
 
-/// The items, by publisher and topic. There are few more of them than entries in the queue of topics.
+/// The items, by publisher and topic. There are only a few more of them than entries in the queue of topics.
 #[derive(Debug)]
 pub(crate) struct LatestItems {
     /// The number of items kept per topic.
@@ -67,24 +67,26 @@ impl LatestItems {
     }
 
     /// Records that `count` items are missing before the next one of a publisher.
-    pub(crate) fn miss(&self, from: &ServiceName, count: u64, reason: GapReason) {
+    pub(crate) fn record_missed(&self, from: &ServiceName, count: u64, reason: GapReason) {
         self.lock().gaps.entry(from.clone()).or_default().add(count, reason);
     }
 
     /// Returns the gap since the last item of a publisher, when none follows, as whole frames.
-    pub(crate) fn end(&self, from: &ServiceName) -> Bytes {
+    pub(crate) fn take_gap(&self, from: &ServiceName) -> Bytes {
         self.lock().gaps.remove(from).map(|gaps| gaps.to_frames()).unwrap_or_default()
     }
 
     /// Appends an item to its topic in place of the oldest, if the topic is full; returns whether it was.
-    pub(crate) fn replace(&self, of: &TopicKey, frame: &Bytes) -> bool {
-        let mut lines = self.lock();
-        let LatestState { topics: all, gaps, bytes } = &mut *lines;
-        let Some(line) = all.get_mut(of).filter(|line| line.len() >= self.per_topic) else { return false };
-        line.push_back(LatestItem { frame: frame.clone(), gaps: gaps.remove(&of.0).unwrap_or_default() });
+    pub(crate) fn replace(&self, key: &TopicKey, frame: &Bytes) -> bool {
+        let mut state = self.lock();
+        let LatestState { topics, gaps, bytes } = &mut *state;
+        let Some(items) = topics.get_mut(key).filter(|items| items.len() >= self.per_topic) else {
+            return false;
+        };
+        items.push_back(LatestItem { frame: frame.clone(), gaps: gaps.remove(&key.0).unwrap_or_default() });
         *bytes += frame.len() as u64;
-        if let Some(oldest) = line.pop_front()
-            && let Some(first) = line.front_mut()
+        if let Some(oldest) = items.pop_front()
+            && let Some(first) = items.front_mut()
         {
             *bytes -= oldest.frame.len() as u64;
             let later = std::mem::replace(&mut first.gaps, oldest.gaps);
@@ -95,34 +97,37 @@ impl LatestItems {
     }
 
     /// Appends an item to its topic, if that is not full; returns whether it was added.
-    pub(crate) fn add(&self, of: &TopicKey, frame: &Bytes) -> bool {
-        let mut lines = self.lock();
-        let LatestState { topics: all, gaps, bytes } = &mut *lines;
-        let line = all.entry(of.clone()).or_default();
-        let is_wanted = line.len() < self.per_topic;
-        if is_wanted {
-            line.push_back(LatestItem { frame: frame.clone(), gaps: gaps.remove(&of.0).unwrap_or_default() });
+    pub(crate) fn add(&self, key: &TopicKey, frame: &Bytes) -> bool {
+        let mut state = self.lock();
+        let LatestState { topics, gaps, bytes } = &mut *state;
+        let items = topics.entry(key.clone()).or_default();
+        let has_room = items.len() < self.per_topic;
+        if has_room {
+            items.push_back(LatestItem {
+                frame: frame.clone(),
+                gaps: gaps.remove(&key.0).unwrap_or_default(),
+            });
             *bytes += frame.len() as u64;
         }
-        is_wanted
+        has_room
     }
 
     /// Takes the first item of a topic, and the gap before it as whole frames, which may be empty.
-    pub(crate) fn take(&self, of: &TopicKey) -> Option<(Bytes, Bytes)> {
-        let mut lines = self.lock();
-        let line = lines.topics.get_mut(of)?;
-        let LatestItem { frame, gaps } = line.pop_front()?;
-        if line.is_empty() {
-            lines.topics.remove(of);
+    pub(crate) fn take(&self, key: &TopicKey) -> Option<(Bytes, Bytes)> {
+        let mut state = self.lock();
+        let items = state.topics.get_mut(key)?;
+        let LatestItem { frame, gaps } = items.pop_front()?;
+        if items.is_empty() {
+            state.topics.remove(key);
         }
-        lines.bytes -= frame.len() as u64;
-        drop(lines);
+        state.bytes -= frame.len() as u64;
+        drop(state);
         self.taken.notify_waiters();
         Some((frame, gaps.to_frames()))
     }
 
     /// Waits until the number of waiting bytes is within the limit.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn wait_for_room(&self) {
         loop {
             let taken = self.taken.notified();
             if self.lock().bytes <= self.max_bytes {

@@ -23,10 +23,10 @@ use crate::client::subscription::latest::{LatestItems, TopicKey};
 const AHEAD: usize = 2;
 
 /// The same limit for a subscriber that wants the newest of each topic only: in items, for each item kept per topic.
-const AHEAD_NEWEST: usize = 16;
+const AHEAD_LATEST: usize = 16;
 
-/// The upper limit of those, however many the subscriber wants.
-const MAX_NEWEST: usize = 1 << 16;
+/// The upper limit of that number of items, however many the subscriber wants.
+const MAX_LATEST: usize = 1 << 16;
 
 /// An event for a subscriber.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,43 +54,43 @@ enum Queued {
     /// Whole frames.
     Frames(Bytes),
     /// The topic whose newest item is next, for a subscriber that wants the newest only.
-    Newest(Bytes),
+    Latest(Bytes),
     Lost,
 }
 
 /// The sending end, at which a subscriber's feeds put events.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSink {
-    waiting: mpsc::Sender<(ServiceName, Queued)>,
-    newest: Option<Arc<LatestItems>>,
+    queue: mpsc::Sender<(ServiceName, Queued)>,
+    latest: Option<Arc<LatestItems>>,
 }
 
 /// The receiving end, at which the subscriber takes events. Dropping it ends the subscription.
 #[derive(Debug)]
 pub struct EventQueue {
-    waiting: mpsc::Receiver<(ServiceName, Queued)>,
-    newest: Option<Arc<LatestItems>>,
-    /// The batch being taken: its publisher, its frames, and the position of the next one.
+    queue: mpsc::Receiver<(ServiceName, Queued)>,
+    latest: Option<Arc<LatestItems>>,
+    /// The batch being taken: its publisher, its frames, and the position of the next frame.
     current: Option<(ServiceName, Bytes, usize)>,
-    /// The frames of the same publisher that come after it, if it consists of the gap before them.
-    following: Option<Bytes>,
+    /// The frames of the same publisher that follow `current`, if that consists of the gap before them.
+    next_frames: Option<Bytes>,
     /// The topic of the item taken last, which often is that of the next one.
     topic: Option<Topic>,
 }
 
 /// Creates both ends for a subscription with this policy.
 pub(crate) fn pair(policy: Policy) -> (EventSink, EventQueue) {
-    let (ahead, newest) = match policy.keep {
+    let (ahead, latest) = match policy.keep {
         Keep::DropOldest | Keep::Wait => (AHEAD, None),
         Keep::Last { items } => {
-            let each = (items as usize).clamp(1, MAX_NEWEST);
-            let newest = LatestItems::new(each, policy.bytes);
-            ((AHEAD_NEWEST * each).min(MAX_NEWEST), Some(Arc::new(newest)))
+            let each = (items as usize).clamp(1, MAX_LATEST);
+            let latest = LatestItems::new(each, policy.bytes);
+            ((AHEAD_LATEST * each).min(MAX_LATEST), Some(Arc::new(latest)))
         }
     };
     let (sender, receiver) = mpsc::channel(ahead);
-    let sink = EventSink { waiting: sender, newest: newest.clone() };
-    (sink, EventQueue { waiting: receiver, newest, current: None, following: None, topic: None })
+    let sink = EventSink { queue: sender, latest: latest.clone() };
+    (sink, EventQueue { queue: receiver, latest, current: None, next_frames: None, topic: None })
 }
 
 impl EventSink {
@@ -109,8 +109,8 @@ impl EventSink {
         if frames.is_empty() {
             return Ok(());
         }
-        let Some(newest) = &self.newest else {
-            let permit = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
+        let Some(latest) = &self.latest else {
+            let permit = self.queue.reserve().await.map_err(|_| SubscriptionClosed)?;
             permit.send((from.clone(), Queued::Frames(std::mem::take(frames))));
             return Ok(());
         };
@@ -121,10 +121,10 @@ impl EventSink {
             let length = frame.len();
             match (header.kind, news::read_item(payload), news::read_gap(payload)) {
                 (FrameKind::News, Some((topic, _)), _) => {
-                    let of = (from.clone(), frames.slice_ref(topic));
-                    self.send_newest(newest, of, frame).await?;
+                    let key = (from.clone(), frames.slice_ref(topic));
+                    self.send_latest(latest, key, frame).await?;
                 }
-                (FrameKind::Gap, _, Some((count, reason))) => newest.miss(from, count, reason),
+                (FrameKind::Gap, _, Some((count, reason))) => latest.record_missed(from, count, reason),
                 (kind, ..) if kind.is_keep_alive() => {}
                 _ => warn_malformed(from),
             }
@@ -143,32 +143,32 @@ impl EventSink {
     ///
     /// # Errors
     /// [`SubscriptionClosed`] when the subscription has ended.
-    pub(crate) async fn lost(&self, from: &ServiceName) -> Result<(), SubscriptionClosed> {
-        let gaps = self.newest.as_ref().map(|newest| newest.end(from)).unwrap_or_default();
+    pub(crate) async fn send_lost(&self, from: &ServiceName) -> Result<(), SubscriptionClosed> {
+        let gaps = self.latest.as_ref().map(|latest| latest.take_gap(from)).unwrap_or_default();
         if !gaps.is_empty() {
-            self.wait(from, Queued::Frames(gaps)).await?;
+            self.push(from, Queued::Frames(gaps)).await?;
         }
-        self.wait(from, Queued::Lost).await
+        self.push(from, Queued::Lost).await
     }
 
-    async fn wait(&self, from: &ServiceName, waiting: Queued) -> Result<(), SubscriptionClosed> {
-        let permit = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
-        permit.send((from.clone(), waiting));
+    async fn push(&self, from: &ServiceName, entry: Queued) -> Result<(), SubscriptionClosed> {
+        let permit = self.queue.reserve().await.map_err(|_| SubscriptionClosed)?;
+        permit.send((from.clone(), entry));
         Ok(())
     }
 
-    async fn send_newest(
+    async fn send_latest(
         &self,
-        newest: &LatestItems,
-        of: TopicKey,
+        latest: &LatestItems,
+        key: TopicKey,
         frame: Bytes,
     ) -> Result<(), SubscriptionClosed> {
         // Meanwhile one may be taken, or another instance may send one.
-        while !newest.replace(&of, &frame) {
-            newest.room().await;
-            let permit = self.waiting.reserve().await.map_err(|_| SubscriptionClosed)?;
-            if newest.add(&of, &frame) {
-                permit.send((of.0, Queued::Newest(of.1)));
+        while !latest.replace(&key, &frame) {
+            latest.wait_for_room().await;
+            let permit = self.queue.reserve().await.map_err(|_| SubscriptionClosed)?;
+            if latest.add(&key, &frame) {
+                permit.send((key.0, Queued::Latest(key.1)));
                 break;
             }
         }
@@ -177,12 +177,12 @@ impl EventSink {
 
     /// Waits until the subscription has ended.
     pub(crate) async fn closed(&self) {
-        self.waiting.closed().await;
+        self.queue.closed().await;
     }
 
     /// Returns whether the subscription has ended.
     pub(crate) fn is_closed(&self) -> bool {
-        self.waiting.is_closed()
+        self.queue.is_closed()
     }
 }
 
@@ -202,10 +202,10 @@ impl EventQueue {
         take: impl FnOnce(&ServiceName, Event<'_>) -> T,
     ) -> Poll<Option<T>> {
         loop {
-            while let Some((from, frames, at)) = &mut self.current {
-                let mut rest = Frames::new(&frames[*at..]);
+            while let Some((from, frames, position)) = &mut self.current {
+                let mut rest = Frames::new(&frames[*position..]);
                 let Some((header, payload)) = rest.next() else { break };
-                *at = frames.len() - rest.remaining();
+                *position = frames.len() - rest.remaining();
                 // Each event is handled where it is found, so that the path of an item is straight.
                 if header.kind == FrameKind::News
                     && let Some((topic, bytes)) = news::read_item(payload)
@@ -227,24 +227,24 @@ impl EventQueue {
         }
     }
 
-    /// Begins to take the next entry, once the one before is used up; `None` when nothing will come.
+    /// Begins to take the next entry, once the one before is used up; `None` when there will be none.
     #[inline(never)]
     fn poll_more(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<(), PublisherGone>>> {
-        if let Some((_, frames, at)) = &mut self.current
-            && let Some(after) = self.following.take()
+        if let Some((_, frames, position)) = &mut self.current
+            && let Some(next) = self.next_frames.take()
         {
-            (*frames, *at) = (after, 0);
+            (*frames, *position) = (next, 0);
             return Poll::Ready(Some(Ok(())));
         }
         self.current = None;
-        let Some((from, waiting)) = ready!(self.waiting.poll_recv(task)) else { return Poll::Ready(None) };
-        match waiting {
+        let Some((from, entry)) = ready!(self.queue.poll_recv(task)) else { return Poll::Ready(None) };
+        match entry {
             Queued::Frames(frames) => self.current = Some((from, frames, 0)),
-            Queued::Newest(topic) => {
-                let of = (from, topic);
-                if let Some((frame, gaps)) = self.newest.as_ref().and_then(|newest| newest.take(&of)) {
-                    self.current = Some((of.0, gaps, 0));
-                    self.following = Some(frame);
+            Queued::Latest(topic) => {
+                let key = (from, topic);
+                if let Some((frame, gaps)) = self.latest.as_ref().and_then(|latest| latest.take(&key)) {
+                    self.current = Some((key.0, gaps, 0));
+                    self.next_frames = Some(frame);
                 }
             }
             Queued::Lost => return Poll::Ready(Some(Err(PublisherGone(from)))),
@@ -254,7 +254,7 @@ impl EventQueue {
 
     /// The number of batches that wait.
     pub fn len(&self) -> usize {
-        self.waiting.len() + usize::from(self.current.is_some())
+        self.queue.len() + usize::from(self.current.is_some())
     }
 
     /// Returns whether no batch waits.
@@ -305,13 +305,13 @@ mod tests {
     }
 
     /// Returns the next event as text: publisher, topic and number, or the number of missing items.
-    async fn take(arrivals: &mut EventQueue) -> String {
+    async fn take(events: &mut EventQueue) -> String {
         let text = |from: &ServiceName, event: Event<'_>| match event {
             Event::Item { topic, bytes, .. } => format!("{from} {topic} {}", bytes[0]),
             Event::Gap(count, _) => format!("{from} -{count}"),
             Event::Lost => format!("{from} lost"),
         };
-        poll_fn(|task| arrivals.poll_take(task, text)).await.unwrap_or_else(|| "end".to_owned())
+        poll_fn(|task| events.poll_take(task, text)).await.unwrap_or_else(|| "end".to_owned())
     }
 
     fn name(name: &str) -> ServiceName {
@@ -319,50 +319,50 @@ mod tests {
     }
 
     #[actix::test]
-    async fn the_newest_is_taken_as_of_the_moment_of_taking() {
-        let (sink, mut arrivals) = pair(Policy::last(1));
+    async fn the_item_taken_is_the_newest_at_that_moment() {
+        let (sink, mut events) = pair(Policy::last(1));
         let [a, b] = ["a", "b"].map(name);
         for number in 0..200 {
             sink.send(&a, &mut item("x", number)).await.expect("open");
         }
         sink.send(&b, &mut item("x", 1)).await.expect("open");
         sink.send(&a, &mut item("y", 2)).await.expect("open");
-        assert_eq!(take(&mut arrivals).await, "a -199");
-        assert_eq!(take(&mut arrivals).await, "a x 199");
+        assert_eq!(take(&mut events).await, "a -199");
+        assert_eq!(take(&mut events).await, "a x 199");
         let mut both = [item("x", 3), news::gap(7, GapReason::Overflow).into()].concat().into();
         sink.send(&b, &mut both).await.expect("open");
-        sink.lost(&a).await.expect("open");
+        sink.send_lost(&a).await.expect("open");
         let mut both = [item("x", 4), news::gap(1, GapReason::Rate).into()].concat().into();
         sink.send(&b, &mut both).await.expect("open");
-        sink.lost(&b).await.expect("open");
+        sink.send_lost(&b).await.expect("open");
         for expected in ["b -2", "b -7", "b x 4", "a y 2", "a lost", "b -1", "b lost"] {
-            assert_eq!(take(&mut arrivals).await, expected, "each gap before the item that it came before");
+            assert_eq!(take(&mut events).await, expected, "each gap before the item that it came before");
         }
         drop(sink);
-        assert_eq!(take(&mut arrivals).await, "end");
+        assert_eq!(take(&mut events).await, "end");
     }
 
     #[actix::test]
-    async fn the_last_few_of_each_topic_are_taken_as_of_the_moment_of_taking() {
-        let (sink, mut arrivals) = pair(Policy::last(2));
+    async fn the_items_taken_are_the_last_few_of_each_topic_at_that_moment() {
+        let (sink, mut events) = pair(Policy::last(2));
         let a = name("a");
         for number in 0..100 {
             sink.send(&a, &mut item("x", number)).await.expect("open");
         }
         sink.send(&a, &mut item("y", 1)).await.expect("open");
         for expected in ["a -98", "a x 98"] {
-            assert_eq!(take(&mut arrivals).await, expected);
+            assert_eq!(take(&mut events).await, expected);
         }
         let mut three = [item("x", 100), item("x", 101), item("y", 2)].concat().into();
         sink.send(&a, &mut three).await.expect("open");
         for expected in ["a -1", "a x 100", "a y 1", "a x 101", "a y 2"] {
-            assert_eq!(take(&mut arrivals).await, expected);
+            assert_eq!(take(&mut events).await, expected);
         }
     }
 
     #[actix::test]
-    async fn the_newest_items_have_a_byte_limit_that_holds_up_the_feed() {
-        let (sink, mut arrivals) = pair(Policy { bytes: 10, ..Policy::last(100) });
+    async fn the_latest_items_have_a_byte_limit_that_holds_up_the_feed() {
+        let (sink, mut events) = pair(Policy { bytes: 10, ..Policy::last(100) });
         let a = name("a");
         let is_held_up = async |number| {
             let mut frames = item("x", number);
@@ -371,14 +371,14 @@ mod tests {
         };
         assert!(!is_held_up(0).await, "one always fits");
         assert!(is_held_up(1).await);
-        assert_eq!(take(&mut arrivals).await, "a x 0");
+        assert_eq!(take(&mut events).await, "a x 0");
         assert!(!is_held_up(2).await);
-        assert_eq!(take(&mut arrivals).await, "a x 2");
+        assert_eq!(take(&mut events).await, "a x 2");
     }
 
     #[actix::test]
-    async fn all_others_are_kept_in_order_and_hold_up_the_feed() {
-        let (sink, mut arrivals) = pair(Policy::default());
+    async fn items_of_other_policies_are_kept_in_order_and_hold_up_the_feed() {
+        let (sink, mut events) = pair(Policy::default());
         let a = name("a");
         for number in 0..AHEAD as u8 {
             let mut both = [item("x", number), item("y", number)].concat().into();
@@ -391,16 +391,16 @@ mod tests {
         });
         assert!(held_up.await);
         for number in 0..AHEAD {
-            assert_eq!(take(&mut arrivals).await, format!("a x {number}"));
-            assert_eq!(take(&mut arrivals).await, format!("a y {number}"));
+            assert_eq!(take(&mut events).await, format!("a x {number}"));
+            assert_eq!(take(&mut events).await, format!("a y {number}"));
         }
-        drop(arrivals);
-        assert_eq!(sink.lost(&a).await, Err(SubscriptionClosed));
+        drop(events);
+        assert_eq!(sink.send_lost(&a).await, Err(SubscriptionClosed));
     }
 
     #[actix::test]
     async fn malformed_items_are_skipped() {
-        let (sink, mut arrivals) = pair(Policy::default());
+        let (sink, mut events) = pair(Policy::default());
         let a = name("a");
         let mut frames = Vec::new();
         for payload in [&b""[..], b"\xffshort", b"\x02\xff\xfe1", b"\x001"] {
@@ -409,7 +409,7 @@ mod tests {
         frame::write(&mut frames, frame::Header::new(FrameKind::Gap, 0), b"short");
         frames.extend_from_slice(&item("x", 1));
         sink.send(&a, &mut frames.into()).await.expect("open");
-        assert_eq!(take(&mut arrivals).await, "a  49", "a topic may be empty");
-        assert_eq!(take(&mut arrivals).await, "a x 1");
+        assert_eq!(take(&mut events).await, "a  49", "a topic may be empty");
+        assert_eq!(take(&mut events).await, "a x 1");
     }
 }

@@ -30,12 +30,12 @@ impl SubscriptionCounters {
     }
 
     /// Counts items that are missing.
-    pub fn missed(&self, count: u64, reason: GapReason) {
+    pub fn count_missed(&self, count: u64, reason: GapReason) {
         self.missed.lock().unwrap_or_else(PoisonError::into_inner).add(count, reason);
     }
 
     /// Counts a publisher that is gone.
-    pub fn lost(&self) {
+    pub fn count_lost(&self) {
         self.lost.count();
     }
 
@@ -80,7 +80,7 @@ impl FeedLink {
         Self { send_queue, node, address: Mutex::new(address) }
     }
 
-    /// Notes a new connection to this address.
+    /// Records a new connection to this address.
     pub(crate) fn set_address(&self, address: SocketAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }

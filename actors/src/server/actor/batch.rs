@@ -9,13 +9,13 @@ use crate::server::request::delivery::{Delivery, IncomingMessage};
 use crate::server::request::reply::ReplyBatch;
 use crate::telemetry::trace::HandlerSpan;
 
-/// The messages of a delivery, in runs of the same type, up to the limit of the turn.
+/// The messages of a delivery, in runs of the same type, up to the limit of one turn.
 pub(crate) struct MessageBatch<'a> {
     /// The name of the service.
     service: &'a str,
     delivery: &'a mut Delivery,
-    batch: ReplyBatch<'a>,
-    /// The number of messages that have been handled, counted up to `limit`.
+    replies: ReplyBatch<'a>,
+    /// The number of messages handled so far, counted up to `limit`.
     handled: &'a mut u64,
     limit: u64,
     slot: usize,
@@ -29,14 +29,14 @@ impl<'a> MessageBatch<'a> {
     pub(crate) fn new(
         service: &'a str,
         delivery: &'a mut Delivery,
-        batch: ReplyBatch<'a>,
+        replies: ReplyBatch<'a>,
         handled: &'a mut u64,
         limit: u64,
     ) -> Self {
         Self {
             service,
             delivery,
-            batch,
+            replies,
             handled,
             limit,
             slot: 0,
@@ -55,7 +55,7 @@ impl<'a> MessageBatch<'a> {
 
     /// Returns the next message of this run, which counts as being handled until this is called again.
     #[inline(always)]
-    pub(crate) fn next(&mut self, known: &HandlerContext<'_>) -> Option<IncomingMessage<'_>> {
+    pub(crate) fn next(&mut self, handler: &HandlerContext<'_>) -> Option<IncomingMessage<'_>> {
         if self.span.is_some() {
             self.end_span();
         }
@@ -66,21 +66,21 @@ impl<'a> MessageBatch<'a> {
         if self.delivery.has_requests() && !std::mem::take(&mut self.is_first) {
             self.now = clock::now();
         }
-        let (service, handling) = (self.service, &mut self.span);
-        let out = self.batch.frames(self.now);
-        let arrived = self.delivery.next(Some(self.slot), self.now, out, |context| {
-            *handling = Some(HandlerSpan::begin(context, service, known.name));
+        let (service, span) = (self.service, &mut self.span);
+        let out = self.replies.frames(self.now);
+        let message = self.delivery.next(Some(self.slot), self.now, out, |context| {
+            *span = Some(HandlerSpan::begin(context, service, handler.name));
         })?;
         *self.handled += 1;
         blocking::begin_message(*self.handled);
-        Some(arrived)
+        Some(message)
     }
 
     /// Skips the messages of this run.
     #[cold]
     pub(crate) fn skip(&mut self) {
         while *self.handled < self.limit
-            && self.delivery.next(Some(self.slot), self.now, self.batch.frames(self.now), |_| {}).is_some()
+            && self.delivery.next(Some(self.slot), self.now, self.replies.frames(self.now), |_| {}).is_some()
         {
             *self.handled += 1;
         }

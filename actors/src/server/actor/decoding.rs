@@ -1,4 +1,4 @@
-//! The context of decoding: the limits, and the message type being decoded.
+//! The context in which messages are decoded: the limits and counters, and the handler of the message type.
 
 use std::sync::Arc;
 
@@ -24,17 +24,17 @@ pub(crate) struct DecodeContext {
 pub(crate) struct HandlerContext<'a> {
     pub(crate) name: &'a TypeName,
     pub(crate) decoding: &'a DecodeContext,
-    /// Cloned for each message that its handler finishes later.
+    /// The counter of messages in progress, a clone of which each message holds that its handler finishes later.
     pub(crate) in_progress: &'a HandlerInProgress,
 }
 
 impl HandlerContext<'_> {
     /// Refuses a message that does not decode, or counts it if no reply is expected.
     #[cold]
-    pub(crate) fn undecodable(&self, error: &DecodeError, due: Option<ReplySlot<'_>>) {
+    pub(crate) fn undecodable(&self, error: &DecodeError, reply: Option<ReplySlot<'_>>) {
         let problem = error.to_string();
-        match due {
-            Some(due) => due.refuse(&Refusal::Undecodable { message: self.name.to_string(), problem }),
+        match reply {
+            Some(reply) => reply.refuse(&Refusal::Undecodable { message: self.name.to_string(), problem }),
             None => {
                 self.decoding.counters.undecodable.count();
                 events::record(|| {

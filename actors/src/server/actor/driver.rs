@@ -1,4 +1,5 @@
-//! The driver of an actor that the mesh runs: it takes messages from the inbox, and calls the handlers in the actor's own context.
+//! The driver of an actor that the mesh runs: it takes messages from the inbox, and calls the handlers in the actor's own
+//! context.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -21,16 +22,16 @@ use crate::server::request::in_progress::{CountsByType, HandlerInProgress};
 use crate::server::request::reply::ReplyBatch;
 use crate::telemetry::trace::HandlerSpan;
 
-/// The number of messages handled in one go before the actor's mailbox and timers get a turn.
-const TURN: u64 = 128;
+/// The number of messages handled before the actor's mailbox and timers get a turn.
+const MAX_PER_TURN: u64 = 128;
 
 /// A future in the actor's context that calls its handlers for the messages in the inbox. Clones share the messages in
 /// progress.
 pub(crate) struct ActorDriver<A: Actor> {
     inbox: Arc<Inbox<A>>,
-    table: Arc<[MessageHandler<A>]>,
+    handlers: Arc<[MessageHandler<A>]>,
     decoding: DecodeContext,
-    work: Rc<RefCell<InProgress>>,
+    progress: Rc<RefCell<InProgress>>,
 }
 
 /// The handler of one message type.
@@ -40,18 +41,18 @@ struct MessageHandler<A: Actor> {
     in_progress: HandlerInProgress,
 }
 
-/// The messages in progress. They outlive the actor: after a panic, the next one continues with the rest.
+/// The messages in progress. They outlive the actor: after a panic, the restarted one continues with the rest.
 struct InProgress {
     delivery: Option<Delivery>,
     /// The number of the message that was taken last.
     handled: u64,
     /// The buffer for replies.
-    answers: Vec<u8>,
+    replies: Vec<u8>,
 }
 
 impl Default for InProgress {
     fn default() -> Self {
-        Self { delivery: None, handled: blocking::first_number(), answers: Vec::new() }
+        Self { delivery: None, handled: blocking::first_number(), replies: Vec::new() }
     }
 }
 
@@ -59,42 +60,43 @@ impl<A: Actor> Clone for ActorDriver<A> {
     fn clone(&self) -> Self {
         Self {
             inbox: Arc::clone(&self.inbox),
-            table: Arc::clone(&self.table),
+            handlers: Arc::clone(&self.handlers),
             decoding: self.decoding.clone(),
-            work: Rc::clone(&self.work),
+            progress: Rc::clone(&self.progress),
         }
     }
 }
 
 impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
-    /// A driver of consecutive actors with these `handlers`.
+    /// A driver for an actor with these `handlers`, and for the actors that replace it after panics.
     pub(crate) fn new(inbox: Arc<Inbox<A>>, handlers: &[Registration<A>], decoding: DecodeContext) -> Self {
-        let table = handlers.iter().map(|handler| MessageHandler {
+        let handlers = handlers.iter().map(|handler| MessageHandler {
             name: handler.name.clone(),
             calls: handler.calls,
             in_progress: HandlerInProgress::default(),
         });
-        Self { inbox, table: table.collect(), decoding, work: Rc::default() }
+        Self { inbox, handlers: handlers.collect(), decoding, progress: Rc::default() }
     }
 
     /// Returns the number of the message that was taken last.
     pub(crate) fn handled(&self) -> u64 {
-        self.work.borrow().handled
+        self.progress.borrow().handled
     }
 
-    /// Turns away messages that no handler has begun. Reports the numbers of those messages and of those in progress,
-    /// by type, to the task that asked for it.
+    /// Refuses messages that no handler has begun. Reports the numbers of those messages and of those in progress, by type,
+    /// to the task that requested it.
     #[cold]
     pub(crate) fn abandon(&self) {
-        let (jobs, tell) = self.inbox.take_abandoned();
-        let delivery = self.work.borrow_mut().delivery.take();
-        let mut tally = CountsByType::new();
+        let (jobs, report) = self.inbox.take_abandoned();
+        let delivery = self.progress.borrow_mut().delivery.take();
+        let mut counts = CountsByType::new();
         let mut add = |name: &str, count: usize| {
             if count > 0 {
-                *tally.entry(name.to_owned()).or_default() += count;
+                *counts.entry(name.to_owned()).or_default() += count;
             }
         };
-        let mut add_slot = |slot: usize| self.table.get(slot).into_iter().for_each(|row| add(&row.name, 1));
+        let mut add_slot =
+            |slot: usize| self.handlers.get(slot).into_iter().for_each(|handler| add(&handler.name, 1));
         for job in &jobs {
             match job {
                 Job::Delivery(delivery) => delivery.count(&mut add_slot),
@@ -110,10 +112,10 @@ impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
                 add(name, 1);
             }
         }
-        self.table.iter().for_each(|row| add(&row.name, row.in_progress.count()));
-        if let Some(tell) = tell {
+        self.handlers.iter().for_each(|handler| add(&handler.name, handler.in_progress.count()));
+        if let Some(report) = report {
             // Fails if nobody waits any more.
-            let _ = tell.send(tally);
+            let _ = report.send(counts);
         }
         drop(delivery);
         jobs.into_iter().for_each(Job::reject_unstarted);
@@ -129,13 +131,13 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for ActorDriver<A> {
         context: &mut A::Context,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        let mut work = self.work.borrow_mut();
+        let mut progress = self.progress.borrow_mut();
         let _scope = blocking::BusyScope::enter();
-        let turn = work.handled + TURN;
-        // Set once the inbox has the waker to call.
+        let limit = progress.handled + MAX_PER_TURN;
+        // Set once the inbox has this task's waker.
         let mut is_asleep = false;
-        while work.handled < turn {
-            if work.delivery.is_none() {
+        while progress.handled < limit {
+            if progress.delivery.is_none() {
                 if is_asleep {
                     return Poll::Pending;
                 }
@@ -143,13 +145,13 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for ActorDriver<A> {
                 is_asleep = matches!(next, InboxPoll::Last(_));
                 match next {
                     InboxPoll::Job(job) | InboxPoll::Last(job) => {
-                        self.start_job(job, &mut work, actor, context)
+                        self.start_job(job, &mut progress, actor, context)
                     }
                     InboxPoll::Empty => return Poll::Pending,
                     InboxPoll::Closed => return Poll::Ready(()),
                 }
             }
-            self.run_delivery(&mut work, turn, actor, context);
+            self.run_delivery(&mut progress, limit, actor, context);
             // A handler may have made the context wait (`AtomicResponse`) or stop; the rest comes afterwards.
             if context.waiting() {
                 return Poll::Pending;
@@ -162,51 +164,51 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for ActorDriver<A> {
 
 impl<A: Actor<Context = Context<A>>> ActorDriver<A> {
     /// Handles messages from one connection, and sends the replies together.
-    fn run_delivery(&self, work: &mut InProgress, turn: u64, actor: &mut A, context: &mut A::Context) {
-        let InProgress { delivery: Some(delivery), handled, answers } = work else { return };
-        let batch = ReplyBatch::new(delivery.responder(), answers);
-        let mut run = MessageBatch::new(self.inbox.service(), delivery, batch, handled, turn);
+    fn run_delivery(&self, progress: &mut InProgress, limit: u64, actor: &mut A, context: &mut A::Context) {
+        let InProgress { delivery: Some(delivery), handled, replies } = progress else { return };
+        let replies = ReplyBatch::new(delivery.responder(), replies);
+        let mut batch = MessageBatch::new(self.inbox.service(), delivery, replies, handled, limit);
         while !context.waiting()
-            && let Some(slot) = run.slot()
+            && let Some(slot) = batch.slot()
         {
             // The session refuses unknown slots, but the lookup is checked all the same.
-            match self.table.get(slot) {
-                Some(row) => (row.calls.run)(actor, context, &mut run, &self.known(row)),
-                None => run.skip(),
+            match self.handlers.get(slot) {
+                Some(handler) => (handler.calls.run)(actor, context, &mut batch, &self.context_of(handler)),
+                None => batch.skip(),
             }
         }
-        drop(run);
+        drop(batch);
         drop(delivery.take_permits());
-        if delivery.left() == 0 {
-            work.delivery = None;
+        if delivery.remaining() == 0 {
+            progress.delivery = None;
         }
     }
 
-    fn known<'a>(&'a self, row: &'a MessageHandler<A>) -> HandlerContext<'a> {
-        HandlerContext { name: &row.name, decoding: &self.decoding, in_progress: &row.in_progress }
+    fn context_of<'a>(&'a self, handler: &'a MessageHandler<A>) -> HandlerContext<'a> {
+        HandlerContext { name: &handler.name, decoding: &self.decoding, in_progress: &handler.in_progress }
     }
 
     /// Handles a single message, or prepares a delivery.
-    fn start_job(&self, job: Job<A>, work: &mut InProgress, actor: &mut A, context: &mut A::Context) {
+    fn start_job(&self, job: Job<A>, progress: &mut InProgress, actor: &mut A, context: &mut A::Context) {
         match job {
-            Job::Delivery(delivery) => work.delivery = Some(delivery),
+            Job::Delivery(delivery) => progress.delivery = Some(delivery),
             Job::Local(_, call) => {
-                work.handled += 1;
-                blocking::begin_message(work.handled);
+                progress.handled += 1;
+                blocking::begin_message(progress.handled);
                 call(actor, context);
             }
             Job::Alone(slot, mut inbound) => {
-                work.handled += 1;
-                blocking::begin_message(work.handled);
-                if let Some(row) = self.table.get(slot)
-                    && inbound.is_due(clock::now())
+                progress.handled += 1;
+                blocking::begin_message(progress.handled);
+                if let Some(handler) = self.handlers.get(slot)
+                    && inbound.should_run(clock::now())
                 {
                     let payload = std::mem::take(&mut inbound.payload);
                     let trace = inbound.trace.take();
-                    let _handling =
-                        trace.map(|context| HandlerSpan::begin(*context, self.inbox.service(), &row.name));
-                    let arrived = IncomingMessage::alone(slot, &payload, *inbound);
-                    (row.calls.alone)(actor, context, arrived, &self.known(row));
+                    let _span = trace
+                        .map(|context| HandlerSpan::begin(*context, self.inbox.service(), &handler.name));
+                    let message = IncomingMessage::alone(slot, &payload, *inbound);
+                    (handler.calls.alone)(actor, context, message, &self.context_of(handler));
                 }
             }
         }

@@ -21,9 +21,9 @@ pub(crate) trait ActorEntry: Send + Sync {
     /// Accepts no more messages; those that were accepted are still handled.
     fn close(&self);
 
-    /// As [`ActorEntry::close`], and turns away messages that no handler has begun. Sends the numbers of unfinished
+    /// As [`ActorEntry::close`], and refuses messages that no handler has begun. Sends the numbers of unfinished
     /// messages by type, as far as they are known.
-    fn abandon(&self, tell: oneshot::Sender<CountsByType>);
+    fn abandon(&self, report: oneshot::Sender<CountsByType>);
 
     /// Returns whether the actor still accepts messages.
     fn is_alive(&self) -> bool;

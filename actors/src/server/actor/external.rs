@@ -21,12 +21,12 @@ use crate::server::request::reply::ReplyBatch;
 /// The entry to an actor that the user runs.
 pub struct ExternalActor<A: Actor> {
     addr: Addr<A>,
-    table: Box<[MailboxHandler<A>]>,
+    handlers: Box<[MailboxHandler<A>]>,
     decoding: DecodeContext,
     /// The thread on which handled messages are completed.
     executor: Executor,
     closed: AtomicBool,
-    /// Notified when a message found the actor stopped.
+    /// The notification that a message found the actor stopped.
     found_stopped: Notify,
 }
 
@@ -38,7 +38,7 @@ struct MailboxHandler<A: Actor> {
     name: TypeName,
     in_progress: HandlerInProgress,
     forward: ForwardFn<A>,
-    decode_held: DecodeFn<A>,
+    decode_tell: DecodeFn<A>,
 }
 
 impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
@@ -48,31 +48,38 @@ impl<A: Actor<Context = Context<A>>> ExternalActor<A> {
         decoding: DecodeContext,
         executor: Executor,
     ) -> Self {
-        let table = handlers.iter().map(|handler| MailboxHandler {
+        let handlers = handlers.iter().map(|handler| MailboxHandler {
             name: handler.name.clone(),
             in_progress: HandlerInProgress::default(),
             forward: handler.forward,
-            decode_held: handler.decode_held,
+            decode_tell: handler.decode_tell,
         });
-        let table = table.collect();
-        Self { addr, table, decoding, executor, closed: AtomicBool::new(false), found_stopped: Notify::new() }
+        let handlers = handlers.collect();
+        Self {
+            addr,
+            handlers,
+            decoding,
+            executor,
+            closed: AtomicBool::new(false),
+            found_stopped: Notify::new(),
+        }
     }
 
-    /// Waits until the actor has stopped, and then calls `stopped`: at once if a message finds it stopped, else within
+    /// Waits until the actor has stopped, and then calls `on_stopped`: at once if a message finds it stopped, else within
     /// a tenth of a second. Returns without calling it when the service is closed.
-    pub(crate) async fn watch_stopped(this: Weak<Self>, stopped: impl FnOnce()) {
-        while let Some(foreign) = this.upgrade()
-            && !foreign.closed.load(Ordering::Acquire)
+    pub(crate) async fn watch_stopped(this: Weak<Self>, on_stopped: impl FnOnce()) {
+        while let Some(external) = this.upgrade()
+            && !external.closed.load(Ordering::Acquire)
         {
-            if !foreign.addr.connected() {
+            if !external.addr.connected() {
                 tracing::warn!(
                     actor = std::any::type_name::<A>(),
                     "an advertised actor has stopped: withdrawn"
                 );
-                return stopped();
+                return on_stopped();
             }
             // Notified or not, the actor is checked again.
-            let _ = tokio::time::timeout(CHECK_INTERVAL, foreign.found_stopped.notified()).await;
+            let _ = tokio::time::timeout(CHECK_INTERVAL, external.found_stopped.notified()).await;
         }
     }
 
@@ -98,26 +105,26 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
         }
         // A mailbox is first in, first out: when the last tell has been handled, so have those before it. The last one
         // that decodes is found first, and the others are then sent without waiting for their completion.
-        let mut last = delivery.last_tell(|slot, payload, encoding| {
-            self.table
+        let mut last_tell = delivery.last_tell(|slot, payload, encoding| {
+            self.handlers
                 .get(slot)
-                .and_then(|handler| (handler.decode_held)(payload, encoding, &self.decoding.limits))
+                .and_then(|handler| (handler.decode_tell)(payload, encoding, &self.decoding.limits))
         });
-        let answers = Arc::clone(delivery.responder());
+        let responder = Arc::clone(delivery.responder());
         let mut frames = Vec::new();
-        let mut batch = ReplyBatch::new(&answers, &mut frames);
+        let mut batch = ReplyBatch::new(&responder, &mut frames);
         let now = clock::now();
         // A trace ends here: the actor's own mailbox has no room for it.
-        while let Some(arrived) = delivery.next(None, now, batch.frames(now), |_| {}) {
-            let after = arrived.following;
-            if let Some((_, held)) = last.take_if(|(last, _)| *last == after) {
-                actix::spawn(held(&self.addr, arrived.permit.detach_all(after)));
+        while let Some(message) = delivery.next(None, now, batch.frames(now), |_| {}) {
+            let after = message.following;
+            if let Some((_, send)) = last_tell.take_if(|(last_tell, _)| *last_tell == after) {
+                actix::spawn(send(&self.addr, message.permit.detach_all(after)));
             } else if let Some(MailboxHandler { name, in_progress, forward, .. }) =
-                self.table.get(arrived.slot)
+                self.handlers.get(message.slot)
             {
                 let finish = forward(
                     &self.addr,
-                    arrived,
+                    message,
                     &HandlerContext { name, decoding: &self.decoding, in_progress },
                 );
                 finish.map(actix::spawn);
@@ -129,13 +136,13 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
         if !self.accepts() {
             return inbound.reject_draining();
         }
-        if let Some(MailboxHandler { name, in_progress, forward, .. }) = self.table.get(slot)
-            && inbound.is_due(clock::now())
+        if let Some(MailboxHandler { name, in_progress, forward, .. }) = self.handlers.get(slot)
+            && inbound.should_run(clock::now())
         {
             let payload = std::mem::take(&mut inbound.payload);
-            let arrived = IncomingMessage::alone(slot, &payload, inbound);
+            let message = IncomingMessage::alone(slot, &payload, inbound);
             if let Some(finish) =
-                forward(&self.addr, arrived, &HandlerContext { name, decoding: &self.decoding, in_progress })
+                forward(&self.addr, message, &HandlerContext { name, decoding: &self.decoding, in_progress })
             {
                 // If the thread has ended, the reply is dropped, and the caller is notified.
                 let _ = self.executor.spawn(move || finish);
@@ -148,11 +155,12 @@ impl<A: Actor<Context = Context<A>>> ActorEntry for ExternalActor<A> {
     }
 
     /// Messages in the mailbox stay there: it belongs to the program.
-    fn abandon(&self, tell: oneshot::Sender<CountsByType>) {
+    fn abandon(&self, report: oneshot::Sender<CountsByType>) {
         self.close();
-        let counts = self.table.iter().map(|handler| (handler.name.to_string(), handler.in_progress.count()));
+        let counts =
+            self.handlers.iter().map(|handler| (handler.name.to_string(), handler.in_progress.count()));
         // Fails if nobody waits any more.
-        let _ = tell.send(counts.filter(|(_, count)| *count > 0).collect());
+        let _ = report.send(counts.filter(|(_, count)| *count > 0).collect());
     }
 
     fn is_alive(&self) -> bool {

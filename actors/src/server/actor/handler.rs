@@ -37,8 +37,8 @@ pub struct Registration<A: Actor> {
     pub(crate) calls: HandlerFns<A>,
     /// Decodes and sends through the mailbox of an actor that the user runs.
     pub(crate) forward: ForwardFn<A>,
-    /// Decodes a message without a reply, to be sent so that its completion is observed.
-    pub(crate) decode_held: DecodeFn<A>,
+    /// Decodes a message without a reply, to be sent through the mailbox with permits that its completion releases.
+    pub(crate) decode_tell: DecodeFn<A>,
     /// Creates the local entry through the inbox.
     pub(crate) inbox_entry: fn(&Arc<Inbox<A>>) -> AnyLocalEntry,
     /// Creates the local entry through the mailbox.
@@ -47,9 +47,9 @@ pub struct Registration<A: Actor> {
 
 /// The functions that decode messages and call their handler, until the context waits.
 pub(crate) struct HandlerFns<A: Actor> {
-    /// For a run of messages. Called once for many, so that the compiler sees the whole path of a message.
+    /// Handles a run of messages. Called once for many, so that the compiler sees the whole path of a message.
     pub(crate) run: fn(&mut A, &mut A::Context, &mut MessageBatch<'_>, &HandlerContext<'_>),
-    /// For a single message.
+    /// Handles a single message.
     pub(crate) alone: fn(&mut A, &mut A::Context, IncomingMessage<'_>, &HandlerContext<'_>),
 }
 
@@ -96,7 +96,7 @@ pub struct RawMessage {
 
 impl<A: Actor<Context = Context<A>>> Registration<A> {
     /// Registers `M` under `name`.
-    pub fn of<M: NetMessage>(name: TypeName) -> Self
+    pub fn new<M: NetMessage>(name: TypeName) -> Self
     where
         A: Handler<M>,
     {
@@ -107,7 +107,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             documented: None,
             calls: HandlerFns { run: run::<A, M>, alone: call::<A, M> },
             forward: forward::<A, M>,
-            decode_held: decode_held::<A, M>,
+            decode_tell: decode_tell::<A, M>,
             inbox_entry: inbox_entry::<A, M>,
             mailbox_entry: |addr| {
                 Box::new(LocalEntry::<M>::Mailbox(MailboxEntry::new(addr.clone().recipient())))
@@ -148,22 +148,22 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             reply: codec::type_info::<M::Result>(),
             documented: None,
             calls: HandlerFns {
-                run: |actor, context, run, known| {
+                run: |actor, context, batch, handler| {
                     while !context.waiting()
-                        && let Some(arrived) = run.next(known)
+                        && let Some(incoming) = batch.next(handler)
                     {
-                        hand_over::<A, T>(actor, context, arrived, known);
+                        call_self_replying::<A, T>(actor, context, incoming, handler);
                     }
                 },
-                alone: hand_over::<A, T>,
+                alone: call_self_replying::<A, T>,
             },
-            forward: |addr, arrived, known| {
-                if let Some(message) = T::of(arrived, known) {
+            forward: |addr, incoming, handler| {
+                if let Some(message) = T::from_incoming(incoming, handler) {
                     addr.do_send(message);
                 }
                 None
             },
-            decode_held: |_, _, _| None,
+            decode_tell: |_, _, _| None,
             // Not a typed entry, so that callers in this process encode as well.
             inbox_entry: |_| Box::new(()),
             mailbox_entry: |_| Box::new(()),
@@ -182,55 +182,59 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
 
 /// A message for an actor that replies by itself.
 pub(crate) trait SelfReplying: Message<Result = ()> + Send + Sized + 'static {
-    /// Converts the message that arrived; `None` if it does not decode, which has been reported to its caller.
-    fn of(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self>;
+    /// Converts an incoming message; `None` if it does not decode, which has been reported to its caller.
+    fn from_incoming(incoming: IncomingMessage<'_>, handler: &HandlerContext<'_>) -> Option<Self>;
 }
 
 impl SelfReplying for RawMessage {
-    fn of(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self> {
-        Some(Self { name: known.name.clone(), inbound: arrived.into_inbound()? })
+    fn from_incoming(incoming: IncomingMessage<'_>, handler: &HandlerContext<'_>) -> Option<Self> {
+        Some(Self { name: handler.name.clone(), inbound: incoming.into_inbound()? })
     }
 }
 
 impl<M: NetMessage> SelfReplying for Call<M> {
-    fn of(arrived: IncomingMessage<'_>, known: &HandlerContext<'_>) -> Option<Self> {
-        let IncomingMessage { payload, encoding, source, .. } = arrived;
-        match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
+    fn from_incoming(incoming: IncomingMessage<'_>, handler: &HandlerContext<'_>) -> Option<Self> {
+        let IncomingMessage { payload, encoding, source, .. } = incoming;
+        match codec::decode_part(source, payload, encoding, &handler.decoding.limits) {
             Ok(message) => {
-                let inbound = InboundMessage { payload: Bytes::new(), ..arrived.into_inbound()? };
-                Some(Self::new(message, inbound, known.in_progress.clone()))
+                let inbound = InboundMessage { payload: Bytes::new(), ..incoming.into_inbound()? };
+                Some(Self::new(message, inbound, handler.in_progress.clone()))
             }
             Err(error) => {
-                known.undecodable(&error, arrived.reply);
+                handler.undecodable(&error, incoming.reply);
                 None
             }
         }
     }
 }
 
-fn hand_over<A, T>(
+fn call_self_replying<A, T>(
     actor: &mut A,
     context: &mut A::Context,
-    arrived: IncomingMessage<'_>,
-    known: &HandlerContext<'_>,
+    incoming: IncomingMessage<'_>,
+    handler: &HandlerContext<'_>,
 ) where
     A: Actor<Context = Context<A>> + Handler<T>,
     T: SelfReplying,
 {
-    if let Some(message) = T::of(arrived, known) {
+    if let Some(message) = T::from_incoming(incoming, handler) {
         <A as Handler<T>>::handle(actor, message, context).handle(context, None);
     }
 }
 
-fn run<A, M>(actor: &mut A, context: &mut A::Context, run: &mut MessageBatch<'_>, known: &HandlerContext<'_>)
-where
+fn run<A, M>(
+    actor: &mut A,
+    context: &mut A::Context,
+    batch: &mut MessageBatch<'_>,
+    handler: &HandlerContext<'_>,
+) where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
     while !context.waiting()
-        && let Some(arrived) = run.next(known)
+        && let Some(incoming) = batch.next(handler)
     {
-        call::<A, M>(actor, context, arrived, known);
+        call::<A, M>(actor, context, incoming, handler);
     }
 }
 
@@ -238,46 +242,48 @@ where
 fn call<A, M>(
     actor: &mut A,
     context: &mut A::Context,
-    arrived: IncomingMessage<'_>,
-    known: &HandlerContext<'_>,
+    incoming: IncomingMessage<'_>,
+    handler: &HandlerContext<'_>,
 ) where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    let IncomingMessage { payload, encoding, reply, permit, source, .. } = arrived;
-    let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
+    let IncomingMessage { payload, encoding, reply, permit, source, .. } = incoming;
+    let message: M = match codec::decode_part(source, payload, encoding, &handler.decoding.limits) {
         Ok(message) => message,
-        Err(error) => return known.undecodable(&error, reply),
+        Err(error) => return handler.undecodable(&error, reply),
     };
     match dispatch(actor, context, message) {
         HandlerOutput::Now(result) => {
-            if let Some(due) = reply {
-                due.send(&result);
+            if let Some(reply) = reply {
+                reply.send(&result);
             }
         }
-        HandlerOutput::Future(future) => answer_later(reply, permit, known.in_progress.clone(), future),
+        HandlerOutput::Future(future) => answer_later(reply, permit, handler.in_progress.clone(), future),
         HandlerOutput::ActorFuture(future) => {
             let future = trace::in_message_context_with_actor(future);
             let (reply, unfinished) =
-                (reply.and_then(ReplySlot::later), (permit.detach(), known.in_progress.clone()));
+                (reply.and_then(ReplySlot::into_reply_to), (permit.detach(), handler.in_progress.clone()));
             let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
                 answer(reply, &result);
                 drop(unfinished);
             });
             context.spawn(answered);
         }
-        HandlerOutput::Channel(mut told) => match told.try_recv() {
+        HandlerOutput::Channel(mut receiver) => match receiver.try_recv() {
             Ok(result) => {
-                if let Some(due) = reply {
-                    due.send(&result);
+                if let Some(reply) = reply {
+                    reply.send(&result);
                 }
             }
             Err(oneshot::error::TryRecvError::Closed) => drop(reply),
             Err(oneshot::error::TryRecvError::Empty) => {
-                let (reply, unfinished) =
-                    (reply.and_then(ReplySlot::later), (permit.detach(), known.in_progress.clone()));
+                let (reply, unfinished) = (
+                    reply.and_then(ReplySlot::into_reply_to),
+                    (permit.detach(), handler.in_progress.clone()),
+                );
                 actix::spawn(async move {
-                    if let Ok(result) = told.await {
+                    if let Ok(result) = receiver.await {
                         answer(reply, &result);
                     }
                     drop(unfinished);
@@ -288,12 +294,12 @@ fn call<A, M>(
 }
 
 fn answer_later<R: codec::WireType>(
-    due: Option<ReplySlot<'_>>,
+    reply: Option<ReplySlot<'_>>,
     permit: MessagePermit<'_>,
     in_progress: HandlerInProgress,
     future: ResponseFuture<R>,
 ) {
-    let (reply, unfinished) = (due.and_then(ReplySlot::later), (permit.detach(), in_progress));
+    let (reply, unfinished) = (reply.and_then(ReplySlot::into_reply_to), (permit.detach(), in_progress));
     let future = trace::in_message_context(future);
     actix::spawn(async move {
         answer(reply, &future.await);
@@ -303,24 +309,24 @@ fn answer_later<R: codec::WireType>(
 
 fn forward<A, M>(
     addr: &Addr<A>,
-    arrived: IncomingMessage<'_>,
-    known: &HandlerContext<'_>,
+    incoming: IncomingMessage<'_>,
+    handler: &HandlerContext<'_>,
 ) -> Option<CompletionFuture>
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,
     M: NetMessage,
 {
-    let IncomingMessage { payload, encoding, reply, permit, source, .. } = arrived;
-    let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
+    let IncomingMessage { payload, encoding, reply, permit, source, .. } = incoming;
+    let message: M = match codec::decode_part(source, payload, encoding, &handler.decoding.limits) {
         Ok(message) => message,
         Err(error) => {
-            known.undecodable(&error, reply);
+            handler.undecodable(&error, reply);
             return None;
         }
     };
     let (reply, permit) = match (reply, permit) {
-        (Some(due), permit) => (due.later(), permit.detach()),
+        (Some(reply), permit) => (reply.into_reply_to(), permit.detach()),
         (None, MessagePermit::Own(permit)) => (None, Some(permit)),
         (None, MessagePermit::Shared(..)) => {
             // Its permit is released with that of the last tell that arrived with it, which the actor handles later.
@@ -328,22 +334,29 @@ where
             return None;
         }
     };
-    Some(enter(addr, message, reply, (permit.map(HeldPermits::from), known.in_progress.clone())))
+    Some(send_through_mailbox(
+        addr,
+        message,
+        reply,
+        (permit.map(HeldPermits::from), handler.in_progress.clone()),
+    ))
 }
 
-fn decode_held<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<DecodedMessage<A>>
+fn decode_tell<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<DecodedMessage<A>>
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,
     M: NetMessage,
 {
     let message: M = codec::decode(payload, encoding, limits).ok()?;
-    Some(Box::new(|addr, permits| enter(addr, message, None, (permits, HandlerInProgress::default()))))
+    Some(Box::new(|addr, permits| {
+        send_through_mailbox(addr, message, None, (permits, HandlerInProgress::default()))
+    }))
 }
 
 /// Sends a message through the mailbox. The returned future sends the reply when the message has been handled; until
 /// then it is unfinished.
-fn enter<A, M>(
+fn send_through_mailbox<A, M>(
     addr: &Addr<A>,
     message: M,
     reply: Option<ReplyTo>,

@@ -29,7 +29,7 @@ pub(crate) enum Job<A: Actor> {
 }
 
 impl<A: Actor> Job<A> {
-    /// Drops the job unhandled; its callers are told that the service drains, and may go to another instance.
+    /// Drops the job unhandled. Its callers get the refusal that the service drains, and may try another instance.
     pub(crate) fn reject_unstarted(self) {
         match self {
             Self::Alone(_, inbound) => inbound.reject_draining(),
@@ -45,7 +45,7 @@ pub(crate) struct Inbox<A: Actor> {
     /// The name of the service, or its address.
     service: String,
     state: Mutex<InboxState<A>>,
-    /// Changed under the lock; read without it by callers that need nothing else.
+    /// Set once no more messages are accepted. Changed under the lock; read without it by callers that need nothing else.
     closed: AtomicBool,
     /// Set if all messages are to be dropped, and reported to `abandoning`. Changed under the lock.
     is_abandoning: AtomicBool,
@@ -60,7 +60,7 @@ struct InboxState<A: Actor> {
     jobs: VecDeque<(u64, Job<A>)>,
     /// The id of the next job.
     next_id: u64,
-    /// The first id that was turned away, once there is one.
+    /// The first id that was refused, once there is one.
     first_rejected: Option<u64>,
     waker: Option<Waker>,
     /// Set while the driver waits for its waker to be called.
@@ -92,9 +92,9 @@ impl JobId {
 }
 
 impl<A: Actor> InboxState<A> {
-    /// Takes all waiting jobs, and records that they are turned away.
+    /// Takes all waiting jobs, and records that they are refused.
     fn reject_remaining(&mut self) -> VecDeque<(u64, Job<A>)> {
-        let first = self.jobs.front().map_or(self.next_id, |(ticket, _)| *ticket);
+        let first = self.jobs.front().map_or(self.next_id, |(id, _)| *id);
         self.first_rejected.get_or_insert(first);
         std::mem::take(&mut self.jobs)
     }
@@ -131,7 +131,7 @@ impl<A: Actor> Inbox<A> {
         &self.service
     }
 
-    /// Appends a message; a closed inbox turns it away.
+    /// Appends a message; a closed inbox refuses it.
     pub(crate) fn push(&self, job: Job<A>) -> JobId {
         let mut state = self.lock();
         if self.is_closed() {
@@ -139,27 +139,27 @@ impl<A: Actor> Inbox<A> {
             job.reject_unstarted();
             return JobId::REJECTED;
         }
-        let ticket = state.next_id;
+        let id = state.next_id;
         state.next_id += 1;
-        state.jobs.push_back((ticket, job));
+        state.jobs.push_back((id, job));
         state.wake();
-        JobId(ticket)
+        JobId(id)
     }
 
-    /// Removes and drops a message that still waits; false if it has been taken.
-    pub(crate) fn withdraw(&self, JobId(ticket): JobId) -> bool {
+    /// Removes and drops a message that still waits; returns false if it has been taken.
+    pub(crate) fn withdraw(&self, job: JobId) -> bool {
         let mut state = self.lock();
-        let Ok(at) = state.jobs.binary_search_by_key(&ticket, |(ticket, _)| *ticket) else { return false };
-        let withdrawn = state.jobs.remove(at);
+        let Ok(index) = state.jobs.binary_search_by_key(&job.0, |(id, _)| *id) else { return false };
+        let withdrawn = state.jobs.remove(index);
         // Outside the lock: dropping a message may run code of its user.
         drop(state);
         drop(withdrawn);
         true
     }
 
-    /// Returns whether a message was turned away: it will certainly not be handled.
-    pub(crate) fn was_rejected(&self, ticket: JobId) -> bool {
-        ticket == JobId::REJECTED || self.lock().first_rejected.is_some_and(|first| ticket.0 >= first)
+    /// Returns whether a message was refused: it will certainly not be handled.
+    pub(crate) fn was_rejected(&self, job: JobId) -> bool {
+        job == JobId::REJECTED || self.lock().first_rejected.is_some_and(|first| job.0 >= first)
     }
 
     /// Takes the next message, or registers `waker` to be called when there is one.
@@ -174,7 +174,7 @@ impl<A: Actor> Inbox<A> {
         if job.is_none() && self.is_closed() {
             return InboxPoll::Closed;
         }
-        if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        if !state.waker.as_ref().is_some_and(|registered| registered.will_wake(waker)) {
             state.waker = Some(waker.clone());
         }
         state.is_asleep = true;
@@ -188,11 +188,11 @@ impl<A: Actor> Inbox<A> {
         state.wake();
     }
 
-    /// Asks the actor's task to drop the waiting messages, and to report them to `tell`. Accepts no more messages.
-    pub(crate) fn ask_to_abandon(&self, tell: oneshot::Sender<CountsByType>) {
+    /// Asks the actor's task to drop the waiting messages, and to send their numbers to `report`. Accepts no more messages.
+    pub(crate) fn request_abandon(&self, report: oneshot::Sender<CountsByType>) {
         let mut state = self.lock();
         self.closed.store(true, Ordering::Release);
-        state.abandoning = Some(tell);
+        state.abandoning = Some(report);
         self.is_abandoning.store(true, Ordering::Release);
         state.is_asleep = true;
         state.wake();
@@ -222,7 +222,7 @@ impl<A: Actor> Inbox<A> {
         (jobs.into_iter().map(|(_, job)| job).collect(), state.abandoning.take())
     }
 
-    /// Turns away the waiting messages, when no actor will take them any more.
+    /// Refuses the waiting messages, when no actor will take them any more.
     pub(crate) fn abandon(&self) {
         let jobs = {
             let mut state = self.lock();
@@ -258,41 +258,41 @@ mod tests {
 
     /// Creates a job, and a counter that shows whether the job still exists.
     fn job() -> (Job<Nobody>, Arc<()>) {
-        let held = Arc::new(());
-        let in_job = Arc::clone(&held);
-        (Job::Local("job", Box::new(move |_, _| drop(in_job))), held)
+        let alive = Arc::new(());
+        let in_job = Arc::clone(&alive);
+        (Job::Local("job", Box::new(move |_, _| drop(in_job))), alive)
     }
 
     #[test]
     fn waiting_messages_can_be_withdrawn_and_taken_ones_cannot() {
         let inbox = Inbox::<Nobody>::new("nobody".to_owned());
         let jobs: Vec<_> = (0..4).map(|_| job()).collect();
-        let (tickets, held): (Vec<_>, Vec<_>) =
-            jobs.into_iter().map(|(job, held)| (inbox.push(job), held)).unzip();
-        let waits = |at: usize| Arc::strong_count(&held[at]) == 2;
+        let (ids, alive): (Vec<_>, Vec<_>) =
+            jobs.into_iter().map(|(job, alive)| (inbox.push(job), alive)).unzip();
+        let waits = |index: usize| Arc::strong_count(&alive[index]) == 2;
         assert!(matches!(inbox.next(Waker::noop()), InboxPoll::Job(_)));
-        assert!(!inbox.withdraw(tickets[0]), "it was taken");
-        assert!(inbox.withdraw(tickets[2]) && !waits(2));
+        assert!(!inbox.withdraw(ids[0]), "it was taken");
+        assert!(inbox.withdraw(ids[2]) && !waits(2));
         assert!(waits(1) && waits(3), "the others are where they were");
-        assert!(matches!(inbox.next(Waker::noop()), InboxPoll::Job(_)) && !inbox.withdraw(tickets[1]));
-        assert!(inbox.withdraw(tickets[3]) && !waits(3));
+        assert!(matches!(inbox.next(Waker::noop()), InboxPoll::Job(_)) && !inbox.withdraw(ids[1]));
+        assert!(inbox.withdraw(ids[3]) && !waits(3));
         inbox.abandon();
-        let (job, _held) = job();
+        let (job, _alive) = job();
         let late = inbox.push(job);
-        assert!(!inbox.withdraw(late) && !inbox.withdraw(tickets[3]), "nothing waits any more");
-        assert!(inbox.was_rejected(late) && !inbox.was_rejected(tickets[0]), "one was never there");
+        assert!(!inbox.withdraw(late) && !inbox.withdraw(ids[3]), "nothing waits any more");
+        assert!(inbox.was_rejected(late) && !inbox.was_rejected(ids[0]), "one was never queued");
     }
 
     #[test]
     fn messages_that_are_withdrawn_leave_nothing_in_the_queue() {
         let inbox = Inbox::<Nobody>::new("nobody".to_owned());
-        let (first, _held) = job();
+        let (first, _alive) = job();
         let first = inbox.push(first);
         for _ in 0..10_000 {
-            let (job, _held) = job();
+            let (job, _alive) = job();
             assert!(inbox.withdraw(inbox.push(job)));
         }
-        let (last, _held) = job();
+        let (last, _alive) = job();
         let last = inbox.push(last);
         assert_eq!(inbox.lock().jobs.len(), 2, "slots");
         assert!(inbox.withdraw(first));

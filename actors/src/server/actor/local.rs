@@ -21,25 +21,25 @@ pub(crate) type AnyLocalEntry = Box<dyn Any + Send + Sync>;
 
 /// The entry for callers in this process, which pass the message as it is.
 pub(crate) enum LocalEntry<M: NetMessage> {
-    /// Into the inbox of an actor that the mesh runs.
+    /// The inbox of an actor that the mesh runs.
     Inbox(Box<dyn LocalInbox<M>>),
-    /// Into the mailbox of an actor that the user runs.
+    /// The mailbox of an actor that the user runs.
     Mailbox(MailboxEntry<M>),
 }
 
 /// The entry for messages of one type into an inbox.
 pub(crate) trait LocalInbox<M: NetMessage>: Send + Sync {
     /// Puts a message into the inbox. If the service has closed, its envelope is dropped.
-    fn enter(&self, message: M, envelope: LocalEnvelope<M>) -> JobId;
+    fn push(&self, message: M, envelope: LocalEnvelope<M>) -> JobId;
 
-    /// As [`LocalInbox::enter`], with a message that is part of a trace.
-    fn enter_traced(&self, message: M, envelope: LocalEnvelope<M>, trace: TraceContext) -> JobId;
+    /// As [`LocalInbox::push`], with a message that is part of a trace.
+    fn push_traced(&self, message: M, envelope: LocalEnvelope<M>, trace: TraceContext) -> JobId;
 
-    /// Takes it out again, if it still waits; false if its handler has begun.
-    fn withdraw(&self, ticket: JobId) -> bool;
+    /// Removes a message that still waits; returns false if its handler has begun.
+    fn withdraw(&self, job: JobId) -> bool;
 
-    /// Returns whether it was turned away unhandled.
-    fn was_rejected(&self, ticket: JobId) -> bool;
+    /// Returns whether a message was refused unhandled.
+    fn was_rejected(&self, job: JobId) -> bool;
 }
 
 /// The reply channel and the permit of a local message.
@@ -57,32 +57,32 @@ impl<M: NetMessage> LocalEnvelope<M> {
     }
 }
 
-/// A message in an inbox. Dropped while the message waits there, it is taken out again.
+/// A message in an inbox. Dropping this removes the message if it still waits there.
 pub(crate) struct QueuedMessage<'a, M: NetMessage> {
     inbox: &'a dyn LocalInbox<M>,
-    ticket: Option<JobId>,
+    job: Option<JobId>,
 }
 
 impl<'a, M: NetMessage> QueuedMessage<'a, M> {
-    pub(crate) fn new(inbox: &'a dyn LocalInbox<M>, ticket: JobId) -> Self {
-        Self { inbox, ticket: Some(ticket) }
+    pub(crate) fn new(inbox: &'a dyn LocalInbox<M>, job: JobId) -> Self {
+        Self { inbox, job: Some(job) }
     }
 
-    /// Marks the message as handled: there is nothing to take out.
+    /// Marks the message as handled: there is nothing to remove.
     pub(crate) fn disarm(&mut self) {
-        self.ticket = None;
+        self.job = None;
     }
 
-    /// Takes it out again, if it still waits; false if its handler has begun.
+    /// Removes a message that still waits; returns false if its handler has begun.
     pub(crate) fn withdraw(mut self) -> bool {
-        self.ticket.take().is_some_and(|ticket| self.inbox.withdraw(ticket))
+        self.job.take().is_some_and(|job| self.inbox.withdraw(job))
     }
 }
 
 impl<M: NetMessage> Drop for QueuedMessage<'_, M> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.inbox.withdraw(ticket);
+        if let Some(job) = self.job {
+            self.inbox.withdraw(job);
         }
     }
 }
@@ -104,7 +104,7 @@ impl<M: NetMessage> MailboxEntry<M> {
 
     /// Puts a message into the mailbox. `executor` releases its permit and sends its reply: the message stays unfinished
     /// until it has been handled, also if its caller has given up, because it is in the mailbox until then.
-    pub(crate) fn enter(&self, message: M, envelope: LocalEnvelope<M>, executor: &Executor) {
+    pub(crate) fn send(&self, message: M, envelope: LocalEnvelope<M>, executor: &Executor) {
         // A clone has its own slot in the mailbox, so the message is in it at once, behind those sent before.
         let request = self.recipient.clone().send(message);
         let finish = move || async move {
@@ -154,12 +154,12 @@ where
             let future = trace::in_message_context_with_actor(future);
             context.spawn(future.map(move |result, _: &mut A, _: &mut A::Context| answer(result)));
         }
-        HandlerOutput::Channel(mut told) => match told.try_recv() {
+        HandlerOutput::Channel(mut receiver) => match receiver.try_recv() {
             Ok(result) => answer(result),
             Err(oneshot::error::TryRecvError::Closed) => {}
             Err(oneshot::error::TryRecvError::Empty) => {
                 actix::spawn(async move {
-                    if let Ok(result) = told.await {
+                    if let Ok(result) = receiver.await {
                         answer(result);
                     }
                 });
@@ -177,33 +177,33 @@ where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    fn enter(&self, message: M, envelope: LocalEnvelope<M>) -> JobId {
-        let job = move |actor: &mut A, context: &mut A::Context| {
+    fn push(&self, message: M, envelope: LocalEnvelope<M>) -> JobId {
+        let handle = move |actor: &mut A, context: &mut A::Context| {
             // As in actix, a request that was dropped while it waited is not handled.
             if envelope.is_wanted() {
                 call(actor, context, message, envelope);
             }
         };
-        self.inbox.push(Job::Local(codec::type_info::<M>().name(), Box::new(job)))
+        self.inbox.push(Job::Local(codec::type_info::<M>().name(), Box::new(handle)))
     }
 
     #[cold]
-    fn enter_traced(&self, message: M, envelope: LocalEnvelope<M>, trace: TraceContext) -> JobId {
+    fn push_traced(&self, message: M, envelope: LocalEnvelope<M>, trace: TraceContext) -> JobId {
         let (name, inbox) = (codec::type_info::<M>().name(), Arc::clone(&self.inbox));
-        let job = move |actor: &mut A, context: &mut A::Context| {
-            let _handling = HandlerSpan::begin(trace, inbox.service(), name);
+        let handle = move |actor: &mut A, context: &mut A::Context| {
+            let _span = HandlerSpan::begin(trace, inbox.service(), name);
             if envelope.is_wanted() {
                 call(actor, context, message, envelope);
             }
         };
-        self.inbox.push(Job::Local(name, Box::new(job)))
+        self.inbox.push(Job::Local(name, Box::new(handle)))
     }
 
-    fn withdraw(&self, ticket: JobId) -> bool {
-        self.inbox.withdraw(ticket)
+    fn withdraw(&self, job: JobId) -> bool {
+        self.inbox.withdraw(job)
     }
 
-    fn was_rejected(&self, ticket: JobId) -> bool {
-        self.inbox.was_rejected(ticket)
+    fn was_rejected(&self, job: JobId) -> bool {
+        self.inbox.was_rejected(job)
     }
 }

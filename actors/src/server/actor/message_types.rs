@@ -71,18 +71,18 @@ impl MessageTypes {
 
     /// Returns the number of the type `name`.
     pub(crate) fn slot(&self, name: &str) -> Option<usize> {
-        self.types.iter().position(|known| &*known.name == name)
+        self.types.iter().position(|info| &*info.name == name)
     }
 
     /// Returns the local entry for messages of type `M` that are known as `name`, or by the type's own name.
     pub(crate) fn local_entry<M: NetMessage>(&self, name: Option<&TypeName>) -> Option<&LocalEntry<M>> {
-        self.types.iter().find_map(|known| {
-            let local_entry = known.local_entry.downcast_ref()?;
-            let is_meant = match name {
-                Some(name) => known.name == *name,
-                None => known.has_own_name,
+        self.types.iter().find_map(|info| {
+            let local_entry = info.local_entry.downcast_ref()?;
+            let matches = match name {
+                Some(name) => info.name == *name,
+                None => info.has_own_name,
             };
-            is_meant.then_some(local_entry)
+            matches.then_some(local_entry)
         })
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// The policy for a service whose actor panics.
 ///
 /// These are the *intensity* and the *period* of Erlang/OTP's supervisors ("Supervisor Behaviour", OTP Design
-/// Principles): a transient fault costs one actor, and one that comes back with every start ends the service, so that
-/// callers go to other instances instead of one that exists and never works.
+/// Principles): a transient fault costs one restart, and a fault that recurs after every restart ends the service, so that
+/// callers use other instances instead of one that never works.
 ///
 /// ```
 /// # use meshzero_actors::server::actor::restart::RestartPolicy;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub enum RestartPolicy {
     /// The first panic ends the service.
     Never,
-    /// The actor is restarted up to a number of times within any period of a length; one panic more ends the service.
+    /// The actor is restarted up to a number of times within any period of a given length; one more panic ends the service.
     Limited {
         /// The number of restarts within the period. Costs 16 bytes for each that has happened.
         restarts: u32,
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn never_and_always_mean_it() {
+    fn never_allows_no_restart_and_always_allows_all() {
         let now = Instant::now();
         assert!(!RestartLimiter::new(RestartPolicy::Never).allow(now));
         assert!(

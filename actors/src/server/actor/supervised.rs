@@ -1,4 +1,5 @@
-//! The supervision of an actor that the mesh runs: made by a factory, and restarted after a panic until it panics too often.
+//! The supervision of an actor that the mesh runs: created by a factory, and restarted after a panic until it panics too
+//! often.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,22 +27,22 @@ use crate::server::request::in_progress::CountsByType;
 use crate::server::request::inbound::InboundMessage;
 
 /// The delays before an actor is restarted: none after a first panic, and these while no message is handled in between.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(5))
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(5))
     .with_jitter(Jitter::None)
     .without_initial_delay();
 
-/// A function that makes the actor: once at first, and again after each panic.
+/// A function that creates the actor: once at the start, and again after each panic.
 pub(crate) type Factory<A> = Box<dyn FnMut() -> A + Send>;
 
 /// The entry to an actor that the mesh runs.
 pub struct SupervisedActor<A: Actor> {
     inbox: Arc<Inbox<A>>,
     addr: Arc<Mutex<Addr<A>>>,
-    restarted: Arc<AtomicU64>,
+    restart_count: Arc<AtomicU64>,
 }
 
 impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
-    /// Starts the actor on the current arbiter. `ended` is called there with the reason when it will not be restarted.
+    /// Starts the actor on the current arbiter. `on_end` is called there with the reason when it will not be restarted.
     ///
     /// # Errors
     /// [`PanicMessage`]: the factory panicked.
@@ -52,36 +53,36 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
         decoding: DecodeContext,
         mailbox: usize,
         restart: RestartPolicy,
-        ended: impl FnOnce(ServiceEnd) + 'static,
+        on_end: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<Self, PanicMessage> {
         let inbox = Arc::new(Inbox::new(service));
-        let restarted = Arc::new(AtomicU64::new(0));
-        let mut host = Supervisor {
+        let restart_count = Arc::new(AtomicU64::new(0));
+        let mut supervisor = Supervisor {
             factory,
             inbox: Arc::clone(&inbox),
             driver: ActorDriver::new(Arc::clone(&inbox), handlers, decoding),
             mailbox,
-            restarts: RestartLimiter::new(restart),
-            restarted: Arc::clone(&restarted),
+            limiter: RestartLimiter::new(restart),
+            restart_count: Arc::clone(&restart_count),
         };
-        let (addr, first) = host.make()?;
+        let (addr, first) = supervisor.make()?;
         let addr = Arc::new(Mutex::new(addr));
         // Weak, because an actor lives as long as its address is held.
         let shared = Arc::downgrade(&addr);
-        let ending =
-            CloseInboxOnDrop { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, ended: Some(ended) };
+        let close_on_drop =
+            CloseInboxOnDrop { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, on_end: Some(on_end) };
         actix::spawn(async move {
-            let mut ending = ending;
-            ending.end = host.run(first, &shared).await;
+            let mut close_on_drop = close_on_drop;
+            close_on_drop.end = supervisor.run(first, &shared).await;
         });
-        Ok(Self { inbox, addr, restarted })
+        Ok(Self { inbox, addr, restart_count })
     }
 
     pub(crate) fn inbox(&self) -> &Arc<Inbox<A>> {
         &self.inbox
     }
 
-    /// The current address of the actor; after a panic it is another.
+    /// The current address of the actor, which changes after a panic.
     pub(crate) fn addr(&self) -> Addr<A> {
         self.addr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -100,8 +101,8 @@ impl<A: Actor> ActorEntry for SupervisedActor<A> {
         self.inbox.close();
     }
 
-    fn abandon(&self, tell: oneshot::Sender<CountsByType>) {
-        self.inbox.ask_to_abandon(tell);
+    fn abandon(&self, report: oneshot::Sender<CountsByType>) {
+        self.inbox.request_abandon(report);
     }
 
     fn is_alive(&self) -> bool {
@@ -109,22 +110,22 @@ impl<A: Actor> ActorEntry for SupervisedActor<A> {
     }
 
     fn restarts(&self) -> u64 {
-        self.restarted.load(Ordering::Relaxed)
+        self.restart_count.load(Ordering::Relaxed)
     }
 }
 
-/// Turns away waiting messages and reports the end, when the actor's task ends: also when its thread ends.
+/// Refuses waiting messages and reports the end when the actor's task ends, also if that is because its thread ends.
 struct CloseInboxOnDrop<A: Actor, F: FnOnce(ServiceEnd)> {
     inbox: Arc<Inbox<A>>,
     end: ServiceEnd,
-    ended: Option<F>,
+    on_end: Option<F>,
 }
 
 impl<A: Actor, F: FnOnce(ServiceEnd)> Drop for CloseInboxOnDrop<A, F> {
     fn drop(&mut self) {
         self.inbox.abandon();
-        if let Some(ended) = self.ended.take() {
-            ended(self.end.clone());
+        if let Some(on_end) = self.on_end.take() {
+            on_end(self.end.clone());
         }
     }
 }
@@ -137,9 +138,9 @@ struct Supervisor<A: Actor> {
     /// A clone of the driver runs in the context of each actor.
     driver: ActorDriver<A>,
     mailbox: usize,
-    restarts: RestartLimiter,
+    limiter: RestartLimiter,
     /// The number of restarts so far.
-    restarted: Arc<AtomicU64>,
+    restart_count: Arc<AtomicU64>,
 }
 
 impl<A: Actor<Context = Context<A>>> Supervisor<A> {
@@ -159,45 +160,45 @@ impl<A: Actor<Context = Context<A>>> Supervisor<A> {
     /// Runs one actor after the other until one ends without a panic, or the restart limit is reached.
     async fn run(&mut self, first: ContextFuture, shared: &Weak<Mutex<Addr<A>>>) -> ServiceEnd {
         let actor = std::any::type_name::<A>();
-        let mut life = Ok(first);
-        let mut pauses = PAUSES;
+        let mut context = Ok(first);
+        let mut backoff = BACKOFF;
         loop {
             let before = self.driver.handled();
-            let ended = match life {
-                Ok(life) => self.run_to_end(life).await,
+            let result = match context {
+                Ok(context) => self.run_to_end(context).await,
                 Err(panicked) => Err(panicked),
             };
-            let Err(PanicMessage(panic)) = ended else { return ServiceEnd::Stopped };
-            let restarts = self.restarted.load(Ordering::Relaxed);
-            if !self.restarts.allow(clock::now()) {
+            let Err(PanicMessage(panic)) = result else { return ServiceEnd::Stopped };
+            let restarts = self.restart_count.load(Ordering::Relaxed);
+            if !self.limiter.allow(clock::now()) {
                 tracing::error!(actor, panic, restarts, "an actor panicked too often: its service ends");
                 return ServiceEnd::GaveUp { restarts, panic };
             }
             tracing::error!(actor, panic, restarts, "an actor panicked and is restarted");
             if self.driver.handled() > before {
-                pauses.reset();
+                backoff.reset();
             }
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(pauses.next_delay()) => {}
+                () = tokio::time::sleep(backoff.next_delay()) => {}
                 () = poll_fn(|task| self.inbox.poll_abandoning(task.waker())) => self.driver.abandon(),
             }
             if self.inbox.is_closed() {
                 return ServiceEnd::Closed;
             }
-            self.restarted.store(restarts + 1, Ordering::Relaxed);
-            life = self.make().map(|(addr, life)| {
+            self.restart_count.store(restarts + 1, Ordering::Relaxed);
+            context = self.make().map(|(addr, context)| {
                 if let Some(shared) = shared.upgrade() {
                     *shared.lock().unwrap_or_else(PoisonError::into_inner) = addr;
                 }
-                life
+                context
             });
         }
     }
 
-    async fn run_to_end(&self, mut life: ContextFuture) -> Result<(), PanicMessage> {
+    async fn run_to_end(&self, mut context: ContextFuture) -> Result<(), PanicMessage> {
         let end = poll_fn(|task| {
-            let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(task)));
+            let polled = catch_unwind(AssertUnwindSafe(|| context.as_mut().poll(task)));
             if self.inbox.is_abandoning() {
                 self.driver.abandon();
             }
@@ -208,7 +209,7 @@ impl<A: Actor<Context = Context<A>>> Supervisor<A> {
         })
         .await;
         // actix polls a context once more when it is dropped while running, and then a handler may panic again.
-        match catch_unwind(AssertUnwindSafe(|| drop(life))) {
+        match catch_unwind(AssertUnwindSafe(|| drop(context))) {
             Ok(()) => end,
             Err(payload) => end.and(Err(PanicMessage::new(payload))),
         }

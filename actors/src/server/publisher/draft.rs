@@ -67,8 +67,8 @@ impl<'a> DraftItem<'a> {
 
     /// Encodes the item in the encodings needed, in at most `max` bytes.
     #[inline(always)]
-    pub(super) fn make<T: WireType>(&mut self, item: &T, max: usize) {
-        self.item.make(self.topic, item, self.wanted, max);
+    pub(super) fn encode<T: WireType>(&mut self, item: &T, max: usize) {
+        self.item.encode(self.topic, item, self.wanted, max);
     }
 
     /// Determines the type of the item, once the publisher is no longer locked, unless it is known.

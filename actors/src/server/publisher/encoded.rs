@@ -1,4 +1,4 @@
-//! One published item, encoded as frames: in the encodings that its subscribers need, each made once.
+//! One published item, encoded as frames: in the encodings that its subscribers need, each encoded once.
 
 use std::cell::Cell;
 
@@ -48,8 +48,8 @@ fn bit(encoding: Encoding) -> u8 {
     }
 }
 
-/// An item as encoded frames, made as far as they were needed: before the publisher is locked, because the item's own
-/// code runs meanwhile.
+/// An item as encoded frames, as far as they were needed. They are encoded before the publisher is locked, because that
+/// runs the item's own code.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedItem {
     bincode: EncodedFrame,
@@ -60,8 +60,8 @@ pub(crate) struct EncodedItem {
 #[derive(Debug, Default)]
 struct EncodedFrame {
     /// Set once encoding has been attempted.
-    is_made: bool,
-    written: EncodedParts,
+    is_encoded: bool,
+    parts: EncodedParts,
     /// The frame as shared pieces, if it is large.
     pieces: Vec<Bytes>,
     /// The error of the attempt.
@@ -90,22 +90,22 @@ impl EncodedItem {
 
     /// Clears the item, and keeps its buffers for the next one.
     #[inline(always)]
-    pub(crate) fn end(mut self: Box<Self>) {
+    pub(crate) fn recycle(mut self: Box<Self>) {
         self.bincode.clear();
         self.message_pack.clear();
         give_back(&SPARE, self);
     }
 
-    /// Encodes the frames that are wanted and have not been made.
+    /// Encodes the frames that are wanted and have not been encoded.
     ///
     /// # Panics
     /// If the name of the topic is too long.
     #[inline(always)]
-    pub(crate) fn make<T: WireType>(&mut self, topic: &str, item: &T, wanted: EncodingSet, max: usize) {
-        if wanted.has(Encoding::Bincode) && !self.bincode.is_made {
+    pub(crate) fn encode<T: WireType>(&mut self, topic: &str, item: &T, wanted: EncodingSet, max: usize) {
+        if wanted.has(Encoding::Bincode) && !self.bincode.is_encoded {
             self.bincode.make(topic, item, Encoding::Bincode, max);
         }
-        if wanted.has(Encoding::MessagePack) && !self.message_pack.is_made {
+        if wanted.has(Encoding::MessagePack) && !self.message_pack.is_encoded {
             self.message_pack.make(topic, item, Encoding::MessagePack, max);
         }
     }
@@ -113,14 +113,14 @@ impl EncodedItem {
     /// Returns whether encoding has been attempted for all wanted frames.
     #[inline(always)]
     pub(crate) fn has(&self, wanted: EncodingSet) -> bool {
-        (self.bincode.is_made || !wanted.has(Encoding::Bincode))
-            && (self.message_pack.is_made || !wanted.has(Encoding::MessagePack))
+        (self.bincode.is_encoded || !wanted.has(Encoding::Bincode))
+            && (self.message_pack.is_encoded || !wanted.has(Encoding::MessagePack))
     }
 
     /// Returns the error of a frame that is wanted, if there is one.
     #[inline(always)]
     pub(crate) fn error(&self, wanted: EncodingSet) -> Option<&EncodeError> {
-        let error = |encoding| self.of(encoding).error.as_ref().filter(|_| wanted.has(encoding));
+        let error = |encoding| self.frame_in(encoding).error.as_ref().filter(|_| wanted.has(encoding));
         error(Encoding::Bincode).or_else(|| error(Encoding::MessagePack))
     }
 
@@ -133,25 +133,25 @@ impl EncodedItem {
     /// The frame for subscribers that want this encoding.
     #[inline(always)]
     pub(crate) fn frame(&self, wanted: Encoding) -> FrameRef<'_> {
-        let EncodedFrame { written, pieces, .. } = self.of(wanted);
-        if pieces.is_empty() { FrameRef::Small(written.bytes()) } else { FrameRef::Large(pieces) }
+        let EncodedFrame { parts, pieces, .. } = self.frame_in(wanted);
+        if pieces.is_empty() { FrameRef::Small(parts.bytes()) } else { FrameRef::Large(pieces) }
     }
 
-    /// Retains the item, in the encodings in which it was made.
+    /// Retains the item, in the encodings that it has.
     pub(crate) fn retain(&self, info: &'static TypeInfo) -> RetainedItem {
-        let kept = |encoding| {
+        let retained = |encoding| {
             let frame = self.frame(encoding).to_bytes();
             (!frame.is_empty()).then_some(frame)
         };
         RetainedItem {
             item: Some(info),
-            bincode: kept(Encoding::Bincode),
-            message_pack: kept(Encoding::MessagePack),
+            bincode: retained(Encoding::Bincode),
+            message_pack: retained(Encoding::MessagePack),
         }
     }
 
     #[inline(always)]
-    fn of(&self, encoding: Encoding) -> &EncodedFrame {
+    fn frame_in(&self, encoding: Encoding) -> &EncodedFrame {
         match encoding {
             Encoding::Bincode => &self.bincode,
             Encoding::MessagePack => &self.message_pack,
@@ -162,36 +162,36 @@ impl EncodedItem {
 impl EncodedFrame {
     #[inline(always)]
     fn make<T: WireType>(&mut self, topic: &str, item: &T, wanted: Encoding, max: usize) {
-        self.is_made = true;
-        let written = self.written.write(|out| {
-            let writing = news::begin_item(out, topic);
+        self.is_encoded = true;
+        let result = self.parts.write(|out| {
+            let writer = news::begin_item(out, topic);
             let encoded = codec::encode_preferring(item, wanted, max, out);
-            writing.end(out, encoded)
+            writer.end(out, encoded)
         });
-        match written {
-            Ok(()) if self.written.has_blobs() || Log::is_large(self.written.bytes().len()) => self.divide(),
+        match result {
+            Ok(()) if self.parts.has_blobs() || Log::is_large(self.parts.bytes().len()) => self.split(),
             Ok(()) => {}
             Err(error) => self.fail(error),
         }
     }
 
     #[cold]
-    fn divide(&mut self) {
-        self.pieces = self.written.take_pieces();
+    fn split(&mut self) {
+        self.pieces = self.parts.take_pieces();
     }
 
     #[cold]
     fn fail(&mut self, error: EncodeError) {
         self.error = Some(error);
         // The buffer of a large item begins small, and a failed attempt may have grown it.
-        self.written = EncodedParts::default();
+        self.parts = EncodedParts::default();
     }
 
     #[inline(always)]
     fn clear(&mut self) {
-        if self.is_made {
-            self.is_made = false;
-            self.written.clear();
+        if self.is_encoded {
+            self.is_encoded = false;
+            self.parts.clear();
             self.pieces.clear();
             self.error = None;
         }
@@ -213,7 +213,7 @@ impl RetainedItem {
 #[derive(Clone, Copy)]
 pub(crate) enum FrameRef<'a> {
     Small(&'a [u8]),
-    /// In pieces, one after the other.
+    /// The pieces of the frame, in order.
     Large(&'a [Bytes]),
 }
 
@@ -227,12 +227,12 @@ impl FrameRef<'_> {
     }
 }
 
-/// Joins the frames of a log to whole ones. Large items are kept in pieces, which only a connection can send as they
+/// Joins the pieces of a log to whole frames. Large items are kept in pieces, which only a connection can send as they
 /// are.
-pub(crate) fn whole(kept: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
-    let mut kept = kept.into_iter();
+pub(crate) fn whole_frames(pieces: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
+    let mut pieces = pieces.into_iter();
     std::iter::from_fn(move || {
-        let first = kept.next()?;
+        let first = pieces.next()?;
         let length = frame::length(&first).unwrap_or_default();
         if length <= first.len() {
             return Some(first);
@@ -240,7 +240,7 @@ pub(crate) fn whole(kept: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
         let mut frame = BytesMut::with_capacity(length);
         frame.extend_from_slice(&first);
         while frame.len() < length {
-            frame.extend_from_slice(&kept.next()?);
+            frame.extend_from_slice(&pieces.next()?);
         }
         Some(frame.freeze())
     })

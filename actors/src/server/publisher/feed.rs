@@ -27,34 +27,34 @@ impl SubscriberStream {
     /// # Cancel safety
     /// This method is cancel safe.
     pub(crate) async fn next(&self) -> Option<Vec<Bytes>> {
-        let mut until = None;
-        poll_fn(|task| self.poll_next(task, &mut until)).await
+        let mut timer = None;
+        poll_fn(|task| self.poll_next(task, &mut timer)).await
     }
 
-    fn poll_next(&self, task: &mut Context<'_>, until: &mut WaitTimer) -> Poll<Option<Vec<Bytes>>> {
+    fn poll_next(&self, task: &mut Context<'_>, timer: &mut WaitTimer) -> Poll<Option<Vec<Bytes>>> {
         loop {
             let mut woken = Vec::new();
             let mut state = self.publisher.lock();
-            let is_over = state.closed;
-            if is_over {
+            let is_closed = state.closed;
+            if is_closed {
                 state.subscribers.release_all(self.id);
             }
-            let reading = state.subscribers.read(self.id, task.waker(), &mut woken);
+            let outcome = state.subscribers.read(self.id, task.waker(), &mut woken);
             drop(state);
             waking::wake_all(woken);
-            match reading {
+            match outcome {
                 ReadOutcome::Frames(frames) => return Poll::Ready(Some(frames)),
                 ReadOutcome::Over => return Poll::Ready(None),
-                ReadOutcome::Nothing(None) if is_over => return Poll::Ready(None),
+                ReadOutcome::Nothing(None) if is_closed => return Poll::Ready(None),
                 ReadOutcome::Nothing(None) => return Poll::Pending,
                 ReadOutcome::Nothing(Some(due)) => {
-                    if until.as_ref().is_none_or(|(set, _)| *set != due) {
-                        *until = Some((due, self.publisher.timers.sleep_until(Some(due))));
+                    if timer.as_ref().is_none_or(|(at, _)| *at != due) {
+                        *timer = Some((due, self.publisher.timers.sleep_until(Some(due))));
                     }
-                    if !until.as_mut().is_some_and(|(_, timer)| Pin::new(timer).poll(task).is_ready()) {
+                    if !timer.as_mut().is_some_and(|(_, sleep)| Pin::new(sleep).poll(task).is_ready()) {
                         return Poll::Pending;
                     }
-                    *until = None;
+                    *timer = None;
                 }
             }
         }

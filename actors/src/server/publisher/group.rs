@@ -39,8 +39,8 @@ pub(crate) enum GroupBacklog {
 
 impl SubscriberGroup {
     /// A group without subscribers. The policy has been restricted to the publisher's limits (see [`Policy::limited_by`]).
-    pub(crate) fn new(id: u64, wanted: &Subscribe) -> Self {
-        let Subscribe { prefix, fingerprint, policy } = wanted;
+    pub(crate) fn new(id: u64, subscribe: &Subscribe) -> Self {
+        let Subscribe { prefix, fingerprint, policy } = subscribe;
         let buffer = if policy.is_shared() {
             GroupBuffer::Log(Log::new(policy.items, policy.bytes))
         } else {
@@ -58,19 +58,25 @@ impl SubscriberGroup {
     }
 
     /// Returns whether the group has these properties.
-    pub(crate) fn matches(&self, wanted: &Subscribe) -> bool {
-        self.fingerprint == wanted.fingerprint && self.policy == wanted.policy && self.prefix == wanted.prefix
+    pub(crate) fn matches(&self, subscribe: &Subscribe) -> bool {
+        self.fingerprint == subscribe.fingerprint
+            && self.policy == subscribe.policy
+            && self.prefix == subscribe.prefix
     }
 
-    /// Adds a subscriber, which receives items published from now on, after an item of each of the topics `had`.
-    pub(crate) fn join<'a>(&mut self, id: u64, had: impl IntoIterator<Item = &'a Topic>) -> GroupBacklog {
+    /// Adds a subscriber, which receives items published from now on, after an item of each of the `received` topics.
+    pub(crate) fn join<'a>(
+        &mut self,
+        id: u64,
+        received: impl IntoIterator<Item = &'a Topic>,
+    ) -> GroupBacklog {
         self.subscribers.push(id);
         match &mut self.buffer {
             GroupBuffer::Log(log) => GroupBacklog::Log(log.join()),
             GroupBuffer::Queues => {
                 let mut queue = Queue::new(&self.policy);
                 let now = clock::now();
-                had.into_iter().for_each(|topic| queue.record_passed(topic, now));
+                received.into_iter().for_each(|topic| queue.record_passed(topic, now));
                 GroupBacklog::Queue(Box::new(queue))
             }
         }
@@ -125,7 +131,7 @@ impl SubscriberGroup {
         }
     }
 
-    /// Returns whether a subscriber was waited for in vain and has not caught up since.
+    /// Returns whether a subscriber was given up and has not caught up since.
     pub(crate) fn is_given_up(&self, backlog: &GroupBacklog) -> bool {
         match (backlog, &self.buffer) {
             (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => log.is_abandoned(cursor),

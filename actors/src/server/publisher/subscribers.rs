@@ -63,14 +63,14 @@ struct Subscriber {
 
 pub(crate) type ProgressFn = Box<dyn Fn() -> u64 + Send>;
 
-/// The groups that take items of one topic and one type, as of one version.
+/// The groups that receive items of one topic and one type, as of one version.
 pub(crate) type Recipients = Vec<Recipient>;
 
-/// A group that takes an item, and the encoding for it.
+/// A group that receives an item, and the encoding for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recipient {
     group: usize,
-    /// The encoding in which they want it.
+    /// The encoding that its subscribers want.
     pub(crate) encoding: Encoding,
 }
 
@@ -85,7 +85,7 @@ pub(crate) enum WaitFor {
 
 /// The obstacle to publishing an item.
 pub(crate) struct Blocked {
-    /// The instant until which it is waited for.
+    /// The instant until which the publisher waits for it.
     pub(crate) until: Instant,
     /// The ids of the groups that cause it.
     pub(crate) groups: Vec<u64>,
@@ -95,14 +95,14 @@ pub(crate) struct Blocked {
 pub(crate) enum ReadOutcome {
     /// Whole frames.
     Frames(Vec<Bytes>),
-    /// Nothing yet. At this instant there may be something without another item being published.
+    /// No items yet. At this instant there may be some without another item being published.
     Nothing(Option<Instant>),
-    /// Nothing, ever.
+    /// No items, now or later.
     Over,
 }
 
 impl Subscribers {
-    /// No subscribers.
+    /// A publisher's subscribers: none yet.
     pub(crate) fn new(limits: &Limits) -> Self {
         let all_bytes = limits.news_bytes as u64;
         let bytes = limits.backlog_bytes as u64;
@@ -130,7 +130,7 @@ impl Subscribers {
         self.delivered
     }
 
-    /// The number of times that a subscriber was waited for in vain.
+    /// The number of times that a subscriber was given up after waiting for it.
     pub(crate) fn given_up(&self) -> u64 {
         self.given_up
     }
@@ -138,62 +138,62 @@ impl Subscribers {
     /// The items that subscribers have missed, reported or not.
     pub(crate) fn missed(&self) -> Missed {
         let mut missed = self.missed;
-        for reader in self.subscribers.values() {
-            missed += self.groups[reader.group].missed(&reader.backlog);
+        for subscriber in self.subscribers.values() {
+            missed += self.groups[subscriber.group].missed(&subscriber.backlog);
         }
         missed
     }
 
-    /// Adds a subscriber, which receives `first` before the items published from now on, and returns its id. The policy
+    /// Adds a subscriber, which receives `retained` before the items published from now on, and returns its id. The policy
     /// has been restricted to the limits.
-    pub(crate) fn add(&mut self, wanted: &Subscribe, first: Vec<(&Topic, Bytes)>) -> u64 {
+    pub(crate) fn add(&mut self, subscribe: &Subscribe, retained: Vec<(&Topic, Bytes)>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.version += 1;
-        let index = self.groups.iter().position(|group| group.matches(wanted)).unwrap_or_else(|| {
+        let index = self.groups.iter().position(|group| group.matches(subscribe)).unwrap_or_else(|| {
             // Its first subscriber gives the group its id.
-            self.groups.push(SubscriberGroup::new(id, wanted));
+            self.groups.push(SubscriberGroup::new(id, subscribe));
             self.groups.len() - 1
         });
         let group = &mut self.groups[index];
-        let backlog = group.join(id, first.iter().map(|(topic, _)| *topic));
-        let retained = first.into_iter().map(|(_, frame)| frame).collect();
+        let backlog = group.join(id, retained.iter().map(|(topic, _)| *topic));
+        let retained = retained.into_iter().map(|(_, frame)| frame).collect();
         self.insisting += usize::from(group.must_wait());
         self.subscribers
             .insert(id, Subscriber { group: index, backlog, retained, waker: None, progress: None });
-        self.divide();
+        self.divide_bytes();
         id
     }
 
     /// Removes a subscriber. Returns the tasks to wake.
     pub(crate) fn remove(&mut self, id: u64) -> Vec<Waker> {
-        let Some(reader) = self.subscribers.remove(&id) else { return Vec::new() };
+        let Some(subscriber) = self.subscribers.remove(&id) else { return Vec::new() };
         self.version += 1;
-        let group = &mut self.groups[reader.group];
-        self.missed += group.missed(&reader.backlog);
+        let group = &mut self.groups[subscriber.group];
+        self.missed += group.missed(&subscriber.backlog);
         self.insisting -= usize::from(group.must_wait());
-        group.leave(id, &reader.backlog);
+        group.leave(id, &subscriber.backlog);
         if group.subscribers.is_empty() {
-            self.groups.swap_remove(reader.group);
+            self.groups.swap_remove(subscriber.group);
             // Another group may have taken its index.
-            for moved in self.groups.get(reader.group).into_iter().flat_map(|group| &group.subscribers) {
-                if let Some(moved) = self.subscribers.get_mut(moved) {
-                    moved.group = reader.group;
+            for id in self.groups.get(subscriber.group).into_iter().flat_map(|group| &group.subscribers) {
+                if let Some(moved) = self.subscribers.get_mut(id) {
+                    moved.group = subscriber.group;
                 }
             }
         }
-        self.divide();
+        self.divide_bytes();
         self.take_waiting()
     }
 
     /// Returns all waiting tasks to wake, for items or for room.
     pub(crate) fn wake_all(&mut self) -> Vec<Waker> {
-        let asleep = self.subscribers.values_mut().filter_map(|reader| reader.waker.take());
+        let asleep = self.subscribers.values_mut().filter_map(|subscriber| subscriber.waker.take());
         self.waiting.wake_all(clock::now()).into_iter().chain(asleep).collect()
     }
 
     /// Divides the total bytes among the backlogs.
-    fn divide(&mut self) {
+    fn divide_bytes(&mut self) {
         let backlogs = self.groups.iter().map(SubscriberGroup::backlogs).sum::<usize>().max(1) as u64;
         let SubscriberBounds { all_bytes, bytes, share: before, .. } = self.limits;
         let share = all_bytes / backlogs;
@@ -207,9 +207,9 @@ impl Subscribers {
                 log.set_bytes(group.policy.bytes.min(share));
             }
         }
-        for reader in self.subscribers.values_mut() {
-            if let GroupBacklog::Queue(queue) = &mut reader.backlog {
-                queue.set_bytes(self.groups[reader.group].policy.bytes.min(share));
+        for subscriber in self.subscribers.values_mut() {
+            if let GroupBacklog::Queue(queue) = &mut subscriber.backlog {
+                queue.set_bytes(self.groups[subscriber.group].policy.bytes.min(share));
             }
         }
     }
@@ -232,8 +232,8 @@ impl Subscribers {
 
     /// Returns whether an item can certainly be published without a subscriber missing an older one.
     #[inline]
-    pub(crate) fn has_room(&self, recipients: &Recipients, slow: WaitFor) -> bool {
-        match slow {
+    pub(crate) fn has_room(&self, recipients: &Recipients, wait_for: WaitFor) -> bool {
+        match wait_for {
             WaitFor::Any => {
                 self.waiting.is_empty()
                     && recipients.iter().all(|recipient| self.groups[recipient.group].has_room())
@@ -255,7 +255,7 @@ impl Subscribers {
     pub(crate) fn wait_for(
         &mut self,
         recipients: &Recipients,
-        slow: WaitFor,
+        wait_for: WaitFor,
         ticket: Option<WaitTicket>,
         now: Instant,
         woken: &mut Vec<Waker>,
@@ -264,7 +264,7 @@ impl Subscribers {
         let mut groups = Vec::new();
         for recipient in recipients {
             let group = &mut self.groups[recipient.group];
-            if slow == WaitFor::Insisting && !group.must_wait() {
+            if wait_for == WaitFor::Insisting && !group.must_wait() {
                 continue;
             }
             let has_room = group.has_room();
@@ -274,13 +274,15 @@ impl Subscribers {
             }
             let mut until = self.waiting.earlier_turn_until(ticket, group.id, now, self.limits.patience);
             if until.is_none() && !has_room {
-                for at in 0..group.subscribers.len() {
-                    let Some(reader) = self.subscribers.get_mut(&group.subscribers[at]) else { continue };
-                    let was_given_up = group.is_given_up(&reader.backlog);
-                    let progress = reader.progress.as_ref().map_or(0, |progress| progress());
+                for index in 0..group.subscribers.len() {
+                    let Some(subscriber) = self.subscribers.get_mut(&group.subscribers[index]) else {
+                        continue;
+                    };
+                    let was_given_up = group.is_given_up(&subscriber.backlog);
+                    let progress = subscriber.progress.as_ref().map_or(0, |progress| progress());
                     let patience = self.limits.patience;
-                    let slowest = group.wait_for(&mut reader.backlog, now, patience, progress);
-                    self.given_up += u64::from(!was_given_up && group.is_given_up(&reader.backlog));
+                    let slowest = group.wait_for(&mut subscriber.backlog, now, patience, progress);
+                    self.given_up += u64::from(!was_given_up && group.is_given_up(&subscriber.backlog));
                     until = until.into_iter().chain(slowest).min();
                 }
             }
@@ -332,7 +334,9 @@ impl Subscribers {
                         FrameRef::Large(pieces) => log.append_shared(pieces.iter().cloned()),
                     }
                     for id in group.waiting.drain(..) {
-                        woken.extend(self.subscribers.get_mut(&id).and_then(|reader| reader.waker.take()));
+                        woken.extend(
+                            self.subscribers.get_mut(&id).and_then(|subscriber| subscriber.waker.take()),
+                        );
                     }
                 }
                 GroupBuffer::Queues => self.push(recipient.group, topic, &frame.to_bytes(), woken),
@@ -363,8 +367,8 @@ impl Subscribers {
     /// Sets `progress`, which returns the progress of the subscriber's connection: while it changes, the subscriber is
     /// waited for.
     pub(crate) fn watch(&mut self, id: u64, progress: ProgressFn) {
-        if let Some(reader) = self.subscribers.get_mut(&id) {
-            reader.progress = Some(progress);
+        if let Some(subscriber) = self.subscribers.get_mut(&id) {
+            subscriber.progress = Some(progress);
         }
     }
 
@@ -377,14 +381,14 @@ impl Subscribers {
 
     /// Takes the next items for one subscriber. If there are none, `waker` is called when there are.
     pub(crate) fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> ReadOutcome {
-        let Some(reader) = self.subscribers.get_mut(&id) else { return ReadOutcome::Over };
-        if !reader.retained.is_empty() {
-            return ReadOutcome::Frames(reader.retained.drain(..).collect());
+        let Some(subscriber) = self.subscribers.get_mut(&id) else { return ReadOutcome::Over };
+        if !subscriber.retained.is_empty() {
+            return ReadOutcome::Frames(subscriber.retained.drain(..).collect());
         }
-        let group = &mut self.groups[reader.group];
+        let group = &mut self.groups[subscriber.group];
         let mut due = None;
         let has_made_room;
-        let frames = match (&mut reader.backlog, &mut group.buffer) {
+        let frames = match (&mut subscriber.backlog, &mut group.buffer) {
             (GroupBacklog::Log(cursor), GroupBuffer::Log(log)) => {
                 let was_full = log.is_full(2);
                 let LogRead { missing, items, mut frames } = log.read(cursor, LOG_BYTES);
@@ -427,10 +431,10 @@ impl Subscribers {
         if !frames.is_empty() {
             return ReadOutcome::Frames(frames);
         }
-        if reader.waker.is_none() && matches!(group.buffer, GroupBuffer::Log(_)) {
+        if subscriber.waker.is_none() && matches!(group.buffer, GroupBuffer::Log(_)) {
             group.waiting.push(id);
         }
-        reader.waker = Some(waker.clone());
+        subscriber.waker = Some(waker.clone());
         ReadOutcome::Nothing(due)
     }
 }

@@ -26,9 +26,9 @@ fn publisher(message_bytes: usize, topics: usize, subscriptions: usize) -> Publi
 
 /// A publisher whose timers are driven by a task of the test's runtime, so that nothing depends on real time if its
 /// clock is paused.
-fn on_this_clock(limits: &Limits) -> Publisher {
-    let (timers, ringing) = Timers::new();
-    tokio::spawn(async move { ringing.run().await });
+fn publisher_on_test_clock(limits: &Limits) -> Publisher {
+    let (timers, task) = Timers::new();
+    tokio::spawn(async move { task.run().await });
     Publisher::new(limits, &timers)
 }
 
@@ -45,18 +45,18 @@ fn publish<T: WireType>(publisher: &Publisher, topic: &str, item: &T) {
     publisher.publish(topic, item).expect("published");
 }
 
-/// Counts how often it is woken.
+/// A waker that counts its calls.
 #[derive(Default)]
-struct Woken(AtomicU64);
+struct CountingWaker(AtomicU64);
 
-impl Wake for Woken {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// Returns the output of a future that is ready at once.
-fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
@@ -66,7 +66,7 @@ fn now<T>(future: impl Future<Output = T>) -> Option<T> {
 /// Returns the available items of a feed as flags and bytes, and gaps as counts.
 fn items(feed: &SubscriberStream) -> Vec<(u8, Vec<u8>)> {
     let mut items = Vec::new();
-    while let Some(Some(frames)) = now(feed.next()) {
+    while let Some(Some(frames)) = poll_once(feed.next()) {
         for (header, payload) in Frames::new(&frames.concat()) {
             items.push(match header.kind {
                 FrameKind::News => (header.flags, news::read_item(payload).expect("an item").1.to_vec()),
@@ -83,14 +83,14 @@ fn an_item_reaches_the_subscribers_of_its_topic_in_their_encodings() {
     let same = [subscribe::<u32>(&publisher, ""), subscribe::<u32>(&publisher, "a")];
     let other = subscribe::<String>(&publisher, "");
     let newest = subscribe_as::<u32>(&publisher, "a", Policy::last(1));
-    let elsewhere = subscribe::<u32>(&publisher, "b");
+    let other_topic = subscribe::<u32>(&publisher, "b");
     publish(&publisher, "a", &7u32);
     for feed in same {
         assert_eq!(items(&feed), [(frame::BINCODE, vec![7])]);
     }
     assert_eq!(items(&other), [(0, vec![7])]);
     assert_eq!(items(&newest), [(frame::BINCODE, vec![7])]);
-    assert!(items(&elsewhere).is_empty());
+    assert!(items(&other_topic).is_empty());
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn large_items_are_encoded_once_and_shared() {
     let publisher = publisher(1 << 20, 8, 8);
     let feeds = [subscribe::<Vec<u8>>(&publisher, ""), subscribe::<Vec<u8>>(&publisher, "a")];
     publish(&publisher, "a", &vec![7u8; 100_000]);
-    let [one, other] = feeds.map(|feed| now(feed.next()).flatten().expect("it is there"));
+    let [one, other] = feeds.map(|feed| poll_once(feed.next()).flatten().expect("it is there"));
     assert_eq!((one.len(), one[0].as_ptr()), (1, other[0].as_ptr()));
 }
 
@@ -111,13 +111,13 @@ fn a_large_blob_is_not_even_copied_once() {
     );
     let blob = Bytes::from(vec![7; 100_000]);
     publish(&publisher, "a", &(1u8, Blob::from(blob.clone()), 2u8));
-    let pieces = now(feed.next()).flatten().expect("it is there");
+    let pieces = poll_once(feed.next()).flatten().expect("it is there");
     assert!(pieces.iter().any(|piece| piece.as_ptr() == blob.as_ptr()));
     let whole = pieces.concat();
     let (_, payload) = Frames::new(&whole).next().expect("a frame");
     let (_, item) = news::read_item(payload).expect("an item");
     assert_eq!((item.len(), item[0], item[item.len() - 1]), (100_007, 1, 2));
-    assert_eq!(now(newest.next()).flatten().map(|pieces| pieces.concat()), Some(whole));
+    assert_eq!(poll_once(newest.next()).flatten().map(|pieces| pieces.concat()), Some(whole));
 }
 
 /// An item that publishes another one while it is serialised, and may panic then.
@@ -146,7 +146,7 @@ impl Serialize for Interrupted {
 }
 
 #[test]
-fn an_item_published_while_another_is_encoded_is_separate_and_half_an_item_is_discarded() {
+fn an_item_published_while_another_is_encoded_is_separate_and_a_partial_item_is_discarded() {
     let publisher = publisher(1 << 20, 8, 8);
     let feed = subscribe::<(Blob, Blob)>(&publisher, "");
     let blob = |byte| Blob::from(vec![byte; 100_000]);
@@ -188,14 +188,14 @@ fn an_item_that_cannot_be_encoded_for_one_subscriber_reaches_none() {
     let other = subscribe::<String>(&publisher, "");
     publish(&publisher, "a", &Picky(1));
     assert_eq!((items(&same).len(), items(&other).len()), (1, 1));
-    publisher.publish("a", &Picky(2_000)).expect_err("it has no form for the other");
+    publisher.publish("a", &Picky(2_000)).expect_err("it cannot be encoded for the other");
     assert_eq!((items(&same).len(), items(&other).len()), (0, 0));
-    publisher.publish("b", &Picky(2_000)).expect_err("nor here");
+    publisher.publish("b", &Picky(2_000)).expect_err("nor for this topic");
     assert!(publisher.topics()[1].item.is_none(), "nothing was published there");
 }
 
 #[test]
-fn a_retained_item_comes_first_in_the_encoding_that_is_wanted() {
+fn a_retained_item_is_sent_first_in_the_encoding_of_the_subscriber() {
     let publisher = publisher(100, 8, 8);
     publisher.declare(topic("state"), None, true);
     publish(&publisher, "state", &1u32);
@@ -217,27 +217,27 @@ fn a_slow_subscriber_misses_the_oldest_unless_the_publisher_waits() {
     let missed = (FrameKind::Gap as u8, 1u64.to_le_bytes().to_vec());
     assert_eq!(items(&feed), [missed, (frame::BINCODE, vec![1]), (frame::BINCODE, vec![2])]);
     for item in 3..5u32 {
-        assert_eq!(now(publisher.publish_all("a", &item)), Some(Ok(())));
+        assert_eq!(poll_once(publisher.publish_all("a", &item)), Some(Ok(())));
     }
-    assert_eq!(now(publisher.publish_all("a", &5u32)), None, "there is no room");
+    assert_eq!(poll_once(publisher.publish_all("a", &5u32)), None, "there is no room");
     let newest = subscribe_as::<u32>(&publisher, "b", Policy::last(1));
     assert_eq!(
-        now(publisher.publish_all("b", &6u32)),
+        poll_once(publisher.publish_all("b", &6u32)),
         None,
         "nor for this one, which the slow one gets as well"
     );
     assert_eq!(items(&feed), [(frame::BINCODE, vec![3]), (frame::BINCODE, vec![4])]);
-    assert_eq!(now(publisher.publish_all("b", &5u32)), Some(Ok(())));
+    assert_eq!(poll_once(publisher.publish_all("b", &5u32)), Some(Ok(())));
     assert_eq!((items(&feed).len(), items(&newest).len()), (1, 1));
 }
 
 /// Returns the available items and gaps of a feed as text.
-fn told(feed: &SubscriberStream) -> Vec<String> {
-    let mut told = Vec::new();
-    while let Some(Some(frames)) = now(feed.next()) {
-        told.extend(texts(&frames));
+fn drain_as_text(feed: &SubscriberStream) -> Vec<String> {
+    let mut items = Vec::new();
+    while let Some(Some(frames)) = poll_once(feed.next()) {
+        items.extend(texts(&frames));
     }
-    told
+    items
 }
 
 fn texts(frames: &[Bytes]) -> Vec<String> {
@@ -262,16 +262,16 @@ fn the_last_few_of_each_topic_arrive_and_the_rest_is_reported() {
     for (topic, item) in [("a", 1u32), ("a", 2), ("b", 3), ("a", 4), ("a", 5)] {
         publish(&publisher, topic, &item);
     }
-    assert_eq!(told(&few), ["-2 Superseded", "a 4", "a 5", "b 3"]);
-    assert_eq!(told(&all), ["a 1", "a 2", "b 3", "a 4", "a 5"]);
+    assert_eq!(drain_as_text(&few), ["-2 Superseded", "a 4", "a 5", "b 3"]);
+    assert_eq!(drain_as_text(&all), ["a 1", "a 2", "b 3", "a 4", "a 5"]);
     let totals = publisher.totals();
     assert_eq!((totals.published, totals.delivered, totals.missed.superseded), (5, 8, 2));
     assert_eq!((totals.missed.total(), totals.subscribers), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
-    let publisher = on_this_clock(&Limits::default());
+async fn a_rate_limited_subscriber_receives_the_newest_item_after_each_period() {
+    let publisher = publisher_on_test_clock(&Limits::default());
     let every = Duration::from_millis(100);
     let rated = subscribe_as::<u32>(&publisher, "", Policy { every: Some(every), ..Policy::default() });
     let started = clock::now();
@@ -293,14 +293,14 @@ fn items_held_back_by_a_rate_come_before_the_end() {
     let every = Some(Duration::from_secs(3_600));
     let rated = subscribe_as::<u32>(&publisher, "", Policy { every, ..Policy::default() });
     (0..4u32).for_each(|item| publish(&publisher, "a", &item));
-    assert_eq!(told(&rated), ["a 0"]);
+    assert_eq!(drain_as_text(&rated), ["a 0"]);
     publisher.close();
-    assert_eq!(told(&rated), ["-2 Rate", "a 3"]);
-    assert_eq!(now(rated.next()), Some(None));
+    assert_eq!(drain_as_text(&rated), ["-2 Rate", "a 3"]);
+    assert_eq!(poll_once(rated.next()), Some(None));
 }
 
 #[test]
-fn a_retained_item_counts_where_there_is_a_rate() {
+fn a_retained_item_counts_towards_the_rate() {
     let publisher = publisher(100, 8, 8);
     publisher.declare(topic("state"), None, true);
     publish(&publisher, "state", &1u32);
@@ -308,25 +308,28 @@ fn a_retained_item_counts_where_there_is_a_rate() {
     let rated = subscribe_as::<u32>(&publisher, "", Policy { every, ..Policy::default() });
     publish(&publisher, "state", &2u32);
     publish(&publisher, "other", &3u32);
-    assert_eq!(told(&rated), ["state 1", "other 3"]);
+    assert_eq!(drain_as_text(&rated), ["state 1", "other 3"]);
     publisher.close();
-    assert_eq!(told(&rated), ["state 2"]);
+    assert_eq!(drain_as_text(&rated), ["state 2"]);
 }
 
 #[test]
 fn a_subscriber_that_insists_keeps_publish_from_dropping_items() {
     let publisher = publisher(100, 8, 8);
-    let insists = subscribe_as::<u32>(&publisher, "a", Policy { items: 2, ..Policy::wait() });
+    let insisting = subscribe_as::<u32>(&publisher, "a", Policy { items: 2, ..Policy::wait() });
     let quick = subscribe::<u32>(&publisher, "");
     publish(&publisher, "a", &0u32);
     publish(&publisher, "a", &1u32);
     assert_eq!(publisher.publish("a", &2u32), Err(PublishError::Full));
-    assert_eq!(told(&quick), ["a 0", "a 1"], "nobody has received the other one");
+    assert_eq!(drain_as_text(&quick), ["a 0", "a 1"], "nobody has received the other one");
     publish(&publisher, "b", &3u32);
-    assert_eq!(told(&quick), ["b 3"], "what it did not ask for is published");
-    assert_eq!(told(&insists), ["a 0", "a 1"]);
+    assert_eq!(drain_as_text(&quick), ["b 3"], "an item that it did not subscribe to is published");
+    assert_eq!(drain_as_text(&insisting), ["a 0", "a 1"]);
     publish(&publisher, "a", &4u32);
-    assert_eq!((told(&insists), told(&quick)), (vec!["a 4".to_owned()], vec!["a 4".to_owned()]));
+    assert_eq!(
+        (drain_as_text(&insisting), drain_as_text(&quick)),
+        (vec!["a 4".to_owned()], vec!["a 4".to_owned()])
+    );
     let totals = publisher.totals();
     assert_eq!(
         (totals.published, totals.refused, totals.missed),
@@ -342,7 +345,7 @@ async fn an_endless_publisher_yields_to_others() {
         async move { while publisher.publish_all("a", &1u32).await.is_ok() {} }
     });
     // On one thread, so this is reached only if the loop yields.
-    while publisher.totals().published < 3 * TURN {
+    while publisher.totals().published < 3 * YIELD_INTERVAL {
         tokio::task::yield_now().await;
     }
     publisher.close();
@@ -353,7 +356,7 @@ async fn an_endless_publisher_yields_to_others() {
 async fn a_stopped_subscriber_is_waited_for_and_its_missed_items_are_reported() {
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(50);
-    let publisher = on_this_clock(&limits);
+    let publisher = publisher_on_test_clock(&limits);
     let few = |policy| Policy { items: 2, ..policy };
     let stopped = [
         subscribe_as::<u32>(&publisher, "", few(Policy::wait())),
@@ -373,22 +376,22 @@ async fn a_stopped_subscriber_is_waited_for_and_its_missed_items_are_reported() 
     assert!(clock::now() - started >= limits.news_patience);
     assert_eq!(publisher.totals().given_up, 3, "each once, though more is published");
     publish(&publisher, "f", &5u32);
-    assert_eq!(told(&quick), ["a 0", "b 1", "c 2", "d 3", "e 4", "f 5"]);
+    assert_eq!(drain_as_text(&quick), ["a 0", "b 1", "c 2", "d 3", "e 4", "f 5"]);
     let [log, oldest, rated] = &stopped;
-    assert_eq!(told(log), ["-4 Patience", "e 4", "f 5"]);
-    assert_eq!(told(oldest), ["-4 Overflow", "e 4", "f 5"]);
-    assert_eq!(told(rated), ["-4 Patience", "e 4", "f 5"]);
+    assert_eq!(drain_as_text(log), ["-4 Patience", "e 4", "f 5"]);
+    assert_eq!(drain_as_text(oldest), ["-4 Overflow", "e 4", "f 5"]);
+    assert_eq!(drain_as_text(rated), ["-4 Patience", "e 4", "f 5"]);
     // They have caught up, and are waited for again.
     publish(&publisher, "a", &6u32);
     publish(&publisher, "b", &7u32);
     assert_eq!(publisher.publish("c", &8u32), Err(PublishError::Full));
-    assert_eq!(now(publisher.publish_all("c", &8u32)), None);
+    assert_eq!(poll_once(publisher.publish_all("c", &8u32)), None);
     let missed = publisher.totals().missed;
     assert_eq!((missed.patience, missed.overflow), (8, 4));
 }
 
 #[test]
-fn a_connection_that_moves_is_a_sign_of_life() {
+fn a_subscriber_whose_connection_makes_progress_is_waited_for() {
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(20);
     let publisher = Publisher::new(&limits, &Timers::new().0);
@@ -410,7 +413,7 @@ fn a_connection_that_moves_is_a_sign_of_life() {
         assert!(started.elapsed() < Duration::from_secs(30), "it is given up");
         std::thread::yield_now();
     }
-    assert_eq!(told(&feed), ["-1 Patience", "a 1"]);
+    assert_eq!(drain_as_text(&feed), ["-1 Patience", "a 1"]);
 }
 
 #[test]
@@ -423,12 +426,12 @@ fn backlogs_are_limited_and_share_the_total() {
     for item in 0..20u8 {
         publish(&publisher, "a", &vec![item]);
     }
-    assert_eq!(told(&first)[0], "-10 Overflow");
+    assert_eq!(drain_as_text(&first)[0], "-10 Overflow");
     let fill = |feed: &SubscriberStream| {
         for _ in 0..10 {
             publish(&publisher, "a", &vec![7u8; 200]);
         }
-        told(feed)[0].clone()
+        drain_as_text(feed)[0].clone()
     };
     assert_eq!(fill(&first), "-5 Overflow", "four and the newest fit into 1,000 bytes");
     let others: Vec<_> = ["", "a"]
@@ -437,13 +440,13 @@ fn backlogs_are_limited_and_share_the_total() {
         .map(|(prefix, policy)| subscribe_as::<Vec<u8>>(&publisher, prefix, policy))
         .collect();
     assert_eq!(fill(&first), "-7 Overflow", "each of four backlogs has 500 bytes");
-    assert_eq!(told(&others[0])[0], "-7 Overflow", "also one that is no log");
+    assert_eq!(drain_as_text(&others[0])[0], "-7 Overflow", "also one that is no log");
     drop(others);
     assert_eq!(fill(&first), "-5 Overflow");
 }
 
 #[tokio::test]
-async fn a_publisher_that_waits_goes_on_when_the_slow_one_reads_or_leaves() {
+async fn a_waiting_publisher_continues_when_the_slow_subscriber_reads_or_leaves() {
     let publisher = publisher(100, 8, 8);
     let feed = subscribe_as::<u32>(&publisher, "", Policy::drop_oldest(4));
     let publishing = tokio::spawn({
@@ -465,13 +468,13 @@ async fn a_publisher_that_waits_goes_on_when_the_slow_one_reads_or_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
-    let publisher = on_this_clock(&Limits::default());
+async fn waiting_publishers_get_room_in_the_order_in_which_they_began_to_wait() {
+    let publisher = publisher_on_test_clock(&Limits::default());
     let feed = subscribe_as::<u32>(&publisher, "a", Policy { items: 2, ..Policy::wait() });
-    let read = || told(&feed);
+    let read = || drain_as_text(&feed);
     publish(&publisher, "a", &0u32);
     publish(&publisher, "a", &1u32);
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(CountingWaker::default());
     let waker = Waker::from(Arc::clone(&woken));
     let waiting = |item: u32| -> Pin<Box<dyn Future<Output = Result<(), PublishError>>>> {
         let publisher = publisher.clone();
@@ -487,11 +490,11 @@ async fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
     assert_eq!(read(), ["a 0", "a 1"]);
     assert!(woken.0.load(Ordering::Relaxed) > 0);
     // There is room for two of them, and newcomers must not take it.
-    let mut late = waiting(9);
-    assert_eq!(poll(&mut late), Poll::Pending, "nobody overtakes");
+    let mut newcomer = waiting(9);
+    assert_eq!(poll(&mut newcomer), Poll::Pending, "nobody overtakes");
     assert_eq!(publisher.publish("a", &9u32), Err(PublishError::Full));
-    publisher.publish("b", &7u32).expect("nobody waits for those who want this");
-    assert_eq!(now(publisher.publish_all("b", &7u32)), Some(Ok(())));
+    publisher.publish("b", &7u32).expect("nobody waits for the subscribers of this topic");
+    assert_eq!(poll_once(publisher.publish_all("b", &7u32)), Some(Ok(())));
     let mut third = futures.remove(1);
     assert_eq!(poll(&mut third), Poll::Pending);
     drop(futures.remove(0));
@@ -501,40 +504,40 @@ async fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
     assert_eq!(poll(&mut fourth), Poll::Ready(true));
     assert_eq!(poll(&mut fifth), Poll::Pending, "there is no room");
     assert_eq!(read(), ["a 3", "a 4"]);
-    assert_eq!(poll(&mut late), Poll::Pending);
+    assert_eq!(poll(&mut newcomer), Poll::Pending);
     assert_eq!(poll(&mut fifth), Poll::Ready(true));
     drop(fifth);
-    assert_eq!(poll(&mut late), Poll::Ready(true));
+    assert_eq!(poll(&mut newcomer), Poll::Ready(true));
     assert_eq!(read(), ["a 5", "a 9"]);
     publish(&publisher, "a", &10u32);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publisher_that_waits_and_is_not_looked_at_holds_up_others_for_a_moment_only() {
-    let publisher = on_this_clock(&Limits::default());
+async fn a_waiting_publisher_that_is_not_polled_delays_others_for_a_moment_only() {
+    let publisher = publisher_on_test_clock(&Limits::default());
     let feed = subscribe_as::<u32>(&publisher, "", Policy { items: 1, ..Policy::wait() });
     publish(&publisher, "a", &0u32);
-    let mut forgotten = Box::pin(publisher.publish_all("a", &1u32));
-    assert!(forgotten.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let mut unpolled = Box::pin(publisher.publish_all("a", &1u32));
+    assert!(unpolled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let other = tokio::spawn({
         let publisher = publisher.clone();
         async move { publisher.publish_all("a", &2u32).await }
     });
     tokio::task::yield_now().await;
-    assert_eq!(told(&feed), ["a 0"]);
+    assert_eq!(drain_as_text(&feed), ["a 0"]);
     let started = clock::now();
     other.await.expect("it does not panic").expect("it goes on");
     assert!(clock::now() - started < Duration::from_millis(100));
-    assert_eq!(told(&feed), ["a 2"]);
-    forgotten.await.expect("it is looked at again");
-    assert_eq!(told(&feed), ["a 1"]);
+    assert_eq!(drain_as_text(&feed), ["a 2"]);
+    unpolled.await.expect("it is polled again");
+    assert_eq!(drain_as_text(&feed), ["a 1"]);
 }
 
 /// A full log of 8 items, of which a reader takes a few at a time, and a publisher that waits for room in it.
 async fn filled(
     item: &Vec<u8>,
 ) -> (Publisher, SubscriberStream, tokio::task::JoinHandle<Result<(), PublishError>>) {
-    let publisher = on_this_clock(&Limits::default());
+    let publisher = publisher_on_test_clock(&Limits::default());
     let feed =
         subscribe_as::<Vec<u8>>(&publisher, "", Policy { items: 8, bytes: 16 << 20, ..Policy::wait() });
     (0..8).for_each(|_| publish(&publisher, "a", item));
@@ -548,7 +551,7 @@ async fn filled(
 async fn a_publisher_that_finds_room_wakes_those_before_it() {
     let item = vec![7u8; 300_000];
     let (publisher, feed, waiting) = filled(&item).await;
-    assert!(now(feed.next()).flatten().is_some_and(|frames| frames.concat().len() < 4 * item.len()));
+    assert!(poll_once(feed.next()).flatten().is_some_and(|frames| frames.concat().len() < 4 * item.len()));
     assert!(!waiting.is_finished(), "there is room, though not much");
     assert_eq!(publisher.publish("a", &item), Err(PublishError::Full), "nobody overtakes");
     let started = clock::now();
@@ -564,18 +567,18 @@ async fn a_publisher_that_ignores_room_delays_others_for_a_moment_only() {
     let (publisher, feed, waiting) = filled(&item).await;
     waiting.abort();
     assert!(waiting.await.is_err());
-    let mut forgotten = Box::pin(publisher.publish_all("a", &item));
-    assert!(forgotten.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    assert!(now(feed.next()).flatten().is_some());
+    let mut unpolled = Box::pin(publisher.publish_all("a", &item));
+    assert!(unpolled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(poll_once(feed.next()).flatten().is_some());
     let started = clock::now();
     publisher.publish_all("a", &item).await.expect("it goes on");
     assert!(clock::now() - started < Duration::from_millis(100));
-    forgotten.await.expect("it is looked at again");
+    unpolled.await.expect("it is polled again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn publishers_that_wait_again_and_again_have_room_in_turn() {
-    let publisher = on_this_clock(&Limits::default());
+async fn publishers_that_wait_repeatedly_get_room_in_turn() {
+    let publisher = publisher_on_test_clock(&Limits::default());
     let feed = subscribe_as::<u32>(&publisher, "", Policy { items: 4, ..Policy::wait() });
     for number in 0..3u32 {
         let publisher = publisher.clone();
@@ -602,8 +605,8 @@ fn subscribers_and_topics_are_bounded_and_closing_ends_them() {
     assert_eq!(publisher.topics().len(), 1, "the other is published, though not described");
     assert!(matches!(publisher.publish("\0", &1u32), Err(PublishError::Topic(_))));
     publisher.close();
-    assert_eq!(items(&feed).len(), 2, "what was published before is still had");
-    assert_eq!(now(feed.next()), Some(None));
+    assert_eq!(items(&feed).len(), 2, "items published before are still delivered");
+    assert_eq!(poll_once(feed.next()), Some(None));
     assert_eq!(publisher.publish("a", &1u32), Err(PublishError::Closed));
     drop(feed);
     assert_eq!(publisher.subscribers(), 0);

@@ -12,7 +12,7 @@ use crate::server::publisher::subscribers::{Recipients, Subscribers};
 /// The topics that are known.
 #[derive(Default)]
 pub(crate) struct Topics {
-    pub(crate) known: Vec<TopicState>,
+    pub(crate) states: Vec<TopicState>,
     indices: HashMap<Topic, usize>,
     /// The index of the topic used last, which often is the next one as well.
     recent: usize,
@@ -25,7 +25,7 @@ pub(crate) struct TopicState {
     pub(crate) item: Option<&'static TypeInfo>,
     pub(crate) retains: bool,
     pub(crate) last: RetainedItem,
-    /// The groups that take its items, as of a type and a version of the subscribers.
+    /// The groups that receive its items, as of a type and a version of the subscribers.
     pub(crate) recipients: Recipients,
     recipients_for: Option<(&'static TypeInfo, u64)>,
     /// The encodings that those groups want.
@@ -33,52 +33,52 @@ pub(crate) struct TopicState {
 }
 
 impl Topics {
-    /// Returns the state of `topic`, if it is one of the first `max`.
+    /// Returns the state of `topic`, adding it if there are fewer than `max`; `None` if there are not.
     #[inline]
     pub(crate) fn get_or_insert(
         &mut self,
         topic: &str,
         max: usize,
     ) -> Result<Option<&mut TopicState>, InvalidName> {
-        if self.known.get(self.recent).is_none_or(|known| *known.topic != *topic) {
+        if self.states.get(self.recent).is_none_or(|state| *state.topic != *topic) {
             match self.find(topic, max)? {
-                Some(found) => self.recent = found,
+                Some(index) => self.recent = index,
                 None => return Ok(None),
             }
         }
-        Ok(self.known.get_mut(self.recent))
+        Ok(self.states.get_mut(self.recent))
     }
 
     fn find(&mut self, topic: &str, max: usize) -> Result<Option<usize>, InvalidName> {
-        if let Some(found) = self.indices.get(topic) {
-            return Ok(Some(*found));
+        if let Some(index) = self.indices.get(topic) {
+            return Ok(Some(*index));
         }
-        if self.known.len() >= max {
+        if self.states.len() >= max {
             return Ok(None);
         }
         let topic = Topic::new(topic)?;
-        self.indices.insert(topic.clone(), self.known.len());
-        self.known.push(TopicState::new(topic));
-        Ok(Some(self.known.len() - 1))
+        self.indices.insert(topic.clone(), self.states.len());
+        self.states.push(TopicState::new(topic));
+        Ok(Some(self.states.len() - 1))
     }
 }
 
 impl TopicState {
     /// Determines the groups that take items of type `T`, unless they are known. `None` if the type is not known here
-    /// and `found` is not given: determining it runs the type's own code.
+    /// and `determined` is not given: determining it runs the type's own code.
     #[inline]
     pub(crate) fn find_recipients<T: WireType>(
         &mut self,
-        readers: &Subscribers,
-        found: Option<&'static TypeInfo>,
+        subscribers: &Subscribers,
+        determined: Option<&'static TypeInfo>,
     ) -> Option<&'static TypeInfo> {
         match self.recipients_for {
-            Some((info, version)) if info.is::<T>() && version == readers.version() => Some(info),
-            before => {
-                let known = before.map(|(info, _)| info).filter(|info| info.is::<T>());
-                let info = found.or(known)?;
-                self.recipients = readers.recipients(&self.topic, info.fingerprint());
-                self.recipients_for = Some((info, readers.version()));
+            Some((info, version)) if info.is::<T>() && version == subscribers.version() => Some(info),
+            previous => {
+                let known = previous.map(|(info, _)| info).filter(|info| info.is::<T>());
+                let info = determined.or(known)?;
+                self.recipients = subscribers.recipients(&self.topic, info.fingerprint());
+                self.recipients_for = Some((info, subscribers.version()));
                 self.recipient_encodings = EncodingSet::default();
                 self.recipients.iter().for_each(|recipient| self.recipient_encodings.add(recipient.encoding));
                 Some(info)

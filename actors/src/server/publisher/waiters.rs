@@ -15,8 +15,8 @@ const GRACE: Duration = Duration::from_millis(50);
 /// The publishers that wait for room.
 #[derive(Debug, Default)]
 pub(crate) struct WaitingPublishers {
-    all: BTreeMap<WaitTicket, Waiter>,
-    next: u64,
+    waiters: BTreeMap<WaitTicket, Waiter>,
+    next_ticket: u64,
 }
 
 /// The place of a publisher among those that wait. Lower ones come first.
@@ -42,7 +42,7 @@ impl WaitingPublishers {
     /// Returns whether no publisher waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.waiters.is_empty()
     }
 
     /// Registers `publisher` to be woken, at its place if it has waited before. Returns its ticket, and the waker that
@@ -57,14 +57,14 @@ impl WaitingPublishers {
         woken: &mut Vec<Waker>,
     ) -> (WaitTicket, Option<Waker>) {
         let ticket = ticket.unwrap_or_else(|| {
-            self.next += 1;
-            WaitTicket(self.next)
+            self.next_ticket += 1;
+            WaitTicket(self.next_ticket)
         });
         let waiter = Waiter { groups, state: WaiterState::Asleep(publisher.clone()) };
-        let Some(mut before) = self.all.insert(ticket, waiter) else { return (ticket, None) };
-        before.groups.retain(|group| !self.all[&ticket].groups.contains(group));
+        let Some(mut before) = self.waiters.insert(ticket, waiter) else { return (ticket, None) };
+        before.groups.retain(|group| !self.waiters[&ticket].groups.contains(group));
         for group in before.groups {
-            self.pass_on(ticket, group, now, woken);
+            self.wake_next(ticket, group, now, woken);
         }
         match before.state {
             WaiterState::Asleep(stale) => (ticket, Some(stale)),
@@ -98,9 +98,9 @@ impl WaitingPublishers {
         now: Instant,
         woken: &mut Vec<Waker>,
     ) {
-        let is_before = |other| ticket.is_none_or(|own| other < own);
-        if self.is_first_asleep(group, now, is_before) {
-            self.wake(now, woken, |other, waiter| is_before(other) && waiter.groups.contains(&group));
+        let is_earlier = |other| ticket.is_none_or(|own| other < own);
+        if self.is_first_asleep(group, now, is_earlier) {
+            self.wake(now, woken, |other, waiter| is_earlier(other) && waiter.groups.contains(&group));
         }
     }
 
@@ -112,14 +112,14 @@ impl WaitingPublishers {
         now: Instant,
         woken: &mut Vec<Waker>,
     ) -> impl Sized + use<> {
-        let gone = self.all.remove(&ticket);
+        let removed = self.waiters.remove(&ticket);
         // A publisher that is asleep has found no room, and there is none for those behind it either.
-        if let Some(Waiter { groups, state: WaiterState::Woken(_) }) = &gone {
+        if let Some(Waiter { groups, state: WaiterState::Woken(_) }) = &removed {
             for group in groups {
-                self.pass_on(ticket, *group, now, woken);
+                self.wake_next(ticket, *group, now, woken);
             }
         }
-        gone
+        removed
     }
 
     /// Returns all tasks to wake, in order, because there may be room.
@@ -129,8 +129,8 @@ impl WaitingPublishers {
         woken
     }
 
-    /// Lets the publishers behind one follow, which waits for a group no more.
-    fn pass_on(&mut self, ticket: WaitTicket, group: u64, now: Instant, woken: &mut Vec<Waker>) {
+    /// Wakes the publishers behind one that no longer waits for a group, if the first of them is asleep.
+    fn wake_next(&mut self, ticket: WaitTicket, group: u64, now: Instant, woken: &mut Vec<Waker>) {
         // A publisher that was woken will check, and those behind know until when it is waited for.
         if self.is_first_asleep(group, now, |first| first > ticket) {
             self.wake(now, woken, |_, waiter| waiter.groups.contains(&group));
@@ -139,8 +139,8 @@ impl WaitingPublishers {
 
     /// The first publisher waiting for a group that still has its turn.
     fn first_at(&self, group: u64, now: Instant) -> Option<(WaitTicket, &Waiter)> {
-        let mut at_it = self.all.iter().filter(|(_, waiter)| waiter.groups.contains(&group));
-        let first = at_it.find(|(_, waiter)| match waiter.state {
+        let mut waiting = self.waiters.iter().filter(|(_, waiter)| waiter.groups.contains(&group));
+        let first = waiting.find(|(_, waiter)| match waiter.state {
             WaiterState::Asleep(_) => true,
             WaiterState::Woken(at) => at + GRACE > now,
         });
@@ -153,10 +153,10 @@ impl WaitingPublishers {
         first.is_some_and(|(first, waiter)| wanted(first) && matches!(waiter.state, WaiterState::Asleep(_)))
     }
 
-    fn wake(&mut self, now: Instant, woken: &mut Vec<Waker>, whom: impl Fn(WaitTicket, &Waiter) -> bool) {
-        for (ticket, waiter) in &mut self.all {
+    fn wake(&mut self, now: Instant, woken: &mut Vec<Waker>, select: impl Fn(WaitTicket, &Waiter) -> bool) {
+        for (ticket, waiter) in &mut self.waiters {
             if matches!(waiter.state, WaiterState::Asleep(_))
-                && whom(*ticket, waiter)
+                && select(*ticket, waiter)
                 && let WaiterState::Asleep(waker) =
                     std::mem::replace(&mut waiter.state, WaiterState::Woken(now))
             {
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(
             waiters.earlier_turn_until(None, 1, until, LONGEST),
             Some(until + LONGEST),
-            "it has looked"
+            "it has checked"
         );
     }
 
@@ -271,14 +271,14 @@ mod tests {
         let (mut waiters, now) = (WaitingPublishers::default(), clock::now());
         let all: Vec<_> = (0..100).map(|_| wait(&mut waiters, None, &[1], now).0).collect();
         let elsewhere = wait(&mut waiters, None, &[2], now).0;
-        assert_eq!(leave(&mut waiters, all[0], now), 0, "whoever sleeps has found no room");
+        assert_eq!(leave(&mut waiters, all[0], now), 0, "one that sleeps has found no room");
         assert_eq!(waiters.wake_all(now).len(), 100);
         for ticket in all[50..].iter().chain([&elsewhere]) {
             let groups = if *ticket == elsewhere { [2] } else { [1] };
             assert_eq!(wait(&mut waiters, Some(*ticket), &groups, now), (*ticket, 0));
         }
         for ticket in &all[1..49] {
-            assert_eq!(leave(&mut waiters, *ticket, now), 0, "the next one will look");
+            assert_eq!(leave(&mut waiters, *ticket, now), 0, "the next one will check");
         }
         assert_eq!(leave(&mut waiters, all[49], now), 50);
         assert_eq!(leave(&mut waiters, elsewhere, now), 0);
@@ -287,12 +287,12 @@ mod tests {
     #[test]
     fn no_publisher_is_woken_by_its_own_check() {
         let (mut waiters, count, now) = (WaitingPublishers::default(), Arc::<Count>::default(), clock::now());
-        let [here, there] = [(); 2].map(|()| Waker::from(Arc::clone(&count)));
+        let [earlier, later] = [(); 2].map(|()| Waker::from(Arc::clone(&count)));
         let mut woken = Vec::new();
-        let (ticket, _) = waiters.wait(None, vec![1], &here, now, &mut woken);
-        let (same, stale) = waiters.wait(Some(ticket), vec![1], &there, now, &mut woken);
+        let (ticket, _) = waiters.wait(None, vec![1], &earlier, now, &mut woken);
+        let (same, stale) = waiters.wait(Some(ticket), vec![1], &later, now, &mut woken);
         assert!(same == ticket && stale.is_some() && woken.is_empty());
-        let _gone = waiters.leave(ticket, now, &mut woken);
+        let _removed = waiters.leave(ticket, now, &mut woken);
         assert!(woken.is_empty() && count.0.load(Ordering::Relaxed) == 0);
     }
 }

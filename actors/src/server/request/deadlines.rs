@@ -26,8 +26,8 @@ impl Default for NextDeadline {
 
 impl NextDeadline {
     /// Converts an instant to milliseconds since the epoch.
-    pub(crate) fn millis(&self, at: Instant) -> u64 {
-        clock::millis(at.saturating_duration_since(self.epoch))
+    pub(crate) fn millis(&self, instant: Instant) -> u64 {
+        clock::millis(instant.saturating_duration_since(self.epoch))
     }
 
     /// The next check, if one is planned.

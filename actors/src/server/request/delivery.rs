@@ -15,23 +15,23 @@ use crate::server::request::reply::ReplySlot;
 use crate::server::request::responder::Responder;
 use crate::telemetry::trace;
 
-/// The bytes of a request before its message: the time that remains for it.
-const WITHIN_BYTES: usize = 4;
+/// The number of bytes of a request before its message: the timeout.
+const TIMEOUT_BYTES: usize = 4;
 
 /// Whole frames from one connection, with a permit of the service for each message that is left in them. A message that
 /// was taken out is not seen again, even if its handler panics.
 pub(crate) struct Delivery {
     frames: Bytes,
     /// The position of the next frame.
-    at: usize,
+    position: usize,
     /// The number of messages that are left.
-    left: usize,
+    remaining: usize,
     has_requests: bool,
     arrived: Instant,
     responder: Arc<Responder>,
     permits: Permits,
-    /// The permit for the bytes of the frames, among those of the connection.
-    room: Arc<Permits>,
+    /// The permit for the bytes of the frames, from the connection's semaphore.
+    byte_permit: Arc<Permits>,
 }
 
 /// Returns whether a frame carries a message for a handler.
@@ -39,12 +39,12 @@ pub(crate) fn is_message(header: &Header) -> bool {
     matches!(header.kind, FrameKind::Request | FrameKind::Tell)
 }
 
-/// Splits the payload of a request, without its trace, into the time that remains for it and the message. `None` if it
+/// Splits the payload of a request, without its trace, into its timeout and the message. `None` if it
 /// is too short.
-pub(crate) fn request(payload: &[u8]) -> Option<(Option<Duration>, &[u8])> {
-    let (within, message) = payload.split_first_chunk::<WITHIN_BYTES>()?;
-    let within = u32::from_le_bytes(*within);
-    Some(((within > 0).then(|| Duration::from_millis(within.into())), message))
+pub(crate) fn split_request(payload: &[u8]) -> Option<(Option<Duration>, &[u8])> {
+    let (timeout, message) = payload.split_first_chunk::<TIMEOUT_BYTES>()?;
+    let millis = u32::from_le_bytes(*timeout);
+    Some(((millis > 0).then(|| Duration::from_millis(millis.into())), message))
 }
 
 impl Delivery {
@@ -55,10 +55,10 @@ impl Delivery {
         has_requests: bool,
         responder: Arc<Responder>,
         permits: Permits,
-        room: &Arc<Permits>,
+        byte_permit: &Arc<Permits>,
     ) -> Self {
-        let (left, room) = (permits.count(), Arc::clone(room));
-        Self { frames, at: 0, left, has_requests, arrived, responder, permits, room }
+        let (remaining, byte_permit) = (permits.count(), Arc::clone(byte_permit));
+        Self { frames, position: 0, remaining, has_requests, arrived, responder, permits, byte_permit }
     }
 
     /// Returns whether there are requests among the messages, which have deadlines and expect replies.
@@ -69,34 +69,34 @@ impl Delivery {
     /// Returns the number of the handler of the next message; `None` if none is left.
     #[inline(always)]
     pub(crate) fn slot(&self) -> Option<usize> {
-        let mut frames = Frames::new(&self.frames[self.at..]);
+        let mut frames = Frames::new(&self.frames[self.position..]);
         frames.find(|(header, _)| is_message(header)).map(|(header, _)| usize::from(header.slot))
     }
 
-    /// Returns the next message that should be handled, if it is one for the handler `of`, or for any. Cancelled
+    /// Returns the next message that should be handled, if it is one for this `handler`, or for any. Cancelled
     /// requests are skipped, and expired ones are refused. A reply is appended to `out`. `trace` is called with the
     /// trace of the message, if it has one.
     #[inline(always)]
     pub(crate) fn next<'a>(
         &'a mut self,
-        of: Option<usize>,
+        handler: Option<usize>,
         now: Instant,
         out: &'a mut Vec<u8>,
         trace: impl FnOnce(TraceContext),
     ) -> Option<IncomingMessage<'a>> {
         loop {
-            let begin = self.at;
-            let mut frames = Frames::new(&self.frames[self.at..]);
+            let start = self.position;
+            let mut frames = Frames::new(&self.frames[self.position..]);
             let (header, mut payload) = frames.next()?;
             let slot = usize::from(header.slot);
             let end = self.frames.len() - frames.remaining();
             if is_message(&header) {
-                if of.is_some_and(|of| of != slot) {
+                if handler.is_some_and(|handler| handler != slot) {
                     return None;
                 }
-                self.left -= 1;
+                self.remaining -= 1;
             }
-            self.at = end;
+            self.position = end;
             let is_traced = header.flags & frame::TRACED != 0;
             if is_traced {
                 // The session rejects frames that are too short.
@@ -104,13 +104,13 @@ impl Delivery {
             }
             let (length, reply, deadline) = match header.kind {
                 FrameKind::Tell => (payload.len(), None, None),
-                FrameKind::Request => match self.wanted(header.id, payload, now) {
+                FrameKind::Request => match self.start_request(header.id, payload, now) {
                     Some((deadline, message)) => (message.len(), Some(header.id), deadline),
                     None => continue,
                 },
                 _ => continue,
             };
-            if is_traced && let Some(context) = self.trace_at(begin) {
+            if is_traced && let Some(context) = self.trace_at(start) {
                 trace(context);
             }
             let preferred = frame::encoding(header.flags, frame::REPLY_BINCODE);
@@ -120,24 +120,29 @@ impl Delivery {
                 encoding: frame::encoding(header.flags, frame::BINCODE),
                 reply: reply.map(|id| ReplySlot::new(&self.responder, id, preferred, out)),
                 deadline,
-                permit: MessagePermit::Shared(&mut self.permits, &self.room),
-                following: self.left,
+                permit: MessagePermit::Shared(&mut self.permits, &self.byte_permit),
+                following: self.remaining,
                 source: &self.frames,
             });
         }
     }
 
-    /// Returns the trace of the message that begins at `at`.
+    /// Returns the trace of the message that begins at `position`.
     #[cold]
-    fn trace_at(&self, at: usize) -> Option<TraceContext> {
-        let (header, payload) = Frames::new(&self.frames[at..]).next()?;
+    fn trace_at(&self, position: usize) -> Option<TraceContext> {
+        let (header, payload) = Frames::new(&self.frames[position..]).next()?;
         frame::split_trace(header.flags, payload)?.0
     }
 
-    /// Splits the payload of a request that is about to be handled, if it is still wanted.
-    fn wanted<'a>(&self, id: u64, payload: &'a [u8], now: Instant) -> Option<(Option<Instant>, &'a [u8])> {
-        let (within, message) = request(payload)?;
-        let deadline = within.map(|within| self.arrived + within);
+    /// Marks a request as started and splits its payload; `None` if its reply is no longer wanted, or it has expired.
+    fn start_request<'a>(
+        &self,
+        id: u64,
+        payload: &'a [u8],
+        now: Instant,
+    ) -> Option<(Option<Instant>, &'a [u8])> {
+        let (timeout, message) = split_request(payload)?;
+        let deadline = timeout.map(|timeout| self.arrived + timeout);
         if deadline.is_some_and(|deadline| deadline <= now) {
             self.responder.expire(id);
             return None;
@@ -146,16 +151,16 @@ impl Delivery {
     }
 
     /// The number of messages that are left.
-    pub(crate) fn left(&self) -> usize {
-        self.left
+    pub(crate) fn remaining(&self) -> usize {
+        self.remaining
     }
 
     /// Counts the messages that are left by the numbers of their handlers.
     pub(crate) fn count(&self, mut count: impl FnMut(usize)) {
-        let frames = Frames::new(&self.frames[self.at..]);
+        let frames = Frames::new(&self.frames[self.position..]);
         frames
             .filter(|(header, _)| is_message(header))
-            .take(self.left)
+            .take(self.remaining)
             .for_each(|(header, _)| count(header.slot.into()));
     }
 
@@ -166,7 +171,7 @@ impl Delivery {
         find: impl Fn(usize, &[u8], Encoding) -> Option<T>,
     ) -> Option<(usize, T)> {
         let messages: Vec<_> =
-            Frames::new(&self.frames[self.at..]).filter(|(header, _)| is_message(header)).collect();
+            Frames::new(&self.frames[self.position..]).filter(|(header, _)| is_message(header)).collect();
         messages.iter().rev().enumerate().filter(|(_, (header, _))| header.kind == FrameKind::Tell).find_map(
             |(after, (header, payload))| {
                 let encoding = frame::encoding(header.flags, frame::BINCODE);
@@ -183,7 +188,7 @@ impl Delivery {
 
     /// Takes the permits of the messages that have been taken out and did not keep their own.
     pub(crate) fn take_permits(&mut self) -> Option<Permits> {
-        let taken_out = self.permits.count().saturating_sub(self.left);
+        let taken_out = self.permits.count().saturating_sub(self.remaining);
         self.permits.split(taken_out)
     }
 }
@@ -191,18 +196,18 @@ impl Delivery {
 impl Drop for Delivery {
     /// Refuses the requests that will not be taken any more, because the service has closed or its actor has stopped.
     fn drop(&mut self) {
-        if self.left > 0 {
-            refuse_all(&self.frames[self.at..], &self.responder);
+        if self.remaining > 0 {
+            refuse_all(&self.frames[self.position..], &self.responder);
         }
     }
 }
 
 /// Refuses the pending requests in `frames`, and returns their number: they have not been handled.
-pub(crate) fn refuse_all(frames: &[u8], answers: &Responder) -> usize {
+pub(crate) fn refuse_all(frames: &[u8], responder: &Responder) -> usize {
     let mut refused = 0;
     for (header, _) in Frames::new(frames) {
-        if header.kind == FrameKind::Request && answers.pending.remove(header.id) {
-            answers.refuse(header.id, &Refusal::Draining);
+        if header.kind == FrameKind::Request && responder.pending.remove(header.id) {
+            responder.refuse(header.id, &Refusal::Draining);
             refused += 1;
         }
     }
@@ -231,7 +236,7 @@ pub(crate) struct IncomingMessage<'a> {
 
 /// The permit of a message.
 pub(crate) enum MessagePermit<'a> {
-    /// Released together with those of the messages that arrived with it.
+    /// One of the permits of the messages that arrived together, which are released together; and the permit for their bytes.
     Shared(&'a mut Permits, &'a Arc<Permits>),
     /// A permit of its own.
     Own(Permits),
@@ -241,12 +246,12 @@ pub(crate) enum MessagePermit<'a> {
 pub(crate) struct HeldPermits {
     _permits: Permits,
     /// The permit for the bytes of all that arrived together.
-    _room: Option<Arc<Permits>>,
+    _byte_permit: Option<Arc<Permits>>,
 }
 
 impl From<Permits> for HeldPermits {
     fn from(permits: Permits) -> Self {
-        Self { _permits: permits, _room: None }
+        Self { _permits: permits, _byte_permit: None }
     }
 }
 
@@ -263,9 +268,9 @@ impl MessagePermit<'_> {
     /// permit for their bytes. `after` messages come after it.
     pub(crate) fn detach_all(self, after: usize) -> Option<HeldPermits> {
         match self {
-            Self::Shared(permits, room) => {
+            Self::Shared(permits, byte_permit) => {
                 let permits = permits.split(permits.count().saturating_sub(after))?;
-                Some(HeldPermits { _permits: permits, _room: Some(Arc::clone(room)) })
+                Some(HeldPermits { _permits: permits, _byte_permit: Some(Arc::clone(byte_permit)) })
             }
             Self::Own(permit) => Some(permit.into()),
         }
@@ -295,7 +300,7 @@ impl<'a> IncomingMessage<'a> {
         Some(InboundMessage {
             payload: self.source.slice_ref(self.payload),
             encoding: self.encoding,
-            reply: self.reply.and_then(ReplySlot::later),
+            reply: self.reply.and_then(ReplySlot::into_reply_to),
             deadline: self.deadline,
             permit: self.permit.detach()?,
             trace: trace::current().map(Box::new),

@@ -31,8 +31,8 @@ pub struct InboundMessage {
 }
 
 impl InboundMessage {
-    /// Returns whether the handler should still run. If not, the caller has been told the reason.
-    pub fn is_due(&mut self, now: Instant) -> bool {
+    /// Returns whether the handler should still run. Refuses the request if its deadline has passed.
+    pub fn should_run(&mut self, now: Instant) -> bool {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             if let Some(reply) = self.reply.take() {
                 reply.refuse(Refusal::Expired);
@@ -44,7 +44,7 @@ impl InboundMessage {
 }
 
 impl InboundMessage {
-    /// Drops the message because it will not be handled, and tells the caller that it may be sent to another instance.
+    /// Refuses the message because the service drains: the caller may send it to another instance.
     pub(crate) fn reject_draining(self) {
         if let Some(reply) = self.reply {
             reply.refuse(Refusal::Draining);
@@ -62,8 +62,8 @@ pub(crate) enum Outcome {
 }
 
 enum ReplyRoute {
-    Wire { answers: Arc<Responder>, id: u64 },
-    Local { waiting: oneshot::Sender<Outcome>, max_bytes: usize },
+    Wire { responder: Arc<Responder>, id: u64 },
+    Local { sender: oneshot::Sender<Outcome>, max_bytes: usize },
 }
 
 /// The channel for one reply. Dropped without a reply, it refuses the request as one whose handler panicked.
@@ -74,19 +74,19 @@ pub struct ReplyTo {
 
 impl ReplyTo {
     /// A channel for the request `id` of a connection, which must be pending there.
-    pub(crate) fn wire(answers: Arc<Responder>, id: u64, preferred: Encoding) -> Self {
-        Self { route: Some(ReplyRoute::Wire { answers, id }), preferred }
+    pub(crate) fn wire(responder: Arc<Responder>, id: u64, preferred: Encoding) -> Self {
+        Self { route: Some(ReplyRoute::Wire { responder, id }), preferred }
     }
 
     /// A channel for a caller in this process.
-    pub(crate) fn local(waiting: oneshot::Sender<Outcome>, max_bytes: usize) -> Self {
-        Self { route: Some(ReplyRoute::Local { waiting, max_bytes }), preferred: Encoding::MessagePack }
+    pub(crate) fn local(sender: oneshot::Sender<Outcome>, max_bytes: usize) -> Self {
+        Self { route: Some(ReplyRoute::Local { sender, max_bytes }), preferred: Encoding::MessagePack }
     }
 
     /// Returns whether the reply is still wanted, and the caller can be reached.
     pub fn is_wanted(&self) -> bool {
         match &self.route {
-            Some(ReplyRoute::Wire { answers, id }) => answers.is_wanted(*id),
+            Some(ReplyRoute::Wire { responder, id }) => responder.is_wanted(*id),
             Some(ReplyRoute::Local { .. }) | None => self.is_open(),
         }
     }
@@ -94,36 +94,36 @@ impl ReplyTo {
     /// Returns whether no reply has been sent, and the caller has not cancelled.
     fn is_open(&self) -> bool {
         match &self.route {
-            Some(ReplyRoute::Wire { answers, id }) => answers.pending.contains(*id),
-            Some(ReplyRoute::Local { waiting, .. }) => !waiting.is_closed(),
+            Some(ReplyRoute::Wire { responder, id }) => responder.pending.contains(*id),
+            Some(ReplyRoute::Local { sender, .. }) => !sender.is_closed(),
             None => false,
         }
     }
 
     /// Sends the reply, together with other frames that are sent next on the connection.
     pub(crate) fn send<R: WireType>(self, reply: &R) {
-        self.send_at(Flush::Batched, reply);
+        self.send_with(Flush::Batched, reply);
     }
 
-    /// Sends the reply from this thread. For actors that take one message and do nothing else meanwhile: waking the
-    /// connection's thread would take longer.
+    /// Sends the reply from this thread. For actors that handle one message at a time: waking the connection's thread
+    /// would take longer.
     pub fn send_at_once<R: WireType>(self, reply: &R) {
-        self.send_at(Flush::Now, reply);
+        self.send_with(Flush::Now, reply);
     }
 
-    fn send_at<R: WireType>(mut self, pace: Flush, reply: &R) {
-        if let Some(ReplyRoute::Wire { answers, id }) = &self.route {
+    fn send_with<R: WireType>(mut self, flush: Flush, reply: &R) {
+        if let Some(ReplyRoute::Wire { responder, id }) = &self.route {
             // Before the route is taken: should the reply's `Serialize` panic, the request is still refused.
-            answers.answer(*id, self.preferred, pace, reply);
+            responder.reply(*id, self.preferred, flush, reply);
         }
-        if let Some(ReplyRoute::Local { waiting, max_bytes }) = self.route.take() {
+        if let Some(ReplyRoute::Local { sender, max_bytes }) = self.route.take() {
             let mut bytes = Vec::new();
             let outcome = match codec::encode_preferring(reply, self.preferred, max_bytes, &mut bytes) {
                 Ok(encoding) => Outcome::Reply(encoding, bytes.into()),
                 Err(error) => Outcome::Refused(responder::refusal(error)),
             };
             // A caller that dropped its request does not miss the reply.
-            let _ = waiting.send(outcome);
+            let _ = sender.send(outcome);
         }
     }
 
@@ -134,11 +134,11 @@ impl ReplyTo {
 
     fn end(&mut self, reason: Refusal) {
         match self.route.take() {
-            Some(ReplyRoute::Wire { answers, id }) if answers.pending.remove(id) => {
-                answers.refuse(id, &reason)
+            Some(ReplyRoute::Wire { responder, id }) if responder.pending.remove(id) => {
+                responder.refuse(id, &reason)
             }
-            Some(ReplyRoute::Local { waiting, .. }) => {
-                let _ = waiting.send(Outcome::Refused(reason));
+            Some(ReplyRoute::Local { sender, .. }) => {
+                let _ = sender.send(Outcome::Refused(reason));
             }
             Some(ReplyRoute::Wire { .. }) | None => {}
         }

@@ -56,8 +56,8 @@ impl<M: NetMessage> Call<M> {
 
     /// Replies. It is no error if the caller has given up.
     pub fn reply(mut self, reply: &M::Result) {
-        if let Some(route) = self.inbound.reply.take() {
-            route.send(reply);
+        if let Some(reply_to) = self.inbound.reply.take() {
+            reply_to.send(reply);
         }
     }
 
@@ -73,8 +73,8 @@ impl<M: NetMessage> Call<M> {
     }
 
     fn end(&mut self, reason: Refusal) {
-        if let Some(route) = self.inbound.reply.take() {
-            route.refuse(reason);
+        if let Some(reply_to) = self.inbound.reply.take() {
+            reply_to.refuse(reason);
         }
     }
 }

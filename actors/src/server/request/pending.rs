@@ -10,8 +10,8 @@ const CHUNK: usize = 64;
 /// No request has this id: its slot would be beyond any limit.
 const NONE: u64 = u64::MAX;
 
-/// Set in the id of a request whose handler has begun. No slot number is so large that an id has the bit by itself.
-const BEGUN: u64 = 1 << 31;
+/// Set in the id of a request whose handler has begun. No slot number is large enough to have this bit.
+const STARTED: u64 = 1 << 31;
 
 /// No deadline.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -42,7 +42,7 @@ impl Slot {
 impl PendingRequests {
     /// A table with `limit` slots.
     pub(crate) fn new(limit: usize) -> Self {
-        let limit = limit.min(BEGUN as usize);
+        let limit = limit.min(STARTED as usize);
         Self { chunks: (0..limit.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect(), limit }
     }
 
@@ -56,7 +56,7 @@ impl PendingRequests {
         }
         let chunk = self.chunks[index / CHUNK].get_or_init(|| Box::new([const { Slot::free() }; CHUNK]));
         let slot = &chunk[index % CHUNK];
-        if slot.id.load(Ordering::Acquire) & !BEGUN == id {
+        if slot.id.load(Ordering::Acquire) & !STARTED == id {
             return false;
         }
         slot.deadline.store(deadline, Ordering::Relaxed);
@@ -68,23 +68,24 @@ impl PendingRequests {
     #[inline]
     pub(crate) fn start(&self, id: u64) -> bool {
         self.slot(id).is_some_and(|slot| {
-            slot.id.compare_exchange(id, id | BEGUN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            slot.id.compare_exchange(id, id | STARTED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
     }
 
     /// Removes the request `id`; false if it was not pending.
     pub(crate) fn remove(&self, id: u64) -> bool {
-        let forget =
+        let try_remove =
             |slot: &Slot, id| slot.id.compare_exchange(id, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         // Most are removed after their handler has begun. A handler that begins in between is found by the third
         // attempt.
-        self.slot(id)
-            .is_some_and(|slot| forget(slot, id | BEGUN) || forget(slot, id) || forget(slot, id | BEGUN))
+        self.slot(id).is_some_and(|slot| {
+            try_remove(slot, id | STARTED) || try_remove(slot, id) || try_remove(slot, id | STARTED)
+        })
     }
 
     /// Returns whether the request `id` is pending.
     pub(crate) fn contains(&self, id: u64) -> bool {
-        self.slot(id).is_some_and(|slot| slot.id.load(Ordering::Acquire) & !BEGUN == id)
+        self.slot(id).is_some_and(|slot| slot.id.load(Ordering::Acquire) & !STARTED == id)
     }
 
     /// Removes the requests whose handlers have not begun and whose deadlines are not after `now`, and calls `expired`
@@ -94,8 +95,8 @@ impl PendingRequests {
         let mut next = NEVER;
         for slot in self.chunks.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter()) {
             let id = slot.id.load(Ordering::Acquire);
-            if id & BEGUN != 0 {
-                // Begun, or free.
+            if id & STARTED != 0 {
+                // Started, or free.
                 continue;
             }
             let deadline = slot.deadline.load(Ordering::Relaxed);
@@ -126,17 +127,17 @@ mod tests {
     fn a_request_is_answered_once() {
         let pending = PendingRequests::new(100);
         assert!(pending.insert(7, NEVER) && pending.contains(7));
-        assert!(!pending.insert(7, NEVER), "it is owed already");
+        assert!(!pending.insert(7, NEVER), "it is pending already");
         assert!(pending.remove(7) && !pending.remove(7) && !pending.contains(7));
-        assert!(pending.insert(7, NEVER), "a number that is free can be used again");
+        assert!(pending.insert(7, NEVER), "an id that is free can be used again");
     }
 
     #[test]
-    fn a_handler_begins_once_and_only_while_the_answer_is_wanted() {
+    fn a_request_is_started_once_and_only_while_it_is_pending() {
         let pending = PendingRequests::new(100);
-        assert!(!pending.start(7), "nobody asked");
+        assert!(!pending.start(7), "it is not pending");
         assert!(pending.insert(7, NEVER) && pending.start(7) && !pending.start(7));
-        assert!(pending.contains(7) && !pending.insert(7, NEVER), "it is owed until it is answered");
+        assert!(pending.contains(7) && !pending.insert(7, NEVER), "it is pending until it is answered");
         assert!(pending.remove(7) && !pending.remove(7) && !pending.contains(7));
         assert!(
             pending.insert(7, NEVER) && pending.remove(7) && !pending.start(7),
@@ -173,12 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn no_number_reaches_beyond_the_limit() {
+    fn ids_beyond_the_limit_are_rejected() {
         let pending = PendingRequests::new(65);
         assert!(pending.insert(64, NEVER) && !pending.insert(65, NEVER) && !pending.insert(u64::MAX, NEVER));
         assert!(
-            !pending.insert(BEGUN, NEVER)
-                && !pending.insert(64 | BEGUN, NEVER)
+            !pending.insert(STARTED, NEVER)
+                && !pending.insert(64 | STARTED, NEVER)
                 && !pending.insert(u64::from(u32::MAX), NEVER)
         );
         assert!(
@@ -187,14 +188,14 @@ mod tests {
                 && !pending.contains(u64::MAX)
                 && !pending.remove(u64::MAX)
         );
-        assert!(!pending.start(65) && !pending.start(u64::MAX) && !pending.start(64 | BEGUN));
-        assert!(pending.start(64) && !pending.contains(64 | BEGUN) && !pending.remove(64 | BEGUN));
+        assert!(!pending.start(65) && !pending.start(u64::MAX) && !pending.start(64 | STARTED));
+        assert!(pending.start(64) && !pending.contains(64 | STARTED) && !pending.remove(64 | STARTED));
         assert!(!PendingRequests::new(0).insert(0, NEVER));
     }
 
     #[test]
     fn a_request_begins_or_expires_and_never_both() {
-        let (pending, asked, looked) = (PendingRequests::new(1), AtomicU64::new(0), AtomicU64::new(0));
+        let (pending, inserted, tried) = (PendingRequests::new(1), AtomicU64::new(0), AtomicU64::new(0));
         let wait = |for_round: &AtomicU64, round| {
             while for_round.load(Ordering::Acquire) < round {
                 std::thread::yield_now();
@@ -204,9 +205,9 @@ mod tests {
             let handler = scope.spawn(|| {
                 let rounds = 1..=2_000u64;
                 let started = rounds.map(|round| {
-                    wait(&asked, round);
+                    wait(&inserted, round);
                     let started = pending.start(round << 32);
-                    looked.store(round, Ordering::Release);
+                    tried.store(round, Ordering::Release);
                     started
                 });
                 started.collect::<Vec<_>>()
@@ -214,10 +215,10 @@ mod tests {
             let mut expired = Vec::new();
             for round in 1..=2_000u64 {
                 assert!(pending.insert(round << 32, 5));
-                asked.store(round, Ordering::Release);
+                inserted.store(round, Ordering::Release);
                 let mut is_expired = false;
                 pending.expire(5, |id| is_expired = id == round << 32);
-                wait(&looked, round);
+                wait(&tried, round);
                 assert_eq!(pending.remove(round << 32), !is_expired);
                 expired.push(is_expired);
             }

@@ -13,7 +13,7 @@ use crate::server::request::responder::Responder;
 /// microseconds, so quick handlers share one, and slow ones hold nothing up.
 const MAX_DELAY: Duration = Duration::from_micros(50);
 
-/// The number of bytes of replies that are sent without waiting for more.
+/// The number of bytes from which on replies are sent without waiting for more.
 const MAX_BATCH_BYTES: usize = 64 << 10;
 
 /// Replies to messages that are handled in one go, which are sent together: at the end of the batch, and when they have
@@ -21,23 +21,24 @@ const MAX_BATCH_BYTES: usize = 64 << 10;
 pub(crate) struct ReplyBatch<'a> {
     responder: Arc<Responder>,
     frames: &'a mut Vec<u8>,
-    since: Option<Instant>,
+    /// The time since which the oldest reply has waited.
+    oldest: Option<Instant>,
 }
 
 impl<'a> ReplyBatch<'a> {
     /// A batch that is gathered in `frames`, a buffer to be reused.
-    pub(crate) fn new(answers: &Arc<Responder>, frames: &'a mut Vec<u8>) -> Self {
-        Self { responder: Arc::clone(answers), frames, since: None }
+    pub(crate) fn new(responder: &Arc<Responder>, frames: &'a mut Vec<u8>) -> Self {
+        Self { responder: Arc::clone(responder), frames, oldest: None }
     }
 
     /// Returns the buffer to which the next reply is appended.
     #[inline]
     pub(crate) fn frames(&mut self, now: Instant) -> &mut Vec<u8> {
         if !self.frames.is_empty() {
-            let since = *self.since.get_or_insert(now);
-            if self.frames.len() >= MAX_BATCH_BYTES || now.duration_since(since) >= MAX_DELAY {
+            let oldest = *self.oldest.get_or_insert(now);
+            if self.frames.len() >= MAX_BATCH_BYTES || now.duration_since(oldest) >= MAX_DELAY {
                 self.responder.push_frames(self.frames);
-                self.since = None;
+                self.oldest = None;
             }
         }
         self.frames
@@ -59,35 +60,35 @@ pub(crate) struct ReplySlot<'a> {
 }
 
 enum ReplyTarget<'a> {
-    Batch { answers: &'a Arc<Responder>, id: u64, preferred: Encoding, out: &'a mut Vec<u8> },
-    Own(ReplyTo),
+    Batch { responder: &'a Arc<Responder>, id: u64, preferred: Encoding, out: &'a mut Vec<u8> },
+    Channel(ReplyTo),
 }
 
 impl<'a> ReplySlot<'a> {
     /// The slot for the reply to the request `id`, to be appended to `out`.
     pub(crate) fn new(
-        answers: &'a Arc<Responder>,
+        responder: &'a Arc<Responder>,
         id: u64,
         preferred: Encoding,
         out: &'a mut Vec<u8>,
     ) -> Self {
-        Self { target: Some(ReplyTarget::Batch { answers, id, preferred, out }) }
+        Self { target: Some(ReplyTarget::Batch { responder, id, preferred, out }) }
     }
 
     /// Sends the reply.
     pub(crate) fn send<R: WireType>(mut self, reply: &R) {
         match self.target.take() {
-            Some(ReplyTarget::Batch { answers, id, preferred, out }) if answers.pending.contains(id) => {
+            Some(ReplyTarget::Batch { responder, id, preferred, out }) if responder.pending.contains(id) => {
                 // Should the reply's `Serialize` panic, a refusal takes its place.
-                let mut guard = PartialReply { answers, id, start: out.len(), out, sent: false };
-                answers.write_reply(guard.out, id, preferred, reply);
+                let mut guard = PartialReply { responder, id, start: out.len(), out, sent: false };
+                responder.write_reply(guard.out, id, preferred, reply);
                 guard.sent = true;
-                if guard.out.len() - guard.start > answers.fragment_above {
-                    answers.send_fragmented(id, guard.out, guard.start);
+                if guard.out.len() - guard.start > responder.fragment_above {
+                    responder.send_fragmented(id, guard.out, guard.start);
                 }
-                answers.pending.remove(id);
+                responder.pending.remove(id);
             }
-            Some(ReplyTarget::Own(reply_to)) => reply_to.send(reply),
+            Some(ReplyTarget::Channel(reply_to)) => reply_to.send(reply),
             Some(ReplyTarget::Batch { .. }) | None => {}
         }
     }
@@ -98,21 +99,21 @@ impl<'a> ReplySlot<'a> {
     }
 
     /// Converts the slot to a channel for a reply that comes later, possibly from another thread.
-    pub(crate) fn later(mut self) -> Option<ReplyTo> {
+    pub(crate) fn into_reply_to(mut self) -> Option<ReplyTo> {
         match self.target.take()? {
-            ReplyTarget::Batch { answers, id, preferred, .. } => {
-                Some(ReplyTo::wire(Arc::clone(answers), id, preferred))
+            ReplyTarget::Batch { responder, id, preferred, .. } => {
+                Some(ReplyTo::wire(Arc::clone(responder), id, preferred))
             }
-            ReplyTarget::Own(reply_to) => Some(reply_to),
+            ReplyTarget::Channel(reply_to) => Some(reply_to),
         }
     }
 
     fn end(&mut self, reason: &Refusal) {
         match self.target.take() {
-            Some(ReplyTarget::Batch { answers, id, out, .. }) if answers.pending.remove(id) => {
-                answers.write_refusal(out, id, reason);
+            Some(ReplyTarget::Batch { responder, id, out, .. }) if responder.pending.remove(id) => {
+                responder.write_refusal(out, id, reason);
             }
-            Some(ReplyTarget::Own(reply_to)) => reply_to.refuse(reason.clone()),
+            Some(ReplyTarget::Channel(reply_to)) => reply_to.refuse(reason.clone()),
             Some(ReplyTarget::Batch { .. }) | None => {}
         }
     }
@@ -120,7 +121,7 @@ impl<'a> ReplySlot<'a> {
 
 impl From<ReplyTo> for ReplySlot<'_> {
     fn from(reply_to: ReplyTo) -> Self {
-        Self { target: Some(ReplyTarget::Own(reply_to)) }
+        Self { target: Some(ReplyTarget::Channel(reply_to)) }
     }
 }
 
@@ -132,7 +133,7 @@ impl Drop for ReplySlot<'_> {
 
 /// A partial reply, to be replaced by a refusal if its serialisation panics.
 struct PartialReply<'a> {
-    answers: &'a Responder,
+    responder: &'a Responder,
     id: u64,
     start: usize,
     out: &'a mut Vec<u8>,
@@ -143,8 +144,8 @@ impl Drop for PartialReply<'_> {
     fn drop(&mut self) {
         if !self.sent {
             self.out.truncate(self.start);
-            if self.answers.pending.remove(self.id) {
-                self.answers.write_refusal(self.out, self.id, &Refusal::Panicked);
+            if self.responder.pending.remove(self.id) {
+                self.responder.write_refusal(self.out, self.id, &Refusal::Panicked);
             }
         }
     }

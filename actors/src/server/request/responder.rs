@@ -26,7 +26,7 @@ pub(crate) struct Responder {
     is_disconnected: AtomicBool,
     counters: Arc<RequestCounters>,
     max_bytes: usize,
-    /// The length from which on the frame of a reply is sent in pieces.
+    /// The length above which the frame of a reply is sent in fragments.
     pub(crate) fragment_above: usize,
     send_queue: Arc<SendQueue>,
 }
@@ -53,8 +53,8 @@ impl Responder {
         }
     }
 
-    /// Lets long replies be sent in pieces: the caller supports that.
-    pub(crate) fn new_fragmented(self) -> Self {
+    /// Sends long replies in fragments, for a caller that supports it.
+    pub(crate) fn with_fragments(self) -> Self {
         Self { fragment_above: PIECE_BYTES, ..self }
     }
 
@@ -69,7 +69,7 @@ impl Responder {
         self.pending.contains(id) && !self.is_disconnected.load(Ordering::Relaxed)
     }
 
-    /// Cancels the request `id`. If its handler has not begun, it is not handled; the unsent pieces of a long reply are
+    /// Cancels the request `id`. If its handler has not begun, it is not handled; the unsent fragments of a long reply are
     /// dropped.
     pub(crate) fn cancel(&self, id: u64) {
         if self.pending.remove(id) {
@@ -91,7 +91,7 @@ impl Responder {
         self.pending.expire(now, |id| self.refuse(id, &Refusal::Expired))
     }
 
-    /// Refuses requests whose handlers have not begun: the service closes, and they never will.
+    /// Refuses requests whose handlers have not begun, because the service has closed.
     pub(crate) fn reject_unstarted(&self) {
         // At this instant every deadline has passed, also that of requests without one.
         let _ = self.pending.expire(NEVER, |id| self.refuse(id, &Refusal::Draining));
@@ -99,14 +99,14 @@ impl Responder {
 
     /// Refuses the request `id`, pending or not.
     pub(crate) fn refuse(&self, id: u64, refusal: &Refusal) {
-        self.push(|answers, out| answers.write_refusal(out, id, refusal));
+        self.push(|responder, out| responder.write_refusal(out, id, refusal));
     }
 
     /// Replies to the request `id`, if that is still pending.
-    pub(crate) fn answer<R: codec::WireType>(&self, id: u64, preferred: Encoding, pace: Flush, reply: &R) {
+    pub(crate) fn reply<R: codec::WireType>(&self, id: u64, preferred: Encoding, flush: Flush, reply: &R) {
         if self.pending.contains(id) {
-            let reply_to = ReplyFrame { id, max_frame: self.fragment_above };
-            self.send_queue.push_reply(reply_to, pace, |out| self.write_reply(out, id, preferred, reply));
+            let frame = ReplyFrame { id, max_frame: self.fragment_above };
+            self.send_queue.push_reply(frame, flush, |out| self.write_reply(out, id, preferred, reply));
             self.pending.remove(id);
         }
     }
@@ -116,12 +116,12 @@ impl Responder {
         self.send_queue.push_frames(frames);
     }
 
-    /// Sends the long reply to the request `id`, which is at the end of `out` from `start` on, in pieces.
+    /// Sends the long reply to the request `id`, which is at the end of `out` from `start` on, in fragments.
     #[cold]
     pub(crate) fn send_fragmented(&self, id: u64, out: &mut Vec<u8>, start: usize) {
-        let mut whole = Bytes::from(std::mem::take(out));
-        let frame = whole.split_off(start);
-        out.extend_from_slice(&whole);
+        let mut written = Bytes::from(std::mem::take(out));
+        let frame = written.split_off(start);
+        out.extend_from_slice(&written);
         self.send_queue.push_fragmented(id, frame);
     }
 
@@ -141,9 +141,9 @@ impl Responder {
         preferred: Encoding,
         reply: &R,
     ) {
-        let writing = FrameWriter::new(out, Header::new(FrameKind::Reply, id));
+        let writer = FrameWriter::new(out, Header::new(FrameKind::Reply, id));
         let encoded = codec::encode_preferring(reply, preferred, self.max_bytes, out);
-        if let Err(error) = writing.end(out, encoded) {
+        if let Err(error) = writer.end(out, encoded) {
             self.write_refusal(out, id, &refusal(error));
         }
     }

@@ -27,7 +27,7 @@ pub(crate) struct ActorHandle {
 
 impl ActorHandle {
     /// Starts an actor that the mesh runs, on the current arbiter. `service` is the name of its service in the log.
-    /// `ended` is called there when the actor will not be restarted.
+    /// `on_end` is called there when the actor will not be restarted.
     ///
     /// # Errors
     /// [`PanicMessage`]: the factory panicked.
@@ -37,31 +37,34 @@ impl ActorHandle {
         factory: Factory<A>,
         handlers: &[Registration<A>],
         restart: RestartPolicy,
-        ended: impl FnOnce(ServiceEnd) + 'static,
+        on_end: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<(Arc<SupervisedActor<A>>, Self), PanicMessage> {
         let (counters, decoding) = decoding(environment);
         let mailbox = environment.limits().mailbox;
-        let hosted = SupervisedActor::start(factory, service, handlers, decoding, mailbox, restart, ended)?;
-        let hosted = Arc::new(hosted);
-        let local_entries = handlers.iter().map(|handler| (handler.inbox_entry)(hosted.inbox())).collect();
-        let entry = Arc::clone(&hosted) as Arc<dyn ActorEntry>;
-        Ok((hosted, Self { entry, local_entries, counters }))
+        let supervised =
+            SupervisedActor::start(factory, service, handlers, decoding, mailbox, restart, on_end)?;
+        let supervised = Arc::new(supervised);
+        let local_entries =
+            handlers.iter().map(|handler| (handler.inbox_entry)(supervised.inbox())).collect();
+        let entry = Arc::clone(&supervised) as Arc<dyn ActorEntry>;
+        Ok((supervised, Self { entry, local_entries, counters }))
     }
 
-    /// Attaches an actor that the user runs. `stopped` is called on the current arbiter when the actor is found to have stopped.
+    /// Attaches an actor that the user runs. `on_stopped` is called on the current arbiter when the actor is found to have
+    /// stopped.
     pub(crate) fn attach<A: Actor<Context = Context<A>>>(
         environment: &Environment,
         addr: Addr<A>,
         handlers: &[Registration<A>],
-        stopped: impl FnOnce() + 'static,
+        on_stopped: impl FnOnce() + 'static,
     ) -> (Arc<ExternalActor<A>>, Self) {
         let (counters, decoding) = decoding(environment);
         let local_entries = handlers.iter().map(|handler| (handler.mailbox_entry)(&addr)).collect();
-        let foreign = Arc::new(ExternalActor::new(addr, handlers, decoding, environment.executor.clone()));
-        let watched: Weak<ExternalActor<A>> = Arc::downgrade(&foreign);
-        actix::spawn(ExternalActor::watch_stopped(watched, stopped));
-        let entry = Arc::clone(&foreign) as Arc<dyn ActorEntry>;
-        (foreign, Self { entry, local_entries, counters })
+        let external = Arc::new(ExternalActor::new(addr, handlers, decoding, environment.executor.clone()));
+        let weak: Weak<ExternalActor<A>> = Arc::downgrade(&external);
+        actix::spawn(ExternalActor::watch_stopped(weak, on_stopped));
+        let entry = Arc::clone(&external) as Arc<dyn ActorEntry>;
+        (external, Self { entry, local_entries, counters })
     }
 }
 

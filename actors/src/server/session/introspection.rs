@@ -19,17 +19,17 @@ use crate::telemetry::stats::GetStats;
 /// Answers a client's queries about the service.
 pub(super) struct Introspection {
     service: Arc<Service>,
-    answers: Arc<Responder>,
+    responder: Arc<Responder>,
     send_queue: Arc<SendQueue>,
     /// The ids of requests for a description that is being built.
     describing: Rc<RefCell<Vec<u64>>>,
     /// The task that collects the statistics.
-    reporting: Option<JoinHandle<()>>,
+    stats_task: Option<JoinHandle<()>>,
 }
 
 impl Introspection {
-    pub(super) fn new(service: Arc<Service>, answers: Arc<Responder>, send_queue: Arc<SendQueue>) -> Self {
-        Self { service, answers, send_queue, describing: Rc::default(), reporting: None }
+    pub(super) fn new(service: Arc<Service>, responder: Arc<Responder>, send_queue: Arc<SendQueue>) -> Self {
+        Self { service, responder, send_queue, describing: Rc::default(), stats_task: None }
     }
 
     /// Replies with the description of the service, once that has been built.
@@ -40,7 +40,7 @@ impl Introspection {
         if !refusals.are_read() {
             return refusals.refuse(id, Refusal::Busy);
         }
-        if let Some(description) = describe::encoded_already(&self.service) {
+        if let Some(description) = describe::cached_bytes(&self.service) {
             send_frame(&self.send_queue, FrameKind::Reply, id, &description);
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl Introspection {
             let (service, send_queue) = (Arc::clone(&self.service), Arc::clone(&self.send_queue));
             let describing = Rc::clone(&self.describing);
             actix::spawn(async move {
-                let description = describe::encoded(&service).await;
+                let description = describe::describe_encoded(&service).await;
                 for id in describing.take() {
                     send_frame(&send_queue, FrameKind::Reply, id, &description);
                 }
@@ -68,13 +68,13 @@ impl Introspection {
     /// # Errors
     /// [`SessionError::DoesNotRead`].
     pub(super) fn report(&mut self, id: u64, refusals: &mut Refusals) -> Result<(), SessionError> {
-        let is_reporting = self.reporting.as_ref().is_some_and(|reporting| !reporting.is_finished());
-        if is_reporting || !refusals.are_read() {
+        let is_collecting = self.stats_task.as_ref().is_some_and(|stats_task| !stats_task.is_finished());
+        if is_collecting || !refusals.are_read() {
             return refusals.refuse(id, Refusal::Busy);
         }
-        let (node, answers, send_queue) =
-            (self.service.node_stats.clone(), Arc::clone(&self.answers), Arc::clone(&self.send_queue));
-        self.reporting = Some(actix::spawn(async move {
+        let (node, responder, send_queue) =
+            (self.service.node_stats.clone(), Arc::clone(&self.responder), Arc::clone(&self.send_queue));
+        self.stats_task = Some(actix::spawn(async move {
             let stats = match node.upgrade() {
                 Some(node) => node.send(GetStats).await.ok(),
                 None => None,
@@ -82,7 +82,7 @@ impl Introspection {
             match stats {
                 Some(stats) => send_frame(&send_queue, FrameKind::Reply, id, &stats.to_bytes()),
                 // The node has left.
-                None => answers.refuse(id, &Refusal::Draining),
+                None => responder.refuse(id, &Refusal::Draining),
             }
         }));
         Ok(())

@@ -23,19 +23,19 @@ use crate::net::connection::Connection;
 use crate::server::service::Service;
 use crate::server::session::resume::SessionConnections;
 
-/// The error that ended a session; a peer that just leaves causes none.
+/// The error that ended a session; a peer that closes the link causes none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
-    Incoming(#[from] FrameReaderError),
+    Read(#[from] FrameReaderError),
     #[error(transparent)]
-    NotThere(#[from] InvalidAck),
+    InvalidAck(#[from] InvalidAck),
     #[error("the connection was lost: {0}")]
     Lost(String),
     #[error("a frame of the kind {0:?} does not belong on this connection")]
-    OutOfPlace(FrameKind),
+    UnexpectedFrame(FrameKind),
     #[error("a {kind:?} frame does not decode: {problem}")]
     Invalid { kind: FrameKind, problem: String },
     #[error("the peer keeps sending requests without reading replies")]
@@ -65,46 +65,46 @@ pub(crate) async fn serve(
     let send_queue = Arc::new(link_config.send_queue(writer));
     let incoming = FrameReader::new(reader, service.limits().message_bytes, &link_config);
     connections.attach(&send_queue, incoming.progress());
-    let _letting_go = DetachOnDrop(Arc::clone(&send_queue));
+    let _detach_on_drop = DetachOnDrop(Arc::clone(&send_queue));
     match hello.purpose {
         Purpose::Requests => {
             let mut requests = RequestSession::new(service, incoming, &send_queue, hello);
-            let carried = run_link(&mut requests, &send_queue, &mut connections).await;
+            let end = run_link(&mut requests, &send_queue, &mut connections).await;
             // Messages that were accepted are handled, even if no reply reaches the client.
             requests.deliver().await;
-            end(carried, &send_queue, requests.incoming()).await
+            finish(end, &send_queue, requests.incoming()).await
         }
         Purpose::News => {
             let mut news = SubscriptionSession::new(service, incoming, &send_queue);
-            let carried = run_link(&mut news, &send_queue, &mut connections).await;
-            end(carried, &send_queue, &mut news.into_incoming()).await
+            let end = run_link(&mut news, &send_queue, &mut connections).await;
+            finish(end, &send_queue, &mut news.into_incoming()).await
         }
         Purpose::Peer { .. } | Purpose::Probe => Ok(()),
     }
 }
 
 /// Closes a link that is over, and writes the rest of its queue.
-async fn end(
-    carried: LinkEnd<SessionError>,
+async fn finish(
+    end: LinkEnd<SessionError>,
     send_queue: &SendQueue,
     incoming: &mut FrameReader,
 ) -> Result<(), SessionError> {
     send_queue.close();
-    match carried {
+    match end {
         LinkEnd::Over => {}
         LinkEnd::Lost(reason) => return Err(SessionError::Lost(reason)),
         LinkEnd::Broken(error) => return Err(error),
     }
-    let read_to_the_end = async {
-        let ended = read_acknowledgements(send_queue, incoming).await;
+    let read_rest = async {
+        let result = read_acknowledgements(send_queue, incoming).await;
         // There will be no more acknowledgements. Writing shows whether the peer still reads.
         send_queue.lift_window();
-        ended
+        result
     };
     tokio::select! {
         biased;
         written = send_queue.run_flush() => Ok(written?),
-        Err(error) = read_to_the_end => Err(error),
+        Err(error) = read_rest => Err(error),
     }
 }
 

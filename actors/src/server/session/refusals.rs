@@ -1,4 +1,4 @@
-//! Refusals of requests that are not pending: any number of them, as long as the client reads.
+//! Refusals of requests that are not pending: an unlimited number while the client reads.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use super::SessionError;
 use crate::link::send_queue::SendQueue;
 use crate::server::request::responder::Responder;
 
-/// The bytes of refusals that a client may still ask for while its send queue is full.
+/// The bytes of refusals that a client may still cause while its send queue is full.
 const UNREAD_BYTES: usize = 256 << 10;
 
 /// The refusals of one link. They are bounded only by the client's reading, so a client that keeps sending requests
 /// without reading is disconnected.
 pub(super) struct Refusals {
-    answers: Arc<Responder>,
+    responder: Arc<Responder>,
     send_queue: Arc<SendQueue>,
     /// The bytes that may wait for a client that reads.
     send_queue_bytes: usize,
@@ -24,8 +24,12 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    pub(super) fn new(answers: Arc<Responder>, send_queue: Arc<SendQueue>, send_queue_bytes: usize) -> Self {
-        Self { answers, send_queue, send_queue_bytes, unread: 0 }
+    pub(super) fn new(
+        responder: Arc<Responder>,
+        send_queue: Arc<SendQueue>,
+        send_queue_bytes: usize,
+    ) -> Self {
+        Self { responder, send_queue, send_queue_bytes, unread: 0 }
     }
 
     /// Returns whether the client reads its replies, as far as can be seen.
@@ -48,7 +52,7 @@ impl Refusals {
             return Err(SessionError::DoesNotRead);
         }
         self.unread += frame::HEADER_BYTES + refusal.to_bytes().len();
-        self.answers.refuse(id, &refusal);
+        self.responder.refuse(id, &refusal);
         Ok(())
     }
 }

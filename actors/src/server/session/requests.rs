@@ -29,11 +29,11 @@ const AHEAD_BYTES: usize = 64 << 10;
 pub(super) struct RequestSession {
     service: Arc<Service>,
     send_queue: Arc<SendQueue>,
-    answers: Arc<Responder>,
+    responder: Arc<Responder>,
     incoming: FrameReader,
     /// The semaphore for bytes that have not been handled.
-    ahead: Arc<FairSemaphore>,
-    /// Messages that have arrived and were not handed over yet.
+    unhandled_bytes: Arc<FairSemaphore>,
+    /// The messages that have arrived and not been handed over yet.
     arrived: Option<ArrivedMessages>,
     /// Set once the client has announced that it sends no more.
     is_over: bool,
@@ -45,7 +45,7 @@ pub(super) struct RequestSession {
 
 impl Drop for RequestSession {
     fn drop(&mut self) {
-        self.answers.set_disconnected();
+        self.responder.set_disconnected();
     }
 }
 
@@ -54,9 +54,9 @@ struct ArrivedMessages {
     frames: Bytes,
     messages: usize,
     has_requests: bool,
-    at: Instant,
+    arrived_at: Instant,
     /// The permit for their bytes, once there is one.
-    room: Option<Arc<Permits>>,
+    byte_permit: Option<Arc<Permits>>,
 }
 
 impl RequestSession {
@@ -69,22 +69,22 @@ impl RequestSession {
     ) -> Self {
         let max_reply = service.limits().message_bytes.min(hello.message_bytes as usize);
         let (in_flight, counters) = (service.limits().requests_in_flight, Arc::clone(&service.counters));
-        let mut answers = Responder::new(Arc::clone(send_queue), in_flight, max_reply, counters);
+        let mut responder = Responder::new(Arc::clone(send_queue), in_flight, max_reply, counters);
         if hello.pieces {
-            answers = answers.new_fragmented();
+            responder = responder.with_fragments();
         }
-        let answers = Arc::new(answers);
+        let responder = Arc::new(responder);
         send_frame(send_queue, FrameKind::Catalogue, 0, &service.types.catalogue().to_bytes());
-        let most = service.limits().send_queue_bytes;
-        let refusals = Refusals::new(Arc::clone(&answers), Arc::clone(send_queue), most);
+        let queue_bytes = service.limits().send_queue_bytes;
+        let refusals = Refusals::new(Arc::clone(&responder), Arc::clone(send_queue), queue_bytes);
         let introspection =
-            Introspection::new(Arc::clone(&service), Arc::clone(&answers), Arc::clone(send_queue));
+            Introspection::new(Arc::clone(&service), Arc::clone(&responder), Arc::clone(send_queue));
         Self {
             service,
             send_queue: Arc::clone(send_queue),
-            answers,
+            responder,
             incoming,
-            ahead: FairSemaphore::new(AHEAD_BYTES),
+            unhandled_bytes: FairSemaphore::new(AHEAD_BYTES),
             arrived: None,
             is_over: false,
             dropped: 0,
@@ -96,36 +96,37 @@ impl RequestSession {
     /// Handles frames that do not need the service's actor, and counts the messages for it. A request whose
     /// cancellation arrived with it is not handled.
     fn on_frames(&mut self, frames: Bytes, contents: FrameContents) -> Result<(), SessionError> {
-        let at = clock::now();
+        let arrived_at = clock::now();
         let (mut messages, mut has_requests) = (contents.tells, false);
         let are_tells = contents.tells == contents.frames && contents.flags & frame::TRACED == 0;
         if !are_tells || !self.has_slot(contents.highest_slot) {
             messages = 0;
-            let at = self.answers.next_deadline.millis(at);
+            let millis = self.responder.next_deadline.millis(arrived_at);
             for (header, payload) in Frames::new(&frames) {
                 messages += usize::from(delivery::is_message(&header));
                 has_requests |= header.kind == FrameKind::Request;
-                self.on_frame(header, payload, at)?;
+                self.on_frame(header, payload, millis)?;
             }
         }
         if messages > 0 && self.service.is_draining() {
-            self.service.reject_unstarted(&frames, &self.answers, messages);
+            self.service.reject_unstarted(&frames, &self.responder, messages);
         } else if messages > 0 {
-            self.arrived = Some(ArrivedMessages { frames, messages, has_requests, at, room: None });
+            self.arrived =
+                Some(ArrivedMessages { frames, messages, has_requests, arrived_at, byte_permit: None });
         }
         Ok(())
     }
 
-    fn on_frame(&mut self, header: Header, payload: &[u8], at: u64) -> Result<(), SessionError> {
+    fn on_frame(&mut self, header: Header, payload: &[u8], arrived_at: u64) -> Result<(), SessionError> {
         match header.kind {
             FrameKind::Request => {
-                let Some((within, _)) = untraced(header, payload).and_then(delivery::request) else {
+                let Some((timeout, _)) = untraced(header, payload).and_then(delivery::split_request) else {
                     return Err(too_short(FrameKind::Request));
                 };
-                if !reaper::track(&self.answers, header.id, at, within) {
+                if !reaper::track(&self.responder, header.id, arrived_at, timeout) {
                     self.refusals.refuse(header.id, Refusal::Busy)?;
-                } else if let Some(message) = self.unknown(header)
-                    && self.answers.pending.remove(header.id)
+                } else if let Some(message) = self.unhandled_type(header)
+                    && self.responder.pending.remove(header.id)
                 {
                     let handles = self.service.types.names();
                     self.refusals.refuse(header.id, Refusal::NoHandler { message, handles })?;
@@ -135,7 +136,7 @@ impl RequestSession {
                 if untraced(header, payload).is_none() {
                     return Err(too_short(FrameKind::Tell));
                 }
-                if let Some(message) = self.unknown(header) {
+                if let Some(message) = self.unhandled_type(header) {
                     self.service.counters.no_handler.count();
                     self.dropped += 1;
                     // Logged once: a remote peer must not be able to fill the log.
@@ -144,13 +145,13 @@ impl RequestSession {
                     }
                 }
             }
-            FrameKind::Cancel => self.answers.cancel(header.id),
+            FrameKind::Cancel => self.responder.cancel(header.id),
             FrameKind::Describe => self.introspection.describe(header.id, &mut self.refusals)?,
             FrameKind::Stats => self.introspection.report(header.id, &mut self.refusals)?,
             kind if kind.is_keep_alive() => {
                 self.is_over |= handle_control_frame(header, &mut self.incoming, &self.send_queue)?;
             }
-            other => return Err(SessionError::OutOfPlace(other)),
+            other => return Err(SessionError::UnexpectedFrame(other)),
         }
         Ok(())
     }
@@ -160,7 +161,7 @@ impl RequestSession {
     }
 
     /// Returns a description of a message type that the service does not handle.
-    fn unknown(&self, header: Header) -> Option<String> {
+    fn unhandled_type(&self, header: Header) -> Option<String> {
         (!self.has_slot(header.slot)).then(|| format!("message type number {}", header.slot))
     }
 
@@ -171,27 +172,35 @@ impl RequestSession {
     /// This method is cancel safe: messages that were not handed over are kept.
     pub(super) async fn deliver(&mut self) {
         while let Some(arrived) = &mut self.arrived {
-            let room = match &arrived.room {
-                Some(room) => room,
-                None => match self.ahead.acquire(arrived.frames.len()).await {
-                    Some(room) => arrived.room.insert(Arc::new(room)),
+            let byte_permit = match &arrived.byte_permit {
+                Some(byte_permit) => byte_permit,
+                None => match self.unhandled_bytes.acquire(arrived.frames.len()).await {
+                    Some(byte_permit) => arrived.byte_permit.insert(Arc::new(byte_permit)),
                     // It is never closed.
                     None => return,
                 },
             };
             let Some(permits) = self.service.acquire_many(arrived.messages).await else {
-                delivery::refuse_all(&arrived.frames, &self.answers);
+                delivery::refuse_all(&arrived.frames, &self.responder);
                 self.arrived = None;
                 return;
             };
             let rest = match arrived.messages - permits.count() {
                 0 => Bytes::new(),
-                _ => arrived.frames.split_off(end(&arrived.frames, permits.count())),
+                _ => arrived.frames.split_off(end_of(&arrived.frames, permits.count())),
             };
             let frames = std::mem::replace(&mut arrived.frames, rest);
             arrived.messages -= permits.count();
-            let (answers, at, has_requests) = (Arc::clone(&self.answers), arrived.at, arrived.has_requests);
-            self.service.deliver(Delivery::new(frames, at, has_requests, answers, permits, room));
+            let (responder, arrived_at, has_requests) =
+                (Arc::clone(&self.responder), arrived.arrived_at, arrived.has_requests);
+            self.service.deliver(Delivery::new(
+                frames,
+                arrived_at,
+                has_requests,
+                responder,
+                permits,
+                byte_permit,
+            ));
             if arrived.messages == 0 {
                 self.arrived = None;
             }
@@ -218,7 +227,7 @@ impl LinkProtocol for RequestSession {
                 frames = self.incoming.read_batch(&self.send_queue) => frames?,
                 // Replies are still written.
                 () = self.service.closed() => {
-                    self.answers.reject_unstarted();
+                    self.responder.reject_unstarted();
                     return Ok(());
                 }
             };
@@ -237,7 +246,7 @@ fn too_short(kind: FrameKind) -> SessionError {
 }
 
 /// Returns the position in `frames` at which the first `messages` messages end.
-fn end(frames: &[u8], messages: usize) -> usize {
+fn end_of(frames: &[u8], messages: usize) -> usize {
     let mut rest = Frames::new(frames);
     let mut seen = 0;
     while seen < messages

@@ -9,7 +9,7 @@ use meshzero_proto::wire::hello::{self, HelloAnswer, Welcome};
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
-use crate::link::config;
+use crate::link::config::resume_window;
 use crate::link::progress::ReceiveCounters;
 use crate::link::run::{ConnectionSource, NextConnection};
 use crate::link::send_queue::SendQueue;
@@ -21,9 +21,9 @@ use crate::telemetry::stats::LinkPurpose;
 pub(crate) struct SessionConnections {
     link: LinkId,
     service: Arc<Service>,
-    arrivals: mpsc::Receiver<Reconnection>,
+    reconnections: mpsc::Receiver<Reconnection>,
     /// A connection that has arrived and is not used yet.
-    arrived: Option<Reconnection>,
+    next: Option<Reconnection>,
 }
 
 impl SessionConnections {
@@ -31,16 +31,16 @@ impl SessionConnections {
     ///
     /// # Errors
     /// The system has no randomness.
-    pub(crate) fn begin(
+    pub(crate) fn open(
         service: &Arc<Service>,
         node: NodeId,
         from: SocketAddr,
-        carries: LinkPurpose,
+        purpose: LinkPurpose,
     ) -> Result<Self, getrandom::Error> {
         let link = LinkId::from_random(service.link_config.network.random()?);
-        let arrivals = service.links.add(link, node, from, carries);
+        let reconnections = service.links.add(link, node, from, purpose);
         service.connections.opened.count();
-        Ok(Self { link, service: Arc::clone(service), arrivals, arrived: None })
+        Ok(Self { link, service: Arc::clone(service), reconnections, next: None })
     }
 
     /// The identity of the link.
@@ -56,42 +56,42 @@ impl SessionConnections {
     fn on_resumed(&self, from: SocketAddr) {
         self.service.links.record_reconnect(self.link, from);
         self.service.connections.resumed.count();
-        tracing::debug!(%from, "a client has come back to its link");
+        tracing::debug!(%from, "a client has resumed its link");
     }
 
-    async fn arrive(&mut self) -> Result<Reconnection, String> {
-        if let Some(arrived) = self.arrived.take() {
-            return Ok(arrived);
+    async fn next_reconnection(&mut self) -> Result<Reconnection, String> {
+        if let Some(reconnection) = self.next.take() {
+            return Ok(reconnection);
         }
-        let window = config::resume_window(self.service.limits());
-        match time::timeout(window, self.arrivals.recv()).await {
-            Ok(Some(arrival)) => Ok(arrival),
+        let window = resume_window(self.service.limits());
+        match time::timeout(window, self.reconnections.recv()).await {
+            Ok(Some(reconnection)) => Ok(reconnection),
             Ok(None) => Err("evicted to make room for another connection".to_owned()),
-            Err(_) => Err(format!("the client did not come back within {}", RoundedDuration(window))),
+            Err(_) => Err(format!("the client did not reconnect within {}", RoundedDuration(window))),
         }
     }
 }
 
 impl ConnectionSource for SessionConnections {
     async fn watch(&mut self) {
-        if self.arrived.is_none() {
-            match self.arrivals.recv().await {
-                Some(arrival) => self.arrived = Some(arrival),
+        if self.next.is_none() {
+            match self.reconnections.recv().await {
+                Some(reconnection) => self.next = Some(reconnection),
                 // Only a link without a connection is evicted.
                 None => std::future::pending().await,
             }
         }
     }
 
-    async fn next(&mut self, has: u64) -> Result<NextConnection, String> {
+    async fn next(&mut self, received_bytes: u64) -> Result<NextConnection, String> {
         if !self.service.links.record_loss(self.link, Instant::now()) {
             return Err("evicted to make room for another connection".to_owned());
         }
         loop {
-            let Reconnection { connection, from, received, is_latest } = self.arrive().await?;
+            let Reconnection { connection, from, received, is_latest } = self.next_reconnection().await?;
             let answer = hello::encode_answer(&HelloAnswer::Welcome(Welcome {
                 link: Some(self.link),
-                received: has,
+                received: received_bytes,
                 ..self.service.welcome()
             }));
             let handshake = self.service.limits().handshake;
@@ -100,7 +100,9 @@ impl ConnectionSource for SessionConnections {
                     self.on_resumed(from);
                     return Ok(NextConnection { connection, resume_from: received, is_latest });
                 }
-                Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a connection was lost before the link was resumed")
+                }
                 Err(_) => tracing::debug!("a client did not read the answer to its hello"),
             }
         }

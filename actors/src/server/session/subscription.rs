@@ -58,7 +58,7 @@ impl SubscriptionSession {
             kind if kind.is_keep_alive() => {
                 return Ok(handle_control_frame(frame.header, &mut self.incoming, &self.send_queue)?);
             }
-            other => return Err(SessionError::OutOfPlace(other)),
+            other => return Err(SessionError::UnexpectedFrame(other)),
         }
         Ok(false)
     }
@@ -89,7 +89,7 @@ impl LinkProtocol for SubscriptionSession {
     }
 }
 
-/// Moves items from the backlog to the connection as fast as that accepts them; returns when there will be none.
+/// Moves items from the backlog to the connection as fast as that accepts them; returns when there will be no more.
 async fn pump(feed: Option<&SubscriberStream>, send_queue: &SendQueue) {
     let Some(feed) = feed else { return std::future::pending().await };
     while send_queue.room(AHEAD_BYTES).await.is_ok()

@@ -12,8 +12,8 @@ use crate::net::connection::{Connection, ReadHalf, WriteHalf};
 /// The size of one read, in bytes.
 const READ_BYTES: usize = 16 << 10;
 
-/// The number of unsent bytes at which nothing is done that would add to them.
-const WAITING_BYTES: usize = 64 << 10;
+/// The number of unsent bytes from which on no more are added.
+const MAX_UNSENT_BYTES: usize = 64 << 10;
 
 /// The error that ended a connection.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub(crate) enum ZmtpConnectionError {
     #[error(transparent)]
     Zmtp(#[from] ZmtpError),
     #[error("the peer disconnected")]
-    Gone,
+    Disconnected,
     #[error("the peer speaks meshzero as well, and did not answer in that protocol")]
     Meshzero,
     #[error("the peer subscribes to more prefixes than the {0} that are allowed")]
@@ -43,15 +43,18 @@ pub(crate) struct ZmtpConnection {
 pub(crate) struct ZmtpReader {
     reader: ReadHalf,
     machine: ZmtpMachine,
-    arrived: BytesMut,
+    /// The bytes that have been read and not been decoded yet.
+    buffer: BytesMut,
 }
 
 /// The writing half.
 pub(crate) struct ZmtpWriter {
     writer: WriteHalf,
-    waiting: Vec<u8>,
+    /// The bytes to be written.
+    buffer: Vec<u8>,
     /// The number of bytes of the buffer that have been written.
     written: usize,
+    /// The number of bytes written so far.
     total: u64,
 }
 
@@ -60,8 +63,8 @@ impl ZmtpConnection {
     pub(crate) fn new(connection: Connection, first: &[u8], limit: usize) -> Self {
         let Connection { reader, writer } = connection;
         Self {
-            reader: ZmtpReader { reader, machine: ZmtpMachine::new(limit), arrived: BytesMut::from(first) },
-            writer: ZmtpWriter { writer, waiting: Vec::new(), written: 0, total: 0 },
+            reader: ZmtpReader { reader, machine: ZmtpMachine::new(limit), buffer: BytesMut::from(first) },
+            writer: ZmtpWriter { writer, buffer: Vec::new(), written: 0, total: 0 },
         }
     }
 
@@ -90,12 +93,12 @@ impl ZmtpReader {
     /// This method is cancel safe.
     pub(crate) async fn next(&mut self) -> Result<ZmtpEvent, ZmtpConnectionError> {
         loop {
-            if let Some(event) = self.machine.next(&mut self.arrived)? {
+            if let Some(event) = self.machine.next(&mut self.buffer)? {
                 return Ok(event);
             }
-            self.arrived.reserve(READ_BYTES);
-            if self.reader.read_buf(&mut self.arrived).await? == 0 {
-                return Err(ZmtpConnectionError::Gone);
+            self.buffer.reserve(READ_BYTES);
+            if self.reader.read_buf(&mut self.buffer).await? == 0 {
+                return Err(ZmtpConnectionError::Disconnected);
             }
         }
     }
@@ -103,25 +106,25 @@ impl ZmtpReader {
 
 impl ZmtpWriter {
     /// The buffer of bytes to be written, to append to.
-    pub(crate) fn add(&mut self) -> &mut Vec<u8> {
-        &mut self.waiting
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
     }
 
     /// Answers a ping, unless the peer reads nothing anyway.
     pub(crate) fn pong(&mut self, context: &[u8]) {
         if self.has_room() {
-            zmtp::write_pong(&mut self.waiting, context);
+            zmtp::write_pong(&mut self.buffer, context);
         }
     }
 
     /// Returns whether there is room for more.
     pub(crate) fn has_room(&self) -> bool {
-        self.waiting.len() - self.written < WAITING_BYTES
+        self.buffer.len() - self.written < MAX_UNSENT_BYTES
     }
 
     /// Returns whether all has been written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.buffer.is_empty()
     }
 
     /// The number of bytes written so far.
@@ -138,16 +141,16 @@ impl ZmtpWriter {
     /// This method is cancel safe.
     pub(crate) async fn flush(&mut self) -> Result<(), ZmtpConnectionError> {
         loop {
-            if self.waiting.is_empty() {
+            if self.buffer.is_empty() {
                 pending::<()>().await;
             }
-            match self.writer.try_write(&self.waiting[self.written..]) {
+            match self.writer.try_write(&self.buffer[self.written..]) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(written) => {
                     self.written += written;
                     self.total += written as u64;
-                    if self.written == self.waiting.len() {
-                        self.waiting.clear();
+                    if self.written == self.buffer.len() {
+                        self.buffer.clear();
                         self.written = 0;
                     }
                     return Ok(());

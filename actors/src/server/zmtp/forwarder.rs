@@ -28,15 +28,15 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// The role of a socket that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SocketRole {
-    /// It replies.
-    Answers,
-    /// It publishes.
+    /// A socket that replies to requests.
+    Replies,
+    /// A socket that publishes messages.
     Publishes,
 }
 
 /// A connection to a ZeroMQ socket.
 pub(crate) struct ZmtpPeer {
-    wire: ZmtpConnection,
+    connection: ZmtpConnection,
     pub(crate) role: SocketRole,
 }
 
@@ -51,19 +51,19 @@ pub(crate) async fn connect(
 ) -> Result<ZmtpPeer, ZmtpConnectionError> {
     let connection = network.connect(address).await?;
     connection.keep_alive(limits.keep_alive);
-    let mut wire = ZmtpConnection::new(connection, &[], limits.message_bytes);
-    wire.writer.add().extend_from_slice(&zmtp::greeting());
+    let mut connection = ZmtpConnection::new(connection, &[], limits.message_bytes);
+    connection.writer.buffer().extend_from_slice(&zmtp::greeting());
     // A listening socket sends its type without waiting, so that this end can choose the matching one.
-    let (socket, is_meshzero) = wire.ready().await?;
+    let (socket, is_meshzero) = connection.ready().await?;
     let (own, role) = match socket {
         _ if is_meshzero => return Err(ZmtpConnectionError::Meshzero),
-        SocketType::Rep | SocketType::Router => (SocketType::Dealer, SocketRole::Answers),
+        SocketType::Rep | SocketType::Router => (SocketType::Dealer, SocketRole::Replies),
         SocketType::Pub | SocketType::XPub => (SocketType::Sub, SocketRole::Publishes),
         other => return Err(ZmtpError::SocketType(format!("{other:?}")).into()),
     };
-    zmtp::write_ready(wire.writer.add(), own, false);
-    wire.writer.flush_all().await?;
-    Ok(ZmtpPeer { wire, role })
+    zmtp::write_ready(connection.writer.buffer(), own, false);
+    connection.writer.flush_all().await?;
+    Ok(ZmtpPeer { connection, role })
 }
 
 impl ZmtpPeer {
@@ -71,12 +71,12 @@ impl ZmtpPeer {
     ///
     /// # Errors
     /// [`ZmtpConnectionError`]; the connection is over.
-    pub(crate) async fn ask(&mut self, json: &[u8]) -> Result<Bytes, ZmtpConnectionError> {
-        zmtp::write_message(self.wire.writer.add(), [b"", json]);
-        self.wire.writer.flush_all().await?;
+    pub(crate) async fn request(&mut self, json: &[u8]) -> Result<Bytes, ZmtpConnectionError> {
+        zmtp::write_message(self.connection.writer.buffer(), [b"", json]);
+        self.connection.writer.flush_all().await?;
         loop {
-            if let ZmtpEvent::Message(mut frames) = self.wire.reader.next().await? {
-                return frames.pop().ok_or(ZmtpConnectionError::Gone);
+            if let ZmtpEvent::Message(mut frames) = self.connection.reader.next().await? {
+                return frames.pop().ok_or(ZmtpConnectionError::Disconnected);
             }
         }
     }
@@ -86,9 +86,9 @@ impl ZmtpPeer {
 pub(crate) struct ForwarderInbox(mpsc::Sender<InboundMessage>);
 
 impl ForwarderInbox {
-    /// An actor whose requests go to `ask`, with the capacity of the service's permits.
-    pub(crate) fn new(ask: mpsc::Sender<InboundMessage>) -> Self {
-        Self(ask)
+    /// An actor whose requests go to `requests`, a channel with the capacity of the service's permits.
+    pub(crate) fn new(requests: mpsc::Sender<InboundMessage>) -> Self {
+        Self(requests)
     }
 }
 
@@ -108,13 +108,13 @@ impl Handler<RawMessage> for ForwarderInbox {
     }
 }
 
-/// The requests of a [`ForwarderInbox`]. When this is dropped, callers are told that unsent ones may be sent to other
+/// The requests of a [`ForwarderInbox`]. Dropping it refuses unsent requests as draining: callers may send them to other
 /// instances.
 pub(crate) struct ForwarderQueue(mpsc::Receiver<InboundMessage>);
 
 impl ForwarderQueue {
-    pub(crate) fn new(asked: mpsc::Receiver<InboundMessage>) -> Self {
-        Self(asked)
+    pub(crate) fn new(requests: mpsc::Receiver<InboundMessage>) -> Self {
+        Self(requests)
     }
 }
 
@@ -139,11 +139,11 @@ pub(crate) struct Forwarder {
 #[derive(Default)]
 struct PendingReplies {
     requests: HashMap<u64, InboundMessage>,
-    next: u64,
+    next_number: u64,
 }
 
 impl Forwarder {
-    /// A forwarder for the requests in `asked`, and for the messages that `publisher` publishes.
+    /// A forwarder for `requests`, and for the messages that `publisher` publishes.
     pub(crate) fn new(requests: ForwarderQueue, publisher: Publisher, limits: &Limits) -> Self {
         Self { requests, publisher, limits: DecodeLimits::untyped(limits) }
     }
@@ -153,56 +153,57 @@ impl Forwarder {
     ///
     /// # Errors
     /// [`ZmtpConnectionError`].
-    pub(crate) async fn run(&mut self, reached: ZmtpPeer) -> Result<(), ZmtpConnectionError> {
-        match reached.role {
-            SocketRole::Answers => {
-                let mut open = PendingReplies::default();
-                self.ask(reached.wire, &mut open).await
+    pub(crate) async fn run(&mut self, peer: ZmtpPeer) -> Result<(), ZmtpConnectionError> {
+        match peer.role {
+            SocketRole::Replies => {
+                let mut pending = PendingReplies::default();
+                self.forward_requests(peer.connection, &mut pending).await
             }
-            SocketRole::Publishes => self.subscribe(reached.wire).await,
+            SocketRole::Publishes => self.subscribe(peer.connection).await,
         }
     }
 
-    async fn ask(
+    /// Forwards requests to a socket that replies.
+    async fn forward_requests(
         &mut self,
-        wire: ZmtpConnection,
-        open: &mut PendingReplies,
+        connection: ZmtpConnection,
+        pending: &mut PendingReplies,
     ) -> Result<(), ZmtpConnectionError> {
-        let ZmtpConnection { mut reader, mut writer } = wire;
-        let mut glance = time::interval(EXPIRY_INTERVAL);
+        let ZmtpConnection { mut reader, mut writer } = connection;
+        let mut expiry_timer = time::interval(EXPIRY_INTERVAL);
         loop {
             let has_room = writer.has_room();
             tokio::select! {
                 biased;
                 written = writer.flush() => written?,
                 event = reader.next() => match event? {
-                    ZmtpEvent::Message(frames) => open.answer(&frames, &self.limits),
+                    ZmtpEvent::Message(frames) => pending.reply(&frames, &self.limits),
                     ZmtpEvent::Ping(context) => writer.pong(&context),
                     ZmtpEvent::Ready { .. } | ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) => {}
                 },
-                asked = self.requests.0.recv(), if has_room => match asked {
-                    Some(inbound) => self.send(inbound, writer.add(), open),
+                request = self.requests.0.recv(), if has_room => match request {
+                    Some(inbound) => self.send(inbound, writer.buffer(), pending),
                     None => return Ok(()),
                 },
-                _ = glance.tick() => open.forget_unwanted(),
+                _ = expiry_timer.tick() => pending.drop_unwanted(),
             }
         }
     }
 
     /// Appends a request to the bytes to be written, if its reply is still wanted.
-    fn send(&self, mut inbound: InboundMessage, out: &mut Vec<u8>, open: &mut PendingReplies) {
-        if !inbound.is_due(clock::now()) {
+    fn send(&self, mut inbound: InboundMessage, out: &mut Vec<u8>, pending: &mut PendingReplies) {
+        if !inbound.should_run(clock::now()) {
             return;
         }
         let payload = std::mem::take(&mut inbound.payload);
         match codec::decode::<Json>(&payload, inbound.encoding, &self.limits) {
             Ok(json) => {
-                let number = open.insert(inbound).to_be_bytes();
+                let number = pending.insert(inbound).to_be_bytes();
                 zmtp::write_message(out, [&number[..], b"", json.text()]);
             }
             Err(error) => {
                 if let Some(reply) = inbound.reply {
-                    let (message, problem) = (super::value::NAME.to_owned(), error.to_string());
+                    let (message, problem) = (super::value::UNTYPED_NAME.to_owned(), error.to_string());
                     reply.refuse(Refusal::Undecodable { message, problem });
                 }
             }
@@ -210,15 +211,15 @@ impl Forwarder {
     }
 
     /// Subscribes while there are subscribers on the mesh.
-    async fn subscribe(&mut self, wire: ZmtpConnection) -> Result<(), ZmtpConnectionError> {
-        let ZmtpConnection { mut reader, mut writer } = wire;
+    async fn subscribe(&mut self, connection: ZmtpConnection) -> Result<(), ZmtpConnectionError> {
+        let ZmtpConnection { mut reader, mut writer } = connection;
         let mut demand = self.publisher.demand();
-        let mut listens = false;
+        let mut is_subscribed = false;
         loop {
             let wanted = *demand.borrow_and_update() > 0;
-            if wanted != listens {
-                zmtp::write_subscription(writer.add(), b"", wanted);
-                listens = wanted;
+            if wanted != is_subscribed {
+                zmtp::write_subscription(writer.buffer(), b"", wanted);
+                is_subscribed = wanted;
             }
             tokio::select! {
                 biased;
@@ -228,11 +229,11 @@ impl Forwarder {
                     ZmtpEvent::Ping(context) => writer.pong(&context),
                     ZmtpEvent::Ready { .. } | ZmtpEvent::Subscribe(_) | ZmtpEvent::Cancel(_) => {}
                 },
-                asked = self.requests.0.recv() => match asked {
+                request = self.requests.0.recv() => match request {
                     Some(inbound) => refuse(inbound),
                     None => return Ok(()),
                 },
-                // The sender lives as long as the publisher that is held here.
+                // Does not fail: `self.publisher` keeps the sender.
                 _ = demand.changed() => {}
             }
         }
@@ -264,8 +265,8 @@ impl Forwarder {
 
 impl PendingReplies {
     fn insert(&mut self, inbound: InboundMessage) -> u64 {
-        let number = self.next;
-        self.next += 1;
+        let number = self.next_number;
+        self.next_number += 1;
         if inbound.reply.is_some() {
             self.requests.insert(number, inbound);
         }
@@ -273,10 +274,10 @@ impl PendingReplies {
     }
 
     /// Replies to the request that the envelope names, if its caller still waits.
-    fn answer(&mut self, frames: &[Bytes], limits: &DecodeLimits) {
+    fn reply(&mut self, frames: &[Bytes], limits: &DecodeLimits) {
         let number = frames.first().and_then(|frame| frame[..].try_into().ok()).map(u64::from_be_bytes);
-        let asked = number.and_then(|number| self.requests.remove(&number));
-        let (Some(inbound), Some(json)) = (asked, frames.last()) else {
+        let request = number.and_then(|number| self.requests.remove(&number));
+        let (Some(inbound), Some(json)) = (request, frames.last()) else {
             return tracing::debug!("dropped a ZeroMQ reply that nobody waits for");
         };
         if let Some(reply) = inbound.reply {
@@ -285,13 +286,13 @@ impl PendingReplies {
     }
 
     /// Drops requests whose callers have given up, so that others get their permits.
-    fn forget_unwanted(&mut self) {
+    fn drop_unwanted(&mut self) {
         self.requests.retain(|_, inbound| inbound.reply.as_ref().is_none_or(ReplyTo::is_wanted));
     }
 }
 
 impl Drop for PendingReplies {
-    /// Questions that were sent and not answered may have been handled.
+    /// Refuses the requests as lost: they were sent, and may have been handled.
     fn drop(&mut self) {
         for (_, inbound) in self.requests.drain() {
             if let Some(reply) = inbound.reply {
@@ -301,9 +302,12 @@ impl Drop for PendingReplies {
     }
 }
 
-/// A socket that publishes replies to nothing.
+/// Refuses a request: a socket that publishes does not reply.
 fn refuse(inbound: InboundMessage) {
     if let Some(reply) = inbound.reply {
-        reply.refuse(Refusal::NoHandler { message: super::value::NAME.to_owned(), handles: Vec::new() });
+        reply.refuse(Refusal::NoHandler {
+            message: super::value::UNTYPED_NAME.to_owned(),
+            handles: Vec::new(),
+        });
     }
 }

@@ -15,13 +15,13 @@ use meshzero_proto::zmtp::{self, SocketType, ZmtpError};
 pub(crate) use self::connection::{ZmtpConnection, ZmtpConnectionError};
 pub(crate) use self::forwarder::{Forwarder, ZmtpPeer, connect};
 pub(crate) use self::proxy::{ProxyActor, ProxyService};
-pub(crate) use self::value::{JsonMessage, NAME as VALUE};
+pub(crate) use self::value::{JsonMessage, UNTYPED_NAME as VALUE};
 use crate::net::connection::Connection;
 use crate::server::service::Service;
 
 /// A ZeroMQ socket that has completed the handshake.
 pub(crate) struct ZmtpClient {
-    wire: ZmtpConnection,
+    connection: ZmtpConnection,
     socket: SocketType,
 }
 
@@ -34,14 +34,14 @@ pub(crate) async fn handshake(
     connection: Connection,
     first: &[u8],
     service: &Service,
-    has_place: bool,
+    has_permit: bool,
 ) -> Result<Option<ZmtpClient>, ZmtpConnectionError> {
-    let mut wire = ZmtpConnection::new(connection, first, service.limits().message_bytes);
-    wire.writer.add().extend_from_slice(&zmtp::greeting());
-    let (socket, _) = wire.ready().await?;
+    let mut connection = ZmtpConnection::new(connection, first, service.limits().message_bytes);
+    connection.writer.buffer().extend_from_slice(&zmtp::greeting());
+    let (socket, _) = connection.ready().await?;
     let answer = match socket {
         _ if !service.is_alive() => Err("it is closing"),
-        _ if !has_place => Err("it has reached its connection limit"),
+        _ if !has_permit => Err("it has reached its connection limit"),
         SocketType::Req => Ok(SocketType::Rep),
         SocketType::Dealer => Ok(SocketType::Router),
         SocketType::Sub | SocketType::XSub => Ok(SocketType::Pub),
@@ -50,33 +50,33 @@ pub(crate) async fn handshake(
         }
     };
     match answer {
-        Ok(answer) => zmtp::write_ready(wire.writer.add(), answer, true),
+        Ok(answer) => zmtp::write_ready(connection.writer.buffer(), answer, true),
         Err(reason) => {
             service.connections.rejected.count();
-            zmtp::write_error(wire.writer.add(), reason);
+            zmtp::write_error(connection.writer.buffer(), reason);
         }
     }
-    wire.writer.flush_all().await?;
-    Ok(answer.is_ok().then_some(ZmtpClient { wire, socket }))
+    connection.writer.flush_all().await?;
+    Ok(answer.is_ok().then_some(ZmtpClient { connection, socket }))
 }
 
 /// Serves a socket until either end closes the connection.
 ///
 /// # Errors
-/// [`ZmtpConnectionError`], unless the peer just left.
-pub(crate) async fn serve(visitor: ZmtpClient, service: Arc<Service>) -> Result<(), ZmtpConnectionError> {
-    let ZmtpClient { wire, socket } = visitor;
+/// [`ZmtpConnectionError`], unless the peer disconnected.
+pub(crate) async fn serve(client: ZmtpClient, service: Arc<Service>) -> Result<(), ZmtpConnectionError> {
+    let ZmtpClient { connection, socket } = client;
     match socket {
-        SocketType::Sub | SocketType::XSub => subscription::serve(wire, &service).await,
-        _ => requests::serve(wire, service).await,
+        SocketType::Sub | SocketType::XSub => subscription::serve(connection, &service).await,
+        _ => requests::serve(connection, service).await,
     }
 }
 
-/// Returns whether the peer just left.
-fn is_gone(error: &ZmtpConnectionError) -> bool {
+/// Returns whether the peer disconnected.
+fn is_disconnect(error: &ZmtpConnectionError) -> bool {
     matches!(
         error,
-        ZmtpConnectionError::Gone
+        ZmtpConnectionError::Disconnected
             | ZmtpConnectionError::Io(_)
             | ZmtpConnectionError::Zmtp(ZmtpError::Closed(_))
     )

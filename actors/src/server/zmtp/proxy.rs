@@ -1,4 +1,4 @@
-//! A proxy: a service of this process for a ZeroMQ socket; callers and subscribers use it as any other.
+//! A proxy: a service of this process that stands for a ZeroMQ socket. Callers and subscribers use it like any other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,22 +38,22 @@ pub(crate) struct ProxyActor {
 impl ProxyActor {
     /// The actor of a proxy for a socket with this role, and the queue of its requests.
     pub(crate) fn new(role: SocketRole, limits: &Limits) -> (Self, ForwarderQueue) {
-        let (ask, asked) = mpsc::channel(limits.mailbox.max(1));
+        let (sender, receiver) = mpsc::channel(limits.mailbox.max(1));
         let handlers = match role {
-            SocketRole::Answers => {
-                let name = TypeName::new(value::NAME).expect("it is a name");
+            SocketRole::Replies => {
+                let name = TypeName::new(value::UNTYPED_NAME).expect("it is a name");
                 vec![Registration::encoded::<JsonMessage>(name)]
             }
             SocketRole::Publishes => Vec::new(),
         };
         (
-            Self { factory: Box::new(move || ForwarderInbox::new(ask.clone())), handlers },
-            ForwarderQueue::new(asked),
+            Self { factory: Box::new(move || ForwarderInbox::new(sender.clone())), handlers },
+            ForwarderQueue::new(receiver),
         )
     }
 }
 
-/// A proxy service for a socket, and the connection to that.
+/// A proxy service for a socket, and the connection to the socket.
 pub(crate) struct ProxyService {
     service: Arc<Service>,
     forwarder: Forwarder,
@@ -72,7 +72,7 @@ impl ProxyService {
     ) -> Result<Self, ProxyError> {
         let identity = Identity::new(environment, None)?;
         let publisher = environment.publisher();
-        let (ProxyActor { factory, handlers }, questions) = ProxyActor::new(peer.role, environment.limits());
+        let (ProxyActor { factory, handlers }, requests) = ProxyActor::new(peer.role, environment.limits());
         let (_, handle) = ActorHandle::start(
             environment,
             address.to_string(),
@@ -82,7 +82,7 @@ impl ProxyService {
             |end| tracing::debug!(%end, "a proxy for a ZeroMQ socket ended"),
         )
         .map_err(|PanicMessage(panic)| ProxyError::Panicked(panic))?;
-        let forwarder = Forwarder::new(questions, publisher.clone(), environment.limits());
+        let forwarder = Forwarder::new(requests, publisher.clone(), environment.limits());
         let service = Service::new(environment, identity, publisher, &handlers, handle);
         Ok(Self { service: Arc::new(service), forwarder, peer })
     }
@@ -96,7 +96,7 @@ impl ProxyService {
     /// is closed.
     pub(crate) async fn run(self) -> String {
         let Self { service, mut forwarder, peer } = self;
-        let _closing = CloseServiceOnDrop(service);
+        let _close_on_drop = CloseServiceOnDrop(service);
         match forwarder.run(peer).await {
             Ok(()) => "there are no more callers".to_owned(),
             Err(error) => error.to_string(),

@@ -16,14 +16,14 @@ use meshzero_proto::news::{self, Policy, Subscribe};
 use meshzero_proto::wire::frame::{FrameKind, Frames};
 use meshzero_proto::zmtp::{self, ZmtpEvent};
 
-use super::{ZmtpConnection, ZmtpConnectionError, is_gone};
+use super::{ZmtpConnection, ZmtpConnectionError, is_disconnect};
 use crate::server::publisher::SubscriberStream;
-use crate::server::publisher::encoded::whole;
+use crate::server::publisher::encoded::whole_frames;
 use crate::server::service::Service;
 
 /// The session of a socket that subscribes.
 struct ZmtpSubscriptionSession<'a> {
-    wire: ZmtpConnection,
+    connection: ZmtpConnection,
     service: &'a Service,
     limits: DecodeLimits,
     prefixes: HashSet<Bytes>,
@@ -34,17 +34,17 @@ struct ZmtpSubscriptionSession<'a> {
 }
 
 /// Serves a socket until it leaves or the service has closed.
-pub(super) async fn serve(wire: ZmtpConnection, service: &Service) -> Result<(), ZmtpConnectionError> {
-    let mut listening = ZmtpSubscriptionSession {
-        wire,
+pub(super) async fn serve(connection: ZmtpConnection, service: &Service) -> Result<(), ZmtpConnectionError> {
+    let mut session = ZmtpSubscriptionSession {
+        connection,
         service,
         limits: DecodeLimits::untyped(service.limits()),
         prefixes: HashSet::new(),
         feed: None,
         written: Arc::default(),
     };
-    match listening.run().await {
-        Err(error) if is_gone(&error) => Ok(()),
+    match session.run().await {
+        Err(error) if is_disconnect(&error) => Ok(()),
         ended => ended,
     }
 }
@@ -52,7 +52,7 @@ pub(super) async fn serve(wire: ZmtpConnection, service: &Service) -> Result<(),
 impl ZmtpSubscriptionSession<'_> {
     async fn run(&mut self) -> Result<(), ZmtpConnectionError> {
         loop {
-            let Self { wire: ZmtpConnection { reader, writer }, service, feed, .. } = self;
+            let Self { connection: ZmtpConnection { reader, writer }, service, feed, .. } = self;
             let has_room = writer.has_room();
             let is_over = tokio::select! {
                 biased;
@@ -75,7 +75,7 @@ impl ZmtpSubscriptionSession<'_> {
                 () = service.closed(), if feed.is_none() => true,
             };
             if is_over {
-                return self.wire.writer.flush_all().await;
+                return self.connection.writer.flush_all().await;
             }
         }
     }
@@ -83,25 +83,25 @@ impl ZmtpSubscriptionSession<'_> {
     fn on_event(&mut self, event: ZmtpEvent) -> Result<(), ZmtpConnectionError> {
         match event {
             ZmtpEvent::Subscribe(prefix) => {
-                let most = self.service.limits().subscriptions;
+                let max_prefixes = self.service.limits().subscriptions;
                 // A copy, and not a slice of the buffer that arrived with it.
                 self.prefixes.insert(Bytes::copy_from_slice(&prefix));
-                if self.prefixes.len() > most {
-                    return Err(ZmtpConnectionError::TooManyPrefixes(most));
+                if self.prefixes.len() > max_prefixes {
+                    return Err(ZmtpConnectionError::TooManyPrefixes(max_prefixes));
                 }
-                self.begin()?;
+                self.start()?;
             }
             ZmtpEvent::Cancel(prefix) => {
                 self.prefixes.remove(&prefix);
             }
-            ZmtpEvent::Ping(context) => self.wire.writer.pong(&context),
+            ZmtpEvent::Ping(context) => self.connection.writer.pong(&context),
             // Other events mean nothing from a subscribing socket.
             ZmtpEvent::Message(_) | ZmtpEvent::Ready { .. } => {}
         }
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<(), ZmtpConnectionError> {
+    fn start(&mut self) -> Result<(), ZmtpConnectionError> {
         if self.feed.is_none() {
             let prefix = Topic::new("").expect("the empty topic is one");
             let all = Subscribe { prefix, fingerprint: None, policy: Policy::default() };
@@ -115,33 +115,33 @@ impl ZmtpSubscriptionSession<'_> {
     }
 
     fn pass_on(&mut self, frames: Vec<Bytes>) {
-        for frames in whole(frames) {
+        for frames in whole_frames(frames) {
             for (header, payload) in Frames::new(&frames) {
                 if let Some((topic, item)) = news::read_item(payload)
                     && header.kind == FrameKind::News
                     && self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
                 {
-                    self.add(topic, item);
+                    self.send(topic, item);
                 }
             }
         }
     }
 
-    fn add(&mut self, topic: &[u8], item: &[u8]) {
-        let out = self.wire.writer.add();
+    fn send(&mut self, topic: &[u8], item: &[u8]) {
+        let out = self.connection.writer.buffer();
         if let Some(bytes) = codec::whole_bytes(item) {
             return zmtp::write_message(out, [topic, bytes]);
         }
         match codec::decode::<Json>(item, Encoding::MessagePack, &self.limits) {
             Ok(json) => zmtp::write_message(out, [topic, json.text()]),
             Err(error) => {
-                tracing::warn!(%error, "an item has no form in JSON, and does not reach a SUB socket")
+                tracing::warn!(%error, "an item that JSON cannot represent was not sent to a SUB socket")
             }
         }
     }
 }
 
-/// Waits for the next items; forever if the socket has subscribed to nothing.
+/// Waits for the next items; waits forever if the socket has subscribed to nothing.
 async fn published(feed: Option<&SubscriberStream>) -> Option<Vec<Bytes>> {
     match feed {
         Some(feed) => feed.next().await,

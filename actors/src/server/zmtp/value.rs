@@ -5,7 +5,7 @@ use meshzero_proto::codec::Json;
 use serde::{Deserialize, Serialize};
 
 /// The name of untyped messages.
-pub(crate) const NAME: &str = "Value";
+pub(crate) const UNTYPED_NAME: &str = "Value";
 
 /// An untyped message, and its reply.
 #[derive(Message, Serialize, Deserialize)]

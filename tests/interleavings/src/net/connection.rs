@@ -88,10 +88,10 @@ impl WriteHalf {
         if state.bytes_until_cut == 0 { Err(ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
 
-    /// Ready once the connection is cut, or `is_so` holds.
-    fn poll(&self, task: &mut Context<'_>, is_so: impl Fn(&State) -> bool) -> Poll<()> {
+    /// Ready once the connection is cut, or `is_ready` holds.
+    fn poll(&self, task: &mut Context<'_>, is_ready: impl Fn(&State) -> bool) -> Poll<()> {
         let mut state = self.wire.lock();
-        if state.bytes_until_cut == 0 || is_so(&state) {
+        if state.bytes_until_cut == 0 || is_ready(&state) {
             return Poll::Ready(());
         }
         state.writers.push(task.waker().clone());

@@ -1,4 +1,4 @@
-//! Keeps a route to the one endpoint at an address: of another process, of this one, or of a ZeroMQ socket.
+//! Keeps a route connected to the one endpoint at an address: of another process, of this one, or of a ZeroMQ socket.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,43 +8,43 @@ use meshzero_proto::wire::hello::{Purpose, Welcome};
 use tokio::time;
 
 use super::{CHECK_INTERVAL, DialTarget, LinkUptime, RouteConnector};
-use crate::client::follow::PAUSES;
+use crate::client::follow::BACKOFF;
 use crate::client::route::Member;
 use crate::net::zone::ZonedAddress;
 use crate::server::service::Service;
 
 impl RouteConnector {
-    /// Keeps the route to the one endpoint at `address`, or to the ZeroMQ socket that listens there.
+    /// Keeps the route connected to the one endpoint at `address`, or to the ZeroMQ socket that listens there.
     pub(crate) async fn connect_address(self, address: SocketAddr) {
-        let mut pauses = PAUSES;
-        let mut is_foreign = false;
+        let mut backoff = BACKOFF;
+        let mut may_be_zmtp = false;
         while self.route.strong_count() > 0 {
             if let Some(service) = self.context.services.at(address) {
                 self.use_local(service, address).await;
                 continue;
             }
-            let mut held = Some(LinkUptime::Shortly);
-            if !is_foreign {
+            let mut uptime = Some(LinkUptime::Short);
+            if !may_be_zmtp {
                 let hello = self.context.hello_for(None, Purpose::Requests);
-                match self.connect(DialTarget::only(&[address]), &hello).await {
+                match self.connect(DialTarget::fixed(&[address]), &hello).await {
                     Ok(link) => {
                         let instance = instance_at(address, &link.welcome);
-                        held = self.use_link(link, instance).await;
+                        uptime = self.use_link(link, instance).await;
                     }
-                    Err(trouble) => is_foreign = trouble.is_foreign,
+                    Err(error) => may_be_zmtp = error.is_other_protocol,
                 }
             }
-            if is_foreign {
+            if may_be_zmtp {
                 match self.connect_zmtp(address).await {
-                    Some(stand_in) => held = self.use_proxy(stand_in, address).await,
+                    Some(proxy) => uptime = self.use_proxy(proxy, address).await,
                     // A program of this mesh may have come back at the address.
-                    None => is_foreign = false,
+                    None => may_be_zmtp = false,
                 }
             }
-            match held {
+            match uptime {
                 None => return,
-                Some(LinkUptime::Long) => pauses.reset(),
-                Some(LinkUptime::Shortly) => time::sleep(pauses.next_delay()).await,
+                Some(LinkUptime::Long) => backoff.reset(),
+                Some(LinkUptime::Short) => time::sleep(backoff.next_delay()).await,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Keeps a route to all instances of a name, following discovery's events.
+//! Keeps a route connected to all instances of a name, following discovery's events.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::client::route::Member;
 use crate::link::dial::InstanceUpdates;
 
 impl RouteConnector {
-    /// Keeps the route to all instances of a name, following discovery's events.
+    /// Keeps the route connected to all instances of a name, following discovery's events.
     pub(crate) async fn connect_name(self, name: ServiceName) {
         let Some(mut events) = watch_listings(&self.context.discovery, Filter::Name(name)).await else {
             return;
         };
         let mut followed = FollowedInstances::default();
-        while let Some(event) = self.while_held(events.recv()).await.flatten() {
+        while let Some(event) = self.while_referenced(events.recv()).await.flatten() {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
-                    followed.update(instance, |listed| {
-                        actix::spawn(self.clone().until_left(self.clone().connect_instance(listed)));
+                    followed.update(instance, |updates| {
+                        actix::spawn(self.clone().run_until_shutdown(self.clone().connect_instance(updates)));
                     });
                 }
                 DirectoryEvent::Down { instance, reason } => {
@@ -46,26 +46,27 @@ impl RouteConnector {
         }
     }
 
-    async fn connect_instance(self, listed: InstanceUpdates) {
-        let mut answered = None;
-        let round = async |instance: Instance, listed: &InstanceUpdates| {
+    async fn connect_instance(self, updates: InstanceUpdates) {
+        let mut last_answered = None;
+        let round = async |instance: Instance, updates: &InstanceUpdates| {
             if instance.local {
                 self.add_local(instance);
                 return Next::Stop;
             }
             let hello = self.context.hello_for(Some(instance.id), Purpose::Requests);
-            let known = DialTarget { addresses: &instance.addresses, answered, listed: Some(listed.clone()) };
-            if let Ok(link) = self.connect(known, &hello).await {
-                answered = Some(link.address());
+            let target =
+                DialTarget { addresses: &instance.addresses, last_answered, updates: Some(updates.clone()) };
+            if let Ok(link) = self.connect(target, &hello).await {
+                last_answered = Some(link.address());
                 match self.use_link(link, instance).await {
                     None => return Next::Stop,
                     Some(LinkUptime::Long) => return Next::AtOnce,
-                    Some(LinkUptime::Shortly) => {}
+                    Some(LinkUptime::Short) => {}
                 }
             }
             if self.route.strong_count() == 0 { Next::Stop } else { Next::Later }
         };
-        follow(listed, round).await;
+        follow(updates, round).await;
     }
 
     fn add_local(&self, instance: Instance) {

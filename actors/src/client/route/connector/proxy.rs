@@ -16,17 +16,17 @@ impl RouteConnector {
     /// Returns a proxy service for the ZeroMQ socket at `address`; `None` if there is no such socket.
     pub(super) async fn connect_zmtp(&self, address: SocketAddr) -> Option<ProxyService> {
         let link_config = &self.context.link_config;
-        let reached = zmtp::connect(&link_config.network, address, &link_config.limits);
-        let reached = match time::timeout(CONNECT_TIMEOUT, reached).await {
-            Ok(Ok(reached)) => reached,
+        let connecting = zmtp::connect(&link_config.network, address, &link_config.limits);
+        let peer = match time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(Ok(peer)) => peer,
             Ok(Err(error)) => {
                 tracing::debug!(%address, %error, "no ZeroMQ socket");
                 return None;
             }
             Err(_) => return None,
         };
-        match ProxyService::open(&self.context.environment(self.node_stats.clone()), address, reached) {
-            Ok(stand_in) => Some(stand_in),
+        match ProxyService::open(&self.context.environment(self.node_stats.clone()), address, peer) {
+            Ok(proxy) => Some(proxy),
             Err(error) => {
                 tracing::warn!(%address, %error, "cannot start a proxy for a ZeroMQ socket");
                 None
@@ -35,9 +35,9 @@ impl RouteConnector {
     }
 
     /// Lets callers use the proxy until its connection ends; `None` when nobody holds the route any more.
-    pub(super) async fn use_proxy(&self, stand_in: ProxyService, address: SocketAddr) -> Option<LinkUptime> {
-        let since = Instant::now();
-        let service = Arc::clone(stand_in.service());
+    pub(super) async fn use_proxy(&self, proxy: ProxyService, address: SocketAddr) -> Option<LinkUptime> {
+        let connected_at = Instant::now();
+        let service = Arc::clone(proxy.service());
         let identity = &service.identity;
         let (id, node) = (identity.instance, identity.node);
         let instance = Instance {
@@ -47,13 +47,13 @@ impl RouteConnector {
             addresses: vec![address],
             local: false,
         };
-        // Subscribers look up the service there.
-        let _listed = self.context.services.list(&service, BoundAddresses::At(address));
+        // Subscriptions look up the service in the registry.
+        let _registration = self.context.services.list(&service, BoundAddresses::At(address));
         self.add(Member::Local(Arc::clone(&service), Arc::new(instance)));
-        let ended = self.while_held(stand_in.run()).await?;
+        let reason = self.while_referenced(proxy.run()).await?;
         let route = self.route.upgrade()?;
         route.remove(id);
-        route.record_error(ended);
-        Some(LinkUptime::since(since))
+        route.record_error(reason);
+        Some(LinkUptime::since(connected_at))
     }
 }
