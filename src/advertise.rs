@@ -15,7 +15,7 @@ use meshzero_actors::server::request::incoming_call::Call;
 use meshzero_actors::net::bind::BindAddress;
 use meshzero_actors::node::Node;
 use meshzero_actors::node::advertise::{self, ActorSource, DeclaredTopic, ServiceSpec, Uniqueness};
-use meshzero_actors::server::actor::restart::RestartPolicy;
+use meshzero_actors::server::actor::restart_policy::RestartPolicy;
 use meshzero_proto::codec::{TypeInfo, WireType, type_info};
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
 

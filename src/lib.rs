@@ -175,7 +175,7 @@ pub use meshzero_actors::net::naming;
 pub use meshzero_actors::net::zone::ZoneError;
 #[doc(hidden)]
 pub use meshzero_actors::node::advertise::check_name;
-pub use meshzero_actors::server::actor::restart::RestartPolicy;
+pub use meshzero_actors::server::actor::restart_policy::RestartPolicy;
 pub use meshzero_actors::server::drain_report::DrainReport;
 pub use meshzero_actors::server::service::ServiceEnd;
 pub use meshzero_actors::telemetry::stats::{

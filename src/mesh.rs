@@ -140,7 +140,7 @@ impl Mesh {
     /// ```no_run
     /// # async fn run(mesh: meshzero::Mesh) {
     /// let answering = mesh.reachability("").await;
-    /// for silent in &answering.unanswering {
+    /// for silent in &answering.unreachable {
     ///     println!("{}", silent.finding);
     /// }
     /// for instance in mesh.discover_all().await {

@@ -23,7 +23,7 @@ use meshzero_proto::rounded::RoundedDuration;
 /// # async fn run(mesh: meshzero::Mesh) -> Result<(), DiscoverError> {
 /// match mesh.discover("robot/arm").await {
 ///     Ok(arm) => println!("{} is at {:?}", arm.name(), arm.address()),
-///     Err(DiscoverError::NotFound(missed)) => println!("there is no arm, but {}", missed.heard.join(", ")),
+///     Err(DiscoverError::NotFound(missed)) => println!("there is no arm, but {}", missed.service_names.join(", ")),
 ///     Err(error) => return Err(error),
 /// }
 /// # Ok(())
@@ -64,7 +64,7 @@ pub enum DiscoverError {
 /// use meshzero::NotFound;
 ///
 /// fn is_alone(missed: &NotFound) -> bool {
-///     missed.heard.is_empty() && missed.other_meshes.is_empty()
+///     missed.service_names.is_empty() && missed.other_meshes.is_empty()
 /// }
 /// ```
 #[derive(Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub struct NotFound {
     /// The time that was waited.
     pub waited: Duration,
     /// The names that were received instead, in alphabetical order.
-    pub heard: Vec<String>,
+    pub service_names: Vec<String>,
     /// The names of other meshes that were received.
     pub other_meshes: Vec<String>,
     /// The interfaces that were listened on.
@@ -100,7 +100,7 @@ impl NotFound {
         Self {
             name,
             waited,
-            heard: service_names,
+            service_names,
             other_meshes,
             interfaces,
             peers,
@@ -114,7 +114,7 @@ impl NotFound {
     fn evidence(&self) -> Vec<String> {
         let mut evidence = vec![format!("waited {}", RoundedDuration(self.waited))];
         evidence.extend(evidence_of(&self.attempts, &self.multicast, self.trouble.as_deref()));
-        evidence.extend(received_instead(&self.heard, &self.interfaces, &self.peers));
+        evidence.extend(received_instead(&self.service_names, &self.interfaces, &self.peers));
         evidence
     }
 }

@@ -52,7 +52,7 @@ fn a_name_that_is_not_found_lists_the_names_that_are() {
     assert!(text.contains("\"nobody at all\"") && text.contains("on lo"), "{text}");
     match error {
         ZeroError::Discover(DiscoverError::NotFound(found)) => {
-            assert!(found.heard.contains(&heard), "{:?}", found.heard);
+            assert!(found.service_names.contains(&heard), "{:?}", found.service_names);
         }
         other => panic!("{other}"),
     }

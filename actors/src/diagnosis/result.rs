@@ -15,7 +15,7 @@ pub struct Diagnosis {
     /// The causes that fit the observations, the likeliest first; empty if the node has left.
     pub findings: Vec<Finding>,
     /// Each endpoint that was announced, or named, and does not answer.
-    pub unanswering: Vec<UnreachableEndpoint>,
+    pub unreachable: Vec<UnreachableEndpoint>,
     /// The last error, in words.
     pub trouble: Option<String>,
     /// The addresses that were tried, and how each attempt ended.
@@ -39,7 +39,7 @@ pub struct UnreachableEndpoint {
 #[derive(Debug, Clone, Default)]
 pub struct Reachability {
     /// Each service that was announced and does not answer, with the cause: listed ones, and others.
-    pub unanswering: Vec<UnreachableEndpoint>,
+    pub unreachable: Vec<UnreachableEndpoint>,
     /// Services that are known and not listed.
     pub hidden: Option<HiddenServices>,
     pub(crate) answered: HashSet<InstanceId>,
@@ -65,8 +65,8 @@ impl Reachability {
         if self.answered.contains(&instance) {
             return Some(true);
         }
-        let is_same = |unanswering: &UnreachableEndpoint| unanswering.instance == Some(instance);
-        (self.silent.contains(&instance) || self.unanswering.iter().any(is_same)).then_some(false)
+        let is_same = |unreachable: &UnreachableEndpoint| unreachable.instance == Some(instance);
+        (self.silent.contains(&instance) || self.unreachable.iter().any(is_same)).then_some(false)
     }
 }
 
@@ -104,20 +104,20 @@ mod tests {
 
     #[test]
     fn instances_that_were_not_probed_may_answer() {
-        let [answered, silent, unanswering, unknown] = [1, 2, 3, 4].map(|n| InstanceId::from_random([n; 16]));
+        let [answered, silent, refused, unknown] = [1, 2, 3, 4].map(|n| InstanceId::from_random([n; 16]));
         let finding = diagnose(&Observations::default()).remove(0);
-        let unreachable = |instance| UnreachableEndpoint {
+        let endpoint = |instance| UnreachableEndpoint {
             instance: Some(instance),
             service: None,
             finding: finding.clone(),
         };
         let reachability = Reachability {
-            unanswering: vec![unreachable(unanswering), unreachable(answered)],
+            unreachable: vec![endpoint(refused), endpoint(answered)],
             hidden: None,
             answered: [answered].into(),
             silent: [silent].into(),
         };
-        let answers = [answered, silent, unanswering, unknown].map(|instance| reachability.answers(instance));
+        let answers = [answered, silent, refused, unknown].map(|instance| reachability.answers(instance));
         assert_eq!(answers, [Some(true), Some(false), Some(false), None]);
     }
 }

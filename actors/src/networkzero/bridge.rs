@@ -75,8 +75,8 @@ impl Bridge {
         let address = import.address;
         import.is_reachable = instance.is_some();
         self.notify(match instance {
-            Some(_) => GatewayEvent::Brought { name, address },
-            None => GatewayEvent::TakenBack { name },
+            Some(_) => GatewayEvent::Imported { name, address },
+            None => GatewayEvent::Withdrawn { name },
         });
     }
 
@@ -93,7 +93,7 @@ impl Bridge {
         for name in removed {
             self.exchange.end_import(&name);
             if self.imports.remove(&name).is_some_and(|import| import.is_reachable) {
-                self.notify(GatewayEvent::TakenBack { name });
+                self.notify(GatewayEvent::Withdrawn { name });
             }
         }
         for (name, address) in wanted {

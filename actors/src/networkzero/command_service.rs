@@ -17,7 +17,7 @@ use crate::node::advertise::{
     ActorSource, AdvertiseError, AdvertisedService, ServiceSpec, Uniqueness, advertise,
 };
 use crate::server::actor::handler::Registration;
-use crate::server::actor::restart::RestartPolicy;
+use crate::server::actor::restart_policy::RestartPolicy;
 use crate::server::zmtp::{JsonMessage, VALUE};
 
 /// The port range from which NetworkZero chooses (`DYNAMIC_PORTS`).

@@ -15,14 +15,14 @@ const CAPACITY: usize = 256;
 #[non_exhaustive]
 pub enum GatewayEvent {
     /// A service of NetworkZero is now a service of the mesh.
-    Brought {
+    Imported {
         /// Its name.
         name: ServiceName,
         /// The address at which its program listens.
         address: SocketAddrV4,
     },
     /// A service of NetworkZero is no longer a service of the mesh.
-    TakenBack {
+    Withdrawn {
         /// Its name.
         name: ServiceName,
     },

@@ -13,7 +13,7 @@ use crate::net::bind::BindAddress;
 use crate::node::Node;
 use crate::node::advertise::{ActorSource, AdvertiseError, ServiceSpec, Uniqueness, advertise};
 use crate::runtime::backoff::Backoff;
-use crate::server::actor::restart::RestartPolicy;
+use crate::server::actor::restart_policy::RestartPolicy;
 use crate::server::zmtp::{self, Forwarder, ProxyActor, ZmtpPeer};
 
 /// The delays before another attempt to connect to a program.

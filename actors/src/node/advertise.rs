@@ -30,7 +30,7 @@ use crate::runtime::panic::PanicMessage;
 use crate::server::actor::entry::ServiceEnd;
 use crate::server::actor::external::ExternalActor;
 use crate::server::actor::handler::Registration;
-use crate::server::actor::restart::RestartPolicy;
+use crate::server::actor::restart_policy::RestartPolicy;
 use crate::server::actor::supervised::{Factory, SupervisedActor};
 use crate::server::drain_report::DrainReport;
 use crate::server::endpoint;

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use super::cable::no_carrier;
 use super::finding::{Finding, FindingCode};
+use super::formatting::{not_found, not_receivable};
 use super::mesh;
 use super::observations::{HostFirewall, InterfaceKind, InterfaceSeen, Observations, Sought};
 use super::remote_host;
-use super::text::{not_found, not_receivable};
 use crate::shortened::few;
 
 /// Returns the causes that fit, the likeliest first; at least one.

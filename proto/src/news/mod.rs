@@ -3,19 +3,19 @@
 mod gap;
 mod item;
 mod log;
-mod newest;
 mod patience;
 mod policy;
 mod queue;
 mod rate;
+mod superseded;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::gap::{GapReason, Missed};
 pub use self::log::{Cursor, Log, LogRead};
-pub use self::newest::newest;
 pub use self::policy::{Keep, Policy};
 pub use self::queue::{NextItem, Queue};
+pub use self::superseded::newest;
 use crate::buffer::WriteBuffer;
 use crate::codec::{Fingerprint, control};
 use crate::name::Topic;

@@ -53,12 +53,12 @@ pub(crate) async fn of_attempts(context: &NodeContext, service: &str, attempts: 
 pub async fn of_answering(context: &NodeContext, filter: &Filter) -> Reachability {
     let VerifyProgress { answered, asked, open, hidden, .. } = probe_endpoints(context, filter).await;
     let Ok(report) = context.ask_discovery(GetReport).await else { return Reachability::default() };
-    let unanswering = match report.unanswered.iter().any(|unanswered| filter.includes(&unanswered.service)) {
-        true => of_list(context, filter).await.unanswering,
+    let unreachable = match report.unanswered.iter().any(|unanswered| filter.includes(&unanswered.service)) {
+        true => of_list(context, filter).await.unreachable,
         false => Vec::new(),
     };
     let silent = asked.into_iter().filter(|asked| !open.contains(asked)).collect();
-    Reachability { unanswering, hidden: hidden_finding(context, hidden), answered, silent }
+    Reachability { unreachable, hidden: hidden_finding(context, hidden), answered, silent }
 }
 
 /// Returns the number of services of `filter` that are known and not listed; `None` if there are none, or the mesh has
@@ -249,14 +249,14 @@ fn conclude(
         endpoints,
         trouble,
     };
-    let unanswering =
+    let unreachable =
         instances.into_iter().zip(&observations.endpoints).filter_map(|(instance, endpoint)| {
             let finding = diagnose_endpoint(&observations, endpoint)?;
             Some(UnreachableEndpoint { instance, service: endpoint.service.clone(), finding })
         });
-    let (findings, unanswering) = (diagnose(&observations), unanswering.collect());
+    let (findings, unreachable) = (diagnose(&observations), unreachable.collect());
     let attempts = observations.endpoints.into_iter().flat_map(|endpoint| endpoint.tried).collect();
-    Diagnosis { findings, unanswering, attempts, trouble: observations.trouble, report }
+    Diagnosis { findings, unreachable, attempts, trouble: observations.trouble, report }
 }
 
 impl HostState {

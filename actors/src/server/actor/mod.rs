@@ -10,5 +10,5 @@ pub mod handler;
 pub(crate) mod inbox;
 pub(crate) mod local;
 pub(crate) mod message_types;
-pub mod restart;
+pub mod restart_policy;
 pub(crate) mod supervised;

@@ -21,7 +21,7 @@ use crate::server::actor::driver::ActorDriver;
 use crate::server::actor::entry::{ActorEntry, ServiceEnd};
 use crate::server::actor::handler::Registration;
 use crate::server::actor::inbox::{Inbox, Job};
-use crate::server::actor::restart::{RestartLimiter, RestartPolicy};
+use crate::server::actor::restart_policy::{RestartLimiter, RestartPolicy};
 use crate::server::request::delivery::Delivery;
 use crate::server::request::in_progress::CountsByType;
 use crate::server::request::inbound::InboundMessage;

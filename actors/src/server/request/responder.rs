@@ -12,7 +12,7 @@ use meshzero_proto::wire::refusal::Refusal;
 
 use crate::link::send_queue::{Flush, ReplyFrame, SendQueue, SpaceNeeded};
 use crate::runtime::events;
-use crate::server::request::deadlines::NextDeadline;
+use crate::server::request::next_deadline::NextDeadline;
 use crate::server::request::pending::{NEVER, PendingRequests};
 use crate::telemetry::counters::RequestCounters;
 

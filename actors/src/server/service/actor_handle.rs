@@ -10,7 +10,7 @@ use crate::server::actor::entry::{ActorEntry, ServiceEnd};
 use crate::server::actor::external::ExternalActor;
 use crate::server::actor::handler::Registration;
 use crate::server::actor::local::AnyLocalEntry;
-use crate::server::actor::restart::RestartPolicy;
+use crate::server::actor::restart_policy::RestartPolicy;
 use crate::server::actor::supervised::{Factory, SupervisedActor};
 use crate::server::service::environment::Environment;
 use crate::telemetry::counters::RequestCounters;

@@ -17,7 +17,7 @@ use crate::link::send_queue::SendQueue;
 use crate::runtime::clock;
 use crate::runtime::semaphore::{FairSemaphore, Permits};
 use crate::server::request::delivery::{self, Delivery};
-use crate::server::request::reaper;
+use crate::server::request::expiry;
 use crate::server::request::responder::Responder;
 use crate::server::service::Service;
 
@@ -123,7 +123,7 @@ impl RequestSession {
                 let Some((timeout, _)) = untraced(header, payload).and_then(delivery::split_request) else {
                     return Err(too_short(FrameKind::Request));
                 };
-                if !reaper::track(&self.responder, header.id, arrived_at, timeout) {
+                if !expiry::track(&self.responder, header.id, arrived_at, timeout) {
                     self.refusals.refuse(header.id, Refusal::Busy)?;
                 } else if let Some(message) = self.unhandled_type(header)
                     && self.responder.pending.remove(header.id)

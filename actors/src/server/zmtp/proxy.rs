@@ -11,7 +11,7 @@ use super::forwarder::{Forwarder, ForwarderInbox, ForwarderQueue, SocketRole, Zm
 use super::value::{self, JsonMessage};
 use crate::runtime::panic::PanicMessage;
 use crate::server::actor::handler::Registration;
-use crate::server::actor::restart::RestartPolicy;
+use crate::server::actor::restart_policy::RestartPolicy;
 use crate::server::actor::supervised::Factory;
 use crate::server::service::Service;
 use crate::server::service::actor_handle::ActorHandle;

@@ -73,8 +73,8 @@ impl CrossingRecord {
     fn of(crossing: GatewayEvent) -> Option<Self> {
         let mut missed = None;
         let (event, service, address) = match crossing {
-            GatewayEvent::Brought { name, address } => ("to-mesh", Some(name.to_string()), Some(address)),
-            GatewayEvent::TakenBack { name } => ("from-mesh", Some(name.to_string()), None),
+            GatewayEvent::Imported { name, address } => ("to-mesh", Some(name.to_string()), Some(address)),
+            GatewayEvent::Withdrawn { name } => ("from-mesh", Some(name.to_string()), None),
             GatewayEvent::Announced { name, address } => ("announced", Some(name), Some(address)),
             GatewayEvent::Unannounced { name } => ("unannounced", Some(name), None),
             GatewayEvent::IsBeacon => ("is-beacon", None, None),

@@ -19,7 +19,7 @@ use crate::session::Session;
 /// The interval between two checks for hidden services.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The limit of unanswering services that are named.
+/// The limit of unreachable services that are named.
 const SHOWN: usize = 4;
 
 /// Lists the services of the mesh
@@ -68,7 +68,7 @@ impl List {
             return Err(Failure::NotFound(Box::new(absence)));
         }
         let answering = mesh.reachability(&prefix).await;
-        tell(&answering.unanswering, session);
+        tell(&answering.unreachable, session);
         if let Some(hidden) = &answering.hidden {
             session.out.errors.hidden(hidden);
         }
@@ -143,11 +143,11 @@ impl HiddenCount {
 }
 
 /// Reports services that are announced and do not answer: without them they would seem not to exist.
-fn tell(unanswering: &[UnreachableEndpoint], session: &Session) {
-    for silent in unanswering.iter().take(SHOWN) {
-        session.out.errors.unanswering(silent);
+fn tell(unreachable: &[UnreachableEndpoint], session: &Session) {
+    for silent in unreachable.iter().take(SHOWN) {
+        session.out.errors.unreachable(silent);
     }
-    let more = unanswering.len().saturating_sub(SHOWN);
+    let more = unreachable.len().saturating_sub(SHOWN);
     if more > 0 && session.out.format() == Format::Human {
         session.out.errors.remark(&format!("and {more} more that do not answer"));
     }

@@ -76,12 +76,12 @@ impl ErrorOutput {
     }
 
     /// Reports that a service does not answer, and why.
-    pub(crate) fn unanswering(&self, unanswering: &UnreachableEndpoint) {
-        let UnreachableEndpoint { service, finding, .. } = unanswering;
+    pub(crate) fn unreachable(&self, unreachable: &UnreachableEndpoint) {
+        let UnreachableEndpoint { service, finding, .. } = unreachable;
         match self.format {
             Format::Human => self.remark(&format!("does not answer: {finding}")),
             Format::Json => self.print_object(&json!({
-                "unanswering": service, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
+                "unreachable": service, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
             })),
         }
     }

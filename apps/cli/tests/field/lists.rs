@@ -43,7 +43,7 @@ fn a_list_marks_what_does_not_answer_behind_a_firewall_and_in_another_network() 
         }
         assert!(took < Duration::from_secs(20), "{took:?}");
         let said = list.stderr();
-        let told = |name: &str| said.contains(&format!("\"unanswering\":\"{name}\""));
+        let told = |name: &str| said.contains(&format!("\"unreachable\":\"{name}\""));
         assert!(!told("free") && !told("own"), "{said}");
         let all_known = entries.iter().all(|entry| entry["answers"].is_boolean());
         (all_known && told("dropping") && told("elsewhere") && said.contains("10.99.0.4")).then_some(())
