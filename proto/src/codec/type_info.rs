@@ -32,29 +32,41 @@ pub struct TypeInfo {
 ///
 /// The result is constant for the life of the process: keep it where it is needed often.
 pub fn type_info<T: WireType>() -> &'static TypeInfo {
+    known_or_determined(TypeId::of::<T>(), type_name::<T>(), trace_readable::<T>, trace::<T>)
+}
+
+/// As [`type_info`], but compiled once for all types.
+fn known_or_determined(
+    id: TypeId,
+    full_name: &str,
+    readable: fn() -> Shapes,
+    trace: fn() -> TypeReflection,
+) -> &'static TypeInfo {
     static KNOWN: RwLock<Option<HashMap<TypeId, &'static TypeInfo>>> = RwLock::new(None);
 
-    let id = TypeId::of::<T>();
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(info) = known.as_ref().and_then(|known| known.get(&id)) {
         return info;
     }
     drop(known);
     // Not under the lock: the type's own code runs here.
-    let info = TypeInfo::determine::<T>();
+    let info = TypeInfo::determine(id, full_name, readable, trace);
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     known.get_or_insert_default().entry(id).or_insert_with(|| Box::leak(Box::new(info)))
 }
 
 impl TypeInfo {
-    fn determine<T: WireType>() -> Self {
-        let id = TypeId::of::<T>();
+    fn determine(
+        id: TypeId,
+        full_name: &str,
+        readable: fn() -> Shapes,
+        trace: fn() -> TypeReflection,
+    ) -> Self {
         // A packed value is a value to the other end.
         let is_packed = id == TypeId::of::<Packed>();
-        let name = if is_packed { packed::WIRE_NAME.to_owned() } else { short_name(type_name::<T>()) };
-        let readable = trace_readable::<T>;
+        let name = if is_packed { packed::WIRE_NAME.to_owned() } else { short_name(full_name) };
         let is_exact = AtomicBool::new(is_packed || id == TypeId::of::<Json>());
-        match catch_unwind(AssertUnwindSafe(trace::<T>)) {
+        match catch_unwind(AssertUnwindSafe(trace)) {
             Ok(TypeReflection { shapes, proven }) => {
                 let shape_text = shapes.text();
                 let fingerprint = proven.map(|()| Fingerprint::of(&shape_text));

@@ -96,14 +96,18 @@ pub(super) struct TypeReflection {
 
 /// Traces `T` as a format with names would read it, without proving anything: parts that could not be seen stay unseen.
 pub(super) fn trace_readable<T: DeserializeOwned>() -> Shapes {
+    trace_readable_with(attempt::<T>)
+}
+
+fn trace_readable_with(attempt: AttemptFn) -> Shapes {
     let mut root = Shape::Unseen;
     let mut state = ReflectionState::new(Format::Readable);
     // A trace that stopped early has seen something nevertheless.
-    if explore(&mut state, &mut root, &mut attempt::<T>).is_ok() {
+    if explore(attempt, &mut state, &mut root).is_ok() {
         let places: Vec<_> = state.structs().collect();
         for place in places {
-            if !find_required_there::<T>(&mut state, &mut root, place) {
-                find_required::<T>(&mut state, &mut root, place);
+            if !find_required_there(attempt, &mut state, &mut root, place) {
+                find_required(attempt, &mut state, &mut root, place);
             }
         }
     }
@@ -112,7 +116,8 @@ pub(super) fn trace_readable<T: DeserializeOwned>() -> Shapes {
 
 /// Leaves out all fields of one struct or variant, and adds those that are reported missing, in readings that go straight there.
 /// Returns true if that came to an end.
-fn find_required_there<T: DeserializeOwned>(
+fn find_required_there(
+    attempt: AttemptFn,
     state: &mut ReflectionState,
     root: &mut Shape,
     place: VariantIndex,
@@ -121,8 +126,8 @@ fn find_required_there<T: DeserializeOwned>(
         return false;
     }
     for _ in 0..MAX_READINGS {
-        match run::<T>(state, root, Mode::Explore) {
-            Ok(Ok(_)) => return state.has_visited(place),
+        match attempt(state, root, Mode::Explore) {
+            Ok(Ok(())) => return state.has_visited(place),
             Ok(Err(_)) if state.excused => {}
             Ok(Err(_)) | Err(_) => return false,
         }
@@ -131,12 +136,12 @@ fn find_required_there<T: DeserializeOwned>(
 }
 
 /// Finds the required fields by reading every variant once more: slow, and certain to get there.
-fn find_required<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, place: VariantIndex) {
+fn find_required(attempt: AttemptFn, state: &mut ReflectionState, root: &mut Shape, place: VariantIndex) {
     state.look_for_required(place);
     for _ in 0..MAX_READINGS {
         let explored = state.explored();
-        match run::<T>(state, root, Mode::Explore) {
-            Ok(Ok(_)) if state.explored() == explored || state.all_explored() => return,
+        match attempt(state, root, Mode::Explore) {
+            Ok(Ok(())) if state.explored() == explored || state.all_explored() => return,
             Ok(Err(_)) if !state.excused => return,
             Err(_) => return,
             Ok(_) => {}
@@ -146,9 +151,13 @@ fn find_required<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Sh
 
 /// Traces `T` as bincode would read it.
 pub(super) fn trace<T: Serialize + DeserializeOwned>() -> TypeReflection {
+    trace_with(attempt_both_ways::<T>)
+}
+
+fn trace_with(attempt: AttemptFn) -> TypeReflection {
     let mut root = Shape::Unseen;
     let mut state = ReflectionState::new(Format::Bincode);
-    let proven = prove::<T>(&mut state, &mut root);
+    let proven = prove(attempt, &mut state, &mut root);
     let shapes = Shapes { root, definitions: state.into_definitions() };
     let proven = match proven {
         Ok(()) if !shapes.is_whole() => Err("not all of it could be read".to_owned()),
@@ -157,13 +166,10 @@ pub(super) fn trace<T: Serialize + DeserializeOwned>() -> TypeReflection {
     TypeReflection { shapes, proven }
 }
 
-fn prove<T: Serialize + DeserializeOwned>(
-    state: &mut ReflectionState,
-    root: &mut Shape,
-) -> Result<(), String> {
-    explore(state, root, &mut attempt_both_ways::<T>)?;
+fn prove(attempt: AttemptFn, state: &mut ReflectionState, root: &mut Shape) -> Result<(), String> {
+    explore(attempt, state, root)?;
     for mode in [Mode::Small, Mode::Wide] {
-        vary::<T>(state, root, mode)?;
+        vary(attempt, state, root, mode)?;
     }
     Ok(())
 }
@@ -171,12 +177,11 @@ fn prove<T: Serialize + DeserializeOwned>(
 /// The result of one reading: the outer error ends the trace, the inner one is that of the type's own `Deserialize`.
 type ReadAttempt<T> = Result<Result<T, ReadingStopped>, String>;
 
+/// One reading of a type. Only this is compiled for each type.
+type AttemptFn = fn(&mut ReflectionState, &mut Shape, Mode) -> ReadAttempt<()>;
+
 /// Reads until every variant has been seen.
-fn explore(
-    state: &mut ReflectionState,
-    root: &mut Shape,
-    attempt: &mut dyn FnMut(&mut ReflectionState, &mut Shape, Mode) -> ReadAttempt<()>,
-) -> Result<(), String> {
+fn explore(attempt: AttemptFn, state: &mut ReflectionState, root: &mut Shape) -> Result<(), String> {
     let mut dead_ends = 0;
     for _ in 0..MAX_READINGS {
         let explored = state.explored();
@@ -201,15 +206,11 @@ fn explore(
 }
 
 /// Reads every variant once more in another `mode`. A type may refuse that: a list that must not be empty, for example.
-fn vary<T: Serialize + DeserializeOwned>(
-    state: &mut ReflectionState,
-    root: &mut Shape,
-    mode: Mode,
-) -> Result<(), String> {
+fn vary(attempt: AttemptFn, state: &mut ReflectionState, root: &mut Shape, mode: Mode) -> Result<(), String> {
     state.forget_explored();
     for _ in 0..MAX_READINGS {
         let explored = state.explored();
-        let result = attempt_both_ways::<T>(state, root, mode)?;
+        let result = attempt(state, root, mode)?;
         if result.is_err() || state.explored() == explored || state.all_explored() {
             return Ok(());
         }
@@ -252,9 +253,16 @@ fn run<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, mode:
     state.restart(mode);
     let mut seen = Shape::Unseen;
     let value = T::deserialize(Reader::new(state, &mut seen, std::any::type_name::<T>()));
-    match value {
-        Ok(_) => state.keep_routes(),
-        Err(_) => state.refuse(),
+    conclude(state, root, seen, value.is_ok())?;
+    Ok(value)
+}
+
+/// Adds the shapes that one reading has seen to `root`. An error ends the trace.
+fn conclude(state: &mut ReflectionState, root: &mut Shape, seen: Shape, is_read: bool) -> Result<(), String> {
+    if is_read {
+        state.keep_routes();
+    } else {
+        state.refuse();
     }
     if root.unify(seen).is_err() {
         return Err("it does not always read the same values".to_owned());
@@ -265,7 +273,7 @@ fn run<T: DeserializeOwned>(state: &mut ReflectionState, root: &mut Shape, mode:
     if state.total_steps > MAX_STEPS {
         return Err("it is too large to be read completely".to_owned());
     }
-    Ok(value)
+    Ok(())
 }
 
 impl Shapes {

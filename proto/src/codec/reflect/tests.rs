@@ -62,10 +62,10 @@ const FIELDS: usize = 16;
 fn readable<T: DeserializeOwned>(goes_straight: bool) -> (Shapes, usize) {
     let mut root = Shape::Unseen;
     let mut state = ReflectionState::new(Format::Readable);
-    explore(&mut state, &mut root, &mut attempt::<T>).expect("all of it can be read");
+    explore(attempt::<T>, &mut state, &mut root).expect("all of it can be read");
     for place in state.structs().collect::<Vec<_>>() {
-        if !goes_straight || !find_required_there::<T>(&mut state, &mut root, place) {
-            find_required::<T>(&mut state, &mut root, place);
+        if !goes_straight || !find_required_there(attempt::<T>, &mut state, &mut root, place) {
+            find_required(attempt::<T>, &mut state, &mut root, place);
         }
     }
     let steps = state.total_steps;
