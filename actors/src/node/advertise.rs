@@ -13,18 +13,14 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, ServiceName, Topic, TypeName};
 use meshzero_proto::wire::catalogue::MAX_MESSAGES;
-use tokio::sync::oneshot;
 
-use crate::discovery::{Announce, EndpointMoved, FollowAddresses, ListInstances, Withdraw};
-use crate::link::config::resume_window;
-use crate::net::bind::{BindAddress, BindError, BoundListener};
+use crate::discovery::{Announce, ListInstances, Withdraw};
+use crate::net::bind::{BindAddress, BindError};
 use crate::net::bound_addresses::BoundAddresses;
-use crate::net::listeners::Listeners;
 use crate::net::naming;
 use crate::net::zone::ZonedAddress;
-use crate::node::router::{Register, Router, Unregister};
+use crate::node::router::{Router, Unregister};
 use crate::node::{Node, StartError};
-use crate::runtime::clock;
 use crate::runtime::executor::{Executor, MeshClosed};
 use crate::runtime::panic::PanicMessage;
 use crate::server::actor::entry::ServiceEnd;
@@ -33,12 +29,13 @@ use crate::server::actor::handler::Registration;
 use crate::server::actor::restart_policy::RestartPolicy;
 use crate::server::actor::supervised::{Factory, SupervisedActor};
 use crate::server::drain_report::DrainReport;
-use crate::server::endpoint;
 use crate::server::publisher::Publisher;
 use crate::server::service::Service;
 use crate::server::service::actor_handle::ActorHandle;
-use crate::server::service::environment::Environment;
-use crate::server::service::identity::Identity;
+
+mod steps;
+
+use steps::{PreparedService, choose_executor, prepare, register};
 
 /// The time for which another instance of a name that must be unique is searched.
 const UNIQUENESS_TIMEOUT: Duration = Duration::from_millis(600);
@@ -285,33 +282,19 @@ pub async fn advertise<A>(
 where
     A: Actor<Context = Context<A>>,
 {
-    check_names(&offer.handlers)?;
-    if let Some(name) = &offer.name {
-        check_name(name)?;
-    }
-    if let (Some(name), Uniqueness::One) = (&offer.name, offer.uniqueness) {
-        ensure_unique(node, name).await?;
-    }
-    let node = Arc::clone(node);
-    let executor = match &offer.arbiter {
-        Some(arbiter) => tokio::select! {
-            biased;
-            executor = Executor::on(arbiter.clone()) => executor?,
-            () = node.timers().sleep_until(Some(clock::now() + ARBITER_TIMEOUT)) => return Err(AdvertiseError::IdleArbiter),
-        },
-        None => node.executor().clone(),
-    };
-    let (own_executor, own_node) = (executor.clone(), Arc::clone(&node));
+    check_names(offer.handlers.iter().map(|handler| &handler.name).collect())?;
+    let executor =
+        choose_executor(node, offer.name.as_ref(), offer.uniqueness, offer.arbiter.as_ref()).await?;
+    let (own_executor, own_node) = (executor.clone(), Arc::clone(node));
     let advertised =
         executor.run_async(move || async move { advertise_on_thread(&own_node, own_executor, offer).await });
     node.executor().wait_for(advertised).await??
 }
 
-fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), AdvertiseError> {
-    if handlers.len() > MAX_MESSAGES {
-        return Err(AdvertiseError::TooManyMessages(handlers.len()));
+fn check_names(mut names: Vec<&TypeName>) -> Result<(), AdvertiseError> {
+    if names.len() > MAX_MESSAGES {
+        return Err(AdvertiseError::TooManyMessages(names.len()));
     }
-    let mut names: Vec<_> = handlers.iter().map(|handler| &handler.name).collect();
     names.sort();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(AdvertiseError::SameName(pair[0].clone())),
@@ -349,44 +332,15 @@ async fn advertise_on_thread<A>(
 where
     A: Actor<Context = Context<A>>,
 {
-    let config = node.config();
-    let most = node.limits().instances_per_node;
-    if offer.name.is_some() && node.context().services.listed() >= most {
-        return Err(AdvertiseError::TooManyServices(most));
-    }
-    if offer.name.is_some() && node.context().services.listed() == Limits::default().instances_per_node {
-        tracing::warn!(
-            services = node.context().services.listed() + 1,
-            limit = "instances_per_node",
-            "more services than other programs list of one node by default: unless they raise the limit, those beyond are found \
-             by their exact names only"
-        );
-    }
-    let BoundListener { mut listeners, bound, address } =
-        offer.bind.listen(&config.network, &config.interfaces, config.ports.as_ref()).await?;
-    let limits = Arc::clone(node.limits());
-    let environment = Environment { executor, ..node.environment() };
-    let publisher = environment.publisher();
-    if offer.topics.len() > limits.topics {
-        return Err(AdvertiseError::TooManyTopics(limits.topics));
-    }
-    for DeclaredTopic { topic, item, retains } in offer.topics {
-        publisher.declare(topic, item, retains);
-    }
-    let identity = Identity::new(&environment, offer.name.clone()).map_err(StartError::Random)?;
+    let prepared = prepare(node, executor, offer.name, offer.bind, offer.topics).await?;
+    let PreparedService { environment, identity, publisher, endpoint } = prepared;
     let id = identity.instance;
-    if let Listeners::Chosen(chosen) = &mut listeners {
-        let addresses = node.ask_discovery(FollowAddresses).await?;
-        let discovery = node.discovery().clone();
-        chosen.follow(addresses, resume_window(&limits), move || discovery.do_send(EndpointMoved(id)));
-    }
     let router = node.router().clone();
     let withdraw = move |end| router.do_send(Unregister { instance: id, end });
     let (actor, handle) = match offer.source {
         ActorSource::Factory(prepare) => {
             let factory = prepare(publisher.clone());
-            let log_name =
-                offer.name.as_ref().map_or_else(|| ZonedAddress(address).to_string(), ServiceName::to_string);
+            let log_name = endpoint.display_name(&identity).to_string();
             let (supervised, handle) =
                 ActorHandle::start(&environment, log_name, factory, &offer.handlers, offer.restart, withdraw)
                     .map_err(|PanicMessage(panic)| AdvertiseError::FactoryPanicked { panic })?;
@@ -399,40 +353,7 @@ where
         }
     };
     let service = Arc::new(Service::new(&environment, identity, publisher, &offer.handlers, handle));
-    let (close, closing) = oneshot::channel();
-    let (closed_sender, closed) = oneshot::channel();
-    let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
-    let close_on_drop = CloseServiceOnDrop(Arc::clone(&service));
-    actix::spawn(async move {
-        let _close_on_drop = close_on_drop;
-        let report = endpoint::run(listeners, served, peers, closing).await;
-        // Fails if the whole node leaves at once, and nobody waits.
-        let _ = closed_sender.send(report);
-    });
-    node.ask_router(Register { service: Arc::clone(&service), bound: bound.clone(), close, closed }).await?;
-    let _withdrawal = WithdrawOnDrop { router: node.router().clone(), instance: id };
-    if let Some(name) = &offer.name {
-        let advert = Advert {
-            instance: id,
-            node: node.id(),
-            mesh: config.mesh.clone(),
-            service: name.clone(),
-            addresses: Vec::new(),
-            leaving: false,
-        };
-        node.ask_discovery(Announce(advert, bound.clone())).await?;
-    }
-    let display_name = offer.name.unwrap_or_else(|| ZonedAddress(address).into());
-    let addresses = if address.ip().is_unspecified() { Vec::new() } else { vec![address] };
-    let instance = Instance { id, node: node.id(), service: display_name, addresses, local: true };
+    let (address, bound) = (endpoint.address, endpoint.bound.clone());
+    let (instance, _withdrawal) = register(node, Arc::clone(&service), endpoint).await?;
     Ok(AdvertisedService { service, instance, address, bound, actor, _withdrawal })
-}
-
-/// Closes a service when the task of its endpoint ends: also when that panics, or its thread ends.
-struct CloseServiceOnDrop(Arc<Service>);
-
-impl Drop for CloseServiceOnDrop {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }

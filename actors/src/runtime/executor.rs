@@ -197,9 +197,11 @@ impl Executor {
         start: impl FnOnce() -> F + Send + 'static,
     ) -> Result<T, MeshClosed> {
         let (tx, rx) = oneshot::channel();
-        self.spawn(move || async move {
-            // The receiver may be gone, and then the output does not matter.
-            let _ = tx.send(start().await);
+        self.run(move || {
+            spawn_boxed(Box::pin(async move {
+                // The receiver may be gone, and then the output does not matter.
+                let _ = tx.send(start().await);
+            }));
         })?;
         self.wait_for(rx).await?.map_err(|_| MeshClosed)
     }
@@ -208,6 +210,12 @@ impl Executor {
     pub(crate) fn is_here(&self) -> bool {
         thread::current().id() == self.thread
     }
+}
+
+/// Runs a boxed future on the current thread's arbiter or `LocalSet`, so that tokio's code for tasks is not compiled for each type
+/// of future. For tasks that start rarely and are seldom polled.
+pub(crate) fn spawn_boxed(future: Pin<Box<dyn Future<Output = ()>>>) {
+    actix::spawn(future);
 }
 
 /// The owner of the thread on which a node runs.

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::runtime::backoff::{Backoff, Jitter};
 use crate::runtime::blocking;
 use crate::runtime::clock;
+use crate::runtime::executor::spawn_boxed;
 use crate::runtime::panic::PanicMessage;
 use crate::server::actor::decoding::DecodeContext;
 use crate::server::actor::driver::ActorDriver;
@@ -71,10 +72,10 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
         let shared = Arc::downgrade(&addr);
         let close_on_drop =
             CloseInboxOnDrop { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, on_end: Some(on_end) };
-        actix::spawn(async move {
+        spawn_boxed(Box::pin(async move {
             let mut close_on_drop = close_on_drop;
             close_on_drop.end = supervisor.run(first, &shared).await;
-        });
+        }));
         Ok(Self { inbox, addr, restart_count })
     }
 

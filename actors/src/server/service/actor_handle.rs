@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use actix::{Actor, Addr, Context};
 
+use crate::runtime::executor::spawn_boxed;
 use crate::runtime::panic::PanicMessage;
 use crate::server::actor::decoding::DecodeContext;
 use crate::server::actor::entry::{ActorEntry, ServiceEnd};
@@ -62,7 +63,7 @@ impl ActorHandle {
         let local_entries = handlers.iter().map(|handler| (handler.mailbox_entry)(&addr)).collect();
         let external = Arc::new(ExternalActor::new(addr, handlers, decoding, environment.executor.clone()));
         let weak: Weak<ExternalActor<A>> = Arc::downgrade(&external);
-        actix::spawn(ExternalActor::watch_stopped(weak, on_stopped));
+        spawn_boxed(Box::pin(ExternalActor::watch_stopped(weak, on_stopped)));
         let entry = Arc::clone(&external) as Arc<dyn ActorEntry>;
         (external, Self { entry, local_entries, counters })
     }
