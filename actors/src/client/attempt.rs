@@ -232,9 +232,10 @@ async fn call_local<M: NetMessage>(
                     queued.disarm();
                     reply.map_err(|_| unanswered_error(context, service, inbox.as_ref(), job))
                 }
-                () = expiry => Err(expire_queued(service, queued)),
-                () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
-                () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
+                error = until_interrupted(context, service, expiry) => Err(match error {
+                    CallErrorKind::TimedOut => expire_queued(service, queued),
+                    error => error,
+                }),
             }
         }
         Some(LocalEntry::Mailbox(mailbox)) => {
@@ -245,9 +246,7 @@ async fn call_local<M: NetMessage>(
             tokio::select! {
                 biased;
                 reply = rx => reply.map_err(|_| dropped_error(context, service)),
-                () = expiry => Err(CallErrorKind::TimedOut),
-                () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
-                () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
+                error = until_interrupted(context, service, expiry) => Err(error),
             }
         }
         None => {
@@ -263,14 +262,23 @@ async fn call_local<M: NetMessage>(
                     Ok(outcome) => decode::<M>(outcome, &context.decode_limits),
                     Err(_) => Err(dropped_error(context, service)),
                 },
-                () = expiry => Err(CallErrorKind::TimedOut),
-                () = context.shutdown.triggered() => Err(CallErrorKind::Lost),
-                () = blocking::detect_blocking(&service.executor) => Err(CallErrorKind::Lost),
+                error = until_interrupted(context, service, expiry) => Err(error),
             };
             return reply.map_err(|error| AttemptError { error, message: Some(message) });
         }
     };
     Ok(reply?)
+}
+
+/// Waits until a call to an actor of this process can no longer be answered, and returns the reason. Compiled once, not for each
+/// type of message.
+async fn until_interrupted(context: &NodeContext, service: &Service, expiry: &mut Sleep) -> CallErrorKind {
+    tokio::select! {
+        biased;
+        () = expiry => CallErrorKind::TimedOut,
+        () = context.shutdown.triggered() => CallErrorKind::Lost,
+        () = blocking::detect_blocking(&service.executor) => CallErrorKind::Lost,
+    }
 }
 
 /// Puts a message into the inbox of an actor of this process.

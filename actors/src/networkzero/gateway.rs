@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 
 use super::bridge::Bridge;
 use super::event::{self, GatewayEvent, GatewayEvents};
+use super::socket::BeaconSocket;
 use super::task::{self, GatewayTask, WITHDRAW_TIMEOUT};
 use crate::discovery::{AddressChanges, Watch};
 use crate::node::Node;
 use crate::runtime::executor::MeshClosed;
-use crate::runtime::shutdown::ShutdownHandle;
+use crate::runtime::shutdown::{ShutdownHandle, TriggerOnDrop};
 
 /// The reason why a gateway could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +53,7 @@ impl Gateway {
                 let socket = task::open(&interfaces)?;
                 let (state_sender, import_states) = mpsc::channel(task::MAX_NAMES);
                 let bridge = Bridge::new(weak_node, own_node, state_sender, event_sender);
-                let task = GatewayTask { bridge, watcher, import_states };
-                actix::spawn(async move {
-                    let _guard = guard;
-                    task.run(socket, handle.requested()).await;
-                });
+                spawn(GatewayTask { bridge, watcher, import_states }, socket, handle, guard);
                 Ok(())
             })
             .await?
@@ -77,6 +74,14 @@ impl Gateway {
     pub fn detach(mut self) {
         self.ends_on_drop = false;
     }
+}
+
+/// Starts the task. Not in a closure of `open`, whose code is compiled again in each crate that awaits it.
+fn spawn(task: GatewayTask, socket: Option<BeaconSocket>, handle: Arc<ShutdownHandle>, guard: TriggerOnDrop) {
+    actix::spawn(async move {
+        let _guard = guard;
+        task.run(socket, handle.requested()).await;
+    });
 }
 
 impl Drop for Gateway {

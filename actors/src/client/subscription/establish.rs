@@ -1,6 +1,7 @@
 //! Establishing a subscription: waits for a publisher, and tries again until one has confirmed it.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -161,6 +162,8 @@ impl SubscriptionTarget {
     }
 }
 
+type EstablishResult = Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeError>;
+
 /// Subscribes to `target`, and waits until the publishers that are connected have confirmed it. Works on any executor.
 ///
 /// While no publisher of a single service is connected, waits for one, 5 s at most; does not wait for members of a group. Tries
@@ -171,34 +174,42 @@ impl SubscriptionTarget {
 ///
 /// # Cancel safety
 /// This function is cancel safe: dropping the future ends the subscription.
-pub async fn establish(
-    context: &Arc<NodeContext>,
-    target: &SubscriptionTarget,
+pub fn establish<'a>(
+    context: &'a Arc<NodeContext>,
+    target: &'a SubscriptionTarget,
     subscribe: Subscribe,
-) -> Result<(EventQueue, Arc<SubscriptionCounters>), SubscribeError> {
-    let name = target.name();
-    let deadline = deadline_in(TIMEOUT);
-    let mut backoff = BACKOFF;
-    let mut last_error = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
-    while let Some(known_publishers) = target.known_publishers(context, deadline).await {
-        let attempt =
-            subscription::subscribe(context, &name, target.publishers(), known_publishers, subscribe.clone())
-                .await;
-        let error = match attempt {
-            Ok(established) => return Ok(established),
-            Err(error) => error,
-        };
-        let is_transient = error.is_transient();
-        last_error = SubscribeError::new(name.clone(), error);
-        let retry_at = deadline_in(backoff.next_delay());
-        if !is_transient || retry_at >= deadline {
-            break;
+) -> Pin<Box<dyn Future<Output = EstablishResult> + Send + 'a>> {
+    // Boxed, because a future is otherwise compiled again for each type of item.
+    Box::pin(async move {
+        let name = target.name();
+        let deadline = deadline_in(TIMEOUT);
+        let mut backoff = BACKOFF;
+        let mut last_error = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
+        while let Some(known_publishers) = target.known_publishers(context, deadline).await {
+            let attempt = subscription::subscribe(
+                context,
+                &name,
+                target.publishers(),
+                known_publishers,
+                subscribe.clone(),
+            )
+            .await;
+            let error = match attempt {
+                Ok(established) => return Ok(established),
+                Err(error) => error,
+            };
+            let is_transient = error.is_transient();
+            last_error = SubscribeError::new(name.clone(), error);
+            let retry_at = deadline_in(backoff.next_delay());
+            if !is_transient || retry_at >= deadline {
+                break;
+            }
+            tracing::debug!(error = %last_error, "not subscribed yet; trying again");
+            context.timers.sleep_until(retry_at).await;
         }
-        tracing::debug!(error = %last_error, "not subscribed yet; trying again");
-        context.timers.sleep_until(retry_at).await;
-    }
-    if context.shutdown.is_triggered() {
-        return Err(MeshClosed.into());
-    }
-    Err(last_error.with_diagnosis(context, target).await)
+        if context.shutdown.is_triggered() {
+            return Err(MeshClosed.into());
+        }
+        Err(last_error.with_diagnosis(context, target).await)
+    })
 }

@@ -6,6 +6,7 @@ mod last_query;
 mod network;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use meshzero_proto::diagnosis::{
@@ -110,31 +111,34 @@ pub async fn of_list(context: &NodeContext, filter: &Filter) -> Diagnosis {
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub(crate) async fn of(
+pub(crate) fn of(
     context: &NodeContext,
     target: Sought,
     tried: Vec<(Option<InstanceId>, Vec<Attempt>)>,
     reason: Option<String>,
-) -> Diagnosis {
-    let examination = async {
-        let instances = tried.iter().filter_map(|(instance, _)| *instance).collect();
-        let Ok(report) = context.ask_discovery(GetReport).await else { return Diagnosis::default() };
-        let report = last_query::with_replies(context, &target, report).await;
-        let replied = context.ask_discovery(GetReplyAges(instances)).await.unwrap_or_default();
-        let endpoints = endpoints(&target, &tried, &replied, &report);
-        let addresses = addresses(&endpoints, &report);
-        let host = match context.config.network.has_multicast() {
-            true => gather(context, &context.config.interfaces, addresses).await.unwrap_or_default(),
-            // Another network, such as a simulated one, has nothing to do with this host.
-            false => HostState::default(),
+) -> Pin<Box<dyn Future<Output = Diagnosis> + Send + '_>> {
+    // Boxed, because a future is otherwise compiled again in each crate that awaits it.
+    Box::pin(async move {
+        let examination = async {
+            let instances = tried.iter().filter_map(|(instance, _)| *instance).collect();
+            let Ok(report) = context.ask_discovery(GetReport).await else { return Diagnosis::default() };
+            let report = last_query::with_replies(context, &target, report).await;
+            let replied = context.ask_discovery(GetReplyAges(instances)).await.unwrap_or_default();
+            let endpoints = endpoints(&target, &tried, &replied, &report);
+            let addresses = addresses(&endpoints, &report);
+            let host = match context.config.network.has_multicast() {
+                true => gather(context, &context.config.interfaces, addresses).await.unwrap_or_default(),
+                // Another network, such as a simulated one, has nothing to do with this host.
+                false => HostState::default(),
+            };
+            conclude(context, target, endpoints, report, &host, reason)
         };
-        conclude(context, target, endpoints, report, &host, reason)
-    };
-    tokio::select! {
-        biased;
-        diagnosis = examination => diagnosis,
-        () = context.timers.sleep_until(clock::now().checked_add(TIMEOUT)) => Diagnosis::default(),
-    }
+        tokio::select! {
+            biased;
+            diagnosis = examination => diagnosis,
+            () = context.timers.sleep_until(clock::now().checked_add(TIMEOUT)) => Diagnosis::default(),
+        }
+    })
 }
 
 /// Returns whether a service is among those sought.
