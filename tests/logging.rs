@@ -80,13 +80,15 @@ fn log() {
 
 /// Runs work that must not block, on a thread of its own, with a timeout.
 async fn in_time(what: &str, work: impl FnOnce() + Send + 'static) {
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (tx, rx) = tokio::sync::oneshot::channel();
     thread::spawn(move || {
         work();
-        let _ = tell.send(());
+        // While the thread still has the thread-locals that dropping a handle needs.
+        MEANWHILE.take();
+        let _ = tx.send(());
     });
-    let told = tokio::time::timeout(PATIENCE, told).await;
-    told.unwrap_or_else(|_| panic!("it stands still: {what}")).expect("it does not panic");
+    let done = tokio::time::timeout(PATIENCE, rx).await;
+    done.unwrap_or_else(|_| panic!("it stands still: {what}")).expect("it does not panic");
 }
 
 #[derive(Message, Serialize, Deserialize)]
