@@ -30,8 +30,8 @@ fn main() -> Result {
 fn chat(demo: &Demo) -> Result {
     let hub = demo.start("hub", &["hub"])?;
     let status = demo.start("status", &["status"])?;
-    let mut ada = demo.start("ada", &["speaker", "ada"])?;
-    let mut bob = demo.start("bob", &["speaker", "bob"])?;
+    let mut ada = demo.start_reader("ada", &["speaker", "ada"])?;
+    let mut bob = demo.start_reader("bob", &["speaker", "bob"])?;
     status.expect_line("here: ada, bob, hub")?;
 
     ada.send_line("?")?;
@@ -45,7 +45,7 @@ fn chat(demo: &Demo) -> Result {
 
     bob.close()?;
     status.expect_line("here: ada, hub")?;
-    let eve = demo.start("eve", &["speaker", "eve"])?;
+    let eve = demo.start_reader("eve", &["speaker", "eve"])?;
     status.expect_line("here: ada, eve, hub")?;
     eve.dies()?;
     status.expect_line("here: ada, hub")?;

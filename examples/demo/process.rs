@@ -16,6 +16,10 @@ pub(crate) type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 /// The timeout of a demo, which ends long before unless something is wrong.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// Runs a program that is interrupted, as Ctrl-C does, when the input of the shell ends.
+const INTERRUPTED_AT_END_OF_INPUT: &str =
+    r#"exec 3<&0; (cat <&3; kill -INT $$) >/dev/null 2>&1 & exec "$0" "$@" 3<&- </dev/null"#;
+
 /// Several processes of one example.
 pub(crate) struct Demo {
     program: PathBuf,
@@ -43,10 +47,25 @@ impl Demo {
         Ok(Self { program, mesh, end: Instant::now() + LONGEST })
     }
 
-    /// Starts the example with these arguments; its lines are shown after `name`.
+    /// Starts the example with these arguments; its lines are shown after `name`. It is interrupted when the demo ends, however that
+    /// happens.
     pub(crate) fn start(&self, name: &str, arguments: &[&str]) -> Result<Role> {
-        let mut child = Command::new(&self.program)
-            .args(arguments)
+        if cfg!(unix) {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", INTERRUPTED_AT_END_OF_INPUT]).arg(&self.program);
+            self.spawn(name, shell.args(arguments))
+        } else {
+            self.spawn(name, Command::new(&self.program).args(arguments))
+        }
+    }
+
+    /// Starts the example as [`Demo::start`] does, if it reads lines and leaves at the end of its input.
+    pub(crate) fn start_reader(&self, name: &str, arguments: &[&str]) -> Result<Role> {
+        self.spawn(name, Command::new(&self.program).args(arguments))
+    }
+
+    fn spawn(&self, name: &str, command: &mut Command) -> Result<Role> {
+        let mut child = command
             .env("MESHZERO_MESH", &self.mesh)
             .env("MESHZERO_INTERFACES", "lo")
             .env_remove("MESHZERO_PEERS")
@@ -122,17 +141,10 @@ impl Role {
         Err(format!("{} did not end in time", self.name).into())
     }
 
-    /// Interrupts it, as Ctrl-C does, and waits until it has left. Where a process cannot be interrupted, it is killed.
+    /// Ends its input, which interrupts it, and waits until it has left. Where there is no shell, it is killed.
     pub(crate) fn close(mut self) -> Result {
-        if cfg!(unix) {
-            let interrupt = format!("kill -INT {}", self.pid());
-            Command::new("sh").args(["-c", &interrupt]).status()?;
-            self.ends()
-        } else {
-            self.child.kill()?;
-            self.child.wait()?;
-            Ok(())
-        }
+        self.input = None;
+        if cfg!(unix) { self.ends() } else { self.dies() }
     }
 
     /// Kills it.
