@@ -76,7 +76,7 @@ impl Families<'_, '_> {
             Counter,
             |n| n.discovery.evicted,
         )?;
-        self.node("instances_refused", "Instances that were refused for want of room", Counter, |n| {
+        self.node("instances_refused", "Instances that were refused because a limit was reached", Counter, |n| {
             n.discovery.refused
         })?;
         self.node("mdns_restarts", "Restarts of multicast DNS", Counter, |n| n.discovery.mdns_restarts)
@@ -90,7 +90,7 @@ impl Families<'_, '_> {
             s.requests.by_reason().into()
         })?;
         self.service("published", "Items that were published", Counter, |s| s.news.published)?;
-        self.service("published_refused", "Items that were refused for want of room", Counter, |s| {
+        self.service("published_refused", "Items that were refused because a limit was reached", Counter, |s| {
             s.news.refused
         })?;
         self.service("delivered", "Items that were delivered to subscribers", Counter, |s| s.news.delivered)?;
