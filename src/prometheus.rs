@@ -76,9 +76,12 @@ impl Families<'_, '_> {
             Counter,
             |n| n.discovery.evicted,
         )?;
-        self.node("instances_refused", "Instances that were refused because a limit was reached", Counter, |n| {
-            n.discovery.refused
-        })?;
+        self.node(
+            "instances_refused",
+            "Instances that were refused because a limit was reached",
+            Counter,
+            |n| n.discovery.refused,
+        )?;
         self.node("mdns_restarts", "Restarts of multicast DNS", Counter, |n| n.discovery.mdns_restarts)
     }
 
@@ -90,9 +93,12 @@ impl Families<'_, '_> {
             s.requests.by_reason().into()
         })?;
         self.service("published", "Items that were published", Counter, |s| s.news.published)?;
-        self.service("published_refused", "Items that were refused because a limit was reached", Counter, |s| {
-            s.news.refused
-        })?;
+        self.service(
+            "published_refused",
+            "Items that were refused because a limit was reached",
+            Counter,
+            |s| s.news.refused,
+        )?;
         self.service("delivered", "Items that were delivered to subscribers", Counter, |s| s.news.delivered)?;
         self.reasons("missed", "Items that subscribers missed", |s| {
             s.news.missed.by_reason().map(|(reason, count)| (reason.as_str(), count)).into()
