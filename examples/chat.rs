@@ -102,7 +102,7 @@ async fn status(mesh: &Mesh) -> Result {
     loop {
         let event = tokio::select! {
             Some(event) = members.next() => event,
-            _ = &mut interrupted => return Ok(()),
+            interrupted = &mut interrupted => return Ok(interrupted?),
         };
         let who = short(event.instance()).to_owned();
         let change = match event {
@@ -144,7 +144,7 @@ async fn speaker(mesh: &Mesh, who: &str) -> Result {
                 Ok(News { item: Say { who, text }, .. }) => println!("{who}: {text}"),
                 Err(error) => println!("({error})"),
             },
-            _ = &mut interrupted => return Ok(()),
+            interrupted = &mut interrupted => return Ok(interrupted?),
         }
     }
 }

@@ -217,7 +217,10 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
     loop {
         let news = tokio::select! {
             Some(news) = snapshots.next() => news?,
-            _ = &mut interrupted => break,
+            interrupted = &mut interrupted => {
+                interrupted?;
+                break;
+            }
         };
         tokio::time::sleep(think).await;
         let snapshot = news.item;

@@ -256,7 +256,10 @@ async fn coordinator(mesh: &Mesh) -> Result {
                     }
                 }
             }
-            _ = &mut interrupted => break,
+            interrupted = &mut interrupted => {
+                interrupted?;
+                break;
+            }
         }
     }
 

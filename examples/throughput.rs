@@ -113,7 +113,7 @@ async fn server(mesh: &Mesh) -> Result {
     tokio::select! {
         outcome = serve_echo(echo) => outcome?,
         outcome = serve_bulk(bulk) => outcome?,
-        _ = tokio::signal::ctrl_c() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     Ok(())
 }

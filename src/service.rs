@@ -115,7 +115,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.publisher.publish(topic, item)
     }
 
-    /// Publishes `item` as soon as it displaces no older item that a subscriber has yet to receive: waits for the slowest subscriber to a prefix of
+    /// Publishes `item` as soon as no subscriber would lose an older item to it: waits for the slowest subscriber to a prefix of
     /// `topic`. It does not wait for subscribers that want only the newest items, nor for one that has taken nothing for
     /// [`Limits::news_patience`](crate::Limits::news_patience), until that has caught up.
     ///

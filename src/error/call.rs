@@ -175,7 +175,7 @@ pub enum TrySendError<M> {
     /// No instance of the service is connected at the moment.
     #[error("no instance of the service is connected")]
     NotConnected(M),
-    /// The service does not handle such a message, or it cannot be encoded.
+    /// The service does not handle such a message or has been closed, or the message cannot be encoded.
     #[error(transparent)]
     Impossible(CallError),
 }

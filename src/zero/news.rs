@@ -81,7 +81,7 @@ pub(super) async fn publish_all<T: WireType>(
 ///
 /// # Errors
 /// [`ZeroError::Address`]; [`ZeroError::Subscribe`] if a prefix is not valid; [`ZeroError::Unexpected`] if the data is not of the type
-/// that the program expects; [`ZeroError::News`] if items were dropped because this program did not call this for too long. After the last
+/// that the program expects; [`ZeroError::News`] if items were dropped because this program had not waited for news for too long. After the last
 /// two, the next wait continues.
 ///
 /// ```no_run

@@ -248,7 +248,7 @@ pub enum TellError<M> {
     Full(M),
     /// No instance is connected.
     NotConnected(M),
-    /// The service does not handle the message, or it cannot be encoded.
+    /// The service does not handle the message or has been closed, or the message cannot be encoded.
     Impossible(CallErrorKind),
 }
 
@@ -260,7 +260,7 @@ pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), TellEr
     let mut span_state = OutgoingSpanState::for_current();
     span_state.start::<M>(caller.route.target(), None);
     let result = try_tell_for(caller, message, span_state.context());
-    if let OutgoingSpanState::Sent(span) = &mut span_state {
+    if let OutgoingSpanState::Started(span) = &mut span_state {
         record(span, &result);
     }
     result

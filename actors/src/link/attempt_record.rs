@@ -294,7 +294,7 @@ mod tests {
         assert!(
             unanswered
                 .iter()
-                .all(|(key, (), attempt)| *key >= 1_000 - MAX_ENDPOINTS && attempt.len() == MAX_ADDRESSES)
+                .all(|(key, (), attempts)| *key >= 1_000 - MAX_ENDPOINTS && attempts.len() == MAX_ADDRESSES)
         );
         records.forget(999);
         assert_eq!(records.unanswered().len(), MAX_ENDPOINTS - 1);

@@ -20,7 +20,7 @@ use crate::runtime::shutdown::{ShutdownHandle, TriggerOnDrop};
 pub enum GatewayError {
     /// The port of NetworkZero's beacons cannot be used.
     #[error("cannot receive the beacons of NetworkZero at UDP port 9999: {0}")]
-    Air(#[from] io::Error),
+    Socket(#[from] io::Error),
     /// The node has left.
     #[error(transparent)]
     Gone(#[from] MeshClosed),
@@ -57,7 +57,7 @@ impl Gateway {
                 Ok(())
             })
             .await?
-            .map_err(GatewayError::Air)?;
+            .map_err(GatewayError::Socket)?;
         Ok(Self { events, shutdown, ends_on_drop: true })
     }
 

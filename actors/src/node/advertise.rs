@@ -35,7 +35,7 @@ use crate::server::service::actor_handle::ActorHandle;
 
 mod steps;
 
-use steps::{PreparedService, choose_executor, prepare, register};
+use steps::{PreparedService, check_and_choose_executor, prepare, register};
 
 /// The time for which another instance of a name that must be unique is searched.
 const UNIQUENESS_TIMEOUT: Duration = Duration::from_millis(600);
@@ -284,7 +284,8 @@ where
 {
     check_names(offer.handlers.iter().map(|handler| &handler.name).collect())?;
     let executor =
-        choose_executor(node, offer.name.as_ref(), offer.uniqueness, offer.arbiter.as_ref()).await?;
+        check_and_choose_executor(node, offer.name.as_ref(), offer.uniqueness, offer.arbiter.as_ref())
+            .await?;
     let (own_executor, own_node) = (executor.clone(), Arc::clone(node));
     let advertised =
         executor.run_async(move || async move { advertise_on_thread(&own_node, own_executor, offer).await });

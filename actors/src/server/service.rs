@@ -253,3 +253,12 @@ impl Service {
         !self.is_draining() && self.entry.is_alive()
     }
 }
+
+/// Closes a service when the task that serves it ends: also when that panics, or its thread ends.
+pub(crate) struct CloseServiceOnDrop(pub(crate) Arc<Service>);
+
+impl Drop for CloseServiceOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

@@ -157,7 +157,7 @@ async fn race(
                 }
             },
             Err(DialError::Rejected { rejection: Rejection::UnknownLink, .. }) => return None,
-            Err(error) => tracing::debug!(%error, "no standby connection for one that has stalled"),
+            Err(error) => tracing::debug!(%error, "no standby connection for a stalled connection"),
         }
     }
 }

@@ -28,7 +28,7 @@ impl Discovery {
                 %node,
                 limit = "instances_per_node",
                 shown = self.config.limits.instances_per_node,
-                "a program offers more services than the limit; the others are found by their exact names only"
+                "a program offers more services than the limit allows; the others are found by their exact names only"
             );
         }
         if !changes.events.is_empty() || !changes.grown.is_empty() {

@@ -55,8 +55,8 @@ impl Handler<Leave> for Discovery {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, Leave: Leave, ctx: &mut Self::Context) -> Self::Result {
-        let withdrawal = self.announced_services.withdraw_all();
-        self.execute(withdrawal, ctx);
+        let withdrawals = self.announced_services.withdraw_all();
+        self.execute(withdrawals, ctx);
         let links = self.links.close();
         let mdns = self.announced_services.take_mdns();
         let close = async move {
@@ -122,7 +122,7 @@ impl Handler<RepeatQueries> for Discovery {
     fn handle(&mut self, RepeatQueries(names): RepeatQueries, ctx: &mut Self::Context) {
         for name in names {
             let question = question_for(&self.config.mesh, &name);
-            let is_asked = self.query_rounds.has_unanswered_ping(question);
+            let is_asked = self.query_rounds.is_asking(question);
             self.execute([Effect::Ask(question)], ctx);
             if !is_asked {
                 self.query_rounds.end(question);

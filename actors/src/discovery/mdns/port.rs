@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(
             denied,
             if cfg!(windows) { Err(false) } else { Ok(None) },
-            "Windows reports a held port so"
+            "this is how Windows reports a held port"
         );
     }
 }

@@ -57,8 +57,8 @@ impl QueryRounds {
     }
 
     /// Returns whether the quick rounds of a question are under way.
-    pub(crate) fn has_unanswered_ping(&self, question: Question) -> bool {
-        self.rounds.has_unanswered_ping(question)
+    pub(crate) fn is_asking(&self, question: Question) -> bool {
+        self.rounds.is_asking(question)
     }
 
     /// Returns the questions that are due, grouped by mode and families. `known` is the number of known answers to

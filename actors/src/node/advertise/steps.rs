@@ -26,13 +26,13 @@ use crate::runtime::clock;
 use crate::runtime::executor::Executor;
 use crate::server::endpoint;
 use crate::server::publisher::Publisher;
-use crate::server::service::Service;
 use crate::server::service::environment::Environment;
 use crate::server::service::identity::Identity;
+use crate::server::service::{CloseServiceOnDrop, Service};
 
 /// Checks that `name` may be advertised, and returns the executor of the service. Boxed like each [`Step`], but runs on the
 /// caller's thread.
-pub(super) fn choose_executor<'a>(
+pub(super) fn check_and_choose_executor<'a>(
     node: &'a Node,
     name: Option<&'a ServiceName>,
     uniqueness: Uniqueness,
@@ -97,8 +97,8 @@ pub(super) fn prepare<'a>(
             tracing::warn!(
                 services = node.context().services.listed() + 1,
                 limit = "instances_per_node",
-                "more services than other programs list of one node by default: unless they raise the limit, those beyond are \
-                 found by their exact names only"
+                "this node offers more services than others list of one node by default; unless they raise the limit, the rest \
+                 are found by their exact names only"
             );
         }
         let BoundListener { mut listeners, bound, address } =
@@ -162,13 +162,4 @@ pub(super) fn register<'a>(
         let addresses = if address.ip().is_unspecified() { Vec::new() } else { vec![address] };
         Ok((Instance { id, node: node.id(), service: display_name, addresses, local: true }, withdrawal))
     })
-}
-
-/// Closes a service when the task of its endpoint ends: also when that panics, or its thread ends.
-struct CloseServiceOnDrop(Arc<Service>);
-
-impl Drop for CloseServiceOnDrop {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }

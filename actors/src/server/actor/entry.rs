@@ -46,7 +46,7 @@ pub enum ServiceEnd {
     Closed,
     /// Its actor has stopped; if the program runs the actor itself, it may also have panicked.
     Stopped,
-    /// Its actor panicked more often than its [`RestartPolicy`](crate::server::actor::restart::RestartPolicy) allows.
+    /// Its actor panicked more often than its [`RestartPolicy`](crate::server::actor::restart_policy::RestartPolicy) allows.
     GaveUp {
         /// The number of restarts before.
         restarts: u64,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// callers use other instances instead of one that never works.
 ///
 /// ```
-/// # use meshzero_actors::server::actor::restart::RestartPolicy;
+/// # use meshzero_actors::server::actor::restart_policy::RestartPolicy;
 /// use std::time::Duration;
 ///
 /// assert_eq!(RestartPolicy::default(), RestartPolicy::Limited { restarts: 10, within: Duration::from_secs(60) });

@@ -17,7 +17,7 @@ const MIN_INTERVAL: u64 = 2;
 const MAX_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Records that the request `id` arrived at `arrived_at`, see
-/// [`NextDeadline::millis`](crate::server::request::deadlines::NextDeadline::millis), with a reply wanted within
+/// [`NextDeadline::millis`](crate::server::request::next_deadline::NextDeadline::millis), with a reply wanted within
 /// `timeout`, see [`PendingRequests::insert`](crate::server::request::pending::PendingRequests::insert). If it still
 /// waits after that, it is refused. Must be called on the thread of its connection.
 #[inline]

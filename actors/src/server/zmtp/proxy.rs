@@ -13,10 +13,10 @@ use crate::runtime::panic::PanicMessage;
 use crate::server::actor::handler::Registration;
 use crate::server::actor::restart_policy::RestartPolicy;
 use crate::server::actor::supervised::Factory;
-use crate::server::service::Service;
 use crate::server::service::actor_handle::ActorHandle;
 use crate::server::service::environment::Environment;
 use crate::server::service::identity::Identity;
+use crate::server::service::{CloseServiceOnDrop, Service};
 
 /// The error that keeps a proxy from starting.
 #[derive(Debug, thiserror::Error)]
@@ -101,14 +101,5 @@ impl ProxyService {
             Ok(()) => "there are no more callers".to_owned(),
             Err(error) => error.to_string(),
         }
-    }
-}
-
-/// Closes the service when the connection has ended.
-struct CloseServiceOnDrop(Arc<Service>);
-
-impl Drop for CloseServiceOnDrop {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }

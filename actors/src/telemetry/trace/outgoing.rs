@@ -29,10 +29,10 @@ struct SpanRecord {
 pub(crate) enum OutgoingSpanState {
     /// The message is part of no trace.
     Untraced,
-    /// The message is part of the trace of this span, and not sent yet.
-    Pending(Box<TraceContext>),
-    /// The message was sent, as this span.
-    Sent(Box<OutgoingSpan>),
+    /// The message is part of the trace of this parent, and its span has not started.
+    NotStarted(Box<TraceContext>),
+    /// The span has started.
+    Started(Box<OutgoingSpan>),
 }
 
 impl OutgoingSpanState {
@@ -58,12 +58,12 @@ impl OutgoingSpanState {
     #[cold]
     #[inline(never)]
     fn for_parent(parent: TraceContext) -> Self {
-        Self::Pending(Box::new(parent))
+        Self::NotStarted(Box::new(parent))
     }
 
     /// Makes the message part of the trace of `parent`. Has no effect once it was sent as part of one.
     pub(crate) fn set_parent(&mut self, parent: TraceContext) {
-        if let Self::Untraced | Self::Pending(_) = self {
+        if let Self::Untraced | Self::NotStarted(_) = self {
             *self = Self::for_parent(parent);
         }
     }
@@ -71,8 +71,8 @@ impl OutgoingSpanState {
     /// Starts the span of the message, which is sent under the name of its type, or under `name`.
     #[inline(always)]
     pub(crate) fn start<M: WireType>(&mut self, target: &dyn fmt::Display, name: Option<&TypeName>) {
-        if let Self::Pending(parent) = self {
-            *self = Self::Sent(OutgoingSpan::begin::<M>(**parent, target, name));
+        if let Self::NotStarted(parent) = self {
+            *self = Self::Started(OutgoingSpan::begin::<M>(**parent, target, name));
         }
     }
 
@@ -80,15 +80,15 @@ impl OutgoingSpanState {
     #[inline(always)]
     pub(crate) fn context(&self) -> Option<&TraceContext> {
         match self {
-            Self::Untraced | Self::Pending(_) => None,
-            Self::Sent(span) => Some(&span.context),
+            Self::Untraced | Self::NotStarted(_) => None,
+            Self::Started(span) => Some(&span.context),
         }
     }
 
     /// Records the outcome: `success`, or the error with which it failed.
     #[inline(always)]
     pub(crate) fn end(&mut self, error: Option<&dyn fmt::Debug>, success: &'static str) {
-        if let Self::Sent(span) = self {
+        if let Self::Started(span) = self {
             span.record_result(error, success);
         }
     }

@@ -101,7 +101,7 @@ impl QuerySchedule {
     }
 
     /// Returns true while quick rounds of a question are under way.
-    pub fn has_unanswered_ping(&self, question: Question) -> bool {
+    pub fn is_asking(&self, question: Question) -> bool {
         self.searches.get(&question).is_some_and(|search| search.quick.is_some())
     }
 

@@ -71,7 +71,7 @@ fn the_ordinary_question_for_all_is_asked_if_no_reply_arrives() {
     assert_eq!(run(&mut rounds, started, end, FEW), expected);
     rounds.begin(all, MERGE, started);
     rounds.record_direct_reply();
-    let of_one_shot = expected.map(|queries| Some(queries).filter(|(_, due)| due.mode == QueryMode::OneShot));
+    let of_one_shot = expected.map(|query| Some(query).filter(|(_, due)| due.mode == QueryMode::OneShot));
     let of_one_shot: Vec<_> = of_one_shot.into_iter().flatten().collect();
     assert_eq!(run(&mut rounds, started, end, FEW), of_one_shot);
 }
