@@ -217,20 +217,20 @@ impl<T: WireType> Feed<T> {
 /// Subscribes on the node's thread, so that this continues between two waits, until the receiver is dropped.
 fn opening<T: WireType>(node: &Arc<Node>, address: Address, prefix: &str) -> FeedState<T> {
     let prefix = prefix.to_owned();
-    let (mut tell, opened) = oneshot::channel();
+    let (mut tx, opened) = oneshot::channel();
     let is_reached = Arc::new(AtomicBool::new(false));
     let reached = Arc::clone(&is_reached);
     let node = Arc::clone(node);
-    let home = node.mesh.node.executor().clone();
+    let executor = node.mesh.node.executor().clone();
     // If the mesh has been left nothing is opened, and the receiver gets an error.
-    let _ = home.spawn(move || async move {
+    let _ = executor.spawn(move || async move {
         let opened = tokio::select! {
             biased;
             opened = open(&node, address, &prefix, &reached) => opened,
-            () = tell.closed() => return,
+            () = tx.closed() => return,
         };
         // The receiver may have been dropped.
-        let _ = tell.send(opened);
+        let _ = tx.send(opened);
     });
     FeedState::Opening { opened, is_reached }
 }
@@ -257,7 +257,7 @@ async fn open<T: WireType>(
         is_reached.store(false, Ordering::Relaxed);
         tracing::debug!(%address, %trouble, "no publisher yet; trying again");
         node.forget(address);
-        let alarms = node.mesh.node.timers();
-        alarms.sleep_until(deadline_in(pauses.next_delay())).await;
+        let timers = node.mesh.node.timers();
+        timers.sleep_until(deadline_in(pauses.next_delay())).await;
     }
 }

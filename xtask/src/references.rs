@@ -2,7 +2,7 @@
 
 use crate::hygiene::SourceFile;
 
-/// Every name of a Rust file in these pages, and every relative link, that leads to nothing in the project; one sentence each.
+/// Every name of a Rust file in these pages, and every relative inline link, that leads to nothing in the project; one sentence each.
 /// `exists` looks up a path below the project's folder.
 pub(crate) fn violations(
     pages: &[SourceFile],
@@ -17,7 +17,7 @@ fn dangling(page: &SourceFile, rust_files: &[SourceFile], exists: &impl Fn(&str)
     for (index, line) in page.text.lines().enumerate() {
         let named =
             named_files(line).filter(|name| !rust_files.iter().any(|file| ends_with(&file.path, name)));
-        let linked = links(line).filter(|link| !exists(&target(&page.path, link)));
+        let linked = links(line).filter(|link| !target(&page.path, link).is_some_and(|path| exists(&path)));
         found.extend(named.chain(linked).map(|name| {
             format!("{}:{} names {name}, which the project does not have", page.path, index + 1)
         }));
@@ -47,18 +47,18 @@ fn ends_with(path: &str, name: &str) -> bool {
     path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
-/// The path below the project's folder to which a link on a page leads.
-fn target(page: &str, link: &str) -> String {
+/// The path below the project's folder to which a link on a page leads; `None` if it leads out of the project.
+fn target(page: &str, link: &str) -> Option<String> {
     let mut path: Vec<&str> = page.split('/').collect();
     path.pop();
     for part in link.split('/') {
         match part {
-            ".." => drop(path.pop()),
+            ".." => drop(path.pop()?),
             "." | "" => {}
             part => path.push(part),
         }
     }
-    path.join("/")
+    Some(path.join("/"))
 }
 
 #[cfg(test)]
@@ -93,5 +93,6 @@ mod tests {
             Vec::<String>::new()
         );
         assert_eq!(found("[a](README.md)").len(), 1, "it is not in docs");
+        assert_eq!(found("[a](../../README.md)").len(), 1, "it is not in the project");
     }
 }
