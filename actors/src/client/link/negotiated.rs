@@ -20,15 +20,22 @@ pub(crate) struct NegotiatedTypes {
 impl NegotiatedTypes {
     /// Returns the slot and the encodings for messages of type `M` at an endpoint with this catalogue, under the type's
     /// own name; `None` if the endpoint does not handle them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
+        // Most programs send most messages of the type that they sent first.
+        match self.entries[0].get() {
+            Some((id, negotiated)) if *id == TypeId::of::<M>() => *negotiated,
+            _ => self.search::<M>(catalogue),
+        }
+    }
+
+    #[inline(never)]
+    fn search<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
         let type_id = TypeId::of::<M>();
         for entry in &self.entries {
             // Another thread may have filled the entry meanwhile, also with another type.
-            let (id, negotiated) = match entry.get() {
-                Some(cached) => cached,
-                None => entry.get_or_init(|| (type_id, find::<M>(catalogue, codec::type_info::<M>().name()))),
-            };
+            let (id, negotiated) =
+                entry.get_or_init(|| (type_id, find::<M>(catalogue, codec::type_info::<M>().name())));
             if *id == type_id {
                 return *negotiated;
             }
