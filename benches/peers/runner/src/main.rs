@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use peers_common::Result;
 
+use builds::Profile;
 use case::Case;
 use contestant::{ALL_CONTESTANTS, Contestant};
 use report::Report;
@@ -46,6 +47,9 @@ struct Arguments {
     /// The file for all results as JSON.
     #[arg(long, default_value = "peers.json")]
     json: PathBuf,
+    /// The profiles in which the contestants are built; each case is run in all of them, in turns.
+    #[arg(long, value_delimiter = ',', default_value = "default,lto")]
+    profiles: Vec<Profile>,
     /// Uses the programs as they were built.
     #[arg(long)]
     no_build: bool,
@@ -87,32 +91,39 @@ fn compare(arguments: Arguments) -> Result<bool> {
     let times = Times { warm_up_ms: millis(warm_up)?, measure_ms: millis(measure)? };
     let mut report = Report::new(times, rounds);
     if !arguments.no_build {
-        build(&mut contestants, &mut report);
+        build(&arguments.profiles, &mut contestants, &mut report);
     }
-    let programs = builds::programs()?;
     for round in 1..=rounds {
         for case in &cases {
             for contestant in contestants.iter().filter(|contestant| contestant.does(case.name)) {
-                eprint!("round {round} of {rounds}: {:<16} {:<18} ", case.name, contestant.id);
-                let measured = run::run(&programs, contestant, case, times);
-                eprintln!("{}", table::in_short(case, &measured));
-                report.add(contestant, case, measured);
+                for &profile in &arguments.profiles {
+                    eprint!(
+                        "round {round} of {rounds}: {:<16} {:<18} {profile:<8?} ",
+                        case.name, contestant.id
+                    );
+                    let measured = run::run(&profile.programs()?, contestant, case, times);
+                    eprintln!("{}", table::in_short(case, &measured));
+                    report.add(contestant, case, profile, measured);
+                }
             }
         }
     }
-    println!("{}{}", table::markdown(&report, &contestants), target::markdown(&report));
+    println!("{}", table::markdown(&report, &contestants, &arguments.profiles));
+    if let Some(&profile) = arguments.profiles.first() {
+        println!("{}", target::markdown(&report, profile));
+    }
     report.write(&arguments.json)?;
     eprintln!("all figures are in {}", arguments.json.display());
     Ok(report.is_complete())
 }
 
-fn build(contestants: &mut Vec<Contestant>, report: &mut Report) {
+fn build(profiles: &[Profile], contestants: &mut Vec<Contestant>, report: &mut Report) {
     let mut packages: Vec<&str> = contestants.iter().map(|contestant| contestant.package).collect();
     packages.sort_unstable();
     packages.dedup();
     for package in packages {
         eprintln!("building {package}");
-        if let Err(error) = builds::build(package) {
+        if let Err(error) = profiles.iter().try_for_each(|profile| profile.build(package)) {
             contestants.retain(|contestant| contestant.package != package);
             report.leave_out(package, &error.to_string());
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use peers_common::Result;
 use serde::Serialize;
 
+use crate::builds::Profile;
 use crate::case::Case;
 use crate::contestant::Contestant;
 use crate::machine::Machine;
@@ -27,6 +28,7 @@ pub(crate) struct Report {
 pub(crate) struct Run {
     contestant: &'static str,
     case: &'static str,
+    profile: Profile,
     #[serde(flatten)]
     measured: Measured,
 }
@@ -62,9 +64,17 @@ impl Report {
         Self { machine: Machine::this(), times, rounds, runs: Vec::new(), left_out: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, contestant: &Contestant, case: &Case, measured: Result<Measured>) {
+    pub(crate) fn add(
+        &mut self,
+        contestant: &Contestant,
+        case: &Case,
+        profile: Profile,
+        measured: Result<Measured>,
+    ) {
         match measured {
-            Ok(measured) => self.runs.push(Run { contestant: contestant.id, case: case.name, measured }),
+            Ok(measured) => {
+                self.runs.push(Run { contestant: contestant.id, case: case.name, profile, measured });
+            }
             Err(error) => self.leave_out(&format!("{} in {}", contestant.id, case.name), &error.to_string()),
         }
     }
@@ -77,8 +87,9 @@ impl Report {
         self.left_out.is_empty()
     }
 
-    pub(crate) fn medians(&self, contestant: &str, case: &str) -> Option<Medians> {
-        let runs = || self.runs.iter().filter(|run| run.contestant == contestant && run.case == case);
+    pub(crate) fn medians(&self, contestant: &str, case: &str, profile: Profile) -> Option<Medians> {
+        let is_of = |run: &&Run| run.contestant == contestant && run.case == case && run.profile == profile;
+        let runs = || self.runs.iter().filter(is_of);
         runs().next()?;
         let middle = |of: &dyn Fn(&Measured) -> f64| median(runs().map(|run| of(&run.measured)).collect());
         let kib = |of: &dyn Fn(&Measured) -> u64| middle(&|run| of(run) as f64) as u64;

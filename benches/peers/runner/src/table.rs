@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use peers_common::{Load, Result};
 
+use crate::builds::Profile;
 use crate::case::Case;
 use crate::contestant::Contestant;
 use crate::report::{Medians, Report, megabytes};
@@ -101,10 +102,13 @@ const TABLES: &[Table] = &[
 ];
 
 /// All tables for which there are figures.
-pub(crate) fn markdown(report: &Report, contestants: &[Contestant]) -> String {
+pub(crate) fn markdown(report: &Report, contestants: &[Contestant], profiles: &[Profile]) -> String {
     let mut text = header(report);
-    for table in TABLES.iter().filter(|table| has(table, report, contestants)) {
-        table.write(report, contestants, &mut text);
+    for &profile in profiles {
+        text += &format!("\n### {}\n", profile.title());
+        for table in TABLES {
+            table.write(report, contestants, profile, &mut text);
+        }
     }
     if !report.left_out.is_empty() {
         text += "\nLeft out:\n";
@@ -113,11 +117,6 @@ pub(crate) fn markdown(report: &Report, contestants: &[Contestant]) -> String {
         }
     }
     text
-}
-
-fn has(table: &Table, report: &Report, contestants: &[Contestant]) -> bool {
-    let measured = |case| contestants.iter().any(|contestant| report.medians(contestant.id, case).is_some());
-    table.columns.iter().any(|column| measured(column.case))
 }
 
 fn header(report: &Report) -> String {
@@ -135,32 +134,33 @@ fn header(report: &Report) -> String {
 }
 
 impl Table {
-    fn write(&self, report: &Report, contestants: &[Contestant], text: &mut String) {
+    /// Appends the table, unless it has no figures.
+    fn write(&self, report: &Report, contestants: &[Contestant], profile: Profile, text: &mut String) {
         let cells = |contestant: &Contestant| -> Vec<Option<String>> {
-            self.columns
-                .iter()
-                .map(|column| {
-                    let medians = report.medians(contestant.id, column.case)?;
-                    (column.shows)(&medians)
-                })
-                .collect()
+            let cell =
+                |column: &Column| (column.shows)(&report.medians(contestant.id, column.case, profile)?);
+            self.columns.iter().map(cell).collect()
         };
-        let titles: Vec<&str> = self.columns.iter().map(|column| column.title).collect();
-        *text += &format!(
-            "\n**{}**\n\n| {} | {} |\n|---|{}\n",
-            self.heading,
-            self.what,
-            titles.join(" | "),
-            "---:|".repeat(titles.len())
-        );
+        let mut rows = String::new();
         for contestant in contestants {
             let cells = cells(contestant);
             if cells.iter().any(Option::is_some) {
                 let cells: Vec<String> =
                     cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".to_owned())).collect();
-                *text += &format!("| {} | {} |\n", contestant.title, cells.join(" | "));
+                rows += &format!("| {} | {} |\n", contestant.title, cells.join(" | "));
             }
         }
+        if rows.is_empty() {
+            return;
+        }
+        let titles: Vec<&str> = self.columns.iter().map(|column| column.title).collect();
+        *text += &format!(
+            "\n**{}**\n\n| {} | {} |\n|---|{}\n{rows}",
+            self.heading,
+            self.what,
+            titles.join(" | "),
+            "---:|".repeat(titles.len())
+        );
     }
 }
 
