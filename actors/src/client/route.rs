@@ -3,6 +3,7 @@
 pub(crate) mod balancer;
 pub(crate) mod connector;
 pub(crate) mod health;
+mod link_cache;
 pub mod target;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use tokio::sync::Notify;
 use crate::client::fair_queue::{FairQueue, QueueTurn};
 use crate::client::link::Link;
 use crate::client::route::health::Health;
+use crate::client::route::link_cache::RouteChanges;
 use crate::client::route::target::Target;
 use crate::context::NodeContext;
 use crate::diagnosis::diagnose;
@@ -92,6 +94,7 @@ impl Member {
 pub struct Route {
     target: Target,
     pub(crate) members: ArcSwap<RouteMembers>,
+    changes: RouteChanges,
     /// Notifies all waiting tasks, in the order in which they began to wait.
     changed: Notify,
     /// The queue of callers that wait for an instance, so that their messages are sent in order.
@@ -117,6 +120,7 @@ impl Route {
         Self {
             target,
             members: ArcSwap::default(),
+            changes: RouteChanges::default(),
             changed: Notify::new(),
             queue: FairQueue::default(),
             last_error: Mutex::default(),
@@ -275,7 +279,7 @@ impl Route {
             let mut all = self.members.load().all.clone();
             change(&mut all);
             outliers.set_members(&all.iter().map(|member| member.instance().id).collect::<Vec<_>>());
-            self.members.store(Arc::new(RouteMembers { active: active(&all, outliers), all }));
+            self.store(RouteMembers { active: active(&all, outliers), all });
         });
         self.changed.notify_waiters();
     }
@@ -283,7 +287,12 @@ impl Route {
     /// Updates the members in use, after one was ejected or readmitted.
     pub(crate) fn update_active(&self, outliers: &Outliers<InstanceId>) {
         let all = self.members.load().all.clone();
-        self.members.store(Arc::new(RouteMembers { active: active(&all, outliers), all }));
+        self.store(RouteMembers { active: active(&all, outliers), all });
+    }
+
+    fn store(&self, members: RouteMembers) {
+        self.members.store(Arc::new(members));
+        self.changes.record();
     }
 }
 

@@ -260,7 +260,7 @@ pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), TellEr
     let mut span_state = OutgoingSpanState::for_current();
     span_state.start::<M>(caller.route.target(), None);
     let result = try_tell_for(caller, message, span_state.context());
-    if let OutgoingSpanState::Started(span) = &mut span_state {
+    if let Some(span) = span_state.started() {
         record(span, &result);
     }
     result
@@ -282,7 +282,7 @@ fn try_tell_for<M: NetMessage>(
     message: M,
     trace: Option<&TraceContext>,
 ) -> Result<(), TellError<M>> {
-    match caller.route.pick() {
+    caller.route.with_pick(|member| match member {
         Some(_) if caller.route.has_waiters() => Err(TellError::Full(message)),
         None => Err(TellError::NotConnected(message)),
         Some(Member::Remote(link, _)) => {
@@ -291,14 +291,14 @@ fn try_tell_for<M: NetMessage>(
                 Ok(_) => Ok(()),
                 Err(SendError::Closed) => Err(TellError::NotConnected(message)),
                 Err(SendError::Full) => Err(TellError::Full(message)),
-                Err(error) => Err(TellError::Impossible(attempt::send_error::<M>(error, &link, None))),
+                Err(error) => Err(TellError::Impossible(attempt::send_error::<M>(error, link, None))),
             }
         }
         Some(Member::Local(service, _)) => match service.try_acquire() {
-            Some(permit) => tell_local(&service, message, permit, trace.copied()),
+            Some(permit) => tell_local(service, message, permit, trace.copied()),
             None => Err(TellError::Full(message)),
         },
-    }
+    })
 }
 
 /// Returns the error of a tell to a service that has just closed.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use meshzero_proto::call::outlier::ProbeResult;
 use meshzero_proto::id::InstanceId;
 
+use crate::client::route::link_cache::{CachedLink, RouteVersion};
 use crate::client::route::{Member, Route, RouteMembers};
 use crate::runtime::clock;
 use crate::runtime::events;
@@ -30,12 +31,15 @@ impl Route {
     /// Ejected instances, and those whose connections have just been lost, are picked only if there are no others.
     #[inline(always)]
     pub fn with_pick<T>(&self, f: impl FnOnce(Option<&Member>) -> T) -> T {
-        let members = self.members.load();
-        let picked = match members.active.as_slice() {
-            [] => None,
-            [only] if only.is_alive() => Some(only),
-            [_] => members.any(),
-            several => less_busy(several).or_else(|| members.any()),
+        let version = self.changes.version();
+        let cached = CachedLink::take(version);
+        let members;
+        let picked = match cached.link() {
+            Some(link) if link.is_alive() => Some(link),
+            _ => {
+                members = self.members.load();
+                members.pick(version)
+            }
         };
         f(picked)
     }
@@ -138,6 +142,21 @@ impl Route {
 }
 
 impl RouteMembers {
+    /// The instance for the next message, see [`Route::with_pick`].
+    fn pick(&self, version: RouteVersion) -> Option<&Member> {
+        match self.active.as_slice() {
+            [] => None,
+            [only] if only.is_alive() => {
+                if let Member::Remote(..) = only {
+                    CachedLink::insert(version, only);
+                }
+                Some(only)
+            }
+            [_] => self.any(),
+            several => less_busy(several).or_else(|| self.any()),
+        }
+    }
+
     /// Returns a member that accepts messages, for a route none of whose active members does.
     #[cold]
     fn any(&self) -> Option<&Member> {

@@ -25,14 +25,14 @@ struct SpanRecord {
     started: Instant,
 }
 
-/// The state of a message's span, from its creation to its end.
-pub(crate) enum OutgoingSpanState {
-    /// The message is part of no trace.
-    Untraced,
-    /// The message is part of the trace of this parent, and its span has not started.
-    NotStarted(Box<TraceContext>),
-    /// The span has started.
-    Started(Box<OutgoingSpan>),
+/// The state of a message's span, from its creation to its end; `None` if the message is part of no trace. In a box of both
+/// phases, so that a message without a trace is dropped without a call.
+pub(crate) struct OutgoingSpanState(Option<Box<SpanPhase>>);
+
+enum SpanPhase {
+    /// The span of this parent has not started.
+    Created(TraceContext),
+    Started(OutgoingSpan),
 }
 
 impl OutgoingSpanState {
@@ -41,7 +41,7 @@ impl OutgoingSpanState {
     #[inline(always)]
     pub(crate) fn for_current() -> Self {
         match current() {
-            None => Self::Untraced,
+            None => Self(None),
             Some(parent) => Self::unless_recording(parent),
         }
     }
@@ -51,19 +51,19 @@ impl OutgoingSpanState {
     #[cold]
     #[inline(never)]
     fn unless_recording(parent: TraceContext) -> Self {
-        if events::is_recording() { Self::Untraced } else { Self::for_parent(parent) }
+        if events::is_recording() { Self(None) } else { Self::for_parent(parent) }
     }
 
     /// Returns the state for a message of the trace of `parent`.
     #[cold]
     #[inline(never)]
     fn for_parent(parent: TraceContext) -> Self {
-        Self::NotStarted(Box::new(parent))
+        Self(Some(Box::new(SpanPhase::Created(parent))))
     }
 
     /// Makes the message part of the trace of `parent`. Has no effect once it was sent as part of one.
     pub(crate) fn set_parent(&mut self, parent: TraceContext) {
-        if let Self::Untraced | Self::NotStarted(_) = self {
+        if self.started().is_none() {
             *self = Self::for_parent(parent);
         }
     }
@@ -71,38 +71,55 @@ impl OutgoingSpanState {
     /// Starts the span of the message, which is sent under the name of its type, or under `name`.
     #[inline(always)]
     pub(crate) fn start<M: WireType>(&mut self, target: &dyn fmt::Display, name: Option<&TypeName>) {
-        if let Self::NotStarted(parent) = self {
-            *self = Self::Started(OutgoingSpan::begin::<M>(**parent, target, name));
+        if let Some(phase) = &mut self.0 {
+            phase.start::<M>(target, name);
         }
     }
 
     /// Returns the context that is sent with the message.
     #[inline(always)]
     pub(crate) fn context(&self) -> Option<&TraceContext> {
-        match self {
-            Self::Untraced | Self::NotStarted(_) => None,
-            Self::Started(span) => Some(&span.context),
+        match self.0.as_deref() {
+            Some(SpanPhase::Started(span)) => Some(&span.context),
+            _ => None,
+        }
+    }
+
+    /// Returns the span, once it has started.
+    #[inline(always)]
+    pub(crate) fn started(&mut self) -> Option<&mut OutgoingSpan> {
+        match self.0.as_deref_mut() {
+            Some(SpanPhase::Started(span)) => Some(span),
+            _ => None,
         }
     }
 
     /// Records the outcome: `success`, or the error with which it failed.
     #[inline(always)]
     pub(crate) fn end(&mut self, error: Option<&dyn fmt::Debug>, success: &'static str) {
-        if let Self::Started(span) = self {
+        if let Some(span) = self.started() {
             span.record_result(error, success);
+        }
+    }
+}
+
+impl SpanPhase {
+    #[cold]
+    #[inline(never)]
+    fn start<M: WireType>(&mut self, target: &dyn fmt::Display, name: Option<&TypeName>) {
+        if let Self::Created(parent) = self {
+            *self = Self::Started(OutgoingSpan::begin::<M>(*parent, target, name));
         }
     }
 }
 
 impl OutgoingSpan {
     /// Starts the span of a message that is sent for `parent`.
-    #[cold]
-    #[inline(never)]
     fn begin<M: WireType>(
         parent: TraceContext,
         target: &dyn fmt::Display,
         name: Option<&TypeName>,
-    ) -> Box<Self> {
+    ) -> Self {
         let is_enabled = !events::is_recording() && tracing::enabled!(target: TARGET, tracing::Level::DEBUG);
         let record = is_enabled.then(|| SpanRecord {
             parent_id: parent.span_id(),
@@ -110,7 +127,7 @@ impl OutgoingSpan {
             message_type: name.map_or_else(|| codec::type_info::<M>().name().to_owned(), ToString::to_string),
             started: Instant::now(),
         });
-        Box::new(Self { context: parent.with_span(span_id()), record })
+        Self { context: parent.with_span(span_id()), record }
     }
 
     /// Records the outcome: `success`, or the error with which it failed.
