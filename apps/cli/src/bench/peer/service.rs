@@ -97,10 +97,11 @@ impl BenchService {
         self.appeared.borrow_mut().take_if(|appeared| appeared.since.elapsed() > PROBE_LIFETIME);
     }
 
+    #[inline]
     fn count(&mut self, packet: &Packet) {
         let slot = &mut self.streams[packet.stream as usize % STREAMS];
         if let Some(stream) = slot.as_mut().filter(|stream| stream.number == packet.stream) {
-            stream.counter.count(packet, stream.size, &self.pattern);
+            stream.counter.count(packet.number, packet.body());
         }
     }
 }
@@ -155,7 +156,7 @@ impl Handler<BeginStream> for BenchService {
         self.streams[slot] = Some(PacketStream {
             number,
             size,
-            counter: PacketCounter::default(),
+            counter: PacketCounter::new(size, self.pattern.clone()),
             subscribers: Vec::new(),
             counted: Vec::new(),
             used: Instant::now(),

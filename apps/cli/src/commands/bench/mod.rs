@@ -9,7 +9,9 @@ use meshzero::ServiceName;
 
 use self::options::{RateArgs, RunArgs, SizeArgs, TimedArgs};
 use super::advertise::AdvertisedRecord;
-use crate::bench::{self, Benchmark, MAX_SUBSCRIBERS, MessageKind, NAME, Peer, Plan, Transport};
+use crate::bench::{
+    self, Benchmark, MAX_SUBSCRIBERS, MessageKind, NAME, Peer, Plan, TIMED_THROUGHPUT, Transport,
+};
 use crate::failure::Failure;
 use crate::parse;
 use crate::session::Session;
@@ -209,6 +211,7 @@ impl Throughput {
             _ => MessageKind::Tells,
         };
         let plan = self.schedule.plan(&self.common, &self.size, kind, self.in_flight, 64)?;
+        let plan = Plan { timed_every: TIMED_THROUGHPUT, ..plan };
         self.schedule.report(session, &self.common, Benchmark::Throughput, plan).await
     }
 }
