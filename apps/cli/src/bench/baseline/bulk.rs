@@ -16,7 +16,8 @@ use super::threads::Threads;
 use super::window::Window;
 use super::{failed, not_whole};
 use crate::bench::traffic::counter::PacketCounts;
-use crate::bench::traffic::packet::{NUMBER, Pattern};
+use crate::bench::traffic::packet::NUMBER;
+use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -126,4 +127,26 @@ async fn send_all(queues: Vec<mpsc::Sender<Bytes>>, size: usize, window: Arc<Win
 fn check(counted: PacketCounts, sent: u64) -> io::Result<()> {
     let whole = PacketCounts { received: sent, ..PacketCounts::default() };
     if counted == whole { Ok(()) } else { Err(not_whole(counted)) }
+}
+
+/// Sends frames with these numbers, each with the bytes of another number, and returns the counts of the server.
+#[cfg(test)]
+pub(crate) async fn count_numbers(
+    address: SocketAddr,
+    size: usize,
+    frames: &[(u64, u64)],
+    threads: Threads,
+) -> io::Result<PacketCounts> {
+    use tokio::io::AsyncWriteExt;
+
+    let (pattern, mut bytes) = (Pattern::new(size), Vec::new());
+    for (number, of) in frames {
+        frames::append(&mut bytes, *number, pattern.body(*of, size));
+    }
+    let mut stream = frames::connect(address, Mode::Count(threads), size).await?;
+    stream.write_all(&bytes).await?;
+    stream.shutdown().await?;
+    let mut counted = [0; PacketCounts::LENGTH];
+    stream.read_exact(&mut counted).await?;
+    Ok(PacketCounts::from_bytes(counted))
 }

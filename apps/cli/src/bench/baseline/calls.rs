@@ -19,7 +19,7 @@ use super::threads::Threads;
 use super::window::Window;
 use super::{failed, not_whole};
 use crate::bench::gauge::percentiles::DurationHistogram;
-use crate::bench::traffic::packet::Pattern;
+use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
 /// The calls of a baseline.

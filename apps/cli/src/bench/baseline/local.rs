@@ -11,7 +11,8 @@ use super::calls::CallLoad;
 use super::window::Window;
 use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::bench::traffic::counter::PacketCounter;
-use crate::bench::traffic::packet::{Echo, OneWay, Pattern};
+use crate::bench::traffic::packet::{Echo, OneWay};
+use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
 /// Messages without a reply between two awaited ones, which keeps the mailbox short.

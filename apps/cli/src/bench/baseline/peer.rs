@@ -19,7 +19,7 @@ use super::frames::{self, FrameBuffer};
 use super::mode::{GREETING, Mode};
 use super::threads::{Threads, Workers};
 use crate::bench::traffic::counter::PacketCounter;
-use crate::bench::traffic::packet::Pattern;
+use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
 /// The limit of concurrent connections.

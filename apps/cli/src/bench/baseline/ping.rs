@@ -11,7 +11,7 @@ use super::mode::Mode;
 use super::threads::Threads;
 use super::{failed, not_whole};
 use crate::bench::gauge::percentiles::DurationHistogram;
-use crate::bench::traffic::packet::Pattern;
+use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
 /// The timeout of a read or write.

@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 
 use super::one_way::{self, OneWaySender};
 use crate::bench::gauge::percentiles::DurationHistogram;
-use crate::bench::traffic::packet::{Echo, OneWay, Packet, Pattern};
+use crate::bench::traffic::packet::{Echo, OneWay, Packet};
+use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
 /// The packets, or their bytes, after which a sender yields to other tasks of its thread even if there is always room.

@@ -21,7 +21,7 @@ use crate::bench::load::sender::LoadState;
 use crate::bench::peer::serve;
 use crate::bench::peer::service::IdleActor;
 use crate::bench::peer::transport::{self, Peer};
-use crate::bench::traffic::packet::Pattern;
+use crate::bench::traffic::pattern::Pattern;
 use crate::bench::traffic::protocol::{
     BeginStream, EndStream, ReadClock, ReadCounts, ReceiverState, SubscribePackets,
 };

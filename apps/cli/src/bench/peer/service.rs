@@ -17,7 +17,8 @@ use crate::bench::gauge::machine::Machine;
 use crate::bench::gauge::traffic_sample::TrafficSample;
 use crate::bench::gauge::usage::{self, ProcessUsage};
 use crate::bench::traffic::counter::PacketCounter;
-use crate::bench::traffic::packet::{Echo, LONGEST, OneWay, Packet, Pattern, SHORTEST};
+use crate::bench::traffic::packet::{Echo, LONGEST, OneWay, Packet, SHORTEST};
+use crate::bench::traffic::pattern::Pattern;
 use crate::bench::traffic::protocol::{
     AdvertiseProbe, BeginStream, BenchGreet, EndStream, MAX_SUBSCRIBERS, ReadClock, ReadCounts,
     ReceiverState, ServerInfo, SubscribePackets, VERSION, WithdrawProbe,

@@ -7,7 +7,8 @@ use actix::{Actor, ActorContext, Addr, Context, Handler, Message, StreamHandler}
 use meshzero::{News, NewsError, ServiceRef, Subscription};
 
 use crate::bench::traffic::counter::PacketCounter;
-use crate::bench::traffic::packet::{Packet, Pattern};
+use crate::bench::traffic::packet::Packet;
+use crate::bench::traffic::pattern::Pattern;
 use crate::bench::traffic::protocol::TOPIC;
 
 /// Counts the packets of one subscription. It stops when its publisher is lost, or on request.

@@ -121,7 +121,8 @@ pub(crate) async fn sweep(
 
 /// Checks that a packet of this size goes through, before anything is measured with it.
 async fn fits(peer: &Peer, size: usize) -> Result<(), Failure> {
-    use crate::bench::traffic::packet::{Echo, Pattern};
+    use crate::bench::traffic::packet::Echo;
+    use crate::bench::traffic::pattern::Pattern;
 
     let packet = Pattern::new(size).packet(u32::MAX, 0, size);
     peer.service.send(Echo(packet)).await.map(drop).map_err(|error| match &error {

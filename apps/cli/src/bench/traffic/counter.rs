@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::packet::Pattern;
+use super::pattern::Pattern;
 
 /// The limit of gaps in the numbers that are kept; packets that fill an older gap count as repeated.
 const GAPS: usize = 4_096;
