@@ -107,6 +107,7 @@ fn latency_is_told_with_its_floors() {
     for size in ["16MiB", "8"] {
         let told = bench(&Room::new(), &["latency", "--size", size]);
         is_whole(&told["run"]["measured"], 1.0);
+        assert_eq!(told["run"]["plan"]["timed_every"], 1, "every round trip is timed");
         has_floors(&told["run"], &["bare TCP, tokio", "bare TCP, blocking", "actix send"]);
     }
 }
@@ -136,15 +137,31 @@ fn throughput_loses_nothing_whatever_is_sent() {
     let told = bench(&room, &["throughput"]);
     is_whole(&told["run"]["measured"], 1.0);
     has_sides(&told["run"]["measured"], &["sender", "receiver"]);
-    has_floors(&told["run"], &["bare TCP, tokio", "bare TCP, blocking", "actix do_send"]);
+    has_floors(
+        &told["run"],
+        &["bare TCP, tokio", "bare TCP, tokio, one thread", "bare TCP, blocking", "actix do_send"],
+    );
 
     let told = bench(&room, &["throughput", "--calls", "--in-flight", "8", "--size", "8"]);
     is_whole(&told["run"]["measured"], 1.0);
-    has_floors(&told["run"], &["bare TCP, tokio, 8 in flight", "actix send, in process, 8 in flight"]);
+    has_floors(
+        &told["run"],
+        &[
+            "bare TCP, tokio, 8 in flight",
+            "bare TCP, tokio, one thread, 8 in flight",
+            "actix send, in process, 8 in flight",
+        ],
+    );
+    assert_eq!(told["run"]["plan"]["timed_every"], 16);
+    let timed = number(&told["run"]["measured"]["round_trip"], "count");
+    assert!(timed < number(&told["run"]["measured"], "sent") / 8.0, "one call in 16 is timed: {told}");
 
     let told = bench(&room, &["throughput", "--news", "--size", "20000"]);
     is_whole(&told["run"]["measured"], 1.0);
-    has_floors(&told["run"], &["bare TCP, tokio, to 1", "actix do_send"]);
+    has_floors(
+        &told["run"],
+        &["bare TCP, tokio, to 1", "bare TCP, tokio, one thread, to 1", "actix do_send"],
+    );
 
     let told = bench(&room, &["throughput", "--transport", "inproc"]);
     is_whole(&told["run"]["measured"], 1.0);
@@ -163,7 +180,10 @@ fn throughput_loses_nothing_whatever_is_sent() {
 fn every_subscriber_gets_everything() {
     let told = bench(&Room::new(), &["fanout", "--subscribers", "5"]);
     is_whole(&told["run"]["measured"], 5.0);
-    has_floors(&told["run"], &["bare TCP, tokio, to 5", "actix do_send"]);
+    has_floors(
+        &told["run"],
+        &["bare TCP, tokio, to 5", "bare TCP, tokio, one thread, to 5", "actix do_send"],
+    );
     let told =
         bench(&Room::new(), &["fanout", "--subscribers", "2", "--transport", "inproc", "--rate", "500"]);
     is_whole(&told["run"]["measured"], 2.0);
@@ -241,7 +261,10 @@ fn a_server_outlives_clients_that_vanish() {
     let told = bench(&room, &["fanout", "--subscribers", "2", "--transport", "lab/bench"]);
     is_whole(&told["run"]["measured"], 2.0);
     assert_eq!(told["header"]["transport"], "lab/bench");
-    has_floors(&told["run"], &["bare TCP, tokio, to 2", "actix do_send"]);
+    has_floors(
+        &told["run"],
+        &["bare TCP, tokio, to 2", "bare TCP, tokio, one thread, to 2", "actix do_send"],
+    );
     is_ordered(
         &bench(&room, &["discovery", "--rounds", "2", "--transport", "lab/bench"])["discovery"]["cold"]["percentiles"],
     );

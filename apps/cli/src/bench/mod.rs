@@ -22,6 +22,6 @@ pub(crate) use report::document::{Benchmark, Report};
 pub(crate) use report::html::HtmlPage;
 pub(crate) use runs::discovery::discovery;
 pub(crate) use runs::find_max::LatencyBound;
-pub(crate) use runs::messages::{SCHEDULED_CALLS, single, sweep};
+pub(crate) use runs::messages::{SCHEDULED_CALLS, TIMED_THROUGHPUT, single, sweep};
 pub(crate) use traffic::packet::{LONGEST, SHORTEST};
 pub(crate) use traffic::protocol::{MAX_SUBSCRIBERS, NAME};

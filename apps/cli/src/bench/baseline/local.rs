@@ -1,20 +1,31 @@
 //! A bare actix actor in this process, on this thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Context, Handler, MailboxError, MessageResult};
+use actix::{Actor, Addr, Context, Handler, MailboxError, MessageResult};
 use tokio::task::JoinSet;
 
+use super::calls::CallLoad;
+use super::window::Window;
 use crate::bench::gauge::percentiles::DurationHistogram;
-use crate::bench::traffic::packet::{Echo, OneWay, Pattern};
+use crate::bench::traffic::counter::PacketCounter;
+use crate::bench::traffic::packet::{Echo, OneWay};
+use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
 /// Messages without a reply between two awaited ones, which keeps the mailbox short.
 const UNANSWERED: u64 = 512;
 
-struct BareActor;
+/// An actor that counts what it gets, as the service of the mesh does.
+struct BareActor(PacketCounter);
+
+impl BareActor {
+    fn start(size: usize, pattern: &Pattern) -> Addr<Self> {
+        Actor::start(Self(PacketCounter::new(size, pattern.clone())))
+    }
+}
 
 impl Actor for BareActor {
     type Context = Context<Self>;
@@ -24,6 +35,7 @@ impl Handler<Echo> for BareActor {
     type Result = MessageResult<Echo>;
 
     fn handle(&mut self, Echo(packet): Echo, _: &mut Context<Self>) -> MessageResult<Echo> {
+        self.0.count(packet.number, packet.body());
         MessageResult(packet)
     }
 }
@@ -32,13 +44,14 @@ impl Handler<OneWay> for BareActor {
     type Result = ();
 
     fn handle(&mut self, OneWay(packet): OneWay, _: &mut Context<Self>) {
-        drop(packet);
+        self.0.count(packet.number, packet.body());
     }
 }
 
 /// Round trips of `send`, one at a time.
 pub(crate) async fn ping(size: usize, time: Duration) -> Result<DurationHistogram, Failure> {
-    let (bare, pattern, started) = (BareActor.start(), Pattern::new(size), Instant::now());
+    let pattern = Pattern::new(size);
+    let (bare, started) = (BareActor::start(size, &pattern), Instant::now());
     let (mut times, mut number) = (DurationHistogram::default(), 0);
     while started.elapsed() < time {
         let begun = Instant::now();
@@ -49,37 +62,41 @@ pub(crate) async fn ping(size: usize, time: Duration) -> Result<DurationHistogra
     Ok(times)
 }
 
-/// Measures round trips of `send` with `in_flight` concurrent callers. Returns their times and the rate per second.
-pub(crate) async fn window(
-    size: usize,
-    in_flight: usize,
-    time: Duration,
-) -> Result<(DurationHistogram, f64), Failure> {
-    let (bare, pattern, started) = (BareActor.start(), Pattern::new(size), Instant::now());
+/// Measures round trips of `send` by concurrent callers. Returns their times and the rate per second.
+pub(crate) async fn window(load: CallLoad) -> Result<(DurationHistogram, f64), Failure> {
+    let CallLoad { size, in_flight, timed_every, time } = load;
+    let (pattern, window) = (Pattern::new(size), Rc::new(Window::default()));
+    let (bare, next) = (BareActor::start(size, &pattern), Rc::new(Cell::new(0_u64)));
     let mut callers = JoinSet::new();
     let times = Rc::<RefCell<DurationHistogram>>::default();
     for _ in 0..in_flight {
         let (bare, pattern, times) = (bare.clone(), pattern.clone(), Rc::clone(&times));
+        let (window, next) = (Rc::clone(&window), Rc::clone(&next));
         callers.spawn_local(async move {
-            let mut number = 0;
-            while started.elapsed() < time {
-                let begun = Instant::now();
-                bare.send(Echo(pattern.packet(0, number, size))).await?;
-                times.borrow_mut().record(begun.elapsed());
-                number += 1;
+            let mut calls = 0;
+            while !window.is_over() {
+                let number = next.replace(next.get() + 1);
+                let started = number.is_multiple_of(timed_every).then(Instant::now);
+                let reply = bare.send(Echo(pattern.packet(0, number, size))).await?;
+                if window.is_measured() {
+                    calls += u64::from(reply.number == number);
+                    if let Some(started) = started {
+                        times.borrow_mut().record(started.elapsed());
+                    }
+                }
             }
-            Ok(())
+            Ok(calls)
         });
     }
-    callers.join_all().await.into_iter().collect::<Result<(), _>>().map_err(stopped)?;
-    let (times, elapsed) = (times.take(), started.elapsed());
-    let rate = times.per_second(elapsed);
-    Ok((times, rate))
+    let elapsed = window.pass(time).await;
+    let calls = callers.join_all().await.into_iter().sum::<Result<u64, _>>().map_err(stopped)?;
+    Ok((times.take(), calls as f64 / elapsed.as_secs_f64()))
 }
 
 /// Returns the rate of `do_send` per second.
 pub(crate) async fn one_way(size: usize, time: Duration) -> Result<f64, Failure> {
-    let (bare, pattern, started) = (BareActor.start(), Pattern::new(size), Instant::now());
+    let pattern = Pattern::new(size);
+    let (bare, started) = (BareActor::start(size, &pattern), Instant::now());
     let mut number = 0;
     while started.elapsed() < time {
         for _ in 0..UNANSWERED {

@@ -1,19 +1,25 @@
-//! The server of bare TCP for baselines: it echoes bytes or counts frames.
+//! The server of bare TCP for baselines: it echoes, answers or counts frames.
 //!
 //! The number of connections is limited, and a silent connection is closed.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time;
 
-use super::{BUFFER, ConnectionMode, FrameCounter, FrameEcho};
+use super::frames::{self, FrameBuffer};
+use super::mode::{GREETING, Mode};
+use super::threads::{Threads, Workers};
+use crate::bench::traffic::counter::PacketCounter;
+use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
 /// The limit of concurrent connections.
@@ -27,6 +33,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct BaselineServer {
     accepting: Vec<JoinHandle<()>>,
+    _workers: Workers,
 }
 
 impl BaselineServer {
@@ -36,18 +43,23 @@ impl BaselineServer {
     /// It cannot listen at any of them.
     pub(crate) async fn serve(addresses: impl Iterator<Item = SocketAddr>) -> Result<(Self, u16), Failure> {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let workers = Workers::start()
+            .map_err(|error| Failure::Local(format!("cannot start threads for bare TCP: {error}")))?;
         let (mut accepting, mut port, mut trouble) = (Vec::new(), 0, String::new());
         for mut address in addresses {
             address.set_port(port);
             match TcpListener::bind(address).await.and_then(|bound| Ok((bound.local_addr()?.port(), bound))) {
                 Ok((bound, listener)) => {
                     port = bound;
-                    accepting.push(tokio::task::spawn_local(accept(listener, Arc::clone(&room))));
+                    accepting.push(tokio::spawn(accept(listener, Arc::clone(&room), workers.handle())));
                 }
                 Err(error) => trouble = format!("cannot listen for bare TCP at {}: {error}", address.ip()),
             }
         }
-        if accepting.is_empty() { Err(Failure::Local(trouble)) } else { Ok((Self { accepting }, port)) }
+        if accepting.is_empty() {
+            return Err(Failure::Local(trouble));
+        }
+        Ok((Self { accepting, _workers: workers }, port))
     }
 }
 
@@ -57,11 +69,12 @@ impl Drop for BaselineServer {
     }
 }
 
-async fn accept(listener: TcpListener, room: Arc<Semaphore>) {
+/// Accepts connections until it is aborted.
+async fn accept(listener: TcpListener, room: Arc<Semaphore>, workers: Handle) {
     // It is never closed.
     while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::task::spawn_local(serve(stream, permit))),
+            Ok((stream, _)) => drop(tokio::spawn(serve(stream, permit, workers.clone()))),
             Err(error) => {
                 tracing::debug!(%error, "a connection of bare TCP could not be accepted");
                 time::sleep(PAUSE).await;
@@ -70,61 +83,131 @@ async fn accept(listener: TcpListener, room: Arc<Semaphore>) {
     }
 }
 
-async fn serve(mut stream: TcpStream, permit: OwnedSemaphorePermit) {
-    let mut greeting = [0; 5];
+/// Serves one connection, on the threads that its mode asks for.
+async fn serve(mut stream: TcpStream, permit: OwnedSemaphorePermit, workers: Handle) {
+    let mut greeting = [0; GREETING];
     let read = time::timeout(IDLE_TIMEOUT, stream.read_exact(&mut greeting)).await;
-    let mode = read.ok().and_then(Result::ok).and_then(|_| ConnectionMode::read(greeting));
-    let ended = match mode {
-        Some(ConnectionMode::EchoTokio) => echo(stream).await,
-        Some(ConnectionMode::CountTokio) => count(stream).await,
-        Some(mode @ (ConnectionMode::EchoBlocking | ConnectionMode::CountBlocking)) => {
-            blocking(stream, mode, permit)
+    let mode = read.ok().and_then(Result::ok).and_then(|_| Mode::read(greeting));
+    // Without a mode it is not a client of this server, or one that has disconnected.
+    let Some((mode, size)) = mode else { return };
+    let ended = match (mode, moved(stream)) {
+        (_, Err(error)) => Err(error),
+        (Mode::PingBlocking | Mode::CountBlocking, Ok(stream)) => blocking(stream, mode, size, permit),
+        (Mode::Calls(Threads::Workers) | Mode::Count(Threads::Workers), Ok(stream)) => {
+            drop(workers.spawn(until_idle(stream, mode, size, permit)));
+            Ok(())
         }
-        // Not a client of this server, or one that has disconnected.
-        None => Ok(()),
+        (_, Ok(stream)) => {
+            until_idle(stream, mode, size, permit).await;
+            Ok(())
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection of bare TCP ended");
     }
 }
 
-async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+/// Takes a connection from the runtime that accepted it, so that another one, or a thread, can serve it.
+fn moved(stream: TcpStream) -> io::Result<std::net::TcpStream> {
     stream.set_nodelay(true)?;
-    let (mut buffer, mut echo_buffer) = (vec![0; 4 * BUFFER], FrameEcho::default());
-    while let length @ 1.. = time::timeout(IDLE_TIMEOUT, stream.read(&mut buffer)).await?? {
-        time::timeout(IDLE_TIMEOUT, stream.write_all(echo_buffer.take(&buffer[..length])?)).await??;
+    stream.into_std()
+}
+
+/// Serves a connection until it ends or nothing arrives any more.
+async fn until_idle(stream: std::net::TcpStream, mode: Mode, size: usize, _permit: OwnedSemaphorePermit) {
+    let reads = AtomicU64::new(0);
+    let serving = async {
+        let stream = TcpStream::from_std(stream)?;
+        match mode {
+            Mode::Calls(_) => answer(stream, size, &reads).await,
+            Mode::Count(_) | Mode::CountBlocking => count(stream, size, &reads).await,
+            Mode::PingTokio | Mode::PingBlocking => echo(stream, size, &reads).await,
+        }
+    };
+    let ended = tokio::select! {
+        ended = serving => ended,
+        () = idle(&reads) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection of bare TCP ended");
+    }
+}
+
+/// Waits until nothing has been read for a while. A timer for each read would slow the baseline down.
+async fn idle(reads: &AtomicU64) {
+    let mut before = None;
+    loop {
+        let now = Some(reads.load(Ordering::Relaxed));
+        if now == before {
+            return;
+        }
+        before = now;
+        time::sleep(IDLE_TIMEOUT).await;
+    }
+}
+
+/// Sends frames back as they are, for one round trip at a time.
+async fn echo(mut stream: TcpStream, size: usize, reads: &AtomicU64) -> io::Result<()> {
+    let (mut buffer, mut counter) = (FrameBuffer::new(), counter(size));
+    while let length @ 1.. = stream.read(buffer.space()?).await? {
+        reads.fetch_add(1, Ordering::Relaxed);
+        // Only whole frames: two ends that both write without reading would deadlock.
+        let whole = buffer.take(length, |number, body| counter.count(number, body))?;
+        stream.write_all(whole).await?;
     }
     Ok(())
 }
 
-async fn count(mut stream: TcpStream) -> std::io::Result<()> {
-    let (mut buffer, mut frames) = (vec![0; 4 * BUFFER], FrameCounter::default());
-    while let length @ 1.. = time::timeout(IDLE_TIMEOUT, stream.read(&mut buffer)).await?? {
-        frames.take(&buffer[..length]);
+/// Answers each frame with a frame of its own, through a queue to the task that writes.
+async fn answer(stream: TcpStream, size: usize, reads: &AtomicU64) -> io::Result<()> {
+    let (mut read, write) = stream.into_split();
+    let (outgoing, waiting) = mpsc::channel(frames::queue(size));
+    let writing = tokio::spawn(frames::write(waiting, write));
+    let (mut buffer, mut counter, mut replies) = (FrameBuffer::new(), counter(size), Vec::new());
+    while let length @ 1.. = read.read(buffer.space()?).await? {
+        reads.fetch_add(1, Ordering::Relaxed);
+        buffer.take(length, |number, body| {
+            counter.count(number, body);
+            replies.push(frames::frame(number, body));
+        })?;
+        for reply in replies.drain(..) {
+            outgoing.send(reply).await.map_err(|_| io::ErrorKind::BrokenPipe)?;
+        }
     }
-    stream.write_all(&frames.counted.to_le_bytes()).await
+    drop(outgoing);
+    writing.await.map_err(io::Error::other)?
 }
 
-fn blocking(stream: TcpStream, mode: ConnectionMode, permit: OwnedSemaphorePermit) -> std::io::Result<()> {
-    let mut stream = stream.into_std()?;
+/// Counts frames, and sends back the counts after the last.
+async fn count(mut stream: TcpStream, size: usize, reads: &AtomicU64) -> io::Result<()> {
+    let (mut buffer, mut counter) = (FrameBuffer::new(), counter(size));
+    while let length @ 1.. = stream.read(buffer.space()?).await? {
+        reads.fetch_add(1, Ordering::Relaxed);
+        buffer.take(length, |number, body| counter.count(number, body))?;
+    }
+    stream.write_all(&counter.counts().to_bytes()).await
+}
+
+fn blocking(
+    mut stream: std::net::TcpStream,
+    mode: Mode,
+    size: usize,
+    permit: OwnedSemaphorePermit,
+) -> io::Result<()> {
     stream.set_nonblocking(false)?;
-    stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
     stream.set_write_timeout(Some(IDLE_TIMEOUT))?;
-    let serve = move || -> std::io::Result<()> {
+    let serve = move || -> io::Result<()> {
         let _permit = permit;
-        let (mut buffer, mut frames, mut echo_buffer) =
-            (vec![0; 4 * BUFFER], FrameCounter::default(), FrameEcho::default());
-        while let length @ 1.. = stream.read(&mut buffer)? {
-            match mode {
-                ConnectionMode::EchoBlocking | ConnectionMode::EchoTokio => {
-                    stream.write_all(echo_buffer.take(&buffer[..length])?)?
-                }
-                ConnectionMode::CountBlocking | ConnectionMode::CountTokio => frames.take(&buffer[..length]),
+        let (mut buffer, mut counter) = (FrameBuffer::new(), counter(size));
+        while let length @ 1.. = stream.read(buffer.space()?)? {
+            let whole = buffer.take(length, |number, body| counter.count(number, body))?;
+            if mode == Mode::PingBlocking {
+                stream.write_all(whole)?;
             }
         }
-        if mode == ConnectionMode::CountBlocking {
-            stream.write_all(&frames.counted.to_le_bytes())?;
+        if mode == Mode::CountBlocking {
+            stream.write_all(&counter.counts().to_bytes())?;
         }
         stream.shutdown(Shutdown::Both)
     };
@@ -134,4 +217,9 @@ fn blocking(stream: TcpStream, mode: ConnectionMode, permit: OwnedSemaphorePermi
         }
     })?;
     Ok(())
+}
+
+/// Returns the counter of a connection, which is that of the mesh.
+fn counter(size: usize) -> PacketCounter {
+    PacketCounter::new(size, Pattern::new(size))
 }

@@ -33,11 +33,6 @@ impl Default for DurationHistogram {
 }
 
 impl DurationHistogram {
-    /// Returns the number of durations per second of `elapsed`.
-    pub(crate) fn per_second(&self, elapsed: Duration) -> f64 {
-        self.0.len() as f64 / elapsed.as_secs_f64()
-    }
-
     pub(crate) fn record(&mut self, time: Duration) {
         self.record_many(time, 1);
     }

@@ -112,7 +112,7 @@ pub(crate) fn call(
             let mut request = service.send(Echo(packet));
             // The first poll sends it, from this thread; the collector polls it again.
             match Pin::new(&mut request).poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(reply) => load.record_reply(number, due.elapsed(), reply),
+                Poll::Ready(reply) => load.record_reply(number, Some(due.elapsed()), reply),
                 // Without a collector the load has ended.
                 Poll::Pending => drop(calls.send(PendingCall { number, due, request, room: permit })),
             }
@@ -127,7 +127,7 @@ async fn collect(load: Arc<LoadState>, mut called: mpsc::UnboundedReceiver<Pendi
         let load = Arc::clone(&load);
         calls.spawn_local(async move {
             let reply = request.await;
-            load.record_reply(number, due.elapsed(), reply);
+            load.record_reply(number, Some(due.elapsed()), reply);
             drop(room);
         });
         while calls.try_join_next().is_some() {}

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use meshzero::{CallError, Refusal, ServiceRef, UnknownReason};
@@ -12,7 +11,8 @@ use tokio::sync::Notify;
 
 use super::one_way::{self, OneWaySender};
 use crate::bench::gauge::percentiles::DurationHistogram;
-use crate::bench::traffic::packet::{Echo, OneWay, Packet, Pattern};
+use crate::bench::traffic::packet::{Echo, OneWay, Packet};
+use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
 /// The packets, or their bytes, after which a sender yields to other tasks of its thread even if there is always room.
@@ -33,6 +33,8 @@ pub(crate) struct LoadState {
     /// Replies with wrong bytes.
     damaged: AtomicU64,
     has_ended: AtomicBool,
+    /// Set by a one-way sender just before it yields: it does not wait for room then.
+    yields: AtomicBool,
     is_recording: AtomicBool,
     times: Mutex<DurationHistogram>,
     late: Mutex<DurationHistogram>,
@@ -52,6 +54,7 @@ impl LoadState {
             failed: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
             has_ended: AtomicBool::new(false),
+            yields: AtomicBool::new(false),
             is_recording: AtomicBool::new(false),
             times: Mutex::default(),
             late: Mutex::default(),
@@ -140,37 +143,42 @@ impl LoadState {
         }
     }
 
-    /// Records a round trip, or a call without a reply.
-    pub(crate) fn record_reply(&self, number: u64, time: Duration, reply: Result<Packet, CallError>) {
+    /// Records a round trip, or a call without a reply. `time` is none for a call that was not timed.
+    pub(crate) fn record_reply(&self, number: u64, time: Option<Duration>, reply: Result<Packet, CallError>) {
         match reply {
             Ok(reply) => {
-                if reply.number != number || !self.pattern.is_intact(&reply, self.size) {
+                if reply.number != number || !self.pattern.is_intact(number, reply.body(), self.size) {
                     self.damaged.fetch_add(1, Ordering::Relaxed);
                 }
-                self.record_probe(time);
+                if let Some(time) = time {
+                    self.record_probe(time);
+                }
             }
             Err(error) if is_overload(&error) => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
             Err(error) => self.fail(error.into()),
         }
     }
 
-    /// Makes one call after another until the load ends.
-    pub(crate) async fn call(self: Arc<Self>, service: ServiceRef) {
+    /// Makes one call after another until the load ends, and times one in `timed_every`.
+    pub(crate) async fn call(self: Arc<Self>, service: ServiceRef, timed_every: u64) {
         while !self.has_ended() {
             let packet = self.next();
-            let (number, started) = (packet.number, Instant::now());
+            let number = packet.number;
+            let started = number.is_multiple_of(timed_every).then(Instant::now);
             let reply = service.send(Echo(packet)).await;
-            self.record_reply(number, started.elapsed(), reply);
+            self.record_reply(number, started.map(|started| started.elapsed()), reply);
         }
     }
 
-    /// Sends packets without a reply until the load ends.
+    /// Sends packets without a reply until the load ends. There may be no other sender.
     pub(crate) async fn stream(self: Arc<Self>, way: OneWaySender) {
         // Each kind has its own loop: a future around both would be copied for every packet.
         let ended = match way {
-            OneWaySender::Tell(service) => self.repeat(|packet| service.tell(OneWay(packet))).await,
+            OneWaySender::Tell(service) => {
+                self.measure_wait(self.repeat(|packet| service.tell(OneWay(packet)))).await
+            }
             OneWaySender::Publish(publisher) => {
-                self.repeat(|packet| one_way::publish(&publisher, packet)).await
+                self.measure_wait(self.repeat(|packet| one_way::publish(&publisher, packet))).await
             }
         };
         if let Err(failure) = ended {
@@ -185,26 +193,35 @@ impl LoadState {
         E: Into<Failure>,
     {
         let turn = (TURN_BYTES / self.size.max(1) as u64).clamp(1, TURN_PACKETS);
+        let mut number = self.sent();
         while !self.has_ended() {
             for _ in 0..turn {
-                self.measure_wait(send(self.next())).await.map_err(Into::into)?;
+                let packet = self.pattern.packet(self.stream, number, self.size);
+                number += 1;
+                self.sent.store(number, Ordering::Relaxed);
+                send(packet).await.map_err(Into::into)?;
             }
+            self.yields.store(true, Ordering::Relaxed);
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    /// Awaits `sending` and adds the time it is pending to the time waited.
+    /// Awaits `sending`, one packet or many, and adds the time for which it waits for room to the time waited. Nothing is
+    /// done for a packet that does not wait.
     pub(crate) async fn measure_wait<T>(&self, sending: impl Future<Output = T>) -> T {
-        let mut sending = pin!(sending);
-        if let Poll::Ready(sent) = std::future::poll_fn(|task| Poll::Ready(sending.as_mut().poll(task))).await
-        {
-            return sent;
-        }
-        let since = Instant::now();
-        let sent = sending.await;
-        self.waited.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        sent
+        let (mut sending, mut waiting) = (pin!(sending), None::<Instant>);
+        std::future::poll_fn(|task| {
+            if let Some(since) = waiting.take() {
+                self.waited.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            }
+            let polled = sending.as_mut().poll(task);
+            if polled.is_pending() && !self.yields.swap(false, Ordering::Relaxed) {
+                waiting = Some(Instant::now());
+            }
+            polled
+        })
+        .await
     }
 }
 

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::measurement::Measurement;
 use super::plan::{MessageKind, Plan};
+use crate::bench::baseline::calls::{self, CallLoad};
+use crate::bench::baseline::threads::Threads;
 use crate::bench::baseline::{bulk, local, ping};
 use crate::bench::gauge::percentiles::{DurationHistogram, Percentiles};
 use crate::bench::peer::transport::Peer;
@@ -54,7 +56,7 @@ pub(crate) fn time(plan: &Plan) -> Duration {
 
 /// Returns the approximate duration of all baseline samples of a measurement.
 pub(crate) fn total_time(plan: &Plan) -> Duration {
-    time(plan) * 8
+    time(plan) * 10
 }
 
 /// Samples the baselines of round trips, one at a time.
@@ -69,32 +71,40 @@ pub(crate) async fn round_trips(peer: &Peer, plan: &Plan) -> Result<Vec<Baseline
     Ok(samples)
 }
 
+/// The threads of baselines under tokio. The first is that of most programs; the second shares one thread like the mesh, and
+/// is faster where that fills batches.
+const THREADS: [Threads; 2] = [Threads::Workers, Threads::One];
+
 /// Samples the baselines of throughput.
 pub(crate) async fn rates(peer: &Peer, plan: &Plan) -> Result<Vec<BaselineSample>, Failure> {
-    let (size, time) = (plan.size, time(plan));
+    let (size, time, in_flight) = (plan.size, time(plan), plan.in_flight);
+    let calls = CallLoad { size, in_flight, timed_every: plan.timed_every, time };
     let mut samples = Vec::new();
-    let in_flight = plan.in_flight;
-    match (plan.kind, peer.baseline) {
-        (MessageKind::Calls, Some(address)) => {
-            let what = format!("bare TCP, tokio, {in_flight} in flight");
-            samples.push(BaselineSample::window(what, ping::window(address, size, in_flight, time).await?));
-        }
-        (MessageKind::Tells, Some(address)) => {
-            samples.push(BaselineSample::rate("bare TCP, tokio", bulk::tokio(address, size, 1, time).await?));
-            samples
-                .push(BaselineSample::rate("bare TCP, blocking", bulk::blocking(address, size, time).await?));
-        }
-        (MessageKind::News, Some(address)) => {
-            let connections = usize::from(plan.subscribers);
-            let what = format!("bare TCP, tokio, to {connections}");
-            samples.push(BaselineSample::rate(what, bulk::tokio(address, size, connections, time).await?));
-        }
-        (_, None) => {}
+    for threads in THREADS {
+        let Some(address) = peer.baseline else { break };
+        let what = threads.name();
+        samples.push(match plan.kind {
+            MessageKind::Calls => {
+                let what = format!("{what}, {in_flight} in flight");
+                BaselineSample::window(what, calls::window(address, calls, threads).await?)
+            }
+            MessageKind::Tells => {
+                BaselineSample::rate(what, bulk::tokio(address, size, 1, threads, time).await?)
+            }
+            MessageKind::News => {
+                let connections = usize::from(plan.subscribers);
+                let what = format!("{what}, to {connections}");
+                BaselineSample::rate(what, bulk::tokio(address, size, connections, threads, time).await?)
+            }
+        });
+    }
+    if let (MessageKind::Tells, Some(address)) = (plan.kind, peer.baseline) {
+        samples.push(BaselineSample::rate("bare TCP, blocking", bulk::blocking(address, size, time).await?));
     }
     samples.push(match plan.kind {
         MessageKind::Calls => BaselineSample::window(
             format!("actix send, in process, {in_flight} in flight"),
-            local::window(size, in_flight, time).await?,
+            local::window(calls).await?,
         ),
         MessageKind::Tells | MessageKind::News => {
             BaselineSample::rate("actix do_send, in process", local::one_way(size, time).await?)

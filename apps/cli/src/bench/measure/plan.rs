@@ -38,6 +38,9 @@ pub(crate) struct Plan {
     pub(crate) in_flight: usize,
     /// Subscribers of published items.
     pub(crate) subscribers: u16,
+    /// One in this many closed-loop calls is timed.
+    #[serde(default = "every_call")]
+    pub(crate) timed_every: u64,
     #[serde(with = "seconds")]
     pub(crate) duration: Duration,
     /// The time before the measured time. Its packets count for losses only.
@@ -50,6 +53,11 @@ impl Plan {
     pub(crate) fn receivers(&self) -> u64 {
         if self.kind == MessageKind::News { self.subscribers.into() } else { 1 }
     }
+}
+
+/// Returns the interval of timed calls of runs that were saved without it.
+fn every_call() -> u64 {
+    1
 }
 
 /// Durations as seconds in JSON.

@@ -21,7 +21,7 @@ use crate::bench::load::sender::LoadState;
 use crate::bench::peer::serve;
 use crate::bench::peer::service::IdleActor;
 use crate::bench::peer::transport::{self, Peer};
-use crate::bench::traffic::packet::Pattern;
+use crate::bench::traffic::pattern::Pattern;
 use crate::bench::traffic::protocol::{
     BeginStream, EndStream, ReadClock, ReadCounts, ReceiverState, SubscribePackets,
 };
@@ -168,7 +168,8 @@ impl Run<'_> {
     fn start_unpaced(&self, senders: &mut JoinSet<()>, publisher: Option<&Service<IdleActor>>) {
         if self.plan.kind == MessageKind::Calls {
             for _ in 0..self.plan.in_flight {
-                senders.spawn_local(Arc::clone(self.load).call(self.peer.service.clone()));
+                let load = Arc::clone(self.load);
+                senders.spawn_local(load.call(self.peer.service.clone(), self.plan.timed_every));
             }
         } else {
             senders.spawn_local(Arc::clone(self.load).stream(self.way(publisher)));

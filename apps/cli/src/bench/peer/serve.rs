@@ -52,3 +52,54 @@ pub(crate) async fn serve(
 pub(crate) async fn publisher(mesh: &Mesh, name: &ServiceName) -> Result<Service<IdleActor>, Failure> {
     Ok(mesh.advertise(name, || IdleActor).publishes::<Packet>(TOPIC).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::bench::baseline::bulk;
+    use crate::bench::baseline::threads::Threads;
+    use crate::bench::peer::transport::unique;
+    use crate::bench::traffic::counter::PacketCounts;
+    use crate::bench::traffic::pattern::{Pattern, SAMPLE};
+
+    const SIZE: usize = 64;
+
+    #[test]
+    fn the_mesh_and_bare_tcp_detect_the_same_faults() {
+        // 1 is lost, 3 arrives before 2, 4 arrives twice, and the last has the bytes of another packet.
+        let mut packets: Vec<(u64, u64)> = [0, 3, 2, 4, 4].map(|number| (number, number)).to_vec();
+        packets.extend((5..SAMPLE).map(|number| (number, number)));
+        packets.push((SAMPLE, 5));
+        let wanted = PacketCounts { received: SAMPLE, repeated: 1, reordered: 1, damaged: 1 };
+
+        actix::System::new().block_on(async {
+            let name = ServiceName::new(unique("bench-faults")).expect("a name");
+            let mesh = Mesh::join().mesh(name.as_str()).interfaces("lo").await.expect("it joins");
+            let (service, _bare) = serve(&mesh, &name, None).await.expect("it serves");
+            let remote = mesh.discover(&name).await.expect("it is found");
+
+            let stream =
+                remote.send(BeginStream { size: SIZE as u64 }).await.expect("a reply").expect("begun");
+            let pattern = Pattern::new(SIZE);
+            for (number, of) in &packets {
+                let mut packet = pattern.packet(stream, *of, SIZE);
+                packet.number = *number;
+                remote.tell(OneWay(packet)).await.expect("there is room");
+            }
+            let state = remote.send(ReadCounts { stream }).await.expect("a reply").expect("it is known");
+            assert_eq!(state.counts, wanted, "the mesh");
+
+            let greeting = remote.send(BenchGreet).await.expect("a reply");
+            let local = |address: SocketAddr| address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST);
+            assert!(service.instance().addresses.iter().copied().any(local));
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, greeting.baseline));
+            for threads in [Threads::One, Threads::Workers] {
+                let counted = bulk::count_numbers(address, SIZE, &packets, threads).await;
+                assert_eq!(counted.expect("bare TCP"), wanted, "{threads:?}");
+            }
+            mesh.close().await;
+        });
+    }
+}

@@ -17,7 +17,8 @@ use crate::bench::gauge::machine::Machine;
 use crate::bench::gauge::traffic_sample::TrafficSample;
 use crate::bench::gauge::usage::{self, ProcessUsage};
 use crate::bench::traffic::counter::PacketCounter;
-use crate::bench::traffic::packet::{Echo, LONGEST, OneWay, Packet, Pattern, SHORTEST};
+use crate::bench::traffic::packet::{Echo, LONGEST, OneWay, Packet, SHORTEST};
+use crate::bench::traffic::pattern::Pattern;
 use crate::bench::traffic::protocol::{
     AdvertiseProbe, BeginStream, BenchGreet, EndStream, MAX_SUBSCRIBERS, ReadClock, ReadCounts,
     ReceiverState, ServerInfo, SubscribePackets, VERSION, WithdrawProbe,
@@ -97,10 +98,11 @@ impl BenchService {
         self.appeared.borrow_mut().take_if(|appeared| appeared.since.elapsed() > PROBE_LIFETIME);
     }
 
+    #[inline]
     fn count(&mut self, packet: &Packet) {
         let slot = &mut self.streams[packet.stream as usize % STREAMS];
         if let Some(stream) = slot.as_mut().filter(|stream| stream.number == packet.stream) {
-            stream.counter.count(packet, stream.size, &self.pattern);
+            stream.counter.count(packet.number, packet.body());
         }
     }
 }
@@ -155,7 +157,7 @@ impl Handler<BeginStream> for BenchService {
         self.streams[slot] = Some(PacketStream {
             number,
             size,
-            counter: PacketCounter::default(),
+            counter: PacketCounter::new(size, self.pattern.clone()),
             subscribers: Vec::new(),
             counted: Vec::new(),
             used: Instant::now(),

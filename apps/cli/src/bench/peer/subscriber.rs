@@ -7,13 +7,12 @@ use actix::{Actor, ActorContext, Addr, Context, Handler, Message, StreamHandler}
 use meshzero::{News, NewsError, ServiceRef, Subscription};
 
 use crate::bench::traffic::counter::PacketCounter;
-use crate::bench::traffic::packet::{Packet, Pattern};
+use crate::bench::traffic::packet::Packet;
+use crate::bench::traffic::pattern::Pattern;
 use crate::bench::traffic::protocol::TOPIC;
 
 /// Counts the packets of one subscription. It stops when its publisher is lost, or on request.
 pub(crate) struct Subscriber {
-    size: usize,
-    pattern: Pattern,
     counter: Rc<RefCell<PacketCounter>>,
 }
 
@@ -30,8 +29,8 @@ struct StartCounting(Subscription<Packet>);
 impl Subscriber {
     /// Starts a subscriber for packets of `size` bytes. Returns its counter as well.
     pub(crate) fn start_counting(size: usize, pattern: Pattern) -> (Addr<Self>, Rc<RefCell<PacketCounter>>) {
-        let counter = Rc::<RefCell<PacketCounter>>::default();
-        let subscriber = Self { size, pattern, counter: Rc::clone(&counter) };
+        let counter = Rc::new(RefCell::new(PacketCounter::new(size, pattern)));
+        let subscriber = Self { counter: Rc::clone(&counter) };
         (subscriber.start(), counter)
     }
 
@@ -68,7 +67,7 @@ impl Handler<StopCounting> for Subscriber {
 impl StreamHandler<Result<News<Packet>, NewsError>> for Subscriber {
     fn handle(&mut self, news: Result<News<Packet>, NewsError>, context: &mut Context<Self>) {
         match news {
-            Ok(news) => self.counter.borrow_mut().count(&news.item, self.size, &self.pattern),
+            Ok(news) => self.counter.borrow_mut().count(news.item.number, news.item.body()),
             // The measuring side is gone.
             Err(NewsError::Lost { .. }) => context.stop(),
             // Missed and undecodable items are not counted, so they show as lost.

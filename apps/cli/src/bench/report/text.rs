@@ -74,10 +74,14 @@ impl Report {
 
 /// Describes the plan of a measurement.
 pub(crate) fn planned(plan: &Plan) -> String {
-    let Plan { kind, size, rate, in_flight, subscribers, duration, warm_up } = plan;
+    let Plan { kind, size, rate, in_flight, subscribers, timed_every, duration, warm_up } = plan;
     let size = bytes(*size as u64);
     let how = match (kind, rate) {
-        (MessageKind::Calls, None) => format!("{in_flight} in flight, each followed by the next at once"),
+        (MessageKind::Calls, None) => {
+            let timed =
+                if *timed_every > 1 { format!(" and one in {timed_every} timed") } else { String::new() };
+            format!("{in_flight} in flight, each followed by the next at once{timed}")
+        }
         (MessageKind::Calls, Some(rate)) => {
             format!("{} per second on a schedule, {in_flight} in flight at most", count(*rate))
         }

@@ -18,6 +18,8 @@ const SIZES: [usize; 9] = [SHORTEST, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 
 const LOADS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 /// The concurrent calls with which a sweep determines the highest throughput.
 const MANY: usize = 64;
+/// One in this many calls is timed where their rate is measured: two readings of the clock take a tenth of a call.
+pub(crate) const TIMED_THROUGHPUT: u64 = 16;
 /// The default limit of concurrent calls on a schedule: as many as one connection may have.
 pub(crate) const SCHEDULED_CALLS: usize = 1_024;
 
@@ -75,8 +77,16 @@ pub(crate) async fn sweep(
     warm_up: Duration,
 ) -> Result<Report, Failure> {
     let mut report = Report::new(Benchmark::Sweep, transport, peer);
-    let plan =
-        |kind, size, rate, in_flight| Plan { kind, size, rate, in_flight, subscribers: 0, duration, warm_up };
+    let plan = |kind, size, rate, in_flight| Plan {
+        kind,
+        size,
+        rate,
+        in_flight,
+        subscribers: 0,
+        timed_every: TIMED_THROUGHPUT,
+        duration,
+        warm_up,
+    };
     let cases = SIZES.len() + LOADS.len() + 2;
     let baselines_take = baseline::total_time(&plan(MessageKind::Tells, SHORTEST, None, 1));
     let progress = Progress::new((warm_up + duration + baselines_take) * cases as u32);
@@ -111,7 +121,8 @@ pub(crate) async fn sweep(
 
 /// Checks that a packet of this size goes through, before anything is measured with it.
 async fn fits(peer: &Peer, size: usize) -> Result<(), Failure> {
-    use crate::bench::traffic::packet::{Echo, Pattern};
+    use crate::bench::traffic::packet::Echo;
+    use crate::bench::traffic::pattern::Pattern;
 
     let packet = Pattern::new(size).packet(u32::MAX, 0, size);
     peer.service.send(Echo(packet)).await.map(drop).map_err(|error| match &error {

@@ -1,11 +1,11 @@
-//! Counts of received packets: new, repeated, reordered and damaged.
+//! Counts of received packets: new, repeated, reordered and damaged. The mesh and its baselines use the same counter.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::packet::{Packet, Pattern};
+use super::pattern::Pattern;
 
 /// The limit of gaps in the numbers that are kept; packets that fill an older gap count as repeated.
 const GAPS: usize = 4_096;
@@ -31,11 +31,36 @@ impl PacketCounts {
         self.reordered += other.reordered;
         self.damaged += other.damaged;
     }
+
+    /// The length of the counts as bytes.
+    pub(crate) const LENGTH: usize = 4 * size_of::<u64>();
+
+    /// Returns the counts as bytes, for bare TCP.
+    pub(crate) fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let Self { received, repeated, reordered, damaged } = self;
+        let mut bytes = [0; Self::LENGTH];
+        for (place, count) in
+            bytes.chunks_exact_mut(size_of::<u64>()).zip([received, repeated, reordered, damaged])
+        {
+            place.copy_from_slice(&count.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Reads the counts from bytes.
+    pub(crate) fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
+        let (counts, _) = bytes.as_chunks();
+        let count = |place: usize| counts.get(place).map_or(0, |count| u64::from_le_bytes(*count));
+        Self { received: count(0), repeated: count(1), reordered: count(2), damaged: count(3) }
+    }
 }
 
-/// A counter of one stream of packets.
-#[derive(Debug, Default)]
+/// A counter of one stream of packets. It checks the number and the length of every packet, and the bytes of as many as
+/// [`Pattern::is_intact`] compares.
+#[derive(Debug)]
 pub(crate) struct PacketCounter {
+    size: usize,
+    pattern: Pattern,
     counts: PacketCounts,
     /// One more than the highest number so far.
     next: u64,
@@ -44,14 +69,22 @@ pub(crate) struct PacketCounter {
 }
 
 impl PacketCounter {
-    /// Counts one packet of a stream whose packets have `size` bytes.
-    pub(crate) fn count(&mut self, packet: &Packet, size: usize, pattern: &Pattern) {
-        if !self.is_new(packet.number) {
+    /// Creates a counter of packets of `size` bytes, cut from `pattern`.
+    pub(crate) fn new(size: usize, pattern: Pattern) -> Self {
+        Self { size, pattern, counts: PacketCounts::default(), next: 0, gaps: VecDeque::new() }
+    }
+
+    /// Counts the packet with this number and these bytes after it.
+    #[inline]
+    pub(crate) fn count(&mut self, number: u64, body: &[u8]) {
+        if number == self.next {
+            self.next = number.saturating_add(1);
+        } else if !self.is_new(number) {
             self.counts.repeated += 1;
             return;
         }
         self.counts.received += 1;
-        if !pattern.is_intact(packet, size) {
+        if !self.pattern.is_intact(number, body, self.size) {
             self.counts.damaged += 1;
         }
     }
@@ -61,6 +94,8 @@ impl PacketCounter {
         self.counts
     }
 
+    /// Records the number of a packet out of turn, and returns whether it is new.
+    #[cold]
     fn is_new(&mut self, number: u64) -> bool {
         if number >= self.next {
             if number > self.next {
@@ -90,13 +125,27 @@ mod tests {
 
     fn counted(numbers: &[u64]) -> (u64, u64, u64) {
         let pattern = Pattern::new(16);
-        let mut counter = PacketCounter::default();
+        let mut counter = PacketCounter::new(16, pattern.clone());
         for &number in numbers {
-            counter.count(&pattern.packet(0, number, 16), 16, &pattern);
+            counter.count(number, pattern.body(number, 16));
         }
         let PacketCounts { received, repeated, reordered, damaged } = counter.counts();
         assert_eq!(damaged, 0);
         (received, repeated, reordered)
+    }
+
+    #[test]
+    fn a_lost_a_repeated_and_a_reordered_packet_show() {
+        let whole: Vec<u64> = (0..1_000).collect();
+        assert_eq!(counted(&whole), (1_000, 0, 0));
+        let lost: Vec<u64> = (0..1_000).filter(|number| *number != 123).collect();
+        assert_eq!(counted(&lost), (999, 0, 0));
+        let repeated: Vec<u64> =
+            (0..1_000).flat_map(|number| vec![number; 1 + usize::from(number == 123)]).collect();
+        assert_eq!(counted(&repeated), (1_000, 1, 0));
+        let mut reordered = whole;
+        reordered.swap(123, 124);
+        assert_eq!(counted(&reordered), (1_000, 0, 1));
     }
 
     #[test]
@@ -110,7 +159,7 @@ mod tests {
 
     #[test]
     fn gaps_without_end_are_bounded() {
-        let mut counter = PacketCounter::default();
+        let mut counter = PacketCounter::new(8, Pattern::new(8));
         for number in (0..).step_by(2).take(3 * GAPS) {
             assert!(counter.is_new(number));
         }
@@ -122,8 +171,8 @@ mod tests {
     #[test]
     fn wrong_bytes_are_counted() {
         let pattern = Pattern::new(64);
-        let mut counter = PacketCounter::default();
-        counter.count(&pattern.packet(0, 0, 64), 65, &pattern);
+        let mut counter = PacketCounter::new(65, pattern.clone());
+        counter.count(0, pattern.body(0, 64));
         assert_eq!(counter.counts(), PacketCounts { received: 1, damaged: 1, ..PacketCounts::default() });
     }
 
@@ -132,5 +181,6 @@ mod tests {
         let mut sum = PacketCounts { received: 2, repeated: 1, ..PacketCounts::default() };
         sum.add(PacketCounts { received: 3, damaged: 4, reordered: 5, ..PacketCounts::default() });
         assert_eq!(sum, PacketCounts { received: 5, repeated: 1, reordered: 5, damaged: 4 });
+        assert_eq!(PacketCounts::from_bytes(sum.to_bytes()), sum);
     }
 }

@@ -2,4 +2,5 @@
 
 pub(super) mod counter;
 pub(super) mod packet;
+pub(super) mod pattern;
 pub(super) mod protocol;

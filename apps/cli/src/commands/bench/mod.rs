@@ -9,7 +9,9 @@ use meshzero::ServiceName;
 
 use self::options::{RateArgs, RunArgs, SizeArgs, TimedArgs};
 use super::advertise::AdvertisedRecord;
-use crate::bench::{self, Benchmark, MAX_SUBSCRIBERS, MessageKind, NAME, Peer, Plan, Transport};
+use crate::bench::{
+    self, Benchmark, MAX_SUBSCRIBERS, MessageKind, NAME, Peer, Plan, TIMED_THROUGHPUT, Transport,
+};
 use crate::failure::Failure;
 use crate::parse;
 use crate::session::Session;
@@ -17,8 +19,9 @@ use crate::stdin;
 
 /// Measures messages through the mesh, compared with bare TCP and actix in the same run
 ///
-/// One side sends numbered and checked packets, the other counts them. Each result is compared with its baselines:
-/// bare TCP over the same transport, and actix in this process.
+/// One side sends numbered packets, the other counts them: the number and length of each are checked, and the bytes of
+/// one in 61, or of each from 4 KiB on. Each result is compared with its baselines: bare TCP over the same transport,
+/// and actix in this process, with the same packets and checks.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -71,7 +74,7 @@ struct Latency {
 /// Measures messages per second, none of them lost
 ///
 /// Sends tells, messages without a reply, unless --calls or --news is given. The round trip is that of occasional
-/// calls beside them.
+/// calls beside them; with --calls, one call in 16 is timed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -209,6 +212,7 @@ impl Throughput {
             _ => MessageKind::Tells,
         };
         let plan = self.schedule.plan(&self.common, &self.size, kind, self.in_flight, 64)?;
+        let plan = Plan { timed_every: TIMED_THROUGHPUT, ..plan };
         self.schedule.report(session, &self.common, Benchmark::Throughput, plan).await
     }
 }

@@ -86,7 +86,16 @@ impl RateArgs {
         let at_once = if is_paced { SCHEDULED_CALLS } else { unpaced };
         let in_flight = in_flight.map_or(at_once, |calls| calls as usize);
         let subscribers = u16::from(kind == MessageKind::News);
-        Ok(Plan { kind, size: *size, rate: self.rate, in_flight, subscribers, duration, warm_up })
+        Ok(Plan {
+            kind,
+            size: *size,
+            rate: self.rate,
+            in_flight,
+            subscribers,
+            timed_every: 1,
+            duration,
+            warm_up,
+        })
     }
 
     pub(super) async fn report(
