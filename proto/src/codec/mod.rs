@@ -5,10 +5,11 @@
 //! type's own serde code has proven; [`type_info()`] determines it once per type. All received bytes are read through one bounded
 //! deserialiser, under the same budget for both formats.
 
-mod bincode;
+
 mod blob;
 mod bounded;
 mod budget;
+mod compact;
 pub(crate) mod control;
 mod converted_values;
 mod encoding;
@@ -24,7 +25,7 @@ mod reflect;
 mod schema;
 mod shape;
 mod shape_text;
-mod strict;
+
 mod transcode;
 mod type_info;
 mod well_formed;

@@ -35,15 +35,39 @@ impl<'a> Output<'a> {
         Self { buffer, start, position: start, max, overflowed: false, detached_before: blob::detached_len() }
     }
 
+    /// Adds `N` bytes, and returns them to be written; `None` if they are too many.
+    #[inline(always)]
+    pub(super) fn next<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        if self.buffer.len() - self.position < N && !self.add_room(N) {
+            return None;
+        }
+        let next = self.buffer.get_mut(self.position..)?.first_chunk_mut()?;
+        self.position += N;
+        Some(next)
+    }
+
     /// Adds all of `bytes`; otherwise adds nothing and returns false.
     #[inline(always)]
-    fn add(&mut self, bytes: &[u8]) -> bool {
+    pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
         let end = self.position.saturating_add(bytes.len());
         if end > self.buffer.len() {
             return self.add_growing(bytes);
         }
         self.buffer[self.position..end].copy_from_slice(bytes);
         self.position = end;
+        true
+    }
+
+    /// Doubles the room, which becomes enough for `length` bytes; otherwise returns false.
+    #[cold]
+    fn add_room(&mut self, length: usize) -> bool {
+        let needed = self.position - self.start + length;
+        if needed > self.max_length() {
+            self.overflowed = true;
+            return false;
+        }
+        let room = needed.saturating_mul(2).min(self.max_length());
+        self.buffer.resize(self.start + room, 0);
         true
     }
 
@@ -93,13 +117,6 @@ impl<'a> Output<'a> {
         } else {
             EncodeError::Refused { problem }
         }
-    }
-}
-
-impl bincode::enc::write::Writer for Output<'_> {
-    #[inline(always)]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
-        if self.add(bytes) { Ok(()) } else { Err(bincode::error::EncodeError::UnexpectedEnd) }
     }
 }
 
