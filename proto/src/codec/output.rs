@@ -11,6 +11,9 @@ const INITIAL_ROOM: usize = 256;
 /// The length from which parts are appended, because copying them costs more than growing the buffer.
 const LONG_BYTES: usize = 1_024;
 
+/// The most room that is added and zeroed at once. The vector still doubles its capacity.
+const MOST_ROOM: usize = 16 << 10;
+
 /// A writer that appends to a buffer until a limit is reached.
 ///
 /// The buffer is kept longer than the written bytes, because writing in place is several times as fast for small parts as
@@ -35,45 +38,25 @@ impl<'a> Output<'a> {
         Self { buffer, start, position: start, max, overflowed: false, detached_before: blob::detached_len() }
     }
 
-    /// Adds `N` bytes, and returns them to be written; `None` if they are too many.
-    #[inline(always)]
-    pub(super) fn next<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
-        if self.buffer.len() - self.position < N && !self.add_room(N) {
-            return None;
-        }
-        let next = self.buffer.get_mut(self.position..)?.first_chunk_mut()?;
-        self.position += N;
-        Some(next)
-    }
-
     /// Adds all of `bytes`; otherwise adds nothing and returns false.
     #[inline(always)]
     pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
-        let end = self.position.saturating_add(bytes.len());
-        if end > self.buffer.len() {
-            return self.add_growing(bytes);
+        // A wrapped end lies before the position, which is no range either.
+        let end = self.position.wrapping_add(bytes.len());
+        match self.buffer.get_mut(self.position..end) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.position = end;
+                true
+            }
+            None => self.add_growing(bytes),
         }
-        self.buffer[self.position..end].copy_from_slice(bytes);
-        self.position = end;
-        true
-    }
-
-    /// Doubles the room, which becomes enough for `length` bytes; otherwise returns false.
-    #[cold]
-    fn add_room(&mut self, length: usize) -> bool {
-        let needed = self.position - self.start + length;
-        if needed > self.max_length() {
-            self.overflowed = true;
-            return false;
-        }
-        let room = needed.saturating_mul(2).min(self.max_length());
-        self.buffer.resize(self.start + room, 0);
-        true
     }
 
     /// Adds bytes for which there is no room, and doubles the room. Long bytes are appended directly, without zeroing room for
     /// them first.
     #[cold]
+    #[inline(never)]
     fn add_growing(&mut self, bytes: &[u8]) -> bool {
         let end = self.position.saturating_add(bytes.len());
         let written = end - self.start;
@@ -89,7 +72,7 @@ impl<'a> Output<'a> {
         self.buffer.truncate(self.position);
         self.buffer.extend_from_slice(bytes);
         if bytes.len() < LONG_BYTES {
-            let room = written.saturating_mul(2).min(self.max_length());
+            let room = (written + written.min(MOST_ROOM)).min(self.max_length());
             self.buffer.resize(self.start + room, 0);
         }
         self.position = end;

@@ -38,7 +38,11 @@ impl<'r, 'de, E: Error> Decoder<'r, 'de, E> {
     /// Reads the fields of a value that has been charged.
     #[inline(always)]
     fn fields<V: Visitor<'de>>(self, count: usize, visitor: V) -> Result<V::Value, E> {
-        self.reader.nested(|reader| visitor.visit_seq(Fields { reader, remaining: count, error: PhantomData }))
+        let reader = self.reader;
+        reader.budget.enter_nested()?;
+        let value = visitor.visit_seq(Fields { reader: &mut *reader, remaining: count, error: PhantomData });
+        reader.budget.leave_nested();
+        value
     }
 }
 
@@ -91,7 +95,10 @@ impl<'de, E: Error> Deserializer<'de> for Decoder<'_, 'de, E> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
         let Self { reader, charged, .. } = self;
         if reader.is_some()? {
-            reader.wrapped(|reader| visitor.visit_some(Decoder::<E>::new(reader, charged)))
+            reader.budget.enter_wrapped()?;
+            let value = visitor.visit_some(Decoder::<E>::new(reader, charged));
+            reader.budget.leave_wrapped();
+            value
         } else {
             visitor.visit_none()
         }
@@ -108,28 +115,33 @@ impl<'de, E: Error> Deserializer<'de> for Decoder<'_, 'de, E> {
     }
 
     #[inline(always)]
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, E> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, E> {
         let Self { reader, charged, .. } = self;
-        reader.wrapped(|reader| visitor.visit_newtype_struct(Decoder::<E>::new(reader, charged)))
+        reader.budget.enter_wrapped()?;
+        let value = visitor.visit_newtype_struct(Decoder::<E>::new(reader, charged));
+        reader.budget.leave_wrapped();
+        value
     }
 
     #[inline(always)]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
-        let remaining = self.reader.length()?;
-        self.reader.nested(|reader| visitor.visit_seq(Elements { reader, remaining, error: PhantomData }))
+        let reader = self.reader;
+        let remaining = reader.length()?;
+        reader.budget.enter_nested()?;
+        let value = visitor.visit_seq(Elements { reader: &mut *reader, remaining, error: PhantomData });
+        reader.budget.leave_nested();
+        value
     }
 
     #[inline(always)]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
-        let remaining = self.reader.length()?;
-        self.reader.nested(|reader| {
-            let cost = FIRST_ENTRY_COST;
-            visitor.visit_map(Entries { reader, remaining, cost, error: PhantomData })
-        })
+        let reader = self.reader;
+        let remaining = reader.length()?;
+        reader.budget.enter_nested()?;
+        let cost = FIRST_ENTRY_COST;
+        let value = visitor.visit_map(Entries { reader: &mut *reader, remaining, cost, error: PhantomData });
+        reader.budget.leave_nested();
+        value
     }
 
     #[inline(always)]
@@ -169,7 +181,10 @@ impl<'de, E: Error> Deserializer<'de> for Decoder<'_, 'de, E> {
     ) -> Result<V::Value, E> {
         self.charge::<V::Value>()?;
         let Self { reader, charged, .. } = self;
-        reader.nested(|reader| visitor.visit_enum(Decoder::<E>::new(reader, charged)))
+        reader.budget.enter_nested()?;
+        let value = visitor.visit_enum(Decoder::<E>::new(reader, charged));
+        reader.budget.leave_nested();
+        value
     }
 
     #[inline(always)]

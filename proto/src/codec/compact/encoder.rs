@@ -17,53 +17,40 @@ pub(super) struct Encoder<'s, S>(pub(super) &'s mut S);
 impl<S: Sink> Encoder<'_, S> {
     #[inline(always)]
     fn array<const N: usize>(&mut self, bytes: [u8; N]) -> Result<(), Refusal> {
-        *self.0.next()? = bytes;
-        Ok(())
+        self.0.put(bytes)
     }
 
     #[inline(always)]
-    fn u16(&mut self, value: u16) -> Result<(), Refusal> {
-        if value <= LARGEST_IN_ONE_BYTE.into() {
-            return self.array([value as u8]);
+    fn u16(&mut self, integer: u16) -> Result<(), Refusal> {
+        if integer <= LARGEST_IN_ONE_BYTE.into() {
+            return self.array([integer as u8]);
         }
-        let [first, rest @ ..] = self.0.next::<3>()?;
-        *first = U16_FOLLOWS;
-        *rest = value.to_le_bytes();
-        Ok(())
+        self.array::<3>(joined(U16_FOLLOWS, integer.to_le_bytes()))
     }
 
     #[inline(always)]
-    fn u32(&mut self, value: u32) -> Result<(), Refusal> {
-        if let Ok(value) = u16::try_from(value) {
-            return self.u16(value);
+    fn u32(&mut self, integer: u32) -> Result<(), Refusal> {
+        match u16::try_from(integer) {
+            Ok(integer) => self.u16(integer),
+            Err(_) => self.array::<5>(joined(U32_FOLLOWS, integer.to_le_bytes())),
         }
-        let [first, rest @ ..] = self.0.next::<5>()?;
-        *first = U32_FOLLOWS;
-        *rest = value.to_le_bytes();
-        Ok(())
     }
 
     #[inline(always)]
-    fn u64(&mut self, value: u64) -> Result<(), Refusal> {
-        if let Ok(value) = u32::try_from(value) {
-            return self.u32(value);
+    fn u64(&mut self, integer: u64) -> Result<(), Refusal> {
+        match u32::try_from(integer) {
+            Ok(integer) => self.u32(integer),
+            Err(_) => self.array::<9>(joined(U64_FOLLOWS, integer.to_le_bytes())),
         }
-        let [first, rest @ ..] = self.0.next::<9>()?;
-        *first = U64_FOLLOWS;
-        *rest = value.to_le_bytes();
-        Ok(())
     }
 
     /// Not inlined into the code of each type: integers of 128 bits are rare.
     #[inline(never)]
-    fn u128(&mut self, value: u128) -> Result<(), Refusal> {
-        if let Ok(value) = u64::try_from(value) {
-            return self.u64(value);
+    fn u128(&mut self, integer: u128) -> Result<(), Refusal> {
+        match u64::try_from(integer) {
+            Ok(integer) => self.u64(integer),
+            Err(_) => self.array::<17>(joined(U128_FOLLOWS, integer.to_le_bytes())),
         }
-        let [first, rest @ ..] = self.0.next::<17>()?;
-        *first = U128_FOLLOWS;
-        *rest = value.to_le_bytes();
-        Ok(())
     }
 
     #[inline(always)]
@@ -71,6 +58,15 @@ impl<S: Sink> Encoder<'_, S> {
         self.u64(bytes.len() as u64)?;
         self.0.write(bytes)
     }
+}
+
+/// Returns `first` and `rest` as one array, which is written with one check of the room.
+#[inline(always)]
+fn joined<const N: usize, const M: usize>(first: u8, rest: [u8; N]) -> [u8; M] {
+    const { assert!(M == N + 1) }
+    let mut joined = [first; M];
+    joined[1..].copy_from_slice(&rest);
+    joined
 }
 
 macro_rules! numbers {

@@ -39,8 +39,8 @@ impl Error for Refusal {
 
 /// A place to write to.
 pub(super) trait Sink {
-    /// Appends `N` bytes, and returns them to be written.
-    fn next<const N: usize>(&mut self) -> Result<&mut [u8; N], Refusal>;
+    /// Appends `bytes`, whose number the compiler knows.
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) -> Result<(), Refusal>;
 
     /// Appends `bytes`.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal>;
@@ -49,10 +49,11 @@ pub(super) trait Sink {
 /// The rest of a slice.
 impl Sink for &mut [u8] {
     #[inline(always)]
-    fn next<const N: usize>(&mut self) -> Result<&mut [u8; N], Refusal> {
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) -> Result<(), Refusal> {
         let (next, rest) = take(self).split_first_chunk_mut().ok_or(Refusal::Full)?;
+        *next = bytes;
         *self = rest;
-        Ok(next)
+        Ok(())
     }
 
     #[inline(always)]
@@ -66,8 +67,8 @@ impl Sink for &mut [u8] {
 
 impl Sink for Output<'_> {
     #[inline(always)]
-    fn next<const N: usize>(&mut self) -> Result<&mut [u8; N], Refusal> {
-        Output::next(self).ok_or(Refusal::Full)
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) -> Result<(), Refusal> {
+        self.write(&bytes)
     }
 
     #[inline(always)]

@@ -235,11 +235,7 @@ fn an_error_says_what_is_wrong_and_where() {
         (fault::<[u16; 2]>(&[1, 252, 0, 0, 0, 0]), "[1]", "an integer that is too large for its type"),
         (fault::<(u8, Option<u8>)>(&[1, 3]), "[1]", "there is no variant 3"),
         (fault::<u8>(&[1, 2, 3]), "", "2 bytes are left over after the value"),
-        (
-            fault::<(u8, Result<u8, u8>)>(&[1, 2]),
-            "[1]",
-            "invalid value: integer `2`, expected `Ok` or `Err`",
-        ),
+        (fault::<(u8, Result<u8, u8>)>(&[1, 2]), "[1]", "invalid value: integer `2`, expected `Ok` or `Err`"),
         (
             fault::<serde_json::Value>(&[1]),
             "",
@@ -285,9 +281,8 @@ fn fields_that_are_left_out_and_unknown_lengths_are_refused() {
     }
 
     let mut bytes = Vec::new();
-    let problem = |encoded: Result<(), crate::codec::EncodeError>| {
-        encoded.expect_err("it is refused").to_string()
-    };
+    let problem =
+        |encoded: Result<(), crate::codec::EncodeError>| encoded.expect_err("it is refused").to_string();
     let skips = encode(&Skips { first: None, second: 2 }, Encoding::Bincode, 10, &mut bytes);
     assert!(problem(skips).contains("the field `first` is left out"));
     let stream = encode(&Stream, Encoding::Bincode, 10, &mut bytes);
