@@ -46,7 +46,7 @@ pub(crate) const BANNED: &[(&str, &str)] = &[
 
 /// Packages of which two versions at once would mean two mailboxes, two runtimes or two wire formats.
 pub(crate) const SINGLE: &[&str] =
-    &["actix", "actix-rt", "bincode", "bytes", "mdns-sd", "rmp-serde", "serde", "socket2", "tokio"];
+    &["actix", "actix-rt", "bytes", "mdns-sd", "rmp-serde", "serde", "socket2", "tokio"];
 
 /// The crate that users depend on, and the most crates that it may bring, itself included.
 pub(crate) const LIBRARY: (&str, usize) = ("meshzero", 89);

@@ -1,8 +1,9 @@
-//! A deserialiser in front of every format: it limits nesting, elements and memory for every type.
+//! A deserialiser in front of the self-describing formats: it limits nesting, elements and memory for every type.
 //!
 //! It charges values before they are stored: elements of lists and maps, and structs, tuples and enums that are larger than the
 //! room charged for their parent (those behind a `Box` or an `Arc`). Owned text and bytes are requested from the
-//! format as borrowed ones, so that a forged length is compared with the input and never allocated.
+//! format as borrowed ones, so that a forged length is compared with the input and never allocated. The compact encoding
+//! charges in the same way, without this layer.
 
 use std::fmt;
 use std::mem::size_of;
@@ -19,17 +20,15 @@ const ELEMENTS: bool = true;
 /// Selects visitors of structs, tuples and variants, whose parts lie within memory that was charged.
 const FIELDS: bool = false;
 
-/// A format's deserialiser under a budget.
-///
-/// `NAMED` formats are self-describing: they accept more forms of a value than their own serialiser writes.
-pub(super) struct Bounded<'b, D, const NAMED: bool> {
+/// A format's deserialiser under a budget, which accepts more forms of a value than the format's own serialiser writes.
+pub(super) struct Bounded<'b, D> {
     inner: D,
     budget: &'b Budget,
     /// The size of the room that this value is stored in and that has been charged.
     charged: usize,
 }
 
-impl<'b, D, const NAMED: bool> Bounded<'b, D, NAMED> {
+impl<'b, D> Bounded<'b, D> {
     /// Wraps `inner` with `budget`, for a value of `charged` bytes.
     #[inline(always)]
     pub(super) fn new(inner: D, budget: &'b Budget, charged: usize) -> Self {
@@ -43,7 +42,7 @@ impl<'b, D, const NAMED: bool> Bounded<'b, D, NAMED> {
     }
 
     #[inline(always)]
-    fn visitor<V, const PARTS: bool>(&self, inner: V) -> BoundedVisitor<'b, V, NAMED, PARTS> {
+    fn visitor<V, const PARTS: bool>(&self, inner: V) -> BoundedVisitor<'b, V, PARTS> {
         BoundedVisitor { inner, budget: self.budget, charged: self.charged }
     }
 }
@@ -52,8 +51,8 @@ macro_rules! numbers {
     ($($method:ident)*) => {$(
         #[inline(always)]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            // When asked for any value, a named format reports what it found if that is not a number.
-            if NAMED { self.inner.deserialize_any(visitor) } else { self.inner.$method(visitor) }
+            // When asked for any value, the format reports what it found if that is not a number.
+            self.inner.deserialize_any(visitor)
         }
     )*};
 }
@@ -77,7 +76,7 @@ macro_rules! elements {
     )*};
 }
 
-impl<'de, D: Deserializer<'de>, const NAMED: bool> Deserializer<'de> for Bounded<'_, D, NAMED> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Bounded<'_, D> {
     type Error = D::Error;
 
     numbers! {
@@ -100,26 +99,17 @@ impl<'de, D: Deserializer<'de>, const NAMED: bool> Deserializer<'de> for Bounded
 
     #[inline(always)]
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        if NAMED {
-            let visitor = self.visitor::<_, FIELDS>(UnitForms(visitor));
-            self.inner.deserialize_any(visitor)
-        } else {
-            self.inner.deserialize_unit(visitor)
-        }
+        let visitor = self.visitor::<_, FIELDS>(UnitForms(visitor));
+        self.inner.deserialize_any(visitor)
     }
 
     #[inline(always)]
     fn deserialize_unit_struct<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _: &'static str,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        if NAMED {
-            let visitor = self.visitor::<_, FIELDS>(UnitForms(visitor));
-            self.inner.deserialize_any(visitor)
-        } else {
-            self.inner.deserialize_unit_struct(name, visitor)
-        }
+        self.deserialize_unit(visitor)
     }
 
     #[inline(always)]
@@ -159,7 +149,7 @@ impl<'de, D: Deserializer<'de>, const NAMED: bool> Deserializer<'de> for Bounded
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         self.charge::<V::Value, D::Error>()?;
-        if NAMED && fields.is_empty() {
+        if fields.is_empty() {
             let visitor = self.visitor::<_, FIELDS>(EmptyForms(visitor));
             return self.inner.deserialize_any(visitor);
         }
@@ -185,7 +175,7 @@ impl<'de, D: Deserializer<'de>, const NAMED: bool> Deserializer<'de> for Bounded
     }
 }
 
-struct BoundedVisitor<'b, V, const NAMED: bool, const PARTS: bool> {
+struct BoundedVisitor<'b, V, const PARTS: bool> {
     inner: V,
     budget: &'b Budget,
     charged: usize,
@@ -210,9 +200,7 @@ macro_rules! sized_values {
     )*};
 }
 
-impl<'de, V: Visitor<'de>, const NAMED: bool, const PARTS: bool> Visitor<'de>
-    for BoundedVisitor<'_, V, NAMED, PARTS>
-{
+impl<'de, V: Visitor<'de>, const PARTS: bool> Visitor<'de> for BoundedVisitor<'_, V, PARTS> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -243,48 +231,46 @@ impl<'de, V: Visitor<'de>, const NAMED: bool, const PARTS: bool> Visitor<'de>
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let Self { inner: visitor, budget, charged } = self;
         let _level = budget.wrapped()?;
-        visitor.visit_some(Bounded::<D, NAMED>::new(inner, budget, charged))
+        visitor.visit_some(Bounded::new(inner, budget, charged))
     }
 
     #[inline(always)]
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let Self { inner: visitor, budget, charged } = self;
         let _level = budget.wrapped()?;
-        visitor.visit_newtype_struct(Bounded::<D, NAMED>::new(inner, budget, charged))
+        visitor.visit_newtype_struct(Bounded::new(inner, budget, charged))
     }
 
     #[inline(always)]
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, budget, .. } = self;
         let _level = budget.nested()?;
-        visitor.visit_seq(BoundedAccess::<A, NAMED, PARTS> { inner, budget, entries: 1 })
+        visitor.visit_seq(BoundedAccess::<A, PARTS> { inner, budget, entries: 1 })
     }
 
     #[inline(always)]
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, budget, .. } = self;
         let _level = budget.nested()?;
-        visitor.visit_map(BoundedAccess::<A, NAMED, PARTS> { inner, budget, entries: FIRST_ENTRY_COST })
+        visitor.visit_map(BoundedAccess::<A, PARTS> { inner, budget, entries: FIRST_ENTRY_COST })
     }
 
     #[inline(always)]
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, budget, .. } = self;
         let _level = budget.nested()?;
-        visitor.visit_enum(BoundedAccess::<A, NAMED, FIELDS> { inner, budget, entries: 1 })
+        visitor.visit_enum(BoundedAccess::<A, FIELDS> { inner, budget, entries: 1 })
     }
 }
 
-struct BoundedAccess<'b, A, const NAMED: bool, const PARTS: bool> {
+struct BoundedAccess<'b, A, const PARTS: bool> {
     inner: A,
     budget: &'b Budget,
     /// The cost of a map's next entry, in entries.
     entries: usize,
 }
 
-impl<'de, A: SeqAccess<'de>, const NAMED: bool, const PARTS: bool> SeqAccess<'de>
-    for BoundedAccess<'_, A, NAMED, PARTS>
-{
+impl<'de, A: SeqAccess<'de>, const PARTS: bool> SeqAccess<'de> for BoundedAccess<'_, A, PARTS> {
     type Error = A::Error;
 
     #[inline(always)]
@@ -294,7 +280,7 @@ impl<'de, A: SeqAccess<'de>, const NAMED: bool, const PARTS: bool> SeqAccess<'de
         if PARTS && self.inner.size_hint() != Some(0) {
             budget.element(size_of::<T::Value>())?;
         }
-        self.inner.next_element_seed(BoundedSeed::<T, NAMED> { inner: seed, budget })
+        self.inner.next_element_seed(BoundedSeed { inner: seed, budget })
     }
 
     #[inline(always)]
@@ -303,9 +289,7 @@ impl<'de, A: SeqAccess<'de>, const NAMED: bool, const PARTS: bool> SeqAccess<'de
     }
 }
 
-impl<'de, A: MapAccess<'de>, const NAMED: bool, const PARTS: bool> MapAccess<'de>
-    for BoundedAccess<'_, A, NAMED, PARTS>
-{
+impl<'de, A: MapAccess<'de>, const PARTS: bool> MapAccess<'de> for BoundedAccess<'_, A, PARTS> {
     type Error = A::Error;
 
     #[inline(always)]
@@ -314,10 +298,10 @@ impl<'de, A: MapAccess<'de>, const NAMED: bool, const PARTS: bool> MapAccess<'de
         if PARTS && self.inner.size_hint() != Some(0) {
             budget.element(size_of::<T::Value>() * self.entries)?;
         }
-        if NAMED && PARTS {
-            self.inner.next_key_seed(BoundedSeed::<_, NAMED> { inner: TextKey(seed), budget })
+        if PARTS {
+            self.inner.next_key_seed(BoundedSeed { inner: TextKey(seed), budget })
         } else {
-            self.inner.next_key_seed(BoundedSeed::<T, NAMED> { inner: seed, budget })
+            self.inner.next_key_seed(BoundedSeed { inner: seed, budget })
         }
     }
 
@@ -328,7 +312,7 @@ impl<'de, A: MapAccess<'de>, const NAMED: bool, const PARTS: bool> MapAccess<'de
             budget.memory(size_of::<T::Value>() * self.entries)?;
             self.entries = 1;
         }
-        self.inner.next_value_seed(BoundedSeed::<T, NAMED> { inner: seed, budget })
+        self.inner.next_value_seed(BoundedSeed { inner: seed, budget })
     }
 
     #[inline(always)]
@@ -337,29 +321,27 @@ impl<'de, A: MapAccess<'de>, const NAMED: bool, const PARTS: bool> MapAccess<'de
     }
 }
 
-impl<'de, 'b, A: EnumAccess<'de>, const NAMED: bool> EnumAccess<'de> for BoundedAccess<'b, A, NAMED, FIELDS> {
+impl<'de, 'b, A: EnumAccess<'de>> EnumAccess<'de> for BoundedAccess<'b, A, FIELDS> {
     type Error = A::Error;
-    type Variant = BoundedAccess<'b, A::Variant, NAMED, FIELDS>;
+    type Variant = BoundedAccess<'b, A::Variant, FIELDS>;
 
     #[inline(always)]
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self::Variant), A::Error> {
         let budget = self.budget;
-        let (variant, inner) = self.inner.variant_seed(BoundedSeed::<T, NAMED> { inner: seed, budget })?;
+        let (variant, inner) = self.inner.variant_seed(BoundedSeed { inner: seed, budget })?;
         Ok((variant, BoundedAccess { inner, budget, entries: 1 }))
     }
 }
 
-impl<'de, 'b, A: VariantAccess<'de>, const NAMED: bool> BoundedAccess<'b, A, NAMED, FIELDS> {
+impl<'de, 'b, A: VariantAccess<'de>> BoundedAccess<'b, A, FIELDS> {
     /// Returns the visitor of a variant's parts, which lie within the enum that has been charged.
     #[inline(always)]
-    fn parts<V: Visitor<'de>>(budget: &'b Budget, inner: V) -> BoundedVisitor<'b, V, NAMED, FIELDS> {
+    fn parts<V: Visitor<'de>>(budget: &'b Budget, inner: V) -> BoundedVisitor<'b, V, FIELDS> {
         BoundedVisitor { inner, budget, charged: size_of::<V::Value>() }
     }
 }
 
-impl<'de, A: VariantAccess<'de>, const NAMED: bool> VariantAccess<'de>
-    for BoundedAccess<'_, A, NAMED, FIELDS>
-{
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for BoundedAccess<'_, A, FIELDS> {
     type Error = A::Error;
 
     #[inline(always)]
@@ -369,7 +351,7 @@ impl<'de, A: VariantAccess<'de>, const NAMED: bool> VariantAccess<'de>
 
     #[inline(always)]
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, A::Error> {
-        self.inner.newtype_variant_seed(BoundedSeed::<T, NAMED> { inner: seed, budget: self.budget })
+        self.inner.newtype_variant_seed(BoundedSeed { inner: seed, budget: self.budget })
     }
 
     #[inline(always)]
@@ -387,16 +369,16 @@ impl<'de, A: VariantAccess<'de>, const NAMED: bool> VariantAccess<'de>
     }
 }
 
-struct BoundedSeed<'b, S, const NAMED: bool> {
+struct BoundedSeed<'b, S> {
     inner: S,
     budget: &'b Budget,
 }
 
-impl<'de, S: DeserializeSeed<'de>, const NAMED: bool> DeserializeSeed<'de> for BoundedSeed<'_, S, NAMED> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for BoundedSeed<'_, S> {
     type Value = S::Value;
 
     #[inline(always)]
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
-        self.inner.deserialize(Bounded::<D, NAMED>::new(inner, self.budget, size_of::<S::Value>()))
+        self.inner.deserialize(Bounded::new(inner, self.budget, size_of::<S::Value>()))
     }
 }

@@ -122,6 +122,30 @@ impl Budget {
         Level::take(&self.wrappers)
     }
 
+    /// Enters a level of nesting, until [`leave_nested`](Self::leave_nested).
+    #[inline(always)]
+    pub(super) fn enter_nested<E: Error>(&self) -> Result<(), E> {
+        take_level(&self.nesting)
+    }
+
+    /// Leaves a level of nesting.
+    #[inline(always)]
+    pub(super) fn leave_nested(&self) {
+        return_level(&self.nesting);
+    }
+
+    /// Enters an option or a newtype, until [`leave_wrapped`](Self::leave_wrapped).
+    #[inline(always)]
+    pub(super) fn enter_wrapped<E: Error>(&self) -> Result<(), E> {
+        take_level(&self.wrappers)
+    }
+
+    /// Leaves an option or a newtype.
+    #[inline(always)]
+    pub(super) fn leave_wrapped(&self) {
+        return_level(&self.wrappers);
+    }
+
     /// Returns the part of a claimed length for which memory may be reserved. All such parts together are no more elements than
     /// the input has bytes, however many lengths it forges.
     #[inline(always)]
@@ -141,21 +165,32 @@ pub(super) struct Level<'b>(&'b Cell<u32>);
 impl<'b> Level<'b> {
     #[inline(always)]
     fn take<E: Error>(levels: &'b Cell<u32>) -> Result<Self, E> {
-        match levels.get().checked_sub(1) {
-            Some(remaining) => {
-                levels.set(remaining);
-                Ok(Self(levels))
-            }
-            None => Err(too_deep()),
-        }
+        take_level(levels)?;
+        Ok(Self(levels))
     }
 }
 
 impl Drop for Level<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.0.set(self.0.get() + 1);
+        return_level(self.0);
     }
+}
+
+#[inline(always)]
+fn take_level<E: Error>(levels: &Cell<u32>) -> Result<(), E> {
+    match levels.get().checked_sub(1) {
+        Some(remaining) => {
+            levels.set(remaining);
+            Ok(())
+        }
+        None => Err(too_deep()),
+    }
+}
+
+#[inline(always)]
+fn return_level(levels: &Cell<u32>) {
+    levels.set(levels.get() + 1);
 }
 
 #[cold]

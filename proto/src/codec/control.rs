@@ -32,7 +32,7 @@ pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String>
     let budget = Budget::new(&limits, bytes.len());
     let mut source = Deserializer::from_read_ref(bytes);
     source.set_max_depth(MAX_NESTING as usize + 2);
-    let message = T::deserialize(Bounded::<_, false>::new(&mut source, &budget, size_of::<T>()))
+    let message = T::deserialize(Bounded::new(&mut source, &budget, size_of::<T>()))
         .map_err(|error| error.to_string())?;
     match bool::deserialize(&mut source) {
         Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(message),

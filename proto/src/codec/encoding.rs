@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::budget::DecodeLimits;
 use super::error::{DecodeError, EncodeError};
 use super::wire::WireType;
-use super::{bincode, blob, converted_values, msgpack, packed};
+use super::{blob, compact, converted_values, msgpack, packed};
 use crate::buffer::WriteBuffer;
 
 /// The encoding of a message. Every frame declares its own.
@@ -32,7 +32,7 @@ pub fn encode<T: Serialize + ?Sized>(
     out: &mut impl WriteBuffer,
 ) -> Result<(), EncodeError> {
     match encoding {
-        Encoding::Bincode => bincode::encode(value, max, out),
+        Encoding::Bincode => compact::encode(value, max, out),
         Encoding::MessagePack => out.append(|out| msgpack::encode(value, max, out)),
     }
 }
@@ -91,7 +91,7 @@ pub fn decode<T: DeserializeOwned + 'static>(
         Encoding::MessagePack => {
             packed::read(bytes, limits).unwrap_or_else(|| msgpack::decode(bytes, limits))
         }
-        Encoding::Bincode => bincode::decode(bytes, limits),
+        Encoding::Bincode => compact::decode(bytes, limits),
     }
 }
 
@@ -106,7 +106,7 @@ pub fn read<T: DeserializeOwned>(
     limits: &DecodeLimits,
 ) -> Result<T, DecodeError> {
     match encoding {
-        Encoding::Bincode => bincode::decode(bytes, limits),
+        Encoding::Bincode => compact::decode(bytes, limits),
         Encoding::MessagePack => msgpack::decode(bytes, limits),
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String
     let limits = DecodeLimits::for_control(bytes.len(), BYTES_PER_BYTE, MAX_NESTING);
     let budget = Budget::new(&limits, bytes.len());
     let mut source = serde_json::Deserializer::from_slice(bytes);
-    let read = T::deserialize(Bounded::<_, true>::new(&mut source, &budget, size_of::<T>()));
+    let read = T::deserialize(Bounded::new(&mut source, &budget, size_of::<T>()));
     read.and_then(|value| source.end().map(|()| value)).map_err(|error| error.to_string())
 }
 
@@ -66,7 +66,7 @@ impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let budget = Budget::new(&self.limits, self.text.len());
         let mut source = serde_json::Deserializer::from_slice(&self.text);
-        let source_value = Bounded::<_, true>::new(&mut source, &budget, 0);
+        let source_value = Bounded::new(&mut source, &budget, 0);
         let value = Transcoded::new(source_value, KeyMode::Any).serialize(serializer)?;
         source.end().map_err(S::Error::custom)?;
         Ok(value)

@@ -2,13 +2,13 @@
 //!
 //! A message is encoded as bincode if both ends have the same [`Fingerprint`] of its type, and otherwise as MessagePack with
 //! names, which programs of other versions and without Rust understand. The fingerprint identifies a shape that a trace of the
-//! type's own serde code has proven; [`type_info()`] determines it once per type. All received bytes are read through one bounded
-//! deserialiser, under the same budget for both formats.
+//! type's own serde code has proven; [`type_info()`] determines it once per type. All received bytes are read under a budget, the
+//! same for both encodings.
 
-mod bincode;
 mod blob;
 mod bounded;
 mod budget;
+mod compact;
 pub(crate) mod control;
 mod converted_values;
 mod encoding;
@@ -24,7 +24,6 @@ mod reflect;
 mod schema;
 mod shape;
 mod shape_text;
-mod strict;
 mod transcode;
 mod type_info;
 mod well_formed;

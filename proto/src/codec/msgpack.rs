@@ -38,7 +38,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> Result<T, DecodeError> {
     let budget = Budget::new(limits, bytes.len());
     let mut source = source(bytes, limits);
-    match T::deserialize(Bounded::<_, true>::new(&mut source, &budget, size_of::<T>())) {
+    match T::deserialize(Bounded::new(&mut source, &budget, size_of::<T>())) {
         Ok(value) => match bool::deserialize(&mut source) {
             Err(Fault::InvalidMarkerRead(_)) => Ok(value),
             _ => Err(DecodeError::whole("bytes are left over after the value")),
@@ -65,7 +65,7 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits, fault: Faul
     let mut track = Track::new();
     let mut source = source(bytes, limits);
     let tracked = serde_path_to_error::Deserializer::new(&mut source, &mut track);
-    let located = T::deserialize(Bounded::<_, true>::new(tracked, &budget, size_of::<T>())).err();
+    let located = T::deserialize(Bounded::new(tracked, &budget, size_of::<T>())).err();
     DecodeError::at(&track.path(), fault_text(located.unwrap_or(fault)))
 }
 

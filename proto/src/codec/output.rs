@@ -11,6 +11,9 @@ const INITIAL_ROOM: usize = 256;
 /// The length from which parts are appended, because copying them costs more than growing the buffer.
 const LONG_BYTES: usize = 1_024;
 
+/// The most room that is added and zeroed at once. The vector still doubles its capacity.
+const MOST_ROOM: usize = 16 << 10;
+
 /// A writer that appends to a buffer until a limit is reached.
 ///
 /// The buffer is kept longer than the written bytes, because writing in place is several times as fast for small parts as
@@ -37,19 +40,23 @@ impl<'a> Output<'a> {
 
     /// Adds all of `bytes`; otherwise adds nothing and returns false.
     #[inline(always)]
-    fn add(&mut self, bytes: &[u8]) -> bool {
-        let end = self.position.saturating_add(bytes.len());
-        if end > self.buffer.len() {
-            return self.add_growing(bytes);
+    pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
+        // A wrapped end lies before the position, which is no range either.
+        let end = self.position.wrapping_add(bytes.len());
+        match self.buffer.get_mut(self.position..end) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.position = end;
+                true
+            }
+            None => self.add_growing(bytes),
         }
-        self.buffer[self.position..end].copy_from_slice(bytes);
-        self.position = end;
-        true
     }
 
     /// Adds bytes for which there is no room, and doubles the room. Long bytes are appended directly, without zeroing room for
     /// them first.
     #[cold]
+    #[inline(never)]
     fn add_growing(&mut self, bytes: &[u8]) -> bool {
         let end = self.position.saturating_add(bytes.len());
         let written = end - self.start;
@@ -65,7 +72,7 @@ impl<'a> Output<'a> {
         self.buffer.truncate(self.position);
         self.buffer.extend_from_slice(bytes);
         if bytes.len() < LONG_BYTES {
-            let room = written.saturating_mul(2).min(self.max_length());
+            let room = (written + written.min(MOST_ROOM)).min(self.max_length());
             self.buffer.resize(self.start + room, 0);
         }
         self.position = end;
@@ -93,13 +100,6 @@ impl<'a> Output<'a> {
         } else {
             EncodeError::Refused { problem }
         }
-    }
-}
-
-impl bincode::enc::write::Writer for Output<'_> {
-    #[inline(always)]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
-        if self.add(bytes) { Ok(()) } else { Err(bincode::error::EncodeError::UnexpectedEnd) }
     }
 }
 
