@@ -16,7 +16,6 @@ mod promises;
 mod proxy;
 pub mod python;
 pub mod require;
-#[cfg(target_os = "linux")]
 mod sockets;
 mod wait;
 pub mod zeroconf;
@@ -28,6 +27,5 @@ pub use netns::{Host, Lan};
 pub use process::{Process, binary, example};
 pub use promises::{Broken, Kind, Links, Outcome, Promises, Record, Tally};
 pub use proxy::{Cut, Direction, Event, Fault, FaultProxy, Faults};
-#[cfg(target_os = "linux")]
 pub use sockets::{Sockets, shut_down};
 pub use wait::eventually;
