@@ -179,8 +179,8 @@ pub use meshzero_actors::server::actor::restart_policy::RestartPolicy;
 pub use meshzero_actors::server::drain_report::DrainReport;
 pub use meshzero_actors::server::service::ServiceEnd;
 pub use meshzero_actors::telemetry::stats::{
-    CallCounts, ConnectionCounts, DiscoveryStats, LinkPurpose, LinkStats, NewsCounts, RequestCounts,
-    RouteStats, ServiceStats, Stats, SubscriptionStats, Traffic,
+    CallCounts, ConnectionCounts, DiscoveryStats, LinkPurpose, LinkStats, LinkTransport, NewsCounts,
+    RequestCounts, RouteStats, ServiceStats, Stats, SubscriptionStats, Traffic,
 };
 pub use meshzero_proto::codec::{Blob, EncodeError, WireType};
 pub use meshzero_proto::discovery::directory::{DirectoryEvent as WatchEvent, DownReason, Instance};

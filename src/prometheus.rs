@@ -203,6 +203,7 @@ impl Families<'_, '_> {
                 ("peer", link.node.to_string()),
                 ("address", link.address.to_string()),
                 ("purpose", purpose.to_owned()),
+                ("transport", link.transport.as_str().to_owned()),
             ]);
             (labels, value(link))
         };

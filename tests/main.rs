@@ -31,5 +31,7 @@ mod stats;
 mod supervision;
 mod threads;
 mod trace;
+#[cfg(target_os = "linux")]
+mod unix_sockets;
 mod zero;
 mod zmtp;

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use meshzero_actors::config::Config;
 use meshzero_actors::net::interfaces::Interfaces;
+use meshzero_actors::net::network::Network;
+use meshzero_actors::net::system_listener::UnixSockets;
 use meshzero_actors::net::zone;
 use meshzero_actors::node::Node;
 use meshzero_proto::codec::type_info;
@@ -29,6 +31,7 @@ use crate::value::Value;
 /// | [`Join::interfaces`] | `MESHZERO_INTERFACES=eth0,192.168.1.*` | all; `lo` stays on this machine |
 /// | [`Join::peers`] | `MESHZERO_PEERS=10.0.0.5:9000,lab.local:9000` | none |
 /// | [`Join::ports`] | `MESHZERO_PORTS=9000-9100` | any free one |
+/// | [`Join::unix_sockets`] | `MESHZERO_UNIX_SOCKETS=off` | on |
 /// | [`Join::limits`] | `MESHZERO_LIMITS=message_bytes=4194304,mailbox=512` | [`Limits::default`] |
 ///
 /// In `MESHZERO_LIMITS` a limit has the name of its field, and a time the suffix `_ms`: `handshake_ms`, `reconnect_ms`,
@@ -66,6 +69,7 @@ pub struct Join {
     ports: Option<RangeInclusive<u16>>,
     ports_otherwise: Option<RangeInclusive<u16>>,
     limits: Option<Limits>,
+    unix_sockets: Option<UnixSockets>,
     spin: Duration,
     networkzero: bool,
 }
@@ -136,6 +140,22 @@ impl Join {
         self
     }
 
+    /// Sets whether messages between programs of the same user on one computer go over Unix sockets, which on Linux and macOS take less
+    /// time than TCP. Default: true. It concerns the services of this program as well as its calls and subscriptions, and changes no
+    /// address: where a Unix socket cannot be used, the connection uses TCP.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), meshzero::JoinError> {
+    /// // Every message can be seen by a tool that captures packets.
+    /// let mesh = meshzero::Mesh::join().unix_sockets(false).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unix_sockets(mut self, used: bool) -> Self {
+        self.unix_sockets = Some(if used { UnixSockets::Used } else { UnixSockets::Off });
+        self
+    }
+
     /// Sets the time for which each connection polls for bytes after the last ones, before its thread sleeps. As long as it polls, the
     /// system does not have to wake it. That shortens a round trip several times where each side has a free core, which it keeps busy,
     /// and slows everything down otherwise. Default: zero; 50 µs is a good value.
@@ -199,7 +219,15 @@ impl Join {
         };
         limits::check(&limits)?;
         let limits = limits.into();
-        Ok(Config { mesh, interfaces, peers, ports, limits, spin: self.spin, ..Config::default() })
+        let unix_sockets = match self.unix_sockets {
+            Some(unix_sockets) => unix_sockets,
+            None => variable("MESHZERO_UNIX_SOCKETS")?
+                .map(|text| on_or_off(&text))
+                .transpose()?
+                .unwrap_or_default(),
+        };
+        let network = Network::System(unix_sockets);
+        Ok(Config { mesh, interfaces, peers, ports, limits, spin: self.spin, network })
     }
 }
 
@@ -270,6 +298,17 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, JoinError> {
     })
 }
 
+fn on_or_off(text: &str) -> Result<UnixSockets, JoinError> {
+    match text.trim() {
+        "on" => Ok(UnixSockets::Used),
+        "off" => Ok(UnixSockets::Off),
+        _ => Err(JoinError::Setting {
+            setting: "MESHZERO_UNIX_SOCKETS",
+            problem: format!("{text:?} is neither \"on\" nor \"off\""),
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,11 +318,14 @@ mod tests {
         assert_eq!(port_range("9000-9100").expect("a range"), 9000..=9100);
         assert_eq!(port_range("9000").expect("a port"), 9000..=9000);
         assert_eq!(listed("a:1, b:2,,"), ["a:1", "b:2"]);
+        assert_eq!(on_or_off(" off").expect("a switch"), UnixSockets::Off);
+        assert_eq!(on_or_off("on").expect("a switch"), UnixSockets::Used);
     }
 
     #[test]
     fn texts_that_cannot_be_read_say_what_to_write() {
         assert!(port_range("9000-99999").expect_err("too large").to_string().contains("9000-9100"));
+        assert!(on_or_off("no").expect_err("not a switch").to_string().contains("\"off\""));
         for peer in ["10.0.0.5", "10.0.0.5:0", ":9000", "host:port", "tcp://10.0.0.5:9000", "ros://robot:7"] {
             assert!(check_peer(peer).expect_err(peer).to_string().contains("host:port"), "{peer}");
         }

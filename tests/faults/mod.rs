@@ -9,7 +9,7 @@ mod machines;
 #[cfg(target_os = "linux")]
 mod outages;
 mod pieces;
-mod rig;
+pub mod rig;
 #[cfg(target_os = "linux")]
 mod scene;
 #[cfg(target_os = "linux")]

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use meshzero_testing::{Broken, FaultProxy, Links, Outcome, Promises, Record, Tally, example};
+use meshzero_testing::{
+    Broken, FaultProxy, Links, Outcome, Promises, Record, Sockets, Tally, example, shut_down,
+};
 
 use crate::measure::Latencies;
 
@@ -27,6 +29,8 @@ pub struct Crew {
     /// The proxy in front of the steady service.
     pub proxy: FaultProxy,
     steady_caller: Program,
+    /// The caller that connects to the steady service without the proxy: over Unix sockets, and over TCP in between.
+    near_caller: Program,
     steady_account: Account,
     /// The service under another name, which is killed or withdrawn and replaced by another.
     pub volatile: Option<Program>,
@@ -92,6 +96,8 @@ pub struct Program {
     pub name: String,
     /// Its number as a sender or as a server.
     number: u64,
+    /// The address of its service, if it offers one.
+    address: Option<SocketAddr>,
     child: Child,
     reader: Option<JoinHandle<()>>,
     told: mpsc::Receiver<String>,
@@ -115,7 +121,26 @@ impl Program {
                 }
             }
         });
-        Self { name: name.to_owned(), number, child, reader: Some(reader), told }
+        Self { name: name.to_owned(), number, address: None, child, reader: Some(reader), told }
+    }
+
+    /// Starts a program that offers a service, and waits until it says at which address.
+    fn serve(name: &str, number: u64, arguments: &[&str], account: &Account) -> Self {
+        let mut program = Self::start(name, number, arguments, account);
+        program.address = program.expect("at ").and_then(|address| address.parse().ok());
+        program
+    }
+
+    /// Returns the address of its service.
+    fn address(&self) -> SocketAddr {
+        self.address.expect("a service says where it is")
+    }
+
+    /// Shuts down sockets of its service.
+    pub fn shut_down(&self, sockets: &[Sockets]) {
+        for sockets in sockets {
+            shut_down(self.pid(), self.address(), *sockets);
+        }
     }
 
     /// The id of its process.
@@ -181,16 +206,18 @@ impl Crew {
         let mesh = format!("soak-{:016x}", fastrand::u64(..));
         let (steady_account, volatile_account) = (Account::new(), Account::new());
         let serve = ["serve", &mesh, "steady", "1", "publish=5", "panics=3001"];
-        let steady = Program::start("steady service", 1, &serve, &steady_account);
-        let address = steady.expect("at ").and_then(|address| address.parse::<SocketAddr>().ok());
-        let proxy = FaultProxy::in_front_of(address.expect("the steady service says where it is"));
+        let steady = Program::serve("steady service", 1, &serve, &steady_account);
+        let proxy = FaultProxy::in_front_of(steady.address());
         let target = proxy.address().to_string();
         let call = ["call", &mesh, &target, "1", "every=5", "allowed=60000", "most=200000", "listen=100"];
         let steady_caller = Program::start("steady caller", 1, &call, &steady_account);
+        let target = steady.address().to_string();
+        let call = ["call", &mesh, &target, "2", "every=5", "allowed=60000", "most=200000", "listen=110"];
+        let near_caller = Program::start("near caller", 2, &call, &steady_account);
         let volatile = serve_volatile(&mesh, 2, &volatile_account);
         let call = ["call", &mesh, "volatile", "2", "every=5", "allowed=3000", "most=50000", "listen=200"];
         let volatile_caller = Program::start("volatile caller", 2, &call, &volatile_account);
-        for caller in [&steady_caller, &volatile_caller] {
+        for caller in [&steady_caller, &near_caller, &volatile_caller] {
             caller.expect("found").expect("a caller finds its service");
         }
         Self {
@@ -198,6 +225,7 @@ impl Crew {
             steady,
             proxy,
             steady_caller,
+            near_caller,
             steady_account,
             volatile: Some(volatile),
             volatile_caller,
@@ -209,7 +237,7 @@ impl Crew {
 
     /// The programs that run all the time.
     pub fn watched(&self) -> impl Iterator<Item = (&str, u32)> {
-        [&self.steady, &self.steady_caller, &self.volatile_caller]
+        [&self.steady, &self.steady_caller, &self.near_caller, &self.volatile_caller]
             .into_iter()
             .map(|program| (program.name.as_str(), program.pid()))
     }
@@ -251,7 +279,7 @@ impl Crew {
     /// Ends all programs gracefully.
     pub fn finish(mut self) -> Ended {
         let mut stuck = Vec::new();
-        let mut callers = vec![self.steady_caller, self.volatile_caller];
+        let mut callers = vec![self.steady_caller, self.near_caller, self.volatile_caller];
         callers.append(&mut self.guests);
         let mut servers = vec![self.steady];
         servers.extend(self.volatile);
@@ -284,7 +312,5 @@ impl Crew {
 fn serve_volatile(mesh: &str, number: u64, account: &Account) -> Program {
     let by = number.to_string();
     let serve = ["serve", mesh, "volatile", &by, "publish=5", "panics=1009"];
-    let volatile = Program::start("volatile service", number, &serve, account);
-    volatile.expect("at ").expect("a service says where it is");
-    volatile
+    Program::serve("volatile service", number, &serve, account)
 }

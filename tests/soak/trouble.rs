@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use meshzero_testing::{Cut, Direction, Event, Fault, Faults};
+use meshzero_testing::{Cut, Direction, Event, Fault, Faults, Sockets};
 
 use crate::crew::Crew;
 
@@ -58,7 +58,7 @@ impl Trouble {
     fn strike(&mut self, crew: &mut Crew, now: Instant) -> &'static str {
         let how = if self.dice.bool() { Cut::Reset } else { Cut::Close };
         let way = if self.dice.bool() { Direction::Up } else { Direction::Down };
-        match self.dice.u8(..13) {
+        match self.dice.u8(..17) {
             0 | 1 => {
                 crew.proxy.cut(how);
                 "connections cut"
@@ -112,6 +112,16 @@ impl Trouble {
                 self.repair(now, 4_000, Undo::BeginVolatile);
                 "volatile service withdrawn"
             }
+            13 | 14 => {
+                let (sockets, what) = self.sockets();
+                crew.steady.shut_down(sockets);
+                what
+            }
+            15 | 16 if self.volatile_is_well(crew) => {
+                let (sockets, what) = self.sockets();
+                crew.volatile.iter().for_each(|volatile| volatile.shut_down(sockets));
+                what
+            }
             10 | 11 if crew.guests.len() < MAX_CALLERS => {
                 crew.add_caller();
                 "guest comes"
@@ -120,6 +130,18 @@ impl Trouble {
                 crew.kill_caller();
                 "guest killed"
             }
+        }
+    }
+
+    /// Returns sockets of a service to shut down, so that its links on this host move between Unix sockets and TCP.
+    fn sockets(&mut self) -> (&'static [Sockets], &'static str) {
+        match self.dice.u8(..3) {
+            0 => (&[Sockets::UnixConnections], "Unix connections shut down"),
+            1 => {
+                let all = &[Sockets::UnixListener, Sockets::UnixConnections];
+                (all, "Unix connections and their listener shut down")
+            }
+            _ => (&[Sockets::TcpConnections], "TCP connections shut down"),
         }
     }
 

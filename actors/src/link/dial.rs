@@ -8,11 +8,12 @@ use std::time::Duration;
 use meshzero_proto::diagnosis::AttemptOutcome;
 use meshzero_proto::discovery::addresses::{OwnAddress, is_here, is_own};
 use meshzero_proto::discovery::directory::Instance;
-use meshzero_proto::wire::hello::{self, Hello};
+use meshzero_proto::wire::hello::Hello;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
+pub(crate) use self::attempt::Attempt;
 pub(crate) use self::error::DialError;
 pub(crate) use self::handshake::Handshaken;
 pub(crate) use self::handshake::{HandshakeReadError, handshake_as_client, read_handshake};
@@ -20,6 +21,7 @@ use crate::link::attempt_record::{AttemptRecord, DialTrail};
 use crate::net::network::Network;
 use crate::runtime::clock;
 
+mod attempt;
 mod error;
 mod handshake;
 
@@ -127,7 +129,7 @@ async fn race(
     hello: &Hello,
     trail: &DialTrail,
 ) -> Result<Handshaken, DialError> {
-    let hello = hello::encode_hello(hello);
+    let attempt = Attempt::new(network, hello);
     let mut attempts = JoinSet::new();
     let mut next_at = Instant::now();
     let mut best_error = (0, DialError::NoAddress);
@@ -139,8 +141,10 @@ async fn race(
             && let Some(address) = candidates.untried.pop_front()
         {
             trail.begin(address);
-            let attempt = handshake(network.clone(), address, hello.clone(), trail.clone());
-            attempts.spawn(async move { (address, attempt.await) });
+            let (attempt, accepted) = (attempt.clone(), trail.clone());
+            attempts.spawn(async move {
+                (address, attempt.handshake(address, || accepted.accept(address)).await)
+            });
             next_at = Instant::now() + NEXT_ADDRESS_DELAY;
         }
         let is_exhausted = candidates.untried.is_empty();
@@ -191,18 +195,6 @@ fn weight(error: &DialError) -> u8 {
         DialError::Unreachable { .. } | DialError::TimedOut { .. } => 2,
         DialError::NoAddress => 0,
     }
-}
-
-async fn handshake(
-    network: Network,
-    address: SocketAddr,
-    hello: Vec<u8>,
-    trail: DialTrail,
-) -> Result<Handshaken, DialError> {
-    let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
-    let connection = network.connect(address).await.map_err(unreachable)?;
-    trail.accept(address);
-    handshake_as_client(connection, address, &hello).await
 }
 
 #[cfg(test)]

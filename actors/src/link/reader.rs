@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use meshzero_proto::stream::RecvCounter;
 use meshzero_proto::wire::frame::{self, CompleteFrames, Frame, FrameContents, FrameError};
-use socket2::SockRef;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::task;
 
 use crate::link::config::LinkConfig;
@@ -223,14 +221,14 @@ impl FrameReader {
     /// Polls the system for bytes, with turns for all other tasks on the thread in between; `None` when the time for that is
     /// over. It bypasses tokio, which would notice bytes only once the thread has asked the system for events.
     async fn spin(&mut self) -> Option<io::Result<usize>> {
-        let Some(ReadHalf::System(reader)) = &self.reader else { return None };
+        let socket = self.reader.as_ref()?.socket()?;
         let started = Instant::now();
         self.spin_buffer.resize(MAX_READ_BYTES, 0);
         while started.elapsed() < self.spin {
             // First come the tasks that have work to do because of earlier bytes.
             task::yield_now().await;
             for _ in 0..SPIN_TRIES {
-                match (&*SockRef::from(AsRef::<TcpStream>::as_ref(reader))).read(&mut self.spin_buffer) {
+                match (&*socket).read(&mut self.spin_buffer) {
                     Ok(read) => {
                         self.buffer.extend_from_slice(&self.spin_buffer[..read]);
                         return Some(Ok(read));

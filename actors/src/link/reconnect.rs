@@ -108,7 +108,7 @@ impl Reconnector {
             Some(first) if !known.contains(&self.address) => *first,
             _ => self.address,
         };
-        Some(DialRacer::new(&hello, first, known, updates, self.network.clone()))
+        Some(DialRacer::new(&hello, first, known, updates, &self.network))
     }
 
     /// Makes the link continue over this standby connection, if there is one.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use meshzero_proto::diagnosis::{Attempt, AttemptOutcome};
 use meshzero_proto::discovery::directory::Instance;
-use meshzero_proto::wire::hello::{self, Hello};
+use meshzero_proto::wire::hello::Hello;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -29,14 +29,13 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_sec
 
 /// The addresses that one link dials in parallel to its connection.
 pub(crate) struct DialRacer {
-    hello: Vec<u8>,
+    attempt: dial::Attempt,
     /// The remote address of the connection.
     address: SocketAddr,
     /// The addresses that were known when it was created.
     known: Vec<SocketAddr>,
     /// The updates of the instance from discovery.
     updates: Option<watch::Receiver<Option<Instance>>>,
-    network: Network,
     /// The number of the next dial.
     next: usize,
 }
@@ -48,9 +47,9 @@ impl DialRacer {
         address: SocketAddr,
         known: Vec<SocketAddr>,
         updates: Option<watch::Receiver<Option<Instance>>>,
-        network: Network,
+        network: &Network,
     ) -> Self {
-        Self { hello: hello::encode_hello(hello), address, known, updates, network, next: 0 }
+        Self { attempt: dial::Attempt::new(network, hello), address, known, updates, next: 0 }
     }
 
     /// Returns the next address to dial.
@@ -118,13 +117,8 @@ impl StandbyDials {
             oldest.abort();
         }
         let address = self.racer.address();
-        let attempt = attempt(
-            self.racer.network.clone(),
-            address,
-            self.racer.hello.clone(),
-            Arc::clone(&self.connected),
-        );
-        self.handles.push_back(self.dials.spawn(attempt));
+        let dial = dial(self.racer.attempt.clone(), address, Arc::clone(&self.connected));
+        self.handles.push_back(self.dials.spawn(dial));
     }
 
     /// Returns the number of dials that are connected and wait for the endpoint's answer.
@@ -159,27 +153,30 @@ impl StandbyDials {
 /// Counts one connected dial until it is dropped.
 struct ConnectedCount(Arc<AtomicUsize>);
 
+impl ConnectedCount {
+    fn new(connected: &Arc<AtomicUsize>) -> Self {
+        connected.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connected))
+    }
+}
+
 impl Drop for ConnectedCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-async fn attempt(
-    network: Network,
+async fn dial(
+    attempt: dial::Attempt,
     address: SocketAddr,
-    hello: Vec<u8>,
     connected: Arc<AtomicUsize>,
 ) -> Result<Handshaken, DialError> {
     let started = clock::now();
-    let dial = async {
-        let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
-        let connection = network.connect(address).await.map_err(unreachable)?;
-        connected.fetch_add(1, Ordering::Relaxed);
-        let _connected = ConnectedCount(connected);
-        dial::handshake_as_client(connection, address, &hello).await
-    };
-    dial.await.map_err(|error| {
+    let mut count = None;
+    let handshake = attempt.handshake(address, || {
+        count.get_or_insert_with(|| ConnectedCount::new(&connected));
+    });
+    handshake.await.map_err(|error| {
         let outcome = AttemptOutcome::from(&error);
         error.with_attempts(vec![Attempt { address, outcome, took: clock::now() - started }])
     })
@@ -193,7 +190,7 @@ mod tests {
     fn most_dials_are_to_the_address_of_the_connection_and_some_to_others() {
         let [first, second, third] = [1, 2, 3].map(|last| SocketAddr::from(([10, 0, 0, last], 9)));
         let sequence = |known: Vec<SocketAddr>| {
-            let mut racer = DialRacer::new(&dial::tests::hello(), first, known, None, Network::System);
+            let mut racer = DialRacer::new(&dial::tests::hello(), first, known, None, &Network::default());
             (0..8).map(|_| racer.address()).collect::<Vec<_>>()
         };
         assert_eq!(sequence(vec![first]), [first; 8]);

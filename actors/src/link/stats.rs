@@ -14,7 +14,7 @@ pub(crate) fn link_stats(
     address: SocketAddr,
     carries: LinkPurpose,
 ) -> LinkStats {
-    let QueueStats { attached, resumed, written, acknowledged, waiting } = send_queue.stats();
+    let QueueStats { transport, attached, resumed, written, acknowledged, waiting } = send_queue.stats();
     let link = LinkStats::new(node, address, carries);
-    LinkStats { attached, resumed, written, acknowledged, waiting, ..link }
+    LinkStats { transport, attached, resumed, written, acknowledged, waiting, ..link }
 }

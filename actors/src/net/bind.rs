@@ -142,7 +142,8 @@ mod tests {
     async fn an_address_of_another_computer_is_an_error_that_names_it() {
         // An address for documentation, which no host has (RFC 5737).
         let bind: BindAddress = "192.0.2.1:9000".parse().expect("an address");
-        let error = bind.listen(&Network::System, &Interfaces::loopback(), None).await.expect_err("not ours");
+        let error =
+            bind.listen(&Network::default(), &Interfaces::loopback(), None).await.expect_err("not ours");
         assert_eq!(error.to_string(), "192.0.2.1 is not an address of this computer");
     }
 
@@ -175,13 +176,13 @@ mod tests {
     async fn a_port_that_is_taken_is_an_error_and_a_range_finds_the_next() {
         let interfaces = Interfaces::loopback();
         let first =
-            BindAddress::default().listen(&Network::System, &interfaces, None).await.expect("a free port");
+            BindAddress::default().listen(&Network::default(), &interfaces, None).await.expect("a free port");
         let port = first.bound.port();
         let again: BindAddress = port.to_string().parse().expect("a port");
-        let error = again.listen(&Network::System, &interfaces, None).await.expect_err("taken");
+        let error = again.listen(&Network::default(), &interfaces, None).await.expect_err("taken");
         assert!(matches!(error, BindError::InUse { .. }), "{error}");
         let error = BindAddress::default()
-            .listen(&Network::System, &interfaces, Some(&(port..=port)))
+            .listen(&Network::default(), &interfaces, Some(&(port..=port)))
             .await
             .expect_err("taken");
         assert!(matches!(error, BindError::RangeInUse { .. }), "{error}");

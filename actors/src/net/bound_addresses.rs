@@ -72,7 +72,8 @@ impl BoundAddresses {
     }
 }
 
-fn is_own(ip: IpAddr) -> bool {
+/// Returns whether this host has an address, on whichever interface.
+pub(crate) fn is_own(ip: IpAddr) -> bool {
     let own = Interfaces::default().list_unplugged_too().unwrap_or_default();
     own.iter().any(|own| own.address.ip == ip)
 }

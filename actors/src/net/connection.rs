@@ -1,5 +1,5 @@
-//! One connection, as two halves: those of a system socket, at the cost of a branch for each system call, or of another
-//! network.
+//! One connection, as two halves: those of a TCP socket, at the cost of a branch for each system call, or of a Unix socket or
+//! another network, at the cost of an indirect call.
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind, IoSlice};
@@ -27,22 +27,22 @@ pub struct Connection {
 /// The receiving half of a connection.
 #[derive(Debug)]
 pub enum ReadHalf {
-    /// Of a system socket.
+    /// Of a TCP socket.
     System(OwnedReadHalf),
-    /// Of another network.
+    /// Of a Unix socket, or of another network.
     Other(Box<dyn CustomReadHalf>),
 }
 
 /// The sending half of a connection. Dropping it closes this direction.
 #[derive(Debug)]
 pub enum WriteHalf {
-    /// Of a system socket.
+    /// Of a TCP socket.
     System(OwnedWriteHalf),
-    /// Of another network.
+    /// Of a Unix socket, or of another network.
     Other(Box<dyn CustomWriteHalf>),
 }
 
-/// A [`ReadHalf`] of another network.
+/// A [`ReadHalf`] of anything but TCP.
 pub trait CustomReadHalf: AsyncRead + Debug + Send + Unpin {
     /// Returns the address of the other end.
     ///
@@ -56,9 +56,14 @@ pub trait CustomReadHalf: AsyncRead + Debug + Send + Unpin {
     /// Makes closing discard all bytes that have not reached the other end, which sees a lost connection. Nothing is written
     /// after this.
     fn reset_on_close(&self);
+
+    /// Returns the system's socket, if there is one, for reads that bypass tokio.
+    fn socket(&self) -> Option<SockRef<'_>> {
+        None
+    }
 }
 
-/// A [`WriteHalf`] of another network. Several tasks may write, one at a time, and one task waits until it is writable.
+/// A [`WriteHalf`] of anything but TCP. Several tasks may write, one at a time, and one task waits until it is writable.
 pub trait CustomWriteHalf: Debug + Send + Sync {
     /// Accepts as many of the bytes as it has room for, without waiting, and returns their number.
     ///
@@ -89,6 +94,11 @@ pub trait CustomWriteHalf: Debug + Send + Sync {
     /// Closes the connection when the other host has been silent for `timeout`, if everything that was sent has been
     /// acknowledged; with `even_if_unacknowledged`, also if not.
     fn keep_alive(&self, timeout: Duration, even_if_unacknowledged: bool);
+
+    /// Returns whether it belongs to a Unix socket.
+    fn is_unix(&self) -> bool {
+        false
+    }
 }
 
 impl Connection {
@@ -153,6 +163,14 @@ impl ReadHalf {
         match self {
             Self::System(reader) => socket::set_reset_on_close(reader.as_ref()),
             Self::Other(reader) => reader.reset_on_close(),
+        }
+    }
+
+    /// Returns the system's socket, if there is one, for reads that bypass tokio.
+    pub(crate) fn socket(&self) -> Option<SockRef<'_>> {
+        match self {
+            Self::System(reader) => Some(SockRef::from(AsRef::<TcpStream>::as_ref(reader))),
+            Self::Other(reader) => reader.socket(),
         }
     }
 }
@@ -229,11 +247,19 @@ impl WriteHalf {
         Ok(())
     }
 
-    /// Keeps the system's queue of unsent bytes short, so that the next frame does not wait behind megabytes. Other networks
-    /// queue little anyway.
+    /// Keeps the system's queue of unsent bytes short, so that the next frame does not wait behind megabytes. Unix sockets and
+    /// other networks queue little anyway.
     pub(crate) fn set_notsent_lowat(&self) {
         if let Self::System(writer) = self {
             socket::set_notsent_lowat(writer.as_ref());
+        }
+    }
+
+    /// Returns whether it belongs to a Unix socket.
+    pub(crate) fn is_unix(&self) -> bool {
+        match self {
+            Self::System(_) => false,
+            Self::Other(writer) => writer.is_unix(),
         }
     }
 

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use meshzero_proto::shortened::few;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use self::chosen_addresses::WantedAddresses;
@@ -19,6 +18,7 @@ use crate::net::ingress::Ingress;
 use crate::net::interfaces::{ChosenAddresses, Interfaces};
 use crate::net::network::Listener;
 use crate::net::socket::{self, ReservedPort};
+use crate::net::system_listener::{SystemListener, UnixSockets};
 use crate::net::zone::ZonedAddress;
 use crate::runtime::clock;
 
@@ -48,6 +48,7 @@ pub(crate) struct ChosenListeners {
     sockets: Vec<ListeningSocket>,
     /// The interfaces by which connections may arrive.
     ingress: Ingress,
+    unix_sockets: UnixSockets,
     /// Reserves the port while there is no address to listen at.
     reserved_port: Option<ReservedPort>,
     /// The index of the socket that is polled first. It rotates, so that no socket starves the others.
@@ -62,7 +63,7 @@ pub(crate) struct ChosenListeners {
 
 struct ListeningSocket {
     address: SocketAddr,
-    listener: TcpListener,
+    listener: SystemListener,
     /// The time at which its address disappeared from this host, if it did.
     gone_since: Option<Instant>,
 }
@@ -84,10 +85,7 @@ impl Listeners {
     pub(crate) async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
         match self {
             Self::One(listener) => listener.accept().await,
-            Self::Chosen(chosen) => {
-                let (stream, from) = chosen.accept().await?;
-                Ok((stream.into(), from))
-            }
+            Self::Chosen(chosen) => chosen.accept().await,
         }
     }
 
@@ -109,7 +107,11 @@ impl ChosenListeners {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub(crate) fn listen(addresses: &ChosenAddresses, port: u16) -> Result<Self, (SocketAddr, io::Error)> {
+    pub(crate) fn listen(
+        addresses: &ChosenAddresses,
+        port: u16,
+        unix_sockets: UnixSockets,
+    ) -> Result<Self, (SocketAddr, io::Error)> {
         let mut attempts_left = if port == 0 { MAX_ATTEMPTS } else { 1 };
         loop {
             attempts_left -= 1;
@@ -120,6 +122,7 @@ impl ChosenListeners {
                 bound: BoundAddresses::chosen(port),
                 sockets: Vec::new(),
                 ingress: addresses.ingress.clone(),
+                unix_sockets,
                 reserved_port,
                 poll_first: 0,
                 failing: Vec::new(),
@@ -160,17 +163,12 @@ impl ChosenListeners {
         self.follower = Some(AddressFollower { addresses, linger, changed: Box::new(changed) });
     }
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
         loop {
             tokio::select! {
                 biased;
                 () = changed(self.follower.as_mut(), self.retry_at) => self.update_sockets(),
-                accepted = poll_fn(|cx| poll_accept(&self.sockets, &mut self.poll_first, cx)) => {
-                    if let Ok((stream, _)) = &accepted {
-                        socket::unrestrict(stream);
-                    }
-                    return accepted;
-                }
+                accepted = poll_fn(|cx| poll_accept(&mut self.sockets, &mut self.poll_first, cx)) => return accepted,
             }
         }
     }
@@ -209,7 +207,7 @@ impl ChosenListeners {
         if *ingress != self.ingress {
             self.ingress = ingress.clone();
             for socket in &self.sockets {
-                socket::restrict((&socket.listener).into(), ingress);
+                socket.listener.restrict(ingress);
             }
         }
     }
@@ -254,7 +252,7 @@ impl ChosenListeners {
                 self.sockets.retain(|socket| socket.gone_since.is_none());
             }
             self.reserved_port = None;
-            match socket::listen(*address, &self.ingress) {
+            match SystemListener::listen(*address, &self.ingress, self.unix_sockets) {
                 Ok(listener) => {
                     self.sockets.push(ListeningSocket { address: *address, listener, gone_since: None })
                 }
@@ -295,10 +293,10 @@ async fn changed(follower: Option<&mut AddressFollower>, retry_at: Option<Instan
 }
 
 fn poll_accept(
-    sockets: &[ListeningSocket],
+    sockets: &mut [ListeningSocket],
     poll_first: &mut usize,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+) -> Poll<io::Result<(Connection, SocketAddr)>> {
     for step in 0..sockets.len() {
         let index = (*poll_first + step) % sockets.len();
         if let Poll::Ready(accepted) = sockets[index].listener.poll_accept(cx) {

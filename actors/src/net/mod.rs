@@ -12,4 +12,7 @@ pub mod naming;
 pub mod network;
 pub(crate) mod resolve;
 pub(crate) mod socket;
+pub mod system_listener;
+#[cfg_attr(not(unix), path = "unix_sockets_absent.rs")]
+pub(crate) mod unix_sockets;
 pub mod zone;

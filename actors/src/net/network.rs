@@ -10,22 +10,30 @@ use std::sync::Arc;
 
 use meshzero_proto::diagnosis::InterfaceKind;
 use meshzero_proto::discovery::addresses::OwnAddress;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
+use crate::net::bound_addresses::is_own;
 use crate::net::connection::Connection;
 use crate::net::host::kind;
 use crate::net::ingress::Ingress;
 use crate::net::interfaces::{Interface, Interfaces};
 use crate::net::socket;
+use crate::net::system_listener::{SystemListener, UnixSockets};
+use crate::net::unix_sockets;
 
 /// The network in which a node connects and listens. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub enum Network {
-    /// The system's TCP, and mDNS.
-    #[default]
-    System,
+    /// The system's TCP and mDNS, and its Unix sockets, where they are used.
+    System(UnixSockets),
     /// Another network, such as a simulated one.
     Other(Arc<dyn NetworkProvider>),
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::System(UnixSockets::default())
+    }
 }
 
 /// A network that replaces the system's. It has no multicast: nodes on it find each other by static peers, or are called at
@@ -64,7 +72,7 @@ pub type IoFuture<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + '
 #[derive(Debug)]
 pub(crate) enum Listener {
     /// Of the system.
-    System(TcpListener),
+    System(SystemListener),
     /// Of another network.
     Other(Box<dyn Acceptor>),
 }
@@ -79,7 +87,7 @@ impl Network {
     /// This method is cancel safe. Dropping the future cancels the attempt.
     pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<Connection> {
         match self {
-            Self::System => {
+            Self::System(_) => {
                 let stream = TcpStream::connect(address).await?;
                 socket::set_nodelay(&stream);
                 Ok(stream.into())
@@ -100,7 +108,7 @@ impl Network {
         own: Option<IpAddr>,
         address: SocketAddr,
     ) -> io::Result<Connection> {
-        let (Self::System, Some(own)) = (self, own) else { return self.connect(address).await };
+        let (Self::System(_), Some(own)) = (self, own) else { return self.connect(address).await };
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // A link-local address needs a zone as well: that of the other end's address.
         let scope = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
@@ -109,6 +117,26 @@ impl Network {
             IpAddr::V6(own) => SocketAddrV6::new(own, 0, 0, scope).into(),
         })?;
         Ok(socket.connect(address).await?.into())
+    }
+
+    /// Connects to the Unix socket beside the listener at an address, if the address is one of this host, there is such a
+    /// socket, and it belongs to this user. Does not wait.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub(crate) fn connect_unix(&self, address: SocketAddr) -> Option<Connection> {
+        let are_used = unix_sockets::ARE_SUPPORTED && matches!(self, Self::System(UnixSockets::Used));
+        let ip = address.ip();
+        // Another host's endpoint may listen at the same port as one here that listens at all addresses.
+        if are_used && (ip.is_loopback() || is_own(ip)) { unix_sockets::connect(address) } else { None }
+    }
+
+    /// Returns how Unix sockets are used.
+    pub(crate) fn unix_sockets(&self) -> UnixSockets {
+        match self {
+            Self::System(unix_sockets) => *unix_sockets,
+            Self::Other(_) => UnixSockets::Off,
+        }
     }
 
     /// Listens at an address.
@@ -120,7 +148,9 @@ impl Network {
     /// Outside of a tokio runtime.
     pub(crate) fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
         match self {
-            Self::System => Ok(Listener::System(socket::listen(address, &Ingress::Any)?)),
+            Self::System(unix_sockets) => {
+                Ok(Listener::System(SystemListener::listen(address, &Ingress::Any, *unix_sockets)?))
+            }
             Self::Other(provider) => Ok(Listener::Other(provider.listen(address)?)),
         }
     }
@@ -129,7 +159,7 @@ impl Network {
     /// lead to this host as well. Those by which others may reach it come first. In another network none are known.
     pub(crate) fn own_addresses(&self) -> Vec<OwnAddress> {
         match self {
-            Self::System => Interfaces::default()
+            Self::System(_) => Interfaces::default()
                 .list_unplugged_too()
                 .inspect_err(|error| tracing::warn!(%error, "the addresses of this host are unknown"))
                 .map(|list| outward_first(list, kind::of))
@@ -140,7 +170,7 @@ impl Network {
 
     /// Returns whether the network supports multicast.
     pub(crate) fn has_multicast(&self) -> bool {
-        matches!(self, Self::System)
+        matches!(self, Self::System(_))
     }
 
     /// Returns sixteen random bytes for an identity.
@@ -149,7 +179,7 @@ impl Network {
     /// The system has no randomness.
     pub(crate) fn random(&self) -> Result<[u8; 16], getrandom::Error> {
         match self {
-            Self::System => {
+            Self::System(_) => {
                 let mut bytes = [0; 16];
                 getrandom::fill(&mut bytes)?;
                 Ok(bytes)
@@ -191,10 +221,7 @@ impl Listener {
     /// This method is cancel safe.
     pub(crate) async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
         match self {
-            Self::System(listener) => {
-                let (stream, from) = listener.accept().await?;
-                Ok((stream.into(), from))
-            }
+            Self::System(listener) => listener.accept().await,
             Self::Other(listener) => listener.accept().await,
         }
     }

@@ -18,7 +18,7 @@ mod multicast;
 pub(crate) const PROBES: u32 = 3;
 
 /// The number of connections that the system queues until they are accepted.
-const BACKLOG: i32 = 1_024;
+pub(crate) const BACKLOG: i32 = 1_024;
 
 /// Sends small frames at once.
 pub(crate) fn set_nodelay(stream: &TcpStream) {

@@ -244,10 +244,14 @@ pub struct LinkStats {
     /// The node at the other end.
     #[serde(with = "text")]
     pub node: NodeId,
-    /// The address at which that node was last reached, or from which it last connected.
+    /// The address at which that node was last reached, or from which it last connected. A client that connected over a Unix
+    /// socket has none: in its place stands the loopback address with the number of the connection.
     pub address: SocketAddr,
     /// Its purpose.
     pub purpose: LinkPurpose,
+    /// The transport of its connection, or of the last one while there is none.
+    #[serde(default)]
+    pub transport: LinkTransport,
     /// Set if there is a connection. Without one, the link waits for the next.
     pub attached: bool,
     /// The number of times that it was resumed over another connection.
@@ -274,6 +278,28 @@ pub enum LinkPurpose {
     News,
 }
 
+/// The transport of a link's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LinkTransport {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// A Unix socket: both ends are processes of one user on one host.
+    Unix,
+}
+
+impl LinkTransport {
+    /// Returns its name, as in JSON: `tcp` or `unix`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Unix => "unix",
+        }
+    }
+}
+
 impl LinkStats {
     /// Creates the statistics of a link on which nothing has happened.
     pub(crate) fn new(node: NodeId, address: SocketAddr, purpose: LinkPurpose) -> Self {
@@ -281,6 +307,7 @@ impl LinkStats {
             node,
             address,
             purpose,
+            transport: LinkTransport::default(),
             attached: true,
             resumed: 0,
             written: 0,

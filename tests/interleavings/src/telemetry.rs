@@ -8,3 +8,11 @@ pub(crate) mod counters {
         pub(crate) fn wrote(&self, _bytes: usize) {}
     }
 }
+
+pub(crate) mod stats {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum LinkTransport {
+        Tcp,
+        Unix,
+    }
+}

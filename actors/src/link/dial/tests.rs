@@ -24,7 +24,7 @@ pub(crate) fn hello() -> Hello {
 async fn a_dial_fails_at_once_if_all_addresses_refuse() {
     let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
     let started = Instant::now();
-    dial(&Network::System, &[refusing, refusing], &hello(), Duration::from_secs(60))
+    dial(&Network::default(), &[refusing, refusing], &hello(), Duration::from_secs(60))
         .await
         .expect_err("no address answers");
     assert!(started.elapsed() < TIMEOUT_AFTER_REFUSAL, "{:?}", started.elapsed());
@@ -35,7 +35,7 @@ async fn the_error_of_an_address_that_refuses_is_preferred_to_that_of_a_silent_o
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
     let addresses = [silent.local_addr().expect("bound"), refusing];
-    let error = dial(&Network::System, &addresses, &hello(), Duration::from_secs(60))
+    let error = dial(&Network::default(), &addresses, &hello(), Duration::from_secs(60))
         .await
         .expect_err("no address answers");
     assert!(matches!(error, DialError::Unreachable { address, .. } if address == refusing), "{error}");
@@ -58,7 +58,7 @@ async fn an_address_that_becomes_known_while_dialling_is_tried() {
         local: false,
     };
     let (updates_sender, updates) = watch::channel(Some(instance.clone()));
-    let (network, hello, known) = (Network::System, hello(), instance.addresses.clone());
+    let (network, hello, known) = (Network::default(), hello(), instance.addresses.clone());
     let (record, timeout) = (AttemptRecord::default(), Duration::from_secs(60));
     let dial = dial_listed(&network, &known, Some(updates), &hello, timeout, &record);
     let answer = async {
@@ -92,7 +92,7 @@ async fn an_error_names_every_address_that_was_tried_and_how_each_ended() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
     let addresses = [silent.local_addr().expect("bound"), refusing];
-    let error = dial(&Network::System, &addresses, &hello(), Duration::from_secs(60))
+    let error = dial(&Network::default(), &addresses, &hello(), Duration::from_secs(60))
         .await
         .expect_err("no address answers");
     let [first, second] = error.attempts() else { panic!("not two: {:?}", error.attempts()) };
@@ -111,7 +111,8 @@ async fn attempts_that_are_open_at_the_timeout_are_reported_as_well() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = silent.local_addr().expect("bound");
     let timeout = Duration::from_millis(100);
-    let error = dial(&Network::System, &[address], &hello(), timeout).await.expect_err("no address answers");
+    let error =
+        dial(&Network::default(), &[address], &hello(), timeout).await.expect_err("no address answers");
     assert!(matches!(error, DialError::TimedOut { after, .. } if after == timeout), "{error}");
     let [Attempt { outcome: AttemptOutcome::Accepted, .. }] = error.attempts() else {
         panic!("{:?}", error.attempts())

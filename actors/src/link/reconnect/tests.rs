@@ -39,14 +39,14 @@ async fn answer(connection: &Connection, welcome: Welcome) {
 async fn endpoint() -> (TcpListener, Reconnector) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
-    let (addresses, hello) = ([address], hello());
+    let (network, addresses, hello) = (Network::default(), [address], hello());
     let serve = async {
         let mut connection = accept(&listener).await;
         read_hello(&mut connection).await;
         answer(&connection, welcome()).await;
         connection
     };
-    let dial = dial::dial(&Network::System, &addresses, &hello, ATTEMPT_TIMEOUT);
+    let dial = dial::dial(&network, &addresses, &hello, ATTEMPT_TIMEOUT);
     let (handshaken, accepted) = tokio::join!(dial, serve);
     drop(accepted);
     let reconnector =

@@ -5,10 +5,13 @@ use meshzero_proto::wire::frame::FrameKind;
 
 use super::{Flush, SendQueue};
 use crate::runtime::sync::atomic::Ordering;
+use crate::telemetry::stats::LinkTransport;
 
 /// The statistics of a send queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueStats {
+    /// The transport of the connection, or of the last one.
+    pub transport: LinkTransport,
     /// Set if there is a connection.
     pub attached: bool,
     /// The number of connections after the first.
@@ -41,6 +44,7 @@ impl SendQueue {
     pub(crate) fn stats(&self) -> QueueStats {
         let state = self.lock();
         QueueStats {
+            transport: state.transport,
             attached: state.socket.is_some(),
             resumed: state.resumed,
             written: state.flow.total_written(),

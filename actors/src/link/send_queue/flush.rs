@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use meshzero_proto::news;
 use meshzero_proto::stream::{InvalidAck, SLICES, WriteBatch};
 
-use super::{SendQueue, SendState};
+use super::{SendQueue, SendState, transport_of};
 use crate::net::connection::WriteHalf;
 use crate::runtime::sync::atomic::Ordering;
 use crate::runtime::sync::{Arc, MutexGuard};
@@ -76,6 +76,7 @@ impl SendQueue {
                     if let Some(items) = state.newest.filter(|_| is_latest) {
                         state.flow.revise(|frames| news::newest(frames, items));
                     }
+                    state.transport = transport_of(&socket);
                     state.socket = Some(socket);
                     state.resumed += 1;
                     state.keep_kernel_short();

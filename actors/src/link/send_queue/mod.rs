@@ -27,6 +27,7 @@ use crate::net::connection::WriteHalf;
 use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::runtime::sync::{Arc, Mutex, MutexGuard};
 use crate::telemetry::counters::TrafficCounters;
+use crate::telemetry::stats::LinkTransport;
 
 /// The length at which the sender that filled a batch writes it. Measured: with a quarter of it large messages reach less than
 /// half the throughput, and more gains nothing.
@@ -62,6 +63,8 @@ struct SendState {
     flow: SendStream,
     /// The connection, if there is one.
     socket: Option<Arc<WriteHalf>>,
+    /// The transport of the connection, or of the last one.
+    transport: LinkTransport,
     /// Set if the connection's task waits for the socket, and will check the queue afterwards.
     is_blocked: bool,
     /// Set if the system's queue is kept short for this connection, because long replies are sent on it.
@@ -132,6 +135,7 @@ impl SendQueue {
         let window = limits.unacknowledged_bytes.max(2 * ACK_BYTES);
         let state = SendState {
             flow: SendStream::new(window, buffer_pool.clone()),
+            transport: transport_of(&socket),
             socket: Some(Arc::new(socket)),
             is_blocked: false,
             has_short_kernel_queue: false,
@@ -346,6 +350,10 @@ impl SendQueue {
     fn lock(&self) -> MutexGuard<'_, SendState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn transport_of(socket: &WriteHalf) -> LinkTransport {
+    if socket.is_unix() { LinkTransport::Unix } else { LinkTransport::Tcp }
 }
 
 #[cfg(all(test, not(interleaved)))]

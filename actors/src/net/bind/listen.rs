@@ -158,7 +158,8 @@ impl BindMode {
                 let bound = BoundAddresses::At(listener.local_addr().map_err(refused)?);
                 Ok((Listeners::One(listener), bound))
             }
-            Self::Chosen(addresses) => match ChosenListeners::listen(addresses, port) {
+            Self::Chosen(addresses) => match ChosenListeners::listen(addresses, port, network.unix_sockets())
+            {
                 Ok(chosen) => {
                     let bound = chosen.bound().clone();
                     Ok((Listeners::Chosen(chosen), bound))

@@ -1,4 +1,5 @@
 use meshzero_proto::discovery::addresses::OwnAddress;
+use tokio::net::TcpStream;
 use tokio::time;
 
 use super::*;
@@ -22,22 +23,25 @@ fn at(ip: &str, port: u16) -> SocketAddr {
 #[cfg(any(target_os = "linux", windows))]
 #[tokio::test]
 async fn all_addresses_have_the_same_free_port() {
-    let both = ChosenListeners::listen(&chosen(&["127.0.0.1", SECOND]), 0).expect("free ports");
+    let both =
+        ChosenListeners::listen(&chosen(&["127.0.0.1", SECOND]), 0, UnixSockets::Used).expect("free ports");
     let port = both.bound().port();
     for ip in ["127.0.0.1", SECOND] {
         assert!(both.bound().accepts(at(ip, port)));
     }
     assert!(!both.bound().accepts(at("127.0.0.3", port)));
-    let error = ChosenListeners::listen(&chosen(&[SECOND]), port).expect_err("it is taken");
+    let error =
+        ChosenListeners::listen(&chosen(&[SECOND]), port, UnixSockets::Used).expect_err("it is taken");
     assert_eq!(error.1.kind(), io::ErrorKind::AddrInUse);
 }
 
 #[tokio::test]
 async fn a_port_is_reserved_while_there_is_no_address() {
-    let none = ChosenListeners::listen(&chosen(&[]), 0).expect("a free port");
+    let none = ChosenListeners::listen(&chosen(&[]), 0, UnixSockets::Used).expect("a free port");
     let port = none.bound().port();
     assert!(port > 0);
-    let error = ChosenListeners::listen(&chosen(&["127.0.0.1"]), port).expect_err("it is reserved");
+    let error = ChosenListeners::listen(&chosen(&["127.0.0.1"]), port, UnixSockets::Used)
+        .expect_err("it is reserved");
     assert_eq!(error.1.kind(), io::ErrorKind::AddrInUse);
 }
 
@@ -48,7 +52,7 @@ async fn the_number_of_sockets_is_bounded() {
     let many: Vec<String> =
         (1..=chosen_addresses::MAX_ADDRESSES + 6).map(|host| format!("127.0.1.{host}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let chosen = ChosenListeners::listen(&chosen(&many), 0).expect("a free port");
+    let chosen = ChosenListeners::listen(&chosen(&many), 0, UnixSockets::Used).expect("a free port");
     assert_eq!(chosen.sockets.len(), chosen_addresses::MAX_ADDRESSES);
     assert!(chosen.is_truncated && chosen.failing.is_empty());
 }
@@ -66,7 +70,8 @@ async fn connect(address: SocketAddr) -> TcpStream {
 #[tokio::test]
 async fn an_address_that_appeared_before_follow_is_listened_at() {
     let (_publish, addresses) = watch::channel(Some(Arc::new(chosen(&[SECOND]))));
-    let mut chosen = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let mut chosen =
+        ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0, UnixSockets::Used).expect("a free port");
     let second = at(SECOND, chosen.bound().port());
     chosen.follow(addresses, Duration::ZERO, || {});
     let connected = async { tokio::join!(chosen.accept(), connect(second)) };
@@ -76,7 +81,8 @@ async fn an_address_that_appeared_before_follow_is_listened_at() {
 #[tokio::test]
 async fn sockets_come_and_go_with_the_addresses() {
     let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
-    let mut listeners = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let mut listeners =
+        ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0, UnixSockets::Used).expect("a free port");
     let (tx, rx) = std::sync::mpsc::channel();
     listeners.follow(addresses, Duration::ZERO, move || tx.send(()).expect("the test receives"));
     let bound = listeners.bound().clone();
@@ -95,7 +101,8 @@ async fn sockets_come_and_go_with_the_addresses() {
 #[tokio::test]
 async fn connections_by_another_interface_are_not_accepted() {
     let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
-    let mut listeners = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let mut listeners =
+        ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0, UnixSockets::Used).expect("a free port");
     let address = at("127.0.0.1", listeners.bound().port());
     listeners.follow(addresses, Duration::ZERO, || {});
     let restricted = Ingress::only(&[7]);
@@ -113,7 +120,8 @@ async fn connections_by_another_interface_are_not_accepted() {
 #[tokio::test]
 async fn the_sockets_stay_open_while_the_addresses_are_unknown() {
     let (publish, addresses) = watch::channel(None);
-    let mut listeners = ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let mut listeners =
+        ChosenListeners::listen(&chosen(&["127.0.0.1"]), 0, UnixSockets::Used).expect("a free port");
     let (tx, rx) = std::sync::mpsc::channel();
     listeners.follow(addresses, Duration::ZERO, move || tx.send(()).expect("the test receives"));
     let bound = listeners.bound().clone();

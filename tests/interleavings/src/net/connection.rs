@@ -81,6 +81,10 @@ impl WriteHalf {
 
     pub(crate) fn set_notsent_lowat(&self) {}
 
+    pub(crate) fn is_unix(&self) -> bool {
+        false
+    }
+
     pub(crate) fn shutdown(&self) -> io::Result<()> {
         let mut state = self.wire.lock();
         state.has_ended = true;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use meshzero::{LinkStats, RouteStats, ServiceStats, Stats, SubscriptionStats};
+use meshzero::{LinkStats, LinkTransport, RouteStats, ServiceStats, Stats, SubscriptionStats};
 
 use crate::output::Table;
 
@@ -108,11 +108,12 @@ fn by_reason(counts: &[(&str, u64)]) -> String {
     if parts.is_empty() { total.to_string() } else { format!("{total} ({})", parts.join(", ")) }
 }
 
-/// Formats the number of links, and their problems.
+/// Formats the number of links, how many of them use Unix sockets, and their problems.
 fn links_of(links: &[LinkStats]) -> String {
     let sum =
         |count: fn(&LinkStats) -> u64| links.iter().fold(0_u64, |sum, link| sum.saturating_add(count(link)));
     let notes = [
+        (sum(|link| u64::from(link.transport == LinkTransport::Unix)), "over Unix sockets"),
         (sum(|link| u64::from(!link.attached)), "without a connection"),
         (sum(|link| link.resumed), "resumed"),
         (sum(|link| link.waiting), "bytes waiting"),
@@ -151,6 +152,20 @@ mod tests {
             by_reason(&[("busy", u64::MAX), ("expired", 1)]).split(' ').next(),
             Some("18446744073709551615")
         );
+    }
+
+    #[test]
+    fn links_say_how_many_use_unix_sockets() {
+        let link = |transport: &str| -> LinkStats {
+            let node = "0".repeat(32);
+            let json = format!(
+                r#"{{"node":"{node}","address":"127.0.0.1:9","purpose":"news"{transport},"attached":true,"resumed":0,
+                "written":0,"acknowledged":0,"waiting":0}}"#
+            );
+            serde_json::from_str(&json).expect("a link")
+        };
+        let links = [link(r#","transport":"unix""#), link(r#","transport":"tcp""#), link("")];
+        assert_eq!(links_of(&links), "3 (1 over Unix sockets)");
     }
 
     #[test]
