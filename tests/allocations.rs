@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::StreamExt;
 use meshzero::{Mesh, Service, ServiceRef};
 use serde::{Deserialize, Serialize};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -96,7 +95,8 @@ async fn news(counter: &ServiceRef, service: &Service<Counter>, items: &[u64]) -
         };
         let receiving = async {
             for number in 0..items {
-                let item = subscription.next().await.expect("the service goes on").expect("nothing is missed");
+                let item =
+                    subscription.next().await.expect("the service goes on").expect("nothing is missed");
                 assert_eq!(item.item.number, number);
             }
         };

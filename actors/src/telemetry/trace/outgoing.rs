@@ -115,11 +115,7 @@ impl SpanPhase {
 
 impl OutgoingSpan {
     /// Starts the span of a message that is sent for `parent`.
-    fn begin<M: WireType>(
-        parent: TraceContext,
-        target: &dyn fmt::Display,
-        name: Option<&TypeName>,
-    ) -> Self {
+    fn begin<M: WireType>(parent: TraceContext, target: &dyn fmt::Display, name: Option<&TypeName>) -> Self {
         let is_enabled = !events::is_recording() && tracing::enabled!(target: TARGET, tracing::Level::DEBUG);
         let record = is_enabled.then(|| SpanRecord {
             parent_id: parent.span_id(),
