@@ -71,10 +71,12 @@ impl Sink for &mut [u8] {
             1
         } else {
             let length;
-            (*first, length) = match integer {
-                ..=0xffff => (U16_FOLLOWS, 3),
-                ..=0xffff_ffff => (U32_FOLLOWS, 5),
-                _ => (U64_FOLLOWS, 9),
+            (*first, length) = if integer <= u16::MAX.into() {
+                (U16_FOLLOWS, 3)
+            } else if integer <= u32::MAX.into() {
+                (U32_FOLLOWS, 5)
+            } else {
+                (U64_FOLLOWS, 9)
             };
             *next = integer.to_le_bytes();
             length
@@ -100,12 +102,14 @@ impl Sink for Output<'_> {
 
     #[inline(always)]
     fn put_integer(&mut self, integer: u64) -> Result<(), Refusal> {
-        const LARGEST: u64 = LARGEST_IN_ONE_BYTE as u64;
-        let is_added = match integer {
-            ..=LARGEST => self.add(&[integer as u8]),
-            ..=0xffff => self.add_marked(U16_FOLLOWS, (integer as u16).to_le_bytes()),
-            ..=0xffff_ffff => self.add_marked(U32_FOLLOWS, (integer as u32).to_le_bytes()),
-            _ => self.add_marked(U64_FOLLOWS, integer.to_le_bytes()),
+        let is_added = if integer <= LARGEST_IN_ONE_BYTE.into() {
+            self.add(&[integer as u8])
+        } else if integer <= u16::MAX.into() {
+            self.add_marked(U16_FOLLOWS, (integer as u16).to_le_bytes())
+        } else if integer <= u32::MAX.into() {
+            self.add_marked(U32_FOLLOWS, (integer as u32).to_le_bytes())
+        } else {
+            self.add_marked(U64_FOLLOWS, integer.to_le_bytes())
         };
         if is_added { Ok(()) } else { Err(Refusal::Full) }
     }
