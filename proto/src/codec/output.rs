@@ -53,6 +53,21 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Adds `marker` and all of `bytes` like [`add`](Self::add).
+    #[inline(always)]
+    pub(super) fn add_marked<const N: usize>(&mut self, marker: u8, bytes: [u8; N]) -> bool {
+        let end = self.position.wrapping_add(1 + N);
+        match self.buffer.get_mut(self.position..end) {
+            Some([first, next @ ..]) => {
+                *first = marker;
+                next.copy_from_slice(&bytes);
+                self.position = end;
+                true
+            }
+            _ => self.add_growing(&[marker]) && self.add_growing(&bytes),
+        }
+    }
+
     /// Adds bytes for which there is no room, and doubles the room. Long bytes are appended directly, without zeroing room for
     /// them first.
     #[cold]

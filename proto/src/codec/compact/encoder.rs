@@ -8,7 +8,7 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::layout::{LARGEST_IN_ONE_BYTE, U16_FOLLOWS, U32_FOLLOWS, U64_FOLLOWS, U128_FOLLOWS};
+use super::layout::U128_FOLLOWS;
 use super::sink::{Refusal, Sink};
 
 /// A serializer that appends to a [`Sink`].
@@ -21,52 +21,25 @@ impl<S: Sink> Encoder<'_, S> {
     }
 
     #[inline(always)]
-    fn u16(&mut self, integer: u16) -> Result<(), Refusal> {
-        if integer <= LARGEST_IN_ONE_BYTE.into() {
-            return self.array([integer as u8]);
-        }
-        self.array::<3>(joined(U16_FOLLOWS, integer.to_le_bytes()))
-    }
-
-    #[inline(always)]
-    fn u32(&mut self, integer: u32) -> Result<(), Refusal> {
-        match u16::try_from(integer) {
-            Ok(integer) => self.u16(integer),
-            Err(_) => self.array::<5>(joined(U32_FOLLOWS, integer.to_le_bytes())),
-        }
-    }
-
-    #[inline(always)]
-    fn u64(&mut self, integer: u64) -> Result<(), Refusal> {
-        match u32::try_from(integer) {
-            Ok(integer) => self.u32(integer),
-            Err(_) => self.array::<9>(joined(U64_FOLLOWS, integer.to_le_bytes())),
-        }
+    fn integer(&mut self, integer: impl Into<u64>) -> Result<(), Refusal> {
+        self.0.put_integer(integer.into())
     }
 
     /// Not inlined into the code of each type: integers of 128 bits are rare.
     #[inline(never)]
     fn u128(&mut self, integer: u128) -> Result<(), Refusal> {
-        match u64::try_from(integer) {
-            Ok(integer) => self.u64(integer),
-            Err(_) => self.array::<17>(joined(U128_FOLLOWS, integer.to_le_bytes())),
+        if let Ok(integer) = u64::try_from(integer) {
+            return self.integer(integer);
         }
+        self.array([U128_FOLLOWS])?;
+        self.array(integer.to_le_bytes())
     }
 
     #[inline(always)]
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        self.u64(bytes.len() as u64)?;
+        self.integer(bytes.len() as u64)?;
         self.0.write(bytes)
     }
-}
-
-/// Returns `first` and `rest` as one array, which is written with one check of the room.
-#[inline(always)]
-fn joined<const N: usize, const M: usize>(first: u8, rest: [u8; N]) -> [u8; M] {
-    const { assert!(M == N + 1) }
-    let mut joined = [first; M];
-    joined[1..].copy_from_slice(&rest);
-    joined
 }
 
 macro_rules! numbers {
@@ -92,14 +65,14 @@ impl<'s, S: Sink> Serializer for Encoder<'s, S> {
     numbers! {
         serialize_bool(bool) |value| array([u8::from(value)])
         serialize_u8(u8) |value| array([value])
-        serialize_u16(u16) |value| u16(value)
-        serialize_u32(u32) |value| u32(value)
-        serialize_u64(u64) |value| u64(value)
+        serialize_u16(u16) |value| integer(value)
+        serialize_u32(u32) |value| integer(value)
+        serialize_u64(u64) |value| integer(value)
         serialize_u128(u128) |value| u128(value)
         serialize_i8(i8) |value| array(value.to_le_bytes())
-        serialize_i16(i16) |value| u16((value << 1 ^ value >> 15) as u16)
-        serialize_i32(i32) |value| u32((value << 1 ^ value >> 31) as u32)
-        serialize_i64(i64) |value| u64((value << 1 ^ value >> 63) as u64)
+        serialize_i16(i16) |value| integer((value << 1 ^ value >> 15) as u16)
+        serialize_i32(i32) |value| integer((value << 1 ^ value >> 31) as u32)
+        serialize_i64(i64) |value| integer((value << 1 ^ value >> 63) as u64)
         serialize_i128(i128) |value| u128((value << 1 ^ value >> 127) as u128)
         serialize_f32(f32) |value| array(value.to_le_bytes())
         serialize_f64(f64) |value| array(value.to_le_bytes())
@@ -140,7 +113,7 @@ impl<'s, S: Sink> Serializer for Encoder<'s, S> {
         number: u32,
         _: &'static str,
     ) -> Result<(), Refusal> {
-        self.u32(number)
+        self.integer(number)
     }
 
     #[inline(always)]
@@ -160,13 +133,13 @@ impl<'s, S: Sink> Serializer for Encoder<'s, S> {
         _: &'static str,
         value: &T,
     ) -> Result<(), Refusal> {
-        self.u32(number)?;
+        self.integer(number)?;
         value.serialize(self)
     }
 
     #[inline(always)]
     fn serialize_seq(mut self, length: Option<usize>) -> Result<Self, Refusal> {
-        self.u64(length.ok_or_else(|| unknown_length("list"))? as u64)?;
+        self.integer(length.ok_or_else(|| unknown_length("list"))? as u64)?;
         Ok(self)
     }
 
@@ -188,13 +161,13 @@ impl<'s, S: Sink> Serializer for Encoder<'s, S> {
         _: &'static str,
         _: usize,
     ) -> Result<Self, Refusal> {
-        self.u32(number)?;
+        self.integer(number)?;
         Ok(self)
     }
 
     #[inline(always)]
     fn serialize_map(mut self, length: Option<usize>) -> Result<Self, Refusal> {
-        self.u64(length.ok_or_else(|| unknown_length("map"))? as u64)?;
+        self.integer(length.ok_or_else(|| unknown_length("map"))? as u64)?;
         Ok(self)
     }
 
@@ -211,7 +184,7 @@ impl<'s, S: Sink> Serializer for Encoder<'s, S> {
         _: &'static str,
         _: usize,
     ) -> Result<Self, Refusal> {
-        self.u32(number)?;
+        self.integer(number)?;
         Ok(self)
     }
 

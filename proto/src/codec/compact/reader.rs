@@ -60,19 +60,13 @@ impl<'de> Reader<'de> {
 
     #[inline(always)]
     pub(super) fn u64<E: Error>(&mut self) -> Result<u64, E> {
-        let first = self.u8()?;
-        if first <= LARGEST_IN_ONE_BYTE {
-            return Ok(first.into());
+        match self.u8()? {
+            byte @ ..=LARGEST_IN_ONE_BYTE => Ok(byte.into()),
+            U16_FOLLOWS => self.array().map(|array| u16::from_le_bytes(array).into()),
+            U32_FOLLOWS => self.array().map(|array| u32::from_le_bytes(array).into()),
+            U64_FOLLOWS => self.array().map(u64::from_le_bytes),
+            _ => Err(too_wide()),
         }
-        let width = width(first)?;
-        // Loads eight bytes and drops those behind the integer, because that is less code at each of its uses than a branch for
-        // each width: a type with less code is inlined, and its values are moved less.
-        let integer = match self.bytes.first_chunk() {
-            Some(next) => u64::from_le_bytes(*next) & (u64::MAX >> (64 - 8 * width)),
-            None => widened(self.bytes, width),
-        };
-        self.skip(width)?;
-        Ok(integer)
     }
 
     /// Not inlined into the code of each type: integers of 128 bits are rare.
@@ -159,21 +153,8 @@ impl<'de> Reader<'de> {
 
     #[inline(always)]
     pub(super) fn length<E: Error>(&mut self) -> Result<usize, E> {
-        let first = self.u8()?;
-        if first <= LARGEST_IN_ONE_BYTE {
-            return Ok(first.into());
-        }
-        // Not inlined like an integer: where so many bytes follow, a call does not matter.
-        let width = width(first)?;
-        let length = widened(self.bytes, width);
-        self.skip(width)?;
+        let length = self.u64()?;
         usize::try_from(length).map_err(|_| E::custom(format_args!("a length of {length}")))
-    }
-
-    #[inline(always)]
-    fn skip<E: Error>(&mut self, count: usize) -> Result<(), E> {
-        self.bytes = self.bytes.get(count..).ok_or_else(end)?;
-        Ok(())
     }
 
     #[inline(always)]
@@ -205,21 +186,6 @@ impl<'de> Reader<'de> {
         self.budget.memory(length)?;
         Ok(text)
     }
-}
-
-/// Returns the width in bytes, up to eight, of the integer behind `first`.
-#[inline(always)]
-fn width<E: Error>(first: u8) -> Result<usize, E> {
-    match first.wrapping_sub(U16_FOLLOWS) {
-        exponent @ ..=2 => Ok(2 << exponent),
-        _ => Err(too_wide()),
-    }
-}
-
-/// Returns the integer in the first `width` bytes, up to eight, of `bytes`, or in all of them if they are fewer.
-#[inline(never)]
-fn widened(bytes: &[u8], width: usize) -> u64 {
-    bytes.iter().take(width).rev().fold(0, |integer, byte| integer << 8 | u64::from(*byte))
 }
 
 #[cold]

@@ -4,6 +4,7 @@ use std::mem::take;
 
 use serde::ser::Error;
 
+use super::layout::{LARGEST_IN_ONE_BYTE, U16_FOLLOWS, U32_FOLLOWS, U64_FOLLOWS};
 use crate::codec::output::Output;
 
 /// The reason why a value was not written.
@@ -42,6 +43,9 @@ pub(super) trait Sink {
     /// Appends `bytes`, whose number the compiler knows.
     fn put<const N: usize>(&mut self, bytes: [u8; N]) -> Result<(), Refusal>;
 
+    /// Appends an integer of up to 64 bits.
+    fn put_integer(&mut self, integer: u64) -> Result<(), Refusal>;
+
     /// Appends `bytes`.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal>;
 }
@@ -53,6 +57,31 @@ impl Sink for &mut [u8] {
         let (next, rest) = take(self).split_first_chunk_mut().ok_or(Refusal::Full)?;
         *next = bytes;
         *self = rest;
+        Ok(())
+    }
+
+    /// Needs room for the longest integer, so that there is one check, and little enough code to be inlined. Without that
+    /// room the value is encoded again, into a buffer that grows.
+    #[inline(always)]
+    fn put_integer(&mut self, integer: u64) -> Result<(), Refusal> {
+        let room = take(self);
+        let [first, next @ ..] = room.first_chunk_mut::<9>().ok_or(Refusal::Full)?;
+        let length = if integer <= LARGEST_IN_ONE_BYTE.into() {
+            *first = integer as u8;
+            1
+        } else {
+            let length;
+            (*first, length) = if integer <= u16::MAX.into() {
+                (U16_FOLLOWS, 3)
+            } else if integer <= u32::MAX.into() {
+                (U32_FOLLOWS, 5)
+            } else {
+                (U64_FOLLOWS, 9)
+            };
+            *next = integer.to_le_bytes();
+            length
+        };
+        *self = &mut room[length..];
         Ok(())
     }
 
@@ -69,6 +98,20 @@ impl Sink for Output<'_> {
     #[inline(always)]
     fn put<const N: usize>(&mut self, bytes: [u8; N]) -> Result<(), Refusal> {
         self.write(&bytes)
+    }
+
+    #[inline(always)]
+    fn put_integer(&mut self, integer: u64) -> Result<(), Refusal> {
+        let is_added = if integer <= LARGEST_IN_ONE_BYTE.into() {
+            self.add(&[integer as u8])
+        } else if integer <= u16::MAX.into() {
+            self.add_marked(U16_FOLLOWS, (integer as u16).to_le_bytes())
+        } else if integer <= u32::MAX.into() {
+            self.add_marked(U32_FOLLOWS, (integer as u32).to_le_bytes())
+        } else {
+            self.add_marked(U64_FOLLOWS, integer.to_le_bytes())
+        };
+        if is_added { Ok(()) } else { Err(Refusal::Full) }
     }
 
     #[inline(always)]
