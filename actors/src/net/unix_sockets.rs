@@ -2,13 +2,14 @@
 //! programs of the same user on this host connect instead.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::net::SocketAddr;
+use std::os::unix::net::{UnixListener, UnixStream as StdStream};
 use std::task::{Context, Poll, ready};
 
 use nix::unistd::Uid;
 use socket2::{Domain, Socket, Type};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
 
 use self::name::SocketName;
 use crate::net::connection::Connection;
@@ -24,10 +25,8 @@ pub(crate) const ARE_SUPPORTED: bool = true;
 /// The Unix socket beside a listener. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: UnixListener,
+    socket: AsyncFd<UnixListener>,
     name: SocketName,
-    /// The number of connections that were accepted, modulo 2^16.
-    accepted: u16,
 }
 
 impl Listener {
@@ -53,28 +52,41 @@ impl Listener {
         name.prepare()?;
         socket.bind(&name.to_address()?)?;
         socket.listen(socket::BACKLOG)?;
-        let socket = UnixListener::from_std(StdListener::from(socket))?;
-        Ok(Self { socket, name, accepted: 0 })
+        Ok(Self { socket: AsyncFd::register(UnixListener::from(socket))?, name })
     }
 
-    /// Polls for the next connection of a program of the same user. Its address is the loopback address, with the number of
-    /// the connection in place of the port: a Unix client has none, and connections have to be told apart.
+    /// Polls for the next connection of a program of the same user, whose end counts as `from`.
     ///
     /// # Errors
-    /// The system's error.
+    /// The system's error; [`io::ErrorKind::NotConnected`] if the socket was shut down.
     pub(crate) fn poll_accept(
-        &mut self,
+        &self,
         task: &mut Context<'_>,
-    ) -> Poll<io::Result<(Connection, SocketAddr)>> {
+        from: SocketAddr,
+    ) -> Poll<io::Result<Connection>> {
         loop {
-            let (stream, _) = ready!(self.socket.poll_accept(task))?;
-            if let Err(error) = check_user(&stream, Uid::effective()) {
-                tracing::debug!(%error, "closed a connection to a Unix socket");
-                continue;
+            let stream = ready!(self.poll_stream(task))?;
+            match check_user(&stream, Uid::effective()) {
+                Ok(()) => return Poll::Ready(Ok(stream::connection(stream, from))),
+                Err(error) => tracing::debug!(%error, "closed a connection to a Unix socket"),
             }
-            self.accepted = self.accepted.wrapping_add(1);
-            let from = SocketAddr::from((Ipv4Addr::LOCALHOST, self.accepted));
-            return Poll::Ready(Ok((stream::connection(stream, from), from)));
+        }
+    }
+
+    /// Polls for the next connection, of whichever user.
+    fn poll_stream(&self, task: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        loop {
+            let mut guard = ready!(self.socket.poll_read_ready(task))?;
+            let is_closed = guard.ready().is_read_closed();
+            if let Ok(accepted) = guard.try_io(|socket| socket.get_ref().accept()) {
+                let (stream, _) = accepted?;
+                stream.set_nonblocking(true)?;
+                return Poll::Ready(UnixStream::from_std(stream));
+            }
+            // Linux reports no error of a listener that was shut down, and tokio's own would be polled without end.
+            if is_closed {
+                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+            }
         }
     }
 }
