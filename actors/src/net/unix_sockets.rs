@@ -3,13 +3,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::net::{UnixListener, UnixStream as StdStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::task::{Context, Poll, ready};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Uid;
 use socket2::{Domain, Socket, Type};
-use tokio::io::unix::AsyncFd;
-use tokio::net::UnixStream;
+use tokio::net::{UnixListener, UnixStream};
 
 use self::name::SocketName;
 use crate::net::connection::Connection;
@@ -25,7 +26,7 @@ pub(crate) const ARE_SUPPORTED: bool = true;
 /// The Unix socket beside a listener. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: AsyncFd<UnixListener>,
+    socket: UnixListener,
     name: SocketName,
 }
 
@@ -52,7 +53,7 @@ impl Listener {
         name.prepare()?;
         socket.bind(&name.to_address()?)?;
         socket.listen(socket::BACKLOG)?;
-        Ok(Self { socket: AsyncFd::register(UnixListener::from(socket))?, name })
+        Ok(Self { socket: UnixListener::from_std(StdListener::from(socket))?, name })
     }
 
     /// Polls for the next connection of a program of the same user, whose end counts as `from`.
@@ -75,19 +76,19 @@ impl Listener {
 
     /// Polls for the next connection, of whichever user.
     fn poll_stream(&self, task: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
-        loop {
-            let mut guard = ready!(self.socket.poll_read_ready(task))?;
-            let is_closed = guard.ready().is_read_closed();
-            if let Ok(accepted) = guard.try_io(|socket| socket.get_ref().accept()) {
-                let (stream, _) = accepted?;
-                stream.set_nonblocking(true)?;
-                return Poll::Ready(UnixStream::from_std(stream));
-            }
-            // Linux reports no error of a listener that was shut down, and tokio's own would be polled without end.
-            if is_closed {
-                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-            }
+        match self.socket.poll_accept(task) {
+            Poll::Ready(accepted) => Poll::Ready(accepted.map(|(stream, _)| stream)),
+            // Linux reports no error of a listener that was shut down, so tokio would poll it without end.
+            Poll::Pending if self.is_shut_down() => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn is_shut_down(&self) -> bool {
+        // The end is reported without being asked for.
+        let mut watched = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
+        let has_event = poll(&mut watched, PollTimeout::ZERO).is_ok_and(|count| count > 0);
+        has_event && watched[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
     }
 }
 

@@ -88,9 +88,9 @@ async fn a_full_queue_does_not_make_a_client_wait() {
 async fn a_listener_that_was_shut_down_is_an_error() {
     let (_tcp, address) = reserved().await;
     let listener = Listener::open(address).expect("nobody holds the name");
-    socket2::SockRef::from(listener.socket.get_ref()).shutdown(std::net::Shutdown::Both).expect("it is open");
+    socket2::SockRef::from(&listener.socket).shutdown(std::net::Shutdown::Both).expect("it is open");
     let accepted =
-        time::timeout(PATIENCE, poll_fn(|task| listener.poll_accept(task))).await.expect("in time");
+        time::timeout(PATIENCE, poll_fn(|task| listener.poll_accept(task, address))).await.expect("in time");
     assert_eq!(accepted.expect_err("it is closed").kind(), io::ErrorKind::NotConnected);
     assert!(connect(address).is_none());
 }
