@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::task::{Context, Poll};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpListener;
 
@@ -29,6 +29,8 @@ pub(crate) struct SystemListener {
     unix: Option<unix_sockets::Listener>,
     tcp: TcpListener,
     unix_sockets: UnixSockets,
+    /// The number of connections that the Unix socket has accepted, modulo 2^16.
+    unix_connections: u16,
     /// Set if the Unix socket is polled first. It alternates, so that neither socket starves the other.
     polls_unix_first: bool,
 }
@@ -47,7 +49,8 @@ impl SystemListener {
         unix_sockets: UnixSockets,
     ) -> io::Result<Self> {
         let tcp = socket::listen(address, ingress)?;
-        let mut listener = Self { unix: None, tcp, unix_sockets, polls_unix_first: false };
+        let mut listener =
+            Self { unix: None, tcp, unix_sockets, unix_connections: 0, polls_unix_first: false };
         listener.open_unix();
         Ok(listener)
     }
@@ -102,16 +105,22 @@ impl SystemListener {
         })
     }
 
+    /// Polls the Unix socket. Its clients have no address, and have to be told apart: theirs is the loopback address, with the
+    /// number of the connection in place of the port.
     fn poll_unix(&mut self, task: &mut Context<'_>) -> Poll<(Connection, SocketAddr)> {
-        let Some(unix) = &mut self.unix else { return Poll::Pending };
-        match unix.poll_accept(task) {
-            Poll::Ready(Ok(accepted)) => Poll::Ready(accepted),
-            Poll::Ready(Err(error)) => {
+        let Some(unix) = &self.unix else { return Poll::Pending };
+        let number = self.unix_connections.wrapping_add(1);
+        let from = SocketAddr::from((Ipv4Addr::LOCALHOST, number));
+        match ready!(unix.poll_accept(task, from)) {
+            Ok(connection) => {
+                self.unix_connections = number;
+                Poll::Ready((connection, from))
+            }
+            Err(error) => {
                 tracing::debug!(%error, "closed a Unix socket that accepts no connections");
                 self.unix = None;
                 Poll::Pending
             }
-            Poll::Pending => Poll::Pending,
         }
     }
 

@@ -2,10 +2,12 @@
 //! programs of the same user on this host connect instead.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::task::{Context, Poll, ready};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Uid;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
@@ -26,8 +28,6 @@ pub(crate) const ARE_SUPPORTED: bool = true;
 pub(crate) struct Listener {
     socket: UnixListener,
     name: SocketName,
-    /// The number of connections that were accepted, modulo 2^16.
-    accepted: u16,
 }
 
 impl Listener {
@@ -53,29 +53,42 @@ impl Listener {
         name.prepare()?;
         socket.bind(&name.to_address()?)?;
         socket.listen(socket::BACKLOG)?;
-        let socket = UnixListener::from_std(StdListener::from(socket))?;
-        Ok(Self { socket, name, accepted: 0 })
+        Ok(Self { socket: UnixListener::from_std(StdListener::from(socket))?, name })
     }
 
-    /// Polls for the next connection of a program of the same user. Its address is the loopback address, with the number of
-    /// the connection in place of the port: a Unix client has none, and connections have to be told apart.
+    /// Polls for the next connection of a program of the same user, whose end counts as `from`.
     ///
     /// # Errors
-    /// The system's error.
+    /// The system's error; [`io::ErrorKind::NotConnected`] if the socket was shut down.
     pub(crate) fn poll_accept(
-        &mut self,
+        &self,
         task: &mut Context<'_>,
-    ) -> Poll<io::Result<(Connection, SocketAddr)>> {
+        from: SocketAddr,
+    ) -> Poll<io::Result<Connection>> {
         loop {
-            let (stream, _) = ready!(self.socket.poll_accept(task))?;
-            if let Err(error) = check_user(&stream, Uid::effective()) {
-                tracing::debug!(%error, "closed a connection to a Unix socket");
-                continue;
+            let stream = ready!(self.poll_stream(task))?;
+            match check_user(&stream, Uid::effective()) {
+                Ok(()) => return Poll::Ready(Ok(stream::connection(stream, from))),
+                Err(error) => tracing::debug!(%error, "closed a connection to a Unix socket"),
             }
-            self.accepted = self.accepted.wrapping_add(1);
-            let from = SocketAddr::from((Ipv4Addr::LOCALHOST, self.accepted));
-            return Poll::Ready(Ok((stream::connection(stream, from), from)));
         }
+    }
+
+    /// Polls for the next connection, of whichever user.
+    fn poll_stream(&self, task: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        match self.socket.poll_accept(task) {
+            Poll::Ready(accepted) => Poll::Ready(accepted.map(|(stream, _)| stream)),
+            // Linux reports no error of a listener that was shut down, so tokio would poll it without end.
+            Poll::Pending if self.is_shut_down() => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_shut_down(&self) -> bool {
+        // The end is reported without being asked for.
+        let mut watched = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
+        let has_event = poll(&mut watched, PollTimeout::ZERO).is_ok_and(|count| count > 0);
+        has_event && watched[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
     }
 }
 

@@ -20,7 +20,7 @@ impl Listener {
     }
 
     /// Is never called.
-    pub(crate) fn poll_accept(&mut self, _: &mut Context<'_>) -> Poll<io::Result<(Connection, SocketAddr)>> {
+    pub(crate) fn poll_accept(&self, _: &mut Context<'_>, _: SocketAddr) -> Poll<io::Result<Connection>> {
         match *self {}
     }
 }

@@ -18,9 +18,9 @@ async fn reserved() -> (TcpListener, SocketAddr) {
     (tcp, address)
 }
 
-async fn accept(listener: &mut Listener) -> (Connection, SocketAddr) {
-    let accepted = poll_fn(|task| listener.poll_accept(task));
-    time::timeout(PATIENCE, accepted).await.expect("in time").expect("it accepts")
+async fn accept(listener: &Listener) -> io::Result<Connection> {
+    let from = ([127, 0, 0, 1], 7).into();
+    time::timeout(PATIENCE, poll_fn(|task| listener.poll_accept(task, from))).await.expect("in time")
 }
 
 /// A file in a folder of its own.
@@ -31,10 +31,10 @@ fn file() -> PathBuf {
 #[tokio::test]
 async fn bytes_go_both_ways_and_the_end_of_a_process_is_seen_at_once() {
     let (_tcp, address) = reserved().await;
-    let mut listener = Listener::open(address).expect("nobody holds the name");
+    let listener = Listener::open(address).expect("nobody holds the name");
     let mut client = connect(address).expect("it listens");
-    let (mut server, from) = accept(&mut listener).await;
-    assert_eq!(from, "127.0.0.1:1".parse().expect("an address"));
+    let mut server = accept(&listener).await.expect("it accepts");
+    assert_eq!(server.peer_addr().expect("known"), ([127, 0, 0, 1], 7).into());
     assert_eq!(client.peer_addr().expect("known"), address);
     assert!(client.writer.is_unix() && server.writer.is_unix());
     client.writer.write_all(b"hello").await.expect("it reads");
@@ -85,6 +85,17 @@ async fn a_full_queue_does_not_make_a_client_wait() {
 }
 
 #[tokio::test]
+async fn a_listener_that_was_shut_down_is_an_error() {
+    let (_tcp, address) = reserved().await;
+    let listener = Listener::open(address).expect("nobody holds the name");
+    socket2::SockRef::from(&listener.socket).shutdown(std::net::Shutdown::Both).expect("it is open");
+    let accepted =
+        time::timeout(PATIENCE, poll_fn(|task| listener.poll_accept(task, address))).await.expect("in time");
+    assert_eq!(accepted.expect_err("it is closed").kind(), io::ErrorKind::NotConnected);
+    assert!(connect(address).is_none());
+}
+
+#[tokio::test]
 async fn another_user_is_refused() {
     let (one, _other) = UnixStream::pair().expect("a pair");
     check_user(&one, Uid::effective()).expect("it is this process");
@@ -103,9 +114,9 @@ async fn a_file_is_of_this_user_alone_replaces_a_stale_one_and_is_removed() {
     assert_eq!(folder.mode() & 0o777, 0o700);
     // Without its destructor, as in a process that was killed.
     std::mem::forget(listener);
-    let mut listener = Listener::open_at(name()).expect("the stale file is replaced");
+    let listener = Listener::open_at(name()).expect("the stale file is replaced");
     let _stream = connect_to(&name()).expect("it listens");
-    accept(&mut listener).await;
+    accept(&listener).await.expect("it accepts");
     drop(listener);
     assert!(!file.exists());
     std::fs::remove_dir(file.parent().expect("a folder")).expect("it is empty");
