@@ -19,8 +19,7 @@ fn every_program_behind_a_service_tells_once_what_it_has_counted() {
     assert_eq!(service["connections"]["given_up"], 0, "who has ended has said so: {service}");
     assert!(service["links"].as_array().is_some_and(|links| !links.is_empty()), "{service}");
 
-    let transport = if cfg!(unix) { "unix" } else { "tcp" };
-    assert_eq!(service["links"][0]["transport"], transport, "{service}");
+    assert_eq!(service["links"][0]["transport"], "tcp", "{service}");
 
     let table = room.run(&["stats", &address]).succeeded();
     let lines: Vec<&str> = table.lines().collect();
