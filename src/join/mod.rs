@@ -223,7 +223,7 @@ impl Join {
             None => variable("MESHZERO_UNIX_SOCKETS")?
                 .map(|text| on_or_off(&text))
                 .transpose()?
-                .unwrap_or(UnixSockets::Off),
+                .unwrap_or_default(),
         };
         let network = Network::System(unix_sockets);
         Ok(Config { mesh, interfaces, peers, ports, limits, spin: self.spin, network })

@@ -22,15 +22,20 @@ impl NegotiatedTypes {
     /// own name; `None` if the endpoint does not handle them.
     #[inline(always)]
     pub(crate) fn get<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
-        // Most programs send most messages of the type that they sent first.
-        match self.entries[0].get() {
-            Some((id, negotiated)) if *id == TypeId::of::<M>() => *negotiated,
-            _ => self.search::<M>(catalogue),
+        for entry in &self.entries {
+            match entry.get() {
+                Some((id, negotiated)) if *id == TypeId::of::<M>() => return *negotiated,
+                Some(_) => {}
+                None => break,
+            }
         }
+        self.negotiate::<M>(catalogue)
     }
 
+    /// Negotiates a type that is not cached, and caches it if there is room.
+    #[cold]
     #[inline(never)]
-    fn search<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
+    fn negotiate<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
         let type_id = TypeId::of::<M>();
         for entry in &self.entries {
             // Another thread may have filled the entry meanwhile, also with another type.

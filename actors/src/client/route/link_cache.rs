@@ -1,5 +1,5 @@
 //! The only link of a route, cached by each thread that sends: reading the members that all threads share takes two atomic
-//! read-modify-write operations, which is a quarter of the time of a small message.
+//! read-modify-write operations, and some 50 of the 550 instructions of a small message.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};

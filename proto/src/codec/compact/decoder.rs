@@ -40,7 +40,8 @@ impl<'r, 'de, E: Error> Decoder<'r, 'de, E> {
     fn fields<V: Visitor<'de>>(self, count: usize, visitor: V) -> Result<V::Value, E> {
         let reader = self.reader;
         reader.budget.enter_nested()?;
-        let value = visitor.visit_seq(Fields { reader: &mut *reader, remaining: count, error: PhantomData });
+        let fields = Sequence::<E, FIELDS> { reader: &mut *reader, remaining: count, error: PhantomData };
+        let value = visitor.visit_seq(fields);
         reader.budget.leave_nested();
         value
     }
@@ -128,7 +129,8 @@ impl<'de, E: Error> Deserializer<'de> for Decoder<'_, 'de, E> {
         let reader = self.reader;
         let remaining = reader.length()?;
         reader.budget.enter_nested()?;
-        let value = visitor.visit_seq(Elements { reader: &mut *reader, remaining, error: PhantomData });
+        let elements = Sequence::<E, ELEMENTS> { reader: &mut *reader, remaining, error: PhantomData };
+        let value = visitor.visit_seq(elements);
         reader.budget.leave_nested();
         value
     }
@@ -234,14 +236,19 @@ impl<'de, E: Error> VariantAccess<'de> for Decoder<'_, 'de, E> {
     }
 }
 
-/// The fields of a struct, a tuple or a variant, which lie within memory that has been charged.
-struct Fields<'r, 'de, E> {
+/// Selects the elements of a list, which are charged one by one, and before they are read.
+const ELEMENTS: bool = true;
+/// Selects the fields of a struct, a tuple or a variant, which lie within memory that has been charged.
+const FIELDS: bool = false;
+
+/// The elements of a list, or the fields of a value.
+struct Sequence<'r, 'de, E, const PARTS: bool> {
     reader: &'r mut Reader<'de>,
     remaining: usize,
     error: PhantomData<E>,
 }
 
-impl<'de, E: Error> SeqAccess<'de> for Fields<'_, 'de, E> {
+impl<'de, E: Error, const PARTS: bool> SeqAccess<'de> for Sequence<'_, 'de, E, PARTS> {
     type Error = E;
 
     #[inline(always)]
@@ -250,32 +257,9 @@ impl<'de, E: Error> SeqAccess<'de> for Fields<'_, 'de, E> {
             return Ok(None);
         }
         self.remaining -= 1;
-        seed.deserialize(Decoder::<E>::new(self.reader, size_of::<T::Value>())).map(Some)
-    }
-
-    #[inline(always)]
-    fn size_hint(&self) -> Option<usize> {
-        self.reader.budget.plausible(Some(self.remaining))
-    }
-}
-
-/// The elements of a list, which are charged one by one, and before they are read.
-struct Elements<'r, 'de, E> {
-    reader: &'r mut Reader<'de>,
-    remaining: usize,
-    error: PhantomData<E>,
-}
-
-impl<'de, E: Error> SeqAccess<'de> for Elements<'_, 'de, E> {
-    type Error = E;
-
-    #[inline(always)]
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, E> {
-        if self.remaining == 0 {
-            return Ok(None);
+        if PARTS == ELEMENTS {
+            self.reader.budget.element(size_of::<T::Value>())?;
         }
-        self.remaining -= 1;
-        self.reader.budget.element(size_of::<T::Value>())?;
         seed.deserialize(Decoder::<E>::new(self.reader, size_of::<T::Value>())).map(Some)
     }
 
