@@ -40,6 +40,7 @@ pub(crate) fn build_native(report: &mut Report) -> Outcome {
 /// Checks and builds for other systems, and runs conversations between their programs and `mz`, which has been built before.
 pub(crate) fn all(report: &mut Report, metadata: &Metadata, sandbox: Sandbox) -> Outcome {
     let toolchain = Toolchain::below(&metadata.target);
+    report.step("other systems: dependencies", || targets::fetch(metadata, &toolchain))?;
     report.step("other systems: checked", || targets::check(metadata, &toolchain))?;
     report.step("other systems: built", || targets::build(metadata, &toolchain))?;
     if sandbox == Sandbox::Loopback {

@@ -29,14 +29,20 @@ const LINKERS: [(&str, &str); 2] = [
 /// The compiled packages: the library, `mz` and the wheel.
 const PACKAGES: [&str; 3] = ["meshzero", "meshzero-cli", "meshzero-python"];
 
+/// Downloads what the packages and the standard library depend on for all targets, as far as it is not there.
+pub(crate) fn fetch(metadata: &Metadata, toolchain: &Toolchain) -> Outcome {
+    let mut command = cargo(metadata, toolchain, "fetch", &[MACOS, ARM32, WINDOWS, ARM64]);
+    run(&mut command, PATIENCE)
+}
+
 /// Checks the packages for targets without a linker here.
 pub(crate) fn check(metadata: &Metadata, toolchain: &Toolchain) -> Outcome {
-    run(&mut cargo(metadata, toolchain, "check", &[MACOS, ARM32]), PATIENCE)
+    compile(metadata, toolchain, "check", &[MACOS, ARM32])
 }
 
 /// Builds the packages for targets with a linker here, which includes checking them.
 pub(crate) fn build(metadata: &Metadata, toolchain: &Toolchain) -> Outcome {
-    run(&mut cargo(metadata, toolchain, "build", &[WINDOWS, ARM64]), PATIENCE)
+    compile(metadata, toolchain, "build", &[WINDOWS, ARM64])
 }
 
 /// The folder with the build results of a target.
@@ -48,14 +54,21 @@ fn folder(target: &Path) -> PathBuf {
     target.join("cross/built")
 }
 
-/// Cargo with that compiler and its sources. It optimises for a short build: the programs run for some seconds only.
+/// Compiles the packages, optimised for a short build: the programs run for some seconds only.
+fn compile(metadata: &Metadata, toolchain: &Toolchain, verb: &str, targets: &[&str]) -> Outcome {
+    let mut command = cargo(metadata, toolchain, verb, targets);
+    command
+        .args(["--offline", "--all-features", "--config", "profile.dev.package.tokio.opt-level=0"])
+        .args(PACKAGES.map(|package| format!("--package={package}")));
+    run(&mut command, PATIENCE)
+}
+
+/// Cargo with that compiler and its sources.
 fn cargo(metadata: &Metadata, toolchain: &Toolchain, verb: &str, targets: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command
-        .args([verb, "--quiet", "--locked", "--offline", "--all-features"])
+        .args([verb, "--quiet", "--locked"])
         .args(["-Z", "build-std=std,panic_unwind", "-Z", "warnings"])
-        .args(["--config", "profile.dev.package.tokio.opt-level=0"])
-        .args(PACKAGES.map(|package| format!("--package={package}")))
         .args(targets.iter().map(|target| format!("--target={target}")))
         .current_dir(&metadata.root)
         // The standard library has warnings, which `RUSTFLAGS` may forbid.
