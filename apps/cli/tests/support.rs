@@ -41,9 +41,8 @@ impl Room {
         let mut all = vec!["advertise"];
         all.extend(arguments);
         let mut service = self.start(&all);
-        let line = service.expect_line(" is at ", SOON);
-        let address = line.split(" is at ").nth(1).and_then(|rest| rest.split(' ').next());
-        (service, address.expect("an address stands there").to_owned())
+        let address = address_of(&mut service);
+        (service, address)
     }
 
     /// Runs `mz` to its end.
@@ -64,11 +63,19 @@ impl Room {
     }
 }
 
+/// Waits until `mz advertise` has printed the address of its service.
+#[track_caller]
+pub(crate) fn address_of(service: &mut Process) -> String {
+    let line = service.expect_line(" is at ", SOON);
+    let address = line.split(" is at ").nth(1).and_then(|rest| rest.split(' ').next());
+    address.expect("an address stands there").to_owned()
+}
+
 /// `mz` with these arguments and nothing from the environment.
 pub(crate) fn bare(arguments: &[&str]) -> Command {
     let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_mz")));
     command.args(arguments);
-    for variable in ["MESH", "INTERFACES", "PEERS", "PORTS", "LIMITS"] {
+    for variable in ["MESH", "INTERFACES", "PEERS", "PORTS", "UNIX_SOCKETS", "LIMITS"] {
         command.env_remove(format!("MESHZERO_{variable}"));
     }
     command

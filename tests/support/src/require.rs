@@ -11,6 +11,10 @@ use std::thread;
 
 use crate::{avahi, faketime as clock, netns, python};
 
+/// The user `nobody` of Linux.
+#[cfg(unix)]
+pub const ANOTHER_USER: u32 = 65_534;
+
 /// Returns whether networks of namespaces can be created here ([`Lan`](crate::Lan)). A test that gets `false` returns.
 ///
 /// # Panics
@@ -69,6 +73,24 @@ pub fn networkzero() -> bool {
 #[track_caller]
 pub fn faketime() -> bool {
     decide("faketime", clock::available())
+}
+
+/// Returns whether a program can be run as [`ANOTHER_USER`], which needs root. A test that gets `false` returns.
+#[cfg(unix)]
+#[must_use]
+#[track_caller]
+pub fn another_user(program: &std::path::Path) -> bool {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    let mut command = Command::new(program);
+    let status =
+        command.arg("--version").uid(ANOTHER_USER).stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let available = status.map_err(|error| error.to_string()).and_then(|status| match status.success() {
+        true => Ok(()),
+        false => Err(format!("it ended with {status}")),
+    });
+    decide("another user", available)
 }
 
 #[track_caller]

@@ -35,7 +35,8 @@ impl WithPayload for Run {
 }
 
 async fn run<P: Payload>(plan: &Plan, control: &Control) -> Result {
-    match (plan.way.as_str(), plan.role, plan.load) {
+    let way = plan.way.strip_suffix(OVER_TCP).unwrap_or(&plan.way);
+    match (way, plan.role, plan.load) {
         ("inproc", Role::Client, Load::Calls) => inproc::through_the_mesh::<P>(plan, control).await,
         ("actix", Role::Client, Load::Calls) => inproc::through_actix::<P>(plan, control).await,
         ("news", Role::Server, _) => news::publish::<P>(plan, control).await,
@@ -49,6 +50,9 @@ async fn run<P: Payload>(plan: &Plan, control: &Control) -> Result {
     }
 }
 
+/// The end of the name of a way that does without Unix sockets.
+const OVER_TCP: &str = "-tcp";
+
 /// The time for which a node that may spin polls for the next message before it sleeps.
 const SPIN: Duration = Duration::from_micros(50);
 
@@ -58,8 +62,9 @@ async fn join(plan: &Plan, mesh: &str) -> Result<Mesh> {
     let mut limits = Limits::default();
     limits.message_bytes = 2 << 20;
     limits.instances_per_node = 1_024;
+    let uses_unix_sockets = !plan.way.ends_with(OVER_TCP);
     let spin = if plan.way == "spin" { SPIN } else { Duration::ZERO };
-    Ok(Mesh::join().mesh(mesh).limits(limits).spin(spin).await?)
+    Ok(Mesh::join().mesh(mesh).limits(limits).unix_sockets(uses_unix_sockets).spin(spin).await?)
 }
 
 /// A mesh of the server's own, so that it finds nothing else on this machine.

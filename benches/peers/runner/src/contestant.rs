@@ -45,6 +45,9 @@ pub(crate) const ALL_CONTESTANTS: &[Contestant] = &[
     ),
     two("meshzero-tell", "meshzero tells", "peer-meshzero", "tell", GROWTH),
     two("meshzero-news", "meshzero news", "peer-meshzero", "news", NEWS),
+    two("meshzero-tcp-call", "meshzero calls over TCP", "peer-meshzero", "call-tcp", CALLS),
+    two("meshzero-tcp-tell", "meshzero tells over TCP", "peer-meshzero", "tell-tcp", ONE_WAY),
+    two("meshzero-tcp-news", "meshzero news over TCP", "peer-meshzero", "news-tcp", NEWS),
     two(
         "meshzero-foreign",
         "meshzero tells, to an `Addr` of the user's",
