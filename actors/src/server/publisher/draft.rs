@@ -35,7 +35,12 @@ impl EncodingGuesses {
             (Some(first), Some(last)) => {
                 u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(7)
             }
-            _ => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+                (Some(first), Some(last)) => {
+                    u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+                }
+                _ => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            },
         };
         // Multiplicative hashing by the golden ratio: the upper bits depend on all.
         let hash = (words ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
