@@ -200,7 +200,8 @@ impl Publisher {
         topic: impl AsRef<str>,
         item: &T,
     ) -> impl Future<Output = Result<(), PublishError>> {
-        let mut waiting = WaitingPublisher { shared: &self.shared, ticket: None, encoded: None };
+        let mut waiting =
+            WaitingPublisher { shared: &self.shared, ticket: None, encoded: None, has_ended: false };
         poll_fn(move |task| waiting.poll(task, topic.as_ref(), item))
     }
 
@@ -308,6 +309,7 @@ struct WaitingPublisher<'a> {
     ticket: Option<WaitTicket>,
     /// The item, kept while it waits, so that it is encoded once.
     encoded: Option<Box<EncodedItem>>,
+    has_ended: bool,
 }
 
 impl WaitingPublisher<'_> {
@@ -318,6 +320,7 @@ impl WaitingPublisher<'_> {
         topic: &str,
         item: &T,
     ) -> Poll<Result<(), PublishError>> {
+        assert!(!self.has_ended, "publish_all was polled after it had ended");
         let shared = self.shared;
         let max = shared.limits.message_bytes;
         let mut draft = DraftItem::new(&shared.guesses, topic, item, max, self.encoded.take());
@@ -347,6 +350,7 @@ impl WaitingPublisher<'_> {
         match published {
             Poll::Pending => self.encoded = Some(draft.item),
             Poll::Ready(_) => {
+                self.has_ended = true;
                 draft.item.recycle();
                 if self.ticket.is_some() {
                     self.leave();
