@@ -8,7 +8,6 @@ mod acks;
 mod flush;
 mod fragments;
 mod permit;
-mod turn;
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -325,7 +324,8 @@ impl SendQueue {
         let length = (end - start) as u32;
         let writes_batch = flush == Flush::Batched && is_full;
         self.schedule_flush(state, if writes_batch { Flush::Now } else { flush }, previous_length == 0);
-        let ends_turn = flush == Flush::Batched && turn::ends_with(length as usize, previous_length == 0);
+        let ends_turn =
+            flush == Flush::Batched && written.turn().ends_with(length as usize, previous_length == 0);
         Ok(WrittenRange { end, length, ends_turn: ends_turn || writes_batch })
     }
 
