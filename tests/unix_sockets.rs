@@ -49,7 +49,7 @@ impl Handler<Note> for Recorder {
 }
 
 /// The nodes of a mesh, which use Unix sockets or not.
-async fn join(here: bool, there: bool) -> Pair {
+pub(crate) async fn join(here: bool, there: bool) -> Pair {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let join = |used| Mesh::join().mesh(&name).interfaces("lo").unix_sockets(used);
     Pair { here: join(here).await.expect("it joins"), there: join(there).await.expect("it joins") }
