@@ -373,7 +373,7 @@ async fn the_link_of_a_subscriber_that_leaves_without_having_read() {
 async fn the_news_of_a_service_that_closes_before_they_are_read() {
     const ITEMS: usize = 400;
     for uses_unix_sockets in [true, false] {
-        let pair = crate::unix_sockets::join(uses_unix_sockets, uses_unix_sockets).await;
+        let pair = Pair::join_over(uses_unix_sockets, uses_unix_sockets).await;
         let service = Still::new().offer(&pair.here).await;
         let mut news = reach(&pair.there).await.subscribe::<Blob>("").keep(1_000).await.expect("confirmed");
         for _ in 0..ITEMS {

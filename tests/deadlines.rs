@@ -134,7 +134,7 @@ impl Office {
 /// ms before the caller's own timeout, whose error says that the outcome is unknown, and on a busy machine that may not be
 /// enough.
 async fn expect_not_sent(clerk: &ServiceRef) {
-    for _ in 0..20 {
+    for _ in 0..100 {
         match clerk.send(Note(EXPIRED)).timeout(Duration::from_millis(500)).await {
             Err(CallError::NotSent { attempts: 1, .. }) => return,
             Err(CallError::Unknown { reason: UnknownReason::TimedOut { .. }, .. }) => {}

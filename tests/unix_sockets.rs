@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero::{Blob, Limits, LinkStats, LinkTransport, Mesh, Service, ServiceRef};
+use meshzero::{Blob, Limits, LinkStats, LinkTransport, Service, ServiceRef};
 use meshzero_testing::{Links, Record, Sockets, shut_down};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -48,13 +48,6 @@ impl Handler<Note> for Recorder {
     }
 }
 
-/// The nodes of a mesh, which use Unix sockets or not.
-pub(crate) async fn join(here: bool, there: bool) -> Pair {
-    let name = format!("test-{:032x}", fastrand::u128(..));
-    let join = |used| Mesh::join().mesh(&name).interfaces("lo").unix_sockets(used);
-    Pair { here: join(here).await.expect("it joins"), there: join(there).await.expect("it joins") }
-}
-
 /// The link of the only route to a service, at its caller.
 fn link(worker: &ServiceRef) -> LinkStats {
     let stats = worker.stats();
@@ -74,7 +67,7 @@ fn resumptions(service: &Service<Worker>) -> Option<(u64, usize, usize)> {
 
 #[actix::test]
 async fn calls_tells_news_and_blobs_go_over_unix_sockets_on_one_host() {
-    let pair = join(true, true).await;
+    let pair = Pair::join_over(true, true).await;
     let recorder = Recorder::default();
     let notes = std::sync::Arc::clone(&recorder.notes);
     let offer =
@@ -103,7 +96,7 @@ async fn calls_tells_news_and_blobs_go_over_unix_sockets_on_one_host() {
 #[actix::test]
 async fn tcp_is_used_where_either_end_does_without_unix_sockets() {
     for (here, there) in [(false, true), (true, false)] {
-        let pair = join(here, there).await;
+        let pair = Pair::join_over(here, there).await;
         let service = offer(&pair.here, 1, "worker", &Account::new()).await;
         let worker = pair.reach(&service).await;
         assert_eq!(link(&worker).transport, LinkTransport::Tcp, "here {here}, there {there}");
@@ -118,7 +111,7 @@ fn squat(address: SocketAddr) -> UnixListener {
 
 /// A worker without a Unix socket of its own.
 async fn worker_without_unix_socket() -> (Pair, Service<Worker>) {
-    let pair = join(false, true).await;
+    let pair = Pair::join_over(false, true).await;
     let service = offer(&pair.here, 1, "worker", &Account::new()).await;
     (pair, service)
 }
