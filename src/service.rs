@@ -142,12 +142,12 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn publish_all<T: WireType>(
+    pub fn publish_all<T: WireType>(
         &self,
         topic: impl AsRef<str>,
         item: &T,
-    ) -> Result<(), PublishError> {
-        self.publisher.publish_all(topic, item).await
+    ) -> impl Future<Output = Result<(), PublishError>> {
+        self.publisher.publish_all(topic, item)
     }
 
     /// The publisher of the service's news, for an actor or a thread of its own.
@@ -278,12 +278,12 @@ impl Publisher {
     ///
     /// # Cancel safety
     /// This method is cancel safe: a future that is dropped before it has completed publishes nothing.
-    pub async fn publish_all<T: WireType>(
+    pub fn publish_all<T: WireType>(
         &self,
         topic: impl AsRef<str>,
         item: &T,
-    ) -> Result<(), PublishError> {
-        self.publisher.publish_all(topic.as_ref(), item).await
+    ) -> impl Future<Output = Result<(), PublishError>> {
+        self.publisher.publish_all(topic, item)
     }
 
     /// The number of subscriptions at the moment, whatever their prefix.

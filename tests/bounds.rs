@@ -372,19 +372,22 @@ async fn the_link_of_a_subscriber_that_leaves_without_having_read() {
 #[actix::test]
 async fn the_news_of_a_service_that_closes_before_they_are_read() {
     const ITEMS: usize = 400;
-    let pair = Pair::join().await;
-    let service = Still::new().offer(&pair.here).await;
-    let mut news = reach(&pair.there).await.subscribe::<Blob>("").keep(1_000).await.expect("confirmed");
-    for _ in 0..ITEMS {
-        service.publish("load", &item()).expect("published");
+    for uses_unix_sockets in [true, false] {
+        let pair = Pair::join_over(uses_unix_sockets, uses_unix_sockets).await;
+        let service = Still::new().offer(&pair.here).await;
+        let mut news = reach(&pair.there).await.subscribe::<Blob>("").keep(1_000).await.expect("confirmed");
+        for _ in 0..ITEMS {
+            service.publish("load", &item()).expect("published");
+        }
+        until("they wait for the subscriber", || service.stats().links.iter().any(|link| link.waiting > 0))
+            .await;
+        let closing = actix::spawn(service.close());
+        for read in 0..ITEMS {
+            let next = tokio::time::timeout(PATIENCE, news.next()).await.expect("in time");
+            assert!(matches!(next, Some(Ok(_))), "after {read} items: {next:?}");
+        }
+        closing.await.expect("it does not panic");
     }
-    until("they wait for the subscriber", || service.stats().links.iter().any(|link| link.waiting > 0)).await;
-    let closing = actix::spawn(service.close());
-    for read in 0..ITEMS {
-        let next = tokio::time::timeout(PATIENCE, news.next()).await.expect("in time");
-        assert!(matches!(next, Some(Ok(_))), "after {read} items: {next:?}");
-    }
-    closing.await.expect("it does not panic");
 }
 
 struct Listener(Arc<Semaphore>);

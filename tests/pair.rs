@@ -20,6 +20,13 @@ impl Pair {
         Self::join_with(Limits::default()).await
     }
 
+    /// A mesh whose nodes use Unix sockets or not.
+    pub async fn join_over(here: bool, there: bool) -> Self {
+        let name = format!("test-{:032x}", fastrand::u128(..));
+        let join = |used| Mesh::join().mesh(&name).interfaces("lo").unix_sockets(used);
+        Self { here: join(here).await.expect("it joins"), there: join(there).await.expect("it joins") }
+    }
+
     pub async fn join_with(limits: Limits) -> Self {
         let name = format!("test-{:032x}", fastrand::u128(..));
         let join = || Mesh::join().mesh(&name).interfaces("lo").limits(limits.clone());

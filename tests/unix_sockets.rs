@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero::{Blob, Limits, LinkStats, LinkTransport, Mesh, Service, ServiceRef};
+use meshzero::{Blob, Limits, LinkStats, LinkTransport, Service, ServiceRef};
 use meshzero_testing::{Links, Record, Sockets, shut_down};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -48,23 +48,6 @@ impl Handler<Note> for Recorder {
     }
 }
 
-/// The nodes of a mesh, which use Unix sockets or not.
-async fn join(here: bool, there: bool) -> Pair {
-    let name = format!("test-{:032x}", fastrand::u128(..));
-    let join = |used| Mesh::join().mesh(&name).interfaces("lo").unix_sockets(used);
-    Pair { here: join(here).await.expect("it joins"), there: join(there).await.expect("it joins") }
-}
-
-/// A rig whose nodes use Unix sockets.
-async fn rig(limits: Limits) -> Rig {
-    let name = format!("test-{:032x}", fastrand::u128(..));
-    let join = || Mesh::join().mesh(&name).interfaces("lo").limits(limits.clone()).unix_sockets(true);
-    let pair = Pair { here: join().await.expect("it joins"), there: join().await.expect("it joins") };
-    let account = Account::new();
-    let service = offer(&pair.here, 1, "worker", &account).await;
-    Rig { pair, service, account }
-}
-
 /// The link of the only route to a service, at its caller.
 fn link(worker: &ServiceRef) -> LinkStats {
     let stats = worker.stats();
@@ -84,7 +67,7 @@ fn resumptions(service: &Service<Worker>) -> Option<(u64, usize, usize)> {
 
 #[actix::test]
 async fn calls_tells_news_and_blobs_go_over_unix_sockets_on_one_host() {
-    let pair = join(true, true).await;
+    let pair = Pair::join_over(true, true).await;
     let recorder = Recorder::default();
     let notes = std::sync::Arc::clone(&recorder.notes);
     let offer =
@@ -113,7 +96,7 @@ async fn calls_tells_news_and_blobs_go_over_unix_sockets_on_one_host() {
 #[actix::test]
 async fn tcp_is_used_where_either_end_does_without_unix_sockets() {
     for (here, there) in [(false, true), (true, false)] {
-        let pair = join(here, there).await;
+        let pair = Pair::join_over(here, there).await;
         let service = offer(&pair.here, 1, "worker", &Account::new()).await;
         let worker = pair.reach(&service).await;
         assert_eq!(link(&worker).transport, LinkTransport::Tcp, "here {here}, there {there}");
@@ -128,7 +111,7 @@ fn squat(address: SocketAddr) -> UnixListener {
 
 /// A worker without a Unix socket of its own.
 async fn worker_without_unix_socket() -> (Pair, Service<Worker>) {
-    let pair = join(false, true).await;
+    let pair = Pair::join_over(false, true).await;
     let service = offer(&pair.here, 1, "worker", &Account::new()).await;
     (pair, service)
 }
@@ -160,7 +143,7 @@ async fn a_program_that_holds_the_name_and_closes_connections_costs_nothing() {
 #[actix::test]
 async fn a_link_moves_between_unix_sockets_and_tcp_without_loss() {
     const ITEMS: u64 = 200;
-    let rig = rig(Limits::default()).await;
+    let rig = Rig::new().await;
     let (me, address) = (std::process::id(), rig.service.address());
     let worker = rig.pair.reach(&rig.service).await;
     let mut sender = Sender::new(0, worker.clone(), &rig.account);
@@ -232,7 +215,7 @@ async fn a_slow_subscriber_holds_back_its_own_backlog() {
     limits.backlog_bytes = 1 << 20;
     limits.send_queue_bytes = 1 << 20;
     limits.unacknowledged_bytes = 1 << 20;
-    let rig = rig(limits).await;
+    let rig = Rig::with(limits).await;
     let worker = rig.pair.reach(&rig.service).await;
     let mut news = worker.subscribe::<Item>("").wait().keep_bytes(1 << 20).await.expect("confirmed");
     rig.account.note(Record::Subscribed { stream: 0, by: 1, next: 0 });

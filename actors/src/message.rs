@@ -2,6 +2,7 @@
 
 pub mod packed;
 pub(crate) mod payload;
+pub(crate) mod turn;
 pub(crate) mod written;
 
 use meshzero_proto::codec::WireType;

@@ -82,7 +82,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
         task: &mut Context<'_>,
     ) -> Poll<Result<(), CallErrorKind>> {
         match (&mut self.state, started) {
-            (TellState::New(_), Some(TellStart::Busy)) => {
+            (TellState::New(_), Some(TellStart::TurnOver)) => {
                 self.state = TellState::Sent;
                 task.waker().wake_by_ref();
                 return Poll::Pending;
@@ -126,7 +126,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                     OutgoingMessage { message, name: None, deadline: None, trace },
                     SpaceNeeded::Ahead,
                 ) {
-                    Ok(range) if range.wrote_batch => TellStart::Busy,
+                    Ok(range) if range.ends_turn => TellStart::TurnOver,
                     Ok(_) => TellStart::Sent,
                     // The slower path reports the reason, if the tell fails there as well.
                     Err(_) => TellStart::NotSent,
@@ -151,8 +151,8 @@ impl<'a, M: NetMessage> Tell<'a, M> {
 /// The result of an attempt to send at once.
 enum TellStart {
     Sent,
-    /// Sent with a whole batch, which took a while.
-    Busy,
+    /// Sent, and other tasks on the thread have to run.
+    TurnOver,
     /// The service has just closed.
     Closed,
     NotSent,

@@ -107,7 +107,7 @@ pub(crate) async fn run_link<C: LinkProtocol>(
     source: &mut impl ConnectionSource,
 ) -> LinkEnd<C::Error> {
     loop {
-        let mut is_finished = false;
+        let mut has_stopped_writing = false;
         let error = loop {
             tokio::select! {
                 biased;
@@ -117,9 +117,12 @@ pub(crate) async fn run_link<C: LinkProtocol>(
                     Err(ReadEnd::Lost(error)) => break Some(error),
                     Err(ReadEnd::Broken(error)) => return LinkEnd::Broken(error),
                 },
-                flushed = send_queue.run_flush(), if !is_finished => match flushed {
-                    Ok(()) if C::WAITS_FOR_PEER => is_finished = true,
+                flushed = send_queue.run_flush(), if !has_stopped_writing => match flushed {
+                    Ok(()) if C::WAITS_FOR_PEER => has_stopped_writing = true,
                     Ok(()) => return LinkEnd::Over,
+                    // What the other end sent before it closed the connection, perhaps the end of the link, can still be read;
+                    // then reading reports the end of the connection.
+                    Err(error) if is_closed_by_peer(&error) => has_stopped_writing = true,
                     Err(error) => break Some(error),
                 },
             }
@@ -152,6 +155,11 @@ pub(crate) async fn run_link<C: LinkProtocol>(
         protocol.incoming().attach(reader);
         tracing::debug!(received, resume_from, "a link was resumed over another connection");
     }
+}
+
+/// Returns whether a failed write means that the other end has closed the connection.
+fn is_closed_by_peer(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// Handles a control frame, and returns whether it ends the link.

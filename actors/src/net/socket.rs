@@ -84,7 +84,7 @@ pub(crate) fn set_reset_on_close(stream: &TcpStream) {
 }
 
 /// Logs an option that the system refuses. A connection works without it, so the option must not end the connection.
-fn log_refused_option(result: io::Result<()>, consequence: &'static str) {
+pub(crate) fn log_refused_option(result: io::Result<()>, consequence: &'static str) {
     if let Err(error) = result {
         tracing::debug!(%error, "{consequence}");
     }

@@ -25,6 +25,7 @@ pub use self::feed::SubscriberStream;
 use crate::runtime::clock;
 use crate::runtime::timer::{Sleep, Timers};
 use crate::runtime::waking;
+use crate::server::publisher::encoded::EncodedItem;
 use crate::server::publisher::subscribers::{Blocked, Subscribers, WaitFor};
 use crate::server::publisher::topics::{TopicState, Topics};
 use crate::server::publisher::waiters::WaitTicket;
@@ -164,18 +165,19 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`]; nobody has received the item.
     pub fn publish<T: WireType>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
-        let mut draft = DraftItem::new(&self.shared.guesses, topic, None);
+        let shared = &self.shared;
+        let max = shared.limits.message_bytes;
+        let mut draft = DraftItem::new(&shared.guesses, topic, item, max, None);
         let mut woken = Vec::new();
         let published = loop {
-            draft.encode(item, self.shared.limits.message_bytes);
-            let mut state = self.shared.lock();
+            let mut state = shared.lock();
             let published =
-                state.publish::<T>(&self.shared, topic, &mut draft, WaitFor::Insisting, None, &mut woken);
+                state.publish::<T>(shared, topic, &mut draft, WaitFor::Insisting, None, &mut woken);
             drop(state);
             match published {
                 Ok(PublishOutcome::Published) => break Ok(()),
-                Ok(PublishOutcome::NotEncoded) => draft.resolve_type::<T>(),
-                Ok(PublishOutcome::Blocked(_)) => break Err(self.shared.refuse()),
+                Ok(PublishOutcome::NotEncoded) => draft.complete(item, max),
+                Ok(PublishOutcome::Blocked(_)) => break Err(shared.refuse()),
                 Err(error) => break Err(error),
             }
         };
@@ -193,59 +195,14 @@ impl Publisher {
     ///
     /// # Cancel safety
     /// This method is cancel safe: dropping the future before it has ended publishes nothing.
-    pub async fn publish_all<T: WireType>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
-        // Kept while it waits, so that the item is encoded once.
-        let mut encoded = None;
-        let mut waiting = WaitingPublisher { shared: &self.shared, ticket: None };
-        poll_fn(|task| {
-            let mut draft = DraftItem::new(&self.shared.guesses, topic, encoded.take());
-            let published = self.poll_publish_all(task, topic, item, &mut draft, &mut waiting);
-            match published {
-                Poll::Pending => encoded = Some(draft.item),
-                Poll::Ready(_) => draft.item.recycle(),
-            }
-            published
-        })
-        .await
-    }
-
-    #[inline(always)]
-    fn poll_publish_all<T: WireType>(
+    pub fn publish_all<T: WireType>(
         &self,
-        task: &mut Context<'_>,
-        topic: &str,
+        topic: impl AsRef<str>,
         item: &T,
-        draft: &mut DraftItem<'_>,
-        waiting: &mut WaitingPublisher<'_>,
-    ) -> Poll<Result<(), PublishError>> {
-        let mut woken = Vec::new();
-        let published = loop {
-            draft.encode(item, self.shared.limits.message_bytes);
-            let mut state = self.shared.lock();
-            if state.published >= state.yield_at {
-                state.yield_turn(task);
-                return Poll::Pending;
-            }
-            let ticket = waiting.ticket;
-            let published = state.publish::<T>(&self.shared, topic, draft, WaitFor::Any, ticket, &mut woken);
-            match published {
-                Ok(PublishOutcome::Published) => break Poll::Ready(Ok(())),
-                Ok(PublishOutcome::NotEncoded) => {
-                    drop(state);
-                    draft.resolve_type::<T>();
-                }
-                Ok(PublishOutcome::Blocked(blocked)) => {
-                    let (ticket, _replaced) =
-                        state.wait(&self.shared, task.waker(), ticket, *blocked, &mut woken);
-                    drop(state);
-                    waiting.ticket = Some(ticket);
-                    break Poll::Pending;
-                }
-                Err(error) => break Poll::Ready(Err(error)),
-            }
-        };
-        waking::wake_all(woken);
-        published
+    ) -> impl Future<Output = Result<(), PublishError>> {
+        let mut waiting =
+            WaitingPublisher { shared: &self.shared, ticket: None, encoded: None, has_ended: false };
+        poll_fn(move |task| waiting.poll(task, topic.as_ref(), item))
     }
 
     /// Adds a subscriber, whose stream begins with the retained items of its topics; `None` if the limit of
@@ -325,6 +282,7 @@ impl Publisher {
 }
 
 impl PublisherShared {
+    #[inline(always)]
     fn lock(&self) -> MutexGuard<'_, PublisherState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -338,13 +296,6 @@ impl PublisherShared {
     }
 
     #[cold]
-    fn leave(&self, ticket: WaitTicket) {
-        let mut woken = Vec::new();
-        let _removed = self.lock().subscribers.leave_waiting(ticket, &mut woken);
-        waking::wake_all(woken);
-    }
-
-    #[cold]
     fn refuse(&self) -> PublishError {
         self.lock().refused += 1;
         PublishError::Full
@@ -353,16 +304,79 @@ impl PublisherShared {
 
 /// A publisher that may wait for room. Dropping it gives up its place in the queue.
 struct WaitingPublisher<'a> {
-    shared: &'a PublisherShared,
+    shared: &'a Arc<PublisherShared>,
     /// Its ticket, once it waits.
     ticket: Option<WaitTicket>,
+    /// The item, kept while it waits, so that it is encoded once.
+    encoded: Option<Box<EncodedItem>>,
+    has_ended: bool,
+}
+
+impl WaitingPublisher<'_> {
+    #[inline(always)]
+    fn poll<T: WireType>(
+        &mut self,
+        task: &mut Context<'_>,
+        topic: &str,
+        item: &T,
+    ) -> Poll<Result<(), PublishError>> {
+        assert!(!self.has_ended, "publish_all was polled after it had ended");
+        let shared = self.shared;
+        let max = shared.limits.message_bytes;
+        let mut draft = DraftItem::new(&shared.guesses, topic, item, max, self.encoded.take());
+        let mut woken = Vec::new();
+        let published = loop {
+            let mut state = shared.lock();
+            if state.published >= state.yield_at {
+                state.yield_turn(task);
+                break Poll::Pending;
+            }
+            let ticket = self.ticket;
+            match state.publish::<T>(shared, topic, &mut draft, WaitFor::Any, ticket, &mut woken) {
+                Ok(PublishOutcome::Published) => break Poll::Ready(Ok(())),
+                Ok(PublishOutcome::NotEncoded) => {
+                    drop(state);
+                    draft.complete(item, max);
+                }
+                Ok(PublishOutcome::Blocked(blocked)) => {
+                    let (ticket, _replaced) = state.wait(shared, task.waker(), ticket, *blocked, &mut woken);
+                    drop(state);
+                    self.ticket = Some(ticket);
+                    break Poll::Pending;
+                }
+                Err(error) => break Poll::Ready(Err(error)),
+            }
+        };
+        match published {
+            Poll::Pending => self.encoded = Some(draft.item),
+            Poll::Ready(_) => {
+                self.has_ended = true;
+                draft.item.recycle();
+                if self.ticket.is_some() {
+                    self.leave();
+                }
+            }
+        }
+        waking::wake_all(woken);
+        published
+    }
+
+    /// Gives up its place in the queue.
+    #[cold]
+    fn leave(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let mut woken = Vec::new();
+            let _removed = self.shared.lock().subscribers.leave_waiting(ticket, &mut woken);
+            waking::wake_all(woken);
+        }
+    }
 }
 
 impl Drop for WaitingPublisher<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.shared.leave(ticket);
+        if self.ticket.is_some() {
+            self.leave();
         }
     }
 }

@@ -298,14 +298,22 @@ impl Log {
     /// Drops the items that all subscribers have read.
     fn drop_read(&mut self) {
         let needed = self.cursors.first_key_value().map_or(self.next(), |(item, _)| *item);
-        while self.first < needed {
-            self.drop_first();
+        let read = needed.saturating_sub(self.first);
+        let last = self.ends.drain(..read as usize).next_back();
+        if let Some(end) = last {
+            self.release(read, end);
         }
     }
 
     fn drop_first(&mut self) {
-        let Some(end) = self.ends.pop_front() else { return };
-        self.first += 1;
+        if let Some(end) = self.ends.pop_front() {
+            self.release(1, end);
+        }
+    }
+
+    /// Releases the memory of the oldest items, which were removed from `ends`: this many, to this position.
+    fn release(&mut self, items: u64, end: u64) {
+        self.first += items;
         self.kept_position = end;
         while let Some(chunk) = self.sealed.front()
             && self.start + chunk.len() as u64 <= end

@@ -1,8 +1,8 @@
 //! The received part of a stream, and the times at which it is acknowledged.
 
-/// The number of bytes after which an acknowledgement is sent without a request: large enough to cost nothing compared with
-/// reading them. The other end must allow twice as many unacknowledged bytes.
-pub const ACK_BYTES: usize = 512 << 10;
+/// The number of bytes after which an acknowledgement is sent without a request: large enough to cost little compared with reading
+/// them, and few, because the other end stores them until then. It must allow twice as many unacknowledged bytes.
+pub const ACK_BYTES: usize = 256 << 10;
 
 /// The number of received bytes of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

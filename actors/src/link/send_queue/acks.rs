@@ -40,6 +40,13 @@ impl SendQueue {
         self.lock().flow.acknowledged_bytes()
     }
 
+    /// Returns the number of bytes that were written and that the other end has not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        let state = self.lock();
+        // A writer has written bytes before it reports them.
+        state.flow.highest_written().saturating_sub(state.flow.acknowledged_bytes())
+    }
+
     /// Returns the current statistics.
     pub(crate) fn stats(&self) -> QueueStats {
         let state = self.lock();

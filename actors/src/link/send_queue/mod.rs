@@ -101,8 +101,9 @@ pub(crate) struct WrittenRange {
     pub end: u64,
     /// Its length in bytes.
     pub length: u32,
-    /// Set if appending it wrote a whole batch, which takes time: the sender should yield to other tasks on the thread.
-    pub wrote_batch: bool,
+    /// Set if the sender should yield to other tasks on the thread: appending the frame wrote a whole batch, which takes time, or
+    /// other batches wait for their tasks.
+    pub ends_turn: bool,
 }
 
 impl WrittenRange {
@@ -306,7 +307,7 @@ impl SendQueue {
             && written.length() > max_frame
         {
             self.push_fragments(state, id, written.take_pieces());
-            return Ok(WrittenRange { end: start, length: 0, wrote_batch: false });
+            return Ok(WrittenRange { end: start, length: 0, ends_turn: false });
         }
         let batch = state.flow.batch();
         let previous_length = batch.len();
@@ -321,9 +322,11 @@ impl SendQueue {
         let end = state.flow.appended_bytes();
         // The length of one frame fits 32 bits.
         let length = (end - start) as u32;
-        let wrote_batch = flush == Flush::Batched && is_full;
-        self.schedule_flush(state, if wrote_batch { Flush::Now } else { flush }, previous_length == 0);
-        Ok(WrittenRange { end, length, wrote_batch })
+        let writes_batch = flush == Flush::Batched && is_full;
+        self.schedule_flush(state, if writes_batch { Flush::Now } else { flush }, previous_length == 0);
+        let ends_turn =
+            flush == Flush::Batched && written.turn().ends_with(length as usize, previous_length == 0);
+        Ok(WrittenRange { end, length, ends_turn: ends_turn || writes_batch })
     }
 
     /// Arranges for appended bytes to be written. `was_empty` is set if the queue was empty before.

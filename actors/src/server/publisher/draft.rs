@@ -35,7 +35,12 @@ impl EncodingGuesses {
             (Some(first), Some(last)) => {
                 u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(7)
             }
-            _ => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+                (Some(first), Some(last)) => {
+                    u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+                }
+                _ => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            },
         };
         // Multiplicative hashing by the golden ratio: the upper bits depend on all.
         let hash = (words ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -54,26 +59,31 @@ pub(super) struct DraftItem<'a> {
 }
 
 impl<'a> DraftItem<'a> {
-    /// An item of the topic, which may have been encoded in part.
+    /// An item of the topic, which may have been encoded in part before. Encodes it as needed for the last item, in at most
+    /// `max` bytes.
     #[inline(always)]
-    pub(super) fn new(guesses: &EncodingGuesses, topic: &'a str, item: Option<Box<EncodedItem>>) -> Self {
+    pub(super) fn new<T: WireType>(
+        guesses: &EncodingGuesses,
+        topic: &'a str,
+        item: &T,
+        max: usize,
+        encoded: Option<Box<EncodedItem>>,
+    ) -> Self {
         let wanted = match topic.len() {
             ..=MAX_NAME_BYTES => EncodingSet::from_bits(guesses.slot(topic).load(Ordering::Relaxed)),
             // There can be no such topic.
             _ => EncodingSet::default(),
         };
-        Self { topic, wanted, item: item.unwrap_or_else(EncodedItem::spare), info: None }
+        let mut encoded = encoded.unwrap_or_else(EncodedItem::spare);
+        encoded.encode(topic, item, wanted, max);
+        Self { topic, wanted, item: encoded, info: None }
     }
 
-    /// Encodes the item in the encodings needed, in at most `max` bytes.
-    #[inline(always)]
-    pub(super) fn encode<T: WireType>(&mut self, item: &T, max: usize) {
-        self.item.encode(self.topic, item, self.wanted, max);
-    }
-
-    /// Determines the type of the item, once the publisher is no longer locked, unless it is known.
+    /// Completes the item once the publisher is no longer locked: determines its type, unless that is known, and encodes it
+    /// in the encodings needed.
     #[cold]
-    pub(super) fn resolve_type<T: WireType>(&mut self) {
+    pub(super) fn complete<T: WireType>(&mut self, item: &T, max: usize) {
         self.info.get_or_insert_with(codec::type_info::<T>);
+        self.item.encode(self.topic, item, self.wanted, max);
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use bytes::{Bytes, BytesMut};
+use meshzero_proto::buffer::WriteBuffer;
 use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, WireType};
 use meshzero_proto::news::{self, Log};
 use meshzero_proto::wire::frame;
@@ -34,9 +35,38 @@ impl EncodingSet {
         self.0 |= bit(encoding);
     }
 
+    /// Returns the encodings that are in both sets.
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Returns this set without the encodings of the other.
+    #[inline(always)]
+    fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    #[inline(always)]
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     #[inline(always)]
     fn has(self, encoding: Encoding) -> bool {
         self.0 & bit(encoding) != 0
+    }
+
+    /// Removes one of the encodings, and returns it.
+    #[inline(always)]
+    fn pop(&mut self) -> Option<Encoding> {
+        let popped = match *self {
+            set if set.is_empty() => return None,
+            set if set.has(Encoding::Bincode) => Encoding::Bincode,
+            _ => Encoding::MessagePack,
+        };
+        self.0 &= !bit(popped);
+        Some(popped)
     }
 }
 
@@ -52,6 +82,12 @@ fn bit(encoding: Encoding) -> u8 {
 /// runs the item's own code.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedItem {
+    /// The encodings that have been attempted; the other frames are those of an earlier item.
+    attempted: EncodingSet,
+    /// Those of them whose attempt has failed.
+    failed: EncodingSet,
+    /// Those of them whose frame is large.
+    large: EncodingSet,
     bincode: EncodedFrame,
     message_pack: EncodedFrame,
 }
@@ -59,12 +95,10 @@ pub(crate) struct EncodedItem {
 /// An item in one encoding, or in MessagePack if bincode cannot represent it.
 #[derive(Debug, Default)]
 struct EncodedFrame {
-    /// Set once encoding has been attempted.
-    is_encoded: bool,
     parts: EncodedParts,
     /// The frame as shared pieces, if it is large.
     pieces: Vec<Bytes>,
-    /// The error of the attempt.
+    /// The error, if the attempt has failed.
     error: Option<EncodeError>,
 }
 
@@ -91,9 +125,21 @@ impl EncodedItem {
     /// Clears the item, and keeps its buffers for the next one.
     #[inline(always)]
     pub(crate) fn recycle(mut self: Box<Self>) {
-        self.bincode.clear();
-        self.message_pack.clear();
+        if !self.failed.or(self.large).is_empty() {
+            self.release();
+        }
+        self.attempted = EncodingSet::default();
         give_back(&SPARE, self);
+    }
+
+    /// Drops what is not kept for the next item.
+    #[cold]
+    fn release(&mut self) {
+        (self.failed, self.large) = Default::default();
+        for frame in [&mut self.bincode, &mut self.message_pack] {
+            frame.pieces.clear();
+            frame.error = None;
+        }
     }
 
     /// Encodes the frames that are wanted and have not been encoded.
@@ -102,47 +148,64 @@ impl EncodedItem {
     /// If the name of the topic is too long.
     #[inline(always)]
     pub(crate) fn encode<T: WireType>(&mut self, topic: &str, item: &T, wanted: EncodingSet, max: usize) {
-        if wanted.has(Encoding::Bincode) && !self.bincode.is_encoded {
-            self.bincode.make(topic, item, Encoding::Bincode, max);
-        }
-        if wanted.has(Encoding::MessagePack) && !self.message_pack.is_encoded {
-            self.message_pack.make(topic, item, Encoding::MessagePack, max);
+        let mut missing = wanted.without(self.attempted);
+        while let Some(encoding) = missing.pop() {
+            self.attempted.add(encoding);
+            let frame = match encoding {
+                Encoding::Bincode => &mut self.bincode,
+                Encoding::MessagePack => &mut self.message_pack,
+            };
+            let written = frame.parts.write(|out| {
+                // The frame of an earlier item.
+                out.cut(0);
+                let writer = news::begin_item(out, topic);
+                let encoded = codec::encode_preferring(item, encoding, max, out);
+                writer.end(out, encoded)
+            });
+            match written {
+                Ok(()) if frame.parts.has_blobs() || Log::is_large(frame.parts.bytes().len()) => {
+                    frame.split();
+                    self.large.add(encoding);
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    frame.fail(error);
+                    self.failed.add(encoding);
+                }
+            }
         }
     }
 
     /// Returns whether encoding has been attempted for all wanted frames.
     #[inline(always)]
     pub(crate) fn has(&self, wanted: EncodingSet) -> bool {
-        (self.bincode.is_encoded || !wanted.has(Encoding::Bincode))
-            && (self.message_pack.is_encoded || !wanted.has(Encoding::MessagePack))
+        wanted.without(self.attempted).is_empty()
     }
 
     /// Returns the error of a frame that is wanted, if there is one.
     #[inline(always)]
     pub(crate) fn error(&self, wanted: EncodingSet) -> Option<&EncodeError> {
-        let error = |encoding| self.frame_in(encoding).error.as_ref().filter(|_| wanted.has(encoding));
-        error(Encoding::Bincode).or_else(|| error(Encoding::MessagePack))
+        let mut failed = self.failed.and(wanted);
+        failed.pop().and_then(|encoding| self.frame_in(encoding).error.as_ref())
     }
 
     /// Returns whether one of the frames is large.
     #[inline(always)]
     pub(crate) fn is_large(&self) -> bool {
-        !self.bincode.pieces.is_empty() || !self.message_pack.pieces.is_empty()
+        !self.large.is_empty()
     }
 
-    /// The frame for subscribers that want this encoding.
+    /// The frame for subscribers that want this encoding, which has been attempted.
     #[inline(always)]
     pub(crate) fn frame(&self, wanted: Encoding) -> FrameRef<'_> {
         let EncodedFrame { parts, pieces, .. } = self.frame_in(wanted);
-        if pieces.is_empty() { FrameRef::Small(parts.bytes()) } else { FrameRef::Large(pieces) }
+        if self.large.has(wanted) { FrameRef::Large(pieces) } else { FrameRef::Small(parts.bytes()) }
     }
 
     /// Retains the item, in the encodings that it has.
     pub(crate) fn retain(&self, info: &'static TypeInfo) -> RetainedItem {
-        let retained = |encoding| {
-            let frame = self.frame(encoding).to_bytes();
-            (!frame.is_empty()).then_some(frame)
-        };
+        let encoded = self.attempted.without(self.failed);
+        let retained = |encoding| encoded.has(encoding).then(|| self.frame(encoding).to_bytes());
         RetainedItem {
             item: Some(info),
             bincode: retained(Encoding::Bincode),
@@ -160,21 +223,6 @@ impl EncodedItem {
 }
 
 impl EncodedFrame {
-    #[inline(always)]
-    fn make<T: WireType>(&mut self, topic: &str, item: &T, wanted: Encoding, max: usize) {
-        self.is_encoded = true;
-        let result = self.parts.write(|out| {
-            let writer = news::begin_item(out, topic);
-            let encoded = codec::encode_preferring(item, wanted, max, out);
-            writer.end(out, encoded)
-        });
-        match result {
-            Ok(()) if self.parts.has_blobs() || Log::is_large(self.parts.bytes().len()) => self.split(),
-            Ok(()) => {}
-            Err(error) => self.fail(error),
-        }
-    }
-
     #[cold]
     fn split(&mut self) {
         self.pieces = self.parts.take_pieces();
@@ -185,16 +233,6 @@ impl EncodedFrame {
         self.error = Some(error);
         // The buffer of a large item begins small, and a failed attempt may have grown it.
         self.parts = EncodedParts::default();
-    }
-
-    #[inline(always)]
-    fn clear(&mut self) {
-        if self.is_encoded {
-            self.is_encoded = false;
-            self.parts.clear();
-            self.pieces.clear();
-            self.error = None;
-        }
     }
 }
 

@@ -333,14 +333,20 @@ impl Subscribers {
                         FrameRef::Small(frame) => log.append(frame),
                         FrameRef::Large(pieces) => log.append_shared(pieces.iter().cloned()),
                     }
-                    for id in group.waiting.drain(..) {
-                        woken.extend(
-                            self.subscribers.get_mut(&id).and_then(|subscriber| subscriber.waker.take()),
-                        );
+                    if !group.waiting.is_empty() {
+                        self.take_readers(recipient.group, woken);
                     }
                 }
                 GroupBuffer::Queues => self.push(recipient.group, topic, &frame.to_bytes(), woken),
             }
+        }
+    }
+
+    /// Takes the subscribers that wait for an item of a group's log.
+    #[cold]
+    fn take_readers(&mut self, group: usize, woken: &mut Vec<Waker>) {
+        for id in self.groups[group].waiting.drain(..) {
+            woken.extend(self.subscribers.get_mut(&id).and_then(|subscriber| subscriber.waker.take()));
         }
     }
 

@@ -46,7 +46,7 @@ impl Topics {
                 None => return Ok(None),
             }
         }
-        Ok(self.states.get_mut(self.recent))
+        Ok(Some(&mut self.states[self.recent]))
     }
 
     fn find(&mut self, topic: &str, max: usize) -> Result<Option<usize>, InvalidName> {

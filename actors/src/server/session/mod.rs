@@ -10,7 +10,7 @@ mod subscription;
 use std::io;
 use std::sync::Arc;
 
-use meshzero_proto::stream::InvalidAck;
+use meshzero_proto::stream::{ACK_BYTES, InvalidAck};
 use meshzero_proto::wire::frame::{self, Frame, FrameKind, Header};
 use meshzero_proto::wire::hello::{Hello, Purpose};
 
@@ -96,25 +96,30 @@ async fn finish(
         LinkEnd::Broken(error) => return Err(error),
     }
     let read_rest = async {
-        let result = read_acknowledgements(send_queue, incoming).await;
+        let result = read_acknowledgements(send_queue, incoming, || true).await;
         // There will be no more acknowledgements. Writing shows whether the peer still reads.
         send_queue.lift_window();
         result
     };
     tokio::select! {
         biased;
-        written = send_queue.run_flush() => Ok(written?),
-        Err(error) = read_rest => Err(error),
+        written = send_queue.run_flush() => written?,
+        Err(error) = read_rest => return Err(error),
     }
+    // An acknowledgement that arrives after the connection was closed resets it, and what the system has not sent is lost.
+    read_acknowledgements(send_queue, incoming, || send_queue.unacknowledged() >= ACK_BYTES as u64).await
 }
 
-/// Reads acknowledgements until the peer has closed: without them only a limited number of bytes may be written. All
-/// other frames come too late.
+/// Reads acknowledgements until no more are `wanted`, or the peer has closed: without them only a limited number of bytes may be
+/// written. All other frames come too late.
 async fn read_acknowledgements(
     send_queue: &SendQueue,
     incoming: &mut FrameReader,
+    wanted: impl Fn() -> bool,
 ) -> Result<(), SessionError> {
-    while let Some(Frame { header, .. }) = incoming.next().await? {
+    while wanted()
+        && let Some(Frame { header, .. }) = incoming.next().await?
+    {
         if header.kind.is_keep_alive() {
             handle_control_frame(header, incoming, send_queue)?;
         }
