@@ -73,7 +73,7 @@ impl BoundAddresses {
 }
 
 /// Returns whether this host has an address, on whichever interface.
-pub(crate) fn is_own(ip: IpAddr) -> bool {
+fn is_own(ip: IpAddr) -> bool {
     let own = Interfaces::default().list_unplugged_too().unwrap_or_default();
     own.iter().any(|own| own.address.ip == ip)
 }

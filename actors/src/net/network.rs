@@ -9,10 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use meshzero_proto::diagnosis::InterfaceKind;
-use meshzero_proto::discovery::addresses::OwnAddress;
+use meshzero_proto::discovery::addresses::{OwnAddress, needs_zone};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::net::bound_addresses::is_own;
 use crate::net::connection::Connection;
 use crate::net::host::kind;
 use crate::net::ingress::Ingress;
@@ -126,9 +125,10 @@ impl Network {
     /// Outside of a tokio runtime.
     pub(crate) fn connect_unix(&self, address: SocketAddr) -> Option<Connection> {
         let are_used = unix_sockets::ARE_SUPPORTED && matches!(self, Self::System(UnixSockets::Used));
-        let ip = address.ip();
         // Another host's endpoint may listen at the same port as one here that listens at all addresses.
-        if are_used && (ip.is_loopback() || is_own(ip)) { unix_sockets::connect(address) } else { None }
+        let own = || Interfaces::default().list_unplugged_too().unwrap_or_default();
+        let is_here = || address.ip().is_loopback() || is_address_of(address, &own());
+        if are_used && is_here() { unix_sockets::connect(address) } else { None }
     }
 
     /// Returns how Unix sockets are used.
@@ -187,6 +187,17 @@ impl Network {
             Self::Other(provider) => Ok(provider.random()),
         }
     }
+}
+
+/// Returns whether a TCP connection to `address` leads to one of `interfaces`. A link-local address does so in the zone of its
+/// own interface only: in another zone, TCP would never answer.
+fn is_address_of(address: SocketAddr, interfaces: &[Interface]) -> bool {
+    let zone = match address {
+        SocketAddr::V6(address) if needs_zone(IpAddr::V6(*address.ip())) => Some(address.scope_id()),
+        _ => None,
+    };
+    let is_in_zone = |interface: &Interface| zone.is_none() || interface.index == zone;
+    interfaces.iter().any(|interface| interface.address.ip == address.ip() && is_in_zone(interface))
 }
 
 /// Returns the addresses of interfaces, with those that do not lead out of this host last. Finding the kind of an
@@ -249,5 +260,19 @@ mod tests {
         let expected = (0..100).filter(|n| n % 2 == 1).chain((0..100).filter(|n| n % 2 == 0));
         assert!(sorted.iter().map(|own| own.ip).eq(expected.map(|n| IpAddr::from([10, 0, 0, n]))));
         assert_eq!(reads.take(), ["docker0", "eth0"]);
+    }
+
+    #[test]
+    fn a_link_local_address_leads_to_this_host_in_the_zone_of_its_interface_only() {
+        let interface = |ip: &str, index| {
+            let address = OwnAddress { ip: ip.parse().expect("an address"), prefix: 64 };
+            Interface { name: format!("eth{index}"), index: Some(index), address }
+        };
+        let own = [interface("fe80::1", 2), interface("fe80::1", 4), interface("10.0.0.1", 2)];
+        let leads_here = |address: &str| is_address_of(address.parse().expect("an address"), &own);
+        assert!(leads_here("[fe80::1%2]:9000") && leads_here("[fe80::1%4]:9000"));
+        assert!(!leads_here("[fe80::1%3]:9000") && !leads_here("[fe80::1]:9000"));
+        assert!(!leads_here("[fe80::2%2]:9000"));
+        assert!(leads_here("10.0.0.1:9000") && !leads_here("10.0.0.2:9000"));
     }
 }
