@@ -1,6 +1,7 @@
 //! The slot and the encodings of each message type at one endpoint, determined once per type and connection.
 
 use std::any::TypeId;
+use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
 use meshzero_proto::codec;
@@ -11,7 +12,8 @@ use crate::message::NetMessage;
 /// The number of cached types. A program that sends more of them over one connection has the rest looked up each time.
 const CACHED_TYPES: usize = 32;
 
-/// The negotiated types of one link. They are read without a lock, because every message needs one.
+/// The negotiated types of one link: a hash table with linear probing, which is read without a lock, because every message
+/// needs an entry. The place where a type's search begins is known at compile time.
 #[derive(Debug, Default)]
 pub(crate) struct NegotiatedTypes {
     entries: [OnceLock<(TypeId, Option<NegotiatedType>)>; CACHED_TYPES],
@@ -22,9 +24,10 @@ impl NegotiatedTypes {
     /// own name; `None` if the endpoint does not handle them.
     #[inline(always)]
     pub(crate) fn get<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
-        for entry in &self.entries {
-            match entry.get() {
-                Some((id, negotiated)) if *id == TypeId::of::<M>() => return *negotiated,
+        let type_id = TypeId::of::<M>();
+        for place in probe(type_id) {
+            match self.entries[place].get() {
+                Some((id, negotiated)) if *id == type_id => return *negotiated,
                 Some(_) => {}
                 None => break,
             }
@@ -37,15 +40,45 @@ impl NegotiatedTypes {
     #[inline(never)]
     fn negotiate<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
         let type_id = TypeId::of::<M>();
-        for entry in &self.entries {
+        for place in probe(type_id) {
             // Another thread may have filled the entry meanwhile, also with another type.
-            let (id, negotiated) =
-                entry.get_or_init(|| (type_id, find::<M>(catalogue, codec::type_info::<M>().name())));
+            let (id, negotiated) = self.entries[place]
+                .get_or_init(|| (type_id, find::<M>(catalogue, codec::type_info::<M>().name())));
             if *id == type_id {
                 return *negotiated;
             }
         }
         find::<M>(catalogue, codec::type_info::<M>().name())
+    }
+}
+
+/// Returns the places at which the entry of a type may be, in the order of the search.
+#[inline(always)]
+fn probe(type_id: TypeId) -> impl Iterator<Item = usize> {
+    let mut hasher = IdHasher::default();
+    type_id.hash(&mut hasher);
+    let first = hasher.finish() as usize;
+    (0..CACHED_TYPES).map(move |step| first.wrapping_add(step) % CACHED_TYPES)
+}
+
+/// The hash of an id that is a hash already, and is given as a number.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    #[inline(always)]
+    fn write_u64(&mut self, number: u64) {
+        self.0 ^= number;
+    }
+
+    #[inline(always)]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    #[inline(always)]
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
