@@ -214,8 +214,8 @@ impl Link {
         });
         self.ended.trigger();
         waking::wake_all(callers);
-        // A caller that still holds the link does not keep its connection open.
-        self.send_queue.detach();
+        // A caller, or the cache of a thread, that still holds the link keeps neither its connection nor its queue.
+        self.send_queue.abandon();
     }
 
     /// Frees a slot at the limit, if one of the open calls has ended and its caller has not read the result:

@@ -275,6 +275,15 @@ impl SendStream {
         Ok(was_blocked && !self.is_window_full())
     }
 
+    /// Drops all stored bytes, because there will be no other connection. The numbers of bytes stay.
+    pub fn abandon(&mut self) {
+        self.sent.abandon();
+        (self.filling, self.fragments) = (WriteBatch::default(), FragmentQueue::default());
+        if let Some(leaving) = &mut self.in_progress {
+            *leaving = WriteBatch::default();
+        }
+    }
+
     /// Removes the limit on unacknowledged bytes from now on.
     pub fn lift_window(&mut self) {
         self.window = u64::MAX;

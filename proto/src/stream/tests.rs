@@ -532,3 +532,24 @@ fn a_revoked_reply_is_not_sent_and_the_remainder_precedes_the_end() {
         ]
     );
 }
+
+#[test]
+fn an_abandoned_stream_stores_nothing_and_keeps_its_numbers() {
+    let mut stream = SendStream::new(1 << 20, BufferPool::default());
+    let payloads: [Bytes; 4] = std::array::from_fn(|_| Bytes::from(vec![7; 100]));
+    let [unacknowledged, in_progress, waiting, long] = payloads.clone();
+    stream.append_shared(unacknowledged);
+    let batch = stream.take().expect("there are bytes");
+    stream.put_back(batch, 100);
+    stream.append_shared(in_progress);
+    let batch = stream.take().expect("there are bytes");
+    stream.put_back(batch, 10);
+    stream.append_shared(waiting);
+    stream.append_long(1, [long]);
+    assert!(payloads.iter().all(|payload| !payload.is_unique()));
+
+    stream.abandon();
+    assert!(payloads.iter().all(Bytes::is_unique), "they are stored nowhere");
+    assert_eq!((stream.appended_bytes(), stream.highest_written()), (300, 110));
+    assert!(stream.take().is_none());
+}

@@ -107,6 +107,12 @@ impl Unacked {
         Ok((std::mem::take(&mut self.pieces), (from - self.start) as usize))
     }
 
+    /// Drops all stored pieces.
+    pub fn abandon(&mut self) {
+        (self.pieces, self.recent) = (VecDeque::new(), Vec::new());
+        self.start = self.end;
+    }
+
     fn seal_recent(&mut self) {
         if !self.recent.is_empty() {
             let next = Vec::with_capacity(self.recent.len().min(CHUNK_BYTES));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::client::route::Member;
 
 /// The number of entries of a thread. Routes whose numbers differ by a multiple of it share one. A link that has ended stays in
-/// memory until its entry is replaced, or the thread ends.
+/// memory, without its queue, until its entry is replaced or the thread ends.
 const ENTRIES: usize = 128;
 
 /// The number of misses of a thread for each link that is inserted: an insertion costs more than a few misses, so routes that

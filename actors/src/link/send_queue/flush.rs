@@ -51,6 +51,12 @@ impl SendQueue {
         (state.is_blocked, state.has_short_kernel_queue) = (false, false);
     }
 
+    /// Drops the connection and all bytes: the link has ended.
+    pub(crate) fn abandon(&self) {
+        self.detach();
+        self.lock().flow.abandon();
+    }
+
     /// Continues over another connection, from the byte numbered `from`, which the other end expects next. Where news items are
     /// [dropped in favour of newer ones](SendQueue::keep_newest), the stream is revised first, if the other end no longer reads
     /// from any earlier connection (`is_latest`).
