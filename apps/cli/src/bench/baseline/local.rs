@@ -11,7 +11,7 @@ use super::calls::CallLoad;
 use super::window::Window;
 use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::bench::traffic::counter::PacketCounter;
-use crate::bench::traffic::packet::{Echo, OneWay};
+use crate::bench::traffic::packet::{Body, Echo, OneWay};
 use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
@@ -31,31 +31,31 @@ impl Actor for BareActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Echo> for BareActor {
-    type Result = MessageResult<Echo>;
+impl<B: Body> Handler<Echo<B>> for BareActor {
+    type Result = MessageResult<Echo<B>>;
 
-    fn handle(&mut self, Echo(packet): Echo, _: &mut Context<Self>) -> MessageResult<Echo> {
+    fn handle(&mut self, Echo(packet): Echo<B>, _: &mut Context<Self>) -> MessageResult<Echo<B>> {
         self.0.count(packet.number, packet.body());
         MessageResult(packet)
     }
 }
 
-impl Handler<OneWay> for BareActor {
+impl<B: Body> Handler<OneWay<B>> for BareActor {
     type Result = ();
 
-    fn handle(&mut self, OneWay(packet): OneWay, _: &mut Context<Self>) {
+    fn handle(&mut self, OneWay(packet): OneWay<B>, _: &mut Context<Self>) {
         self.0.count(packet.number, packet.body());
     }
 }
 
 /// Round trips of `send`, one at a time.
-pub(crate) async fn ping(size: usize, time: Duration) -> Result<DurationHistogram, Failure> {
+pub(crate) async fn ping<B: Body>(size: usize, time: Duration) -> Result<DurationHistogram, Failure> {
     let pattern = Pattern::new(size);
     let (bare, started) = (BareActor::start(size, &pattern), Instant::now());
     let (mut times, mut number) = (DurationHistogram::default(), 0);
     while started.elapsed() < time {
         let begun = Instant::now();
-        bare.send(Echo(pattern.packet(0, number, size))).await.map_err(stopped)?;
+        bare.send(Echo(pattern.packet::<B>(0, number, size))).await.map_err(stopped)?;
         times.record(begun.elapsed());
         number += 1;
     }
@@ -63,7 +63,7 @@ pub(crate) async fn ping(size: usize, time: Duration) -> Result<DurationHistogra
 }
 
 /// Measures round trips of `send` by concurrent callers. Returns their times and the rate per second.
-pub(crate) async fn window(load: CallLoad) -> Result<(DurationHistogram, f64), Failure> {
+pub(crate) async fn window<B: Body>(load: CallLoad) -> Result<(DurationHistogram, f64), Failure> {
     let CallLoad { size, in_flight, timed_every, time } = load;
     let (pattern, window) = (Pattern::new(size), Rc::new(Window::default()));
     let (bare, next) = (BareActor::start(size, &pattern), Rc::new(Cell::new(0_u64)));
@@ -77,7 +77,7 @@ pub(crate) async fn window(load: CallLoad) -> Result<(DurationHistogram, f64), F
             while !window.is_over() {
                 let number = next.replace(next.get() + 1);
                 let started = number.is_multiple_of(timed_every).then(Instant::now);
-                let reply = bare.send(Echo(pattern.packet(0, number, size))).await?;
+                let reply = bare.send(Echo(pattern.packet::<B>(0, number, size))).await?;
                 if window.is_measured() {
                     calls += u64::from(reply.number == number);
                     if let Some(started) = started {
@@ -94,16 +94,16 @@ pub(crate) async fn window(load: CallLoad) -> Result<(DurationHistogram, f64), F
 }
 
 /// Returns the rate of `do_send` per second.
-pub(crate) async fn one_way(size: usize, time: Duration) -> Result<f64, Failure> {
+pub(crate) async fn one_way<B: Body>(size: usize, time: Duration) -> Result<f64, Failure> {
     let pattern = Pattern::new(size);
     let (bare, started) = (BareActor::start(size, &pattern), Instant::now());
     let mut number = 0;
     while started.elapsed() < time {
         for _ in 0..UNANSWERED {
-            bare.do_send(OneWay(pattern.packet(0, number, size)));
+            bare.do_send(OneWay(pattern.packet::<B>(0, number, size)));
             number += 1;
         }
-        bare.send(OneWay(pattern.packet(0, number, size))).await.map_err(stopped)?;
+        bare.send(OneWay(pattern.packet::<B>(0, number, size))).await.map_err(stopped)?;
         number += 1;
     }
     Ok(number as f64 / started.elapsed().as_secs_f64())

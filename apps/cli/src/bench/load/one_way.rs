@@ -2,7 +2,7 @@
 
 use meshzero::{PublishError, Publisher, ServiceRef};
 
-use crate::bench::traffic::packet::{OneWay, Packet};
+use crate::bench::traffic::packet::{Body, OneWay, Packet};
 use crate::bench::traffic::protocol::TOPIC;
 use crate::failure::Failure;
 
@@ -17,7 +17,7 @@ pub(crate) enum OneWaySender {
 
 impl OneWaySender {
     /// Sends a packet, waiting until there is room.
-    pub(crate) async fn send(&self, packet: Packet) -> Result<(), Failure> {
+    pub(crate) async fn send<B: Body>(&self, packet: Packet<B>) -> Result<(), Failure> {
         match self {
             Self::Tell(service) => Ok(service.tell(OneWay(packet)).await?),
             Self::Publish(publisher) => Ok(publish(publisher, packet).await?),
@@ -26,6 +26,6 @@ impl OneWaySender {
 }
 
 /// Publishes a packet, waiting until every subscriber has room.
-pub(crate) async fn publish(publisher: &Publisher, packet: Packet) -> Result<(), PublishError> {
+pub(crate) async fn publish<B: Body>(publisher: &Publisher, packet: Packet<B>) -> Result<(), PublishError> {
     publisher.publish_all(TOPIC, &packet).await
 }

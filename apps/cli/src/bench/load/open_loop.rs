@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::one_way::OneWaySender;
 use super::sender::LoadState;
-use crate::bench::traffic::packet::Echo;
+use crate::bench::traffic::packet::{Body, Echo};
 use crate::failure::Failure;
 
 /// The longest sleep, so that the end is noticed.
@@ -48,16 +48,16 @@ impl Schedule {
 }
 
 /// A call that waits for its reply.
-struct PendingCall {
+struct PendingCall<B: Body> {
     number: u64,
     due: Instant,
-    request: Request<Echo>,
+    request: Request<Echo<B>>,
     room: OwnedSemaphorePermit,
 }
 
 /// Sends packets without a reply on the schedule until the load ends. The returned future completes with the last
 /// packet.
-pub(crate) fn stream(
+pub(crate) fn stream<B: Body>(
     load: Arc<LoadState>,
     way: OneWaySender,
     schedule: Schedule,
@@ -66,7 +66,7 @@ pub(crate) fn stream(
     spawn(move || {
         let _is_running = is_running;
         follow(&load, schedule, |_| {
-            let sending = load.measure_wait(way.send(load.next()));
+            let sending = load.measure_wait(way.send(load.next::<B>()));
             let sent = block_on(async {
                 tokio::select! {
                     biased;
@@ -88,7 +88,7 @@ pub(crate) fn stream(
 
 /// Calls on the schedule until the load ends, with at most `in_flight` calls waiting for replies; calls beyond that
 /// are late. The returned future must be polled and completes with the last reply.
-pub(crate) fn call(
+pub(crate) fn call<B: Body>(
     load: Arc<LoadState>,
     service: ServiceRef,
     schedule: Schedule,
@@ -107,7 +107,7 @@ pub(crate) fn call(
                 }
             });
             let Some(permit) = permit else { return };
-            let packet = load.next();
+            let packet = load.next::<B>();
             let number = packet.number;
             let mut request = service.send(Echo(packet));
             // The first poll sends it, from this thread; the collector polls it again.
@@ -121,7 +121,7 @@ pub(crate) fn call(
     Ok(collecting)
 }
 
-async fn collect(load: Arc<LoadState>, mut called: mpsc::UnboundedReceiver<PendingCall>) {
+async fn collect<B: Body>(load: Arc<LoadState>, mut called: mpsc::UnboundedReceiver<PendingCall<B>>) {
     let mut calls = JoinSet::new();
     while let Some(PendingCall { number, due, request, room }) = called.recv().await {
         let load = Arc::clone(&load);

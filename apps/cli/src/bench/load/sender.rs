@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::one_way::{self, OneWaySender};
 use crate::bench::gauge::percentiles::DurationHistogram;
-use crate::bench::traffic::packet::{Echo, OneWay, Packet};
+use crate::bench::traffic::packet::{Body, Echo, OneWay, Packet};
 use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
@@ -64,7 +64,7 @@ impl LoadState {
     }
 
     /// Takes the next packet.
-    pub(crate) fn next(&self) -> Packet {
+    pub(crate) fn next<B: Body>(&self) -> Packet<B> {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         self.pattern.packet(self.stream, number, self.size)
     }
@@ -144,7 +144,12 @@ impl LoadState {
     }
 
     /// Records a round trip, or a call without a reply. `time` is none for a call that was not timed.
-    pub(crate) fn record_reply(&self, number: u64, time: Option<Duration>, reply: Result<Packet, CallError>) {
+    pub(crate) fn record_reply<B: Body>(
+        &self,
+        number: u64,
+        time: Option<Duration>,
+        reply: Result<Packet<B>, CallError>,
+    ) {
         match reply {
             Ok(reply) => {
                 if reply.number != number || !self.pattern.is_intact(number, reply.body(), self.size) {
@@ -160,9 +165,9 @@ impl LoadState {
     }
 
     /// Makes one call after another until the load ends, and times one in `timed_every`.
-    pub(crate) async fn call(self: Arc<Self>, service: ServiceRef, timed_every: u64) {
+    pub(crate) async fn call<B: Body>(self: Arc<Self>, service: ServiceRef, timed_every: u64) {
         while !self.has_ended() {
-            let packet = self.next();
+            let packet = self.next::<B>();
             let number = packet.number;
             let started = number.is_multiple_of(timed_every).then(Instant::now);
             let reply = service.send(Echo(packet)).await;
@@ -171,14 +176,14 @@ impl LoadState {
     }
 
     /// Sends packets without a reply until the load ends. There may be no other sender.
-    pub(crate) async fn stream(self: Arc<Self>, way: OneWaySender) {
+    pub(crate) async fn stream<B: Body>(self: Arc<Self>, way: OneWaySender) {
         // Each kind has its own loop: a future around both would be copied for every packet.
         let ended = match way {
             OneWaySender::Tell(service) => {
-                self.measure_wait(self.repeat(|packet| service.tell(OneWay(packet)))).await
+                self.measure_wait(self.repeat(|packet: Packet<B>| service.tell(OneWay(packet)))).await
             }
             OneWaySender::Publish(publisher) => {
-                self.measure_wait(self.repeat(|packet| one_way::publish(&publisher, packet))).await
+                self.measure_wait(self.repeat(|packet: Packet<B>| one_way::publish(&publisher, packet))).await
             }
         };
         if let Err(failure) = ended {
@@ -187,8 +192,9 @@ impl LoadState {
     }
 
     /// Sends packets with `send` until the load ends.
-    async fn repeat<S, E>(&self, send: impl Fn(Packet) -> S) -> Result<(), Failure>
+    async fn repeat<B, S, E>(&self, send: impl Fn(Packet<B>) -> S) -> Result<(), Failure>
     where
+        B: Body,
         S: Future<Output = Result<(), E>>,
         E: Into<Failure>,
     {

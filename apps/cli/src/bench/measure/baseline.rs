@@ -11,6 +11,7 @@ use crate::bench::baseline::threads::Threads;
 use crate::bench::baseline::{bulk, local, ping};
 use crate::bench::gauge::percentiles::{DurationHistogram, Percentiles};
 use crate::bench::peer::transport::Peer;
+use crate::bench::traffic::packet::with_body;
 use crate::failure::Failure;
 
 /// A baseline of a measurement.
@@ -67,7 +68,10 @@ pub(crate) async fn round_trips(peer: &Peer, plan: &Plan) -> Result<Vec<Baseline
         samples.push(BaselineSample::times("bare TCP, tokio", ping::tokio(address, size, time).await?));
         samples.push(BaselineSample::times("bare TCP, blocking", ping::blocking(address, size, time).await?));
     }
-    samples.push(BaselineSample::times("actix send, in process", local::ping(size, time).await?));
+    samples.push(BaselineSample::times(
+        "actix send, in process",
+        with_body!(size, B => local::ping::<B>(size, time).await)?,
+    ));
     Ok(samples)
 }
 
@@ -104,11 +108,12 @@ pub(crate) async fn rates(peer: &Peer, plan: &Plan) -> Result<Vec<BaselineSample
     samples.push(match plan.kind {
         MessageKind::Calls => BaselineSample::window(
             format!("actix send, in process, {in_flight} in flight"),
-            local::window(calls).await?,
+            with_body!(size, B => local::window::<B>(calls).await)?,
         ),
-        MessageKind::Tells | MessageKind::News => {
-            BaselineSample::rate("actix do_send, in process", local::one_way(size, time).await?)
-        }
+        MessageKind::Tells | MessageKind::News => BaselineSample::rate(
+            "actix do_send, in process",
+            with_body!(size, B => local::one_way::<B>(size, time).await)?,
+        ),
     });
     Ok(samples)
 }

@@ -21,6 +21,7 @@ use crate::bench::load::sender::LoadState;
 use crate::bench::peer::serve;
 use crate::bench::peer::service::IdleActor;
 use crate::bench::peer::transport::{self, Peer};
+use crate::bench::traffic::packet::{Body, with_body};
 use crate::bench::traffic::pattern::Pattern;
 use crate::bench::traffic::protocol::{
     BeginStream, EndStream, ReadClock, ReadCounts, ReceiverState, SubscribePackets,
@@ -89,10 +90,11 @@ impl Run<'_> {
         let publisher = self.prepare(&mut senders).await?;
         let begin = Instant::now();
         let schedule = plan.rate.map(|rate| Schedule::new(begin, rate));
-        match schedule {
-            Some(schedule) => self.start_paced(&mut senders, schedule, publisher.as_ref())?,
-            None => self.start_unpaced(&mut senders, publisher.as_ref()),
-        }
+        let publisher = publisher.as_ref();
+        with_body!(plan.size, B => match schedule {
+            Some(schedule) => self.start_paced::<B>(&mut senders, schedule, publisher)?,
+            None => self.start_unpaced::<B>(&mut senders, publisher),
+        });
         progress.wait_until(begin + plan.warm_up).await;
 
         load.take_times();
@@ -136,7 +138,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let name = transport::name(&transport::unique("bench-news"))?;
-        let service = serve::publisher(&peer.mesh, &name).await?;
+        let service = with_body!(plan.size, B => serve::publisher::<B>(&peer.mesh, &name).await)?;
         let follow = SubscribePackets { stream: load.stream, service: name, subscribers: plan.subscribers };
         peer.service.send(follow).timeout(REQUEST_TIMEOUT).await?.map_err(Failure::Refused)?;
         Ok(Some(service))
@@ -149,7 +151,7 @@ impl Run<'_> {
         )
     }
 
-    fn start_paced(
+    fn start_paced<B: Body>(
         &self,
         senders: &mut JoinSet<()>,
         schedule: Schedule,
@@ -158,21 +160,21 @@ impl Run<'_> {
         let load = Arc::clone(self.load);
         if self.plan.kind == MessageKind::Calls {
             let service = self.peer.service.clone();
-            senders.spawn_local(open_loop::call(load, service, schedule, self.plan.in_flight)?);
+            senders.spawn_local(open_loop::call::<B>(load, service, schedule, self.plan.in_flight)?);
         } else {
-            senders.spawn_local(open_loop::stream(load, self.way(publisher), schedule)?);
+            senders.spawn_local(open_loop::stream::<B>(load, self.way(publisher), schedule)?);
         }
         Ok(())
     }
 
-    fn start_unpaced(&self, senders: &mut JoinSet<()>, publisher: Option<&Service<IdleActor>>) {
+    fn start_unpaced<B: Body>(&self, senders: &mut JoinSet<()>, publisher: Option<&Service<IdleActor>>) {
         if self.plan.kind == MessageKind::Calls {
             for _ in 0..self.plan.in_flight {
                 let load = Arc::clone(self.load);
-                senders.spawn_local(load.call(self.peer.service.clone(), self.plan.timed_every));
+                senders.spawn_local(load.call::<B>(self.peer.service.clone(), self.plan.timed_every));
             }
         } else {
-            senders.spawn_local(Arc::clone(self.load).stream(self.way(publisher)));
+            senders.spawn_local(Arc::clone(self.load).stream::<B>(self.way(publisher)));
         }
     }
 

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use meshzero::{Mesh, Service, ServiceName};
+use meshzero::{Blob, Mesh, Service, ServiceName};
 
 use super::service::{BenchService, IdleActor};
 use crate::bench::baseline;
-use crate::bench::traffic::packet::{Echo, OneWay, Packet};
+use crate::bench::traffic::packet::{Body, Echo, OneWay, Packet, ShortBody};
 use crate::bench::traffic::protocol::{
     AdvertiseProbe, BeginStream, BenchGreet, EndStream, ReadClock, ReadCounts, SubscribePackets, TOPIC,
     WithdrawProbe,
@@ -25,8 +25,12 @@ pub(crate) async fn serve(
     let told = Arc::clone(&baseline);
     let mut advertise = mesh
         .advertise(name, move || BenchService::new(own.clone(), Arc::clone(&told)))
-        .handles::<OneWay>()
-        .handles::<Echo>()
+        .handles::<OneWay<()>>()
+        .handles::<OneWay<ShortBody>>()
+        .handles::<OneWay<Blob>>()
+        .handles::<Echo<()>>()
+        .handles::<Echo<ShortBody>>()
+        .handles::<Echo<Blob>>()
         .handles::<BenchGreet>()
         .handles::<BeginStream>()
         .handles::<SubscribePackets>()
@@ -49,8 +53,11 @@ pub(crate) async fn serve(
 }
 
 /// Advertises the publisher of packets, under a unique name.
-pub(crate) async fn publisher(mesh: &Mesh, name: &ServiceName) -> Result<Service<IdleActor>, Failure> {
-    Ok(mesh.advertise(name, || IdleActor).publishes::<Packet>(TOPIC).await?)
+pub(crate) async fn publisher<B: Body>(
+    mesh: &Mesh,
+    name: &ServiceName,
+) -> Result<Service<IdleActor>, Failure> {
+    Ok(mesh.advertise(name, || IdleActor).publishes::<Packet<B>>(TOPIC).await?)
 }
 
 #[cfg(test)]
@@ -84,7 +91,7 @@ mod tests {
                 remote.send(BeginStream { size: SIZE as u64 }).await.expect("a reply").expect("begun");
             let pattern = Pattern::new(SIZE);
             for (number, of) in &packets {
-                let mut packet = pattern.packet(stream, *of, SIZE);
+                let mut packet = pattern.packet::<ShortBody>(stream, *of, SIZE);
                 packet.number = *number;
                 remote.tell(OneWay(packet)).await.expect("there is room");
             }

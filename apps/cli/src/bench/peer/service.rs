@@ -17,7 +17,7 @@ use crate::bench::gauge::machine::Machine;
 use crate::bench::gauge::traffic_sample::TrafficSample;
 use crate::bench::gauge::usage::{self, ProcessUsage};
 use crate::bench::traffic::counter::PacketCounter;
-use crate::bench::traffic::packet::{Echo, LONGEST, OneWay, Packet, SHORTEST};
+use crate::bench::traffic::packet::{Body, Echo, LONGEST, OneWay, Packet, SHORTEST, with_body};
 use crate::bench::traffic::pattern::Pattern;
 use crate::bench::traffic::protocol::{
     AdvertiseProbe, BeginStream, BenchGreet, EndStream, MAX_SUBSCRIBERS, ReadClock, ReadCounts,
@@ -99,7 +99,7 @@ impl BenchService {
     }
 
     #[inline]
-    fn count(&mut self, packet: &Packet) {
+    fn count<B: Body>(&mut self, packet: &Packet<B>) {
         let slot = &mut self.streams[packet.stream as usize % STREAMS];
         if let Some(stream) = slot.as_mut().filter(|stream| stream.number == packet.stream) {
             stream.counter.count(packet.number, packet.body());
@@ -115,18 +115,18 @@ impl Actor for BenchService {
     }
 }
 
-impl Handler<OneWay> for BenchService {
+impl<B: Body> Handler<OneWay<B>> for BenchService {
     type Result = ();
 
-    fn handle(&mut self, OneWay(packet): OneWay, _: &mut Context<Self>) {
+    fn handle(&mut self, OneWay(packet): OneWay<B>, _: &mut Context<Self>) {
         self.count(&packet);
     }
 }
 
-impl Handler<Echo> for BenchService {
-    type Result = MessageResult<Echo>;
+impl<B: Body> Handler<Echo<B>> for BenchService {
+    type Result = MessageResult<Echo<B>>;
 
-    fn handle(&mut self, Echo(packet): Echo, _: &mut Context<Self>) -> MessageResult<Echo> {
+    fn handle(&mut self, Echo(packet): Echo<B>, _: &mut Context<Self>) -> MessageResult<Echo<B>> {
         self.count(&packet);
         MessageResult(packet)
     }
@@ -189,14 +189,14 @@ impl Handler<SubscribePackets> for BenchService {
                 let (addrs, counted): (Vec<_>, Vec<_>) = started.unzip();
                 stream.subscribers.extend(addrs.iter().cloned());
                 stream.counted.extend(counted);
-                Ok(addrs)
+                Ok((addrs, stream.size))
             }
         };
         Box::pin(async move {
-            let addrs = begun?;
+            let (addrs, size) = begun?;
             let publisher = mesh.discover(&service).await.map_err(|error| error.to_string())?;
             for addr in addrs {
-                Subscriber::subscribe(&addr, &publisher).await?;
+                with_body!(size, B => Subscriber::subscribe::<B>(&addr, &publisher).await)?;
             }
             Ok(())
         })

@@ -7,7 +7,7 @@ use actix::{Actor, ActorContext, Addr, Context, Handler, Message, StreamHandler}
 use meshzero::{News, NewsError, ServiceRef, Subscription};
 
 use crate::bench::traffic::counter::PacketCounter;
-use crate::bench::traffic::packet::Packet;
+use crate::bench::traffic::packet::{Body, Packet};
 use crate::bench::traffic::pattern::Pattern;
 use crate::bench::traffic::protocol::TOPIC;
 
@@ -22,9 +22,11 @@ pub(crate) struct Subscriber {
 pub(crate) struct StopCounting;
 
 /// Hands over the subscription.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct StartCounting(Subscription<Packet>);
+struct StartCounting<B>(Subscription<Packet<B>>);
+
+impl<B: 'static> Message for StartCounting<B> {
+    type Result = ();
+}
 
 impl Subscriber {
     /// Starts a subscriber for packets of `size` bytes. Returns its counter as well.
@@ -34,12 +36,13 @@ impl Subscriber {
         (subscriber.start(), counter)
     }
 
-    /// Subscribes it, confirmed by the publisher.
+    /// Subscribes it to packets with this kind of body, confirmed by the publisher.
     ///
     /// # Errors
     /// A sentence for people.
-    pub(crate) async fn subscribe(addr: &Addr<Self>, publisher: &ServiceRef) -> Result<(), String> {
-        let subscription = publisher.subscribe(TOPIC).await.map_err(|error| error.to_string())?;
+    pub(crate) async fn subscribe<B: Body>(addr: &Addr<Self>, publisher: &ServiceRef) -> Result<(), String> {
+        let subscription =
+            publisher.subscribe::<Packet<B>>(TOPIC).await.map_err(|error| error.to_string())?;
         addr.send(StartCounting(subscription)).await.map_err(|error| error.to_string())
     }
 }
@@ -48,10 +51,10 @@ impl Actor for Subscriber {
     type Context = Context<Self>;
 }
 
-impl Handler<StartCounting> for Subscriber {
+impl<B: Body> Handler<StartCounting<B>> for Subscriber {
     type Result = ();
 
-    fn handle(&mut self, StartCounting(subscription): StartCounting, context: &mut Context<Self>) {
+    fn handle(&mut self, StartCounting(subscription): StartCounting<B>, context: &mut Context<Self>) {
         subscription.add_to(context);
     }
 }
@@ -64,8 +67,8 @@ impl Handler<StopCounting> for Subscriber {
     }
 }
 
-impl StreamHandler<Result<News<Packet>, NewsError>> for Subscriber {
-    fn handle(&mut self, news: Result<News<Packet>, NewsError>, context: &mut Context<Self>) {
+impl<B: Body> StreamHandler<Result<News<Packet<B>>, NewsError>> for Subscriber {
+    fn handle(&mut self, news: Result<News<Packet<B>>, NewsError>, context: &mut Context<Self>) {
         match news {
             Ok(news) => self.counter.borrow_mut().count(news.item.number, news.item.body()),
             // The measuring side is gone.

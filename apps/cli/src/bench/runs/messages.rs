@@ -121,11 +121,14 @@ pub(crate) async fn sweep(
 
 /// Checks that a packet of this size goes through, before anything is measured with it.
 async fn fits(peer: &Peer, size: usize) -> Result<(), Failure> {
-    use crate::bench::traffic::packet::Echo;
+    use crate::bench::traffic::packet::{Echo, with_body};
     use crate::bench::traffic::pattern::Pattern;
 
-    let packet = Pattern::new(size).packet(u32::MAX, 0, size);
-    peer.service.send(Echo(packet)).await.map(drop).map_err(|error| match &error {
+    let pattern = Pattern::new(size);
+    let echoed = with_body!(size, B => {
+        peer.service.send(Echo(pattern.packet::<B>(u32::MAX, 0, size))).await.map(drop)
+    });
+    echoed.map_err(|error| match &error {
         meshzero::CallError::NotSent { reason, .. } if reason.contains("bytes") => Failure::Usage(format!(
             "packets of {size} bytes cannot be sent: {reason}. The limit is that of MESHZERO_LIMITS; unset it, or set \
              message_bytes above {size} on both sides"

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::packet::{INLINE, LONGEST, NUMBER, Packet};
+use super::packet::{Body, LONGEST, NUMBER, Packet, SHORT};
 
 /// The offsets at which a body may begin in the pattern, in steps of 8 bytes.
 const SHIFTS: usize = 4_096;
@@ -35,24 +35,19 @@ impl Pattern {
 
     /// Grows it for packets of `size` bytes.
     pub(crate) fn grow(&mut self, size: usize) {
-        let length = size.clamp(NUMBER + INLINE, LONGEST) + SHIFTS;
+        let length = size.clamp(SHORT, LONGEST) + SHIFTS;
         if length > self.bytes.len() {
             self.bytes = pseudo_random(length).into();
         }
     }
 
-    /// Returns the packet of `size` bytes with this number. It shares the pattern's memory unless it is short.
+    /// Returns the packet of `size` bytes with this number.
     ///
     /// # Panics
-    /// The pattern is not long enough.
+    /// Packets with this kind of body do not have that size, or the pattern is not long enough.
     #[inline]
-    pub(crate) fn packet(&self, stream: u32, number: u64, size: usize) -> Packet {
-        let length = size.saturating_sub(NUMBER);
-        match self.chunk(number) {
-            // A copy of a length that is known at compile time needs no call.
-            Some(bytes) if length <= INLINE => Packet::short(stream, number, bytes, length),
-            _ => Packet::shared(stream, number, self.bytes.slice(cut(number, length)).into()),
-        }
+    pub(crate) fn packet<B: Body>(&self, stream: u32, number: u64, size: usize) -> Packet<B> {
+        Packet { stream, number, body: B::cut(self, number, size.saturating_sub(NUMBER)) }
     }
 
     /// Returns the body of the packet of `size` bytes with this number.
@@ -61,13 +56,21 @@ impl Pattern {
     /// The pattern is not long enough.
     #[inline]
     pub(crate) fn body(&self, number: u64, size: usize) -> &[u8] {
-        &self.bytes[cut(number, size.saturating_sub(NUMBER))]
+        self.bytes(number, size.saturating_sub(NUMBER))
     }
 
-    /// Returns the bytes of the pattern from which a short body is cut.
+    /// Returns the body with this number and length.
+    ///
+    /// # Panics
+    /// The pattern is not long enough.
     #[inline]
-    fn chunk(&self, number: u64) -> Option<[u8; INLINE]> {
-        self.bytes.get(cut(number, INLINE))?.try_into().ok()
+    pub(super) fn bytes(&self, number: u64, length: usize) -> &[u8] {
+        &self.bytes[cut(number, length)]
+    }
+
+    /// Like [`Pattern::bytes`], sharing the pattern's memory.
+    pub(super) fn shared(&self, number: u64, length: usize) -> Bytes {
+        self.bytes.slice(cut(number, length))
     }
 
     /// Returns whether the body of a packet of `size` bytes arrived as it was sent, as far as it is compared: its length
@@ -122,9 +125,10 @@ fn pseudo_random(length: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::traffic::packet::with_body;
 
     /// Returns whether a packet is seen to be intact where every packet is compared.
-    fn has_its_bytes(pattern: &Pattern, packet: &Packet, size: usize) -> bool {
+    fn has_its_bytes<B: Body>(pattern: &Pattern, packet: &Packet<B>, size: usize) -> bool {
         packet.body().len() == size - NUMBER && pattern.has_bytes(packet.number, packet.body())
     }
 
@@ -133,12 +137,14 @@ mod tests {
         for size in [8, 9, 63, 64, 65, 4_096, 5_000, 100_000] {
             let (ours, theirs) = (Pattern::new(size), Pattern::new(LONGEST));
             for number in [0, 1, 511, 512, 1 << 40] {
-                let packet = ours.packet(7, number, size);
-                assert_eq!(NUMBER + packet.body().len(), size);
-                assert_eq!(packet.body(), ours.body(number, size));
-                assert!(has_its_bytes(&theirs, &packet, size), "{number} of {size}");
-                assert!(theirs.is_intact(number, packet.body(), size));
-                assert!(!theirs.is_intact(number, packet.body(), size + 1));
+                with_body!(size, B => {
+                    let packet = ours.packet::<B>(7, number, size);
+                    assert_eq!(NUMBER + packet.body().len(), size);
+                    assert_eq!(packet.body(), ours.body(number, size));
+                    assert!(has_its_bytes(&theirs, &packet, size), "{number} of {size}");
+                    assert!(theirs.is_intact(number, packet.body(), size));
+                    assert!(!theirs.is_intact(number, packet.body(), size + 1));
+                });
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::bench::gauge::usage::ProcessUsage;
 pub(crate) const NAME: &str = "bench";
 /// The version of the protocol, the same on both sides; raise it with every change of the messages here or in
 /// `packet`, and of bare TCP in `baseline`.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// The limit of subscriptions of one measurement.
 pub(crate) const MAX_SUBSCRIBERS: u16 = 256;
 /// The topic of packets that are published.
