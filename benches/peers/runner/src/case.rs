@@ -73,6 +73,12 @@ impl Case {
         if let Spread::Services(count) = self.spread { count } else { 1 }
     }
 
+    /// Returns the minimum time of the load before the window, in milliseconds: a node repeats its announcement of new services
+    /// after a second (RFC 6762, section 8.3), which is not a cost of messages.
+    pub(crate) fn settling_ms(&self) -> u64 {
+        if let Spread::Services(_) = self.spread { 3_000 } else { 0 }
+    }
+
     pub(crate) fn links(&self) -> usize {
         if let Spread::Links(count) = self.spread { count } else { 1 }
     }

@@ -47,6 +47,7 @@ pub(crate) struct Measured {
 /// # Errors
 /// A process ended, sent an unexpected message, or was silent for too long.
 pub(crate) fn run(programs: &Path, contestant: &Contestant, case: &Case, times: Times) -> Result<Measured> {
+    let times = Times { warm_up_ms: times.warm_up_ms.max(case.settling_ms()), ..times };
     let program = programs.join(contestant.package);
     let deadline = Instant::now() + PATIENCE + Duration::from_millis(times.warm_up_ms + times.measure_ms);
     let (events, told) = channel();
