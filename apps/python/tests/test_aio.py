@@ -281,21 +281,23 @@ class Cancelled(unittest.IsolatedAsyncioTestCase):
 
     async def test_items_stay_in_order_for_the_others_who_wait(self):
         async with aio.listen(self.address) as news:
-            waiting = [await self.arrived(news.__anext__()) for _ in range(3)]
+            # Which of the waiting tasks is the first to go on depends on when the items arrive.
+            taken = []
+
+            async def take():
+                taken.append((await news.__anext__())[1])
+
+            waiting = [await self.arrived(take()) for _ in range(3)]
             for number in range(4):
                 await aio.send_news_to(self.address, "n", number)
             for _, arrives in waiting:
                 arrives()
             first, *others = (task for task, _ in waiting)
-            # Which of them is the first to go on depends on when the items arrive.
-            order = []
-            for task in others:
-                task.add_done_callback(lambda task: order.append(task.result()[1]))
             first.cancel()
             with self.assertRaises(asyncio.CancelledError):
                 await first
             await asyncio.gather(*others)
-            self.assertEqual(order, [0, 1])
+            self.assertEqual(taken, [0, 1])
             self.assertEqual([(await news.__anext__())[1] for _ in range(2)], [2, 3])
 
     async def test_messages_stay_in_order_for_the_others_who_wait(self):
