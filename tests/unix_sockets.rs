@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero::{Blob, Limits, LinkStats, LinkTransport, Service, ServiceRef};
+use meshzero::{Blob, Limits, LinkStats, LinkTransport, Mesh, Service, ServiceRef};
 use meshzero_testing::{Links, Record, Sockets, shut_down};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -46,6 +46,16 @@ impl Handler<Note> for Recorder {
     fn handle(&mut self, Note(number): Note, _: &mut Context<Self>) {
         self.notes.lock().expect("no panic").push(number);
     }
+}
+
+/// A rig whose nodes use Unix sockets.
+async fn rig(limits: Limits) -> Rig {
+    let name = format!("test-{:032x}", fastrand::u128(..));
+    let join = || Mesh::join().mesh(&name).interfaces("lo").limits(limits.clone()).unix_sockets(true);
+    let pair = Pair { here: join().await.expect("it joins"), there: join().await.expect("it joins") };
+    let account = Account::new();
+    let service = offer(&pair.here, 1, "worker", &account).await;
+    Rig { pair, service, account }
 }
 
 /// The link of the only route to a service, at its caller.
@@ -143,7 +153,7 @@ async fn a_program_that_holds_the_name_and_closes_connections_costs_nothing() {
 #[actix::test]
 async fn a_link_moves_between_unix_sockets_and_tcp_without_loss() {
     const ITEMS: u64 = 200;
-    let rig = Rig::new().await;
+    let rig = rig(Limits::default()).await;
     let (me, address) = (std::process::id(), rig.service.address());
     let worker = rig.pair.reach(&rig.service).await;
     let mut sender = Sender::new(0, worker.clone(), &rig.account);
@@ -215,7 +225,7 @@ async fn a_slow_subscriber_holds_back_its_own_backlog() {
     limits.backlog_bytes = 1 << 20;
     limits.send_queue_bytes = 1 << 20;
     limits.unacknowledged_bytes = 1 << 20;
-    let rig = Rig::with(limits).await;
+    let rig = rig(limits).await;
     let worker = rig.pair.reach(&rig.service).await;
     let mut news = worker.subscribe::<Item>("").wait().keep_bytes(1 << 20).await.expect("confirmed");
     rig.account.note(Record::Subscribed { stream: 0, by: 1, next: 0 });
