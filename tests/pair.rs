@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meshzero::{Limits, Mesh, ServiceRef};
+use meshzero::{Join, Limits, Mesh, ServiceRef};
 
 /// Generous, because the machine may be busy. Nothing in the tests takes this long unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,17 +22,21 @@ impl Pair {
 
     /// A mesh whose nodes use Unix sockets or not.
     pub async fn join_over(here: bool, there: bool) -> Self {
-        let name = format!("test-{:032x}", fastrand::u128(..));
-        let join = |used| Mesh::join().mesh(&name).interfaces("lo").unix_sockets(used);
-        Self { here: join(here).await.expect("it joins"), there: join(there).await.expect("it joins") }
+        Self::join_as([here, there], |used, join| join.unix_sockets(used)).await
     }
 
     pub async fn join_with(limits: Limits) -> Self {
+        Self::join_as([(); 2], |(), join| join.limits(limits.clone())).await
+    }
+
+    /// A mesh whose nodes are set up with `set`, each with its own choice.
+    pub async fn join_as<T>(choices: [T; 2], set: impl Fn(T, Join) -> Join) -> Self {
         let name = format!("test-{:032x}", fastrand::u128(..));
-        let join = || Mesh::join().mesh(&name).interfaces("lo").limits(limits.clone());
-        let here = join().await.expect("the first node joins");
-        let there = join().await.expect("the second node joins");
-        Self { here, there }
+        let [here, there] = choices.map(|choice| set(choice, Mesh::join().mesh(&name).interfaces("lo")));
+        Self {
+            here: here.await.expect("the first node joins"),
+            there: there.await.expect("the second node joins"),
+        }
     }
 
     /// The service at the address of `service`, as the other node has it.

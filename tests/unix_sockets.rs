@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero::{Blob, Limits, LinkStats, LinkTransport, Mesh, Service, ServiceRef};
+use meshzero::{Blob, Limits, LinkStats, LinkTransport, Service, ServiceRef};
 use meshzero_testing::{Links, Record, Sockets, shut_down};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -50,12 +50,7 @@ impl Handler<Note> for Recorder {
 
 /// A rig whose nodes use Unix sockets.
 async fn rig(limits: Limits) -> Rig {
-    let name = format!("test-{:032x}", fastrand::u128(..));
-    let join = || Mesh::join().mesh(&name).interfaces("lo").limits(limits.clone()).unix_sockets(true);
-    let pair = Pair { here: join().await.expect("it joins"), there: join().await.expect("it joins") };
-    let account = Account::new();
-    let service = offer(&pair.here, 1, "worker", &account).await;
-    Rig { pair, service, account }
+    Rig::of(Pair::join_as([(); 2], |(), join| join.limits(limits.clone()).unix_sockets(true)).await).await
 }
 
 /// The link of the only route to a service, at its caller.

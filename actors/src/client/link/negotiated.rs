@@ -88,3 +88,21 @@ pub(crate) fn find<M: NetMessage>(catalogue: &Catalogue, name: &str) -> Option<N
     let (message, reply) = (codec::type_info::<M>(), codec::type_info::<M::Result>());
     catalogue.negotiate(name, message.fingerprint(), reply.fingerprint())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_search_for_a_type_reaches_every_place_and_begins_where_its_id_says() {
+        let ids = [TypeId::of::<u8>(), TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<String>()];
+        for id in ids {
+            assert_eq!(probe(id).collect::<BTreeSet<_>>(), (0..CACHED_TYPES).collect(), "each once");
+            assert_eq!(probe(id).count(), CACHED_TYPES);
+        }
+        let first: BTreeSet<_> = ids.iter().map(|id| probe(*id).next()).collect();
+        assert!(first.len() > 1, "types are spread over the table: {first:?}");
+    }
+}
