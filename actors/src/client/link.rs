@@ -88,6 +88,7 @@ impl Link {
     ) -> Result<Arc<Self>, LinkError> {
         let limits = &link_config.limits;
         let Handshaken { connection, welcome, address, round_trip } = handshaken;
+        let connection = connection.into_used();
         connection.keep_alive(limits.keep_alive);
         let Connection { reader, writer } = connection;
         let mut reader = FrameReader::new(reader, limits.message_bytes, link_config);

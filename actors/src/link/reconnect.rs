@@ -78,7 +78,7 @@ impl Reconnector {
             updates,
             addresses: vec![handshaken.address],
             address: handshaken.address,
-            own: handshaken.connection.local_ip(),
+            own: handshaken.connection.get().local_ip(),
             attempt: 0,
             standby: None,
             allows_standby: link_config.limits.races_per_second > 0,
@@ -271,6 +271,7 @@ impl ConnectionSource for Reconnector {
             let error = match handshaken {
                 Ok(handshaken) if handshaken.welcome.link == Some(link) => {
                     let Handshaken { connection, welcome, address, .. } = handshaken;
+                    let connection = connection.into_used();
                     connection.keep_alive(self.keep_alive);
                     self.address = address;
                     self.own = connection.local_ip();

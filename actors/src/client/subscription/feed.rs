@@ -169,8 +169,9 @@ impl RemoteFeed {
         let reconnector = Reconnector::new(hello, &handshaken, updates, link_config);
         let round_trip = handshaken.round_trip;
         let to_error = |error: FrameReaderError| FeedError::Ended(Some(error));
-        handshaken.connection.keep_alive(link_config.limits.keep_alive);
-        let Connection { reader, writer } = handshaken.connection;
+        let connection = handshaken.connection.into_used();
+        connection.keep_alive(link_config.limits.keep_alive);
+        let Connection { reader, writer } = connection;
         let send_queue = link_config.send_queue(writer);
         let mut incoming = FrameReader::new(reader, link_config.limits.message_bytes, link_config);
         let sent = send_queue.push::<Infallible>(SpaceNeeded::Any, Flush::Now, |out| {

@@ -77,6 +77,7 @@ impl PeerDial {
         match with_slot(&slots, connect(&network, &endpoints, &hello, &need)).await {
             Ok((instance, Handshaken { connection, address, .. })) => {
                 drop(slot);
+                let connection = connection.into_used();
                 let origin = PeerLinkOrigin::Dialled { instance, address };
                 let ends = ends(&connection, address);
                 run_peer_link(&discovery, connection, PeerConnected { node, ends, origin, forwards: false })

@@ -142,8 +142,9 @@ async fn connect(
     let handshaken = handshaken.map_err(|error| error.to_string())?;
     let origin =
         PeerLinkOrigin::Dialled { instance: handshaken.welcome.instance, address: handshaken.address };
-    let ends = ends(&handshaken.connection, handshaken.address);
-    Ok((handshaken.connection, PeerConnected { node: handshaken.welcome.node, ends, origin, forwards: true }))
+    let connection = handshaken.connection.into_used();
+    let ends = ends(&connection, handshaken.address);
+    Ok((connection, PeerConnected { node: handshaken.welcome.node, ends, origin, forwards: true }))
 }
 
 /// A lookup that did not complete in time: the next attempt waits for it, so that each peer has one lookup, and one thread,

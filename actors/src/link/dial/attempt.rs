@@ -7,6 +7,7 @@ use std::time::Duration;
 use meshzero_proto::wire::hello::{self, Hello, Purpose};
 use tokio::time;
 
+use super::offer::OfferedConnection;
 use super::{DialError, Handshaken, TIMEOUT_AFTER_REFUSAL, handshake_as_client};
 use crate::net::connection::Connection;
 use crate::net::network::Network;
@@ -22,14 +23,20 @@ pub(crate) struct Attempt {
     /// Set for connections of links. Others prove that an address can be reached, or are between nodes, which pass on the
     /// addresses of their connections.
     may_use_unix: bool,
+    /// Set if an endpoint that accepts the hello opens a link.
+    opens_link: bool,
 }
 
 impl Attempt {
     /// Creates an attempt that sends `hello`.
     pub(crate) fn new(network: &Network, hello: &Hello) -> Self {
-        let is_of_link =
-            matches!(hello.purpose, Purpose::Requests | Purpose::News) || hello.standby.is_some();
-        Self { network: network.clone(), hello: hello::encode_hello(hello), may_use_unix: is_of_link }
+        let is_for_link = matches!(hello.purpose, Purpose::Requests | Purpose::News);
+        Self {
+            network: network.clone(),
+            hello: hello::encode_hello(hello),
+            may_use_unix: is_for_link || hello.standby.is_some(),
+            opens_link: is_for_link && hello.standby.is_none() && hello.resume.is_none(),
+        }
     }
 
     /// Connects to an address, and performs the handshake. `accepted` is called when a connection was accepted.
@@ -78,14 +85,23 @@ impl Attempt {
         let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
         let connection = self.network.connect(address).await.map_err(unreachable)?;
         accepted();
-        handshake_as_client(connection, address, &self.hello).await
+        self.handshake_over(connection, address).await
     }
 
     /// Performs the handshake over a Unix socket; `None` if it fails, the reason of which TCP will show.
     async fn handshake_over_unix(&self, connection: Connection, address: SocketAddr) -> Option<Handshaken> {
-        let result = handshake_as_client(connection, address, &self.hello).await;
+        let result = self.handshake_over(connection, address).await;
         result
             .inspect_err(|error| tracing::debug!(%error, "a handshake over a Unix socket failed; using TCP"))
             .ok()
+    }
+
+    async fn handshake_over(
+        &self,
+        connection: Connection,
+        address: SocketAddr,
+    ) -> Result<Handshaken, DialError> {
+        let offered = OfferedConnection::new(connection, self.opens_link);
+        handshake_as_client(offered, address, &self.hello).await
     }
 }

@@ -9,13 +9,13 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 use super::DialError;
-use crate::net::connection::Connection;
+use super::offer::OfferedConnection;
 
 /// A connection that completed the handshake.
 #[derive(Debug)]
 pub(crate) struct Handshaken {
     /// The connection; nothing after the handshake has been read from it.
-    pub connection: Connection,
+    pub connection: OfferedConnection,
     /// The answer, which identifies the other end.
     pub welcome: Welcome,
     /// The address that answered.
@@ -24,7 +24,7 @@ pub(crate) struct Handshaken {
     pub round_trip: Duration,
 }
 
-/// Sends an encoded `hello` on a connection, and waits for the answer.
+/// Sends an encoded `hello`, and waits for the answer.
 ///
 /// # Errors
 /// [`DialError`].
@@ -32,22 +32,21 @@ pub(crate) struct Handshaken {
 /// # Cancel safety
 /// This function is not cancel safe: dropping the future closes the connection.
 pub(crate) async fn handshake_as_client(
-    mut connection: Connection,
+    mut connection: OfferedConnection,
     address: SocketAddr,
     hello: &[u8],
 ) -> Result<Handshaken, DialError> {
     let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
     let started = Instant::now();
-    connection.writer.write_all(hello).await.map_err(unreachable)?;
-    let answer =
-        read_handshake(&mut connection.reader, &[], hello::parse_answer).await.map_err(
-            |error| match error {
-                HandshakeReadError::Io(error) => unreachable(error),
-                HandshakeReadError::Hello(error) => {
-                    DialError::NotMeshzero { address, error, attempts: Vec::new() }
-                }
-            },
-        )?;
+    connection.get().writer.write_all(hello).await.map_err(unreachable)?;
+    let answer = read_handshake(&mut connection.get_mut().reader, &[], hello::parse_answer).await.map_err(
+        |error| match error {
+            HandshakeReadError::Io(error) => unreachable(error),
+            HandshakeReadError::Hello(error) => {
+                DialError::NotMeshzero { address, error, attempts: Vec::new() }
+            }
+        },
+    )?;
     match answer {
         HelloAnswer::Welcome(welcome) => {
             Ok(Handshaken { connection, welcome, address, round_trip: started.elapsed() })

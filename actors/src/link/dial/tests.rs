@@ -1,7 +1,9 @@
 use meshzero_proto::diagnosis::Attempt;
-use meshzero_proto::id::NodeId;
+use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::MeshName;
-use meshzero_proto::wire::hello::{Purpose, Welcome};
+use meshzero_proto::wire::frame::{self, FrameKind, Header};
+use meshzero_proto::wire::hello::{HelloAnswer, Purpose, Welcome, encode_answer, parse_hello};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -16,6 +18,19 @@ pub(crate) fn hello() -> Hello {
         message_bytes: 1,
         resume: None,
         pieces: true,
+        standby: None,
+    }
+}
+
+/// Returns an answer that accepts any hello.
+fn welcome() -> Welcome {
+    Welcome {
+        node: NodeId::from_random([3; 16]),
+        instance: InstanceId::from_random([2; 16]),
+        service: None,
+        message_bytes: 1,
+        link: None,
+        received: 0,
         standby: None,
     }
 }
@@ -43,10 +58,6 @@ async fn the_error_of_an_address_that_refuses_is_preferred_to_that_of_a_silent_o
 
 #[tokio::test]
 async fn an_address_that_becomes_known_while_dialling_is_tried() {
-    use meshzero_proto::id::InstanceId;
-    use meshzero_proto::wire::hello::{HelloAnswer, encode_answer, parse_hello};
-    use tokio::io::AsyncWriteExt;
-
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let answering = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = answering.local_addr().expect("bound");
@@ -68,16 +79,7 @@ async fn an_address_that_becomes_known_while_dialling_is_tried() {
         updates_sender.send(Some(instance)).expect("it is received");
         let (mut stream, _) = answering.accept().await.expect("dialled");
         read_handshake(&mut stream, &[], parse_hello).await.expect("a hello");
-        let welcome = Welcome {
-            node: NodeId::from_random([3; 16]),
-            instance: InstanceId::from_random([2; 16]),
-            service: None,
-            message_bytes: 1,
-            link: None,
-            received: 0,
-            standby: None,
-        };
-        stream.write_all(&encode_answer(&HelloAnswer::Welcome(welcome))).await.expect("it reads");
+        stream.write_all(&encode_answer(&HelloAnswer::Welcome(welcome()))).await.expect("it reads");
         std::future::pending::<()>().await;
     };
     let handshaken = tokio::select! {
@@ -117,4 +119,40 @@ async fn attempts_that_are_open_at_the_timeout_are_reported_as_well() {
     let [Attempt { outcome: AttemptOutcome::Accepted, .. }] = error.attempts() else {
         panic!("{:?}", error.attempts())
     };
+}
+
+/// Dials two addresses, of which the second answers first, and returns the bytes that the first one receives after the hello.
+async fn received_by_the_slower(purpose: Purpose) -> Vec<u8> {
+    let slow = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let fast = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addresses = [&slow, &fast].map(|listener| listener.local_addr().expect("bound"));
+    let (network, hello) = (Network::default(), Hello { purpose, ..hello() });
+    let dial = async {
+        let dial = dial(&network, &addresses, &hello, Duration::from_secs(60));
+        let handshaken = dial.await.expect("the second address answers");
+        assert_eq!(handshaken.address, addresses[1]);
+        handshaken
+    };
+    let answers = async {
+        let (mut slow, _) = slow.accept().await.expect("dialled");
+        read_handshake(&mut slow, &[], parse_hello).await.expect("a hello");
+        let (mut fast, _) = fast.accept().await.expect("dialled");
+        read_handshake(&mut fast, &[], parse_hello).await.expect("a hello");
+        fast.write_all(&encode_answer(&HelloAnswer::Welcome(welcome()))).await.expect("it reads");
+        let mut rest = Vec::new();
+        slow.read_to_end(&mut rest).await.expect("it is closed");
+        rest
+    };
+    let (_handshaken, rest) = tokio::join!(dial, answers);
+    rest
+}
+
+#[tokio::test]
+async fn a_slower_connection_ends_the_link_that_may_have_been_opened_for_it() {
+    let mut goodbye = Vec::new();
+    frame::write(&mut goodbye, Header::new(FrameKind::Bye, 0), b"");
+    for purpose in [Purpose::Requests, Purpose::News] {
+        assert_eq!(received_by_the_slower(purpose).await, goodbye);
+    }
+    assert_eq!(received_by_the_slower(Purpose::Probe).await, b"", "a probe opens no link");
 }
