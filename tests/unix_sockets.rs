@@ -48,11 +48,6 @@ impl Handler<Note> for Recorder {
     }
 }
 
-/// A rig whose nodes use Unix sockets.
-async fn rig(limits: Limits) -> Rig {
-    Rig::of(Pair::join_as([(); 2], |(), join| join.limits(limits.clone()).unix_sockets(true)).await).await
-}
-
 /// The link of the only route to a service, at its caller.
 fn link(worker: &ServiceRef) -> LinkStats {
     let stats = worker.stats();
@@ -148,7 +143,7 @@ async fn a_program_that_holds_the_name_and_closes_connections_costs_nothing() {
 #[actix::test]
 async fn a_link_moves_between_unix_sockets_and_tcp_without_loss() {
     const ITEMS: u64 = 200;
-    let rig = rig(Limits::default()).await;
+    let rig = Rig::new().await;
     let (me, address) = (std::process::id(), rig.service.address());
     let worker = rig.pair.reach(&rig.service).await;
     let mut sender = Sender::new(0, worker.clone(), &rig.account);
@@ -220,7 +215,7 @@ async fn a_slow_subscriber_holds_back_its_own_backlog() {
     limits.backlog_bytes = 1 << 20;
     limits.send_queue_bytes = 1 << 20;
     limits.unacknowledged_bytes = 1 << 20;
-    let rig = rig(limits).await;
+    let rig = Rig::with(limits).await;
     let worker = rig.pair.reach(&rig.service).await;
     let mut news = worker.subscribe::<Item>("").wait().keep_bytes(1 << 20).await.expect("confirmed");
     rig.account.note(Record::Subscribed { stream: 0, by: 1, next: 0 });

@@ -31,7 +31,7 @@ use crate::value::Value;
 /// | [`Join::interfaces`] | `MESHZERO_INTERFACES=eth0,192.168.1.*` | all; `lo` stays on this machine |
 /// | [`Join::peers`] | `MESHZERO_PEERS=10.0.0.5:9000,lab.local:9000` | none |
 /// | [`Join::ports`] | `MESHZERO_PORTS=9000-9100` | any free one |
-/// | [`Join::unix_sockets`] | `MESHZERO_UNIX_SOCKETS=on` | off |
+/// | [`Join::unix_sockets`] | `MESHZERO_UNIX_SOCKETS=off` | on |
 /// | [`Join::limits`] | `MESHZERO_LIMITS=message_bytes=4194304,mailbox=512` | [`Limits::default`] |
 ///
 /// In `MESHZERO_LIMITS` a limit has the name of its field, and a time the suffix `_ms`: `handshake_ms`, `reconnect_ms`,
@@ -141,12 +141,13 @@ impl Join {
     }
 
     /// Sets whether messages between programs of the same user on one computer go over Unix sockets, which on Linux and macOS take less
-    /// time than TCP. Default: false. It concerns the services of this program as well as its calls and subscriptions, and changes no
+    /// time than TCP. Default: true. It concerns the services of this program as well as its calls and subscriptions, and changes no
     /// address: where a Unix socket cannot be used, the connection uses TCP.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), meshzero::JoinError> {
-    /// let mesh = meshzero::Mesh::join().unix_sockets(true).await?;
+    /// // Every message can be seen by a tool that captures packets.
+    /// let mesh = meshzero::Mesh::join().unix_sockets(false).await?;
     /// # Ok(())
     /// # }
     /// ```

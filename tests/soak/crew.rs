@@ -106,7 +106,7 @@ pub struct Program {
 impl Program {
     fn start(name: &str, number: u64, arguments: &[&str], account: &Account) -> Self {
         let mut command = Command::new(example("fault_program"));
-        command.args(arguments).env("MESHZERO_INTERFACES", "lo").env("MESHZERO_UNIX_SOCKETS", "on");
+        command.args(arguments).env("MESHZERO_INTERFACES", "lo");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         // Its log would be longer than anything else.
         let mut child = command.stderr(Stdio::null()).spawn().expect("the program starts");

@@ -16,9 +16,9 @@ use crate::net::unix_sockets;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UnixSockets {
     /// Wherever the system has them.
+    #[default]
     Used,
     /// Never: all connections use TCP.
-    #[default]
     Off,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::Room;
 #[cfg(unix)]
-use crate::support::{Ran, address_of};
+use crate::support::address_of;
 
 #[test]
 fn every_program_behind_a_service_tells_once_what_it_has_counted() {
@@ -21,7 +21,8 @@ fn every_program_behind_a_service_tells_once_what_it_has_counted() {
     assert_eq!(service["connections"]["given_up"], 0, "who has ended has said so: {service}");
     assert!(service["links"].as_array().is_some_and(|links| !links.is_empty()), "{service}");
 
-    assert_eq!(service["links"][0]["transport"], "tcp", "{service}");
+    let transport = if cfg!(unix) { "unix" } else { "tcp" };
+    assert_eq!(service["links"][0]["transport"], transport, "{service}");
 
     let table = room.run(&["stats", &address]).succeeded();
     let lines: Vec<&str> = table.lines().collect();
@@ -41,32 +42,27 @@ fn every_program_behind_a_service_tells_once_what_it_has_counted() {
 
 #[cfg(unix)]
 #[test]
-fn programs_of_one_user_use_unix_sockets_and_those_of_different_users_tcp() {
+fn programs_of_different_users_and_programs_without_unix_sockets_use_tcp() {
     use std::os::unix::process::CommandExt;
 
     use meshzero_testing::{Process, require};
 
-    let room = Room::new();
-    let switched_on = |arguments: &[&str]| {
-        let mut command = room.mz(arguments);
-        command.env("MESHZERO_UNIX_SOCKETS", "on");
-        command
-    };
-    let transports = |address: &str| {
-        let output = switched_on(&["stats", address, "--json"]).output().expect("mz runs");
-        let stats = Ran::from(output).object();
+    let transports = |room: &Room, address: &str| {
+        let stats = room.run(&["stats", address, "--json"]).object();
         let links = stats["services"][0]["links"].as_array().expect("a list").clone();
         links.iter().map(|link| link["transport"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
     };
-    let mut service = switched_on(&["advertise", "ours", "--echo"]);
-    let mut ours = Process::start(&mut service);
-    assert_eq!(transports(&address_of(&mut ours)), ["unix"]);
+    let room = Room::new();
+    let mut service = room.mz(&["advertise", "echo", "--echo"]);
+    let mut over_tcp = Process::start(service.env("MESHZERO_UNIX_SOCKETS", "off"));
+    let address = address_of(&mut over_tcp);
+    assert_eq!(transports(&room, &address), ["tcp"]);
     if !require::another_user(service.get_program().as_ref()) {
         return;
     }
-    let mut theirs =
-        Process::start(switched_on(&["advertise", "theirs", "--echo"]).uid(require::ANOTHER_USER));
+    let mut command = room.mz(&["advertise", "theirs", "--echo"]);
+    let mut theirs = Process::start(command.uid(require::ANOTHER_USER));
     let address = address_of(&mut theirs);
-    assert_eq!(transports(&address), ["tcp"]);
+    assert_eq!(transports(&room, &address), ["tcp"]);
     assert_eq!(room.run(&["send", &address, "1"]).succeeded(), "1\n");
 }
