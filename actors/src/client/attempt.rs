@@ -5,45 +5,38 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use actix::Message;
-use bytes::Bytes;
 use meshzero_proto::call::in_flight::SendState;
 use meshzero_proto::call::retry::Idempotency;
-use meshzero_proto::codec::{self, Encoding};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
 use meshzero_proto::trace::TraceContext;
 use meshzero_proto::wire::refusal::Refusal;
-use tokio::sync::oneshot;
 
-use crate::client::caller::{Caller, conclude, decode};
+pub(crate) use self::message::{AttemptedMessage, TypedMessage};
+use crate::client::caller::Caller;
 use crate::client::error::{CallErrorKind, CallFailure};
 use crate::client::fair_queue::{self, QueueTurn};
-use crate::client::link::outgoing::{Deadline, OutgoingMessage};
 use crate::client::link::{CallEnd, Link, ReplyFuture, SendError};
-use crate::client::offload::SentFlag;
+use crate::client::offload::{Offload, SentFlag};
 use crate::client::retry::RetryState;
 use crate::client::route::Member;
 use crate::client::route::balancer::Pick;
 use crate::context::NodeContext;
-use crate::message::NetMessage;
-use crate::message::packed;
 use crate::runtime::blocking;
-use crate::runtime::semaphore::Permits;
 use crate::runtime::timer::Sleep;
-use crate::server::actor::inbox::JobId;
-use crate::server::actor::local::{LocalEntry, LocalEnvelope, LocalInbox, QueuedMessage};
-use crate::server::request::inbound::{InboundMessage, ReplyTo};
 use crate::server::service::Service;
+
+pub(crate) mod local;
+mod message;
 
 /// The options of a call.
 pub(crate) struct CallOptions<'a> {
-    pub(crate) name: Option<&'a TypeName>,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) idempotency: Idempotency,
-    pub(crate) trace: Option<TraceContext>,
+    name: Option<&'a TypeName>,
+    deadline: Option<Instant>,
+    idempotency: Idempotency,
+    trace: Option<TraceContext>,
     /// Set when the message has been sent, and cleared when it is tried again.
-    pub(crate) sent: SentFlag,
+    sent: SentFlag,
 }
 
 /// A call whose message has not been sent yet, with its turn in the queue, which it gives up afterwards.
@@ -61,18 +54,51 @@ impl PendingCall<'_> {
     }
 }
 
+/// A call that has ended: the instance that replied, and the message with the reply.
+pub(crate) struct Attempted {
+    pub(crate) result: Result<InstanceId, CallFailure>,
+    pub(crate) message: Box<dyn AttemptedMessage>,
+}
+
+/// A call whose message could not be sent at once, or has to be sent again.
+pub(crate) struct UnsentCall {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) name: Option<TypeName>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl UnsentCall {
+    /// Starts the attempts with `message`, on the node's thread if they have to wait. `first_failure` is that of an attempt that has
+    /// already been made.
+    pub(crate) fn start(
+        self,
+        mut message: Box<dyn AttemptedMessage>,
+        first_failure: Option<(InstanceId, CallErrorKind)>,
+    ) -> Offload<Attempted> {
+        let (executor, sent) = (self.caller.context.executor.clone(), SentFlag::default());
+        let flag = sent.clone();
+        let attempts = Box::pin(async move {
+            let Self { caller, name, deadline, idempotency, trace } = self;
+            let options = CallOptions { name: name.as_ref(), deadline, idempotency, trace, sent };
+            let result = call(&caller, options, &mut *message, first_failure).await;
+            Attempted { result, message }
+        });
+        Offload::new(attempts, &executor, flag)
+    }
+}
+
 /// Calls one instance after the other, until one has handled the message, the deadline passes, or further attempts are
-/// useless. `first_failure` is that of an attempt that has already been made. Returns the reply, and the instance that sent
-/// it.
-pub(crate) async fn call<M: NetMessage>(
+/// useless. Returns the instance that replied; the reply is stored with the message.
+async fn call(
     caller: &Caller,
     options: CallOptions<'_>,
-    message: M,
+    message: &mut dyn AttemptedMessage,
     first_failure: Option<(InstanceId, CallErrorKind)>,
-) -> Result<(M::Result, InstanceId), CallFailure> {
+) -> Result<InstanceId, CallFailure> {
     let mut expiry = caller.context.timers.sleep_until(options.deadline);
     let mut retry = RetryState::new(caller, options.deadline, options.idempotency);
-    let mut message = message;
     let turn = match first_failure {
         Some((instance, error)) => {
             retry.next_attempt(instance, error).await?;
@@ -97,43 +123,35 @@ pub(crate) async fn call<M: NetMessage>(
         pending.sent.clear();
         retry.record_outcome(instance, result.as_ref().err().map(|failure| &failure.error), probe);
         match result {
-            Ok(reply) => return Ok((reply, instance)),
-            Err(AttemptError { error, message: Some(returned) }) => {
-                message = returned;
-                retry.next_attempt(instance, error).await?;
-            }
-            Err(AttemptError { error, message: None }) => return Err(retry.give_up(error)),
+            Ok(()) => return Ok(instance),
+            Err(AttemptError { error, may_retry: true }) => retry.next_attempt(instance, error).await?,
+            Err(AttemptError { error, may_retry: false }) => return Err(retry.give_up(error)),
         }
     }
 }
 
 /// The error of an attempt without a reply.
-struct AttemptError<M> {
+struct AttemptError {
     error: CallErrorKind,
-    /// The message, if it may be sent again.
-    message: Option<M>,
+    /// Set if the message may be sent again.
+    may_retry: bool,
 }
 
-impl<M> From<CallErrorKind> for AttemptError<M> {
+impl From<CallErrorKind> for AttemptError {
     fn from(error: CallErrorKind) -> Self {
-        Self { error, message: None }
+        Self { error, may_retry: false }
     }
 }
 
-type AttemptResult<M> = Result<<M as Message>::Result, AttemptError<M>>;
-
-async fn call_remote<M: NetMessage>(
+async fn call_remote(
     context: &NodeContext,
     link: &Arc<Link>,
     options: &CallOptions<'_>,
-    message: M,
+    message: &mut dyn AttemptedMessage,
     (expiry, pending): (&mut Sleep, &mut PendingCall<'_>),
-) -> AttemptResult<M> {
+) -> Result<(), AttemptError> {
     let waker = current_waker().await;
-    let deadline = options.deadline;
-    let (name, trace) = (options.name, options.trace.as_ref());
-    let outgoing = |message| OutgoingMessage { message, name, deadline: deadline.map(Deadline::new), trace };
-    let mut sent = link.try_call(outgoing(&message), &waker);
+    let mut sent = message.send(link, None, options, &waker);
     if matches!(sent, Err(SendError::Full)) {
         let permit = tokio::select! {
             biased;
@@ -142,21 +160,21 @@ async fn call_remote<M: NetMessage>(
             () = expiry => return Err(CallErrorKind::NotSent("the connection had no room in time".into()).into()),
         };
         sent = match permit {
-            Some(permit) => link.call(permit, outgoing(&message), &waker),
+            Some(permit) => message.send(link, Some(permit), options, &waker),
             None => Err(SendError::Closed),
         };
     }
-    let error = match sent {
+    let result = match sent {
         Ok(reply) => {
             pending.mark_sent();
-            match conclude::<M>(finish_call(context, reply).await, &context.decode_limits) {
-                Ok(reply) => return Ok(reply),
-                Err(error) => error,
-            }
+            message.conclude(finish_call(context, reply).await, context)
         }
-        Err(error) => send_error::<M>(error, link, name),
+        Err(error) => {
+            let name = options.name.map_or(message.type_name(), |name| name);
+            Err(send_error(error, link, name))
+        }
     };
-    Err(AttemptError { error, message: Some(message) })
+    result.map_err(|error| AttemptError { error, may_retry: true })
 }
 
 /// Waits for the end of a call on a link, which the node's thread signals.
@@ -173,35 +191,23 @@ pub(crate) async fn current_waker() -> Waker {
     poll_fn(|task| Poll::Ready(task.waker().clone())).await
 }
 
-/// Returns the error of a call or a tell whose message was not sent.
-pub(crate) fn send_error<M: NetMessage>(
-    error: SendError,
-    link: &Link,
-    name: Option<&TypeName>,
-) -> CallErrorKind {
+/// Returns the error of a call or a tell whose message, which is called `name`, was not sent.
+pub(crate) fn send_error(error: SendError, link: &Link, name: &str) -> CallErrorKind {
     match error {
         SendError::Closed => CallErrorKind::NotSent("the connection was lost".to_owned()),
         SendError::Full => CallErrorKind::NotSent("too many calls are open on the connection".to_owned()),
-        SendError::NoHandler => no_handler(message_name::<M>(name), link.catalogue.names()),
+        SendError::NoHandler => no_handler(name, link.catalogue.names()),
         SendError::Encode(error) => CallErrorKind::Encode(error),
     }
 }
 
-/// Returns the name under which a message is sent.
-fn message_name<M: NetMessage>(name: Option<&TypeName>) -> &str {
-    match name {
-        Some(name) => name,
-        None => codec::type_info::<M>().name(),
-    }
-}
-
-async fn call_local<M: NetMessage>(
+async fn call_local(
     context: &NodeContext,
     service: &Arc<Service>,
     options: &CallOptions<'_>,
-    message: M,
+    message: &mut dyn AttemptedMessage,
     (expiry, pending): (&mut Sleep, &mut PendingCall<'_>),
-) -> AttemptResult<M> {
+) -> Result<(), AttemptError> {
     let permit = match service.try_acquire() {
         Some(permit) => Some(permit.into()),
         None => tokio::select! {
@@ -213,65 +219,26 @@ async fn call_local<M: NetMessage>(
     };
     let Some(permit) = permit.filter(|_| !context.shutdown.is_triggered()) else {
         let error = CallErrorKind::NotSent("the service has closed".to_owned());
-        return Err(AttemptError { error, message: Some(message) });
+        return Err(AttemptError { error, may_retry: true });
     };
     // The permit goes with the message: the message is unfinished until its handler is done, whether its caller waits
     // or not.
     let (permit, turn) = permit.into_parts();
-    let reply = match service.types.local_entry::<M>(options.name) {
-        Some(LocalEntry::Inbox(inbox)) => {
-            let (tx, rx) = oneshot::channel();
-            let envelope = LocalEnvelope { reply: Some(tx), permit };
-            let job = push_local(inbox.as_ref(), message, envelope, options.trace.as_ref());
-            drop(turn);
-            pending.mark_sent();
-            let mut queued = QueuedMessage::new(inbox.as_ref(), job);
-            tokio::select! {
-                biased;
-                reply = rx => {
-                    queued.disarm();
-                    reply.map_err(|_| unanswered_error(context, service, inbox.as_ref(), job))
-                }
-                error = until_interrupted(context, service, expiry) => Err(match error {
-                    CallErrorKind::TimedOut => expire_queued(service, queued),
-                    error => error,
-                }),
-            }
-        }
-        Some(LocalEntry::Mailbox(mailbox)) => {
-            let (tx, rx) = oneshot::channel();
-            mailbox.send(message, LocalEnvelope { reply: Some(tx), permit }, &service.executor);
-            drop(turn);
-            pending.mark_sent();
-            tokio::select! {
-                biased;
-                reply = rx => reply.map_err(|_| dropped_error(context, service)),
-                error = until_interrupted(context, service, expiry) => Err(error),
-            }
-        }
-        None => {
-            let (tx, rx) = oneshot::channel();
-            let reply = ReplyTo::local(tx, context.limits().message_bytes);
-            let expected = ExpectedReply { reply, deadline: options.deadline };
-            deliver_encoded(service, options.name, &message, options.trace, Some(expected), permit)?;
-            drop(turn);
-            pending.mark_sent();
-            let reply = tokio::select! {
-                biased;
-                outcome = rx => match outcome {
-                    Ok(outcome) => decode::<M>(outcome, &context.decode_limits),
-                    Err(_) => Err(dropped_error(context, service)),
-                },
-                error = until_interrupted(context, service, expiry) => Err(error),
-            };
-            return reply.map_err(|error| AttemptError { error, message: Some(message) });
-        }
+    message.deliver(context, service, options, permit)?;
+    drop(turn);
+    pending.mark_sent();
+    let result = tokio::select! {
+        biased;
+        result = poll_fn(|task| message.poll_reply(task, context, service)) => result,
+        error = until_interrupted(context, service, expiry) => Err(match error {
+            CallErrorKind::TimedOut => message.expire(service),
+            error => error,
+        }),
     };
-    Ok(reply?)
+    result.map_err(|error| AttemptError { error, may_retry: message.can_be_sent() })
 }
 
-/// Waits until a call to an actor of this process can no longer be answered, and returns the reason. Compiled once, not for each
-/// type of message.
+/// Waits until a call to an actor of this process can no longer be answered, and returns the reason.
 async fn until_interrupted(context: &NodeContext, service: &Service, expiry: &mut Sleep) -> CallErrorKind {
     tokio::select! {
         biased;
@@ -281,88 +248,6 @@ async fn until_interrupted(context: &NodeContext, service: &Service, expiry: &mu
     }
 }
 
-/// Puts a message into the inbox of an actor of this process.
-#[inline(always)]
-pub(crate) fn push_local<M: NetMessage>(
-    inbox: &dyn LocalInbox<M>,
-    message: M,
-    envelope: LocalEnvelope<M>,
-    trace: Option<&TraceContext>,
-) -> JobId {
-    match trace {
-        None => inbox.push(message, envelope),
-        Some(trace) => inbox.push_traced(message, envelope, *trace),
-    }
-}
-
-/// Ends a call to an actor of this process whose deadline has passed: a message that still waits is not handled.
-pub(crate) fn expire_queued<M: NetMessage>(service: &Service, queued: QueuedMessage<'_, M>) -> CallErrorKind {
-    if !queued.withdraw() {
-        return CallErrorKind::TimedOut;
-    }
-    service.counters.refused(&Refusal::Expired);
-    CallErrorKind::Refused(Refusal::Expired)
-}
-
-/// Returns the error of a call to an actor of this process that will not be answered any more.
-#[cold]
-pub(crate) fn unanswered_error<M: NetMessage>(
-    context: &NodeContext,
-    service: &Service,
-    inbox: &dyn LocalInbox<M>,
-    job: JobId,
-) -> CallErrorKind {
-    match inbox.was_rejected(job) {
-        true => CallErrorKind::Refused(Refusal::Draining),
-        false => dropped_error(context, service),
-    }
-}
-
-/// Returns the error of a call whose handler may have begun and will not answer.
-fn dropped_error(context: &NodeContext, service: &Service) -> CallErrorKind {
-    match context.shutdown.is_triggered() || service.executor.has_ended() {
-        true => CallErrorKind::Lost,
-        false => CallErrorKind::Refused(Refusal::Panicked),
-    }
-}
-
-/// The channel for an expected reply, and the deadline of the call.
-pub(crate) struct ExpectedReply {
-    reply: ReplyTo,
-    deadline: Option<Instant>,
-}
-
-/// Hands a message to a service of this process that registers it as another Rust type: encoded, without a socket.
-pub(crate) fn deliver_encoded<M: NetMessage>(
-    service: &Arc<Service>,
-    name: Option<&TypeName>,
-    message: &M,
-    trace: Option<TraceContext>,
-    expected: Option<ExpectedReply>,
-    permit: Permits,
-) -> Result<(), CallErrorKind> {
-    let name = message_name::<M>(name);
-    let slot = service.types.slot(name).ok_or_else(|| no_handler(name, service.types.names()))?;
-    let mut bytes = Vec::new();
-    let max = service.limits().message_bytes;
-    packed::encode_message(message, Encoding::MessagePack, max, &mut bytes).map_err(CallErrorKind::Encode)?;
-    let (reply, deadline) = match expected {
-        Some(ExpectedReply { reply, deadline }) => (Some(reply), deadline),
-        None => (None, None),
-    };
-    let payload = Bytes::from(bytes);
-    let inbound = InboundMessage {
-        payload,
-        encoding: Encoding::MessagePack,
-        reply,
-        deadline,
-        permit,
-        trace: trace.map(Box::new),
-    };
-    service.deliver_alone(slot, inbound);
-    Ok(())
-}
-
-fn no_handler(name: &str, handles: Vec<String>) -> CallErrorKind {
+pub(crate) fn no_handler(name: &str, handles: Vec<String>) -> CallErrorKind {
     CallErrorKind::Refused(Refusal::NoHandler { message: name.to_string(), handles })
 }

@@ -12,18 +12,18 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
-use crate::client::attempt::{self, CallOptions};
+use crate::client::attempt::{Attempted, TypedMessage, UnsentCall, local};
 use crate::client::caller::{Caller, conclude, deadline_in};
-use crate::client::error::{CallErrorKind, CallFailure};
+use crate::client::error::CallErrorKind;
 use crate::client::link::ReplyFuture;
 use crate::client::link::outgoing::{Deadline, OutgoingMessage};
-use crate::client::offload::{Offload, SentFlag};
+use crate::client::offload::Offload;
 use crate::client::route::Member;
 use crate::message::NetMessage;
 use crate::runtime::blocking::BlockingCheck;
 use crate::runtime::timer::Sleep;
 use crate::server::actor::inbox::JobId;
-use crate::server::actor::local::{LocalEntry, LocalEnvelope, LocalInbox, QueuedMessage};
+use crate::server::actor::local::{LocalEntry, LocalEnvelope};
 use crate::server::service::Service;
 use crate::telemetry::trace::OutgoingSpanState;
 
@@ -48,9 +48,6 @@ pub struct OutgoingCall<M: NetMessage> {
     blocking: BlockingCheck,
 }
 
-/// The outcome of a call that had to wait: the reply, and the instance that sent it.
-type CallOutcome<R> = Result<(R, InstanceId), CallFailure>;
-
 enum CallState<R> {
     New,
     /// The message was sent to another process.
@@ -67,7 +64,7 @@ enum CallState<R> {
         /// The timer of the deadline, set when the reply does not come at once.
         expiry: Option<Sleep>,
     },
-    Waiting(Offload<CallOutcome<R>>),
+    Waiting(Offload<Attempted>),
     /// The call has ended, with the instance that replied, if one did.
     Ended(Option<InstanceId>),
 }
@@ -170,7 +167,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                     let (tx, reply) = oneshot::channel();
                     let trace = span.context();
                     let envelope = LocalEnvelope { reply: Some(tx), permit };
-                    let job = attempt::push_local(inbox.as_ref(), message, envelope, trace);
+                    let job = local::push_local(inbox.as_ref(), message, envelope, trace);
                     *state = CallState::Local { reply, service: Arc::clone(service), job, expiry: None };
                     // The handler runs before this future is polled again, which often is all the time it takes.
                     task.waker().wake_by_ref();
@@ -183,21 +180,22 @@ impl<M: NetMessage> OutgoingCall<M> {
     }
 
     /// Continues on the path that may wait, after an attempt that has failed, or without one.
-    #[inline(never)]
+    #[cold]
     fn start_waiting(
         &mut self,
         deadline: Option<Instant>,
         first_failure: Option<(InstanceId, CallErrorKind)>,
     ) {
         if let Some(message) = self.message.take() {
-            let (caller, name, idempotency) = (Arc::clone(&self.caller), self.name.clone(), self.idempotency);
-            let (trace, flag) = (self.span.context().copied(), SentFlag::default());
-            let (executor, sent) = (&self.caller.context.executor, flag.clone());
-            let call = Box::pin(async move {
-                let options = CallOptions { name: name.as_ref(), deadline, idempotency, trace, sent };
-                attempt::call(&caller, options, message, first_failure).await
-            });
-            self.state = CallState::Waiting(Offload::new(call, executor, flag));
+            let message = Box::new(TypedMessage::new(message));
+            let call = UnsentCall {
+                caller: Arc::clone(&self.caller),
+                name: self.name.clone(),
+                deadline,
+                idempotency: self.idempotency,
+                trace: self.span.context().copied(),
+            };
+            self.state = CallState::Waiting(call.start(message, first_failure));
         }
     }
 
@@ -235,45 +233,13 @@ impl<M: NetMessage> OutgoingCall<M> {
             CallState::New | CallState::Waiting(_) | CallState::Ended(_) => false,
         }
     }
-
-    /// Returns the error of a call to an actor of this process that will not be answered any more.
-    #[cold]
-    fn unanswered(&self, service: &Service, job: JobId) -> CallErrorKind {
-        self.inbox(service).map_or(CallErrorKind::Lost, |inbox| {
-            attempt::unanswered_error(&self.caller.context, service, inbox, job)
-        })
-    }
-
-    /// Takes the message out of the inbox, if it still waits there, which frees its permit.
-    #[cold]
-    fn withdraw(&self, service: &Service, job: JobId) {
-        if let Some(inbox) = self.inbox(service) {
-            inbox.withdraw(job);
-        }
-    }
-
-    /// Ends a call to an actor of this process whose deadline has passed.
-    #[cold]
-    fn expire(&self, service: &Service, job: JobId) -> CallErrorKind {
-        let queued = self.inbox(service).map(|inbox| QueuedMessage::new(inbox, job));
-        queued.map_or(CallErrorKind::TimedOut, |queued| attempt::expire_queued(service, queued))
-    }
-
-    /// The inbox that the message went into.
-    fn inbox<'a>(&self, service: &'a Service) -> Option<&'a dyn LocalInbox<M>> {
-        match service.types.local_entry::<M>(self.name.as_ref()) {
-            Some(LocalEntry::Inbox(inbox)) => Some(inbox.as_ref()),
-            // The message went through an inbox, and local entries never change.
-            Some(LocalEntry::Mailbox(_)) | None => None,
-        }
-    }
 }
 
 impl<M: NetMessage> Drop for OutgoingCall<M> {
     #[inline]
     fn drop(&mut self) {
         if let CallState::Local { service, job, .. } = &self.state {
-            self.withdraw(service, *job);
+            local::withdraw::<M>(service, self.name.as_ref(), *job);
         }
     }
 }
@@ -339,7 +305,12 @@ impl<M: NetMessage> OutgoingCall<M> {
                         let (service, job) = (Arc::clone(service), *job);
                         self.caller.route.record_failure(service.identity.instance);
                         self.attempts = 1;
-                        Err(self.unanswered(&service, job))
+                        Err(local::unanswered_error::<M>(
+                            &self.caller.context,
+                            &service,
+                            self.name.as_ref(),
+                            job,
+                        ))
                     }
                     Poll::Pending if self.caller.context.shutdown.is_triggered() => {
                         self.attempts = 1;
@@ -353,19 +324,22 @@ impl<M: NetMessage> OutgoingCall<M> {
                         let (service, job) = (Arc::clone(service), *job);
                         self.caller.route.record_failure(service.identity.instance);
                         self.attempts = 1;
-                        Err(self.expire(&service, job))
+                        Err(local::expire_queued::<M>(&service, self.name.as_ref(), job))
                     }
                 },
-                CallState::Waiting(waiting) => match ready!(waiting.poll(task)) {
-                    Ok((reply, instance)) => {
-                        replied_by = Some(instance);
-                        Ok(reply)
+                CallState::Waiting(waiting) => {
+                    let Attempted { result, message } = ready!(waiting.poll(task));
+                    match result {
+                        Ok(instance) => {
+                            replied_by = Some(instance);
+                            Ok(TypedMessage::<M>::reply_of(message))
+                        }
+                        Err(failure) => {
+                            self.attempts = failure.attempts;
+                            Err(failure.error)
+                        }
                     }
-                    Err(failure) => {
-                        self.attempts = failure.attempts;
-                        Err(failure.error)
-                    }
-                },
+                }
                 CallState::New | CallState::Ended(_) => panic!("a call was polled after it had ended"),
             };
             self.state = CallState::Ended(replied_by);

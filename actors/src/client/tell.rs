@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use meshzero_proto::codec;
 use meshzero_proto::trace::TraceContext;
 
-use crate::client::attempt;
+use crate::client::attempt::{self, local};
 use crate::client::caller::{Caller, deadline_in};
 use crate::client::error::CallErrorKind;
 use crate::client::fair_queue;
-use crate::client::link::SendError;
 use crate::client::link::outgoing::OutgoingMessage;
+use crate::client::link::{Link, SendError};
 use crate::client::offload::{Offload, SentFlag};
 use crate::client::route::Member;
-use crate::link::send_queue::SpaceNeeded;
+use crate::link::send_queue::{SendPermit, SpaceNeeded};
 use crate::message::NetMessage;
 use crate::runtime::blocking;
 use crate::runtime::semaphore::Permits;
@@ -95,6 +96,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
                 let trace = self.span.context().copied();
                 let executor = &self.caller.context.executor;
+                let message: Box<dyn UnsentMessage> = Box::new(message);
                 let future = Box::pin(async move { tell(&caller, message, deadline, trace).await });
                 // It waits for nothing once the message has been sent.
                 self.state = TellState::Waiting(Offload::new(future, executor, SentFlag::default()));
@@ -138,7 +140,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                     && let Some(message) = message.take()
                 {
                     let envelope = LocalEnvelope { reply: None, permit };
-                    let ticket = attempt::push_local(inbox.as_ref(), message, envelope, trace);
+                    let ticket = local::push_local(inbox.as_ref(), message, envelope, trace);
                     return if ticket.is_rejected() { TellStart::Closed } else { TellStart::Sent };
                 }
                 TellStart::NotSent
@@ -184,9 +186,60 @@ impl<M: NetMessage> Future for Tell<'_, M> {
     }
 }
 
-async fn tell<M: NetMessage>(
+/// A message that has not been sent, without its type: the waits for room are compiled once, and not for each type of message.
+trait UnsentMessage: Send {
+    /// Returns the name of its type.
+    fn type_name(&self) -> &str;
+
+    /// Sends it to another process.
+    fn send(
+        &self,
+        link: &Link,
+        permit: SendPermit<'_>,
+        trace: Option<&TraceContext>,
+    ) -> Result<(), SendError>;
+
+    /// Hands it to an actor of this process.
+    fn deliver(
+        self: Box<Self>,
+        service: &Arc<Service>,
+        permit: Permits,
+        trace: Option<TraceContext>,
+    ) -> Result<(), CallErrorKind>;
+}
+
+impl<M: NetMessage> UnsentMessage for M {
+    fn type_name(&self) -> &str {
+        codec::type_info::<M>().name()
+    }
+
+    fn send(
+        &self,
+        link: &Link,
+        permit: SendPermit<'_>,
+        trace: Option<&TraceContext>,
+    ) -> Result<(), SendError> {
+        link.tell(permit, OutgoingMessage { message: self, name: None, deadline: None, trace }).map(drop)
+    }
+
+    fn deliver(
+        self: Box<Self>,
+        service: &Arc<Service>,
+        permit: Permits,
+        trace: Option<TraceContext>,
+    ) -> Result<(), CallErrorKind> {
+        tell_local(service, *self, permit, trace).map_err(|error| match error {
+            TellError::Impossible(error) => error,
+            TellError::Full(_) | TellError::NotConnected(_) => {
+                CallErrorKind::NotSent("the actor has stopped".to_owned())
+            }
+        })
+    }
+}
+
+async fn tell(
     caller: &Caller,
-    message: M,
+    message: Box<dyn UnsentMessage>,
     deadline: Option<Instant>,
     trace: Option<TraceContext>,
 ) -> Result<(), CallErrorKind> {
@@ -206,12 +259,10 @@ async fn tell<M: NetMessage>(
                     () = &mut expiry => return Err(CallErrorKind::NotSent("the connection had no room in time".to_owned())),
                 };
                 let Some(permit) = permit else { continue };
-                let outgoing =
-                    OutgoingMessage { message: &message, name: None, deadline: None, trace: trace.as_ref() };
-                match link.tell(permit, outgoing) {
-                    Ok(_) => return Ok(()),
+                match message.send(&link, permit, trace.as_ref()) {
+                    Ok(()) => return Ok(()),
                     Err(SendError::Closed) => {}
-                    Err(error) => return Err(attempt::send_error::<M>(error, &link, None)),
+                    Err(error) => return Err(attempt::send_error(error, &link, message.type_name())),
                 }
             }
             Member::Local(service, _) => {
@@ -229,13 +280,7 @@ async fn tell<M: NetMessage>(
                     continue;
                 };
                 let (permit, _turn) = permit.into_parts();
-                return match tell_local(&service, message, permit, trace) {
-                    Ok(()) => Ok(()),
-                    Err(TellError::Impossible(error)) => Err(error),
-                    Err(TellError::Full(_) | TellError::NotConnected(_)) => {
-                        Err(CallErrorKind::NotSent("the actor has stopped".to_owned()))
-                    }
-                };
+                return message.deliver(&service, permit, trace);
             }
         }
     }
@@ -291,7 +336,11 @@ fn try_tell_for<M: NetMessage>(
                 Ok(_) => Ok(()),
                 Err(SendError::Closed) => Err(TellError::NotConnected(message)),
                 Err(SendError::Full) => Err(TellError::Full(message)),
-                Err(error) => Err(TellError::Impossible(attempt::send_error::<M>(error, link, None))),
+                Err(error) => Err(TellError::Impossible(attempt::send_error(
+                    error,
+                    link,
+                    codec::type_info::<M>().name(),
+                ))),
             }
         }
         Some(Member::Local(service, _)) => match service.try_acquire() {
@@ -315,7 +364,7 @@ fn tell_local<M: NetMessage>(
     match service.types.local_entry::<M>(None) {
         Some(LocalEntry::Inbox(inbox)) => {
             let envelope = LocalEnvelope { reply: None, permit };
-            match attempt::push_local(inbox.as_ref(), message, envelope, trace.as_ref()).is_rejected() {
+            match local::push_local(inbox.as_ref(), message, envelope, trace.as_ref()).is_rejected() {
                 true => Err(TellError::Impossible(closed_error())),
                 false => Ok(()),
             }
@@ -325,7 +374,7 @@ fn tell_local<M: NetMessage>(
             Ok(())
         }
         Some(LocalEntry::Mailbox(_)) => Err(TellError::NotConnected(message)),
-        None => attempt::deliver_encoded(service, None, &message, trace, None, permit)
+        None => local::deliver_encoded(service, None, &message, trace, None, permit)
             .map_err(TellError::Impossible),
     }
 }

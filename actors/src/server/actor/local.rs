@@ -57,36 +57,6 @@ impl<M: NetMessage> LocalEnvelope<M> {
     }
 }
 
-/// A message in an inbox. Dropping this removes the message if it still waits there.
-pub(crate) struct QueuedMessage<'a, M: NetMessage> {
-    inbox: &'a dyn LocalInbox<M>,
-    job: Option<JobId>,
-}
-
-impl<'a, M: NetMessage> QueuedMessage<'a, M> {
-    pub(crate) fn new(inbox: &'a dyn LocalInbox<M>, job: JobId) -> Self {
-        Self { inbox, job: Some(job) }
-    }
-
-    /// Marks the message as handled: there is nothing to remove.
-    pub(crate) fn disarm(&mut self) {
-        self.job = None;
-    }
-
-    /// Removes a message that still waits; returns false if its handler has begun.
-    pub(crate) fn withdraw(mut self) -> bool {
-        self.job.take().is_some_and(|job| self.inbox.withdraw(job))
-    }
-}
-
-impl<M: NetMessage> Drop for QueuedMessage<'_, M> {
-    fn drop(&mut self) {
-        if let Some(job) = self.job {
-            self.inbox.withdraw(job);
-        }
-    }
-}
-
 /// The local entry through the mailbox of an actor that the user runs.
 pub(crate) struct MailboxEntry<M: NetMessage> {
     recipient: Recipient<M>,
