@@ -1,6 +1,6 @@
 //! A link: the client's side of a connection to one endpoint, which survives the loss of single TCP connections.
 
-pub(crate) mod negotiated;
+pub(crate) mod negotiated_types;
 pub(crate) mod outgoing;
 pub(crate) mod watchdog;
 
@@ -20,7 +20,7 @@ pub(crate) use self::in_flight::{CallEnd, ReplyFuture};
 pub(crate) use self::send::{Query, SendError};
 use self::task::LinkTask;
 use self::unread_replies::UnreadResults;
-use crate::client::link::negotiated::NegotiatedTypes;
+use crate::client::link::negotiated_types::NegotiatedTypes;
 use crate::client::link::watchdog::Watchdog;
 use crate::link::config::LinkConfig;
 use crate::link::dial::Handshaken;

@@ -24,7 +24,7 @@ use crate::runtime::clock;
 mod attempt;
 mod error;
 mod handshake;
-mod offer;
+mod unused_connection;
 
 /// The delay before the next address is tried in parallel with those already under way (RFC 8305 §5 recommends 250 ms for
 /// the internet; on a local network a connection takes less than a millisecond).

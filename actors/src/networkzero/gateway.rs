@@ -6,9 +6,9 @@ use std::sync::Arc;
 use meshzero_proto::discovery::directory::Filter;
 use tokio::sync::mpsc;
 
+use super::beacon_socket::BeaconSocket;
 use super::bridge::Bridge;
 use super::event::{self, GatewayEvent, GatewayEvents};
-use super::socket::BeaconSocket;
 use super::task::{self, GatewayTask, WITHDRAW_TIMEOUT};
 use crate::discovery::{AddressChanges, Watch};
 use crate::node::Node;

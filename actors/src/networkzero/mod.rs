@@ -4,6 +4,7 @@
 //! Services of the mesh are advertised as NetworkZero does it, and its programs connect directly to the endpoints,
 //! which speak ZeroMQ as well. For each service that they advertise, this node offers a proxy service.
 
+mod beacon_socket;
 mod bridge;
 mod command_service;
 mod commands;
@@ -11,7 +12,6 @@ mod event;
 mod external_beacon;
 mod gateway;
 mod import;
-mod socket;
 mod task;
 
 pub use self::event::GatewayEvent;

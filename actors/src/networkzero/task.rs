@@ -9,13 +9,13 @@ use meshzero_proto::networkzero::{Beacon, ServiceAdvert};
 use tokio::sync::mpsc;
 use tokio::time;
 
+use super::beacon_socket::BeaconSocket;
 use super::bridge::Bridge;
 use super::command_service;
 use super::commands::CommandQueue;
 use super::event::GatewayEvent;
 use super::external_beacon::{ExternalBeacon, ExternalBeaconError};
 use super::import::ImportState;
-use super::socket::BeaconSocket;
 use crate::discovery::Watcher;
 use crate::net::interfaces::Interfaces;
 use crate::runtime::clock;

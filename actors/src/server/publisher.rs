@@ -13,11 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use meshzero_proto::codec::{EncodeError, TypeInfo, WireType};
+use meshzero_proto::codec::{EncodeError, TypeInfo, WireType, negotiated_encoding};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::Subscribe;
-use meshzero_proto::wire::catalogue::negotiated_encoding;
 use tokio::sync::watch;
 
 use self::draft::{DraftItem, EncodingGuesses};

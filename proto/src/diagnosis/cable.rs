@@ -1,8 +1,8 @@
 //! An interface of this host that is not connected.
 
 use super::finding::{Finding, FindingCode};
-use super::formatting::not_receivable;
 use super::observations::{InterfaceKind, Observations};
+use super::wording::not_receivable;
 
 /// Returns the finding that the interface `name` is switched off, or has no cable or access point.
 pub(super) fn no_carrier(observations: &Observations, name: &str) -> Finding {

@@ -5,20 +5,20 @@ use std::net::IpAddr;
 
 use super::cable::no_carrier;
 use super::finding::{Finding, FindingCode};
-use super::formatting::{not_found, not_receivable};
-use super::mesh;
 use super::observations::{HostFirewall, InterfaceKind, InterfaceSeen, Observations, Sought};
+use super::received_services;
 use super::remote_host;
+use super::wording::{not_found, not_receivable};
 use crate::shortened::few;
 
 /// Returns the causes that fit, the likeliest first; at least one.
 pub(super) fn judge(observations: &Observations) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(mesh::hidden(observations));
+    findings.extend(received_services::hidden(observations));
     let only_here = only_loopback(observations);
     let receives_others = observations.receives_others();
     if !receives_others {
-        findings.extend(mesh::other(observations));
+        findings.extend(received_services::other(observations));
     }
     findings.extend(only_here);
     if findings.is_empty() && observations.has_multicast {
@@ -27,18 +27,18 @@ pub(super) fn judge(observations: &Observations) -> Vec<Finding> {
         findings.extend(port(observations));
         findings.extend(incoming(observations));
     }
-    findings.extend(mesh::blocked(observations));
+    findings.extend(received_services::blocked(observations));
     findings.extend(static_peers(observations));
     if !receives_others && findings.is_empty() {
         findings.extend(unused_interfaces(observations));
         findings.extend(surroundings(observations));
     }
     if receives_others {
-        findings.extend(mesh::not_advertised(observations));
-        findings.extend(mesh::other(observations));
+        findings.extend(received_services::not_advertised(observations));
+        findings.extend(received_services::other(observations));
     } else {
-        findings.extend(mesh::isolated(observations));
-        findings.extend(mesh::silence(observations));
+        findings.extend(received_services::isolated(observations));
+        findings.extend(received_services::silence(observations));
     }
     findings.extend(unicast_replies(observations));
     findings

@@ -7,24 +7,24 @@ pub mod absence;
 mod attempt;
 mod cable;
 mod finding;
-mod formatting;
 mod local_host;
-mod mesh;
 mod observations;
+mod received_services;
 mod remote_host;
 pub mod spelling;
+mod wording;
 
 #[cfg(test)]
 mod tests;
 
 pub use attempt::{Attempt, AttemptOutcome};
 pub use finding::{Finding, FindingCode};
-pub use formatting::{evidence_of, paragraph, received_instead};
-pub use mesh::hidden_services;
 pub use observations::{
     HostFirewall, InterfaceKind, InterfaceSeen, MulticastObservations, Neighbour, Observations, SendError,
     SilentEndpoint, Sought, StaticPeer, Surroundings, TriedAddress,
 };
+pub use received_services::hidden_services;
+pub use wording::{evidence_of, paragraph, received_instead};
 
 /// Returns the likeliest cause for the silence of one endpoint; `None` if none of its addresses was tried.
 pub fn diagnose_endpoint(observations: &Observations, endpoint: &SilentEndpoint) -> Option<Finding> {
@@ -42,7 +42,7 @@ pub fn diagnose(observations: &Observations) -> Vec<Finding> {
         if let (Sought::Name(name), Some(likeliest)) = (&observations.target, findings.first_mut())
             && let Some(similar) = spelling::nearest(name, &observations.received)
         {
-            likeliest.remedy = format!("Did you mean {}? {}", formatting::quoted(similar), likeliest.remedy);
+            likeliest.remedy = format!("Did you mean {}? {}", wording::quoted(similar), likeliest.remedy);
         }
     }
     // One cause may appear at several endpoints.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::attempt::{AttemptOutcome, format_duration};
 use super::cable::no_carrier;
 use super::finding::{Finding, FindingCode};
-use super::formatting::{neighbour_protocol, networks, quoted};
 use super::observations::{InterfaceKind, Neighbour, Observations, SilentEndpoint, Sought, TriedAddress};
+use super::wording::{neighbour_protocol, networks, quoted};
 
 /// The time within which an error is an answer of a host or router: a system that gets no hardware address gives up after
 /// three seconds.

@@ -2,19 +2,19 @@
 
 mod gap;
 mod item;
-mod log;
 mod patience;
 mod policy;
-mod queue;
 mod rate;
+mod shared_log;
+mod subscriber_queue;
 mod superseded;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::gap::{GapReason, Missed};
-pub use self::log::{Cursor, Log, LogRead};
 pub use self::policy::{Keep, Policy};
-pub use self::queue::{NextItem, Queue};
+pub use self::shared_log::{Cursor, Log, LogRead};
+pub use self::subscriber_queue::{NextItem, Queue};
 pub use self::superseded::newest;
 use crate::buffer::WriteBuffer;
 use crate::codec::{Fingerprint, control};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{Encoding, Fingerprint, control};
+use crate::codec::{Encoding, Fingerprint, control, negotiated_encoding};
 use crate::name::TypeName;
 
 /// The maximum number of message types of one service: a slot has two bytes.
@@ -82,14 +82,6 @@ impl Catalogue {
     /// The problem, as text.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         control::from_bytes::<Self>(bytes).map(|catalogue| Self::new(catalogue.entries))
-    }
-}
-
-/// Returns the encoding that both ends can use: bincode contains no names, so the shapes must be the same.
-pub fn negotiated_encoding(ours: Option<Fingerprint>, theirs: Option<Fingerprint>) -> Encoding {
-    match (ours, theirs) {
-        (Some(ours), Some(theirs)) if ours == theirs => Encoding::Bincode,
-        _ => Encoding::MessagePack,
     }
 }
 

@@ -12,7 +12,7 @@ use meshzero_proto::wire::catalogue::NegotiatedType;
 use meshzero_proto::wire::frame::{self, FrameKind, FrameWriter, Header};
 
 use super::{InFlightCall, Link, ReplyFuture};
-use crate::client::link::negotiated;
+use crate::client::link::negotiated_types;
 use crate::client::link::outgoing::{Deadline, OutgoingMessage};
 use crate::link::send_queue::{Flush, PushError, SendPermit, SpaceNeeded, WrittenRange};
 use crate::message::NetMessage;
@@ -189,7 +189,7 @@ impl Link {
     ) -> Result<NegotiatedType, SendError> {
         let negotiated = match message.name {
             None => self.negotiated.get::<M>(&self.catalogue),
-            Some(name) => negotiated::find::<M>(&self.catalogue, name),
+            Some(name) => negotiated_types::find::<M>(&self.catalogue, name),
         };
         negotiated.ok_or(SendError::NoHandler)
     }

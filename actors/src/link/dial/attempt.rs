@@ -7,7 +7,7 @@ use std::time::Duration;
 use meshzero_proto::wire::hello::{self, Hello, Purpose};
 use tokio::time;
 
-use super::offer::OfferedConnection;
+use super::unused_connection::UnusedConnection;
 use super::{DialError, Handshaken, TIMEOUT_AFTER_REFUSAL, handshake_as_client};
 use crate::net::connection::Connection;
 use crate::net::network::Network;
@@ -101,7 +101,7 @@ impl Attempt {
         connection: Connection,
         address: SocketAddr,
     ) -> Result<Handshaken, DialError> {
-        let offered = OfferedConnection::new(connection, self.opens_link);
-        handshake_as_client(offered, address, &self.hello).await
+        let connection = UnusedConnection::new(connection, self.opens_link);
+        handshake_as_client(connection, address, &self.hello).await
     }
 }

@@ -9,13 +9,13 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 use super::DialError;
-use super::offer::OfferedConnection;
+use super::unused_connection::UnusedConnection;
 
 /// A connection that completed the handshake.
 #[derive(Debug)]
 pub(crate) struct Handshaken {
     /// The connection; nothing after the handshake has been read from it.
-    pub connection: OfferedConnection,
+    pub connection: UnusedConnection,
     /// The answer, which identifies the other end.
     pub welcome: Welcome,
     /// The address that answered.
@@ -32,7 +32,7 @@ pub(crate) struct Handshaken {
 /// # Cancel safety
 /// This function is not cancel safe: dropping the future closes the connection.
 pub(crate) async fn handshake_as_client(
-    mut connection: OfferedConnection,
+    mut connection: UnusedConnection,
     address: SocketAddr,
     hello: &[u8],
 ) -> Result<Handshaken, DialError> {

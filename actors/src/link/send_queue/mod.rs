@@ -5,6 +5,7 @@
 //! acknowledged them, so that they can be written again when the connection is replaced.
 
 mod acks;
+mod attach;
 mod flush;
 mod fragments;
 mod permit;

@@ -5,11 +5,10 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use meshzero_proto::codec::{Encoding, Fingerprint};
+use meshzero_proto::codec::{Encoding, Fingerprint, negotiated_encoding};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, LogRead, Missed, NextItem, Subscribe};
-use meshzero_proto::wire::catalogue::negotiated_encoding;
 
 use crate::runtime::clock;
 use crate::server::publisher::encoded::FrameRef;

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use meshzero_proto::codec::{Encoding, TypeInfo, WireType};
+use meshzero_proto::codec::{Encoding, TypeInfo, WireType, negotiated_encoding};
 use meshzero_proto::name::{InvalidName, Topic};
-use meshzero_proto::wire::catalogue::negotiated_encoding;
 
 use crate::server::publisher::encoded::{EncodingSet, RetainedItem};
 use crate::server::publisher::subscribers::{Recipients, Subscribers};

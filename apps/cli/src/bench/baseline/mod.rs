@@ -11,7 +11,7 @@ mod frames;
 pub(super) mod local;
 mod mode;
 mod peer;
-pub(super) mod ping;
+pub(super) mod round_trips;
 pub(super) mod threads;
 mod window;
 

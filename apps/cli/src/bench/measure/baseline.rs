@@ -8,7 +8,7 @@ use super::measurement::Measurement;
 use super::plan::{MessageKind, Plan};
 use crate::bench::baseline::calls::{self, CallLoad};
 use crate::bench::baseline::threads::Threads;
-use crate::bench::baseline::{bulk, local, ping};
+use crate::bench::baseline::{bulk, local, round_trips};
 use crate::bench::gauge::percentiles::{DurationHistogram, Percentiles};
 use crate::bench::peer::transport::Peer;
 use crate::bench::traffic::packet::with_body;
@@ -65,8 +65,12 @@ pub(crate) async fn round_trips(peer: &Peer, plan: &Plan) -> Result<Vec<Baseline
     let (size, time) = (plan.size, time(plan));
     let mut samples = Vec::new();
     if let Some(address) = peer.baseline {
-        samples.push(BaselineSample::times("bare TCP, tokio", ping::tokio(address, size, time).await?));
-        samples.push(BaselineSample::times("bare TCP, blocking", ping::blocking(address, size, time).await?));
+        samples
+            .push(BaselineSample::times("bare TCP, tokio", round_trips::tokio(address, size, time).await?));
+        samples.push(BaselineSample::times(
+            "bare TCP, blocking",
+            round_trips::blocking(address, size, time).await?,
+        ));
     }
     samples.push(BaselineSample::times(
         "actix send, in process",

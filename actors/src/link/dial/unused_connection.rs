@@ -7,13 +7,13 @@ use crate::net::connection::Connection;
 /// A connection that sends a hello. Until it is used, dropping it also ends the link that the endpoint may have opened for it:
 /// without a goodbye, the endpoint would take the connection for lost, and keep the link until its client resumes it.
 #[derive(Debug)]
-pub(crate) struct OfferedConnection {
+pub(crate) struct UnusedConnection {
     /// `None` once it is used.
     connection: Option<Connection>,
     opens_link: bool,
 }
 
-impl OfferedConnection {
+impl UnusedConnection {
     /// Wraps a new connection. `opens_link` is set if its hello asks for a new link.
     pub(crate) fn new(connection: Connection, opens_link: bool) -> Self {
         Self { connection: Some(connection), opens_link }
@@ -35,7 +35,7 @@ impl OfferedConnection {
     }
 }
 
-impl Drop for OfferedConnection {
+impl Drop for UnusedConnection {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take().filter(|_| self.opens_link) {
             let mut goodbye = Vec::new();

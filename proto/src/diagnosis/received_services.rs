@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::finding::{Finding, FindingCode};
-use super::formatting::{not_found, not_found_here, not_receivable, quoted, shortened, used_interfaces};
 use super::observations::{InterfaceKind, InterfaceSeen, Observations, Sought};
 use super::remote_host;
+use super::wording::{not_found, not_found_here, not_receivable, quoted, shortened, used_interfaces};
 use crate::shortened::few;
 
 /// Checks for other meshes.
