@@ -1,11 +1,17 @@
 //! Closing a service: accepted messages are finished, later ones go elsewhere, and unfinished ones are listed.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero::{CallError, Limits, Mesh, Refusal, Service, ServiceEnd, ServiceRef, WatchEvent};
+use meshzero::{CallError, Limits, Mesh, NodeId, Refusal, Service, ServiceEnd, ServiceRef, WatchEvent};
+use meshzero_proto::name::MeshName;
+use meshzero_proto::wire::frame::{self, FrameKind, Header};
+use meshzero_proto::wire::hello::{self, Hello, Purpose};
 use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use crate::pair::{PATIENCE, Pair, until};
@@ -300,4 +306,46 @@ async fn callers_of_this_process_get_an_error_for_waiting_messages_and_may_cance
     rig.gate.add_permits(1);
     assert_eq!(begun.await.expect("no panic").expect("a reply"), 1);
     assert_eq!(closing.await.expect("no panic"), None, "nothing else was left");
+}
+
+/// Opens a link of a client that races several addresses, for the connection that loses.
+async fn lose_race(mesh: &Mesh, address: SocketAddr, purpose: Purpose) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let hello = Hello {
+        mesh: MeshName::new(mesh.name()).expect("a name"),
+        node: NodeId::from_random([7; 16]),
+        instance: None,
+        purpose,
+        message_bytes: 1 << 20,
+        resume: None,
+        pieces: true,
+        standby: None,
+    };
+    stream.write_all(&hello::encode_hello(&hello)).await.expect("sent");
+    stream
+}
+
+#[actix::test]
+async fn a_link_that_was_opened_for_the_loser_of_a_race_ends_at_its_goodbye() {
+    let mut limits = Limits::default();
+    // The time for which an endpoint keeps a link that has lost its connection.
+    limits.reconnect = Duration::from_secs(3600);
+    let pair = Pair::join_with(limits).await;
+    let service = pair
+        .there
+        .advertise("worker", || Worker { gate: Arc::new(Semaphore::new(0)) })
+        .await
+        .expect("advertised");
+    let mut goodbye = Vec::new();
+    frame::write(&mut goodbye, Header::new(FrameKind::Bye, 0), b"");
+    let connections = || service.stats().connections;
+    for (opened, purpose) in (1..).zip([Purpose::Requests, Purpose::News]) {
+        let mut loser = lose_race(&pair.here, service.address(), purpose).await;
+        until("the endpoint has answered", || connections().opened == opened).await;
+        // The answer is still unread, so that closing resets the connection.
+        loser.write_all(&goodbye).await.expect("sent");
+        drop(loser);
+        until("the link has ended", || connections().open == 0).await;
+    }
+    assert_eq!(connections().given_up, 0);
 }

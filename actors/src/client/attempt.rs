@@ -55,13 +55,13 @@ impl PendingCall<'_> {
 }
 
 /// A call that has ended: the instance that replied, and the message with the reply.
-pub(crate) struct Attempted {
+pub(crate) struct AttemptedCall {
     pub(crate) result: Result<InstanceId, CallFailure>,
     pub(crate) message: Box<dyn AttemptedMessage>,
 }
 
-/// A call whose message could not be sent at once, or has to be sent again.
-pub(crate) struct UnsentCall {
+/// The parameters of a call that takes further attempts: its message could not be sent at once, or has to be sent again.
+pub(crate) struct CallAttempts {
     pub(crate) caller: Arc<Caller>,
     pub(crate) name: Option<TypeName>,
     pub(crate) deadline: Option<Instant>,
@@ -69,21 +69,21 @@ pub(crate) struct UnsentCall {
     pub(crate) trace: Option<TraceContext>,
 }
 
-impl UnsentCall {
+impl CallAttempts {
     /// Starts the attempts with `message`, on the node's thread if they have to wait. `first_failure` is that of an attempt that has
     /// already been made.
     pub(crate) fn start(
         self,
         mut message: Box<dyn AttemptedMessage>,
         first_failure: Option<(InstanceId, CallErrorKind)>,
-    ) -> Offload<Attempted> {
+    ) -> Offload<AttemptedCall> {
         let (executor, sent) = (self.caller.context.executor.clone(), SentFlag::default());
         let flag = sent.clone();
         let attempts = Box::pin(async move {
             let Self { caller, name, deadline, idempotency, trace } = self;
             let options = CallOptions { name: name.as_ref(), deadline, idempotency, trace, sent };
             let result = call(&caller, options, &mut *message, first_failure).await;
-            Attempted { result, message }
+            AttemptedCall { result, message }
         });
         Offload::new(attempts, &executor, flag)
     }
@@ -124,8 +124,8 @@ async fn call(
         retry.record_outcome(instance, result.as_ref().err().map(|failure| &failure.error), probe);
         match result {
             Ok(()) => return Ok(instance),
-            Err(AttemptError { error, may_retry: true }) => retry.next_attempt(instance, error).await?,
-            Err(AttemptError { error, may_retry: false }) => return Err(retry.give_up(error)),
+            Err(AttemptError { error, has_message: true }) => retry.next_attempt(instance, error).await?,
+            Err(AttemptError { error, has_message: false }) => return Err(retry.give_up(error)),
         }
     }
 }
@@ -133,13 +133,13 @@ async fn call(
 /// The error of an attempt without a reply.
 struct AttemptError {
     error: CallErrorKind,
-    /// Set if the message may be sent again.
-    may_retry: bool,
+    /// Set if the message is still there, and may be sent again.
+    has_message: bool,
 }
 
 impl From<CallErrorKind> for AttemptError {
     fn from(error: CallErrorKind) -> Self {
-        Self { error, may_retry: false }
+        Self { error, has_message: false }
     }
 }
 
@@ -174,7 +174,7 @@ async fn call_remote(
             Err(send_error(error, link, name))
         }
     };
-    result.map_err(|error| AttemptError { error, may_retry: true })
+    result.map_err(|error| AttemptError { error, has_message: true })
 }
 
 /// Waits for the end of a call on a link, which the node's thread signals.
@@ -219,7 +219,7 @@ async fn call_local(
     };
     let Some(permit) = permit.filter(|_| !context.shutdown.is_triggered()) else {
         let error = CallErrorKind::NotSent("the service has closed".to_owned());
-        return Err(AttemptError { error, may_retry: true });
+        return Err(AttemptError { error, has_message: true });
     };
     // The permit goes with the message: the message is unfinished until its handler is done, whether its caller waits
     // or not.
@@ -230,12 +230,9 @@ async fn call_local(
     let result = tokio::select! {
         biased;
         result = poll_fn(|task| message.poll_reply(task, context, service)) => result,
-        error = until_interrupted(context, service, expiry) => Err(match error {
-            CallErrorKind::TimedOut => message.expire(service),
-            error => error,
-        }),
+        error = until_interrupted(context, service, expiry) => Err(message.interrupt(service, error)),
     };
-    result.map_err(|error| AttemptError { error, may_retry: message.can_be_sent() })
+    result.map_err(|error| AttemptError { error, has_message: message.can_be_sent() })
 }
 
 /// Waits until a call to an actor of this process can no longer be answered, and returns the reason.

@@ -12,7 +12,7 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
-use crate::client::attempt::{Attempted, TypedMessage, UnsentCall, local};
+use crate::client::attempt::{AttemptedCall, CallAttempts, TypedMessage, local};
 use crate::client::caller::{Caller, conclude, deadline_in};
 use crate::client::error::CallErrorKind;
 use crate::client::link::ReplyFuture;
@@ -64,7 +64,7 @@ enum CallState<R> {
         /// The timer of the deadline, set when the reply does not come at once.
         expiry: Option<Sleep>,
     },
-    Waiting(Offload<Attempted>),
+    Waiting(Offload<AttemptedCall>),
     /// The call has ended, with the instance that replied, if one did.
     Ended(Option<InstanceId>),
 }
@@ -180,7 +180,7 @@ impl<M: NetMessage> OutgoingCall<M> {
     }
 
     /// Continues on the path that may wait, after an attempt that has failed, or without one.
-    #[cold]
+    #[inline(never)]
     fn start_waiting(
         &mut self,
         deadline: Option<Instant>,
@@ -188,7 +188,7 @@ impl<M: NetMessage> OutgoingCall<M> {
     ) {
         if let Some(message) = self.message.take() {
             let message = Box::new(TypedMessage::new(message));
-            let call = UnsentCall {
+            let call = CallAttempts {
                 caller: Arc::clone(&self.caller),
                 name: self.name.clone(),
                 deadline,
@@ -328,7 +328,7 @@ impl<M: NetMessage> OutgoingCall<M> {
                     }
                 },
                 CallState::Waiting(waiting) => {
-                    let Attempted { result, message } = ready!(waiting.poll(task));
+                    let AttemptedCall { result, message } = ready!(waiting.poll(task));
                     match result {
                         Ok(instance) => {
                             replied_by = Some(instance);

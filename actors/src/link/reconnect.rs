@@ -255,7 +255,7 @@ impl ConnectionSource for Reconnector {
                 (Ok(_), Some(Handshaken { connection, address, .. })) => {
                     let timeout = ATTEMPT_TIMEOUT.min(remaining());
                     let hello = hello::encode_hello(&hello);
-                    let handshake = dial::handshake_as_client(connection, address, &hello);
+                    let handshake = dial::handshake_as_client(connection, address, &hello, false);
                     let timed_out = |_| Err(DialError::TimedOut { after: timeout, attempts: Vec::new() });
                     time::timeout(timeout, handshake).await.unwrap_or_else(timed_out)
                 }

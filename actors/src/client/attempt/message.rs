@@ -33,7 +33,7 @@ pub(crate) trait AttemptedMessage: Send {
     /// Returns the name of its type.
     fn type_name(&self) -> &str;
 
-    /// Returns whether it can be sent again: an actor of this process takes the message itself.
+    /// Returns whether the message is still there: an actor of this process takes it.
     fn can_be_sent(&self) -> bool;
 
     /// Sends it to another process, with a permit if the connection had no room at once.
@@ -42,7 +42,7 @@ pub(crate) trait AttemptedMessage: Send {
     /// As [`Link::try_call`].
     ///
     /// # Panics
-    /// If it cannot be sent again.
+    /// If the message is no longer there.
     fn send(
         &self,
         link: &Arc<Link>,
@@ -60,7 +60,7 @@ pub(crate) trait AttemptedMessage: Send {
     /// Those of [`deliver_encoded`].
     ///
     /// # Panics
-    /// If it cannot be sent again.
+    /// If the message is no longer there.
     fn deliver(
         &mut self,
         context: &NodeContext,
@@ -80,10 +80,11 @@ pub(crate) trait AttemptedMessage: Send {
         service: &Service,
     ) -> Poll<Result<(), CallErrorKind>>;
 
-    /// Returns the error of a call to an actor of this process whose deadline has passed: while the message waits, it is not handled.
-    fn expire(&mut self, service: &Service) -> CallErrorKind;
+    /// Ends a call to an actor of this process for a `reason`, and returns its error. A message that still waits in an inbox is
+    /// withdrawn.
+    fn interrupt(&mut self, service: &Service, reason: CallErrorKind) -> CallErrorKind;
 
-    /// Returns it as what it is.
+    /// Converts it for a downcast to its own type.
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
@@ -138,7 +139,7 @@ impl<M: NetMessage> AttemptedMessage for TypedMessage<M> {
         caller: &Waker,
     ) -> Result<ReplyFuture, SendError> {
         let outgoing = OutgoingMessage {
-            message: self.message.as_ref().expect("it can be sent"),
+            message: self.message.as_ref().expect("the message is there"),
             name: options.name,
             deadline: options.deadline.map(Deadline::new),
             trace: options.trace.as_ref(),
@@ -161,7 +162,7 @@ impl<M: NetMessage> AttemptedMessage for TypedMessage<M> {
         options: &CallOptions<'_>,
         permit: Permits,
     ) -> Result<(), CallErrorKind> {
-        let message = self.message.take().expect("it can be sent");
+        let message = self.message.take().expect("the message is there");
         self.local = Some(match service.types.local_entry::<M>(options.name) {
             Some(LocalEntry::Inbox(inbox)) => {
                 let (tx, rx) = oneshot::channel();
@@ -209,11 +210,19 @@ impl<M: NetMessage> AttemptedMessage for TypedMessage<M> {
         Poll::Ready(result.map(|reply| self.reply = Some(reply)))
     }
 
-    fn expire(&mut self, service: &Service) -> CallErrorKind {
-        match self.local.take() {
-            Some(LocalReply::Inbox { name, job, .. }) => expire_queued::<M>(service, name.as_ref(), job),
-            _ => CallErrorKind::TimedOut,
-        }
+    fn interrupt(&mut self, service: &Service, reason: CallErrorKind) -> CallErrorKind {
+        let Some(LocalReply::Inbox { rx, name, job, .. }) = &mut self.local else { return reason };
+        // The inbox skips a message whose reply is no longer wanted.
+        rx.close();
+        let error = match reason {
+            CallErrorKind::TimedOut => expire_queued::<M>(service, name.as_ref(), *job),
+            reason => {
+                withdraw::<M>(service, name.as_ref(), *job);
+                reason
+            }
+        };
+        self.local = None;
+        error
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {

@@ -14,7 +14,7 @@ use meshzero_proto::name::ServiceName;
 use meshzero_proto::news::Subscribe;
 use meshzero_proto::stream::stall::Expectation;
 use meshzero_proto::wire::frame::{self, Frames, Header};
-use meshzero_proto::wire::hello::Hello;
+use meshzero_proto::wire::hello::{Hello, Welcome};
 use tokio::sync::watch;
 use tokio::time;
 
@@ -87,7 +87,7 @@ enum FeedSource {
 /// A subscription over a link.
 struct RemoteFeed {
     incoming: FrameReader,
-    link: Arc<FeedLink>,
+    link: CloseOnDrop,
     reconnector: Reconnector,
     watchdog: Watchdog,
     /// Set if the publisher may be waiting for this subscriber.
@@ -119,7 +119,7 @@ impl Feed {
     ) -> Result<Self, FeedError> {
         let open = RemoteFeed::open(instance, updates, hello, subscribe, link_config);
         let remote = time::timeout(SUBSCRIBE_TIMEOUT, open).await.unwrap_or(Err(FeedError::TimedOut))?;
-        counters.add(&remote.link);
+        counters.add(&remote.link.0);
         Ok(Self(FeedSource::Remote(Box::new(remote))))
     }
 
@@ -172,7 +172,10 @@ impl RemoteFeed {
         let connection = handshaken.connection.into_used();
         connection.keep_alive(link_config.limits.keep_alive);
         let Connection { reader, writer } = connection;
-        let send_queue = link_config.send_queue(writer);
+        let Welcome { node, .. } = handshaken.welcome;
+        let link = FeedLink::new(link_config.send_queue(writer), node, handshaken.address);
+        let link = CloseOnDrop(Arc::new(link));
+        let send_queue = &link.0.send_queue;
         let mut incoming = FrameReader::new(reader, link_config.limits.message_bytes, link_config);
         let sent = send_queue.push::<Infallible>(SpaceNeeded::Any, Flush::Now, |out| {
             frame::write(out, Header::new(frame::FrameKind::Subscribe, 1), &subscribe.to_bytes());
@@ -192,8 +195,6 @@ impl RemoteFeed {
             match next {
                 Some(frame) if frame.header.kind == frame::FrameKind::Subscribed => {
                     let publisher_waits = subscribe.policy.is_waited_for();
-                    let link =
-                        Arc::new(FeedLink::new(send_queue, handshaken.welcome.node, handshaken.address));
                     let watchdog = Watchdog::new(incoming.progress(), round_trip, link_config);
                     return Ok(Self { incoming, link, reconnector, watchdog, publisher_waits });
                 }
@@ -205,7 +206,6 @@ impl RemoteFeed {
 
     async fn pass_on(self, from: &ServiceName, sink: &EventSink) {
         let Self { incoming, link, reconnector, watchdog, publisher_waits } = self;
-        let link = CloseOnDrop(link);
         let send_queue = &link.0.send_queue;
         let progress = Arc::clone(incoming.progress());
         let mut reader = FeedReader {

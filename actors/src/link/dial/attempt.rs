@@ -101,7 +101,6 @@ impl Attempt {
         connection: Connection,
         address: SocketAddr,
     ) -> Result<Handshaken, DialError> {
-        let connection = UnusedConnection::new(connection, self.opens_link);
-        handshake_as_client(connection, address, &self.hello).await
+        handshake_as_client(UnusedConnection::new(connection), address, &self.hello, self.opens_link).await
     }
 }

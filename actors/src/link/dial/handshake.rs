@@ -24,7 +24,7 @@ pub(crate) struct Handshaken {
     pub round_trip: Duration,
 }
 
-/// Sends an encoded `hello`, and waits for the answer.
+/// Sends an encoded `hello`, and waits for the answer. `opens_link` is set if the hello asks for a new link.
 ///
 /// # Errors
 /// [`DialError`].
@@ -35,10 +35,12 @@ pub(crate) async fn handshake_as_client(
     mut connection: UnusedConnection,
     address: SocketAddr,
     hello: &[u8],
+    opens_link: bool,
 ) -> Result<Handshaken, DialError> {
     let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
     let started = Instant::now();
     connection.get().writer.write_all(hello).await.map_err(unreachable)?;
+    connection.set_has_link(opens_link);
     let answer = read_handshake(&mut connection.get_mut().reader, &[], hello::parse_answer).await.map_err(
         |error| match error {
             HandshakeReadError::Io(error) => unreachable(error),
@@ -52,6 +54,7 @@ pub(crate) async fn handshake_as_client(
             Ok(Handshaken { connection, welcome, address, round_trip: started.elapsed() })
         }
         HelloAnswer::Rejected(rejection) => {
+            connection.set_has_link(false);
             Err(DialError::Rejected { address, rejection, attempts: Vec::new() })
         }
     }
