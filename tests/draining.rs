@@ -1,14 +1,12 @@
 //! Closing a service: accepted messages are finished, later ones go elsewhere, and unfinished ones are listed.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero::{CallError, Limits, Mesh, NodeId, Refusal, Service, ServiceEnd, ServiceRef, WatchEvent};
-use meshzero_proto::name::MeshName;
+use meshzero::{CallError, Limits, Mesh, Refusal, Service, ServiceEnd, ServiceRef, WatchEvent};
 use meshzero_proto::wire::frame::{self, FrameKind, Header};
-use meshzero_proto::wire::hello::{self, Hello, Purpose};
+use meshzero_proto::wire::hello::{self, Purpose};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -308,23 +306,6 @@ async fn callers_of_this_process_get_an_error_for_waiting_messages_and_may_cance
     assert_eq!(closing.await.expect("no panic"), None, "nothing else was left");
 }
 
-/// Opens a link of a client that races several addresses, for the connection that loses.
-async fn lose_race(mesh: &Mesh, address: SocketAddr, purpose: Purpose) -> TcpStream {
-    let mut stream = TcpStream::connect(address).await.expect("it listens");
-    let hello = Hello {
-        mesh: MeshName::new(mesh.name()).expect("a name"),
-        node: NodeId::from_random([7; 16]),
-        instance: None,
-        purpose,
-        message_bytes: 1 << 20,
-        resume: None,
-        pieces: true,
-        standby: None,
-    };
-    stream.write_all(&hello::encode_hello(&hello)).await.expect("sent");
-    stream
-}
-
 #[actix::test]
 async fn a_link_that_was_opened_for_the_loser_of_a_race_ends_at_its_goodbye() {
     let mut limits = Limits::default();
@@ -340,7 +321,8 @@ async fn a_link_that_was_opened_for_the_loser_of_a_race_ends_at_its_goodbye() {
     frame::write(&mut goodbye, Header::new(FrameKind::Bye, 0), b"");
     let connections = || service.stats().connections;
     for (opened, purpose) in (1..).zip([Purpose::Requests, Purpose::News]) {
-        let mut loser = lose_race(&pair.here, service.address(), purpose).await;
+        let mut loser = TcpStream::connect(service.address()).await.expect("it listens");
+        loser.write_all(&hello::encode_hello(&pair.stranger_hello(purpose))).await.expect("sent");
         until("the endpoint has answered", || connections().opened == opened).await;
         // The answer is still unread, so that closing resets the connection.
         loser.write_all(&goodbye).await.expect("sent");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use meshzero::{Join, Limits, Mesh, ServiceRef};
+use meshzero::{Join, Limits, Mesh, NodeId, ServiceRef};
+use meshzero_proto::name::MeshName;
+use meshzero_proto::wire::hello::{Hello, Purpose};
 
 /// Generous, because the machine may be busy. Nothing in the tests takes this long unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,12 +32,26 @@ impl Pair {
     }
 
     /// A mesh whose nodes are set up with `set`, each with its own choice.
-    pub async fn join_as<T>(choices: [T; 2], set: impl Fn(T, Join) -> Join) -> Self {
+    async fn join_as<T>(choices: [T; 2], set: impl Fn(T, Join) -> Join) -> Self {
         let name = format!("test-{:032x}", fastrand::u128(..));
         let [here, there] = choices.map(|choice| set(choice, Mesh::join().mesh(&name).interfaces("lo")));
         Self {
             here: here.await.expect("the first node joins"),
             there: there.await.expect("the second node joins"),
+        }
+    }
+
+    /// Returns the hello of a client that is none of the nodes: for tests that speak the protocol themselves.
+    pub fn stranger_hello(&self, purpose: Purpose) -> Hello {
+        Hello {
+            mesh: MeshName::new(self.here.name()).expect("a name"),
+            node: NodeId::from_random([7; 16]),
+            instance: None,
+            purpose,
+            message_bytes: 1 << 20,
+            resume: None,
+            pieces: true,
+            standby: None,
         }
     }
 

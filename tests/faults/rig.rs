@@ -97,12 +97,7 @@ impl Rig {
     }
 
     pub async fn with(limits: Limits) -> Self {
-        Self::of(Pair::join_with(limits).await).await
-    }
-
-    /// A rig with these nodes.
-    pub async fn of(pair: Pair) -> Self {
-        let account = Account::new();
+        let (pair, account) = (Pair::join_with(limits).await, Account::new());
         let service = offer(&pair.here, 1, "worker", &account).await;
         Self { pair, service, account }
     }

@@ -1,9 +1,8 @@
 //! Messages with a trace context that is too short. The tests speak the protocol to send them.
 
-use meshzero::{NodeId, trace};
-use meshzero_proto::name::MeshName;
+use meshzero::trace;
 use meshzero_proto::wire::frame::{self, FrameKind, Header, TRACED};
-use meshzero_proto::wire::hello::{self, Hello, Purpose};
+use meshzero_proto::wire::hello::{self, Purpose};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -20,17 +19,7 @@ async fn a_forged_trace_costs_its_connection_and_nothing_else() {
         [(FrameKind::Tell, 0), (FrameKind::Tell, 24), (FrameKind::Request, 0), (FrameKind::Request, 28)]
     {
         let mut stranger = TcpStream::connect(service.address()).await.expect("it listens");
-        let hello = Hello {
-            mesh: MeshName::new(pair.here.name()).expect("a name"),
-            node: NodeId::from_random([7; 16]),
-            instance: None,
-            purpose: Purpose::Requests,
-            message_bytes: 1 << 20,
-            resume: None,
-            pieces: false,
-            standby: None,
-        };
-        let mut sent = hello::encode_hello(&hello);
+        let mut sent = hello::encode_hello(&pair.stranger_hello(Purpose::Requests));
         let header = Header { flags: TRACED, ..Header::new(kind, 0) };
         frame::write(&mut sent, header, &vec![1; bytes]);
         stranger.write_all(&sent).await.expect("sent");

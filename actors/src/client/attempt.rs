@@ -229,8 +229,8 @@ async fn call_local(
     pending.mark_sent();
     let result = tokio::select! {
         biased;
-        result = poll_fn(|task| message.poll_reply(task, context, service)) => result,
-        error = until_interrupted(context, service, expiry) => Err(message.interrupt(service, error)),
+        result = poll_fn(|task| message.poll_reply(task, context)) => result,
+        error = until_interrupted(context, service, expiry) => Err(message.interrupt(error)),
     };
     result.map_err(|error| AttemptError { error, has_message: message.can_be_sent() })
 }

@@ -77,12 +77,11 @@ pub(crate) trait AttemptedMessage: Send {
         &mut self,
         task: &mut Context<'_>,
         context: &NodeContext,
-        service: &Service,
     ) -> Poll<Result<(), CallErrorKind>>;
 
     /// Ends a call to an actor of this process for a `reason`, and returns its error. A message that still waits in an inbox is
     /// withdrawn.
-    fn interrupt(&mut self, service: &Service, reason: CallErrorKind) -> CallErrorKind;
+    fn interrupt(&mut self, reason: CallErrorKind) -> CallErrorKind;
 
     /// Converts it for a downcast to its own type.
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
@@ -92,13 +91,14 @@ pub(crate) trait AttemptedMessage: Send {
 pub(crate) struct TypedMessage<M: NetMessage> {
     message: Option<M>,
     reply: Option<M::Result>,
-    local: Option<LocalReply<M>>,
+    /// The actor of this process that has the message, and its reply.
+    local: Option<(Arc<Service>, LocalReply<M>)>,
 }
 
 /// The reply of an actor of this process that is awaited.
 enum LocalReply<M: NetMessage> {
     /// The message went into an inbox.
-    Inbox { rx: oneshot::Receiver<M::Result>, service: Arc<Service>, name: Option<TypeName>, job: JobId },
+    Inbox { rx: oneshot::Receiver<M::Result>, name: Option<TypeName>, job: JobId },
     /// The message went into a mailbox.
     Mailbox(oneshot::Receiver<M::Result>),
     /// The message was encoded.
@@ -163,12 +163,12 @@ impl<M: NetMessage> AttemptedMessage for TypedMessage<M> {
         permit: Permits,
     ) -> Result<(), CallErrorKind> {
         let message = self.message.take().expect("the message is there");
-        self.local = Some(match service.types.local_entry::<M>(options.name) {
+        let reply = match service.types.local_entry::<M>(options.name) {
             Some(LocalEntry::Inbox(inbox)) => {
                 let (tx, rx) = oneshot::channel();
                 let envelope = LocalEnvelope { reply: Some(tx), permit };
                 let job = push_local(inbox.as_ref(), message, envelope, options.trace.as_ref());
-                LocalReply::Inbox { rx, service: Arc::clone(service), name: options.name.cloned(), job }
+                LocalReply::Inbox { rx, name: options.name.cloned(), job }
             }
             Some(LocalEntry::Mailbox(mailbox)) => {
                 let (tx, rx) = oneshot::channel();
@@ -183,7 +183,8 @@ impl<M: NetMessage> AttemptedMessage for TypedMessage<M> {
                 self.message = Some(message);
                 LocalReply::Encoded(rx)
             }
-        });
+        };
+        self.local = Some((Arc::clone(service), reply));
         Ok(())
     }
 
@@ -191,10 +192,10 @@ impl<M: NetMessage> AttemptedMessage for TypedMessage<M> {
         &mut self,
         task: &mut Context<'_>,
         context: &NodeContext,
-        service: &Service,
     ) -> Poll<Result<(), CallErrorKind>> {
-        let result = match self.local.as_mut().expect("it was handed to an actor") {
-            LocalReply::Inbox { rx, name, job, .. } => {
+        let (service, reply) = self.local.as_mut().expect("it was handed to an actor");
+        let result = match reply {
+            LocalReply::Inbox { rx, name, job } => {
                 let reply = ready!(Pin::new(rx).poll(task));
                 reply.map_err(|_| unanswered_error::<M>(context, service, name.as_ref(), *job))
             }
@@ -210,19 +211,19 @@ impl<M: NetMessage> AttemptedMessage for TypedMessage<M> {
         Poll::Ready(result.map(|reply| self.reply = Some(reply)))
     }
 
-    fn interrupt(&mut self, service: &Service, reason: CallErrorKind) -> CallErrorKind {
-        let Some(LocalReply::Inbox { rx, name, job, .. }) = &mut self.local else { return reason };
+    fn interrupt(&mut self, reason: CallErrorKind) -> CallErrorKind {
+        let Some((service, LocalReply::Inbox { mut rx, name, job })) = self.local.take() else {
+            return reason;
+        };
         // The inbox skips a message whose reply is no longer wanted.
         rx.close();
-        let error = match reason {
-            CallErrorKind::TimedOut => expire_queued::<M>(service, name.as_ref(), *job),
+        match reason {
+            CallErrorKind::TimedOut => expire_queued::<M>(&service, name.as_ref(), job),
             reason => {
-                withdraw::<M>(service, name.as_ref(), *job);
+                withdraw::<M>(&service, name.as_ref(), job);
                 reason
             }
-        };
-        self.local = None;
-        error
+        }
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
@@ -232,7 +233,7 @@ impl<M: NetMessage> AttemptedMessage for TypedMessage<M> {
 
 impl<M: NetMessage> Drop for TypedMessage<M> {
     fn drop(&mut self) {
-        if let Some(LocalReply::Inbox { service, name, job, .. }) = &self.local {
+        if let Some((service, LocalReply::Inbox { name, job, .. })) = &self.local {
             withdraw::<M>(service, name.as_ref(), *job);
         }
     }

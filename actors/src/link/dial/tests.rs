@@ -23,10 +23,10 @@ pub(crate) fn hello() -> Hello {
 }
 
 /// Returns an answer that accepts any hello.
-fn welcome() -> Welcome {
+pub(crate) fn welcome() -> Welcome {
     Welcome {
-        node: NodeId::from_random([3; 16]),
-        instance: InstanceId::from_random([2; 16]),
+        node: NodeId::from_random([2; 16]),
+        instance: InstanceId::from_random([3; 16]),
         service: None,
         message_bytes: 1,
         link: None,

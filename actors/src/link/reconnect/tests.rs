@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::wire::hello::{HelloAnswer, LinkState};
 use tokio::net::TcpListener;
@@ -15,15 +14,7 @@ fn hello() -> Hello {
 }
 
 fn welcome() -> Welcome {
-    Welcome {
-        node: NodeId::from_random([2; 16]),
-        instance: InstanceId::from_random([3; 16]),
-        service: None,
-        message_bytes: 1,
-        link: Some(LinkId::from_random([4; 16])),
-        received: 0,
-        standby: None,
-    }
+    Welcome { link: Some(LinkId::from_random([4; 16])), ..dial::tests::welcome() }
 }
 
 async fn read_hello(connection: &mut Connection) -> Hello {
