@@ -10,7 +10,7 @@ use meshzero_actors::NetMessage;
 use meshzero_actors::client::call::OutgoingCall;
 use meshzero_actors::client::caller::Caller;
 use meshzero_actors::client::error::CallErrorKind;
-use meshzero_actors::client::tell;
+use meshzero_actors::client::tell::{self, TellStart};
 use meshzero_proto::codec::type_info;
 use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::name::{InvalidName, TypeName};
@@ -223,8 +223,13 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     }
 
     #[cold]
-    fn error(&self, fault: CallErrorKind) -> CallError {
-        CallError::new(&self.tell.caller().route.target().to_string(), fault, 1, self.tell.timeout())
+    #[inline(never)]
+    fn poll_slow(&mut self, started: TellStart, task: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        let result = ready!(self.tell.poll_slow(started, task));
+        Poll::Ready(result.map_err(|fault| {
+            let target = self.tell.caller().route.target().to_string();
+            CallError::new(&target, fault, 1, self.tell.timeout())
+        }))
     }
 }
 
@@ -235,9 +240,9 @@ impl<M: NetMessage> Future for Tell<'_, M> {
     /// If it is polled after it has completed.
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match ready!(Pin::new(&mut self.tell).poll(task)) {
-            Ok(()) => Ok(()),
-            Err(fault) => Err(self.error(fault)),
-        })
+        match self.tell.start() {
+            TellStart::Sent => Poll::Ready(Ok(())),
+            started => self.poll_slow(started, task),
+        }
     }
 }

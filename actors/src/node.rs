@@ -3,13 +3,14 @@
 pub mod advertise;
 pub mod router;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Addr, Handler, Message};
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::client::caller::Caller;
@@ -284,7 +285,7 @@ impl Node {
     /// Begins to leave on the node's thread, and returns the owner of that thread; `None` if leaving has begun already,
     /// or the thread has ended.
     fn start_leaving(&self, drain: Duration, tx: oneshot::Sender<Vec<DrainReport>>) -> Option<ThreadOwner> {
-        let executor_guard = self.executor_guard.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let executor_guard = self.executor_guard.lock().take()?;
         let owner = if matches!(executor_guard, ExecutorGuard::Owned(_)) {
             ThreadOwner::Node
         } else {
@@ -309,7 +310,7 @@ impl Node {
 
 impl Membership for Node {
     fn end_reason(&self) -> String {
-        match *self.executor_guard.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.executor_guard.lock() {
             // It has not been asked to leave.
             Some(_) => "the thread of the mesh has ended".to_owned(),
             None => "the mesh has been left".to_owned(),

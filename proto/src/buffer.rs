@@ -93,6 +93,30 @@ impl Buffer {
         self.memory.capacity()
     }
 
+    /// Appends the written bytes to `out`.
+    #[inline(always)]
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        let is_copied = match self.length {
+            0..=32 => self.append_short::<32>(out),
+            33..=96 => self.append_short::<96>(out),
+            _ => false,
+        };
+        if !is_copied {
+            out.extend_from_slice(self.written());
+        }
+    }
+
+    /// Appends the written bytes, of which there are `N` at most: a copy of a fixed length is a few instructions, and one of any
+    /// length a call. Returns whether there is memory for it.
+    #[inline(always)]
+    fn append_short<const N: usize>(&self, out: &mut Vec<u8>) -> bool {
+        let Some(chunk) = self.memory.first_chunk::<N>() else { return false };
+        let end = out.len() + self.length;
+        out.extend_from_slice(chunk);
+        out.truncate(end);
+        true
+    }
+
     /// Takes the written bytes, with their memory.
     pub fn take(&mut self) -> Vec<u8> {
         let mut memory = std::mem::take(&mut self.memory);
@@ -233,6 +257,9 @@ mod tests {
                 }
                 prop_assert_eq!(buffer.written(), &vector[..]);
                 prop_assert_eq!(buffer.length(), vector.len());
+                let mut appended = b"before".to_vec();
+                buffer.append_to(&mut appended);
+                prop_assert_eq!(appended.strip_prefix(b"before"), Some(&vector[..]));
             }
             let mut swapped = Vec::new();
             buffer.swap(&mut swapped);

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::runtime::waking;
 
@@ -66,7 +67,7 @@ impl FairQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -138,7 +139,7 @@ mod tests {
 
     impl Wake for RecordingWaker {
         fn wake(self: Arc<Self>) {
-            self.1.lock().expect("nobody panics with it").push(self.0);
+            self.1.lock().push(self.0);
         }
     }
 
@@ -154,16 +155,12 @@ mod tests {
         assert_eq!(ready, [true, false, false, false]);
         // One gives up, and the first has its turn.
         drop(turns.remove(2));
-        assert!(woken.lock().expect("nobody panics with it").is_empty());
+        assert!(woken.lock().is_empty());
         drop(turns.remove(0));
-        assert_eq!(*woken.lock().expect("nobody panics with it"), [1, 3], "all that wait");
+        assert_eq!(*woken.lock(), [1, 3], "all that wait");
         assert!(is_ready(&turns[0], &wakers[1]));
         drop(turns.remove(0));
-        assert_eq!(
-            woken.lock().expect("nobody panics with it").len(),
-            2,
-            "it has been woken and has not polled yet"
-        );
+        assert_eq!(woken.lock().len(), 2, "it has been woken and has not polled yet");
         assert!(is_ready(&turns[0], &wakers[3]) && queue.has_waiters());
         drop(turns);
         assert!(!queue.has_waiters());
@@ -179,7 +176,7 @@ mod tests {
         drop(first);
         assert!(third.poll(&Context::from_waker(&waker)).is_pending(), "woken before its turn");
         drop(second);
-        assert_eq!(woken.lock().expect("nobody panics with it").len(), 3);
+        assert_eq!(woken.lock().len(), 3);
         assert!(third.poll(&Context::from_waker(&waker)).is_ready());
     }
 

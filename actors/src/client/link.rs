@@ -6,13 +6,14 @@ pub(crate) mod watchdog;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use meshzero_proto::call::in_flight::{CallId, InFlight};
 use meshzero_proto::wire::catalogue::Catalogue;
 use meshzero_proto::wire::frame::{self, Frame, FrameKind, Header};
 use meshzero_proto::wire::hello::Welcome;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use self::in_flight::InFlightCall;
@@ -124,7 +125,7 @@ impl Link {
 
     /// The address that the link is connected to at the moment.
     pub(crate) fn address(&self) -> SocketAddr {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.address.lock()
     }
 
     /// Returns whether there is a connection. Without one, messages wait for the next.
@@ -233,11 +234,11 @@ impl Link {
     }
 
     fn unread(&self) -> MutexGuard<'_, UnreadResults> {
-        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unread.lock()
     }
 
     #[inline]
     fn lock(&self) -> MutexGuard<'_, InFlight<InFlightCall>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock()
     }
 }

@@ -7,13 +7,14 @@ mod link_cache;
 pub mod target;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use meshzero_proto::call::outlier::Outliers;
 use meshzero_proto::diagnosis::Attempt;
 use meshzero_proto::discovery::directory::Instance;
 use meshzero_proto::id::InstanceId;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::client::fair_queue::{FairQueue, QueueTurn};
@@ -218,17 +219,17 @@ impl Route {
 
     /// Returns the error of the last attempt to connect.
     pub fn last_error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_error.lock().clone()
     }
 
     /// The record of attempts to connect to an instance, or to the address.
     pub(crate) fn attempt_record(&self, instance: Option<InstanceId>) -> AttemptRecord {
-        self.attempt_records.lock().unwrap_or_else(PoisonError::into_inner).record_for(instance, ())
+        self.attempt_records.lock().record_for(instance, ())
     }
 
     /// Returns the recent attempts without an answer.
     fn unanswered(&self) -> Vec<(Option<InstanceId>, Vec<Attempt>)> {
-        let unanswered = self.attempt_records.lock().unwrap_or_else(PoisonError::into_inner).unanswered();
+        let unanswered = self.attempt_records.lock().unanswered();
         unanswered.into_iter().map(|(instance, (), attempts)| (instance, attempts)).collect()
     }
 
@@ -241,7 +242,7 @@ impl Route {
     }
 
     pub(crate) fn record_error(&self, error: String) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *self.last_error.lock() = Some(error);
     }
 
     pub(crate) fn add(&self, member: Member) {

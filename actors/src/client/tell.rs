@@ -1,7 +1,5 @@
 //! One message without a reply, from a caller to an instance behind a route.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -20,29 +18,33 @@ use crate::client::route::Member;
 use crate::link::send_queue::{SendPermit, SpaceNeeded};
 use crate::message::NetMessage;
 use crate::runtime::blocking;
+use crate::runtime::rare::Rare;
 use crate::runtime::semaphore::Permits;
 use crate::server::actor::local::{LocalEntry, LocalEnvelope};
 use crate::server::service::Service;
 use crate::telemetry::trace::{OutgoingSpan, OutgoingSpanState};
 
-/// A message without a reply, sent to an instance behind a route: ready once the message is in the send queue, or in
-/// the inbox of a service of this process. Nothing happens before the first poll.
+/// A message without a reply, sent to an instance behind a route: done once the message is in the send queue, or in the inbox
+/// of a service of this process.
 ///
-/// # Cancel safety
-/// This future is cancel safe: dropping it before it is ready sends nothing.
+/// A poll of it is two functions, so that nobody moves an error where there is none: [`Tell::start`], and unless that has
+/// sent the message, [`Tell::poll_slow`]. Dropping it before it is done sends nothing.
 pub struct Tell<'a, M: NetMessage> {
     caller: &'a Arc<Caller>,
-    timeout: Duration,
-    state: TellState<M>,
+    /// The timeout; `None` for that of the limits.
+    timeout: Option<Duration>,
+    /// The message, until it is sent or waits.
+    message: Option<M>,
+    /// Set if the first poll was not the last.
+    pending: Rare<PendingTell>,
     span: OutgoingSpanState,
 }
 
-enum TellState<M: NetMessage> {
-    New(Option<M>),
+/// A tell after its first poll.
+enum PendingTell {
     /// The message has been sent, and other tasks on this thread run first.
     Sent,
     Waiting(Offload<Result<(), CallErrorKind>>),
-    Ended,
 }
 
 impl<M: NetMessage> Unpin for Tell<'_, M> {}
@@ -51,8 +53,8 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     /// A tell under the type's own name, with the default timeout of the limits, as part of the current trace.
     #[inline(always)]
     pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
-        let (span, timeout) = (OutgoingSpanState::for_current(), caller.context.limits().request_timeout);
-        Self { caller, timeout, state: TellState::New(Some(message)), span }
+        let span = OutgoingSpanState::for_current();
+        Self { caller, timeout: None, message: Some(message), pending: Rare::NONE, span }
     }
 
     /// The caller.
@@ -62,12 +64,12 @@ impl<'a, M: NetMessage> Tell<'a, M> {
 
     /// The timeout, from the first poll.
     pub fn timeout(&self) -> Duration {
-        self.timeout
+        self.timeout.unwrap_or_else(|| self.caller.context.limits().request_timeout)
     }
 
     /// Changes the timeout. Has no effect after the first poll.
     pub fn set_timeout(&mut self, timeout: Duration) {
-        self.timeout = timeout;
+        self.timeout = Some(timeout);
     }
 
     /// Changes the trace that the message is part of. Has no effect after the first poll.
@@ -75,46 +77,69 @@ impl<'a, M: NetMessage> Tell<'a, M> {
         self.span.set_parent(parent);
     }
 
-    /// Continues with a message that was not sent in the first poll, or whose thread has to yield.
+    /// Sends the message if that is possible at once.
+    #[inline(always)]
+    pub fn start(&mut self) -> TellStart {
+        if self.message.is_none() {
+            return TellStart::Pending;
+        }
+        let route = &self.caller.route;
+        self.span.start::<M>(route.target(), None);
+        let (message, trace) = (&mut self.message, self.span.context());
+        let started = match route.has_waiters() {
+            true => TellStart::NotSent,
+            false => route.with_pick(|member| Self::try_send(message, member, trace)),
+        };
+        if started == TellStart::Sent {
+            self.message = None;
+            self.span.end(None, "told");
+        }
+        started
+    }
+
+    /// Continues after a [`Tell::start`] with this result.
+    ///
+    /// # Panics
+    /// If the tell had ended before.
+    #[cold]
     #[inline(never)]
-    fn poll_slow(
+    pub fn poll_slow(
         &mut self,
-        started: Option<TellStart>,
+        started: TellStart,
         task: &mut Context<'_>,
     ) -> Poll<Result<(), CallErrorKind>> {
-        match (&mut self.state, started) {
-            (TellState::New(_), Some(TellStart::TurnOver)) => {
-                self.state = TellState::Sent;
+        match started {
+            TellStart::Sent => return Poll::Ready(Ok(())),
+            TellStart::Closed => return Poll::Ready(self.end(Err(closed_error()))),
+            TellStart::Pending => {}
+            TellStart::TurnOver => {
+                self.message = None;
+                self.pending = Rare::some(PendingTell::Sent);
                 task.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            (TellState::New(_), Some(TellStart::Closed)) => {
-                return Poll::Ready(self.end(Err(closed_error())));
-            }
-            (TellState::New(message), _) => {
-                let message = message.take().expect("a new tell has its message");
-                let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
+            TellStart::NotSent => {
+                let message = self.message.take().expect("it was not sent");
+                let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout()));
                 let trace = self.span.context().copied();
                 let executor = &self.caller.context.executor;
                 let message: Box<dyn UnsentMessage> = Box::new(message);
                 let future = Box::pin(async move { tell(&caller, message, deadline, trace).await });
                 // It waits for nothing once the message has been sent.
-                self.state = TellState::Waiting(Offload::new(future, executor, SentFlag::default()));
+                let waiting = Offload::new(future, executor, SentFlag::default());
+                self.pending = Rare::some(PendingTell::Waiting(waiting));
             }
-            (TellState::Sent, _) => {
-                return Poll::Ready(self.end(Ok(())));
-            }
-            (TellState::Waiting(_), _) => {}
-            (TellState::Ended, _) => panic!("a tell was polled after it had ended"),
         }
-        let TellState::Waiting(waiting) = &mut self.state else { return Poll::Pending };
-        let result = std::task::ready!(waiting.poll(task));
+        let result = match self.pending.as_deref_mut().expect("a tell was polled after it had ended") {
+            PendingTell::Sent => Ok(()),
+            PendingTell::Waiting(waiting) => std::task::ready!(waiting.poll(task)),
+        };
         Poll::Ready(self.end(result))
     }
 
-    #[inline(always)]
     fn end(&mut self, result: Result<(), CallErrorKind>) -> Result<(), CallErrorKind> {
-        self.state = TellState::Ended;
+        self.message = None;
+        self.pending = Rare::NONE;
         self.span.end(result.as_ref().err().map(|error| error as _), "told");
         result
     }
@@ -150,40 +175,19 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     }
 }
 
-/// The result of an attempt to send at once.
-enum TellStart {
+/// The result of a first attempt to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TellStart {
+    /// The message has been sent.
     Sent,
     /// Sent, and other tasks on the thread have to run.
     TurnOver,
     /// The service has just closed.
     Closed,
+    /// The message has to wait.
     NotSent,
-}
-
-impl<M: NetMessage> Future for Tell<'_, M> {
-    type Output = Result<(), CallErrorKind>;
-
-    /// # Panics
-    /// If it is polled after it has ended.
-    #[inline(always)]
-    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let started = match &mut this.state {
-            TellState::New(message) => {
-                this.span.start::<M>(this.caller.route.target(), None);
-                let trace = this.span.context();
-                Some(match this.caller.route.has_waiters() {
-                    true => TellStart::NotSent,
-                    false => this.caller.route.with_pick(|member| Self::try_send(message, member, trace)),
-                })
-            }
-            _ => None,
-        };
-        if let Some(TellStart::Sent) = started {
-            return Poll::Ready(this.end(Ok(())));
-        }
-        this.poll_slow(started, task)
-    }
+    /// This was not the first attempt.
+    Pending,
 }
 
 /// A message that has not been sent, without its type: the waits for room are compiled once, and not for each type of message.

@@ -9,14 +9,15 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mdns_sd::Error;
 use meshzero_proto::discovery::advert::Advert;
 use meshzero_proto::id::InstanceId;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use self::announcer::Announcer;
@@ -185,11 +186,11 @@ impl MdnsShared {
 
     /// Locks the desired state, which is still valid after a panic.
     fn desired(&self) -> MutexGuard<'_, DesiredState> {
-        self.desired_state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desired_state.lock()
     }
 
     fn filter(&self) -> MutexGuard<'_, InterfaceFilter> {
-        self.filter.lock().unwrap_or_else(PoisonError::into_inner)
+        self.filter.lock()
     }
 }
 

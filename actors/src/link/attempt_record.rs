@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use meshzero_proto::diagnosis::{Attempt, AttemptOutcome};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// The most addresses that are recorded; an endpoint has fewer.
@@ -167,7 +168,7 @@ impl OpenAttempt {
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+    shared.lock()
 }
 
 /// The records of several endpoints, each with associated data. At the limit, the oldest whose endpoint has answered is

@@ -1,11 +1,12 @@
 //! The settings, counters and memory that the message connections of a node share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meshzero_proto::limits::Limits;
 use meshzero_proto::stream::BufferPool;
 use meshzero_proto::stream::stall::DialBudget;
+use parking_lot::Mutex;
 
 use crate::link::send_queue::SendQueue;
 use crate::net::connection::WriteHalf;
@@ -57,7 +58,7 @@ pub(crate) struct DialAllowance {
 impl DialAllowance {
     /// Takes one of `per_second`, if one is left.
     fn take(&self, per_second: u32, now: Instant) -> bool {
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut budget = self.budget.lock();
         budget.get_or_insert_with(|| DialBudget::new(per_second, now)).take(now)
     }
 }

@@ -12,24 +12,42 @@ const TURN_BYTES: usize = 512 << 10;
 const BATCH_BYTES: usize = 32 << 10;
 
 /// The messages that a thread has appended in its turn.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Turn {
+    /// The bytes that are left.
     bytes: usize,
-    /// The number of batches that they have begun.
+    /// The number of batches that were begun.
     batches: usize,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { bytes: TURN_BYTES, batches: 0 }
+    }
 }
 
 impl Turn {
     /// Counts an appended message of `bytes`, which may begin a batch. Returns whether it ends the turn; then the next one begins.
     #[inline(always)]
     pub(crate) fn ends_with(&mut self, bytes: usize, begins_batch: bool) -> bool {
-        self.bytes += bytes;
-        self.batches += usize::from(begins_batch);
-        let is_over = self.bytes >= TURN_BYTES.max(self.batches * BATCH_BYTES);
+        if begins_batch {
+            self.begin_batch();
+        }
+        let is_over = self.bytes <= bytes;
         if is_over {
             *self = Self::default();
+        } else {
+            self.bytes -= bytes;
         }
         is_over
+    }
+
+    #[cold]
+    fn begin_batch(&mut self) {
+        self.batches += 1;
+        if self.batches * BATCH_BYTES > TURN_BYTES {
+            self.bytes += BATCH_BYTES;
+        }
     }
 }
 

@@ -76,7 +76,9 @@ impl EncodedParts {
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
         self.bytes.cut(0);
-        self.blobs.clear();
+        if self.has_blobs() {
+            self.blobs.clear();
+        }
         if self.bytes.capacity() > MAX_SPARE_BYTES {
             self.shrink();
         }
@@ -123,7 +125,7 @@ impl EncodedParts {
         pieces
     }
 
-    /// Moves the bytes to the end of `out`. The positions of the blobs are positions in `out` from then on.
+    /// Moves the bytes to the end of `out`.
     #[inline(always)]
     pub(crate) fn move_to(&mut self, out: &mut Vec<u8>) {
         let start = out.len();
@@ -131,10 +133,9 @@ impl EncodedParts {
             // Not copied; this thread keeps the buffer that was there.
             self.bytes.swap(out);
         } else {
-            out.extend_from_slice(self.bytes.written());
+            self.bytes.append_to(out);
             fetch_ahead(out);
         }
-        self.blobs.iter_mut().for_each(|blob| blob.at += start);
     }
 
     /// The turn of the thread, which has the same parts for all its messages.
@@ -143,8 +144,10 @@ impl EncodedParts {
         &mut self.turn
     }
 
-    /// Takes the blobs.
-    pub(crate) fn take_blobs(&mut self) -> Vec<DetachedBlob> {
+    /// Takes the blobs, with their positions in a buffer to which the bytes were moved at `start`.
+    #[cold]
+    pub(crate) fn take_blobs(&mut self, start: usize) -> Vec<DetachedBlob> {
+        self.blobs.iter_mut().for_each(|blob| blob.at += start);
         std::mem::take(&mut self.blobs)
     }
 }
@@ -180,7 +183,7 @@ mod tests {
             });
             assert_eq!(encoded, Ok(()));
             outer.move_to(&mut out);
-            outer.take_blobs()
+            outer.take_blobs(b"before".len())
         });
         assert_eq!(blobs.iter().map(|blob| blob.bytes[0]).collect::<Vec<_>>(), [1, 3]);
         assert!(blobs.iter().all(|blob| (7..=out.len()).contains(&blob.at)));

@@ -9,6 +9,7 @@ pub(crate) mod detached;
 pub mod events;
 pub mod executor;
 pub(crate) mod panic;
+pub(crate) mod rare;
 pub mod semaphore;
 pub(crate) mod shutdown;
 pub(crate) mod sync;

@@ -1,8 +1,9 @@
 //! One-time signals: the end of a service or of a node, observed by any number of waiters.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time;
 
@@ -98,7 +99,7 @@ pub(crate) struct ShutdownHandles(Mutex<Vec<Arc<ShutdownHandle>>>);
 impl ShutdownHandles {
     /// Adds a handle, and removes those of finished tasks.
     pub(crate) fn add(&self, handle: &Arc<ShutdownHandle>) {
-        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handles = self.0.lock();
         handles.retain(|handle| !handle.done.is_triggered());
         handles.push(Arc::clone(handle));
     }
@@ -108,7 +109,7 @@ impl ShutdownHandles {
     /// # Cancel safety
     /// This method is cancel safe. The requests remain in effect.
     pub(crate) async fn shut_down(&self) {
-        let handles = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let handles = std::mem::take(&mut *self.0.lock());
         handles.iter().for_each(|handle| handle.request());
         for handle in handles {
             handle.shut_down().await;
@@ -148,6 +149,6 @@ mod tests {
             handles.add(&handle);
             drop(handle.guard());
         }
-        assert_eq!(handles.0.lock().map(|handles| handles.len()).ok(), Some(1));
+        assert_eq!(handles.0.lock().len(), 1);
     }
 }

@@ -5,11 +5,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
 use meshzero_proto::wire::description::{Description, MessageDescription, TopicDescription};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::runtime::events;
@@ -33,7 +34,7 @@ struct CachedDescription {
 
 impl DescriptionCache {
     fn lock(&self) -> MutexGuard<'_, Option<DescriptionWatch>> {
-        self.build.lock().unwrap_or_else(PoisonError::into_inner)
+        self.build.lock()
     }
 }
 

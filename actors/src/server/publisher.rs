@@ -9,7 +9,7 @@ pub(crate) mod waiters;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use meshzero_proto::codec::{EncodeError, TypeInfo, WireType, negotiated_encoding
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::Subscribe;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use self::draft::{DraftItem, EncodingGuesses};
@@ -283,7 +284,7 @@ impl Publisher {
 impl PublisherShared {
     #[inline(always)]
     fn lock(&self) -> MutexGuard<'_, PublisherState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Updates `demand`. Must not be called under the lock: a task that is woken may end, and drop its subscriptions.

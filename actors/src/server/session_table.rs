@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use meshzero_proto::id::{LinkId, NodeId};
 use meshzero_proto::wire::hello::{LinkState, Resume};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -185,7 +186,7 @@ impl SessionTable {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, SessionEntry>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 }
 

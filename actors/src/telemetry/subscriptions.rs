@@ -1,6 +1,8 @@
 //! The registry of a node's subscriptions, for its statistics.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::telemetry::stats::SubscriptionStats;
 
@@ -33,6 +35,6 @@ impl SubscriptionRegistry {
 
     /// Locks the list, which is still valid after a panic.
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<dyn SubscriptionSource>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -29,6 +29,8 @@ thread_local! {
     /// The blobs detached from the buffer, and their total size in bytes.
     static DETACHED: RefCell<Vec<DetachedBlob>> = const { RefCell::new(Vec::new()) };
     static DETACHED_LEN: Cell<usize> = const { Cell::new(0) };
+    /// The same of the enclosing values, from the outermost on.
+    static ENCLOSING: RefCell<Vec<(Vec<DetachedBlob>, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A detached blob, with its position between the bytes of a buffer.
@@ -191,33 +193,32 @@ pub fn detaching<B: WriteBuffer, E>(
 struct DetachScope {
     /// The previous buffer.
     target: usize,
-    /// The blobs of the enclosing value, when a `Serialize` implementation encodes another value in between.
-    enclosing: Option<Box<BlobContext>>,
-}
-
-struct BlobContext {
-    blobs: Vec<DetachedBlob>,
-    length: usize,
+    /// Set if the blobs of an enclosing value were set aside.
+    is_nested: bool,
 }
 
 impl DetachScope {
     #[inline(always)]
     fn new(target: usize) -> Self {
         let target = TARGET.replace(target);
-        let enclosing = if DETACHED_LEN.get() == 0 { None } else { Some(Self::take_context()) };
-        Self { target, enclosing }
+        let is_nested = DETACHED_LEN.get() > 0;
+        if is_nested {
+            Self::set_aside();
+        }
+        Self { target, is_nested }
     }
 
+    /// Sets the blobs of the enclosing value aside, while a `Serialize` implementation encodes another value in between.
     #[cold]
-    fn take_context() -> Box<BlobContext> {
-        Box::new(BlobContext { blobs: DETACHED.take(), length: DETACHED_LEN.take() })
+    fn set_aside() {
+        ENCLOSING.with_borrow_mut(|enclosing| enclosing.push((DETACHED.take(), DETACHED_LEN.take())));
     }
 
     /// Drops the blobs of a failed value, and returns to the enclosing one.
     #[cold]
-    fn restore(enclosing: Option<Box<BlobContext>>) {
-        let (blobs, length) =
-            enclosing.map_or_else(Default::default, |enclosing| (enclosing.blobs, enclosing.length));
+    fn restore(is_nested: bool) {
+        let enclosing = if is_nested { ENCLOSING.with_borrow_mut(Vec::pop) } else { None };
+        let (blobs, length) = enclosing.unwrap_or_default();
         DETACHED.set(blobs);
         DETACHED_LEN.set(length);
     }
@@ -226,9 +227,10 @@ impl DetachScope {
 impl Drop for DetachScope {
     #[inline(always)]
     fn drop(&mut self) {
-        TARGET.set(self.target);
-        if self.enclosing.is_some() || DETACHED_LEN.get() > 0 {
-            Self::restore(self.enclosing.take());
+        // `LocalKey::set` would be a call.
+        TARGET.with(|target| target.set(self.target));
+        if self.is_nested || DETACHED_LEN.get() > 0 {
+            Self::restore(self.is_nested);
         }
     }
 }

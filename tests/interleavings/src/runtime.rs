@@ -2,7 +2,23 @@
 
 /// The stand-in for `meshzero_actors::runtime::sync`.
 pub(crate) mod sync {
-    pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard, atomic};
+    use std::sync::PoisonError;
+
+    pub(crate) use shuttle::sync::{Arc, MutexGuard, atomic};
+
+    /// A mutex like `parking_lot`'s, without poisoning.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
 }
 
 #[path = "../../../actors/src/runtime/semaphore.rs"]

@@ -25,6 +25,16 @@ impl NegotiatedTypes {
     #[inline(always)]
     pub(crate) fn get<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
         let type_id = TypeId::of::<M>();
+        match probe(type_id).next().and_then(|place| self.entries[place].get()) {
+            Some((id, negotiated)) if *id == type_id => *negotiated,
+            _ => self.search::<M>(catalogue),
+        }
+    }
+
+    /// Returns the same for a type that is not in its first place.
+    #[inline(never)]
+    fn search<M: NetMessage>(&self, catalogue: &Catalogue) -> Option<NegotiatedType> {
+        let type_id = TypeId::of::<M>();
         for place in probe(type_id) {
             match self.entries[place].get() {
                 Some((id, negotiated)) if *id == type_id => return *negotiated,

@@ -1,7 +1,7 @@
 //! The frames sent on a link: requests, messages without a reply, and queries to the endpoint itself.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use meshzero_proto::call::in_flight::{CallId, InFlight};
 use meshzero_proto::codec::{EncodeError, Encoding};
 use meshzero_proto::wire::catalogue::NegotiatedType;
 use meshzero_proto::wire::frame::{self, FrameKind, FrameWriter, Header};
+use parking_lot::MutexGuard;
 
 use super::{InFlightCall, Link, ReplyFuture};
 use crate::client::link::negotiated_types;

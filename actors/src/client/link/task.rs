@@ -2,8 +2,8 @@
 //! connection when one is lost.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use meshzero_proto::call::in_flight::{CallId, InFlight};
 use meshzero_proto::stream::stall::Expectation;
@@ -208,7 +208,7 @@ impl WatchedLink for Link {
 impl Link {
     /// Records a new connection to `address`.
     fn set_address(&self, address: SocketAddr) {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
+        *self.address.lock() = address;
         self.is_attached.store(true, Ordering::Relaxed);
     }
 }

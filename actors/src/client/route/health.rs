@@ -1,12 +1,12 @@
 //! The health of a route's instances: ejected ones, those being probed, and the retry budget.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use meshzero_proto::call::outlier::{EjectionPolicy, Outliers};
 use meshzero_proto::call::retry::RetryBudget;
 use meshzero_proto::id::InstanceId;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::telemetry::counters::CallCounters;
 
@@ -68,6 +68,6 @@ impl Health {
     }
 
     fn lock(&self) -> MutexGuard<'_, HealthState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

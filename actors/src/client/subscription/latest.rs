@@ -2,11 +2,11 @@
 //! taken.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use meshzero_proto::name::ServiceName;
 use meshzero_proto::news::{self, GapReason};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 /// A publisher and a topic, as bytes that have not been validated.
@@ -139,6 +139,6 @@ impl LatestItems {
 
     /// The state stays consistent after a panic: every change is one operation.
     fn lock(&self) -> MutexGuard<'_, LatestState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

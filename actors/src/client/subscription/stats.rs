@@ -1,11 +1,12 @@
 //! The counters of one subscription: missed items, lost publishers, and the state of its links.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{GapReason, Missed};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::link::send_queue::SendQueue;
 use crate::link::stats::link_stats;
@@ -31,7 +32,7 @@ impl SubscriptionCounters {
 
     /// Counts items that are missing.
     pub fn count_missed(&self, count: u64, reason: GapReason) {
-        self.missed.lock().unwrap_or_else(PoisonError::into_inner).add(count, reason);
+        self.missed.lock().add(count, reason);
     }
 
     /// Counts a publisher that is gone.
@@ -47,7 +48,7 @@ impl SubscriptionCounters {
     }
 
     fn links(&self) -> MutexGuard<'_, Vec<Weak<FeedLink>>> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+        self.links.lock()
     }
 }
 
@@ -57,7 +58,7 @@ impl SubscriptionSource for SubscriptionCounters {
         SubscriptionStats {
             service: self.service.clone(),
             topic: self.topic.to_string(),
-            missed: *self.missed.lock().unwrap_or_else(PoisonError::into_inner),
+            missed: *self.missed.lock(),
             lost: self.lost.get(),
             links: stats::listed(links.iter().map(|link| link.stats()).collect()),
         }
@@ -82,11 +83,11 @@ impl FeedLink {
 
     /// Records a new connection to this address.
     pub(crate) fn set_address(&self, address: SocketAddr) {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
+        *self.address.lock() = address;
     }
 
     fn stats(&self) -> LinkStats {
-        let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = *self.address.lock();
         link_stats(&self.send_queue, self.node, address, LinkPurpose::News)
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use mdns_sd::Error;
@@ -273,19 +273,14 @@ impl Announcer {
                 Some((at, _)) => self.next_check.min(at),
                 None => self.next_check,
             };
-            let result = self.shared.changed.wait_timeout(desired, until - now);
-            (desired, _) = result.unwrap_or_else(PoisonError::into_inner);
+            self.shared.changed.wait_for(&mut desired, until - now);
         }
     }
 
     /// Waits before starting the next daemon. Returns whether the node left meanwhile.
     fn pause(&self, pause: Duration) -> bool {
-        let desired = self.shared.desired();
-        let (desired, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(desired, pause, |desired| !desired.closing)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut desired = self.shared.desired();
+        self.shared.changed.wait_while_for(&mut desired, |desired| !desired.closing, pause);
         desired.closing
     }
 

@@ -120,12 +120,12 @@ impl std::fmt::Debug for Sabotage {
 
 impl Sabotage {
     pub(super) fn expose(&self, daemon: &ServiceDaemon) {
-        *self.daemon.lock().expect("no panic") = Some(daemon.clone());
+        *self.daemon.lock() = Some(daemon.clone());
     }
 
     /// Ends the daemon without the announcer's knowledge.
     fn kill(&self) {
-        let daemon = self.daemon.lock().expect("no panic").take().expect("it runs");
+        let daemon = self.daemon.lock().take().expect("it runs");
         retry_while_full(|| daemon.shutdown()).expect("it lives").recv().expect("it ends");
     }
 }

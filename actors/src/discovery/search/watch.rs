@@ -1,12 +1,13 @@
 //! Watchers of the directory, each with a bounded queue of events that it reads at its own pace.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::prelude::*;
 use meshzero_proto::discovery::directory::{DirectoryEvent, Filter, Instance, Pending};
 use meshzero_proto::name::ServiceName;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::runtime::waking;
 
@@ -95,7 +96,7 @@ impl Drop for Watcher {
 impl SharedQueue {
     /// Locks the queue, which is still valid after a panic.
     fn queue(&self) -> MutexGuard<'_, WatchQueue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -12,7 +12,6 @@ mod permit;
 
 use std::convert::Infallible;
 use std::ops::Range;
-use std::sync::PoisonError;
 
 use bytes::Bytes;
 use meshzero_proto::buffer::Buffer;
@@ -317,7 +316,7 @@ impl SendQueue {
         let mut is_full = length >= FLUSH_BYTES;
         state.flow.appended(length - previous_length);
         if written.has_blobs() {
-            state.flow.insert_blobs(written.take_blobs());
+            state.flow.insert_blobs(written.take_blobs(previous_length));
             is_full = state.flow.pending_bytes() >= FLUSH_SHARED_BYTES as u64;
         }
         let end = state.flow.appended_bytes();
@@ -352,7 +351,7 @@ impl SendQueue {
 
     #[inline(always)]
     fn lock(&self) -> MutexGuard<'_, SendState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

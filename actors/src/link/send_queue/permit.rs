@@ -93,6 +93,7 @@ impl SendQueue {
         }
     }
 
+    #[inline(always)]
     fn ahead_limit(&self) -> usize {
         self.limit.min(AHEAD_BYTES)
     }

@@ -5,11 +5,12 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::runtime::backoff::{Backoff, Jitter};
@@ -85,7 +86,7 @@ impl<A: Actor<Context = Context<A>>> SupervisedActor<A> {
 
     /// The current address of the actor, which changes after a panic.
     pub(crate) fn addr(&self) -> Addr<A> {
-        self.addr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.addr.lock().clone()
     }
 }
 
@@ -190,7 +191,7 @@ impl<A: Actor<Context = Context<A>>> Supervisor<A> {
             self.restart_count.store(restarts + 1, Ordering::Relaxed);
             context = self.make().map(|(addr, context)| {
                 if let Some(shared) = shared.upgrade() {
-                    *shared.lock().unwrap_or_else(PoisonError::into_inner) = addr;
+                    *shared.lock() = addr;
                 }
                 context
             });

@@ -9,6 +9,7 @@ use meshzero_proto::trace::{SpanId, TraceContext};
 
 use super::{TARGET, current, span_id};
 use crate::runtime::events;
+use crate::runtime::rare::Rare;
 
 /// The span of a message that is sent as part of a trace. It records the outcome, even if it is dropped.
 pub struct OutgoingSpan {
@@ -25,9 +26,8 @@ struct SpanRecord {
     started: Instant,
 }
 
-/// The state of a message's span, from its creation to its end; `None` if the message is part of no trace. In a box of both
-/// phases, so that a message without a trace is dropped without a call.
-pub(crate) struct OutgoingSpanState(Option<Box<SpanPhase>>);
+/// The state of a message's span, from its creation to its end; none if the message is part of no trace.
+pub(crate) struct OutgoingSpanState(Rare<SpanPhase>);
 
 enum SpanPhase {
     /// The span of this parent has not started.
@@ -41,7 +41,7 @@ impl OutgoingSpanState {
     #[inline(always)]
     pub(crate) fn for_current() -> Self {
         match current() {
-            None => Self(None),
+            None => Self(Rare::NONE),
             Some(parent) => Self::unless_recording(parent),
         }
     }
@@ -51,14 +51,14 @@ impl OutgoingSpanState {
     #[cold]
     #[inline(never)]
     fn unless_recording(parent: TraceContext) -> Self {
-        if events::is_recording() { Self(None) } else { Self::for_parent(parent) }
+        if events::is_recording() { Self(Rare::NONE) } else { Self::for_parent(parent) }
     }
 
     /// Returns the state for a message of the trace of `parent`.
     #[cold]
     #[inline(never)]
     fn for_parent(parent: TraceContext) -> Self {
-        Self(Some(Box::new(SpanPhase::Created(parent))))
+        Self(Rare::some(SpanPhase::Created(parent)))
     }
 
     /// Makes the message part of the trace of `parent`. Has no effect once it was sent as part of one.
@@ -71,7 +71,7 @@ impl OutgoingSpanState {
     /// Starts the span of the message, which is sent under the name of its type, or under `name`.
     #[inline(always)]
     pub(crate) fn start<M: WireType>(&mut self, target: &dyn fmt::Display, name: Option<&TypeName>) {
-        if let Some(phase) = &mut self.0 {
+        if let Some(phase) = &mut *self.0 {
             phase.start::<M>(target, name);
         }
     }
