@@ -152,7 +152,7 @@ impl WriteBuffer for Buffer {
         let end = self.length + part.len();
         match self.memory.get_mut(self.length..end) {
             Some(room) => {
-                room.copy_from_slice(part);
+                copy(room, part);
                 self.length = end;
             }
             None => self.put_growing(part),
@@ -193,6 +193,27 @@ impl WriteBuffer for Buffer {
     }
 }
 
+/// Copies `part` to `room`, which is as long: a few bytes as two words that overlap, because a copy of any length is a call.
+#[inline(always)]
+fn copy(room: &mut [u8], part: &[u8]) {
+    match part.len() {
+        8..=16 => copy_ends::<8>(room, part),
+        4..=7 => copy_ends::<4>(room, part),
+        _ => room.copy_from_slice(part),
+    }
+}
+
+/// Copies the first and the last `N` bytes.
+#[inline(always)]
+fn copy_ends<const N: usize>(room: &mut [u8], part: &[u8]) {
+    if let (Some(to), Some(from)) = (room.first_chunk_mut::<N>(), part.first_chunk()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (room.last_chunk_mut::<N>(), part.last_chunk()) {
+        *to = *from;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -210,7 +231,10 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let part = prop::collection::vec(any::<u8>(), 0..700);
+        let part = prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..20),
+            prop::collection::vec(any::<u8>(), 0..700)
+        ];
         prop_oneof![
             part.clone().prop_map(Step::Put),
             (0..700_usize, any::<u8>(), any::<bool>())

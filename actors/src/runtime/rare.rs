@@ -40,8 +40,9 @@ impl<T> Drop for Rare<T> {
     }
 }
 
+/// Drops a value that rarely exists, out of line.
 #[cold]
 #[inline(never)]
-fn drop_value<T>(value: Box<T>) {
+pub(crate) fn drop_value<T>(value: Box<T>) {
     drop(value);
 }

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use self::draft::{DraftItem, EncodingGuesses};
 pub use self::feed::SubscriberStream;
 use crate::runtime::clock;
+use crate::runtime::rare::Rare;
 use crate::runtime::timer::{Sleep, Timers};
 use crate::runtime::waking;
 use crate::server::publisher::encoded::EncodedItem;
@@ -201,7 +202,7 @@ impl Publisher {
         item: &T,
     ) -> impl Future<Output = Result<(), PublishError>> {
         let mut waiting =
-            WaitingPublisher { shared: &self.shared, ticket: None, encoded: None, has_ended: false };
+            WaitingPublisher { shared: &self.shared, ticket: None, encoded: Rare::NONE, has_ended: false };
         poll_fn(move |task| waiting.poll(task, topic.as_ref(), item))
     }
 
@@ -308,7 +309,7 @@ struct WaitingPublisher<'a> {
     /// Its ticket, once it waits.
     ticket: Option<WaitTicket>,
     /// The item, kept while it waits, so that it is encoded once.
-    encoded: Option<Box<EncodedItem>>,
+    encoded: Rare<EncodedItem>,
     has_ended: bool,
 }
 
@@ -348,7 +349,7 @@ impl WaitingPublisher<'_> {
             }
         };
         match published {
-            Poll::Pending => self.encoded = Some(draft.item),
+            Poll::Pending => *self.encoded = Some(draft.item),
             Poll::Ready(_) => {
                 self.has_ended = true;
                 draft.item.recycle();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::patience::Patience;
+use crate::buffer::{Buffer, WriteBuffer};
 
 /// The length at which a chunk is closed.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -118,9 +119,9 @@ impl Log {
 
     /// Appends an item as an encoded frame, and drops the oldest beyond the limits.
     #[inline]
-    pub fn append(&mut self, frame: &[u8]) {
-        self.open.extend_from_slice(frame);
-        self.appended(frame.len());
+    pub fn append(&mut self, frame: &Buffer) {
+        frame.append_to(&mut self.open);
+        self.appended(frame.length());
     }
 
     /// Appends an item like [`Log::append`], without copying the frame, which may be in parts.
@@ -339,7 +340,11 @@ mod tests {
     }
 
     fn append(log: &mut Log, items: std::ops::Range<u8>) {
-        items.for_each(|item| log.append(&[item; 10]));
+        for item in items {
+            let mut frame = Buffer::default();
+            frame.put(&[item; 10]);
+            log.append(&frame);
+        }
     }
 
     /// Reads the next items, and returns the number of missing ones and the first byte of each.

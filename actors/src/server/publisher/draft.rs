@@ -7,6 +7,7 @@ use meshzero_proto::codec::{self, TypeInfo, WireType};
 use meshzero_proto::name::MAX_NAME_BYTES;
 
 use crate::server::publisher::encoded::{EncodedItem, EncodingSet};
+use crate::server::publisher::topics::end_words;
 
 /// The number of guesses, a power of two. Topics may share one; a wrong guess costs another attempt.
 const GUESSES: usize = 64;
@@ -30,20 +31,9 @@ impl EncodingGuesses {
     /// Returns the guess of a topic. The topics of one service mostly begin alike, and have nearly the same length.
     #[inline(always)]
     fn slot(&self, topic: &str) -> &AtomicU8 {
-        let bytes = topic.as_bytes();
-        let words = match (bytes.first_chunk(), bytes.last_chunk()) {
-            (Some(first), Some(last)) => {
-                u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(7)
-            }
-            _ => match (bytes.first_chunk(), bytes.last_chunk()) {
-                (Some(first), Some(last)) => {
-                    u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
-                }
-                _ => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-            },
-        };
+        let (first, last) = end_words(topic);
         // Multiplicative hashing by the golden ratio: the upper bits depend on all.
-        let hash = (words ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = (first ^ last.rotate_left(7) ^ topic.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         &self.0[(hash >> (u64::BITS - GUESSES.ilog2())) as usize]
     }
 }

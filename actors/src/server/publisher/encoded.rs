@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use bytes::{Bytes, BytesMut};
-use meshzero_proto::buffer::WriteBuffer;
+use meshzero_proto::buffer::{Buffer, WriteBuffer};
 use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, WireType};
 use meshzero_proto::news::{self, Log};
 use meshzero_proto::wire::frame;
@@ -148,30 +148,44 @@ impl EncodedItem {
     /// If the name of the topic is too long.
     #[inline(always)]
     pub(crate) fn encode<T: WireType>(&mut self, topic: &str, item: &T, wanted: EncodingSet, max: usize) {
-        let mut missing = wanted.without(self.attempted);
-        while let Some(encoding) = missing.pop() {
-            self.attempted.add(encoding);
-            let frame = match encoding {
-                Encoding::Bincode => &mut self.bincode,
-                Encoding::MessagePack => &mut self.message_pack,
-            };
-            let written = frame.parts.write(|out| {
-                // The frame of an earlier item.
-                out.cut(0);
-                let writer = news::begin_item(out, topic);
-                let encoded = codec::encode_preferring(item, encoding, max, out);
-                writer.end(out, encoded)
-            });
-            match written {
-                Ok(()) if frame.parts.has_blobs() || Log::is_large(frame.parts.bytes().len()) => {
-                    frame.split();
-                    self.large.add(encoding);
-                }
-                Ok(()) => {}
-                Err(error) => {
-                    frame.fail(error);
-                    self.failed.add(encoding);
-                }
+        let missing = wanted.without(self.attempted);
+        if missing.has(Encoding::Bincode) {
+            self.encode_in(Encoding::Bincode, topic, item, max);
+        }
+        if missing.has(Encoding::MessagePack) {
+            self.encode_in_message_pack(topic, item, max);
+        }
+    }
+
+    /// Most subscribers know the type of the item, and want bincode.
+    #[inline(never)]
+    fn encode_in_message_pack<T: WireType>(&mut self, topic: &str, item: &T, max: usize) {
+        self.encode_in(Encoding::MessagePack, topic, item, max);
+    }
+
+    #[inline(always)]
+    fn encode_in<T: WireType>(&mut self, encoding: Encoding, topic: &str, item: &T, max: usize) {
+        self.attempted.add(encoding);
+        let frame = match encoding {
+            Encoding::Bincode => &mut self.bincode,
+            Encoding::MessagePack => &mut self.message_pack,
+        };
+        let written = frame.parts.write(|out| {
+            // The frame of an earlier item.
+            out.cut(0);
+            let writer = news::begin_item(out, topic);
+            let encoded = codec::encode_preferring(item, encoding, max, out);
+            writer.end(out, encoded)
+        });
+        match written {
+            Ok(()) if frame.parts.has_blobs() || Log::is_large(frame.parts.bytes().len()) => {
+                frame.split();
+                self.large.add(encoding);
+            }
+            Ok(()) => {}
+            Err(error) => {
+                frame.fail(error);
+                self.failed.add(encoding);
             }
         }
     }
@@ -199,7 +213,7 @@ impl EncodedItem {
     #[inline(always)]
     pub(crate) fn frame(&self, wanted: Encoding) -> FrameRef<'_> {
         let EncodedFrame { parts, pieces, .. } = self.frame_in(wanted);
-        if self.large.has(wanted) { FrameRef::Large(pieces) } else { FrameRef::Small(parts.bytes()) }
+        if self.large.has(wanted) { FrameRef::Large(pieces) } else { FrameRef::Small(parts.buffer()) }
     }
 
     /// Retains the item, in the encodings that it has.
@@ -250,7 +264,7 @@ impl RetainedItem {
 /// A reference to an encoded frame.
 #[derive(Clone, Copy)]
 pub(crate) enum FrameRef<'a> {
-    Small(&'a [u8]),
+    Small(&'a Buffer),
     /// The pieces of the frame, in order.
     Large(&'a [Bytes]),
 }
@@ -258,7 +272,7 @@ pub(crate) enum FrameRef<'a> {
 impl FrameRef<'_> {
     pub(crate) fn to_bytes(self) -> Bytes {
         match self {
-            Self::Small(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Small(frame) => Bytes::copy_from_slice(frame.written()),
             Self::Large([whole]) => whole.clone(),
             Self::Large(pieces) => pieces.concat().into(),
         }
