@@ -70,6 +70,18 @@ fn check(kind: &'static str, min_bytes: usize, text: &str) -> Result<(), Invalid
     }
 }
 
+/// Returns the bytes at the beginning and at the end of a text as words: up to 16 bytes have no others.
+#[inline(always)]
+pub fn end_words(text: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    }
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) => (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()),
+        _ => (text.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+    }
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $min_bytes:literal) => {
         $(#[$doc])*
@@ -91,6 +103,15 @@ macro_rules! name {
             /// Returns the name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// Returns true if this is its text, without a call if that is short.
+            #[inline(always)]
+            pub fn is(&self, text: &[u8]) -> bool {
+                let own = self.0.as_bytes();
+                own.len() == text.len()
+                    && end_words(own) == end_words(text)
+                    && (own.len() <= 2 * size_of::<u64>() || own == text)
             }
         }
 

@@ -10,12 +10,12 @@ use std::task::{Context, Poll, ready};
 
 use actix::Message;
 use futures_core::Stream;
-use meshzero_actors::client::subscription::queue::{Event, EventQueue};
+use meshzero_actors::client::subscription::queue::{Event, EventQueue, ReceivedItem};
 use meshzero_actors::client::subscription::stats::SubscriptionCounters;
 use meshzero_actors::node::Node;
 use meshzero_actors::telemetry::stats::SubscriptionStats;
 use meshzero_actors::telemetry::subscriptions::SubscriptionSource;
-use meshzero_proto::codec::{self, DecodeLimits, WireType};
+use meshzero_proto::codec::{self, DecodeError, WireType};
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::GapReason;
 
@@ -112,11 +112,56 @@ impl<T: WireType> Subscription<T> {
         task: &mut Context<'_>,
         report: impl FnOnce(Result<News<T>, NewsError>),
     ) -> Poll<bool> {
-        let Self { node, events, subscribed, skipped, .. } = self;
-        let limits = node.decode_limits();
-        let taken =
-            events.poll_take(task, |from, event| deliver(subscribed, skipped, limits, from, event, report));
-        taken.map(|taken| taken.is_some())
+        let error = match ready!(self.events.poll_next(task)) {
+            None => return Poll::Ready(false),
+            Some(Event::Item(position)) => {
+                let Some(item) = self.events.item(position) else { return Poll::Ready(true) };
+                let ReceivedItem { from, topic, encoding, bytes, source } = item;
+                let Skipped { superseded, thinned } = match self.skipped.is_empty() {
+                    true => Skipped::default(),
+                    false => self.skipped.remove(from).unwrap_or_default(),
+                };
+                match codec::decode_part(source, bytes, encoding, self.node.decode_limits()) {
+                    Ok(item) => {
+                        report(Ok(News {
+                            topic: topic.clone(),
+                            item,
+                            from: from.clone(),
+                            skipped: superseded,
+                            thinned,
+                        }));
+                        return Poll::Ready(true);
+                    }
+                    Err(error) => Some(undecodable(from, topic, &error)),
+                }
+            }
+            Some(Event::Gap(from, count, reason)) => self.missed(from, count, reason),
+            Some(Event::Lost(from)) => Some(self.lost(from)),
+        };
+        if let Some(error) = error {
+            report(Err(error));
+        }
+        Poll::Ready(true)
+    }
+
+    /// Counts missing items. Returns the error to report, unless they were left out at the subscriber's request.
+    #[cold]
+    fn missed(&mut self, from: ServiceName, count: u64, reason: GapReason) -> Option<NewsError> {
+        self.subscribed.count_missed(count, reason);
+        let skipped = match reason {
+            GapReason::Superseded => &mut self.skipped.entry(from).or_default().superseded,
+            GapReason::Rate => &mut self.skipped.entry(from).or_default().thinned,
+            reason => return Some(NewsError::Missed { from, count, reason }),
+        };
+        // A publisher may send any number.
+        *skipped = skipped.saturating_add(count);
+        None
+    }
+
+    #[cold]
+    fn lost(&self, from: ServiceName) -> NewsError {
+        self.subscribed.count_lost();
+        NewsError::Lost { from }
     }
 
     /// Waits for the next item, or for a report of missed items; `None` when the mesh has been left and its publishers are gone.
@@ -131,65 +176,9 @@ impl<T: WireType> Subscription<T> {
     }
 }
 
-/// Passes an event to `report`, except for items left out at the subscriber's request.
-#[inline(always)]
-fn deliver<T: WireType>(
-    subscribed: &SubscriptionCounters,
-    skipped: &mut HashMap<ServiceName, Skipped>,
-    limits: &DecodeLimits,
-    from: &ServiceName,
-    event: Event<'_>,
-    report: impl FnOnce(Result<News<T>, NewsError>),
-) {
-    let Event::Item { topic, encoding, bytes, source } = event else {
-        if let Some(error) = error_of(subscribed, skipped, from, &event) {
-            report(Err(error));
-        }
-        return;
-    };
-    let before = if skipped.is_empty() { None } else { skipped.remove(from) };
-    match codec::decode_part(source, bytes, encoding, limits) {
-        Ok(item) => {
-            let Skipped { superseded, thinned } = before.unwrap_or_default();
-            let (topic, from) = (topic.clone(), from.clone());
-            report(Ok(News { topic, item, from, skipped: superseded, thinned }));
-        }
-        Err(error) => {
-            let (from, topic, problem) = (from.clone(), topic.clone(), error.to_string());
-            report(Err(NewsError::Undecodable { from, topic, problem }));
-        }
-    }
-}
-
 #[cold]
-fn error_of(
-    subscribed: &SubscriptionCounters,
-    skipped: &mut HashMap<ServiceName, Skipped>,
-    from: &ServiceName,
-    event: &Event<'_>,
-) -> Option<NewsError> {
-    let from = from.clone();
-    match *event {
-        Event::Gap(count, reason) => subscribed.count_missed(count, reason),
-        Event::Lost => subscribed.count_lost(),
-        Event::Item { .. } => {}
-    }
-    match *event {
-        Event::Gap(count, GapReason::Superseded) => {
-            let skipped = skipped.entry(from).or_default();
-            // A publisher may send any number.
-            skipped.superseded = skipped.superseded.saturating_add(count);
-            None
-        }
-        Event::Gap(count, GapReason::Rate) => {
-            let skipped = skipped.entry(from).or_default();
-            skipped.thinned = skipped.thinned.saturating_add(count);
-            None
-        }
-        Event::Gap(count, reason) => Some(NewsError::Missed { from, count, reason }),
-        Event::Lost => Some(NewsError::Lost { from }),
-        Event::Item { .. } => None,
-    }
+fn undecodable(from: &ServiceName, topic: &Topic, error: &DecodeError) -> NewsError {
+    NewsError::Undecodable { from: from.clone(), topic: topic.clone(), problem: error.to_string() }
 }
 
 impl<T: WireType> Stream for Subscription<T> {

@@ -5,6 +5,7 @@
 //! long others have waited in front: items are replaced here as well, and not only at the publisher, which notices a
 //! slow subscriber only once the sockets in between are full.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -30,22 +31,35 @@ const MAX_LATEST: usize = 1 << 16;
 
 /// An event for a subscriber.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// An item.
-    Item {
-        /// Its topic.
-        topic: &'a Topic,
-        /// Its encoding.
-        encoding: Encoding,
-        /// The encoded item.
-        bytes: &'a [u8],
-        /// The batch of frames that the item is a part of.
-        source: &'a Bytes,
-    },
-    /// Items that are missing at this point: their number, and the reason.
-    Gap(u64, GapReason),
+pub enum Event {
+    /// An item, which [`EventQueue::item`] returns until the next event.
+    Item(ItemPosition),
+    /// Items that are missing at this point: their publisher, their number, and the reason.
+    Gap(ServiceName, u64, GapReason),
     /// The publisher is gone, or cannot be reached.
-    Lost,
+    Lost(ServiceName),
+}
+
+/// The position of an item in its batch of frames.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ItemPosition {
+    encoding: Encoding,
+    bytes: Range<usize>,
+}
+
+/// An item that has been received, and not decoded.
+#[derive(Debug)]
+pub struct ReceivedItem<'a> {
+    /// Its publisher.
+    pub from: &'a ServiceName,
+    /// Its topic.
+    pub topic: &'a Topic,
+    /// Its encoding.
+    pub encoding: Encoding,
+    /// The encoded item.
+    pub bytes: &'a [u8],
+    /// The batch of frames that the item is a part of.
+    pub source: &'a Bytes,
 }
 
 /// An entry of the queue.
@@ -190,66 +204,77 @@ impl EventSink {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SubscriptionClosed;
 
-/// The event of a publisher that is gone, or cannot be reached.
-struct PublisherGone(ServiceName);
-
 impl EventQueue {
-    /// Calls `take` with the next event and its publisher; `None` when no publisher is followed any more.
+    /// Takes the next event; `None` when no publisher is followed any more.
     #[inline(always)]
-    pub fn poll_take<T>(
-        &mut self,
-        task: &mut Context<'_>,
-        take: impl FnOnce(&ServiceName, Event<'_>) -> T,
-    ) -> Poll<Option<T>> {
-        loop {
-            while let Some((from, frames, position)) = &mut self.current {
-                let mut rest = Frames::new(&frames[*position..]);
-                let Some((header, payload)) = rest.next() else { break };
-                *position = frames.len() - rest.remaining();
-                // Each event is handled where it is found, so that the path of an item is straight.
-                if header.kind == FrameKind::News
-                    && let Some((topic, bytes)) = news::read_item(payload)
-                    && let Some(topic) = parse_topic(&mut self.topic, topic)
-                {
-                    let encoding = frame::encoding(header.flags, frame::BINCODE);
-                    let item = Event::Item { topic, encoding, bytes, source: frames };
-                    return Poll::Ready(Some(take(from, item)));
-                }
-                if let Some((count, reason)) = gap(from, header.kind, payload) {
-                    return Poll::Ready(Some(take(from, Event::Gap(count, reason))));
-                }
-            }
-            match ready!(self.poll_more(task)) {
-                Some(Ok(())) => {}
-                Some(Err(PublisherGone(from))) => return Poll::Ready(Some(take(&from, Event::Lost))),
-                None => return Poll::Ready(None),
-            }
+    pub fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Option<Event>> {
+        match self.next_item() {
+            Some(item) => Poll::Ready(Some(Event::Item(item))),
+            None => self.poll_others(task),
         }
     }
 
-    /// Begins to take the next entry, once the one before is used up; `None` when there will be none.
-    #[inline(never)]
-    fn poll_more(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<(), PublisherGone>>> {
-        if let Some((_, frames, position)) = &mut self.current
-            && let Some(next) = self.next_frames.take()
-        {
-            (*frames, *position) = (next, 0);
-            return Poll::Ready(Some(Ok(())));
+    /// Returns the item at this position of the batch that is being taken.
+    #[inline(always)]
+    pub fn item(&self, position: ItemPosition) -> Option<ReceivedItem<'_>> {
+        let (from, source, _) = self.current.as_ref()?;
+        let ItemPosition { encoding, bytes } = position;
+        Some(ReceivedItem { from, topic: self.topic.as_ref()?, encoding, bytes: source.get(bytes)?, source })
+    }
+
+    /// Takes the next frame of the batch, if that is an item: most are.
+    #[inline(always)]
+    fn next_item(&mut self) -> Option<ItemPosition> {
+        let (_, frames, position) = self.current.as_mut()?;
+        let mut rest = Frames::new(frames.get(*position..)?);
+        let (header, payload) = rest.next()?;
+        if header.kind != FrameKind::News {
+            return None;
         }
-        self.current = None;
-        let Some((from, entry)) = ready!(self.queue.poll_recv(task)) else { return Poll::Ready(None) };
-        match entry {
-            Queued::Frames(frames) => self.current = Some((from, frames, 0)),
-            Queued::Latest(topic) => {
-                let key = (from, topic);
-                if let Some((frame, gaps)) = self.latest.as_ref().and_then(|latest| latest.take(&key)) {
-                    self.current = Some((key.0, gaps, 0));
-                    self.next_frames = Some(frame);
+        let (topic, bytes) = news::read_item(payload)?;
+        if !self.topic.as_ref().is_some_and(|last| last.is(topic)) {
+            self.topic = Some(parse_topic(topic)?);
+        }
+        *position = frames.len() - rest.remaining();
+        let encoding = frame::encoding(header.flags, frame::BINCODE);
+        Some(ItemPosition { encoding, bytes: *position - bytes.len()..*position })
+    }
+
+    /// Takes the next event, when the next frame is no item.
+    #[inline(never)]
+    fn poll_others(&mut self, task: &mut Context<'_>) -> Poll<Option<Event>> {
+        loop {
+            if let Some(item) = self.next_item() {
+                return Poll::Ready(Some(Event::Item(item)));
+            }
+            if let Some((from, frames, position)) = &mut self.current {
+                let mut rest = Frames::new(&frames[*position..]);
+                if let Some((header, payload)) = rest.next() {
+                    *position = frames.len() - rest.remaining();
+                    if let Some((count, reason)) = gap(from, header.kind, payload) {
+                        return Poll::Ready(Some(Event::Gap(from.clone(), count, reason)));
+                    }
+                    continue;
+                }
+                if let Some(next) = self.next_frames.take() {
+                    (*frames, *position) = (next, 0);
+                    continue;
                 }
             }
-            Queued::Lost => return Poll::Ready(Some(Err(PublisherGone(from)))),
+            self.current = None;
+            match ready!(self.queue.poll_recv(task)) {
+                None => return Poll::Ready(None),
+                Some((from, Queued::Lost)) => return Poll::Ready(Some(Event::Lost(from))),
+                Some((from, Queued::Frames(frames))) => self.current = Some((from, frames, 0)),
+                Some((from, Queued::Latest(topic))) => {
+                    let key = (from, topic);
+                    if let Some((frame, gaps)) = self.latest.as_ref().and_then(|latest| latest.take(&key)) {
+                        self.current = Some((key.0, gaps, 0));
+                        self.next_frames = Some(frame);
+                    }
+                }
+            }
         }
-        Poll::Ready(Some(Ok(())))
     }
 
     /// The number of batches that wait.
@@ -263,13 +288,10 @@ impl EventQueue {
     }
 }
 
-/// Returns the topic with this text, reusing `last` if it is the same; `None` if the text is not a valid topic.
-#[inline]
-fn parse_topic<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
-    if last.as_ref().is_none_or(|last| last.as_bytes() != text) {
-        *last = Some(Topic::new(std::str::from_utf8(text).ok()?).ok()?);
-    }
-    last.as_ref()
+/// Returns the topic with this text; `None` if that is not a valid topic.
+#[inline(never)]
+fn parse_topic(text: &[u8]) -> Option<Topic> {
+    Topic::new(std::str::from_utf8(text).ok()?).ok()
 }
 
 /// Returns the gap that a frame other than an item announces, if any.
@@ -306,12 +328,15 @@ mod tests {
 
     /// Returns the next event as text: publisher, topic and number, or the number of missing items.
     async fn take(events: &mut EventQueue) -> String {
-        let text = |from: &ServiceName, event: Event<'_>| match event {
-            Event::Item { topic, bytes, .. } => format!("{from} {topic} {}", bytes[0]),
-            Event::Gap(count, _) => format!("{from} -{count}"),
-            Event::Lost => format!("{from} lost"),
-        };
-        poll_fn(|task| events.poll_take(task, text)).await.unwrap_or_else(|| "end".to_owned())
+        match poll_fn(|task| events.poll_next(task)).await {
+            Some(Event::Item(position)) => {
+                let item = events.item(position).expect("it was just found");
+                format!("{} {} {}", item.from, item.topic, item.bytes[0])
+            }
+            Some(Event::Gap(from, count, _)) => format!("{from} -{count}"),
+            Some(Event::Lost(from)) => format!("{from} lost"),
+            None => "end".to_owned(),
+        }
     }
 
     fn name(name: &str) -> ServiceName {

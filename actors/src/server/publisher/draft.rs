@@ -4,10 +4,9 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use meshzero_proto::codec::{self, TypeInfo, WireType};
-use meshzero_proto::name::MAX_NAME_BYTES;
+use meshzero_proto::name::{MAX_NAME_BYTES, end_words};
 
 use crate::server::publisher::encoded::{EncodedItem, EncodingSet};
-use crate::server::publisher::topics::end_words;
 
 /// The number of guesses, a power of two. Topics may share one; a wrong guess costs another attempt.
 const GUESSES: usize = 64;
@@ -31,7 +30,7 @@ impl EncodingGuesses {
     /// Returns the guess of a topic. The topics of one service mostly begin alike, and have nearly the same length.
     #[inline(always)]
     fn slot(&self, topic: &str) -> &AtomicU8 {
-        let (first, last) = end_words(topic);
+        let (first, last) = end_words(topic.as_bytes());
         // Multiplicative hashing by the golden ratio: the upper bits depend on all.
         let hash = (first ^ last.rotate_left(7) ^ topic.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         &self.0[(hash >> (u64::BITS - GUESSES.ilog2())) as usize]

@@ -39,7 +39,7 @@ impl Topics {
         topic: &str,
         max: usize,
     ) -> Result<Option<&mut TopicState>, InvalidName> {
-        if self.states.get(self.recent).is_none_or(|state| !is_same(&state.topic, topic)) {
+        if self.states.get(self.recent).is_none_or(|state| !state.topic.is(topic.as_bytes())) {
             match self.find(topic, max)? {
                 Some(index) => self.recent = index,
                 None => return Ok(None),
@@ -103,25 +103,6 @@ impl TopicState {
             recipient_encodings: EncodingSet::default(),
         }
     }
-}
-
-/// Returns the bytes at the beginning and at the end of a text, as words: up to 16 bytes have no others.
-#[inline(always)]
-pub(crate) fn end_words(text: &str) -> (u64, u64) {
-    let bytes = text.as_bytes();
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-    }
-    match (bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(first), Some(last)) => (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()),
-        _ => (bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
-    }
-}
-
-/// Returns whether both texts are equal: short ones without a call.
-#[inline(always)]
-fn is_same(one: &str, other: &str) -> bool {
-    one.len() == other.len() && end_words(one) == end_words(other) && (one.len() <= 16 || one == other)
 }
 
 /// Returns the encodings in which an item is retained for those who subscribe later.

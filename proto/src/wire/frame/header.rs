@@ -102,7 +102,7 @@ pub enum FrameKind {
 impl FrameKind {
     /// Returns the kind with this number; `None` if this version does not know it.
     #[inline(always)]
-    pub fn from_byte(byte: u8) -> Option<Self> {
+    pub const fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Catalogue,
             2 => Self::Request,
@@ -128,13 +128,13 @@ impl FrameKind {
 
     /// Returns true for a kind that only keeps the link alive, or ends it, and carries nothing for its users.
     #[inline(always)]
-    pub fn is_keep_alive(self) -> bool {
+    pub const fn is_keep_alive(self) -> bool {
         matches!(self, Self::Ping | Self::Ack | Self::Bye | Self::Void)
     }
 
     /// Returns true if its header has an id.
     #[inline(always)]
-    pub(super) fn has_id(self) -> bool {
+    pub(super) const fn has_id(self) -> bool {
         match self {
             Self::Request | Self::Cancel | Self::Reply | Self::Refusal => true,
             Self::Describe | Self::Subscribe | Self::Subscribed | Self::Ack => true,
@@ -147,7 +147,7 @@ impl FrameKind {
 
     /// Returns the length of its header in bytes.
     #[inline(always)]
-    pub(super) fn header_bytes(self) -> usize {
+    pub(super) const fn header_bytes(self) -> usize {
         if self.has_id() { HEADER_BYTES + ID_BYTES } else { HEADER_BYTES }
     }
 }

@@ -81,23 +81,65 @@ pub struct FrameContents {
 /// [`FrameError`]: the bytes are not frames of this protocol. A frame that is too long is detected by its first bytes.
 pub fn scan(bytes: &[u8], limit: usize) -> Result<CompleteFrames, FrameError> {
     let mut rest = bytes;
-    let mut contents = FrameContents::default();
+    let (mut frames, mut tells, mut keep_alives) = (0, 0, 0);
+    // The header is one word, which ends with the flags and the slot: the union and the maximum of whole words have theirs.
+    let (mut union, mut highest) = (0, 0);
     let next = loop {
-        let next = self::complete_length(rest, limit)?;
-        let Some((frame, remainder)) = next.and_then(|length| rest.split_at_checked(length)) else {
-            break next;
+        let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
+            break self::complete_length(rest, limit)?;
         };
-        if let [_, _, _, _, kind, flags, low, high, ..] = frame {
-            contents.frames += 1;
-            contents.tells += usize::from(*kind == FrameKind::Tell as u8);
-            contents.highest_slot = contents.highest_slot.max(u16::from_le_bytes([*low, *high]));
-            contents.keep_alives +=
-                usize::from((FrameKind::Ping as u8..=FrameKind::Void as u8).contains(kind));
-            contents.flags |= flags;
+        let word = u64::from_le_bytes(*header);
+        let facts = KindFacts::of(header[LENGTH_BYTES]);
+        let length = LENGTH_BYTES + word as u32 as usize;
+        let header_bytes = usize::from(facts.header_bytes);
+        if header_bytes == 0 || length < header_bytes || length - header_bytes > limit {
+            self::complete_length(rest, limit)?;
         }
+        let Some(remainder) = rest.get(length..) else { break Some(length) };
+        frames += 1;
+        tells += usize::from(facts.is_tell);
+        keep_alives += usize::from(facts.is_keep_alive);
+        union |= word;
+        highest = word.max(highest);
         rest = remainder;
     };
+    let [.., flags, _, _] = union.to_le_bytes();
+    let [.., low, high] = highest.to_le_bytes();
+    let highest_slot = u16::from_le_bytes([low, high]);
+    let contents = FrameContents { frames, tells, highest_slot, keep_alives, flags };
     Ok(CompleteFrames { complete_bytes: bytes.len() - rest.len(), contents, next })
+}
+
+/// The facts about a kind of frame that [`scan`] needs, in a table: a look-up is shorter than the questions.
+#[derive(Clone, Copy)]
+struct KindFacts {
+    /// The length of its header, or 0 for an unknown kind.
+    header_bytes: u8,
+    is_tell: bool,
+    is_keep_alive: bool,
+}
+
+static FACTS: [KindFacts; 1 << u8::BITS] = {
+    let mut facts = [KindFacts { header_bytes: 0, is_tell: false, is_keep_alive: false }; 1 << u8::BITS];
+    let mut byte = 0;
+    while byte < facts.len() {
+        if let Some(kind) = FrameKind::from_byte(byte as u8) {
+            facts[byte] = KindFacts {
+                header_bytes: kind.header_bytes() as u8,
+                is_tell: matches!(kind, FrameKind::Tell),
+                is_keep_alive: kind.is_keep_alive(),
+            };
+        }
+        byte += 1;
+    }
+    facts
+};
+
+impl KindFacts {
+    #[inline(always)]
+    fn of(byte: u8) -> Self {
+        FACTS[usize::from(byte)]
+    }
 }
 
 /// Returns the length of a frame of this process that begins with `bytes`, its header included; `None` when there are too few
