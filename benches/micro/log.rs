@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
+use meshzero_proto::buffer::Buffer;
 use meshzero_proto::news::{Cursor, Log};
 
 /// Items that are appended before they are read.
@@ -25,8 +26,9 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             |bencher, subscribers| {
                 let mut log = Log::new(KEEP, KEEP_BYTES);
                 let mut cursors: Vec<Cursor> = (0..*subscribers).map(|_| log.join()).collect();
+                let frame = Buffer::from(FRAME.to_vec());
                 bencher.iter(|| {
-                    (0..ITEMS).for_each(|_| log.append(black_box(&FRAME)));
+                    (0..ITEMS).for_each(|_| log.append(black_box(&frame)));
                     for cursor in &mut cursors {
                         black_box(log.read(cursor, READ_BYTES));
                     }

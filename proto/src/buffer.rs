@@ -141,6 +141,12 @@ impl Buffer {
     }
 }
 
+impl From<Vec<u8>> for Buffer {
+    fn from(memory: Vec<u8>) -> Self {
+        Self { length: memory.len(), memory }
+    }
+}
+
 impl WriteBuffer for Buffer {
     #[inline(always)]
     fn length(&self) -> usize {

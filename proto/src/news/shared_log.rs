@@ -340,11 +340,7 @@ mod tests {
     }
 
     fn append(log: &mut Log, items: std::ops::Range<u8>) {
-        for item in items {
-            let mut frame = Buffer::default();
-            frame.put(&[item; 10]);
-            log.append(&frame);
-        }
+        items.for_each(|item| log.append(&vec![item; 10].into()));
     }
 
     /// Reads the next items, and returns the number of missing ones and the first byte of each.

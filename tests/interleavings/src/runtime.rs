@@ -24,3 +24,7 @@ pub(crate) mod sync {
 #[path = "../../../actors/src/runtime/semaphore.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the library uses more of it than is checked here")]
 pub(crate) mod semaphore;
+
+#[path = "../../../actors/src/runtime/rare.rs"]
+#[allow(dead_code, reason = "the library uses more of it than is checked here")]
+pub(crate) mod rare;

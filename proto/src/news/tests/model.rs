@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::buffer::{Buffer, WriteBuffer};
 
 /// The unit of time of the histories.
 const TICK: Duration = Duration::from_millis(100);
@@ -129,9 +128,7 @@ fn run_log(keep: u32, mut bytes: u64, publisher_waits: bool, steps: &[LogStep]) 
                     }
                     assert!(!log.is_full(1), "subscribers whose wait timed out do not count");
                 }
-                let mut frame = Buffer::default();
-                frame.put(&vec![number; length]);
-                log.append(&frame);
+                log.append(&vec![number; length].into());
                 for reader in readers.values_mut() {
                     let missed_before = reader.missed;
                     reader.publish((number, length), keep as usize, bytes);
