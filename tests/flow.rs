@@ -1,6 +1,8 @@
 //! Flow control: many messages and news in a row, blocked senders, and nothing lost, duplicated or out of order.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -101,6 +103,70 @@ async fn tells_and_calls_of_one_sender_are_handled_in_order_and_once() {
     tell_many(&pair.reach(&service).await).await.expect("told");
     seen.is_all(MANY).await;
     until("all places are free again", || service.unfinished() == 0).await;
+}
+
+#[actix::test]
+async fn a_tell_that_is_dropped_before_it_is_ready_has_sent_nothing() {
+    let pair = Pair::join().await;
+    let seen = Seen::default();
+    let make = seen.clone();
+    let service = pair.here.advertise("scribe", move || Scribe(make.clone())).handles::<Note>();
+    let service = service.await.expect("advertised");
+    let scribe = pair.reach(&service).await;
+    let (mut sent, mut dropped) = (0, 0);
+    // More than one turn of the thread, whose end is one of the reasons to wait.
+    while sent < 10 * MANY {
+        match poll_once(scribe.tell(Note(sent))).await {
+            Some(told) => {
+                told.expect("told");
+                sent += 1;
+            }
+            None => {
+                dropped += 1;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    assert!(dropped > 0, "no tell had to wait");
+    seen.is_all(sent).await;
+}
+
+#[actix::test]
+async fn tells_that_begin_together_are_handled_in_that_order() {
+    let pair = Pair::join().await;
+    let seen = Seen::default();
+    let make = seen.clone();
+    let service = pair.here.advertise("scribe", move || Scribe(make.clone())).handles::<Note>();
+    let service = service.await.expect("advertised");
+    let scribe = pair.reach(&service).await;
+    let mut numbers = 0..10 * MANY;
+    while !numbers.is_empty() {
+        let tells: Vec<_> =
+            numbers.by_ref().take(7).map(|number| Box::pin(scribe.tell(Note(number)))).collect();
+        let mut waiting = Vec::new();
+        for mut tell in tells {
+            if poll_once(tell.as_mut()).await.is_none() {
+                waiting.push(tell);
+            }
+        }
+        // Those that wait do not depend on their owner, who awaits the last one first.
+        for tell in waiting.into_iter().rev() {
+            tell.await.expect("told");
+        }
+    }
+    seen.is_all(10 * MANY).await;
+}
+
+/// Polls a future once, and returns its output if it is ready.
+async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    poll_fn(|task| {
+        Poll::Ready(match future.as_mut().poll(task) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 #[actix::test]
