@@ -107,10 +107,13 @@ impl Buffer {
     }
 
     /// Appends the written bytes, of which there are `N` at most: a copy of a fixed length is a few instructions, and one of any
-    /// length a call. Returns whether there is memory for it.
+    /// length a call. Returns false unless there is memory for it on both sides: `out` need not grow for bytes that are no part of it.
     #[inline(always)]
     fn append_short<const N: usize>(&self, out: &mut Vec<u8>) -> bool {
         let Some(chunk) = self.memory.first_chunk::<N>() else { return false };
+        if out.capacity() - out.len() < N {
+            return false;
+        }
         let end = out.len() + self.length;
         out.extend_from_slice(chunk);
         out.truncate(end);
@@ -287,9 +290,12 @@ mod tests {
                 }
                 prop_assert_eq!(buffer.written(), &vector[..]);
                 prop_assert_eq!(buffer.length(), vector.len());
-                let mut appended = b"before".to_vec();
-                buffer.append_to(&mut appended);
-                prop_assert_eq!(appended.strip_prefix(b"before"), Some(&vector[..]));
+                for spare_bytes in [0, 1_000] {
+                    let mut appended = b"before".to_vec();
+                    appended.reserve_exact(spare_bytes);
+                    buffer.append_to(&mut appended);
+                    prop_assert_eq!(appended.strip_prefix(b"before"), Some(&vector[..]));
+                }
             }
             let mut swapped = Vec::new();
             buffer.swap(&mut swapped);
