@@ -89,7 +89,9 @@ impl ServiceRef {
     /// [`CallError`]; the message will not be handled.
     ///
     /// # Cancel safety
-    /// This method is cancel safe: a future that is dropped before it has completed sends nothing.
+    /// This method is cancel safe: dropping the future before it has completed gives up the message, unless that has been sent
+    /// already. A message that had to wait is sent in its turn, whether the future is polled then or not; so after a future
+    /// that was polled and then dropped it is unknown whether the message will be handled.
     ///
     /// ```no_run
     /// # use actix::prelude::*;

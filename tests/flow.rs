@@ -106,32 +106,6 @@ async fn tells_and_calls_of_one_sender_are_handled_in_order_and_once() {
 }
 
 #[actix::test]
-async fn a_tell_that_is_dropped_before_it_is_ready_has_sent_nothing() {
-    let pair = Pair::join().await;
-    let seen = Seen::default();
-    let make = seen.clone();
-    let service = pair.here.advertise("scribe", move || Scribe(make.clone())).handles::<Note>();
-    let service = service.await.expect("advertised");
-    let scribe = pair.reach(&service).await;
-    let (mut sent, mut dropped) = (0, 0);
-    // More than one turn of the thread, whose end is one of the reasons to wait.
-    while sent < 10 * MANY {
-        match poll_once(scribe.tell(Note(sent))).await {
-            Some(told) => {
-                told.expect("told");
-                sent += 1;
-            }
-            None => {
-                dropped += 1;
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-    assert!(dropped > 0, "no tell had to wait");
-    seen.is_all(sent).await;
-}
-
-#[actix::test]
 async fn tells_that_begin_together_are_handled_in_that_order() {
     let pair = Pair::join().await;
     let seen = Seen::default();

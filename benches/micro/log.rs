@@ -26,7 +26,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             |bencher, subscribers| {
                 let mut log = Log::new(KEEP, KEEP_BYTES);
                 let mut cursors: Vec<Cursor> = (0..*subscribers).map(|_| log.join()).collect();
-                let frame = Buffer::from(FRAME.to_vec());
+                let frame = Buffer::from(&FRAME[..]);
                 bencher.iter(|| {
                     (0..ITEMS).for_each(|_| log.append(black_box(&frame)));
                     for cursor in &mut cursors {

@@ -144,9 +144,12 @@ impl Buffer {
     }
 }
 
-impl From<Vec<u8>> for Buffer {
-    fn from(memory: Vec<u8>) -> Self {
-        Self { length: memory.len(), memory }
+impl From<&[u8]> for Buffer {
+    fn from(bytes: &[u8]) -> Self {
+        let mut buffer = Self::default();
+        buffer.make_room(bytes.len());
+        buffer.put(bytes);
+        buffer
     }
 }
 

@@ -6,10 +6,8 @@ pub(crate) mod health;
 mod link_cache;
 pub mod target;
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
 
 use arc_swap::{ArcSwap, Guard};
 use meshzero_proto::call::outlier::Outliers;
@@ -178,25 +176,6 @@ impl Route {
             return None;
         }
         Some(self.queue.turn().await)
-    }
-
-    /// Waits behind callers like [`Route::turn`], and until the other tasks of this thread have run. The future must be polled
-    /// until it is ready.
-    ///
-    /// # Cancel safety
-    /// This method is cancel safe: dropping the future gives up the position in the queue.
-    pub(crate) async fn turn_after_others(&self) -> QueueTurn<'_> {
-        let turn = self.queue.turn().await;
-        let mut has_yielded = false;
-        poll_fn(|task| {
-            if std::mem::replace(&mut has_yielded, true) {
-                return Poll::Ready(());
-            }
-            task.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
-        turn
     }
 
     /// Waits until there is an instance to call. Works on any executor.

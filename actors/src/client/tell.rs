@@ -17,7 +17,6 @@ use crate::client::offload::{Offload, SentFlag};
 use crate::client::route::Member;
 use crate::link::send_queue::{SendPermit, SpaceNeeded};
 use crate::message::NetMessage;
-use crate::message::turn;
 use crate::runtime::blocking;
 use crate::runtime::rare::Rare;
 use crate::runtime::semaphore::Permits;
@@ -29,16 +28,27 @@ use crate::telemetry::trace::{OutgoingSpan, OutgoingSpanState};
 /// of a service of this process.
 ///
 /// A poll of it is two functions, so that no error is moved where there is none: [`Tell::start`], and unless that has sent
-/// the message, [`Tell::poll_slow`]. Dropping it before it is done sends nothing.
+/// the message, [`Tell::poll_slow`].
+///
+/// # Cancel safety
+/// Dropping it before it is done gives up the message, unless that has been sent already: a tell that waits is sent in its
+/// turn even if it is not polled, and one that has filled a batch yields afterwards.
 pub struct Tell<'a, M: NetMessage> {
     caller: &'a Arc<Caller>,
     /// The timeout; `None` for that of the limits.
     timeout: Option<Duration>,
     /// The message, until it is sent or waits.
     message: Option<M>,
-    /// Set if the message waits.
-    waiting: Rare<Offload<Result<(), CallErrorKind>>>,
+    /// Set if the first poll was not the last.
+    pending: Rare<PendingTell>,
     span: OutgoingSpanState,
+}
+
+/// A tell after its first poll.
+enum PendingTell {
+    /// The message has been sent, and other tasks on this thread run first.
+    Sent,
+    Waiting(Offload<Result<(), CallErrorKind>>),
 }
 
 impl<M: NetMessage> Unpin for Tell<'_, M> {}
@@ -48,7 +58,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     #[inline(always)]
     pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
         let span = OutgoingSpanState::for_current();
-        Self { caller, timeout: None, message: Some(message), waiting: Rare::NONE, span }
+        Self { caller, timeout: None, message: Some(message), pending: Rare::NONE, span }
     }
 
     /// The caller.
@@ -75,14 +85,13 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     #[inline(always)]
     pub fn start(&mut self) -> TellStart {
         if self.message.is_none() {
-            return TellStart::Pending;
+            return TellStart::Started;
         }
         let route = &self.caller.route;
         self.span.start::<M>(route.target(), None);
         let (message, trace) = (&mut self.message, self.span.context());
         let started = match route.has_waiters() {
             true => TellStart::NotSent,
-            false if turn::is_over() => TellStart::TurnOver,
             false => route.with_pick(|member| Self::try_send(message, member, trace)),
         };
         if started == TellStart::Sent {
@@ -106,36 +115,35 @@ impl<'a, M: NetMessage> Tell<'a, M> {
         match started {
             TellStart::Sent => return Poll::Ready(Ok(())),
             TellStart::Closed => return Poll::Ready(self.end(Err(closed_error()))),
-            TellStart::Pending => {}
-            // The tasks that write run on another thread.
-            TellStart::TurnOver if !self.caller.context.executor.is_here() => {
-                turn::begin();
-                let started = self.start();
-                return self.poll_slow(started, task);
+            TellStart::Started => {}
+            TellStart::TurnOver => {
+                self.message = None;
+                self.pending = Rare::some(PendingTell::Sent);
+                task.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            TellStart::TurnOver | TellStart::NotSent => {
-                let yields = started == TellStart::TurnOver;
-                if yields {
-                    turn::begin();
-                }
+            TellStart::NotSent => {
                 let message = self.message.take().expect("it was not sent");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout()));
                 let trace = self.span.context().copied();
                 let executor = &self.caller.context.executor;
                 let message: Box<dyn UnsentMessage> = Box::new(message);
-                let future = Box::pin(async move { tell(&caller, message, deadline, trace, yields).await });
+                let future = Box::pin(async move { tell(&caller, message, deadline, trace).await });
                 // It waits for nothing once the message has been sent.
-                self.waiting = Rare::some(Offload::new(future, executor, SentFlag::default()));
+                let waiting = Offload::new(future, executor, SentFlag::default());
+                self.pending = Rare::some(PendingTell::Waiting(waiting));
             }
         }
-        let waiting = self.waiting.as_deref_mut().expect("a tell was polled after it had ended");
-        let result = std::task::ready!(waiting.poll(task));
+        let result = match self.pending.as_deref_mut().expect("a tell was polled after it had ended") {
+            PendingTell::Sent => Ok(()),
+            PendingTell::Waiting(waiting) => std::task::ready!(waiting.poll(task)),
+        };
         Poll::Ready(self.end(result))
     }
 
     fn end(&mut self, result: Result<(), CallErrorKind>) -> Result<(), CallErrorKind> {
         self.message = None;
-        self.waiting = Rare::NONE;
+        self.pending = Rare::NONE;
         self.span.end(result.as_ref().err().map(|error| error as _), "told");
         result
     }
@@ -149,6 +157,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                     OutgoingMessage { message, name: None, deadline: None, trace },
                     SpaceNeeded::Ahead,
                 ) {
+                    Ok(range) if range.ends_turn => TellStart::TurnOver,
                     Ok(_) => TellStart::Sent,
                     // The slower path reports the reason, if the tell fails there as well.
                     Err(_) => TellStart::NotSent,
@@ -170,19 +179,19 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     }
 }
 
-/// The result of a first attempt to send.
+/// The result of [`Tell::start`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TellStart {
     /// The message has been sent.
     Sent,
-    /// Other tasks on the thread have to run before the message is sent.
+    /// Sent, and other tasks on the thread have to run.
     TurnOver,
     /// The service has just closed.
     Closed,
-    /// The message has to wait.
+    /// Not sent: [`Tell::poll_slow`] waits, or returns the reason.
     NotSent,
-    /// This was not the first attempt.
-    Pending,
+    /// An earlier call has sent the message, or it waits.
+    Started,
 }
 
 /// A message that has not been sent, without its type: the waits for room are compiled once, and not for each type of message.
@@ -241,13 +250,9 @@ async fn tell(
     message: Box<dyn UnsentMessage>,
     deadline: Option<Instant>,
     trace: Option<TraceContext>,
-    yields: bool,
 ) -> Result<(), CallErrorKind> {
     let mut expiry = caller.context.timers.sleep_until(deadline);
-    let turn = async {
-        if yields { Some(caller.route.turn_after_others().await) } else { caller.route.turn().await }
-    };
-    let mut turn = match caller.wait_for(&mut expiry, turn).await {
+    let mut turn = match caller.wait_for(&mut expiry, caller.route.turn()).await {
         Ok(turn) => turn,
         Err(error) => return Err(caller.explain(error).await),
     };

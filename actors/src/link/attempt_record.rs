@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshzero_proto::diagnosis::{Attempt, AttemptOutcome};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// The most addresses that are recorded; an endpoint has fewer.
@@ -36,12 +36,12 @@ impl DialTrail {
     }
 
     fn begin_at(&self, address: SocketAddr, now: Instant) {
-        lock(&self.0).push(DialAttempt { address, started: now, open: AttemptOutcome::Silent, ended: None });
+        self.0.lock().push(DialAttempt { address, started: now, open: AttemptOutcome::Silent, ended: None });
     }
 
     /// Records that a connection was accepted.
     pub(crate) fn accept(&self, address: SocketAddr) {
-        if let Some(attempt) = lock(&self.0).iter_mut().rev().find(|attempt| attempt.address == address) {
+        if let Some(attempt) = self.0.lock().iter_mut().rev().find(|attempt| attempt.address == address) {
             attempt.open = AttemptOutcome::Accepted;
         }
     }
@@ -52,7 +52,7 @@ impl DialTrail {
     }
 
     fn end_at(&self, address: SocketAddr, outcome: AttemptOutcome, now: Instant) {
-        let mut attempts = lock(&self.0);
+        let mut attempts = self.0.lock();
         let open = |attempt: &&mut DialAttempt| attempt.address == address && attempt.ended.is_none();
         if let Some(attempt) = attempts.iter_mut().find(open) {
             attempt.ended = Some((outcome, now));
@@ -65,10 +65,10 @@ impl DialTrail {
     }
 
     fn finish_at(&self, now: Instant) -> Vec<Attempt> {
-        for attempt in lock(&self.0).iter_mut().filter(|attempt| attempt.ended.is_none()) {
+        for attempt in self.0.lock().iter_mut().filter(|attempt| attempt.ended.is_none()) {
             attempt.ended = Some((attempt.open, now));
         }
-        lock(&self.0).iter().map(|attempt| attempt.state(now)).collect()
+        self.0.lock().iter().map(|attempt| attempt.state(now)).collect()
     }
 }
 
@@ -108,12 +108,12 @@ impl AttemptRecord {
 
     fn follow_at(&self, trail: DialTrail, now: Instant) {
         let past = self.merged(now);
-        *lock(&self.0) = RecordState { past, present: trail, since: Some(now) };
+        *self.0.lock() = RecordState { past, present: trail, since: Some(now) };
     }
 
     /// Clears the record, because the endpoint has answered: earlier attempts no longer matter.
     pub(crate) fn clear(&self) {
-        *lock(&self.0) = RecordState::default();
+        *self.0.lock() = RecordState::default();
     }
 
     /// Returns the last attempt at each address, in its current state. One that is being repeated counts with its earlier
@@ -128,9 +128,9 @@ impl AttemptRecord {
 
     /// Merges the attempts of the current dial with the earlier ones.
     fn merged(&self, now: Instant) -> Vec<OpenAttempt> {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         let mut all = state.past.clone();
-        for attempt in lock(&state.present.0).iter() {
+        for attempt in state.present.0.lock().iter() {
             let mut newer = OpenAttempt { attempt: attempt.state(now), started: attempt.started };
             let Some(index) = all.iter().position(|earlier| earlier.attempt.address == attempt.address)
             else {
@@ -152,7 +152,7 @@ impl AttemptRecord {
 
     /// Returns whether the endpoint has been dialled lately, and has not answered since.
     fn is_unanswered(&self) -> bool {
-        lock(&self.0).since.is_some_and(|since| since.elapsed() <= RETENTION)
+        self.0.lock().since.is_some_and(|since| since.elapsed() <= RETENTION)
     }
 
     /// Returns whether the record is of no use: there is no dial of the endpoint, and no recent attempt.
@@ -165,10 +165,6 @@ impl OpenAttempt {
     fn is_silence(&self) -> bool {
         matches!(self.attempt.outcome, AttemptOutcome::Silent | AttemptOutcome::Accepted)
     }
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock()
 }
 
 /// The records of several endpoints, each with associated data. At the limit, the oldest whose endpoint has answered is

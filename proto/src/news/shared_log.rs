@@ -340,7 +340,7 @@ mod tests {
     }
 
     fn append(log: &mut Log, items: std::ops::Range<u8>) {
-        items.for_each(|item| log.append(&vec![item; 10].into()));
+        items.for_each(|item| log.append(&Buffer::from(&[item; 10][..])));
     }
 
     /// Reads the next items, and returns the number of missing ones and the first byte of each.

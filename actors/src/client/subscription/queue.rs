@@ -240,7 +240,7 @@ impl EventQueue {
         Some(ItemPosition { encoding, bytes: *position - bytes.len()..*position })
     }
 
-    /// Takes the next event, when the next frame is no item.
+    /// Takes the next event where that is not simply the next item of this batch.
     #[inline(never)]
     fn poll_others(&mut self, task: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {

@@ -22,7 +22,6 @@ use tokio::sync::Notify;
 
 pub(crate) use self::acks::QueueStats;
 pub(crate) use self::permit::{QueueClosed, SendPermit, SpaceNeeded};
-use crate::message::turn;
 use crate::message::written::EncodedParts;
 use crate::net::connection::WriteHalf;
 use crate::runtime::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -102,6 +101,9 @@ pub(crate) struct WrittenRange {
     pub end: u64,
     /// Its length in bytes.
     pub length: u32,
+    /// Set if the sender should yield to other tasks on the thread: appending the frame wrote a whole batch, which takes time, or
+    /// other batches wait for their tasks.
+    pub ends_turn: bool,
 }
 
 impl WrittenRange {
@@ -305,7 +307,7 @@ impl SendQueue {
             && written.length() > max_frame
         {
             self.push_fragments(state, id, written.take_pieces());
-            return Ok(WrittenRange { end: start, length: 0 });
+            return Ok(WrittenRange { end: start, length: 0, ends_turn: false });
         }
         let batch = state.flow.batch();
         let previous_length = batch.len();
@@ -322,13 +324,9 @@ impl SendQueue {
         let length = (end - start) as u32;
         let writes_batch = flush == Flush::Batched && is_full;
         self.schedule_flush(state, if writes_batch { Flush::Now } else { flush }, previous_length == 0);
-        if writes_batch {
-            // That took time.
-            turn::end();
-        } else if flush == Flush::Batched {
-            written.turn().count(length as usize, previous_length == 0);
-        }
-        Ok(WrittenRange { end, length })
+        let ends_turn =
+            flush == Flush::Batched && written.turn().ends_with(length as usize, previous_length == 0);
+        Ok(WrittenRange { end, length, ends_turn: ends_turn || writes_batch })
     }
 
     /// Arranges for appended bytes to be written. `was_empty` is set if the queue was empty before.

@@ -157,7 +157,7 @@ impl EncodedItem {
         }
     }
 
-    /// Most subscribers know the type of the item, and want bincode.
+    /// Encodes it in MessagePack, out of line: most subscribers want bincode.
     #[inline(never)]
     fn encode_in_message_pack<T: WireType>(&mut self, topic: &str, item: &T, max: usize) {
         self.encode_in(Encoding::MessagePack, topic, item, max);

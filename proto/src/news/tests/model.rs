@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::buffer::Buffer;
 
 /// The unit of time of the histories.
 const TICK: Duration = Duration::from_millis(100);
@@ -128,7 +129,7 @@ fn run_log(keep: u32, mut bytes: u64, publisher_waits: bool, steps: &[LogStep]) 
                     }
                     assert!(!log.is_full(1), "subscribers whose wait timed out do not count");
                 }
-                log.append(&vec![number; length].into());
+                log.append(&Buffer::from(&vec![number; length][..]));
                 for reader in readers.values_mut() {
                     let missed_before = reader.missed;
                     reader.publish((number, length), keep as usize, bytes);
