@@ -2,11 +2,8 @@
 //! more than it holds, to a receiver that does not read.
 
 use std::cell::Cell;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context as TaskContext, Poll, Waker};
 use std::thread;
 
 use actix::prelude::*;
@@ -14,7 +11,7 @@ use meshzero::{Blob, Limits, LinkPurpose, Mesh, News, NewsError, Service, Servic
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::pair::{PATIENCE, Pair, until};
+use crate::pair::{PATIENCE, Pair, poll, until};
 
 /// The number of messages: 200 MB of them.
 pub const MANY: usize = 20_000;
@@ -145,10 +142,6 @@ impl Handler<Load> for Still {
         };
         AtomicResponse::new(Box::pin(actix::fut::wrap_future::<_, Self>(handle)))
     }
-}
-
-fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
-    future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
 }
 
 async fn reach(mesh: &Mesh) -> ServiceRef {

@@ -1,15 +1,13 @@
 //! Flow control: many messages and news in a row, blocked senders, and nothing lost, duplicated or out of order.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{Blob, CallError, Limits, Mesh, News, NewsError, ServiceRef, Value, block_on};
+use meshzero::{Blob, CallError, Limits, Mesh, News, NewsError, Service, ServiceRef, Value, block_on};
 use serde::{Deserialize, Serialize};
 
-use crate::pair::{PATIENCE, Pair, until};
+use crate::pair::{PATIENCE, Pair, poll, until};
 
 /// More than the buffers between two actors hold.
 const MANY: u64 = 20_000;
@@ -82,6 +80,14 @@ impl Handler<Concurrent> for Scribe {
     }
 }
 
+/// Advertises a scribe, and returns what it has seen.
+async fn advertise_scribe(pair: &Pair) -> (Seen, Service<Scribe>) {
+    let seen = Seen::default();
+    let make = seen.clone();
+    let service = pair.here.advertise("scribe", move || Scribe(make.clone())).handles::<Note>();
+    (seen, service.await.expect("advertised"))
+}
+
 async fn tell_many(scribe: &ServiceRef) -> Result<(), CallError> {
     for number in 0..MANY {
         if number % 1_000 == 7 {
@@ -96,10 +102,7 @@ async fn tell_many(scribe: &ServiceRef) -> Result<(), CallError> {
 #[actix::test]
 async fn tells_and_calls_of_one_sender_are_handled_in_order_and_once() {
     let pair = Pair::join().await;
-    let seen = Seen::default();
-    let make = seen.clone();
-    let service = pair.here.advertise("scribe", move || Scribe(make.clone())).handles::<Note>();
-    let service = service.await.expect("advertised");
+    let (seen, service) = advertise_scribe(&pair).await;
     tell_many(&pair.reach(&service).await).await.expect("told");
     seen.is_all(MANY).await;
     until("all places are free again", || service.unfinished() == 0).await;
@@ -108,10 +111,7 @@ async fn tells_and_calls_of_one_sender_are_handled_in_order_and_once() {
 #[actix::test]
 async fn tells_that_begin_together_are_handled_in_that_order() {
     let pair = Pair::join().await;
-    let seen = Seen::default();
-    let make = seen.clone();
-    let service = pair.here.advertise("scribe", move || Scribe(make.clone())).handles::<Note>();
-    let service = service.await.expect("advertised");
+    let (seen, service) = advertise_scribe(&pair).await;
     let scribe = pair.reach(&service).await;
     let mut numbers = 0..10 * MANY;
     while !numbers.is_empty() {
@@ -119,7 +119,7 @@ async fn tells_that_begin_together_are_handled_in_that_order() {
             numbers.by_ref().take(7).map(|number| Box::pin(scribe.tell(Note(number)))).collect();
         let mut waiting = Vec::new();
         for mut tell in tells {
-            if poll_once(tell.as_mut()).await.is_none() {
+            if poll(&mut tell).is_pending() {
                 waiting.push(tell);
             }
         }
@@ -129,18 +129,6 @@ async fn tells_that_begin_together_are_handled_in_that_order() {
         }
     }
     seen.is_all(10 * MANY).await;
-}
-
-/// Polls a future once, and returns its output if it is ready.
-async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
-    poll_fn(|task| {
-        Poll::Ready(match future.as_mut().poll(task) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        })
-    })
-    .await
 }
 
 #[actix::test]
@@ -157,10 +145,7 @@ async fn a_running_actor_handles_them_in_order_and_once_as_well() {
 #[actix::test]
 async fn tells_to_a_service_of_the_same_process_are_in_order_and_wait_for_room() {
     let pair = Pair::join().await;
-    let seen = Seen::default();
-    let make = seen.clone();
-    let service = pair.here.advertise("scribe", move || Scribe(make.clone())).handles::<Note>();
-    let service = service.await.expect("advertised");
+    let (seen, service) = advertise_scribe(&pair).await;
     let scribe = pair.here.discover("scribe").await.expect("it is here");
     tell_many(&scribe).await.expect("told");
     seen.is_all(MANY).await;
@@ -170,10 +155,7 @@ async fn tells_to_a_service_of_the_same_process_are_in_order_and_wait_for_room()
 #[actix::test]
 async fn another_thread_tells_in_order() {
     let pair = Pair::join().await;
-    let seen = Seen::default();
-    let make = seen.clone();
-    let service = pair.here.advertise("scribe", move || Scribe(make.clone())).handles::<Note>();
-    let service = service.await.expect("advertised");
+    let (seen, service) = advertise_scribe(&pair).await;
     let scribe = pair.reach(&service).await;
     let teller = std::thread::spawn(move || block_on(tell_many(&scribe)));
     seen.is_all(MANY).await;
@@ -233,10 +215,7 @@ async fn tells_that_do_not_decode_give_their_place_back() {
 #[actix::test]
 async fn a_tell_waits_for_an_instance_until_its_timeout() {
     let pair = Pair::join().await;
-    let seen = Seen::default();
-    let make = seen.clone();
-    let service = pair.here.advertise("scribe", move || Scribe(make.clone())).handles::<Note>();
-    let service = service.await.expect("advertised");
+    let (seen, service) = advertise_scribe(&pair).await;
     let scribe = pair.there.discover("scribe").within(PATIENCE).await.expect("it is there");
     scribe.tell(Note(0)).await.expect("told");
     seen.is_all(1).await;

@@ -1,5 +1,7 @@
 //! Two nodes of one mesh in this process, connected over real TCP on loopback.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use meshzero::{Join, Limits, Mesh, NodeId, ServiceRef};
@@ -75,4 +77,9 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
     if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
         panic!("waited {PATIENCE:?} in vain: {what}");
     }
+}
+
+/// Polls a future once, without a task that it could wake.
+pub fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::prelude::*;
 use futures_util::future::join_all;
@@ -11,7 +10,7 @@ use futures_util::stream::{self, StreamExt};
 use meshzero::{Limits, Mesh, Service, ServiceRef, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::pair::{PATIENCE, Pair, until};
+use crate::pair::{PATIENCE, Pair, poll, until};
 
 /// The number of calls of a pipeline.
 const CALLS: u64 = 3_000;
@@ -133,11 +132,6 @@ fn limited(mailbox: usize, requests_in_flight: usize) -> Limits {
     limits.mailbox = mailbox;
     limits.requests_in_flight = requests_in_flight;
     limits
-}
-
-/// Polls once, without a waker.
-fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
-    future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
 }
 
 /// Every reply is followed by one more call, a tell, and a call in a task of its own before the pipeline is polled again.

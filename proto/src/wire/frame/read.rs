@@ -89,12 +89,9 @@ pub fn scan(bytes: &[u8], limit: usize) -> Result<CompleteFrames, FrameError> {
             break self::complete_length(rest, limit)?;
         };
         let word = u64::from_le_bytes(*header);
-        let facts = KindFacts::of(header[LENGTH_BYTES]);
-        let length = LENGTH_BYTES + word as u32 as usize;
+        let facts = KindFacts::of(header[LENGTH_BYTES])?;
         let header_bytes = usize::from(facts.header_bytes);
-        if header_bytes == 0 || length < header_bytes || length - header_bytes > limit {
-            self::complete_length(rest, limit)?;
-        }
+        let length = check_length(word as u32, header_bytes, header_bytes, limit)?;
         let Some(remainder) = rest.get(length..) else { break Some(length) };
         frames += 1;
         tells += usize::from(facts.is_tell);
@@ -119,6 +116,7 @@ struct KindFacts {
     is_keep_alive: bool,
 }
 
+/// The facts about the kind of each number.
 static FACTS: [KindFacts; 1 << u8::BITS] = {
     let mut facts = [KindFacts { header_bytes: 0, is_tell: false, is_keep_alive: false }; 1 << u8::BITS];
     let mut byte = 0;
@@ -136,9 +134,11 @@ static FACTS: [KindFacts; 1 << u8::BITS] = {
 };
 
 impl KindFacts {
+    /// Returns the facts about the kind with this number.
     #[inline(always)]
-    fn of(byte: u8) -> Self {
-        FACTS[usize::from(byte)]
+    fn of(byte: u8) -> Result<Self, FrameError> {
+        let facts = FACTS[usize::from(byte)];
+        if facts.header_bytes == 0 { Err(FrameError::UnknownKind(byte)) } else { Ok(facts) }
     }
 }
 
@@ -151,25 +151,30 @@ pub fn length(bytes: &[u8]) -> Option<usize> {
 /// Returns the length of the frame at the front of `bytes`, its header included; `None` when it is not known yet.
 #[inline(always)]
 fn complete_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
-    let Some(length) = bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
-        return Ok(None);
-    };
+    let Some(announced) = bytes.first_chunk() else { return Ok(None) };
     let (min, max) = match bytes.get(LENGTH_BYTES) {
         Some(byte) => {
-            let header = FrameKind::from_byte(*byte).ok_or(FrameError::UnknownKind(*byte))?.header_bytes();
-            (header, header)
+            let header_bytes = KindFacts::of(*byte)?.header_bytes.into();
+            (header_bytes, header_bytes)
         }
         // It is not known yet whether it has an id.
         None => (HEADER_BYTES, HEADER_BYTES + ID_BYTES),
     };
-    let frame = LENGTH_BYTES + length;
+    check_length(u32::from_le_bytes(*announced), min, max, limit).map(Some)
+}
+
+/// Returns the length of a frame that announced so many bytes, and whose header has from `min` to `max` of them.
+#[inline(always)]
+fn check_length(announced: u32, min: usize, max: usize, limit: usize) -> Result<usize, FrameError> {
+    let announced = announced as usize;
+    let frame = LENGTH_BYTES + announced;
     if frame < min {
-        return Err(FrameError::TooShort(length));
+        return Err(FrameError::TooShort(announced));
     }
     if frame.saturating_sub(max) > limit {
-        return Err(FrameError::TooLong { announced: length, limit });
+        return Err(FrameError::TooLong { announced, limit });
     }
-    Ok(Some(frame))
+    Ok(frame)
 }
 
 /// An iterator over frames that [`scan`] found complete.
