@@ -11,7 +11,7 @@ use super::calls::CallLoad;
 use super::window::Window;
 use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::bench::traffic::counter::PacketCounter;
-use crate::bench::traffic::packet::{Body, Echo, OneWay};
+use crate::bench::traffic::packet::{Body, Echo, NO_STREAM, OneWay};
 use crate::bench::traffic::pattern::Pattern;
 use crate::failure::Failure;
 
@@ -35,7 +35,7 @@ impl<B: Body> Handler<Echo<B>> for BareActor {
     type Result = MessageResult<Echo<B>>;
 
     fn handle(&mut self, Echo(packet): Echo<B>, _: &mut Context<Self>) -> MessageResult<Echo<B>> {
-        self.0.count(packet.number, packet.body());
+        self.0.count(packet.number(), packet.body());
         MessageResult(packet)
     }
 }
@@ -44,7 +44,7 @@ impl<B: Body> Handler<OneWay<B>> for BareActor {
     type Result = ();
 
     fn handle(&mut self, OneWay(packet): OneWay<B>, _: &mut Context<Self>) {
-        self.0.count(packet.number, packet.body());
+        self.0.count(packet.number(), packet.body());
     }
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn ping<B: Body>(size: usize, time: Duration) -> Result<Duratio
     let (mut times, mut number) = (DurationHistogram::default(), 0);
     while started.elapsed() < time {
         let begun = Instant::now();
-        bare.send(Echo(pattern.packet::<B>(0, number, size))).await.map_err(stopped)?;
+        bare.send(Echo(pattern.packet::<B>(NO_STREAM, number, size))).await.map_err(stopped)?;
         times.record(begun.elapsed());
         number += 1;
     }
@@ -77,9 +77,9 @@ pub(crate) async fn window<B: Body>(load: CallLoad) -> Result<(DurationHistogram
             while !window.is_over() {
                 let number = next.replace(next.get() + 1);
                 let started = number.is_multiple_of(timed_every).then(Instant::now);
-                let reply = bare.send(Echo(pattern.packet::<B>(0, number, size))).await?;
+                let reply = bare.send(Echo(pattern.packet::<B>(NO_STREAM, number, size))).await?;
                 if window.is_measured() {
-                    calls += u64::from(reply.number == number);
+                    calls += u64::from(reply.number() == number);
                     if let Some(started) = started {
                         times.borrow_mut().record(started.elapsed());
                     }
@@ -100,10 +100,10 @@ pub(crate) async fn one_way<B: Body>(size: usize, time: Duration) -> Result<f64,
     let mut number = 0;
     while started.elapsed() < time {
         for _ in 0..UNANSWERED {
-            bare.do_send(OneWay(pattern.packet::<B>(0, number, size)));
+            bare.do_send(OneWay(pattern.packet::<B>(NO_STREAM, number, size)));
             number += 1;
         }
-        bare.send(OneWay(pattern.packet::<B>(0, number, size))).await.map_err(stopped)?;
+        bare.send(OneWay(pattern.packet::<B>(NO_STREAM, number, size))).await.map_err(stopped)?;
         number += 1;
     }
     Ok(number as f64 / started.elapsed().as_secs_f64())

@@ -108,7 +108,7 @@ pub(crate) fn call<B: Body>(
             });
             let Some(permit) = permit else { return };
             let packet = load.next::<B>();
-            let number = packet.number;
+            let number = packet.number();
             let mut request = service.send(Echo(packet));
             // The first poll sends it, from this thread; the collector polls it again.
             match Pin::new(&mut request).poll(&mut Context::from_waker(Waker::noop())) {

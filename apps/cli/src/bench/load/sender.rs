@@ -22,7 +22,7 @@ const TURN_BYTES: u64 = 8 << 20;
 /// The state that the senders of one measurement share.
 pub(crate) struct LoadState {
     pub(crate) pattern: Pattern,
-    pub(crate) stream: u32,
+    pub(crate) stream: u16,
     pub(crate) size: usize,
     /// The number of packets taken for sending, which is the next packet's number.
     sent: AtomicU64,
@@ -44,7 +44,7 @@ pub(crate) struct LoadState {
 }
 
 impl LoadState {
-    pub(crate) fn new(pattern: Pattern, stream: u32, size: usize) -> Arc<Self> {
+    pub(crate) fn new(pattern: Pattern, stream: u16, size: usize) -> Arc<Self> {
         Arc::new(Self {
             pattern,
             stream,
@@ -152,7 +152,7 @@ impl LoadState {
     ) {
         match reply {
             Ok(reply) => {
-                if reply.number != number || !self.pattern.is_intact(number, reply.body(), self.size) {
+                if reply.number() != number || !self.pattern.is_intact(number, reply.body(), self.size) {
                     self.damaged.fetch_add(1, Ordering::Relaxed);
                 }
                 if let Some(time) = time {
@@ -168,7 +168,7 @@ impl LoadState {
     pub(crate) async fn call<B: Body>(self: Arc<Self>, service: ServiceRef, timed_every: u64) {
         while !self.has_ended() {
             let packet = self.next::<B>();
-            let number = packet.number;
+            let number = packet.number();
             let started = number.is_multiple_of(timed_every).then(Instant::now);
             let reply = service.send(Echo(packet)).await;
             self.record_reply(number, started.map(|started| started.elapsed()), reply);

@@ -69,6 +69,7 @@ mod tests {
     use crate::bench::baseline::threads::Threads;
     use crate::bench::peer::transport::unique;
     use crate::bench::traffic::counter::PacketCounts;
+    use crate::bench::traffic::packet::PacketId;
     use crate::bench::traffic::pattern::{Pattern, SAMPLE};
 
     const SIZE: usize = 64;
@@ -92,7 +93,7 @@ mod tests {
             let pattern = Pattern::new(SIZE);
             for (number, of) in &packets {
                 let mut packet = pattern.packet::<ShortBody>(stream, *of, SIZE);
-                packet.number = *number;
+                packet.id = PacketId::new(stream, *number);
                 remote.tell(OneWay(packet)).await.expect("there is room");
             }
             let state = remote.send(ReadCounts { stream }).await.expect("a reply").expect("it is known");

@@ -41,7 +41,7 @@ pub(crate) struct BenchService {
     started: Instant,
     pattern: Pattern,
     streams: [Option<PacketStream>; STREAMS],
-    begun: u32,
+    begun: u16,
     /// The probe service of a discovery benchmark.
     appeared: Rc<RefCell<Option<ProbeService>>>,
 }
@@ -54,7 +54,7 @@ struct ProbeService {
 
 /// The packets of one measurement.
 struct PacketStream {
-    number: u32,
+    number: u16,
     size: usize,
     counter: PacketCounter,
     subscribers: Vec<Addr<Subscriber>>,
@@ -87,7 +87,7 @@ impl BenchService {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn stream(&mut self, number: u32) -> Option<&mut PacketStream> {
+    fn stream(&mut self, number: u16) -> Option<&mut PacketStream> {
         self.streams[number as usize % STREAMS].as_mut().filter(|stream| stream.number == number)
     }
 
@@ -100,9 +100,9 @@ impl BenchService {
 
     #[inline]
     fn count<B: Body>(&mut self, packet: &Packet<B>) {
-        let slot = &mut self.streams[packet.stream as usize % STREAMS];
-        if let Some(stream) = slot.as_mut().filter(|stream| stream.number == packet.stream) {
-            stream.counter.count(packet.number, packet.body());
+        let slot = &mut self.streams[packet.stream() as usize % STREAMS];
+        if let Some(stream) = slot.as_mut().filter(|stream| stream.number == packet.stream()) {
+            stream.counter.count(packet.number(), packet.body());
         }
     }
 }
@@ -142,17 +142,17 @@ impl Handler<BenchGreet> for BenchService {
 }
 
 impl Handler<BeginStream> for BenchService {
-    type Result = Result<u32, String>;
+    type Result = Result<u16, String>;
 
-    fn handle(&mut self, BeginStream { size }: BeginStream, _: &mut Context<Self>) -> Result<u32, String> {
+    fn handle(&mut self, BeginStream { size }: BeginStream, _: &mut Context<Self>) -> Result<u16, String> {
         let size = usize::try_from(size).ok().filter(|size| (SHORTEST..=LONGEST).contains(size));
         let size = size.ok_or_else(|| format!("packets have {SHORTEST} to {LONGEST} bytes"))?;
         self.pattern.grow(size);
         let busy = |stream: &Option<PacketStream>| stream.as_ref().map(|stream| stream.used);
         let slot = (0..STREAMS).min_by_key(|slot| busy(&self.streams[*slot])).unwrap_or(0);
-        // A number that maps to the slot and has not been used before.
-        self.begun = self.begun.wrapping_add(1);
-        let number = self.begun.wrapping_mul(STREAMS as u32).wrapping_add(slot as u32);
+        // A number that maps to the slot, is not `NO_STREAM`, and was not used by the last thousands of measurements.
+        self.begun = self.begun % (u16::MAX / STREAMS as u16) + 1;
+        let number = self.begun * STREAMS as u16 + slot as u16;
         usage::reset_peak();
         self.streams[slot] = Some(PacketStream {
             number,

@@ -70,7 +70,7 @@ impl Handler<StopCounting> for Subscriber {
 impl<B: Body> StreamHandler<Result<News<Packet<B>>, NewsError>> for Subscriber {
     fn handle(&mut self, news: Result<News<Packet<B>>, NewsError>, context: &mut Context<Self>) {
         match news {
-            Ok(news) => self.counter.borrow_mut().count(news.item.number, news.item.body()),
+            Ok(news) => self.counter.borrow_mut().count(news.item.number(), news.item.body()),
             // The measuring side is gone.
             Err(NewsError::Lost { .. }) => context.stop(),
             // Missed and undecodable items are not counted, so they show as lost.

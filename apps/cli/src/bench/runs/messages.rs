@@ -121,12 +121,12 @@ pub(crate) async fn sweep(
 
 /// Checks that a packet of this size goes through, before anything is measured with it.
 async fn fits(peer: &Peer, size: usize) -> Result<(), Failure> {
-    use crate::bench::traffic::packet::{Echo, with_body};
+    use crate::bench::traffic::packet::{Echo, NO_STREAM, with_body};
     use crate::bench::traffic::pattern::Pattern;
 
     let pattern = Pattern::new(size);
     let echoed = with_body!(size, B => {
-        peer.service.send(Echo(pattern.packet::<B>(u32::MAX, 0, size))).await.map(drop)
+        peer.service.send(Echo(pattern.packet::<B>(NO_STREAM, 0, size))).await.map(drop)
     });
     echoed.map_err(|error| match &error {
         meshzero::CallError::NotSent { reason, .. } if reason.contains("bytes") => Failure::Usage(format!(

@@ -26,18 +26,61 @@ pub(crate) const SHORT: usize = 64;
 /// The length of a short body.
 const SHORT_BODY: usize = SHORT - NUMBER;
 
+/// The stream of packets that belongs to no measurement.
+pub(crate) const NO_STREAM: u16 = 0;
+
+/// The bits of a packet's number within its stream.
+const SEQUENCE_BITS: u32 = 48;
+
+/// The stream of a packet, which is one measurement, and its number in it. Both take the 8 bytes that a packet over bare TCP has
+/// for its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PacketId(u64);
+
+impl PacketId {
+    const MAX_NUMBER: u64 = (1 << SEQUENCE_BITS) - 1;
+
+    /// The packet of `stream` with this number, from 0.
+    #[inline]
+    pub(crate) fn new(stream: u16, number: u64) -> Self {
+        Self(u64::from(stream) << SEQUENCE_BITS | number & Self::MAX_NUMBER)
+    }
+
+    /// Returns the stream.
+    #[inline]
+    pub(crate) fn stream(self) -> u16 {
+        (self.0 >> SEQUENCE_BITS) as u16
+    }
+
+    /// Returns the number within the stream.
+    #[inline]
+    pub(crate) fn number(self) -> u64 {
+        self.0 & Self::MAX_NUMBER
+    }
+}
+
 /// One packet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Packet<B> {
-    /// The measurement that it belongs to.
-    pub(crate) stream: u32,
-    /// Its sequence number, from 0.
-    pub(crate) number: u64,
+    /// Its stream and its number.
+    pub(crate) id: PacketId,
     /// The bytes after the number.
     pub(super) body: B,
 }
 
 impl<B: Body> Packet<B> {
+    /// Returns the stream that it belongs to.
+    #[inline]
+    pub(crate) fn stream(&self) -> u16 {
+        self.id.stream()
+    }
+
+    /// Returns its number in the stream.
+    #[inline]
+    pub(crate) fn number(&self) -> u64 {
+        self.id.number()
+    }
+
     /// Returns the bytes after the number.
     #[inline]
     pub(crate) fn body(&self) -> &[u8] {
@@ -136,3 +179,20 @@ macro_rules! with_body {
     };
 }
 pub(crate) use with_body;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_and_a_number_are_separate() {
+        for stream in [NO_STREAM, 1, u16::MAX] {
+            for number in [0, 1, (1 << SEQUENCE_BITS) - 1] {
+                let id = PacketId::new(stream, number);
+                assert_eq!((id.stream(), id.number()), (stream, number));
+            }
+        }
+        let after_last = PacketId::new(7, 1 << SEQUENCE_BITS);
+        assert_eq!((after_last.stream(), after_last.number()), (7, 0), "the stream stays");
+    }
+}

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::packet::{Body, LONGEST, NUMBER, Packet, SHORT};
+use super::packet::{Body, LONGEST, NUMBER, Packet, PacketId, SHORT};
 
 /// The offsets at which a body may begin in the pattern, in steps of 8 bytes.
 const SHIFTS: usize = 4_096;
@@ -46,8 +46,8 @@ impl Pattern {
     /// # Panics
     /// Packets with this kind of body do not have that size, or the pattern is not long enough.
     #[inline]
-    pub(crate) fn packet<B: Body>(&self, stream: u32, number: u64, size: usize) -> Packet<B> {
-        Packet { stream, number, body: B::cut(self, number, size.saturating_sub(NUMBER)) }
+    pub(crate) fn packet<B: Body>(&self, stream: u16, number: u64, size: usize) -> Packet<B> {
+        Packet { id: PacketId::new(stream, number), body: B::cut(self, number, size.saturating_sub(NUMBER)) }
     }
 
     /// Returns the body of the packet of `size` bytes with this number.
@@ -129,7 +129,7 @@ mod tests {
 
     /// Returns whether a packet is seen to be intact where every packet is compared.
     fn has_its_bytes<B: Body>(pattern: &Pattern, packet: &Packet<B>, size: usize) -> bool {
-        packet.body().len() == size - NUMBER && pattern.has_bytes(packet.number, packet.body())
+        packet.body().len() == size - NUMBER && pattern.has_bytes(packet.number(), packet.body())
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::bench::gauge::usage::ProcessUsage;
 pub(crate) const NAME: &str = "bench";
 /// The version of the protocol, the same on both sides; raise it with every change of the messages here or in
 /// `packet`, and of bare TCP in `baseline`.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// The limit of subscriptions of one measurement.
 pub(crate) const MAX_SUBSCRIBERS: u16 = 256;
 /// The topic of packets that are published.
@@ -37,7 +37,7 @@ pub(crate) struct ServerInfo {
 
 /// Begins a measurement with packets of `size` bytes. The reply is the number of its stream.
 #[derive(Debug, Message, Serialize, Deserialize)]
-#[rtype(result = "Result<u32, String>")]
+#[rtype(result = "Result<u16, String>")]
 pub(crate) struct BeginStream {
     pub(crate) size: u64,
 }
@@ -46,7 +46,7 @@ pub(crate) struct BeginStream {
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<(), String>")]
 pub(crate) struct SubscribePackets {
-    pub(crate) stream: u32,
+    pub(crate) stream: u16,
     pub(crate) service: ServiceName,
     pub(crate) subscribers: u16,
 }
@@ -55,7 +55,7 @@ pub(crate) struct SubscribePackets {
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "Option<ReceiverState>")]
 pub(crate) struct ReadCounts {
-    pub(crate) stream: u32,
+    pub(crate) stream: u16,
 }
 
 /// The counts and resources of the receiver.
@@ -72,7 +72,7 @@ pub(crate) struct ReceiverState {
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 pub(crate) struct EndStream {
-    pub(crate) stream: u32,
+    pub(crate) stream: u16,
 }
 
 /// Asks for the serving side's clock, in nanoseconds.
