@@ -27,7 +27,7 @@ use crate::link::config::LinkConfig;
 use crate::link::dial::Handshaken;
 use crate::link::reader::{FrameReader, FrameReaderError};
 use crate::link::reconnect::Reconnector;
-use crate::link::send_queue::{Flush, SendQueue, SpaceNeeded};
+use crate::link::send_queue::{AheadShare, Flush, SendQueue, SpaceNeeded};
 use crate::link::stats::link_stats;
 use crate::net::connection::Connection;
 use crate::runtime::clock;
@@ -119,7 +119,8 @@ impl Link {
             ended: ShutdownSignal::default(),
         });
         let watchdog = Watchdog::new(reader.progress(), round_trip, link_config);
-        actix::spawn(LinkTask::new(Arc::clone(&link), reader, reconnector, watchdog).run());
+        let ahead = AheadShare::join(&link_config.ahead);
+        actix::spawn(LinkTask::new(Arc::clone(&link), reader, reconnector, watchdog, ahead).run());
         Ok(link)
     }
 

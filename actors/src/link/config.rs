@@ -8,7 +8,7 @@ use meshzero_proto::stream::BufferPool;
 use meshzero_proto::stream::stall::DialBudget;
 use parking_lot::Mutex;
 
-use crate::link::send_queue::SendQueue;
+use crate::link::send_queue::{AheadShare, SendQueue};
 use crate::net::connection::WriteHalf;
 use crate::net::network::Network;
 use crate::telemetry::counters::TrafficCounters;
@@ -26,6 +26,8 @@ pub struct LinkConfig {
     pub traffic: Arc<TrafficCounters>,
     /// The memory for batches of frames.
     pub buffer_pool: BufferPool,
+    /// The bytes that wait in front of the sockets of links.
+    pub(crate) ahead: Arc<AheadShare>,
     /// The budget for dials of connections that stand by for links.
     pub(crate) dial_allowance: Arc<DialAllowance>,
 }
@@ -33,7 +35,7 @@ pub struct LinkConfig {
 impl LinkConfig {
     /// Creates the outgoing half of a link, which begins over `writer`.
     pub(crate) fn send_queue(&self, writer: WriteHalf) -> SendQueue {
-        SendQueue::new(writer, &self.limits, &self.traffic, &self.buffer_pool)
+        SendQueue::new(writer, &self.limits, &self.traffic, &self.buffer_pool, &self.ahead)
     }
 
     /// Returns whether another standby connection may be dialled now.

@@ -34,7 +34,10 @@ fn queue(bytes_until_cut: usize) -> (Arc<SendQueue>, ReadHalf) {
     let mut limits = Limits::default();
     limits.send_queue_bytes = LIMIT;
     let (writer, reader) = connection(bytes_until_cut);
-    (Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default())), reader)
+    (
+        Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default(), &Arc::default())),
+        reader,
+    )
 }
 
 /// The frame `number` of a sender.

@@ -20,7 +20,7 @@ use crate::link::run::{
     ConnectionSource, LinkEnd, LinkProtocol, NextConnection, PeerError, ReadEnd, handle_control_frame,
     run_link,
 };
-use crate::link::send_queue::SendQueue;
+use crate::link::send_queue::{AheadMember, SendQueue};
 use crate::message::payload::ReplyBytes;
 use crate::runtime::waking;
 use crate::server::request::inbound::Outcome;
@@ -31,6 +31,8 @@ pub(super) struct LinkTask {
     connections: ConnectionWatch,
     /// The guard that ends the link. Created before the task is first polled, because its thread may end before that.
     end_on_drop: EndOnDrop,
+    /// The link's share of the bytes in front of sockets.
+    ahead: AheadMember,
 }
 
 /// The reader of incoming frames.
@@ -54,14 +56,15 @@ impl LinkTask {
         incoming: FrameReader,
         reconnector: Reconnector,
         watchdog: Watchdog,
+        ahead: AheadMember,
     ) -> Self {
         let reader = ReplyReader { link: Arc::clone(&link), incoming, last_length: 0 };
         let end_on_drop = EndOnDrop(Arc::clone(&link));
-        Self { reader, connections: ConnectionWatch { link, reconnector, watchdog }, end_on_drop }
+        Self { reader, connections: ConnectionWatch { link, reconnector, watchdog }, end_on_drop, ahead }
     }
 
     pub(super) async fn run(self) {
-        let Self { mut reader, mut connections, end_on_drop } = self;
+        let Self { mut reader, mut connections, end_on_drop, ahead: _ahead } = self;
         let link = &end_on_drop.0;
         let end = tokio::select! {
             biased;

@@ -5,6 +5,7 @@
 //! acknowledged them, so that they can be written again when the connection is replaced.
 
 mod acks;
+mod ahead;
 mod attach;
 mod flush;
 mod fragments;
@@ -21,6 +22,7 @@ use meshzero_proto::wire::frame::FrameKind;
 use tokio::sync::Notify;
 
 pub(crate) use self::acks::QueueStats;
+pub(crate) use self::ahead::{AheadMember, AheadShare};
 pub(crate) use self::permit::{QueueClosed, SendPermit, SpaceNeeded};
 use crate::message::written::EncodedParts;
 use crate::net::connection::WriteHalf;
@@ -43,6 +45,7 @@ const FLUSH_SHARED_BYTES: usize = 640 << 10;
 pub(crate) struct SendQueue {
     state: Mutex<SendState>,
     limit: usize,
+    ahead: Arc<AheadShare>,
     counters: Arc<TrafficCounters>,
     filled: Notify,
     drained: Notify,
@@ -126,12 +129,14 @@ pub(crate) enum PushError<E> {
 
 impl SendQueue {
     /// Creates a queue in front of `socket`, bounded by the limits, apart from the one frame that crosses the bound. It counts
-    /// its writes in `counters`, and takes memory for its batches from `buffer_pool`.
+    /// its writes in `counters`, and takes memory for its batches from `buffer_pool`. Senders that can wait fill it up to the
+    /// share of a link in `ahead`.
     pub(crate) fn new(
         socket: WriteHalf,
         limits: &Limits,
         counters: &Arc<TrafficCounters>,
         buffer_pool: &BufferPool,
+        ahead: &Arc<AheadShare>,
     ) -> Self {
         let window = limits.unacknowledged_bytes.max(2 * ACK_BYTES);
         let state = SendState {
@@ -147,6 +152,7 @@ impl SendQueue {
         Self {
             state: Mutex::new(state),
             limit: limits.send_queue_bytes,
+            ahead: Arc::clone(ahead),
             counters: Arc::clone(counters),
             filled: Notify::new(),
             drained: Notify::new(),

@@ -6,15 +6,12 @@ use super::{Flush, PushError, SendQueue, WrittenRange};
 use crate::message::written::EncodedParts;
 use crate::runtime::sync::atomic::Ordering;
 
-/// The most bytes that senders that can wait put in front of the socket: more only costs memory and cache.
-const AHEAD_BYTES: usize = 2 << 20;
-
 /// The space that a frame needs in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SpaceNeeded {
     /// Space below the limit, if no sender waits for it: for senders that are refused otherwise.
     Limit,
-    /// Space below `AHEAD_BYTES`, if no sender waits for it: for senders that can wait.
+    /// Space below the link's share of what a node has [ahead](super::ahead) of its sockets, if no sender waits for it: for senders that can wait.
     Ahead,
     /// No bound: for replies, whose number is bounded elsewhere, and for senders that hold a permit.
     Any,
@@ -95,7 +92,7 @@ impl SendQueue {
 
     #[inline(always)]
     fn ahead_limit(&self) -> usize {
-        self.limit.min(AHEAD_BYTES)
+        self.limit.min(self.ahead.bytes())
     }
 }
 

@@ -35,7 +35,10 @@ async fn connection() -> (WriteHalf, TcpStream) {
 /// Returns a send queue whose task does not run yet, and the other end of its connection.
 async fn queue_with(limits: Limits) -> (Arc<SendQueue>, TcpStream) {
     let (writer, peer) = connection().await;
-    (Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default())), peer)
+    (
+        Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default(), &Arc::default())),
+        peer,
+    )
 }
 
 async fn send_queue(limit: usize) -> (Arc<SendQueue>, TcpStream) {
