@@ -11,7 +11,7 @@ use crate::runtime::sync::atomic::Ordering;
 pub(crate) enum SpaceNeeded {
     /// Space below the limit, if no sender waits for it: for senders that are refused otherwise.
     Limit,
-    /// Space below the link's share of what a node has [ahead](super::ahead) of its sockets, if no sender waits for it: for senders that can wait.
+    /// Space below the link's share of the bytes in front of all sockets, if no sender waits for it: for senders that can wait.
     Ahead,
     /// No bound: for replies, whose number is bounded elsewhere, and for senders that hold a permit.
     Any,
