@@ -34,10 +34,8 @@ fn queue(bytes_until_cut: usize) -> (Arc<SendQueue>, ReadHalf) {
     let mut limits = Limits::default();
     limits.send_queue_bytes = LIMIT;
     let (writer, reader) = connection(bytes_until_cut);
-    (
-        Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default(), &Arc::default())),
-        reader,
-    )
+    let queue = SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default(), &Arc::default());
+    (Arc::new(queue), reader)
 }
 
 /// The frame `number` of a sender.

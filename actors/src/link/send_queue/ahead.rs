@@ -17,7 +17,9 @@ const MIN_BYTES: usize = 64 << 10;
 /// The bytes that each link of a node may have in front of its socket.
 #[derive(Debug)]
 pub(crate) struct AheadShare {
+    /// The number of links. Locked while `bytes` is computed, so that it is that of the latest number.
     links: Mutex<usize>,
+    /// Follows from the number, and is stored because every message that is told reads it.
     bytes: AtomicUsize,
 }
 

@@ -35,10 +35,8 @@ async fn connection() -> (WriteHalf, TcpStream) {
 /// Returns a send queue whose task does not run yet, and the other end of its connection.
 async fn queue_with(limits: Limits) -> (Arc<SendQueue>, TcpStream) {
     let (writer, peer) = connection().await;
-    (
-        Arc::new(SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default(), &Arc::default())),
-        peer,
-    )
+    let queue = SendQueue::new(writer, &limits, &Arc::default(), &BufferPool::default(), &Arc::default());
+    (Arc::new(queue), peer)
 }
 
 async fn send_queue(limit: usize) -> (Arc<SendQueue>, TcpStream) {
